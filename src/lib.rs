@@ -1,0 +1,5 @@
+//! Keeps groups and their members the same at two email-marketing or CRM providers.
+
+pub mod emulator;
+pub mod http;
+pub mod schedule;

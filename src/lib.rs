@@ -2,4 +2,5 @@
 
 pub mod emulator;
 pub mod http;
+pub mod model;
 pub mod schedule;

@@ -1,0 +1,96 @@
+//! The address of a member: what two providers agree on when they mean one person.
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// A normalised address: trimmed, NFC, lower-cased, domain in its ASCII form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address(String);
+
+impl Address {
+    /// Returns the normalised text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text can't serve as an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Nothing is there.
+    #[error("there is no address")]
+    Missing,
+    /// It is not an e-mail address, or its domain is not one.
+    #[error("the address is not a valid e-mail address")]
+    Malformed,
+}
+
+/// Normalises an address as identity of a person.
+///
+/// Nothing provider-specific is done: dots and plus tags are part of the address.
+///
+/// # Errors
+/// [`AddressError`] when there is nothing, or nothing that mail could be sent to.
+pub fn normalise_address(text: &str) -> Result<Address, AddressError> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Err(AddressError::Missing);
+    }
+    let normal: String = trimmed.nfc().collect::<String>().to_lowercase();
+    // Lower-casing can leave NFC (a dotted capital I does), so it is applied once more.
+    let normal: String = normal.nfc().collect();
+    let (local, domain) = normal.rsplit_once('@').ok_or(AddressError::Malformed)?;
+    let domain = idna::domain_to_ascii(domain).map_err(|_| AddressError::Malformed)?;
+    if local.is_empty() || domain.is_empty() || !email_address::EmailAddress::is_valid(&format!("{local}@{domain}")) {
+        return Err(AddressError::Malformed);
+    }
+    // Quoted local parts and address literals are valid on paper and refused by every provider.
+    if local.contains(['"', ' ', ',', ';', '<', '>']) || domain.starts_with('[') {
+        return Err(AddressError::Malformed);
+    }
+    Ok(Address(format!("{local}@{domain}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<&str, AddressError>) {
+        assert_eq!(normalise_address(text).as_ref().map(Address::as_str), expected.as_ref().copied().map_err(|error| error), "{text:?}");
+    }
+
+    #[test]
+    fn spelling_differences_vanish_and_tags_stay() {
+        check("  Ana@Example.ORG ", Ok("ana@example.org"));
+        check("ana+news@example.org", Ok("ana+news@example.org"));
+        check("a.na@example.org", Ok("a.na@example.org"));
+        check("jo@Bücher.example", Ok("jo@xn--bcher-kva.example"));
+        check("Jose\u{301}@example.org", Ok("jos\u{e9}@example.org"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        check("", Err(AddressError::Missing));
+        check(" \t", Err(AddressError::Missing));
+        check("n/a", Err(AddressError::Malformed));
+        check("a b@example.org", Err(AddressError::Malformed));
+        check("ana@", Err(AddressError::Malformed));
+        check("@example.org", Err(AddressError::Malformed));
+        check("ana@example.org, bo@example.org", Err(AddressError::Malformed));
+    }
+
+    #[test]
+    fn normalising_twice_changes_nothing() {
+        for text in ["İpek@example.org", "Ana+x@Example.org", "ß@straße.example"] {
+            let once = normalise_address(text).unwrap();
+            assert_eq!(normalise_address(once.as_str()).unwrap(), once);
+        }
+    }
+}

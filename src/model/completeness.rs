@@ -1,0 +1,224 @@
+//! Completeness of what was read, as a type.
+//!
+//! Absence is the dangerous observation: that somebody is not in a listing means something only when the listing is whole.
+//! A [`Complete`] value can be made in one way, by [`Certificate::certify`], and only what holds one may conclude absence.
+
+use std::collections::BTreeSet;
+use std::ops::Deref;
+
+/// Something that was read to its end, with counts that agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complete<T>(T);
+
+impl<T> Deref for Complete<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Something of which a part may be missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incomplete<T> {
+    /// What was read all the same; good for seeing who is there, never for seeing who is not.
+    pub partial: T,
+    /// Why it can't be trusted to be whole, one sentence each.
+    pub why: Vec<String>,
+    /// Whether the opt-outs were read to their end, so that additions may still be made from it.
+    pub opt_outs_complete: bool,
+}
+
+/// A value together with whether it is whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading<T> {
+    /// All of it.
+    Complete(Complete<T>),
+    /// Perhaps not all of it.
+    Incomplete(Incomplete<T>),
+}
+
+impl<T> Reading<T> {
+    /// Returns what was read, whole or not: who is in it is there, who is not in it may be there all the same.
+    pub fn seen(&self) -> &T {
+        match self {
+            Reading::Complete(complete) => &complete.0,
+            Reading::Incomplete(incomplete) => &incomplete.partial,
+        }
+    }
+
+    /// Returns the value only when it is whole.
+    pub fn complete(&self) -> Option<&Complete<T>> {
+        match self {
+            Reading::Complete(complete) => Some(complete),
+            Reading::Incomplete(_) => None,
+        }
+    }
+
+    /// Returns why the value is not whole; empty when it is.
+    pub fn why_incomplete(&self) -> &[String] {
+        match self {
+            Reading::Complete(_) => &[],
+            Reading::Incomplete(incomplete) => &incomplete.why,
+        }
+    }
+}
+
+/// What a provider's own count of a group may stand for. Which one is not documented, so each listing narrows the candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TotalMeanings {
+    /// Every distinct row.
+    AllRows,
+    /// All but those who opted out.
+    AllButOptedOut,
+    /// All but those whose address bounced.
+    AllButBounced,
+}
+
+impl TotalMeanings {
+    /// Every meaning that is thought possible.
+    pub fn all() -> BTreeSet<TotalMeanings> {
+        BTreeSet::from([TotalMeanings::AllRows, TotalMeanings::AllButOptedOut, TotalMeanings::AllButBounced])
+    }
+
+    /// Returns the word kept in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TotalMeanings::AllRows => "all_rows",
+            TotalMeanings::AllButOptedOut => "all_but_opted_out",
+            TotalMeanings::AllButBounced => "all_but_bounced",
+        }
+    }
+
+    /// Reads the word kept in the database.
+    pub fn parse(text: &str) -> Option<TotalMeanings> {
+        TotalMeanings::all().into_iter().find(|meaning| meaning.as_str() == text)
+    }
+}
+
+/// How a provider's count of a group's members is held against the rows that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CountRule {
+    /// There is no such count.
+    #[default]
+    None,
+    /// The count may lag behind but must not exceed the rows.
+    AtMostRows(u64),
+    /// The count equals the rows under one of the [`TotalMeanings`].
+    OneOfMeanings(u64),
+}
+
+/// The evidence of a listing: what was counted while it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Certificate {
+    /// Answers read.
+    pub pages: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Distinct keys among the rows.
+    pub distinct: u64,
+    /// Distinct rows of people who opted out of the group or the account.
+    pub opted_out: u64,
+    /// Distinct rows of people whose address bounced.
+    pub bounced: u64,
+    /// The count that the answer itself gave, which must equal the distinct rows.
+    pub total: Option<u64>,
+    /// The count that the group gave elsewhere.
+    pub group_total: CountRule,
+    /// Whether the opt-outs of the group were read to their end.
+    pub opt_outs_complete: bool,
+    /// What went wrong, one sentence each; anything here makes the listing incomplete.
+    pub problems: Vec<String>,
+}
+
+impl Certificate {
+    /// Judges the evidence and wraps the value accordingly.
+    ///
+    /// `meanings` are the candidates remembered for the account; a listing that agrees narrows them.
+    pub fn certify<T>(&self, value: T, meanings: &mut BTreeSet<TotalMeanings>) -> Reading<T> {
+        let mut why = self.problems.clone();
+        if let Some(total) = self.total
+            && total != self.distinct
+        {
+            why.push(format!("the provider announced {total} rows and {} different ones came", self.distinct));
+        }
+        if why.is_empty() {
+            match self.group_total {
+                CountRule::None => {}
+                CountRule::AtMostRows(count) if count <= self.distinct => {}
+                CountRule::AtMostRows(count) => {
+                    why.push(format!("the group counts {count} members and only {} can be seen", self.distinct));
+                }
+                CountRule::OneOfMeanings(count) => {
+                    let agreeing: BTreeSet<TotalMeanings> =
+                        meanings.iter().copied().filter(|meaning| self.count_under(*meaning) == count).collect();
+                    if agreeing.is_empty() {
+                        why.push(format!(
+                            "the group counts {count} members, and {} were read ({} opted out, {} bounced)",
+                            self.distinct, self.opted_out, self.bounced
+                        ));
+                    } else {
+                        *meanings = agreeing;
+                    }
+                }
+            }
+        }
+        if why.is_empty() {
+            Reading::Complete(Complete(value))
+        } else {
+            Reading::Incomplete(Incomplete { partial: value, why, opt_outs_complete: self.opt_outs_complete })
+        }
+    }
+
+    fn count_under(&self, meaning: TotalMeanings) -> u64 {
+        match meaning {
+            TotalMeanings::AllRows => self.distinct,
+            TotalMeanings::AllButOptedOut => self.distinct - self.opted_out.min(self.distinct),
+            TotalMeanings::AllButBounced => self.distinct - self.bounced.min(self.distinct),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(distinct: u64, opted_out: u64, bounced: u64, rule: CountRule) -> Certificate {
+        Certificate {
+            pages: 1,
+            rows: distinct,
+            distinct,
+            opted_out,
+            bounced,
+            total: Some(distinct),
+            group_total: rule,
+            opt_outs_complete: true,
+            problems: vec![],
+        }
+    }
+
+    #[test]
+    fn a_count_that_disagrees_is_incomplete() {
+        let mut meanings = TotalMeanings::all();
+        let certificate = Certificate { total: Some(3), distinct: 2, ..Certificate::default() };
+        assert!(certificate.certify((), &mut meanings).complete().is_none());
+        assert!(read(2, 0, 0, CountRule::AtMostRows(3)).certify((), &mut meanings).complete().is_none());
+        assert!(read(3, 0, 0, CountRule::AtMostRows(2)).certify((), &mut meanings).complete().is_some(), "a counter may lag");
+    }
+
+    #[test]
+    fn each_listing_narrows_what_the_count_means() {
+        let mut meanings = TotalMeanings::all();
+        assert!(read(10, 2, 0, CountRule::OneOfMeanings(8)).certify((), &mut meanings).complete().is_some());
+        assert_eq!(meanings, BTreeSet::from([TotalMeanings::AllButOptedOut]));
+        assert!(read(10, 2, 2, CountRule::OneOfMeanings(10)).certify((), &mut meanings).complete().is_none(), "all rows was ruled out");
+        assert_eq!(meanings, BTreeSet::from([TotalMeanings::AllButOptedOut]), "a listing that disagrees narrows nothing");
+    }
+
+    #[test]
+    fn a_problem_is_never_outweighed_by_counts() {
+        let certificate = Certificate { problems: vec!["a page failed".into()], ..read(1, 0, 0, CountRule::None) };
+        let reading = certificate.certify((), &mut TotalMeanings::all());
+        assert_eq!(reading.why_incomplete(), ["a page failed"]);
+    }
+}

@@ -1,0 +1,28 @@
+//! The canonical words: groups, members, memberships, and what a provider can hold of them.
+//!
+//! Nothing here knows a provider's wire format, a file, a clock or a database.
+//! A provider's rows arrive as [`Record`]s under the provider's own field names; its [`Schema`] says which canonical
+//! field each of them is.
+
+mod address;
+mod capability;
+mod completeness;
+mod group;
+mod names;
+mod schema;
+mod snapshot;
+mod value;
+mod write;
+
+pub use address::{Address, AddressError, normalise_address};
+pub use capability::{Batches, Capabilities, Join};
+pub use completeness::{Certificate, Complete, CountRule, Incomplete, Reading, TotalMeanings};
+pub use group::{Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Visibility};
+pub use names::{Name, Names};
+pub use schema::{CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, ProviderKind, Schema, Writable};
+pub use snapshot::{
+    Existence, Listing, ListingRow, Member, MemberRow, MemberSink, MemberStatus, MembershipState, SinkError, Snapshot, SnapshotBuilder,
+    Stage,
+};
+pub use value::{Record, RowHash, Value, row_hash};
+pub use write::{GroupEdit, ItemOutcome, MemberEdit, MemberValues, Refusal, Settlement, Ticket, Write};

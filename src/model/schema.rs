@@ -1,0 +1,251 @@
+//! What a provider's groups and members can hold, as data.
+//!
+//! Each provider module publishes one [`Schema`]. Mapping, `check`, the loss report, `schema fields` and the docs derive from it.
+
+use std::fmt;
+
+use super::value::{Record, Value};
+
+/// A family of provider accounts that speak one API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProviderKind {
+    /// emfluence Marketing Platform, JSON.
+    Emfluence,
+    /// GreenRope, SalesDrip and Mission Suite, XML.
+    GreenRope,
+}
+
+impl ProviderKind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [ProviderKind; 2] = [ProviderKind::Emfluence, ProviderKind::GreenRope];
+
+    /// Returns the name used in the config, logs and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProviderKind::Emfluence => "emfluence",
+            ProviderKind::GreenRope => "greenrope",
+        }
+    }
+
+    /// Returns the name that people use.
+    pub fn title(self) -> &'static str {
+        match self {
+            ProviderKind::Emfluence => "emfluence",
+            ProviderKind::GreenRope => "GreenRope",
+        }
+    }
+}
+
+impl fmt::Display for ProviderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which of the two objects a field belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObjectKind {
+    /// A group.
+    Group,
+    /// A member.
+    Member,
+}
+
+impl ObjectKind {
+    /// Returns the word used in the config and in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ObjectKind::Group => "group",
+            ObjectKind::Member => "member",
+        }
+    }
+}
+
+/// The type of a field's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    /// Free text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// Yes or no.
+    Boolean,
+    /// A moment, as the provider writes it.
+    Timestamp,
+    /// Several texts.
+    List,
+}
+
+impl FieldType {
+    /// Returns the word shown by `schema fields`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FieldType::Text => "text",
+            FieldType::Integer => "integer",
+            FieldType::Boolean => "boolean",
+            FieldType::Timestamp => "timestamp",
+            FieldType::List => "list",
+        }
+    }
+}
+
+/// When a field can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writable {
+    /// Never.
+    No,
+    /// Only in the request that creates the object.
+    OnCreate,
+    /// At any time.
+    Always,
+}
+
+/// One field of a provider's group or member.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldSpec {
+    /// The provider's own name, as the config's `map` tables write it; `custom.*` stands for the custom fields.
+    pub wire: &'static str,
+    /// The canonical name, as expressions write it after `source.`; `custom.*` for the custom fields.
+    pub canonical: &'static str,
+    /// The type of the value.
+    pub kind: FieldType,
+    /// Whether the provider returns it.
+    pub readable: bool,
+    /// When the provider takes it.
+    pub writable: Writable,
+    /// Whether an object can't be created without it.
+    pub required: bool,
+    /// Whether no two objects of an account may share a value.
+    pub unique: bool,
+    /// The longest value in characters, where one is known or assumed.
+    pub max_length: Option<usize>,
+    /// The only values allowed, as (the provider's word, the canonical word); empty where anything goes.
+    pub values: &'static [(&'static str, &'static str)],
+    /// The provider default in the config that stands in when a created group has no value (`sender_name`), if any.
+    pub default_key: Option<&'static str>,
+    /// Where this row comes from.
+    pub source: &'static str,
+}
+
+impl FieldSpec {
+    /// A readable and writable text field without limits; the starting point of the tables.
+    pub const TEXT: FieldSpec = FieldSpec {
+        wire: "",
+        canonical: "",
+        kind: FieldType::Text,
+        readable: true,
+        writable: Writable::Always,
+        required: false,
+        unique: false,
+        max_length: None,
+        values: &[],
+        default_key: None,
+        source: "",
+    };
+
+    /// Translates a value under the provider's words into canonical words.
+    pub fn to_canonical(&self, value: &Value) -> Value {
+        if self.values.is_empty() {
+            return value.clone();
+        }
+        let text = value.to_string();
+        match self.values.iter().find(|(wire, _)| wire.eq_ignore_ascii_case(text.trim())) {
+            Some((_, canonical)) => Value::from(*canonical),
+            None => Value::Text(text),
+        }
+    }
+}
+
+/// A custom field that an account has defined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomField {
+    /// The name that requests use (`custom3`, or the label itself where the provider has no other name).
+    pub system_name: String,
+    /// The name that people see, and that expressions use.
+    pub label: String,
+    /// The type of the value.
+    pub kind: FieldType,
+    /// The longest value in characters, where one is known.
+    pub max_length: Option<usize>,
+    /// The only values allowed; empty where anything goes.
+    pub options: Vec<String>,
+}
+
+/// The custom fields of an account, or the fact that they could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomFields {
+    /// Whether `fields` is the whole list; a login without the right to read definitions leaves it unknown.
+    pub known: bool,
+    /// The fields, by system name.
+    pub fields: Vec<CustomField>,
+}
+
+impl CustomFields {
+    /// Finds a field by its system name or label, ignoring case.
+    pub fn find(&self, name: &str) -> Option<&CustomField> {
+        let name = name.trim();
+        self.fields
+            .iter()
+            .find(|field| field.system_name.eq_ignore_ascii_case(name))
+            .or_else(|| self.fields.iter().find(|field| field.label.trim().to_lowercase() == name.to_lowercase()))
+    }
+
+    /// Returns the label behind a system name, or the system name itself when no label is known.
+    pub fn label<'a>(&'a self, system_name: &'a str) -> &'a str {
+        self.fields
+            .iter()
+            .find(|field| field.system_name.eq_ignore_ascii_case(system_name))
+            .map_or(system_name, |field| field.label.as_str())
+    }
+}
+
+/// The field tables of one provider kind.
+#[derive(Debug)]
+pub struct Schema {
+    /// The kind that these tables describe.
+    pub kind: ProviderKind,
+    /// The fields of a group.
+    pub groups: &'static [FieldSpec],
+    /// The fields of a member.
+    pub members: &'static [FieldSpec],
+}
+
+impl Schema {
+    /// Returns the table of an object.
+    pub fn fields(&self, object: ObjectKind) -> &'static [FieldSpec] {
+        match object {
+            ObjectKind::Group => self.groups,
+            ObjectKind::Member => self.members,
+        }
+    }
+
+    /// Finds a field by the provider's own name; `custom.anything` finds the row of the custom fields.
+    pub fn by_wire(&self, object: ObjectKind, wire: &str) -> Option<&'static FieldSpec> {
+        let key = if wire.starts_with("custom.") { "custom.*" } else { wire };
+        self.fields(object).iter().find(|field| field.wire == key)
+    }
+
+    /// Finds a field by its canonical name; `custom.anything` finds the row of the custom fields.
+    pub fn by_canonical(&self, object: ObjectKind, canonical: &str) -> Option<&'static FieldSpec> {
+        let key = if canonical.starts_with("custom.") { "custom.*" } else { canonical };
+        self.fields(object).iter().find(|field| field.canonical == key)
+    }
+
+    /// Translates a record under the provider's names into canonical names and words.
+    ///
+    /// Empty values are left out, and so is every key that the table does not know.
+    pub fn to_canonical(&self, object: ObjectKind, wire: &Record, custom: &CustomFields) -> Record {
+        let mut canonical = Record::new();
+        for (name, value) in wire {
+            if value.is_empty() {
+                continue;
+            }
+            if let Some(system_name) = name.strip_prefix("custom.") {
+                canonical.insert(format!("custom.{}", custom.label(system_name)), value.clone());
+            } else if let Some(field) = self.by_wire(object, name) {
+                canonical.insert(field.canonical.to_owned(), field.to_canonical(value));
+            }
+        }
+        canonical
+    }
+}

@@ -1,0 +1,381 @@
+//! What was read from one provider at one time.
+//!
+//! Memory holds interned ids, states and row hashes; profile values go to a [`Stage`] as they arrive.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::address::normalise_address;
+use super::completeness::{Certificate, Incomplete, Reading, TotalMeanings};
+use super::group::Group;
+use super::names::{Name, Names};
+use super::value::{Record, RowHash, Value, row_hash};
+
+/// What holds for a person in a whole account, from the mildest to the strictest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MemberStatus {
+    /// Can be mailed.
+    Active,
+    /// Put on hold by the provider.
+    Held,
+    /// The address bounced.
+    Bounced,
+    /// Refuses all mail of the account.
+    OptedOut,
+}
+
+/// What holds for a person in one group, from the mildest to the strictest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MembershipState {
+    /// Gets the group's mail.
+    Active,
+    /// Has not confirmed yet.
+    Unconfirmed,
+    /// The address bounced in this group.
+    Bounced,
+    /// Refuses this group's mail.
+    OptedOut,
+}
+
+impl MembershipState {
+    /// Returns the word used in reports and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MembershipState::Active => "active",
+            MembershipState::Unconfirmed => "unconfirmed",
+            MembershipState::Bounced => "bounced",
+            MembershipState::OptedOut => "opted_out",
+        }
+    }
+
+    /// Reads the word used in the database.
+    pub fn parse(text: &str) -> Option<MembershipState> {
+        [MembershipState::Active, MembershipState::Unconfirmed, MembershipState::Bounced, MembershipState::OptedOut]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// One row about a person, as an adapter decoded it; rows of one id are merged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberRow {
+    /// The provider's id, as text.
+    pub id: String,
+    /// The address as the provider spells it, where the row has one.
+    pub address: Option<String>,
+    /// The account-level status, where the row shows it.
+    pub status: Option<MemberStatus>,
+    /// Values under the provider's own names, where the row is a profile.
+    pub wire: Option<Record>,
+}
+
+/// A person of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The provider's id.
+    pub id: Name,
+    /// The normalised address; absent when there is none that mail could be sent to.
+    pub address: Option<Name>,
+    /// What holds for the person in the whole account.
+    pub status: MemberStatus,
+    /// The fingerprint of the profile; absent when no profile was read.
+    pub hash: Option<RowHash>,
+}
+
+/// One row of a group's listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListingRow {
+    /// The position of the person in [`Snapshot::members`].
+    pub member: u32,
+    /// What holds for the person in the group.
+    pub state: MembershipState,
+}
+
+/// The members of one group, each once, by position.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The rows in ascending order of the member's position.
+    pub rows: Vec<ListingRow>,
+}
+
+impl Listing {
+    /// Returns the state of a member, or nothing when the listing does not hold it.
+    pub fn state_of(&self, member: u32) -> Option<MembershipState> {
+        self.rows.binary_search_by_key(&member, |row| row.member).ok().map(|at| self.rows[at].state)
+    }
+
+    /// Counts the active rows.
+    pub fn active(&self) -> usize {
+        self.rows.iter().filter(|row| row.state == MembershipState::Active).count()
+    }
+}
+
+/// Which addresses a snapshot can say "does not exist there" of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Existence {
+    /// Every address: the whole account was read to its end.
+    Whole,
+    /// Only these, which were asked for one by one and not found.
+    Asked(HashSet<Name>),
+    /// None.
+    #[default]
+    Unknown,
+}
+
+/// What was read from one provider.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The configured name of the provider.
+    pub provider: String,
+    /// Every group that the login sees, in ascending order of the id.
+    pub groups: Reading<Vec<Group>>,
+    /// Every person seen.
+    pub members: Vec<Member>,
+    /// The listings of the groups that were asked for, by group id.
+    pub listings: BTreeMap<String, Reading<Listing>>,
+    /// The evidence of each listing, by group id.
+    pub certificates: BTreeMap<String, Certificate>,
+    /// Whether the account-wide opt-outs, holds and bounces were read to their end.
+    pub account_state: Reading<()>,
+    /// Which addresses are known not to exist.
+    pub existence: Existence,
+    /// Per profile field under the provider's own name: how many people have a value, and the smallest value as an example.
+    pub field_use: BTreeMap<String, (u64, String)>,
+}
+
+impl Snapshot {
+    /// Finds a group by id.
+    pub fn group(&self, id: &str) -> Option<&Group> {
+        self.groups.seen().iter().find(|group| group.id == id)
+    }
+
+    /// Returns the listing of a group that was asked for.
+    pub fn listing(&self, group: &str) -> Option<&Reading<Listing>> {
+        self.listings.get(group)
+    }
+}
+
+/// Why a row could not be taken.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the profiles read from \"{provider}\" could not be kept for the comparison: {reason}; make room on the disk that holds temporary files"
+)]
+pub struct SinkError {
+    /// The provider that was being read.
+    pub provider: String,
+    /// What the store said.
+    pub reason: String,
+}
+
+/// Where profile values wait while a run compares and applies.
+pub trait Stage: Send {
+    /// Keeps a profile, replacing an earlier one of the same id.
+    ///
+    /// # Errors
+    /// A sentence about the store, when it can't take more.
+    fn put(&mut self, id: &str, record: &Record) -> Result<(), String>;
+}
+
+/// What an adapter hands its rows to.
+pub trait MemberSink: Send {
+    /// Takes what one row says of a person. Rows of one id are merged: the strictest status, the latest profile.
+    fn member(&mut self, row: MemberRow) -> Result<(), SinkError>;
+
+    /// Opens the listing of a group; rows of an earlier reading of it are dropped.
+    fn begin_listing(&mut self, group: &str);
+
+    /// Takes one row of the open listing. A person listed twice counts once, with the strictest state.
+    fn listed(&mut self, member_id: &str, state: MembershipState);
+
+    /// Closes the open listing with its evidence.
+    fn end_listing(&mut self, certificate: Certificate);
+
+    /// Says how the account-wide opt-outs, holds and bounces were read.
+    fn account_state(&mut self, certificate: Certificate);
+
+    /// Says that the whole account was read to its end.
+    fn whole_account(&mut self);
+
+    /// Says that an address was asked for and does not exist there.
+    fn absent(&mut self, address: &str);
+}
+
+/// Builds a [`Snapshot`] from the rows of an adapter.
+pub struct SnapshotBuilder<'a> {
+    provider: String,
+    names: &'a mut Names,
+    stage: &'a mut dyn Stage,
+    salt: String,
+    members: Vec<Member>,
+    positions: HashMap<Name, u32>,
+    open: Option<(String, Vec<ListingRow>)>,
+    listings: BTreeMap<String, (Vec<ListingRow>, Certificate)>,
+    account_state: Option<Certificate>,
+    existence: Existence,
+    field_use: BTreeMap<String, (u64, String)>,
+}
+
+impl<'a> SnapshotBuilder<'a> {
+    /// Starts a snapshot of a provider; `salt` enters the row hashes, so that a changed mapping looks like changed rows.
+    pub fn new(provider: &str, salt: &str, names: &'a mut Names, stage: &'a mut dyn Stage) -> Self {
+        SnapshotBuilder {
+            provider: provider.to_owned(),
+            names,
+            stage,
+            salt: salt.to_owned(),
+            members: Vec::new(),
+            positions: HashMap::new(),
+            open: None,
+            listings: BTreeMap::new(),
+            account_state: None,
+            existence: Existence::Unknown,
+            field_use: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the groups whose listing does not certify as complete, so that each can be read once more.
+    pub fn doubtful_listings(&self, meanings: &BTreeSet<TotalMeanings>) -> Vec<String> {
+        let mut meanings = meanings.clone();
+        self.listings
+            .iter()
+            .filter(|(_, (_, certificate))| certificate.certify((), &mut meanings).complete().is_none())
+            .map(|(group, _)| group.clone())
+            .collect()
+    }
+
+    /// Closes the snapshot: judges every listing and narrows what the account's counts may mean.
+    pub fn finish(self, groups: Vec<Group>, groups_certificate: &Certificate, meanings: &mut BTreeSet<TotalMeanings>) -> Snapshot {
+        let mut groups = groups;
+        groups.sort_by(|left, right| id_order(&left.id).cmp(&id_order(&right.id)));
+        let mut listings = BTreeMap::new();
+        let mut certificates = BTreeMap::new();
+        for (group, (mut rows, certificate)) in self.listings {
+            // The strictest state of a person who is listed twice comes last, and the last one stays.
+            rows.sort_unstable();
+            rows.dedup_by(|later, kept| {
+                let same = later.member == kept.member;
+                if same {
+                    kept.state = later.state;
+                }
+                same
+            });
+            listings.insert(group.clone(), certificate.certify(Listing { rows }, meanings));
+            certificates.insert(group, certificate);
+        }
+        let account_state = match self.account_state {
+            Some(certificate) => certificate.certify((), meanings),
+            None => Reading::Incomplete(Incomplete {
+                partial: (),
+                why: vec!["the account-wide opt-outs were not read".to_owned()],
+                opt_outs_complete: false,
+            }),
+        };
+        Snapshot {
+            provider: self.provider,
+            groups: groups_certificate.certify(groups, meanings),
+            members: self.members,
+            listings,
+            certificates,
+            account_state,
+            existence: self.existence,
+            field_use: self.field_use,
+        }
+    }
+
+    fn position(&mut self, id: &str) -> u32 {
+        let id = self.names.intern(id.trim());
+        let next = u32::try_from(self.members.len()).expect("an account has fewer than four thousand million people");
+        let position = *self.positions.entry(id).or_insert(next);
+        if position == next {
+            self.members.push(Member { id, address: None, status: MemberStatus::Active, hash: None });
+        }
+        position
+    }
+}
+
+impl MemberSink for SnapshotBuilder<'_> {
+    fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
+        let position = self.position(&row.id) as usize;
+        if let Some(text) = &row.address
+            && let Ok(address) = normalise_address(text)
+        {
+            let address = self.names.intern(address.as_str());
+            self.members[position].address = Some(address);
+        }
+        if let Some(status) = row.status {
+            let known = &mut self.members[position].status;
+            *known = (*known).max(status);
+        }
+        if let Some(wire) = row.wire {
+            if self.members[position].hash.is_none() {
+                for (field, value) in wire.iter().filter(|(_, value)| !value.is_empty()) {
+                    note_use(&mut self.field_use, field, value);
+                }
+            }
+            self.members[position].hash = Some(row_hash(&self.salt, &wire));
+            self.stage.put(row.id.trim(), &wire).map_err(|reason| SinkError { provider: self.provider.clone(), reason })?;
+        }
+        Ok(())
+    }
+
+    fn begin_listing(&mut self, group: &str) {
+        self.listings.remove(group);
+        self.open = Some((group.to_owned(), Vec::new()));
+    }
+
+    fn listed(&mut self, member_id: &str, state: MembershipState) {
+        let member = self.position(member_id);
+        if let Some((_, rows)) = &mut self.open {
+            rows.push(ListingRow { member, state });
+        }
+    }
+
+    fn end_listing(&mut self, certificate: Certificate) {
+        if let Some((group, rows)) = self.open.take() {
+            self.listings.insert(group, (rows, certificate));
+        }
+    }
+
+    fn account_state(&mut self, certificate: Certificate) {
+        self.account_state = Some(certificate);
+    }
+
+    fn whole_account(&mut self) {
+        self.existence = Existence::Whole;
+    }
+
+    fn absent(&mut self, address: &str) {
+        let Ok(address) = normalise_address(address) else { return };
+        let address = self.names.intern(address.as_str());
+        match &mut self.existence {
+            Existence::Whole => {}
+            Existence::Asked(asked) => {
+                asked.insert(address);
+            }
+            Existence::Unknown => self.existence = Existence::Asked(HashSet::from([address])),
+        }
+    }
+}
+
+/// Orders ids as people do: numbers by size, before anything else.
+pub(crate) fn id_order(id: &str) -> (u8, u64, &str) {
+    match id.parse::<u64>() {
+        Ok(number) => (0, number, id),
+        Err(_) => (1, 0, id),
+    }
+}
+
+fn note_use(field_use: &mut BTreeMap<String, (u64, String)>, field: &str, value: &Value) {
+    let text = value.to_string();
+    match field_use.get_mut(field) {
+        Some((count, example)) => {
+            *count += 1;
+            // The smallest value, so that the order of reading does not show.
+            if text < *example {
+                *example = text;
+            }
+        }
+        None => {
+            field_use.insert(field.to_owned(), (1, text));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Typed field values and the records that hold them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One field's value. Absence is not a value: a [`Record`] leaves the key out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// Yes or no.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Text, never trimmed or parsed: a zip code keeps its zeros.
+    Text(String),
+    /// Several texts, order without meaning.
+    List(Vec<String>),
+}
+
+impl Value {
+    /// Tells whether the value counts as nothing: an empty text or list.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Value::Text(text) => text.is_empty(),
+            Value::List(items) => items.is_empty(),
+            Value::Boolean(_) | Value::Integer(_) => false,
+        }
+    }
+
+    /// Returns the text, where the value is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns the truth value, where the value is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Boolean(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::Text(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Value::Boolean(flag)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Value::Integer(number)
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Boolean(flag) => write!(f, "{flag}"),
+            Value::Integer(number) => write!(f, "{number}"),
+            Value::Text(text) => f.write_str(text),
+            Value::List(items) => f.write_str(&items.join(",")),
+        }
+    }
+}
+
+/// Values by field name, in the order of the names. A missing key means "no value".
+///
+/// The names are a provider's own (`groupName`, `custom.custom3`) or canonical ones (`name`, `custom.Shoe size`);
+/// which of the two is said wherever a record is kept.
+pub type Record = BTreeMap<String, Value>;
+
+/// A 64-bit fingerprint of a record, for telling "as before" without keeping the values.
+pub type RowHash = u64;
+
+/// Fingerprints a record under a salt (the settled mapping), so that a changed mapping looks like a changed row.
+pub fn row_hash(salt: &str, record: &Record) -> RowHash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(salt.len() as u64).to_le_bytes());
+    hasher.update(salt.as_bytes());
+    for (field, value) in record {
+        if value.is_empty() {
+            continue;
+        }
+        hasher.update(&(field.len() as u64).to_le_bytes());
+        hasher.update(field.as_bytes());
+        let (tag, text) = match value {
+            Value::Boolean(flag) => (b'b', flag.to_string()),
+            Value::Integer(number) => (b'i', number.to_string()),
+            Value::Text(text) => (b't', text.clone()),
+            Value::List(items) => (b'l', items.join("\u{1f}")),
+        };
+        hasher.update(&[tag]);
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    let bytes = hasher.finalize();
+    u64::from_le_bytes(bytes.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_tells_values_and_fields_apart() {
+        let record =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(field, text)| ((*field).to_owned(), Value::from(*text))).collect::<Record>();
+        let plain = row_hash("", &record(&[("a", "1"), ("b", "2")]));
+        assert_ne!(plain, row_hash("", &record(&[("a", "12"), ("b", "")])));
+        assert_ne!(plain, row_hash("", &record(&[("a", "2"), ("b", "1")])));
+        assert_ne!(plain, row_hash("other mapping", &record(&[("a", "1"), ("b", "2")])));
+        assert_eq!(plain, row_hash("", &record(&[("a", "1"), ("b", "2"), ("c", "")])), "an empty value is no value");
+    }
+}

@@ -1,0 +1,221 @@
+//! The requests that change something, in neutral words.
+//!
+//! No variant can say "active again": a re-subscription can't be expressed (rule 1). Nor can the deletion of a person (rule 6).
+
+use super::schema::FieldType;
+use super::value::Record;
+
+/// New values of one group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupEdit {
+    /// The group's id.
+    pub id: String,
+    /// The fields that change, under the provider's own names.
+    pub fields: Record,
+    /// All current values, for requests that replace what they do not name.
+    pub current: Record,
+}
+
+/// A person to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberValues {
+    /// The normalised address.
+    pub address: String,
+    /// The profile, under the provider's own names.
+    pub fields: Record,
+}
+
+/// New values of one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberEdit {
+    /// The person's id.
+    pub id: String,
+    /// The person's normalised address, for requests that go by address.
+    pub address: String,
+    /// The fields that change, under the provider's own names; an empty text clears what rosterd itself had written.
+    pub fields: Record,
+}
+
+/// One request that changes something at a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Creates a group.
+    CreateGroup {
+        /// The name.
+        name: String,
+        /// Every field to set, the name included.
+        fields: Record,
+    },
+    /// Changes groups.
+    EditGroups {
+        /// One entry per group.
+        edits: Vec<GroupEdit>,
+    },
+    /// Deletes a group.
+    DeleteGroup {
+        /// The group's id.
+        id: String,
+    },
+    /// Creates people, and joins all of them to `join` where the provider can do that in one request.
+    ///
+    /// People who exist already keep their data and are joined all the same.
+    CreateMembers {
+        /// One entry per person.
+        rows: Vec<MemberValues>,
+        /// Ids of the groups that all of them join.
+        join: Vec<String>,
+    },
+    /// Changes profiles of people who exist.
+    UpdateMembers {
+        /// One entry per person.
+        edits: Vec<MemberEdit>,
+    },
+    /// Gives a person another address.
+    ChangeAddress {
+        /// The person's id.
+        id: String,
+        /// The new normalised address.
+        address: String,
+    },
+    /// Joins people to a group, by id.
+    AddMemberships {
+        /// The group's id.
+        group: String,
+        /// The people's ids.
+        members: Vec<String>,
+    },
+    /// Takes people out of a group, by id.
+    RemoveMemberships {
+        /// The group's id.
+        group: String,
+        /// The people's ids.
+        members: Vec<String>,
+    },
+    /// Records the account opt-out of people who exist.
+    OptOutOfAccount {
+        /// The people's ids.
+        members: Vec<String>,
+    },
+    /// Creates a person who is opted out of the account from the first moment.
+    CreateOptedOut {
+        /// The normalised address.
+        address: String,
+    },
+    /// Records a person's opt-out of groups.
+    OptOutOfGroups {
+        /// The person's id.
+        member: String,
+        /// The groups' ids.
+        groups: Vec<String>,
+    },
+    /// Defines a custom field of members.
+    CreateCustomField {
+        /// What people see.
+        label: String,
+        /// The type of its values.
+        kind: FieldType,
+    },
+}
+
+impl Write {
+    /// Counts the items, each of which gets an outcome of its own.
+    pub fn items(&self) -> usize {
+        match self {
+            Write::EditGroups { edits } => edits.len(),
+            Write::CreateMembers { rows, .. } => rows.len(),
+            Write::UpdateMembers { edits } => edits.len(),
+            Write::AddMemberships { members, .. } | Write::RemoveMemberships { members, .. } | Write::OptOutOfAccount { members } => {
+                members.len()
+            }
+            Write::CreateGroup { .. }
+            | Write::DeleteGroup { .. }
+            | Write::ChangeAddress { .. }
+            | Write::CreateOptedOut { .. }
+            | Write::OptOutOfGroups { .. }
+            | Write::CreateCustomField { .. } => 1,
+        }
+    }
+
+    /// Splits off the second half of the items; nothing when there is one item or none.
+    ///
+    /// Used to close in on the one item for which a provider refuses a whole batch.
+    pub fn halve(self) -> (Write, Option<Write>) {
+        if self.items() < 2 {
+            return (self, None);
+        }
+        let half = self.items() / 2;
+        match self {
+            Write::EditGroups { mut edits } => {
+                let rest = edits.split_off(half);
+                (Write::EditGroups { edits }, Some(Write::EditGroups { edits: rest }))
+            }
+            Write::CreateMembers { mut rows, join } => {
+                let rest = rows.split_off(half);
+                (Write::CreateMembers { rows, join: join.clone() }, Some(Write::CreateMembers { rows: rest, join }))
+            }
+            Write::UpdateMembers { mut edits } => {
+                let rest = edits.split_off(half);
+                (Write::UpdateMembers { edits }, Some(Write::UpdateMembers { edits: rest }))
+            }
+            Write::AddMemberships { group, mut members } => {
+                let rest = members.split_off(half);
+                (Write::AddMemberships { group: group.clone(), members }, Some(Write::AddMemberships { group, members: rest }))
+            }
+            Write::RemoveMemberships { group, mut members } => {
+                let rest = members.split_off(half);
+                (Write::RemoveMemberships { group: group.clone(), members }, Some(Write::RemoveMemberships { group, members: rest }))
+            }
+            Write::OptOutOfAccount { mut members } => {
+                let rest = members.split_off(half);
+                (Write::OptOutOfAccount { members }, Some(Write::OptOutOfAccount { members: rest }))
+            }
+            single => (single, None),
+        }
+    }
+}
+
+/// A provider's "no" to an item or a request, in its own words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The provider's code, where it gave one.
+    pub code: Option<String>,
+    /// The provider's words, shortened and without control characters.
+    pub message: String,
+    /// The provider's id of the request, for a support case.
+    pub request_id: Option<String>,
+}
+
+/// What an answer says of one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ItemOutcome {
+    /// The answer confirms it; with the id of what was created, where it tells.
+    Done {
+        /// The id.
+        id: Option<String>,
+    },
+    /// The answer is favourable and proves nothing: read it back (rule 9).
+    Accepted {
+        /// The id, as claimed.
+        id: Option<String>,
+    },
+    /// The provider refused this item.
+    Refused(Refusal),
+    /// The answer says nothing of this item: read it back.
+    Unknown,
+}
+
+/// The handle of work that a provider goes on with after its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The provider's id of the work.
+    pub id: String,
+}
+
+/// What an answer says of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// One outcome per item, in the order of the items.
+    Items(Vec<ItemOutcome>),
+    /// The provider works on: ask again with the ticket.
+    Pending(Ticket),
+}

@@ -1,0 +1,1 @@
+//! emfluence Marketing Platform, API v1: JSON over POST.

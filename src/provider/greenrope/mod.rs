@@ -1,0 +1,1 @@
+//! GreenRope, SalesDrip and Mission Suite: the XML API.

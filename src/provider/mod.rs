@@ -1,0 +1,119 @@
+//! The providers: what each can hold and do, how it is read and how it is written.
+//!
+//! An adapter is a codec. It builds [`crate::http::Call`]s, decodes replies into rows and per-item outcomes, and knows the
+//! order of the calls that one question takes. Pacing, retrying and logging belong to [`crate::http`]; journaling,
+//! splitting of refused batches and reading back belong to the run.
+
+pub mod emfluence;
+pub mod greenrope;
+
+use futures_util::future::BoxFuture;
+
+use crate::http::CallError;
+use crate::model::{
+    Capabilities, Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Schema, Settlement, SinkError, Ticket, Write,
+};
+
+/// Returns the field tables of a kind.
+pub fn schema(kind: ProviderKind) -> &'static Schema {
+    match kind {
+        ProviderKind::Emfluence => &emfluence::SCHEMA,
+        ProviderKind::GreenRope => &greenrope::SCHEMA,
+    }
+}
+
+/// Returns what a kind can do.
+pub fn capabilities(kind: ProviderKind) -> &'static Capabilities {
+    match kind {
+        ProviderKind::Emfluence => &emfluence::CAPABILITIES,
+        ProviderKind::GreenRope => &greenrope::CAPABILITIES,
+    }
+}
+
+/// Why a provider could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A request failed for good.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The rows could not be kept.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The login works and opens another account than the config says, or lacks a right; the sentence says which.
+    #[error("{0}")]
+    Account(String),
+}
+
+/// Which members to read, and what of them.
+#[derive(Debug)]
+pub struct MemberAsk<'a> {
+    /// The groups to list, as the group listing returned them.
+    pub groups: &'a [GroupRow],
+    /// The profile fields wanted, under the provider's own names (`custom.custom3` for custom fields); others may be left out.
+    pub fields: &'a [String],
+    /// Which side of the job this is.
+    pub role: Role<'a>,
+}
+
+/// Why members are read.
+#[derive(Debug)]
+pub enum Role<'a> {
+    /// To learn who is in the groups, with their profiles.
+    Source,
+    /// To learn who is in the groups and which of the wanted addresses exist in the account at all, with their profiles.
+    Target {
+        /// The normalised addresses that the run may add.
+        wanted: &'a [String],
+    },
+    /// To see whether what was written is there: listings only, neither account-wide states nor profiles.
+    Check,
+}
+
+/// A provider that can be read.
+///
+/// Every method returns either rows with their evidence or an error. No error, and no answer that was not understood, is ever
+/// an empty result.
+pub trait Source: Send + Sync {
+    /// Returns the kind, and with it the field tables and capabilities.
+    fn kind(&self) -> ProviderKind;
+
+    /// Logs in and proves that the login opens the configured account with the rights that reading takes.
+    fn open(&self) -> BoxFuture<'_, Result<(), ReadError>>;
+
+    /// Reads the account's definitions of custom fields; unknown (and no error) where the login may not see them.
+    fn custom_fields(&self) -> BoxFuture<'_, Result<CustomFields, ReadError>>;
+
+    /// Reads all groups that the login sees, archived ones included, with every field of those for which `wanted` says so
+    /// (given the id and the name).
+    fn groups<'a>(
+        &'a self,
+        wanted: &'a (dyn Fn(&str, &str) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<(Vec<GroupRow>, Certificate), ReadError>>;
+
+    /// Reads one group by id, whatever its status: nothing when the account has no such group.
+    fn group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GroupRow>, ReadError>>;
+
+    /// Reads members into a sink: for each group of the ask exactly one listing, opened and closed.
+    ///
+    /// A listing that fails is closed with a certificate that names the problem; only what makes the whole account
+    /// unreadable is an error. `Source` and `Target` asks also close the account-wide state.
+    fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>>;
+
+    /// Predicts how many requests reading the groups takes, without sending any.
+    fn predicted_reads(&self, groups: &[GroupRow], target: bool) -> u64;
+}
+
+/// A provider that can also be written.
+pub trait Target: Source {
+    /// Sends one write, once, and says what the answer says of each item.
+    ///
+    /// A login may precede it; the write itself is not repeated unless it is known not to have been done.
+    ///
+    /// # Errors
+    /// [`CallError::OutcomeUnknown`] when nobody knows whether it was done; [`CallError::Refused`] when the provider refused
+    /// the request as a whole.
+    fn send<'a>(&'a self, write: &'a Write) -> BoxFuture<'a, Result<Settlement, CallError>>;
+
+    /// Asks how work that the provider went on with has ended.
+    fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>>;
+}

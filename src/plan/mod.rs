@@ -1,0 +1,3 @@
+//! From two snapshots to a plan: pure, total, deterministic.
+
+pub mod base;

@@ -187,16 +187,20 @@ async fn an_answer_that_is_too_long_is_cut_short() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_provider_is_left_alone_and_tried_again() {
-    let down = Arc::new(AtomicU32::new(1));
-    let switch = Arc::clone(&down);
+    const DOWN: u32 = 0;
+    const SLOW: u32 = 1;
+    const UP: u32 = 2;
+    let mode = Arc::new(AtomicU32::new(DOWN));
+    let switch = Arc::clone(&mode);
     let (router, count) = service(move |_| {
-        let down = switch.load(Ordering::SeqCst) == 1;
+        let mode = switch.load(Ordering::SeqCst);
         async move {
-            if down {
-                Err(StatusCode::BAD_GATEWAY)
-            } else {
-                Ok(OK)
+            match mode {
+                DOWN => return Err(StatusCode::BAD_GATEWAY),
+                SLOW => tokio::time::sleep(Duration::from_secs(30)).await,
+                _ => {}
             }
+            Ok(OK)
         }
     });
     let account = account(router);
@@ -206,6 +210,10 @@ async fn a_dead_provider_is_left_alone_and_tried_again() {
         "{error}"
     );
     let error = account.read(&read_call(), decode).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "mail: groups/search was not sent because the provider failed too often in a row (the server answered with HTTP status 502); try again in 30 s"
+    );
     let CallError::CircuitOpen { retry_in, .. } = error else {
         panic!("{error}");
     };
@@ -216,11 +224,14 @@ async fn a_dead_provider_is_left_alone_and_tried_again() {
 
     // A probe whose caller goes away must not block the next one.
     tokio::time::sleep(retry_in).await;
-    down.store(0, Ordering::SeqCst);
+    mode.store(SLOW, Ordering::SeqCst);
     let call = read_call();
-    drop(account.read(&call, decode));
+    let impatient = tokio::time::timeout(Duration::from_secs(1), account.read(&call, decode));
+    assert!(impatient.await.is_err());
+    mode.store(UP, Ordering::SeqCst);
     assert_eq!(account.read(&call, decode).await.unwrap(), OK);
     assert_eq!(account.read(&call, decode).await.unwrap(), OK);
+    assert_eq!(count.load(Ordering::SeqCst), 11);
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,7 +290,11 @@ async fn no_secret_reaches_log_or_error() {
         ("password".into(), SecretString::from("hush").into()),
         ("xml".into(), "hush".into()),
     ]);
-    account.read(&call, decode).await.unwrap();
+    let careless = |reply: &mut Reply| {
+        decode(reply)
+            .map_err(|_| DecodeError::NotAnAnswer("hush@example.org is no JSON".to_owned()))
+    };
+    account.read(&call, careless).await.unwrap();
     let refused = account.read(&call, decode).await.unwrap_err();
     let reply = Reply::from_bytes(200, None, b"hush");
     let shown = format!("{refused} {refused:?} {call:?} {account:?} {reply:?}");

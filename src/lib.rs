@@ -2,5 +2,6 @@
 
 pub mod emulator;
 pub mod http;
+pub mod mapping;
 pub mod model;
 pub mod schedule;

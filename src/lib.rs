@@ -5,5 +5,6 @@ pub mod http;
 pub mod mapping;
 pub mod model;
 pub mod plan;
+pub mod provider;
 pub mod schedule;
 pub mod state;

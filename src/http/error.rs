@@ -1,0 +1,357 @@
+//! What can go wrong with a request, told apart by what the caller can do about it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// The longest provider text that is kept, in characters.
+const MAX_WORDS: usize = 500;
+
+/// Makes foreign text fit for an error: one line, no control characters, at most [`MAX_WORDS`] characters.
+pub(crate) fn tidy(text: &str) -> String {
+    let mut tidy = String::new();
+    let words = text.split(|c: char| c.is_control() || c.is_whitespace());
+    for word in words.filter(|word| !word.is_empty()) {
+        if !tidy.is_empty() {
+            tidy.push(' ');
+        }
+        tidy.push_str(word);
+        // One more than fits is enough to know that it has to be cut.
+        if tidy.len() > MAX_WORDS * 4 {
+            break;
+        }
+    }
+    if let Some((cut, _)) = tidy.char_indices().nth(MAX_WORDS) {
+        tidy.truncate(cut);
+        tidy.push('…');
+    }
+    tidy
+}
+
+/// A provider's "no" to a request that it understood.
+///
+/// The message is the provider's own and may name a person, so it belongs into reports that the user asked for and
+/// never into a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The provider's error code, or `HTTP 404` and the like where only the status spoke.
+    pub code: Option<String>,
+    /// The provider's own words, on one line, without control characters, cut to 500 characters.
+    pub message: String,
+    /// The provider's id of the request, for its support.
+    pub request_id: Option<String>,
+}
+
+impl Refusal {
+    /// Builds a refusal from foreign text, which is tidied on the way in.
+    pub fn new(code: Option<&str>, message: &str, request_id: Option<&str>) -> Self {
+        Self {
+            code: code.map(tidy).filter(|code| !code.is_empty()),
+            message: tidy(message),
+            request_id: request_id.map(tidy).filter(|id| !id.is_empty()),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.message.is_empty() {
+            f.write_str("no reason given")?;
+        } else {
+            f.write_str(&self.message)?;
+        }
+        match (&self.code, &self.request_id) {
+            (Some(code), Some(id)) => write!(f, " (code {code}, request {id})"),
+            (Some(code), None) => write!(f, " (code {code})"),
+            (None, Some(id)) => write!(f, " (request {id})"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// What a decoder found instead of the answer it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The body is not the provider's answer at all: HTML, cut off, empty. A read is repeated, a write's outcome is unknown.
+    NotAnAnswer(String),
+    /// The body is well formed but breaks the provider's own rules. It fails the run and is never taken for "nothing there".
+    Protocol(String),
+    /// The provider understood and said no.
+    Refused(Refusal),
+    /// The login is no longer good; the caller may log in again once.
+    LoginExpired(String),
+    /// Wrong credentials or a missing right; logging in again does not help.
+    Denied(String),
+    /// The provider asks for patience in the body of its answer. Nothing was done.
+    Throttled {
+        /// How long it asks for, where it says so.
+        after: Option<Duration>,
+    },
+}
+
+/// Why one attempt brought no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Problem {
+    /// No connection came about, so nothing was sent.
+    #[error("no connection: {0}")]
+    NotConnected(String),
+    /// The connection broke while the request was sent or the answer was read.
+    #[error("the connection broke: {0}")]
+    ConnectionBroken(String),
+    /// The whole answer did not arrive in time.
+    #[error("no complete answer within {} s", .0.as_secs_f64())]
+    TimedOut(Duration),
+    /// The server reported a failure of its own.
+    #[error("the server answered with HTTP status {0}")]
+    ServerError(u16),
+    /// Something answered, but not the provider.
+    #[error("the answer is not one: {0}")]
+    NotAnAnswer(String),
+    /// The answer could not be kept on disk.
+    #[error("the answer could not be kept in the directory for temporary files: {0}")]
+    Storage(String),
+    /// The answer is longer than allowed.
+    #[error("the answer is longer than {0} bytes")]
+    TooLarge(u64),
+    /// The provider asked for patience.
+    #[error("the provider asked for fewer requests")]
+    Throttled,
+    /// The provider denied a request that it may grant on repetition.
+    #[error("the provider answered with HTTP status 403")]
+    Forbidden,
+}
+
+/// Why a call brought no result.
+///
+/// `account` is the provider's name in the config and `operation` the call's name.
+#[derive(Debug, Clone, Error)]
+pub enum CallError {
+    /// Every attempt failed on the way. For a write: it is known not to have been done.
+    #[error(
+        "{account}: {operation} got no answer in {attempts} attempts ({problem}); check the network and the provider's status page, then try again"
+    )]
+    Network {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// How many requests were tried.
+        attempts: u32,
+        /// What the last attempt met.
+        problem: Problem,
+    },
+    /// The account failed so often in a row that it is left alone for a while; nothing was sent.
+    #[error(
+        "{account}: {operation} was not sent because the provider failed too often in a row; try again in {} s", .retry_in.as_secs().max(1)
+    )]
+    CircuitOpen {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// How long the account stays closed to requests.
+        retry_in: Duration,
+    },
+    /// The provider keeps asking for patience; nothing was done.
+    #[error(
+        "{account}: {operation} was put off by the provider's rate limit; try again in {} s, or lower requests_per_minute", .retry_in.as_secs().max(1)
+    )]
+    Throttled {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// How long the account has to rest.
+        retry_in: Duration,
+    },
+    /// The day's requests are used up; nothing was sent.
+    #[error(
+        "{account}: {operation} was not sent because the {limit} requests allowed in 24 hours are used up; wait {} min or raise requests_per_day", .retry_in.as_secs().div_ceil(60)
+    )]
+    DayQuota {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// The configured limit.
+        limit: u64,
+        /// When requests become free again, at the latest.
+        retry_in: Duration,
+    },
+    /// Wrong credentials or a missing right; nothing was done.
+    #[error(
+        "{account}: {operation} was denied ({reason}); check the account's credentials and rights at the provider"
+    )]
+    Denied {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// The provider's words or the HTTP status.
+        reason: String,
+    },
+    /// The login is no longer good; nothing was done. The caller may log in again once.
+    #[error(
+        "{account}: {operation} needs a new login ({reason}); check the account's credentials if this persists"
+    )]
+    LoginExpired {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// The provider's words.
+        reason: String,
+    },
+    /// The provider understood and said no; nothing was done.
+    #[error(
+        "{account}: {operation} was refused by the provider: {refusal}; correct the item or the config, then try again"
+    )]
+    Refused {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// What the provider said.
+        refusal: Refusal,
+    },
+    /// The answer breaks the provider's own rules. After a write it proves nothing about what was done.
+    #[error(
+        "{account}: {operation} was answered against the provider's rules ({reason}); check base_url and whether the provider changed its API"
+    )]
+    Protocol {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// The answer to a read is longer than allowed.
+    #[error(
+        "{account}: the answer to {operation} is longer than {limit} bytes; ask for smaller pages or fewer groups"
+    )]
+    TooLarge {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The write may or may not have been done: look before sending it again.
+    #[error(
+        "{account}: nobody knows whether {operation} was carried out ({problem}); read the objects back before sending it again"
+    )]
+    OutcomeUnknown {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// What came between.
+        problem: Problem,
+    },
+    /// The call itself can't be sent as it is.
+    #[error(
+        "{account}: {operation} can't be sent ({reason}); check base_url and the credentials in the config"
+    )]
+    Unsendable {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// What is wrong with it, without its values.
+        reason: String,
+    },
+}
+
+impl CallError {
+    /// The account's name in the config.
+    pub fn account(&self) -> &str {
+        match self {
+            Self::Network { account, .. }
+            | Self::CircuitOpen { account, .. }
+            | Self::Throttled { account, .. }
+            | Self::DayQuota { account, .. }
+            | Self::Denied { account, .. }
+            | Self::LoginExpired { account, .. }
+            | Self::Refused { account, .. }
+            | Self::Protocol { account, .. }
+            | Self::TooLarge { account, .. }
+            | Self::OutcomeUnknown { account, .. }
+            | Self::Unsendable { account, .. } => account,
+        }
+    }
+
+    /// The call's operation.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::Network { operation, .. }
+            | Self::CircuitOpen { operation, .. }
+            | Self::Throttled { operation, .. }
+            | Self::DayQuota { operation, .. }
+            | Self::Denied { operation, .. }
+            | Self::LoginExpired { operation, .. }
+            | Self::Refused { operation, .. }
+            | Self::Protocol { operation, .. }
+            | Self::TooLarge { operation, .. }
+            | Self::OutcomeUnknown { operation, .. }
+            | Self::Unsendable { operation, .. } => operation,
+        }
+    }
+
+    /// Whether a write that ended like this may have been carried out all the same.
+    ///
+    /// `false` means that it is known not to have been done.
+    pub fn may_have_been_done(&self) -> bool {
+        matches!(
+            self,
+            Self::OutcomeUnknown { .. } | Self::Protocol { .. } | Self::TooLarge { .. }
+        )
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Network { .. }
+                | Self::CircuitOpen { .. }
+                | Self::Throttled { .. }
+                | Self::DayQuota { .. }
+                | Self::OutcomeUnknown { .. }
+        )
+    }
+}
+
+/// Why the network could not be set up.
+#[derive(Debug, Error)]
+pub enum TransportError {
+    /// The file with extra certificate authorities can't be read.
+    #[error("can't read ca_file {}: {source}; check the path and its permissions", .path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file holds no usable certificate.
+    #[error("ca_file {} holds no certificate in PEM form; give a file with BEGIN CERTIFICATE blocks", .path.display())]
+    CaFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The proxy can't be used.
+    #[error("proxy can't be used ({reason}); write it as http://host:port")]
+    Proxy {
+        /// What is wrong with it, without its value.
+        reason: String,
+    },
+    /// The HTTP client could not be built.
+    #[error(
+        "can't set up the HTTP client ({reason}); check ca_file and the system's certificate store"
+    )]
+    Client {
+        /// What the library said.
+        reason: String,
+    },
+}

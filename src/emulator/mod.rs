@@ -17,6 +17,8 @@ mod greenrope;
 mod history;
 mod log;
 mod misuse;
+mod names;
+mod seed;
 mod world;
 
 use std::future::Future;
@@ -32,6 +34,7 @@ pub use faults::{Fault, FaultRule, When};
 pub use history::{Actor, Change, HistoryEvent};
 pub use log::RequestRecord;
 pub use misuse::{Misuse, MisuseKind};
+pub use seed::{Seed, populate};
 pub use world::{
     Account, Clock, Contact, Counted, Credentials, CustomField, EmfluenceQuirks, GreenRopeQuirks,
     Group, GroupKind, GroupStatus, Kind, Login, Membership, MembershipState, Rights, Settings,

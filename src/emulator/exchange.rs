@@ -10,13 +10,12 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use serde_json::Value;
 use tokio::time::Instant;
 
-use super::greenrope::Node;
 use super::history::Actor;
 use super::log::RequestRecord;
 use super::misuse::{Misuse, MisuseKind};
+use super::reply::Reply;
 use super::world::Kind;
 use super::{Emulator, Fault, State, emfluence, greenrope};
 
@@ -91,93 +90,6 @@ impl Context {
     /// The moment of arrival by the runtime's clock, for the life of tokens.
     pub(super) fn instant(&self) -> Instant {
         self.now.unwrap_or_else(Instant::now)
-    }
-}
-
-/// An answer before it is written out.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) document: Document,
-    pub(super) outcome: String,
-}
-
-/// The body of an answer.
-pub(super) enum Document {
-    /// A JSON text.
-    Json(Value),
-    /// An XML text.
-    Xml(Node),
-    /// The JSON rendering of what would be an XML text.
-    XmlAsJson(Node),
-}
-
-impl Document {
-    fn content_type(&self) -> &'static str {
-        match self {
-            Self::Json(_) | Self::XmlAsJson(_) => "application/json; charset=utf-8",
-            Self::Xml(_) => "text/xml; charset=utf-8",
-        }
-    }
-
-    fn render(&self) -> Vec<u8> {
-        match self {
-            Self::Json(value) => value.to_string().into_bytes(),
-            Self::Xml(node) => node.to_xml().into_bytes(),
-            Self::XmlAsJson(node) => node.to_json().to_string().into_bytes(),
-        }
-    }
-
-    fn shift_counts(&mut self, by: i64) {
-        match self {
-            Self::Json(value) => shift_json(value, by),
-            Self::Xml(node) | Self::XmlAsJson(node) => node.shift_counts(by),
-        }
-    }
-
-    fn remove_lists(&mut self) {
-        match self {
-            Self::Json(value) => {
-                let Some(envelope) = value.as_object_mut() else {
-                    return;
-                };
-                match envelope.get_mut("data") {
-                    Some(Value::Object(data)) => {
-                        data.remove("records");
-                        data.remove("contactResults");
-                    }
-                    Some(Value::Array(_)) => {
-                        envelope.remove("data");
-                    }
-                    _ => {}
-                }
-            }
-            Self::Xml(node) | Self::XmlAsJson(node) => node.remove_lists(),
-        }
-    }
-}
-
-fn shift_json(value: &mut Value, by: i64) {
-    const COUNTS: [&str; 6] = [
-        "totalRecords",
-        "totalMembers",
-        "recordsInserted",
-        "recordsUpdated",
-        "recordsInData",
-        "totalSuccess",
-    ];
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                match value.as_i64() {
-                    Some(count) if COUNTS.contains(&key.as_str()) => {
-                        *value = (count + by).max(0).into()
-                    }
-                    _ => shift_json(value, by),
-                }
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(|value| shift_json(value, by)),
-        _ => {}
     }
 }
 

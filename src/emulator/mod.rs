@@ -16,9 +16,14 @@ mod faults;
 mod greenrope;
 mod history;
 mod log;
+mod membership;
 mod misuse;
 mod names;
+mod reply;
 mod seed;
+mod settings;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::future::Future;
@@ -35,10 +40,10 @@ pub use history::{Actor, Change, HistoryEvent};
 pub use log::RequestRecord;
 pub use misuse::{Misuse, MisuseKind};
 pub use seed::{Seed, populate};
+pub use settings::{Counted, EmfluenceQuirks, GreenRopeQuirks, Settings, UnknownGroup};
 pub use world::{
-    Account, Clock, Contact, Counted, Credentials, CustomField, EmfluenceQuirks, GreenRopeQuirks,
-    Group, GroupKind, GroupStatus, Kind, Login, Membership, MembershipState, Rights, Settings,
-    UnknownGroup, Visibility, World,
+    Account, Clock, Contact, Credentials, CustomField, Group, GroupKind, GroupStatus, Kind, Login,
+    Membership, MembershipState, Rights, Visibility, World,
 };
 
 use exchange::Traffic;

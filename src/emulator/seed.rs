@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::names::{COMPANIES, DOMAINS, GROUPS, PEOPLE, PLACES, ZONES};
+use super::settings::{EmfluenceQuirks, GreenRopeQuirks};
 use super::world::{
-    Account, Contact, CustomField, EmfluenceQuirks, GreenRopeQuirks, GroupKind, GroupStatus, Kind,
-    Login, Membership, MembershipState, Visibility, World, fold, plus_seconds,
+    Account, Contact, CustomField, GroupKind, GroupStatus, Kind, Login, Membership,
+    MembershipState, Visibility, World, fold, plus_seconds,
 };
 
 /// Seconds of a day.

@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::emulator::exchange::{Context, Document, Reply};
+use crate::emulator::exchange::Context;
+use crate::emulator::reply::{Document, Reply};
 
 /// What a call gives back: the `data` of a success, or a failure.
 pub(super) type Answer = Result<Value, Failure>;

@@ -8,8 +8,9 @@ use super::params::{Params, missing};
 use super::values::{optional_id, stamp, text};
 use crate::emulator::history::Change;
 use crate::emulator::misuse::MisuseKind;
+use crate::emulator::settings::Counted;
 use crate::emulator::world::{
-    Account, Counted, Group, GroupKind, GroupStatus, MembershipState, Visibility, fold,
+    Account, Group, GroupKind, GroupStatus, MembershipState, Visibility, fold,
 };
 
 pub(super) const SEARCH: &[&str] = &[

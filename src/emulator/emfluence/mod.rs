@@ -16,8 +16,9 @@ use axum::http::{Method, header};
 use serde_json::{Map, Value, json};
 
 use super::State;
-use super::exchange::{Context, Incoming, Reply, Target};
+use super::exchange::{Context, Incoming, Target};
 use super::misuse::MisuseKind;
+use super::reply::Reply;
 use super::world::{Account, Kind, Login, World};
 use envelope::{Answer, Failure, reply};
 use params::Params;

@@ -17,8 +17,9 @@ mod xml;
 use axum::http::StatusCode;
 
 use super::State;
-use super::exchange::{Context, Document, Incoming, Reply, Target};
+use super::exchange::{Context, Incoming, Target};
 use super::misuse::MisuseKind;
+use super::reply::{Document, Reply};
 use super::world::{Account, Login, World};
 pub(super) use session::Sessions;
 pub(super) use xml::Node;

@@ -5,7 +5,8 @@ use super::show::PROFILE;
 use super::xml::Node;
 use super::{Answer, Call, Failure};
 use crate::emulator::misuse::MisuseKind;
-use crate::emulator::world::{Contact, UnknownGroup};
+use crate::emulator::settings::UnknownGroup;
+use crate::emulator::world::Contact;
 
 /// The elements of a contact when it is written.
 pub(super) const WRITABLE: &[&str] = &[

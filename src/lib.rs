@@ -6,5 +6,7 @@ pub mod mapping;
 pub mod model;
 pub mod plan;
 pub mod provider;
+pub mod report;
+pub mod run;
 pub mod schedule;
 pub mod state;

@@ -52,10 +52,7 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self {
-            now: Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH),
-            step: 1,
-        }
+        Self { now: Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH), step: 1 }
     }
 }
 
@@ -98,8 +95,7 @@ impl World {
     ///
     /// Panics when there is no such account: the names are chosen by whoever builds the world.
     pub fn account(&self, name: &str) -> &Account {
-        self.find_account(name)
-            .unwrap_or_else(|| panic!("the emulated world has no account named {name}"))
+        self.find_account(name).unwrap_or_else(|| panic!("the emulated world has no account named {name}"))
     }
 
     /// Returns an account by name, to be edited.
@@ -195,10 +191,7 @@ impl Account {
 
     /// The credentials of the account's owner.
     pub fn credentials(&self) -> Credentials {
-        self.logins.first().map_or_else(
-            || self.credentials_for(&Login::owner(&self.name, 0)),
-            |login| self.credentials_for(login),
-        )
+        self.logins.first().map_or_else(|| self.credentials_for(&Login::owner(&self.name, 0)), |login| self.credentials_for(login))
     }
 
     /// The credentials of one login of this account.
@@ -219,13 +212,7 @@ impl Account {
 
     /// Takes an id that no object of this account has had.
     pub(super) fn take_id(&mut self) -> u64 {
-        let highest = self
-            .groups
-            .keys()
-            .next_back()
-            .max(self.contacts.keys().next_back())
-            .copied()
-            .unwrap_or(0);
+        let highest = self.groups.keys().next_back().max(self.contacts.keys().next_back()).copied().unwrap_or(0);
         let id = self.next_id.max(highest + 1);
         self.next_id = id + 1;
         id
@@ -281,20 +268,14 @@ impl Login {
 
     /// Whether this login sees a group.
     pub(super) fn sees(&self, group: u64) -> bool {
-        self.sees_groups
-            .as_ref()
-            .is_none_or(|groups| groups.contains(&group))
+        self.sees_groups.as_ref().is_none_or(|groups| groups.contains(&group))
     }
 }
 
 /// A token in the shape of a GUID that nobody could mistake for a real one.
 fn fake_token(account: &str, number: u32) -> String {
     let digest = blake3::hash(account.as_bytes()).to_hex();
-    format!(
-        "fa4e0000-0000-4000-8000-{}{:06x}",
-        &digest.as_str()[..6],
-        number & 0x00ff_ffff
-    )
+    format!("fa4e0000-0000-4000-8000-{}{:06x}", &digest.as_str()[..6], number & 0x00ff_ffff)
 }
 
 /// What a user may do, as far as the provider pages name permissions.
@@ -313,12 +294,7 @@ pub struct Rights {
 impl Rights {
     /// Every right.
     pub fn all() -> Self {
-        Self {
-            create_groups: true,
-            contacts_edit: true,
-            contacts_delete: true,
-            client_admin: true,
-        }
+        Self { create_groups: true, contacts_edit: true, contacts_delete: true, client_admin: true }
     }
 }
 

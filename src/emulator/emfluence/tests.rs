@@ -34,22 +34,13 @@ async fn call(emulator: &Emulator, path: &str, body: Value) -> Value {
 }
 
 fn kinds(emulator: &Emulator) -> Vec<MisuseKind> {
-    emulator
-        .misuse()
-        .into_iter()
-        .map(|misuse| misuse.kind)
-        .collect()
+    emulator.misuse().into_iter().map(|misuse| misuse.kind).collect()
 }
 
 #[tokio::test]
 async fn a_group_is_made_filled_read_and_emptied() {
     let emulator = account();
-    let group = call(
-        &emulator,
-        "groups/save",
-        json!({"groupName": "Donors", "private": 1, "protected": 1}),
-    )
-    .await;
+    let group = call(&emulator, "groups/save", json!({"groupName": "Donors", "private": 1, "protected": 1})).await;
     let id = group["data"]["groupID"].as_u64().unwrap();
     let rows = json!({"contacts": [{"email": "ana@example.org"}, {"email": "bo@example.org"}], "groupIDs": [id]});
     let imported = call(&emulator, "contacts/import", rows).await;
@@ -57,26 +48,13 @@ async fn a_group_is_made_filled_read_and_emptied() {
     let listed = call(&emulator, "groups/getContacts", json!({"groupID": id})).await;
     assert_eq!(listed["data"]["paging"]["totalRecords"], 2);
     let contact = listed["data"]["records"][0]["contactID"].clone();
-    let removed = call(
-        &emulator,
-        "groups/removeContacts",
-        json!({"groupID": id, "contactIDs": [contact]}),
-    )
-    .await;
+    let removed = call(&emulator, "groups/removeContacts", json!({"groupID": id, "contactIDs": [contact]})).await;
     assert_eq!(removed["data"]["totalSuccess"], 1);
     let found = call(&emulator, "groups/lookup", json!({"groupID": id})).await;
     assert_eq!(found["data"]["totalMembers"], 1);
     assert_eq!(found["data"]["protected"], 1);
     assert_eq!(kinds(&emulator), []);
     assert_eq!(emulator.requests().len(), 5);
-    assert_eq!(
-        emulator
-            .with_world(|world| world.account("mail").members_of(id))
-            .len(),
-        1
-    );
-    assert_eq!(
-        emulator.with_world(|world| world.account("mail").members_of(id)[0].1),
-        MembershipState::Active
-    );
+    assert_eq!(emulator.with_world(|world| world.account("mail").members_of(id)).len(), 1);
+    assert_eq!(emulator.with_world(|world| world.account("mail").members_of(id)[0].1), MembershipState::Active);
 }

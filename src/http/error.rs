@@ -143,13 +143,15 @@ pub enum CallError {
     },
     /// The account failed so often in a row that it is left alone for a while; nothing was sent.
     #[error(
-        "{account}: {operation} was not sent because the provider failed too often in a row; try again in {} s", .retry_in.as_secs().max(1)
+        "{account}: {operation} was not sent because the provider failed too often in a row{}; try again in {} s", last(.problem.as_ref()), .retry_in.as_secs().max(1)
     )]
     CircuitOpen {
         /// The account.
         account: String,
         /// The operation.
         operation: &'static str,
+        /// What the last of the failed requests met.
+        problem: Option<Problem>,
         /// How long the account stays closed to requests.
         retry_in: Duration,
     },
@@ -263,6 +265,10 @@ pub enum CallError {
         /// What is wrong with it, without its values.
         reason: String,
     },
+}
+
+fn last(problem: Option<&Problem>) -> String {
+    problem.map_or_else(String::new, |problem| format!(" ({problem})"))
 }
 
 impl CallError {

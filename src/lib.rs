@@ -3,4 +3,5 @@
 pub mod emulator;
 pub mod http;
 pub mod model;
+pub mod provider;
 pub mod schedule;

@@ -111,9 +111,7 @@ pub struct Account {
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account")
-            .field("name", &self.inner.options.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Account").field("name", &self.inner.options.name).finish_non_exhaustive()
     }
 }
 
@@ -171,15 +169,11 @@ impl Account {
             permits: Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             limiter: Mutex::new(Limiter::new(options.requests_per_minute, PATIENCE)),
             breaker: Mutex::new(Breaker::new()),
-            quota: options
-                .requests_per_day
-                .map(|limit| Mutex::new(DayQuota::new(limit))),
+            quota: options.requests_per_day.map(|limit| Mutex::new(DayQuota::new(limit))),
             counters: Counters::default(),
             options,
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The provider's name in the config.
@@ -231,11 +225,7 @@ impl Account {
     ///
     /// `decode` runs on each complete answer with a 2xx status (or one of the call's `decoded_statuses`). When it says
     /// [`DecodeError::NotAnAnswer`], the read is repeated as after a broken connection.
-    pub async fn read<T>(
-        &self,
-        call: &Call,
-        decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
-    ) -> Result<T, CallError> {
+    pub async fn read<T>(&self, call: &Call, decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>) -> Result<T, CallError> {
         self.send(call, Effect::Read, decode).await
     }
 
@@ -243,11 +233,7 @@ impl Account {
     ///
     /// That is: no connection came about, or the provider asked for patience (429, 503 with `Retry-After`, or
     /// [`DecodeError::Throttled`]). Whatever else is not a judged answer ends with [`CallError::OutcomeUnknown`].
-    pub async fn write<T>(
-        &self,
-        call: &Call,
-        decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
-    ) -> Result<T, CallError> {
+    pub async fn write<T>(&self, call: &Call, decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>) -> Result<T, CallError> {
         self.send(call, Effect::Write, decode).await
     }
 
@@ -257,19 +243,11 @@ impl Account {
         effect: Effect,
         mut decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
     ) -> Result<T, CallError> {
-        let unsendable = |reason: String| CallError::Unsendable {
-            account: self.name().to_owned(),
-            operation: call.operation,
-            reason,
-        };
+        let unsendable = |reason: String| CallError::Unsendable { account: self.name().to_owned(), operation: call.operation, reason };
         if call.effect != effect {
-            return Err(unsendable(
-                "a read was called as a write or the other way round".to_owned(),
-            ));
+            return Err(unsendable("a read was called as a write or the other way round".to_owned()));
         }
-        let wire = call
-            .wire(&self.inner.options.base_url)
-            .map_err(unsendable)?;
+        let wire = call.wire(&self.inner.options.base_url).map_err(unsendable)?;
         let number = self.inner.counters.calls.fetch_add(1, Ordering::Relaxed);
         let seed = self.inner.seed ^ retry::seed(call.operation) ^ number;
         let mut attempt = 1;
@@ -282,40 +260,23 @@ impl Account {
             let last = attempt > self.inner.options.max_retries;
             let wait = retry::backoff(seed, attempt);
             let problem = match failure {
-                Failure::Forbidden(_)
-                    if call.forbidden_is_spurious
-                        && forbidden < retry::SPURIOUS_FORBIDDEN
-                        && !last =>
-                {
+                Failure::Forbidden(_) if call.forbidden_is_spurious && forbidden < retry::SPURIOUS_FORBIDDEN && !last => {
                     forbidden += 1;
                     Problem::Forbidden
                 }
                 Failure::Forbidden(error) | Failure::Final(error) => return Err(error),
                 Failure::Throttled(after) => {
-                    self.inner
-                        .counters
-                        .throttled
-                        .fetch_add(1, Ordering::Relaxed);
+                    self.inner.counters.throttled.fetch_add(1, Ordering::Relaxed);
                     // Zero seconds, and no number at all, still mean "slower".
-                    self.pause_for(
-                        after.map_or(wait, |after| after.max(wait.min(Duration::from_secs(1)))),
-                    );
+                    self.pause_for(after.map_or(wait, |after| after.max(wait.min(Duration::from_secs(1)))));
                     let retry_in = self.paused_for();
                     if last || retry_in > PATIENCE {
-                        return Err(CallError::Throttled {
-                            account: self.name().to_owned(),
-                            operation: call.operation,
-                            retry_in,
-                        });
+                        return Err(CallError::Throttled { account: self.name().to_owned(), operation: call.operation, retry_in });
                     }
                     Problem::Throttled
                 }
                 Failure::Unclear(problem) if effect == Effect::Write => {
-                    return Err(CallError::OutcomeUnknown {
-                        account: self.name().to_owned(),
-                        operation: call.operation,
-                        problem,
-                    });
+                    return Err(CallError::OutcomeUnknown { account: self.name().to_owned(), operation: call.operation, problem });
                 }
                 Failure::NotDone(problem) | Failure::Unclear(problem) if last => {
                     return Err(CallError::Network {
@@ -327,11 +288,7 @@ impl Account {
                 }
                 Failure::NotDone(problem) | Failure::Unclear(problem) => problem,
             };
-            let wait = if problem == Problem::Throttled {
-                self.paused_for()
-            } else {
-                wait
-            };
+            let wait = if problem == Problem::Throttled { self.paused_for() } else { wait };
             warn!(
                 account = self.name(),
                 operation = call.operation,
@@ -368,17 +325,13 @@ impl Account {
         let max_body = call.max_body.unwrap_or(options.max_body);
         let started = Instant::now();
         let exchange = options.transport.exchange(wire.clone(), max_body);
-        let exchanged = tokio::time::timeout(timeout, exchange)
-            .await
-            .unwrap_or(Err(Problem::TimedOut(timeout)));
+        let exchanged = tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(Problem::TimedOut(timeout)));
         drop(permit);
         let millis = started.elapsed().as_millis() as u64;
 
         let outcome = match exchanged {
             Ok(mut reply) => {
-                counters
-                    .bytes
-                    .fetch_add(reply.body.len(), Ordering::Relaxed);
+                counters.bytes.fetch_add(reply.body.len(), Ordering::Relaxed);
                 debug!(
                     account = self.name(),
                     operation = call.operation,
@@ -404,9 +357,7 @@ impl Account {
         };
         // Our own limits and disk say nothing about the provider's health.
         let failed = match &outcome {
-            Err(Failure::NotDone(problem) | Failure::Unclear(problem)) => {
-                !matches!(problem, Problem::TooLarge(_) | Problem::Storage(_))
-            }
+            Err(Failure::NotDone(problem) | Failure::Unclear(problem)) => !matches!(problem, Problem::TooLarge(_) | Problem::Storage(_)),
             _ => false,
         };
         if let Some(pause) = admission.settle(failed) {
@@ -423,15 +374,8 @@ impl Account {
     async fn turn(&self, call: &Call) -> Result<SemaphorePermit<'_>, CallError> {
         loop {
             // Whoever would only wait to hear that the circuit is open can hear it now.
-            lock(&self.inner.breaker)
-                .look(Instant::now())
-                .map_err(|retry_in| self.circuit_open(call, retry_in))?;
-            let permit = self
-                .inner
-                .permits
-                .acquire()
-                .await
-                .expect("nobody closes the semaphore of an account");
+            lock(&self.inner.breaker).look(Instant::now()).map_err(|retry_in| self.circuit_open(call, retry_in))?;
+            let permit = self.inner.permits.acquire().await.expect("nobody closes the semaphore of an account");
             let slot = lock(&self.inner.limiter).reserve(Instant::now(), call.lane);
             match slot {
                 Slot::At(at) => {
@@ -446,11 +390,7 @@ impl Account {
                     tokio::time::sleep_until(until).await;
                 }
                 Slot::Resting(retry_in) => {
-                    return Err(CallError::Throttled {
-                        account: self.name().to_owned(),
-                        operation: call.operation,
-                        retry_in,
-                    });
+                    return Err(CallError::Throttled { account: self.name().to_owned(), operation: call.operation, retry_in });
                 }
             }
         }
@@ -459,32 +399,21 @@ impl Account {
     /// Asks breaker and quota, in this order, at the moment of sending.
     fn admit(&self, call: &Call) -> Result<Admission<'_>, CallError> {
         let now = Instant::now();
-        lock(&self.inner.breaker)
-            .admit(now)
-            .map_err(|retry_in| self.circuit_open(call, retry_in))?;
-        let admission = Admission {
-            breaker: &self.inner.breaker,
-            settled: false,
-        };
+        lock(&self.inner.breaker).admit(now).map_err(|retry_in| self.circuit_open(call, retry_in))?;
+        let admission = Admission { breaker: &self.inner.breaker, settled: false };
         if let Some(quota) = &self.inner.quota {
-            lock(quota)
-                .take(now)
-                .map_err(|(limit, retry_in)| CallError::DayQuota {
-                    account: self.name().to_owned(),
-                    operation: call.operation,
-                    limit,
-                    retry_in,
-                })?;
+            lock(quota).take(now).map_err(|(limit, retry_in)| CallError::DayQuota {
+                account: self.name().to_owned(),
+                operation: call.operation,
+                limit,
+                retry_in,
+            })?;
         }
         Ok(admission)
     }
 
     fn circuit_open(&self, call: &Call, retry_in: Duration) -> CallError {
-        CallError::CircuitOpen {
-            account: self.name().to_owned(),
-            operation: call.operation,
-            retry_in,
-        }
+        CallError::CircuitOpen { account: self.name().to_owned(), operation: call.operation, retry_in }
     }
 
     /// Judges a complete answer: first by its status, then by its body.
@@ -506,49 +435,23 @@ impl Account {
                 Err(DecodeError::Throttled { after }) => {
                     return Err(Failure::Throttled(after.or(reply.retry_after)));
                 }
-                Err(DecodeError::Protocol(reason)) => CallError::Protocol {
-                    account,
-                    operation,
-                    reason: tidy(&reason),
-                },
-                Err(DecodeError::Refused(refusal)) => CallError::Refused {
-                    account,
-                    operation,
-                    refusal,
-                },
-                Err(DecodeError::LoginExpired(reason)) => CallError::LoginExpired {
-                    account,
-                    operation,
-                    reason: tidy(&reason),
-                },
-                Err(DecodeError::Denied(reason)) => CallError::Denied {
-                    account,
-                    operation,
-                    reason: tidy(&reason),
-                },
+                Err(DecodeError::Protocol(reason)) => CallError::Protocol { account, operation, reason: tidy(&reason) },
+                Err(DecodeError::Refused(refusal)) => CallError::Refused { account, operation, refusal },
+                Err(DecodeError::LoginExpired(reason)) => CallError::LoginExpired { account, operation, reason: tidy(&reason) },
+                Err(DecodeError::Denied(reason)) => CallError::Denied { account, operation, reason: tidy(&reason) },
             },
             Verdict::Throttled => return Err(Failure::Throttled(reply.retry_after)),
             Verdict::ServerError => return Err(Failure::Unclear(Problem::ServerError(status))),
-            Verdict::Denied => CallError::Denied {
-                account,
-                operation,
-                reason: format!("HTTP status {status}"),
-            },
+            Verdict::Denied => CallError::Denied { account, operation, reason: format!("HTTP status {status}") },
             Verdict::Redirected => CallError::Protocol {
                 account,
                 operation,
-                reason: format!(
-                    "HTTP status {status} points elsewhere, and redirects are not followed"
-                ),
+                reason: format!("HTTP status {status} points elsewhere, and redirects are not followed"),
             },
             Verdict::Refused => CallError::Refused {
                 account,
                 operation,
-                refusal: Refusal::new(
-                    Some(&format!("HTTP {status}")),
-                    "the server refused the request",
-                    None,
-                ),
+                refusal: Refusal::new(Some(&format!("HTTP {status}")), "the server refused the request", None),
             },
         };
         Err(match error {
@@ -563,11 +466,7 @@ impl Account {
             Problem::NotConnected(_) => Failure::NotDone(problem),
             // The next attempt would only meet the same length.
             Problem::TooLarge(limit) if call.effect == Effect::Read => {
-                Failure::Final(CallError::TooLarge {
-                    account: self.name().to_owned(),
-                    operation: call.operation,
-                    limit,
-                })
+                Failure::Final(CallError::TooLarge { account: self.name().to_owned(), operation: call.operation, limit })
             }
             problem => Failure::Unclear(problem),
         }

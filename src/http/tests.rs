@@ -53,11 +53,7 @@ fn write_call() -> Call {
 /// Takes JSON-looking bodies for answers and everything else for none.
 fn decode(reply: &mut Reply) -> Result<String, DecodeError> {
     let text = String::from_utf8(reply.body.bytes_capped(1000)?).unwrap();
-    if text.starts_with('{') {
-        Ok(text)
-    } else {
-        Err(DecodeError::NotAnAnswer("no JSON".to_owned()))
-    }
+    if text.starts_with('{') { Ok(text) } else { Err(DecodeError::NotAnAnswer("no JSON".to_owned())) }
 }
 
 const OK: &str = "{}";
@@ -177,37 +173,26 @@ async fn a_rate_limit_that_never_ends_is_reported_as_one() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_pause_of_hours() {
-    let (router, count) =
-        service(|_| async { (StatusCode::TOO_MANY_REQUESTS, [("Retry-After", "7200")]) });
+    let (router, count) = service(|_| async { (StatusCode::TOO_MANY_REQUESTS, [("Retry-After", "7200")]) });
     let account = account(router);
     for _ in 0..2 {
         let error = account.read(&read_call(), decode).await.unwrap_err();
-        assert!(
-            matches!(error, CallError::Throttled { retry_in, .. } if retry_in == Duration::from_hours(2)),
-            "{error}"
-        );
+        assert!(matches!(error, CallError::Throttled { retry_in, .. } if retry_in == Duration::from_hours(2)), "{error}");
     }
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_limit_in_the_body_is_one() {
-    let (router, _) = service(|n| async move {
-        if n == 0 {
-            (StatusCode::BAD_REQUEST, "Rate limit exceeded.")
-        } else {
-            (StatusCode::OK, OK)
-        }
-    });
+    let (router, _) =
+        service(|n| async move { if n == 0 { (StatusCode::BAD_REQUEST, "Rate limit exceeded.") } else { (StatusCode::OK, OK) } });
     let account = account(router);
     let mut call = write_call();
     call.decoded_statuses = &[400];
     let started = Instant::now();
     account
         .write(&call, |reply| match reply.status {
-            400 => Err(DecodeError::Throttled {
-                after: Some(Duration::from_secs(9)),
-            }),
+            400 => Err(DecodeError::Throttled { after: Some(Duration::from_secs(9)) }),
             _ => decode(reply),
         })
         .await
@@ -218,23 +203,13 @@ async fn a_rate_limit_in_the_body_is_one() {
 #[tokio::test(start_paused = true)]
 async fn a_read_gets_through_every_kind_of_trouble() {
     let (router, count) = service(|n| async move {
-        let broken = futures_util::stream::iter([
-            Ok(Bytes::from_static(b"{")),
-            Err(io::Error::other("cable pulled")),
-        ]);
+        let broken = futures_util::stream::iter([Ok(Bytes::from_static(b"{")), Err(io::Error::other("cable pulled"))]);
         let answer = Response::builder();
         match n {
             0 => answer.status(500).body(WireBody::empty()),
             1 => answer.body(WireBody::from_stream(broken)),
             2 => answer.body(WireBody::from("<html>Bad gateway</html>")),
-            3 => answer
-                .header("Content-Length", "100")
-                .body(WireBody::from_stream(futures_util::stream::iter([Ok::<
-                    _,
-                    io::Error,
-                >(
-                    "{}"
-                )]))),
+            3 => answer.header("Content-Length", "100").body(WireBody::from_stream(futures_util::stream::iter([Ok::<_, io::Error>("{}")]))),
             4 => {
                 tokio::time::sleep(Duration::from_secs(120)).await;
                 answer.body(WireBody::from(OK))
@@ -257,12 +232,8 @@ async fn a_read_gets_through_every_kind_of_trouble() {
 async fn a_write_is_sent_once_when_its_outcome_is_unknown() {
     type Answer = fn() -> Response<WireBody>;
     let broken: [(&str, Answer); 5] = [
-        ("status 500", || {
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }),
-        ("status 503 without Retry-After", || {
-            StatusCode::SERVICE_UNAVAILABLE.into_response()
-        }),
+        ("status 500", || StatusCode::INTERNAL_SERVER_ERROR.into_response()),
+        ("status 503 without Retry-After", || StatusCode::SERVICE_UNAVAILABLE.into_response()),
         ("HTML", || "<html>".into_response()),
         ("empty", || "".into_response()),
         ("reset", || {
@@ -275,10 +246,7 @@ async fn a_write_is_sent_once_when_its_outcome_is_unknown() {
         let (router, count) = service(move |_| async move { answer() });
         let account = account(router);
         let error = account.write(&write_call(), decode).await.unwrap_err();
-        assert!(
-            matches!(error, CallError::OutcomeUnknown { .. }),
-            "{name}: {error}"
-        );
+        assert!(matches!(error, CallError::OutcomeUnknown { .. }), "{name}: {error}");
         assert!(error.may_have_been_done());
         assert_eq!(count.load(Ordering::SeqCst), 1, "{name}");
     }
@@ -295,16 +263,7 @@ async fn a_write_that_times_out_is_not_sent_again() {
     call.timeout = Some(Duration::from_secs(30));
     let started = Instant::now();
     let error = account.write(&call, decode).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            CallError::OutcomeUnknown {
-                problem: Problem::TimedOut(_),
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, CallError::OutcomeUnknown { problem: Problem::TimedOut(_), .. }), "{error}");
     assert_eq!(started.elapsed(), Duration::from_secs(30));
     assert_eq!(count.load(Ordering::SeqCst), 1);
     assert_eq!(account.statistics().writes, 1);
@@ -327,8 +286,7 @@ async fn a_write_that_was_never_sent_is_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn what_the_provider_judged_is_final() {
     let check = async |status: u16, forbidden_is_spurious: bool, requests: u32| {
-        let (router, count) =
-            service(move |_| async move { StatusCode::from_u16(status).unwrap() });
+        let (router, count) = service(move |_| async move { StatusCode::from_u16(status).unwrap() });
         let account = account(router);
         let mut call = read_call();
         call.forbidden_is_spurious = forbidden_is_spurious;
@@ -345,10 +303,7 @@ async fn what_the_provider_judged_is_final() {
     let error = check(302, false, 1).await;
     assert!(matches!(error, CallError::Protocol { .. }), "{error}");
     let error = check(404, false, 1).await;
-    assert!(
-        matches!(&error, CallError::Refused { refusal, .. } if refusal.code.as_deref() == Some("HTTP 404")),
-        "{error}"
-    );
+    assert!(matches!(&error, CallError::Refused { refusal, .. } if refusal.code.as_deref() == Some("HTTP 404")), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -356,10 +311,7 @@ async fn what_the_decoder_judged_is_final() {
     let check = async |found: DecodeError| {
         let (router, count) = service(|_| async { OK });
         let account = account(router);
-        let error = account
-            .write(&write_call(), |_| Err::<(), _>(found.clone()))
-            .await
-            .unwrap_err();
+        let error = account.write(&write_call(), |_| Err::<(), _>(found.clone())).await.unwrap_err();
         assert_eq!(count.load(Ordering::SeqCst), 1);
         (error.may_have_been_done(), error.to_string())
     };
@@ -379,18 +331,14 @@ async fn what_the_decoder_judged_is_final() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_too_long_is_cut_short() {
     let (router, count) = service(|_| async {
-        let pieces =
-            futures_util::stream::repeat_with(|| Ok::<_, io::Error>([b'x'; 1000].to_vec()));
+        let pieces = futures_util::stream::repeat_with(|| Ok::<_, io::Error>([b'x'; 1000].to_vec()));
         WireBody::from_stream(pieces)
     });
     let account = account(router);
     let mut read = read_call();
     read.max_body = Some(5000);
     let error = account.read(&read, decode).await.unwrap_err();
-    assert!(
-        matches!(error, CallError::TooLarge { limit: 5000, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, CallError::TooLarge { limit: 5000, .. }), "{error}");
     let mut write = write_call();
     write.max_body = Some(5000);
     let error = account.write(&write, decode).await.unwrap_err();
@@ -404,20 +352,11 @@ async fn a_dead_provider_is_left_alone_and_tried_again() {
     let switch = Arc::clone(&down);
     let (router, count) = service(move |_| {
         let down = switch.load(Ordering::SeqCst) == 1;
-        async move {
-            if down {
-                Err(StatusCode::BAD_GATEWAY)
-            } else {
-                Ok(OK)
-            }
-        }
+        async move { if down { Err(StatusCode::BAD_GATEWAY) } else { Ok(OK) } }
     });
     let account = account(router);
     let error = account.read(&read_call(), decode).await.unwrap_err();
-    assert!(
-        matches!(error, CallError::Network { attempts: 6, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, CallError::Network { attempts: 6, .. }), "{error}");
     let error = account.read(&read_call(), decode).await.unwrap_err();
     let CallError::CircuitOpen { retry_in, .. } = error else {
         panic!("{error}");
@@ -445,10 +384,7 @@ async fn the_quota_of_the_day_is_kept_across_restarts() {
     account.count_earlier_requests(9);
     account.read(&read_call(), decode).await.unwrap();
     let error = account.read(&read_call(), decode).await.unwrap_err();
-    assert!(
-        matches!(error, CallError::DayQuota { limit: 10, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, CallError::DayQuota { limit: 10, .. }), "{error}");
     assert_eq!(count.load(Ordering::SeqCst), 1);
     tokio::time::sleep(Duration::from_hours(25)).await;
     account.read(&read_call(), decode).await.unwrap();
@@ -464,10 +400,7 @@ async fn a_lane_is_slower_than_the_account() {
     let started = Instant::now();
     let slow = async {
         let mut call = write_call();
-        call.lane = Some(Lane {
-            name: "import-one",
-            requests_per_minute: 20,
-        });
+        call.lane = Some(Lane { name: "import-one", requests_per_minute: 20 });
         for _ in 0..4 {
             account.write(&call, decode).await.unwrap();
         }
@@ -512,11 +445,8 @@ impl io::Write for Log {
 async fn no_secret_reaches_log_or_error() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(move || writer.clone()).finish();
     // Log sites that another test met first remember that nobody listened; let them exist, then ask them again.
     let (quick, _) = service(|_| async { OK });
     account(quick).read(&read_call(), decode).await.unwrap();
@@ -536,10 +466,7 @@ async fn no_secret_reaches_log_or_error() {
     let mut call = read_call();
     call.query = vec![("email".into(), "hush@example.org".into())];
     call.headers = vec![("Authorization".into(), SecretString::from("Bearer hush"))];
-    call.body = CallBody::Form(vec![
-        ("password".into(), SecretString::from("hush").into()),
-        ("xml".into(), "hush".into()),
-    ]);
+    call.body = CallBody::Form(vec![("password".into(), SecretString::from("hush").into()), ("xml".into(), "hush".into())]);
     account.read(&call, decode).await.unwrap();
     let mut shown = String::new();
     let refused = account.read(&call, decode).await.unwrap_err();
@@ -554,25 +481,13 @@ async fn no_secret_reaches_log_or_error() {
     for error in [refused, refused_connection] {
         shown.push_str(&format!("{error} {error:?}\n"));
     }
-    shown.push_str(&format!(
-        "{call:?} {account:?} {:?}",
-        Reply::from_bytes(200, None, b"hush")
-    ));
+    shown.push_str(&format!("{call:?} {account:?} {:?}", Reply::from_bytes(200, None, b"hush")));
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(
-        logged.contains("Request is repeated after a pause."),
-        "{logged}"
-    );
+    assert!(logged.contains("Request is repeated after a pause."), "{logged}");
     assert!(logged.contains("status=502"), "{logged}");
-    let ours: String = logged
-        .lines()
-        .filter(|line| line.contains("rosterd"))
-        .collect();
+    let ours: String = logged.lines().filter(|line| line.contains("rosterd")).collect();
     assert!(!ours.contains("hush"), "{ours}");
-    assert!(
-        !logged.contains("Bearer hush") && !shown.contains("hush"),
-        "{shown}"
-    );
+    assert!(!logged.contains("Bearer hush") && !shown.contains("hush"), "{shown}");
 }
 
 /// A server on a real socket: for each connection takes in one request and does what it is told.
@@ -631,15 +546,9 @@ async fn a_request_on_the_wire_has_its_length_and_is_not_chunked() {
     let answer = account.write(&ending_call(write_call()), decode).await;
     assert_eq!(answer.unwrap(), OK);
     let request = seen.lock().unwrap().to_lowercase();
-    assert!(
-        request.starts_with("post /v1/groups/save http/1.1\r\n"),
-        "{request}"
-    );
+    assert!(request.starts_with("post /v1/groups/save http/1.1\r\n"), "{request}");
     assert!(request.contains("content-length: 5\r\n"), "{request}");
-    assert!(
-        !request.contains("transfer-encoding") && !request.contains("expect:"),
-        "{request}"
-    );
+    assert!(!request.contains("transfer-encoding") && !request.contains("expect:"), "{request}");
     assert!(request.contains("user-agent: rosterd/"), "{request}");
     assert_eq!(request.matches("content-length").count(), 1, "{request}");
 }
@@ -652,20 +561,8 @@ async fn a_connection_that_breaks_leaves_a_write_unknown() {
         })
         .await;
         let account = network_account(base);
-        let error = account
-            .write(&ending_call(write_call()), decode)
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(
-                error,
-                CallError::OutcomeUnknown {
-                    problem: Problem::ConnectionBroken(_),
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        let error = account.write(&ending_call(write_call()), decode).await.unwrap_err();
+        assert!(matches!(error, CallError::OutcomeUnknown { problem: Problem::ConnectionBroken(_), .. }), "{error}");
     }
 }
 
@@ -676,17 +573,7 @@ async fn a_refused_connection_leaves_a_write_undone() {
     drop(free);
     let account = network_account(base);
     let error = account.write(&write_call(), decode).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            CallError::Network {
-                problem: Problem::NotConnected(_),
-                attempts: 1,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, CallError::Network { problem: Problem::NotConnected(_), attempts: 1, .. }), "{error}");
     assert!(!error.may_have_been_done());
     assert!(!error.to_string().contains("http://"), "{error}");
 }
@@ -707,10 +594,7 @@ async fn a_local_router_sees_what_a_server_would_see() {
     call.body = CallBody::Json(b"{\"page\":1}".to_vec());
     let read = account(router)
         .read(&call, |reply| {
-            assert_eq!(
-                reply.content_type.as_deref(),
-                Some("text/plain; charset=utf-8")
-            );
+            assert_eq!(reply.content_type.as_deref(), Some("text/plain; charset=utf-8"));
             let mut text = String::new();
             reply.body.reader().read_to_string(&mut text).unwrap();
             Ok(text)
@@ -721,19 +605,13 @@ async fn a_local_router_sees_what_a_server_would_see() {
 
 #[test]
 fn a_certificate_file_must_exist_and_hold_certificates() {
-    let missing = NetworkOptions {
-        ca_file: Some("/nonexistent/ca.pem".into()),
-        ..NetworkOptions::default()
-    };
+    let missing = NetworkOptions { ca_file: Some("/nonexistent/ca.pem".into()), ..NetworkOptions::default() };
     let error = Transport::network(&missing).unwrap_err();
     assert!(matches!(error, TransportError::CaFile { .. }), "{error}");
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "not a certificate").unwrap();
-    let wrong = NetworkOptions {
-        ca_file: Some(file.path().to_owned()),
-        ..NetworkOptions::default()
-    };
+    let wrong = NetworkOptions { ca_file: Some(file.path().to_owned()), ..NetworkOptions::default() };
     let error = Transport::network(&wrong).unwrap_err();
     assert!(matches!(error, TransportError::CaFormat { .. }), "{error}");
 }

@@ -21,7 +21,7 @@ use super::transport::Transport;
 pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What an account needs to know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AccountOptions {
     /// The provider's name in the config, for errors and logs.
     pub name: String,
@@ -41,6 +41,17 @@ pub struct AccountOptions {
     pub requests_per_day: Option<u64>,
     /// How many bytes an answer may have after decompression.
     pub max_body: u64,
+}
+
+impl fmt::Debug for AccountOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountOptions")
+            .field("name", &self.name)
+            .field("transport", &self.transport)
+            .field("requests_per_minute", &self.requests_per_minute)
+            .field("concurrency", &self.concurrency)
+            .finish_non_exhaustive()
+    }
 }
 
 impl AccountOptions {
@@ -242,9 +253,7 @@ impl Account {
     pub(super) async fn turn(&self, call: &Call) -> Result<SemaphorePermit<'_>, CallError> {
         loop {
             // Whoever would only wait to hear that the circuit is open can hear it now.
-            lock(&self.inner.breaker)
-                .look(Instant::now())
-                .map_err(|retry_in| self.circuit_open(call, retry_in))?;
+            self.look(call)?;
             let permit = self
                 .inner
                 .permits
@@ -296,6 +305,13 @@ impl Account {
                 })?;
         }
         Ok(admission)
+    }
+
+    /// Fails when the circuit is open, without taking the place of a probe.
+    pub(super) fn look(&self, call: &Call) -> Result<(), CallError> {
+        lock(&self.inner.breaker)
+            .look(Instant::now())
+            .map_err(|retry_in| self.circuit_open(call, retry_in))
     }
 
     fn circuit_open(&self, call: &Call, retry_in: Duration) -> CallError {

@@ -71,6 +71,9 @@ impl std::fmt::Display for Refusal {
 }
 
 /// What a decoder found instead of the answer it was asked for.
+///
+/// The texts say what is wrong and where ("`data.records[3].groupID` is no number"); they never quote content, which
+/// may be a person's. Only a [`Refusal`] carries the provider's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecodeError {
     /// The body is not the provider's answer at all: HTML, cut off, empty. A read is repeated, a write's outcome is unknown.
@@ -120,6 +123,16 @@ pub enum Problem {
     /// The provider denied a request that it may grant on repetition.
     #[error("the provider answered with HTTP status 403")]
     Forbidden,
+}
+
+impl Problem {
+    /// What a log may say of it: a decoder's text is left out, since it is not ours to vouch for.
+    pub(crate) fn for_log(&self) -> String {
+        match self {
+            Self::NotAnAnswer(_) => "the answer is not one".to_owned(),
+            problem => problem.to_string(),
+        }
+    }
 }
 
 /// Why a call brought no result.

@@ -103,6 +103,8 @@ impl Account {
                 }
                 Failure::NotDone(problem) | Failure::Unclear(problem) => problem,
             };
+            // Waiting is idle when the circuit has just opened.
+            self.look(call)?;
             let wait = if problem == Problem::Throttled {
                 self.paused_for()
             } else {
@@ -113,7 +115,7 @@ impl Account {
                 operation = call.operation,
                 attempt,
                 wait_ms = wait.as_millis() as u64,
-                error = %problem,
+                error = problem.for_log(),
                 "Request is repeated after a pause."
             );
             tokio::time::sleep(wait).await;
@@ -172,7 +174,7 @@ impl Account {
                     operation = call.operation,
                     millis,
                     attempt,
-                    error = %problem,
+                    error = problem.for_log(),
                     "Request brought no answer."
                 );
                 Err(self.lost(call, problem))

@@ -150,6 +150,15 @@ impl Schedule {
     }
 }
 
+/// Two schedules are equal when they are written alike.
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.line, &self.zone_name) == (&other.line, &other.zone_name)
+    }
+}
+
+impl Eq for Schedule {}
+
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.line)

@@ -242,4 +242,43 @@ proptest! {
             last = fire;
         }
     }
+
+    /// The same fires come from walking over every wall time and asking the calendar library what it is.
+    #[test]
+    fn fires_agree_with_a_walk_over_the_calendar(
+        zone in prop::sample::select(vec![NEW_YORK, "Europe/Berlin", LORD_HOWE, "Asia/Kolkata", "America/St_Johns", "UTC"]),
+        day in prop::sample::select(vec!["2026-03-08", "2026-03-29", "2026-04-05", "2026-10-04", "2026-10-25", "2026-11-01"]),
+        hours in prop::option::of(prop::collection::btree_set(0_i8..24, 1..6)),
+        minutes in prop::collection::btree_set(0_i8..60, 1..4),
+        start in 0_i64..1440,
+    ) {
+        let list = |values: Vec<String>| values.join(",");
+        let hour_field = hours.as_ref().map_or_else(
+            || "*".to_owned(),
+            |hours| list(hours.iter().map(ToString::to_string).collect()),
+        );
+        let minute_field = list(minutes.iter().map(ToString::to_string).collect());
+        let schedule = Schedule::parse(&format!("{minute_field} {hour_field} * * *"), zone).unwrap();
+
+        let first: jiff::civil::Date = day.parse().unwrap();
+        let wall_start = first.yesterday().unwrap().at(0, 0, 0, 0);
+        let mut expected = std::collections::BTreeSet::new();
+        for minute in 0..3 * 1440_i64 {
+            let wall = wall_start + minute.minutes();
+            let hour_fits = hours.as_ref().is_none_or(|hours| hours.contains(&wall.hour()));
+            if !hour_fits || !minutes.contains(&wall.minute()) {
+                continue;
+            }
+            let ambiguous = || schedule.time_zone().to_ambiguous_timestamp(wall);
+            expected.insert(ambiguous().compatible().unwrap());
+            if hours.is_none() && matches!(ambiguous().offset(), jiff::tz::AmbiguousOffset::Fold { .. }) {
+                expected.insert(ambiguous().later().unwrap());
+            }
+        }
+
+        let now = schedule.time_zone().to_timestamp(wall_start).unwrap() + start.minutes();
+        let until = schedule.time_zone().to_timestamp(first.tomorrow().unwrap().at(12, 0, 0, 0)).unwrap();
+        let expected: Vec<_> = expected.into_iter().filter(|fire| *fire > now && *fire <= until).collect();
+        prop_assert_eq!(schedule.upcoming(now, expected.len()), expected);
+    }
 }

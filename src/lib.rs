@@ -2,6 +2,7 @@
 
 pub mod emulator;
 pub mod http;
+pub mod mapping;
 pub mod model;
 pub mod provider;
 pub mod schedule;

@@ -228,7 +228,7 @@ impl Sink {
             let number = lines.number(start);
             let line = lines.text(number);
             let line_start = lines.starts[number];
-            let shown = !hidden.iter().any(|lines| lines.contains(&number));
+            let shown = !hidden.iter().any(|lines| lines.contains(&number)) && !remarks_on_a_secret(line);
             Diagnostic {
                 severity: finding.severity,
                 message: finding.message,
@@ -242,6 +242,11 @@ impl Sink {
         });
         Diagnostics::new(findings.collect())
     }
+}
+
+/// Tells whether what follows a `#` speaks of a secret: people note down in comments what they took out of the line.
+fn remarks_on_a_secret(line: &str) -> bool {
+    line.split_once('#').is_some_and(|(_, comment)| comment.split(|c: char| !c.is_alphanumeric()).any(super::keys::sounds_secret))
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {

@@ -121,11 +121,10 @@ fn allowed_elsewhere(key: &Key) -> Value {
 
 fn property(key: &Key) -> Value {
     let mut schema = shape(key.shape);
-    let mut description = key.doc.to_owned();
-    if !key.kinds.is_empty() {
-        description.push_str(&format!(" Only for {}.", key.kinds.join(" and ")));
-    }
-    schema["description"] = json!(description);
+    schema["description"] = match key.kinds {
+        [] => json!(key.doc),
+        kinds => json!(format!("{} Only for {}.", key.doc, kinds.join(" and "))),
+    };
     if let Some(default) = key.default {
         schema["default"] = as_json(default);
     }

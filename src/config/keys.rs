@@ -282,6 +282,9 @@ pub(super) fn sounds_secret(name: &str) -> bool {
     const WORDS: &[&str] = &["pass", "pw", "token", "secret", "key", "auth", "credential", "bearer"];
     const NAMES: &[&str] = &["password", "auth_token", "access_token", "api_key", "admin_token", "secret"];
     let name = name.to_lowercase();
+    if name.len() > 200 {
+        return true;
+    }
     WORDS.iter().any(|word| name.contains(word)) || NAMES.iter().any(|known| strsim::damerau_levenshtein(known, &name) <= 2)
 }
 

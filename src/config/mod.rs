@@ -3,7 +3,7 @@
 //! | module | responsibility |
 //! |---|---|
 //! | `keys` | every known key: shape, default, meaning |
-//! | `raw`, `value`, `syntax` | the file as a tree of values of the right shape |
+//! | `read`, `value`, `syntax`, `raw` | the file as a tree of values of the right shape |
 //! | `settle` | defaults, relations between keys, and checks that take several of them |
 //! | [`settled`] | the result, in which nothing is optional that need not be |
 //! | [`diagnostics`] | findings with file, line, column and a hint |
@@ -17,6 +17,7 @@ mod implicit;
 mod json_schema;
 mod keys;
 mod raw;
+mod read;
 pub mod secrets;
 mod settle;
 pub mod settled;
@@ -74,7 +75,7 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
 /// Every finding of the text, warnings included, in the order of the file.
 pub fn parse(text: &str, path: &Path) -> Result<(Config, Vec<Warning>), Diagnostics> {
     let mut sink = Sink::default();
-    let root = raw::read(text, &mut sink);
+    let root = read::read(text, &mut sink);
     let readable = !sink.has_syntax_errors();
     let config = if readable { settle::settle(&root, text, path, &mut sink) } else { None };
     let findings = sink.finish(text, path);

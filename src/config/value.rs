@@ -138,7 +138,7 @@ pub(super) fn limit(value: &DeValue<'_>) -> Result<Limit, String> {
         DeValue::Integer(_) => Ok(Limit { share: None, count: Some(integer(value).ok_or("is below zero or too large")?) }),
         DeValue::Array(items) => {
             let mut both = Limit::default();
-            for item in items.iter() {
+            for item in items {
                 match item.get_ref() {
                     DeValue::String(text) if text.as_ref() == "none" => return Err("mixes \"none\" with a limit".to_owned()),
                     DeValue::String(_) | DeValue::Integer(_) => {}

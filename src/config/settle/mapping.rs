@@ -7,7 +7,7 @@ use crate::config::raw::{Pair, Section};
 use crate::config::settled::JobConfig;
 use crate::mapping::{Mapping, MappingProblem, MappingSpec, Place};
 use crate::model::ProviderKind;
-use crate::provider::schema;
+use crate::provider::{capabilities, schema};
 
 /// Reports every problem of the job's expressions.
 pub(super) fn check(settling: &mut Settling<'_>, section: &Section, job: &JobConfig, kinds: Option<(ProviderKind, ProviderKind)>) {
@@ -19,7 +19,7 @@ pub(super) fn check(settling: &mut Settling<'_>, section: &Section, job: &JobCon
         group: &job.map_group,
         member: &job.map_member,
         r#where: job.members.r#where.as_deref(),
-        create_fields: job.create_fields,
+        create_fields: job.create_fields && capabilities(target).custom_fields_creatable,
     };
     let Err(problems) = Mapping::compile(&spec) else { return };
     for problem in problems {

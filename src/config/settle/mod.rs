@@ -46,7 +46,7 @@ impl Settling<'_> {
         for (name, entry) in &section.entries {
             let Some(key) = section.key(name) else { continue };
             if !key.kinds.is_empty() && !kinds.iter().any(|kind| key.kinds.contains(kind)) {
-                let default = key.default.and_then(|default| super::raw::default_item(default, key));
+                let default = key.default.and_then(|default| super::read::default_item(default, key));
                 if entry.item.is_some() && entry.item == default {
                     continue;
                 }
@@ -98,6 +98,10 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
     let state = root.table("state");
     let state_path = settling.path(&state.text("path").unwrap_or_default());
     let retention = state.duration("retention");
+    if retention.is_zero() {
+        let hint = "write how long history shall be kept, such as \"400d\"";
+        settling.sink.error(&state.span_of("retention"), "`state.retention` keeps no history.", Some(hint.to_owned()));
+    }
     let daemon = daemon(&mut settling, &root.table("daemon"));
     let notify = notify(&mut settling, &root.table("notify"));
     if settling.sink.errors() > before {

@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_long_body_leaves_memory() {
         let mut incoming = Incoming::begin(DEFAULT_MAX_BODY, None).unwrap();
-        let piece = [b'x'; 64 * 1024];
+        let piece = vec![b'x'; 64 * 1024];
         for _ in 0..20 {
             incoming.push(&piece).unwrap();
         }

@@ -71,6 +71,9 @@ impl std::fmt::Display for Refusal {
 }
 
 /// What a decoder found instead of the answer it was asked for.
+///
+/// The texts say what is wrong and where ("`data.records[3].groupID` is no number"); they never quote content, which
+/// may be a person's. Only a [`Refusal`] carries the provider's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecodeError {
     /// The body is not the provider's answer at all: HTML, cut off, empty. A read is repeated, a write's outcome is unknown.
@@ -122,6 +125,16 @@ pub enum Problem {
     Forbidden,
 }
 
+impl Problem {
+    /// What a log may say of it: a decoder's text is left out, since it is not ours to vouch for.
+    pub(crate) fn for_log(&self) -> String {
+        match self {
+            Self::NotAnAnswer(_) => "the answer is not one".to_owned(),
+            problem => problem.to_string(),
+        }
+    }
+}
+
 /// Why a call brought no result.
 ///
 /// `account` is the provider's name in the config and `operation` the call's name.
@@ -143,13 +156,15 @@ pub enum CallError {
     },
     /// The account failed so often in a row that it is left alone for a while; nothing was sent.
     #[error(
-        "{account}: {operation} was not sent because the provider failed too often in a row; try again in {} s", .retry_in.as_secs().max(1)
+        "{account}: {operation} was not sent because the provider failed too often in a row{}; try again in {} s", last(.problem.as_ref()), .retry_in.as_secs().max(1)
     )]
     CircuitOpen {
         /// The account.
         account: String,
         /// The operation.
         operation: &'static str,
+        /// What the last of the failed requests met.
+        problem: Option<Problem>,
         /// How long the account stays closed to requests.
         retry_in: Duration,
     },
@@ -263,6 +278,10 @@ pub enum CallError {
         /// What is wrong with it, without its values.
         reason: String,
     },
+}
+
+fn last(problem: Option<&Problem>) -> String {
+    problem.map_or_else(String::new, |problem| format!(" ({problem})"))
 }
 
 impl CallError {

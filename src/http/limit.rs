@@ -12,6 +12,9 @@ use super::call::Lane;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
+/// The longest pause that is kept; a header may name any number, and the clock has an end.
+const LONGEST_PAUSE: Duration = Duration::from_hours(24 * 30);
+
 /// What the limiter says to a request that wants to leave.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
@@ -72,7 +75,7 @@ impl Limiter {
 
     /// Stops the whole account for so long; a longer pause that is already on stays.
     pub(crate) fn pause(&mut self, now: Instant, pause: Duration) {
-        let until = now + pause;
+        let until = now + pause.min(LONGEST_PAUSE);
         if self
             .rests_until
             .is_none_or(|rests_until| rests_until < until)
@@ -189,6 +192,8 @@ mod tests {
             limiter.reserve(now, None),
             Slot::Resting(Duration::from_mins(11))
         );
+        limiter.pause(now, Duration::MAX);
+        assert_eq!(limiter.reserve(now, None), Slot::Resting(LONGEST_PAUSE));
     }
 
     #[tokio::test(start_paused = true)]

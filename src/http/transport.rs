@@ -1,6 +1,7 @@
 //! The two ways out: over the network, or into a router in the same process.
 
 use std::error::Error as _;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the network transport needs to know.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct NetworkOptions {
     /// A proxy for all requests, as `http://host:port`. Proxies named by the environment are not used.
     pub proxy: Option<Url>,
@@ -31,12 +32,24 @@ pub struct NetworkOptions {
     pub ca_file: Option<PathBuf>,
 }
 
+// A proxy's URL may hold a password.
+impl fmt::Debug for NetworkOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkOptions")
+            .field("proxy", &self.proxy.is_some())
+            .field("ca_file", &self.ca_file)
+            .finish()
+    }
+}
+
 /// A way to the provider. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Transport {
     /// Over the network.
     Net(reqwest::Client),
     /// Into a router in this process: the demo, the rehearsal and the tests. Time may be paused.
+    ///
+    /// When the caller stops waiting, the router's handler is dropped where it stands.
     Local(axum::Router),
 }
 
@@ -47,6 +60,15 @@ pub enum LocalFault {
     Refused,
     /// The connection broke before the status line arrived.
     Reset,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Net(_) => "Net",
+            Self::Local(_) => "Local",
+        })
+    }
 }
 
 impl Transport {

@@ -122,6 +122,9 @@ async fn damaged(role: Role<'_>, twist: impl Fn(&str, &Json, Json) -> Json + Sen
     read(&Service::new(small()).adapter(twist), &["firstName"], role).await.unwrap()
 }
 
+/// A name for a damage, and what does it to an answer.
+type Damage = (&'static str, fn(&mut Json));
+
 /// Damages the unfiltered listing of group 12.
 async fn damaged_listing(edit: impl Fn(&mut Json) + Send + Sync + 'static) -> String {
     let twist = move |operation: &str, body: &Json, mut answer: Json| {
@@ -137,7 +140,7 @@ async fn damaged_listing(edit: impl Fn(&mut Json) + Send + Sync + 'static) -> St
 
 #[tokio::test(start_paused = true)]
 async fn a_damaged_listing_is_incomplete_and_never_shorter() {
-    let cases: [(&str, fn(&mut Json)); 9] = [
+    let cases: [Damage; 9] = [
         ("a server error", |answer| *answer = Json::Null),
         ("a refusal", |answer| *answer = json!({"success": 0, "code": 200, "errors": ["Try later."]})),
         ("no data", |answer| *answer = json!({"success": 1, "code": 0})),
@@ -401,7 +404,7 @@ async fn the_prediction_holds_for_a_source() {
     let adapter = service.adapter(plain);
     adapter.open().await.unwrap();
     let (groups, certificate) = adapter.groups(&|_, _| true).await.unwrap();
-    let _ = adapter.custom_fields().await;
+    assert!(!adapter.custom_fields().await.unwrap().known);
     read_groups(&adapter, &groups, &certificate, &["firstName"], Role::Source).await.unwrap();
     let sent: usize = service.requests().values().sum();
     assert_eq!(adapter.predicted_reads(&groups, false), sent as u64);

@@ -137,7 +137,7 @@ pub(in super::super) fn lookup(address: &str) -> Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Contact {
     /// The id.
-    pub(in super::super) contact: i64,
+    pub(in super::super) id: i64,
     /// The address as the provider spells it.
     pub(in super::super) email: Option<String>,
     /// Whether the address is on hold; nothing where that can't be told.
@@ -183,7 +183,7 @@ pub(in super::super) fn looked_up(answer: &Answer, address: &str, fields: &Profi
 
 fn contact(record: &Map<String, Json>, fields: &ProfileFields) -> Result<Contact, DecodeError> {
     Ok(Contact {
-        contact: field(record, "contactID").and_then(id).ok_or_else(|| protocol("a contact has no \"contactID\""))?,
+        id: field(record, "contactID").and_then(id).ok_or_else(|| protocol("a contact has no \"contactID\""))?,
         email: field(record, "email").and_then(text),
         held: field(record, "held").and_then(flag),
         suppressed: field(record, "suppressed").and_then(flag),

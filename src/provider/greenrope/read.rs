@@ -1,0 +1,382 @@
+//! Which requests answer which question.
+//!
+//! A listing of contacts is downloaded whole, checked to its closing tag, and only then read a second time for its rows.
+//! What is wrong with a listing becomes a problem of its certificate; what makes the whole account unreadable is an error.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::warn;
+
+use super::wire::{self, Contact, ContactFilter, Count, Request};
+use super::{GreenRope, SCHEMA};
+use crate::http::{Body, CallError, DecodeError};
+use crate::model::{
+    Certificate, CountRule, CustomFields, GroupRow, MemberRow, MemberSink, MemberStatus, MembershipState, ObjectKind, SinkError, Value,
+};
+use crate::provider::{MemberAsk, ReadError, Role};
+
+/// Who, by id, can't be mailed anywhere in the account.
+#[derive(Debug, Default)]
+struct Unmailable {
+    opted_out: HashSet<String>,
+    bounced: HashSet<String>,
+}
+
+/// The account-wide states as last read whole, by which a later check interprets the counts of groups.
+#[derive(Default)]
+pub(super) struct AccountStates(Mutex<Option<Arc<Unmailable>>>);
+
+impl AccountStates {
+    fn remembered(&self) -> Option<Arc<Unmailable>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, states: &Arc<Unmailable>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(states));
+    }
+}
+
+/// An answer to GetContacts that has been read to its end once.
+struct Answer {
+    body: Body,
+    count: Count,
+}
+
+impl Answer {
+    /// Hands over each row; the inner error is one of the answer, which an earlier reading had found to be sound.
+    fn each(&mut self, take: &mut dyn FnMut(Contact) -> Result<(), SinkError>) -> Result<Result<(), String>, SinkError> {
+        let mut full = None;
+        let read = wire::each_contact(self.body.reader(), &mut |contact| {
+            take(contact).map_err(|error| {
+                full = Some(error);
+                DecodeError::Protocol("the rows can't be kept".to_owned())
+            })
+        });
+        match full {
+            Some(error) => Err(error),
+            None => Ok(read.map_err(|error| format!("the answer changed while it was read: {error:?}"))),
+        }
+    }
+}
+
+/// What is carried from one listing to the next.
+struct Tally {
+    /// Whether this is a check of what was written, which takes no profiles.
+    check: bool,
+    /// People in groups who can be mailed and have not been met in the listing of the whole account.
+    expected: HashSet<String>,
+    /// Contacts whose profile had bytes that are not UTF-8.
+    guessed: u64,
+}
+
+impl Tally {
+    fn row(&mut self, contact: Contact) -> MemberRow {
+        self.guessed += u64::from(contact.profile.is_none());
+        MemberRow {
+            id: contact.id,
+            address: contact.address,
+            status: contact.unsubscribed.map(|flag| if flag { MemberStatus::OptedOut } else { MemberStatus::Active }),
+            wire: contact.profile.filter(|_| !self.check),
+        }
+    }
+}
+
+/// Tells whether an error will meet every other request as well.
+fn is_fatal(error: &CallError) -> bool {
+    match error {
+        CallError::LoginExpired { .. }
+        | CallError::CircuitOpen { .. }
+        | CallError::Throttled { .. }
+        | CallError::DayQuota { .. }
+        | CallError::Unsendable { .. } => true,
+        // A login that fails, or a fixed token that is refused.
+        CallError::Denied { operation, reason, .. } => *operation == "GetAuthToken" || !reason.to_lowercase().contains("permission"),
+        CallError::Network { operation, .. } => *operation == "GetAuthToken",
+        _ => false,
+    }
+}
+
+impl GreenRope {
+    async fn contacts(&self, filter: ContactFilter<'_>) -> Result<Answer, CallError> {
+        let request = Request::contacts(&self.account_id, filter);
+        self.ask(&request, |reply| {
+            let count = wire::check_contacts(reply.body.reader())?;
+            Ok(Answer { body: std::mem::replace(&mut reply.body, Body::from_bytes(&[])), count })
+        })
+        .await
+    }
+
+    /// Logs in and finds the configured account among those that the login reaches.
+    pub(super) async fn read_open(&self) -> Result<(), ReadError> {
+        let numbers = self.ask(&Request::accounts(), |reply| wire::accounts(reply.body.reader())).await?;
+        if self.account_id.is_empty() || !numbers.contains(&self.account_id) {
+            return Err(ReadError::Account(format!(
+                "{}: the login does not reach account {}; check account_id, and ask the account's owner for access",
+                self.account.name(),
+                self.account_id
+            )));
+        }
+        Ok(())
+    }
+
+    /// Reads the definitions of custom fields; unknown where the login may not see them.
+    pub(super) async fn read_custom_fields(&self) -> Result<CustomFields, ReadError> {
+        let request = Request::custom_fields(&self.account_id);
+        match self.ask(&request, |reply| wire::custom_fields(reply.body.reader())).await {
+            Ok(fields) => Ok(fields),
+            Err(error @ (CallError::Refused { .. } | CallError::Denied { .. })) if !is_fatal(&error) => {
+                warn!(account = self.account.name(), "Definitions of custom fields can't be seen by this login.");
+                Ok(CustomFields::default())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads all groups that the login sees.
+    pub(super) async fn read_groups(&self) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
+        let request = Request::groups(&self.account_id, None);
+        let groups = self.ask(&request, |reply| wire::groups(reply.body.reader(), &self.account_id)).await?;
+        let distinct = groups.iter().map(|group| group.id.as_str()).collect::<HashSet<_>>().len();
+        let problems = if distinct == groups.len() { vec![] } else { vec!["the list of groups has one id twice".to_owned()] };
+        let rows = groups.len() as u64;
+        Ok((groups, Certificate { pages: 1, rows, distinct: distinct as u64, problems, ..Certificate::default() }))
+    }
+
+    /// Reads one group. That it does not exist is believed only of the whole list, because an error may mean anything.
+    pub(super) async fn read_group(&self, id: &str) -> Result<Option<GroupRow>, ReadError> {
+        let id = id.trim();
+        if id.is_empty() {
+            return Ok(None);
+        }
+        let request = Request::groups(&self.account_id, Some(id));
+        match self.ask(&request, |reply| wire::groups(reply.body.reader(), &self.account_id)).await {
+            Ok(groups) => {
+                if let Some(group) = groups.into_iter().find(|group| group.id == id) {
+                    return Ok(Some(group));
+                }
+            }
+            Err(CallError::Refused { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let (groups, _) = self.read_groups().await?;
+        Ok(groups.into_iter().find(|group| group.id == id))
+    }
+
+    /// Reads members: the account's opt-outs and bounces, each group's listing, and as a target the whole account.
+    ///
+    /// In this order, so that an opt-out that arrives meanwhile still shows in a later answer.
+    pub(super) async fn read_members(&self, ask: &MemberAsk<'_>, sink: &mut dyn MemberSink) -> Result<(), ReadError> {
+        let check = matches!(ask.role, Role::Check);
+        let states = match self.states.remembered() {
+            Some(states) if check => states,
+            _ => self.read_states(check, sink).await?,
+        };
+        // What was written since has moved the counts of the groups that were handed in.
+        let fresh = if check { Some(self.read_groups().await?.0) } else { None };
+        let mut tally = Tally { check, expected: HashSet::new(), guessed: 0 };
+        for group in ask.groups {
+            let current = match &fresh {
+                Some(fresh) => fresh.iter().find(|known| known.id == group.id),
+                None => Some(group),
+            };
+            match current {
+                Some(group) => self.read_listing(group, &states, &mut tally, sink).await?,
+                None => {
+                    sink.begin_listing(&group.id);
+                    let gone = "the group is no longer in the list of groups".to_owned();
+                    sink.end_listing(Certificate { problems: vec![gone], ..Certificate::default() });
+                }
+            }
+        }
+        if matches!(ask.role, Role::Target { .. }) {
+            self.read_whole_account(&mut tally, sink).await?;
+        }
+        if tally.guessed > 0 {
+            warn!(
+                account = self.account.name(),
+                contacts = tally.guessed,
+                "Contacts hold text that is not UTF-8; their profiles are left out."
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads who opted out of the account and whose address bounced.
+    async fn read_states(&self, check: bool, sink: &mut dyn MemberSink) -> Result<Arc<Unmailable>, ReadError> {
+        let mut states = Unmailable::default();
+        let mut certificate = Certificate::default();
+        let listings = [(ContactFilter::OptOuts, MemberStatus::OptedOut), (ContactFilter::Bounced, MemberStatus::Bounced)];
+        for (filter, status) in listings {
+            let title = if status == MemberStatus::OptedOut { "the account's opt-outs" } else { "the account's bounces" };
+            let before = certificate.problems.len();
+            match self.contacts(filter).await {
+                Ok(mut answer) => {
+                    note(&mut certificate, title, answer.count);
+                    let mut unasked = 0_u64;
+                    let read = answer.each(&mut |contact| {
+                        // The service ignores a filter that it does not know and then answers with everybody.
+                        if status == MemberStatus::OptedOut && contact.unsubscribed == Some(false) {
+                            unasked += 1;
+                            return Ok(());
+                        }
+                        if !check {
+                            let row = MemberRow { id: contact.id.clone(), address: contact.address, status: Some(status), wire: None };
+                            sink.member(row)?;
+                        }
+                        let ids = if status == MemberStatus::OptedOut { &mut states.opted_out } else { &mut states.bounced };
+                        ids.insert(contact.id);
+                        Ok(())
+                    })?;
+                    certificate.problems.extend(read.err());
+                    if unasked > 0 {
+                        certificate.problems.push(format!("{title}: {unasked} contacts came that have not opted out"));
+                    }
+                }
+                Err(error) if is_fatal(&error) => return Err(error.into()),
+                // An error is never "nobody": only a listing that ends says so.
+                Err(error) => certificate.problems.push(format!("{title} could not be read: {error}")),
+            }
+            if status == MemberStatus::OptedOut {
+                certificate.opt_outs_complete = certificate.problems.len() == before;
+            }
+        }
+        certificate.distinct = states.opted_out.union(&states.bounced).count() as u64;
+        certificate.opted_out = states.opted_out.len() as u64;
+        certificate.bounced = states.bounced.len() as u64;
+        let complete = certificate.problems.is_empty();
+        if !check {
+            sink.account_state(certificate);
+        }
+        let states = Arc::new(states);
+        if complete {
+            self.states.remember(&states);
+        }
+        Ok(states)
+    }
+
+    /// Reads one group into a listing of its own.
+    async fn read_listing(
+        &self,
+        group: &GroupRow,
+        states: &Unmailable,
+        tally: &mut Tally,
+        sink: &mut dyn MemberSink,
+    ) -> Result<(), ReadError> {
+        sink.begin_listing(&group.id);
+        let name = SCHEMA.by_canonical(ObjectKind::Group, "name").and_then(|field| group.wire.get(field.wire)).and_then(Value::as_text);
+        let name = name.unwrap_or_default();
+        let mut certificate = Certificate::default();
+        // Per id, whether the person opted out of the group or the account.
+        let mut people: HashMap<String, bool> = HashMap::new();
+        let mut strangers: HashSet<String> = HashSet::new();
+        let mut total = None;
+        let mut listed_total = 0;
+
+        match self.contacts(ContactFilter::Group(&group.id)).await {
+            Ok(mut answer) => {
+                note(&mut certificate, "the members", answer.count);
+                total = answer.count.total;
+                if answer.count.contacts == 0 && group.member_count.is_some_and(|count| count > 0) {
+                    certificate.problems.push("the listing is empty and the group is not".to_owned());
+                }
+                let read = answer.each(&mut |contact| {
+                    if contact.denies_group(&group.id, name) {
+                        strangers.insert(contact.id);
+                        return Ok(());
+                    }
+                    let opted_out = contact.unsubscribed == Some(true) || states.opted_out.contains(&contact.id);
+                    let row = tally.row(contact);
+                    sink.listed(&row.id, MembershipState::Active);
+                    people.insert(row.id.clone(), opted_out);
+                    sink.member(row)
+                })?;
+                certificate.problems.extend(read.err());
+                listed_total = people.len();
+            }
+            Err(error) if is_fatal(&error) => return Err(error.into()),
+            // Some services answer a question without a hit with an error; it means "nobody" only if the group says so too.
+            Err(CallError::Refused { .. }) if group.member_count == Some(0) => certificate.pages += 1,
+            Err(error) => certificate.problems.push(format!("the members could not be read: {error}")),
+        }
+
+        let before = certificate.problems.len();
+        match self.contacts(ContactFilter::GroupOptOuts(&group.id)).await {
+            Ok(mut answer) => {
+                note(&mut certificate, "the group's opt-outs", answer.count);
+                let read = answer.each(&mut |contact| {
+                    let row = tally.row(contact);
+                    sink.listed(&row.id, MembershipState::OptedOut);
+                    strangers.remove(&row.id);
+                    people.insert(row.id.clone(), true);
+                    sink.member(row)
+                })?;
+                certificate.problems.extend(read.err());
+            }
+            Err(error) if is_fatal(&error) => return Err(error.into()),
+            Err(error) => certificate.problems.push(format!("the group's opt-outs could not be read: {error}")),
+        }
+        certificate.opt_outs_complete = certificate.problems.len() == before;
+
+        if !strangers.is_empty() {
+            certificate.problems.push(format!("{} contacts came that are in other groups only", strangers.len()));
+        }
+        match group.member_count {
+            Some(count) => certificate.group_total = CountRule::OneOfMeanings(count),
+            None => certificate.problems.push("the list of groups does not say how many members the group has".to_owned()),
+        }
+        certificate.distinct = people.len() as u64;
+        certificate.opted_out = people.values().filter(|opted_out| **opted_out).count() as u64;
+        certificate.bounced = people.keys().filter(|id| states.bounced.contains(*id)).count() as u64;
+        // The answer's own total is about the members alone; opted-out people who came from the other listing are not in it.
+        certificate.total = total.filter(|_| listed_total == people.len());
+        sink.end_listing(certificate);
+        let mailable = people.into_iter().filter(|(id, opted_out)| !opted_out && !states.bounced.contains(id));
+        tally.expected.extend(mailable.map(|(id, _)| id));
+        Ok(())
+    }
+
+    /// Reads everybody of the account, so that an address that is not among them is known not to exist.
+    async fn read_whole_account(&self, tally: &mut Tally, sink: &mut dyn MemberSink) -> Result<(), ReadError> {
+        let mut answer = match self.contacts(ContactFilter::All).await {
+            Ok(answer) => answer,
+            Err(error) if is_fatal(&error) => return Err(error.into()),
+            Err(error) => {
+                warn!(account = self.account.name(), error = %error, "The whole account could not be read.");
+                return Ok(());
+            }
+        };
+        let read = answer.each(&mut |contact| {
+            let met = tally.expected.remove(&contact.id);
+            let mut row = tally.row(contact);
+            if met {
+                // The group's listing brought the same profile a moment ago.
+                row.wire = None;
+            }
+            sink.member(row)
+        })?;
+        let complete = read.is_ok() && !answer.count.disagrees() && tally.expected.is_empty();
+        if complete && !self.shared_access {
+            sink.whole_account();
+        } else if !complete {
+            warn!(
+                account = self.account.name(),
+                contacts = answer.count.contacts,
+                missing = tally.expected.len(),
+                "The listing of the whole account is not whole."
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Takes into a certificate what one answer counted.
+fn note(certificate: &mut Certificate, title: &str, count: Count) {
+    certificate.pages += 1;
+    certificate.rows += count.contacts;
+    if let Some(total) = count.total
+        && count.disagrees()
+    {
+        certificate.problems.push(format!("{title}: the answer announces {total} contacts and has {}", count.contacts));
+    }
+}

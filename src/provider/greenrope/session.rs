@@ -1,0 +1,155 @@
+//! The login: one token for all calls of an account, renewed before it gets old and once after it was refused.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::wire::{self, Request};
+use super::{GreenRope, GreenRopeCredential};
+use crate::http::{Call, CallBody, CallError, DecodeError, FormValue, Method, Problem, Reply};
+
+/// Clients are told to cache a token for two hours; it is renewed well before that.
+const RENEW_AFTER: Duration = Duration::from_mins(90);
+/// From this age on, an error of any wording may mean that the token has expired.
+const DOUBTFUL_AFTER: Duration = Duration::from_mins(30);
+
+/// A token and when it was fetched; a fixed one has no age.
+#[derive(Clone)]
+pub(super) struct Session {
+    token: SecretString,
+    since: Option<Instant>,
+}
+
+/// The login of an account and its current token.
+pub(super) struct Sessions {
+    email: String,
+    credential: GreenRopeCredential,
+    /// Held while logging in, so that calls at the same time share one login.
+    current: Mutex<Option<Session>>,
+}
+
+impl Sessions {
+    pub(super) fn new(email: String, credential: GreenRopeCredential) -> Self {
+        Sessions { email, credential, current: Mutex::new(None) }
+    }
+}
+
+impl GreenRope {
+    /// Returns the token in use, logging in first where there is none or it has grown old.
+    async fn session(&self) -> Result<Session, CallError> {
+        let password = match &self.sessions.credential {
+            GreenRopeCredential::Token(token) => return Ok(Session { token: token.clone(), since: None }),
+            GreenRopeCredential::Password(password) => password,
+        };
+        let mut current = self.sessions.current.lock().await;
+        if let Some(session) = current.as_ref()
+            && session.since.is_none_or(|since| self.account.now().duration_since(since) < RENEW_AFTER)
+        {
+            return Ok(session.clone());
+        }
+        let request = Request::login();
+        let mut call = Call::read(request.operation, Method::Post, "");
+        call.body = CallBody::Form(vec![
+            ("email".to_owned(), FormValue::from(self.sessions.email.as_str())),
+            ("password".to_owned(), FormValue::from(password.clone())),
+            ("xml".to_owned(), FormValue::from(request.xml)),
+        ]);
+        let since = self.account.now();
+        let token = self.account.read(&call, |reply| wire::token(reply.body.reader())).await?;
+        let session = Session { token, since: Some(since) };
+        *current = Some(session.clone());
+        Ok(session)
+    }
+
+    /// Forgets a token that was refused, unless it has been replaced meanwhile.
+    async fn forget(&self, refused: &Session) {
+        let mut current = self.sessions.current.lock().await;
+        if current.as_ref().is_some_and(|session| session.token.expose_secret() == refused.token.expose_secret()) {
+            *current = None;
+        }
+    }
+
+    fn call(&self, request: &Request, session: &Session, new: fn(&'static str, Method, &'static str) -> Call) -> Call {
+        let mut call = new(request.operation, Method::Post, "");
+        call.body = CallBody::Form(vec![
+            ("email".to_owned(), FormValue::from(self.sessions.email.as_str())),
+            ("auth_token".to_owned(), FormValue::from(session.token.clone())),
+            ("xml".to_owned(), FormValue::from(request.xml.as_str())),
+        ]);
+        call.decoded_statuses = &[401, 403];
+        call
+    }
+
+    /// Sends a read, logging in again once where the token may be to blame.
+    pub(super) async fn ask<T>(
+        &self,
+        request: &Request,
+        mut decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
+        let mut repeated = false;
+        loop {
+            let session = self.session().await?;
+            let call = self.call(request, &session, Call::read);
+            let error = match self.account.read(&call, |reply| judged(reply, &mut decode)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let doubtful = match &error {
+                CallError::LoginExpired { .. } => true,
+                // The wording of an expired token is not known, so an old one is suspected of every refusal.
+                CallError::Refused { .. } => session.since.is_some_and(|since| self.account.now().duration_since(since) > DOUBTFUL_AFTER),
+                _ => false,
+            };
+            if !doubtful {
+                return Err(error);
+            }
+            if session.since.is_none() || repeated {
+                return Err(not_curable(error));
+            }
+            self.forget(&session).await;
+            repeated = true;
+        }
+    }
+
+    /// Sends a write once.
+    ///
+    /// After a refused token the write is not repeated, because it is not known whether the token was looked at before any
+    /// item: the next call logs in anew, and the caller looks first.
+    pub(super) async fn tell<T>(
+        &self,
+        request: &Request,
+        mut decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
+        let session = self.session().await?;
+        let call = self.call(request, &session, Call::write);
+        match self.account.write(&call, |reply| judged(reply, &mut decode)).await {
+            Err(error @ CallError::LoginExpired { .. }) if session.since.is_none() => Err(not_curable(error)),
+            Err(CallError::LoginExpired { account, operation, reason }) => {
+                self.forget(&session).await;
+                Err(CallError::OutcomeUnknown {
+                    account,
+                    operation,
+                    problem: Problem::NotAnAnswer(format!("the login was no longer good: {reason}")),
+                })
+            }
+            other => other,
+        }
+    }
+}
+
+fn judged<T>(reply: &mut Reply, decode: &mut impl FnMut(&mut Reply) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    match reply.status {
+        401 | 403 => Err(DecodeError::LoginExpired(format!("HTTP status {}", reply.status))),
+        _ => decode(reply),
+    }
+}
+
+/// A login that was refused although it is fixed or fresh will be refused again.
+fn not_curable(error: CallError) -> CallError {
+    match error {
+        CallError::LoginExpired { account, operation, reason } => CallError::Denied { account, operation, reason },
+        other => other,
+    }
+}

@@ -1,0 +1,196 @@
+//! The envelope of every answer, and what an answer says of each item of a write.
+
+use std::io::BufRead;
+
+use super::xml::{Element, Envelope, read_document};
+use crate::http::{DecodeError, Refusal as Words};
+use crate::model::{ItemOutcome, Refusal};
+
+/// Words that point to the login, wherever an error text holds them. No authentication error code is known.
+const LOGIN_WORDS: [&str; 5] = ["token", "auth", "password", "log in", "login"];
+
+/// Words that point to a time-out, after which nobody knows what was done.
+const TIME_OUT_WORDS: [&str; 3] = ["timeout", "time-out", "timed out"];
+
+/// What an answer says of the request as a whole.
+pub(super) enum Outcome {
+    /// It says that all is well.
+    Success,
+    /// It says nothing: the items speak for themselves.
+    Silent,
+    /// It says no.
+    Failure(Words),
+}
+
+/// Reads the outcome in each of its three spellings: `Result`, `Response`, or attributes of the element.
+///
+/// Anything but a clear success is a failure, also when another spelling claims success.
+pub(super) fn outcome(element: &Element) -> Outcome {
+    let spelled = [element.value("result"), element.value("response"), element.attribute("result")];
+    let code = element.any(&["errorcode"]);
+    let text = element.any(&["errortext"]).or_else(|| element.attribute("message")).or_else(|| element.any(&["message"]));
+    let mut said = spelled.iter().flatten().map(|word| word.trim()).peekable();
+    if said.peek().is_none() && code.is_none() && element.value("errortext").is_none() {
+        return Outcome::Silent;
+    }
+    let mut said_any = false;
+    let all_well = said.all(|word| {
+        said_any = true;
+        word.eq_ignore_ascii_case("success")
+    });
+    if all_well && said_any { Outcome::Success } else { Outcome::Failure(Words::new(code, text.unwrap_or_default(), None)) }
+}
+
+fn has_any(words: &Words, needles: &[&str]) -> bool {
+    let text = words.message.to_lowercase();
+    needles.iter().any(|needle| text.contains(needle))
+}
+
+/// Tells what kind of "no" a request-level error is. A missing permission is not cured by a new login.
+pub(super) fn refuse(words: Words) -> DecodeError {
+    if has_any(&words, &["permission"]) {
+        DecodeError::Denied(words.to_string())
+    } else if has_any(&words, &LOGIN_WORDS) {
+        DecodeError::LoginExpired(words.to_string())
+    } else {
+        DecodeError::Refused(words)
+    }
+}
+
+/// Reads a document of the family that carries one result; the result must be there and be a success.
+pub(super) fn read_single(
+    source: impl BufRead,
+    root: &str,
+    container: &str,
+    item: &mut dyn FnMut(Element) -> Result<(), DecodeError>,
+) -> Result<Envelope, DecodeError> {
+    let envelope = read_document(source, root, container, item)?;
+    match outcome(&envelope.root) {
+        Outcome::Success => Ok(envelope),
+        Outcome::Silent => Err(DecodeError::NotAnAnswer("it has no result".to_owned())),
+        Outcome::Failure(words) => Err(refuse(words)),
+    }
+}
+
+/// Decodes the answer to a write that creates one thing, returning the id under one of several names.
+pub(in super::super) fn created(source: impl BufRead, root: &str, ids: &[&str]) -> Result<ItemOutcome, DecodeError> {
+    let envelope = read_single(source, root, "", &mut |_| Ok(()))?;
+    Ok(match envelope.root.any(ids) {
+        Some(id) => ItemOutcome::Done { id: Some(id.to_owned()) },
+        None => ItemOutcome::Unknown,
+    })
+}
+
+/// One item as it was sent.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Sent {
+    /// The mark that the answer echoes.
+    pub request_id: String,
+    /// The id of the object.
+    pub id: String,
+}
+
+/// Reads the items of a per-item answer; a request-level error there leaves every item open.
+fn read_items(source: impl BufRead, root: &str, container: &str, sent: usize) -> Result<Vec<Element>, DecodeError> {
+    let mut items = Vec::new();
+    let envelope = read_document(source, root, container, &mut |item| {
+        if items.len() == sent {
+            return Err(DecodeError::NotAnAnswer("it has more items than were sent".to_owned()));
+        }
+        items.push(item);
+        Ok(())
+    })?;
+    match outcome(&envelope.root) {
+        Outcome::Success => Ok(items),
+        Outcome::Silent if items.is_empty() => Err(DecodeError::NotAnAnswer("it has neither a result nor items".to_owned())),
+        Outcome::Silent => Ok(items),
+        Outcome::Failure(words) => Err(match refuse(words) {
+            // Whether some items were done before the error is not known, so several must be read back.
+            DecodeError::Refused(words) if sent > 1 => {
+                DecodeError::NotAnAnswer(format!("the request as a whole was refused, perhaps after a part of it was done: {words}"))
+            }
+            error => error,
+        }),
+    }
+}
+
+/// Settles a per-item answer: by the echoed mark, else by the id, else by position if the counts agree.
+///
+/// An item without a matching answer, or with two, is unknown.
+pub(in super::super) fn settle_items(
+    source: impl BufRead,
+    root: &str,
+    container: &str,
+    id_names: &[&str],
+    sent: &[Sent],
+) -> Result<Vec<ItemOutcome>, DecodeError> {
+    let items = read_items(source, root, container, sent.len())?;
+    let counts_agree = items.len() == sent.len();
+    let mut outcomes: Vec<Option<ItemOutcome>> = vec![None; sent.len()];
+    for (position, item) in items.iter().enumerate() {
+        let id = item.any(id_names);
+        let matched = match (item.attribute("request_id"), id) {
+            (Some(mark), _) => sent.iter().position(|sent| sent.request_id == mark),
+            (None, Some(id)) => sent.iter().position(|sent| sent.id == id),
+            (None, None) => counts_agree.then_some(position),
+        };
+        let Some(matched) = matched else { continue };
+        let contradicts = id.is_some_and(|id| id != sent[matched].id);
+        let outcome = if contradicts { ItemOutcome::Unknown } else { judge(item) };
+        // Two answers for one item cancel each other.
+        outcomes[matched] = Some(if outcomes[matched].is_some() { ItemOutcome::Unknown } else { outcome });
+    }
+    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(ItemOutcome::Unknown)).collect())
+}
+
+fn judge(item: &Element) -> ItemOutcome {
+    match outcome(item) {
+        Outcome::Success => ItemOutcome::Done { id: None },
+        Outcome::Silent => ItemOutcome::Unknown,
+        Outcome::Failure(words) => refused(words),
+    }
+}
+
+/// Keeps the provider's words, unless they say that nobody knows.
+fn refused(words: Words) -> ItemOutcome {
+    let permission = has_any(&words, &["permission"]);
+    if has_any(&words, &TIME_OUT_WORDS) || (!permission && has_any(&words, &LOGIN_WORDS)) {
+        return ItemOutcome::Unknown;
+    }
+    ItemOutcome::Refused(Refusal { code: words.code, message: words.message, request_id: words.request_id })
+}
+
+/// Settles the answer to AddContacts, whose items carry no mark: by position, and only if the counts agree.
+///
+/// Nothing is ever certain here: how the service recognises a duplicate is not known, so every id is to be read back.
+pub(in super::super) fn settle_creations(source: impl BufRead, sent: usize) -> Result<Vec<ItemOutcome>, DecodeError> {
+    let items = read_items(source, "addcontactsresponse", "contacts", sent)?;
+    if items.len() != sent {
+        return Ok(vec![ItemOutcome::Unknown; sent]);
+    }
+    Ok(items.iter().map(judge_creation).collect())
+}
+
+fn judge_creation(item: &Element) -> ItemOutcome {
+    let id = item.any(&["contact_id", "contactid", "id"]).map(str::to_owned);
+    match outcome(item) {
+        Outcome::Success => ItemOutcome::Accepted { id },
+        Outcome::Silent => ItemOutcome::Unknown,
+        // 1002: the contact exists already, and the text tells its id.
+        Outcome::Failure(words) if words.code.as_deref() == Some("1002") => match existing_id(&words.message) {
+            Some(id) => ItemOutcome::Accepted { id: Some(id) },
+            None => ItemOutcome::Unknown,
+        },
+        Outcome::Failure(words) => refused(words),
+    }
+}
+
+/// Finds `ID`, spaces, digits; whatever follows is ignored.
+fn existing_id(text: &str) -> Option<String> {
+    text.match_indices("ID").find_map(|(at, _)| {
+        let rest = &text[at + 2..];
+        let number = rest.trim_start();
+        let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+        (number.len() < rest.len() && !digits.is_empty()).then_some(digits)
+    })
+}

@@ -1,0 +1,154 @@
+//! Bytes on their way to the parser: always valid UTF-8, and never more than a bounded piece at once.
+//!
+//! Answers are expected to be UTF-8, and clients of this API guard against bytes that are not. Such a byte is read as
+//! Windows-1252 and announced by [`GUESS`], so that whoever reads the text knows that it was guessed.
+
+use std::io::{self, BufRead, Read};
+
+/// Precedes a character that was guessed. The code point is a noncharacter, which no text has a use for.
+pub(super) const GUESS: char = '\u{fdd0}';
+
+/// What the bytes 0x80 to 0x9f mean in Windows-1252; the five that mean nothing become the replacement character.
+const WINDOWS_1252: [char; 32] = [
+    '€', '\u{fffd}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{fffd}', 'Ž', '\u{fffd}', '\u{fffd}', '‘', '’', '“', '”',
+    '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{fffd}', 'ž', 'Ÿ',
+];
+
+/// A reader that mends what is not UTF-8 and stops when its allowance is used up.
+pub(super) struct Mended<R> {
+    inner: R,
+    /// Mended bytes, of which those before `taken` are used up.
+    ready: Vec<u8>,
+    taken: usize,
+    /// The first bytes of a character whose rest has not been read yet.
+    begun: Vec<u8>,
+    allowance: usize,
+    ended: bool,
+}
+
+impl<R: BufRead> Mended<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Mended { inner, ready: Vec::new(), taken: 0, begun: Vec::new(), allowance: 0, ended: false }
+    }
+
+    /// Allows so many more bytes to be read, whatever is left of the last allowance.
+    pub(super) fn allow(&mut self, bytes: usize) {
+        self.allowance = bytes;
+    }
+
+    /// Tells whether the allowance is used up.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.allowance == 0
+    }
+
+    fn refill(&mut self) -> io::Result<()> {
+        self.ready.clear();
+        self.taken = 0;
+        while self.ready.is_empty() && !self.ended {
+            let mut piece = std::mem::take(&mut self.begun);
+            let read = self.inner.fill_buf()?;
+            let length = read.len();
+            self.ended = length == 0;
+            piece.extend_from_slice(read);
+            self.inner.consume(length);
+            self.mend(&piece);
+        }
+        Ok(())
+    }
+
+    fn mend(&mut self, mut piece: &[u8]) {
+        while !piece.is_empty() {
+            let error = match std::str::from_utf8(piece) {
+                Ok(_) => {
+                    self.ready.extend_from_slice(piece);
+                    return;
+                }
+                Err(error) => error,
+            };
+            let (good, rest) = piece.split_at(error.valid_up_to());
+            self.ready.extend_from_slice(good);
+            let bad = match error.error_len() {
+                Some(length) => length,
+                None if self.ended => rest.len(),
+                None => {
+                    self.begun = rest.to_vec();
+                    return;
+                }
+            };
+            let (bad, rest) = rest.split_at(bad);
+            for &byte in bad {
+                let guessed = if (0x80..0xa0).contains(&byte) { WINDOWS_1252[usize::from(byte - 0x80)] } else { char::from(byte) };
+                let mut text = [0; 4];
+                self.ready.extend_from_slice(GUESS.encode_utf8(&mut text).as_bytes());
+                self.ready.extend_from_slice(guessed.encode_utf8(&mut text).as_bytes());
+            }
+            piece = rest;
+        }
+    }
+}
+
+impl<R: BufRead> Read for Mended<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let ready = self.fill_buf()?;
+        let length = ready.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&ready[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl<R: BufRead> BufRead for Mended<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.taken == self.ready.len() {
+            self.refill()?;
+        }
+        if self.allowance == 0 && self.taken < self.ready.len() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a single piece of it is too long"));
+        }
+        let end = self.ready.len().min(self.taken + self.allowance);
+        Ok(&self.ready[self.taken..end])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.taken += amount;
+        self.allowance = self.allowance.saturating_sub(amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+
+    fn mended(bytes: &[u8], piece: usize) -> String {
+        let mut reader = Mended::new(BufReader::with_capacity(piece, bytes));
+        reader.allow(10_000);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn utf_8_passes_whole_however_it_is_cut() {
+        for piece in 1..8 {
+            assert_eq!(mended("Zoë – 日本 🎉".as_bytes(), piece), "Zoë – 日本 🎉");
+        }
+    }
+
+    #[test]
+    fn other_bytes_are_read_as_windows_1252_and_announced() {
+        for piece in 1..5 {
+            assert_eq!(mended(b"Zo\xeb \x80 \xc3", piece), "Zo\u{fdd0}ë \u{fdd0}€ \u{fdd0}Ã");
+        }
+    }
+
+    #[test]
+    fn the_allowance_bounds_what_is_read() {
+        let mut reader = Mended::new(&b"0123456789"[..]);
+        reader.allow(4);
+        let mut text = Vec::new();
+        assert!(reader.read_to_end(&mut text).is_err());
+        assert_eq!(text, b"0123");
+    }
+}

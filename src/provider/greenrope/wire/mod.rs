@@ -1,0 +1,13 @@
+//! The XML of the API: requests are encoded and answers decoded here, without any I/O beyond reading a body at hand.
+
+mod answer;
+mod contacts;
+mod mend;
+mod objects;
+mod request;
+mod xml;
+
+pub(super) use answer::{Sent, created, settle_creations, settle_items};
+pub(super) use contacts::{Contact, Count, check_contacts, each_contact};
+pub(super) use objects::{accounts, custom_fields, groups, token};
+pub(super) use request::{ContactFilter, ItemKind, Request, encode_group, encode_member};

@@ -2,6 +2,9 @@
 
 pub mod emulator;
 pub mod http;
+pub mod mapping;
 pub mod model;
+pub mod plan;
 pub mod provider;
 pub mod schedule;
+pub mod state;

@@ -1,1 +1,185 @@
 //! Stand-ins for the three providers, served from one process over one world model.
+//!
+//! The emulator answers as the providers document it, oddities included, and is stricter than they are: what the
+//! documentation forbids or warns of is refused where that is possible, and recorded as [`Misuse`] in any case.
+//! Where the documentation leaves a question open, it takes the answer that is worst for a careless client, or
+//! leaves the choice to a quirk of the account.
+//!
+//! It shares no code with the adapters, so that both can't be wrong in the same way. It reads no system clock:
+//! the [`World`] has its own, so the same requests always get the same bytes.
+
+mod control;
+mod edit;
+mod emfluence;
+mod exchange;
+mod faults;
+mod greenrope;
+mod history;
+mod log;
+mod membership;
+mod misuse;
+mod names;
+mod reply;
+mod seed;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::{Request, State as Extracted};
+use axum::routing::any;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+pub use faults::{Fault, FaultRule, When};
+pub use history::{Actor, Change, HistoryEvent};
+pub use log::RequestRecord;
+pub use misuse::{Misuse, MisuseKind};
+pub use seed::{Seed, populate};
+pub use settings::{Counted, EmfluenceQuirks, GreenRopeQuirks, Settings, UnknownGroup};
+pub use world::{
+    Account, Clock, Contact, Credentials, CustomField, Group, GroupKind, GroupStatus, Kind, Login, Membership, MembershipState, Rights,
+    Visibility, World,
+};
+
+use exchange::Traffic;
+use faults::Faults;
+
+/// The emulated providers: a world, the faults in force, and a record of all that happens. Clones share everything.
+#[derive(Clone)]
+pub struct Emulator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    started: Instant,
+}
+
+/// Everything behind the lock.
+struct State {
+    world: World,
+    history: Vec<HistoryEvent>,
+    misuse: Vec<Misuse>,
+    requests: Vec<RequestRecord>,
+    faults: Faults,
+    traffic: Traffic,
+    sessions: greenrope::Sessions,
+    last_request: u64,
+    last_event: u64,
+}
+
+impl Emulator {
+    /// Starts the providers over a world.
+    pub fn new(world: World) -> Self {
+        let mut state = State {
+            world,
+            history: Vec::new(),
+            misuse: Vec::new(),
+            requests: Vec::new(),
+            faults: Faults::default(),
+            traffic: Traffic::default(),
+            sessions: greenrope::Sessions::default(),
+            last_request: 0,
+            last_event: 0,
+        };
+        state.world.sync_clock();
+        state.drain(Actor::Person);
+        Self { inner: Arc::new(Inner { state: Mutex::new(state), started: Instant::now() }) }
+    }
+
+    /// All routes: `/emfluence/v1/…`, `/greenrope/api-xml` with its older name `/greenrope/xml.pl`, and `/_emulator/…`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/emfluence/v1/{*path}", any(emfluence_route))
+            .route("/greenrope/api-xml", any(greenrope_route))
+            .route("/greenrope/xml.pl", any(greenrope_route))
+            .nest("/_emulator", control::router())
+            .with_state(self.clone())
+    }
+
+    /// Serves the routes over a socket until `shutdown` is done.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error when the listener can't take connections any more.
+    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        axum::serve(listener, self.router()).with_graceful_shutdown(shutdown).await
+    }
+
+    /// Reads or edits the world. Edits count as made by a person in the provider's own pages.
+    pub fn with_world<R>(&self, f: impl FnOnce(&mut World) -> R) -> R {
+        let mut state = self.lock();
+        state.world.sync_clock();
+        let result = f(&mut state.world);
+        state.drain(Actor::Person);
+        result
+    }
+
+    /// Everything clients did that the providers' pages forbid.
+    pub fn misuse(&self) -> Vec<Misuse> {
+        self.lock().misuse.clone()
+    }
+
+    /// The request log. It never holds a token, a password or a body.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.lock().requests.clone()
+    }
+
+    /// Empties the request log and the list of misuse; the history stays.
+    pub fn clear_log(&self) {
+        let mut state = self.lock();
+        state.requests.clear();
+        state.misuse.clear();
+    }
+
+    /// Every change of the world, in order, with who made it.
+    pub fn history(&self) -> Vec<HistoryEvent> {
+        self.lock().history.clone()
+    }
+
+    /// Puts a fault rule in force, after those that are.
+    pub fn add_fault(&self, rule: FaultRule) {
+        self.lock().faults.add(rule);
+    }
+
+    /// Ends all faults.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Ends all GreenRope sessions, so that tokens from password logins are refused from now on.
+    pub fn expire_tokens(&self) {
+        self.lock().sessions.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in a test's closure must not hide behind a second one here.
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Moves what the accounts have recorded into the history.
+    fn drain(&mut self, actor: Actor) {
+        let at = self.world.clock.now;
+        for account in &mut self.world.accounts {
+            for change in account.pending.drain(..) {
+                self.last_event += 1;
+                self.history.push(HistoryEvent { seq: self.last_event, at, account: account.name.clone(), actor, change });
+            }
+        }
+    }
+}
+
+async fn emfluence_route(Extracted(emulator): Extracted<Emulator>, request: Request) -> axum::response::Response {
+    exchange::exchange(emulator, Kind::Emfluence, request).await
+}
+
+async fn greenrope_route(Extracted(emulator): Extracted<Emulator>, request: Request) -> axum::response::Response {
+    exchange::exchange(emulator, Kind::GreenRope, request).await
+}

@@ -7,22 +7,21 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
-use tracing::{debug, warn};
 use url::Url;
 
 use super::body::DEFAULT_MAX_BODY;
 use super::breaker::Breaker;
-use super::call::{Call, Effect, Reply, Wire};
-use super::error::{CallError, DecodeError, Problem, Refusal, tidy};
+use super::call::{Call, Effect, Reply};
+use super::error::{CallError, DecodeError, Problem};
 use super::limit::{DayQuota, Limiter, Slot};
-use super::retry::{self, Verdict};
+use super::retry;
 use super::transport::Transport;
 
 /// How long a call waits for a pause to end that the provider asked for; with a longer one it fails at once.
-const PATIENCE: Duration = Duration::from_mins(10);
+pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What an account needs to know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AccountOptions {
     /// The provider's name in the config, for errors and logs.
     pub name: String,
@@ -42,6 +41,17 @@ pub struct AccountOptions {
     pub requests_per_day: Option<u64>,
     /// How many bytes an answer may have after decompression.
     pub max_body: u64,
+}
+
+impl fmt::Debug for AccountOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountOptions")
+            .field("name", &self.name)
+            .field("transport", &self.transport)
+            .field("requests_per_minute", &self.requests_per_minute)
+            .field("concurrency", &self.concurrency)
+            .finish_non_exhaustive()
+    }
 }
 
 impl AccountOptions {
@@ -84,66 +94,51 @@ impl Statistics {
 }
 
 #[derive(Default)]
-struct Counters {
-    reads: AtomicU64,
-    writes: AtomicU64,
-    retries: AtomicU64,
-    throttled: AtomicU64,
-    bytes: AtomicU64,
-    calls: AtomicU64,
+pub(super) struct Counters {
+    pub(super) reads: AtomicU64,
+    pub(super) writes: AtomicU64,
+    pub(super) retries: AtomicU64,
+    pub(super) throttled: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) calls: AtomicU64,
 }
 
-struct Inner {
-    options: AccountOptions,
-    seed: u64,
-    permits: Semaphore,
-    limiter: Mutex<Limiter>,
-    breaker: Mutex<Breaker>,
-    quota: Option<Mutex<DayQuota>>,
-    counters: Counters,
+pub(super) struct Inner {
+    pub(super) options: AccountOptions,
+    pub(super) seed: u64,
+    pub(super) permits: Semaphore,
+    pub(super) limiter: Mutex<Limiter>,
+    pub(super) breaker: Mutex<Breaker>,
+    pub(super) last_problem: Mutex<Option<Problem>>,
+    pub(super) quota: Option<Mutex<DayQuota>>,
+    pub(super) counters: Counters,
 }
 
 /// One account at a provider. Clones share everything: pace, pauses, breaker, quota and statistics.
 #[derive(Clone)]
 pub struct Account {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account")
-            .field("name", &self.inner.options.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Account").field("name", &self.inner.options.name).finish_non_exhaustive()
     }
 }
 
-/// How an attempt ended that brought no result.
-enum Failure {
-    /// It may be repeated, reads and writes alike: nothing was done.
-    NotDone(Problem),
-    /// It is not known what was done: reads repeat, writes end.
-    Unclear(Problem),
-    /// The provider asks for patience; nothing was done.
-    Throttled(Option<Duration>),
-    /// HTTP status 403, which some providers do not always mean; nothing was done.
-    Forbidden(CallError),
-    /// Repeating does not help.
-    Final(CallError),
-}
-
 /// Nothing is left half-changed under these locks, so a panic elsewhere is no reason to stop.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Settles the breaker however an attempt ends, also when its future is dropped half-way.
-struct Admission<'a> {
+pub(super) struct Admission<'a> {
     breaker: &'a Mutex<Breaker>,
     settled: bool,
 }
 
 impl Admission<'_> {
-    fn settle(mut self, failed: bool) -> Option<Duration> {
+    pub(super) fn settle(mut self, failed: bool) -> Option<Duration> {
         self.settled = true;
         let mut breaker = lock(self.breaker);
         if failed {
@@ -171,15 +166,12 @@ impl Account {
             permits: Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             limiter: Mutex::new(Limiter::new(options.requests_per_minute, PATIENCE)),
             breaker: Mutex::new(Breaker::new()),
-            quota: options
-                .requests_per_day
-                .map(|limit| Mutex::new(DayQuota::new(limit))),
+            last_problem: Mutex::new(None),
+            quota: options.requests_per_day.map(|limit| Mutex::new(DayQuota::new(limit))),
             counters: Counters::default(),
             options,
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The provider's name in the config.
@@ -231,11 +223,7 @@ impl Account {
     ///
     /// `decode` runs on each complete answer with a 2xx status (or one of the call's `decoded_statuses`). When it says
     /// [`DecodeError::NotAnAnswer`], the read is repeated as after a broken connection.
-    pub async fn read<T>(
-        &self,
-        call: &Call,
-        decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
-    ) -> Result<T, CallError> {
+    pub async fn read<T>(&self, call: &Call, decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>) -> Result<T, CallError> {
         self.send(call, Effect::Read, decode).await
     }
 
@@ -243,195 +231,16 @@ impl Account {
     ///
     /// That is: no connection came about, or the provider asked for patience (429, 503 with `Retry-After`, or
     /// [`DecodeError::Throttled`]). Whatever else is not a judged answer ends with [`CallError::OutcomeUnknown`].
-    pub async fn write<T>(
-        &self,
-        call: &Call,
-        decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
-    ) -> Result<T, CallError> {
+    pub async fn write<T>(&self, call: &Call, decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>) -> Result<T, CallError> {
         self.send(call, Effect::Write, decode).await
     }
 
-    async fn send<T>(
-        &self,
-        call: &Call,
-        effect: Effect,
-        mut decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
-    ) -> Result<T, CallError> {
-        let unsendable = |reason: String| CallError::Unsendable {
-            account: self.name().to_owned(),
-            operation: call.operation,
-            reason,
-        };
-        if call.effect != effect {
-            return Err(unsendable(
-                "a read was called as a write or the other way round".to_owned(),
-            ));
-        }
-        let wire = call
-            .wire(&self.inner.options.base_url)
-            .map_err(unsendable)?;
-        let number = self.inner.counters.calls.fetch_add(1, Ordering::Relaxed);
-        let seed = self.inner.seed ^ retry::seed(call.operation) ^ number;
-        let mut attempt = 1;
-        let mut forbidden = 0;
-        loop {
-            let failure = match self.attempt(call, &wire, attempt, &mut decode).await {
-                Ok(done) => return Ok(done),
-                Err(failure) => failure,
-            };
-            let last = attempt > self.inner.options.max_retries;
-            let wait = retry::backoff(seed, attempt);
-            let problem = match failure {
-                Failure::Forbidden(_)
-                    if call.forbidden_is_spurious
-                        && forbidden < retry::SPURIOUS_FORBIDDEN
-                        && !last =>
-                {
-                    forbidden += 1;
-                    Problem::Forbidden
-                }
-                Failure::Forbidden(error) | Failure::Final(error) => return Err(error),
-                Failure::Throttled(after) => {
-                    self.inner
-                        .counters
-                        .throttled
-                        .fetch_add(1, Ordering::Relaxed);
-                    // Zero seconds, and no number at all, still mean "slower".
-                    self.pause_for(
-                        after.map_or(wait, |after| after.max(wait.min(Duration::from_secs(1)))),
-                    );
-                    let retry_in = self.paused_for();
-                    if last || retry_in > PATIENCE {
-                        return Err(CallError::Throttled {
-                            account: self.name().to_owned(),
-                            operation: call.operation,
-                            retry_in,
-                        });
-                    }
-                    Problem::Throttled
-                }
-                Failure::Unclear(problem) if effect == Effect::Write => {
-                    return Err(CallError::OutcomeUnknown {
-                        account: self.name().to_owned(),
-                        operation: call.operation,
-                        problem,
-                    });
-                }
-                Failure::NotDone(problem) | Failure::Unclear(problem) if last => {
-                    return Err(CallError::Network {
-                        account: self.name().to_owned(),
-                        operation: call.operation,
-                        attempts: attempt,
-                        problem,
-                    });
-                }
-                Failure::NotDone(problem) | Failure::Unclear(problem) => problem,
-            };
-            let wait = if problem == Problem::Throttled {
-                self.paused_for()
-            } else {
-                wait
-            };
-            warn!(
-                account = self.name(),
-                operation = call.operation,
-                attempt,
-                wait_ms = wait.as_millis() as u64,
-                error = %problem,
-                "Request is repeated after a pause."
-            );
-            tokio::time::sleep(wait).await;
-            self.inner.counters.retries.fetch_add(1, Ordering::Relaxed);
-            attempt += 1;
-        }
-    }
-
-    /// Waits for its turn, sends one request and judges the answer.
-    async fn attempt<T>(
-        &self,
-        call: &Call,
-        wire: &Wire,
-        attempt: u32,
-        decode: &mut impl FnMut(&mut Reply) -> Result<T, DecodeError>,
-    ) -> Result<T, Failure> {
-        let permit = self.turn(call).await.map_err(Failure::Final)?;
-        let admission = self.admit(call).map_err(Failure::Final)?;
-        let counters = &self.inner.counters;
-        let counter = match call.effect {
-            Effect::Read => &counters.reads,
-            Effect::Write => &counters.writes,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-
-        let options = &self.inner.options;
-        let timeout = call.timeout.unwrap_or(options.timeout);
-        let max_body = call.max_body.unwrap_or(options.max_body);
-        let started = Instant::now();
-        let exchange = options.transport.exchange(wire.clone(), max_body);
-        let exchanged = tokio::time::timeout(timeout, exchange)
-            .await
-            .unwrap_or(Err(Problem::TimedOut(timeout)));
-        drop(permit);
-        let millis = started.elapsed().as_millis() as u64;
-
-        let outcome = match exchanged {
-            Ok(mut reply) => {
-                counters
-                    .bytes
-                    .fetch_add(reply.body.len(), Ordering::Relaxed);
-                debug!(
-                    account = self.name(),
-                    operation = call.operation,
-                    status = reply.status,
-                    bytes = reply.body.len(),
-                    millis,
-                    attempt,
-                    "Request was answered."
-                );
-                self.judge(call, &mut reply, decode)
-            }
-            Err(problem) => {
-                debug!(
-                    account = self.name(),
-                    operation = call.operation,
-                    millis,
-                    attempt,
-                    error = %problem,
-                    "Request brought no answer."
-                );
-                Err(self.lost(call, problem))
-            }
-        };
-        // Our own limits and disk say nothing about the provider's health.
-        let failed = match &outcome {
-            Err(Failure::NotDone(problem) | Failure::Unclear(problem)) => {
-                !matches!(problem, Problem::TooLarge(_) | Problem::Storage(_))
-            }
-            _ => false,
-        };
-        if let Some(pause) = admission.settle(failed) {
-            warn!(
-                account = self.name(),
-                seconds = pause.as_secs(),
-                "Account is left alone for a while because it failed too often in a row."
-            );
-        }
-        outcome
-    }
-
     /// Waits until the account's pace lets this call leave.
-    async fn turn(&self, call: &Call) -> Result<SemaphorePermit<'_>, CallError> {
+    pub(super) async fn turn(&self, call: &Call) -> Result<SemaphorePermit<'_>, CallError> {
         loop {
             // Whoever would only wait to hear that the circuit is open can hear it now.
-            lock(&self.inner.breaker)
-                .look(Instant::now())
-                .map_err(|retry_in| self.circuit_open(call, retry_in))?;
-            let permit = self
-                .inner
-                .permits
-                .acquire()
-                .await
-                .expect("nobody closes the semaphore of an account");
+            self.look(call)?;
+            let permit = self.inner.permits.acquire().await.expect("nobody closes the semaphore of an account");
             let slot = lock(&self.inner.limiter).reserve(Instant::now(), call.lane);
             match slot {
                 Slot::At(at) => {
@@ -446,130 +255,39 @@ impl Account {
                     tokio::time::sleep_until(until).await;
                 }
                 Slot::Resting(retry_in) => {
-                    return Err(CallError::Throttled {
-                        account: self.name().to_owned(),
-                        operation: call.operation,
-                        retry_in,
-                    });
+                    return Err(CallError::Throttled { account: self.name().to_owned(), operation: call.operation, retry_in });
                 }
             }
         }
     }
 
     /// Asks breaker and quota, in this order, at the moment of sending.
-    fn admit(&self, call: &Call) -> Result<Admission<'_>, CallError> {
+    pub(super) fn admit(&self, call: &Call) -> Result<Admission<'_>, CallError> {
         let now = Instant::now();
-        lock(&self.inner.breaker)
-            .admit(now)
-            .map_err(|retry_in| self.circuit_open(call, retry_in))?;
-        let admission = Admission {
-            breaker: &self.inner.breaker,
-            settled: false,
-        };
+        lock(&self.inner.breaker).admit(now).map_err(|retry_in| self.circuit_open(call, retry_in))?;
+        let admission = Admission { breaker: &self.inner.breaker, settled: false };
         if let Some(quota) = &self.inner.quota {
-            lock(quota)
-                .take(now)
-                .map_err(|(limit, retry_in)| CallError::DayQuota {
-                    account: self.name().to_owned(),
-                    operation: call.operation,
-                    limit,
-                    retry_in,
-                })?;
+            lock(quota).take(now).map_err(|(limit, retry_in)| CallError::DayQuota {
+                account: self.name().to_owned(),
+                operation: call.operation,
+                limit,
+                retry_in,
+            })?;
         }
         Ok(admission)
+    }
+
+    /// Fails when the circuit is open, without taking the place of a probe.
+    pub(super) fn look(&self, call: &Call) -> Result<(), CallError> {
+        lock(&self.inner.breaker).look(Instant::now()).map_err(|retry_in| self.circuit_open(call, retry_in))
     }
 
     fn circuit_open(&self, call: &Call, retry_in: Duration) -> CallError {
         CallError::CircuitOpen {
             account: self.name().to_owned(),
             operation: call.operation,
+            problem: lock(&self.inner.last_problem).clone(),
             retry_in,
-        }
-    }
-
-    /// Judges a complete answer: first by its status, then by its body.
-    fn judge<T>(
-        &self,
-        call: &Call,
-        reply: &mut Reply,
-        decode: &mut impl FnMut(&mut Reply) -> Result<T, DecodeError>,
-    ) -> Result<T, Failure> {
-        let account = self.name().to_owned();
-        let operation = call.operation;
-        let status = reply.status;
-        let error = match retry::judge(call, status, reply.retry_after) {
-            Verdict::Decode => match decode(reply) {
-                Ok(done) => return Ok(done),
-                Err(DecodeError::NotAnAnswer(reason)) => {
-                    return Err(Failure::Unclear(Problem::NotAnAnswer(tidy(&reason))));
-                }
-                Err(DecodeError::Throttled { after }) => {
-                    return Err(Failure::Throttled(after.or(reply.retry_after)));
-                }
-                Err(DecodeError::Protocol(reason)) => CallError::Protocol {
-                    account,
-                    operation,
-                    reason: tidy(&reason),
-                },
-                Err(DecodeError::Refused(refusal)) => CallError::Refused {
-                    account,
-                    operation,
-                    refusal,
-                },
-                Err(DecodeError::LoginExpired(reason)) => CallError::LoginExpired {
-                    account,
-                    operation,
-                    reason: tidy(&reason),
-                },
-                Err(DecodeError::Denied(reason)) => CallError::Denied {
-                    account,
-                    operation,
-                    reason: tidy(&reason),
-                },
-            },
-            Verdict::Throttled => return Err(Failure::Throttled(reply.retry_after)),
-            Verdict::ServerError => return Err(Failure::Unclear(Problem::ServerError(status))),
-            Verdict::Denied => CallError::Denied {
-                account,
-                operation,
-                reason: format!("HTTP status {status}"),
-            },
-            Verdict::Redirected => CallError::Protocol {
-                account,
-                operation,
-                reason: format!(
-                    "HTTP status {status} points elsewhere, and redirects are not followed"
-                ),
-            },
-            Verdict::Refused => CallError::Refused {
-                account,
-                operation,
-                refusal: Refusal::new(
-                    Some(&format!("HTTP {status}")),
-                    "the server refused the request",
-                    None,
-                ),
-            },
-        };
-        Err(match error {
-            CallError::Denied { .. } if status == 403 => Failure::Forbidden(error),
-            error => Failure::Final(error),
-        })
-    }
-
-    /// Judges an exchange that brought no complete answer.
-    fn lost(&self, call: &Call, problem: Problem) -> Failure {
-        match problem {
-            Problem::NotConnected(_) => Failure::NotDone(problem),
-            // The next attempt would only meet the same length.
-            Problem::TooLarge(limit) if call.effect == Effect::Read => {
-                Failure::Final(CallError::TooLarge {
-                    account: self.name().to_owned(),
-                    operation: call.operation,
-                    limit,
-                })
-            }
-            problem => Failure::Unclear(problem),
         }
     }
 }

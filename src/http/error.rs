@@ -71,6 +71,9 @@ impl std::fmt::Display for Refusal {
 }
 
 /// What a decoder found instead of the answer it was asked for.
+///
+/// The texts say what is wrong and where ("`data.records[3].groupID` is no number"); they never quote content, which
+/// may be a person's. Only a [`Refusal`] carries the provider's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecodeError {
     /// The body is not the provider's answer at all: HTML, cut off, empty. A read is repeated, a write's outcome is unknown.
@@ -122,6 +125,16 @@ pub enum Problem {
     Forbidden,
 }
 
+impl Problem {
+    /// What a log may say of it: a decoder's text is left out, since it is not ours to vouch for.
+    pub(crate) fn for_log(&self) -> String {
+        match self {
+            Self::NotAnAnswer(_) => "the answer is not one".to_owned(),
+            problem => problem.to_string(),
+        }
+    }
+}
+
 /// Why a call brought no result.
 ///
 /// `account` is the provider's name in the config and `operation` the call's name.
@@ -143,13 +156,15 @@ pub enum CallError {
     },
     /// The account failed so often in a row that it is left alone for a while; nothing was sent.
     #[error(
-        "{account}: {operation} was not sent because the provider failed too often in a row; try again in {} s", .retry_in.as_secs().max(1)
+        "{account}: {operation} was not sent because the provider failed too often in a row{}; try again in {} s", last(.problem.as_ref()), .retry_in.as_secs().max(1)
     )]
     CircuitOpen {
         /// The account.
         account: String,
         /// The operation.
         operation: &'static str,
+        /// What the last of the failed requests met.
+        problem: Option<Problem>,
         /// How long the account stays closed to requests.
         retry_in: Duration,
     },
@@ -180,9 +195,7 @@ pub enum CallError {
         retry_in: Duration,
     },
     /// Wrong credentials or a missing right; nothing was done.
-    #[error(
-        "{account}: {operation} was denied ({reason}); check the account's credentials and rights at the provider"
-    )]
+    #[error("{account}: {operation} was denied ({reason}); check the account's credentials and rights at the provider")]
     Denied {
         /// The account.
         account: String,
@@ -192,9 +205,7 @@ pub enum CallError {
         reason: String,
     },
     /// The login is no longer good; nothing was done. The caller may log in again once.
-    #[error(
-        "{account}: {operation} needs a new login ({reason}); check the account's credentials if this persists"
-    )]
+    #[error("{account}: {operation} needs a new login ({reason}); check the account's credentials if this persists")]
     LoginExpired {
         /// The account.
         account: String,
@@ -204,9 +215,7 @@ pub enum CallError {
         reason: String,
     },
     /// The provider understood and said no; nothing was done.
-    #[error(
-        "{account}: {operation} was refused by the provider: {refusal}; correct the item or the config, then try again"
-    )]
+    #[error("{account}: {operation} was refused by the provider: {refusal}; correct the item or the config, then try again")]
     Refused {
         /// The account.
         account: String,
@@ -228,9 +237,7 @@ pub enum CallError {
         reason: String,
     },
     /// The answer to a read is longer than allowed.
-    #[error(
-        "{account}: the answer to {operation} is longer than {limit} bytes; ask for smaller pages or fewer groups"
-    )]
+    #[error("{account}: the answer to {operation} is longer than {limit} bytes; ask for smaller pages or fewer groups")]
     TooLarge {
         /// The account.
         account: String,
@@ -240,9 +247,7 @@ pub enum CallError {
         limit: u64,
     },
     /// The write may or may not have been done: look before sending it again.
-    #[error(
-        "{account}: nobody knows whether {operation} was carried out ({problem}); read the objects back before sending it again"
-    )]
+    #[error("{account}: nobody knows whether {operation} was carried out ({problem}); read the objects back before sending it again")]
     OutcomeUnknown {
         /// The account.
         account: String,
@@ -252,9 +257,7 @@ pub enum CallError {
         problem: Problem,
     },
     /// The call itself can't be sent as it is.
-    #[error(
-        "{account}: {operation} can't be sent ({reason}); check base_url and the credentials in the config"
-    )]
+    #[error("{account}: {operation} can't be sent ({reason}); check base_url and the credentials in the config")]
     Unsendable {
         /// The account.
         account: String,
@@ -263,6 +266,10 @@ pub enum CallError {
         /// What is wrong with it, without its values.
         reason: String,
     },
+}
+
+fn last(problem: Option<&Problem>) -> String {
+    problem.map_or_else(String::new, |problem| format!(" ({problem})"))
 }
 
 impl CallError {
@@ -304,21 +311,14 @@ impl CallError {
     ///
     /// `false` means that it is known not to have been done.
     pub fn may_have_been_done(&self) -> bool {
-        matches!(
-            self,
-            Self::OutcomeUnknown { .. } | Self::Protocol { .. } | Self::TooLarge { .. }
-        )
+        matches!(self, Self::OutcomeUnknown { .. } | Self::Protocol { .. } | Self::TooLarge { .. })
     }
 
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
-            Self::Network { .. }
-                | Self::CircuitOpen { .. }
-                | Self::Throttled { .. }
-                | Self::DayQuota { .. }
-                | Self::OutcomeUnknown { .. }
+            Self::Network { .. } | Self::CircuitOpen { .. } | Self::Throttled { .. } | Self::DayQuota { .. } | Self::OutcomeUnknown { .. }
         )
     }
 }
@@ -347,9 +347,7 @@ pub enum TransportError {
         reason: String,
     },
     /// The HTTP client could not be built.
-    #[error(
-        "can't set up the HTTP client ({reason}); check ca_file and the system's certificate store"
-    )]
+    #[error("can't set up the HTTP client ({reason}); check ca_file and the system's certificate store")]
     Client {
         /// What the library said.
         reason: String,

@@ -16,6 +16,7 @@ mod call;
 mod error;
 mod limit;
 mod retry;
+mod send;
 mod transport;
 
 #[cfg(test)]

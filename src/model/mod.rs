@@ -9,6 +9,7 @@ mod capability;
 mod completeness;
 mod group;
 mod names;
+pub mod policy;
 mod schema;
 mod snapshot;
 mod value;

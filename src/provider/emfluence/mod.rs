@@ -1,28 +1,157 @@
 //! emfluence Marketing Platform, API v1: JSON over POST.
+//!
+//! Facts about the service are from its reference at `apidocs.emailer.emfluence.com/v1` and its public clients, read in
+//! November 2026. The ones that shape this adapter:
+//!
+//! - The HTTP status says nothing: refusals come with status 200 and `success` 0.
+//! - A member listing shows opt-outs of the group and neither the account-wide ones nor held addresses, so those take
+//!   searches of their own.
+//! - Contacts join by address (contacts/import, which creates them) or by id, and leave by id.
+//! - An answer to a write says little: imports are silent about groups, and several calls give no data at all.
+//! - A token acts as one user, who may see only a part of the account without any error saying so.
 
-use crate::model::{Batches, Capabilities, Join, ProviderKind, Schema};
+mod fields;
+mod read;
+mod wire;
+mod write;
 
-/// The field tables.
-pub const SCHEMA: Schema = Schema { kind: ProviderKind::Emfluence, groups: &[], members: &[] };
+#[cfg(test)]
+mod tests;
 
-/// What the API can do.
-pub const CAPABILITIES: Capabilities = Capabilities {
-    join: Join::WithCreation,
-    batches: Batches {
-        create_members: 1000,
-        update_members: 1000,
-        update_same_fields: true,
-        add_memberships: 1000,
-        remove_memberships: 1000,
-        account_opt_outs: 1,
-        edit_groups: 1,
-        change_addresses: 1,
-    },
-    group_opt_out: true,
-    account_opt_out: true,
-    create_opted_out: true,
-    archive_group: true,
-    protected_flag: true,
-    custom_fields_creatable: false,
-    separate_opt_out_listing: false,
-};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{MemberAsk, ReadError, Source, Target};
+use crate::http::{Account, Call, CallBody, CallError, DecodeError, Method};
+use crate::model::{Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket, Write};
+
+pub use fields::{CAPABILITIES, SCHEMA};
+
+/// How long an import of a thousand rows may take.
+const IMPORT_TIMEOUT: Duration = Duration::from_mins(3);
+
+/// What proves that a token opens the right account: there is no call that names the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The id of a group of the account.
+    pub group_id: String,
+    /// The group's name, if it is to be checked.
+    pub group_name: Option<String>,
+    /// The group's external id, if it is to be checked.
+    pub external_id: Option<String>,
+}
+
+/// What the adapter needs besides an account to send through.
+#[derive(Clone, Debug)]
+pub struct EmfluenceOptions {
+    /// The access token, which acts as the user who owns it.
+    pub access_token: SecretString,
+    /// The proof that the token opens the right account, if one is configured.
+    pub fingerprint: Option<Fingerprint>,
+    /// A configured bound on the items of one request, below the documented ones.
+    pub batch_cap: Option<usize>,
+}
+
+/// The emfluence adapter.
+#[derive(Debug)]
+pub struct Emfluence {
+    options: EmfluenceOptions,
+    account: Account,
+    /// Codes with which a look-up by address was refused and a search then confirmed that nobody has the address.
+    not_found_codes: Mutex<BTreeSet<String>>,
+    /// Whether the last full read found that listings leave out one kind of member.
+    listings_filtered: AtomicBool,
+}
+
+impl Emfluence {
+    /// Makes an adapter; nothing is sent.
+    pub fn new(options: EmfluenceOptions, account: Account) -> Self {
+        Emfluence { options, account, not_found_codes: Mutex::default(), listings_filtered: AtomicBool::new(false) }
+    }
+
+    fn call(&self, request: &wire::Request) -> Call {
+        let mut call = Call::read(request.operation, Method::Post, request.operation);
+        call.effect = request.effect;
+        call.headers =
+            vec![("Authorization".to_owned(), SecretString::from(format!("Bearer {}", self.options.access_token.expose_secret().trim())))];
+        call.body = CallBody::Json(request.body.to_string().into_bytes());
+        if request.operation == "contacts/import" {
+            // A slow answer to a write costs a read of everything it may have changed.
+            call.timeout = Some(IMPORT_TIMEOUT.max(self.account.options().timeout));
+        }
+        call
+    }
+
+    async fn ask<T>(
+        &self,
+        request: wire::Request,
+        mut decode: impl FnMut(&wire::Answer) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
+        self.account.read(&self.call(&request), |reply| decode(&wire::answer(reply)?)).await
+    }
+
+    async fn tell<T>(
+        &self,
+        request: wire::Request,
+        mut decode: impl FnMut(&wire::Answer) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
+        self.account.write(&self.call(&request), |reply| decode(&wire::answer(reply)?)).await
+    }
+
+    fn broken_rule(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
+        CallError::Protocol { account: self.account.name().to_owned(), operation, reason: reason.into() }
+    }
+
+    fn unsendable(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
+        CallError::Unsendable { account: self.account.name().to_owned(), operation, reason: reason.into() }
+    }
+}
+
+impl Source for Emfluence {
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Emfluence
+    }
+
+    fn open(&self) -> BoxFuture<'_, Result<(), ReadError>> {
+        self.read_access().boxed()
+    }
+
+    fn custom_fields(&self) -> BoxFuture<'_, Result<CustomFields, ReadError>> {
+        self.read_custom_fields().boxed()
+    }
+
+    fn groups<'a>(
+        &'a self,
+        wanted: &'a (dyn Fn(&str, &str) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<(Vec<GroupRow>, Certificate), ReadError>> {
+        self.read_groups(wanted).boxed()
+    }
+
+    fn group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GroupRow>, ReadError>> {
+        self.read_group(id).boxed()
+    }
+
+    fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>> {
+        self.read_members(ask, sink).boxed()
+    }
+
+    fn predicted_reads(&self, groups: &[GroupRow], _target: bool) -> u64 {
+        read::predicted(groups)
+    }
+}
+
+impl Target for Emfluence {
+    fn send<'a>(&'a self, write: &'a Write) -> BoxFuture<'a, Result<Settlement, CallError>> {
+        self.write(write).boxed()
+    }
+
+    fn poll<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>> {
+        std::future::ready(Err(self.unsendable("poll", "emfluence settles every write in its answer, so there is nothing to ask for")))
+            .boxed()
+    }
+}

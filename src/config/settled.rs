@@ -1,0 +1,199 @@
+//! The configuration after checking: nothing here is optional that need not be.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::model::ProviderKind;
+pub use crate::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, wildcard_matches};
+use crate::schedule::Schedule;
+
+/// A whole configuration that passed every check.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// The state database, absolute or relative to the working directory.
+    pub state_path: PathBuf,
+    /// How long history is kept.
+    pub retention: Duration,
+    /// The provider accounts by name.
+    pub providers: BTreeMap<String, ProviderConfig>,
+    /// The jobs by name.
+    pub jobs: BTreeMap<String, JobConfig>,
+    /// The service.
+    pub daemon: DaemonConfig,
+    /// Who is told what happens.
+    pub notify: NotifyConfig,
+}
+
+/// Where a secret comes from. It is fetched when a command needs it, not when the file is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// An environment variable.
+    Env(String),
+    /// A file; the text without surrounding white space.
+    File(PathBuf),
+    /// A systemd credential: a file in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// The standard output of a command.
+    Command(Vec<String>),
+}
+
+/// A secret that was given directly by the program itself, never by a file; for the demo and tests.
+#[derive(Clone, Debug)]
+pub enum Secret {
+    /// To be fetched.
+    Source(SecretSource),
+    /// Already at hand.
+    Known(SecretString),
+}
+
+/// How rosterd logs in at a provider.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// emfluence: a user's access token.
+    AccessToken(Secret),
+    /// GreenRope: a login's address and password.
+    Password {
+        /// The login's address.
+        email: String,
+        /// The password.
+        password: Secret,
+    },
+    /// GreenRope: a login's address and a fixed token.
+    AuthToken {
+        /// The login's address.
+        email: String,
+        /// The token.
+        token: Secret,
+    },
+}
+
+/// A group that must exist under this id and name, which proves that a token opens the right account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The group's id.
+    pub group_id: String,
+    /// The group's name.
+    pub group_name: Option<String>,
+    /// The group's external id.
+    pub external_id: Option<String>,
+}
+
+/// One configured account.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// The name in the config.
+    pub name: String,
+    /// What it speaks.
+    pub kind: ProviderKind,
+    /// Where it is reached.
+    pub base_url: Url,
+    /// The account number; GreenRope only.
+    pub account_id: Option<String>,
+    /// How rosterd logs in.
+    pub credentials: Credentials,
+    /// Whether the login sees only part of the account, so that absence proves nothing.
+    pub shared_access: bool,
+    /// What proves that the login opens the right account.
+    pub fingerprint: Option<Fingerprint>,
+    /// Values for groups created here where the source has none, by default key (`sender_name`).
+    pub defaults: BTreeMap<String, String>,
+    /// Pace, time-outs and the like.
+    pub http: HttpConfig,
+}
+
+impl ProviderConfig {
+    /// Returns what tells this account from others: kind, base URL and account (rule 8). Two provider names may share it.
+    pub fn account_key(&self) -> String {
+        let login = match &self.credentials {
+            Credentials::AccessToken(Secret::Source(source)) => format!("{source:?}"),
+            Credentials::AccessToken(Secret::Known(_)) => self.name.clone(),
+            Credentials::Password { .. } | Credentials::AuthToken { .. } => String::new(),
+        };
+        let account = self.account_id.clone().unwrap_or(login);
+        format!("{} {} {account}", self.kind, self.base_url)
+    }
+}
+
+/// How a provider is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Requests per minute, evenly spaced; none means no pace.
+    pub requests_per_minute: Option<u32>,
+    /// Requests in flight at once.
+    pub concurrency: usize,
+    /// A cap on items per request; none means each endpoint's documented maximum.
+    pub batch_size: Option<usize>,
+    /// How long one request may take; none means each operation's own.
+    pub timeout: Option<Duration>,
+    /// How often a request is repeated where that is safe.
+    pub max_retries: u32,
+    /// A cap per day.
+    pub requests_per_day: Option<u64>,
+    /// A proxy.
+    pub proxy: Option<Url>,
+    /// An additional certificate authority, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// One direction between two accounts.
+#[derive(Clone, Debug)]
+pub struct JobConfig {
+    /// The name in the config.
+    pub name: String,
+    /// The provider that is read.
+    pub source: String,
+    /// The provider that is written.
+    pub target: String,
+    /// When it runs; none means by hand.
+    pub schedule: Option<Schedule>,
+    /// The largest random-looking delay of a run.
+    pub jitter: Duration,
+    /// Whether the service runs it.
+    pub enabled: bool,
+    /// What it may do at the target.
+    pub mode: Mode,
+    /// How old the remembered target may be; none means it is always read.
+    pub refresh: Option<Duration>,
+    /// Whether groups whose auto-response mails new members may be targets.
+    pub allow_auto_response: bool,
+    /// Whether custom fields that the target lacks are created.
+    pub create_fields: bool,
+    /// Which groups.
+    pub groups: GroupScope,
+    /// Which people, and what of them.
+    pub members: MemberPolicy,
+    /// The config's own mapping of group fields: the target's wire name to an expression.
+    pub map_group: BTreeMap<String, String>,
+    /// The config's own mapping of member fields: the target's wire name to an expression.
+    pub map_member: BTreeMap<String, String>,
+    /// The guards.
+    pub guards: Guards,
+}
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct DaemonConfig {
+    /// Where the status page listens.
+    pub listen: std::net::SocketAddr,
+    /// The token that signs in.
+    pub admin_token: Option<Secret>,
+    /// How long a request in flight may take when the service is asked to stop.
+    pub grace: Duration,
+}
+
+/// Who is told what happens.
+#[derive(Clone, Debug, Default)]
+pub struct NotifyConfig {
+    /// A web address that takes notifications, with the secret that signs them.
+    pub webhook: Option<(Url, Option<Secret>)>,
+    /// A command that takes notifications on standard input.
+    pub command: Option<Vec<String>>,
+    /// A web address that is called after each good run.
+    pub alive: Option<Url>,
+}

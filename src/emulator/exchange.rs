@@ -1,0 +1,360 @@
+//! One request from arrival to answer: pace, faults, the provider's own handling, and what may go wrong on the way back.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::time::Instant;
+
+use super::history::Actor;
+use super::log::RequestRecord;
+use super::misuse::{Misuse, MisuseKind};
+use super::reply::Reply;
+use super::world::Kind;
+use super::{Emulator, Fault, State, emfluence, greenrope};
+
+/// The largest request body that is read, in bytes.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// Requests above the pace that are forgiven in each minute, because evenly spaced requests jitter on their way.
+const PACE_SLACK: usize = 2;
+
+/// A request as the providers' parts see it.
+pub(super) struct Incoming {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) chunked: bool,
+}
+
+impl Incoming {
+    pub(super) fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+}
+
+/// Where a request goes, found before anything is judged.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Target {
+    /// The account's name; empty when the request reaches none.
+    pub(super) account: String,
+    pub(super) operation: String,
+    pub(super) is_write: bool,
+}
+
+/// What travels along while a request is carried out.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    pub(super) seq: u64,
+    pub(super) items: usize,
+    /// Items that a fault refused or that failed by themselves.
+    pub(super) failed_items: usize,
+    pub(super) token_expired: bool,
+    fail_every: Vec<usize>,
+    poison: Vec<String>,
+    misuse: Vec<(MisuseKind, String)>,
+    now: Option<Instant>,
+}
+
+impl Context {
+    /// Records something the client should not have done.
+    pub(super) fn misuse(&mut self, kind: MisuseKind, detail: impl Into<String>) {
+        self.misuse.push((kind, detail.into()));
+    }
+
+    /// Whether a fault makes the item at this position, counted from 0, fail.
+    pub(super) fn item_fails(&self, position: usize) -> bool {
+        self.fail_every.iter().any(|every| *every > 0 && (position + 1).is_multiple_of(*every))
+    }
+
+    /// Whether a fault makes this address or id spoil the whole request.
+    pub(super) fn is_poison(&self, key: &str) -> bool {
+        self.poison.iter().any(|poison| poison.eq_ignore_ascii_case(key.trim()))
+    }
+
+    /// The moment of arrival by the runtime's clock, for the life of tokens.
+    pub(super) fn instant(&self) -> Instant {
+        self.now.unwrap_or_else(Instant::now)
+    }
+}
+
+/// Requests in flight and recent arrivals, per account.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    accounts: BTreeMap<String, Lane>,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    in_flight: usize,
+    writes_in_flight: usize,
+    arrivals: VecDeque<Instant>,
+}
+
+/// Counts a request as in flight until it is dropped, even when the client goes away.
+struct InFlight {
+    emulator: Emulator,
+    account: String,
+    is_write: bool,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut state = self.emulator.lock();
+        if let Some(lane) = state.traffic.accounts.get_mut(&self.account) {
+            lane.in_flight = lane.in_flight.saturating_sub(1);
+            lane.writes_in_flight = lane.writes_in_flight.saturating_sub(usize::from(self.is_write));
+        }
+    }
+}
+
+/// Takes a request through all its stages.
+pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -> Response {
+    let incoming = match read(request).await {
+        Ok(incoming) => incoming,
+        Err(response) => return response,
+    };
+    let now = Instant::now();
+    let (target, mut context, faults, pause) = {
+        let mut state = emulator.lock();
+        state.arrive(kind, &incoming, now, now.duration_since(emulator.inner.started))
+    };
+    let flight = InFlight { emulator: emulator.clone(), account: target.account.clone(), is_write: target.is_write };
+
+    if let Some(seconds) = pause {
+        emulator.settle(&target, &context, StatusCode::TOO_MANY_REQUESTS, "too fast");
+        return too_many_requests(Some(seconds));
+    }
+    for fault in &faults {
+        if let Fault::Latency(duration) = fault {
+            tokio::time::sleep(*duration).await;
+        }
+    }
+    for fault in &faults {
+        if let Some(response) = before_effect(fault) {
+            emulator.settle(&target, &context, response.status(), &format!("fault: {}", fault.name()));
+            return response;
+        }
+    }
+
+    let mut reply = {
+        let mut state = emulator.lock();
+        state.world.sync_clock();
+        let reply = match kind {
+            Kind::Emfluence => emfluence::answer(&mut state, &incoming, &target, &mut context),
+            Kind::GreenRope => greenrope::answer(&mut state, &incoming, &target, &mut context),
+        };
+        state.drain(Actor::Request(context.seq));
+        reply
+    };
+    let mut outcome = std::mem::take(&mut reply.outcome);
+    for fault in &faults {
+        match fault {
+            Fault::WrongCount(by) => reply.document.shift_counts(*by),
+            Fault::MissingList => reply.document.remove_lists(),
+            Fault::SlowAnswer(_) | Fault::ResetAfterEffect | Fault::TruncatedBody | Fault::EmptyBody | Fault::SlowDrip { .. } => {}
+            _ => continue,
+        }
+        outcome = format!("fault: {} after {outcome}", fault.name());
+    }
+    emulator.settle(&target, &context, reply.status, &outcome);
+    for fault in &faults {
+        if let Fault::SlowAnswer(duration) = fault {
+            tokio::time::sleep(*duration).await;
+        }
+    }
+    write_out(&reply, &faults, Some(flight))
+}
+
+async fn read(request: Request) -> Result<Incoming, Response> {
+    let (parts, body) = request.into_parts();
+    // In process no length header is written, but the body knows its length.
+    let declared = parts.headers.contains_key(header::TRANSFER_ENCODING);
+    let chunked = declared || (!parts.headers.contains_key(header::CONTENT_LENGTH) && body.size_hint().exact().is_none());
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return Err((StatusCode::BAD_REQUEST, "The body could not be read.").into_response());
+    };
+    Ok(Incoming {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        headers: parts.headers,
+        body,
+        chunked,
+    })
+}
+
+impl State {
+    fn arrive(
+        &mut self,
+        kind: Kind,
+        incoming: &Incoming,
+        now: Instant,
+        since_start: Duration,
+    ) -> (Target, Context, Vec<Fault>, Option<u64>) {
+        let step = self.world.clock.step;
+        self.world.clock.advance(step);
+        self.world.sync_clock();
+        self.last_request += 1;
+        let target = match kind {
+            Kind::Emfluence => emfluence::target(&self.world, incoming),
+            Kind::GreenRope => greenrope::target(&self.world, incoming),
+        };
+        let mut context = Context { seq: self.last_request, items: 1, now: Some(now), ..Context::default() };
+        self.requests.push(RequestRecord {
+            seq: context.seq,
+            provider: kind,
+            account: target.account.clone(),
+            operation: target.operation.clone(),
+            is_write: target.is_write,
+            items: 1,
+            status: 0,
+            outcome: "in flight".to_owned(),
+            at: self.world.clock.now,
+            millis: u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX),
+        });
+
+        let lane = self.traffic.accounts.entry(target.account.clone()).or_default();
+        lane.in_flight += 1;
+        lane.writes_in_flight += usize::from(target.is_write);
+        let mut pause = None;
+        if let Some(account) = self.world.find_account(&target.account) {
+            if lane.in_flight > account.settings.max_in_flight {
+                context.misuse(MisuseKind::TooManyInFlight, format!("{} requests", lane.in_flight));
+            }
+            if target.is_write && lane.writes_in_flight > 1 {
+                context.misuse(MisuseKind::ConcurrentWrites, format!("{} changes", lane.writes_in_flight));
+            }
+            if let Some(limit) = account.settings.requests_per_minute {
+                pause = lane.pace(now, limit as usize);
+                if pause.is_some() {
+                    context.misuse(MisuseKind::TooFast, format!("more than {limit} requests in a minute"));
+                }
+            }
+        }
+
+        let faults = self.faults.strike(&target.account, kind, &target.operation);
+        for fault in &faults {
+            match fault {
+                Fault::PartialBatchFailure { every } => context.fail_every.push(*every),
+                Fault::PoisonItem(key) => context.poison.push(key.trim().to_owned()),
+                Fault::ExpiredToken => context.token_expired = true,
+                _ => {}
+            }
+        }
+        (target, context, faults, pause)
+    }
+}
+
+impl Lane {
+    /// Notes an arrival, or returns how many seconds the client has to wait.
+    fn pace(&mut self, now: Instant, limit: usize) -> Option<u64> {
+        let minute = Duration::from_secs(60);
+        while self.arrivals.front().is_some_and(|arrival| now.duration_since(*arrival) >= minute) {
+            self.arrivals.pop_front();
+        }
+        if self.arrivals.len() >= limit + PACE_SLACK {
+            let oldest = self.arrivals.front().copied().unwrap_or(now);
+            return Some((minute.saturating_sub(now.duration_since(oldest))).as_secs() + 1);
+        }
+        self.arrivals.push_back(now);
+        None
+    }
+}
+
+impl Emulator {
+    /// Writes the end of a request into the log.
+    fn settle(&self, target: &Target, context: &Context, status: StatusCode, outcome: &str) {
+        let mut state = self.lock();
+        if let Some(record) = state.requests.iter_mut().rev().find(|record| record.seq == context.seq) {
+            record.items = context.items;
+            record.status = status.as_u16();
+            outcome.clone_into(&mut record.outcome);
+        }
+        state.misuse.extend(context.misuse.iter().map(|(kind, detail)| Misuse {
+            request: context.seq,
+            account: target.account.clone(),
+            operation: target.operation.clone(),
+            kind: *kind,
+            detail: detail.clone(),
+        }));
+    }
+}
+
+fn before_effect(fault: &Fault) -> Option<Response> {
+    match fault {
+        Fault::TooManyRequests { retry_after } => Some(too_many_requests(*retry_after)),
+        Fault::ServerError(status) => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            Some((status, "The service is not available.").into_response())
+        }
+        Fault::ResetBeforeEffect => Some(Response::new(broken(Vec::new()))),
+        Fault::HtmlWith200 => Some(
+            (
+                [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
+                "<!DOCTYPE html><html><head><title>Maintenance</title></head><body><p>We will be back soon.</p></body></html>",
+            )
+                .into_response(),
+        ),
+        _ => None,
+    }
+}
+
+fn too_many_requests(retry_after: Option<u64>) -> Response {
+    let mut response = (StatusCode::TOO_MANY_REQUESTS, "Too many requests.").into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// A body that breaks off after the given bytes.
+fn broken(start: Vec<u8>) -> Body {
+    let reset = io::Error::new(io::ErrorKind::ConnectionReset, "the emulator broke the connection");
+    Body::from_stream(stream::iter([Ok(Bytes::from(start)), Err(reset)]))
+}
+
+fn write_out(reply: &Reply, faults: &[Fault], mut flight: Option<InFlight>) -> Response {
+    let mut bytes = reply.document.render();
+    let mut body = None;
+    for fault in faults {
+        match fault {
+            Fault::EmptyBody => bytes.clear(),
+            Fault::TruncatedBody => bytes.truncate(bytes.len() * 2 / 3),
+            Fault::ResetAfterEffect => {
+                bytes.truncate(bytes.len() / 2);
+                body = Some(broken(bytes.clone()));
+            }
+            Fault::SlowDrip { bytes: size, pause } => {
+                body = Some(drip(bytes.clone(), (*size).max(1), Duration::from_millis(*pause), flight.take()));
+            }
+            _ => {}
+        }
+    }
+    let body = body.unwrap_or_else(|| Body::from(bytes));
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(reply.document.content_type()));
+    response
+}
+
+/// A body in pieces. A dripping answer outlives the call that makes it, so the request stays in flight with it.
+fn drip(bytes: Vec<u8>, size: usize, pause: Duration, flight: Option<InFlight>) -> Body {
+    let pieces = stream::unfold((Bytes::from(bytes), flight), move |(mut rest, flight)| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let piece = rest.split_to(size.min(rest.len()));
+        Some((Ok::<_, io::Error>(piece), (rest, flight)))
+    });
+    Body::from_stream(pieces)
+}

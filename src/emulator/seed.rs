@@ -1,0 +1,414 @@
+//! Worlds full of realistic, made-up data that depend on nothing but a seed.
+
+use std::collections::BTreeMap;
+
+use super::names::{COMPANIES, DOMAINS, GROUPS, PEOPLE, PLACES, ZONES};
+use super::settings::{EmfluenceQuirks, GreenRopeQuirks};
+use super::world::{
+    Account, Contact, CustomField, GroupKind, GroupStatus, Kind, Login, Membership, MembershipState, Visibility, World, fold, plus_seconds,
+};
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
+/// How a world or an account is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed {
+    /// The same seed and sizes always give the same world.
+    pub seed: u64,
+    /// How many groups; an emfluence account gets four special ones on top: dynamic, test, archived and auto-response.
+    pub groups: usize,
+    /// How many contacts.
+    pub members: usize,
+}
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self { seed: 1, groups: 12, members: 200 }
+    }
+}
+
+impl World {
+    /// Makes a world with two accounts of each kind: `crm` and `crm2` at GreenRope, `mail` and `mail2` at emfluence.
+    ///
+    /// `crm` is filled as the seed says. `mail` holds a few groups and people of its own, some of them the same as in
+    /// `crm` and some opted out. The second accounts are empty. `crm` and `mail` also have a login that sees a part only.
+    pub fn seeded(seed: &Seed) -> Self {
+        Self::seeded_in("crm", seed)
+    }
+
+    /// Makes the same accounts as [`World::seeded`], with the named one filled and its counterpart holding a little.
+    ///
+    /// # Panics
+    ///
+    /// Panics when `rich` is none of the four names.
+    pub fn seeded_in(rich: &str, seed: &Seed) -> Self {
+        let mut world = Self::empty();
+        for (kind, name, number) in [
+            (Kind::GreenRope, "crm", 45_429),
+            (Kind::Emfluence, "mail", 71_001),
+            (Kind::GreenRope, "crm2", 45_430),
+            (Kind::Emfluence, "mail2", 71_002),
+        ] {
+            let account = world.add_account(Account::new(kind, name, number));
+            match kind {
+                Kind::Emfluence => account.settings.emfluence = EmfluenceQuirks::mixed(),
+                Kind::GreenRope => account.settings.greenrope = GreenRopeQuirks::mixed(),
+            }
+        }
+        populate(world.account_mut(rich), seed);
+        let other = match rich {
+            "crm" => "mail",
+            "mail" => "crm",
+            "crm2" => "mail2",
+            _ => "crm2",
+        };
+        let people: Vec<Contact> = world.account(rich).contacts.values().cloned().collect();
+        overlap(world.account_mut(other), &people);
+        for name in [rich, other] {
+            let account = world.account_mut(name);
+            let seen: Vec<u64> = account.groups.values().filter(|group| group.kind == GroupKind::Static).map(|group| group.id).collect();
+            account.logins.push(Login::restricted(name, 2, seen.into_iter().step_by(2)));
+        }
+        world
+    }
+}
+
+/// A generator of numbers that look random (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut number = self.0;
+        number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        number ^ (number >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.roll() % (limit.max(1) as u64)).unwrap_or(0)
+    }
+
+    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+}
+
+/// Fills an account. The oddities come early, so that seven contacts and five groups are enough to have most of them.
+///
+/// What is added this way is not part of the history.
+pub fn populate(account: &mut Account, seed: &Seed) {
+    let recorded = account.pending.len();
+    let mut dice = Dice(seed.seed);
+    define_fields(account);
+    let groups: Vec<u64> = (0..seed.groups).map(|number| make_group(account, number, &mut dice)).collect();
+    let mut first_address = String::new();
+    // Addresses made here differ by their number, so only earlier contacts can have one of them.
+    let taken = account.address_index();
+    for number in 0..seed.members {
+        let contact = make_contact(account, number, &first_address, &taken, &mut dice);
+        if number == 0 {
+            first_address = account.contacts[&contact].email.clone();
+        }
+        let now = account.now;
+        for place in 0..=dice.below(3) {
+            // The last of many groups stays empty, as happens in every account.
+            let choices = if groups.len() > 8 { groups.len() - 1 } else { groups.len() };
+            let Some(group) = groups.get((number + place * 5 + dice.below(choices)) % choices.max(1)).copied() else {
+                break;
+            };
+            let since = plus_seconds(now, -DAY * (1 + dice.below(700) as i64));
+            let refused = place == 0 && matches!(number % 50, 3 | 23 | 33);
+            let membership = Membership {
+                state: if refused { MembershipState::OptedOut } else { MembershipState::Active },
+                since,
+                changed: refused.then(|| plus_seconds(since, DAY / 2)),
+            };
+            account.group_mut(group).members.entry(contact).or_insert(membership);
+        }
+    }
+    if account.kind == Kind::Emfluence {
+        special_groups(account);
+    }
+    account.pending.truncate(recorded);
+}
+
+fn define_fields(account: &mut Account) {
+    let now = account.now;
+    let definitions: [(&str, &str, &str, usize); 3] = match account.kind {
+        Kind::GreenRope => [
+            ("Membership level", "Membership level", "Select", 0),
+            ("External ref", "External ref", "ShortText", 50),
+            ("Dietary notes", "Dietary notes", "Text", 0),
+        ],
+        Kind::Emfluence => {
+            [("custom1", "Membership level", "Text", 50), ("custom2", "Joined on", "Date", 10), ("custom3", "External ref", "Text", 50)]
+        }
+    };
+    for (position, (name, label, data_type, max_length)) in definitions.into_iter().enumerate() {
+        if account.fields.iter().any(|field| field.name == name) {
+            continue;
+        }
+        account.fields.push(CustomField {
+            id: position as u64 + 1,
+            name: name.to_owned(),
+            label: label.to_owned(),
+            data_type: data_type.to_owned(),
+            max_length,
+            possible_values: if data_type == "Select" { ["Gold", "Silver", "Bronze"].map(str::to_owned).to_vec() } else { Vec::new() },
+            editable: "Visible".to_owned(),
+            modified: now,
+        });
+    }
+}
+
+fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
+    let name = match GROUPS.get(number) {
+        Some(name) => (*name).to_owned(),
+        None => format!("Chapter {} {}", number - GROUPS.len() + 1, dice.pick(&PLACES).0),
+    };
+    // Populating an account that holds a group of this name must not make a second one.
+    if let Some(id) = account.group_named_like(&name, None) {
+        return id;
+    }
+    let id = account.add_group(&name);
+    let kind = account.kind;
+    let added = plus_seconds(account.now, -DAY * (800 + dice.below(900) as i64));
+    let group = account.group_mut(id);
+    group.added = added;
+    group.modified = plus_seconds(added, DAY * 30);
+    group.last_sent = (!number.is_multiple_of(3)).then(|| plus_seconds(added, DAY * 90));
+    match kind {
+        Kind::GreenRope => {
+            group.visibility = [Visibility::Hidden, Visibility::Private, Visibility::Public][number % 3];
+            "Example Society".clone_into(&mut group.sender_name);
+            "news@example.org".clone_into(&mut group.sender_email);
+            "1 Example Street, Springfield, IL, 62701, USA".clone_into(&mut group.postal_address);
+            ZONES[number % ZONES.len()].clone_into(&mut group.time_zone);
+            group.login_link = number.is_multiple_of(4);
+        }
+        Kind::Emfluence => {
+            group.visibility = if number.is_multiple_of(3) { Visibility::Public } else { Visibility::Private };
+            group.protected = number % 4 == 1;
+            if !number.is_multiple_of(2) {
+                group.friendly_name = format!("Friends of {name}");
+                group.external_id = format!("grp-{number:04}");
+            }
+            group.description = format!("News for {name}, twice a month.");
+            if number.is_multiple_of(5) {
+                "Fed by the front desk.".clone_into(&mut group.notes);
+            }
+        }
+    }
+    id
+}
+
+fn make_contact(account: &mut Account, number: usize, first_address: &str, taken: &BTreeMap<String, u64>, dice: &mut Dice) -> u64 {
+    let (first_name, last_name, local) = dice.pick(&PEOPLE);
+    let domain = dice.pick(&DOMAINS);
+    let greenrope = account.kind == Kind::GreenRope;
+    let email = match number % 50 {
+        1 | 21 | 41 => format!("{local}+news{number}@{domain}"),
+        5 if greenrope => String::new(),
+        6 if greenrope => first_address.to_uppercase(),
+        8 => format!("{local}{number}@bücher.test"),
+        9 | 29 => format!("{local}{number}@{domain}").to_uppercase(),
+        _ => format!("{local}{number}@{domain}"),
+    };
+    let place = dice.pick(&PLACES);
+    let company = dice.pick(&COMPANIES);
+    let phone = format!("+1 555 01{:02}", number % 100);
+    let mobile = format!("+155501{:05}", number % 100_000);
+    let reference = format!("{number:06}");
+    let mut contact = Contact { email, owner: 1 + (number % 3) as u64, ..Contact::default() };
+    for (name, value) in [
+        ("first_name", first_name),
+        ("last_name", last_name),
+        ("company", company),
+        ("city", place.0),
+        ("state", place.1),
+        ("zip", place.2),
+        ("country", place.3),
+        ("phone", phone.as_str()),
+        ("mobile", mobile.as_str()),
+        ("title", if number.is_multiple_of(7) { "Dr." } else { "" }),
+        ("external_id", if greenrope { "" } else { reference.as_str() }),
+        ("website", if greenrope && number.is_multiple_of(9) { "https://www.example.org/~me?a=1&b=2" } else { "" }),
+        ("notes", if number.is_multiple_of(11) { "Met at the fair <2024>.\nCalls back & forth." } else { "" }),
+    ] {
+        if !value.is_empty() {
+            contact.profile.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    let level = ["Gold", "Silver", "Bronze", ""][number % 4];
+    let custom: [(&str, &str); 2] = match account.kind {
+        Kind::GreenRope => [("Membership level", level), ("External ref", &reference)],
+        Kind::Emfluence => [("custom1", level), ("custom3", &reference)],
+    };
+    for (name, value) in custom {
+        if !value.is_empty() {
+            contact.custom.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    if greenrope && number.is_multiple_of(6) {
+        contact.tags.push("Fair".to_owned());
+    }
+    let moment = plus_seconds(account.now, -DAY * (1 + dice.below(300) as i64));
+    if matches!(number % 50, 2 | 22) {
+        contact.opted_out = Some(moment);
+    }
+    if matches!(number % 50, 4 | 34) {
+        contact.bounced = Some(moment);
+    }
+    if account.kind == Kind::Emfluence && taken.contains_key(&fold(&contact.email)) {
+        contact.email = format!("second.{number}.{}", contact.email);
+    }
+    let id = account.insert_contact(contact);
+    let now = account.now;
+    let contact = account.contact_mut(id);
+    contact.added = plus_seconds(now, -DAY * (301 + dice.below(900) as i64));
+    contact.modified = plus_seconds(now, -DAY * (1 + dice.below(300) as i64));
+    contact.last_activity = (!number.is_multiple_of(4)).then_some(moment);
+    contact.last_click = number.is_multiple_of(3).then_some(moment);
+    id
+}
+
+/// The groups that are no targets, which emfluence has beside ordinary ones.
+fn special_groups(account: &mut Account) {
+    let members: Vec<u64> = account.contacts.keys().copied().step_by(7).collect();
+    for name in ["Clicked last month", "Proof readers", "Gala 2019", "Welcome series"] {
+        if account.find_group(name).is_some() {
+            continue;
+        }
+        let id = account.add_group(name);
+        let now = account.now;
+        let group = account.group_mut(id);
+        match name {
+            "Clicked last month" => group.kind = GroupKind::Dynamic,
+            "Proof readers" => group.send_tests = true,
+            "Gala 2019" => group.status = GroupStatus::Archived,
+            _ => group.auto_response = Some(9001),
+        }
+        for contact in &members {
+            group.members.insert(*contact, Membership { since: plus_seconds(now, -DAY), ..Membership::default() });
+        }
+    }
+}
+
+/// Gives an account a few groups and people of its own, many of whom the other account has as well.
+fn overlap(account: &mut Account, people: &[Contact]) {
+    define_fields(account);
+    let donors = account.add_group("Donors");
+    let newsletter = account.add_group("Old newsletter");
+    let empty = account.add_group("Waiting list");
+    account.group_mut(empty).protected = account.kind == Kind::Emfluence;
+    for (number, person) in people.iter().filter(|person| !person.email.is_empty()).step_by(4).take(40).enumerate() {
+        if account.contact_by_email(&person.email).is_some() {
+            continue;
+        }
+        let keep = |name: &str| person.profile.get_key_value(name).map(|(name, value)| (name.clone(), value.clone()));
+        let contact = account.insert_contact(Contact {
+            email: person.email.clone(),
+            profile: ["first_name", "last_name"].into_iter().filter_map(keep).collect(),
+            owner: 1,
+            ..Contact::default()
+        });
+        account.join(if number.is_multiple_of(2) { donors } else { newsletter }, contact);
+        match number % 5 {
+            1 => {
+                account.opt_out_of_account(contact);
+            }
+            2 => {
+                account.opt_out_of_group(donors, contact);
+            }
+            4 => {
+                account.hold(contact);
+            }
+            _ => {}
+        }
+    }
+    for number in 1..=3 {
+        let contact = account.add_person(&format!("only.here{number}@example.net"), "Only", "Here");
+        account.join(newsletter, contact);
+    }
+    account.pending.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::{Emulator, Group};
+
+    #[test]
+    fn the_same_seed_gives_the_same_world() {
+        let seed = Seed { seed: 3, groups: 9, members: 120 };
+        let text = |seed: &Seed| serde_json::to_string(&World::seeded(seed)).unwrap();
+        assert_eq!(text(&seed), text(&seed));
+        assert_ne!(text(&seed), text(&Seed { seed: 4, ..seed }));
+    }
+
+    #[test]
+    fn a_seeded_crm_has_every_oddity() {
+        let world = World::seeded(&Seed::default());
+        let crm = world.account("crm");
+        let contact = |test: &dyn Fn(&Contact) -> bool| crm.contacts.values().any(test);
+        let group = |test: &dyn Fn(&Group) -> bool| crm.groups.values().any(test);
+        assert_eq!((crm.groups.len(), crm.contacts.len()), (12, 200));
+        assert!(contact(&|contact| contact.email.contains('+')));
+        assert!(contact(&|contact| contact.email.is_empty()));
+        assert!(contact(&|contact| contact.email.contains('ü')));
+        assert!(contact(&|contact| contact.opted_out.is_some()));
+        assert!(contact(&|contact| contact.bounced.is_some()));
+        assert!(contact(&|contact| contact.get("zip").starts_with('0')));
+        assert!(contact(&|contact| !contact.get("last_name").is_ascii()));
+        assert!(contact(&|one| crm.contacts.values().any(|two| one.id != two.id && one.has_address(&two.email))));
+        for part in ["***", "[", "&", "2024", "日本"] {
+            assert!(group(&|group| group.name.contains(part)), "{part}");
+        }
+        assert!(group(&|group| group.members.values().any(|member| member.state == MembershipState::OptedOut)));
+        assert!(group(&|group| group.members.is_empty()));
+    }
+
+    #[test]
+    fn a_seeded_mail_account_has_every_oddity() {
+        let world = World::seeded_in("mail", &Seed::default());
+        let mail = world.account("mail");
+        let group = |test: &dyn Fn(&Group) -> bool| mail.groups.values().any(test);
+        assert!(group(&|group| group.kind == GroupKind::Dynamic));
+        assert!(group(&|group| group.kind == GroupKind::BuiltIn && group.members.len() == 200));
+        assert!(group(&|group| group.send_tests));
+        assert!(group(&|group| group.status == GroupStatus::Archived));
+        assert!(group(&|group| group.auto_response.is_some()));
+        assert!(group(&|group| !group.external_id.is_empty() && !group.friendly_name.is_empty()));
+        assert!(group(&|group| !group.notes.is_empty()));
+        assert!(mail.contacts.values().all(|contact| !contact.email.is_empty()));
+        let mut addresses: Vec<String> = mail.contacts.values().map(|contact| contact.email.to_lowercase()).collect();
+        addresses.sort();
+        addresses.dedup();
+        assert_eq!(addresses.len(), 200);
+    }
+
+    #[test]
+    fn the_other_account_overlaps_and_holds_refusals() {
+        let world = World::seeded(&Seed::default());
+        let (crm, mail) = (world.account("crm"), world.account("mail"));
+        assert!(mail.contacts.values().filter(|contact| crm.contact_by_email(&contact.email).is_some()).count() > 10);
+        assert!(mail.contacts.values().any(|contact| contact.opted_out.is_some()));
+        assert!(mail.find_group("Donors").is_some() && crm.find_group("Donors").is_some());
+        assert!(world.account("mail2").contacts.is_empty() && world.account("crm2").groups.is_empty());
+    }
+
+    #[test]
+    fn seeding_is_not_part_of_the_history() {
+        assert_eq!(Emulator::new(World::seeded(&Seed::default())).history(), []);
+    }
+
+    #[test]
+    fn a_world_survives_its_own_json() {
+        let world = World::seeded(&Seed::default());
+        let text = serde_json::to_string(&world).unwrap();
+        let back: World = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&back).unwrap(), text);
+    }
+}

@@ -1,0 +1,145 @@
+//! Limits, strictness and quirks of an account: where the documentation leaves a choice, it is made here.
+
+use serde::{Deserialize, Serialize};
+
+use super::world::Kind;
+
+/// Limits, strictness and quirks of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Requests allowed in any minute; more are answered with 429 and recorded.
+    pub requests_per_minute: Option<u32>,
+    /// Requests that may be in flight at once; more are recorded.
+    pub max_in_flight: usize,
+    /// Items in one GreenRope request above which the request is recorded as misuse.
+    pub max_items: usize,
+    /// Minutes for which a GreenRope token from a password login stays valid.
+    pub token_minutes: u64,
+    /// Offset of the account's wall clock from UTC, in minutes.
+    pub utc_offset_minutes: i32,
+    /// Quirks of emfluence answers.
+    pub emfluence: EmfluenceQuirks,
+    /// Quirks of GreenRope answers.
+    pub greenrope: GreenRopeQuirks,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            requests_per_minute: None,
+            max_in_flight: 4,
+            max_items: 50,
+            token_minutes: 120,
+            utc_offset_minutes: 0,
+            emfluence: EmfluenceQuirks::default(),
+            greenrope: GreenRopeQuirks::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// The settings a new account of this kind starts with.
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Emfluence => Self { requests_per_minute: Some(100), max_in_flight: 1, ..Self::default() },
+            Kind::GreenRope => Self { utc_offset_minutes: -360, ..Self::default() },
+        }
+    }
+}
+
+/// Ways in which emfluence answers may differ; all off is the plainest service that fits the documentation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EmfluenceQuirks {
+    /// Text made of digits comes as a JSON number.
+    pub digits_as_numbers: bool,
+    /// The words yes, no, true and false come as JSON booleans.
+    pub words_as_booleans: bool,
+    /// `held` and `suppressed` come as 0/1 for some records and as true/false for others.
+    pub mixed_flags: bool,
+    /// Calls without data leave the key `data` out instead of sending `{}`.
+    pub no_empty_data: bool,
+    /// Looking up an unknown id succeeds with empty data instead of failing.
+    pub missing_as_empty: bool,
+    /// Adding a member or removing a non-member fails in its row instead of succeeding.
+    pub strict_rows: bool,
+    /// One bad row refuses a whole import instead of failing alone.
+    pub bad_row_refuses_import: bool,
+    /// An update that leaves out `protected` or `private` resets it to its documented default.
+    pub update_resets_flags: bool,
+    /// `totalMembers` stays behind by this many.
+    pub lagging_counter: u64,
+}
+
+impl EmfluenceQuirks {
+    /// The mixture that seeded worlds use.
+    pub fn mixed() -> Self {
+        Self {
+            digits_as_numbers: true,
+            words_as_booleans: true,
+            mixed_flags: true,
+            no_empty_data: true,
+            missing_as_empty: true,
+            update_resets_flags: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// Which members GreenRope's `TotalMatchingContacts` of a group counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// Every member.
+    #[default]
+    All,
+    /// Every member who has not opted out, of the group or of the account.
+    NotOptedOut,
+    /// Every member whose address has not bounced.
+    NotBounced,
+}
+
+/// What GreenRope does with an unknown group name in AddContacts and EditContacts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownGroup {
+    /// The item fails.
+    #[default]
+    Fail,
+    /// The name is passed over.
+    Ignore,
+    /// A group of that name is made.
+    Create,
+}
+
+/// Ways in which GreenRope answers may differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GreenRopeQuirks {
+    /// Every second item of an answer's list bears the container's name, as in the manual's EditGroups example.
+    pub odd_item_tags: bool,
+    /// Time zones are shown with a final slash.
+    pub zone_slash: bool,
+    /// A listing that finds nothing answers with an error instead of an empty list.
+    pub empty_is_error: bool,
+    /// Which members a group's total counts.
+    pub counted: Counted,
+    /// Failed items come without the id element.
+    pub no_id_in_failed_items: bool,
+    /// Answers leave the `request_id` out.
+    pub no_request_id: bool,
+    /// Adding a member or removing a non-member fails instead of succeeding.
+    pub strict_items: bool,
+    /// Contacts are listed in no useful order.
+    pub scrambled_order: bool,
+    /// What happens with an unknown group name.
+    pub unknown_group: UnknownGroup,
+}
+
+impl GreenRopeQuirks {
+    /// The mixture that seeded worlds use.
+    pub fn mixed() -> Self {
+        Self { odd_item_tags: true, zone_slash: true, counted: Counted::All, scrambled_order: true, ..Self::default() }
+    }
+}

@@ -1,0 +1,505 @@
+//! What the emulated accounts hold: one model for every kind of provider.
+//!
+//! Profile values live under neutral names (`first_name`, `zip`), which each provider's part translates
+//! to its own spelling; a name without a neutral counterpart keeps a name of its own. Nothing is dropped on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::history::Change;
+use super::settings::Settings;
+
+/// The time a new world starts at: 2026-01-05 08:00:00 UTC, in seconds since 1970.
+const START: i64 = 1_767_600_000;
+
+/// Names the kind of provider an account belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The emfluence Marketing Platform, API version 1.
+    Emfluence,
+    /// GreenRope, whose accounts are reached over its XML API.
+    GreenRope,
+}
+
+impl Kind {
+    /// The name used in configs, logs and fault rules.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Emfluence => "emfluence",
+            Self::GreenRope => "greenrope",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// The clock of a world: it moves by a fixed step with each request and never reads the system's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// The present moment.
+    pub now: Timestamp,
+    /// Seconds that pass with each request.
+    pub step: i64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { now: Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH), step: 1 }
+    }
+}
+
+impl Clock {
+    /// Moves the clock forward.
+    pub fn advance(&mut self, seconds: i64) {
+        self.now = plus_seconds(self.now, seconds);
+    }
+}
+
+/// Adds seconds to a moment, staying at the end of time instead of leaving it.
+pub(super) fn plus_seconds(moment: Timestamp, seconds: i64) -> Timestamp {
+    Timestamp::from_second(moment.as_second().saturating_add(seconds)).unwrap_or(moment)
+}
+
+/// Everything the emulator holds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct World {
+    /// The clock shared by all accounts.
+    #[serde(default)]
+    pub clock: Clock,
+    /// The accounts, several of each kind if wanted.
+    pub accounts: Vec<Account>,
+}
+
+impl World {
+    /// Makes a world without accounts.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Finds an account by the name it has inside the emulator.
+    pub fn find_account(&self, name: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.name == name)
+    }
+
+    /// Returns an account by name.
+    ///
+    /// # Panics
+    ///
+    /// Panics when there is no such account: the names are chosen by whoever builds the world.
+    pub fn account(&self, name: &str) -> &Account {
+        self.find_account(name).unwrap_or_else(|| panic!("the emulated world has no account named {name}"))
+    }
+
+    /// Returns an account by name, to be edited.
+    ///
+    /// # Panics
+    ///
+    /// Panics when there is no such account.
+    pub fn account_mut(&mut self, name: &str) -> &mut Account {
+        self.accounts
+            .iter_mut()
+            .find(|account| account.name == name)
+            .unwrap_or_else(|| panic!("the emulated world has no account named {name}"))
+    }
+
+    /// Adds an account and returns it for editing.
+    pub fn add_account(&mut self, mut account: Account) -> &mut Account {
+        account.now = self.clock.now;
+        self.accounts.push(account);
+        let last = self.accounts.len() - 1;
+        &mut self.accounts[last]
+    }
+
+    /// Tells every account what time it is.
+    pub(super) fn sync_clock(&mut self) {
+        for account in &mut self.accounts {
+            account.now = self.clock.now;
+        }
+    }
+}
+
+/// One account at one provider.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Account {
+    /// Which provider it stands for.
+    pub kind: Kind,
+    /// Its name inside the emulator, as used by tests, logs and fault rules.
+    pub name: String,
+    /// The account number (GreenRope's `account_id`).
+    pub number: String,
+    /// Who may log in. The first one is the owner.
+    pub logins: Vec<Login>,
+    /// Limits, quirks and strictness.
+    #[serde(default)]
+    pub settings: Settings,
+    /// Groups by id.
+    #[serde(default)]
+    pub groups: BTreeMap<u64, Group>,
+    /// Contacts by id.
+    #[serde(default)]
+    pub contacts: BTreeMap<u64, Contact>,
+    /// Definitions of the custom fields.
+    #[serde(default)]
+    pub fields: Vec<CustomField>,
+    /// The id that the next new object takes, if the existing ids do not ask for a higher one.
+    #[serde(default)]
+    pub next_id: u64,
+    /// The present moment, set from the world's clock.
+    #[serde(skip)]
+    pub(super) now: Timestamp,
+    /// Changes not yet moved to the emulator's history.
+    #[serde(skip)]
+    pub(super) pending: Vec<Change>,
+}
+
+impl Account {
+    /// Makes an empty account with one unrestricted, obviously fake login.
+    pub fn new(kind: Kind, name: &str, number: u32) -> Self {
+        let mut account = Self {
+            kind,
+            name: name.to_owned(),
+            number: number.to_string(),
+            logins: vec![Login::owner(name, number)],
+            settings: Settings::of(kind),
+            groups: BTreeMap::new(),
+            contacts: BTreeMap::new(),
+            fields: Vec::new(),
+            next_id: match kind {
+                Kind::Emfluence => 1001,
+                Kind::GreenRope => 101,
+            },
+            now: Clock::default().now,
+            pending: Vec::new(),
+        };
+        if kind == Kind::Emfluence {
+            let all = account.add_group("All");
+            if let Some(group) = account.groups.get_mut(&all) {
+                group.kind = GroupKind::BuiltIn;
+            }
+        }
+        account.pending.clear();
+        account
+    }
+
+    /// The credentials of the account's owner.
+    pub fn credentials(&self) -> Credentials {
+        self.logins.first().map_or_else(|| self.credentials_for(&Login::owner(&self.name, 0)), |login| self.credentials_for(login))
+    }
+
+    /// The credentials of one login of this account.
+    pub fn credentials_for(&self, login: &Login) -> Credentials {
+        Credentials {
+            account: self.name.clone(),
+            kind: self.kind,
+            base_path: match self.kind {
+                Kind::Emfluence => "/emfluence/v1".to_owned(),
+                Kind::GreenRope => "/greenrope/api-xml".to_owned(),
+            },
+            token: login.token.clone(),
+            email: login.email.clone(),
+            password: login.password.clone(),
+            account_id: self.number.clone(),
+        }
+    }
+
+    /// Takes an id that no object of this account has had.
+    pub(super) fn take_id(&mut self) -> u64 {
+        let highest = self.groups.keys().next_back().max(self.contacts.keys().next_back()).copied().unwrap_or(0);
+        let id = self.next_id.max(highest + 1);
+        self.next_id = id + 1;
+        id
+    }
+}
+
+/// A user who can reach an account over the API. All values are made up for rehearsals.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Login {
+    /// The user's id (emfluence `userID`).
+    pub user_id: u64,
+    /// The address that GreenRope logs in with.
+    pub email: String,
+    /// The password that GreenRope logs in with.
+    pub password: String,
+    /// The access token (emfluence), or a fixed `auth_token` that never expires (GreenRope).
+    pub token: String,
+    /// Whether this login owns the account; a GreenRope login that does not is a shared-access user.
+    pub owner: bool,
+    /// What the user may do.
+    pub rights: Rights,
+    /// The groups this login sees; none means it sees everything.
+    #[serde(default)]
+    pub sees_groups: Option<BTreeSet<u64>>,
+}
+
+impl Login {
+    /// The unrestricted login of a fresh account.
+    fn owner(account: &str, number: u32) -> Self {
+        Self {
+            user_id: 1,
+            email: format!("owner@{account}.test"),
+            password: format!("fake-password-{account}"),
+            token: fake_token(account, number),
+            owner: true,
+            rights: Rights::all(),
+            sees_groups: None,
+        }
+    }
+
+    /// A login that sees only the given groups and, at emfluence, only the contacts it owns.
+    pub fn restricted(account: &str, user_id: u32, groups: impl IntoIterator<Item = u64>) -> Self {
+        Self {
+            user_id: u64::from(user_id),
+            email: format!("user{user_id}@{account}.test"),
+            password: format!("fake-password-{account}-{user_id}"),
+            token: fake_token(account, 900_000 + user_id),
+            owner: false,
+            rights: Rights::all(),
+            sees_groups: Some(groups.into_iter().collect()),
+        }
+    }
+
+    /// Whether this login sees a group.
+    pub(super) fn sees(&self, group: u64) -> bool {
+        self.sees_groups.as_ref().is_none_or(|groups| groups.contains(&group))
+    }
+}
+
+/// A token in the shape of a GUID that nobody could mistake for a real one.
+fn fake_token(account: &str, number: u32) -> String {
+    let digest = blake3::hash(account.as_bytes()).to_hex();
+    format!("fa4e0000-0000-4000-8000-{}{:06x}", &digest.as_str()[..6], number & 0x00ff_ffff)
+}
+
+/// What a user may do, as far as the provider pages name permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rights {
+    /// emfluence "Create Groups"; GreenRope "New Group".
+    pub create_groups: bool,
+    /// emfluence "Contacts (Edit)", which reading the members of a group needs as well.
+    pub contacts_edit: bool,
+    /// emfluence "Contacts (Delete)".
+    pub contacts_delete: bool,
+    /// emfluence client admin, who alone reads custom field definitions.
+    pub client_admin: bool,
+}
+
+impl Rights {
+    /// Every right.
+    pub fn all() -> Self {
+        Self { create_groups: true, contacts_edit: true, contacts_delete: true, client_admin: true }
+    }
+}
+
+/// How to reach an account of the emulator. The values are test data, not secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The account's name inside the emulator.
+    pub account: String,
+    /// The kind of provider.
+    pub kind: Kind,
+    /// The path below the emulator's address that a client uses as its base URL.
+    pub base_path: String,
+    /// The access token (emfluence) or fixed token (GreenRope).
+    pub token: String,
+    /// The login's address.
+    pub email: String,
+    /// The login's password.
+    pub password: String,
+    /// The account number.
+    pub account_id: String,
+}
+
+/// Whether a group's members are chosen by people, by a query or by the provider.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupKind {
+    /// Members are added and removed one by one.
+    #[default]
+    Static,
+    /// Members are computed by a query.
+    Dynamic,
+    /// The provider's own group of everybody.
+    BuiltIn,
+}
+
+/// Whether a group is in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupStatus {
+    /// In use.
+    #[default]
+    Active,
+    /// Put away, hidden from listings by default.
+    Archived,
+}
+
+/// Who gets to see a group in the provider's own pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// Everybody.
+    Public,
+    /// Members and staff; the only other value at emfluence.
+    #[default]
+    Private,
+    /// Staff only (GreenRope).
+    Hidden,
+}
+
+/// One group. Attributes that an account's provider does not have stay empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Group {
+    /// Its id.
+    pub id: u64,
+    /// Its unique name.
+    pub name: String,
+    /// Static, dynamic or built in.
+    pub kind: GroupKind,
+    /// Active or archived.
+    pub status: GroupStatus,
+    /// Who sees it.
+    pub visibility: Visibility,
+    /// emfluence: the name shown to contacts.
+    pub friendly_name: String,
+    /// emfluence: the description shown to contacts.
+    pub description: String,
+    /// emfluence: the id of the record in the client's system.
+    pub external_id: String,
+    /// emfluence: whether it can't be archived or deleted.
+    pub protected: bool,
+    /// emfluence: internal notes.
+    pub notes: String,
+    /// emfluence: the owning user.
+    pub owner: Option<u64>,
+    /// emfluence: the email that goes out to whoever is added.
+    pub auto_response: Option<u64>,
+    /// emfluence: whether the group receives test mailings.
+    pub send_tests: bool,
+    /// emfluence: users with access.
+    pub user_ids: Vec<u64>,
+    /// GreenRope: the name that mail comes from.
+    pub sender_name: String,
+    /// GreenRope: the address that mail comes from.
+    pub sender_email: String,
+    /// GreenRope: the postal address in the footer of mail.
+    pub postal_address: String,
+    /// GreenRope: the time zone of the group's events.
+    pub time_zone: String,
+    /// GreenRope: whether mail holds a login link.
+    pub login_link: bool,
+    /// When it was made.
+    pub added: Timestamp,
+    /// When it was last changed.
+    pub modified: Timestamp,
+    /// When it was last mailed.
+    pub last_sent: Option<Timestamp>,
+    /// Its members by contact id.
+    pub members: BTreeMap<u64, Membership>,
+    /// Who has been a member and was taken out, with the state they had then.
+    pub former: BTreeMap<u64, MembershipState>,
+}
+
+/// The state of one person in one group or list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MembershipState {
+    /// Gets the group's mail, if nothing at account level forbids it.
+    #[default]
+    Active,
+    /// Has not yet confirmed the subscription.
+    Unconfirmed,
+    /// Mail of this group bounced.
+    Bounced,
+    /// Refused the group's mail.
+    OptedOut,
+}
+
+/// One person in one group or list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The state.
+    pub state: MembershipState,
+    /// When the membership was made.
+    pub since: Timestamp,
+    /// When the state last changed away from active.
+    #[serde(default)]
+    pub changed: Option<Timestamp>,
+}
+
+/// One contact.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Contact {
+    /// Its id.
+    pub id: u64,
+    /// The address as it was entered; may be empty at GreenRope.
+    pub email: String,
+    /// Profile values by neutral name; only those that are not empty.
+    pub profile: BTreeMap<String, String>,
+    /// Custom values by the field's name.
+    pub custom: BTreeMap<String, String>,
+    /// When the person refused all mail of the account.
+    pub opted_out: Option<Timestamp>,
+    /// When the address was given up after bounces (emfluence "held", GreenRope "bounced").
+    pub bounced: Option<Timestamp>,
+    /// The user who owns the record (emfluence).
+    pub owner: u64,
+    /// When it was made.
+    pub added: Timestamp,
+    /// When it was last changed.
+    pub modified: Timestamp,
+    /// When the person last opened or clicked something.
+    pub last_activity: Option<Timestamp>,
+    /// When the person last clicked something.
+    pub last_click: Option<Timestamp>,
+    /// Labels (GreenRope).
+    pub tags: Vec<String>,
+}
+
+impl Contact {
+    /// A profile value by neutral name, or the empty text.
+    pub fn get(&self, name: &str) -> &str {
+        self.profile.get(name).map_or("", String::as_str)
+    }
+
+    /// Whether the address is the same, spelt in any case.
+    pub fn has_address(&self, email: &str) -> bool {
+        !self.email.is_empty() && fold(&self.email) == fold(email)
+    }
+}
+
+/// The form in which addresses and names are compared.
+pub(super) fn fold(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
+/// The definition of one custom field.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CustomField {
+    /// Its id (GreenRope `UserFieldID`).
+    pub id: u64,
+    /// The name values are kept under: emfluence `systemName`, GreenRope `FieldName`.
+    pub name: String,
+    /// The label people see (emfluence).
+    pub label: String,
+    /// The provider's word for the type.
+    pub data_type: String,
+    /// The longest allowed value in characters; 0 means no limit.
+    pub max_length: usize,
+    /// The allowed values of a choice.
+    pub possible_values: Vec<String>,
+    /// Whether the contact sees or edits it (GreenRope): Hidden, Visible or Editable.
+    pub editable: String,
+    /// When it was last changed.
+    pub modified: Timestamp,
+}

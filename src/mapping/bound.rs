@@ -1,0 +1,284 @@
+//! Rules that can be applied to records.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::convert::{Shape, convert};
+use super::expression::{self, Aliases, Compiled};
+use super::rule::Action;
+use super::vocabulary::{first_part, is_worth_carrying};
+use super::{Mapped, Mapping};
+use crate::model::{CustomField, CustomFields, ObjectKind, Record, Schema, Writable};
+
+/// Enters every salt; to be raised when the same rules begin to give other values.
+const VERSION: u32 = 1;
+
+/// A rule whose target field is settled.
+#[derive(Clone, Debug)]
+pub(super) struct BoundRule {
+    /// The target's name, `custom.` and the system name for a custom field.
+    pub(super) wire: String,
+    /// The name as the config wrote it.
+    pub(super) typed: String,
+    pub(super) shape: Shape,
+    pub(super) action: Action,
+    pub(super) explicit: bool,
+}
+
+/// A mapping between two accounts whose custom fields are settled.
+#[derive(Clone, Debug)]
+pub struct BoundMapping {
+    source: &'static Schema,
+    target: &'static Schema,
+    source_name: String,
+    source_fields: CustomFields,
+    target_fields: CustomFields,
+    group: Vec<BoundRule>,
+    member: Vec<BoundRule>,
+    filter: Option<Arc<Compiled>>,
+    aliases: Arc<Aliases>,
+    missing: Vec<CustomField>,
+    group_roots: Roots,
+    member_roots: Roots,
+    group_homes: BTreeSet<String>,
+    member_homes: BTreeSet<String>,
+}
+
+/// The first parts of the names that expressions read; only these are made visible to them.
+type Roots = BTreeSet<String>;
+
+impl BoundMapping {
+    pub(super) fn new(
+        mapping: &Mapping,
+        source_fields: CustomFields,
+        target_fields: CustomFields,
+        group: Vec<BoundRule>,
+        member: Vec<BoundRule>,
+        aliases: Arc<Aliases>,
+        missing: Vec<CustomField>,
+    ) -> BoundMapping {
+        let filter = mapping.filter.clone();
+        let mut member_roots = roots(&member);
+        member_roots.extend(filter.iter().flat_map(|filter| filter.reads()).map(|name| first_part(&name).to_owned()));
+        let mut bound = BoundMapping {
+            source: mapping.source,
+            target: mapping.target,
+            source_name: mapping.source_name.clone(),
+            source_fields,
+            target_fields,
+            group_roots: roots(&group),
+            member_roots,
+            group,
+            member,
+            filter,
+            aliases,
+            missing,
+            group_homes: BTreeSet::new(),
+            member_homes: BTreeSet::new(),
+        };
+        bound.group_homes = bound.rule_reads(ObjectKind::Group);
+        bound.member_homes = bound.rule_reads(ObjectKind::Member);
+        bound
+    }
+
+    /// Maps a group. The record has canonical names, with the group's `id` and whatever is carried for it.
+    pub fn group(&self, canonical: &Record) -> Mapped {
+        self.apply(&self.group, &self.group_roots, canonical)
+    }
+
+    /// Maps a member. The record has canonical names, custom fields as `custom.` and the label, as
+    /// [`BoundMapping::source_member`] gives them.
+    pub fn member(&self, canonical: &Record) -> Mapped {
+        self.apply(&self.member, &self.member_roots, canonical)
+    }
+
+    /// Translates a member of the source from the provider's names into canonical ones.
+    ///
+    /// Where several custom fields share a label, the system name is added to it.
+    pub fn source_member(&self, wire: &Record) -> Record {
+        self.source.to_canonical(ObjectKind::Member, wire, &self.source_fields)
+    }
+
+    /// Tells whether a person of the source counts as a member; everybody does without a filter.
+    ///
+    /// # Errors
+    /// A sentence, when the filter can't be evaluated on this record. The person is then neither in nor out.
+    pub fn counts(&self, canonical: &Record) -> Result<bool, String> {
+        let Some(filter) = &self.filter else { return Ok(true) };
+        let result = filter.evaluate(&self.view(&self.member_roots, canonical))?;
+        Ok(result.is_true())
+    }
+
+    /// Tells whether the config says who counts as a member.
+    pub fn has_where(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    /// Returns the target's names of the group fields that may be written, in order.
+    pub fn group_fields(&self) -> Vec<String> {
+        self.fields(ObjectKind::Group)
+    }
+
+    /// Returns the target's names of the member fields that may be written, in order.
+    pub fn member_fields(&self) -> Vec<String> {
+        self.fields(ObjectKind::Member)
+    }
+
+    /// Returns the canonical names of the group fields that are read.
+    pub fn group_reads(&self) -> BTreeSet<String> {
+        self.group_homes.clone()
+    }
+
+    /// Returns the canonical names of the member fields that are read, also by the filter; `custom.*` stands for all
+    /// custom fields where an expression picks one by its content.
+    pub fn member_reads(&self) -> BTreeSet<String> {
+        let mut reads = self.member_homes.clone();
+        reads.extend(self.filter.iter().flat_map(|filter| self.resolved(filter.reads())));
+        reads
+    }
+
+    /// Tells whether the config names a target field, rather than the built-in map.
+    pub fn is_explicit(&self, object: ObjectKind, wire: &str) -> bool {
+        self.rules(object).iter().any(|rule| rule.explicit && (rule.wire == wire || rule.typed == wire))
+    }
+
+    /// Returns the expression that gives a target field its value, as a config could hold it.
+    pub fn expression(&self, object: ObjectKind, wire: &str) -> Option<String> {
+        self.rules(object).iter().find(|rule| rule.wire == wire || rule.typed == wire).map(|rule| rule.action.text())
+    }
+
+    /// Returns the custom fields that the target lacks and that are to be created, by label.
+    ///
+    /// Their values stand under `custom.` and the label until they exist and the mapping is bound anew.
+    pub fn missing_custom(&self) -> Vec<CustomField> {
+        self.missing.clone()
+    }
+
+    /// Returns the canonical fields that have a value and no home at the target: no writable target field is made of them.
+    ///
+    /// What describes the account rather than the group or person (ids, statuses, counts, permissions, dates that the
+    /// provider sets) is not missed there.
+    pub fn carried_fields(&self, object: ObjectKind, canonical: &Record) -> Record {
+        let homes = match object {
+            ObjectKind::Group => &self.group_homes,
+            ObjectKind::Member => &self.member_homes,
+        };
+        canonical
+            .iter()
+            .filter(|(name, value)| {
+                !value.is_empty()
+                    && !homes.contains(*name)
+                    && !(name.starts_with("custom.") && homes.contains("custom.*"))
+                    && is_worth_carrying(object, name, self.source)
+                    && !self.is_kept_by_plan(object, name, value)
+            })
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// Returns a fingerprint of everything that decides results: expressions, tables of custom fields, names.
+    pub fn salt(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut take = |text: &str| {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        };
+        take(&VERSION.to_string());
+        take(self.source.kind.as_str());
+        take(self.target.kind.as_str());
+        take(&self.source_name);
+        take(self.filter.as_ref().map_or("", |filter| filter.text()));
+        for (object, rules) in [("group", &self.group), ("member", &self.member)] {
+            for rule in rules {
+                take(object);
+                take(&rule.wire);
+                take(&rule.action.text());
+            }
+        }
+        for (side, fields) in [("source", &self.source_fields), ("target", &self.target_fields)] {
+            let mut rows: Vec<String> = fields
+                .fields
+                .iter()
+                .map(|field| format!("{:?}", (&field.system_name, &field.label, field.kind.as_str(), field.max_length, &field.options)))
+                .collect();
+            // A provider may list its fields in any order.
+            rows.sort_unstable();
+            take(side);
+            rows.iter().for_each(|row| take(row));
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    fn rules(&self, object: ObjectKind) -> &[BoundRule] {
+        match object {
+            ObjectKind::Group => &self.group,
+            ObjectKind::Member => &self.member,
+        }
+    }
+
+    fn fields(&self, object: ObjectKind) -> Vec<String> {
+        let names: BTreeSet<String> = self.rules(object).iter().map(|rule| rule.wire.clone()).collect();
+        names.into_iter().collect()
+    }
+
+    fn apply(&self, rules: &[BoundRule], roots: &Roots, canonical: &Record) -> Mapped {
+        let view = OnceCell::new();
+        let mut mapped = Mapped::default();
+        for rule in rules {
+            let value = rule.action.value(canonical, || view.get_or_init(|| self.view(roots, canonical)).clone());
+            match value {
+                Err(reason) => mapped.failed.push((rule.wire.clone(), reason)),
+                Ok(value) => match convert(&rule.shape, &rule.wire, value) {
+                    Ok(Some(value)) => {
+                        mapped.fields.insert(rule.wire.clone(), value);
+                    }
+                    Ok(None) => {}
+                    Err(left_out) => mapped.left_out.push(left_out),
+                },
+            }
+        }
+        mapped
+    }
+
+    fn view(&self, roots: &Roots, canonical: &Record) -> minijinja::Value {
+        let read = canonical
+            .iter()
+            .filter(|(name, value)| !value.is_empty() && roots.contains(first_part(name)))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        expression::view(read, &self.aliases)
+    }
+
+    fn rule_reads(&self, object: ObjectKind) -> BTreeSet<String> {
+        self.rules(object).iter().flat_map(|rule| self.resolved(rule.action.reads())).collect()
+    }
+
+    /// Replaces custom fields as an expression names them by their canonical names.
+    fn resolved(&self, names: BTreeSet<String>) -> BTreeSet<String> {
+        names
+            .into_iter()
+            .map(|name| {
+                let alias = name.strip_prefix("custom.").and_then(|label| self.aliases.iter().find(|(alias, _)| alias == label));
+                alias.map_or(name.clone(), |(_, canonical)| canonical.clone())
+            })
+            .collect()
+    }
+
+    /// Tells whether the plan writes a field without a rule: it sets the protected flag of a target that has one.
+    fn is_kept_by_plan(&self, object: ObjectKind, name: &str, value: &crate::model::Value) -> bool {
+        object == ObjectKind::Group
+            && name == "protected"
+            && (value.as_bool() == Some(false)
+                || self.target.by_canonical(object, name).is_some_and(|field| field.writable != Writable::No))
+    }
+}
+
+fn roots(rules: &[BoundRule]) -> Roots {
+    rules
+        .iter()
+        .filter(|rule| matches!(rule.action, Action::Expression(_)))
+        .flat_map(|rule| rule.action.reads())
+        .map(|name| first_part(&name).to_owned())
+        .collect()
+}

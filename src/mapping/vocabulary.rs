@@ -1,0 +1,139 @@
+//! The canonical names that expressions may read, and what the built-in map leaves alone.
+
+use strsim::damerau_levenshtein;
+
+use crate::model::{FieldType, ObjectKind, Schema, Writable};
+
+/// The canonical names of a group that any provider may hold, or that may be carried for one that can't.
+pub const GROUP_NAMES: &[&str] = &[
+    "id",
+    "name",
+    "display_name",
+    "description",
+    "external_id",
+    "protected",
+    "visibility",
+    "status",
+    "kind",
+    "notes",
+    "sender_name",
+    "sender_email",
+    "postal_address",
+    "time_zone",
+    "permissions",
+    "limits",
+    "settings",
+    "lists",
+    "member_count",
+];
+
+/// The canonical names of a member that any provider may hold, or that may be carried for one that can't.
+pub const MEMBER_NAMES: &[&str] = &[
+    "id",
+    "email",
+    "first_name",
+    "last_name",
+    "title",
+    "company",
+    "phone",
+    "mobile",
+    "fax",
+    "address1",
+    "address2",
+    "city",
+    "state",
+    "zip",
+    "country",
+    "website",
+    "external_id",
+    "notes",
+    "birth_date",
+    "gender",
+    "status",
+    "custom",
+];
+
+/// Returns the shared names of an object.
+pub fn shared_names(object: ObjectKind) -> &'static [&'static str] {
+    match object {
+        ObjectKind::Group => GROUP_NAMES,
+        ObjectKind::Member => MEMBER_NAMES,
+    }
+}
+
+/// Returns every name that may stand after `source.`, in order: the shared ones and those of the source's own table.
+pub(super) fn readable_names(source: &Schema, object: ObjectKind) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = shared_names(object).to_vec();
+    for field in source.fields(object) {
+        let name = first_part(field.canonical);
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Tells whether a name has parts of its own, as in `source.custom.label`.
+pub(super) fn has_parts(source: &Schema, object: ObjectKind, name: &str) -> bool {
+    matches!(name, "custom" | "permissions" | "limits" | "settings")
+        || source.fields(object).iter().any(|field| field.canonical != name && first_part(field.canonical) == name)
+}
+
+/// Returns the part of a canonical name before the first dot.
+pub(super) fn first_part(canonical: &str) -> &str {
+    canonical.split_once('.').map_or(canonical, |(first, _)| first)
+}
+
+/// Tells why the config may not map a target field of this canonical name; nothing when it may.
+pub(super) fn not_mappable(object: ObjectKind, canonical: &str) -> Option<&'static str> {
+    match (object, canonical) {
+        (_, "id") => Some("the provider gives the id; it can't be mapped"),
+        (ObjectKind::Member, "email") => Some("the address tells who a member is; it can't be mapped"),
+        // A status is a consent or an archiving: both are decided by the rules of the plan, never by a mapping.
+        (_, "status" | "kind") => Some("the plan decides it by its own rules; it can't be mapped"),
+        _ => None,
+    }
+}
+
+/// Tells whether the built-in map copies a canonical field between the two providers.
+pub(super) fn built_in(object: ObjectKind, canonical: &str, source: &Schema, target: &Schema) -> bool {
+    if not_mappable(object, canonical).is_some() || is_bookkeeping(canonical) || !shared_names(object).contains(&canonical) {
+        return false;
+    }
+    match canonical {
+        // The planner owns the flag: it may set it, and never clears it by a copied value (rule 2).
+        "protected" | "custom" => false,
+        // Spelled differently by each kind of provider, so that a copy would be wrong more often than right.
+        "birth_date" | "gender" => source.kind == target.kind,
+        _ => true,
+    }
+}
+
+/// Tells whether a canonical field describes the account rather than the group or person, so that it is not missed elsewhere.
+pub(super) fn is_bookkeeping(canonical: &str) -> bool {
+    matches!(first_part(canonical), "id" | "kind" | "status" | "member_count" | "permissions" | "limits" | "settings" | "lists")
+}
+
+/// Tells whether a canonical field of the source is worth keeping where the target has no home for it.
+pub(super) fn is_worth_carrying(object: ObjectKind, canonical: &str, source: &Schema) -> bool {
+    if is_bookkeeping(canonical) || not_mappable(object, canonical).is_some() {
+        return false;
+    }
+    let row = source.by_canonical(object, canonical);
+    if shared_names(object).contains(&first_part(canonical)) {
+        return true;
+    }
+    // What a provider computes itself (dates, scores) is not data that anybody entered.
+    row.is_some_and(|row| row.writable != Writable::No && row.kind != FieldType::Timestamp)
+}
+
+/// Returns the known name that was probably meant.
+pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let typed = typed.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (damerau_levenshtein(&typed, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= (name.chars().count() / 3).max(2).min(typed.chars().count().saturating_sub(1)))
+        .min()
+        .map(|(_, name)| name)
+}

@@ -1,0 +1,192 @@
+//! What a job is allowed to do, in the words of the config.
+
+use std::collections::BTreeMap;
+
+/// What a job may do at its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Adds and removes nothing.
+    Add,
+    /// Removes what this job brought and the source lost.
+    Managed,
+    /// Removes everything that the source lacks.
+    Mirror,
+}
+
+impl Mode {
+    /// Returns the word of the config.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Add => "add",
+            Mode::Managed => "managed",
+            Mode::Mirror => "mirror",
+        }
+    }
+}
+
+/// How a group without a link finds its partner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopt {
+    /// By its name.
+    ByName,
+    /// Not at all.
+    Never,
+}
+
+/// What to do with dynamic groups of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dynamic {
+    /// Leave them out.
+    Skip,
+    /// Copy today's members into a static group.
+    Snapshot,
+}
+
+/// What to do with a linked target group whose source is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing.
+    Keep,
+    /// Archive it.
+    Archive,
+    /// Delete it.
+    Delete,
+}
+
+/// Whether opt-outs of the source are written at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptOuts {
+    /// They are.
+    Carry,
+    /// They only bar additions.
+    Skip,
+}
+
+/// What to do with a mapped field, or a membership, that somebody changed at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDrift {
+    /// Write the source's value again.
+    Overwrite,
+    /// Leave it as it is.
+    Keep,
+    /// Refuse the whole plan.
+    Stop,
+}
+
+/// A limit of a guard: a share, a count, or both (either trips).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limit {
+    /// The share that is still allowed, 0.1 for "10%".
+    pub share: Option<f64>,
+    /// The number that is still allowed.
+    pub count: Option<u64>,
+}
+
+/// The guards of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guards {
+    /// Memberships removed over all groups.
+    pub max_membership_removals: Limit,
+    /// Memberships removed in one group.
+    pub max_membership_removals_per_group: Limit,
+    /// Groups archived and deleted.
+    pub max_group_removals: Limit,
+    /// People created.
+    pub max_member_creations: Limit,
+    /// People and groups changed.
+    pub max_updates: Limit,
+    /// Opt-outs written; not judged while the base is empty.
+    pub max_opt_outs: Limit,
+    /// A share is judged only when at least so many items would be affected.
+    pub floor: u64,
+    /// What somebody's change at the target does.
+    pub on_drift: OnDrift,
+}
+
+/// Which groups a job covers, and how they find each other.
+#[derive(Clone, Debug)]
+pub struct GroupScope {
+    /// Patterns of names, or `id:…`.
+    pub include: Vec<String>,
+    /// The same, taken out again.
+    pub exclude: Vec<String>,
+    /// How a group without a link finds its partner.
+    pub adopt: Adopt,
+    /// Pairs settled by hand: source id to target id.
+    pub pin: BTreeMap<String, String>,
+    /// Whether groups created here are flagged as protected.
+    pub protect: bool,
+    /// What to do with dynamic groups.
+    pub dynamic: Dynamic,
+    /// What to do when a source group is gone.
+    pub missing: Missing,
+}
+
+impl GroupScope {
+    /// Tells whether a source group is covered. Built-in groups are covered only when named by id.
+    pub fn covers(&self, id: &str, name: &str, built_in: bool) -> bool {
+        let matches = |pattern: &String, by_name: bool| match pattern.strip_prefix("id:") {
+            Some(wanted) => wanted.trim() == id,
+            None => by_name && wildcard_matches(pattern, name),
+        };
+        self.include.iter().any(|pattern| matches(pattern, !built_in)) && !self.exclude.iter().any(|pattern| matches(pattern, true))
+    }
+}
+
+/// Matches a name against a pattern with `*` and `?`, ignoring case.
+pub fn wildcard_matches(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+    let name: Vec<char> = name.trim().to_lowercase().chars().collect();
+    let (mut at, mut in_name, mut star, mut resume) = (0, 0, None, 0);
+    while in_name < name.len() {
+        if at < pattern.len() && pattern[at] == '*' {
+            star = Some(at);
+            resume = in_name;
+            at += 1;
+        } else if at < pattern.len() && (pattern[at] == '?' || pattern[at] == name[in_name]) {
+            at += 1;
+            in_name += 1;
+        } else if let Some(star) = star {
+            at = star + 1;
+            resume += 1;
+            in_name = resume;
+        } else {
+            return false;
+        }
+    }
+    pattern[at..].iter().all(|rest| *rest == '*')
+}
+
+/// What a job does about people.
+#[derive(Clone, Debug)]
+pub struct MemberPolicy {
+    /// An expression: who counts as a member.
+    pub r#where: Option<String>,
+    /// Whether people may be created at the target.
+    pub create: bool,
+    /// Whether mapped profile fields of existing people may change.
+    pub update: bool,
+    /// Whether opt-outs are written at the target.
+    pub opt_outs: OptOuts,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_take_stars_marks_and_ids() {
+        for (pattern, name, expected) in [
+            ("*", "anything", true),
+            ("Test *", "test groups", true),
+            ("Test *", "Tests", false),
+            ("*-????", "Donors-2024", true),
+            ("***2025*", "***2025 Sales", true),
+            ("a*b*c", "aXbYc", true),
+            ("a*b*c", "aXbY", false),
+            ("", "", true),
+        ] {
+            assert_eq!(wildcard_matches(pattern, name), expected, "{pattern} on {name}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Puts the parts of a plan together, in the order in which they are applied.
+//!
+//! Opt-outs that can be written now; renames, creations and updates of groups; addresses; profiles; people that an opt-out
+//! needs; the remaining opt-outs; additions; removals; archiving and deletion. An interruption thus leaves too many rather
+//! than too few, and nobody mailed who refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::base::Measure;
+use super::consent::plan_people;
+use super::fingerprint::fingerprint;
+use super::groups::plan_groups;
+use super::guard::{Judged, judge};
+use super::memberships::{AccountStates, PairPlan, plan_pair};
+use super::people::PersonIx;
+use super::{Agreement, Blocked, BlockedReason, Edit, Inputs, Loss, PairIx, Plan, Summary, What, item_key};
+
+/// Makes the plan.
+pub fn plan(inputs: &Inputs<'_>) -> Plan {
+    let mut agreement = Agreement::default();
+    let groups = plan_groups(inputs);
+    let mut blocked = groups.blocked;
+    let mut withheld = groups.withheld;
+    let mut warnings: Vec<String> = inputs.warnings.to_vec();
+    warnings.extend(groups.warnings);
+
+    let accounts = account_states(inputs, &mut blocked);
+    let pair_plans: Vec<PairPlan> =
+        groups.pairs.iter().enumerate().map(|(at, pair)| plan_pair(inputs, PairIx(at as u32), pair, accounts, &mut agreement)).collect();
+
+    let mut listed = BTreeSet::new();
+    let mut group_opt_outs: BTreeMap<PairIx, Vec<PersonIx>> = BTreeMap::new();
+    for (at, pair) in pair_plans.iter().enumerate() {
+        listed.extend(pair.listed.iter().copied());
+        if !pair.opt_outs.is_empty() {
+            group_opt_outs.insert(PairIx(at as u32), pair.opt_outs.clone());
+        }
+    }
+    let people = plan_people(inputs, &listed, &group_opt_outs, &mut agreement);
+    blocked.extend(without_address(inputs, &pair_plans));
+
+    let mut operations = Vec::new();
+    operations.extend(inputs.new_custom_fields.iter().map(|label| Edit::CreateCustomField { label: label.clone() }));
+    if !people.account_opt_outs.is_empty() {
+        operations.push(Edit::SetOptOut { pair: None, members: people.account_opt_outs, after_creation: false });
+    }
+    // A group opt-out of somebody who is listed there can be written at once; the group exists.
+    let (now, later): (Vec<_>, Vec<_>) =
+        people.group_opt_outs.into_iter().partition(|(pair, _)| groups.pairs[pair.0 as usize].target.is_some());
+    operations.extend(now.into_iter().map(|(pair, members)| Edit::SetOptOut { pair: Some(pair), members, after_creation: false }));
+    for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.opt_out_removals.is_empty()) {
+        operations.push(Edit::RemoveMemberships { pair: PairIx(at as u32), members: pair.opt_out_removals.clone() });
+    }
+    operations.extend(groups.edits);
+    operations.extend(people.address_changes);
+    operations.extend(people.updates);
+    if !people.holders.is_empty() {
+        operations.push(Edit::CreateMembers { members: people.holders.iter().copied().collect(), to_opt_out: true });
+    }
+    if !people.new_account_opt_outs.is_empty() {
+        operations.push(Edit::SetOptOut { pair: None, members: people.new_account_opt_outs, after_creation: true });
+    }
+    let mut later: BTreeMap<PairIx, Vec<PersonIx>> = later.into_iter().collect();
+    for (pair, members) in people.new_group_opt_outs {
+        later.entry(pair).or_default().extend(members);
+    }
+    operations.extend(later.into_iter().map(|(pair, mut members)| {
+        members.sort_unstable();
+        Edit::SetOptOut { pair: Some(pair), members, after_creation: true }
+    }));
+    let newcomers: BTreeSet<PersonIx> = pair_plans
+        .iter()
+        .flat_map(|pair| pair.additions.iter().copied())
+        .filter(|person| inputs.people.targets(*person).is_empty() && !people.holders.contains(person))
+        .collect();
+    if !newcomers.is_empty() {
+        operations.push(Edit::CreateMembers { members: newcomers.into_iter().collect(), to_opt_out: false });
+    }
+    for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.additions.is_empty()) {
+        operations.push(Edit::AddMemberships { pair: PairIx(at as u32), members: pair.additions.clone() });
+    }
+    for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.removals.is_empty()) {
+        let mut members = pair.removals.clone();
+        members.sort_unstable();
+        operations.push(Edit::RemoveMemberships { pair: PairIx(at as u32), members });
+    }
+    operations.extend(groups.removals);
+
+    let mut overwritten = groups.overwritten;
+    overwritten.extend(people.overwritten);
+    let mut losses = inputs.losses.to_vec();
+    let unheld: u64 = pair_plans.iter().map(|pair| pair.unheld_opt_outs).sum();
+    if unheld > 0 {
+        losses.push(Loss {
+            field: "group opt-out".to_owned(),
+            object: "membership",
+            count: unheld,
+            example: "opted_out".to_owned(),
+            reason: "the target can't hold it; the person is kept out of the group there".to_owned(),
+        });
+    }
+    losses.sort();
+    let mut measure = Measure::default();
+    let mut active = 0;
+    for (at, pair) in pair_plans.into_iter().enumerate() {
+        let entry = &groups.pairs[at];
+        if entry.source.is_some() && inputs.source.listing(entry.source.as_deref().unwrap_or_default()).is_some() {
+            measure.groups += 1;
+        }
+        measure.memberships += pair.source_active;
+        if entry.linked {
+            active += pair.target_active;
+        }
+        if let Some(target) = entry.target.as_deref() {
+            for person in pair.overwritten {
+                overwritten.insert(item_key("add_memberships", target, inputs.names.text(inputs.people.get(person).address)));
+            }
+        }
+        withheld.extend(pair.withheld);
+        blocked.extend(pair.blocked);
+        warnings.extend(pair.warnings);
+    }
+    blocked.extend(people.blocked);
+    warnings.extend(people.warnings);
+    blocked.sort();
+    blocked.dedup();
+    withheld.sort();
+    warnings = counted(warnings);
+
+    let mut plan = Plan {
+        job: inputs.policy.job.clone(),
+        source: inputs.policy.source.clone(),
+        target: inputs.policy.target.clone(),
+        pairs: groups.pairs,
+        summary: summarise(&operations),
+        operations,
+        withheld,
+        blocked,
+        refusals: Vec::new(),
+        losses,
+        warnings,
+        agreement,
+        measure,
+        fingerprint: String::new(),
+    };
+    plan.refusals = judge(&Judged { inputs, plan: &plan, active, overwritten: &overwritten });
+    plan.fingerprint = fingerprint(inputs, &plan);
+    plan
+}
+
+/// Additions anywhere need the account-wide opt-outs of both sides (rule 3).
+fn account_states(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) -> AccountStates {
+    let mut whole = true;
+    for (snapshot, side) in [(inputs.source, "source"), (inputs.target, "target")] {
+        if snapshot.account_state.complete().is_none() {
+            whole = false;
+            blocked.push(Blocked {
+                what: What::Group,
+                group: None,
+                member: None,
+                id: Some(snapshot.provider.clone()),
+                reason: BlockedReason::IncompleteRead,
+                detail: format!(
+                    "the account-wide opt-outs of the {side} \"{}\" could not be read to their end, so nobody is added anywhere: {}",
+                    snapshot.provider,
+                    snapshot.account_state.why_incomplete().join("; ")
+                ),
+            });
+        }
+    }
+    AccountStates { whole }
+}
+
+/// Lists each person without a usable address once, whatever the number of groups.
+fn without_address(inputs: &Inputs<'_>, pairs: &[PairPlan]) -> Vec<Blocked> {
+    let positions: BTreeSet<u32> = pairs.iter().flat_map(|pair| pair.without_address.iter().copied()).collect();
+    positions
+        .into_iter()
+        .map(|at| {
+            let id = inputs.names.text(inputs.source.members[at as usize].id);
+            Blocked {
+                what: What::Member,
+                group: None,
+                member: Some(String::new()),
+                id: Some(id.to_owned()),
+                reason: BlockedReason::NoAddress,
+                detail: format!("the source's contact {id} has no usable e-mail address"),
+            }
+        })
+        .collect()
+}
+
+/// Folds equal sentences into one with a count.
+fn counted(warnings: Vec<String>) -> Vec<String> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    let mut order = Vec::new();
+    for warning in warnings {
+        let count = counts.entry(warning.clone()).or_insert(0);
+        if *count == 0 {
+            order.push(warning);
+        }
+        *count += 1;
+    }
+    order
+        .into_iter()
+        .map(|warning| if counts[&warning] > 1 { format!("{warning} ({} times)", counts[&warning]) } else { warning })
+        .collect()
+}
+
+fn summarise(operations: &[Edit]) -> Summary {
+    let mut summary = Summary::default();
+    for edit in operations {
+        let members = edit.members().len() as u64;
+        match edit {
+            Edit::CreateCustomField { .. } => {}
+            Edit::CreateGroup { .. } => summary.groups_created += 1,
+            Edit::AdoptGroup { .. } => summary.groups_adopted += 1,
+            Edit::UpdateGroup { .. } | Edit::RenameGroup { .. } => summary.groups_updated += 1,
+            Edit::ArchiveGroup { .. } => summary.groups_archived += 1,
+            Edit::DeleteGroup { .. } => summary.groups_deleted += 1,
+            Edit::SetOptOut { .. } => summary.opt_outs += members,
+            Edit::CreateMembers { .. } => summary.members_created += members,
+            Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => summary.members_updated += 1,
+            Edit::AddMemberships { .. } => summary.memberships_added += members,
+            Edit::RemoveMemberships { .. } => summary.memberships_removed += members,
+        }
+    }
+    summary
+}

@@ -1,0 +1,157 @@
+//! One field at three times: what the source asks for, what the target holds, and what both were.
+
+use std::collections::BTreeSet;
+
+use super::base::FieldBases;
+use crate::model::policy::OnDrift;
+use crate::model::{Record, Value};
+
+/// What a comparison of fields leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldEdit {
+    /// The values to write; an empty text clears.
+    pub set: Record,
+    /// What those fields hold now.
+    pub before: Record,
+    /// The fields among `set` that somebody changed at the target since the last run.
+    pub overwritten: Vec<String>,
+    /// The fields that somebody changed at the target and that are left as they are.
+    pub kept: Vec<String>,
+}
+
+impl FieldEdit {
+    /// Tells whether nothing is to be written.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+}
+
+/// How fields are to be compared.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldRules<'a> {
+    /// The fields that the config maps by name: written even on adoption.
+    pub explicit: &'a BTreeSet<String>,
+    /// What somebody's change at the target does.
+    pub on_drift: OnDrift,
+    /// Whether rosterd created the object, so that every field is its own from the start.
+    pub created: bool,
+}
+
+/// Compares the fields of one object.
+///
+/// `base` is nothing for an object that this run links. `desired` and `current` are under the target's names.
+pub fn compare(desired: &Record, current: &Record, base: Option<&FieldBases>, rules: FieldRules<'_>) -> FieldEdit {
+    let mut edit = FieldEdit::default();
+    let none = FieldBases::new();
+    let known = base.unwrap_or(&none);
+    let fields: BTreeSet<&String> = desired.keys().chain(known.keys()).collect();
+    for field in fields {
+        let wanted = desired.get(field).filter(|value| !value.is_empty());
+        let held = current.get(field).filter(|value| !value.is_empty());
+        if same(wanted, held) {
+            continue;
+        }
+        let decision = match known.get(field) {
+            None => match wanted {
+                Some(_) if held.is_none() || rules.explicit.contains(field) || rules.created => Decision::Write,
+                _ => Decision::Leave,
+            },
+            Some(then) => {
+                let source_moved = !same(wanted, then.desired.as_ref());
+                let target_moved = !same(held, then.target.as_ref());
+                let was_ours = then.desired.is_some() && same(then.desired.as_ref(), then.target.as_ref());
+                match (source_moved, target_moved) {
+                    (false, false) => Decision::Leave,
+                    // A field that never agreed is not ours to defend.
+                    (false, true) if !was_ours => Decision::Leave,
+                    (false, true) | (true, true) if wanted.is_some() || was_ours => match rules.on_drift {
+                        OnDrift::Keep => Decision::Keep,
+                        // An empty wish never wipes out what somebody else wrote.
+                        _ if wanted.is_none() => Decision::Leave,
+                        OnDrift::Overwrite | OnDrift::Stop => Decision::Overwrite,
+                    },
+                    (true, false) if wanted.is_some() || was_ours => Decision::Write,
+                    _ => Decision::Leave,
+                }
+            }
+        };
+        match decision {
+            Decision::Leave => {}
+            Decision::Keep => edit.kept.push(field.clone()),
+            Decision::Write | Decision::Overwrite => {
+                if matches!(decision, Decision::Overwrite) {
+                    edit.overwritten.push(field.clone());
+                }
+                edit.set.insert(field.clone(), wanted.cloned().unwrap_or_else(|| Value::Text(String::new())));
+                if let Some(held) = held {
+                    edit.before.insert(field.clone(), held.clone());
+                }
+            }
+        }
+    }
+    edit
+}
+
+/// Tells whether two values are one, absence and emptiness being the same.
+pub fn same(left: Option<&Value>, right: Option<&Value>) -> bool {
+    let left = left.filter(|value| !value.is_empty());
+    let right = right.filter(|value| !value.is_empty());
+    match (left, right) {
+        (None, None) => true,
+        (Some(left), Some(right)) => left == right || left.to_string() == right.to_string(),
+        _ => false,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Decision {
+    Leave,
+    Keep,
+    Write,
+    Overwrite,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::base::FieldBase;
+
+    /// Columns: source now, target now, base (source, target) — `-` is nothing — and what is written, `.` being nothing.
+    fn check(source: &str, target: &str, base: Option<(&str, &str)>, on_drift: OnDrift, expected: &str) {
+        let value = |text: &str| (text != "-").then(|| Value::from(text));
+        let record = |text: &str| value(text).map(|value| Record::from([("f".to_owned(), value)])).unwrap_or_default();
+        let bases = base
+            .map(|(desired, target)| FieldBases::from([("f".to_owned(), FieldBase { desired: value(desired), target: value(target) })]));
+        let rules = FieldRules { explicit: &BTreeSet::new(), on_drift, created: false };
+        let edit = compare(&record(source), &record(target), bases.as_ref(), rules);
+        let written =
+            edit.set.get("f").map_or(".".to_owned(), |value| if value.is_empty() { "clear".to_owned() } else { value.to_string() });
+        assert_eq!(written, expected, "source {source}, target {target}, base {base:?}, {on_drift:?}");
+    }
+
+    #[test]
+    fn the_table_of_three_trees() {
+        use OnDrift::{Keep, Overwrite, Stop};
+        for drift in [Overwrite, Keep, Stop] {
+            check("a", "a", None, drift, ".");
+            check("a", "-", None, drift, "a");
+            check("a", "b", None, drift, ".");
+            check("-", "b", None, drift, ".");
+            check("a", "a", Some(("a", "a")), drift, ".");
+            check("b", "a", Some(("a", "a")), drift, "b");
+            check("-", "a", Some(("a", "a")), drift, "clear");
+            check("-", "b", Some(("-", "b")), drift, ".");
+            check("-", "b", Some(("a", "b")), drift, ".");
+            check("a", "b", Some(("a", "b")), drift, ".");
+            check("c", "b", Some(("a", "b")), drift, "c");
+            check("a", "c", Some(("a", "b")), drift, ".");
+        }
+        check("a", "x", Some(("a", "a")), Overwrite, "a");
+        check("a", "x", Some(("a", "a")), Stop, "a");
+        check("a", "x", Some(("a", "a")), Keep, ".");
+        check("a", "-", Some(("a", "a")), Overwrite, "a");
+        check("b", "x", Some(("a", "a")), Overwrite, "b");
+        check("b", "x", Some(("a", "a")), Keep, ".");
+        check("-", "x", Some(("a", "a")), Overwrite, ".");
+    }
+}

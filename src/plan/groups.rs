@@ -1,0 +1,472 @@
+//! Which target group stands for which source group, and what has to change in it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::base::GroupLink;
+use super::fields::{FieldRules, compare};
+use super::{Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, Reason, What, Withheld};
+use crate::model::policy::{Adopt, Dynamic, Missing};
+use crate::model::{Group, GroupKind, GroupStatus, ObjectKind, Record, Value};
+
+/// What planning the groups led to.
+#[derive(Debug, Default)]
+pub(super) struct GroupPlan {
+    pub(super) pairs: Vec<GroupPair>,
+    /// Renames, creations, adoptions and updates, in the order of sending.
+    pub(super) edits: Vec<Edit>,
+    /// Archiving and deletion, which come last.
+    pub(super) removals: Vec<Edit>,
+    pub(super) blocked: Vec<Blocked>,
+    pub(super) withheld: Vec<Withheld>,
+    pub(super) warnings: Vec<String>,
+    /// Item keys of fields that somebody changed at the target and that would be overwritten.
+    pub(super) overwritten: BTreeSet<String>,
+}
+
+/// Tells whether a job covers a source group today.
+pub fn in_scope(scope: &crate::model::policy::GroupScope, group: &Group) -> bool {
+    scope.covers(&group.id, &group.name, group.kind == GroupKind::BuiltIn)
+        && group.status == GroupStatus::Active
+        && (group.kind != GroupKind::Dynamic || scope.dynamic == Dynamic::Snapshot)
+}
+
+/// Folds a name for comparison: trimmed, Unicode-normalised, lower-cased.
+pub(super) fn fold(name: &str) -> String {
+    name.trim().nfc().collect::<String>().to_lowercase().nfc().collect()
+}
+
+enum Partner<'a> {
+    Existing { group: &'a Group, link: Option<&'a GroupLink> },
+    New,
+}
+
+struct Planner<'a> {
+    inputs: &'a Inputs<'a>,
+    out: GroupPlan,
+    name_field: &'static str,
+    names_unique: bool,
+    /// Target groups by folded name.
+    by_name: HashMap<String, Vec<&'a Group>>,
+    /// Target groups by external id.
+    by_external_id: HashMap<String, Vec<&'a Group>>,
+    linked_targets: HashSet<&'a str>,
+}
+
+/// Plans the groups of a job.
+pub(super) fn plan_groups(inputs: &Inputs<'_>) -> GroupPlan {
+    let schema = inputs.target_schema;
+    let name_spec = schema.by_canonical(ObjectKind::Group, "name");
+    let mut by_name: HashMap<String, Vec<&Group>> = HashMap::new();
+    let mut by_external_id: HashMap<String, Vec<&Group>> = HashMap::new();
+    for group in inputs.target.groups.seen() {
+        by_name.entry(fold(&group.name)).or_default().push(group);
+        if let Some(id) = group.canonical.get("external_id").and_then(Value::as_text) {
+            by_external_id.entry(id.to_owned()).or_default().push(group);
+        }
+    }
+    let linked_targets =
+        inputs.base.groups.iter().map(|link| link.target.as_str()).chain(inputs.policy.groups.pin.values().map(String::as_str));
+    let mut planner = Planner {
+        inputs,
+        out: GroupPlan::default(),
+        name_field: name_spec.map_or("name", |spec| spec.wire),
+        names_unique: name_spec.is_some_and(|spec| spec.unique),
+        by_name,
+        by_external_id,
+        linked_targets: linked_targets.collect(),
+    };
+    planner.run();
+    planner.out
+}
+
+impl<'a> Planner<'a> {
+    fn run(&mut self) {
+        let inputs = self.inputs;
+        let scope = &inputs.policy.groups;
+        let source_groups: Vec<&Group> = inputs.source.groups.seen().iter().collect();
+        let covered: Vec<&Group> = source_groups.iter().copied().filter(|group| in_scope(scope, group)).collect();
+
+        let mut found: Vec<(&Group, Option<&DesiredGroup>, Result<Partner<'a>, (BlockedReason, String)>)> = covered
+            .iter()
+            .map(|group| {
+                let desired = inputs.desired.get(&group.id);
+                (*group, desired, self.partner(group, desired))
+            })
+            .collect();
+        self.refuse_shared_partners(&mut found);
+
+        let mut renames = Vec::new();
+        for (group, desired, partner) in found {
+            let name = self.desired_name(group, desired);
+            match partner {
+                Err((reason, detail)) => {
+                    self.block(&name, Some(&group.id), reason, detail);
+                    let link = inputs.base.group_of_source(&group.id);
+                    self.pair(group, link.map(|link| link.target.clone()), name, link.is_some(), false);
+                }
+                Ok(Partner::New) => {
+                    let pair = self.pair(group, None, name, false, true);
+                    let mut fields = desired.map(|desired| desired.fields.clone()).unwrap_or_default();
+                    self.own_protection(group, None, &mut fields);
+                    self.out.edits.push(Edit::CreateGroup { pair, fields });
+                }
+                Ok(Partner::Existing { group: target, link }) => self.existing(group, desired, target, link, &mut renames),
+            }
+        }
+        self.order_renames(renames);
+        self.check_new_names();
+        self.left_behind(&source_groups, &covered);
+    }
+
+    fn desired_name(&self, group: &Group, desired: Option<&DesiredGroup>) -> String {
+        desired.and_then(|desired| desired.fields.get(self.name_field)).map_or_else(|| group.name.clone(), Value::to_string)
+    }
+
+    fn partner(&self, group: &Group, desired: Option<&DesiredGroup>) -> Result<Partner<'a>, (BlockedReason, String)> {
+        let inputs = self.inputs;
+        let link = inputs.base.group_of_source(&group.id);
+        let pinned = inputs.policy.groups.pin.get(&group.id);
+        if let Some(id) = pinned.map(String::as_str).or(link.map(|link| link.target.as_str())) {
+            let link = link.filter(|link| link.target == id);
+            return match inputs.target.group(id) {
+                Some(target) => Ok(Partner::Existing { group: target, link }),
+                None if inputs.target.groups.complete().is_none() || inputs.policy.target_shared => Err((
+                    BlockedReason::IncompleteRead,
+                    format!("the target group {id} can't be seen, and the list of target groups may not be whole"),
+                )),
+                None => Err((BlockedReason::GoneAtTarget, format!("the target group {id} no longer exists"))),
+            };
+        }
+        if let Some(problem) = desired.and_then(|desired| desired.name_problem.as_ref()) {
+            return Err((BlockedReason::ValueRefused, problem.clone()));
+        }
+        if self.inputs.target.groups.complete().is_none() {
+            return Err((BlockedReason::IncompleteRead, "the list of target groups is not whole".to_owned()));
+        }
+        let external_field = inputs.target_schema.by_canonical(ObjectKind::Group, "external_id").map(|spec| spec.wire);
+        let external_id = external_field.and_then(|field| desired?.fields.get(field)).map(Value::to_string);
+        if let Some(candidates) = external_id.and_then(|id| self.by_external_id.get(&id)) {
+            let free: Vec<&&Group> = candidates.iter().filter(|group| !self.linked_targets.contains(group.id.as_str())).collect();
+            match free.as_slice() {
+                [] => {}
+                [only] => return Ok(Partner::Existing { group: only, link: None }),
+                several => {
+                    let ids: Vec<&str> = several.iter().map(|group| group.id.as_str()).collect();
+                    return Err((BlockedReason::TwoCandidates, format!("the target groups {} carry its external id", ids.join(" and "))));
+                }
+            }
+        }
+        let name = self.desired_name(group, desired);
+        let same_name = self.by_name.get(&fold(&name)).map_or(&[][..], Vec::as_slice);
+        let free: Vec<&&'a Group> = same_name.iter().filter(|group| !self.linked_targets.contains(group.id.as_str())).collect();
+        match free.as_slice() {
+            [] => Ok(Partner::New),
+            [only] if inputs.policy.groups.adopt == Adopt::ByName => Ok(Partner::Existing { group: only, link: None }),
+            [only] => Err((
+                BlockedReason::NameTaken,
+                format!("the target group {} has the name already, and `adopt = \"never\"` keeps rosterd from taking it over", only.id),
+            )),
+            several => {
+                let ids: Vec<&str> = several.iter().map(|group| group.id.as_str()).collect();
+                Err((BlockedReason::TwoCandidates, format!("the target groups {} have the same name", ids.join(" and "))))
+            }
+        }
+    }
+
+    /// Blocks all source groups that found the same partner, or would create the same name: one of them would win by chance.
+    fn refuse_shared_partners(&self, found: &mut [(&Group, Option<&DesiredGroup>, Result<Partner<'a>, (BlockedReason, String)>)]) {
+        let mut claims: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, (group, desired, partner)) in found.iter().enumerate() {
+            let claim = match partner {
+                Ok(Partner::Existing { group: target, .. }) => format!("id {}", target.id),
+                Ok(Partner::New) => format!("name {}", fold(&self.desired_name(group, *desired))),
+                Err(_) => continue,
+            };
+            claims.entry(claim).or_default().push(at);
+        }
+        for rivals in claims.values().filter(|rivals| rivals.len() > 1) {
+            // A linked pair is settled; only those who would join it now are refused.
+            let settled = |at: &usize| matches!(&found[*at].2, Ok(Partner::Existing { link: Some(_), .. }));
+            let keep: Vec<usize> = rivals.iter().copied().filter(settled).collect();
+            let ids: Vec<String> = rivals.iter().map(|at| found[*at].0.id.clone()).collect();
+            for at in rivals {
+                if keep.len() == 1 && keep[0] == *at {
+                    continue;
+                }
+                found[*at].2 = Err((
+                    BlockedReason::TwoCandidates,
+                    format!("the source groups {} would be the same group at the target", ids.join(" and ")),
+                ));
+            }
+        }
+    }
+
+    fn existing(
+        &mut self,
+        group: &Group,
+        desired: Option<&DesiredGroup>,
+        target: &Group,
+        link: Option<&GroupLink>,
+        renames: &mut Vec<Edit>,
+    ) {
+        let inputs = self.inputs;
+        if let Some(refusal) = target.refuses_members() {
+            self.block(&target.name, Some(&target.id), BlockedReason::TargetRefused, format!("the target group {}", refusal.explain()));
+            self.pair(group, Some(target.id.clone()), target.name.clone(), link.is_some(), false);
+            return;
+        }
+        if target.auto_response && !inputs.policy.allow_auto_response {
+            let detail = "the target group mails everyone who joins it; set `allow_auto_response = true` if that is wanted";
+            self.block(&target.name, Some(&target.id), BlockedReason::TargetRefused, detail.to_owned());
+            self.pair(group, Some(target.id.clone()), target.name.clone(), link.is_some(), false);
+            return;
+        }
+        if target.auto_response {
+            self.out.warnings.push(format!("The group \"{}\" mails everyone who joins it.", target.name));
+        }
+        let mut wanted = desired.map(|desired| desired.fields.clone()).unwrap_or_default();
+        self.own_protection(group, Some(target), &mut wanted);
+        let rules = FieldRules { explicit: inputs.explicit_group_fields, on_drift: inputs.policy.guards.on_drift, created: false };
+        let mut edit = compare(&wanted, &target.wire, link.map(|link| &link.fields), rules);
+        if let Some(spec) = inputs.target_schema.by_canonical(ObjectKind::Group, "protected") {
+            // A protected flag is never cleared by an update.
+            if edit.set.get(spec.wire).is_some_and(|value| value.as_bool() != Some(true)) {
+                edit.set.remove(spec.wire);
+            }
+        }
+        edit.set.retain(|field, _| {
+            let key = super::item_key("update_group", &target.id, field);
+            match inputs.base.waiting.get(&key) {
+                None => true,
+                Some(words) => {
+                    self.out.blocked.push(Blocked {
+                        what: What::Group,
+                        group: Some(target.name.clone()),
+                        member: None,
+                        id: Some(target.id.clone()),
+                        reason: BlockedReason::ValueRefused,
+                        detail: format!("{field} was refused: {words}"),
+                    });
+                    false
+                }
+            }
+        });
+        for field in edit.overwritten.iter().filter(|field| edit.set.contains_key(*field)) {
+            self.out.overwritten.insert(super::item_key("update_group", &target.id, field));
+        }
+        for field in &edit.kept {
+            self.out.warnings.push(format!("\"{}\": somebody changed {field} at the target; it is kept.", target.name));
+        }
+        let new_name = edit.set.get(self.name_field).map(Value::to_string);
+        let pair = self.pair(group, Some(target.id.clone()), new_name.clone().unwrap_or_else(|| target.name.clone()), link.is_some(), true);
+        match new_name {
+            Some(to) => {
+                renames.push(Edit::RenameGroup { pair, from: target.name.clone(), to, via: None, fields: edit.set, before: edit.before })
+            }
+            None if link.is_none() => self.out.edits.push(Edit::AdoptGroup { pair, fields: edit.set }),
+            None if !edit.set.is_empty() => self.out.edits.push(Edit::UpdateGroup { pair, fields: edit.set, before: edit.before }),
+            None => {}
+        }
+    }
+
+    /// Sets the protected flag where the source or the config asks for it, and never asks for its absence.
+    fn own_protection(&self, source: &Group, target: Option<&Group>, fields: &mut Record) {
+        let Some(spec) = self.inputs.target_schema.by_canonical(ObjectKind::Group, "protected") else { return };
+        let mapped = fields.remove(spec.wire).and_then(|value| value.as_bool()).unwrap_or(false);
+        let wanted = mapped || source.protected || (target.is_none() && self.inputs.policy.groups.protect);
+        if wanted && !target.is_some_and(|target| target.protected) {
+            fields.insert(spec.wire.to_owned(), Value::Boolean(true));
+        }
+    }
+
+    fn pair(&mut self, source: &Group, target: Option<String>, name: String, linked: bool, writable: bool) -> PairIx {
+        let pair = PairIx(self.out.pairs.len() as u32);
+        self.out.pairs.push(GroupPair {
+            source: Some(source.id.clone()),
+            target,
+            name,
+            source_name: source.name.clone(),
+            linked,
+            writable,
+        });
+        pair
+    }
+
+    fn block(&mut self, name: &str, id: Option<&str>, reason: BlockedReason, detail: String) {
+        self.out.blocked.push(Blocked {
+            what: What::Group,
+            group: Some(name.to_owned()),
+            member: None,
+            id: id.map(str::to_owned),
+            reason,
+            detail,
+        });
+    }
+
+    /// Orders renames so that each name is free when it is taken; one group of a ring steps aside for a moment.
+    fn order_renames(&mut self, mut pending: Vec<Edit>) {
+        let mut held: HashMap<String, String> = HashMap::new();
+        if self.names_unique {
+            for group in self.inputs.target.groups.seen() {
+                held.insert(fold(&group.name), group.id.clone());
+            }
+        }
+        // Two groups that want one name are both left alone: which of them got it would be chance.
+        let mut wishes: HashMap<String, usize> = HashMap::new();
+        for edit in &pending {
+            *wishes.entry(fold(&self.rename_of(edit).2)).or_default() += 1;
+        }
+        let (rivals, mut pending): (Vec<Edit>, Vec<Edit>) =
+            pending.drain(..).partition(|edit| self.names_unique && wishes[&fold(&self.rename_of(edit).2)] > 1);
+        for edit in rivals {
+            self.give_up_rename(edit);
+        }
+        // Whoever wants a name of a group that stays can't be helped; dropping one may doom the next.
+        loop {
+            let leaving: HashSet<String> = pending.iter().map(|edit| self.rename_of(edit).0).collect();
+            let doomed = pending.iter().position(|edit| {
+                let (id, _, to) = self.rename_of(edit);
+                held.get(&fold(&to)).is_some_and(|owner| *owner != id && !leaving.contains(owner))
+            });
+            let Some(at) = doomed else { break };
+            self.give_up_rename(pending.remove(at));
+        }
+        let mut ordered = Vec::new();
+        while !pending.is_empty() {
+            let free = pending.iter().position(|edit| {
+                let (id, _, to) = self.rename_of(edit);
+                held.get(&fold(&to)).is_none_or(|owner| *owner == id)
+            });
+            let mut edit = pending.remove(free.unwrap_or(0));
+            let (id, from, to) = self.rename_of(&edit);
+            held.remove(&fold(&from));
+            if free.is_none() {
+                let mut aside = format!("{to} (renaming)");
+                while held.contains_key(&fold(&aside)) {
+                    aside.push('*');
+                }
+                if let Edit::RenameGroup { via, .. } = &mut edit {
+                    *via = Some(aside);
+                }
+                ordered.push(edit);
+                continue;
+            }
+            held.insert(fold(&to), id);
+            ordered.push(edit);
+        }
+        // Renames come before creations, which may want a name that becomes free.
+        ordered.append(&mut self.out.edits);
+        self.out.edits = ordered;
+    }
+
+    fn rename_of(&self, edit: &Edit) -> (String, String, String) {
+        match edit {
+            Edit::RenameGroup { pair, from, to, .. } => {
+                let id = self.out.pairs[pair.0 as usize].target.clone().unwrap_or_default();
+                (id, from.clone(), to.clone())
+            }
+            _ => (String::new(), String::new(), String::new()),
+        }
+    }
+
+    /// Leaves a name as it is because another group keeps the wanted one; the other fields still change.
+    fn give_up_rename(&mut self, edit: Edit) {
+        let Edit::RenameGroup { pair, from, to, mut fields, mut before, .. } = edit else { return };
+        let target = self.out.pairs[pair.0 as usize].target.clone();
+        self.block(&from, target.as_deref(), BlockedReason::NameTaken, format!("another target group is named \"{to}\""));
+        from.clone_into(&mut self.out.pairs[pair.0 as usize].name);
+        fields.remove(self.name_field);
+        before.remove(self.name_field);
+        if !fields.is_empty() {
+            self.out.edits.push(Edit::UpdateGroup { pair, fields, before });
+        }
+    }
+
+    /// Blocks creations whose name a group keeps that is linked to another source group.
+    fn check_new_names(&mut self) {
+        if !self.names_unique {
+            return;
+        }
+        let mut held: HashSet<String> = self.inputs.target.groups.seen().iter().map(|group| fold(&group.name)).collect();
+        for edit in &self.out.edits {
+            if let Edit::RenameGroup { from, .. } = edit {
+                held.remove(&fold(from));
+            }
+        }
+        for edit in &self.out.edits {
+            if let Edit::RenameGroup { to, .. } = edit {
+                held.insert(fold(to));
+            }
+        }
+        let edits = std::mem::take(&mut self.out.edits);
+        for edit in edits {
+            let taken = match &edit {
+                Edit::CreateGroup { pair, .. } => held.contains(&fold(&self.out.pairs[pair.0 as usize].name)).then_some(*pair),
+                _ => None,
+            };
+            match taken {
+                None => self.out.edits.push(edit),
+                Some(pair) => {
+                    let entry = &mut self.out.pairs[pair.0 as usize];
+                    entry.writable = false;
+                    let (name, id) = (entry.name.clone(), entry.source.clone());
+                    let detail = "a target group that belongs to another source group has the name".to_owned();
+                    self.block(&name, id.as_deref(), BlockedReason::NameTaken, detail);
+                }
+            }
+        }
+    }
+
+    /// Freezes pairs whose source left the scope, and treats those whose source is gone as the config says.
+    fn left_behind(&mut self, source_groups: &[&Group], covered: &[&Group]) {
+        let inputs = self.inputs;
+        let present: HashSet<&str> = source_groups.iter().map(|group| group.id.as_str()).collect();
+        let active: HashSet<&str> = covered.iter().map(|group| group.id.as_str()).collect();
+        let trustworthy = inputs.source.groups.complete().is_some() && !inputs.policy.source_shared;
+        let mut links: Vec<&GroupLink> = inputs.base.groups.iter().filter(|link| !active.contains(link.source.as_str())).collect();
+        links.sort_by(|left, right| left.source.cmp(&right.source));
+        for link in links {
+            let target = inputs.target.group(&link.target);
+            let name = target.map_or_else(|| link.name.clone(), |group| group.name.clone());
+            let pair = PairIx(self.out.pairs.len() as u32);
+            self.out.pairs.push(GroupPair {
+                source: present.contains(link.source.as_str()).then(|| link.source.clone()),
+                target: Some(link.target.clone()),
+                name: name.clone(),
+                source_name: link.name.clone(),
+                linked: true,
+                writable: false,
+            });
+            if present.contains(link.source.as_str()) {
+                continue;
+            }
+            if !trustworthy {
+                self.out.warnings.push(format!("The source group of \"{name}\" can't be seen; nothing is concluded from that."));
+                continue;
+            }
+            let Some(target) = target else { continue };
+            let missing = inputs.policy.groups.missing;
+            if missing == Missing::Keep {
+                self.out.warnings.push(format!("The source group of \"{name}\" is gone; the group is kept with its members."));
+                continue;
+            }
+            if target.protected && !link.protect_set {
+                self.out.withheld.push(Withheld { pair, member: None, reason: Reason::Protected });
+                continue;
+            }
+            if inputs.base.groups_of_others.contains(&link.target) {
+                self.out.warnings.push(format!("The source group of \"{name}\" is gone; another job fills the group, so it is kept."));
+                continue;
+            }
+            let lift_protection = target.protected;
+            match missing {
+                Missing::Archive if target.status == GroupStatus::Archived => {}
+                Missing::Archive => self.out.removals.push(Edit::ArchiveGroup { pair, lift_protection }),
+                Missing::Delete => self.out.removals.push(Edit::DeleteGroup { pair, lift_protection }),
+                Missing::Keep => {}
+            }
+        }
+    }
+}

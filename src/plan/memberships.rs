@@ -1,0 +1,382 @@
+//! Who joins and who leaves a group.
+//!
+//! Additions need a whole listing of the target and whole account-wide states of both sides; removals need whole listings of
+//! both sides as well, and can be asked for only with a [`Complete`] listing in hand (rule 3).
+
+use std::collections::BTreeMap;
+
+use super::people::PersonIx;
+use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, item_key};
+use crate::model::policy::{Mode, OnDrift, OptOuts};
+use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Reading};
+
+/// What planning the members of one pair led to.
+#[derive(Debug, Default)]
+pub(super) struct PairPlan {
+    pub(super) additions: Vec<PersonIx>,
+    pub(super) removals: Vec<PersonIx>,
+    /// Removals that stand in for a group opt-out that the target can't hold.
+    pub(super) opt_out_removals: Vec<PersonIx>,
+    /// Group opt-outs to write.
+    pub(super) opt_outs: Vec<PersonIx>,
+    pub(super) withheld: Vec<Withheld>,
+    pub(super) blocked: Vec<Blocked>,
+    /// Additions that undo what somebody did at the target.
+    pub(super) overwritten: Vec<PersonIx>,
+    /// People the source lists here, in ascending order.
+    pub(super) listed: Vec<PersonIx>,
+    /// People whose group opt-out the target can't hold.
+    pub(super) unheld_opt_outs: u64,
+    /// Active memberships of the source.
+    pub(super) source_active: u64,
+    /// Active memberships of the target.
+    pub(super) target_active: u64,
+    pub(super) warnings: Vec<String>,
+    /// Source positions of people without a usable address.
+    pub(super) without_address: Vec<u32>,
+}
+
+/// Whether the account-wide states allow additions at all.
+#[derive(Clone, Copy)]
+pub(super) struct AccountStates {
+    pub(super) whole: bool,
+}
+
+/// Plans the members of one pair.
+pub(super) fn plan_pair(inputs: &Inputs<'_>, ix: PairIx, pair: &GroupPair, accounts: AccountStates, agreement: &mut Agreement) -> PairPlan {
+    let mut out = PairPlan::default();
+    let Some(source_id) = pair.source.as_deref() else { return out };
+    let Some(source) = inputs.source.listing(source_id) else {
+        out.blocked.push(incomplete(pair, source_id, "its members were not read at the source"));
+        return out;
+    };
+    let wanted = source_states(inputs, source.seen(), &mut out);
+    out.listed = wanted.keys().copied().collect();
+    if !pair.writable {
+        return out;
+    }
+    let nobody = Reading::Incomplete(Incomplete { partial: Listing::default(), why: Vec::new(), opt_outs_complete: false });
+    let target = match pair.target.as_deref() {
+        None => None,
+        Some(id) => Some(inputs.target.listing(id).unwrap_or(&nobody)),
+    };
+    let target_states = target.map(|listing| target_states(inputs, listing.seen())).unwrap_or_default();
+    out.target_active = target.map_or(0, |listing| listing.seen().active() as u64);
+
+    // A group that does not exist yet has no members, and that is certain.
+    let target_whole = target.is_none_or(|listing| listing.complete().is_some());
+    if !target_whole {
+        let why = target.map(|listing| listing.why_incomplete().join("; ")).unwrap_or_default();
+        let why = if why.is_empty() { "its members were not read".to_owned() } else { why };
+        out.blocked.push(incomplete(pair, pair.target.as_deref().unwrap_or_default(), &format!("at the target, {why}")));
+    }
+    let source_allows_additions = match source {
+        Reading::Complete(_) => true,
+        Reading::Incomplete(partly) => {
+            out.blocked.push(incomplete(pair, source_id, &format!("at the source, {}", partly.why.join("; "))));
+            partly.opt_outs_complete
+        }
+    };
+    let mut decide = Decider { inputs, ix, pair, target_states: &target_states, agreement, out: &mut out };
+    decide.opt_outs(&wanted, target_whole);
+    if accounts.whole && target_whole && source_allows_additions {
+        decide.additions(&wanted);
+    }
+    if let (Some(source), Some(target)) = (source.complete(), target.and_then(Reading::complete)) {
+        decide.removals(&wanted, source, target);
+    }
+    out
+}
+
+fn incomplete(pair: &GroupPair, id: &str, detail: &str) -> Blocked {
+    Blocked {
+        what: What::Group,
+        group: Some(pair.name.clone()),
+        member: None,
+        id: Some(id.to_owned()),
+        reason: BlockedReason::IncompleteRead,
+        detail: detail.to_owned(),
+    }
+}
+
+/// Merges the source's rows by person: of several rows the strictest counts.
+fn source_states(inputs: &Inputs<'_>, listing: &Listing, out: &mut PairPlan) -> BTreeMap<PersonIx, MembershipState> {
+    let mut states = BTreeMap::new();
+    for row in &listing.rows {
+        match inputs.people.of_source(row.member) {
+            Some(person) => {
+                let known = states.entry(person).or_insert(row.state);
+                *known = row.state.max(*known);
+            }
+            None => out.without_address.push(row.member),
+        }
+        if row.state == MembershipState::Active {
+            out.source_active += 1;
+        }
+    }
+    states
+}
+
+fn target_states(inputs: &Inputs<'_>, listing: &Listing) -> BTreeMap<PersonIx, MembershipState> {
+    let mut states = BTreeMap::new();
+    for row in &listing.rows {
+        if let Some(person) = inputs.people.of_target(row.member) {
+            let known = states.entry(person).or_insert(row.state);
+            *known = row.state.max(*known);
+        }
+    }
+    states
+}
+
+struct Decider<'a, 'b> {
+    inputs: &'a Inputs<'a>,
+    ix: PairIx,
+    pair: &'a GroupPair,
+    target_states: &'b BTreeMap<PersonIx, MembershipState>,
+    agreement: &'b mut Agreement,
+    out: &'b mut PairPlan,
+}
+
+impl Decider<'_, '_> {
+    fn withhold(&mut self, person: PersonIx, reason: Reason) {
+        self.out.withheld.push(Withheld { pair: self.ix, member: Some(person), reason });
+    }
+
+    fn block(&mut self, person: PersonIx, reason: BlockedReason, detail: String) {
+        let people = self.inputs.people;
+        self.out.blocked.push(Blocked {
+            what: What::Membership,
+            group: Some(self.pair.name.clone()),
+            member: Some(self.inputs.names.text(people.get(person).address).to_owned()),
+            id: None,
+            reason,
+            detail,
+        });
+    }
+
+    fn counts(&self, person: PersonIx) -> bool {
+        self.inputs.facts.get(&person).is_none_or(|facts| facts.counts)
+    }
+
+    /// Group opt-outs of the source: written where the target can hold them, else the membership goes and a bar stays (rule 1).
+    fn opt_outs(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, target_whole: bool) {
+        let inputs = self.inputs;
+        let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
+        for (&person, _) in wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut) {
+            let held = self.target_states.get(&person).copied();
+            if held == Some(MembershipState::OptedOut) {
+                continue;
+            }
+            let row = inputs.people.get(person);
+            let known = inputs.base.bars.groups.get(self.pair.target.as_deref().unwrap_or_default());
+            let repeated = known.is_some_and(|addresses| addresses.contains(&row.address));
+            if !repeated {
+                self.agreement.bars.push((Some(self.ix), person));
+            }
+            if !carry {
+                continue;
+            }
+            if inputs.capabilities.group_opt_out {
+                if repeated && held == Some(MembershipState::Active) {
+                    self.out.warnings.push(format!(
+                        "\"{}\": somebody is active again at the target while the source still shows the refusal; it is carried again.",
+                        self.pair.name
+                    ));
+                }
+                // Whether there is a contact to hold it, and who is created for it, is decided once per person.
+                self.out.opt_outs.push(person);
+            } else {
+                self.out.unheld_opt_outs += 1;
+                if held == Some(MembershipState::Active) && target_whole {
+                    self.out.opt_out_removals.push(person);
+                }
+            }
+        }
+    }
+
+    fn additions(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>) {
+        let inputs = self.inputs;
+        for (&person, &state) in wanted {
+            let row = inputs.people.get(person);
+            let held = self.target_states.get(&person).copied();
+            if !self.counts(person) {
+                continue;
+            }
+            match (state, row.source_status) {
+                (MembershipState::Active, MemberStatus::Active) => {}
+                (MembershipState::OptedOut, _) | (_, MemberStatus::OptedOut) => {
+                    self.withhold(person, Reason::OptedOutAtSource);
+                    continue;
+                }
+                (MembershipState::Unconfirmed, _) if held.is_none() => {
+                    self.withhold(person, Reason::Unconfirmed);
+                    continue;
+                }
+                _ if held.is_none() => {
+                    self.withhold(person, Reason::Undeliverable);
+                    continue;
+                }
+                _ => continue,
+            }
+            if let Some(held) = held {
+                self.present(person, held);
+            } else if let Some(verdict) = self.obstacle(person) {
+                match verdict {
+                    Obstacle::Withheld(reason) => self.withhold(person, reason),
+                    Obstacle::Blocked(reason, detail) => self.block(person, reason, detail),
+                }
+            } else {
+                if let (Some(group), [only]) = (self.pair.target.as_deref(), inputs.people.targets(person))
+                    && inputs.base.membership(group, inputs.target.members[*only as usize].id).is_some()
+                {
+                    self.out.overwritten.push(person);
+                }
+                self.out.additions.push(person);
+            }
+        }
+    }
+
+    /// Somebody who is listed in any state is never added (rule 1).
+    fn present(&mut self, person: PersonIx, held: MembershipState) {
+        let inputs = self.inputs;
+        match held {
+            MembershipState::Active => {
+                let Some(group) = self.pair.target.as_deref() else { return };
+                let Some(listing) = inputs.target.listing(group) else { return };
+                for &at in inputs.people.targets(person) {
+                    if listing.seen().state_of(at) == Some(MembershipState::Active)
+                        && inputs.base.membership(group, inputs.target.members[at as usize].id).is_none()
+                    {
+                        self.agreement.memberships.push((self.ix, at));
+                    }
+                }
+                let row = inputs.people.get(person);
+                let barred = inputs.base.bars.groups.get(group).is_some_and(|addresses| addresses.contains(&row.address));
+                // A membership that rosterd brought and could not remove is no sign of a change of mind.
+                let own_doing = inputs
+                    .people
+                    .targets(person)
+                    .iter()
+                    .any(|at| inputs.base.membership(group, inputs.target.members[*at as usize].id).is_some());
+                if barred && !own_doing {
+                    self.agreement.ended_bars.push((Some(group.to_owned()), row.address));
+                }
+            }
+            MembershipState::OptedOut => self.withhold(person, Reason::OptedOutAtTarget),
+            MembershipState::Bounced => self.withhold(person, Reason::Undeliverable),
+            MembershipState::Unconfirmed => self.withhold(person, Reason::Unconfirmed),
+        }
+    }
+
+    fn obstacle(&self, person: PersonIx) -> Option<Obstacle> {
+        let inputs = self.inputs;
+        let row = inputs.people.get(person);
+        let targets = inputs.people.targets(person);
+        let group = self.pair.target.as_deref();
+        // A refusal follows the person through a change of address.
+        let mut addresses = vec![row.address];
+        addresses.extend(row.moves_from);
+        for &at in inputs.people.sources(person) {
+            addresses.extend(inputs.base.member_of_source(inputs.source.members[at as usize].id).map(|link| link.address));
+        }
+        if addresses.iter().any(|address| inputs.base.bars.bars(group, *address)) {
+            return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
+        }
+        match row.target_status {
+            MemberStatus::Active => {}
+            MemberStatus::OptedOut => return Some(Obstacle::Withheld(Reason::OptedOutAtTarget)),
+            MemberStatus::Held | MemberStatus::Bounced => return Some(Obstacle::Withheld(Reason::Undeliverable)),
+        }
+        if targets.len() > 1 {
+            let ids: Vec<&str> = targets.iter().map(|at| inputs.names.text(inputs.target.members[*at as usize].id)).collect();
+            return Some(Obstacle::Blocked(
+                BlockedReason::TwoCandidates,
+                format!("the target's contacts {} share the address", ids.join(" and ")),
+            ));
+        }
+        if row.address_taken {
+            return Some(Obstacle::Blocked(BlockedReason::AddressTaken, "the address belongs to another person at the target".to_owned()));
+        }
+        if let Some(gone) = row.vanished
+            && !row.removed_by_us
+        {
+            let id = inputs.names.text(gone);
+            return Some(Obstacle::Blocked(
+                BlockedReason::GoneAtTarget,
+                format!("the target's contact {id} no longer exists; an erased person is not created again"),
+            ));
+        }
+        let key = item_key("add_memberships", group.unwrap_or(&self.pair.name), inputs.names.text(row.address));
+        if let Some(words) = inputs.base.waiting.get(&key) {
+            return Some(Obstacle::Blocked(BlockedReason::ValueRefused, words.clone()));
+        }
+        if let (Some(group), [only]) = (group, targets)
+            && inputs.base.membership(group, inputs.target.members[*only as usize].id).is_some()
+            && inputs.policy.guards.on_drift == OnDrift::Keep
+        {
+            return Some(Obstacle::Withheld(Reason::RemovedAtTarget));
+        }
+        if targets.is_empty() {
+            let known_absent = match &inputs.target.existence {
+                Existence::Whole => true,
+                Existence::Asked(asked) => asked.contains(&row.address),
+                Existence::Unknown => false,
+            };
+            if !inputs.policy.members.create {
+                return Some(Obstacle::Withheld(Reason::NoContact));
+            }
+            if !known_absent {
+                return Some(Obstacle::Blocked(
+                    BlockedReason::IncompleteRead,
+                    "whether the target has this person already could not be read".to_owned(),
+                ));
+            }
+        }
+        None
+    }
+
+    /// Plans removals. The two [`Complete`] arguments are the proof that absence was seen and not merely not read.
+    fn removals(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, _source: &Complete<Listing>, target: &Complete<Listing>) {
+        let inputs = self.inputs;
+        let Some(group) = self.pair.target.as_deref() else { return };
+        for row in &target.rows {
+            let person = inputs.people.of_target(row.member);
+            let still_wanted = person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
+            if still_wanted || row.state != MembershipState::Active {
+                continue;
+            }
+            let member = inputs.target.members[row.member as usize].id;
+            let ours = inputs.base.membership(group, member).is_some_and(|base| base.brought);
+            let others = inputs.base.held_by_others.get(group).is_some_and(|held| held.contains(&member));
+            let leaves = match inputs.policy.mode {
+                Mode::Add => false,
+                Mode::Managed => ours && !others,
+                Mode::Mirror => !others,
+            };
+            if let (true, Some(person)) = (leaves, person)
+                && !self.out.opt_out_removals.contains(&person)
+            {
+                let key = item_key("remove_memberships", group, inputs.names.text(inputs.people.get(person).address));
+                match inputs.base.waiting.get(&key) {
+                    Some(words) => self.block(person, BlockedReason::ValueRefused, words.clone()),
+                    None => self.out.removals.push(person),
+                }
+            }
+        }
+        // What the base still holds although neither side does is over; what was brought is kept while it stands.
+        for known in inputs.base.memberships.get(group).map_or(&[][..], Vec::as_slice) {
+            let row = inputs.people.target_position(known.member);
+            let person = row.and_then(|row| inputs.people.of_target(row));
+            let wanted_now = person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
+            let stands = row.is_some_and(|row| target.state_of(row) == Some(MembershipState::Active));
+            if !wanted_now && (!stands || !known.brought) {
+                self.agreement.ended.push((group.to_owned(), known.member));
+            }
+        }
+    }
+}
+
+enum Obstacle {
+    Withheld(Reason),
+    Blocked(BlockedReason, String),
+}

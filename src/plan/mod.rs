@@ -1,0 +1,550 @@
+//! From two snapshots to a plan: pure, total, deterministic.
+//!
+//! [`plan`] takes everything that matters as arguments: what the source holds now, what the target holds now, what the last
+//! run left behind, and the policy. It waits for nothing, reads no clock and writes nothing, so that the same inputs give the
+//! same plan byte for byte.
+
+pub mod base;
+mod build;
+mod consent;
+pub mod fields;
+mod fingerprint;
+mod groups;
+mod guard;
+mod memberships;
+pub mod pack;
+pub mod people;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use build::plan;
+pub use groups::in_scope;
+pub use guard::tripped_items;
+pub use people::{People, PersonIx};
+
+use crate::model::policy::{GroupScope, Guards, MemberPolicy, Mode};
+use crate::model::{Capabilities, Names, Record, Schema, Snapshot};
+use base::Base;
+use fields::FieldEdit;
+
+/// The position of a pair in [`Plan::pairs`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairIx(pub u32);
+
+/// What the job asks for, as far as planning is concerned.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The job's name.
+    pub job: String,
+    /// The source provider's configured name.
+    pub source: String,
+    /// The target provider's configured name.
+    pub target: String,
+    /// What may be done at the target.
+    pub mode: Mode,
+    /// Which groups.
+    pub groups: GroupScope,
+    /// Which people, and what of them.
+    pub members: MemberPolicy,
+    /// The guards.
+    pub guards: Guards,
+    /// Whether groups whose auto-response mails new members may be targets.
+    pub allow_auto_response: bool,
+    /// Whether the source's login sees only part of its account, so that absence proves nothing.
+    pub source_shared: bool,
+    /// Whether the target's login sees only part of its account.
+    pub target_shared: bool,
+    /// Whether a first run's opt-outs were confirmed by a person, so that their number is not judged.
+    pub opt_outs_confirmed: bool,
+    /// A fingerprint of the job's settled config.
+    pub config_hash: String,
+}
+
+/// What mapping made of a source group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DesiredGroup {
+    /// The target's fields, under its own names.
+    pub fields: Record,
+    /// Why a name could not be mapped, in which case the group is blocked.
+    pub name_problem: Option<String>,
+}
+
+/// What the run found out about a person by evaluating the mapping, before planning.
+#[derive(Clone, Debug, Default)]
+pub struct PersonFacts {
+    /// Whether `where` counts the person as a member.
+    pub counts: bool,
+    /// The fingerprint of the fields that a creation would write.
+    pub desired_hash: u64,
+    /// The edits of the profile of a person who exists at the target.
+    pub edit: Option<FieldEdit>,
+}
+
+/// Everything that a plan is made of.
+pub struct Inputs<'a> {
+    /// What the job asks for.
+    pub policy: &'a Policy,
+    /// The texts behind all names.
+    pub names: &'a Names,
+    /// The source now.
+    pub source: &'a Snapshot,
+    /// The target now.
+    pub target: &'a Snapshot,
+    /// What the last run left behind.
+    pub base: &'a Base,
+    /// Who is who.
+    pub people: &'a People,
+    /// What is known of each person of `people`; those who are missing count as members and change nothing.
+    pub facts: &'a BTreeMap<PersonIx, PersonFacts>,
+    /// What mapping made of each source group in scope, by the source group's id.
+    pub desired: &'a BTreeMap<String, DesiredGroup>,
+    /// The target's field tables.
+    pub target_schema: &'static Schema,
+    /// The group fields that the config maps by name, under the target's names: written even on adoption.
+    pub explicit_group_fields: &'a BTreeSet<String>,
+    /// What the target can do.
+    pub capabilities: &'a Capabilities,
+    /// Losses that were counted while mapping.
+    pub losses: &'a [Loss],
+    /// Custom fields of members to create at the target first.
+    pub new_custom_fields: &'a [String],
+    /// Warnings of the reading.
+    pub warnings: &'a [String],
+}
+
+/// A source group and its partner at the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupPair {
+    /// The source group's id; absent for a linked target group whose source is gone.
+    pub source: Option<String>,
+    /// The target group's id; absent until it is created.
+    pub target: Option<String>,
+    /// The name at the target after the run.
+    pub name: String,
+    /// The source group's name.
+    pub source_name: String,
+    /// Whether the pair was linked before this run.
+    pub linked: bool,
+    /// Whether members may be written: false for frozen and blocked pairs.
+    pub writable: bool,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Defines a custom field.
+    CreateCustomField {
+        /// What people see.
+        label: String,
+    },
+    /// Creates a group.
+    CreateGroup {
+        /// The pair.
+        pair: PairIx,
+        /// The fields, under the target's names.
+        fields: Record,
+    },
+    /// Links a group that was found at the target, and fills its empty fields.
+    AdoptGroup {
+        /// The pair.
+        pair: PairIx,
+        /// The fields that change; may be empty.
+        fields: Record,
+    },
+    /// Changes fields of a linked group other than its name.
+    UpdateGroup {
+        /// The pair.
+        pair: PairIx,
+        /// The fields that change.
+        fields: Record,
+        /// What they held before.
+        before: Record,
+    },
+    /// Gives a linked group another name, and changes what else differs.
+    RenameGroup {
+        /// The pair.
+        pair: PairIx,
+        /// The name it has.
+        from: String,
+        /// The name it gets.
+        to: String,
+        /// A name in between, where another group still has the new one.
+        via: Option<String>,
+        /// The fields that change, the name included.
+        fields: Record,
+        /// What they held before.
+        before: Record,
+    },
+    /// Archives a group whose source is gone.
+    ArchiveGroup {
+        /// The pair.
+        pair: PairIx,
+        /// Whether rosterd's own protected flag has to be lifted first.
+        lift_protection: bool,
+    },
+    /// Deletes a group whose source is gone.
+    DeleteGroup {
+        /// The pair.
+        pair: PairIx,
+        /// Whether rosterd's own protected flag has to be lifted first.
+        lift_protection: bool,
+    },
+    /// Writes opt-outs.
+    SetOptOut {
+        /// The group that people refuse; none for the whole account.
+        pair: Option<PairIx>,
+        /// Who.
+        members: Vec<PersonIx>,
+        /// Whether it has to wait for people who are created for it.
+        after_creation: bool,
+    },
+    /// Creates people.
+    CreateMembers {
+        /// Who.
+        members: Vec<PersonIx>,
+        /// Whether they are created only to hold an opt-out, and join no group.
+        to_opt_out: bool,
+    },
+    /// Changes a person's profile.
+    UpdateMember {
+        /// Who.
+        member: PersonIx,
+        /// The fields that change, under the target's names; an empty text clears.
+        fields: Record,
+        /// What they held before.
+        before: Record,
+    },
+    /// Gives a person another address.
+    ChangeAddress {
+        /// Who.
+        member: PersonIx,
+        /// The address at the target now.
+        from: String,
+        /// The address at the source.
+        to: String,
+    },
+    /// Adds people to a group.
+    AddMemberships {
+        /// The group.
+        pair: PairIx,
+        /// Who.
+        members: Vec<PersonIx>,
+    },
+    /// Takes people out of a group.
+    RemoveMemberships {
+        /// The group.
+        pair: PairIx,
+        /// Who.
+        members: Vec<PersonIx>,
+    },
+}
+
+impl Edit {
+    /// Returns the word of the plan format.
+    pub fn op(&self) -> &'static str {
+        match self {
+            Edit::CreateCustomField { .. } => "create_field",
+            Edit::CreateGroup { .. } => "create_group",
+            Edit::AdoptGroup { .. } => "adopt_group",
+            Edit::UpdateGroup { .. } => "update_group",
+            Edit::RenameGroup { .. } => "rename_group",
+            Edit::ArchiveGroup { .. } => "archive_group",
+            Edit::DeleteGroup { .. } => "delete_group",
+            Edit::SetOptOut { .. } => "set_opt_out",
+            Edit::CreateMembers { .. } => "create_members",
+            Edit::UpdateMember { .. } => "update_member",
+            Edit::ChangeAddress { .. } => "change_address",
+            Edit::AddMemberships { .. } => "add_memberships",
+            Edit::RemoveMemberships { .. } => "remove_memberships",
+        }
+    }
+
+    /// Returns the pair that the edit is about, where it is about one.
+    pub fn pair(&self) -> Option<PairIx> {
+        match self {
+            Edit::CreateGroup { pair, .. }
+            | Edit::AdoptGroup { pair, .. }
+            | Edit::UpdateGroup { pair, .. }
+            | Edit::RenameGroup { pair, .. }
+            | Edit::ArchiveGroup { pair, .. }
+            | Edit::DeleteGroup { pair, .. }
+            | Edit::AddMemberships { pair, .. }
+            | Edit::RemoveMemberships { pair, .. } => Some(*pair),
+            Edit::SetOptOut { pair, .. } => *pair,
+            Edit::CreateCustomField { .. } | Edit::CreateMembers { .. } | Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => None,
+        }
+    }
+
+    /// Returns the people that the edit is about.
+    pub fn members(&self) -> &[PersonIx] {
+        match self {
+            Edit::SetOptOut { members, .. }
+            | Edit::CreateMembers { members, .. }
+            | Edit::AddMemberships { members, .. }
+            | Edit::RemoveMemberships { members, .. } => members,
+            Edit::UpdateMember { member, .. } | Edit::ChangeAddress { member, .. } => std::slice::from_ref(member),
+            _ => &[],
+        }
+    }
+}
+
+/// Why somebody is not added. Nothing is wrong, and nobody needs to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// The person refuses mail at the source, or did once.
+    OptedOutAtSource,
+    /// The person refuses mail at the target.
+    OptedOutAtTarget,
+    /// The person has not confirmed at the source.
+    Unconfirmed,
+    /// The address is held or bounced at either side.
+    Undeliverable,
+    /// The group is protected.
+    Protected,
+    /// Somebody took the person out at the target, and the config says to leave that.
+    RemovedAtTarget,
+    /// The person has no contact at the target, and the config says to create none.
+    NoContact,
+}
+
+impl Reason {
+    /// Returns the word of the plan format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::OptedOutAtSource => "opted_out_at_source",
+            Reason::OptedOutAtTarget => "opted_out_at_target",
+            Reason::Unconfirmed => "unconfirmed",
+            Reason::Undeliverable => "undeliverable",
+            Reason::Protected => "protected",
+            Reason::RemovedAtTarget => "removed_at_target",
+            Reason::NoContact => "no_contact",
+        }
+    }
+}
+
+/// Something that is left out on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Withheld {
+    /// The group.
+    pub pair: PairIx,
+    /// Who; nobody when it is the group itself.
+    pub member: Option<PersonIx>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why something can't be done until a person acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BlockedReason {
+    /// The source's person has no usable address.
+    NoAddress,
+    /// Several candidates stand for one.
+    TwoCandidates,
+    /// The name belongs to another group.
+    NameTaken,
+    /// The address belongs to another person.
+    AddressTaken,
+    /// The target group takes no members.
+    TargetRefused,
+    /// The group's listing is not whole.
+    IncompleteRead,
+    /// The target's person or group has vanished.
+    GoneAtTarget,
+    /// The provider refused the value, or it can't be written.
+    ValueRefused,
+}
+
+impl BlockedReason {
+    /// Returns the word of the plan format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BlockedReason::NoAddress => "no_address",
+            BlockedReason::TwoCandidates => "two_candidates",
+            BlockedReason::NameTaken => "name_taken",
+            BlockedReason::AddressTaken => "address_taken",
+            BlockedReason::TargetRefused => "target_refused",
+            BlockedReason::IncompleteRead => "incomplete_read",
+            BlockedReason::GoneAtTarget => "gone_at_target",
+            BlockedReason::ValueRefused => "value_refused",
+        }
+    }
+
+    /// Says what a person can do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            BlockedReason::NoAddress => "give the person an e-mail address at the source",
+            BlockedReason::TwoCandidates => "merge or rename the duplicates, or settle groups with `rosterd link`",
+            BlockedReason::NameTaken => "rename one of the two groups, or settle the pair with `rosterd link`",
+            BlockedReason::AddressTaken => "merge the two people at the target, or correct the address at the source",
+            BlockedReason::TargetRefused => "choose another target group, or change this one at the target",
+            BlockedReason::IncompleteRead => "run again; if it stays, check what the login may see",
+            BlockedReason::GoneAtTarget => "create it again by hand at the target, or settle the pair with `rosterd unlink`",
+            BlockedReason::ValueRefused => "correct the value at the source, then run `rosterd retry`",
+        }
+    }
+}
+
+/// What a blocked item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum What {
+    /// A group.
+    Group,
+    /// A person.
+    Member,
+    /// A person in a group.
+    Membership,
+}
+
+impl What {
+    /// Returns the word of the plan format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            What::Group => "group",
+            What::Member => "member",
+            What::Membership => "membership",
+        }
+    }
+}
+
+/// Something that can't be done until a person acts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Blocked {
+    /// What it is.
+    pub what: What,
+    /// The group's name, where one is concerned.
+    pub group: Option<String>,
+    /// The normalised address; empty when there is none.
+    pub member: Option<String>,
+    /// The id at the side where the trouble is.
+    pub id: Option<String>,
+    /// Why.
+    pub reason: BlockedReason,
+    /// One sentence.
+    pub detail: String,
+}
+
+/// A guard that refuses the plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuardRefusal {
+    /// The guard's name.
+    pub guard: &'static str,
+    /// The group, for limits per group.
+    pub group: Option<String>,
+    /// How many items would be affected.
+    pub value: u64,
+    /// Of how many.
+    pub of: u64,
+    /// The limit as configured.
+    pub limit: String,
+    /// The config key that holds the limit.
+    pub key: String,
+    /// One sentence for people.
+    pub explanation: String,
+    /// The approval that lets this plan pass.
+    pub approval: String,
+}
+
+/// Source values that have no home at the target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Loss {
+    /// The canonical field, or `group opt-out`.
+    pub field: String,
+    /// Of a group or of a member.
+    pub object: &'static str,
+    /// How many objects have a value.
+    pub count: u64,
+    /// One of the values.
+    pub example: String,
+    /// Why it has no home.
+    pub reason: String,
+}
+
+/// What the run already knows to hold on both sides, to be remembered without any write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// People who were found at the target: the pairs to remember.
+    pub linked: Vec<(PersonIx, u32, u32)>,
+    /// Memberships that stand at both sides and are not in the base, by pair.
+    pub memberships: Vec<(PairIx, u32)>,
+    /// Memberships of the base that stand at the target no more and that the source no longer asks for.
+    pub ended: Vec<(String, crate::model::Name)>,
+    /// Refusals to remember: the target group's id, or none for the account, and the person.
+    pub bars: Vec<(Option<PairIx>, PersonIx)>,
+    /// Remembered refusals that ended, because the person is active at the target without rosterd's doing.
+    pub ended_bars: Vec<(Option<String>, crate::model::Name)>,
+}
+
+/// Counts of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Groups to create.
+    pub groups_created: u64,
+    /// Groups to change or rename.
+    pub groups_updated: u64,
+    /// Groups to link.
+    pub groups_adopted: u64,
+    /// Groups to archive.
+    pub groups_archived: u64,
+    /// Groups to delete.
+    pub groups_deleted: u64,
+    /// People to create.
+    pub members_created: u64,
+    /// People to change, addresses included.
+    pub members_updated: u64,
+    /// Memberships to add.
+    pub memberships_added: u64,
+    /// Memberships to remove.
+    pub memberships_removed: u64,
+    /// Opt-outs to write.
+    pub opt_outs: u64,
+}
+
+/// What a run would do, and what it would not, and why.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The job.
+    pub job: String,
+    /// The source provider.
+    pub source: String,
+    /// The target provider.
+    pub target: String,
+    /// The groups.
+    pub pairs: Vec<GroupPair>,
+    /// What to do, in order.
+    pub operations: Vec<Edit>,
+    /// What is left out on purpose.
+    pub withheld: Vec<Withheld>,
+    /// What a person has to settle.
+    pub blocked: Vec<Blocked>,
+    /// Guards that refuse the plan.
+    pub refusals: Vec<GuardRefusal>,
+    /// Source values without a home.
+    pub losses: Vec<Loss>,
+    /// Sentences that a person should read.
+    pub warnings: Vec<String>,
+    /// What is already so, to be remembered.
+    pub agreement: Agreement,
+    /// How much the source holds.
+    pub measure: base::Measure,
+    /// Counts.
+    pub summary: Summary,
+    /// What identifies the plan: equal fingerprints do equal things to equal objects.
+    pub fingerprint: String,
+}
+
+impl Plan {
+    /// Tells whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Returns a pair.
+    pub fn pair(&self, pair: PairIx) -> &GroupPair {
+        &self.pairs[pair.0 as usize]
+    }
+}
+
+/// Names an item of a plan for approvals, journal and failures: the operation, the group and the person.
+pub fn item_key(op: &str, group: &str, member: &str) -> String {
+    format!("{op} {group} {member}").trim_end().to_owned()
+}

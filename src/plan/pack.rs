@@ -1,0 +1,397 @@
+//! From operations to requests: what goes together, in which order, and how many it takes.
+//!
+//! Pure as planning is, so that the cost shown in a plan is the cost of applying it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Edit, PairIx, People, PersonIx, Plan};
+use crate::model::{Capabilities, Join, Record, Value};
+
+/// One request, with references that are resolved when it is sent: a group or a person may be created by an earlier step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Defines a custom field.
+    CreateCustomField {
+        /// What people see.
+        label: String,
+    },
+    /// Creates a group.
+    CreateGroup {
+        /// The pair.
+        pair: PairIx,
+        /// The fields.
+        fields: Record,
+    },
+    /// Changes groups, in this order; one group may occur twice, when it steps aside for a rename.
+    EditGroups {
+        /// The pairs with the fields that change.
+        edits: Vec<(PairIx, Record)>,
+        /// The word of the plan format for each, for the journal.
+        ops: Vec<&'static str>,
+    },
+    /// Deletes a group.
+    DeleteGroup {
+        /// The pair.
+        pair: PairIx,
+    },
+    /// Creates people who join `join` at once, where the provider can do that.
+    CreateMembers {
+        /// Who; some may exist already and only join.
+        members: Vec<PersonIx>,
+        /// The groups that all of them join.
+        join: Vec<PairIx>,
+    },
+    /// Changes profiles.
+    UpdateMembers {
+        /// Who, with the fields that change; nothing stands for all mapped fields of somebody just created.
+        edits: Vec<(PersonIx, Option<Record>)>,
+    },
+    /// Gives a person another address.
+    ChangeAddress {
+        /// Who.
+        member: PersonIx,
+        /// The new address.
+        to: String,
+    },
+    /// Joins people to a group by id.
+    AddMemberships {
+        /// The group.
+        pair: PairIx,
+        /// Who.
+        members: Vec<PersonIx>,
+    },
+    /// Takes people out of a group by id.
+    RemoveMemberships {
+        /// The group.
+        pair: PairIx,
+        /// Who.
+        members: Vec<PersonIx>,
+    },
+    /// Writes account opt-outs of people who exist.
+    OptOutOfAccount {
+        /// Who.
+        members: Vec<PersonIx>,
+    },
+    /// Creates a person who is opted out from the first moment.
+    CreateOptedOut {
+        /// Who.
+        member: PersonIx,
+    },
+    /// Writes a person's opt-outs of groups.
+    OptOutOfGroups {
+        /// Who.
+        member: PersonIx,
+        /// The groups.
+        pairs: Vec<PairIx>,
+    },
+}
+
+/// Packs the operations of a plan into requests.
+///
+/// `archived` is the record that archives a group under the target's names; `lifted` the one that clears its protected flag.
+pub fn pack(plan: &Plan, people: &People, capabilities: &Capabilities) -> Vec<Step> {
+    let mut packer = Packer { plan, people, capabilities, steps: Vec::new() };
+    packer.run();
+    packer.steps
+}
+
+struct Packer<'a> {
+    plan: &'a Plan,
+    people: &'a People,
+    capabilities: &'a Capabilities,
+    steps: Vec<Step>,
+}
+
+impl Packer<'_> {
+    fn run(&mut self) {
+        let plan = self.plan;
+        let mut group_opt_outs: BTreeMap<bool, BTreeMap<PersonIx, Vec<PairIx>>> = BTreeMap::new();
+        for edit in &plan.operations {
+            if let Edit::SetOptOut { pair: Some(pair), members, after_creation } = edit {
+                let people = group_opt_outs.entry(*after_creation).or_default();
+                members.iter().for_each(|member| people.entry(*member).or_default().push(*pair));
+            }
+        }
+        let holders_of_account: BTreeSet<PersonIx> = plan
+            .operations
+            .iter()
+            .filter(|edit| matches!(edit, Edit::SetOptOut { pair: None, after_creation: true, .. }))
+            .flat_map(|edit| edit.members().iter().copied())
+            .collect();
+
+        for edit in &plan.operations {
+            if let Edit::CreateCustomField { label } = edit {
+                self.steps.push(Step::CreateCustomField { label: label.clone() });
+            }
+        }
+        self.account_opt_outs(false);
+        self.group_opt_outs(group_opt_outs.remove(&false).unwrap_or_default());
+        // Removals that stand in for an opt-out come before the edits of groups in the plan, and here as well.
+        let first_group_edit = plan.operations.iter().position(|edit| edit.pair().is_some() && edit.members().is_empty());
+        let (early, late) = plan.operations.split_at(self.early_removals(first_group_edit));
+        self.removals(early);
+        self.group_edits();
+        for edit in &plan.operations {
+            if let Edit::ChangeAddress { member, to, .. } = edit {
+                self.steps.push(Step::ChangeAddress { member: *member, to: to.clone() });
+            }
+        }
+        self.updates();
+        self.holders(&holders_of_account);
+        if !self.capabilities.create_opted_out {
+            self.account_opt_outs(true);
+        }
+        self.group_opt_outs(group_opt_outs.remove(&true).unwrap_or_default());
+        self.additions();
+        self.removals(late);
+        self.group_removals();
+    }
+
+    /// Finds where the removals end that stand in for an opt-out: the plan puts them before anything else than opt-outs.
+    fn early_removals(&self, first_group_edit: Option<usize>) -> usize {
+        let early = self
+            .plan
+            .operations
+            .iter()
+            .position(|edit| !matches!(edit, Edit::CreateCustomField { .. } | Edit::SetOptOut { .. } | Edit::RemoveMemberships { .. }))
+            .unwrap_or(0);
+        early.min(first_group_edit.unwrap_or(early))
+    }
+
+    fn account_opt_outs(&mut self, after: bool) {
+        for edit in &self.plan.operations {
+            if let Edit::SetOptOut { pair: None, members, after_creation } = edit
+                && *after_creation == after
+            {
+                self.opt_out_batches(members);
+            }
+        }
+    }
+
+    /// Packs account opt-outs; somebody with several contacts at the target takes a place for each of them.
+    fn opt_out_batches(&mut self, members: &[PersonIx]) {
+        let most = self.capabilities.batches.account_opt_outs.max(1);
+        let mut batch = Vec::new();
+        let mut places = 0;
+        for &person in members {
+            let needed = self.people.targets(person).len().max(1);
+            if places + needed > most && !batch.is_empty() {
+                self.steps.push(Step::OptOutOfAccount { members: std::mem::take(&mut batch) });
+                places = 0;
+            }
+            batch.push(person);
+            places += needed;
+        }
+        if !batch.is_empty() {
+            self.steps.push(Step::OptOutOfAccount { members: batch });
+        }
+    }
+
+    fn group_opt_outs(&mut self, people: BTreeMap<PersonIx, Vec<PairIx>>) {
+        self.steps.extend(people.into_iter().map(|(member, pairs)| Step::OptOutOfGroups { member, pairs }));
+    }
+
+    fn group_edits(&mut self) {
+        let mut waiting: Vec<(PairIx, Record, &'static str)> = Vec::new();
+        let mut aside: Option<(PairIx, Record)> = None;
+        for edit in &self.plan.operations {
+            let fits = matches!(edit, Edit::RenameGroup { via: None, .. });
+            if !fits && let Some((pair, fields)) = aside.take() {
+                waiting.push((pair, fields, "rename_group"));
+            }
+            match edit {
+                Edit::RenameGroup { pair, to, via, fields, .. } => match via {
+                    Some(via) => {
+                        let name = fields.iter().find(|(_, value)| value.as_text() == Some(to)).map(|(field, _)| field.clone());
+                        let step_aside = name.map(|field| Record::from([(field, Value::from(via.as_str()))])).unwrap_or_default();
+                        waiting.push((*pair, step_aside, "rename_group"));
+                        aside = Some((*pair, fields.clone()));
+                    }
+                    None => waiting.push((*pair, fields.clone(), "rename_group")),
+                },
+                Edit::UpdateGroup { pair, fields, .. } => waiting.push((*pair, fields.clone(), "update_group")),
+                Edit::AdoptGroup { pair, fields } if !fields.is_empty() => waiting.push((*pair, fields.clone(), "adopt_group")),
+                Edit::CreateGroup { pair, fields } => {
+                    self.flush_edits(&mut waiting);
+                    self.steps.push(Step::CreateGroup { pair: *pair, fields: fields.clone() });
+                }
+                _ => {}
+            }
+        }
+        if let Some((pair, fields)) = aside {
+            waiting.push((pair, fields, "rename_group"));
+        }
+        self.flush_edits(&mut waiting);
+    }
+
+    fn flush_edits(&mut self, waiting: &mut Vec<(PairIx, Record, &'static str)>) {
+        for chunk in waiting.chunks(self.capabilities.batches.edit_groups.max(1)) {
+            self.steps.push(Step::EditGroups {
+                edits: chunk.iter().map(|(pair, fields, _)| (*pair, fields.clone())).collect(),
+                ops: chunk.iter().map(|(_, _, op)| *op).collect(),
+            });
+        }
+        waiting.clear();
+    }
+
+    fn updates(&mut self) {
+        let edits: Vec<(PersonIx, Option<Record>)> = self
+            .plan
+            .operations
+            .iter()
+            .filter_map(|edit| match edit {
+                Edit::UpdateMember { member, fields, .. } => Some((*member, Some(fields.clone()))),
+                _ => None,
+            })
+            .collect();
+        self.pack_updates(edits);
+    }
+
+    fn pack_updates(&mut self, edits: Vec<(PersonIx, Option<Record>)>) {
+        let batches = self.capabilities.batches;
+        let mut groups: BTreeMap<Vec<String>, Vec<(PersonIx, Option<Record>)>> = BTreeMap::new();
+        for edit in edits {
+            let shape = if batches.update_same_fields {
+                edit.1.as_ref().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
+            } else {
+                Vec::new()
+            };
+            groups.entry(shape).or_default().push(edit);
+        }
+        for edits in groups.into_values() {
+            for chunk in edits.chunks(batches.update_members.max(1)) {
+                self.steps.push(Step::UpdateMembers { edits: chunk.to_vec() });
+            }
+        }
+    }
+
+    /// Creates the people that an opt-out needs, opted out from the first moment where the provider can do that.
+    fn holders(&mut self, of_account: &BTreeSet<PersonIx>) {
+        let holders: Vec<PersonIx> = self
+            .plan
+            .operations
+            .iter()
+            .filter(|edit| matches!(edit, Edit::CreateMembers { to_opt_out: true, .. }))
+            .flat_map(|edit| edit.members().iter().copied())
+            .collect();
+        let (born_opted_out, plain): (Vec<PersonIx>, Vec<PersonIx>) =
+            holders.into_iter().partition(|person| self.capabilities.create_opted_out && of_account.contains(person));
+        for person in &born_opted_out {
+            self.steps.push(Step::CreateOptedOut { member: *person });
+        }
+        self.pack_updates(born_opted_out.into_iter().map(|person| (person, None)).collect());
+        for chunk in plain.chunks(self.capabilities.batches.create_members.max(1)) {
+            self.steps.push(Step::CreateMembers { members: chunk.to_vec(), join: Vec::new() });
+        }
+    }
+
+    fn additions(&mut self) {
+        let newcomers: BTreeSet<PersonIx> = self
+            .plan
+            .operations
+            .iter()
+            .filter(|edit| matches!(edit, Edit::CreateMembers { to_opt_out: false, .. }))
+            .flat_map(|edit| edit.members().iter().copied())
+            .collect();
+        let additions: Vec<(PairIx, &[PersonIx])> = self
+            .plan
+            .operations
+            .iter()
+            .filter_map(|edit| match edit {
+                Edit::AddMemberships { pair, members } => Some((*pair, members.as_slice())),
+                _ => None,
+            })
+            .collect();
+        match self.capabilities.join {
+            Join::Separately => {
+                let people: Vec<PersonIx> = newcomers.into_iter().collect();
+                for chunk in people.chunks(self.capabilities.batches.create_members.max(1)) {
+                    self.steps.push(Step::CreateMembers { members: chunk.to_vec(), join: Vec::new() });
+                }
+                self.add_by_id(&additions);
+            }
+            Join::WithCreation => self.add_with_creation(&additions, &newcomers),
+        }
+    }
+
+    fn add_by_id(&mut self, additions: &[(PairIx, &[PersonIx])]) {
+        for (pair, members) in additions {
+            for chunk in members.chunks(self.capabilities.batches.add_memberships.max(1)) {
+                self.steps.push(Step::AddMemberships { pair: *pair, members: chunk.to_vec() });
+            }
+        }
+    }
+
+    /// One request takes people and groups: either a request per group, or one per set of groups, whichever is fewer.
+    fn add_with_creation(&mut self, additions: &[(PairIx, &[PersonIx])], newcomers: &BTreeSet<PersonIx>) {
+        let most = self.capabilities.batches.create_members.max(1);
+        let by_id = self.capabilities.batches.add_memberships.max(1);
+        let (with_new, known): (Vec<_>, Vec<_>) =
+            additions.iter().copied().partition(|(_, members)| members.iter().any(|person| newcomers.contains(person)));
+        let per_group: usize = with_new.iter().map(|(_, members)| members.len().div_ceil(most)).sum();
+        let mut sets: BTreeMap<PersonIx, Vec<PairIx>> = BTreeMap::new();
+        for (pair, members) in &with_new {
+            members.iter().for_each(|member| sets.entry(*member).or_default().push(*pair));
+        }
+        let mut by_set: BTreeMap<Vec<PairIx>, Vec<PersonIx>> = BTreeMap::new();
+        for (person, pairs) in sets {
+            by_set.entry(pairs).or_default().push(person);
+        }
+        let per_set: usize = by_set.values().map(|members| members.len().div_ceil(most)).sum();
+        if per_set < per_group {
+            for (join, members) in by_set {
+                for chunk in members.chunks(most) {
+                    self.steps.push(Step::CreateMembers { members: chunk.to_vec(), join: join.clone() });
+                }
+            }
+        } else {
+            for (pair, members) in &with_new {
+                for chunk in members.chunks(most) {
+                    self.steps.push(Step::CreateMembers { members: chunk.to_vec(), join: vec![*pair] });
+                }
+            }
+        }
+        // Where everybody exists already, ids say more than addresses, and each row is answered for.
+        for (pair, members) in known {
+            for chunk in members.chunks(by_id) {
+                self.steps.push(Step::AddMemberships { pair, members: chunk.to_vec() });
+            }
+        }
+    }
+
+    fn removals(&mut self, operations: &[Edit]) {
+        for edit in operations {
+            if let Edit::RemoveMemberships { pair, members } = edit {
+                for chunk in members.chunks(self.capabilities.batches.remove_memberships.max(1)) {
+                    self.steps.push(Step::RemoveMemberships { pair: *pair, members: chunk.to_vec() });
+                }
+            }
+        }
+    }
+
+    fn group_removals(&mut self) {
+        for edit in &self.plan.operations {
+            match edit {
+                Edit::ArchiveGroup { pair, lift_protection } => {
+                    if *lift_protection {
+                        self.lift(*pair, "archive_group");
+                    }
+                    let fields = Record::from([("status".to_owned(), Value::from("Archived"))]);
+                    self.steps.push(Step::EditGroups { edits: vec![(*pair, fields)], ops: vec!["archive_group"] });
+                }
+                Edit::DeleteGroup { pair, lift_protection } => {
+                    if *lift_protection {
+                        self.lift(*pair, "delete_group");
+                    }
+                    self.steps.push(Step::DeleteGroup { pair: *pair });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn lift(&mut self, pair: PairIx, op: &'static str) {
+        let fields = Record::from([("protected".to_owned(), Value::Boolean(false))]);
+        self.steps.push(Step::EditGroups { edits: vec![(pair, fields)], ops: vec![op] });
+    }
+}

@@ -1,0 +1,176 @@
+//! The JSON that emfluence takes and gives: pure, and tested from bytes.
+//!
+//! Types wobble on this wire (an empty text for nothing, 1 or true for yes, numbers for digits), so reading is lenient about
+//! the form of a value and strict about its presence: an answer that is not understood is an error and never an empty list.
+
+pub(super) mod contacts;
+pub(super) mod groups;
+pub(super) mod paging;
+
+use serde_json::{Map, Value as Json};
+
+use crate::http::{DecodeError, Effect, Refusal, Reply};
+
+/// The most rows of a page of groups/getContacts.
+pub(super) const LISTING_ROWS: u64 = 1000;
+/// The most rows of a page of a search; documented for groups and custom fields, assumed for contacts.
+pub(super) const SEARCH_ROWS: u64 = 250;
+/// The most groups that groups/lookup takes.
+pub(super) const LOOKUP_GROUPS: usize = 25;
+/// The most rows that contacts/import takes.
+pub(super) const IMPORT_ROWS: usize = 1000;
+/// The most contacts that groups/addContacts and groups/removeContacts take.
+pub(super) const MEMBERSHIP_ROWS: usize = 1000;
+
+/// The longest answer that makes sense: a thousand contacts with 64 KiB each.
+const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+
+/// One request, before it has a token; without `Debug`, because bodies are never shown.
+pub(super) struct Request {
+    /// The resource and method, which is also the path.
+    pub(super) operation: &'static str,
+    /// Whether it changes anything.
+    pub(super) effect: Effect,
+    /// The parameters.
+    pub(super) body: Json,
+}
+
+impl Request {
+    pub(super) fn read(operation: &'static str, body: Json) -> Self {
+        Request { operation, effect: Effect::Read, body }
+    }
+
+    pub(super) fn write(operation: &'static str, body: Json) -> Self {
+        Request { operation, effect: Effect::Write, body }
+    }
+}
+
+/// A favourable answer, out of its envelope.
+pub(super) struct Answer {
+    data: Option<Json>,
+    /// The provider's id of the request, for a support case.
+    pub(super) request_id: Option<String>,
+}
+
+impl Answer {
+    /// Returns the data of a call that must have some.
+    pub(super) fn data(&self) -> Result<&Json, DecodeError> {
+        self.data.as_ref().ok_or_else(|| protocol("the answer has no \"data\""))
+    }
+
+    /// Returns the data of a call that answers with one object.
+    pub(super) fn object(&self) -> Result<&Map<String, Json>, DecodeError> {
+        self.data()?.as_object().ok_or_else(|| protocol("\"data\" is not an object"))
+    }
+}
+
+/// Takes an answer out of its envelope, whatever the HTTP status said.
+pub(super) fn answer(reply: &mut Reply) -> Result<Answer, DecodeError> {
+    decode_answer(&reply.body.bytes_capped(MAX_ANSWER)?)
+}
+
+/// Takes an answer out of its envelope.
+///
+/// # Errors
+/// `NotAnAnswer` for what is no whole JSON document, `Protocol` for JSON without a readable `success`, `Refused` for a refusal.
+pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, DecodeError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let document: Json = serde_json::from_slice(bytes).map_err(|error| {
+        let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+        DecodeError::NotAnAnswer(match first {
+            None => "it is empty".to_owned(),
+            Some(b'<') => "it is HTML or XML where JSON should be".to_owned(),
+            Some(_) if error.is_eof() => "the JSON document is cut off".to_owned(),
+            Some(_) => format!("it is not JSON (line {}, column {})", error.line(), error.column()),
+        })
+    })?;
+    let envelope = document.as_object().ok_or_else(|| protocol("the answer is not an object"))?;
+    let success = field(envelope, "success").and_then(flag).ok_or_else(|| protocol("\"success\" is missing or neither 1 nor 0"))?;
+    let request_id = field(envelope, "requestID").and_then(text);
+    if success {
+        return Ok(Answer { data: field(envelope, "data").cloned(), request_id });
+    }
+    let code = field(envelope, "code").and_then(text);
+    let words = field(envelope, "errors").map(error_words).unwrap_or_default();
+    Err(DecodeError::Refused(Refusal::new(code.as_deref(), &words, request_id.as_deref())))
+}
+
+/// Says that an answer breaks the rules of the API.
+pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
+    DecodeError::Protocol(what.into())
+}
+
+/// Finds a value by name, also under another spelling of its case; null counts as absent.
+pub(super) fn field<'a>(object: &'a Map<String, Json>, name: &str) -> Option<&'a Json> {
+    object
+        .get(name)
+        .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+        .filter(|value| !value.is_null())
+}
+
+/// Reads a text; the serialiser behind the API may have made a number or a boolean of it. Empty means no value.
+pub(super) fn text(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) if text.trim().is_empty() => None,
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+/// Reads a whole number, also from digits in a text; empty and anything else mean no value.
+pub(super) fn integer(value: &Json) -> Option<i64> {
+    match value {
+        Json::Number(number) => number.as_i64().or_else(|| {
+            // A serialiser that knows only floating numbers writes 12.0.
+            number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0).map(|float| float as i64)
+        }),
+        Json::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// Reads an id, which is a positive number.
+pub(super) fn id(value: &Json) -> Option<i64> {
+    integer(value).filter(|id| *id > 0)
+}
+
+/// Reads a count.
+pub(super) fn count(value: &Json) -> Option<u64> {
+    integer(value).and_then(|count| u64::try_from(count).ok())
+}
+
+/// Reads a boolean in any of its forms; nothing means unknown, which is not the same as no.
+pub(super) fn flag(value: &Json) -> Option<bool> {
+    match value {
+        Json::Bool(flag) => Some(*flag),
+        Json::Number(_) => match integer(value) {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        Json::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "1" | "true" => Some(true),
+            "0" | "false" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Joins the provider's own words, which come as texts or as objects.
+pub(super) fn error_words(errors: &Json) -> String {
+    match errors {
+        Json::Array(items) => items.iter().map(error_words).filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; "),
+        Json::Object(error) => {
+            ["message", "error", "text"].iter().find_map(|name| field(error, name).and_then(text)).unwrap_or_else(|| errors.to_string())
+        }
+        other => text(other).unwrap_or_default(),
+    }
+}
+
+/// Turns an id of the model back into the number that requests take.
+pub(super) fn id_number(id: &str) -> Option<i64> {
+    id.trim().parse().ok().filter(|id| *id > 0)
+}

@@ -1,0 +1,205 @@
+//! Groups on the wire: listing, look-up, saving, and the changes of their members by id.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::paging::{Bare, Page, page};
+use super::{Answer, LISTING_ROWS, Request, SEARCH_ROWS, count, error_words, field, flag, id, protocol, text};
+use crate::http::{DecodeError, Refusal};
+use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
+
+/// Asks for a page of all groups, archived ones included, in the order of their ids.
+pub(in super::super) fn search_all(page: u64, rows: u64) -> Request {
+    Request::read(
+        "groups/search",
+        json!({"status": "All", "sortField": "groupID", "sortDirection": "asc", "page": page, "rpp": rows.min(SEARCH_ROWS)}),
+    )
+}
+
+/// Asks whether a group exists: the shape of "not found" is documented for searches only.
+pub(in super::super) fn search_one(group: i64) -> Request {
+    Request::read("groups/search", json!({"groupIDs": [group], "status": "All"}))
+}
+
+/// Asks for the full objects of several groups.
+pub(in super::super) fn lookup(groups: &[i64]) -> Request {
+    Request::read("groups/lookup", json!({"groupIDs": groups}))
+}
+
+/// Asks for a page of a static group's members, opted out or not; `suppressed` asks for one kind only.
+pub(in super::super) fn get_contacts(group: i64, page: u64, rows: u64, suppressed: Option<bool>) -> Request {
+    let mut body = json!({"groupID": group, "page": page, "rpp": rows.min(LISTING_ROWS)});
+    if let Some(suppressed) = suppressed {
+        body["suppressed"] = json!(i32::from(suppressed));
+    }
+    Request::read("groups/getContacts", body)
+}
+
+/// Puts contacts into a group.
+pub(in super::super) fn add_contacts(group: i64, contacts: &[i64]) -> Request {
+    Request::write("groups/addContacts", json!({"groupID": group, "contactIDs": contacts}))
+}
+
+/// Takes contacts out of a group.
+pub(in super::super) fn remove_contacts(group: i64, contacts: &[i64]) -> Request {
+    Request::write("groups/removeContacts", json!({"groupID": group, "contactIDs": contacts}))
+}
+
+/// Deletes a group.
+pub(in super::super) fn delete(group: i64) -> Request {
+    Request::write("groups/delete", json!({"groupID": group}))
+}
+
+/// Saves a group: a new one without an id, an existing one with it.
+pub(in super::super) fn save(group: Option<i64>, fields: &Record) -> Request {
+    let mut body = Map::new();
+    for (name, value) in fields {
+        body.insert(name.clone(), parameter(value));
+    }
+    if let Some(group) = group {
+        body.insert("groupID".to_owned(), json!(group));
+    }
+    Request::write("groups/save", Json::Object(body))
+}
+
+/// Writes a value as the API takes it: booleans as 1 and 0.
+fn parameter(value: &Value) -> Json {
+    match value {
+        Value::Boolean(flag) => json!(i32::from(*flag)),
+        Value::Integer(number) => json!(number),
+        Value::Text(text) => json!(text),
+        Value::List(items) => json!(items),
+    }
+}
+
+/// Decodes a page of groups/search, whose records are summaries.
+pub(in super::super) fn summaries(answer: &Answer) -> Result<Page<GroupRow>, DecodeError> {
+    page(answer, Bare::Refused, |record| group(record, false))
+}
+
+/// Decodes the array that groups/lookup gives for several ids.
+pub(in super::super) fn details(answer: &Answer) -> Result<Vec<GroupRow>, DecodeError> {
+    let data = answer.data()?;
+    // Where none of the groups is found, an empty object may stand for the empty array.
+    if data.as_object().is_some_and(Map::is_empty) {
+        return Ok(Vec::new());
+    }
+    let records = data.as_array().ok_or_else(|| protocol("the look-up of several groups is not answered with an array"))?;
+    records.iter().map(|record| group(record.as_object().ok_or_else(|| protocol("a group is not an object"))?, true)).collect()
+}
+
+/// Decodes the full object that groups/save gives.
+pub(in super::super) fn saved(answer: &Answer) -> Result<GroupRow, DecodeError> {
+    group(answer.object()?, true)
+}
+
+fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError> {
+    let group = field(record, "groupID").and_then(id).ok_or_else(|| protocol("a group has no \"groupID\""))?;
+    let name = field(record, "groupName").and_then(text).ok_or_else(|| protocol(format!("group {group} has no \"groupName\"")))?;
+    let kind_word = field(record, "type").and_then(text);
+    let kind = match kind_word.as_deref().map(str::trim) {
+        // "All" is built in; everybody is in it and nobody can be taken out.
+        _ if name.trim().eq_ignore_ascii_case("all") => GroupKind::BuiltIn,
+        // Older answers leave the type out.
+        None => GroupKind::Static,
+        Some(word) if word.eq_ignore_ascii_case("static") => GroupKind::Static,
+        // A kind that is not known is not to be written to, like a dynamic one.
+        Some(_) => GroupKind::Dynamic,
+    };
+    let status_word = field(record, "status").and_then(text);
+    let status = match status_word.as_deref().map(str::trim) {
+        None => GroupStatus::Active,
+        Some(word) if word.eq_ignore_ascii_case("active") => GroupStatus::Active,
+        Some(_) => GroupStatus::Archived,
+    };
+    let member_count = field(record, "totalMembers").and_then(count);
+    let protected = field(record, "protected").and_then(flag);
+
+    let mut wire = Record::new();
+    wire.insert("groupID".to_owned(), Value::Text(group.to_string()));
+    wire.insert("groupName".to_owned(), Value::Text(name));
+    for name in ["friendlyName", "description", "externalID", "notes", "status", "type"] {
+        if let Some(text) = field(record, name).and_then(text) {
+            wire.insert(name.to_owned(), Value::Text(text));
+        }
+    }
+    for name in ["protected", "private"] {
+        if let Some(flag) = field(record, name).and_then(flag) {
+            wire.insert(name.to_owned(), Value::Boolean(flag));
+        }
+    }
+    if let Some(users) = field(record, "userIDs").and_then(Json::as_array) {
+        wire.insert("userIDs".to_owned(), Value::List(users.iter().filter_map(id).map(|user| user.to_string()).collect()));
+    }
+    if let Some(count) = member_count {
+        wire.insert("totalMembers".to_owned(), Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
+    }
+    Ok(GroupRow {
+        id: group.to_string(),
+        wire,
+        kind,
+        status,
+        test_group: field(record, "sendTests").and_then(flag).unwrap_or(false),
+        // Anything but an unset id may be an e-mail that goes out on joining.
+        auto_response: field(record, "autoResponseEmailID").and_then(text).is_some_and(|email| email.trim() != "0"),
+        member_count,
+        // Without the flag nobody can tell whether the group may be archived, so the row is no better than a summary.
+        detailed: full && protected.is_some(),
+    })
+}
+
+/// One row of a member listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct ListedContact {
+    /// The contact; nothing where the record has no id.
+    pub(in super::super) contact: Option<i64>,
+    /// The address as the provider spells it.
+    pub(in super::super) email: Option<String>,
+    /// Whether the contact opted out of this group; nothing where that can't be told.
+    pub(in super::super) suppressed: Option<bool>,
+}
+
+/// Decodes a page of groups/getContacts.
+pub(in super::super) fn listing(answer: &Answer, asked_page: u64, asked_rows: u64) -> Result<Page<ListedContact>, DecodeError> {
+    page(answer, Bare::Single { page: asked_page, rows_per_page: asked_rows }, |record| {
+        Ok(ListedContact {
+            contact: field(record, "contactID").and_then(id),
+            email: field(record, "email").and_then(text),
+            suppressed: field(record, "suppressed").and_then(flag),
+        })
+    })
+}
+
+/// Decodes the row results of groups/addContacts and groups/removeContacts, one per contact sent, in their order.
+pub(in super::super) fn membership_results(answer: &Answer, sent: &[i64]) -> Result<Vec<Result<(), Refusal>>, DecodeError> {
+    let data = answer.object()?;
+    // One example of the reference spells the key with an s.
+    let rows = field(data, "contactResults")
+        .or_else(|| field(data, "contactsResults"))
+        .and_then(Json::as_array)
+        .ok_or_else(|| protocol("the answer has no \"contactResults\""))?;
+    if rows.len() != sent.len() {
+        return Err(protocol(format!("{} row results for {} contacts", rows.len(), sent.len())));
+    }
+    let total = |name: &str| field(data, name).and_then(count).ok_or_else(|| protocol(format!("\"{name}\" is not a count")));
+    let (successes, errors) = (total("totalSuccess")?, total("totalErrors")?);
+    if successes.checked_add(errors) != Some(rows.len() as u64) {
+        return Err(protocol(format!("{successes} successes and {errors} errors do not make {} rows", rows.len())));
+    }
+    rows.iter()
+        .zip(sent)
+        .map(|(row, contact)| {
+            let row = row.as_object().ok_or_else(|| protocol("a row result is not an object"))?;
+            if field(row, "contactID").and_then(id) != Some(*contact) {
+                return Err(protocol("the row results are not in the order of the request"));
+            }
+            match field(row, "success").and_then(flag) {
+                Some(true) => Ok(Ok(())),
+                Some(false) => {
+                    let words = field(row, "errors").map(error_words).unwrap_or_default();
+                    Ok(Err(Refusal::new(None, &words, answer.request_id.as_deref())))
+                }
+                None => Err(protocol("a row result has no \"success\"")),
+            }
+        })
+        .collect()
+}

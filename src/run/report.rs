@@ -1,0 +1,147 @@
+//! What a run, a plan and a failure look like to whoever asked for them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::model::{Name, Names, Record};
+use crate::plan::{Blocked, GuardRefusal, People, PersonIx, Plan, Summary};
+
+/// Requests that applying a plan sends, reads apart, and the time they take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Requests that write, by provider.
+    pub requests: BTreeMap<String, u64>,
+    /// Requests that reading took, by provider.
+    pub reads: BTreeMap<String, u64>,
+    /// Seconds that the writing requests take at the provider's pace.
+    pub estimated_seconds: u64,
+}
+
+/// A plan together with what it takes to show it.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// The texts behind names.
+    pub names: Names,
+    /// Who is who.
+    pub people: People,
+    /// What applying costs.
+    pub cost: Cost,
+    /// The values that creating a person would write, under the target's names; by person of `create_members` operations.
+    pub created_values: BTreeMap<PersonIx, Record>,
+    /// Whether nothing was known before: the first run, or a lost database.
+    pub first_run: bool,
+}
+
+impl Planned {
+    /// Returns the normalised address of a person.
+    pub fn address(&self, person: PersonIx) -> &str {
+        self.names.text(self.people.get(person).address)
+    }
+
+    /// Returns the text behind a name.
+    pub fn text(&self, name: Name) -> &str {
+        self.names.text(name)
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything that should be is.
+    Done,
+    /// It could not go on; the journal knows how far it got.
+    Failed,
+    /// A guard refused, or the plan had moved: nothing was written.
+    Refused,
+    /// It finished, and some items failed or need a person.
+    Partial,
+    /// Another run of the job, or a use of the account, is active.
+    Busy,
+}
+
+impl Outcome {
+    /// Returns the word used in reports and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Failed => "failed",
+            Outcome::Refused => "refused",
+            Outcome::Partial => "partial",
+            Outcome::Busy => "busy",
+        }
+    }
+
+    /// Returns the exit code that belongs to it.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Outcome::Done => 0,
+            Outcome::Failed => 1,
+            Outcome::Refused => 3,
+            Outcome::Partial => 4,
+            Outcome::Busy => 5,
+        }
+    }
+}
+
+/// An item that the provider refused in this run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemFailure {
+    /// The word of the plan format for the operation.
+    pub op: String,
+    /// The group's name.
+    pub group: Option<String>,
+    /// The normalised address.
+    pub member: Option<String>,
+    /// The provider's code.
+    pub code: Option<String>,
+    /// The provider's words.
+    pub message: String,
+}
+
+/// What one run did.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// The run's id.
+    pub run: String,
+    /// The job.
+    pub job: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was done, not what was planned.
+    pub summary: Summary,
+    /// How many items were left out on purpose.
+    pub withheld: u64,
+    /// The same, by reason.
+    pub withheld_by_reason: BTreeMap<&'static str, u64>,
+    /// What a person has to settle.
+    pub blocked: Vec<Blocked>,
+    /// What the provider refused.
+    pub failures: Vec<ItemFailure>,
+    /// Guards that refused the plan.
+    pub refusals: Vec<GuardRefusal>,
+    /// Opt-outs that wait behind a refusal.
+    pub waiting_opt_outs: u64,
+    /// Writing requests sent, by provider.
+    pub requests: BTreeMap<String, u64>,
+    /// Reading requests sent, by provider.
+    pub reads: BTreeMap<String, u64>,
+    /// Sentences that a person should read.
+    pub warnings: Vec<String>,
+    /// Why the run could not go on, where it could not.
+    pub error: Option<String>,
+    /// Losses, as counted.
+    pub losses: Vec<crate::plan::Loss>,
+}
+
+impl RunReport {
+    /// Returns the exit code.
+    pub fn exit_code(&self) -> u8 {
+        self.outcome.exit_code()
+    }
+}

@@ -1,0 +1,174 @@
+//! Loading what the last confirmed run of a job left behind.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Store;
+use super::convert::{fields_from_json, optional_count, stamp, word};
+use super::error::{Fault, StateError};
+use super::jobs;
+use crate::model::{Names, RowHash};
+use crate::plan::base::{Bars, Base, BaseMembership, FieldBases, GroupLink, Measure, MemberLink, Origin};
+
+impl Store {
+    /// Loads the base of a job and what other jobs hold at the same target.
+    ///
+    /// The job is taken down with its target when it is new. `now` decides which refused items still wait.
+    ///
+    /// # Errors
+    /// [`StateError::JobMoved`] when the job is remembered with another target.
+    pub fn load_base(&self, job: &str, target_provider: &str, now: Timestamp, names: &mut Names) -> Result<Base, StateError> {
+        if self.read_only {
+            self.read(|connection| jobs::check_providers(connection, job, None, target_provider))?;
+        } else {
+            self.write(|connection| jobs::register(connection, job, None, target_provider))?;
+        }
+        self.read(|connection| {
+            let mut base = Base { groups: links(connection, job)?, ..Base::default() };
+            load_members(connection, job, names, &mut base)?;
+            load_memberships(connection, job, names, &mut base)?;
+            load_others(connection, job, target_provider, names, &mut base)?;
+            base.bars = bars(connection, target_provider, names)?;
+            base.waiting = waiting(connection, job, now)?;
+            let remembered = connection
+                .prepare_cached("SELECT last_writing_run, measure_groups, measure_memberships FROM jobs WHERE name = ?1")?
+                .query_row([job], |row| Ok((row.get(0)?, optional_count(row, 1)?, optional_count(row, 2)?)))
+                .optional()?;
+            if let Some((run, groups, memberships)) = remembered {
+                base.last_writing_run = run;
+                base.measure = groups.zip(memberships).map(|(groups, memberships)| Measure { groups, memberships });
+            }
+            Ok(base)
+        })
+    }
+
+    /// Returns the fields of a linked person at the end of the last confirmed run; empty when none are remembered.
+    pub fn member_fields(&self, job: &str, source_id: &str) -> Result<FieldBases, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached("SELECT fields FROM member_fields WHERE job = ?1 AND source = ?2")?;
+            Ok(select.query_row((job, source_id), |row| fields_from_json(row, 0)).optional()?.unwrap_or_default())
+        })
+    }
+
+    /// Returns the pairs of groups of a job, in ascending order of the source's id.
+    pub fn links(&self, job: &str) -> Result<Vec<GroupLink>, StateError> {
+        self.read(|connection| links(connection, job))
+    }
+}
+
+fn links(connection: &Connection, job: &str) -> Result<Vec<GroupLink>, Fault> {
+    let mut select = connection
+        .prepare_cached("SELECT source, target, origin, protect_set, name, fields FROM group_links WHERE job = ?1 ORDER BY source")?;
+    let rows = select.query_map([job], |row| {
+        Ok(GroupLink {
+            source: row.get(0)?,
+            target: row.get(1)?,
+            origin: word(row, 2, Origin::parse)?,
+            protect_set: row.get(3)?,
+            name: row.get(4)?,
+            fields: fields_from_json(row, 5)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn load_members(connection: &Connection, job: &str, names: &mut Names, base: &mut Base) -> Result<(), Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT source, target, address, origin, source_hash, target_hash, removed_by_us FROM member_links WHERE job = ?1",
+    )?;
+    let mut rows = select.query([job])?;
+    while let Some(row) = rows.next()? {
+        base.members.push(MemberLink {
+            source: names.intern(text(row, 0)?),
+            target: names.intern(text(row, 1)?),
+            address: names.intern(text(row, 2)?),
+            origin: word(row, 3, Origin::parse)?,
+            source_hash: hash(row, 4)?,
+            target_hash: hash(row, 5)?,
+            removed_by_us: row.get(6)?,
+        });
+    }
+    base.members.sort_unstable_by_key(|link| link.source);
+    Ok(())
+}
+
+fn load_memberships(connection: &Connection, job: &str, names: &mut Names, base: &mut Base) -> Result<(), Fault> {
+    // In the order of the key, so that each group is one stretch of rows.
+    let mut select =
+        connection.prepare_cached("SELECT group_id, member, brought FROM memberships WHERE job = ?1 ORDER BY group_id, member")?;
+    let mut rows = select.query([job])?;
+    let mut open: Option<(String, Vec<BaseMembership>)> = None;
+    while let Some(row) = rows.next()? {
+        let group = text(row, 0)?;
+        if open.as_ref().is_none_or(|(known, _)| known != group) {
+            base.memberships.extend(open.replace((group.to_owned(), Vec::new())));
+        }
+        if let Some((_, members)) = &mut open {
+            members.push(BaseMembership { member: names.intern(text(row, 1)?), brought: row.get(2)? });
+        }
+    }
+    base.memberships.extend(open);
+    for members in base.memberships.values_mut() {
+        members.sort_unstable();
+    }
+    Ok(())
+}
+
+fn load_others(connection: &Connection, job: &str, target_provider: &str, names: &mut Names, base: &mut Base) -> Result<(), Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT memberships.group_id, memberships.member FROM jobs JOIN memberships ON memberships.job = jobs.name
+         WHERE jobs.target_provider = ?1 AND jobs.name <> ?2",
+    )?;
+    let mut rows = select.query((target_provider, job))?;
+    while let Some(row) = rows.next()? {
+        let member = names.intern(text(row, 1)?);
+        let group = text(row, 0)?;
+        match base.held_by_others.get_mut(group) {
+            Some(members) => {
+                members.insert(member);
+            }
+            None => {
+                base.held_by_others.insert(group.to_owned(), [member].into());
+            }
+        }
+    }
+    let mut select = connection.prepare_cached(
+        "SELECT group_links.target FROM jobs JOIN group_links ON group_links.job = jobs.name
+         WHERE jobs.target_provider = ?1 AND jobs.name <> ?2",
+    )?;
+    for target in select.query_map((target_provider, job), |row| row.get(0))? {
+        base.groups_of_others.insert(target?);
+    }
+    Ok(())
+}
+
+fn bars(connection: &Connection, provider: &str, names: &mut Names) -> Result<Bars, Fault> {
+    let mut bars = Bars::default();
+    let mut select = connection.prepare_cached("SELECT group_id, address FROM bars WHERE provider = ?1")?;
+    let mut rows = select.query([provider])?;
+    while let Some(row) = rows.next()? {
+        let address = names.intern(text(row, 1)?);
+        match text(row, 0)? {
+            "" => bars.account.insert(address),
+            group => bars.groups.entry(group.to_owned()).or_default().insert(address),
+        };
+    }
+    Ok(bars)
+}
+
+fn waiting(connection: &Connection, job: &str, now: Timestamp) -> Result<HashMap<String, String>, Fault> {
+    let mut select =
+        connection.prepare_cached("SELECT item_key, message FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2")?;
+    let rows = select.query_map((job, stamp(now)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn text<'row>(row: &'row rusqlite::Row<'_>, column: usize) -> rusqlite::Result<&'row str> {
+    Ok(row.get_ref(column)?.as_str()?)
+}
+
+fn hash(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<RowHash> {
+    Ok(row.get::<_, i64>(column)?.cast_unsigned())
+}

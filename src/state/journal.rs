@@ -1,0 +1,231 @@
+//! The journal of writes (rule 5): intended before the request leaves, settled item by item after it.
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::change::{self, Change};
+use super::convert::{stamp, time};
+use super::error::{Fault, StateError};
+use super::{Store, jobs};
+
+/// The number of a journal entry, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JournalId(i64);
+
+/// One item of a write: enough to find out by reading whether it was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalItem {
+    /// The item's key, the same in the plan, the failures and here.
+    pub key: String,
+    /// The target group's id, where there is one yet.
+    pub group: Option<String>,
+    /// The source group's id.
+    pub group_source: Option<String>,
+    /// The person's normalised address.
+    pub member: Option<String>,
+    /// The source person's id.
+    pub member_source: Option<String>,
+    /// The target person's id.
+    pub member_id: Option<String>,
+    /// What else identifies it, such as the name of a group to create.
+    pub detail: Option<String>,
+}
+
+/// A write that is about to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// The job.
+    pub job: String,
+    /// The account that is written to.
+    pub account: String,
+    /// The neutral name of the write.
+    pub operation: String,
+    /// Its items, in the order of the request.
+    pub items: Vec<JournalItem>,
+    /// When it is about to be sent.
+    pub now: Timestamp,
+}
+
+/// What is known of one item after its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalOutcome {
+    /// It is done.
+    Confirmed {
+        /// The id of what was created, where the provider told it.
+        id: Option<String>,
+    },
+    /// The provider said yes without proof: to be read back (rule 9).
+    Accepted {
+        /// The id of what was created, as claimed.
+        id: Option<String>,
+    },
+    /// It is known not to be done.
+    Failed {
+        /// The provider's code.
+        code: Option<String>,
+        /// The provider's words.
+        message: String,
+    },
+    /// Nothing is known: to be read back.
+    Unknown,
+}
+
+impl JournalOutcome {
+    /// Tells whether nothing is left to find out.
+    pub fn is_final(&self) -> bool {
+        matches!(self, JournalOutcome::Confirmed { .. } | JournalOutcome::Failed { .. })
+    }
+}
+
+/// An item of an entry that is not settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsettledItem {
+    /// The item.
+    pub item: JournalItem,
+    /// What is known of it; nothing when no answer was recorded.
+    pub outcome: Option<JournalOutcome>,
+}
+
+/// An entry of which some item's outcome is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsettledEntry {
+    /// Its number, for [`Store::settle_write`].
+    pub id: JournalId,
+    /// The run that sent it, or was about to.
+    pub run: String,
+    /// The account.
+    pub account: String,
+    /// The neutral name of the write.
+    pub operation: String,
+    /// When it was about to be sent.
+    pub intended: Timestamp,
+    /// All its items, in the order of the request.
+    pub items: Vec<UnsettledItem>,
+}
+
+impl Store {
+    /// Writes down that a request is about to leave; on disk when it returns.
+    ///
+    /// The run counts as the job's last one that wrote from here on, so that a plan made before does not fit after a crash.
+    pub fn begin_write(&self, run: &str, entry: &JournalEntry) -> Result<JournalId, StateError> {
+        self.write(|connection| {
+            jobs::ensure(connection, &entry.job)?;
+            connection
+                .prepare_cached("UPDATE jobs SET last_writing_run = ?2 WHERE name = ?1 AND last_writing_run IS NOT ?2")?
+                .execute((&entry.job, run))?;
+            let id = connection
+                .prepare_cached("INSERT INTO journal (run, job, account, operation, intended) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .insert((run, &entry.job, &entry.account, &entry.operation, stamp(entry.now)))?;
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO journal_items (entry, position, item_key, group_id, group_source, member, member_source, member_id, detail)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?;
+            for (position, item) in (0_i64..).zip(&entry.items) {
+                insert.execute((
+                    id,
+                    position,
+                    &item.key,
+                    &item.group,
+                    &item.group_source,
+                    &item.member,
+                    &item.member_source,
+                    &item.member_id,
+                    &item.detail,
+                ))?;
+            }
+            Ok(JournalId(id))
+        })
+    }
+
+    /// Writes down what became of a request, one outcome per item, together with the changes that it confirms: all or nothing.
+    ///
+    /// May be called again once more is known. An item that is confirmed or failed stays so. The entry is settled once every item is.
+    ///
+    /// # Errors
+    /// [`StateError::Outcomes`] when the outcomes are not one per item.
+    pub fn settle_write(&self, id: JournalId, outcomes: &[JournalOutcome], changes: &[Change], now: Timestamp) -> Result<(), StateError> {
+        self.write(|connection| {
+            let items = items(connection, id)?.len();
+            let known = connection.prepare_cached("SELECT 1 FROM journal WHERE id = ?1")?.exists([id.0])?;
+            if !known || items != outcomes.len() {
+                return Err(StateError::Outcomes { entry: id.0, items, outcomes: outcomes.len() }.into());
+            }
+            let mut update = connection.prepare_cached(
+                "UPDATE journal_items SET outcome = ?3, outcome_id = coalesce(?4, outcome_id), code = ?5, message = ?6
+                 WHERE entry = ?1 AND position = ?2 AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed'))",
+            )?;
+            for (position, outcome) in (0_i64..).zip(outcomes) {
+                let (word, created, code, message) = match outcome {
+                    JournalOutcome::Confirmed { id } => ("confirmed", id.as_deref(), None, None),
+                    JournalOutcome::Accepted { id } => ("accepted", id.as_deref(), None, None),
+                    JournalOutcome::Failed { code, message } => ("failed", None, code.as_deref(), Some(message.as_str())),
+                    JournalOutcome::Unknown => ("unknown", None, None, None),
+                };
+                update.execute((id.0, position, word, created, code, message))?;
+            }
+            connection
+                .prepare_cached(
+                    "UPDATE journal SET settled = ?2 WHERE id = ?1 AND settled IS NULL AND NOT EXISTS
+                         (SELECT 1 FROM journal_items WHERE entry = ?1 AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed')))",
+                )?
+                .execute((id.0, stamp(now)))?;
+            change::apply(connection, changes)
+        })
+    }
+
+    /// Returns the entries of a job that are not settled, oldest first.
+    pub fn unsettled(&self, job: &str) -> Result<Vec<UnsettledEntry>, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT id, run, account, operation, intended FROM journal WHERE job = ?1 AND settled IS NULL ORDER BY id",
+            )?;
+            let mut entries = select
+                .query_map([job], |row| {
+                    Ok(UnsettledEntry {
+                        id: JournalId(row.get(0)?),
+                        run: row.get(1)?,
+                        account: row.get(2)?,
+                        operation: row.get(3)?,
+                        intended: time(row, 4)?,
+                        items: Vec::new(),
+                    })
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            for entry in &mut entries {
+                entry.items = items(connection, entry.id)?;
+            }
+            Ok(entries)
+        })
+    }
+}
+
+fn items(connection: &Connection, entry: JournalId) -> Result<Vec<UnsettledItem>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT item_key, group_id, group_source, member, member_source, member_id, detail, outcome, outcome_id, code, message
+         FROM journal_items WHERE entry = ?1 ORDER BY position",
+    )?;
+    let rows = select.query_map([entry.0], |row| {
+        let outcome: Option<String> = row.get(7)?;
+        Ok(UnsettledItem {
+            item: JournalItem {
+                key: row.get(0)?,
+                group: row.get(1)?,
+                group_source: row.get(2)?,
+                member: row.get(3)?,
+                member_source: row.get(4)?,
+                member_id: row.get(5)?,
+                detail: row.get(6)?,
+            },
+            outcome: match outcome.as_deref() {
+                None => None,
+                Some("confirmed") => Some(JournalOutcome::Confirmed { id: row.get(8)? }),
+                Some("accepted") => Some(JournalOutcome::Accepted { id: row.get(8)? }),
+                Some("failed") => {
+                    Some(JournalOutcome::Failed { code: row.get(9)?, message: row.get::<_, Option<String>>(10)?.unwrap_or_default() })
+                }
+                Some(_) => Some(JournalOutcome::Unknown),
+            },
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,111 @@
+//! One run per job, one process per account (rule 8): lock files beside the state database.
+//!
+//! The operating system holds the locks, so that one of a dead process does not block. A file stays when its lock is released:
+//! deleting it could take the lock away from somebody who has just opened it.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::backup::{beside, create_private};
+
+/// Why a lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else holds it.
+    #[error("{what} is in use by {}; wait until it is done, or stop it", holder(*.holder_pid))]
+    Busy {
+        /// What is locked, as a noun phrase.
+        what: String,
+        /// The process that holds it, where it could be read.
+        holder_pid: Option<u32>,
+    },
+    /// The lock file can't be used.
+    #[error("the lock file {} can't be used: {source}; give this user write access to the directory", path.display())]
+    File {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// A lock that is held; dropping it releases the lock.
+#[derive(Debug)]
+pub struct Guard {
+    _file: File,
+}
+
+/// The lock files of one state database.
+#[derive(Clone, Debug)]
+pub struct Locks {
+    state: PathBuf,
+}
+
+impl Locks {
+    /// Names the lock files beside a state database, which need not exist yet.
+    pub fn new(state_path: &Path) -> Locks {
+        // Two spellings of one path must lead to one lock.
+        let canonical = state_path.canonicalize().or_else(|error| {
+            let directory = state_path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let name = state_path.file_name().ok_or(error)?;
+            directory.canonicalize().map(|directory| directory.join(name))
+        });
+        Locks { state: canonical.unwrap_or_else(|_| state_path.to_owned()) }
+    }
+
+    /// Takes the lock of a job, for one run.
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] when another run of the job is active.
+    pub fn lock_job(&self, job: &str) -> Result<Guard, LockError> {
+        let plain = !job.is_empty() && job.len() <= 64 && job.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let name = if plain { job.to_owned() } else { format!("~{}", hash(job)) };
+        self.take(&format!("job-{name}"), format!("the job \"{job}\""))
+    }
+
+    /// Takes the lock of a provider's account, for one run. The key stands for kind, base URL and account.
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] when another process uses the account.
+    pub fn lock_account(&self, key: &str) -> Result<Guard, LockError> {
+        // The name of the file tells nothing of the account.
+        self.take(&format!("account-{}", hash(key)), "an account of this run".to_owned())
+    }
+
+    /// Takes the lock of the service, of which there is one per state database.
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] when another service runs.
+    pub fn lock_service(&self) -> Result<Guard, LockError> {
+        self.take("service", "the service of this state database".to_owned())
+    }
+
+    fn take(&self, name: &str, what: String) -> Result<Guard, LockError> {
+        let path = beside(&self.state, &format!(".{name}.lock"));
+        let failed = |source| LockError::File { path: path.clone(), source };
+        let mut file = create_private(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LockError::Busy { what, holder_pid: read_pid(&mut file) }),
+            Err(TryLockError::Error(source)) => return Err(LockError::File { path, source }),
+        }
+        file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes())).map_err(failed)?;
+        Ok(Guard { _file: file })
+    }
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn hash(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+}

@@ -1,0 +1,194 @@
+//! The state database: what rosterd remembers between runs, and the only place that knows SQL.
+//!
+//! It holds links and bases of each job, carried values, remembered refusals, the journal of every write (rule 5), the history of
+//! runs, what providers refused, approvals, and which saved plans are used up. It never holds a token, a password or the body of a
+//! request (rule 7). Times are handed in by the caller: the store reads no clock.
+//!
+//! Losing the file is not a disaster: the next run adopts what it finds at the target.
+
+mod approvals;
+mod backup;
+mod base;
+mod carried;
+mod change;
+mod convert;
+mod error;
+mod failures;
+mod jobs;
+mod journal;
+mod locks;
+mod runs;
+mod schema;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+pub use approvals::ApprovalAnswer;
+pub use change::Change;
+pub use error::StateError;
+pub use failures::{FailureNote, FailureRecord};
+pub use jobs::{JobStatus, PausedRecord};
+pub use journal::{JournalEntry, JournalId, JournalItem, JournalOutcome, UnsettledEntry, UnsettledItem};
+pub use locks::{Guard, LockError, Locks};
+pub use runs::{Outcome, RunEnd, RunItem, RunRecord, RunStart};
+pub use staging::Staging;
+
+use error::Fault;
+
+/// How long a connection waits for another process that is writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many compiled statements a connection keeps.
+const CACHED_STATEMENTS: usize = 64;
+
+/// The open state database.
+#[derive(Debug)]
+pub struct Store {
+    path: Option<PathBuf>,
+    read_only: bool,
+    connection: Mutex<Connection>,
+}
+
+impl Store {
+    /// Opens the database, creating it when there is none and bringing an older one up to date.
+    ///
+    /// Before an older one is changed, a copy is kept beside it as `<file>.before-<new version>`.
+    ///
+    /// # Errors
+    /// A [`StateError`] when the file belongs to another program or a newer version, or can't be written.
+    pub fn open(path: &Path, now: Timestamp) -> Result<Store, StateError> {
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if !directory.is_dir() {
+            return Err(StateError::NoDirectory { path: path.to_owned(), directory: directory.to_owned() });
+        }
+        // SQLite gives its companion files the rights of this one, and it holds addresses.
+        backup::create_private(path).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StateError::ReadOnly { path: path.to_owned() },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StateError::Full { path: path.to_owned() },
+            _ => StateError::Unreadable { path: path.to_owned(), reason: error.to_string() },
+        })?;
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|error| StateError::of_sqlite(path, error))?;
+        Store::prepare(&connection, path, now).map_err(|fault| fault.at(path))?;
+        Ok(Store { path: Some(path.to_owned()), read_only: false, connection: Mutex::new(connection) })
+    }
+
+    /// Opens the database for reading; nothing when there is no file.
+    ///
+    /// # Errors
+    /// A [`StateError`] when the file belongs to another program or another version.
+    pub fn open_read_only(path: &Path) -> Result<Option<Store>, StateError> {
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => return Err(StateError::Unreadable { path: path.to_owned(), reason: error.to_string() }),
+        }
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|error| StateError::of_sqlite(path, error))?;
+        let identity = configure(&connection).map_err(Fault::from).and_then(|()| schema::identify(&connection, path));
+        match identity.map_err(|fault| fault.at(path))? {
+            // A file that a first run created and has not filled yet.
+            schema::Identity::Fresh => return Ok(None),
+            schema::Identity::Ours(version) if version < schema::VERSION => {
+                return Err(StateError::Older { path: path.to_owned(), found: version, known: schema::VERSION });
+            }
+            schema::Identity::Ours(_) => {}
+        }
+        Ok(Some(Store { path: Some(path.to_owned()), read_only: true, connection: Mutex::new(connection) }))
+    }
+
+    /// Makes a database that lives in memory and is gone when dropped; for tests and rehearsals.
+    pub fn in_memory() -> Store {
+        let connection = Connection::open_in_memory().expect("memory is always there");
+        configure(&connection).expect("a database in memory takes every setting");
+        schema::migrate(&connection, None, Timestamp::UNIX_EPOCH).expect("an empty database takes the schema");
+        Store { path: None, read_only: false, connection: Mutex::new(connection) }
+    }
+
+    /// Returns the database file; `:memory:` where there is none.
+    pub fn path(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new(":memory:"))
+    }
+
+    /// Checks the whole file and returns what is wrong with it, one sentence each; empty when all is well.
+    pub fn integrity_check(&self) -> Result<Vec<String>, StateError> {
+        self.read(|connection| {
+            let mut found = Vec::new();
+            let mut check = connection.prepare("PRAGMA integrity_check")?;
+            for line in check.query_map([], |row| row.get::<_, String>(0))? {
+                let line = line?;
+                if line != "ok" {
+                    found.push(line);
+                }
+            }
+            let mut check = connection.prepare("PRAGMA foreign_key_check")?;
+            for table in check.query_map([], |row| row.get::<_, String>(0))? {
+                found.push(format!("a row of {} refers to a row that is missing", table?));
+            }
+            Ok(found)
+        })
+    }
+
+    fn prepare(connection: &Connection, path: &Path, now: Timestamp) -> Result<(), Fault> {
+        configure(connection)?;
+        // Whose file it is comes first: switching the journal mode would already change a foreign one.
+        schema::identify(connection, path)?;
+        if connection.is_readonly("main")? {
+            return Err(StateError::ReadOnly { path: path.to_owned() }.into());
+        }
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if !mode.eq_ignore_ascii_case("wal") {
+            let reason = "its file system can't hold a write-ahead log".to_owned();
+            return Err(StateError::Unreadable { path: path.to_owned(), reason }.into());
+        }
+        schema::migrate(connection, Some(path), now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A panic elsewhere has rolled its transaction back, so the connection is as good as before.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads in one consistent view.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StateError> {
+        let connection = self.lock();
+        let done = || {
+            let view = Transaction::new_unchecked(&connection, TransactionBehavior::Deferred)?;
+            work(&view)
+        };
+        done().map_err(|fault| fault.at(self.path()))
+    }
+
+    /// Writes all or nothing; on disk when it returns.
+    fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StateError> {
+        let connection = self.lock();
+        let done = || {
+            let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok::<_, Fault>(value)
+        };
+        done().map_err(|fault| fault.at(self.path()))
+    }
+}
+
+/// Sets what holds for one connection.
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Texts in a damaged or hostile file must not run functions.
+    connection.pragma_update(None, "trusted_schema", false)
+}

@@ -1,0 +1,320 @@
+//! The history of runs, and how long it is kept.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row};
+
+use super::change::{self, Change};
+use super::convert::{count, from_json, json, optional_count, optional_time, stamp, time};
+use super::error::StateError;
+use super::{Store, jobs};
+use crate::plan::base::Measure;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Everything was done.
+    Done,
+    /// It could not go on.
+    Failed,
+    /// A guard refused, or the plan did not fit.
+    Refused,
+    /// It finished, and items need a person.
+    Partial,
+    /// Another run had the job or the account.
+    Busy,
+    /// It was stopped from outside.
+    Interrupted,
+}
+
+impl Outcome {
+    /// Returns the word used in results and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Failed => "failed",
+            Outcome::Refused => "refused",
+            Outcome::Partial => "partial",
+            Outcome::Busy => "busy",
+            Outcome::Interrupted => "interrupted",
+        }
+    }
+
+    /// Reads the word used in the database.
+    pub fn parse(text: &str) -> Option<Outcome> {
+        [Outcome::Done, Outcome::Failed, Outcome::Refused, Outcome::Partial, Outcome::Busy, Outcome::Interrupted]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
+    }
+}
+
+/// The start of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunStart {
+    /// The run's identifier.
+    pub id: String,
+    /// The job.
+    pub job: String,
+    /// What set it off: `manual`, `schedule`, `retry`, …
+    pub trigger: String,
+    /// When it started.
+    pub started: Timestamp,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunEnd {
+    /// When it ended.
+    pub finished: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The exit code it stands for.
+    pub exit_code: u8,
+    /// Whether it changed anything at the target.
+    pub wrote: bool,
+    /// The counts, as they are printed.
+    pub summary: serde_json::Value,
+    /// Why it could not go on.
+    pub error: Option<String>,
+    /// How much the source held, when the run finished unrefused.
+    pub measure: Option<Measure>,
+}
+
+/// A run of the history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRecord {
+    /// The run's identifier.
+    pub id: String,
+    /// The job.
+    pub job: String,
+    /// What set it off.
+    pub trigger: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended; nothing while it is running.
+    pub finished: Option<Timestamp>,
+    /// How it ended; nothing while it is running.
+    pub outcome: Option<Outcome>,
+    /// The exit code it stands for.
+    pub exit_code: Option<u8>,
+    /// Whether it changed anything at the target.
+    pub wrote: bool,
+    /// The counts, as they are printed; null while it is running.
+    pub summary: serde_json::Value,
+    /// Why it could not go on.
+    pub error: Option<String>,
+    /// How much the source held, when the run finished unrefused.
+    pub measure: Option<Measure>,
+}
+
+/// What a run did to one item, or why it did nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunItem {
+    /// The number of the plan's operation.
+    pub seq: u64,
+    /// The kind of the operation.
+    pub op: String,
+    /// The group, as it is shown.
+    pub group: Option<String>,
+    /// The person's address.
+    pub member: Option<String>,
+    /// What became of it.
+    pub outcome: String,
+    /// The rule that decided.
+    pub reason: Option<String>,
+    /// The provider's words.
+    pub message: Option<String>,
+    /// The values before and after; null where there are none.
+    pub fields: serde_json::Value,
+}
+
+/// The columns that [`read_run`] takes, in its order.
+pub(super) const RUN_COLUMNS: &str =
+    "id, job, cause, started, finished, outcome, exit_code, wrote, summary, error, measure_groups, measure_memberships";
+
+impl Store {
+    /// Takes down that a run has started.
+    pub fn start_run(&self, run: &RunStart) -> Result<(), StateError> {
+        self.write(|connection| {
+            jobs::ensure(connection, &run.job)?;
+            connection.prepare_cached("INSERT INTO runs (id, job, cause, started) VALUES (?1, ?2, ?3, ?4)")?.execute((
+                &run.id,
+                &run.job,
+                &run.trigger,
+                stamp(run.started),
+            ))?;
+            Ok(())
+        })
+    }
+
+    /// Takes down how a run ended, together with the last changes that it confirms: all or nothing.
+    pub fn finish_run(&self, id: &str, end: &RunEnd, changes: &[Change]) -> Result<(), StateError> {
+        self.write(|connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE runs SET finished = ?2, outcome = ?3, exit_code = ?4, wrote = ?5, summary = ?6, error = ?7,
+                         measure_groups = ?8, measure_memberships = ?9
+                     WHERE id = ?1",
+                )?
+                .execute((
+                    id,
+                    stamp(end.finished),
+                    end.outcome.as_str(),
+                    end.exit_code,
+                    end.wrote,
+                    json(&end.summary),
+                    &end.error,
+                    end.measure.map(|measure| count(measure.groups)),
+                    end.measure.map(|measure| count(measure.memberships)),
+                ))?;
+            if end.wrote {
+                connection
+                    .prepare_cached("UPDATE jobs SET last_writing_run = ?1 WHERE name = (SELECT job FROM runs WHERE id = ?1)")?
+                    .execute([id])?;
+            }
+            if let Some(measure) = end.measure {
+                connection
+                    .prepare_cached(
+                        "UPDATE jobs SET measure_groups = ?2, measure_memberships = ?3 WHERE name = (SELECT job FROM runs WHERE id = ?1)",
+                    )?
+                    .execute((id, count(measure.groups), count(measure.memberships)))?;
+            }
+            change::apply(connection, changes)
+        })
+    }
+
+    /// Marks the runs of a job that never ended as interrupted and counts them. Only who holds the job's lock may call it.
+    pub fn close_abandoned_runs(&self, job: &str, now: Timestamp) -> Result<usize, StateError> {
+        self.write(|connection| {
+            Ok(connection
+                .prepare_cached("UPDATE runs SET finished = ?2, outcome = ?3, exit_code = 1 WHERE job = ?1 AND finished IS NULL")?
+                .execute((job, stamp(now), Outcome::Interrupted.as_str()))?)
+        })
+    }
+
+    /// Takes down what a run did, item by item.
+    pub fn add_run_items(&self, run: &str, items: &[RunItem]) -> Result<(), StateError> {
+        self.write(|connection| {
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO run_items (run, seq, op, group_id, member, outcome, reason, message, fields)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?;
+            for item in items {
+                let fields = (!item.fields.is_null()).then(|| json(&item.fields));
+                insert.execute((
+                    run,
+                    count(item.seq),
+                    &item.op,
+                    &item.group,
+                    &item.member,
+                    &item.outcome,
+                    &item.reason,
+                    &item.message,
+                    fields,
+                ))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Returns the newest runs, of one job or of all, newest first.
+    pub fn history(&self, job: Option<&str>, limit: usize) -> Result<Vec<RunRecord>, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(&format!(
+                "SELECT {RUN_COLUMNS} FROM runs WHERE ?1 IS NULL OR job = ?1 ORDER BY started DESC, id DESC LIMIT ?2"
+            ))?;
+            let rows = select.query_map((job, i64::try_from(limit).unwrap_or(i64::MAX)), read_run)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Finds a run by its identifier or the start of it.
+    ///
+    /// # Errors
+    /// [`StateError::AmbiguousRun`] when several runs begin like that.
+    pub fn run(&self, id_or_prefix: &str) -> Result<Option<RunRecord>, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE id = ?1"))?;
+            if let Some(exact) = select.query_row([id_or_prefix], read_run).optional()? {
+                return Ok(Some(exact));
+            }
+            if id_or_prefix.is_empty() {
+                return Ok(None);
+            }
+            let mut select = connection
+                .prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2"))?;
+            let mut found = select.query_map([id_or_prefix], read_run)?.collect::<rusqlite::Result<Vec<_>>>()?;
+            if found.len() > 1 {
+                return Err(StateError::AmbiguousRun { prefix: id_or_prefix.to_owned() }.into());
+            }
+            Ok(found.pop())
+        })
+    }
+
+    /// Returns what a run did, in the order of the plan.
+    pub fn run_items(&self, id: &str) -> Result<Vec<RunItem>, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT seq, op, group_id, member, outcome, reason, message, fields FROM run_items WHERE run = ?1 ORDER BY seq, id",
+            )?;
+            let rows = select.query_map([id], |row| {
+                Ok(RunItem {
+                    seq: optional_count(row, 0)?.unwrap_or_default(),
+                    op: row.get(1)?,
+                    group: row.get(2)?,
+                    member: row.get(3)?,
+                    outcome: row.get(4)?,
+                    reason: row.get(5)?,
+                    message: row.get(6)?,
+                    fields: optional_json(row, 7)?,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Deletes what is older than a time and counts the rows: runs with their items, settled journal entries, and approvals and plans
+    /// that are used up. What later runs need stays: bases, unsettled entries, and the newest run of each job.
+    pub fn prune(&self, before: Timestamp) -> Result<usize, StateError> {
+        let before = stamp(before);
+        self.write(|connection| {
+            let mut deleted = 0;
+            for sql in [
+                "DELETE FROM runs WHERE coalesce(finished, started) < ?1
+                     AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.started > runs.started)",
+                "DELETE FROM journal WHERE settled < ?1",
+                "DELETE FROM approvals WHERE coalesce(used, offered) < ?1",
+                "DELETE FROM used_plans WHERE used < ?1",
+            ] {
+                deleted += connection.execute(sql, [&before])?;
+            }
+            Ok(deleted)
+        })
+    }
+}
+
+/// Reads a run from a row of [`RUN_COLUMNS`].
+pub(super) fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+    let outcome: Option<String> = row.get(5)?;
+    let groups = optional_count(row, 10)?;
+    let memberships = optional_count(row, 11)?;
+    Ok(RunRecord {
+        id: row.get(0)?,
+        job: row.get(1)?,
+        trigger: row.get(2)?,
+        started: time(row, 3)?,
+        finished: optional_time(row, 4)?,
+        outcome: outcome.as_deref().and_then(Outcome::parse),
+        exit_code: row.get(6)?,
+        wrote: row.get(7)?,
+        summary: optional_json(row, 8)?,
+        error: row.get(9)?,
+        measure: groups.zip(memberships).map(|(groups, memberships)| Measure { groups, memberships }),
+    })
+}
+
+fn optional_json(row: &Row<'_>, column: usize) -> rusqlite::Result<serde_json::Value> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(serde_json::Value::Null),
+        _ => from_json(row, column),
+    }
+}

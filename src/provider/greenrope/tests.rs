@@ -2,6 +2,7 @@
 
 mod codec;
 mod reading;
+mod rehearsal;
 mod service;
 mod writing;
 

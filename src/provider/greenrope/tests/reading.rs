@@ -26,34 +26,35 @@ impl Stage for Kept {
     }
 }
 
-struct Read {
-    snapshot: Snapshot,
-    names: Names,
-    kept: BTreeMap<String, Record>,
+/// What was read, as a run would see it.
+pub(super) struct Read {
+    pub snapshot: Snapshot,
+    pub names: Names,
+    pub kept: BTreeMap<String, Record>,
 }
 
 impl Read {
-    fn states(&self, group: &str) -> BTreeMap<String, MembershipState> {
+    pub(super) fn states(&self, group: &str) -> BTreeMap<String, MembershipState> {
         let listing = self.snapshot.listing(group).unwrap().seen();
         let id = |member: u32| self.names.text(self.snapshot.members[member as usize].id).to_owned();
         listing.rows.iter().map(|row| (id(row.member), row.state)).collect()
     }
 
-    fn status(&self, id: &str) -> MemberStatus {
+    pub(super) fn status(&self, id: &str) -> MemberStatus {
         let id = self.names.find(id).unwrap();
         self.snapshot.members.iter().find(|member| member.id == id).unwrap().status
     }
 
-    fn is_complete(&self, group: &str) -> bool {
+    pub(super) fn is_complete(&self, group: &str) -> bool {
         self.snapshot.listing(group).unwrap().complete().is_some()
     }
 
-    fn why(&self, group: &str) -> String {
+    pub(super) fn why(&self, group: &str) -> String {
         self.snapshot.listing(group).unwrap().why_incomplete().join("; ")
     }
 }
 
-async fn read(crm: &GreenRope, role: Role<'_>) -> Result<Read, ReadError> {
+pub(super) async fn read(crm: &GreenRope, role: Role<'_>) -> Result<Read, ReadError> {
     let (rows, certificate) = crm.groups(&|_, _| true).await?;
     let mut names = Names::new();
     let mut kept = Kept::default();

@@ -74,7 +74,7 @@ impl Locks {
     /// [`LockError::Busy`] when another process uses the account.
     pub fn lock_account(&self, key: &str) -> Result<Guard, LockError> {
         // The name of the file tells nothing of the account.
-        self.take(&format!("account-{}", hash(key)), "an account of this run".to_owned())
+        self.take(&format!("account-{}", hash(key)), "the provider's account".to_owned())
     }
 
     /// Takes the lock of the service, of which there is one per state database.

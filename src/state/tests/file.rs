@@ -132,19 +132,6 @@ fn a_full_disk_is_said_and_changes_nothing() {
 }
 
 #[test]
-fn a_copy_is_kept_before_an_older_file_changes() {
-    let (directory, path) = place();
-    let store = Store::open(&path, at(0)).unwrap();
-    store.record(&[membership("job", "1", "11", true)]).unwrap();
-    let copy = directory.path().join("rosterd.db.before-1");
-    // There is one version so far, so that the copying is driven by hand.
-    crate::state::backup::copy_database(&store.lock(), &copy).unwrap();
-    assert!(!directory.path().join("rosterd.db.before-1-wal").exists(), "a copy is one file");
-    let kept = Store::open_read_only(&copy).unwrap().unwrap();
-    assert_eq!(count_rows(&kept, "memberships"), 1);
-}
-
-#[test]
 fn a_backup_is_whole_while_somebody_writes() {
     let (directory, path) = place();
     let store = Store::open(&path, at(0)).unwrap();

@@ -164,3 +164,30 @@ fn a_backup_is_whole_while_somebody_writes() {
     memory.backup_to(&copy).unwrap();
     assert_eq!(count_rows(&Store::open(&copy, at(0)).unwrap(), "memberships"), 1);
 }
+
+#[test]
+fn a_restore_brings_the_copy_back_and_keeps_what_was_there() {
+    let (directory, path) = place();
+    let store = Store::open(&path, at(0)).unwrap();
+    let other = Store::open(&path, at(0)).unwrap();
+    store.record(&[membership("job", "1", "old", true)]).unwrap();
+    let copy = directory.path().join("backup.db");
+    store.backup_to(&copy).unwrap();
+    store.record(&[membership("job", "1", "new", true), membership("job", "1", "newer", true)]).unwrap();
+
+    store.restore_from(&copy, at(1)).unwrap();
+    assert_eq!((count_rows(&store, "memberships"), count_rows(&other, "memberships")), (1, 1));
+    let mode: String = store.lock().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+    other.record(&[membership("job", "1", "after", true)]).unwrap();
+    assert_eq!(store.integrity_check().unwrap(), Vec::<String>::new());
+    let kept = Store::open_read_only(&directory.path().join("rosterd.db.before-restore")).unwrap().unwrap();
+    assert_eq!(count_rows(&kept, "memberships"), 3);
+
+    let text = directory.path().join("notes.txt");
+    std::fs::write(&text, "no database").unwrap();
+    assert!(matches!(store.restore_from(&text, at(2)).unwrap_err(), StateError::NotADatabase { .. }));
+    assert!(matches!(store.restore_from(&directory.path().join("none"), at(2)).unwrap_err(), StateError::Unreadable { .. }));
+    assert!(matches!(store.restore_from(&path, at(2)).unwrap_err(), StateError::Copy { .. }));
+    assert_eq!(count_rows(&store, "memberships"), 2);
+}

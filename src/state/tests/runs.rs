@@ -43,6 +43,10 @@ fn a_run_comes_back_with_its_items() {
     store.add_run_items("01ab", &items).unwrap();
     store.add_run_items("01ab", std::slice::from_ref(&first)).unwrap();
     assert_eq!(store.run_items("01ab").unwrap(), [first, items[0].clone(), items[1].clone()]);
+    let past = store.past_items(Some("Donors"), Some("ana@example.org"), 10).unwrap();
+    assert_eq!(past.iter().map(|past| (past.run.as_str(), past.started, &past.item)).collect::<Vec<_>>(), [("01ab", at(0), &items[0])]);
+    assert_eq!(store.past_items(None, None, 2).unwrap().len(), 2);
+    assert!(store.past_items(Some("Donors"), Some("bo@example.org"), 10).unwrap().is_empty());
     let record = store.run("01ab").unwrap().unwrap();
     assert_eq!((record.trigger.as_str(), record.started, record.finished), ("schedule", at(0), Some(at(1))));
     assert_eq!((record.outcome, record.exit_code, record.wrote), (Some(Outcome::Partial), Some(4), true));

@@ -14,6 +14,7 @@ mod change;
 mod convert;
 mod error;
 mod failures;
+mod forget;
 mod jobs;
 mod journal;
 mod locks;
@@ -35,6 +36,7 @@ pub use approvals::ApprovalAnswer;
 pub use change::Change;
 pub use error::StateError;
 pub use failures::{FailureNote, FailureRecord};
+pub use forget::Forgotten;
 pub use jobs::{JobStatus, PausedRecord};
 pub use journal::{JournalEntry, JournalId, JournalItem, JournalOutcome, UnsettledEntry, UnsettledItem};
 pub use locks::{Guard, LockError, Locks};
@@ -123,7 +125,7 @@ impl Store {
 
     /// Checks the whole file and returns what is wrong with it, one sentence each; empty when all is well.
     pub fn integrity_check(&self) -> Result<Vec<String>, StateError> {
-        self.read(|connection| backup::problems(connection))
+        self.read(backup::problems)
     }
 
     fn prepare(connection: &Connection, path: &Path, now: Timestamp) -> Result<(), Fault> {

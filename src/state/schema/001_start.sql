@@ -180,6 +180,12 @@ CREATE TABLE used_plans (
     used        TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- All that is known of people who asked to be forgotten.
+CREATE TABLE forgotten (
+    hash  TEXT NOT NULL PRIMARY KEY,
+    since TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE migrations (
     version INTEGER PRIMARY KEY,
     applied TEXT NOT NULL

@@ -15,22 +15,22 @@ use super::{Change, Store};
 use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
 
 /// A time that every test can count from.
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
 /// A directory with room for a database.
-fn place() -> (TempDir, PathBuf) {
+pub(super) fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rosterd.db");
     (directory, path)
 }
 
-fn fields(desired: &str, target: Option<&str>) -> FieldBases {
+pub(super) fn fields(desired: &str, target: Option<&str>) -> FieldBases {
     FieldBases::from([("groupName".to_owned(), FieldBase { desired: Some(desired.into()), target: target.map(Into::into) })])
 }
 
-fn group_link(source: &str, target: &str) -> GroupLink {
+pub(super) fn group_link(source: &str, target: &str) -> GroupLink {
     GroupLink {
         source: source.into(),
         target: target.into(),
@@ -41,14 +41,14 @@ fn group_link(source: &str, target: &str) -> GroupLink {
     }
 }
 
-fn link_member(job: &str, source: &str, target: &str, address: &str) -> Change {
+pub(super) fn link_member(job: &str, source: &str, target: &str, address: &str) -> Change {
     Change::LinkMember { job: job.into(), source: source.into(), target: target.into(), address: address.into(), origin: Origin::Adopted }
 }
 
-fn membership(job: &str, group: &str, member: &str, brought: bool) -> Change {
+pub(super) fn membership(job: &str, group: &str, member: &str, brought: bool) -> Change {
     Change::Membership { job: job.into(), group: group.into(), member: member.into(), brought }
 }
 
-fn count_rows(store: &Store, table: &str) -> i64 {
+pub(super) fn count_rows(store: &Store, table: &str) -> i64 {
     store.lock().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }

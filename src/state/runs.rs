@@ -279,12 +279,14 @@ impl Store {
     /// The group is compared as it is shown, the person by the normalised address.
     pub fn past_items(&self, group: Option<&str>, member: Option<&str>, limit: usize) -> Result<Vec<PastItem>, StateError> {
         self.read(|connection| {
-            let mut select = connection.prepare_cached(
+            // An "or" would keep SQLite from using an index, and a long history has millions of items.
+            let by_group = if group.is_some() { "group_id = ?1" } else { "?1 IS NULL" };
+            let by_member = if member.is_some() { "member = ?2" } else { "?2 IS NULL" };
+            let mut select = connection.prepare_cached(&format!(
                 "SELECT seq, op, group_id, member, run_items.outcome, reason, message, fields, run, job, started
-                 FROM run_items JOIN runs ON runs.id = run_items.run
-                 WHERE (?1 IS NULL OR group_id = ?1) AND (?2 IS NULL OR member = ?2)
-                 ORDER BY started DESC, run DESC, seq DESC, run_items.id DESC LIMIT ?3",
-            )?;
+                 FROM run_items JOIN runs ON runs.id = run_items.run WHERE {by_group} AND {by_member}
+                 ORDER BY started DESC, run DESC, seq DESC, run_items.id DESC LIMIT ?3"
+            ))?;
             let rows = select.query_map((group, member, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
                 Ok(PastItem { item: read_item(row)?, run: row.get(8)?, job: row.get(9)?, started: time(row, 10)? })
             })?;

@@ -8,7 +8,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::model::ProviderKind;
-pub use crate::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, wildcard_matches};
+pub use crate::model::policy::{
+    Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, wildcard_matches,
+};
 use crate::schedule::Schedule;
 
 /// A whole configuration that passed every check.

@@ -19,15 +19,12 @@ impl Emfluence {
         // The envelope says whether the call succeeded; "pong" adds nothing to that.
         self.ask(ping, |_| Ok(())).await.map_err(|error| self.access_error(error))?;
         // Nothing says that a ping looks at the token, so groups have to be readable as well.
-        match &self.options.fingerprint {
-            Some(fingerprint) => self.check_fingerprint(fingerprint).await,
-            None => {
-                self.ask(group_wire::search_all(1, 1), |answer| group_wire::summaries(answer).map(|_| ()))
-                    .await
-                    .map_err(|error| self.access_error(error))?;
-                Ok(())
-            }
+        if let Some(fingerprint) = &self.options.fingerprint {
+            return self.check_fingerprint(fingerprint).await;
         }
+        self.ask(group_wire::search_all(1, 1), |answer| group_wire::summaries(answer).map(|_| ()))
+            .await
+            .map_err(|error| self.access_error(error))
     }
 
     async fn check_fingerprint(&self, fingerprint: &Fingerprint) -> Result<(), ReadError> {

@@ -1,1 +1,7 @@
+//! Tests of the codec, from bytes, and of the order of calls, against a small account behind the local transport.
 
+mod account;
+mod codec;
+mod reading;
+mod shapes;
+mod writing;

@@ -45,7 +45,7 @@ impl Emfluence {
                 [member] => {
                     let contact = self.id("contacts/save", member)?;
                     let saved = self.save_contact(SaveContact::OptOut { contact }).await?;
-                    vec![if saved.contact == contact { settle_opt_out(&saved) } else { ItemOutcome::Unknown }]
+                    vec![if saved.id == contact { settle_opt_out(&saved) } else { ItemOutcome::Unknown }]
                 }
                 _ => return Err(self.too_many("contacts/save", members.len(), 1)),
             },
@@ -246,7 +246,7 @@ fn settle_import(row: ImportedRow) -> ItemOutcome {
 }
 
 fn settle_address(saved: &Contact, contact: i64, address: &str) -> ItemOutcome {
-    if saved.contact != contact {
+    if saved.id != contact {
         return ItemOutcome::Unknown;
     }
     match saved.email.as_deref() {
@@ -260,10 +260,10 @@ fn settle_address(saved: &Contact, contact: i64, address: &str) -> ItemOutcome {
 
 fn settle_opt_out(saved: &Contact) -> ItemOutcome {
     match saved.suppressed {
-        Some(true) => ItemOutcome::Done { id: Some(saved.contact.to_string()) },
+        Some(true) => ItemOutcome::Done { id: Some(saved.id.to_string()) },
         Some(false) => refused(format!(
             "emfluence answered that contact {} is saved and shows it as not suppressed; suppress it there by hand",
-            saved.contact
+            saved.id
         )),
         None => ItemOutcome::Unknown,
     }

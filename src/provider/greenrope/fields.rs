@@ -8,10 +8,10 @@ const CLIENTS: &str = "several published API clients agree; the manual's page wa
 const ONE_CLIENT: &str = "one published API client";
 
 /// The field tables.
-pub const SCHEMA: Schema = Schema { kind: ProviderKind::GreenRope, groups: GROUPS, members: MEMBERS };
+pub static SCHEMA: Schema = Schema { kind: ProviderKind::GreenRope, groups: GROUPS, members: MEMBERS };
 
 /// What the API can do. Batch sizes are not documented: 50 is a cautious choice.
-pub const CAPABILITIES: Capabilities = Capabilities {
+pub static CAPABILITIES: Capabilities = Capabilities {
     join: Join::Separately,
     batches: Batches {
         create_members: 50,

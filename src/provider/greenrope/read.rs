@@ -180,13 +180,12 @@ impl GreenRope {
                 Some(fresh) => fresh.iter().find(|known| known.id == group.id),
                 None => Some(group),
             };
-            match current {
-                Some(group) => self.read_listing(group, &states, &mut tally, sink).await?,
-                None => {
-                    sink.begin_listing(&group.id);
-                    let gone = "the group is no longer in the list of groups".to_owned();
-                    sink.end_listing(Certificate { problems: vec![gone], ..Certificate::default() });
-                }
+            if let Some(group) = current {
+                self.read_listing(group, &states, &mut tally, sink).await?;
+            } else {
+                sink.begin_listing(&group.id);
+                let gone = "the group is no longer in the list of groups".to_owned();
+                sink.end_listing(Certificate { problems: vec![gone], ..Certificate::default() });
             }
         }
         if matches!(ask.role, Role::Target { .. }) {
@@ -220,12 +219,18 @@ impl GreenRope {
                             unasked += 1;
                             return Ok(());
                         }
+                        // Whoever bounced may have opted out as well; the strictest counts.
+                        let status = if contact.unsubscribed == Some(true) { MemberStatus::OptedOut } else { status };
                         if !check {
                             let row = MemberRow { id: contact.id.clone(), address: contact.address, status: Some(status), wire: None };
                             sink.member(row)?;
                         }
-                        let ids = if status == MemberStatus::OptedOut { &mut states.opted_out } else { &mut states.bounced };
-                        ids.insert(contact.id);
+                        if status == MemberStatus::OptedOut {
+                            states.opted_out.insert(contact.id.clone());
+                        }
+                        if filter == ContactFilter::Bounced {
+                            states.bounced.insert(contact.id);
+                        }
                         Ok(())
                     })?;
                     certificate.problems.extend(read.err());

@@ -296,7 +296,7 @@ impl Emfluence {
         let rows = &mut listing.rows;
         let scanned = self
             .scan(Scan::Group(number), fields, &mut |contact| {
-                rows.push((contact.contact, MembershipState::Active));
+                rows.push((contact.id, MembershipState::Active));
                 hand_over(contact, true, unseen, sink)
             })
             .await?;
@@ -488,7 +488,7 @@ impl Emfluence {
         scanned.certificate.pages += 1;
         let step = scanned.walk.take(&answer.paging, answer.rows.len());
         for contact in answer.rows {
-            scanned.ids.push(contact.contact);
+            scanned.ids.push(contact.id);
             take(contact)?;
         }
         match step {
@@ -520,7 +520,7 @@ impl Intake<'_> {
             self.unknown += 1;
         }
         // The loss report counts the profiles of a source, so those of people in no group stay out.
-        let profile = self.is_target || self.listed.binary_search(&contact.contact).is_ok();
+        let profile = self.is_target || self.listed.binary_search(&contact.id).is_ok();
         hand_over(contact, profile, &mut self.unseen, self.sink)
     }
 
@@ -545,7 +545,7 @@ fn hand_over(contact: Contact, profile: bool, unseen: &mut Unseen, sink: &mut dy
         unseen.remove(address.as_str());
     }
     let status = Some(contact.status());
-    sink.member(MemberRow { id: contact.contact.to_string(), address: contact.email, status, wire: profile.then_some(contact.profile) })
+    sink.member(MemberRow { id: contact.id.to_string(), address: contact.email, status, wire: profile.then_some(contact.profile) })
 }
 
 /// Closes a scan of the whole account: what it says of the account and against the listings.

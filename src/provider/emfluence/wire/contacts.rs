@@ -11,7 +11,7 @@ use super::super::fields::SCHEMA;
 use super::paging::{Bare, Page, page};
 use super::{Answer, Request, SEARCH_ROWS, count, error_words, field, flag, id, protocol, text};
 use crate::http::{DecodeError, Refusal};
-use crate::model::{CustomField, FieldType, MemberStatus, ObjectKind, Record, Value, normalise_address};
+use crate::model::{CustomField, FieldType, MemberStatus, ObjectKind, Record, Value, Writable, normalise_address};
 
 /// The profile fields that a read asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub(in super::super) fn lookup(address: &str) -> Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Contact {
     /// The id.
-    pub(in super::super) contact: i64,
+    pub(in super::super) id: i64,
     /// The address as the provider spells it.
     pub(in super::super) email: Option<String>,
     /// Whether the address is on hold; nothing where that can't be told.
@@ -183,7 +183,7 @@ pub(in super::super) fn looked_up(answer: &Answer, address: &str, fields: &Profi
 
 fn contact(record: &Map<String, Json>, fields: &ProfileFields) -> Result<Contact, DecodeError> {
     Ok(Contact {
-        contact: field(record, "contactID").and_then(id).ok_or_else(|| protocol("a contact has no \"contactID\""))?,
+        id: field(record, "contactID").and_then(id).ok_or_else(|| protocol("a contact has no \"contactID\""))?,
         email: field(record, "email").and_then(text),
         held: field(record, "held").and_then(flag),
         suppressed: field(record, "suppressed").and_then(flag),
@@ -238,18 +238,16 @@ pub(in super::super) fn saved(answer: &Answer) -> Result<Contact, DecodeError> {
 
 /// Writes an import: every row gets the same structure, because the first one defines that of all.
 ///
-/// A field that only some rows have is an empty text in the others.
+/// A field that only some rows have is an empty text in the others, and one that the table does not know as writable is left out.
 pub(in super::super) fn import<'a>(
     rows: impl Iterator<Item = (&'a str, &'a Record)> + Clone,
     groups: &[i64],
     update_existing: bool,
 ) -> Request {
-    let keys: BTreeSet<&str> = rows
-        .clone()
-        .flat_map(|(_, fields)| fields.keys())
-        .map(String::as_str)
-        .filter(|key| *key != "email" && *key != "contactID")
-        .collect();
+    // Only names of the table: unknown ones may be refused, and known ones such as `suppressed` are not for an import.
+    let settable =
+        |key: &str| key != "email" && SCHEMA.by_wire(ObjectKind::Member, key).is_some_and(|field| field.writable == Writable::Always);
+    let keys: BTreeSet<&str> = rows.clone().flat_map(|(_, fields)| fields.keys()).map(String::as_str).filter(|key| settable(key)).collect();
     let contacts: Vec<Json> = rows
         .map(|(address, fields)| {
             let mut row = Map::new();

@@ -101,9 +101,8 @@ fn read_items(source: impl BufRead, root: &str, container: &str, sent: usize) ->
         Ok(())
     })?;
     match outcome(&envelope.root) {
-        Outcome::Success => Ok(items),
         Outcome::Silent if items.is_empty() => Err(DecodeError::NotAnAnswer("it has neither a result nor items".to_owned())),
-        Outcome::Silent => Ok(items),
+        Outcome::Success | Outcome::Silent => Ok(items),
         Outcome::Failure(words) => Err(match refuse(words) {
             // Whether some items were done before the error is not known, so several must be read back.
             DecodeError::Refused(words) if sent > 1 => {

@@ -58,12 +58,9 @@ impl<R: BufRead> Mended<R> {
 
     fn mend(&mut self, mut piece: &[u8]) {
         while !piece.is_empty() {
-            let error = match std::str::from_utf8(piece) {
-                Ok(_) => {
-                    self.ready.extend_from_slice(piece);
-                    return;
-                }
-                Err(error) => error,
+            let Err(error) = std::str::from_utf8(piece) else {
+                self.ready.extend_from_slice(piece);
+                return;
             };
             let (good, rest) = piece.split_at(error.valid_up_to());
             self.ready.extend_from_slice(good);

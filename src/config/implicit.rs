@@ -1,0 +1,61 @@
+//! The job behind `migrate --from P --to P`.
+
+use super::diagnostics::{nearest, quoted};
+use super::settle::{missing_defaults, without_section};
+use super::settled::{Config, JobConfig, ProviderConfig};
+
+/// Why there is no implicit job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImplicitJobError {
+    /// The configuration has no provider of this name.
+    #[error("The configuration has no provider {}{}.", quoted(.name), suggestion(.known.as_deref()))]
+    UnknownProvider {
+        /// The name that was asked for.
+        name: String,
+        /// The configured name that is closest.
+        known: Option<String>,
+    },
+    /// Both names stand for one account.
+    #[error("{} and {} are one account: name two accounts.", quoted(.0), quoted(.1))]
+    SameAccount(String, String),
+    /// A configured job has the name that the implicit job would have.
+    #[error("A job {} is configured: name it instead of its providers, or rename it.", quoted(.0))]
+    NameTaken(String),
+    /// Groups can't be created at the target without these defaults.
+    #[error("Groups can't be created at {} without {}: add them to [providers.{target}.defaults].", quoted(.target), .keys.join(", "))]
+    MissingDefaults {
+        /// The target.
+        target: String,
+        /// The keys.
+        keys: Vec<&'static str>,
+    },
+}
+
+/// Makes the job of a pair of providers that has none: every default, mode `add`, no schedule, named `FROM-to-TO`.
+///
+/// # Errors
+/// Says what is missing in the configuration for such a job.
+pub fn implicit_job(config: &Config, from: &str, to: &str) -> Result<JobConfig, ImplicitJobError> {
+    let (source, target) = (provider(config, from)?, provider(config, to)?);
+    if from == to || source.account_key() == target.account_key() {
+        return Err(ImplicitJobError::SameAccount(from.to_owned(), to.to_owned()));
+    }
+    let name = format!("{from}-to-{to}");
+    if config.jobs.contains_key(&name) {
+        return Err(ImplicitJobError::NameTaken(name));
+    }
+    let job = without_section(&name, from, to);
+    let keys = missing_defaults(&job, source.kind, target.kind, &target.defaults);
+    if keys.is_empty() { Ok(job) } else { Err(ImplicitJobError::MissingDefaults { target: to.to_owned(), keys }) }
+}
+
+fn provider<'a>(config: &'a Config, name: &str) -> Result<&'a ProviderConfig, ImplicitJobError> {
+    config.providers.get(name).ok_or_else(|| ImplicitJobError::UnknownProvider {
+        name: name.to_owned(),
+        known: nearest(name, config.providers.keys().map(String::as_str)).map(ToOwned::to_owned),
+    })
+}
+
+fn suggestion(known: Option<&str>) -> String {
+    known.map(|known| format!("; the closest name is {}", quoted(known))).unwrap_or_default()
+}

@@ -1,0 +1,309 @@
+//! Every key that a configuration may hold: its shape, its default and what it means.
+//!
+//! Reading, defaults and the JSON Schema all follow this one table, so that none of them can drift from the others.
+
+use Shape::{
+    Address, Boolean, Choice, Duration, Expressions, FilePath, Id, IdPairs, Integer, Limit, Listen, NamedTables, Refresh, Secret, Table,
+    Text, Texts, TimeZone, Url,
+};
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    /// A text that is not empty.
+    Text,
+    /// An e-mail address.
+    Address,
+    /// A text or a whole number, kept as text.
+    Id,
+    /// True or false.
+    Boolean,
+    /// A whole number in a range.
+    Integer { least: u64, most: u64 },
+    /// A friendly duration such as "15m".
+    Duration,
+    /// "always" or a duration.
+    Refresh,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A reference to a secret.
+    Secret,
+    /// A web address.
+    Url(Plain),
+    /// A socket address.
+    Listen,
+    /// An IANA time zone.
+    TimeZone,
+    /// A list of texts, none of them empty.
+    Texts,
+    /// A guard's limit.
+    Limit,
+    /// A table of ids.
+    IdPairs,
+    /// A table of expressions.
+    Expressions,
+    /// A path, relative to the configuration file.
+    FilePath,
+    /// A table with these keys.
+    Table(&'static [Key]),
+    /// Tables with free names and these keys.
+    NamedTables(&'static [Key]),
+}
+
+/// Where plain http is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plain {
+    /// To the machine itself only.
+    Loopback,
+    /// Anywhere: a proxy is told only where to connect to, the rest is encrypted.
+    Anywhere,
+}
+
+/// One key of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    /// The name.
+    pub(super) name: &'static str,
+    /// What its value looks like.
+    pub(super) shape: Shape,
+    /// The default as TOML, where there is one.
+    pub(super) default: Option<&'static str>,
+    /// Defaults that depend on the provider's kind, as TOML.
+    pub(super) default_by_kind: &'static [(&'static str, &'static str)],
+    /// Whether the table can't do without.
+    pub(super) required: bool,
+    /// The provider kinds that know the key; empty for all.
+    pub(super) kinds: &'static [&'static str],
+    /// What it means.
+    pub(super) doc: &'static str,
+}
+
+const ACTIVECAMPAIGN: &[&str] = &["activecampaign"];
+const EMFLUENCE: &[&str] = &["emfluence"];
+const GREENROPE: &[&str] = &["greenrope"];
+
+const fn key(name: &'static str, shape: Shape, doc: &'static str) -> Key {
+    Key { name, shape, default: None, default_by_kind: &[], required: false, kinds: &[], doc }
+}
+
+impl Key {
+    const fn or(self, default: &'static str) -> Key {
+        Key { default: Some(default), ..self }
+    }
+
+    const fn or_by_kind(self, default_by_kind: &'static [(&'static str, &'static str)]) -> Key {
+        Key { default_by_kind, ..self }
+    }
+
+    const fn required(self) -> Key {
+        Key { required: true, ..self }
+    }
+
+    const fn only(self, kinds: &'static [&'static str]) -> Key {
+        Key { kinds, ..self }
+    }
+}
+
+/// The whole file.
+pub(super) const ROOT: &[Key] = &[
+    key("state", Table(STATE), "The state database."),
+    key("providers", NamedTables(PROVIDER), "The provider accounts, each under a name of your choice."),
+    key("jobs", NamedTables(JOB), "The jobs, each one direction between two providers."),
+    key("daemon", Table(DAEMON), "The service that `rosterd run` starts."),
+    key("notify", Table(NOTIFY), "Who is told what happens."),
+];
+
+const STATE: &[Key] = &[
+    key("path", FilePath, "The state database, relative to this file.").or("\"rosterd.db\""),
+    key("retention", Duration, "How long history is kept.").or("\"400d\""),
+];
+
+/// The table of a provider.
+pub(super) const PROVIDER: &[Key] = &[
+    key("kind", Choice(&["emfluence", "greenrope", "activecampaign"]), "Which API the account speaks.").required(),
+    key("base_url", Url(Plain::Loopback), "Where the API is reached: GreenRope's whole endpoint, emfluence's address up to `/v1`.")
+        .or_by_kind(&[("greenrope", "\"https://api.stgi.net/api-xml\""), ("emfluence", "\"https://api.emailer.emfluence.com/v1\"")]),
+    key("account_id", Id, "The account number.").only(GREENROPE),
+    key("email", Address, "The address of the login.").only(GREENROPE),
+    key("password", Secret, "The password of the login; or `auth_token`.").only(GREENROPE),
+    key("auth_token", Secret, "A fixed token of the login; or `password`.").only(GREENROPE),
+    key("access_token", Secret, "The access token of a user.").only(EMFLUENCE),
+    key("api_key", Secret, "The API key of a user.").only(ACTIVECAMPAIGN),
+    key("shared_access", Boolean, "Whether the login sees only part of the account, so that absence proves nothing.")
+        .or("false")
+        .only(GREENROPE),
+    key("fingerprint", Table(FINGERPRINT), "A group that proves that the token opens the right account.").only(EMFLUENCE),
+    key("groups", Choice(&["user-groups", "lists"]), "What counts as a group.").only(ACTIVECAMPAIGN),
+    key("parking_group", Id, "Where users go that leave a group.").only(ACTIVECAMPAIGN),
+    key("defaults", Table(DEFAULTS), "Values for groups created here, where the source has none."),
+    key("http", Table(HTTP), "Pace, time-outs and the way to the provider."),
+];
+
+const FINGERPRINT: &[Key] = &[
+    key("group_id", Id, "The id of the group.").required(),
+    key("group_name", Text, "The name that it must have."),
+    key("external_id", Text, "The external id that it must have."),
+];
+
+/// The defaults of a provider.
+pub(super) const DEFAULTS: &[Key] = &[
+    key("group_type", Text, "Who sees the group.").or("\"Hidden\"").only(GREENROPE),
+    key("sender_name", Text, "The sender's name.").only(&["greenrope", "activecampaign"]),
+    key("sender_email", Address, "The sender's address.").only(GREENROPE),
+    key("postal_address", Text, "The postal address shown in mails, on one line.").only(GREENROPE),
+    key("time_zone", TimeZone, "The time zone of the group's events.").only(GREENROPE),
+    key("sender_addr1", Text, "The sender's street.").only(ACTIVECAMPAIGN),
+    key("sender_addr2", Text, "The sender's second address line.").only(ACTIVECAMPAIGN),
+    key("sender_city", Text, "The sender's city.").only(ACTIVECAMPAIGN),
+    key("sender_state", Text, "The sender's state.").only(ACTIVECAMPAIGN),
+    key("sender_zip", Text, "The sender's zip code.").only(ACTIVECAMPAIGN),
+    key("sender_country", Text, "The sender's country.").only(ACTIVECAMPAIGN),
+    key("sender_url", Text, "The sender's web site.").only(ACTIVECAMPAIGN),
+    key("sender_reminder", Text, "Why people get mail from this list.").only(ACTIVECAMPAIGN),
+];
+
+const HTTP: &[Key] = &[
+    key(
+        "requests_per_minute",
+        Integer { least: 1, most: 100_000 },
+        "Requests per minute, evenly spaced; GreenRope has no pace by default.",
+    )
+    .or_by_kind(&[("emfluence", "100")]),
+    key("concurrency", Integer { least: 1, most: 64 }, "Requests in flight at once; GreenRope takes 4 at most.").or("1"),
+    key("batch_size", Integer { least: 1, most: 100_000 }, "A cap on items per request; each endpoint's documented maximum without it."),
+    key("timeout", Duration, "How long one request may take.").or("\"60s\""),
+    key("max_retries", Integer { least: 0, most: 100 }, "How often a request is repeated where that is safe.").or("5"),
+    key("requests_per_day", Integer { least: 1, most: 1_000_000_000 }, "A cap on the requests of a day."),
+    key("proxy", Url(Plain::Anywhere), "A proxy."),
+    key("ca_file", FilePath, "An additional certificate authority, as PEM."),
+];
+
+/// The table of a job.
+pub(super) const JOB: &[Key] = &[
+    key("source", Text, "The provider that is read.").required(),
+    key("target", Text, "The provider that is written.").required(),
+    key(
+        "schedule",
+        Text,
+        "When it runs: a cron line of five fields as in Unix, or six with seconds first. Without it the job runs by hand.",
+    ),
+    key("time_zone", TimeZone, "The time zone of the schedule.").or("\"UTC\""),
+    key("jitter", Duration, "The largest delay that is added to a start, so that not everything starts at once.").or("\"0s\""),
+    key("enabled", Boolean, "Whether the service runs it.").or("true"),
+    key(
+        "mode",
+        Choice(&["add", "managed", "mirror"]),
+        "What it may do at the target: add only, also remove what it brought, or also remove what the source lacks.",
+    )
+    .or("\"add\""),
+    key("refresh", Refresh, "How old the remembered target may be: \"always\" reads it anew in each run.").or("\"always\""),
+    key("allow_auto_response", Boolean, "Whether groups that mail people who join may be targets.").or("false"),
+    key("create_users", Boolean, "Whether login users are created.").or("false").only(ACTIVECAMPAIGN),
+    key("users_as_contacts", Boolean, "Whether login users become marketing contacts.").or("false").only(ACTIVECAMPAIGN),
+    key("create_fields", Boolean, "Whether custom fields that the target lacks are created.").or("false"),
+    key("groups", Table(GROUPS), "Which groups the job covers."),
+    key("members", Table(MEMBERS), "Which people, and what of them."),
+    key("map", Table(MAP), "Fields that are mapped otherwise than built in."),
+    key("guards", Table(GUARDS), "Limits that stop a plan before anything is written."),
+];
+
+const GROUPS: &[Key] = &[
+    key("include", Texts, "Patterns with * and ? on the name, or \"id:9985\"; built-in groups only by id.").or("[\"*\"]"),
+    key("exclude", Texts, "Patterns of groups that are left out again.").or("[]"),
+    key("adopt", Choice(&["by-name", "never"]), "How a group without a link finds its partner at the target.").or("\"by-name\""),
+    key("pin", IdPairs, "Pairs settled by hand: source id = target id."),
+    key("protect", Boolean, "Whether groups created here are flagged as protected, where the flag exists.").or("true"),
+    key(
+        "dynamic",
+        Choice(&["skip", "snapshot"]),
+        "What to do with dynamic groups: leave them out, or copy today's members into a static group.",
+    )
+    .or("\"skip\""),
+    key("missing", Choice(&["keep", "archive", "delete"]), "What to do with a linked target group whose source is gone.").or("\"keep\""),
+];
+
+const MEMBERS: &[Key] = &[
+    key("where", Text, "An expression: who counts as a member."),
+    key("create", Boolean, "Whether people may be created at the target.").or("true"),
+    key("update", Boolean, "Whether mapped profile fields of existing people may change.").or("true"),
+    key(
+        "opt_outs",
+        Choice(&["carry", "skip"]),
+        "Whether opt-outs of the source are written at the target; they bar additions in any case.",
+    )
+    .or("\"carry\""),
+    key("removal", Choice(&["unsubscribe", "detach"]), "How a person leaves a list.").or("\"unsubscribe\"").only(ACTIVECAMPAIGN),
+    key("readd", Boolean, "Whether a person whom rosterd itself unsubscribed may come back.").or("false").only(ACTIVECAMPAIGN),
+];
+
+const MAP: &[Key] = &[
+    key("group", Expressions, "The target's field name = an expression over the source group."),
+    key("member", Expressions, "The target's field name = an expression over the source member; `custom.NAME` for custom fields."),
+];
+
+const GUARDS: &[Key] = &[
+    key("max_membership_removals", Limit, "Memberships removed over all groups.").or("\"10%\""),
+    key("max_membership_removals_per_group", Limit, "Memberships removed in one group.").or("\"50%\""),
+    key("max_group_removals", Limit, "Groups archived and deleted, together.").or("0"),
+    key("max_member_creations", Limit, "People created.").or("\"none\""),
+    key("max_updates", Limit, "People and groups changed.").or("\"none\""),
+    key("max_opt_outs", Limit, "Opt-outs written; not judged while the base is empty.").or("\"10%\""),
+    key("floor", Integer { least: 0, most: 1_000_000_000 }, "A share is judged only when at least so many items would be affected.")
+        .or("10"),
+    key("on_drift", Choice(&["overwrite", "keep", "stop"]), "What to do when somebody changed a mapped field at the target.")
+        .or("\"overwrite\""),
+];
+
+const DAEMON: &[Key] = &[
+    key("listen", Listen, "Where the status page listens; another address than loopback needs `admin_token`.").or("\"127.0.0.1:8087\""),
+    key("admin_token", Secret, "The token that signs in at the status page."),
+    key("grace", Duration, "How long a request in flight may take when the service is asked to stop.").or("\"30s\""),
+];
+
+const NOTIFY: &[Key] = &[
+    key("webhook", Table(WEBHOOK), "A web address that takes notifications."),
+    key("command", Texts, "A command that takes notifications on standard input."),
+    key("alive", Url(Plain::Loopback), "A web address that is called after each good run."),
+];
+
+const WEBHOOK: &[Key] =
+    &[key("url", Url(Plain::Loopback), "The address.").required(), key("secret", Secret, "The secret that signs the notifications.")];
+
+/// The ways to give a secret.
+pub(super) const SECRET: &[Key] = &[
+    key("env", Text, "An environment variable."),
+    key("file", FilePath, "A file, relative to this one; white space around the text is left out."),
+    key("credential", Text, "The name of a systemd credential."),
+    key("command", Texts, "A command that prints the secret."),
+];
+
+/// Tells whether a key's name speaks of a secret, so that its line is better not shown.
+pub(super) fn sounds_secret(name: &str) -> bool {
+    const WORDS: &[&str] = &["pass", "pw", "token", "secret", "key", "auth", "credential", "bearer"];
+    const NAMES: &[&str] = &["password", "auth_token", "access_token", "api_key", "admin_token", "secret"];
+    let name = name.to_lowercase();
+    if name.len() > 200 {
+        return true;
+    }
+    WORDS.iter().any(|word| name.contains(word)) || NAMES.iter().any(|known| strsim::damerau_levenshtein(known, &name) <= 2)
+}
+
+/// Finds the tables that know a key, written as the config writes them.
+pub(super) fn homes_of(name: &str) -> Vec<String> {
+    fn search(keys: &'static [Key], path: &str, name: &str, found: &mut Vec<String>) {
+        for key in keys {
+            if key.name == name && !path.is_empty() {
+                found.push(format!("[{path}]"));
+            }
+            let inner = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+            match key.shape {
+                Table(keys) => search(keys, &inner, name, found),
+                NamedTables(keys) => search(keys, &format!("{inner}.NAME"), name, found),
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    search(ROOT, "", name, &mut found);
+    found
+}

@@ -1,0 +1,143 @@
+//! From what was typed to what it means: defaults, relations between keys, and the checks that take more than one of them.
+
+mod creation;
+mod cycles;
+mod job;
+mod mapping;
+mod overlap;
+mod provider;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::diagnostics::Sink;
+use super::keys;
+use super::raw::{Item, Section};
+use super::settled::{Config, DaemonConfig, NotifyConfig, Secret, SecretSource};
+
+pub(super) use creation::missing_defaults;
+pub(super) use job::without_section;
+use provider::Facts;
+
+/// What every check may look at.
+struct Settling<'a> {
+    /// The text of the file.
+    text: &'a str,
+    /// The directory of the file, which relative paths start from.
+    directory: &'a Path,
+    sink: &'a mut Sink,
+}
+
+impl Settling<'_> {
+    fn path(&self, text: &str) -> PathBuf {
+        self.directory.join(text)
+    }
+
+    fn secret(&self, section: &Section, name: &str) -> Option<Secret> {
+        let source = match section.secret(name)? {
+            SecretSource::File(path) => SecretSource::File(self.directory.join(path)),
+            other => other,
+        };
+        Some(Secret::Source(source))
+    }
+
+    /// Reports the keys of a table that no account of these kinds knows, except where they stand at their default.
+    fn check_kinds(&mut self, section: &Section, kinds: &[&str]) {
+        for (name, entry) in &section.entries {
+            let Some(key) = section.key(name) else { continue };
+            if !key.kinds.is_empty() && !kinds.iter().any(|kind| key.kinds.contains(kind)) {
+                let default = key.default.and_then(|default| super::read::default_item(default, key));
+                if entry.item.is_some() && entry.item == default {
+                    continue;
+                }
+                let only = key.kinds.iter().map(|kind| title(kind)).collect::<Vec<_>>().join(" and ");
+                let message = format!("`{}.{name}` belongs to {only} accounts only.", section.path);
+                self.sink.error(&entry.key_span, message, Some("leave it out".to_owned()));
+            } else if let Some(Item::Table(inner)) = &entry.item {
+                self.check_kinds(inner, kinds);
+            }
+        }
+    }
+}
+
+/// Returns the name of a provider kind that people use.
+fn title(kind: &str) -> &'static str {
+    match kind {
+        "emfluence" => "emfluence",
+        "greenrope" => "GreenRope",
+        _ => "ActiveCampaign",
+    }
+}
+
+/// Settles a whole file. The result is there only when no error was found.
+pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -> Option<Config> {
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let before = sink.errors();
+    let mut settling = Settling { text, directory, sink };
+
+    let mut facts: BTreeMap<String, Facts> = BTreeMap::new();
+    let mut providers = BTreeMap::new();
+    for (name, section) in root.tables("providers") {
+        let (fact, provider) = provider::settle(&mut settling, &name.value, section);
+        facts.insert(name.value.clone(), fact);
+        providers.extend(provider.map(|provider| (name.value.clone(), provider)));
+    }
+    if root.tables("providers").is_empty() && root.entry("providers").is_none_or(|entry| entry.item.is_some()) {
+        settling.sink.warn(&(0..0), "The file names no provider.", Some("add a table such as [providers.crm] with a `kind`".to_owned()));
+    }
+
+    let mut jobs = BTreeMap::new();
+    let mut spans = BTreeMap::new();
+    for (name, section) in root.tables("jobs") {
+        jobs.extend(job::settle(&mut settling, &name.value, section, &facts).map(|job| (name.value.clone(), job)));
+        spans.insert(name.value.clone(), name.span.clone());
+    }
+    let accounts = facts.iter().filter_map(|(name, fact)| Some((name.clone(), fact.account.clone()?))).collect();
+    cycles::check(&jobs, &accounts, &spans, settling.sink);
+
+    let state = root.table("state");
+    let state_path = settling.path(&state.text("path").unwrap_or_default());
+    let retention = state.duration("retention");
+    if retention.is_zero() {
+        let hint = "write how long history shall be kept, such as \"400d\"";
+        settling.sink.error(&state.span_of("retention"), "`state.retention` keeps no history.", Some(hint.to_owned()));
+    }
+    let daemon = daemon(&mut settling, &root.table("daemon"));
+    let notify = notify(&mut settling, &root.table("notify"));
+    if settling.sink.errors() > before {
+        return None;
+    }
+    Some(Config { path: file.to_path_buf(), state_path, retention, providers, jobs, daemon: daemon?, notify })
+}
+
+fn daemon(settling: &mut Settling<'_>, section: &Section) -> Option<DaemonConfig> {
+    let Some(Item::Listen(listen)) = section.item("listen") else { return None };
+    if !listen.ip().is_loopback() && section.entry("admin_token").is_none() {
+        let hint = "add `admin_token`, or listen on 127.0.0.1";
+        settling.sink.error(
+            &section.span_of("listen"),
+            format!("`daemon.listen` is open to other machines, and `{}` is missing.", "daemon.admin_token"),
+            Some(hint.to_owned()),
+        );
+    }
+    Some(DaemonConfig { listen, admin_token: settling.secret(section, "admin_token"), grace: section.duration("grace") })
+}
+
+fn notify(settling: &mut Settling<'_>, section: &Section) -> NotifyConfig {
+    let webhook = section.table("webhook");
+    let command: Vec<String> = section.texts("command").into_iter().map(|word| word.value).collect();
+    if command.is_empty() && section.given("command").is_some() {
+        let hint = "write the program and its arguments, as in [\"/usr/local/bin/page-me\"]";
+        settling.sink.error(&section.span_of("command"), "`notify.command` names no program.", Some(hint.to_owned()));
+    }
+    NotifyConfig {
+        webhook: webhook.url("url").map(|url| (url, settling.secret(&webhook, "secret"))),
+        command: (!command.is_empty()).then_some(command),
+        alive: section.url("alive"),
+    }
+}
+
+/// Makes the table of a job in which nothing was typed.
+fn empty_job(name: &str) -> Section {
+    Section::empty(&super::raw::join("jobs", name), 0..0, keys::JOB)
+}

@@ -304,7 +304,7 @@ impl State {
 impl Lane {
     /// Notes an arrival, or returns how many seconds the client has to wait.
     fn pace(&mut self, now: Instant, limit: usize) -> Option<u64> {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         while self
             .arrivals
             .front()

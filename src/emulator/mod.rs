@@ -23,6 +23,8 @@ mod reply;
 mod seed;
 mod settings;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod world;
 

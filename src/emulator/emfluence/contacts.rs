@@ -62,9 +62,9 @@ impl Call<'_> {
                     let flag = read_flag(value, false)
                         .ok_or_else(|| wrong_type(name, "0 or 1", self.context))?;
                     if name == "held" {
-                        row.held = Some(flag)
+                        row.held = Some(flag);
                     } else {
-                        row.suppressed = Some(flag)
+                        row.suppressed = Some(flag);
                     }
                 }
                 "customFields" => self.read_custom(value, &mut row)?,
@@ -247,6 +247,10 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
             "email is not a valid address.",
         ));
     }
+    if row.held.is_some() {
+        call.context
+            .misuse(MisuseKind::WroteHeld, "held belongs to the service");
+    }
     for group in &groups {
         call.check_target(*group, Direction::In)?;
     }
@@ -300,19 +304,15 @@ fn apply_flags(call: &mut Call<'_>, id: u64, row: &Row) {
         Some(true) => {
             call.account.opt_out_of_account(id);
         }
-        Some(false) => {
-            if call.account.resubscribe(id) {
-                call.context.misuse(
-                    MisuseKind::Resubscribed,
-                    format!("contact {id}, of the account"),
-                );
-            }
+        Some(false) if call.account.resubscribe(id) => {
+            call.context.misuse(
+                MisuseKind::Resubscribed,
+                format!("contact {id}, of the account"),
+            );
         }
-        None => {}
+        Some(false) | None => {}
     }
     if let Some(held) = row.held {
-        call.context
-            .misuse(MisuseKind::WroteHeld, format!("contact {id}"));
         if held {
             call.account.hold(id);
         } else {

@@ -70,7 +70,7 @@ pub(super) fn search(call: &mut Call<'_>, root: &Node) -> Answer {
         "ContactCreated" => found.sort_by_key(|contact| (contact.added, contact.id)),
         "" => {}
         field => {
-            found.sort_by_cached_key(|contact| (fold(&value(account, contact, field)), contact.id))
+            found.sort_by_cached_key(|contact| (fold(&value(account, contact, field)), contact.id));
         }
     }
     if text("OrderDirection") == "desc" {
@@ -114,11 +114,10 @@ fn searched_groups(
         return Ok(Some(ids.filter(|group| call.login.sees(*group)).collect()));
     }
     match from {
-        "all" => Ok(None),
         "single" | "" if root.attribute("group_id").is_some() => {
             call.match_group(root).map(|group| Some(vec![group]))
         }
-        "" => Ok(None),
+        "all" | "" => Ok(None),
         _ => {
             call.context
                 .misuse(MisuseKind::MissingParameter, "From single needs group_id");

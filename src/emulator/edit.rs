@@ -195,9 +195,10 @@ impl Account {
 
     /// The contact with the lowest id that has this address, in any case.
     pub fn contact_by_email(&self, email: &str) -> Option<u64> {
+        let wanted = fold(email);
         self.contacts
             .values()
-            .find(|contact| contact.has_address(email))
+            .find(|contact| !contact.email.is_empty() && fold(&contact.email) == wanted)
             .map(|contact| contact.id)
     }
 

@@ -288,6 +288,10 @@ impl State {
             }
         }
 
+        // Recorded at once: a client that goes away never gets to the end.
+        let arrival = std::mem::take(&mut context.misuse);
+        self.blame(&target, context.seq, arrival);
+
         let faults = self.faults.strike(&target.account, kind, &target.operation);
         for fault in &faults {
             match fault {
@@ -298,6 +302,18 @@ impl State {
             }
         }
         (target, context, faults, pause)
+    }
+
+    /// Records what a request should not have done.
+    fn blame(&mut self, target: &Target, seq: u64, misuse: Vec<(MisuseKind, String)>) {
+        self.misuse
+            .extend(misuse.into_iter().map(|(kind, detail)| Misuse {
+                request: seq,
+                account: target.account.clone(),
+                operation: target.operation.clone(),
+                kind,
+                detail,
+            }));
     }
 }
 
@@ -335,15 +351,7 @@ impl Emulator {
             record.status = status.as_u16();
             outcome.clone_into(&mut record.outcome);
         }
-        state
-            .misuse
-            .extend(context.misuse.iter().map(|(kind, detail)| Misuse {
-                request: context.seq,
-                account: target.account.clone(),
-                operation: target.operation.clone(),
-                kind: *kind,
-                detail: detail.clone(),
-            }));
+        state.blame(target, context.seq, context.misuse.clone());
     }
 }
 

@@ -140,6 +140,8 @@ pub struct GreenRopeQuirks {
     pub strict_items: bool,
     /// Contacts are listed in no useful order.
     pub scrambled_order: bool,
+    /// Every second contact comes without the elements that hold nothing.
+    pub omit_empty: bool,
     /// What happens with an unknown group name.
     pub unknown_group: UnknownGroup,
 }
@@ -152,6 +154,7 @@ impl GreenRopeQuirks {
             zone_slash: true,
             counted: Counted::All,
             scrambled_order: true,
+            omit_empty: true,
             ..Self::default()
         }
     }

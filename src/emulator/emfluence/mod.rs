@@ -1,5 +1,6 @@
 //! The emulated emfluence API, version 1.
 
+mod activities;
 mod contacts;
 mod envelope;
 mod fields;
@@ -17,9 +18,10 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::exchange::{Context, Incoming, Target};
+use super::login::Login;
 use super::misuse::MisuseKind;
 use super::reply::Reply;
-use super::world::{Account, Kind, Login, World};
+use super::world::{Account, Kind, World};
 use envelope::{Answer, Failure, reply};
 use params::Params;
 
@@ -175,6 +177,20 @@ const OPERATIONS: &[Operation] = &[
         permission: Permission::ContactsEdit,
         parameters: &["contactID", "email", "groupIDs"],
         run: members::delete_groups,
+    },
+    Operation {
+        name: "contacts/activities",
+        is_write: false,
+        permission: Permission::None,
+        parameters: activities::PARAMETERS,
+        run: activities::activities,
+    },
+    Operation {
+        name: "contacts/getEmailHistory",
+        is_write: false,
+        permission: Permission::None,
+        parameters: activities::PARAMETERS,
+        run: activities::email_history,
     },
     Operation {
         name: "contacts/delete",

@@ -10,8 +10,9 @@ use super::session::reachable;
 use super::show;
 use super::xml::Node;
 use super::{Answer, Call, Failure};
+use crate::emulator::login::Login;
 use crate::emulator::misuse::MisuseKind;
-use crate::emulator::world::{Account, Contact, Group, Login, MembershipState, fold};
+use crate::emulator::world::{Account, Contact, Group, MembershipState, fold};
 
 pub(super) const CRITERIA: &[&str] = &[
     "account_id",

@@ -115,6 +115,14 @@ impl World {
             .unwrap_or_else(|| panic!("the emulated world has no account named {name}"))
     }
 
+    /// Lifts the pace limit of every account, for demonstrations that should not take minutes.
+    pub fn without_pace(mut self) -> Self {
+        for account in &mut self.accounts {
+            account.settings.requests_per_minute = None;
+        }
+        self
+    }
+
     /// Adds an account and returns it for editing.
     pub fn add_account(&mut self, mut account: Account) -> &mut Account {
         account.now = self.clock.now;

@@ -1,5 +1,6 @@
 //! The calls about single contacts.
 
+use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
 use super::Call;
@@ -72,6 +73,7 @@ impl Call<'_> {
                     let Some(value) = value.as_str() else {
                         return Err(wrong_type(name, "text", self.context));
                     };
+                    check_text(name, value)?;
                     if name == "email" {
                         row.email = Some(value.trim().to_owned());
                     } else if let Some(neutral) = neutral(name) {
@@ -156,6 +158,25 @@ impl Call<'_> {
             .contact(contact)
             .filter(|contact| self.sees_contact(contact.id))
             .map(|contact| contact.id)
+    }
+}
+
+/// Refuses text that the field can't hold. That is a matter of data, not of how the call is used.
+fn check_text(name: &str, value: &str) -> Result<(), Failure> {
+    let holds = match name {
+        "dateOfBirth" => value.is_empty() || Date::strptime("%Y-%m-%d", value).is_ok(),
+        "purl" => value
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || ".-_!".contains(character)),
+        _ => true,
+    };
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure::new(
+            Failure::INVALID,
+            format!("{name} is not valid."),
+        ))
     }
 }
 
@@ -261,6 +282,22 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
         .email
         .as_deref()
         .and_then(|email| call.account.contact_by_email(email));
+    let purl = row
+        .profile
+        .iter()
+        .find(|(name, value)| *name == "purl" && !value.is_empty());
+    if let Some((_, purl)) = purl {
+        let own = id.or(by_address);
+        let holder = call.account.contacts.values().find(|contact| {
+            Some(contact.id) != own && contact.get("purl").eq_ignore_ascii_case(purl)
+        });
+        if let Some(holder) = holder {
+            return Err(
+                Failure::new(Failure::DUPLICATE, "Another contact has this purl.")
+                    .with_data(json!({"contactID": holder.id})),
+            );
+        }
+    }
     let id = match (id, by_address) {
         (Some(id), _) if call.visible(id).is_none() => {
             return Err(no_contact(&format!("Contact {id}")));
@@ -398,6 +435,18 @@ pub(super) fn field(account: &Account, contact: &Contact, name: &str) -> Value {
         "dateModified" => json!(stamp(account, Some(contact.modified))),
         "lastActivityDate" => json!(stamp(account, contact.last_activity)),
         "lastClickDate" => json!(stamp(account, contact.last_click)),
+        "mobileNumber" => json!(international(contact.get("mobile"))),
         _ => neutral(name).map_or(Value::Null, |neutral| text(account, contact.get(neutral))),
+    }
+}
+
+/// A mobile number as the service shows it since 2022: in E.164 form where it can be told, as it was given otherwise.
+fn international(number: &str) -> String {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    match digits.len() {
+        8..=15 if number.trim_start().starts_with('+') => format!("+{digits}"),
+        10 => format!("+1{digits}"),
+        11 if digits.starts_with('1') => format!("+{digits}"),
+        _ => number.to_owned(),
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn get(call: &mut Call<'_>, root: &Node) -> Answer {
         let groups = groups_by_contact(account);
         let mut found = criteria.find(account, login, root)?;
         if account.settings.greenrope.scrambled_order {
-            found.sort_by_key(|contact| *blake3::hash(&contact.id.to_le_bytes()).as_bytes());
+            found.sort_by_cached_key(|contact| *blake3::hash(&contact.id.to_le_bytes()).as_bytes());
         }
         for contact in found {
             let own = groups

@@ -240,6 +240,14 @@ fn element(start: &BytesStart<'_>) -> Result<Node, String> {
 
 /// Escapes text and drops what XML 1.0 does not allow.
 fn escape(text: &str, out: &mut String) {
+    // Most text needs nothing done.
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b" @.-+:_,/".contains(&byte))
+    {
+        out.push_str(text);
+        return;
+    }
     for character in text.chars() {
         match character {
             '&' => out.push_str("&amp;"),

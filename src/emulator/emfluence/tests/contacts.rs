@@ -218,3 +218,39 @@ async fn deleting_a_contact_is_recorded_and_needs_a_flag_for_opted_out_ones() {
     );
     assert_eq!(kinds(&emulator), [MisuseKind::DeletedContact]);
 }
+
+#[tokio::test]
+async fn special_texts_are_checked_and_mobile_numbers_rewritten() {
+    let emulator = emulator();
+    let (_, contact) = with_member(&emulator);
+    let bo = mail(&emulator, |account| account.add_contact("bo@example.org"));
+    let save = async |id: u64, name: &str, value: &str| {
+        emfluence(
+            &emulator,
+            "contacts/save",
+            json!({"contactID": id, name: value}),
+        )
+        .await
+    };
+    assert_eq!(
+        save(contact, "mobileNumber", "(555) 010-0199").await["data"]["mobileNumber"],
+        "+15550100199"
+    );
+    assert_eq!(
+        save(contact, "mobileNumber", "+49 171 0000").await["data"]["mobileNumber"],
+        "+491710000"
+    );
+    assert_eq!(
+        save(contact, "mobileNumber", "ext. 5").await["data"]["mobileNumber"],
+        "ext. 5"
+    );
+    assert_eq!(save(contact, "dateOfBirth", "3/4/1970").await["success"], 0);
+    assert_eq!(
+        save(contact, "dateOfBirth", "1970-03-04").await["data"]["dateOfBirth"],
+        "1970-03-04"
+    );
+    assert_eq!(save(contact, "purl", "not ok").await["success"], 0);
+    assert_eq!(save(contact, "purl", "ana.silva").await["success"], 1);
+    assert_eq!(save(bo, "purl", "Ana.Silva").await["code"], 301);
+    assert_eq!(kinds(&emulator), []);
+}

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::login::Login;
 use super::names::{COMPANIES, DOMAINS, GROUPS, PEOPLE, PLACES, ZONES};
 use super::settings::{EmfluenceQuirks, GreenRopeQuirks};
 use super::world::{
-    Account, Contact, CustomField, GroupKind, GroupStatus, Kind, Login, Membership, MembershipState, Visibility, World, fold, plus_seconds,
+    Account, Contact, CustomField, GroupKind, GroupStatus, Kind, Membership, MembershipState,
+    Visibility, World, fold, plus_seconds,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
@@ -24,7 +29,11 @@ pub struct Seed {
 
 impl Default for Seed {
     fn default() -> Self {
-        Self { seed: 1, groups: 12, members: 200 }
+        Self {
+            seed: 1,
+            groups: 12,
+            members: 200,
+        }
     }
 }
 
@@ -67,8 +76,15 @@ impl World {
         overlap(world.account_mut(other), &people);
         for name in [rich, other] {
             let account = world.account_mut(name);
-            let seen: Vec<u64> = account.groups.values().filter(|group| group.kind == GroupKind::Static).map(|group| group.id).collect();
-            account.logins.push(Login::restricted(name, 2, seen.into_iter().step_by(2)));
+            let seen: Vec<u64> = account
+                .groups
+                .values()
+                .filter(|group| group.kind == GroupKind::Static)
+                .map(|group| group.id)
+                .collect();
+            account
+                .logins
+                .push(Login::restricted(name, 2, seen.into_iter().step_by(2)));
         }
         world
     }
@@ -102,7 +118,9 @@ pub fn populate(account: &mut Account, seed: &Seed) {
     let recorded = account.pending.len();
     let mut dice = Dice(seed.seed);
     define_fields(account);
-    let groups: Vec<u64> = (0..seed.groups).map(|number| make_group(account, number, &mut dice)).collect();
+    let groups: Vec<u64> = (0..seed.groups)
+        .map(|number| make_group(account, number, &mut dice))
+        .collect();
     let mut first_address = String::new();
     // Addresses made here differ by their number, so only earlier contacts can have one of them.
     let taken = account.address_index();
@@ -114,18 +132,33 @@ pub fn populate(account: &mut Account, seed: &Seed) {
         let now = account.now;
         for place in 0..=dice.below(3) {
             // The last of many groups stays empty, as happens in every account.
-            let choices = if groups.len() > 8 { groups.len() - 1 } else { groups.len() };
-            let Some(group) = groups.get((number + place * 5 + dice.below(choices)) % choices.max(1)).copied() else {
+            let choices = if groups.len() > 8 {
+                groups.len() - 1
+            } else {
+                groups.len()
+            };
+            let Some(group) = groups
+                .get((number + place * 5 + dice.below(choices)) % choices.max(1))
+                .copied()
+            else {
                 break;
             };
             let since = plus_seconds(now, -DAY * (1 + dice.below(700) as i64));
             let refused = place == 0 && matches!(number % 50, 3 | 23 | 33);
             let membership = Membership {
-                state: if refused { MembershipState::OptedOut } else { MembershipState::Active },
+                state: if refused {
+                    MembershipState::OptedOut
+                } else {
+                    MembershipState::Active
+                },
                 since,
                 changed: refused.then(|| plus_seconds(since, DAY / 2)),
             };
-            account.group_mut(group).members.entry(contact).or_insert(membership);
+            account
+                .group_mut(group)
+                .members
+                .entry(contact)
+                .or_insert(membership);
         }
     }
     if account.kind == Kind::Emfluence {
@@ -142,9 +175,11 @@ fn define_fields(account: &mut Account) {
             ("External ref", "External ref", "ShortText", 50),
             ("Dietary notes", "Dietary notes", "Text", 0),
         ],
-        Kind::Emfluence => {
-            [("custom1", "Membership level", "Text", 50), ("custom2", "Joined on", "Date", 10), ("custom3", "External ref", "Text", 50)]
-        }
+        Kind::Emfluence => [
+            ("custom1", "Membership level", "Text", 50),
+            ("custom2", "Joined on", "Date", 10),
+            ("custom3", "External ref", "Text", 50),
+        ],
     };
     for (position, (name, label, data_type, max_length)) in definitions.into_iter().enumerate() {
         if account.fields.iter().any(|field| field.name == name) {
@@ -156,7 +191,11 @@ fn define_fields(account: &mut Account) {
             label: label.to_owned(),
             data_type: data_type.to_owned(),
             max_length,
-            possible_values: if data_type == "Select" { ["Gold", "Silver", "Bronze"].map(str::to_owned).to_vec() } else { Vec::new() },
+            possible_values: if data_type == "Select" {
+                ["Gold", "Silver", "Bronze"].map(str::to_owned).to_vec()
+            } else {
+                Vec::new()
+            },
             editable: "Visible".to_owned(),
             modified: now,
         });
@@ -166,7 +205,11 @@ fn define_fields(account: &mut Account) {
 fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
     let name = match GROUPS.get(number) {
         Some(name) => (*name).to_owned(),
-        None => format!("Chapter {} {}", number - GROUPS.len() + 1, dice.pick(&PLACES).0),
+        None => format!(
+            "Chapter {} {}",
+            number - GROUPS.len() + 1,
+            dice.pick(&PLACES).0
+        ),
     };
     // Populating an account that holds a group of this name must not make a second one.
     if let Some(id) = account.group_named_like(&name, None) {
@@ -181,7 +224,8 @@ fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
     group.last_sent = (!number.is_multiple_of(3)).then(|| plus_seconds(added, DAY * 90));
     match kind {
         Kind::GreenRope => {
-            group.visibility = [Visibility::Hidden, Visibility::Private, Visibility::Public][number % 3];
+            group.visibility =
+                [Visibility::Hidden, Visibility::Private, Visibility::Public][number % 3];
             "Example Society".clone_into(&mut group.sender_name);
             "news@example.org".clone_into(&mut group.sender_email);
             "1 Example Street, Springfield, IL, 62701, USA".clone_into(&mut group.postal_address);
@@ -189,7 +233,11 @@ fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
             group.login_link = number.is_multiple_of(4);
         }
         Kind::Emfluence => {
-            group.visibility = if number.is_multiple_of(3) { Visibility::Public } else { Visibility::Private };
+            group.visibility = if number.is_multiple_of(3) {
+                Visibility::Public
+            } else {
+                Visibility::Private
+            };
             group.protected = number % 4 == 1;
             if !number.is_multiple_of(2) {
                 group.friendly_name = format!("Friends of {name}");
@@ -204,7 +252,13 @@ fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
     id
 }
 
-fn make_contact(account: &mut Account, number: usize, first_address: &str, taken: &BTreeMap<String, u64>, dice: &mut Dice) -> u64 {
+fn make_contact(
+    account: &mut Account,
+    number: usize,
+    first_address: &str,
+    taken: &BTreeMap<String, u64>,
+    dice: &mut Dice,
+) -> u64 {
     let (first_name, last_name, local) = dice.pick(&PEOPLE);
     let domain = dice.pick(&DOMAINS);
     let greenrope = account.kind == Kind::GreenRope;
@@ -221,7 +275,11 @@ fn make_contact(account: &mut Account, number: usize, first_address: &str, taken
     let phone = format!("+1 555 01{:02}", number % 100);
     let mobile = format!("+155501{:05}", number % 100_000);
     let reference = format!("{number:06}");
-    let mut contact = Contact { email, owner: 1 + (number % 3) as u64, ..Contact::default() };
+    let mut contact = Contact {
+        email,
+        owner: 1 + (number % 3) as u64,
+        ..Contact::default()
+    };
     for (name, value) in [
         ("first_name", first_name),
         ("last_name", last_name),
@@ -233,9 +291,26 @@ fn make_contact(account: &mut Account, number: usize, first_address: &str, taken
         ("phone", phone.as_str()),
         ("mobile", mobile.as_str()),
         ("title", if number.is_multiple_of(7) { "Dr." } else { "" }),
-        ("external_id", if greenrope { "" } else { reference.as_str() }),
-        ("website", if greenrope && number.is_multiple_of(9) { "https://www.example.org/~me?a=1&b=2" } else { "" }),
-        ("notes", if number.is_multiple_of(11) { "Met at the fair <2024>.\nCalls back & forth." } else { "" }),
+        (
+            "external_id",
+            if greenrope { "" } else { reference.as_str() },
+        ),
+        (
+            "website",
+            if greenrope && number.is_multiple_of(9) {
+                "https://www.example.org/~me?a=1&b=2"
+            } else {
+                ""
+            },
+        ),
+        (
+            "notes",
+            if number.is_multiple_of(11) {
+                "Met at the fair <2024>.\nCalls back & forth."
+            } else {
+                ""
+            },
+        ),
     ] {
         if !value.is_empty() {
             contact.profile.insert(name.to_owned(), value.to_owned());
@@ -277,7 +352,12 @@ fn make_contact(account: &mut Account, number: usize, first_address: &str, taken
 /// The groups that are no targets, which emfluence has beside ordinary ones.
 fn special_groups(account: &mut Account) {
     let members: Vec<u64> = account.contacts.keys().copied().step_by(7).collect();
-    for name in ["Clicked last month", "Proof readers", "Gala 2019", "Welcome series"] {
+    for name in [
+        "Clicked last month",
+        "Proof readers",
+        "Gala 2019",
+        "Welcome series",
+    ] {
         if account.find_group(name).is_some() {
             continue;
         }
@@ -291,7 +371,13 @@ fn special_groups(account: &mut Account) {
             _ => group.auto_response = Some(9001),
         }
         for contact in &members {
-            group.members.insert(*contact, Membership { since: plus_seconds(now, -DAY), ..Membership::default() });
+            group.members.insert(
+                *contact,
+                Membership {
+                    since: plus_seconds(now, -DAY),
+                    ..Membership::default()
+                },
+            );
         }
     }
 }
@@ -303,18 +389,39 @@ fn overlap(account: &mut Account, people: &[Contact]) {
     let newsletter = account.add_group("Old newsletter");
     let empty = account.add_group("Waiting list");
     account.group_mut(empty).protected = account.kind == Kind::Emfluence;
-    for (number, person) in people.iter().filter(|person| !person.email.is_empty()).step_by(4).take(40).enumerate() {
+    for (number, person) in people
+        .iter()
+        .filter(|person| !person.email.is_empty())
+        .step_by(4)
+        .take(40)
+        .enumerate()
+    {
         if account.contact_by_email(&person.email).is_some() {
             continue;
         }
-        let keep = |name: &str| person.profile.get_key_value(name).map(|(name, value)| (name.clone(), value.clone()));
+        let keep = |name: &str| {
+            person
+                .profile
+                .get_key_value(name)
+                .map(|(name, value)| (name.clone(), value.clone()))
+        };
         let contact = account.insert_contact(Contact {
             email: person.email.clone(),
-            profile: ["first_name", "last_name"].into_iter().filter_map(keep).collect(),
+            profile: ["first_name", "last_name"]
+                .into_iter()
+                .filter_map(keep)
+                .collect(),
             owner: 1,
             ..Contact::default()
         });
-        account.join(if number.is_multiple_of(2) { donors } else { newsletter }, contact);
+        account.join(
+            if number.is_multiple_of(2) {
+                donors
+            } else {
+                newsletter
+            },
+            contact,
+        );
         match number % 5 {
             1 => {
                 account.opt_out_of_account(contact);
@@ -333,82 +440,4 @@ fn overlap(account: &mut Account, people: &[Contact]) {
         account.join(newsletter, contact);
     }
     account.pending.clear();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::emulator::{Emulator, Group};
-
-    #[test]
-    fn the_same_seed_gives_the_same_world() {
-        let seed = Seed { seed: 3, groups: 9, members: 120 };
-        let text = |seed: &Seed| serde_json::to_string(&World::seeded(seed)).unwrap();
-        assert_eq!(text(&seed), text(&seed));
-        assert_ne!(text(&seed), text(&Seed { seed: 4, ..seed }));
-    }
-
-    #[test]
-    fn a_seeded_crm_has_every_oddity() {
-        let world = World::seeded(&Seed::default());
-        let crm = world.account("crm");
-        let contact = |test: &dyn Fn(&Contact) -> bool| crm.contacts.values().any(test);
-        let group = |test: &dyn Fn(&Group) -> bool| crm.groups.values().any(test);
-        assert_eq!((crm.groups.len(), crm.contacts.len()), (12, 200));
-        assert!(contact(&|contact| contact.email.contains('+')));
-        assert!(contact(&|contact| contact.email.is_empty()));
-        assert!(contact(&|contact| contact.email.contains('ü')));
-        assert!(contact(&|contact| contact.opted_out.is_some()));
-        assert!(contact(&|contact| contact.bounced.is_some()));
-        assert!(contact(&|contact| contact.get("zip").starts_with('0')));
-        assert!(contact(&|contact| !contact.get("last_name").is_ascii()));
-        assert!(contact(&|one| crm.contacts.values().any(|two| one.id != two.id && one.has_address(&two.email))));
-        for part in ["***", "[", "&", "2024", "日本"] {
-            assert!(group(&|group| group.name.contains(part)), "{part}");
-        }
-        assert!(group(&|group| group.members.values().any(|member| member.state == MembershipState::OptedOut)));
-        assert!(group(&|group| group.members.is_empty()));
-    }
-
-    #[test]
-    fn a_seeded_mail_account_has_every_oddity() {
-        let world = World::seeded_in("mail", &Seed::default());
-        let mail = world.account("mail");
-        let group = |test: &dyn Fn(&Group) -> bool| mail.groups.values().any(test);
-        assert!(group(&|group| group.kind == GroupKind::Dynamic));
-        assert!(group(&|group| group.kind == GroupKind::BuiltIn && group.members.len() == 200));
-        assert!(group(&|group| group.send_tests));
-        assert!(group(&|group| group.status == GroupStatus::Archived));
-        assert!(group(&|group| group.auto_response.is_some()));
-        assert!(group(&|group| !group.external_id.is_empty() && !group.friendly_name.is_empty()));
-        assert!(group(&|group| !group.notes.is_empty()));
-        assert!(mail.contacts.values().all(|contact| !contact.email.is_empty()));
-        let mut addresses: Vec<String> = mail.contacts.values().map(|contact| contact.email.to_lowercase()).collect();
-        addresses.sort();
-        addresses.dedup();
-        assert_eq!(addresses.len(), 200);
-    }
-
-    #[test]
-    fn the_other_account_overlaps_and_holds_refusals() {
-        let world = World::seeded(&Seed::default());
-        let (crm, mail) = (world.account("crm"), world.account("mail"));
-        assert!(mail.contacts.values().filter(|contact| crm.contact_by_email(&contact.email).is_some()).count() > 10);
-        assert!(mail.contacts.values().any(|contact| contact.opted_out.is_some()));
-        assert!(mail.find_group("Donors").is_some() && crm.find_group("Donors").is_some());
-        assert!(world.account("mail2").contacts.is_empty() && world.account("crm2").groups.is_empty());
-    }
-
-    #[test]
-    fn seeding_is_not_part_of_the_history() {
-        assert_eq!(Emulator::new(World::seeded(&Seed::default())).history(), []);
-    }
-
-    #[test]
-    fn a_world_survives_its_own_json() {
-        let world = World::seeded(&Seed::default());
-        let text = serde_json::to_string(&world).unwrap();
-        let back: World = serde_json::from_str(&text).unwrap();
-        assert_eq!(serde_json::to_string(&back).unwrap(), text);
-    }
 }

@@ -42,8 +42,15 @@ impl Settings {
     /// The settings a new account of this kind starts with.
     pub fn of(kind: Kind) -> Self {
         match kind {
-            Kind::Emfluence => Self { requests_per_minute: Some(100), max_in_flight: 1, ..Self::default() },
-            Kind::GreenRope => Self { utc_offset_minutes: -360, ..Self::default() },
+            Kind::Emfluence => Self {
+                requests_per_minute: Some(100),
+                max_in_flight: 1,
+                ..Self::default()
+            },
+            Kind::GreenRope => Self {
+                utc_offset_minutes: -360,
+                ..Self::default()
+            },
         }
     }
 }
@@ -133,6 +140,8 @@ pub struct GreenRopeQuirks {
     pub strict_items: bool,
     /// Contacts are listed in no useful order.
     pub scrambled_order: bool,
+    /// Every second contact comes without the elements that hold nothing.
+    pub omit_empty: bool,
     /// What happens with an unknown group name.
     pub unknown_group: UnknownGroup,
 }
@@ -140,6 +149,13 @@ pub struct GreenRopeQuirks {
 impl GreenRopeQuirks {
     /// The mixture that seeded worlds use.
     pub fn mixed() -> Self {
-        Self { odd_item_tags: true, zone_slash: true, counted: Counted::All, scrambled_order: true, ..Self::default() }
+        Self {
+            odd_item_tags: true,
+            zone_slash: true,
+            counted: Counted::All,
+            scrambled_order: true,
+            omit_empty: true,
+            ..Self::default()
+        }
     }
 }

@@ -18,9 +18,10 @@ use axum::http::StatusCode;
 
 use super::State;
 use super::exchange::{Context, Incoming, Target};
+use super::login::Login;
 use super::misuse::MisuseKind;
 use super::reply::{Document, Reply};
-use super::world::{Account, Login, World};
+use super::world::{Account, World};
 pub(super) use session::Sessions;
 pub(super) use xml::Node;
 
@@ -50,7 +51,10 @@ impl Failure {
     const NO_FIELD: u32 = 3001;
 
     fn new(code: u32, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self {
+            code,
+            text: text.into(),
+        }
     }
 }
 
@@ -75,9 +79,10 @@ impl Call<'_> {
     fn sees_contact(&self, contact: u64) -> bool {
         match &self.login.sees_groups {
             None => true,
-            Some(groups) => {
-                groups.iter().filter_map(|group| self.account().group(*group)).any(|group| group.members.contains_key(&contact))
-            }
+            Some(groups) => groups
+                .iter()
+                .filter_map(|group| self.account().group(*group))
+                .any(|group| group.members.contains_key(&contact)),
         }
     }
 }
@@ -103,10 +108,23 @@ struct Operation {
     run: fn(&mut Call<'_>, &Node) -> Answer,
 }
 
-const CRITERIA: &[&str] = &["contact_id", "firstname", "lastname", "email", "request_id", "account_id"];
+const CRITERIA: &[&str] = &[
+    "contact_id",
+    "firstname",
+    "lastname",
+    "email",
+    "request_id",
+    "account_id",
+];
 const GROUP_CRITERIA: &[&str] = &["group_id", "group_name", "request_id", "account_id"];
 
-const MEMBERSHIP_ITEMS: Items = Items { container: "Contacts", item: "Contact", attributes: CRITERIA, children: &[], needs_account: false };
+const MEMBERSHIP_ITEMS: Items = Items {
+    container: "Contacts",
+    item: "Contact",
+    attributes: CRITERIA,
+    children: &[],
+    needs_account: false,
+};
 
 const OPERATIONS: &[Operation] = &[
     Operation {
@@ -152,7 +170,13 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Groups"],
-        items: Some(Items { container: "Groups", item: "Group", attributes: GROUP_CRITERIA, children: &[], needs_account: true }),
+        items: Some(Items {
+            container: "Groups",
+            item: "Group",
+            attributes: GROUP_CRITERIA,
+            children: &[],
+            needs_account: true,
+        }),
         run: groups::delete,
     },
     Operation {
@@ -171,11 +195,25 @@ const OPERATIONS: &[Operation] = &[
         items: Some(MEMBERSHIP_ITEMS),
         run: members::remove,
     },
-    Operation { name: "GetContacts", is_write: false, attributes: contacts::CRITERIA, children: &[], items: None, run: contacts::get },
+    Operation {
+        name: "GetContacts",
+        is_write: false,
+        attributes: contacts::CRITERIA,
+        children: &[],
+        items: None,
+        run: contacts::get,
+    },
     Operation {
         name: "GetContactGroups",
         is_write: false,
-        attributes: &["account_id", "contact_id", "email", "firstname", "lastname", "response"],
+        attributes: &[
+            "account_id",
+            "contact_id",
+            "email",
+            "firstname",
+            "lastname",
+            "response",
+        ],
         children: &[],
         items: None,
         run: contacts::groups_of_contact,
@@ -207,7 +245,13 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Contacts"],
-        items: Some(Items { container: "Contacts", item: "Contact", attributes: CRITERIA, children: write::WRITABLE, needs_account: true }),
+        items: Some(Items {
+            container: "Contacts",
+            item: "Contact",
+            attributes: CRITERIA,
+            children: write::WRITABLE,
+            needs_account: true,
+        }),
         run: write::edit,
     },
     Operation {
@@ -215,7 +259,10 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Contacts"],
-        items: Some(Items { needs_account: true, ..MEMBERSHIP_ITEMS }),
+        items: Some(Items {
+            needs_account: true,
+            ..MEMBERSHIP_ITEMS
+        }),
         run: write::delete,
     },
     Operation {
@@ -223,7 +270,10 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Contacts"],
-        items: Some(Items { needs_account: true, ..MEMBERSHIP_ITEMS }),
+        items: Some(Items {
+            needs_account: true,
+            ..MEMBERSHIP_ITEMS
+        }),
         run: write::unsubscribe,
     },
     Operation {
@@ -268,7 +318,10 @@ fn operation(name: &str) -> Option<&'static Operation> {
 pub(super) fn target(world: &World, incoming: &Incoming) -> Target {
     let form = form::Form::read(incoming);
     let Ok(parsed) = Node::parse(&form.xml) else {
-        return Target { operation: "unreadable".to_owned(), ..Target::default() };
+        return Target {
+            operation: "unreadable".to_owned(),
+            ..Target::default()
+        };
     };
     let name = parsed.root.name.strip_suffix("Request").unwrap_or("");
     let known = operation(name);
@@ -279,6 +332,7 @@ pub(super) fn target(world: &World, incoming: &Incoming) -> Target {
     };
     Target {
         account: session::locate(world, &form.email, &form::account_ids(&parsed.root))
+            .or_else(|| session::reachable(world, &form.email).into_iter().next())
             .map(|(position, _)| world.accounts[position].name.clone())
             .unwrap_or_default(),
         operation: operation.to_owned(),
@@ -287,7 +341,12 @@ pub(super) fn target(world: &World, incoming: &Incoming) -> Target {
 }
 
 /// Carries out a request.
-pub(super) fn answer(state: &mut State, incoming: &Incoming, target: &Target, context: &mut Context) -> Reply {
+pub(super) fn answer(
+    state: &mut State,
+    incoming: &Incoming,
+    target: &Target,
+    context: &mut Context,
+) -> Reply {
     let (result, wants_json) = carry_out(state, incoming, context);
     let name = match target.operation.as_str() {
         "unknown" | "unreadable" => "ErrorResponse".to_owned(),
@@ -297,7 +356,11 @@ pub(super) fn answer(state: &mut State, incoming: &Incoming, target: &Target, co
     let outcome = match result {
         Ok(children) => {
             root.children = children;
-            if context.failed_items > 0 { "partial".to_owned() } else { "ok".to_owned() }
+            if context.failed_items > 0 {
+                "partial".to_owned()
+            } else {
+                "ok".to_owned()
+            }
         }
         Err(failure) => {
             let outcome = format!("error {}", failure.code);
@@ -305,15 +368,31 @@ pub(super) fn answer(state: &mut State, incoming: &Incoming, target: &Target, co
             root.push(Node::leaf("ErrorCode", failure.code.to_string()));
             root.push(Node::leaf("ErrorText", failure.text));
             // Errors come as XML even when JSON was asked for.
-            return Reply { status: status_of(incoming), document: Document::Xml(root), outcome };
+            return Reply {
+                status: status_of(incoming),
+                document: Document::Xml(root),
+                outcome,
+            };
         }
     };
-    let document = if wants_json { Document::XmlAsJson(root) } else { Document::Xml(root) };
-    Reply { status: StatusCode::OK, document, outcome }
+    let document = if wants_json {
+        Document::XmlAsJson(root)
+    } else {
+        Document::Xml(root)
+    };
+    Reply {
+        status: StatusCode::OK,
+        document,
+        outcome,
+    }
 }
 
 fn status_of(incoming: &Incoming) -> StatusCode {
-    if incoming.method == axum::http::Method::POST { StatusCode::OK } else { StatusCode::METHOD_NOT_ALLOWED }
+    if incoming.method == axum::http::Method::POST {
+        StatusCode::OK
+    } else {
+        StatusCode::METHOD_NOT_ALLOWED
+    }
 }
 
 fn carry_out(state: &mut State, incoming: &Incoming, context: &mut Context) -> (Answer, bool) {
@@ -337,6 +416,11 @@ fn dispatch(state: &mut State, form: &form::Form, root: &Node, context: &mut Con
     };
     let (position, login) = session::authenticate(state, form, root, known, context)?;
     form::check_names(root, known, context);
-    let mut call = Call { world: &mut state.world, position, login, context };
+    let mut call = Call {
+        world: &mut state.world,
+        position,
+        login,
+        context,
+    };
     (known.run)(&mut call, root)
 }

@@ -4,10 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::StateError;
+use super::error::{Fault, StateError};
+use super::schema::{self, Identity};
 use super::{Store, configure};
 
 impl Store {
@@ -30,6 +32,65 @@ impl Store {
             .map_err(|error| StateError::of_sqlite(own, error))?;
         copy_database(&reader, path)
     }
+
+    /// Replaces everything in this database by what a copy holds, which may be of an older version; all or nothing.
+    ///
+    /// What was there before is kept beside the file as `<file>.before-restore`. Other processes see the new content in their next
+    /// transaction, so the caller makes sure that no run is active.
+    ///
+    /// # Errors
+    /// A [`StateError`] when the copy is missing, damaged, not ours or newer, and nothing is changed.
+    pub fn restore_from(&self, copy: &Path, now: Timestamp) -> Result<(), StateError> {
+        if !copy.is_file() {
+            return Err(StateError::Unreadable { path: copy.to_owned(), reason: "there is no such file".to_owned() });
+        }
+        let source = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .and_then(|source| configure(&source).map(|()| source))
+            .map_err(|error| StateError::of_sqlite(copy, error))?;
+        check_copy(&source, copy).map_err(|fault| fault.at(copy))?;
+        let mut connection = self.lock();
+        if let Some(own) = &self.path {
+            if same_file(own, copy) {
+                return Err(copy_error(copy, "this is the database itself"));
+            }
+            copy_database(&connection, &beside(own, ".before-restore"))?;
+        }
+        let done = Backup::new(&source, &mut connection)
+            .and_then(|backup| backup.step(-1))
+            .map_err(|error| StateError::of_sqlite(self.path(), error))?;
+        if !matches!(done, StepResult::Done) {
+            return Err(StateError::Busy { path: self.path().to_owned() });
+        }
+        schema::migrate(&connection, self.path.as_deref(), now).map_err(|fault| fault.at(self.path()))
+    }
+}
+
+/// Refuses a copy that is not ours, newer, empty or damaged.
+fn check_copy(copy: &Connection, path: &Path) -> Result<(), Fault> {
+    if schema::identify(copy, path)? == Identity::Fresh {
+        return Err(StateError::NotADatabase { path: path.to_owned() }.into());
+    }
+    match problems(copy)?.into_iter().next() {
+        Some(reason) => Err(StateError::Damaged { path: path.to_owned(), reason }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Checks a whole database and returns what is wrong with it.
+pub(super) fn problems(connection: &Connection) -> Result<Vec<String>, Fault> {
+    let mut found = Vec::new();
+    let mut check = connection.prepare("PRAGMA integrity_check")?;
+    for line in check.query_map([], |row| row.get::<_, String>(0))? {
+        let line = line?;
+        if line != "ok" {
+            found.push(line);
+        }
+    }
+    let mut check = connection.prepare("PRAGMA foreign_key_check")?;
+    for table in check.query_map([], |row| row.get::<_, String>(0))? {
+        found.push(format!("a row of {} refers to a row that is missing", table?));
+    }
+    Ok(found)
 }
 
 /// Copies a whole database into a file, by way of a temporary file beside it.

@@ -8,6 +8,7 @@ use super::Store;
 use super::carried;
 use super::convert::{fields_to_json, json};
 use super::error::{Fault, StateError};
+use super::forget;
 use crate::model::{ObjectKind, RowHash, TotalMeanings, Value};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 
@@ -152,9 +153,13 @@ impl Store {
     }
 }
 
-/// Makes changes inside a transaction.
+/// Makes changes inside a transaction, except those that would store a forgotten person again.
 pub(super) fn apply(connection: &Connection, changes: &[Change]) -> Result<(), Fault> {
-    for change in changes {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let forgotten = forget::load(connection)?;
+    for change in changes.iter().filter(|change| !forget::names_forgotten(change, &forgotten)) {
         apply_one(connection, change)?;
     }
     Ok(())

@@ -21,8 +21,8 @@ pub enum StateError {
         /// The database file.
         path: PathBuf,
     },
-    /// The file can't be opened or read at all.
-    #[error("the state database {} can't be opened: {reason}; check the path and the rights of this user", path.display())]
+    /// The file can't be opened or read, for a reason of the system's.
+    #[error("the state database {} can't be used: {reason}; check the path and the rights of this user", path.display())]
     Unreadable {
         /// The database file.
         path: PathBuf,
@@ -70,7 +70,7 @@ pub enum StateError {
         known: i64,
     },
     /// The disk is full.
-    #[error("the disk that holds the state database {} is full; make room, nothing was lost", path.display())]
+    #[error("the disk that holds the state database {} is full; make room and run again, the journal knows how far it got", path.display())]
     Full {
         /// The database file.
         path: PathBuf,

@@ -74,7 +74,7 @@ impl Locks {
     /// [`LockError::Busy`] when another process uses the account.
     pub fn lock_account(&self, key: &str) -> Result<Guard, LockError> {
         // The name of the file tells nothing of the account.
-        self.take(&format!("account-{}", hash(key)), "an account of this run".to_owned())
+        self.take(&format!("account-{}", hash(key)), "the provider's account".to_owned())
     }
 
     /// Takes the lock of the service, of which there is one per state database.
@@ -108,4 +108,46 @@ fn read_pid(file: &mut File) -> Option<u32> {
 
 fn hash(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_handle_finds_the_lock_taken_until_it_is_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let locks = Locks::new(&directory.path().join("rosterd.db"));
+        let other = Locks::new(&directory.path().join(".").join("rosterd.db"));
+        let held = [locks.lock_job("crm-to-mail").unwrap(), locks.lock_account("emfluence https://api.example.org 1").unwrap()];
+        let error = other.lock_job("crm-to-mail").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("the job \"crm-to-mail\" is in use by process {}; wait until it is done, or stop it", std::process::id())
+        );
+        assert!(matches!(other.lock_account("emfluence https://api.example.org 1"), Err(LockError::Busy { .. })));
+        let _free = [other.lock_account("emfluence https://api.example.org 2").unwrap(), other.lock_service().unwrap()];
+        let _odd = [other.lock_job("a/../b").unwrap(), other.lock_job("a/../c").unwrap()];
+        drop(held);
+        other.lock_job("crm-to-mail").unwrap();
+        let files = std::fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(files, 6, "released files stay, and odd names stay beside the database");
+    }
+
+    #[test]
+    fn what_a_dead_process_left_does_not_block() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rosterd.db");
+        std::fs::write(directory.path().join("rosterd.db.job-nightly.lock"), "4194304000").unwrap();
+        let _held = Locks::new(&path).lock_job("nightly").unwrap();
+        let text = std::fs::read_to_string(directory.path().join("rosterd.db.job-nightly.lock")).unwrap();
+        assert_eq!(text, std::process::id().to_string());
+    }
+
+    #[test]
+    fn a_missing_directory_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = Locks::new(&directory.path().join("none").join("rosterd.db")).lock_service().unwrap_err();
+        assert!(matches!(error, LockError::File { .. }), "{error:?}");
+    }
 }

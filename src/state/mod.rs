@@ -14,6 +14,7 @@ mod change;
 mod convert;
 mod error;
 mod failures;
+mod forget;
 mod jobs;
 mod journal;
 mod locks;
@@ -35,10 +36,11 @@ pub use approvals::ApprovalAnswer;
 pub use change::Change;
 pub use error::StateError;
 pub use failures::{FailureNote, FailureRecord};
+pub use forget::Forgotten;
 pub use jobs::{JobStatus, PausedRecord};
 pub use journal::{JournalEntry, JournalId, JournalItem, JournalOutcome, UnsettledEntry, UnsettledItem};
 pub use locks::{Guard, LockError, Locks};
-pub use runs::{Outcome, RunEnd, RunItem, RunRecord, RunStart};
+pub use runs::{Outcome, PastItem, RunEnd, RunItem, RunRecord, RunStart};
 pub use staging::Staging;
 
 use error::Fault;
@@ -123,21 +125,7 @@ impl Store {
 
     /// Checks the whole file and returns what is wrong with it, one sentence each; empty when all is well.
     pub fn integrity_check(&self) -> Result<Vec<String>, StateError> {
-        self.read(|connection| {
-            let mut found = Vec::new();
-            let mut check = connection.prepare("PRAGMA integrity_check")?;
-            for line in check.query_map([], |row| row.get::<_, String>(0))? {
-                let line = line?;
-                if line != "ok" {
-                    found.push(line);
-                }
-            }
-            let mut check = connection.prepare("PRAGMA foreign_key_check")?;
-            for table in check.query_map([], |row| row.get::<_, String>(0))? {
-                found.push(format!("a row of {} refers to a row that is missing", table?));
-            }
-            Ok(found)
-        })
+        self.read(backup::problems)
     }
 
     fn prepare(connection: &Connection, path: &Path, now: Timestamp) -> Result<(), Fault> {

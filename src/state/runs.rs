@@ -127,6 +127,19 @@ pub struct RunItem {
     pub fields: serde_json::Value,
 }
 
+/// An item of a past run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastItem {
+    /// The run's identifier.
+    pub run: String,
+    /// The job.
+    pub job: String,
+    /// When the run started.
+    pub started: Timestamp,
+    /// What it did.
+    pub item: RunItem,
+}
+
 /// The columns that [`read_run`] takes, in its order.
 pub(super) const RUN_COLUMNS: &str =
     "id, job, cause, started, finished, outcome, exit_code, wrote, summary, error, measure_groups, measure_memberships";
@@ -256,17 +269,26 @@ impl Store {
             let mut select = connection.prepare_cached(
                 "SELECT seq, op, group_id, member, outcome, reason, message, fields FROM run_items WHERE run = ?1 ORDER BY seq, id",
             )?;
-            let rows = select.query_map([id], |row| {
-                Ok(RunItem {
-                    seq: optional_count(row, 0)?.unwrap_or_default(),
-                    op: row.get(1)?,
-                    group: row.get(2)?,
-                    member: row.get(3)?,
-                    outcome: row.get(4)?,
-                    reason: row.get(5)?,
-                    message: row.get(6)?,
-                    fields: optional_json(row, 7)?,
-                })
+            let rows = select.query_map([id], read_item)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns what the runs that are still remembered did to a person, a group, or a person in a group; newest first.
+    ///
+    /// The group is compared as it is shown, the person by the normalised address.
+    pub fn past_items(&self, group: Option<&str>, member: Option<&str>, limit: usize) -> Result<Vec<PastItem>, StateError> {
+        self.read(|connection| {
+            // An "or" would keep SQLite from using an index, and a long history has millions of items.
+            let by_group = if group.is_some() { "group_id = ?1" } else { "?1 IS NULL" };
+            let by_member = if member.is_some() { "member = ?2" } else { "?2 IS NULL" };
+            let mut select = connection.prepare_cached(&format!(
+                "SELECT seq, op, group_id, member, run_items.outcome, reason, message, fields, run, job, started
+                 FROM run_items JOIN runs ON runs.id = run_items.run WHERE {by_group} AND {by_member}
+                 ORDER BY started DESC, run DESC, seq DESC, run_items.id DESC LIMIT ?3"
+            ))?;
+            let rows = select.query_map((group, member, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
+                Ok(PastItem { item: read_item(row)?, run: row.get(8)?, job: row.get(9)?, started: time(row, 10)? })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
@@ -309,6 +331,20 @@ pub(super) fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         summary: optional_json(row, 8)?,
         error: row.get(9)?,
         measure: groups.zip(memberships).map(|(groups, memberships)| Measure { groups, memberships }),
+    })
+}
+
+/// Reads an item from a row that begins with its columns.
+fn read_item(row: &Row<'_>) -> rusqlite::Result<RunItem> {
+    Ok(RunItem {
+        seq: optional_count(row, 0)?.unwrap_or_default(),
+        op: row.get(1)?,
+        group: row.get(2)?,
+        member: row.get(3)?,
+        outcome: row.get(4)?,
+        reason: row.get(5)?,
+        message: row.get(6)?,
+        fields: optional_json(row, 7)?,
     })
 }
 

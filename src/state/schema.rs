@@ -47,29 +47,67 @@ pub(super) fn identify(connection: &Connection, path: &Path) -> Result<Identity,
 
 /// Brings the file to the current version, after a copy of it was kept.
 pub(super) fn migrate(connection: &Connection, path: Option<&Path>, now: Timestamp) -> Result<(), Fault> {
+    migrate_by(connection, path, now, &STEPS)
+}
+
+fn migrate_by(connection: &Connection, path: Option<&Path>, now: Timestamp, steps: &[&str]) -> Result<(), Fault> {
+    let newest = steps.len();
     let shown = path.unwrap_or(Path::new(":memory:"));
-    let found = match identify(connection, shown)? {
-        Identity::Ours(version) if version == VERSION => return Ok(()),
-        Identity::Ours(version) => version,
+    let version_of = |identity| match identity {
+        Identity::Ours(version) => usize::try_from(version).unwrap_or_default(),
         Identity::Fresh => 0,
     };
+    let found = version_of(identify(connection, shown)?);
+    if found == newest {
+        return Ok(());
+    }
     if let Some(path) = path
         && found > 0
     {
-        copy_database(connection, &beside(path, &format!(".before-{VERSION}")))?;
+        copy_database(connection, &beside(path, &format!(".before-{newest}")))?;
     }
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     // Another process may have been faster between the look and the lock.
-    let from = match identify(&transaction, shown)? {
-        Identity::Ours(version) => version,
-        Identity::Fresh => 0,
-    };
-    for version in from..VERSION {
-        transaction.execute_batch(STEPS[usize::try_from(version).expect("a version is not negative")])?;
-        transaction.execute("INSERT INTO migrations (version, applied) VALUES (?1, ?2)", (version + 1, stamp(now)))?;
+    let from = version_of(identify(&transaction, shown)?);
+    for (version, step) in steps.iter().enumerate().skip(from) {
+        transaction.execute_batch(step)?;
+        transaction.execute("INSERT INTO migrations (version, applied) VALUES (?1, ?2)", (version as i64 + 1, stamp(now)))?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.pragma_update(None, "user_version", newest as i64)?;
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_kept_before_an_older_file_changes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rosterd.db");
+        let connection = Connection::open(&path).unwrap();
+        let _: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).unwrap();
+        migrate(&connection, Some(&path), Timestamp::UNIX_EPOCH).unwrap();
+        assert!(!beside(&path, ".before-1").exists(), "there is nothing to keep of an empty file");
+        connection.execute("INSERT INTO jobs (name) VALUES ('nightly')", []).unwrap();
+        let steps = [STEPS[0], "ALTER TABLE jobs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';"];
+
+        let broken = [steps[0], steps[1], "ALTER TABLE nothing ADD COLUMN x TEXT;"];
+        migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &broken).unwrap_err();
+        assert_eq!(identify(&connection, &path).unwrap(), Identity::Ours(1), "a step that fails takes the others back");
+
+        migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &steps).unwrap();
+        let colour: String = connection.query_row("SELECT colour FROM jobs", [], |row| row.get(0)).unwrap();
+        assert_eq!(colour, "blue");
+        assert!(matches!(identify(&connection, &path), Err(Fault::State(StateError::Newer { found: 2, .. }))));
+
+        let kept = beside(&path, ".before-2");
+        assert!(!beside(&kept, "-wal").exists(), "a copy is one file");
+        let kept = Connection::open(&kept).unwrap();
+        assert_eq!(identify(&kept, &path).unwrap(), Identity::Ours(1));
+        let jobs: i64 = kept.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0)).unwrap();
+        assert_eq!(jobs, 1);
+    }
 }

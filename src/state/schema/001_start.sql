@@ -138,7 +138,8 @@ CREATE TABLE run_items (
 ) STRICT;
 
 CREATE INDEX run_items_run ON run_items (run, seq);
-CREATE INDEX run_items_member ON run_items (member) WHERE member IS NOT NULL;
+CREATE INDEX run_items_member ON run_items (member);
+CREATE INDEX run_items_group ON run_items (group_id);
 
 -- A refused item has a next try; a blocked one waits for a person.
 CREATE TABLE failures (
@@ -177,6 +178,12 @@ CREATE TABLE used_plans (
     fingerprint TEXT NOT NULL PRIMARY KEY,
     job         TEXT NOT NULL,
     used        TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- All that is known of people who asked to be forgotten.
+CREATE TABLE forgotten (
+    hash  TEXT NOT NULL PRIMARY KEY,
+    since TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE migrations (

@@ -173,7 +173,8 @@ impl Emfluence {
         }
         if self.listings_filtered.load(Ordering::Relaxed) {
             for listing in listings.iter_mut().filter(|listing| !listing.dynamic) {
-                listing.broken("listings of this account leave out members: those who opted out and those who did not make more than all");
+                listing
+                    .broken("listings of this account leave out members: those who opted out and those who did not do not add up to all");
             }
         }
         Ok(())
@@ -297,7 +298,7 @@ impl Emfluence {
         let scanned = self
             .scan(Scan::Group(number), fields, &mut |contact| {
                 rows.push((contact.id, MembershipState::Active));
-                hand_over(contact, true, unseen, sink)
+                hand_over(contact, !fields.is_empty(), unseen, sink)
             })
             .await?;
         listing.certificate.pages = scanned.certificate.pages;
@@ -319,7 +320,8 @@ impl Emfluence {
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
         let listed = distinct(listings.iter().flat_map(|listing| listing.ids.iter().copied()).collect());
-        let mut intake = Intake { sink, unseen, listed, is_target: matches!(role, Role::Target { .. }), unknown: 0 };
+        let mut intake =
+            Intake { sink, unseen, listed, is_target: matches!(role, Role::Target { .. }), profiles: !fields.is_empty(), unknown: 0 };
         // The first page of the account tells how many there are.
         let mut account = Scanned::begin(Scan::Account);
         self.scan_page(&mut account, fields, &mut |contact| intake.take(contact)).await?;
@@ -510,6 +512,8 @@ struct Intake<'a> {
     /// The contacts of all listings, in ascending order.
     listed: Vec<i64>,
     is_target: bool,
+    /// Whether profiles are asked for; an empty one would replace what is known.
+    profiles: bool,
     /// Rows that do not say what holds for the contact in the account.
     unknown: u64,
 }
@@ -520,7 +524,7 @@ impl Intake<'_> {
             self.unknown += 1;
         }
         // The loss report counts the profiles of a source, so those of people in no group stay out.
-        let profile = self.is_target || self.listed.binary_search(&contact.id).is_ok();
+        let profile = self.profiles && (self.is_target || self.listed.binary_search(&contact.id).is_ok());
         hand_over(contact, profile, &mut self.unseen, self.sink)
     }
 
@@ -535,7 +539,7 @@ impl Intake<'_> {
             Some(true) => {}
             None => *shown = Some(true),
         }
-        let profile = self.is_target;
+        let profile = self.profiles && self.is_target;
         hand_over(contact, profile, &mut self.unseen, self.sink)
     }
 }

@@ -232,7 +232,36 @@ fn every_problem_is_found_at_once() {
     ];
     let problems = compile(&CRM, &WEB, group, member, Some("source.compny != 'Internal'")).unwrap_err();
     let all: Vec<(&str, &str)> = group.iter().chain(member).chain(&[("", "source.compny != 'Internal'")]).copied().collect();
-    insta::assert_snapshot!(shown(&problems, &all), @"");
+    insta::assert_snapshot!(shown(&problems, &all), @r#"
+    members.where: `source` has no field `compny` [compny] (hint: did you mean `source.company`?)
+    map.group.GroupName: `GroupName` is not a field of a group at emfluence (hint: did you mean `groupName`?)
+    map.group.custom.x: a group at emfluence has no custom fields (hint: `rosterd schema fields` lists the fields)
+    map.group.description: this is not an expression: unexpected end of input, expected expression [~]
+    map.group.friendlyName: the result does not fit a field of type text (hint: a list becomes a text with `| join(', ')`)
+    map.group.groupID: `groupID` of a group at emfluence: the provider gives the id; it can't be mapped (hint: remove this line)
+    map.group.notes: `source` has no field `descripton` [descripton] (hint: did you mean `source.description`?)
+    map.group.status: `status` of a group at emfluence: the plan decides it by its own rules; it can't be mapped (hint: remove this line)
+    map.group.totalMembers: `totalMembers` of a group is read-only at emfluence (hint: remove this line)
+    map.member.custom.: `custom.` does not say which custom field is meant (hint: write `custom.` and its name)
+    map.member.custom.a: this can't be evaluated: tried to use + operator on unsupported types string and number
+    map.member.custom.b: `source` stands without the name of a field [source] (hint: name a field, as in `source.name` or `source.custom['label']`)
+    map.member.custom.c: the expression is empty
+    map.member.custom.d: multiplication is not offered: it could repeat a list without end [*]
+    map.member.customerID: `first_name` is unknown [first_name] (hint: write `source.first_name`)
+    map.member.customerID: there is no test `emty` [emty] (hint: there are boolean, defined, endingwith, eq, equalto, even, false, float, ge, greaterthan, gt, in, int, integer, le, lessthan, lower, lt, mapping, ne, none, number, odd, sequence, startingwith, string, true, undefined, upper)
+    map.member.customerID: there is no function `range` [range]
+    map.member.email: `email` of a member at emfluence: the address tells who a member is; it can't be mapped (hint: remove this line)
+    map.member.firstName: `upper` can't be called as a method [upper] (hint: use the filter: `| upper`)
+    map.member.lastName: `source` has no field `Firstname` [Firstname] (hint: did you mean `source.first_name`?)
+    map.member.lastName: there is no filter `uper` [uper] (hint: did you mean `upper`?)
+    map.member.lastname: `lastname` is not a field of a member at emfluence (hint: did you mean `lastName`?)
+    map.member.lastname: `source` has no field `frist_name` [frist_name] (hint: did you mean `source.first_name`?)
+    map.member.purl: `purl` of a member is read-only at emfluence (hint: remove this line)
+    map.member.score: the result does not fit a field of type integer (hint: it takes a whole number, as in `source.member_count | int`)
+    map.member.suppressed: `suppressed` of a member at emfluence: the plan decides it by its own rules; it can't be mapped (hint: remove this line)
+    map.member.tags: `source.company` has no part `legal` [legal]
+    map.member.vip: the result does not fit a field of type boolean (hint: it takes true or false)
+    "#);
 }
 
 #[test]
@@ -329,7 +358,12 @@ fn unknown_labels_are_problems_only_where_fields_are_known() {
     let lines: Lines<'_> = &[("custom.Levl", "source.custom['Shoe sise']"), ("custom.Level", "1"), ("custom.udf1", "2")];
     let mapping = compile(&WEB, &CRM, &[], lines, Some("source.custom.vip")).unwrap();
     let (bound, problems) = mapping.bind(&known(&[field("custom1", "Shoe size")]), &known(&[field("udf1", "Level")]));
-    insta::assert_snapshot!(shown(&problems, lines), @"");
+    insta::assert_snapshot!(shown(&problems, lines), @r#"
+    members.where: the source account has no custom field `vip` [?]
+    map.member.custom.Levl: the source account has no custom field `Shoe sise` ['Shoe sise'] (hint: did you mean `Shoe size`?)
+    map.member.custom.Levl: the target account has no custom field `Levl` (hint: did you mean `Level`?)
+    map.member.custom.udf1: `custom.Level` and `custom.udf1` are the same field (hint: keep one of the two lines)
+    "#);
     assert_eq!(bound.member_fields(), ["Company", "Firstname", "custom.udf1"]);
     let (bound, problems) = mapping.bind(&CustomFields::default(), &CustomFields::default());
     assert_eq!(problems, []);

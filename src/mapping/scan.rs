@@ -75,7 +75,7 @@ pub(super) fn scan(expression: &str) -> Mentions {
         } else if is_keyword(name) {
         } else if is_call {
             mentions.functions.push(mention);
-        } else if !(symbol(at + 1, '=') && !symbol(at + 2, '=')) {
+        } else if !symbol(at + 1, '=') || symbol(at + 2, '=') {
             mentions.variables.push(mention);
         }
         at += 1;

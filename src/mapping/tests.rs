@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{CustomField, CustomFields, FieldSpec, FieldType, ProviderKind, Value, Writable};
 
-const WEB: Schema = Schema {
+static WEB: Schema = Schema {
     kind: ProviderKind::Emfluence,
     groups: &[
         FieldSpec { wire: "groupID", canonical: "id", writable: Writable::No, ..FieldSpec::TEXT },
@@ -39,7 +39,7 @@ const WEB: Schema = Schema {
     ],
 };
 
-const CRM: Schema = Schema {
+static CRM: Schema = Schema {
     kind: ProviderKind::GreenRope,
     groups: &[
         FieldSpec { wire: "Group_id", canonical: "id", writable: Writable::No, ..FieldSpec::TEXT },
@@ -111,10 +111,10 @@ fn shown(problems: &[MappingProblem], lines: Lines<'_>) -> String {
                 Place::Where => "",
             };
             let expression = lines.iter().find(|(name, _)| *name == wire).map_or("", |(_, expression)| expression);
-            text.push_str(&format!(" [{}]", expression.get(span.clone()).unwrap_or("?")));
+            text.extend([" [", expression.get(span.clone()).unwrap_or("?"), "]"]);
         }
         if let Some(hint) = &problem.hint {
-            text.push_str(&format!(" (hint: {hint})"));
+            text.extend([" (hint: ", hint, ")"]);
         }
         text.push('\n');
     }

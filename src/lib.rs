@@ -7,5 +7,6 @@ pub mod mapping;
 pub mod model;
 pub mod plan;
 pub mod provider;
+pub mod run;
 pub mod schedule;
 pub mod state;

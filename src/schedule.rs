@@ -53,17 +53,13 @@ pub enum ScheduleError {
         allowed: &'static str,
     },
     /// A word with `@` that is not known.
-    #[error(
-        "schedule \"{line}\" is not known; use @hourly, @daily, @weekly, @monthly, @yearly or five fields"
-    )]
+    #[error("schedule \"{line}\" is not known; use @hourly, @daily, @weekly, @monthly, @yearly or five fields")]
     Shorthand {
         /// The line as written.
         line: String,
     },
     /// Every field is right, and yet there is no such day.
-    #[error(
-        "schedule \"{line}\" never fires, because no month in it has such a day; change day or month"
-    )]
+    #[error("schedule \"{line}\" never fires, because no month in it has such a day; change day or month")]
     Never {
         /// The line as written.
         line: String,
@@ -100,17 +96,9 @@ impl Schedule {
     pub fn parse(line: &str, zone: &str) -> Result<Self, ScheduleError> {
         let dialect = Dialect::parse(line)?;
         let Ok(time_zone) = TimeZone::get(zone) else {
-            return Err(ScheduleError::Zone {
-                zone: zone.to_owned(),
-                nearest: nearest_zone(zone),
-            });
+            return Err(ScheduleError::Zone { zone: zone.to_owned(), nearest: nearest_zone(zone) });
         };
-        Ok(Self {
-            line: line.to_owned(),
-            zone_name: zone.to_owned(),
-            zone: time_zone,
-            dialect,
-        })
+        Ok(Self { line: line.to_owned(), zone_name: zone.to_owned(), zone: time_zone, dialect })
     }
 
     /// The name of the time zone, as written.
@@ -140,9 +128,7 @@ impl Schedule {
 
     /// The next `n` fires after `now`.
     pub fn upcoming(&self, now: Timestamp, n: usize) -> Vec<Timestamp> {
-        std::iter::successors(self.next_after(now), |&fire| self.next_after(fire))
-            .take(n)
-            .collect()
+        std::iter::successors(self.next_after(now), |&fire| self.next_after(fire)).take(n).collect()
     }
 
     /// The time between the next two fires after `now`; `None` when fewer than two are left.
@@ -190,12 +176,7 @@ fn nearest_zone(zone: &str) -> Option<String> {
     jiff::tz::db()
         .available()
         .map(|name| name.to_string())
-        .map(|name| {
-            (
-                strsim::damerau_levenshtein(&wanted, &name.to_lowercase()),
-                name,
-            )
-        })
+        .map(|name| (strsim::damerau_levenshtein(&wanted, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= 3)
         .min()
         .map(|(_, name)| name)
@@ -226,15 +207,8 @@ impl Stretch {
             .next()
             .map(|transition| transition.timestamp().as_second())
             .and_then(|start| Some((start, offset_at(start - SECOND)?)));
-        let end = zone
-            .following(at)
-            .next()
-            .map(|transition| transition.timestamp().as_second());
-        Some(Self {
-            offset: offset_at(second)?,
-            start,
-            end,
-        })
+        let end = zone.following(at).next().map(|transition| transition.timestamp().as_second());
+        Some(Self { offset: offset_at(second)?, start, end })
     }
 
     /// The first fire of this stretch after the given second.
@@ -245,24 +219,15 @@ impl Stretch {
             let gained = self.offset - before;
             if gained > 0 {
                 // The clock jumped forward. Wall times in the gap fire as if it had not, which shifts them by the gap.
-                shifted = dialect
-                    .next(after.max(start - SECOND) + before)
-                    .map(|wall| wall - before)
-                    .filter(|&fire| fire < start + gained);
+                shifted = dialect.next(after.max(start - SECOND) + before).map(|wall| wall - before).filter(|&fire| fire < start + gained);
             } else if gained < 0 && !dialect.wildcard_hour {
                 // The clock was set back. A fixed hour had its turn in the first pass.
                 regular_after = regular_after.max(start - gained - SECOND);
             }
             regular_after = regular_after.max(start - SECOND);
         }
-        let regular = dialect
-            .next(regular_after + self.offset)
-            .map(|wall| wall - self.offset);
-        [shifted, regular]
-            .into_iter()
-            .flatten()
-            .filter(|&fire| self.end.is_none_or(|end| fire < end))
-            .min()
+        let regular = dialect.next(regular_after + self.offset).map(|wall| wall - self.offset);
+        [shifted, regular].into_iter().flatten().filter(|&fire| self.end.is_none_or(|end| fire < end)).min()
     }
 }
 
@@ -287,8 +252,6 @@ pub fn jitter(job_name: &str, fire: Timestamp, max: Duration) -> Duration {
 pub fn slow_down(consecutive_failures: u32, period: Duration) -> Duration {
     match consecutive_failures {
         0 => Duration::ZERO,
-        failures => period
-            .saturating_mul(1_u32 << (failures - 1).min(16))
-            .min(LONGEST_REST.max(period)),
+        failures => period.saturating_mul(1_u32 << (failures - 1).min(16)).min(LONGEST_REST.max(period)),
     }
 }

@@ -5,10 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::history::Change;
-use super::world::{
-    Account, Contact, Group, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility,
-    fold,
-};
+use super::world::{Account, Contact, Group, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility, fold};
 
 impl Account {
     pub(super) fn record(&mut self, change: Change) {
@@ -18,13 +15,7 @@ impl Account {
     /// Makes an active static group and returns its id.
     pub fn add_group(&mut self, name: &str) -> u64 {
         let id = self.take_id();
-        let mut group = Group {
-            id,
-            name: name.to_owned(),
-            added: self.now,
-            modified: self.now,
-            ..Group::default()
-        };
+        let mut group = Group { id, name: name.to_owned(), added: self.now, modified: self.now, ..Group::default() };
         match self.kind {
             Kind::Emfluence => group.owner = Some(1),
             Kind::GreenRope => {
@@ -33,10 +24,7 @@ impl Account {
             }
         }
         self.groups.insert(id, group);
-        self.record(Change::GroupCreated {
-            group: id,
-            name: name.to_owned(),
-        });
+        self.record(Change::GroupCreated { group: id, name: name.to_owned() });
         id
     }
 
@@ -51,26 +39,18 @@ impl Account {
     ///
     /// Panics when there is no such group.
     pub fn group_mut(&mut self, id: u64) -> &mut Group {
-        self.groups
-            .get_mut(&id)
-            .unwrap_or_else(|| panic!("the emulated account has no group {id}"))
+        self.groups.get_mut(&id).unwrap_or_else(|| panic!("the emulated account has no group {id}"))
     }
 
     /// The id of the group with exactly this name.
     pub fn find_group(&self, name: &str) -> Option<u64> {
-        self.groups
-            .values()
-            .find(|group| group.name == name)
-            .map(|group| group.id)
+        self.groups.values().find(|group| group.name == name).map(|group| group.id)
     }
 
     /// The group whose name is the same in any case, as uniqueness is judged.
     pub(super) fn group_named_like(&self, name: &str, except: Option<u64>) -> Option<u64> {
         let wanted = fold(name);
-        self.groups
-            .values()
-            .find(|group| Some(group.id) != except && fold(&group.name) == wanted)
-            .map(|group| group.id)
+        self.groups.values().find(|group| Some(group.id) != except && fold(&group.name) == wanted).map(|group| group.id)
     }
 
     /// Gives a group another name.
@@ -82,11 +62,7 @@ impl Account {
         }
         let from = std::mem::replace(&mut group.name, name.to_owned());
         group.modified = now;
-        self.record(Change::GroupRenamed {
-            group: id,
-            from,
-            to: name.to_owned(),
-        });
+        self.record(Change::GroupRenamed { group: id, from, to: name.to_owned() });
     }
 
     /// Puts a group away.
@@ -130,23 +106,15 @@ impl Account {
             self.kind != Kind::Emfluence || self.contact_by_email(email).is_none(),
             "the emulated emfluence account already has this address"
         );
-        self.insert_contact(Contact {
-            email: email.to_owned(),
-            owner: 1,
-            ..Contact::default()
-        })
+        self.insert_contact(Contact { email: email.to_owned(), owner: 1, ..Contact::default() })
     }
 
     /// Makes a contact with a first and a last name.
     pub fn add_person(&mut self, email: &str, first_name: &str, last_name: &str) -> u64 {
         let id = self.add_contact(email);
         let contact = self.contact_mut(id);
-        contact
-            .profile
-            .insert("first_name".to_owned(), first_name.to_owned());
-        contact
-            .profile
-            .insert("last_name".to_owned(), last_name.to_owned());
+        contact.profile.insert("first_name".to_owned(), first_name.to_owned());
+        contact.profile.insert("last_name".to_owned(), last_name.to_owned());
         id
     }
 
@@ -161,17 +129,9 @@ impl Account {
         if opted_out {
             self.record(Change::AccountOptOutSet { contact: id });
         }
-        let everybody = self
-            .groups
-            .values()
-            .find(|group| group.kind == GroupKind::BuiltIn)
-            .map(|group| group.id);
+        let everybody = self.groups.values().find(|group| group.kind == GroupKind::BuiltIn).map(|group| group.id);
         if let Some(group) = everybody {
-            let membership = Membership {
-                state: MembershipState::Active,
-                since: self.now,
-                changed: None,
-            };
+            let membership = Membership { state: MembershipState::Active, since: self.now, changed: None };
             self.group_mut(group).members.insert(id, membership);
         }
         id
@@ -188,28 +148,19 @@ impl Account {
     ///
     /// Panics when there is no such contact.
     pub fn contact_mut(&mut self, id: u64) -> &mut Contact {
-        self.contacts
-            .get_mut(&id)
-            .unwrap_or_else(|| panic!("the emulated account has no contact {id}"))
+        self.contacts.get_mut(&id).unwrap_or_else(|| panic!("the emulated account has no contact {id}"))
     }
 
     /// The contact with the lowest id that has this address, in any case.
     pub fn contact_by_email(&self, email: &str) -> Option<u64> {
         let wanted = fold(email);
-        self.contacts
-            .values()
-            .find(|contact| !contact.email.is_empty() && fold(&contact.email) == wanted)
-            .map(|contact| contact.id)
+        self.contacts.values().find(|contact| !contact.email.is_empty() && fold(&contact.email) == wanted).map(|contact| contact.id)
     }
 
     /// Contacts by folded address; the lowest id wins.
     pub(super) fn address_index(&self) -> BTreeMap<String, u64> {
         let mut index = BTreeMap::new();
-        for contact in self
-            .contacts
-            .values()
-            .filter(|contact| !contact.email.is_empty())
-        {
+        for contact in self.contacts.values().filter(|contact| !contact.email.is_empty()) {
             index.entry(fold(&contact.email)).or_insert(contact.id);
         }
         index
@@ -237,10 +188,7 @@ impl Account {
         }
         if !fields.is_empty() {
             contact.modified = now;
-            self.record(Change::ContactChanged {
-                contact: id,
-                fields: fields.clone(),
-            });
+            self.record(Change::ContactChanged { contact: id, fields: fields.clone() });
         }
         fields
     }
@@ -254,11 +202,7 @@ impl Account {
         }
         let from = std::mem::replace(&mut contact.email, email.to_owned());
         contact.modified = now;
-        self.record(Change::AddressChanged {
-            contact: id,
-            from,
-            to: email.to_owned(),
-        });
+        self.record(Change::AddressChanged { contact: id, from, to: email.to_owned() });
     }
 
     /// Deletes a contact from the account and from all its groups.
@@ -270,10 +214,7 @@ impl Account {
             group.members.remove(&id);
             group.former.remove(&id);
         }
-        self.record(Change::ContactDeleted {
-            contact: id,
-            opted_out: contact.opted_out.is_some(),
-        });
+        self.record(Change::ContactDeleted { contact: id, opted_out: contact.opted_out.is_some() });
     }
 
     /// Records that a person refuses all mail of the account.

@@ -37,10 +37,7 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn header(&self, name: header::HeaderName) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("")
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 }
 
@@ -75,16 +72,12 @@ impl Context {
 
     /// Whether a fault makes the item at this position, counted from 0, fail.
     pub(super) fn item_fails(&self, position: usize) -> bool {
-        self.fail_every
-            .iter()
-            .any(|every| *every > 0 && (position + 1).is_multiple_of(*every))
+        self.fail_every.iter().any(|every| *every > 0 && (position + 1).is_multiple_of(*every))
     }
 
     /// Whether a fault makes this address or id spoil the whole request.
     pub(super) fn is_poison(&self, key: &str) -> bool {
-        self.poison
-            .iter()
-            .any(|poison| poison.eq_ignore_ascii_case(key.trim()))
+        self.poison.iter().any(|poison| poison.eq_ignore_ascii_case(key.trim()))
     }
 
     /// The moment of arrival by the runtime's clock, for the life of tokens.
@@ -118,9 +111,7 @@ impl Drop for InFlight {
         let mut state = self.emulator.lock();
         if let Some(lane) = state.traffic.accounts.get_mut(&self.account) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
-            lane.writes_in_flight = lane
-                .writes_in_flight
-                .saturating_sub(usize::from(self.is_write));
+            lane.writes_in_flight = lane.writes_in_flight.saturating_sub(usize::from(self.is_write));
         }
     }
 }
@@ -134,18 +125,9 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
     let now = Instant::now();
     let (target, mut context, faults, pause) = {
         let mut state = emulator.lock();
-        state.arrive(
-            kind,
-            &incoming,
-            now,
-            now.duration_since(emulator.inner.started),
-        )
+        state.arrive(kind, &incoming, now, now.duration_since(emulator.inner.started))
     };
-    let flight = InFlight {
-        emulator: emulator.clone(),
-        account: target.account.clone(),
-        is_write: target.is_write,
-    };
+    let flight = InFlight { emulator: emulator.clone(), account: target.account.clone(), is_write: target.is_write };
 
     if let Some(seconds) = pause {
         emulator.settle(&target, &context, StatusCode::TOO_MANY_REQUESTS, "too fast");
@@ -158,12 +140,7 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
     }
     for fault in &faults {
         if let Some(response) = before_effect(fault) {
-            emulator.settle(
-                &target,
-                &context,
-                response.status(),
-                &format!("fault: {}", fault.name()),
-            );
+            emulator.settle(&target, &context, response.status(), &format!("fault: {}", fault.name()));
             return response;
         }
     }
@@ -183,11 +160,7 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
         match fault {
             Fault::WrongCount(by) => reply.document.shift_counts(*by),
             Fault::MissingList => reply.document.remove_lists(),
-            Fault::SlowAnswer(_)
-            | Fault::ResetAfterEffect
-            | Fault::TruncatedBody
-            | Fault::EmptyBody
-            | Fault::SlowDrip { .. } => {}
+            Fault::SlowAnswer(_) | Fault::ResetAfterEffect | Fault::TruncatedBody | Fault::EmptyBody | Fault::SlowDrip { .. } => {}
             _ => continue,
         }
         outcome = format!("fault: {} after {outcome}", fault.name());
@@ -205,9 +178,7 @@ async fn read(request: Request) -> Result<Incoming, Response> {
     let (parts, body) = request.into_parts();
     // In process no length header is written, but the body knows its length.
     let declared = parts.headers.contains_key(header::TRANSFER_ENCODING);
-    let chunked = declared
-        || (!parts.headers.contains_key(header::CONTENT_LENGTH)
-            && body.size_hint().exact().is_none());
+    let chunked = declared || (!parts.headers.contains_key(header::CONTENT_LENGTH) && body.size_hint().exact().is_none());
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
         return Err((StatusCode::BAD_REQUEST, "The body could not be read.").into_response());
     };
@@ -237,12 +208,7 @@ impl State {
             Kind::Emfluence => emfluence::target(&self.world, incoming),
             Kind::GreenRope => greenrope::target(&self.world, incoming),
         };
-        let mut context = Context {
-            seq: self.last_request,
-            items: 1,
-            now: Some(now),
-            ..Context::default()
-        };
+        let mut context = Context { seq: self.last_request, items: 1, now: Some(now), ..Context::default() };
         self.requests.push(RequestRecord {
             seq: context.seq,
             provider: kind,
@@ -256,34 +222,21 @@ impl State {
             millis: u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX),
         });
 
-        let lane = self
-            .traffic
-            .accounts
-            .entry(target.account.clone())
-            .or_default();
+        let lane = self.traffic.accounts.entry(target.account.clone()).or_default();
         lane.in_flight += 1;
         lane.writes_in_flight += usize::from(target.is_write);
         let mut pause = None;
         if let Some(account) = self.world.find_account(&target.account) {
             if lane.in_flight > account.settings.max_in_flight {
-                context.misuse(
-                    MisuseKind::TooManyInFlight,
-                    format!("{} requests", lane.in_flight),
-                );
+                context.misuse(MisuseKind::TooManyInFlight, format!("{} requests", lane.in_flight));
             }
             if target.is_write && lane.writes_in_flight > 1 {
-                context.misuse(
-                    MisuseKind::ConcurrentWrites,
-                    format!("{} changes", lane.writes_in_flight),
-                );
+                context.misuse(MisuseKind::ConcurrentWrites, format!("{} changes", lane.writes_in_flight));
             }
             if let Some(limit) = account.settings.requests_per_minute {
                 pause = lane.pace(now, limit as usize);
                 if pause.is_some() {
-                    context.misuse(
-                        MisuseKind::TooFast,
-                        format!("more than {limit} requests in a minute"),
-                    );
+                    context.misuse(MisuseKind::TooFast, format!("more than {limit} requests in a minute"));
                 }
             }
         }
@@ -306,14 +259,13 @@ impl State {
 
     /// Records what a request should not have done.
     fn blame(&mut self, target: &Target, seq: u64, misuse: Vec<(MisuseKind, String)>) {
-        self.misuse
-            .extend(misuse.into_iter().map(|(kind, detail)| Misuse {
-                request: seq,
-                account: target.account.clone(),
-                operation: target.operation.clone(),
-                kind,
-                detail,
-            }));
+        self.misuse.extend(misuse.into_iter().map(|(kind, detail)| Misuse {
+            request: seq,
+            account: target.account.clone(),
+            operation: target.operation.clone(),
+            kind,
+            detail,
+        }));
     }
 }
 
@@ -321,11 +273,7 @@ impl Lane {
     /// Notes an arrival, or returns how many seconds the client has to wait.
     fn pace(&mut self, now: Instant, limit: usize) -> Option<u64> {
         let minute = Duration::from_mins(1);
-        while self
-            .arrivals
-            .front()
-            .is_some_and(|arrival| now.duration_since(*arrival) >= minute)
-        {
+        while self.arrivals.front().is_some_and(|arrival| now.duration_since(*arrival) >= minute) {
             self.arrivals.pop_front();
         }
         if self.arrivals.len() >= limit + PACE_SLACK {
@@ -341,12 +289,7 @@ impl Emulator {
     /// Writes the end of a request into the log.
     fn settle(&self, target: &Target, context: &Context, status: StatusCode, outcome: &str) {
         let mut state = self.lock();
-        if let Some(record) = state
-            .requests
-            .iter_mut()
-            .rev()
-            .find(|record| record.seq == context.seq)
-        {
+        if let Some(record) = state.requests.iter_mut().rev().find(|record| record.seq == context.seq) {
             record.items = context.items;
             record.status = status.as_u16();
             outcome.clone_into(&mut record.outcome);
@@ -377,19 +320,14 @@ fn before_effect(fault: &Fault) -> Option<Response> {
 fn too_many_requests(retry_after: Option<u64>) -> Response {
     let mut response = (StatusCode::TOO_MANY_REQUESTS, "Too many requests.").into_response();
     if let Some(seconds) = retry_after {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
 
 /// A body that breaks off after the given bytes.
 fn broken(start: Vec<u8>) -> Body {
-    let reset = io::Error::new(
-        io::ErrorKind::ConnectionReset,
-        "the emulator broke the connection",
-    );
+    let reset = io::Error::new(io::ErrorKind::ConnectionReset, "the emulator broke the connection");
     Body::from_stream(stream::iter([Ok(Bytes::from(start)), Err(reset)]))
 }
 
@@ -405,12 +343,7 @@ fn write_out(reply: &Reply, faults: &[Fault], mut flight: Option<InFlight>) -> R
                 body = Some(broken(bytes.clone()));
             }
             Fault::SlowDrip { bytes: size, pause } => {
-                body = Some(drip(
-                    bytes.clone(),
-                    (*size).max(1),
-                    Duration::from_millis(*pause),
-                    flight.take(),
-                ));
+                body = Some(drip(bytes.clone(), (*size).max(1), Duration::from_millis(*pause), flight.take()));
             }
             _ => {}
         }
@@ -418,25 +351,19 @@ fn write_out(reply: &Reply, faults: &[Fault], mut flight: Option<InFlight>) -> R
     let body = body.unwrap_or_else(|| Body::from(bytes));
     let mut response = Response::new(body);
     *response.status_mut() = reply.status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static(reply.document.content_type()),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(reply.document.content_type()));
     response
 }
 
 /// A body in pieces. A dripping answer outlives the call that makes it, so the request stays in flight with it.
 fn drip(bytes: Vec<u8>, size: usize, pause: Duration, flight: Option<InFlight>) -> Body {
-    let pieces = stream::unfold(
-        (Bytes::from(bytes), flight),
-        move |(mut rest, flight)| async move {
-            if rest.is_empty() {
-                return None;
-            }
-            tokio::time::sleep(pause).await;
-            let piece = rest.split_to(size.min(rest.len()));
-            Some((Ok::<_, io::Error>(piece), (rest, flight)))
-        },
-    );
+    let pieces = stream::unfold((Bytes::from(bytes), flight), move |(mut rest, flight)| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let piece = rest.split_to(size.min(rest.len()));
+        Some((Ok::<_, io::Error>(piece), (rest, flight)))
+    });
     Body::from_stream(pieces)
 }

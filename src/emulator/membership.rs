@@ -17,11 +17,7 @@ impl Account {
                 return false;
             }
             let was = membership.state;
-            *membership = Membership {
-                state: MembershipState::Active,
-                since: membership.since,
-                changed: None,
-            };
+            *membership = Membership { state: MembershipState::Active, since: membership.since, changed: None };
             self.record(if was == MembershipState::OptedOut {
                 Change::GroupOptOutCleared { group, contact }
             } else {
@@ -29,19 +25,8 @@ impl Account {
             });
         } else {
             let former = entry.former.get(&contact).copied();
-            entry.members.insert(
-                contact,
-                Membership {
-                    state: MembershipState::Active,
-                    since: now,
-                    changed: None,
-                },
-            );
-            self.record(Change::MembershipAdded {
-                group,
-                contact,
-                again: former.is_some(),
-            });
+            entry.members.insert(contact, Membership { state: MembershipState::Active, since: now, changed: None });
+            self.record(Change::MembershipAdded { group, contact, again: former.is_some() });
             if former == Some(MembershipState::OptedOut) {
                 self.record(Change::GroupOptOutCleared { group, contact });
             }
@@ -67,19 +52,13 @@ impl Account {
         };
         // An earlier refusal is not forgotten by leaving twice.
         let before = entry.former.get(&contact).copied();
-        let state = if before == Some(MembershipState::OptedOut)
-            && membership.state != MembershipState::Active
-        {
+        let state = if before == Some(MembershipState::OptedOut) && membership.state != MembershipState::Active {
             MembershipState::OptedOut
         } else {
             membership.state
         };
         entry.former.insert(contact, state);
-        self.record(Change::MembershipRemoved {
-            group,
-            contact,
-            opted_out: membership.state == MembershipState::OptedOut,
-        });
+        self.record(Change::MembershipRemoved { group, contact, opted_out: membership.state == MembershipState::OptedOut });
         true
     }
 
@@ -89,21 +68,14 @@ impl Account {
         let entry = self.group_mut(group);
         let added = !entry.members.contains_key(&contact);
         let again = added && entry.former.contains_key(&contact);
-        let membership = entry.members.entry(contact).or_insert(Membership {
-            since: now,
-            ..Membership::default()
-        });
+        let membership = entry.members.entry(contact).or_insert(Membership { since: now, ..Membership::default() });
         if membership.state == MembershipState::OptedOut {
             return false;
         }
         membership.state = MembershipState::OptedOut;
         membership.changed = Some(now);
         if added {
-            self.record(Change::MembershipAdded {
-                group,
-                contact,
-                again,
-            });
+            self.record(Change::MembershipAdded { group, contact, again });
         }
         self.record(Change::GroupOptOutSet { group, contact });
         true
@@ -120,14 +92,7 @@ impl Account {
             }
             MembershipState::Bounced | MembershipState::Unconfirmed => {
                 let now = self.now;
-                let membership =
-                    self.group_mut(group)
-                        .members
-                        .entry(contact)
-                        .or_insert(Membership {
-                            since: now,
-                            ..Membership::default()
-                        });
+                let membership = self.group_mut(group).members.entry(contact).or_insert(Membership { since: now, ..Membership::default() });
                 if membership.state != state {
                     membership.state = state;
                     membership.changed = Some(now);
@@ -141,13 +106,7 @@ impl Account {
     pub fn members_of(&self, group: u64) -> Vec<(u64, MembershipState)> {
         self.groups
             .get(&group)
-            .map(|group| {
-                group
-                    .members
-                    .iter()
-                    .map(|(contact, membership)| (*contact, membership.state))
-                    .collect()
-            })
+            .map(|group| group.members.iter().map(|(contact, membership)| (*contact, membership.state)).collect())
             .unwrap_or_default()
     }
 
@@ -158,11 +117,7 @@ impl Account {
             .into_iter()
             .filter(|(_, state)| *state == MembershipState::Active)
             .filter_map(|(contact, _)| self.contacts.get(&contact))
-            .filter(|contact| {
-                contact.opted_out.is_none()
-                    && contact.bounced.is_none()
-                    && !contact.email.is_empty()
-            })
+            .filter(|contact| contact.opted_out.is_none() && contact.bounced.is_none() && !contact.email.is_empty())
             .map(|contact| fold(&contact.email))
             .collect();
         addresses.sort_unstable();
@@ -172,20 +127,12 @@ impl Account {
 
     /// The state of a contact in a group.
     pub fn membership(&self, group: u64, contact: u64) -> Option<MembershipState> {
-        self.groups
-            .get(&group)?
-            .members
-            .get(&contact)
-            .map(|membership| membership.state)
+        self.groups.get(&group)?.members.get(&contact).map(|membership| membership.state)
     }
 
     /// The groups a contact is in, whatever the state.
     pub fn groups_of(&self, contact: u64) -> Vec<u64> {
-        self.groups
-            .values()
-            .filter(|group| group.members.contains_key(&contact))
-            .map(|group| group.id)
-            .collect()
+        self.groups.values().filter(|group| group.members.contains_key(&contact)).map(|group| group.id).collect()
     }
 
     /// How many members a group's total counts.
@@ -198,12 +145,10 @@ impl Account {
                 match counted {
                     Counted::All => true,
                     Counted::NotOptedOut => {
-                        membership.state != MembershipState::OptedOut
-                            && contact.is_none_or(|contact| contact.opted_out.is_none())
+                        membership.state != MembershipState::OptedOut && contact.is_none_or(|contact| contact.opted_out.is_none())
                     }
                     Counted::NotBounced => {
-                        membership.state != MembershipState::Bounced
-                            && contact.is_none_or(|contact| contact.bounced.is_none())
+                        membership.state != MembershipState::Bounced && contact.is_none_or(|contact| contact.bounced.is_none())
                     }
                 }
             })

@@ -47,8 +47,7 @@ pub use misuse::{Misuse, MisuseKind};
 pub use seed::{Seed, populate};
 pub use settings::{Counted, EmfluenceQuirks, GreenRopeQuirks, Settings, UnknownGroup};
 pub use world::{
-    Account, Clock, Contact, CustomField, Group, GroupKind, GroupStatus, Kind, Membership,
-    MembershipState, Visibility, World,
+    Account, Clock, Contact, CustomField, Group, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility, World,
 };
 
 use exchange::Traffic;
@@ -100,12 +99,7 @@ impl Emulator {
         };
         state.world.sync_clock();
         state.drain(Actor::Person);
-        Self {
-            inner: Arc::new(Inner {
-                state: Mutex::new(state),
-                started: Instant::now(),
-            }),
-        }
+        Self { inner: Arc::new(Inner { state: Mutex::new(state), started: Instant::now() }) }
     }
 
     /// All routes: `/emfluence/v1/…`, `/greenrope/api-xml` with its older name `/greenrope/xml.pl`, and `/_emulator/…`.
@@ -123,14 +117,8 @@ impl Emulator {
     /// # Errors
     ///
     /// Returns an error when the listener can't take connections any more.
-    pub async fn serve(
-        &self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(shutdown)
-            .await
+    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        axum::serve(listener, self.router()).with_graceful_shutdown(shutdown).await
     }
 
     /// Reads or edits the world. Edits count as made by a person in the provider's own pages.
@@ -181,10 +169,7 @@ impl Emulator {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in a test's closure must not hide behind a second one here.
-        self.inner
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -195,28 +180,16 @@ impl State {
         for account in &mut self.world.accounts {
             for change in account.pending.drain(..) {
                 self.last_event += 1;
-                self.history.push(HistoryEvent {
-                    seq: self.last_event,
-                    at,
-                    account: account.name.clone(),
-                    actor,
-                    change,
-                });
+                self.history.push(HistoryEvent { seq: self.last_event, at, account: account.name.clone(), actor, change });
             }
         }
     }
 }
 
-async fn emfluence_route(
-    Extracted(emulator): Extracted<Emulator>,
-    request: Request,
-) -> axum::response::Response {
+async fn emfluence_route(Extracted(emulator): Extracted<Emulator>, request: Request) -> axum::response::Response {
     exchange::exchange(emulator, Kind::Emfluence, request).await
 }
 
-async fn greenrope_route(
-    Extracted(emulator): Extracted<Emulator>,
-    request: Request,
-) -> axum::response::Response {
+async fn greenrope_route(Extracted(emulator): Extracted<Emulator>, request: Request) -> axum::response::Response {
     exchange::exchange(emulator, Kind::GreenRope, request).await
 }

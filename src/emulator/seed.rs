@@ -6,8 +6,7 @@ use super::login::Login;
 use super::names::{COMPANIES, DOMAINS, GROUPS, PEOPLE, PLACES, ZONES};
 use super::settings::{EmfluenceQuirks, GreenRopeQuirks};
 use super::world::{
-    Account, Contact, CustomField, GroupKind, GroupStatus, Kind, Membership, MembershipState,
-    Visibility, World, fold, plus_seconds,
+    Account, Contact, CustomField, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility, World, fold, plus_seconds,
 };
 
 #[cfg(test)]
@@ -29,11 +28,7 @@ pub struct Seed {
 
 impl Default for Seed {
     fn default() -> Self {
-        Self {
-            seed: 1,
-            groups: 12,
-            members: 200,
-        }
+        Self { seed: 1, groups: 12, members: 200 }
     }
 }
 
@@ -76,15 +71,8 @@ impl World {
         overlap(world.account_mut(other), &people);
         for name in [rich, other] {
             let account = world.account_mut(name);
-            let seen: Vec<u64> = account
-                .groups
-                .values()
-                .filter(|group| group.kind == GroupKind::Static)
-                .map(|group| group.id)
-                .collect();
-            account
-                .logins
-                .push(Login::restricted(name, 2, seen.into_iter().step_by(2)));
+            let seen: Vec<u64> = account.groups.values().filter(|group| group.kind == GroupKind::Static).map(|group| group.id).collect();
+            account.logins.push(Login::restricted(name, 2, seen.into_iter().step_by(2)));
         }
         world
     }
@@ -118,9 +106,7 @@ pub fn populate(account: &mut Account, seed: &Seed) {
     let recorded = account.pending.len();
     let mut dice = Dice(seed.seed);
     define_fields(account);
-    let groups: Vec<u64> = (0..seed.groups)
-        .map(|number| make_group(account, number, &mut dice))
-        .collect();
+    let groups: Vec<u64> = (0..seed.groups).map(|number| make_group(account, number, &mut dice)).collect();
     let mut first_address = String::new();
     // Addresses made here differ by their number, so only earlier contacts can have one of them.
     let taken = account.address_index();
@@ -132,33 +118,18 @@ pub fn populate(account: &mut Account, seed: &Seed) {
         let now = account.now;
         for place in 0..=dice.below(3) {
             // The last of many groups stays empty, as happens in every account.
-            let choices = if groups.len() > 8 {
-                groups.len() - 1
-            } else {
-                groups.len()
-            };
-            let Some(group) = groups
-                .get((number + place * 5 + dice.below(choices)) % choices.max(1))
-                .copied()
-            else {
+            let choices = if groups.len() > 8 { groups.len() - 1 } else { groups.len() };
+            let Some(group) = groups.get((number + place * 5 + dice.below(choices)) % choices.max(1)).copied() else {
                 break;
             };
             let since = plus_seconds(now, -DAY * (1 + dice.below(700) as i64));
             let refused = place == 0 && matches!(number % 50, 3 | 23 | 33);
             let membership = Membership {
-                state: if refused {
-                    MembershipState::OptedOut
-                } else {
-                    MembershipState::Active
-                },
+                state: if refused { MembershipState::OptedOut } else { MembershipState::Active },
                 since,
                 changed: refused.then(|| plus_seconds(since, DAY / 2)),
             };
-            account
-                .group_mut(group)
-                .members
-                .entry(contact)
-                .or_insert(membership);
+            account.group_mut(group).members.entry(contact).or_insert(membership);
         }
     }
     if account.kind == Kind::Emfluence {
@@ -175,11 +146,9 @@ fn define_fields(account: &mut Account) {
             ("External ref", "External ref", "ShortText", 50),
             ("Dietary notes", "Dietary notes", "Text", 0),
         ],
-        Kind::Emfluence => [
-            ("custom1", "Membership level", "Text", 50),
-            ("custom2", "Joined on", "Date", 10),
-            ("custom3", "External ref", "Text", 50),
-        ],
+        Kind::Emfluence => {
+            [("custom1", "Membership level", "Text", 50), ("custom2", "Joined on", "Date", 10), ("custom3", "External ref", "Text", 50)]
+        }
     };
     for (position, (name, label, data_type, max_length)) in definitions.into_iter().enumerate() {
         if account.fields.iter().any(|field| field.name == name) {
@@ -191,11 +160,7 @@ fn define_fields(account: &mut Account) {
             label: label.to_owned(),
             data_type: data_type.to_owned(),
             max_length,
-            possible_values: if data_type == "Select" {
-                ["Gold", "Silver", "Bronze"].map(str::to_owned).to_vec()
-            } else {
-                Vec::new()
-            },
+            possible_values: if data_type == "Select" { ["Gold", "Silver", "Bronze"].map(str::to_owned).to_vec() } else { Vec::new() },
             editable: "Visible".to_owned(),
             modified: now,
         });
@@ -205,11 +170,7 @@ fn define_fields(account: &mut Account) {
 fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
     let name = match GROUPS.get(number) {
         Some(name) => (*name).to_owned(),
-        None => format!(
-            "Chapter {} {}",
-            number - GROUPS.len() + 1,
-            dice.pick(&PLACES).0
-        ),
+        None => format!("Chapter {} {}", number - GROUPS.len() + 1, dice.pick(&PLACES).0),
     };
     // Populating an account that holds a group of this name must not make a second one.
     if let Some(id) = account.group_named_like(&name, None) {
@@ -224,8 +185,7 @@ fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
     group.last_sent = (!number.is_multiple_of(3)).then(|| plus_seconds(added, DAY * 90));
     match kind {
         Kind::GreenRope => {
-            group.visibility =
-                [Visibility::Hidden, Visibility::Private, Visibility::Public][number % 3];
+            group.visibility = [Visibility::Hidden, Visibility::Private, Visibility::Public][number % 3];
             "Example Society".clone_into(&mut group.sender_name);
             "news@example.org".clone_into(&mut group.sender_email);
             "1 Example Street, Springfield, IL, 62701, USA".clone_into(&mut group.postal_address);
@@ -233,11 +193,7 @@ fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
             group.login_link = number.is_multiple_of(4);
         }
         Kind::Emfluence => {
-            group.visibility = if number.is_multiple_of(3) {
-                Visibility::Public
-            } else {
-                Visibility::Private
-            };
+            group.visibility = if number.is_multiple_of(3) { Visibility::Public } else { Visibility::Private };
             group.protected = number % 4 == 1;
             if !number.is_multiple_of(2) {
                 group.friendly_name = format!("Friends of {name}");
@@ -252,13 +208,7 @@ fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
     id
 }
 
-fn make_contact(
-    account: &mut Account,
-    number: usize,
-    first_address: &str,
-    taken: &BTreeMap<String, u64>,
-    dice: &mut Dice,
-) -> u64 {
+fn make_contact(account: &mut Account, number: usize, first_address: &str, taken: &BTreeMap<String, u64>, dice: &mut Dice) -> u64 {
     let (first_name, last_name, local) = dice.pick(&PEOPLE);
     let domain = dice.pick(&DOMAINS);
     let greenrope = account.kind == Kind::GreenRope;
@@ -275,11 +225,7 @@ fn make_contact(
     let phone = format!("+1 555 01{:02}", number % 100);
     let mobile = format!("+155501{:05}", number % 100_000);
     let reference = format!("{number:06}");
-    let mut contact = Contact {
-        email,
-        owner: 1 + (number % 3) as u64,
-        ..Contact::default()
-    };
+    let mut contact = Contact { email, owner: 1 + (number % 3) as u64, ..Contact::default() };
     for (name, value) in [
         ("first_name", first_name),
         ("last_name", last_name),
@@ -291,26 +237,9 @@ fn make_contact(
         ("phone", phone.as_str()),
         ("mobile", mobile.as_str()),
         ("title", if number.is_multiple_of(7) { "Dr." } else { "" }),
-        (
-            "external_id",
-            if greenrope { "" } else { reference.as_str() },
-        ),
-        (
-            "website",
-            if greenrope && number.is_multiple_of(9) {
-                "https://www.example.org/~me?a=1&b=2"
-            } else {
-                ""
-            },
-        ),
-        (
-            "notes",
-            if number.is_multiple_of(11) {
-                "Met at the fair <2024>.\nCalls back & forth."
-            } else {
-                ""
-            },
-        ),
+        ("external_id", if greenrope { "" } else { reference.as_str() }),
+        ("website", if greenrope && number.is_multiple_of(9) { "https://www.example.org/~me?a=1&b=2" } else { "" }),
+        ("notes", if number.is_multiple_of(11) { "Met at the fair <2024>.\nCalls back & forth." } else { "" }),
     ] {
         if !value.is_empty() {
             contact.profile.insert(name.to_owned(), value.to_owned());
@@ -352,12 +281,7 @@ fn make_contact(
 /// The groups that are no targets, which emfluence has beside ordinary ones.
 fn special_groups(account: &mut Account) {
     let members: Vec<u64> = account.contacts.keys().copied().step_by(7).collect();
-    for name in [
-        "Clicked last month",
-        "Proof readers",
-        "Gala 2019",
-        "Welcome series",
-    ] {
+    for name in ["Clicked last month", "Proof readers", "Gala 2019", "Welcome series"] {
         if account.find_group(name).is_some() {
             continue;
         }
@@ -371,13 +295,7 @@ fn special_groups(account: &mut Account) {
             _ => group.auto_response = Some(9001),
         }
         for contact in &members {
-            group.members.insert(
-                *contact,
-                Membership {
-                    since: plus_seconds(now, -DAY),
-                    ..Membership::default()
-                },
-            );
+            group.members.insert(*contact, Membership { since: plus_seconds(now, -DAY), ..Membership::default() });
         }
     }
 }
@@ -389,39 +307,18 @@ fn overlap(account: &mut Account, people: &[Contact]) {
     let newsletter = account.add_group("Old newsletter");
     let empty = account.add_group("Waiting list");
     account.group_mut(empty).protected = account.kind == Kind::Emfluence;
-    for (number, person) in people
-        .iter()
-        .filter(|person| !person.email.is_empty())
-        .step_by(4)
-        .take(40)
-        .enumerate()
-    {
+    for (number, person) in people.iter().filter(|person| !person.email.is_empty()).step_by(4).take(40).enumerate() {
         if account.contact_by_email(&person.email).is_some() {
             continue;
         }
-        let keep = |name: &str| {
-            person
-                .profile
-                .get_key_value(name)
-                .map(|(name, value)| (name.clone(), value.clone()))
-        };
+        let keep = |name: &str| person.profile.get_key_value(name).map(|(name, value)| (name.clone(), value.clone()));
         let contact = account.insert_contact(Contact {
             email: person.email.clone(),
-            profile: ["first_name", "last_name"]
-                .into_iter()
-                .filter_map(keep)
-                .collect(),
+            profile: ["first_name", "last_name"].into_iter().filter_map(keep).collect(),
             owner: 1,
             ..Contact::default()
         });
-        account.join(
-            if number.is_multiple_of(2) {
-                donors
-            } else {
-                newsletter
-            },
-            contact,
-        );
+        account.join(if number.is_multiple_of(2) { donors } else { newsletter }, contact);
         match number % 5 {
             1 => {
                 account.opt_out_of_account(contact);

@@ -42,15 +42,8 @@ impl Settings {
     /// The settings a new account of this kind starts with.
     pub fn of(kind: Kind) -> Self {
         match kind {
-            Kind::Emfluence => Self {
-                requests_per_minute: Some(100),
-                max_in_flight: 1,
-                ..Self::default()
-            },
-            Kind::GreenRope => Self {
-                utc_offset_minutes: -360,
-                ..Self::default()
-            },
+            Kind::Emfluence => Self { requests_per_minute: Some(100), max_in_flight: 1, ..Self::default() },
+            Kind::GreenRope => Self { utc_offset_minutes: -360, ..Self::default() },
         }
     }
 }
@@ -149,13 +142,6 @@ pub struct GreenRopeQuirks {
 impl GreenRopeQuirks {
     /// The mixture that seeded worlds use.
     pub fn mixed() -> Self {
-        Self {
-            odd_item_tags: true,
-            zone_slash: true,
-            counted: Counted::All,
-            scrambled_order: true,
-            omit_empty: true,
-            ..Self::default()
-        }
+        Self { odd_item_tags: true, zone_slash: true, counted: Counted::All, scrambled_order: true, omit_empty: true, ..Self::default() }
     }
 }

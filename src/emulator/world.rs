@@ -53,10 +53,7 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self {
-            now: Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH),
-            step: 1,
-        }
+        Self { now: Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH), step: 1 }
     }
 }
 
@@ -99,8 +96,7 @@ impl World {
     ///
     /// Panics when there is no such account: the names are chosen by whoever builds the world.
     pub fn account(&self, name: &str) -> &Account {
-        self.find_account(name)
-            .unwrap_or_else(|| panic!("the emulated world has no account named {name}"))
+        self.find_account(name).unwrap_or_else(|| panic!("the emulated world has no account named {name}"))
     }
 
     /// Returns an account by name, to be edited.
@@ -204,13 +200,7 @@ impl Account {
 
     /// Takes an id that no object of this account has had.
     pub(super) fn take_id(&mut self) -> u64 {
-        let highest = self
-            .groups
-            .keys()
-            .next_back()
-            .max(self.contacts.keys().next_back())
-            .copied()
-            .unwrap_or(0);
+        let highest = self.groups.keys().next_back().max(self.contacts.keys().next_back()).copied().unwrap_or(0);
         let id = self.next_id.max(highest + 1);
         self.next_id = id + 1;
         id

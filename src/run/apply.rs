@@ -168,7 +168,9 @@ impl Applying<'_> {
             return Err(RunError::Stopped);
         }
         let by_id: Vec<PersonIx> = match step {
-            Step::AddMemberships { members, .. } | Step::RemoveMemberships { members, .. } | Step::OptOutOfAccount { members } => members.clone(),
+            Step::AddMemberships { members, .. } | Step::RemoveMemberships { members, .. } | Step::OptOutOfAccount { members } => {
+                members.clone()
+            }
             Step::UpdateMembers { edits } => edits.iter().map(|(person, _)| *person).collect(),
             Step::OptOutOfGroups { member, .. } => vec![*member],
             _ => Vec::new(),
@@ -202,9 +204,10 @@ impl Applying<'_> {
         for (person, _) in people.iter() {
             let listed = self.ids(person).iter().any(|id| now.by_id.contains_key(id))
                 || now.by_address.contains_key(self.prepared.planned.address(person));
-            let before = people.targets(person).iter().any(|at| {
-                self.prepared.sides.target.listing(&group).is_some_and(|listing| listing.seen().state_of(*at).is_some())
-            });
+            let before = people
+                .targets(person)
+                .iter()
+                .any(|at| self.prepared.sides.target.listing(&group).is_some_and(|listing| listing.seen().state_of(*at).is_some()));
             if listed && !before {
                 self.lost_people.insert(person);
             }
@@ -347,7 +350,14 @@ impl Applying<'_> {
                 if op == "remove_memberships" && in_group != Some(MembershipState::Active) {
                     continue;
                 }
-                items.push(Item { op, pair: Some(pair), joins: Vec::new(), person: Some(person), target_id: Some(id.clone()), detail: None });
+                items.push(Item {
+                    op,
+                    pair: Some(pair),
+                    joins: Vec::new(),
+                    person: Some(person),
+                    target_id: Some(id.clone()),
+                    detail: None,
+                });
                 ids.push(id);
             }
         }
@@ -581,7 +591,8 @@ impl Applying<'_> {
     /// Looks which items of a write stand at the provider now: for each the id of what was created, or nothing when it is
     /// certain that the item is not done.
     async fn observe(&self, write: &Write, items: &[Item]) -> Result<Vec<Option<Option<String>>>, RunError> {
-        let uncertain = |what: &str| RunError::Write { provider: self.handle.name.clone(), why: format!("{what} could not be read back to its end") };
+        let uncertain =
+            |what: &str| RunError::Write { provider: self.handle.name.clone(), why: format!("{what} could not be read back to its end") };
         let failed = |error| RunError::Read { provider: self.handle.name.clone(), error };
         Ok(match write {
             Write::CreateGroup { name, .. } => {
@@ -681,8 +692,9 @@ impl Applying<'_> {
 
     /// Reads the account once to prove the ids of everybody who was created, before any of them is used.
     async fn prove_creations(&mut self) -> Result<(), RunError> {
-        let (proving, rest): (Vec<Open>, Vec<Open>) =
-            std::mem::take(&mut self.open).into_iter().partition(|open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty()));
+        let (proving, rest): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty()));
         self.open = rest;
         let addresses: Vec<String> =
             proving.iter().flat_map(|open| open.items.iter().filter_map(|item| item.person)).map(|person| self.address(person)).collect();
@@ -797,7 +809,13 @@ impl Applying<'_> {
         Ok(true)
     }
 
-    fn stands(&self, write: &Write, position: usize, item: &Item, seen: &HashMap<String, super::verify::GroupNow>) -> Option<Option<String>> {
+    fn stands(
+        &self,
+        write: &Write,
+        position: usize,
+        item: &Item,
+        seen: &HashMap<String, super::verify::GroupNow>,
+    ) -> Option<Option<String>> {
         match write {
             Write::CreateMembers { join, .. } => {
                 let address = self.address(item.person?);
@@ -812,9 +830,10 @@ impl Applying<'_> {
                 let now = seen.get(group)?;
                 (now.whole && now.by_id.get(&members[position]) != Some(&MembershipState::Active)).then_some(None)
             }
-            Write::OptOutOfGroups { member, groups } => {
-                groups.iter().all(|group| seen.get(group).is_some_and(|now| now.by_id.get(member) == Some(&MembershipState::OptedOut))).then_some(None)
-            }
+            Write::OptOutOfGroups { member, groups } => groups
+                .iter()
+                .all(|group| seen.get(group).is_some_and(|now| now.by_id.get(member) == Some(&MembershipState::OptedOut)))
+                .then_some(None),
             _ => None,
         }
     }
@@ -866,7 +885,11 @@ impl Applying<'_> {
                 .iter()
                 .map(|pair| {
                     let group = self.prepared.planned.plan.pair(*pair);
-                    item_key("add_memberships", group.target.as_deref().or(self.group_ids.get(pair).map(String::as_str)).unwrap_or(&group.name), member.as_deref().unwrap_or(""))
+                    item_key(
+                        "add_memberships",
+                        group.target.as_deref().or(self.group_ids.get(pair).map(String::as_str)).unwrap_or(&group.name),
+                        member.as_deref().unwrap_or(""),
+                    )
                 })
                 .collect()
         } else {
@@ -884,13 +907,7 @@ impl Applying<'_> {
             });
         }
         self.note(item, "failed", Some(message.to_owned()));
-        self.report.failures.push(ItemFailure {
-            op: item.op.to_owned(),
-            group,
-            member,
-            code: code.flatten(),
-            message: message.to_owned(),
-        });
+        self.report.failures.push(ItemFailure { op: item.op.to_owned(), group, member, code: code.flatten(), message: message.to_owned() });
     }
 
     fn note(&mut self, item: &Item, outcome: &str, message: Option<String>) {
@@ -936,7 +953,9 @@ impl Applying<'_> {
                 .failures(Some(&self.job.name))?
                 .into_iter()
                 .filter(|record| {
-                    !record.blocked && !failed.contains(record.note.key.as_str()) && !self.prepared.base.waiting.contains_key(&record.note.key)
+                    !record.blocked
+                        && !failed.contains(record.note.key.as_str())
+                        && !self.prepared.base.waiting.contains_key(&record.note.key)
                 })
                 .map(|record| record.note.key)
                 .collect();
@@ -1014,4 +1033,3 @@ fn keep(write: Write, items: Vec<Item>, missing: &[bool]) -> Option<(Write, Vec<
     };
     Some((write, items))
 }
-

@@ -1,8 +1,8 @@
 //! What a confirmed item changes in what is remembered.
 
+use super::RunError;
 use super::apply::{Applying, Item};
 use super::persons::{self, UNREAD};
-use super::RunError;
 use crate::model::{ObjectKind, Record, Value, Write};
 use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
@@ -302,7 +302,8 @@ impl Applying<'_> {
                 None => changes.extend(self.group_linked(ix, target, self.origin_of_adoption(source), &Record::new())),
                 Some(link) => {
                     let refreshed = self.group_base(source, target, &Record::new(), &pair.source_name);
-                    let same = matches!(&refreshed[0], Change::GroupFields { fields, name, .. } if *fields == link.fields && *name == link.name);
+                    let same =
+                        matches!(&refreshed[0], Change::GroupFields { fields, name, .. } if *fields == link.fields && *name == link.name);
                     changes.extend(refreshed.into_iter().skip(usize::from(same)));
                 }
             }

@@ -9,8 +9,6 @@ mod prepare;
 mod read;
 mod recover;
 mod report;
-#[cfg(test)]
-mod tests;
 mod verify;
 
 use std::collections::HashMap;
@@ -21,7 +19,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub use accounts::{Handle, OnlineReport};
-pub use error::RunError;
+pub use error::{RunError, state_exit_code};
 pub use report::{Cost, ItemFailure, Outcome, Planned, RunReport};
 
 use crate::config::settled::{Config, JobConfig};

@@ -74,10 +74,11 @@ pub(super) fn fields_base(
     person: PersonIx,
     current: &Record,
 ) -> Result<Option<FieldBases>, RunError> {
-    let Some(link) =
-        people.sources(person).iter().find_map(|at| base.member_of_source(sides.source.members[*at as usize].id)).filter(|link| {
-            people.targets(person).iter().any(|at| sides.target.members[*at as usize].id == link.target)
-        })
+    let Some(link) = people
+        .sources(person)
+        .iter()
+        .find_map(|at| base.member_of_source(sides.source.members[*at as usize].id))
+        .filter(|link| people.targets(person).iter().any(|at| sides.target.members[*at as usize].id == link.target))
     else {
         return Ok(None);
     };
@@ -151,7 +152,13 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
             out.facts.insert(person, facts);
         }
     }
-    out.losses.extend(left_out.into_iter().map(|((field, reason), (count, example))| Loss { field, object: "member", count, example, reason }));
+    out.losses.extend(left_out.into_iter().map(|((field, reason), (count, example))| Loss {
+        field,
+        object: "member",
+        count,
+        example,
+        reason,
+    }));
     Ok(out)
 }
 

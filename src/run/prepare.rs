@@ -126,7 +126,12 @@ impl Runner {
     }
 
     /// Gives created groups what the config says where the source has no value.
-    fn with_defaults(&self, job: &JobConfig, mut desired: BTreeMap<String, DesiredGroup>, schema: &Schema) -> BTreeMap<String, DesiredGroup> {
+    fn with_defaults(
+        &self,
+        job: &JobConfig,
+        mut desired: BTreeMap<String, DesiredGroup>,
+        schema: &Schema,
+    ) -> BTreeMap<String, DesiredGroup> {
         let defaults = &self.config().providers[&job.target].defaults;
         for group in desired.values_mut() {
             for field in schema.groups {
@@ -178,10 +183,8 @@ pub(super) fn desired_groups(
         }
         desired.insert(group.id.clone(), DesiredGroup { fields: mapped.fields, defaults: Record::new(), name_problem });
     }
-    let losses = losses
-        .into_iter()
-        .map(|((field, reason), (count, example))| Loss { field, object: "group", count, example, reason })
-        .collect();
+    let losses =
+        losses.into_iter().map(|((field, reason), (count, example))| Loss { field, object: "group", count, example, reason }).collect();
     (desired, losses)
 }
 

@@ -141,7 +141,8 @@ impl Runner {
         let mut target_meanings = store.meanings(&job.target)?;
         let bare = bare_snapshot(&job.target, target_groups.clone(), &target_certificate, &mut target_meanings);
         let desired = super::prepare::desired_groups(&mapping, &source_snapshot, policy, target_schema).0;
-        let partners = super::prepare::partner_ids(policy, &names, &source_snapshot, &bare, &base, &desired, target_schema, &target.capabilities);
+        let partners =
+            super::prepare::partner_ids(policy, &names, &source_snapshot, &bare, &base, &desired, target_schema, &target.capabilities);
         let rows: Vec<GroupRow> = target_rows.iter().filter(|row| partners.contains(&row.id)).cloned().collect();
 
         progress.stage(&job.name, &format!("Reading members of {}", job.target));

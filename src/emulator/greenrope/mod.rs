@@ -51,10 +51,7 @@ impl Failure {
     const NO_FIELD: u32 = 3001;
 
     fn new(code: u32, text: impl Into<String>) -> Self {
-        Self {
-            code,
-            text: text.into(),
-        }
+        Self { code, text: text.into() }
     }
 }
 
@@ -79,10 +76,9 @@ impl Call<'_> {
     fn sees_contact(&self, contact: u64) -> bool {
         match &self.login.sees_groups {
             None => true,
-            Some(groups) => groups
-                .iter()
-                .filter_map(|group| self.account().group(*group))
-                .any(|group| group.members.contains_key(&contact)),
+            Some(groups) => {
+                groups.iter().filter_map(|group| self.account().group(*group)).any(|group| group.members.contains_key(&contact))
+            }
         }
     }
 }
@@ -108,23 +104,10 @@ struct Operation {
     run: fn(&mut Call<'_>, &Node) -> Answer,
 }
 
-const CRITERIA: &[&str] = &[
-    "contact_id",
-    "firstname",
-    "lastname",
-    "email",
-    "request_id",
-    "account_id",
-];
+const CRITERIA: &[&str] = &["contact_id", "firstname", "lastname", "email", "request_id", "account_id"];
 const GROUP_CRITERIA: &[&str] = &["group_id", "group_name", "request_id", "account_id"];
 
-const MEMBERSHIP_ITEMS: Items = Items {
-    container: "Contacts",
-    item: "Contact",
-    attributes: CRITERIA,
-    children: &[],
-    needs_account: false,
-};
+const MEMBERSHIP_ITEMS: Items = Items { container: "Contacts", item: "Contact", attributes: CRITERIA, children: &[], needs_account: false };
 
 const OPERATIONS: &[Operation] = &[
     Operation {
@@ -170,13 +153,7 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Groups"],
-        items: Some(Items {
-            container: "Groups",
-            item: "Group",
-            attributes: GROUP_CRITERIA,
-            children: &[],
-            needs_account: true,
-        }),
+        items: Some(Items { container: "Groups", item: "Group", attributes: GROUP_CRITERIA, children: &[], needs_account: true }),
         run: groups::delete,
     },
     Operation {
@@ -195,25 +172,11 @@ const OPERATIONS: &[Operation] = &[
         items: Some(MEMBERSHIP_ITEMS),
         run: members::remove,
     },
-    Operation {
-        name: "GetContacts",
-        is_write: false,
-        attributes: contacts::CRITERIA,
-        children: &[],
-        items: None,
-        run: contacts::get,
-    },
+    Operation { name: "GetContacts", is_write: false, attributes: contacts::CRITERIA, children: &[], items: None, run: contacts::get },
     Operation {
         name: "GetContactGroups",
         is_write: false,
-        attributes: &[
-            "account_id",
-            "contact_id",
-            "email",
-            "firstname",
-            "lastname",
-            "response",
-        ],
+        attributes: &["account_id", "contact_id", "email", "firstname", "lastname", "response"],
         children: &[],
         items: None,
         run: contacts::groups_of_contact,
@@ -245,13 +208,7 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Contacts"],
-        items: Some(Items {
-            container: "Contacts",
-            item: "Contact",
-            attributes: CRITERIA,
-            children: write::WRITABLE,
-            needs_account: true,
-        }),
+        items: Some(Items { container: "Contacts", item: "Contact", attributes: CRITERIA, children: write::WRITABLE, needs_account: true }),
         run: write::edit,
     },
     Operation {
@@ -259,10 +216,7 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Contacts"],
-        items: Some(Items {
-            needs_account: true,
-            ..MEMBERSHIP_ITEMS
-        }),
+        items: Some(Items { needs_account: true, ..MEMBERSHIP_ITEMS }),
         run: write::delete,
     },
     Operation {
@@ -270,10 +224,7 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Contacts"],
-        items: Some(Items {
-            needs_account: true,
-            ..MEMBERSHIP_ITEMS
-        }),
+        items: Some(Items { needs_account: true, ..MEMBERSHIP_ITEMS }),
         run: write::unsubscribe,
     },
     Operation {
@@ -318,10 +269,7 @@ fn operation(name: &str) -> Option<&'static Operation> {
 pub(super) fn target(world: &World, incoming: &Incoming) -> Target {
     let form = form::Form::read(incoming);
     let Ok(parsed) = Node::parse(&form.xml) else {
-        return Target {
-            operation: "unreadable".to_owned(),
-            ..Target::default()
-        };
+        return Target { operation: "unreadable".to_owned(), ..Target::default() };
     };
     let name = parsed.root.name.strip_suffix("Request").unwrap_or("");
     let known = operation(name);
@@ -341,12 +289,7 @@ pub(super) fn target(world: &World, incoming: &Incoming) -> Target {
 }
 
 /// Carries out a request.
-pub(super) fn answer(
-    state: &mut State,
-    incoming: &Incoming,
-    target: &Target,
-    context: &mut Context,
-) -> Reply {
+pub(super) fn answer(state: &mut State, incoming: &Incoming, target: &Target, context: &mut Context) -> Reply {
     let (result, wants_json) = carry_out(state, incoming, context);
     let name = match target.operation.as_str() {
         "unknown" | "unreadable" => "ErrorResponse".to_owned(),
@@ -356,11 +299,7 @@ pub(super) fn answer(
     let outcome = match result {
         Ok(children) => {
             root.children = children;
-            if context.failed_items > 0 {
-                "partial".to_owned()
-            } else {
-                "ok".to_owned()
-            }
+            if context.failed_items > 0 { "partial".to_owned() } else { "ok".to_owned() }
         }
         Err(failure) => {
             let outcome = format!("error {}", failure.code);
@@ -368,31 +307,15 @@ pub(super) fn answer(
             root.push(Node::leaf("ErrorCode", failure.code.to_string()));
             root.push(Node::leaf("ErrorText", failure.text));
             // Errors come as XML even when JSON was asked for.
-            return Reply {
-                status: status_of(incoming),
-                document: Document::Xml(root),
-                outcome,
-            };
+            return Reply { status: status_of(incoming), document: Document::Xml(root), outcome };
         }
     };
-    let document = if wants_json {
-        Document::XmlAsJson(root)
-    } else {
-        Document::Xml(root)
-    };
-    Reply {
-        status: StatusCode::OK,
-        document,
-        outcome,
-    }
+    let document = if wants_json { Document::XmlAsJson(root) } else { Document::Xml(root) };
+    Reply { status: StatusCode::OK, document, outcome }
 }
 
 fn status_of(incoming: &Incoming) -> StatusCode {
-    if incoming.method == axum::http::Method::POST {
-        StatusCode::OK
-    } else {
-        StatusCode::METHOD_NOT_ALLOWED
-    }
+    if incoming.method == axum::http::Method::POST { StatusCode::OK } else { StatusCode::METHOD_NOT_ALLOWED }
 }
 
 fn carry_out(state: &mut State, incoming: &Incoming, context: &mut Context) -> (Answer, bool) {
@@ -416,11 +339,6 @@ fn dispatch(state: &mut State, form: &form::Form, root: &Node, context: &mut Con
     };
     let (position, login) = session::authenticate(state, form, root, known, context)?;
     form::check_names(root, known, context);
-    let mut call = Call {
-        world: &mut state.world,
-        position,
-        login,
-        context,
-    };
+    let mut call = Call { world: &mut state.world, position, login, context };
     (known.run)(&mut call, root)
 }

@@ -153,7 +153,8 @@ impl Account {
 
     /// The contact with the lowest id that has this address, in any case.
     pub fn contact_by_email(&self, email: &str) -> Option<u64> {
-        self.contacts.values().find(|contact| contact.has_address(email)).map(|contact| contact.id)
+        let wanted = fold(email);
+        self.contacts.values().find(|contact| !contact.email.is_empty() && fold(&contact.email) == wanted).map(|contact| contact.id)
     }
 
     /// Contacts by folded address; the lowest id wins.

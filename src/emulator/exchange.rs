@@ -241,6 +241,10 @@ impl State {
             }
         }
 
+        // Recorded at once: a client that goes away never gets to the end.
+        let arrival = std::mem::take(&mut context.misuse);
+        self.blame(&target, context.seq, arrival);
+
         let faults = self.faults.strike(&target.account, kind, &target.operation);
         for fault in &faults {
             match fault {
@@ -252,12 +256,23 @@ impl State {
         }
         (target, context, faults, pause)
     }
+
+    /// Records what a request should not have done.
+    fn blame(&mut self, target: &Target, seq: u64, misuse: Vec<(MisuseKind, String)>) {
+        self.misuse.extend(misuse.into_iter().map(|(kind, detail)| Misuse {
+            request: seq,
+            account: target.account.clone(),
+            operation: target.operation.clone(),
+            kind,
+            detail,
+        }));
+    }
 }
 
 impl Lane {
     /// Notes an arrival, or returns how many seconds the client has to wait.
     fn pace(&mut self, now: Instant, limit: usize) -> Option<u64> {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         while self.arrivals.front().is_some_and(|arrival| now.duration_since(*arrival) >= minute) {
             self.arrivals.pop_front();
         }
@@ -279,13 +294,7 @@ impl Emulator {
             record.status = status.as_u16();
             outcome.clone_into(&mut record.outcome);
         }
-        state.misuse.extend(context.misuse.iter().map(|(kind, detail)| Misuse {
-            request: context.seq,
-            account: target.account.clone(),
-            operation: target.operation.clone(),
-            kind: *kind,
-            detail: detail.clone(),
-        }));
+        state.blame(target, context.seq, context.misuse.clone());
     }
 }
 

@@ -16,6 +16,7 @@ mod faults;
 mod greenrope;
 mod history;
 mod log;
+mod login;
 mod membership;
 mod misuse;
 mod names;
@@ -23,9 +24,12 @@ mod reply;
 mod seed;
 mod settings;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod world;
 
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,12 +42,12 @@ use tokio::time::Instant;
 pub use faults::{Fault, FaultRule, When};
 pub use history::{Actor, Change, HistoryEvent};
 pub use log::RequestRecord;
+pub use login::{Credentials, Login, Rights};
 pub use misuse::{Misuse, MisuseKind};
 pub use seed::{Seed, populate};
 pub use settings::{Counted, EmfluenceQuirks, GreenRopeQuirks, Settings, UnknownGroup};
 pub use world::{
-    Account, Clock, Contact, Credentials, CustomField, Group, GroupKind, GroupStatus, Kind, Login, Membership, MembershipState, Rights,
-    Visibility, World,
+    Account, Clock, Contact, CustomField, Group, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility, World,
 };
 
 use exchange::Traffic;
@@ -53,6 +57,12 @@ use faults::Faults;
 #[derive(Clone)]
 pub struct Emulator {
     inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Emulator").finish_non_exhaustive()
+    }
 }
 
 struct Inner {

@@ -73,7 +73,9 @@ fn shift_json(value: &mut Value, by: i64) {
         Value::Object(map) => {
             for (key, value) in map {
                 match value.as_i64() {
-                    Some(count) if COUNTS.contains(&key.as_str()) => *value = (count + by).max(0).into(),
+                    Some(count) if COUNTS.contains(&key.as_str()) => {
+                        *value = (count + by).max(0).into();
+                    }
                     _ => shift_json(value, by),
                 }
             }

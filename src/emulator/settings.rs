@@ -133,6 +133,8 @@ pub struct GreenRopeQuirks {
     pub strict_items: bool,
     /// Contacts are listed in no useful order.
     pub scrambled_order: bool,
+    /// Every second contact comes without the elements that hold nothing.
+    pub omit_empty: bool,
     /// What happens with an unknown group name.
     pub unknown_group: UnknownGroup,
 }
@@ -140,6 +142,6 @@ pub struct GreenRopeQuirks {
 impl GreenRopeQuirks {
     /// The mixture that seeded worlds use.
     pub fn mixed() -> Self {
-        Self { odd_item_tags: true, zone_slash: true, counted: Counted::All, scrambled_order: true, ..Self::default() }
+        Self { odd_item_tags: true, zone_slash: true, counted: Counted::All, scrambled_order: true, omit_empty: true, ..Self::default() }
     }
 }

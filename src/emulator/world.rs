@@ -3,13 +3,14 @@
 //! Profile values live under neutral names (`first_name`, `zip`), which each provider's part translates
 //! to its own spelling; a name without a neutral counterpart keeps a name of its own. Nothing is dropped on the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::history::Change;
+use super::login::Login;
 use super::settings::Settings;
 
 /// The time a new world starts at: 2026-01-05 08:00:00 UTC, in seconds since 1970.
@@ -110,6 +111,14 @@ impl World {
             .unwrap_or_else(|| panic!("the emulated world has no account named {name}"))
     }
 
+    /// Lifts the pace limit of every account, for demonstrations that should not take minutes.
+    pub fn without_pace(mut self) -> Self {
+        for account in &mut self.accounts {
+            account.settings.requests_per_minute = None;
+        }
+        self
+    }
+
     /// Adds an account and returns it for editing.
     pub fn add_account(&mut self, mut account: Account) -> &mut Account {
         account.now = self.clock.now;
@@ -189,27 +198,6 @@ impl Account {
         account
     }
 
-    /// The credentials of the account's owner.
-    pub fn credentials(&self) -> Credentials {
-        self.logins.first().map_or_else(|| self.credentials_for(&Login::owner(&self.name, 0)), |login| self.credentials_for(login))
-    }
-
-    /// The credentials of one login of this account.
-    pub fn credentials_for(&self, login: &Login) -> Credentials {
-        Credentials {
-            account: self.name.clone(),
-            kind: self.kind,
-            base_path: match self.kind {
-                Kind::Emfluence => "/emfluence/v1".to_owned(),
-                Kind::GreenRope => "/greenrope/api-xml".to_owned(),
-            },
-            token: login.token.clone(),
-            email: login.email.clone(),
-            password: login.password.clone(),
-            account_id: self.number.clone(),
-        }
-    }
-
     /// Takes an id that no object of this account has had.
     pub(super) fn take_id(&mut self) -> u64 {
         let highest = self.groups.keys().next_back().max(self.contacts.keys().next_back()).copied().unwrap_or(0);
@@ -217,104 +205,6 @@ impl Account {
         self.next_id = id + 1;
         id
     }
-}
-
-/// A user who can reach an account over the API. All values are made up for rehearsals.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Login {
-    /// The user's id (emfluence `userID`).
-    pub user_id: u64,
-    /// The address that GreenRope logs in with.
-    pub email: String,
-    /// The password that GreenRope logs in with.
-    pub password: String,
-    /// The access token (emfluence), or a fixed `auth_token` that never expires (GreenRope).
-    pub token: String,
-    /// Whether this login owns the account; a GreenRope login that does not is a shared-access user.
-    pub owner: bool,
-    /// What the user may do.
-    pub rights: Rights,
-    /// The groups this login sees; none means it sees everything.
-    #[serde(default)]
-    pub sees_groups: Option<BTreeSet<u64>>,
-}
-
-impl Login {
-    /// The unrestricted login of a fresh account.
-    fn owner(account: &str, number: u32) -> Self {
-        Self {
-            user_id: 1,
-            email: format!("owner@{account}.test"),
-            password: format!("fake-password-{account}"),
-            token: fake_token(account, number),
-            owner: true,
-            rights: Rights::all(),
-            sees_groups: None,
-        }
-    }
-
-    /// A login that sees only the given groups and, at emfluence, only the contacts it owns.
-    pub fn restricted(account: &str, user_id: u32, groups: impl IntoIterator<Item = u64>) -> Self {
-        Self {
-            user_id: u64::from(user_id),
-            email: format!("user{user_id}@{account}.test"),
-            password: format!("fake-password-{account}-{user_id}"),
-            token: fake_token(account, 900_000 + user_id),
-            owner: false,
-            rights: Rights::all(),
-            sees_groups: Some(groups.into_iter().collect()),
-        }
-    }
-
-    /// Whether this login sees a group.
-    pub(super) fn sees(&self, group: u64) -> bool {
-        self.sees_groups.as_ref().is_none_or(|groups| groups.contains(&group))
-    }
-}
-
-/// A token in the shape of a GUID that nobody could mistake for a real one.
-fn fake_token(account: &str, number: u32) -> String {
-    let digest = blake3::hash(account.as_bytes()).to_hex();
-    format!("fa4e0000-0000-4000-8000-{}{:06x}", &digest.as_str()[..6], number & 0x00ff_ffff)
-}
-
-/// What a user may do, as far as the provider pages name permissions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rights {
-    /// emfluence "Create Groups"; GreenRope "New Group".
-    pub create_groups: bool,
-    /// emfluence "Contacts (Edit)", which reading the members of a group needs as well.
-    pub contacts_edit: bool,
-    /// emfluence "Contacts (Delete)".
-    pub contacts_delete: bool,
-    /// emfluence client admin, who alone reads custom field definitions.
-    pub client_admin: bool,
-}
-
-impl Rights {
-    /// Every right.
-    pub fn all() -> Self {
-        Self { create_groups: true, contacts_edit: true, contacts_delete: true, client_admin: true }
-    }
-}
-
-/// How to reach an account of the emulator. The values are test data, not secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Credentials {
-    /// The account's name inside the emulator.
-    pub account: String,
-    /// The kind of provider.
-    pub kind: Kind,
-    /// The path below the emulator's address that a client uses as its base URL.
-    pub base_path: String,
-    /// The access token (emfluence) or fixed token (GreenRope).
-    pub token: String,
-    /// The login's address.
-    pub email: String,
-    /// The login's password.
-    pub password: String,
-    /// The account number.
-    pub account_id: String,
 }
 
 /// Whether a group's members are chosen by people, by a query or by the provider.

@@ -122,9 +122,7 @@ pub struct Account {
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account")
-            .field("name", &self.inner.options.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Account").field("name", &self.inner.options.name).finish_non_exhaustive()
     }
 }
 
@@ -169,15 +167,11 @@ impl Account {
             limiter: Mutex::new(Limiter::new(options.requests_per_minute, PATIENCE)),
             breaker: Mutex::new(Breaker::new()),
             last_problem: Mutex::new(None),
-            quota: options
-                .requests_per_day
-                .map(|limit| Mutex::new(DayQuota::new(limit))),
+            quota: options.requests_per_day.map(|limit| Mutex::new(DayQuota::new(limit))),
             counters: Counters::default(),
             options,
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The provider's name in the config.
@@ -229,11 +223,7 @@ impl Account {
     ///
     /// `decode` runs on each complete answer with a 2xx status (or one of the call's `decoded_statuses`). When it says
     /// [`DecodeError::NotAnAnswer`], the read is repeated as after a broken connection.
-    pub async fn read<T>(
-        &self,
-        call: &Call,
-        decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
-    ) -> Result<T, CallError> {
+    pub async fn read<T>(&self, call: &Call, decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>) -> Result<T, CallError> {
         self.send(call, Effect::Read, decode).await
     }
 
@@ -241,11 +231,7 @@ impl Account {
     ///
     /// That is: no connection came about, or the provider asked for patience (429, 503 with `Retry-After`, or
     /// [`DecodeError::Throttled`]). Whatever else is not a judged answer ends with [`CallError::OutcomeUnknown`].
-    pub async fn write<T>(
-        &self,
-        call: &Call,
-        decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
-    ) -> Result<T, CallError> {
+    pub async fn write<T>(&self, call: &Call, decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>) -> Result<T, CallError> {
         self.send(call, Effect::Write, decode).await
     }
 
@@ -254,12 +240,7 @@ impl Account {
         loop {
             // Whoever would only wait to hear that the circuit is open can hear it now.
             self.look(call)?;
-            let permit = self
-                .inner
-                .permits
-                .acquire()
-                .await
-                .expect("nobody closes the semaphore of an account");
+            let permit = self.inner.permits.acquire().await.expect("nobody closes the semaphore of an account");
             let slot = lock(&self.inner.limiter).reserve(Instant::now(), call.lane);
             match slot {
                 Slot::At(at) => {
@@ -274,11 +255,7 @@ impl Account {
                     tokio::time::sleep_until(until).await;
                 }
                 Slot::Resting(retry_in) => {
-                    return Err(CallError::Throttled {
-                        account: self.name().to_owned(),
-                        operation: call.operation,
-                        retry_in,
-                    });
+                    return Err(CallError::Throttled { account: self.name().to_owned(), operation: call.operation, retry_in });
                 }
             }
         }
@@ -287,31 +264,22 @@ impl Account {
     /// Asks breaker and quota, in this order, at the moment of sending.
     pub(super) fn admit(&self, call: &Call) -> Result<Admission<'_>, CallError> {
         let now = Instant::now();
-        lock(&self.inner.breaker)
-            .admit(now)
-            .map_err(|retry_in| self.circuit_open(call, retry_in))?;
-        let admission = Admission {
-            breaker: &self.inner.breaker,
-            settled: false,
-        };
+        lock(&self.inner.breaker).admit(now).map_err(|retry_in| self.circuit_open(call, retry_in))?;
+        let admission = Admission { breaker: &self.inner.breaker, settled: false };
         if let Some(quota) = &self.inner.quota {
-            lock(quota)
-                .take(now)
-                .map_err(|(limit, retry_in)| CallError::DayQuota {
-                    account: self.name().to_owned(),
-                    operation: call.operation,
-                    limit,
-                    retry_in,
-                })?;
+            lock(quota).take(now).map_err(|(limit, retry_in)| CallError::DayQuota {
+                account: self.name().to_owned(),
+                operation: call.operation,
+                limit,
+                retry_in,
+            })?;
         }
         Ok(admission)
     }
 
     /// Fails when the circuit is open, without taking the place of a probe.
     pub(super) fn look(&self, call: &Call) -> Result<(), CallError> {
-        lock(&self.inner.breaker)
-            .look(Instant::now())
-            .map_err(|retry_in| self.circuit_open(call, retry_in))
+        lock(&self.inner.breaker).look(Instant::now()).map_err(|retry_in| self.circuit_open(call, retry_in))
     }
 
     fn circuit_open(&self, call: &Call, retry_in: Duration) -> CallError {

@@ -32,9 +32,7 @@ pub(crate) struct Breaker {
 impl Breaker {
     /// A closed circuit.
     pub(crate) fn new() -> Self {
-        Self {
-            state: State::Closed { failures: 0 },
-        }
+        Self { state: State::Closed { failures: 0 } }
     }
 
     /// How long nothing can pass, without taking the place of the probe.
@@ -65,9 +63,7 @@ impl Breaker {
     pub(crate) fn failed(&mut self, now: Instant) -> Option<Duration> {
         let pause = match self.state {
             State::Closed { failures } if failures + 1 < FAILURES => {
-                self.state = State::Closed {
-                    failures: failures + 1,
-                };
+                self.state = State::Closed { failures: failures + 1 };
                 return None;
             }
             State::Closed { .. } => FIRST_PAUSE,
@@ -75,10 +71,7 @@ impl Breaker {
             // A straggler that left before the circuit opened proves nothing new.
             State::Open { .. } => return None,
         };
-        self.state = State::Open {
-            until: now + pause,
-            pause,
-        };
+        self.state = State::Open { until: now + pause, pause };
         Some(pause)
     }
 

@@ -195,9 +195,7 @@ pub enum CallError {
         retry_in: Duration,
     },
     /// Wrong credentials or a missing right; nothing was done.
-    #[error(
-        "{account}: {operation} was denied ({reason}); check the account's credentials and rights at the provider"
-    )]
+    #[error("{account}: {operation} was denied ({reason}); check the account's credentials and rights at the provider")]
     Denied {
         /// The account.
         account: String,
@@ -207,9 +205,7 @@ pub enum CallError {
         reason: String,
     },
     /// The login is no longer good; nothing was done. The caller may log in again once.
-    #[error(
-        "{account}: {operation} needs a new login ({reason}); check the account's credentials if this persists"
-    )]
+    #[error("{account}: {operation} needs a new login ({reason}); check the account's credentials if this persists")]
     LoginExpired {
         /// The account.
         account: String,
@@ -219,9 +215,7 @@ pub enum CallError {
         reason: String,
     },
     /// The provider understood and said no; nothing was done.
-    #[error(
-        "{account}: {operation} was refused by the provider: {refusal}; correct the item or the config, then try again"
-    )]
+    #[error("{account}: {operation} was refused by the provider: {refusal}; correct the item or the config, then try again")]
     Refused {
         /// The account.
         account: String,
@@ -243,9 +237,7 @@ pub enum CallError {
         reason: String,
     },
     /// The answer to a read is longer than allowed.
-    #[error(
-        "{account}: the answer to {operation} is longer than {limit} bytes; ask for smaller pages or fewer groups"
-    )]
+    #[error("{account}: the answer to {operation} is longer than {limit} bytes; ask for smaller pages or fewer groups")]
     TooLarge {
         /// The account.
         account: String,
@@ -255,9 +247,7 @@ pub enum CallError {
         limit: u64,
     },
     /// The write may or may not have been done: look before sending it again.
-    #[error(
-        "{account}: nobody knows whether {operation} was carried out ({problem}); read the objects back before sending it again"
-    )]
+    #[error("{account}: nobody knows whether {operation} was carried out ({problem}); read the objects back before sending it again")]
     OutcomeUnknown {
         /// The account.
         account: String,
@@ -267,9 +257,7 @@ pub enum CallError {
         problem: Problem,
     },
     /// The call itself can't be sent as it is.
-    #[error(
-        "{account}: {operation} can't be sent ({reason}); check base_url and the credentials in the config"
-    )]
+    #[error("{account}: {operation} can't be sent ({reason}); check base_url and the credentials in the config")]
     Unsendable {
         /// The account.
         account: String,
@@ -323,21 +311,14 @@ impl CallError {
     ///
     /// `false` means that it is known not to have been done.
     pub fn may_have_been_done(&self) -> bool {
-        matches!(
-            self,
-            Self::OutcomeUnknown { .. } | Self::Protocol { .. } | Self::TooLarge { .. }
-        )
+        matches!(self, Self::OutcomeUnknown { .. } | Self::Protocol { .. } | Self::TooLarge { .. })
     }
 
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
-            Self::Network { .. }
-                | Self::CircuitOpen { .. }
-                | Self::Throttled { .. }
-                | Self::DayQuota { .. }
-                | Self::OutcomeUnknown { .. }
+            Self::Network { .. } | Self::CircuitOpen { .. } | Self::Throttled { .. } | Self::DayQuota { .. } | Self::OutcomeUnknown { .. }
         )
     }
 }
@@ -366,9 +347,7 @@ pub enum TransportError {
         reason: String,
     },
     /// The HTTP client could not be built.
-    #[error(
-        "can't set up the HTTP client ({reason}); check ca_file and the system's certificate store"
-    )]
+    #[error("can't set up the HTTP client ({reason}); check ca_file and the system's certificate store")]
     Client {
         /// What the library said.
         reason: String,

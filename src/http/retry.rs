@@ -55,9 +55,7 @@ pub(crate) fn judge(call: &Call, status: u16, retry_after: Option<Duration>) -> 
 ///
 /// `attempt` counts the failed attempts from 1.
 pub(crate) fn backoff(seed: u64, attempt: u32) -> Duration {
-    let step = FIRST_WAIT
-        .saturating_mul(1_u32 << attempt.saturating_sub(1).min(16))
-        .min(LONGEST_WAIT);
+    let step = FIRST_WAIT.saturating_mul(1_u32 << attempt.saturating_sub(1).min(16)).min(LONGEST_WAIT);
     let share = splitmix(seed.wrapping_add(u64::from(attempt))) % 1000;
     step / 2 + (step / 2).mul_f64(share as f64 / 1000.0)
 }
@@ -72,19 +70,13 @@ fn splitmix(number: u64) -> u64 {
 
 /// A stable number for a name (FNV-1a).
 pub(crate) fn seed(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    })
+    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
 /// Reads a `Retry-After` header: seconds, or an HTTP date measured against the server's own `Date`.
 ///
 /// The server's clock is preferred to ours because only the difference matters; `now` helps out where it sent none.
-pub(crate) fn retry_after(
-    header: &str,
-    date: Option<&str>,
-    now: impl Fn() -> jiff::Timestamp,
-) -> Option<Duration> {
+pub(crate) fn retry_after(header: &str, date: Option<&str>, now: impl Fn() -> jiff::Timestamp) -> Option<Duration> {
     let header = header.trim();
     if let Ok(seconds) = header.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
@@ -99,9 +91,7 @@ pub(crate) fn retry_after(
 }
 
 fn http_date(text: &str) -> Option<jiff::Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 #[cfg(test)]
@@ -143,15 +133,11 @@ mod tests {
             for attempt in 1..40 {
                 let step = Duration::from_secs(1 << (attempt - 1).min(6)).min(LONGEST_WAIT);
                 let wait = backoff(seed, attempt);
-                assert!(
-                    wait >= step / 2 && wait <= step,
-                    "{seed} {attempt} {wait:?}"
-                );
+                assert!(wait >= step / 2 && wait <= step, "{seed} {attempt} {wait:?}");
                 assert_eq!(wait, backoff(seed, attempt));
             }
         }
-        let different: std::collections::HashSet<_> =
-            (0..100).map(|seed| backoff(seed, 3)).collect();
+        let different: std::collections::HashSet<_> = (0..100).map(|seed| backoff(seed, 3)).collect();
         assert!(different.len() > 80);
     }
 

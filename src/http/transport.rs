@@ -35,10 +35,7 @@ pub struct NetworkOptions {
 // A proxy's URL may hold a password.
 impl fmt::Debug for NetworkOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NetworkOptions")
-            .field("proxy", &self.proxy.is_some())
-            .field("ca_file", &self.ca_file)
-            .finish()
+        f.debug_struct("NetworkOptions").field("proxy", &self.proxy.is_some()).field("ca_file", &self.ca_file).finish()
     }
 }
 
@@ -76,9 +73,8 @@ impl Transport {
     /// redirects, no repetitions of its own.
     pub fn network(options: &NetworkOptions) -> Result<Self, TransportError> {
         // Without any authority the client can't even be built, and small containers have none.
-        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok());
+        let bundled =
+            webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok());
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
@@ -89,10 +85,7 @@ impl Transport {
             .no_proxy()
             .tls_certs_merge(bundled);
         if let Some(path) = &options.ca_file {
-            let pem = std::fs::read(path).map_err(|source| TransportError::CaFile {
-                path: path.clone(),
-                source,
-            })?;
+            let pem = std::fs::read(path).map_err(|source| TransportError::CaFile { path: path.clone(), source })?;
             let extra = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
             if extra.is_empty() {
                 return Err(TransportError::CaFormat { path: path.clone() });
@@ -100,15 +93,10 @@ impl Transport {
             builder = builder.tls_certs_merge(extra);
         }
         if let Some(proxy) = &options.proxy {
-            let proxy =
-                reqwest::Proxy::all(proxy.clone()).map_err(|error| TransportError::Proxy {
-                    reason: describe(error),
-                })?;
+            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|error| TransportError::Proxy { reason: describe(error) })?;
             builder = builder.proxy(proxy);
         }
-        let client = builder.build().map_err(|error| TransportError::Client {
-            reason: describe(error),
-        })?;
+        let client = builder.build().map_err(|error| TransportError::Client { reason: describe(error) })?;
         Ok(Self::Net(client))
     }
 
@@ -121,30 +109,18 @@ impl Transport {
     }
 }
 
-async fn over_network(
-    client: &reqwest::Client,
-    wire: Wire,
-    max_body: u64,
-) -> Result<Reply, Problem> {
+async fn over_network(client: &reqwest::Client, wire: Wire, max_body: u64) -> Result<Reply, Problem> {
     let mut request = reqwest::Request::new(wire.method.wire(), wire.url);
     *request.headers_mut() = wire.headers;
     *request.body_mut() = Some(wire.body.into());
     let mut response = client.execute(request).await.map_err(|error| {
         // Only the connector fails like this, and it runs before the first byte of the request.
-        if error.is_connect() {
-            Problem::NotConnected(describe(error))
-        } else {
-            Problem::ConnectionBroken(describe(error))
-        }
+        if error.is_connect() { Problem::NotConnected(describe(error)) } else { Problem::ConnectionBroken(describe(error)) }
     })?;
     let head = Head::of(response.status(), response.headers());
     // The library takes the length away from what it decompresses, and the rest is checked below it.
     let mut incoming = Incoming::begin(max_body, head.length).map_err(spilt)?;
-    while let Some(piece) = response
-        .chunk()
-        .await
-        .map_err(|error| Problem::ConnectionBroken(describe(error)))?
-    {
+    while let Some(piece) = response.chunk().await.map_err(|error| Problem::ConnectionBroken(describe(error)))? {
         incoming.push(&piece).map_err(spilt)?;
     }
     head.reply(incoming)
@@ -153,9 +129,8 @@ async fn over_network(
 async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<Reply, Problem> {
     let mut request = Request::new(axum::body::Body::from(wire.body));
     *request.method_mut() = wire.method.wire();
-    *request.uri_mut() = wire.url.as_str().parse().map_err(|_| {
-        Problem::NotConnected("the URL can't be written as a request line".to_owned())
-    })?;
+    *request.uri_mut() =
+        wire.url.as_str().parse().map_err(|_| Problem::NotConnected("the URL can't be written as a request line".to_owned()))?;
     *request.headers_mut() = wire.headers;
     if let Ok(host) = HeaderValue::from_str(wire.url.authority()) {
         request.headers_mut().insert(HOST, host);
@@ -172,9 +147,7 @@ async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<R
         None => {}
     }
     if parts.headers.contains_key(CONTENT_ENCODING) {
-        return Err(Problem::NotAnAnswer(
-            "it is compressed, which was not asked for".to_owned(),
-        ));
+        return Err(Problem::NotAnAnswer("it is compressed, which was not asked for".to_owned()));
     }
     let head = Head::of(parts.status, &parts.headers);
     let mut incoming = Incoming::begin(max_body, head.length).map_err(spilt)?;
@@ -201,8 +174,7 @@ impl Head {
         Self {
             status: status.as_u16(),
             content_type: text(CONTENT_TYPE).map(str::to_owned),
-            retry_after: text(RETRY_AFTER)
-                .and_then(|header| retry::retry_after(header, text(DATE), jiff::Timestamp::now)),
+            retry_after: text(RETRY_AFTER).and_then(|header| retry::retry_after(header, text(DATE), jiff::Timestamp::now)),
             length: text(CONTENT_LENGTH).and_then(|length| length.trim().parse().ok()),
         }
     }
@@ -220,9 +192,7 @@ impl Head {
 fn spilt(spill: Spill) -> Problem {
     match spill {
         Spill::TooLarge(limit) => Problem::TooLarge(limit),
-        Spill::CutOff { got, announced } => {
-            Problem::ConnectionBroken(format!("the answer ended after {got} of {announced} bytes"))
-        }
+        Spill::CutOff { got, announced } => Problem::ConnectionBroken(format!("the answer ended after {got} of {announced} bytes")),
         Spill::Storage(error) => Problem::Storage(error.to_string()),
     }
 }

@@ -167,11 +167,9 @@ impl BoundMapping {
         canonical
             .iter()
             .filter(|(name, value)| {
-                !value.is_empty()
-                    && !homes.contains(*name)
-                    && !(name.starts_with("custom.") && homes.contains("custom.*"))
-                    && is_worth_carrying(object, name, self.source)
-                    && !self.is_kept_by_plan(object, name, value)
+                let has_home = homes.contains(*name) || (name.starts_with("custom.") && homes.contains("custom.*"));
+                let is_missed = is_worth_carrying(object, name, self.source) && !self.is_kept_by_plan(object, name, value);
+                is_missed && !has_home && !value.is_empty()
             })
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
@@ -205,7 +203,9 @@ impl BoundMapping {
             // A provider may list its fields in any order.
             rows.sort_unstable();
             take(side);
-            rows.iter().for_each(|row| take(row));
+            for row in &rows {
+                take(row);
+            }
         }
         hasher.finalize().to_hex().to_string()
     }

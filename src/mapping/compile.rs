@@ -152,6 +152,9 @@ impl Check<'_, '_> {
                 self.problem(format!("`source.{field}` has no part `{}`", part.name), None, Some(part.span.clone()));
             }
         }
+        for found in &mentions.multiplications {
+            self.problem("multiplication is not offered: it could repeat a list without end".to_owned(), None, Some(found.span.clone()));
+        }
         for bare in &mentions.bare {
             let hint = "name a field, as in `source.name` or `source.custom['label']`".to_owned();
             self.problem("`source` stands without the name of a field".to_owned(), Some(hint), Some(bare.span.clone()));

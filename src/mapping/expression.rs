@@ -211,7 +211,7 @@ impl Compiled {
         }
         let expression = LANGUAGE.compile_expression_owned(text.to_owned()).map_err(|error| SyntaxProblem {
             message: format!("this is not an expression: {}", error.detail().unwrap_or("it can't be read")),
-            span: error.range().filter(|range| range.start <= range.end && range.end <= text.len()),
+            span: error.range().filter(|range| text.get(range.clone()).is_some()),
         })?;
         Ok(Compiled { text: text.to_owned(), mentions: scan(text), expression })
     }

@@ -23,6 +23,8 @@ pub(super) struct Mentions {
     pub(super) variables: Vec<Mention>,
     /// `source` without the name of a field.
     pub(super) bare: Vec<Mention>,
+    /// Multiplications, which would also repeat a list without a bound; `**` is none.
+    pub(super) multiplications: Vec<Mention>,
 }
 
 /// A name and where it stands, in bytes.
@@ -48,6 +50,9 @@ pub(super) fn scan(expression: &str) -> Mentions {
     let mut at = 0;
     while at < tokens.len() {
         let (Token::Name(name), span) = &tokens[at] else {
+            if symbol(at, '*') && !symbol(at + 1, '*') && !(at > 0 && symbol(at - 1, '*')) {
+                mentions.multiplications.push(Mention { name: "*".to_owned(), span: tokens[at].1.clone() });
+            }
             at += 1;
             continue;
         };
@@ -70,7 +75,7 @@ pub(super) fn scan(expression: &str) -> Mentions {
         } else if is_keyword(name) {
         } else if is_call {
             mentions.functions.push(mention);
-        } else if !(symbol(at + 1, '=') && !symbol(at + 2, '=')) {
+        } else if !symbol(at + 1, '=') || symbol(at + 2, '=') {
             mentions.variables.push(mention);
         }
         at += 1;

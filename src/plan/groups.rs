@@ -108,7 +108,8 @@ impl<'a> Planner<'a> {
                 }
                 Ok(Partner::New) => {
                     let pair = self.pair(group, None, name, false, true);
-                    let mut fields = desired.map(|desired| desired.fields.clone()).unwrap_or_default();
+                    let mut fields = desired.map(|desired| desired.defaults.clone()).unwrap_or_default();
+                    fields.extend(desired.map(|desired| desired.fields.clone()).unwrap_or_default());
                     self.own_protection(group, None, &mut fields);
                     self.out.edits.push(Edit::CreateGroup { pair, fields });
                 }
@@ -469,4 +470,9 @@ impl<'a> Planner<'a> {
             }
         }
     }
+}
+
+/// Names the target groups whose members planning needs: the partners of source groups, as far as they are known.
+pub fn partners(inputs: &Inputs<'_>) -> BTreeSet<String> {
+    plan_groups(inputs).pairs.into_iter().filter(|pair| pair.source.is_some()).filter_map(|pair| pair.target).collect()
 }

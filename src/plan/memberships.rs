@@ -199,6 +199,10 @@ impl Decider<'_, '_> {
         for (&person, &state) in wanted {
             let row = inputs.people.get(person);
             let held = self.target_states.get(&person).copied();
+            if let Some(why) = inputs.facts.get(&person).and_then(|facts| facts.undecided.clone()) {
+                self.block(person, BlockedReason::ValueRefused, why);
+                continue;
+            }
             if !self.counts(person) {
                 continue;
             }

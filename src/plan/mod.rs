@@ -18,7 +18,7 @@ pub mod people;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use build::plan;
-pub use groups::in_scope;
+pub use groups::{in_scope, partners};
 pub use guard::tripped_items;
 pub use people::{People, PersonIx};
 
@@ -65,6 +65,8 @@ pub struct Policy {
 pub struct DesiredGroup {
     /// The target's fields, under its own names.
     pub fields: Record,
+    /// What the config gives a created group where the source has no value.
+    pub defaults: Record,
     /// Why a name could not be mapped, in which case the group is blocked.
     pub name_problem: Option<String>,
 }
@@ -74,6 +76,8 @@ pub struct DesiredGroup {
 pub struct PersonFacts {
     /// Whether `where` counts the person as a member.
     pub counts: bool,
+    /// Why `where` could not be decided; the person is then neither added nor removed.
+    pub undecided: Option<String>,
     /// The fingerprint of the fields that a creation would write.
     pub desired_hash: u64,
     /// The edits of the profile of a person who exists at the target.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, KEPT, REFUSAL, STOP};
 use super::sections::{self, and_more, heading, limit};
 use super::view::{FieldChange, GroupChange, GroupVerb, MembershipChange, OptOuts, PlanView, ProfileChange};
-use super::words::{address, count, duration, explain, harmless, listed, padded, summary, value};
+use super::words::{address, count, duration, explain, grouped, harmless, listed, padded, summary, value};
 use crate::plan::{PersonIx, Reason, Withheld};
 use crate::run::{Cost, Planned};
 use unicode_width::UnicodeWidthStr;
@@ -22,13 +22,7 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     let plan = &planned.plan;
     let view = PlanView::new(planned);
     let text = Text { planned, view: &view, verbose };
-    writeln!(
-        out,
-        "{HEADING}Plan for {}{HEADING:#}: {} → {}",
-        harmless(&plan.job),
-        harmless(&plan.source),
-        harmless(&plan.target)
-    )?;
+    writeln!(out, "{HEADING}Plan for {}{HEADING:#}: {} → {}", harmless(&plan.job), harmless(&plan.source), harmless(&plan.target))?;
     if planned.first_run {
         writeln!(out, "Nothing is remembered of this job yet: this is its first run, or its state was lost.")?;
     }
@@ -84,8 +78,11 @@ pub(super) fn cost_sentence(cost: &Cost) -> String {
     let writes = by_provider(&cost.requests, "to");
     let reads = by_provider(&cost.reads, "of");
     let time = duration(Duration::from_secs(cost.estimated_seconds));
-    let mut sentence =
-        if writes.is_empty() { "Cost: applying needs no request.".to_owned() } else { format!("Cost: {writes}, about {time} at the provider's pace.") };
+    let mut sentence = if writes.is_empty() {
+        "Cost: applying needs no request.".to_owned()
+    } else {
+        format!("Cost: {writes}, about {time} at the provider's pace.")
+    };
     if !reads.is_empty() {
         sentence.push_str(&format!(" Reading took {reads}."));
     }
@@ -155,13 +152,14 @@ impl Text<'_> {
         heading(out, "Members", &note)?;
         let width = widest(self.view.memberships.iter().map(|change| change.name));
         for MembershipChange { name, added, removed } in &self.view.memberships {
-            writeln!(
-                out,
-                "  {}  {ADDED}{:>6}{ADDED:#} {GONE}{:>6}{GONE:#}",
-                padded(&harmless(name), width),
-                if added.is_empty() { String::new() } else { format!("+{}", added.len()) },
-                if removed.is_empty() { String::new() } else { format!("−{}", removed.len()) }
-            )?;
+            let mut counts = Vec::new();
+            if !added.is_empty() {
+                counts.push(format!("{ADDED}+{}{ADDED:#}", grouped(added.len() as u64)));
+            }
+            if !removed.is_empty() {
+                counts.push(format!("{GONE}−{}{GONE:#}", grouped(removed.len() as u64)));
+            }
+            writeln!(out, "  {}  {}", padded(&harmless(name), width), counts.join(" "))?;
             let added_sign = format!("    {ADDED}+{ADDED:#} ");
             self.people(out, &added_sign, added, |person| if self.view.created.contains(&person) { " *" } else { "" })?;
             self.people(out, &format!("    {GONE}−{GONE:#} "), removed, |_| "")?;
@@ -226,7 +224,7 @@ impl Text<'_> {
             Some(item) if !self.verbose => format!(", for example {}", self.named(item)),
             _ => String::new(),
         };
-        let number = super::words::grouped(items.len() as u64);
+        let number = grouped(items.len() as u64);
         writeln!(out, "  o {}  {number:>5}  {}{example}", padded(reason.as_str(), width), explain(reason))?;
         if self.verbose {
             items.iter().try_for_each(|item| writeln!(out, "      {}", self.named(item)))?;
@@ -242,13 +240,7 @@ impl Text<'_> {
         }
     }
 
-    fn people(
-        &self,
-        out: &mut dyn Write,
-        lead: &str,
-        members: &[PersonIx],
-        mark: impl Fn(PersonIx) -> &'static str,
-    ) -> io::Result<()> {
+    fn people(&self, out: &mut dyn Write, lead: &str, members: &[PersonIx], mark: impl Fn(PersonIx) -> &'static str) -> io::Result<()> {
         let shown = limit(members.len(), self.verbose);
         for member in &members[..shown] {
             writeln!(out, "{lead}{}{}", address(self.planned.address(*member)), mark(*member))?;

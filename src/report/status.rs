@@ -102,7 +102,12 @@ pub fn write_status_text(out: &mut dyn Write, jobs: &[JobRow], now: Timestamp) -
                 || "never".to_owned(),
                 |run| format!("{} {}", outcome(run), distance(now, run.finished.unwrap_or(run.started))),
             );
-            vec![Cell::new(&job.job), Cell::styled(job.state.as_str(), job.state.style()), Cell::new(&next_words(job, now)), Cell::new(&last)]
+            vec![
+                Cell::new(&job.job),
+                Cell::styled(job.state.as_str(), job.state.style()),
+                Cell::new(&next_words(job, now)),
+                Cell::new(&last),
+            ]
         })
         .collect();
     write_table(out, &["JOB", "STATE", "NEXT", "LAST RUN"], &rows)?;

@@ -1,6 +1,7 @@
 //! Why a run could not be made, or could not go on.
 
 use crate::provider::ReadError;
+use crate::state::StateError;
 
 /// A failure of a whole run. Each says which exit code it ends with.
 #[derive(Debug, thiserror::Error)]
@@ -70,10 +71,24 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             RunError::UnknownJob { .. } | RunError::Config { .. } | RunError::Setup(_) => 2,
-            RunError::State(error) => error.exit_code(),
+            RunError::State(error) => state_exit_code(error),
             RunError::PlanMoved(_) | RunError::Approval(_) => 3,
             RunError::Busy(_) => 5,
             RunError::Read { .. } | RunError::Groups { .. } | RunError::Write { .. } | RunError::Stopped => 1,
         }
+    }
+}
+
+/// Returns the exit code of a failure of the state database: 2 for a file that can't be the right one, 1 for the disk.
+pub fn state_exit_code(error: &StateError) -> u8 {
+    match error {
+        StateError::NoDirectory { .. }
+        | StateError::ReadOnly { .. }
+        | StateError::NotADatabase { .. }
+        | StateError::Foreign { .. }
+        | StateError::Newer { .. }
+        | StateError::Older { .. }
+        | StateError::Damaged { .. } => 2,
+        _ => 1,
     }
 }

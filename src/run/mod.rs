@@ -1,7 +1,384 @@
-//! One run end to end: read, plan, guard, apply, verify.
+//! One run end to end: read both sides, plan, guard, apply, verify. The only module that sees everything.
 
+mod accounts;
+mod apply;
+mod confirm;
 mod error;
+mod persons;
+mod prepare;
+mod read;
+mod recover;
 mod report;
+mod verify;
 
-pub use error::RunError;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+pub use accounts::{Handle, OnlineReport};
+pub use error::{RunError, state_exit_code};
 pub use report::{Cost, ItemFailure, Outcome, Planned, RunReport};
+
+use crate::config::settled::{Config, JobConfig};
+use crate::http::Transport;
+use crate::plan::{GuardRefusal, tripped_items};
+use crate::state::{ApprovalAnswer, Guard, LockError, Locks, RunEnd, RunStart, StateError, Store};
+use prepare::Prepared;
+
+/// Tells the time of day; given from outside so that tests can set it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Hears how far a run has come.
+pub trait Progress: Send + Sync {
+    /// A new stage has begun.
+    fn stage(&self, job: &str, text: &str);
+    /// So many requests of a stage are done.
+    fn advance(&self, job: &str, done: u64, of: u64);
+    /// The run has ended.
+    fn finish(&self, job: &str);
+}
+
+/// Says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _job: &str, _text: &str) {}
+    fn advance(&self, _job: &str, _done: u64, _of: u64) {}
+    fn finish(&self, _job: &str) {}
+}
+
+/// What a [`Runner`] gets from outside.
+#[derive(Clone)]
+pub struct RunnerOptions {
+    /// An in-process transport for the demo and for tests; the network otherwise.
+    pub transport: Option<Transport>,
+    /// Who hears of progress.
+    pub progress: Arc<dyn Progress>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Asks runs to stop after the request in flight.
+    pub stop: CancellationToken,
+}
+
+impl Default for RunnerOptions {
+    fn default() -> Self {
+        RunnerOptions { transport: None, progress: Arc::new(Silent), clock: Arc::new(Timestamp::now), stop: CancellationToken::new() }
+    }
+}
+
+/// How a run is asked for.
+#[derive(Clone, Debug)]
+pub struct SyncOptions {
+    /// The approval of a refused plan.
+    pub approve: Option<String>,
+    /// What set the run off: `manual`, `schedule`, `retry`.
+    pub trigger: &'static str,
+}
+
+impl Default for SyncOptions {
+    fn default() -> Self {
+        SyncOptions { approve: None, trigger: "manual" }
+    }
+}
+
+/// What of a saved plan decides: everything else is read and planned again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedPlan {
+    /// The job.
+    pub job: String,
+    /// The fingerprint.
+    pub fingerprint: String,
+}
+
+/// How many requests and minutes a run takes, before anything is sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// Reading requests, by provider.
+    pub reads: std::collections::BTreeMap<String, u64>,
+    /// Minutes that they take at the configured pace.
+    pub minutes: f64,
+    /// The shortest time between two fires of the job's schedule.
+    pub period: Option<Duration>,
+}
+
+/// Runs jobs of one config against one state database.
+#[derive(Clone)]
+pub struct Runner {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Arc<Config>,
+    store: Arc<Store>,
+    options: RunnerOptions,
+    locks: Locks,
+    handles: Mutex<HashMap<String, Arc<Handle>>>,
+    accounts: Mutex<HashMap<String, crate::http::Account>>,
+    account_locks: Mutex<HashMap<String, Weak<Guard>>>,
+}
+
+/// What is held while a job runs.
+struct Held {
+    _job: Guard,
+    _accounts: Vec<Arc<Guard>>,
+}
+
+impl Runner {
+    /// Makes a runner. Secrets are fetched and accounts set up when a job needs them.
+    pub fn new(config: Arc<Config>, store: Arc<Store>, options: RunnerOptions) -> Runner {
+        let locks = Locks::new(store.path());
+        Runner {
+            inner: Arc::new(Inner {
+                config,
+                store,
+                options,
+                locks,
+                handles: Mutex::default(),
+                accounts: Mutex::default(),
+                account_locks: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Returns the config.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Returns the state database.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Returns the time of day.
+    pub fn now(&self) -> Timestamp {
+        (self.inner.options.clock)()
+    }
+
+    /// Finds a job.
+    pub fn job(&self, name: &str) -> Result<&JobConfig, RunError> {
+        self.inner.config.jobs.get(name).ok_or_else(|| RunError::UnknownJob {
+            name: name.to_owned(),
+            hint: self
+                .inner
+                .config
+                .jobs
+                .keys()
+                .map(|known| (strsim::damerau_levenshtein(known, name), known))
+                .filter(|(distance, known)| *distance * 2 <= known.len().max(2))
+                .min()
+                .map(|(_, known)| known.clone()),
+        })
+    }
+
+    /// Reads both sides and makes the plan; writes to no provider.
+    pub async fn plan(&self, job: &str) -> Result<Planned, RunError> {
+        let job = self.job(job)?;
+        let _held = self.hold(job)?;
+        let mut prepared = self.prepare(job, true).await?;
+        if let Some(refusal) = prepared.planned.plan.refusals.first() {
+            let items = prepared.tripped();
+            let id = self.inner.store.offer_approval(&job.name, &refusal.approval, &items, self.now())?;
+            rename_approval(&mut prepared.planned.plan.refusals, &id);
+        }
+        self.inner.options.progress.finish(&job.name);
+        Ok(prepared.planned)
+    }
+
+    /// Makes one unattended run: read, plan, guard, apply, verify.
+    ///
+    /// # Errors
+    /// What keeps the run from being made at all. A run that was made and ended badly is a report.
+    pub async fn sync(&self, job: &str, options: SyncOptions) -> Result<RunReport, RunError> {
+        self.run(job, &options, None).await
+    }
+
+    /// Applies a saved plan once: everything is read and planned again, and any difference stops before the first write.
+    pub async fn apply(&self, saved: &SavedPlan, approve: Option<&str>) -> Result<RunReport, RunError> {
+        let options = SyncOptions { approve: approve.map(str::to_owned), trigger: "apply" };
+        self.run(&saved.job, &options, Some(saved)).await
+    }
+
+    /// Predicts the reading requests of a run from the lists of groups.
+    pub async fn predict(&self, job: &str) -> Result<Prediction, RunError> {
+        let job = self.job(job)?;
+        self.predict_reads(job).await
+    }
+
+    async fn run(&self, name: &str, options: &SyncOptions, saved: Option<&SavedPlan>) -> Result<RunReport, RunError> {
+        let job = self.job(name)?;
+        let started = self.now();
+        let id = run_id(name, started);
+        if let Some(saved) = saved
+            && let Some(used) = self.inner.store.plan_used(&saved.fingerprint)?
+        {
+            return Err(RunError::PlanMoved(format!(
+                "this plan was applied at {}; a plan is used once: make a new one with `rosterd plan {name} --out FILE`",
+                used.strftime("%Y-%m-%d %H:%M:%SZ")
+            )));
+        }
+        let _held = self.hold(job)?;
+        let store = &self.inner.store;
+        store.register_job(&job.name, &job.source, &job.target)?;
+        store.close_abandoned_runs(&job.name, started)?;
+        store.start_run(&RunStart { id: id.clone(), job: job.name.clone(), trigger: options.trigger.to_owned(), started })?;
+        let result = self.run_started(job, &id, started, options, saved).await;
+        self.inner.options.progress.finish(&job.name);
+        match result {
+            Ok(report) => Ok(report),
+            Err(error) => {
+                let outcome = match error.exit_code() {
+                    3 => crate::state::Outcome::Refused,
+                    _ => crate::state::Outcome::Failed,
+                };
+                let end = RunEnd {
+                    finished: self.now(),
+                    outcome,
+                    exit_code: error.exit_code(),
+                    wrote: false,
+                    summary: serde_json::Value::Null,
+                    error: Some(error.to_string()),
+                    measure: None,
+                };
+                // The first failure is the one to report; one of writing it down adds nothing to it.
+                drop(store.finish_run(&id, &end, &[]));
+                Err(error)
+            }
+        }
+    }
+
+    async fn run_started(
+        &self,
+        job: &JobConfig,
+        id: &str,
+        started: Timestamp,
+        options: &SyncOptions,
+        saved: Option<&SavedPlan>,
+    ) -> Result<RunReport, RunError> {
+        let store = &self.inner.store;
+        let mut prepared = self.prepare(job, false).await?;
+        // A refusal of mail that was seen is remembered whatever becomes of the run.
+        store.record(&prepared.bars(job))?;
+        if let Some(saved) = saved
+            && saved.fingerprint != prepared.planned.plan.fingerprint
+        {
+            return Err(RunError::PlanMoved(format!(
+                "what the plan touches has changed since it was made, so nothing was written; make a new one with `rosterd plan {} --out FILE`",
+                job.name
+            )));
+        }
+        if !prepared.planned.plan.refusals.is_empty() {
+            let items = prepared.tripped();
+            let offered = prepared.planned.plan.refusals[0].approval.clone();
+            let answer = match &options.approve {
+                Some(approval) => Some(store.check_approval(&job.name, approval, &items, self.now())?),
+                None => None,
+            };
+            match (answer, &options.approve) {
+                (Some(ApprovalAnswer::Fits), Some(approval)) => {
+                    store.use_approval(&job.name, approval, self.now())?;
+                }
+                (answer, _) => {
+                    let id_offered = store.offer_approval(&job.name, &offered, &items, self.now())?;
+                    rename_approval(&mut prepared.planned.plan.refusals, &id_offered);
+                    let why = answer.map(|answer| approval_words(&answer).to_owned());
+                    return self.refused(job, id, started, &prepared, why);
+                }
+            }
+        }
+        if let Some(saved) = saved {
+            store.mark_plan_used(&saved.fingerprint, &job.name, self.now())?;
+        }
+        self.carry_out(job, id, started, prepared).await
+    }
+
+    fn refused(
+        &self,
+        job: &JobConfig,
+        id: &str,
+        started: Timestamp,
+        prepared: &Prepared,
+        why: Option<String>,
+    ) -> Result<RunReport, RunError> {
+        let report = RunReport { error: why, ..prepared.report(job, id, started, self.now(), Outcome::Refused) };
+        let end = RunEnd {
+            finished: report.finished,
+            outcome: crate::state::Outcome::Refused,
+            exit_code: report.exit_code(),
+            wrote: false,
+            summary: report.summary_json(),
+            error: Some(report.refusals.iter().map(|refusal| refusal.explanation.clone()).collect::<Vec<_>>().join("; ")),
+            measure: None,
+        };
+        self.inner.store.finish_run(id, &end, &[])?;
+        Ok(report)
+    }
+
+    /// Takes the locks of a job and its two accounts (rule 8).
+    fn hold(&self, job: &JobConfig) -> Result<Held, RunError> {
+        let guard = self.inner.locks.lock_job(&job.name).map_err(lock_error)?;
+        let mut keys: Vec<String> =
+            [&job.source, &job.target].into_iter().filter_map(|name| Some(self.inner.config.providers.get(name)?.account_key())).collect();
+        keys.sort();
+        keys.dedup();
+        let mut accounts = Vec::new();
+        for key in keys {
+            accounts.push(self.hold_account(&key)?);
+        }
+        Ok(Held { _job: guard, _accounts: accounts })
+    }
+
+    /// Jobs of this process share an account; other processes are kept out while one of them uses it.
+    fn hold_account(&self, key: &str) -> Result<Arc<Guard>, RunError> {
+        let mut held = self.inner.account_locks.lock().expect("nothing panics while it holds this lock");
+        if let Some(guard) = held.get(key).and_then(Weak::upgrade) {
+            return Ok(guard);
+        }
+        let guard = Arc::new(self.inner.locks.lock_account(key).map_err(lock_error)?);
+        held.insert(key.to_owned(), Arc::downgrade(&guard));
+        Ok(guard)
+    }
+}
+
+impl Prepared {
+    fn tripped(&self) -> std::collections::BTreeSet<String> {
+        self.with_inputs(|inputs| tripped_items(inputs, &self.planned.plan))
+    }
+}
+
+fn lock_error(error: LockError) -> RunError {
+    match error {
+        LockError::Busy { .. } => RunError::Busy(error.to_string()),
+        other => RunError::Setup(other.to_string()),
+    }
+}
+
+fn rename_approval(refusals: &mut [GuardRefusal], id: &str) {
+    refusals.iter_mut().for_each(|refusal| id.clone_into(&mut refusal.approval));
+}
+
+fn approval_words(answer: &ApprovalAnswer) -> &'static str {
+    match answer {
+        ApprovalAnswer::Fits => "the approval fits",
+        ApprovalAnswer::Unknown => "no refusal ever offered this approval, so the refusal stands",
+        ApprovalAnswer::Used => "this approval has been used, so the refusal stands",
+        ApprovalAnswer::Expired => "this approval is older than seven days, so the refusal stands",
+        ApprovalAnswer::OtherJob => "this approval belongs to another job, so the refusal stands",
+        ApprovalAnswer::NotASubset => "the plan holds operations that this approval does not cover, so the refusal stands",
+    }
+}
+
+/// Names a run: the moment it began, to the microsecond, and the job.
+fn run_id(job: &str, started: Timestamp) -> String {
+    let print = blake3::hash(format!("{job} {}", started.as_nanosecond()).as_bytes()).to_hex();
+    format!("{}-{}", started.strftime("%Y%m%dT%H%M%SZ"), &print[..6])
+}
+
+/// Turns a failure of the temporary store into one of the run.
+fn staging_error(error: StateError) -> RunError {
+    RunError::State(error)
+}

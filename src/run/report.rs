@@ -1,6 +1,7 @@
 //! What a run, a plan and a failure look like to whoever asked for them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -23,7 +24,7 @@ pub struct Planned {
     /// The plan.
     pub plan: Plan,
     /// The texts behind names.
-    pub names: Names,
+    pub names: Arc<Names>,
     /// Who is who.
     pub people: People,
     /// What applying costs.
@@ -143,5 +144,20 @@ impl RunReport {
     /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
         self.outcome.exit_code()
+    }
+}
+
+impl RunReport {
+    /// Returns the counts as they are kept in the history.
+    pub fn summary_json(&self) -> serde_json::Value {
+        let summary = &self.summary;
+        serde_json::json!({
+            "groups": {"create": summary.groups_created, "update": summary.groups_updated, "adopt": summary.groups_adopted,
+                       "archive": summary.groups_archived, "delete": summary.groups_deleted},
+            "members": {"create": summary.members_created, "update": summary.members_updated},
+            "memberships": {"add": summary.memberships_added, "remove": summary.memberships_removed},
+            "opt_outs": {"carry": summary.opt_outs},
+            "withheld": self.withheld, "blocked": self.blocked.len(), "failed": self.failures.len(), "requests": self.requests,
+        })
     }
 }

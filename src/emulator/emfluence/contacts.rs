@@ -1,5 +1,6 @@
 //! The calls about single contacts.
 
+use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
 use super::Call;
@@ -60,13 +61,18 @@ impl Call<'_> {
             match name.as_str() {
                 "suppressed" | "held" => {
                     let flag = read_flag(value, false).ok_or_else(|| wrong_type(name, "0 or 1", self.context))?;
-                    if name == "held" { row.held = Some(flag) } else { row.suppressed = Some(flag) }
+                    if name == "held" {
+                        row.held = Some(flag);
+                    } else {
+                        row.suppressed = Some(flag);
+                    }
                 }
                 "customFields" => self.read_custom(value, &mut row)?,
                 _ => {
                     let Some(value) = value.as_str() else {
                         return Err(wrong_type(name, "text", self.context));
                     };
+                    check_text(name, value)?;
                     if name == "email" {
                         row.email = Some(value.trim().to_owned());
                     } else if let Some(neutral) = neutral(name) {
@@ -125,6 +131,16 @@ impl Call<'_> {
     fn visible(&self, contact: u64) -> Option<u64> {
         self.account.contact(contact).filter(|contact| self.sees_contact(contact.id)).map(|contact| contact.id)
     }
+}
+
+/// Refuses text that the field can't hold. That is a matter of data, not of how the call is used.
+fn check_text(name: &str, value: &str) -> Result<(), Failure> {
+    let holds = match name {
+        "dateOfBirth" => value.is_empty() || Date::strptime("%Y-%m-%d", value).is_ok(),
+        "purl" => value.chars().all(|character| character.is_ascii_alphanumeric() || ".-_!".contains(character)),
+        _ => true,
+    };
+    if holds { Ok(()) } else { Err(Failure::new(Failure::INVALID, format!("{name} is not valid."))) }
 }
 
 /// Whether an address can be one.
@@ -188,6 +204,9 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
     {
         return Err(Failure::new(Failure::INVALID, "email is not a valid address."));
     }
+    if row.held.is_some() {
+        call.context.misuse(MisuseKind::WroteHeld, "held belongs to the service");
+    }
     for group in &groups {
         call.check_target(*group, Direction::In)?;
     }
@@ -195,6 +214,15 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
         call.check_target(*group, Direction::Out)?;
     }
     let by_address = row.email.as_deref().and_then(|email| call.account.contact_by_email(email));
+    let purl = row.profile.iter().find(|(name, value)| *name == "purl" && !value.is_empty());
+    if let Some((_, purl)) = purl {
+        let own = id.or(by_address);
+        let holder =
+            call.account.contacts.values().find(|contact| Some(contact.id) != own && contact.get("purl").eq_ignore_ascii_case(purl));
+        if let Some(holder) = holder {
+            return Err(Failure::new(Failure::DUPLICATE, "Another contact has this purl.").with_data(json!({"contactID": holder.id})));
+        }
+    }
     let id = match (id, by_address) {
         (Some(id), _) if call.visible(id).is_none() => {
             return Err(no_contact(&format!("Contact {id}")));
@@ -230,15 +258,12 @@ fn apply_flags(call: &mut Call<'_>, id: u64, row: &Row) {
         Some(true) => {
             call.account.opt_out_of_account(id);
         }
-        Some(false) => {
-            if call.account.resubscribe(id) {
-                call.context.misuse(MisuseKind::Resubscribed, format!("contact {id}, of the account"));
-            }
+        Some(false) if call.account.resubscribe(id) => {
+            call.context.misuse(MisuseKind::Resubscribed, format!("contact {id}, of the account"));
         }
-        None => {}
+        Some(false) | None => {}
     }
     if let Some(held) = row.held {
-        call.context.misuse(MisuseKind::WroteHeld, format!("contact {id}"));
         if held {
             call.account.hold(id);
         } else {
@@ -303,6 +328,18 @@ pub(super) fn field(account: &Account, contact: &Contact, name: &str) -> Value {
         "dateModified" => json!(stamp(account, Some(contact.modified))),
         "lastActivityDate" => json!(stamp(account, contact.last_activity)),
         "lastClickDate" => json!(stamp(account, contact.last_click)),
+        "mobileNumber" => json!(international(contact.get("mobile"))),
         _ => neutral(name).map_or(Value::Null, |neutral| text(account, contact.get(neutral))),
+    }
+}
+
+/// A mobile number as the service shows it since 2022: in E.164 form where it can be told, as it was given otherwise.
+fn international(number: &str) -> String {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    match digits.len() {
+        8..=15 if number.trim_start().starts_with('+') => format!("+{digits}"),
+        10 => format!("+1{digits}"),
+        11 if digits.starts_with('1') => format!("+{digits}"),
+        _ => number.to_owned(),
     }
 }

@@ -199,7 +199,7 @@ fn changed(before: &Group, after: &Group) -> Vec<String> {
         ("protected", before.protected != after.protected),
         ("private", before.visibility != after.visibility),
         ("description", before.description != after.description),
-        ("friendlyName", before.friendly_name != after.friendly_name),
+        ("friendlyName", shown_name(before) != shown_name(after)),
         ("notes", before.notes != after.notes),
         ("externalID", before.external_id != after.external_id),
         ("userIDs", before.user_ids != after.user_ids),
@@ -243,6 +243,11 @@ fn kind_word(group: &Group) -> &'static str {
     }
 }
 
+/// The name that contacts see.
+fn shown_name(group: &Group) -> &str {
+    if group.friendly_name.is_empty() { &group.name } else { &group.friendly_name }
+}
+
 fn active_members(account: &Account, group: &Group) -> usize {
     group
         .members
@@ -262,7 +267,7 @@ fn summary(account: &Account, group: &Group) -> Value {
         "groupName": text(account, &group.name),
         "status": status_word(group),
         "type": kind_word(group),
-        "friendlyName": text(account, if group.friendly_name.is_empty() { &group.name } else { &group.friendly_name }),
+        "friendlyName": text(account, shown_name(group)),
         "description": text(account, &group.description),
         "private": i32::from(group.visibility != Visibility::Public),
         "userID": optional_id(group.owner),

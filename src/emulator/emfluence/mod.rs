@@ -1,5 +1,6 @@
 //! The emulated emfluence API, version 1.
 
+mod activities;
 mod contacts;
 mod envelope;
 mod fields;
@@ -17,9 +18,10 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::exchange::{Context, Incoming, Target};
+use super::login::Login;
 use super::misuse::MisuseKind;
 use super::reply::Reply;
-use super::world::{Account, Kind, Login, World};
+use super::world::{Account, Kind, World};
 use envelope::{Answer, Failure, reply};
 use params::Params;
 
@@ -138,6 +140,20 @@ const OPERATIONS: &[Operation] = &[
         permission: Permission::ContactsEdit,
         parameters: &["contactID", "email", "groupIDs"],
         run: members::delete_groups,
+    },
+    Operation {
+        name: "contacts/activities",
+        is_write: false,
+        permission: Permission::None,
+        parameters: activities::PARAMETERS,
+        run: activities::activities,
+    },
+    Operation {
+        name: "contacts/getEmailHistory",
+        is_write: false,
+        permission: Permission::None,
+        parameters: activities::PARAMETERS,
+        run: activities::email_history,
     },
     Operation {
         name: "contacts/delete",
@@ -275,15 +291,14 @@ fn read_body(incoming: &Incoming, context: &mut Context) -> Result<Map<String, V
         context.misuse(MisuseKind::WrongContentType, "the body is not declared as application/json");
         return Err(Failure::new(Failure::INVALID, "The content type must be application/json."));
     }
-    match serde_json::from_slice(&incoming.body) {
-        Ok(Value::Object(parameters)) => Ok(parameters),
-        _ => {
-            context.misuse(MisuseKind::UnreadableBody, "the body is not one JSON object");
-            Err(Failure::new(Failure::INVALID, "The body must be one JSON object."))
-        }
+    if let Ok(Value::Object(parameters)) = serde_json::from_slice(&incoming.body) {
+        return Ok(parameters);
     }
+    context.misuse(MisuseKind::UnreadableBody, "the body is not one JSON object");
+    Err(Failure::new(Failure::INVALID, "The body must be one JSON object."))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all operations")]
 fn ping(_: &mut Call<'_>, _: &Params) -> Answer {
     Ok(json!({"message": "pong"}))
 }
@@ -293,6 +308,7 @@ fn throw(call: &mut Call<'_>, params: &Params) -> Answer {
     Err(Failure::new(code, "This error was asked for."))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all operations")]
 fn system_info(call: &mut Call<'_>, _: &Params) -> Answer {
     Ok(json!({"serverTime": call.stamp(Some(call.account.now)), "version": "v1"}))
 }

@@ -10,8 +10,9 @@ use super::session::reachable;
 use super::show;
 use super::xml::Node;
 use super::{Answer, Call, Failure};
+use crate::emulator::login::Login;
 use crate::emulator::misuse::MisuseKind;
-use crate::emulator::world::{Account, Contact, Group, Login, MembershipState, fold};
+use crate::emulator::world::{Account, Contact, Group, MembershipState, fold};
 
 pub(super) const CRITERIA: &[&str] = &[
     "account_id",
@@ -53,7 +54,7 @@ pub(super) fn get(call: &mut Call<'_>, root: &Node) -> Answer {
         let groups = groups_by_contact(account);
         let mut found = criteria.find(account, login, root)?;
         if account.settings.greenrope.scrambled_order {
-            found.sort_by_key(|contact| *blake3::hash(&contact.id.to_le_bytes()).as_bytes());
+            found.sort_by_cached_key(|contact| *blake3::hash(&contact.id.to_le_bytes()).as_bytes());
         }
         for contact in found {
             let own = groups.get(&contact.id).map(Vec::as_slice).unwrap_or_default();

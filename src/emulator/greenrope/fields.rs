@@ -9,6 +9,7 @@ use crate::emulator::world::{Account, CustomField};
 
 pub(super) const WRITABLE: &[&str] = &["FieldName", "FieldType", "PossibleValues", "ContactEditable", "Group"];
 
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all operations")]
 pub(super) fn get(call: &mut Call<'_>, root: &Node) -> Answer {
     let account = call.account();
     let after = root.attribute("updated_timestamp").unwrap_or("");
@@ -69,13 +70,11 @@ pub(super) fn delete(call: &mut Call<'_>, root: &Node) -> Answer {
 }
 
 fn name_of(call: &mut Call<'_>, root: &Node) -> Result<String, Failure> {
-    match root.child("FieldName").map(|name| name.text.clone()).filter(|name| !name.is_empty()) {
-        Some(name) => Ok(name),
-        None => {
-            call.context.misuse(MisuseKind::MissingParameter, "FieldName");
-            Err(Failure::new(Failure::BAD_VALUE, "FieldName is missing."))
-        }
+    if let Some(name) = root.child("FieldName").filter(|name| !name.text.is_empty()) {
+        return Ok(name.text.clone());
     }
+    call.context.misuse(MisuseKind::MissingParameter, "FieldName");
+    Err(Failure::new(Failure::BAD_VALUE, "FieldName is missing."))
 }
 
 fn find(call: &mut Call<'_>, root: &Node) -> Result<usize, Failure> {

@@ -13,6 +13,7 @@ use crate::emulator::world::{Group, Visibility};
 pub(super) const WRITABLE: &[&str] =
     &["Name", "GroupType", "EmailsSentFromName", "EmailsSentFromEmail", "EmailPhysicalAddress", "EventsTimeZone"];
 
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all operations")]
 pub(super) fn accounts_with_access(call: &mut Call<'_>, _: &Node) -> Answer {
     let mut accounts = Node::new("Accounts");
     for (position, _) in reachable(call.world, &call.login.email) {

@@ -90,7 +90,7 @@ impl Call<'_> {
                 continue;
             };
             if !targets.insert(target) {
-                self.context.misuse(MisuseKind::DuplicateInBatch, "two items are about the same thing");
+                self.context.misuse(MisuseKind::DuplicateInBatch, "two items are about the same person");
             }
         }
         if items.iter().any(|item| self.is_poisoned(item)) {
@@ -158,14 +158,15 @@ impl Call<'_> {
     }
 }
 
-/// What an item is about, if that can be compared.
+/// The person an item is about, if that can be compared. Groups may come twice: names are swapped that way.
 fn target_of(item: &Node) -> Option<String> {
-    for name in ["contact_id", "group_id", "group_name", "email"] {
+    for name in ["contact_id", "email"] {
         if let Some(value) = item.attribute(name) {
             return Some(format!("{name} {}", fold(value)));
         }
     }
-    item.child("Email").filter(|email| !email.text.is_empty()).map(|email| format!("email {}", fold(&email.text)))
+    let email = item.child("Email").filter(|email| !email.text.is_empty())?;
+    Some(format!("email {}", fold(&email.text)))
 }
 
 /// Whether a contact fits all criteria of a node: exact, in any case for addresses.

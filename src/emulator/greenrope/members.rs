@@ -51,20 +51,17 @@ impl Call<'_> {
     /// Takes a contact out of a group.
     pub(super) fn take_out(&mut self, group: u64, contact: u64) -> Result<(), Failure> {
         let place = format!("contact {contact} in group {group}");
-        match self.account().membership(group, contact) {
-            Some(state) => {
-                if state == MembershipState::OptedOut {
-                    self.context.misuse(MisuseKind::RemovedOptedOut, place);
-                }
-                self.account_mut().leave(group, contact);
+        let Some(state) = self.account().membership(group, contact) else {
+            self.context.misuse(MisuseKind::RemovedNonMember, place);
+            if self.account().settings.greenrope.strict_items {
+                return Err(Failure::new(Failure::REFUSED, "The contact is not in this group."));
             }
-            None => {
-                self.context.misuse(MisuseKind::RemovedNonMember, place);
-                if self.account().settings.greenrope.strict_items {
-                    return Err(Failure::new(Failure::REFUSED, "The contact is not in this group."));
-                }
-            }
+            return Ok(());
+        };
+        if state == MembershipState::OptedOut {
+            self.context.misuse(MisuseKind::RemovedOptedOut, place);
         }
+        self.account_mut().leave(group, contact);
         Ok(())
     }
 }

@@ -18,9 +18,10 @@ use axum::http::StatusCode;
 
 use super::State;
 use super::exchange::{Context, Incoming, Target};
+use super::login::Login;
 use super::misuse::MisuseKind;
 use super::reply::{Document, Reply};
-use super::world::{Account, Login, World};
+use super::world::{Account, World};
 pub(super) use session::Sessions;
 pub(super) use xml::Node;
 
@@ -279,6 +280,7 @@ pub(super) fn target(world: &World, incoming: &Incoming) -> Target {
     };
     Target {
         account: session::locate(world, &form.email, &form::account_ids(&parsed.root))
+            .or_else(|| session::reachable(world, &form.email).into_iter().next())
             .map(|(position, _)| world.accounts[position].name.clone())
             .unwrap_or_default(),
         operation: operation.to_owned(),

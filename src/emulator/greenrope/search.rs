@@ -44,7 +44,9 @@ pub(super) fn search(call: &mut Call<'_>, root: &Node) -> Answer {
     match text("OrderBy") {
         "ContactCreated" => found.sort_by_key(|contact| (contact.added, contact.id)),
         "" => {}
-        field => found.sort_by_cached_key(|contact| (fold(&value(account, contact, field)), contact.id)),
+        field => {
+            found.sort_by_cached_key(|contact| (fold(&value(account, contact, field)), contact.id));
+        }
     }
     if text("OrderDirection") == "desc" {
         found.reverse();
@@ -72,9 +74,8 @@ fn searched_groups(call: &mut Call<'_>, root: &Node, from: &str) -> Result<Optio
         return Ok(Some(ids.filter(|group| call.login.sees(*group)).collect()));
     }
     match from {
-        "all" => Ok(None),
         "single" | "" if root.attribute("group_id").is_some() => call.match_group(root).map(|group| Some(vec![group])),
-        "" => Ok(None),
+        "all" | "" => Ok(None),
         _ => {
             call.context.misuse(MisuseKind::MissingParameter, "From single needs group_id");
             Err(Failure::new(Failure::NO_GROUP, "The group to search in is missing."))

@@ -10,8 +10,9 @@ use super::xml::Node;
 use super::{Answer, Failure, Operation};
 use crate::emulator::State;
 use crate::emulator::exchange::Context;
+use crate::emulator::login::Login;
 use crate::emulator::misuse::MisuseKind;
-use crate::emulator::world::{Kind, Login, World};
+use crate::emulator::world::{Kind, World};
 
 /// The tokens that were given out, each with its login and its end.
 #[derive(Debug, Default)]

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
 use super::xml::Node;
-use crate::emulator::world::{Account, Contact, Group, Login, Visibility};
+use crate::emulator::login::Login;
+use crate::emulator::world::{Account, Contact, Group, Visibility};
 
 /// Profile fields: the wire's name and the neutral name.
 pub(super) const PROFILE: [(&str, &str); 22] = [
@@ -76,8 +77,12 @@ pub(super) fn group(account: &Account, group: &Group) -> Node {
 /// A contact as GetContacts shows it, with the groups that the login sees.
 pub(super) fn contact(account: &Account, login: &Login, contact: &Contact, groups: &[u64]) -> Node {
     let mut node = Node::new("Contact").with(Node::leaf("Contact_id", contact.id.to_string()));
+    let omit_empty = account.settings.greenrope.omit_empty && contact.id.is_multiple_of(2);
     for (wire, neutral) in PROFILE {
-        node.push(Node::leaf(wire, contact.get(neutral)));
+        let value = contact.get(neutral);
+        if !(omit_empty && value.is_empty()) {
+            node.push(Node::leaf(wire, value));
+        }
     }
     node.push(Node::leaf("Email", contact.email.clone()));
     node.push(Node::leaf("Unsubscribed", if contact.opted_out.is_some() { "1" } else { "0" }));

@@ -21,8 +21,8 @@ pub(crate) struct Node {
 
 /// A request document that was read.
 #[derive(Debug)]
-pub(super) struct Parsed {
-    pub(super) root: Node,
+pub(crate) struct Parsed {
+    pub(crate) root: Node,
     /// Whether an XML declaration stood before the root.
     pub(super) declared: bool,
 }
@@ -54,7 +54,7 @@ impl Node {
     }
 
     /// Reads a request.
-    pub(super) fn parse(text: &str) -> Result<Parsed, String> {
+    pub(crate) fn parse(text: &str) -> Result<Parsed, String> {
         let mut reader = Reader::from_str(text);
         let mut declared = false;
         let mut open: Vec<Node> = Vec::new();
@@ -79,7 +79,7 @@ impl Node {
                 Event::End(_) => {
                     let mut node = open.pop().ok_or("an element is closed that was not open")?;
                     if node.children.is_empty() {
-                        node.text = node.text.trim().to_owned();
+                        node.text = node.text.trim().into();
                     } else {
                         node.text.clear();
                     }
@@ -205,6 +205,11 @@ fn element(start: &BytesStart<'_>) -> Result<Node, String> {
 
 /// Escapes text and drops what XML 1.0 does not allow.
 fn escape(text: &str, out: &mut String) {
+    // Most text needs nothing done.
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" @.-+:_,/".contains(&byte)) {
+        out.push_str(text);
+        return;
+    }
     for character in text.chars() {
         match character {
             '&' => out.push_str("&amp;"),

@@ -58,15 +58,9 @@ async fn a_request_on_the_wire_has_its_length_and_is_not_chunked() {
     let answer = account.write(&ending_call(write_call()), decode).await;
     assert_eq!(answer.unwrap(), OK);
     let request = seen.lock().unwrap().to_lowercase();
-    assert!(
-        request.starts_with("post /v1/groups/save http/1.1\r\n"),
-        "{request}"
-    );
+    assert!(request.starts_with("post /v1/groups/save http/1.1\r\n"), "{request}");
     assert!(request.contains("content-length: 5\r\n"), "{request}");
-    assert!(
-        !request.contains("transfer-encoding") && !request.contains("expect:"),
-        "{request}"
-    );
+    assert!(!request.contains("transfer-encoding") && !request.contains("expect:"), "{request}");
     assert!(request.contains("user-agent: rosterd/"), "{request}");
     assert_eq!(request.matches("content-length").count(), 1, "{request}");
 }
@@ -79,20 +73,8 @@ async fn a_connection_that_breaks_leaves_a_write_unknown() {
         })
         .await;
         let account = network_account(base);
-        let error = account
-            .write(&ending_call(write_call()), decode)
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(
-                error,
-                CallError::OutcomeUnknown {
-                    problem: Problem::ConnectionBroken(_),
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        let error = account.write(&ending_call(write_call()), decode).await.unwrap_err();
+        assert!(matches!(error, CallError::OutcomeUnknown { problem: Problem::ConnectionBroken(_), .. }), "{error}");
     }
 }
 
@@ -105,23 +87,10 @@ async fn a_refused_connection_leaves_a_write_undone() {
     let mut call = write_call();
     call.query = vec![("email".into(), "hush@example.org".into())];
     let error = account.write(&call, decode).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            CallError::Network {
-                problem: Problem::NotConnected(_),
-                attempts: 1,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, CallError::Network { problem: Problem::NotConnected(_), attempts: 1, .. }), "{error}");
     assert!(!error.may_have_been_done());
     let shown = format!("{error} {error:?}");
-    assert!(
-        !shown.contains("http://") && !shown.contains("hush"),
-        "{shown}"
-    );
+    assert!(!shown.contains("http://") && !shown.contains("hush"), "{shown}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,10 +109,7 @@ async fn a_local_router_sees_what_a_server_would_see() {
     call.body = CallBody::Json(b"{\"page\":1}".to_vec());
     let read = account(router)
         .read(&call, |reply| {
-            assert_eq!(
-                reply.content_type.as_deref(),
-                Some("text/plain; charset=utf-8")
-            );
+            assert_eq!(reply.content_type.as_deref(), Some("text/plain; charset=utf-8"));
             let mut text = String::new();
             reply.body.reader().read_to_string(&mut text).unwrap();
             Ok(text)
@@ -154,38 +120,29 @@ async fn a_local_router_sees_what_a_server_would_see() {
 
 #[test]
 fn a_certificate_file_must_exist_and_hold_certificates() {
-    let missing = NetworkOptions {
-        ca_file: Some("/nonexistent/ca.pem".into()),
-        ..NetworkOptions::default()
-    };
+    let missing = NetworkOptions { ca_file: Some("/nonexistent/ca.pem".into()), ..NetworkOptions::default() };
     let error = Transport::network(&missing).unwrap_err();
     assert!(matches!(error, TransportError::CaFile { .. }), "{error}");
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "not a certificate").unwrap();
-    let wrong = NetworkOptions {
-        ca_file: Some(file.path().to_owned()),
-        ..NetworkOptions::default()
-    };
+    let wrong = NetworkOptions { ca_file: Some(file.path().to_owned()), ..NetworkOptions::default() };
     let error = Transport::network(&wrong).unwrap_err();
     assert!(matches!(error, TransportError::CaFormat { .. }), "{error}");
 }
 
 /// Twenty thousand times the letter x, compressed with gzip.
 const COMPRESSED: &[u8] = &[
-    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xed, 0xc1, 0x31, 0x01, 0x00, 0x00,
-    0x00, 0xc2, 0xa0, 0xda, 0x8b, 0x6f, 0x0d, 0x0f, 0xa0, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x78, 0x30, 0x03, 0x47,
-    0x65, 0x41, 0x20, 0x4e, 0x00, 0x00,
+    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xed, 0xc1, 0x31, 0x01, 0x00, 0x00, 0x00, 0xc2, 0xa0, 0xda, 0x8b, 0x6f,
+    0x0d, 0x0f, 0xa0, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x78, 0x30, 0x03, 0x47, 0x65, 0x41, 0x20, 0x4e, 0x00, 0x00,
 ];
 
 #[tokio::test]
 async fn the_cap_counts_what_compression_hides() {
     let base = socket(|_, mut stream| async move {
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            COMPRESSED.len()
-        );
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", COMPRESSED.len());
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(COMPRESSED).await.unwrap();
     })
@@ -196,8 +153,5 @@ async fn the_cap_counts_what_compression_hides() {
     assert_eq!(length.unwrap(), 20_000);
     call.max_body = Some(19_999);
     let error = account.read(&call, decode).await.unwrap_err();
-    assert!(
-        matches!(error, CallError::TooLarge { limit: 19_999, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, CallError::TooLarge { limit: 19_999, .. }), "{error}");
 }

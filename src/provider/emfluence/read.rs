@@ -1,7 +1,8 @@
 //! The order of calls for reading: access, groups and the definitions of custom fields.
 //!
-//! Members are read by [`members`].
+//! Members are read by [`members`] and [`account`].
 
+mod account;
 mod members;
 
 use super::wire::groups as group_wire;

@@ -2,6 +2,7 @@
 
 mod account;
 mod codec;
+mod emulated;
 mod reading;
 mod shapes;
 mod writing;

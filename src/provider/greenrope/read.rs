@@ -332,11 +332,32 @@ impl GreenRope {
         }
         certificate.distinct = people.len() as u64;
         certificate.opted_out = people.values().filter(|opted_out| **opted_out).count() as u64;
-        certificate.bounced = people.keys().filter(|id| states.bounced.contains(*id)).count() as u64;
+        let mut bounced: HashSet<String> = people.keys().filter(|id| states.bounced.contains(*id)).cloned().collect();
+        certificate.bounced = bounced.len() as u64;
+        if group.member_count.is_some_and(|count| !may_count(&certificate, count)) {
+            // Addresses may have bounced in this group alone, which only a question about it tells.
+            match self.contacts(ContactFilter::GroupBounced(&group.id)).await {
+                Ok(mut answer) => {
+                    note(&mut certificate, "the group's bounces", answer.count);
+                    let read = answer.each(&mut |contact| {
+                        if people.contains_key(&contact.id) {
+                            sink.listed(&contact.id, MembershipState::Bounced);
+                            bounced.insert(contact.id);
+                        }
+                        Ok(())
+                    })?;
+                    certificate.problems.extend(read.err());
+                    certificate.bounced = bounced.len() as u64;
+                }
+                Err(error) if is_fatal(&error) => return Err(error.into()),
+                // The count stays unexplained, and that alone makes the listing incomplete.
+                Err(_) => certificate.pages += 1,
+            }
+        }
         // The answer's own total is about the members alone; opted-out people who came from the other listing are not in it.
         certificate.total = total.filter(|_| listed_total == people.len());
         sink.end_listing(certificate);
-        let mailable = people.into_iter().filter(|(id, opted_out)| !opted_out && !states.bounced.contains(id));
+        let mailable = people.into_iter().filter(|(id, opted_out)| !opted_out && !bounced.contains(id));
         tally.expected.extend(mailable.map(|(id, _)| id));
         Ok(())
     }
@@ -373,6 +394,11 @@ impl GreenRope {
         }
         Ok(())
     }
+}
+
+/// Tells whether a group's count fits what was read under any of its possible meanings.
+fn may_count(certificate: &Certificate, count: u64) -> bool {
+    [0, certificate.opted_out, certificate.bounced].iter().any(|left_out| count == certificate.distinct.saturating_sub(*left_out))
 }
 
 /// Takes into a certificate what one answer counted.

@@ -7,32 +7,30 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
 
 use super::super::Emfluence;
-use super::super::wire::contacts::{self as contact_wire, Contact, ProfileFields, Scan};
+use super::super::wire::contacts::{ProfileFields, Scan};
 use super::super::wire::groups::{self as group_wire, ListedContact};
 use super::super::wire::paging::{Step, Walk};
-use super::super::wire::{LISTING_ROWS, SEARCH_ROWS, id_number};
+use super::super::wire::{LISTING_ROWS, id_number};
+use super::account::hand_over;
 use crate::http::CallError;
-use crate::model::{
-    Certificate, CountRule, GroupRow, MemberRow, MemberSink, MemberStatus, MembershipState, SinkError, Value, normalise_address,
-};
+use crate::model::{Certificate, CountRule, GroupRow, MemberRow, MemberSink, MembershipState, Value, normalise_address};
 use crate::provider::{MemberAsk, ReadError, Role};
 
 /// The addresses that a target is asked for and that have not been seen yet.
-type Unseen = BTreeSet<String>;
+pub(super) type Unseen = BTreeSet<String>;
 
 /// A group's listing that waits to be closed.
-struct Listed {
-    group: String,
+pub(super) struct Listed {
+    pub(super) group: String,
     /// Nothing where the id is no number of this provider.
-    number: Option<i64>,
-    dynamic: bool,
+    pub(super) number: Option<i64>,
+    pub(super) dynamic: bool,
     rows: Vec<(i64, MembershipState)>,
     /// Distinct ids in ascending order.
-    ids: Vec<i64>,
-    certificate: Certificate,
+    pub(super) ids: Vec<i64>,
+    pub(super) certificate: Certificate,
 }
 
 impl Listed {
@@ -53,7 +51,7 @@ impl Listed {
         }
     }
 
-    fn problem(&mut self, what: impl Into<String>) {
+    pub(super) fn problem(&mut self, what: impl Into<String>) {
         self.certificate.problems.push(what.into());
     }
 
@@ -69,49 +67,6 @@ impl Listed {
         self.certificate.distinct = self.ids.len() as u64;
         let opted_out = self.rows.iter().filter(|(_, state)| *state == MembershipState::OptedOut);
         self.certificate.opted_out = distinct(opted_out.map(|(contact, _)| *contact).collect()).len() as u64;
-    }
-}
-
-/// A search of contacts, page by page.
-struct Scanned {
-    scan: Scan,
-    walk: Walk,
-    next: Option<u64>,
-    ids: Vec<i64>,
-    certificate: Certificate,
-}
-
-impl Scanned {
-    fn begin(scan: Scan) -> Self {
-        Scanned {
-            scan,
-            walk: Walk::default(),
-            next: Some(1),
-            ids: Vec::new(),
-            certificate: Certificate { opt_outs_complete: true, ..Certificate::default() },
-        }
-    }
-
-    fn stop(&mut self, why: &str) {
-        self.next = None;
-        self.certificate.problems.push(format!("{} could not be read to the end: {why}", self.scan.title()));
-        self.certificate.opt_outs_complete = false;
-    }
-
-    /// Counts what came, and holds it against the total.
-    fn finish(&mut self) {
-        let ids = std::mem::take(&mut self.ids);
-        self.certificate.rows = ids.len() as u64;
-        self.ids = distinct(ids);
-        self.certificate.distinct = self.ids.len() as u64;
-        self.certificate.total = self.walk.total();
-        if self.certificate.problems.is_empty() && self.certificate.total != Some(self.certificate.distinct) {
-            self.stop("the same contact came twice");
-        }
-    }
-
-    fn is_whole(&self) -> bool {
-        self.certificate.problems.is_empty()
     }
 }
 
@@ -173,7 +128,8 @@ impl Emfluence {
         }
         if self.listings_filtered.load(Ordering::Relaxed) {
             for listing in listings.iter_mut().filter(|listing| !listing.dynamic) {
-                listing.broken("listings of this account leave out members: those who opted out and those who did not make more than all");
+                listing
+                    .broken("listings of this account leave out members: those who opted out and those who did not do not add up to all");
             }
         }
         Ok(())
@@ -297,7 +253,7 @@ impl Emfluence {
         let scanned = self
             .scan(Scan::Group(number), fields, &mut |contact| {
                 rows.push((contact.id, MembershipState::Active));
-                hand_over(contact, true, unseen, sink)
+                hand_over(contact, !fields.is_empty(), unseen, sink)
             })
             .await?;
         listing.certificate.pages = scanned.certificate.pages;
@@ -308,272 +264,10 @@ impl Emfluence {
         listing.count();
         Ok(())
     }
-
-    /// Reads the state of the account and the profiles in whichever way takes fewer requests.
-    async fn read_account(
-        &self,
-        listings: &mut [Listed],
-        fields: &ProfileFields,
-        role: &Role<'_>,
-        unseen: Unseen,
-        sink: &mut dyn MemberSink,
-    ) -> Result<(), ReadError> {
-        let listed = distinct(listings.iter().flat_map(|listing| listing.ids.iter().copied()).collect());
-        let mut intake = Intake { sink, unseen, listed, is_target: matches!(role, Role::Target { .. }), unknown: 0 };
-        // The first page of the account tells how many there are.
-        let mut account = Scanned::begin(Scan::Account);
-        self.scan_page(&mut account, fields, &mut |contact| intake.take(contact)).await?;
-        let by_group: u64 = if fields.is_empty() {
-            0
-        } else {
-            let searched = listings.iter().filter(|listing| !listing.dynamic);
-            searched.map(|listing| listing.certificate.total.unwrap_or(0).div_ceil(SEARCH_ROWS).max(1)).sum()
-        };
-        // At least one request for each of the two scans, and one for each address.
-        let other_way = by_group + 2 + intake.unseen.len() as u64;
-        if account.is_whole() && account.walk.pages_left() <= other_way {
-            while account.next.is_some() {
-                self.scan_page(&mut account, fields, &mut |contact| intake.take(contact)).await?;
-            }
-            account.finish();
-            if !account.is_whole() {
-                intake.unknown = 0;
-                account = self.scan(Scan::Account, fields, &mut |contact| intake.take(contact)).await?;
-            }
-            close_whole(account, intake.unknown, listings, intake.sink);
-            return Ok(());
-        }
-        self.read_by_group(listings, fields, &mut intake).await?;
-        self.read_account_state(fields, &mut intake).await?;
-        self.look_up(fields, &mut intake).await
-    }
-
-    /// Reads the profiles group by group; the contacts found must be those of the listing.
-    async fn read_by_group(&self, listings: &mut [Listed], fields: &ProfileFields, intake: &mut Intake<'_>) -> Result<(), ReadError> {
-        if fields.is_empty() {
-            return Ok(());
-        }
-        for listing in listings.iter_mut().filter(|listing| !listing.dynamic) {
-            let Some(number) = listing.number else { continue };
-            let found = self.scan(Scan::Group(number), fields, &mut |contact| intake.take(contact)).await?;
-            listing.certificate.pages += found.certificate.pages;
-            if !found.is_whole() {
-                listing.certificate.problems.extend(found.certificate.problems);
-            } else if found.ids != listing.ids {
-                listing.problem(format!(
-                    "the listing of group {number} holds {} contacts and the search for its contacts {}, and they are not the same",
-                    listing.ids.len(),
-                    found.ids.len()
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads who opted out of the account and whose address is on hold.
-    async fn read_account_state(&self, fields: &ProfileFields, intake: &mut Intake<'_>) -> Result<(), ReadError> {
-        // A target needs the profiles of all whom it knows; a source has read those of its members.
-        let nothing = ProfileFields::default();
-        let fields = if intake.is_target { fields } else { &nothing };
-        let mut state = Certificate { total: Some(0), opt_outs_complete: true, ..Certificate::default() };
-        for (scan, status) in [(Scan::Suppressed, MemberStatus::OptedOut), (Scan::Held, MemberStatus::Held)] {
-            let mut ignored = 0_u64;
-            let mut scanned = self.scan(scan, fields, &mut |contact| intake.take_as(contact, status, &mut ignored)).await?;
-            if !scanned.is_whole() {
-                ignored = 0;
-                scanned = self.scan(scan, fields, &mut |contact| intake.take_as(contact, status, &mut ignored)).await?;
-            }
-            if ignored > 0 {
-                scanned.stop("the answer holds others as well");
-            }
-            let certificate = scanned.certificate;
-            if scan == Scan::Suppressed {
-                state.opted_out = certificate.distinct;
-            } else {
-                state.bounced = certificate.distinct;
-            }
-            state.pages += certificate.pages;
-            state.rows += certificate.rows;
-            state.distinct += certificate.distinct;
-            state.total = state.total.zip(certificate.total).map(|(all, more)| all + more);
-            state.opt_outs_complete &= certificate.opt_outs_complete;
-            state.problems.extend(certificate.problems);
-        }
-        intake.sink.account_state(state);
-        Ok(())
-    }
-
-    /// Asks for each address that has not been seen anywhere.
-    async fn look_up(&self, fields: &ProfileFields, intake: &mut Intake<'_>) -> Result<(), ReadError> {
-        let mut failed = 0_u64;
-        for address in std::mem::take(&mut intake.unseen) {
-            let answer = self.ask(contact_wire::lookup(&address), |answer| contact_wire::looked_up(answer, &address, fields)).await;
-            let found = match answer {
-                Ok(found) => Some(found),
-                Err(CallError::Refused { refusal, .. }) if self.means_not_found(refusal.code.as_deref(), &address).await? => Some(None),
-                Err(error) => {
-                    survivable(error)?;
-                    None
-                }
-            };
-            match found {
-                Some(Some(contact)) => intake.take(contact)?,
-                Some(None) => intake.sink.absent(&address),
-                None => failed += 1,
-            }
-        }
-        if failed > 0 {
-            tracing::warn!(
-                account = self.account.name(),
-                failed,
-                "Some addresses could not be looked up; whether they exist stays unknown."
-            );
-        }
-        Ok(())
-    }
-
-    /// Tells whether the refusal of a look-up says that nobody has the address.
-    ///
-    /// The code for that is not documented. The first time that one is met, a search, whose empty answer is documented, shows
-    /// whether it means that.
-    async fn means_not_found(&self, code: Option<&str>, address: &str) -> Result<bool, ReadError> {
-        let Some(code) = code else { return Ok(false) };
-        if self.codes().contains(code) {
-            return Ok(true);
-        }
-        // An asterisk would search for more than the address.
-        if address.contains('*') {
-            return Ok(false);
-        }
-        let nothing = ProfileFields::default();
-        let searched = self.ask(contact_wire::search_address(address), |answer| contact_wire::contacts(answer, &nothing)).await;
-        match searched {
-            Ok(page) => {
-                let mut walk = Walk::default();
-                let empty = walk.take(&page.paging, page.rows.len()).is_ok() && walk.total() == Some(0);
-                if empty {
-                    self.codes().insert(code.to_owned());
-                }
-                Ok(empty)
-            }
-            Err(error) => survivable(error).map(|_| false).map_err(ReadError::Call),
-        }
-    }
-
-    fn codes(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.not_found_codes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Searches contacts from the first page to the last.
-    async fn scan(&self, scan: Scan, fields: &ProfileFields, take: Take<'_>) -> Result<Scanned, ReadError> {
-        let mut scanned = Scanned::begin(scan);
-        while scanned.next.is_some() {
-            self.scan_page(&mut scanned, fields, take).await?;
-        }
-        scanned.finish();
-        Ok(scanned)
-    }
-
-    /// Asks for the next page of a search.
-    async fn scan_page(&self, scanned: &mut Scanned, fields: &ProfileFields, take: Take<'_>) -> Result<(), ReadError> {
-        let Some(page) = scanned.next else { return Ok(()) };
-        let request = contact_wire::search(scanned.scan, fields, page);
-        let answer = match self.ask(request, |answer| contact_wire::contacts(answer, fields)).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                scanned.stop(&survivable(error)?);
-                return Ok(());
-            }
-        };
-        scanned.certificate.pages += 1;
-        let step = scanned.walk.take(&answer.paging, answer.rows.len());
-        for contact in answer.rows {
-            scanned.ids.push(contact.id);
-            take(contact)?;
-        }
-        match step {
-            Ok(Step::Next(next)) => scanned.next = Some(next),
-            Ok(Step::Done) => scanned.next = None,
-            Err(reason) => scanned.stop(&reason),
-        }
-        Ok(())
-    }
-}
-
-/// What takes the rows of a search.
-type Take<'a> = &'a mut (dyn FnMut(Contact) -> Result<(), SinkError> + Send);
-
-/// Hands contacts on to the sink.
-struct Intake<'a> {
-    sink: &'a mut dyn MemberSink,
-    unseen: Unseen,
-    /// The contacts of all listings, in ascending order.
-    listed: Vec<i64>,
-    is_target: bool,
-    /// Rows that do not say what holds for the contact in the account.
-    unknown: u64,
-}
-
-impl Intake<'_> {
-    fn take(&mut self, contact: Contact) -> Result<(), SinkError> {
-        if contact.suppressed.is_none() || contact.held.is_none() {
-            self.unknown += 1;
-        }
-        // The loss report counts the profiles of a source, so those of people in no group stay out.
-        let profile = self.is_target || self.listed.binary_search(&contact.id).is_ok();
-        hand_over(contact, profile, &mut self.unseen, self.sink)
-    }
-
-    /// Takes a row of a search for one status; a row that denies the status shows that the filter was ignored.
-    fn take_as(&mut self, mut contact: Contact, status: MemberStatus, ignored: &mut u64) -> Result<(), SinkError> {
-        let shown = if status == MemberStatus::OptedOut { &mut contact.suppressed } else { &mut contact.held };
-        match shown {
-            Some(false) => {
-                *ignored += 1;
-                return Ok(());
-            }
-            Some(true) => {}
-            None => *shown = Some(true),
-        }
-        let profile = self.is_target;
-        hand_over(contact, profile, &mut self.unseen, self.sink)
-    }
-}
-
-fn hand_over(contact: Contact, profile: bool, unseen: &mut Unseen, sink: &mut dyn MemberSink) -> Result<(), SinkError> {
-    if let Some(address) = contact.email.as_deref().and_then(|email| normalise_address(email).ok()) {
-        unseen.remove(address.as_str());
-    }
-    let status = Some(contact.status());
-    sink.member(MemberRow { id: contact.id.to_string(), address: contact.email, status, wire: profile.then_some(contact.profile) })
-}
-
-/// Closes a scan of the whole account: what it says of the account and against the listings.
-fn close_whole(account: Scanned, unknown: u64, listings: &mut [Listed], sink: &mut dyn MemberSink) {
-    let mut sees_all = account.is_whole();
-    for listing in listings.iter_mut().filter(|listing| !listing.dynamic) {
-        let missing = listing.ids.iter().filter(|contact| account.ids.binary_search(contact).is_err()).count();
-        // A group that counts more than is listed shows that the token's user sees only a part of the account.
-        sees_all &= missing == 0
-            && !matches!(listing.certificate.group_total, CountRule::AtMostRows(count) if count > listing.certificate.distinct);
-        if missing > 0 {
-            listing
-                .problem(format!("{missing} members of group {} are not among the contacts of the account that were read", listing.group));
-        }
-    }
-    let mut state = account.certificate;
-    if unknown > 0 {
-        state.problems.push(format!("{unknown} contacts do not say whether they opted out of the account or are on hold"));
-        state.opt_outs_complete = false;
-    }
-    sink.account_state(state);
-    if sees_all {
-        sink.whole_account();
-    }
 }
 
 /// Turns an error that spoils one listing into its reason, and passes on one that makes the account unreadable.
-fn survivable(error: CallError) -> Result<String, CallError> {
+pub(super) fn survivable(error: CallError) -> Result<String, CallError> {
     match error {
         CallError::Refused { .. } | CallError::Protocol { .. } | CallError::TooLarge { .. } | CallError::Network { .. } => {
             Ok(error.to_string())
@@ -582,7 +276,8 @@ fn survivable(error: CallError) -> Result<String, CallError> {
     }
 }
 
-fn distinct(mut ids: Vec<i64>) -> Vec<i64> {
+/// Puts ids in ascending order, each once.
+pub(super) fn distinct(mut ids: Vec<i64>) -> Vec<i64> {
     ids.sort_unstable();
     ids.dedup();
     ids

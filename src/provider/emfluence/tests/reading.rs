@@ -112,9 +112,12 @@ async fn a_check_lists_and_nothing_else() {
     service.requests();
     let mut stale = groups[1].clone();
     stale.member_count = Some(9);
-    let read = read_groups(&adapter, &[stale], &certificate, &["firstName"], Role::Check).await.unwrap();
+    let read = read_groups(&adapter, &[stale, groups[2].clone()], &certificate, &["firstName"], Role::Check).await.unwrap();
     assert_eq!(read.listing("12"), "101:active 102:opted_out 103:active", "a count from before the write proves nothing");
-    assert_eq!(service.requests().into_iter().collect::<Vec<_>>(), [("groups/getContacts".to_owned(), 1)]);
+    assert_eq!(read.listing("13"), "104:active");
+    assert!(read.shelf.0.is_empty(), "no empty profile replaces a known one");
+    let requests: Vec<_> = service.requests().into_iter().collect();
+    assert_eq!(requests, [("contacts/search".to_owned(), 1), ("groups/getContacts".to_owned(), 1)], "only a search lists a dynamic group");
 }
 
 /// Reads `small` with answers that a twist damages, and shows the listing of group 12.

@@ -222,3 +222,21 @@ async fn tokens_that_expire_are_renewed() {
     check_against_world(&emulator, &source);
     assert_eq!(emulator.misuse(), []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_bounce_of_one_group_explains_its_count() {
+    let (emulator, crm) = seeded(GreenRopeQuirks { counted: Counted::NotBounced, ..GreenRopeQuirks::default() });
+    let (group, contact) = emulator.with_world(|world| {
+        let account = world.account_mut("crm");
+        let active = |group: &crate::emulator::Group| {
+            group.members.iter().find(|(_, member)| member.state == Emulated::Active).map(|(contact, _)| (group.id, *contact))
+        };
+        let (group, contact) = account.groups.values().find_map(active).unwrap();
+        account.set_membership_state(group, contact, Emulated::Bounced);
+        (group.to_string(), contact.to_string())
+    });
+    let source = read(&crm, Role::Source).await.unwrap();
+    check_against_world(&emulator, &source);
+    assert_eq!(source.states(&group)[&contact], MembershipState::Bounced);
+    assert_eq!(emulator.misuse(), []);
+}

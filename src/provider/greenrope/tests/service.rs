@@ -99,7 +99,7 @@ fn sound(asked: &Asked) -> Vec<u8> {
         fixture!("custom_fields.xml")
     } else if xml.contains("group_id=\"7\" Unsubscribed") {
         fixture!("opt_outs.xml")
-    } else if xml.contains("group_id=\"8\"") || xml.contains("Bounced") {
+    } else if xml.contains("group_id=\"8\"") || xml.contains("Bounced=") {
         fixture!("nobody.xml")
     } else if xml.contains("Unsubscribed") {
         fixture!("account_opt_outs.xml")

@@ -29,6 +29,8 @@ pub(in super::super) enum ContactFilter<'a> {
     Group(&'a str),
     /// Those who opted out of a group.
     GroupOptOuts(&'a str),
+    /// The members of a group whose address bounced, in this group or anywhere.
+    GroupBounced(&'a str),
     /// Those who opted out of the account.
     OptOuts,
     /// Those whose address bounced.
@@ -76,6 +78,7 @@ impl Request {
             ContactFilter::All => {}
             ContactFilter::Group(id) => attributes.push(("group_id", id)),
             ContactFilter::GroupOptOuts(id) => attributes.extend([("group_id", id), ("Unsubscribed", "true")]),
+            ContactFilter::GroupBounced(id) => attributes.extend([("group_id", id), ("Bounced", "true")]),
             ContactFilter::OptOuts => attributes.push(("Unsubscribed", "true")),
             ContactFilter::Bounced => attributes.push(("Bounced", "true")),
         }

@@ -1,0 +1,154 @@
+//! The accounts of a config, set up when a job first needs them and shared by all jobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{RunError, Runner};
+use crate::config::settled::{Credentials, ProviderConfig};
+use crate::http::{Account, AccountOptions, NetworkOptions, Transport};
+use crate::model::{Capabilities, ProviderKind};
+use crate::provider::emfluence::{Emfluence, EmfluenceOptions};
+use crate::provider::greenrope::{GreenRope, GreenRopeCredential, GreenRopeOptions};
+use crate::provider::{self, Target};
+
+/// How long a request may take where the config does not say.
+const TIMEOUT_EMFLUENCE: Duration = Duration::from_secs(60);
+/// GreenRope answers whole accounts at once; its clients wait two minutes.
+const TIMEOUT_GREENROPE: Duration = Duration::from_secs(120);
+
+/// A configured provider, ready to be used.
+pub struct Handle {
+    /// The configured name.
+    pub name: String,
+    /// The adapter.
+    pub adapter: Arc<dyn Target>,
+    /// What carries its requests.
+    pub account: Account,
+    /// What it can do, under the configured cap on batches.
+    pub capabilities: Capabilities,
+    /// The configured pace.
+    pub requests_per_minute: Option<u32>,
+}
+
+/// What `check --online` found out about an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnlineReport {
+    /// The configured name.
+    pub provider: String,
+    /// How many groups the login sees.
+    pub groups: usize,
+    /// Why the list of groups may not be whole; empty when it is.
+    pub doubts: Vec<String>,
+    /// Whether the definitions of custom fields could be read.
+    pub custom_fields_known: bool,
+    /// Requests that this took.
+    pub requests: u64,
+}
+
+impl Runner {
+    /// Returns a provider of the config, set up on first use.
+    pub(super) fn handle(&self, name: &str) -> Result<Arc<Handle>, RunError> {
+        let mut handles = self.inner.handles.lock().expect("nothing panics while it holds this lock");
+        if let Some(handle) = handles.get(name) {
+            return Ok(handle.clone());
+        }
+        let config = self
+            .inner
+            .config
+            .providers
+            .get(name)
+            .ok_or_else(|| RunError::Setup(format!("there is no provider \"{name}\" in the config")))?;
+        let handle = Arc::new(self.set_up(config)?);
+        handles.insert(name.to_owned(), handle.clone());
+        Ok(handle)
+    }
+
+    /// Logs in at a provider, proves the account and the rights, and reads its groups.
+    pub async fn check_online(&self, name: &str) -> Result<OnlineReport, RunError> {
+        let handle = self.handle(name)?;
+        let before = handle.account.statistics().requests();
+        let failed = |error| RunError::Read { provider: name.to_owned(), error };
+        handle.adapter.open().await.map_err(failed)?;
+        let (groups, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
+        let custom = handle.adapter.custom_fields().await.map_err(failed)?;
+        let reading = certificate.certify((), &mut crate::model::TotalMeanings::all());
+        Ok(OnlineReport {
+            provider: name.to_owned(),
+            groups: groups.len(),
+            doubts: reading.why_incomplete().to_vec(),
+            custom_fields_known: custom.known,
+            requests: handle.account.statistics().requests() - before,
+        })
+    }
+
+    fn set_up(&self, config: &ProviderConfig) -> Result<Handle, RunError> {
+        let account = self.account(config)?;
+        let place = format!("providers.{}", config.name);
+        let fetch = |secret: &crate::config::settled::Secret, key: &str| {
+            secret.fetch(&format!("{place}.{key}")).map_err(|error| RunError::Setup(error.to_string()))
+        };
+        let batch_cap = config.http.batch_size;
+        let adapter: Arc<dyn Target> = match (config.kind, &config.credentials) {
+            (ProviderKind::Emfluence, Credentials::AccessToken(token)) => Arc::new(Emfluence::new(
+                EmfluenceOptions {
+                    access_token: fetch(token, "access_token")?,
+                    fingerprint: config.fingerprint.as_ref().map(|fingerprint| provider::emfluence::Fingerprint {
+                        group_id: fingerprint.group_id.clone(),
+                        group_name: fingerprint.group_name.clone(),
+                        external_id: fingerprint.external_id.clone(),
+                    }),
+                    batch_cap,
+                },
+                account.clone(),
+            )),
+            (ProviderKind::GreenRope, Credentials::Password { email, .. } | Credentials::AuthToken { email, .. }) => {
+                let credential = match &config.credentials {
+                    Credentials::Password { password, .. } => GreenRopeCredential::Password(fetch(password, "password")?),
+                    Credentials::AuthToken { token, .. } | Credentials::AccessToken(token) => {
+                        GreenRopeCredential::Token(fetch(token, "auth_token")?)
+                    }
+                };
+                Arc::new(GreenRope::new(
+                    GreenRopeOptions {
+                        account_id: config.account_id.clone().unwrap_or_default(),
+                        email: email.clone(),
+                        credential,
+                        shared_access: config.shared_access,
+                        batch_cap,
+                    },
+                    account.clone(),
+                ))
+            }
+            (kind, _) => return Err(RunError::Setup(format!("{place}: these credentials are not of the kind that {kind} takes"))),
+        };
+        let mut capabilities = *provider::capabilities(config.kind);
+        capabilities.batches = capabilities.batches.capped(batch_cap);
+        Ok(Handle { name: config.name.clone(), adapter, account, capabilities, requests_per_minute: config.http.requests_per_minute })
+    }
+
+    /// Two provider names may stand for one account, which has one pace and one breaker.
+    fn account(&self, config: &ProviderConfig) -> Result<Account, RunError> {
+        let mut accounts = self.inner.accounts.lock().expect("nothing panics while it holds this lock");
+        let key = config.account_key();
+        if let Some(account) = accounts.get(&key) {
+            return Ok(account.clone());
+        }
+        let transport = match &self.inner.options.transport {
+            Some(transport) => transport.clone(),
+            None => Transport::network(&NetworkOptions { proxy: config.http.proxy.clone(), ca_file: config.http.ca_file.clone() })
+                .map_err(|error| RunError::Setup(format!("providers.{}.http: {error}", config.name)))?,
+        };
+        let mut options = AccountOptions::new(config.name.clone(), config.base_url.clone(), transport);
+        options.requests_per_minute = config.http.requests_per_minute;
+        options.concurrency = config.http.concurrency;
+        options.max_retries = config.http.max_retries;
+        options.requests_per_day = config.http.requests_per_day;
+        options.timeout = config.http.timeout.unwrap_or(match config.kind {
+            ProviderKind::Emfluence => TIMEOUT_EMFLUENCE,
+            ProviderKind::GreenRope => TIMEOUT_GREENROPE,
+        });
+        let account = Account::new(options);
+        accounts.insert(key, account.clone());
+        Ok(account)
+    }
+}

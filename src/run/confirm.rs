@@ -1,0 +1,333 @@
+//! What a confirmed item changes in what is remembered.
+
+use super::RunError;
+use super::apply::{Applying, Item};
+use super::persons::{self, UNREAD};
+use crate::model::{ObjectKind, Record, Value, Write};
+use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
+use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
+use crate::state::Change;
+
+impl Applying<'_> {
+    /// Returns the changes that a confirmed item stands for. `id` is that of what was created, where something was.
+    pub(super) fn confirmed(&self, write: &Write, item: &Item, position: usize, id: Option<&str>) -> Result<Vec<Change>, RunError> {
+        let job = self.job.name.clone();
+        let mut changes = Vec::new();
+        match write {
+            Write::CreateGroup { fields, .. } => {
+                if let (Some(pair), Some(id)) = (item.pair, id) {
+                    changes.extend(self.group_linked(pair, id, Origin::Created, fields));
+                }
+            }
+            Write::EditGroups { edits } => {
+                if let (Some(pair), Some(edit)) = (item.pair, edits.get(position)) {
+                    changes.extend(self.group_edited(pair, &edit.fields, item.op));
+                }
+            }
+            Write::DeleteGroup { .. } => {
+                if let Some(link) = item.pair.and_then(|pair| self.link_of(pair)) {
+                    changes.push(Change::UnlinkGroup { job, source: link.source.clone() });
+                }
+            }
+            Write::CreateMembers { .. } | Write::CreateOptedOut { .. } => {
+                if let (Some(person), Some(id)) = (item.person, id) {
+                    changes.extend(self.person_created(person, id)?);
+                    for pair in &item.joins {
+                        if let Some(group) = self.group_id(*pair) {
+                            changes.push(Change::Membership { job: job.clone(), group, member: id.to_owned(), brought: true });
+                        }
+                    }
+                }
+            }
+            Write::UpdateMembers { edits } => {
+                if let (Some(person), Some(edit)) = (item.person, edits.get(position)) {
+                    changes.extend(self.profile_written(person, &edit.fields)?);
+                }
+            }
+            Write::ChangeAddress { .. } => {
+                if let Some(person) = item.person {
+                    changes.extend(self.profile_written(person, &Record::new())?);
+                }
+            }
+            Write::AddMemberships { group, members } => {
+                let member = members[position].clone();
+                changes.push(Change::Membership { job: job.clone(), group: group.clone(), member: member.clone(), brought: true });
+                changes.push(Change::MemberRemovedByUs { job, target: member, removed: false });
+            }
+            Write::RemoveMemberships { group, members } => {
+                let member = members[position].clone();
+                changes.push(Change::MembershipGone { job: job.clone(), group: group.clone(), member: member.clone() });
+                changes.push(Change::MemberRemovedByUs { job, target: member, removed: true });
+            }
+            Write::OptOutOfAccount { .. } | Write::OptOutOfGroups { .. } | Write::CreateCustomField { .. } => {}
+        }
+        Ok(changes)
+    }
+
+    pub(super) fn link_of(&self, pair: PairIx) -> Option<&GroupLink> {
+        let pair = self.prepared.planned.plan.pair(pair);
+        self.prepared.base.groups.iter().find(|link| Some(&link.target) == pair.target.as_ref())
+    }
+
+    /// Links a group, with what the source asks for and what the target now holds as its base.
+    pub(super) fn group_linked(&self, ix: PairIx, id: &str, origin: Origin, written: &Record) -> Vec<Change> {
+        let plan = &self.prepared.planned.plan;
+        let pair: &GroupPair = plan.pair(ix);
+        let Some(source) = pair.source.clone() else { return Vec::new() };
+        let current = self.prepared.sides.target.group(id).map(|group| group.wire.clone()).unwrap_or_default();
+        let desired = self.prepared.desired.get(&source).map(|desired| desired.fields.clone()).unwrap_or_default();
+        let mut fields = persons::bases_of(&desired, &current);
+        for (field, value) in written {
+            let then = fields.entry(field.clone()).or_default();
+            then.target = Some(value.clone());
+        }
+        let protected_here = self.prepared.schema.by_canonical(ObjectKind::Group, "protected");
+        let asked_by_source = self.prepared.sides.source.group(&source).is_some_and(|group| group.protected);
+        let protect_set = origin == Origin::Created && self.job.groups.protect && !asked_by_source;
+        let mut changes = vec![Change::LinkGroup {
+            job: self.job.name.clone(),
+            link: GroupLink { source: source.clone(), target: id.to_owned(), origin, protect_set, name: pair.source_name.clone(), fields },
+        }];
+        if protected_here.is_none() && origin == Origin::Created && (self.job.groups.protect || asked_by_source) {
+            changes.push(self.carry(ObjectKind::Group, id, "protected", Value::Boolean(true)));
+        }
+        changes.extend(self.carried_of_group(&source, id));
+        // Refusals that were seen before the group existed bind it from its first moment.
+        for (barred, person) in &plan.agreement.bars {
+            if *barred == Some(ix) {
+                changes.push(Change::Bar {
+                    provider: self.job.target.clone(),
+                    group: Some(id.to_owned()),
+                    address: self.prepared.planned.address(*person).to_owned(),
+                    origin: format!("seen at {}", self.job.source),
+                });
+            }
+        }
+        changes
+    }
+
+    fn group_edited(&self, ix: PairIx, fields: &Record, op: &str) -> Vec<Change> {
+        let pair = self.prepared.planned.plan.pair(ix);
+        let (Some(source), Some(target)) = (&pair.source, &pair.target) else { return Vec::new() };
+        if op == "adopt_group" || self.link_of(ix).is_none() {
+            return self.group_linked(ix, target, self.origin_of_adoption(source), fields);
+        }
+        self.group_base(source, target, fields, &pair.source_name)
+    }
+
+    pub(super) fn origin_of_adoption(&self, source: &str) -> Origin {
+        if self.job.groups.pin.contains_key(source) { Origin::Pinned } else { Origin::Adopted }
+    }
+
+    /// Remembers the fields of a linked group, with what was just written.
+    pub(super) fn group_base(&self, source: &str, target: &str, written: &Record, name: &str) -> Vec<Change> {
+        let current = self.prepared.sides.target.group(target).map(|group| group.wire.clone()).unwrap_or_default();
+        let desired = self.prepared.desired.get(source).map(|desired| desired.fields.clone()).unwrap_or_default();
+        let known = self.prepared.base.group_of_source(source).map(|link| link.fields.clone()).unwrap_or_default();
+        let mut fields: FieldBases = persons::bases_of(&desired, &current);
+        for (field, then) in known {
+            // A field that somebody else keeps as it is stays remembered as it was, so that it is not defended later.
+            let drifted = !written.contains_key(&field)
+                && fields.get(&field).is_some_and(|now| !crate::plan::fields::same(now.target.as_ref(), then.target.as_ref()));
+            if drifted {
+                fields.insert(field, then);
+            }
+        }
+        for (field, value) in written {
+            let then = fields.entry(field.clone()).or_insert_with(FieldBase::default);
+            then.target = Some(value.clone()).filter(|value| !value.is_empty());
+        }
+        let mut changes =
+            vec![Change::GroupFields { job: self.job.name.clone(), source: source.to_owned(), fields, name: name.to_owned() }];
+        changes.extend(self.carried_of_group(source, target));
+        changes
+    }
+
+    fn carried_of_group(&self, source: &str, target: &str) -> Vec<Change> {
+        let Some(group) = self.prepared.sides.source.group(source) else { return Vec::new() };
+        let held = self.prepared.sides.target.group(target);
+        self.prepared
+            .sides
+            .mapping
+            .carried_fields(ObjectKind::Group, &group.canonical)
+            .into_iter()
+            .filter(|(field, value)| held.and_then(|held| held.canonical.get(field)) != Some(value))
+            .map(|(field, value)| self.carry(ObjectKind::Group, target, &field, value))
+            .collect()
+    }
+
+    fn carry(&self, object: ObjectKind, id: &str, field: &str, value: Value) -> Change {
+        Change::Carried { provider: self.job.target.clone(), object, id: id.to_owned(), field: field.to_owned(), value: Some(value) }
+    }
+
+    /// Links a person who was created, with the values that were sent as the base.
+    fn person_created(&self, person: PersonIx, id: &str) -> Result<Vec<Change>, RunError> {
+        let canonical = self.canonical(person)?;
+        let desired = self.prepared.sides.mapping.member(&canonical).fields;
+        let known_before = !self.prepared.planned.people.targets(person).is_empty();
+        let origin = if known_before { Origin::Adopted } else { Origin::Created };
+        let mut changes = self.person_linked(person, id, origin);
+        if !known_before {
+            let fields = persons::bases_of(&desired, &desired);
+            changes.extend(self.member_bases(person, &fields, UNREAD));
+        }
+        changes.push(Change::MemberRemovedByUs { job: self.job.name.clone(), target: id.to_owned(), removed: false });
+        changes.extend(self.carried_of_person(&canonical, id));
+        Ok(changes)
+    }
+
+    pub(super) fn carried_of_person(&self, canonical: &Record, id: &str) -> Vec<Change> {
+        let carried = self.prepared.sides.mapping.carried_fields(ObjectKind::Member, canonical);
+        carried.into_iter().map(|(field, value)| self.carry(ObjectKind::Member, id, &field, value)).collect()
+    }
+
+    pub(super) fn person_linked(&self, person: PersonIx, id: &str, origin: Origin) -> Vec<Change> {
+        let planned = &self.prepared.planned;
+        planned
+            .people
+            .sources(person)
+            .iter()
+            .map(|at| Change::LinkMember {
+                job: self.job.name.clone(),
+                source: planned.text(self.prepared.sides.source.members[*at as usize].id).to_owned(),
+                target: id.to_owned(),
+                address: planned.address(person).to_owned(),
+                origin,
+            })
+            .collect()
+    }
+
+    /// Remembers the profile of a person, with what was just written.
+    pub(super) fn profile_written(&self, person: PersonIx, written: &Record) -> Result<Vec<Change>, RunError> {
+        let canonical = self.canonical(person)?;
+        let desired = self.prepared.sides.mapping.member(&canonical).fields;
+        let mut current = persons::current(&self.prepared.sides, &self.prepared.planned.people, person)?;
+        let then = persons::fields_base(
+            self.runner.store(),
+            self.job,
+            &self.prepared.sides,
+            &self.prepared.base,
+            &self.prepared.planned.people,
+            person,
+            &current,
+        )?;
+        current.extend(written.clone());
+        let mut fields = persons::bases_of(&desired, &current);
+        for (field, then) in then.into_iter().flatten() {
+            let drifted = !written.contains_key(&field)
+                && fields.get(&field).is_some_and(|now| !crate::plan::fields::same(now.target.as_ref(), then.target.as_ref()));
+            if drifted {
+                fields.insert(field, then);
+            }
+        }
+        let hash = match self.prepared.planned.people.targets(person) {
+            [only] if written.is_empty() => self.prepared.sides.target.members[*only as usize].hash.unwrap_or(UNREAD),
+            _ => UNREAD,
+        };
+        Ok(self.member_bases(person, &fields, hash))
+    }
+
+    fn member_bases(&self, person: PersonIx, fields: &FieldBases, target_hash: u64) -> Vec<Change> {
+        let planned = &self.prepared.planned;
+        planned
+            .people
+            .sources(person)
+            .iter()
+            .map(|at| {
+                let member = &self.prepared.sides.source.members[*at as usize];
+                Change::MemberBase {
+                    job: self.job.name.clone(),
+                    source: planned.text(member.id).to_owned(),
+                    address: planned.address(person).to_owned(),
+                    source_hash: member.hash.unwrap_or(0),
+                    target_hash,
+                    fields: fields.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// What both sides already agree on, to be remembered once the plan was not refused.
+    pub(super) fn agreement(&self) -> Result<Vec<Change>, RunError> {
+        let prepared = &self.prepared;
+        let plan = &prepared.planned.plan;
+        let job = || self.job.name.clone();
+        let mut changes = Vec::new();
+        for (person, source, target) in &plan.agreement.linked {
+            changes.push(Change::LinkMember {
+                job: job(),
+                source: prepared.planned.text(prepared.sides.source.members[*source as usize].id).to_owned(),
+                target: prepared.planned.text(prepared.sides.target.members[*target as usize].id).to_owned(),
+                address: prepared.planned.address(*person).to_owned(),
+                origin: Origin::Adopted,
+            });
+        }
+        for (pair, target) in &plan.agreement.memberships {
+            if let Some(group) = &plan.pair(*pair).target {
+                changes.push(Change::Membership {
+                    job: job(),
+                    group: group.clone(),
+                    member: prepared.planned.text(prepared.sides.target.members[*target as usize].id).to_owned(),
+                    brought: false,
+                });
+            }
+        }
+        for (group, member) in &plan.agreement.ended {
+            changes.push(Change::MembershipGone { job: job(), group: group.clone(), member: prepared.planned.text(*member).to_owned() });
+        }
+        for (group, address) in &plan.agreement.ended_bars {
+            changes.push(Change::EndBar {
+                provider: self.job.target.clone(),
+                group: group.clone(),
+                address: prepared.planned.text(*address).to_owned(),
+            });
+        }
+        for (provider, meanings) in &prepared.sides.meanings {
+            changes.push(Change::Meanings { provider: provider.clone(), meanings: meanings.clone() });
+        }
+        // Groups whose link needs no write, and linked groups of which some field now stands as asked.
+        let edited: std::collections::BTreeSet<PairIx> = plan
+            .operations
+            .iter()
+            .filter(|edit| edit.members().is_empty() && !matches!(edit, Edit::AdoptGroup { fields, .. } if fields.is_empty()))
+            .filter_map(Edit::pair)
+            .collect();
+        for (at, pair) in plan.pairs.iter().enumerate() {
+            let ix = PairIx(at as u32);
+            let (Some(source), Some(target), true) = (&pair.source, &pair.target, pair.writable) else { continue };
+            if edited.contains(&ix) {
+                continue;
+            }
+            match prepared.base.group_of_source(source).filter(|link| link.target == *target) {
+                None => changes.extend(self.group_linked(ix, target, self.origin_of_adoption(source), &Record::new())),
+                Some(link) => {
+                    let refreshed = self.group_base(source, target, &Record::new(), &pair.source_name);
+                    let same =
+                        matches!(&refreshed[0], Change::GroupFields { fields, name, .. } if *fields == link.fields && *name == link.name);
+                    changes.extend(refreshed.into_iter().skip(usize::from(same)));
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Remembers the profiles of people of whom nothing was to be written.
+    pub(super) fn refresh(&self) -> Result<Vec<Change>, RunError> {
+        let people = &self.prepared.planned.people;
+        let mut changes = Vec::new();
+        for person in &self.prepared.refresh {
+            let written = self.prepared.facts.get(person).and_then(|facts| facts.edit.as_ref()).is_some_and(|edit| !edit.is_empty());
+            let writes = written && self.job.members.update;
+            if let ([target], false) = (people.targets(*person), writes) {
+                changes.extend(self.profile_written(*person, &Record::new())?);
+                let id = self.prepared.planned.text(self.prepared.sides.target.members[*target as usize].id).to_owned();
+                changes.extend(self.carried_of_person(&self.canonical(*person)?, &id));
+            }
+        }
+        Ok(changes)
+    }
+
+    pub(super) fn canonical(&self, person: PersonIx) -> Result<Record, RunError> {
+        persons::canonical(self.runner.store(), self.job, &self.prepared.sides, &self.prepared.planned.people, person)
+    }
+}

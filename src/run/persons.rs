@@ -1,0 +1,190 @@
+//! Looks into the profiles of people: merged over duplicates, mapped, and compared with what the target holds.
+
+use std::collections::BTreeMap;
+
+use super::read::Sides;
+use super::{RunError, staging_error};
+use crate::config::settled::JobConfig;
+use crate::model::{MemberStatus, ObjectKind, Record, RowHash, Value, row_hash};
+use crate::plan::base::{Base, FieldBase, FieldBases};
+use crate::plan::fields::{FieldRules, compare};
+use crate::plan::{Loss, People, PersonFacts, PersonIx};
+use crate::state::Store;
+
+/// The fingerprint of a target profile that rosterd wrote and has not seen since: the next run takes what it reads as agreed.
+pub(super) const UNREAD: RowHash = 0;
+
+/// What looking into the profiles led to.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) facts: BTreeMap<PersonIx, PersonFacts>,
+    /// People whose base has to be remembered anew although nothing is written.
+    pub(super) refresh: Vec<PersonIx>,
+    pub(super) losses: Vec<Loss>,
+}
+
+/// Loads the source's profile of a person under canonical names: of several rows, per field the lowest id that has a value.
+pub(super) fn canonical(store: &Store, job: &JobConfig, sides: &Sides, people: &People, person: PersonIx) -> Result<Record, RunError> {
+    let mut merged = Record::new();
+    for &at in people.sources(person) {
+        let member = &sides.source.members[at as usize];
+        let id = sides.names.text(member.id);
+        let wire = sides.source_staging.get(id).map_err(staging_error)?.unwrap_or_default();
+        let mut record = sides.mapping.source_member(&wire);
+        for (field, value) in store.carried_of(&job.source, ObjectKind::Member, id)? {
+            record.entry(field).or_insert(value);
+        }
+        record.insert("id".to_owned(), Value::from(id));
+        for (field, value) in record {
+            if !value.is_empty() {
+                merged.entry(field).or_insert(value);
+            }
+        }
+    }
+    let row = people.get(person);
+    merged.insert("email".to_owned(), Value::from(sides.names.text(row.address)));
+    let status = match row.source_status {
+        MemberStatus::Active => "active",
+        MemberStatus::Held => "held",
+        MemberStatus::Bounced => "bounced",
+        MemberStatus::OptedOut => "opted_out",
+    };
+    merged.insert("status".to_owned(), Value::from(status));
+    Ok(merged)
+}
+
+/// Loads what the target holds of a person, under its own names.
+pub(super) fn current(sides: &Sides, people: &People, person: PersonIx) -> Result<Record, RunError> {
+    match people.targets(person) {
+        [only] => {
+            let id = sides.names.text(sides.target.members[*only as usize].id);
+            Ok(sides.target_staging.get(id).map_err(staging_error)?.unwrap_or_default())
+        }
+        _ => Ok(Record::new()),
+    }
+}
+
+/// Loads the base of a person. What was written and not seen since counts as agreed in the form in which it is seen now.
+pub(super) fn fields_base(
+    store: &Store,
+    job: &JobConfig,
+    sides: &Sides,
+    base: &Base,
+    people: &People,
+    person: PersonIx,
+    current: &Record,
+) -> Result<Option<FieldBases>, RunError> {
+    let Some(link) = people
+        .sources(person)
+        .iter()
+        .find_map(|at| base.member_of_source(sides.source.members[*at as usize].id))
+        .filter(|link| people.targets(person).iter().any(|at| sides.target.members[*at as usize].id == link.target))
+    else {
+        return Ok(None);
+    };
+    let mut fields = store.member_fields(&job.name, sides.names.text(link.source))?;
+    if link.target_hash == UNREAD {
+        for (field, then) in &mut fields {
+            then.target = current.get(field).cloned();
+        }
+    }
+    Ok(Some(fields))
+}
+
+/// Pairs what the source asks for with what the target holds, to be remembered as the base.
+pub(super) fn bases_of(desired: &Record, current: &Record) -> FieldBases {
+    desired
+        .iter()
+        .map(|(field, value)| (field.clone(), FieldBase { desired: Some(value.clone()), target: current.get(field).cloned() }))
+        .collect()
+}
+
+/// Looks into everybody whose profile may have changed; people whose fingerprints stand as remembered are passed over.
+pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, people: &People) -> Result<Facts, RunError> {
+    let explicit = job.map_member.keys().cloned().collect();
+    let carried = store.has_carried(&job.source, ObjectKind::Member)?;
+    let mut out = Facts { losses: losses_of_fields(sides), ..Facts::default() };
+    let mut left_out: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
+    for (person, _) in people.iter() {
+        let sources = people.sources(person);
+        let [first, ..] = sources else { continue };
+        let source = &sides.source.members[*first as usize];
+        let known = base.member_of_source(source.id);
+        let unchanged = match (known, people.targets(person)) {
+            (Some(link), [target]) if sources.len() == 1 && !carried => {
+                let target = &sides.target.members[*target as usize];
+                link.target == target.id
+                    && source.hash == Some(link.source_hash)
+                    && target.hash == Some(link.target_hash)
+                    && link.target_hash != UNREAD
+            }
+            _ => false,
+        };
+        if unchanged && !sides.mapping.has_where() {
+            continue;
+        }
+        let canonical = canonical(store, job, sides, people, person)?;
+        let mut facts = PersonFacts { counts: true, ..PersonFacts::default() };
+        match sides.mapping.counts(&canonical) {
+            Ok(counts) => facts.counts = counts,
+            Err(error) => facts.undecided = Some(format!("members.where could not be decided: {error}")),
+        }
+        if !unchanged {
+            let mapped = sides.mapping.member(&canonical);
+            for left in &mapped.left_out {
+                note(&mut left_out, &left.wire, &format!("{}, so it is left out", left.reason), &left.value);
+            }
+            for (field, error) in &mapped.failed {
+                note(&mut left_out, field, "its expression could not be evaluated", error);
+            }
+            if people.targets(person).is_empty() {
+                facts.desired_hash = row_hash("", &mapped.fields);
+            } else if people.targets(person).len() == 1 {
+                let current = current(sides, people, person)?;
+                let then = fields_base(store, job, sides, base, people, person, &current)?;
+                let rules = FieldRules { explicit: &explicit, on_drift: job.guards.on_drift, created: false };
+                let edit = compare(&mapped.fields, &current, then.as_ref(), rules);
+                facts.edit = Some(edit);
+                out.refresh.push(person);
+            }
+        }
+        if !facts.counts || facts.undecided.is_some() || facts.edit.is_some() || facts.desired_hash != 0 {
+            out.facts.insert(person, facts);
+        }
+    }
+    out.losses.extend(left_out.into_iter().map(|((field, reason), (count, example))| Loss {
+        field,
+        object: "member",
+        count,
+        example,
+        reason,
+    }));
+    Ok(out)
+}
+
+fn note(losses: &mut BTreeMap<(String, String), (u64, String)>, field: &str, reason: &str, example: &str) {
+    let entry = losses.entry((field.to_owned(), reason.to_owned())).or_insert_with(|| (0, example.to_owned()));
+    entry.0 += 1;
+    if example < entry.1.as_str() {
+        example.clone_into(&mut entry.1);
+    }
+}
+
+/// Counts the profile fields of the source that carry values and have no home at the target.
+fn losses_of_fields(sides: &Sides) -> Vec<Loss> {
+    let mut losses = Vec::new();
+    for (wire, (count, example)) in &sides.source.field_use {
+        let record = Record::from([(wire.clone(), Value::from(example.as_str()))]);
+        let canonical = sides.mapping.source_member(&record);
+        for field in sides.mapping.carried_fields(ObjectKind::Member, &canonical).into_keys() {
+            losses.push(Loss {
+                field,
+                object: "member",
+                count: *count,
+                example: example.clone(),
+                reason: "the target has no field for it; it is kept as a carried value".to_owned(),
+            });
+        }
+    }
+    losses
+}

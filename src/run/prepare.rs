@@ -1,0 +1,301 @@
+//! From two snapshots to a plan with its cost: everything before the first write.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::read::Sides;
+use super::report::Outcome;
+use super::{Cost, Planned, RunError, RunReport, Runner, persons};
+use crate::config::settled::JobConfig;
+use crate::mapping::BoundMapping;
+use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Value};
+use crate::plan::base::{Base, Measure};
+use crate::plan::pack::{Step, pack};
+use crate::plan::{Blocked, DesiredGroup, Edit, Inputs, Loss, People, PersonFacts, PersonIx, Plan, Policy, Summary, in_scope, plan};
+use crate::provider;
+use crate::state::Change;
+
+/// A plan and everything that applying it takes.
+pub(super) struct Prepared {
+    pub(super) planned: Planned,
+    pub(super) sides: Sides,
+    pub(super) base: Base,
+    pub(super) policy: Policy,
+    pub(super) desired: BTreeMap<String, DesiredGroup>,
+    pub(super) facts: BTreeMap<PersonIx, PersonFacts>,
+    pub(super) refresh: Vec<PersonIx>,
+    pub(super) steps: Vec<Step>,
+    pub(super) schema: &'static Schema,
+    pub(super) capabilities: Capabilities,
+    pub(super) explicit: BTreeSet<String>,
+}
+
+impl Runner {
+    /// Reads, maps and plans. `with_values` also collects what creations would write, for showing it.
+    pub(super) async fn prepare(&self, job: &JobConfig, with_values: bool) -> Result<Prepared, RunError> {
+        let policy = self.policy(job);
+        let (mut sides, base) = self.read_sides(job, &policy).await?;
+        let progress = &self.inner.options.progress;
+        progress.stage(&job.name, "Comparing");
+        let target = self.handle(&job.target)?;
+        let schema = provider::schema(target.adapter.kind());
+        let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, &policy, schema);
+        let desired = self.with_defaults(job, desired, schema);
+        let people = People::pair(&sides.source, &sides.target, &base, &sides.names);
+        let found = persons::look(self.store(), job, &sides, &base, &people)?;
+        losses.extend(found.losses);
+        let explicit: BTreeSet<String> = job.map_group.keys().cloned().collect();
+        let missing: Vec<String> = sides.mapping.missing_custom().into_iter().map(|field| field.label).collect();
+        let warnings = std::mem::take(&mut sides.warnings);
+        let plan = plan(&Inputs {
+            policy: &policy,
+            names: &sides.names,
+            source: &sides.source,
+            target: &sides.target,
+            base: &base,
+            people: &people,
+            facts: &found.facts,
+            desired: &desired,
+            target_schema: schema,
+            explicit_group_fields: &explicit,
+            capabilities: &target.capabilities,
+            losses: &losses,
+            new_custom_fields: &missing,
+            warnings: &warnings,
+        });
+        let steps = pack(&plan, &people, &target.capabilities);
+        let seconds = target.requests_per_minute.map_or(0, |pace| (steps.len() as u64 * 60).div_ceil(u64::from(pace.max(1))));
+        let cost = Cost {
+            requests: BTreeMap::from([(job.target.clone(), steps.len() as u64)]),
+            reads: sides.reads.clone(),
+            estimated_seconds: seconds,
+        };
+        let mut created_values = BTreeMap::new();
+        if with_values {
+            for edit in &plan.operations {
+                if let Edit::CreateMembers { members, .. } = edit {
+                    for person in members {
+                        let canonical = persons::canonical(self.store(), job, &sides, &people, *person)?;
+                        created_values.insert(*person, sides.mapping.member(&canonical).fields);
+                    }
+                }
+            }
+        }
+        let first_run = base.is_empty();
+        let names = sides.names.clone();
+        Ok(Prepared {
+            planned: Planned { plan, names, people, cost, created_values, first_run },
+            sides,
+            base,
+            policy,
+            desired,
+            facts: found.facts,
+            refresh: found.refresh,
+            steps,
+            schema,
+            capabilities: target.capabilities,
+            explicit,
+        })
+    }
+
+    fn policy(&self, job: &JobConfig) -> Policy {
+        let config = self.config();
+        let mut hasher = blake3::Hasher::new();
+        // The settled job in its debug form holds no secret and changes with every setting that matters.
+        hasher.update(format!("{job:?}").as_bytes());
+        for name in [&job.source, &job.target] {
+            let provider = &config.providers[name];
+            hasher.update(provider.account_key().as_bytes());
+            hasher.update(format!("{:?}", provider.defaults).as_bytes());
+        }
+        Policy {
+            job: job.name.clone(),
+            source: job.source.clone(),
+            target: job.target.clone(),
+            mode: job.mode,
+            groups: job.groups.clone(),
+            members: job.members.clone(),
+            guards: job.guards.clone(),
+            allow_auto_response: job.allow_auto_response,
+            source_shared: config.providers[&job.source].shared_access,
+            target_shared: config.providers[&job.target].shared_access,
+            opt_outs_confirmed: false,
+            config_hash: hasher.finalize().to_hex()[..32].to_owned(),
+        }
+    }
+
+    /// Gives created groups what the config says where the source has no value.
+    fn with_defaults(
+        &self,
+        job: &JobConfig,
+        mut desired: BTreeMap<String, DesiredGroup>,
+        schema: &Schema,
+    ) -> BTreeMap<String, DesiredGroup> {
+        let defaults = &self.config().providers[&job.target].defaults;
+        for group in desired.values_mut() {
+            for field in schema.groups {
+                let value = field.default_key.and_then(|key| defaults.get(key));
+                if let Some(value) = value
+                    && !group.fields.contains_key(field.wire)
+                {
+                    group.defaults.insert(field.wire.to_owned(), Value::from(value.as_str()));
+                }
+            }
+        }
+        desired
+    }
+}
+
+/// Maps the source's groups in scope, and counts what has no home at the target.
+pub(super) fn desired_groups(
+    mapping: &BoundMapping,
+    source: &Snapshot,
+    policy: &Policy,
+    schema: &Schema,
+) -> (BTreeMap<String, DesiredGroup>, Vec<Loss>) {
+    let name_field = schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+    let mut desired = BTreeMap::new();
+    let mut losses: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
+    let mut note = |field: &str, reason: &str, example: String| {
+        let entry = losses.entry((field.to_owned(), reason.to_owned())).or_insert_with(|| (0, example.clone()));
+        entry.0 += 1;
+        entry.1 = entry.1.clone().min(example);
+    };
+    for group in source.groups.seen().iter().filter(|group| in_scope(&policy.groups, group)) {
+        let mapped = mapping.group(&group.canonical);
+        for (field, value) in mapping.carried_fields(ObjectKind::Group, &group.canonical) {
+            note(&field, "the target has no field for it; it is kept as a carried value", value.to_string());
+        }
+        let mut name_problem = None;
+        for left in &mapped.left_out {
+            if left.wire == name_field {
+                name_problem = Some(format!("its name can't be written at the target: it is {}", left.reason));
+            } else {
+                note(&left.wire, &format!("{}, so it is left out", left.reason), left.value.clone());
+            }
+        }
+        for (field, error) in &mapped.failed {
+            note(field, "its expression could not be evaluated", error.clone());
+        }
+        if name_problem.is_none() && !mapped.fields.contains_key(name_field) {
+            name_problem = Some("it has no name".to_owned());
+        }
+        desired.insert(group.id.clone(), DesiredGroup { fields: mapped.fields, defaults: Record::new(), name_problem });
+    }
+    let losses =
+        losses.into_iter().map(|((field, reason), (count, example))| Loss { field, object: "group", count, example, reason }).collect();
+    (desired, losses)
+}
+
+/// Finds out which target groups to list, before anybody at the target is known.
+#[expect(clippy::too_many_arguments, reason = "these are the parts of the planner's input that exist at this point")]
+pub(super) fn partner_ids(
+    policy: &Policy,
+    names: &Names,
+    source: &Snapshot,
+    target: &Snapshot,
+    base: &Base,
+    desired: &BTreeMap<String, DesiredGroup>,
+    schema: &'static Schema,
+    capabilities: &Capabilities,
+) -> BTreeSet<String> {
+    crate::plan::partners(&Inputs {
+        policy,
+        names,
+        source,
+        target,
+        base,
+        people: &People::default(),
+        facts: &BTreeMap::new(),
+        desired,
+        target_schema: schema,
+        explicit_group_fields: &BTreeSet::new(),
+        capabilities,
+        losses: &[],
+        new_custom_fields: &[],
+        warnings: &[],
+    })
+}
+
+impl Prepared {
+    /// Lends the planner's input anew, for questions about the plan.
+    pub(super) fn with_inputs<R>(&self, ask: impl FnOnce(&Inputs<'_>) -> R) -> R {
+        ask(&Inputs {
+            policy: &self.policy,
+            names: &self.planned.names,
+            source: &self.sides.source,
+            target: &self.sides.target,
+            base: &self.base,
+            people: &self.planned.people,
+            facts: &self.facts,
+            desired: &self.desired,
+            target_schema: self.schema,
+            explicit_group_fields: &self.explicit,
+            capabilities: &self.capabilities,
+            losses: &[],
+            new_custom_fields: &[],
+            warnings: &[],
+        })
+    }
+
+    /// Returns the refusals of mail to remember.
+    pub(super) fn bars(&self, job: &JobConfig) -> Vec<Change> {
+        let plan = &self.planned.plan;
+        plan.agreement
+            .bars
+            .iter()
+            .filter_map(|(pair, person)| {
+                let group = match pair {
+                    None => None,
+                    // A group that does not exist yet gets its bars when it is created.
+                    Some(pair) => Some(plan.pair(*pair).target.clone()?),
+                };
+                Some(Change::Bar {
+                    provider: job.target.clone(),
+                    group,
+                    address: self.planned.address(*person).to_owned(),
+                    origin: format!("seen at {}", job.source),
+                })
+            })
+            .collect()
+    }
+
+    /// Makes the report of a run that wrote nothing.
+    pub(super) fn report(&self, job: &JobConfig, id: &str, started: Timestamp, finished: Timestamp, outcome: Outcome) -> RunReport {
+        let plan = &self.planned.plan;
+        let mut withheld_by_reason = BTreeMap::new();
+        for withheld in &plan.withheld {
+            *withheld_by_reason.entry(withheld.reason.as_str()).or_default() += 1;
+        }
+        RunReport {
+            run: id.to_owned(),
+            job: job.name.clone(),
+            started,
+            finished,
+            outcome,
+            summary: Summary::default(),
+            withheld: plan.withheld.len() as u64,
+            withheld_by_reason,
+            blocked: plan.blocked.clone(),
+            failures: Vec::new(),
+            refusals: plan.refusals.clone(),
+            waiting_opt_outs: plan.summary.opt_outs,
+            requests: BTreeMap::new(),
+            reads: self.sides.reads.clone(),
+            warnings: plan.warnings.clone(),
+            error: None,
+            losses: plan.losses.clone(),
+        }
+    }
+}
+
+/// Tells which blocked items are new to the failures: those that wait for their next attempt stand there already.
+pub(super) fn freshly_blocked<'a>(plan: &'a Plan, base: &'a Base) -> impl Iterator<Item = &'a Blocked> {
+    plan.blocked.iter().filter(|blocked| !base.waiting.values().any(|words| blocked.detail.ends_with(words.as_str())))
+}
+
+/// Returns the measure to remember of a run that finished unrefused.
+pub(super) fn measure(plan: &Plan) -> Measure {
+    plan.measure
+}

@@ -1,0 +1,97 @@
+//! Reads back what was written: an answer of OK proves nothing (rule 9).
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::accounts::Handle;
+use super::{RunError, staging_error};
+use crate::model::{
+    Existence, GroupRow, MemberStatus, MembershipState, Names, Reading, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
+};
+use crate::provider::{MemberAsk, Role};
+use crate::state::Staging;
+
+/// Who is in a group, by id and by address, and whether that is everybody.
+pub(super) struct GroupNow {
+    pub(super) by_id: HashMap<String, MembershipState>,
+    pub(super) by_address: HashMap<String, Vec<(String, MembershipState)>>,
+    pub(super) whole: bool,
+}
+
+/// A person as the account holds it now.
+#[derive(Clone, Debug)]
+pub(super) struct PersonNow {
+    pub(super) id: String,
+    pub(super) status: MemberStatus,
+}
+
+/// The people behind addresses, and whether those who were not found are known not to exist.
+pub(super) struct PeopleNow {
+    pub(super) by_address: BTreeMap<String, Vec<PersonNow>>,
+    pub(super) whole: bool,
+}
+
+/// Keeps nothing: a check looks at ids and states only.
+struct Nothing;
+
+impl Stage for Nothing {
+    fn put(&mut self, _id: &str, _record: &Record) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+fn failed(handle: &Handle) -> impl Fn(crate::provider::ReadError) -> RunError + '_ {
+    |error| RunError::Write { provider: handle.name.clone(), why: format!("what was written could not be read back: {error}") }
+}
+
+/// Lists a group as it is now.
+pub(super) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, RunError> {
+    let Some(row) = handle.adapter.group(id).await.map_err(failed(handle))? else {
+        return Err(RunError::Write { provider: handle.name.clone(), why: format!("the group {id} has vanished") });
+    };
+    let mut names = Names::new();
+    let mut stage = Nothing;
+    let snapshot = read(handle, &[row], Role::Check, &mut names, &mut stage).await?;
+    let mut now = GroupNow { by_id: HashMap::new(), by_address: HashMap::new(), whole: false };
+    if let Some(listing) = snapshot.listing(id) {
+        now.whole = matches!(listing, Reading::Complete(_));
+        for row in &listing.seen().rows {
+            let member = &snapshot.members[row.member as usize];
+            let id = names.text(member.id).to_owned();
+            if let Some(address) = member.address {
+                now.by_address.entry(names.text(address).to_owned()).or_default().push((id.clone(), row.state));
+            }
+            now.by_id.insert(id, row.state);
+        }
+    }
+    Ok(now)
+}
+
+/// Finds the people behind addresses.
+pub(super) async fn people_now(handle: &Handle, addresses: &[String]) -> Result<PeopleNow, RunError> {
+    let mut names = Names::new();
+    let mut staging = Staging::new().map_err(staging_error)?;
+    let snapshot = read(handle, &[], Role::Target { wanted: addresses }, &mut names, &mut staging).await?;
+    let wanted: std::collections::HashSet<&str> = addresses.iter().map(String::as_str).collect();
+    let mut by_address: BTreeMap<String, Vec<PersonNow>> = BTreeMap::new();
+    for member in &snapshot.members {
+        let Some(address) = member.address.map(|address| names.text(address)) else { continue };
+        if wanted.contains(address) {
+            let person = PersonNow { id: names.text(member.id).to_owned(), status: member.status };
+            by_address.entry(address.to_owned()).or_default().push(person);
+        }
+    }
+    let absent = |address: &&str| match &snapshot.existence {
+        Existence::Whole => true,
+        Existence::Asked(asked) => names.find(address).is_some_and(|name| asked.contains(&name)),
+        Existence::Unknown => false,
+    };
+    let whole = wanted.iter().all(|address| by_address.contains_key(*address) || absent(address));
+    Ok(PeopleNow { by_address, whole })
+}
+
+async fn read(handle: &Handle, rows: &[GroupRow], role: Role<'_>, names: &mut Names, stage: &mut dyn Stage) -> Result<Snapshot, RunError> {
+    let mut builder = SnapshotBuilder::new(&handle.name, "", names, stage);
+    let ask = MemberAsk { groups: rows, fields: &[], role };
+    handle.adapter.members(&ask, &mut builder).await.map_err(failed(handle))?;
+    Ok(builder.finish(Vec::new(), &crate::model::Certificate::default(), &mut TotalMeanings::all()))
+}

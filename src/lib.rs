@@ -1,6 +1,8 @@
 //! Keeps groups and their members the same at two email-marketing or CRM providers.
 
 pub mod config;
+pub mod demo;
+pub mod emulate;
 pub mod emulator;
 pub mod http;
 pub mod mapping;
@@ -10,4 +12,5 @@ pub mod provider;
 pub mod report;
 pub mod run;
 pub mod schedule;
+mod signals;
 pub mod state;

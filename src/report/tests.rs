@@ -194,12 +194,120 @@ fn written(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -
 
 #[test]
 fn a_plan_reads_from_opt_outs_to_the_last_line() {
-    insta::assert_snapshot!(written(|out| write_plan_text(out, &full_plan(), false))), @"");
+    insta::assert_snapshot!(written(|out| write_plan_text(out, &full_plan(), false)), @r#"
+    Plan for crm-to-mail: crm → mail
+
+    Opt-outs  carried before anything else
+      x 2 people out of the whole account
+          dee@example.org
+          eve@example.org
+      x 1 person out of "Staff"
+          cy@example.org
+
+    Custom fields  created at the target
+      + Shoe size
+
+    Groups
+      ~ Board                   change: is renamed to "Trustees", by way of "Trustees (renaming)"
+          notes  "old" → "new"
+      + Donors                  create
+          groupName  "Donors"
+          protected  true
+      = Friends <&>             adopt: group 4715 at the target is linked and left as it is
+      ! Former \u{202e}members  archive: its protection, which rosterd itself had set, is lifted first
+
+    Members  1 person is new to the target (marked *)
+      Donors  +2
+        + ana@example.org *
+        + bo@example.org
+      Staff   −1
+        − bo@example.org
+
+    Created only to hold an opt-out  in no group, never mailed
+      x eve@example.org
+
+    Profiles  1 person
+      ~ bo@old.example.org → bo@example.org  address
+          firstName  (empty) → "Bo"
+          phone      "555 0100" → (empty)
+
+    Withheld  3 items, on purpose; nobody needs to act
+      o opted_out_at_target      2  they refuse mail at the target, for example cy@example.org in "Donors"
+      o protected                1  the group is protected, for example group "Former \u{202e}members"
+
+    Blocked  1 item, waiting for a person
+      x no_address  1
+          (no address) [id 17]: the contact has no address that mail could be sent to
+          remedy: give the person an e-mail address at the source
+
+    Losses  what the target can't hold; where possible rosterd remembers it
+      - sender_email (group): 12 values, for example "ops@example.org"; emfluence groups have no such field
+
+    Warnings
+      ! The group "Donors" mails everyone who joins it.
+
+    Refused  nothing is written until a person approves
+      3 opt-outs wait behind this refusal.
+      x max_membership_removals: 120 removals of 900 active memberships exceed the limit of 10%
+          value 120 of 900, limit 10%, key jobs.crm-to-mail.guards.max_membership_removals
+      To let these operations and no others of their kind pass, once and within seven days:
+          rosterd sync crm-to-mail --approve 0123456789ab
+
+    Cost: 6 requests to mail, about 4 s at the provider's pace. Reading took 3 requests of crm and 9 requests of mail.
+
+    Plan: 3 opt-outs to carry, 1 group to create, 1 group to change, 1 group to adopt, 2 people to create, 2 people to update, 2 memberships to add, 1 membership to remove, 1 group to archive. Refused by a guard.
+    "#);
 }
 
 #[test]
 fn a_plan_is_one_json_document_without_clock_and_run() {
-    insta::assert_snapshot!(written(|out| write_plan_json(out, &full_plan()))), @"");
+    insta::assert_snapshot!(written(|out| write_plan_json(out, &full_plan())).replace('\u{202e}', "[202e]"), @r#"
+    {
+     "version":1,
+     "job":"crm-to-mail",
+     "fingerprint":"f1e2",
+     "summary":{
+      "groups":{"create":1,"update":1,"adopt":1,"archive":1,"delete":0},
+      "members":{"create":2,"update":2},
+      "memberships":{"add":2,"remove":1},
+      "opt_outs":{"carry":3},
+      "withheld":3,
+      "blocked":1,
+      "losses":1,
+      "requests":{"mail":6},
+      "reads":{"crm":3,"mail":9},
+      "estimated_seconds":4},
+     "operations":[
+      {"seq":1,"op":"create_field","label":"Shoe size"},
+      {"seq":2,"op":"set_opt_out","scope":"account","members":["dee@example.org"]},
+      {"seq":3,"op":"set_opt_out","group":"Staff","id":"4712","source_id":"2","scope":"group","members":["cy@example.org"]},
+      {"seq":4,"op":"rename_group","group":"Trustees","id":"4713","source_id":"3","from":"Board","to":"Trustees","via":"Trustees (renaming)","fields":{"groupName":"Trustees","notes":"new"},"before":{"groupName":"Board","notes":"old"}},
+      {"seq":5,"op":"create_group","group":"Donors","source_id":"9985","fields":{"groupName":"Donors","protected":true}},
+      {"seq":6,"op":"adopt_group","group":"Friends <&>","id":"4715","source_id":"5","fields":{}},
+      {"seq":7,"op":"change_address","member":"bo@example.org","from":"bo@old.example.org","to":"bo@example.org"},
+      {"seq":8,"op":"update_member","member":"bo@example.org","fields":{"firstName":"Bo","phone":""},"before":{"phone":"555 0100"}},
+      {"seq":9,"op":"create_members","members":["eve@example.org"],"to_opt_out":true,"rows":[{"member":"eve@example.org","fields":{}}]},
+      {"seq":10,"op":"set_opt_out","scope":"account","members":["eve@example.org"]},
+      {"seq":11,"op":"create_members","members":["ana@example.org"],"rows":[{"member":"ana@example.org","fields":{"firstName":"Ana"}}]},
+      {"seq":12,"op":"add_memberships","group":"Donors","source_id":"9985","members":["ana@example.org","bo@example.org"]},
+      {"seq":13,"op":"remove_memberships","group":"Staff","id":"4712","source_id":"2","members":["bo@example.org"]},
+      {"seq":14,"op":"archive_group","group":"Former [202e]members","id":"4714","lift_protection":true}],
+     "withheld":[
+      {"what":"membership","group":"Donors","member":"cy@example.org","reason":"opted_out_at_target"},
+      {"what":"membership","group":"Staff","member":"cy@example.org","reason":"opted_out_at_target"},
+      {"what":"group","group":"Former [202e]members","reason":"protected"}],
+     "blocked":[
+      {"what":"member","member":"","id":"17","reason":"no_address","detail":"the contact has no address that mail could be sent to","remedy":"give the person an e-mail address at the source"}],
+     "refusals":[
+      {"guard":"max_membership_removals","value":120,"of":900,"limit":"10%","key":"jobs.crm-to-mail.guards.max_membership_removals","approval":"0123456789ab","explanation":"120 removals of 900 active memberships exceed the limit of 10%"}],
+     "losses":[
+      {"field":"sender_email","count":12,"example":"ops@example.org","object":"group","reason":"emfluence groups have no such field"}],
+     "warnings":[
+      "The group \"Donors\" mails everyone who joins it."],
+     "source":"crm",
+     "target":"mail",
+     "first_run":false}
+    "#);
 }
 
 #[test]
@@ -299,7 +407,25 @@ fn report(outcome: Outcome) -> RunReport {
 
 #[test]
 fn a_run_says_what_was_done_and_what_needs_a_person() {
-    insta::assert_snapshot!(written(|out| write_run_text(out, &report(Outcome::Partial), false))), @"");
+    insta::assert_snapshot!(written(|out| write_run_text(out, &report(Outcome::Partial), false)), @r#"
+    crm-to-mail  run 20260301T060000Z-abc123, 1 min 5 s
+      * 1 opt-out carried
+      * 1 group created
+      * 5 memberships added
+      o 3 withheld on purpose: 2 opted_out_at_target, 1 unconfirmed
+
+    Refused by the provider  1 item
+      x add_memberships ana@example.org in "Donors": [402] Invalid \u{1b}[2Jcontact
+
+    Blocked  1 item, waiting for a person
+      x no_address  1
+          (no address) [id 17]: the contact has no address that mail could be sent to
+          remedy: give the person an e-mail address at the source
+
+    Sent 3 requests reading crm and 6 requests writing to mail.
+
+    Finished, and 2 items need a person.
+    "#);
 }
 
 #[test]
@@ -313,13 +439,58 @@ fn a_refused_run_names_the_opt_outs_that_wait_first() {
         error: Some("this approval is older than seven days, so the refusal stands".to_owned()),
         ..report(Outcome::Refused)
     };
-    insta::assert_snapshot!(written(|out| write_run_text(out, &refused, false))), @"");
+    insta::assert_snapshot!(written(|out| write_run_text(out, &refused, false)), @"
+    crm-to-mail  run 20260301T060000Z-abc123, 1 min 5 s
+      o 3 withheld on purpose: 2 opted_out_at_target, 1 unconfirmed
+
+    Refused  nothing is written until a person approves
+      2 opt-outs wait behind this refusal.
+      x max_membership_removals: 120 removals of 900 active memberships exceed the limit of 10%
+          value 120 of 900, limit 10%, key jobs.crm-to-mail.guards.max_membership_removals
+      To let these operations and no others of their kind pass, once and within seven days:
+          rosterd sync crm-to-mail --approve 0123456789ab
+
+    Sent 3 requests reading crm and 6 requests writing to mail.
+
+    Refused: nothing was written. This approval is older than seven days, so the refusal stands.
+    ");
 }
 
 #[test]
 fn runs_are_json_alone_and_as_a_list() {
     let result = JobResult::Report(Box::new(report(Outcome::Partial)));
-    insta::assert_snapshot!(written(|out| write_run_json(out, &result))), @"");
+    insta::assert_snapshot!(written(|out| write_run_json(out, &result)), @r#"
+    {
+     "version":1,
+     "run":"20260301T060000Z-abc123",
+     "job":"crm-to-mail",
+     "started":"2026-03-01T06:00:00Z",
+     "finished":"2026-03-01T06:01:05Z",
+     "outcome":"partial",
+     "exit_code":4,
+     "summary":{
+      "groups":{"create":1,"update":0,"adopt":0,"archive":0,"delete":0},
+      "members":{"create":0,"update":0},
+      "memberships":{"add":5,"remove":0},
+      "opt_outs":{"carry":1}},
+     "withheld":3,
+     "blocked":[
+      {"what":"member","member":"","id":"17","reason":"no_address","detail":"the contact has no address that mail could be sent to","remedy":"give the person an e-mail address at the source"}],
+     "failures":[
+      {"op":"add_memberships","group":"Donors","member":"ana@example.org","code":"402","message":"Invalid \u001b[2Jcontact"}],
+     "refusals":[],
+     "requests":{
+      "mail":6},
+     "reads":{
+      "crm":3},
+     "withheld_by_reason":{
+      "opted_out_at_target":2,
+      "unconfirmed":1},
+     "waiting_opt_outs":0,
+     "losses":[
+      {"field":"sender_email","count":12,"example":"ops@example.org","object":"group","reason":"emfluence groups have no such field"}],
+     "warnings":[]}
+    "#);
     let busy = JobResult::NoRun { job: "mail-to-crm".to_owned(), outcome: "busy", exit_code: 5, error: "in use".to_owned() };
     let list: serde_json::Value = serde_json::from_str(&written(|out| write_runs_json(out, &[result, busy]))).unwrap();
     assert_eq!(list["version"], 1);
@@ -346,7 +517,11 @@ fn run_record(outcome: Option<state::Outcome>) -> state::RunRecord {
 #[test]
 fn the_history_is_a_table_and_a_list() {
     let runs = [run_record(Some(state::Outcome::Done)), run_record(None)];
-    insta::assert_snapshot!(written(|out| write_history_text(out, &runs, &TimeZone::UTC)), @"");
+    insta::assert_snapshot!(written(|out| write_history_text(out, &runs, &TimeZone::UTC)), @"
+    RUN                      JOB          STARTED                  TOOK       TRIGGER  OUTCOME  DONE
+    20260301T060000Z-abc123  crm-to-mail  2026-03-01 06:00:00 UTC  1 min 5 s  manual   done     5 memberships added
+    20260301T060000Z-abc123  crm-to-mail  2026-03-01 06:00:00 UTC  -          manual   running  5 memberships added
+    ");
     let value: serde_json::Value = serde_json::from_str(&written(|out| write_history_json(out, &runs))).unwrap();
     assert_eq!(value["runs"][0]["summary"]["memberships"]["add"], 5);
     assert_eq!(value["runs"][1]["outcome"], "running");
@@ -364,7 +539,16 @@ fn one_run_is_shown_item_by_item() {
         ..state::RunItem::default()
     }];
     let run = run_record(Some(state::Outcome::Partial));
-    insta::assert_snapshot!(written(|out| write_show_text(out, &run, &items, &TimeZone::UTC)), @"");
+    insta::assert_snapshot!(written(|out| write_show_text(out, &run, &items, &TimeZone::UTC)), @r#"
+    Run 20260301T060000Z-abc123 of crm-to-mail: partial
+      started   2026-03-01 06:00:00 UTC (manual)
+      finished  2026-03-01 06:01:05 UTC, after 1 min 5 s
+      exit code 0
+      done      5 memberships added
+
+      x    2  update_member  bo@example.org  failed: No.
+                phone: ["555 0100",""]
+    "#);
     let value: serde_json::Value = serde_json::from_str(&written(|out| write_show_json(out, &run, &items))).unwrap();
     assert_eq!(value["run"], "20260301T060000Z-abc123");
     assert_eq!(value["items"][0]["message"], "No.");
@@ -420,8 +604,19 @@ fn job_rows() -> Vec<JobRow> {
 
 #[test]
 fn status_and_schedule_are_tables_and_lists() {
-    insta::assert_snapshot!(written(|out| write_status_text(out, &job_rows(), after(120))), @"");
-    insta::assert_snapshot!(written(|out| write_schedule_text(out, &job_rows(), after(120))), @"");
+    insta::assert_snapshot!(written(|out| write_status_text(out, &job_rows(), after(120))), @"
+    JOB          STATE   NEXT                                 LAST RUN
+    crm-to-mail  ok      2026-03-01 07:15:00 CET (in 13 min)  done 55 s ago
+    mail-to-crm  paused  by hand only                         never
+
+    mail-to-crm is paused since 2026-03-01 07:00:00 CET: holidays
+    ");
+    insta::assert_snapshot!(written(|out| write_schedule_text(out, &job_rows(), after(120))), @"
+    crm-to-mail: */15 * * * * in Europe/Berlin
+      2026-03-01 07:15:00 CET  in 13 min
+      2026-03-01 07:30:00 CET  in 28 min
+    mail-to-crm: by hand only
+    ");
     let value: serde_json::Value = serde_json::from_str(&written(|out| write_status_json(out, &job_rows()))).unwrap();
     assert_eq!(value["jobs"][0]["state"], "ok");
     assert_eq!(value["jobs"][0]["next"], "2026-03-01T06:15:00Z");
@@ -449,7 +644,13 @@ fn failures_name_age_and_remedy() {
         first_seen: start(),
         next_try: Some(after(3600)),
     };
-    insta::assert_snapshot!(written(|out| write_failures_text(out, std::slice::from_ref(&failure), after(60))), @"");
+    insta::assert_snapshot!(written(|out| write_failures_text(out, std::slice::from_ref(&failure), after(60))), @r#"
+    crm-to-mail
+      x membership ana@example.org in "Donors": value_refused [402]
+          Invalid contact
+          first seen 1 min ago, sent 2 times, again in 59 min
+          remedy: correct the value at the source, then run `rosterd retry`
+    "#);
     let value: serde_json::Value = serde_json::from_str(&written(|out| write_failures_json(out, &[failure]))).unwrap();
     assert_eq!(value["failures"][0]["remedy"], BlockedReason::ValueRefused.remedy());
     assert_eq!(value["failures"][0]["attempts"], 2);

@@ -145,28 +145,6 @@ pub enum StateError {
 }
 
 impl StateError {
-    /// Returns the exit code that belongs to the failure: 2 for what is wrong before a run begins, 1 for what breaks in its course.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            StateError::NoDirectory { .. }
-            | StateError::NotADatabase { .. }
-            | StateError::Foreign { .. }
-            | StateError::Newer { .. }
-            | StateError::Older { .. }
-            | StateError::JobMoved { .. }
-            | StateError::AmbiguousRun { .. } => 2,
-            StateError::ReadOnly { .. }
-            | StateError::Unreadable { .. }
-            | StateError::Full { .. }
-            | StateError::Busy { .. }
-            | StateError::Damaged { .. }
-            | StateError::Copy { .. }
-            | StateError::Outcomes { .. }
-            | StateError::Staging { .. }
-            | StateError::Sqlite { .. } => 1,
-        }
-    }
-
     /// Sorts an error of SQLite.
     pub(super) fn of_sqlite(path: &Path, error: rusqlite::Error) -> StateError {
         let path = path.to_owned();

@@ -1,5 +1,6 @@
 //! Keeps groups and their members the same at two email-marketing or CRM providers.
 
+pub mod cli;
 pub mod config;
 pub mod emulator;
 pub mod http;

@@ -2,6 +2,8 @@
 
 pub mod cli;
 pub mod config;
+pub mod demo;
+pub mod emulate;
 pub mod emulator;
 pub mod http;
 pub mod mapping;
@@ -11,4 +13,5 @@ pub mod provider;
 pub mod report;
 pub mod run;
 pub mod schedule;
+mod signals;
 pub mod state;

@@ -13,7 +13,7 @@ use super::{ItemFailure, Outcome, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
 use crate::http::CallError;
 use crate::model::{
-    FieldType, GroupEdit, ItemOutcome, MemberEdit, MemberStatus, MemberValues, MembershipState, ObjectKind, Settlement, Write,
+    FieldType, GroupEdit, ItemOutcome, MemberEdit, MemberStatus, MemberValues, MembershipState, ObjectKind, Refusal, Settlement, Write,
 };
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx, item_key};
@@ -45,6 +45,8 @@ struct Open {
     write: Write,
     items: Vec<Item>,
     outcomes: Vec<JournalOutcome>,
+    /// What the provider said against an item that may stand all the same, such as somebody who is a member already.
+    objections: Vec<Option<Refusal>>,
 }
 
 pub(super) struct Applying<'a> {
@@ -437,11 +439,13 @@ impl Applying<'_> {
                     }
                 }
                 error if error.may_have_been_done() => {
-                    if attempt + 1 >= ATTEMPTS {
+                    if attempt + 1 >= ATTEMPTS && items.len() == 1 {
                         self.settle_unknown(journal, &items)?;
                         return Err(self.stopped(&error));
                     }
-                    self.find_out(journal, write, items, attempt, &mut queue, None).await?;
+                    // What fails twice as a whole may pass in halves: one item can be the cause, and so can the size.
+                    let in_halves = (attempt > 0 && items.len() > 1).then(|| error.to_string());
+                    self.find_out(journal, write, items, attempt, &mut queue, in_halves).await?;
                 }
                 CallError::LoginExpired { .. } if attempt == 0 => {
                     self.settle_failed(journal, &items, None, "the login had expired; sent again")?;
@@ -480,6 +484,7 @@ impl Applying<'_> {
     fn settle(&mut self, journal: JournalId, write: &Write, items: &[Item], outcomes: Vec<ItemOutcome>) -> Result<bool, RunError> {
         let mut journaled = Vec::new();
         let mut changes = Vec::new();
+        let mut objections = vec![None; items.len()];
         let mut read_back = false;
         let mut unknown = false;
         for (position, (item, outcome)) in items.iter().zip(outcomes).enumerate() {
@@ -495,6 +500,12 @@ impl Applying<'_> {
                     read_back = true;
                     journaled.push(JournalOutcome::Accepted { id });
                 }
+                // Whether a member who is there already is refused or accepted differs; what stands decides.
+                ItemOutcome::Refused(refusal) if matches!(write, Write::AddMemberships { .. } | Write::RemoveMemberships { .. }) => {
+                    read_back = true;
+                    objections[position] = Some(refusal);
+                    journaled.push(JournalOutcome::Accepted { id: None });
+                }
                 ItemOutcome::Refused(refusal) => {
                     self.failed(item, Some(refusal.code.clone()), &refusal.message);
                     journaled.push(JournalOutcome::Failed { code: refusal.code, message: refusal.message });
@@ -507,7 +518,7 @@ impl Applying<'_> {
         }
         self.runner.store().settle_write(journal, &journaled, &changes, self.runner.now())?;
         if read_back && !unknown {
-            self.open.push(Open { journal, write: write.clone(), items: items.to_vec(), outcomes: journaled });
+            self.open.push(Open { journal, write: write.clone(), items: items.to_vec(), outcomes: journaled, objections });
         }
         Ok(unknown)
     }
@@ -779,7 +790,9 @@ impl Applying<'_> {
         let accepted = |position: usize| matches!(open.outcomes[position], JournalOutcome::Accepted { .. });
         // A profile that was accepted is compared by the next run, which reads it anyway.
         let trusted = matches!(open.write, Write::UpdateMembers { .. });
-        let complete = trusted || (0..open.items.len()).all(|position| !accepted(position) || found[position].is_some());
+        // Waiting helps where the provider said yes, and not where it said no.
+        let settled = |position: usize| !accepted(position) || found[position].is_some() || open.objections[position].is_some();
+        let complete = trusted || (0..open.items.len()).all(settled);
         if !complete && !last {
             return Ok(false);
         }
@@ -799,9 +812,12 @@ impl Applying<'_> {
                     outcomes[position] = JournalOutcome::Confirmed { id: id.clone() };
                 }
                 None => {
-                    let message = "the provider said yes, and reading back does not show it";
-                    self.failed(item, None, message);
-                    outcomes[position] = JournalOutcome::Failed { code: None, message: message.to_owned() };
+                    let (code, message) = match &open.objections[position] {
+                        Some(refusal) => (refusal.code.clone(), refusal.message.clone()),
+                        None => (None, "the provider said yes, and reading back does not show it".to_owned()),
+                    };
+                    self.failed(item, Some(code.clone()), &message);
+                    outcomes[position] = JournalOutcome::Failed { code, message };
                 }
             }
         }

@@ -1,1 +1,4 @@
-//! Integration tests: one binary.
+//! The integration tests: one binary, so that the crate is linked once.
+
+mod support;
+mod sync;

@@ -6,12 +6,20 @@ use url::Url;
 use super::account::{Read, read};
 use crate::emulator::{Emulator, GroupKind, GroupStatus, MembershipState, Seed, World};
 use crate::http::{Account, AccountOptions, Transport};
-use crate::model::{GroupEdit, ItemOutcome, MemberEdit, MemberValues, Record, Settlement, Value, Write};
+use crate::model::{Existence, GroupEdit, ItemOutcome, MemberEdit, MemberValues, Record, Settlement, Value, Write};
 use crate::provider::emfluence::{Emfluence, EmfluenceOptions};
 use crate::provider::{Role, Source, Target};
 
 fn adapter(emulator: &Emulator) -> Emfluence {
-    let credentials = emulator.with_world(|world| world.account("mail").credentials());
+    adapter_of(emulator, 0)
+}
+
+/// Makes an adapter with the token of one of the account's logins.
+fn adapter_of(emulator: &Emulator, login: usize) -> Emfluence {
+    let credentials = emulator.with_world(|world| {
+        let account = world.account("mail");
+        account.credentials_for(&account.logins[login])
+    });
     let base = Url::parse(&format!("http://localhost{}", credentials.base_path)).unwrap();
     let mut options = AccountOptions::new("mail", base, Transport::Local(emulator.router()));
     options.requests_per_minute = Some(100);
@@ -80,6 +88,22 @@ async fn the_emulated_account_is_read_as_it_is() {
         assert_read_is_the_world(&emulator, &target);
         assert_no_misuse(&emulator);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_sees_a_part_proves_no_absence() {
+    let emulator = Emulator::new(World::seeded_in("mail", &Seed { seed: 7, groups: 6, members: 80 }));
+    let restricted = adapter_of(&emulator, 1);
+    let wanted = ["nobody@example.org".to_owned()];
+    let read = read(&restricted, &["firstName"], Role::Target { wanted: &wanted }).await.unwrap();
+    assert!(!read.snapshot.listings.is_empty());
+    for (group, listing) in &read.snapshot.listings {
+        let all = emulator.with_world(|world| world.account("mail").groups[&group.parse::<u64>().unwrap()].members.len());
+        assert_eq!(listing.complete().is_some(), listing.seen().rows.len() == all, "group {group}");
+    }
+    assert!(read.snapshot.listings.values().any(|listing| listing.complete().is_none()));
+    assert!(!matches!(read.snapshot.existence, Existence::Whole));
+    assert_no_misuse(&emulator);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use indicatif::MultiProgress;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tokio_util::sync::CancellationToken;
 
 use super::GlobalArgs;
 use super::error::CommandError;
+use super::interrupt::Interrupt;
 use super::output::tell;
 use super::progress::progress;
 use crate::config::settled::JobConfig;
@@ -21,8 +21,8 @@ use crate::state::Store;
 pub(super) struct Context {
     pub(super) global: GlobalArgs,
     pub(super) bars: MultiProgress,
-    /// Asks runs to stop.
-    pub(super) stop: CancellationToken,
+    /// What signals have asked for.
+    pub(super) interrupt: Interrupt,
 }
 
 impl Context {
@@ -75,11 +75,12 @@ impl Context {
         Ok(Store::open_read_only(&config.state_path)?)
     }
 
-    /// Makes a runner over the config and its state database.
+    /// Makes a runner over the config and its state database, and begins to listen to signals.
     pub(super) fn runner(&self, config: Config) -> Result<Runner, CommandError> {
         let store = self.store(&config)?;
+        self.interrupt.watch()?;
         let wanted = !self.global.quiet && self.global.log_format == super::logging::LogFormat::Text;
-        let options = RunnerOptions { progress: progress(&self.bars, wanted), stop: self.stop.clone(), ..RunnerOptions::default() };
+        let options = RunnerOptions { progress: progress(&self.bars, wanted), stop: self.interrupt.stop.clone(), ..RunnerOptions::default() };
         Ok(Runner::new(Arc::new(config), Arc::new(store), options))
     }
 }

@@ -53,6 +53,11 @@ impl CommandError {
         &self.message
     }
 
+    /// Makes a failure of an error that comes with its context.
+    pub(super) fn from_any(code: ExitCode, error: &anyhow::Error) -> CommandError {
+        CommandError::from_error(code, error.as_ref())
+    }
+
     fn from_error(code: ExitCode, error: &dyn Error) -> CommandError {
         let message = error.to_string();
         let mut causes: Vec<String> = Vec::new();

@@ -7,41 +7,40 @@ use tokio_util::sync::CancellationToken;
 use super::error::CommandError;
 use super::exit::ExitCode;
 use super::output::tell;
+use crate::signals::Signals;
 
-/// Waits for some work, and asks it to stop at the first signal. At the second signal the work is dropped where it stands; the
-/// journal knows how far it got.
-pub(super) async fn interruptible<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, CommandError> {
-    let mut work = std::pin::pin!(work);
-    tokio::select! {
-        done = &mut work => return Ok(done),
-        () = asked_to_stop() => {}
-    }
-    stop.cancel();
-    tell(|out| writeln!(out, "Stopping after the request in flight; once more stops at once."));
-    tokio::select! {
-        done = work => Ok(done),
-        () = asked_to_stop() => Err(CommandError::new(
-            ExitCode::Failed,
-            "interrupted in the middle of a request; the next run finds out what became of it",
-        )),
-    }
+/// What the signals of this process have asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interrupt {
+    /// Asks runs to stop after the request in flight.
+    pub(super) stop: CancellationToken,
+    /// Asks to drop everything where it stands.
+    abort: CancellationToken,
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn asked_to_stop() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
+impl Interrupt {
+    /// Begins to listen; from here on a signal no longer ends the process by itself.
+    pub(super) fn watch(&self) -> Result<(), CommandError> {
+        let mut signals = Signals::listen().map_err(|error| CommandError::from_any(ExitCode::Failed, &error))?;
+        let Interrupt { stop, abort } = self.clone();
+        tokio::spawn(async move {
+            signals.stop().await;
+            stop.cancel();
+            tell(|out| writeln!(out, "Stopping after the request in flight; once more stops at once."));
+            signals.stop().await;
+            abort.cancel();
+        });
+        Ok(())
     }
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a way to hear of signals the work just goes on.
-        std::future::pending::<()>().await;
+
+    /// Waits for some work. At the second signal it is dropped where it stands; the journal knows how far it got.
+    pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, CommandError> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.abort.cancelled() => Err(CommandError::new(
+                ExitCode::Failed,
+                "interrupted in the middle of a request; the next run finds out what became of it",
+            )),
+        }
     }
 }

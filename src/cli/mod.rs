@@ -21,10 +21,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use indicatif::MultiProgress;
-use tokio_util::sync::CancellationToken;
 
 use commands as command;
 use context::Context;
+use interrupt::Interrupt;
 pub use error::CommandError;
 pub use exit::ExitCode;
 pub use format::{Format, FormatArg, PlanFormat};
@@ -50,13 +50,15 @@ Exit codes:
   2  wrong before the first request: usage, config, unknown job, foreign state file
   3  refused by a guard, or the plan has moved or is used up: nothing was written
   4  finished, but items failed or are blocked and need a person
-  5  another run of the job, or a use of the account, is active";
+  5  another run of the job, or a use of the account, is active
+ 10  plan --detailed-exitcode: changes are pending";
 
 /// The options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
     /// The config file.
-    #[arg(long, global = true, env = "ROSTERD_CONFIG", value_name = "FILE", default_value_os_t = context::default_config())]
+    #[arg(long, global = true, env = "ROSTERD_CONFIG", hide_env_values = true, value_name = "FILE", default_value_os_t = context::default_config())]
     config: PathBuf,
     /// The state database, instead of the one that the config names.
     #[arg(long, global = true, value_name = "FILE")]
@@ -74,6 +76,7 @@ pub(crate) struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(command::demo::DemoArgs),
     Init(command::init::InitArgs),
     Check(command::check::CheckArgs),
     Plan(command::plan::PlanArgs),
@@ -89,6 +92,7 @@ enum Command {
     Unlink(command::link::UnlinkArgs),
     Pause(command::pause::PauseArgs),
     Resume(command::pause::ResumeArgs),
+    Emulate(command::emulate::EmulateArgs),
     Schema(command::schema::SchemaArgs),
     Completions(command::completions::CompletionsArgs),
     Man(command::man::ManArgs),
@@ -108,7 +112,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let bars = MultiProgress::new();
     let global = &cli.global;
     logging::start(global.log_format, global.verbose, global.quiet, cli.command.is_service(), &bars);
-    let context = Context { global: cli.global, bars, stop: CancellationToken::new() };
+    let context = Context { global: cli.global, bars, interrupt: Interrupt::default() };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&CommandError::new(ExitCode::Failed, format!("the program could not start: {error}"))),
@@ -134,6 +138,7 @@ impl Command {
 
     async fn run(self, context: &Context) -> Result<ExitCode, CommandError> {
         match self {
+            Command::Demo(args) => command::demo::cmd_demo(&args).await,
             Command::Init(args) => command::init::cmd_init(context, &args),
             Command::Check(args) => command::check::cmd_check(context, &args).await,
             Command::Plan(args) => command::plan::cmd_plan(context, &args).await,
@@ -149,6 +154,7 @@ impl Command {
             Command::Unlink(args) => command::link::cmd_unlink(context, &args),
             Command::Pause(args) => command::pause::cmd_pause(context, &args),
             Command::Resume(args) => command::pause::cmd_resume(context, &args),
+            Command::Emulate(args) => command::emulate::cmd_emulate(&args).await,
             Command::Schema(args) => command::schema::cmd_schema(&args),
             Command::Completions(args) => command::completions::cmd_completions(&args),
             Command::Man(args) => command::man::cmd_man(&args),

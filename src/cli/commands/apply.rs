@@ -11,7 +11,6 @@ use crate::cli::context::{Context, find_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::FormatArg;
-use crate::cli::interrupt::interruptible;
 use crate::run::SavedPlan;
 
 /// Applies a plan that `rosterd plan --out` saved, once.
@@ -67,7 +66,7 @@ pub(crate) async fn cmd_apply(context: &Context, args: &ApplyArgs) -> Result<Exi
     }
     let runner = context.runner(config)?;
     let saved = SavedPlan { job: header.job, fingerprint: header.fingerprint };
-    let outcome = interruptible(&context.stop, runner.apply(&saved, args.approve.as_deref())).await?;
+    let outcome = context.interrupt.run(runner.apply(&saved, args.approve.as_deref())).await?;
     let (result, code) = result_of(&saved.job, outcome);
     finish(context, args.format, &[result], code, false)
 }

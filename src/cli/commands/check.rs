@@ -11,7 +11,6 @@ use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
-use crate::cli::interrupt::interruptible;
 use crate::cli::output::print;
 use crate::cli::paint::{ERROR, GOOD, WARNING};
 use crate::config::{self, Config, ConfigError};
@@ -77,15 +76,15 @@ async fn online(context: &Context, config: Config, findings: &mut Findings) -> R
     let providers: Vec<String> = config.providers.keys().cloned().collect();
     let runner = context.runner(config)?;
     for provider in providers {
-        let answer = interruptible(&context.stop, runner.check_online(&provider)).await?;
+        let answer = context.interrupt.run(runner.check_online(&provider)).await?;
         findings.online.insert(provider, answer.map_err(CommandError::from));
     }
     for (job, sides) in jobs {
-        if context.stop.is_cancelled() {
+        if context.interrupt.stop.is_cancelled() {
             return Err(RunError::Stopped.into());
         }
         if sides.iter().all(|side| matches!(findings.online.get(side), Some(Ok(_)))) {
-            let prediction = interruptible(&context.stop, runner.predict(&job)).await?;
+            let prediction = context.interrupt.run(runner.predict(&job)).await?;
             findings.predictions.insert(job, prediction.map_err(CommandError::from));
         }
     }

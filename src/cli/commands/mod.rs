@@ -3,6 +3,8 @@
 pub(super) mod apply;
 pub(super) mod check;
 pub(super) mod completions;
+pub(super) mod demo;
+pub(super) mod emulate;
 pub(super) mod failures;
 pub(super) mod history;
 pub(super) mod init;

@@ -5,7 +5,9 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::output::print;
 
-/// Keeps a job from running on its schedule and from `sync --all`. A run that is active goes on to its end.
+/// Keeps a job from running on its schedule and from `sync --all`.
+///
+/// A run that is active goes on to its end.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PauseArgs {
     /// The job.

@@ -8,7 +8,6 @@ use crate::cli::context::{Context, find_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::PlanFormat;
-use crate::cli::interrupt::interruptible;
 use crate::cli::output::{print, tell};
 use crate::report::{write_plan_html, write_plan_json, write_plan_text};
 use crate::run::Planned;
@@ -37,7 +36,7 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
         may_be_replaced(path)?;
     }
     let runner = context.runner(config)?;
-    let planned = interruptible(&context.stop, runner.plan(&args.job)).await??;
+    let planned = context.interrupt.run(runner.plan(&args.job)).await??;
     if let Some(path) = &args.out {
         save(path, &planned).map_err(|error| CommandError::file(ExitCode::Failed, "saving the plan as", path, &error))?;
         tell(|out| writeln!(out, "Saved the plan as {0}; `rosterd apply {0}` applies it, once.", path.display()));

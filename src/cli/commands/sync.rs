@@ -4,7 +4,6 @@ use crate::cli::context::{Context, find_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
-use crate::cli::interrupt::interruptible;
 use crate::cli::output::{print, tell};
 use crate::config::Config;
 use crate::report::{JobResult, write_run_json, write_run_text, write_runs_json};
@@ -64,11 +63,11 @@ pub(super) async fn sync_jobs(
     let mut results = Vec::new();
     let mut codes = Vec::new();
     for job in jobs {
-        if context.stop.is_cancelled() {
+        if context.interrupt.stop.is_cancelled() {
             break;
         }
         let options = SyncOptions { approve: approve.cloned(), trigger };
-        let outcome = interruptible(&context.stop, runner.sync(job, options)).await?;
+        let outcome = context.interrupt.run(runner.sync(job, options)).await?;
         let (result, code) = result_of(job, outcome);
         codes.push(code);
         if format.format == Format::Text {
@@ -77,7 +76,7 @@ pub(super) async fn sync_jobs(
             results.push(result);
         }
     }
-    if context.stop.is_cancelled() && codes.len() < jobs.len() {
+    if context.interrupt.stop.is_cancelled() && codes.len() < jobs.len() {
         codes.push(ExitCode::Failed);
     }
     if format.format == Format::Json {

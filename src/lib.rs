@@ -70,13 +70,18 @@
 //! 6. Give it a place in the [`emulator`], written from the provider's documentation alone.
 //! 7. Add its credentials to [`config`], and its pairs to the tests of whole runs.
 
+pub mod cli;
 pub mod config;
+pub mod demo;
+pub mod emulate;
 pub mod emulator;
 pub mod http;
 pub mod mapping;
 pub mod model;
 pub mod plan;
 pub mod provider;
+pub mod report;
 pub mod run;
 pub mod schedule;
+mod signals;
 pub mod state;

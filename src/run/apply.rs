@@ -322,14 +322,13 @@ impl Applying<'_> {
             Step::CreateOptedOut { member } => {
                 Some((Write::CreateOptedOut { address: self.address(member) }, vec![item("create_members", None, Some(member))]))
             }
-            Step::OptOutOfGroups { member, pairs } => {
+            Step::OptOutOfGroups { member, contact, pairs } => {
                 let groups: Vec<String> = pairs.iter().filter_map(|pair| self.group_id(*pair)).collect();
                 let ids = self.ids(member);
                 if groups.is_empty() || self.lost_people.contains(&member) {
                     return Ok(None);
                 }
-                // Somebody with several contacts refuses with each of them; the first goes with this step.
-                ids.first().cloned().map(|id| {
+                ids.get(contact).cloned().map(|id| {
                     let target_id = Some(id.clone());
                     (
                         Write::OptOutOfGroups { member: id, groups },

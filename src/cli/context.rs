@@ -80,7 +80,8 @@ impl Context {
         let store = self.store(&config)?;
         self.interrupt.watch()?;
         let wanted = !self.global.quiet && self.global.log_format == super::logging::LogFormat::Text;
-        let options = RunnerOptions { progress: progress(&self.bars, wanted), stop: self.interrupt.stop.clone(), ..RunnerOptions::default() };
+        let options =
+            RunnerOptions { progress: progress(&self.bars, wanted), stop: self.interrupt.stop.clone(), ..RunnerOptions::default() };
         Ok(Runner::new(Arc::new(config), Arc::new(store), options))
     }
 }

@@ -24,10 +24,10 @@ use indicatif::MultiProgress;
 
 use commands as command;
 use context::Context;
-use interrupt::Interrupt;
 pub use error::CommandError;
 pub use exit::ExitCode;
 pub use format::{Format, FormatArg, PlanFormat};
+use interrupt::Interrupt;
 pub use logging::LogFormat;
 
 /// Keeps groups and their members the same at two email-marketing or CRM providers.

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::Instant;
 
-use anyhow::ensure;
 use anstyle::Style;
+use anyhow::ensure;
 
 use super::abridge::abridge;
 use super::compare::{Verdict, compare};
@@ -138,7 +138,13 @@ impl Story<'_> {
         let planned = self.stage.runner.plan(BACKWARD).await?;
         self.say("GreenRope has no place for some of what emfluence holds. The plan says what:\n")?;
         for loss in &planned.plan.losses {
-            self.say(&format!("  {:<16} {:>4} {}s, such as {}", loss.field, loss.count, loss.object, crate::report::harmless(&loss.example)))?;
+            self.say(&format!(
+                "  {:<16} {:>4} {}s, such as {}",
+                loss.field,
+                loss.count,
+                loss.object,
+                crate::report::harmless(&loss.example)
+            ))?;
         }
         self.traffic();
         let report = self.sync(BACKWARD).await?;
@@ -181,7 +187,9 @@ impl Story<'_> {
         self.say(&format!("{refuser}, who had refused all mail, subscribes again at the source.\n"))?;
         self.traffic();
         let planned = self.stage.runner.plan(ONWARD).await?;
-        for withheld in planned.plan.withheld.iter().filter(|withheld| withheld.member.is_some_and(|member| planned.address(member) == refuser)) {
+        for withheld in
+            planned.plan.withheld.iter().filter(|withheld| withheld.member.is_some_and(|member| planned.address(member) == refuser))
+        {
             let group = &planned.plan.pair(withheld.pair).name;
             self.say(&format!("  o withheld from \"{}\": {}", crate::report::harmless(group), withheld.reason.as_str()))?;
         }
@@ -193,11 +201,18 @@ impl Story<'_> {
         });
         ensure!(mailed == 0, "somebody who refused all mail is mailed by {mailed} groups");
         self.proved("No group mails this person: a refusal is undone only by the person, at the target.")?;
-        let undone = self.stage.emulator.history().into_iter().filter(|event| event.actor != Actor::Person && event.change.undoes_opt_out());
+        let undone =
+            self.stage.emulator.history().into_iter().filter(|event| event.actor != Actor::Person && event.change.undoes_opt_out());
         let undone = undone.count();
         ensure!(undone == 0, "{undone} opt-outs were undone by requests");
         let misuse = self.stage.emulator.misuse();
-        ensure!(misuse.is_empty(), "the emulated accounts complain of {} requests, first of {:?} in {}", misuse.len(), misuse[0].kind, misuse[0].operation);
+        ensure!(
+            misuse.is_empty(),
+            "the emulated accounts complain of {} requests, first of {:?} in {}",
+            misuse.len(),
+            misuse[0].kind,
+            misuse[0].operation
+        );
         let requests = self.stage.emulator.requests().len();
         self.proved(&format!("The accounts saw {requests} requests: none undid an opt-out, and none broke a provider's rules."))
     }
@@ -260,7 +275,11 @@ impl Story<'_> {
         let mut traffic = Traffic::default();
         let seen = self.seen;
         for request in self.stage.emulator.requests().into_iter().filter(|request| request.seq > seen) {
-            if request.is_write { traffic.writes += 1 } else { traffic.reads += 1 }
+            if request.is_write {
+                traffic.writes += 1
+            } else {
+                traffic.reads += 1
+            }
             self.seen = request.seq;
         }
         traffic

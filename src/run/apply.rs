@@ -320,7 +320,9 @@ impl Applying<'_> {
                 (!ids.is_empty()).then_some((Write::OptOutOfAccount { members: ids }, items))
             }
             Step::CreateOptedOut { member } => {
-                Some((Write::CreateOptedOut { address: self.address(member) }, vec![item("create_members", None, Some(member))]))
+                let detail = Some("opted_out".to_owned());
+                let born = Item { detail, ..item("create_members", None, Some(member)) };
+                Some((Write::CreateOptedOut { address: self.address(member) }, vec![born]))
             }
             Step::OptOutOfGroups { member, contact, pairs } => {
                 let groups: Vec<String> = pairs.iter().filter_map(|pair| self.group_id(*pair)).collect();
@@ -891,6 +893,8 @@ impl Applying<'_> {
                     .is_some_and(|person| self.prepared.planned.people.targets(person).is_empty() && self.counted.insert(person));
                 summary.members_created += u64::from(new);
                 summary.memberships_added += item.joins.len() as u64;
+                // Somebody created opted out carries the refusal in the same request.
+                summary.opt_outs += u64::from(item.detail.is_some());
             }
             "update_member" | "change_address" => summary.members_updated += 1,
             "add_memberships" => summary.memberships_added += 1,

@@ -11,7 +11,7 @@ use rosterd::run::{Planned, RunReport, Runner, RunnerOptions, SyncOptions};
 use rosterd::state::Store;
 
 /// Emulated accounts, a state database and a config, for one test.
-pub struct Bench {
+pub(crate) struct Bench {
     pub emulator: Emulator,
     pub store: Arc<Store>,
     config: Config,

@@ -24,10 +24,10 @@ use indicatif::MultiProgress;
 
 use commands as command;
 use context::Context;
-use interrupt::Interrupt;
 pub use error::CommandError;
 pub use exit::ExitCode;
 pub use format::{Format, FormatArg, PlanFormat};
+use interrupt::Interrupt;
 pub use logging::LogFormat;
 
 /// Keeps groups and their members the same at two email-marketing or CRM providers.
@@ -131,9 +131,9 @@ fn definition() -> clap::Command {
 }
 
 impl Command {
-    /// Tells whether the command is the service, whose log begins at INFO.
+    /// Tells whether the command stays up, so that its log begins at INFO.
     fn is_service(&self) -> bool {
-        false
+        matches!(self, Command::Emulate(_))
     }
 
     async fn run(self, context: &Context) -> Result<ExitCode, CommandError> {

@@ -31,13 +31,8 @@ pub(crate) struct EmulateArgs {
 }
 
 pub(crate) async fn cmd_emulate(args: &EmulateArgs) -> Result<ExitCode, CommandError> {
-    let options = EmulateOptions {
-        listen: args.listen,
-        seed: args.seed,
-        groups: args.groups,
-        members: args.members,
-        faults: args.faults.clone(),
-    };
+    let options =
+        EmulateOptions { listen: args.listen, seed: args.seed, groups: args.groups, members: args.members, faults: args.faults.clone() };
     emulate::run(&options, &mut stdout()).await.map_err(|error| CommandError::from_any(ExitCode::Usage, &error))?;
     Ok(ExitCode::Done)
 }

@@ -36,8 +36,7 @@ pub async fn run(options: &EmulateOptions, out: &mut dyn Write) -> anyhow::Resul
         read_faults(path)?.into_iter().for_each(|rule| emulator.add_fault(rule));
     }
     let mut signals = signals::Signals::listen()?;
-    let listener =
-        TcpListener::bind(options.listen).await.with_context(|| format!("the emulator can't listen on {}", options.listen))?;
+    let listener = TcpListener::bind(options.listen).await.with_context(|| format!("the emulator can't listen on {}", options.listen))?;
     writeln!(out, "{}", introduction(&emulator, listener.local_addr()?))?;
     out.flush()?;
     emulator.serve(listener, async move { signals.stop().await }).await.context("the emulator can't take connections any more")

@@ -24,5 +24,9 @@ pub(super) async fn serve(stage: &Stage, listener: TcpListener, base: &str, out:
     }
     writeln!(out, "\nWhat they hold can be read and changed at {base}/_emulator/world.")?;
     out.flush()?;
-    stage.emulator.serve(listener, async move { signals.stop().await }).await.context("the emulated accounts can't take connections any more")
+    stage
+        .emulator
+        .serve(listener, async move { signals.stop().await })
+        .await
+        .context("the emulated accounts can't take connections any more")
 }

@@ -13,7 +13,8 @@ use super::{ItemFailure, Outcome, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
 use crate::http::CallError;
 use crate::model::{
-    FieldType, GroupEdit, ItemOutcome, MemberEdit, MemberStatus, MemberValues, MembershipState, ObjectKind, Refusal, Settlement, Write,
+    FieldType, GroupEdit, ItemOutcome, MemberEdit, MemberStatus, MemberValues, MembershipState, ObjectKind, Refusal, Settlement, Value,
+    Write,
 };
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx, item_key};
@@ -64,6 +65,8 @@ pub(super) struct Applying<'a> {
     lost_groups: HashSet<PairIx>,
     open: Vec<Open>,
     checked: HashSet<PairIx>,
+    /// People counted as created; one who joins several groups may be named by several requests.
+    counted: HashSet<PersonIx>,
     report: RunReport,
     failures: Vec<FailureNote>,
     history: Vec<RunItem>,
@@ -88,6 +91,7 @@ impl Runner {
             lost_groups: HashSet::new(),
             open: Vec::new(),
             checked: HashSet::new(),
+            counted: HashSet::new(),
             report,
             failures: Vec::new(),
             history: Vec::new(),
@@ -265,13 +269,14 @@ impl Applying<'_> {
                 let mut items = Vec::new();
                 for person in members.into_iter().filter(|person| !self.lost_people.contains(person)) {
                     let fields = self.prepared.sides.mapping.member(&self.canonical(person)?).fields;
-                    rows.push(MemberValues { address: self.address(person), fields });
+                    rows.push(MemberValues { address: self.address_there(person)?, fields });
                     items.push(Item { joins: join.clone(), ..item("create_members", None, Some(person)) });
                 }
                 let lost_all = !join.is_empty() && groups.is_empty();
                 (!rows.is_empty() && !lost_all).then_some((Write::CreateMembers { rows, join: groups }, items))
             }
             Step::UpdateMembers { edits } => {
+                let fresh = edits.iter().all(|(_, fields)| fields.is_none());
                 let mut rows = Vec::new();
                 let mut items = Vec::new();
                 for (person, fields) in edits.into_iter().filter(|(person, _)| !self.lost_people.contains(person)) {
@@ -283,8 +288,17 @@ impl Applying<'_> {
                     if fields.is_empty() {
                         continue;
                     }
-                    rows.push(MemberEdit { id: id.clone(), address: self.current_address(person), fields });
+                    rows.push(MemberEdit { id: id.clone(), address: self.address_there(person)?, fields });
                     items.push(Item { target_id: Some(id), ..item("update_member", None, Some(person)) });
+                }
+                if fresh && self.prepared.capabilities.batches.update_same_fields {
+                    // People who were just created hold nothing that an empty value could wipe out.
+                    let all: BTreeSet<String> = rows.iter().flat_map(|row| row.fields.keys().cloned()).collect();
+                    for row in &mut rows {
+                        for field in &all {
+                            row.fields.entry(field.clone()).or_insert_with(|| Value::from(""));
+                        }
+                    }
                 }
                 (!rows.is_empty()).then_some((Write::UpdateMembers { edits: rows }, items))
             }
@@ -308,14 +322,13 @@ impl Applying<'_> {
             Step::CreateOptedOut { member } => {
                 Some((Write::CreateOptedOut { address: self.address(member) }, vec![item("create_members", None, Some(member))]))
             }
-            Step::OptOutOfGroups { member, pairs } => {
+            Step::OptOutOfGroups { member, contact, pairs } => {
                 let groups: Vec<String> = pairs.iter().filter_map(|pair| self.group_id(*pair)).collect();
                 let ids = self.ids(member);
                 if groups.is_empty() || self.lost_people.contains(&member) {
                     return Ok(None);
                 }
-                // Somebody with several contacts refuses with each of them; the first goes with this step.
-                ids.first().cloned().map(|id| {
+                ids.get(contact).cloned().map(|id| {
                     let target_id = Some(id.clone());
                     (
                         Write::OptOutOfGroups { member: id, groups },
@@ -326,13 +339,17 @@ impl Applying<'_> {
         })
     }
 
-    /// The address under which the target knows a person at this point of the run.
-    fn current_address(&self, person: PersonIx) -> String {
-        // Address changes come before profile updates, so the new one holds unless its change failed.
+    /// Returns the address as the target spells it, for requests that go by address: an address in another spelling, such as
+    /// one with an international domain, may be somebody new to the provider.
+    fn address_there(&self, person: PersonIx) -> Result<String, RunError> {
         let row = self.prepared.planned.people.get(person);
-        match row.moves_from {
-            Some(from) if row.address_taken => self.prepared.planned.text(from).to_owned(),
-            _ => self.address(person),
+        let moved = row.moves_from.is_some() && !row.address_taken;
+        let field = self.prepared.schema.by_canonical(ObjectKind::Member, "email").map_or("email", |spec| spec.wire);
+        let held = super::persons::current(&self.prepared.sides, &self.prepared.planned.people, person)?;
+        // Address changes come before everything else that goes by address.
+        match held.get(field).filter(|_| !moved) {
+            Some(spelling) => Ok(spelling.to_string().trim().to_owned()),
+            None => Ok(self.address(person)),
         }
     }
 
@@ -584,7 +601,12 @@ impl Applying<'_> {
         self.runner.store().settle_write(journal, &outcomes, &changes, self.runner.now())?;
         let missing: Vec<bool> = done.iter().map(Option::is_none).collect();
         let Some((write, items)) = keep(write, items, &missing) else { return Ok(()) };
-        if refused.is_some() {
+        if attempt + 1 >= ATTEMPTS && items.len() == 1 {
+            let message = refused.unwrap_or_else(|| "sent several times, and reading back does not show it".to_owned());
+            self.failed(&items[0], None, &message);
+            return Ok(());
+        }
+        if refused.is_some() || attempt + 1 >= ATTEMPTS {
             let half = write.items() / 2;
             let (first, second) = write.halve();
             let mut items = items;
@@ -861,10 +883,12 @@ impl Applying<'_> {
             "create_group" => summary.groups_created += 1,
             "adopt_group" => summary.groups_adopted += 1,
             "update_group" | "rename_group" => summary.groups_updated += 1,
-            "archive_group" => summary.groups_archived = 1.max(summary.groups_archived),
+            "archive_group" => summary.groups_archived += 1,
             "delete_group" => summary.groups_deleted += 1,
             "create_members" => {
-                let new = item.person.is_some_and(|person| self.prepared.planned.people.targets(person).is_empty());
+                let new = item
+                    .person
+                    .is_some_and(|person| self.prepared.planned.people.targets(person).is_empty() && self.counted.insert(person));
                 summary.members_created += u64::from(new);
                 summary.memberships_added += item.joins.len() as u64;
             }

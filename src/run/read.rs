@@ -149,7 +149,9 @@ impl Runner {
         let mut target_staging = Staging::new().map_err(super::staging_error)?;
         let addresses: Vec<String> =
             source_snapshot.members.iter().filter_map(|member| member.address).map(|address| names.text(address).to_owned()).collect();
-        let fields = mapping.member_fields();
+        let mut fields = mapping.member_fields();
+        // The spelling of the address, for requests that go by it.
+        fields.extend(target_schema.by_canonical(ObjectKind::Member, "email").map(|field| field.wire.to_owned()));
         let target_snapshot = {
             let mut builder = SnapshotBuilder::new(&job.target, &salt, &mut names, &mut target_staging);
             let ask = MemberAsk { groups: &rows, fields: &fields, role: Role::Target { wanted: &addresses } };

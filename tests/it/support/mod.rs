@@ -15,13 +15,14 @@ pub struct Bench {
     pub emulator: Emulator,
     pub store: Arc<Store>,
     config: Config,
+    clock: rosterd::run::Clock,
 }
 
 /// One job from `source` to `target`, with further config lines of the job (`mode = "managed"`, tables and all).
 pub fn bench(world: World, source: &str, target: &str, job: &str) -> Bench {
     let emulator = Emulator::new(world);
     let text = format!("{}\n[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\n{job}\n", providers(&emulator));
-    Bench { config: config(&emulator, &text), emulator, store: Arc::new(Store::in_memory()) }
+    Bench { config: config(&emulator, &text), emulator, store: Arc::new(Store::in_memory()), clock: clock() }
 }
 
 /// Config text with one provider per emulated account, under the account's name.
@@ -66,7 +67,11 @@ pub fn config(emulator: &Emulator, text: &str) -> Config {
 impl Bench {
     /// A runner over the bench; each call is like a new process.
     pub fn runner(&self) -> Runner {
-        let options = RunnerOptions { transport: Some(Transport::Local(self.emulator.router())), clock: clock(), ..RunnerOptions::default() };
+        let options = RunnerOptions {
+            transport: Some(Transport::Local(self.emulator.router())),
+            clock: self.clock.clone(),
+            ..RunnerOptions::default()
+        };
         Runner::new(Arc::new(self.config.clone()), self.store.clone(), options)
     }
 
@@ -94,7 +99,7 @@ impl Bench {
     }
 }
 
-/// A clock that stands still; runs are told apart by their order.
+/// A clock that goes one second further each time it is asked.
 pub fn clock() -> rosterd::run::Clock {
     let ticks = std::sync::atomic::AtomicI64::new(0);
     Arc::new(move || {

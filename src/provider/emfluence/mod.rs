@@ -12,6 +12,7 @@
 
 mod fields;
 mod read;
+mod spelling;
 mod wire;
 mod write;
 
@@ -56,12 +57,20 @@ pub struct Emfluence {
     not_found_codes: Mutex<BTreeSet<String>>,
     /// Whether the last full read found that listings leave out one kind of member.
     listings_filtered: AtomicBool,
+    /// How the account spells addresses outside ASCII.
+    spellings: spelling::Spellings,
 }
 
 impl Emfluence {
     /// Makes an adapter; nothing is sent.
     pub fn new(options: EmfluenceOptions, account: Account) -> Self {
-        Emfluence { options, account, not_found_codes: Mutex::default(), listings_filtered: AtomicBool::new(false) }
+        Emfluence {
+            options,
+            account,
+            not_found_codes: Mutex::default(),
+            listings_filtered: AtomicBool::new(false),
+            spellings: spelling::Spellings::default(),
+        }
     }
 
     fn call(&self, request: &wire::Request) -> Call {
@@ -127,7 +136,11 @@ impl Source for Emfluence {
     }
 
     fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>> {
-        self.read_members(ask, sink).boxed()
+        async move {
+            let mut noting = spelling::Noting { spellings: &self.spellings, sink };
+            self.read_members(ask, &mut noting).await
+        }
+        .boxed()
     }
 
     fn predicted_reads(&self, groups: &[GroupRow], _target: bool) -> u64 {

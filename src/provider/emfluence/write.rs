@@ -117,10 +117,11 @@ impl Emfluence {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let addresses: Vec<&str> = rows.iter().map(|row| row.address.as_str()).collect();
+        let spelt: Vec<String> = rows.iter().map(|row| self.spellings.of(&row.address)).collect();
+        let addresses: Vec<&str> = spelt.iter().map(String::as_str).collect();
         self.check_import(&addresses)?;
         let groups = self.ids("contacts/import", join)?;
-        let request = contact_wire::import(rows.iter().map(|row| (row.address.as_str(), &row.fields)), &groups, false);
+        let request = contact_wire::import(addresses.iter().copied().zip(rows.iter().map(|row| &row.fields)), &groups, false);
         let results = self.tell(request, |answer| contact_wire::imported(answer, &addresses)).await?;
         Ok(results.into_iter().map(settle_import).collect())
     }
@@ -131,9 +132,10 @@ impl Emfluence {
             // Filling the gaps with empty texts would clear what nobody asked to clear.
             return Err(self.unsendable("contacts/import", "the people of one update do not have the same changed fields"));
         }
-        let addresses: Vec<&str> = edits.iter().map(|edit| edit.address.as_str()).collect();
+        let spelt: Vec<String> = edits.iter().map(|edit| self.spellings.of(&edit.address)).collect();
+        let addresses: Vec<&str> = spelt.iter().map(String::as_str).collect();
         self.check_import(&addresses)?;
-        let request = contact_wire::import(edits.iter().map(|edit| (edit.address.as_str(), &edit.fields)), &[], true);
+        let request = contact_wire::import(addresses.iter().copied().zip(edits.iter().map(|edit| &edit.fields)), &[], true);
         let results = self.tell(request, |answer| contact_wire::imported(answer, &addresses)).await?;
         Ok(results
             .into_iter()

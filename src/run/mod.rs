@@ -130,7 +130,7 @@ struct Held {
 impl Runner {
     /// Makes a runner. Secrets are fetched and accounts set up when a job needs them.
     pub fn new(config: Arc<Config>, store: Arc<Store>, options: RunnerOptions) -> Runner {
-        let locks = Locks::new(store.path());
+        let locks = store.locks().clone();
         Runner {
             inner: Arc::new(Inner {
                 config,

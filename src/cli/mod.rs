@@ -132,9 +132,9 @@ fn definition() -> clap::Command {
 }
 
 impl Command {
-    /// Tells whether the command is the service, whose log begins at INFO.
+    /// Tells whether the command stays up, so that its log begins at INFO.
     fn is_service(&self) -> bool {
-        matches!(self, Command::Run(_))
+        matches!(self, Command::Run(_) | Command::Emulate(_))
     }
 
     async fn run(self, context: &Context) -> Result<ExitCode, CommandError> {

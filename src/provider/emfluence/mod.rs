@@ -29,23 +29,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallBody, CallError, DecodeError, Method};
+pub use crate::model::Fingerprint;
 use crate::model::{Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket, Write};
 
 pub use fields::{CAPABILITIES, SCHEMA};
 
 /// How long an import of a thousand rows may take.
 const IMPORT_TIMEOUT: Duration = Duration::from_mins(3);
-
-/// What proves that a token opens the right account: there is no call that names the account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// The id of a group of the account.
-    pub group_id: String,
-    /// The group's name, if it is to be checked.
-    pub group_name: Option<String>,
-    /// The group's external id, if it is to be checked.
-    pub external_id: Option<String>,
-}
 
 /// What the adapter needs besides an account to send through.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use super::Emfluence;
 use super::wire::contacts::{self as contact_wire, Contact, ImportedRow, SaveContact, same_address};
 use super::wire::groups as group_wire;
 use super::wire::{IMPORT_ROWS, MEMBERSHIP_ROWS, Request, id_number};
-use crate::http::{self, CallError};
+use crate::http::CallError;
 use crate::model::{GroupEdit, GroupRow, ItemOutcome, MemberEdit, MemberValues, Record, Refusal, Settlement, Value, Write};
 
 impl Emfluence {
@@ -169,7 +169,7 @@ impl Emfluence {
             .zip(contacts)
             .map(|(result, contact)| match result {
                 Ok(()) => ItemOutcome::Accepted { id: Some(contact.to_string()) },
-                Err(refusal) => ItemOutcome::Refused(neutral(refusal)),
+                Err(refusal) => ItemOutcome::Refused(refusal),
             })
             .collect())
     }
@@ -242,7 +242,7 @@ fn kept_otherwise(sent: &Record, saved: &GroupRow) -> Vec<String> {
 fn settle_import(row: ImportedRow) -> ItemOutcome {
     match row {
         ImportedRow::Taken { contact } => ItemOutcome::Accepted { id: contact.map(|contact| contact.to_string()) },
-        ImportedRow::Refused(refusal) => ItemOutcome::Refused(neutral(refusal)),
+        ImportedRow::Refused(refusal) => ItemOutcome::Refused(refusal),
         ImportedRow::Silent => ItemOutcome::Unknown,
     }
 }
@@ -273,8 +273,4 @@ fn settle_opt_out(saved: &Contact) -> ItemOutcome {
 
 fn refused(message: String) -> ItemOutcome {
     ItemOutcome::Refused(Refusal { code: None, message, request_id: None })
-}
-
-fn neutral(refusal: http::Refusal) -> Refusal {
-    Refusal { code: refusal.code, message: refusal.message, request_id: refusal.request_id }
 }

@@ -138,6 +138,11 @@ impl Bench {
         self.store = Arc::new(Store::in_memory());
     }
 
+    /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the one before it sent.
+    pub async fn rest(&self) {
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    }
+
     /// Plans the job.
     pub async fn plan(&self) -> Planned {
         self.plan_of("test").await
@@ -145,6 +150,7 @@ impl Bench {
 
     /// Plans a job by name.
     pub async fn plan_of(&self, job: &str) -> Planned {
+        self.rest().await;
         self.runner().plan(job).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -155,6 +161,7 @@ impl Bench {
 
     /// Runs a job by name.
     pub async fn sync_of(&self, job: &str) -> RunReport {
+        self.rest().await;
         self.runner().sync(job, SyncOptions::default()).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -178,12 +185,14 @@ impl Bench {
 
     /// Tries to run the job with an approval.
     pub async fn approve(&self, id: &str) -> RunReport {
+        self.rest().await;
         let options = SyncOptions { approve: Some(id.to_owned()), trigger: "manual" };
         self.runner().sync("test", options).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Applies a saved plan.
     pub async fn apply(&self, fingerprint: &str, approve: Option<&str>) -> Result<RunReport, RunError> {
+        self.rest().await;
         self.runner().apply(&SavedPlan { job: "test".to_owned(), fingerprint: fingerprint.to_owned() }, approve).await
     }
 

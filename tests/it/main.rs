@@ -2,6 +2,12 @@
 
 mod changes;
 mod consent;
+mod crash;
+mod faults;
 mod guards;
+mod incomplete;
+mod jobs;
+mod plans;
+mod requests;
 mod support;
 mod sync;

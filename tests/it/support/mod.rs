@@ -13,7 +13,6 @@ use rosterd::emulator::{Account, Emulator, Kind, MembershipState, RequestRecord,
 use rosterd::http::Transport;
 use rosterd::run::{Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
 use rosterd::state::Store;
-use tokio_util::sync::CancellationToken;
 
 /// Emulated accounts, a state database and a config, for one test.
 pub struct Bench {
@@ -107,18 +106,18 @@ pub fn config(emulator: &Emulator, text: &str) -> Config {
 impl Bench {
     /// A runner over the bench; each call is like a new process.
     pub fn runner(&self) -> Runner {
-        self.runner_with(CancellationToken::new())
+        self.runner_of(RunnerOptions::default())
     }
 
-    /// A runner that can be asked to stop.
-    pub fn runner_with(&self, stop: CancellationToken) -> Runner {
+    /// A runner with some options of its own; transport and clock are those of the bench.
+    pub fn runner_of(&self, options: RunnerOptions) -> Runner {
         let seconds = self.seconds.clone();
         let clock: rosterd::run::Clock = Arc::new(move || {
             let second = seconds.fetch_add(1, Ordering::Relaxed);
             Timestamp::from_second(second).expect("a moment in 2027")
         });
         let transport = Some(Transport::Local(self.emulator.router()));
-        let options = RunnerOptions { transport, clock, stop, ..RunnerOptions::default() };
+        let options = RunnerOptions { transport, clock, ..options };
         Runner::new(Arc::new(self.config.clone()), self.store.clone(), options)
     }
 

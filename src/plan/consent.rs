@@ -53,6 +53,15 @@ pub(super) fn plan_people(
             && inputs.capabilities.account_opt_out
         {
             agreement.ended_bars.push((None, row.address));
+        } else if !inputs.base.bars.account.contains(&row.address)
+            && inputs
+                .people
+                .former_addresses(person, inputs.source, inputs.base)
+                .iter()
+                .any(|known| inputs.base.bars.account.contains(known))
+        {
+            // A refusal follows the person through a change of address.
+            agreement.bars.push((None, person));
         }
         if row.moves_from.is_some() {
             change_address(inputs, person, &mut out);

@@ -78,6 +78,7 @@ pub(super) fn plan_pair(inputs: &Inputs<'_>, ix: PairIx, pair: &GroupPair, accou
         }
     };
     let mut decide = Decider { inputs, ix, pair, target_states: &target_states, agreement, out: &mut out };
+    decide.follow_addresses(&wanted);
     decide.opt_outs(&wanted, target_whole);
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions(&wanted);
@@ -156,6 +157,18 @@ impl Decider<'_, '_> {
 
     fn counts(&self, person: PersonIx) -> bool {
         self.inputs.facts.get(&person).is_none_or(|facts| facts.counts)
+    }
+
+    /// A refusal follows the person through a change of address, also when the link has long forgotten the old one.
+    fn follow_addresses(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>) {
+        let inputs = self.inputs;
+        let Some(barred) = self.pair.target.as_deref().and_then(|group| inputs.base.bars.groups.get(group)) else { return };
+        for &person in wanted.keys() {
+            let known = inputs.people.former_addresses(person, inputs.source, inputs.base);
+            if !barred.contains(&inputs.people.get(person).address) && known.iter().any(|address| barred.contains(address)) {
+                self.agreement.bars.push((Some(self.ix), person));
+            }
+        }
     }
 
     /// Group opt-outs of the source: written where the target can hold them, else the membership goes and a bar stays (rule 1).
@@ -278,11 +291,8 @@ impl Decider<'_, '_> {
         let targets = inputs.people.targets(person);
         let group = self.pair.target.as_deref();
         // A refusal follows the person through a change of address.
-        let mut addresses = vec![row.address];
-        addresses.extend(row.moves_from);
-        for &at in inputs.people.sources(person) {
-            addresses.extend(inputs.base.member_of_source(inputs.source.members[at as usize].id).map(|link| link.address));
-        }
+        let mut addresses = inputs.people.former_addresses(person, inputs.source, inputs.base);
+        addresses.push(row.address);
         if addresses.iter().any(|address| inputs.base.bars.bars(group, *address)) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }
@@ -357,8 +367,10 @@ impl Decider<'_, '_> {
                 Mode::Managed => ours && !others,
                 Mode::Mirror => !others,
             };
+            // Whoever refuses the group stays in it as one who refuses.
             if let (true, Some(person)) = (leaves, person)
                 && !self.out.opt_out_removals.contains(&person)
+                && !self.out.opt_outs.contains(&person)
             {
                 let key = item_key("remove_memberships", group, inputs.names.text(inputs.people.get(person).address));
                 match inputs.base.waiting.get(&key) {
@@ -373,7 +385,9 @@ impl Decider<'_, '_> {
             let person = row.and_then(|row| inputs.people.of_target(row));
             let wanted_now = person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
             let stands = row.is_some_and(|row| target.state_of(row) == Some(MembershipState::Active));
-            if !wanted_now && (!stands || !known.brought) {
+            // A refusal ends what this job brought: should the person be active again, it is by the person's own wish.
+            let refused = row.is_some_and(|row| target.state_of(row) == Some(MembershipState::OptedOut));
+            if refused || (!wanted_now && (!stands || !known.brought)) {
                 self.agreement.ended.push((group.to_owned(), known.member));
             }
         }

@@ -83,6 +83,15 @@ impl People {
         &self.target_members[from as usize..to as usize]
     }
 
+    /// Returns the other addresses under which a person is known: at the target, and at the end of the last confirmed run.
+    pub fn former_addresses(&self, person: PersonIx, source: &Snapshot, base: &Base) -> Vec<Name> {
+        let row = self.get(person);
+        let linked = self.sources(person).iter().filter_map(|at| base.member_of_source(source.members[*at as usize].id));
+        let mut known: Vec<Name> = linked.map(|link| link.address).chain(row.moves_from).collect();
+        known.retain(|address| *address != row.address);
+        known
+    }
+
     /// Returns who a source row is; nobody when it has no usable address.
     pub fn of_source(&self, member: u32) -> Option<PersonIx> {
         self.of_source.get(member as usize).copied().flatten()

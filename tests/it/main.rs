@@ -1,4 +1,13 @@
 //! The integration tests: one binary, so that the crate is linked once.
 
+mod changes;
+mod consent;
+mod crash;
+mod faults;
+mod guards;
+mod incomplete;
+mod jobs;
+mod plans;
+mod requests;
 mod support;
 mod sync;

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use super::consent::account_bar_ends;
 use super::people::PersonIx;
 use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, item_key};
 use crate::model::policy::{Mode, OnDrift, OptOuts};
-use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Reading};
+use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Name, Reading};
 
 /// What planning the members of one pair led to.
 #[derive(Debug, Default)]
@@ -283,13 +284,24 @@ impl Decider<'_, '_> {
         for &at in inputs.people.sources(person) {
             addresses.extend(inputs.base.member_of_source(inputs.source.members[at as usize].id).map(|link| link.address));
         }
-        if addresses.iter().any(|address| inputs.base.bars.bars(group, *address)) {
+        // A bar that this run sees end must not hold back what the next run would then add (rule 11).
+        let ended = account_bar_ends(inputs, person).then_some(row.address);
+        let bars = &inputs.base.bars;
+        let barred = |address: &Name| match group.and_then(|group| bars.groups.get(group)) {
+            Some(addresses) if addresses.contains(address) => true,
+            _ => bars.account.contains(address) && ended != Some(*address),
+        };
+        if addresses.iter().any(barred) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }
         match row.target_status {
             MemberStatus::Active => {}
             MemberStatus::OptedOut => return Some(Obstacle::Withheld(Reason::OptedOutAtTarget)),
             MemberStatus::Held | MemberStatus::Bounced => return Some(Obstacle::Withheld(Reason::Undeliverable)),
+        }
+        let parted = group.and_then(|group| inputs.target.listing(group)).zip(row.parted_from);
+        if parted.is_some_and(|(listing, at)| listing.seen().state_of(at) == Some(MembershipState::OptedOut)) {
+            return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
         }
         if targets.len() > 1 {
             let ids: Vec<&str> = targets.iter().map(|at| inputs.names.text(inputs.target.members[*at as usize].id)).collect();
@@ -358,7 +370,8 @@ impl Decider<'_, '_> {
                 Mode::Mirror => !others,
             };
             if let (true, Some(person)) = (leaves, person)
-                && !self.out.opt_out_removals.contains(&person)
+                // They were found in the order of the people.
+                && self.out.opt_out_removals.binary_search(&person).is_err()
             {
                 let key = item_key("remove_memberships", group, inputs.names.text(inputs.people.get(person).address));
                 match inputs.base.waiting.get(&key) {

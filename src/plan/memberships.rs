@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::consent::account_bar_ends;
 use super::people::PersonIx;
-use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, item_key};
+use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope, item_key};
 use crate::model::policy::{Mode, OnDrift, OptOuts};
 use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Name, Reading};
 
@@ -47,6 +47,10 @@ pub(super) struct AccountStates {
 pub(super) fn plan_pair(inputs: &Inputs<'_>, ix: PairIx, pair: &GroupPair, accounts: AccountStates, agreement: &mut Agreement) -> PairPlan {
     let mut out = PairPlan::default();
     let Some(source_id) = pair.source.as_deref() else { return out };
+    // A group that left the scope is not read, and its people are nobody's concern.
+    if !inputs.source.group(source_id).is_some_and(|group| in_scope(&inputs.policy.groups, group)) {
+        return out;
+    }
     let Some(source) = inputs.source.listing(source_id) else {
         out.blocked.push(incomplete(pair, source_id, "its members were not read at the source"));
         return out;

@@ -37,7 +37,7 @@ fn check(input: &str, expected: &str) {
                 Step::RemoveMemberships { pair, members } => format!("remove {} from {}", all(members), group(pair)),
                 Step::OptOutOfAccount { members } => format!("opt out {}", all(members)),
                 Step::CreateOptedOut { member } => format!("create opted out {}", who(member)),
-                Step::OptOutOfGroups { member, pairs } => format!("opt out {} of {}", who(member), groups(pairs)),
+                Step::OptOutOfGroups { member, pairs, .. } => format!("opt out {} of {}", who(member), groups(pairs)),
             })
             .collect::<Vec<_>>()
     });

@@ -26,6 +26,25 @@ fn a_pair_out_of_scope_is_frozen() {
 }
 
 #[test]
+fn a_group_out_of_scope_is_not_read_and_nobody_misses_its_members() {
+    check(
+        "set exclude=Don*
+         source 1 Donors unlisted
+         target 11 Donors unlisted
+         link 1=11",
+        "",
+    );
+    check(
+        "set exclude=Don*
+         source 1 Donors : ana
+         person source ana opted_out
+         target 11 Donors : ana
+         link 1=11",
+        "",
+    );
+}
+
+#[test]
 fn a_dynamic_group_is_copied_where_that_is_asked_for() {
     check(
         "set dynamic=snapshot

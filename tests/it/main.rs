@@ -1,4 +1,5 @@
 //! The integration tests: one binary, so that the crate is linked once.
 
+mod refresh;
 mod support;
 mod sync;

@@ -14,8 +14,8 @@ use rosterd::state::Store;
 pub struct Bench {
     pub emulator: Emulator,
     pub store: Arc<Store>,
-    config: Config,
-    clock: rosterd::run::Clock,
+    pub config: Config,
+    pub clock: rosterd::run::Clock,
 }
 
 /// One job from `source` to `target`, with further config lines of the job (`mode = "managed"`, tables and all).
@@ -67,12 +67,17 @@ pub fn config(emulator: &Emulator, text: &str) -> Config {
 impl Bench {
     /// A runner over the bench; each call is like a new process.
     pub fn runner(&self) -> Runner {
+        self.runner_over(self.config.clone())
+    }
+
+    /// The same with another config.
+    pub fn runner_over(&self, config: Config) -> Runner {
         let options = RunnerOptions {
             transport: Some(Transport::Local(self.emulator.router())),
             clock: self.clock.clone(),
             ..RunnerOptions::default()
         };
-        Runner::new(Arc::new(self.config.clone()), self.store.clone(), options)
+        Runner::new(Arc::new(config), self.store.clone(), options)
     }
 
     /// Plans the job.

@@ -72,6 +72,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod demo;
 pub mod emulate;
 pub mod emulator;

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub(crate) enum Asked {
     /// SIGTERM or SIGINT: stop.
     Stop,
     /// SIGHUP: read the config again.
@@ -14,7 +14,7 @@ pub enum Asked {
 /// Listens for signals from the moment it is made, so that none is lost between two waits.
 #[cfg(unix)]
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hang_up: tokio::signal::unix::Signal,
@@ -26,14 +26,14 @@ impl Signals {
     ///
     /// # Errors
     /// The system refuses handlers.
-    pub fn listen() -> anyhow::Result<Self> {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let of = |kind| signal(kind).context("signals can't be listened for");
         Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())?, hang_up: of(SignalKind::hangup())? })
     }
 
     /// Waits for the next signal.
-    pub async fn next(&mut self) -> Asked {
+    pub(crate) async fn next(&mut self) -> Asked {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Stop,
             _ = self.interrupt.recv() => Asked::Stop,
@@ -42,7 +42,7 @@ impl Signals {
     }
 
     /// Waits for a signal to stop and passes over all others.
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         while self.next().await != Asked::Stop {}
     }
 }
@@ -50,7 +50,7 @@ impl Signals {
 /// Listens for Ctrl-C, the only signal of this system.
 #[cfg(not(unix))]
 #[derive(Debug)]
-pub struct Signals;
+pub(crate) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
@@ -58,19 +58,19 @@ impl Signals {
     ///
     /// # Errors
     /// Never on this system.
-    pub fn listen() -> anyhow::Result<Self> {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
         Ok(Self)
     }
 
     /// Waits for the next signal.
-    pub async fn next(&mut self) -> Asked {
+    pub(crate) async fn next(&mut self) -> Asked {
         // Without a handler there is nothing to wait for, and stopping is the safe reading of that.
         tokio::signal::ctrl_c().await.ok();
         Asked::Stop
     }
 
     /// Waits for a signal to stop.
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.next().await;
     }
 }

@@ -27,12 +27,12 @@ pub(super) struct Context {
 
 impl Context {
     /// Returns the time of day.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(super) fn now() -> Timestamp {
         Timestamp::now()
     }
 
     /// Returns the zone in which times are shown that belong to no schedule.
-    pub(super) fn zone(&self) -> TimeZone {
+    pub(super) fn zone() -> TimeZone {
         TimeZone::system()
     }
 
@@ -66,18 +66,18 @@ impl Context {
     }
 
     /// Opens the state database for writing, making it where there is none.
-    pub(super) fn store(&self, config: &Config) -> Result<Store, CommandError> {
-        Ok(Store::open(&config.state_path, self.now())?)
+    pub(super) fn store(config: &Config) -> Result<Store, CommandError> {
+        Ok(Store::open(&config.state_path, Context::now())?)
     }
 
     /// Opens the state database for reading; nothing where there is none yet.
-    pub(super) fn existing_store(&self, config: &Config) -> Result<Option<Store>, CommandError> {
+    pub(super) fn existing_store(config: &Config) -> Result<Option<Store>, CommandError> {
         Ok(Store::open_read_only(&config.state_path)?)
     }
 
     /// Makes a runner over the config and its state database, and begins to listen to signals.
     pub(super) fn runner(&self, config: Config) -> Result<Runner, CommandError> {
-        let store = self.store(&config)?;
+        let store = Context::store(&config)?;
         self.interrupt.watch()?;
         let wanted = !self.global.quiet && self.global.log_format == super::logging::LogFormat::Text;
         let options =

@@ -82,6 +82,7 @@ enum Command {
     Plan(command::plan::PlanArgs),
     Apply(command::apply::ApplyArgs),
     Sync(command::sync::SyncArgs),
+    Run(command::run::RunArgs),
     Status(command::status::StatusArgs),
     Schedule(command::schedule::ScheduleArgs),
     History(command::history::HistoryArgs),
@@ -131,9 +132,9 @@ fn definition() -> clap::Command {
 }
 
 impl Command {
-    /// Tells whether the command is the service, whose log begins at INFO.
+    /// Tells whether the command stays up, so that its log begins at INFO.
     fn is_service(&self) -> bool {
-        false
+        matches!(self, Command::Run(_) | Command::Emulate(_))
     }
 
     async fn run(self, context: &Context) -> Result<ExitCode, CommandError> {
@@ -144,6 +145,7 @@ impl Command {
             Command::Plan(args) => command::plan::cmd_plan(context, &args).await,
             Command::Apply(args) => command::apply::cmd_apply(context, &args).await,
             Command::Sync(args) => command::sync::cmd_sync(context, &args).await,
+            Command::Run(args) => command::run::cmd_run(context, &args).await,
             Command::Status(args) => command::status::cmd_status(context, &args),
             Command::Schedule(args) => command::schedule::cmd_schedule(context, &args),
             Command::History(args) => command::history::cmd_history(context, &args),

@@ -22,11 +22,14 @@ fn help_names_every_command() {
     Usage: rosterd [OPTIONS] <COMMAND>
 
     Commands:
+      demo         Shows the main job with made-up accounts inside this process; needs no config and no
+                   network
       init         Writes a commented starter config; never overwrites one
       check        Checks the config and the state database; with `--online` also the accounts
       plan         Reads both sides and shows what a run would do; writes to no provider
       apply        Applies a plan that `rosterd plan --out` saved, once
       sync         Makes one unattended run per job: read, plan, guard, apply, verify
+      run          Runs every job on its schedule until it is asked to stop. One per state database
       status       Shows how every job fares, when it runs next and how its last run ended
       schedule     Shows when every job fires next, in the time zone of its schedule
       history      Lists the runs of a job, or of all, newest first
@@ -37,19 +40,26 @@ fn help_names_every_command() {
       link         Settles by hand that a source group and a target group belong together
       unlink       Forgets which target group belongs to a source group, and what the job brought into
                    it
-      pause        Keeps a job from running on its schedule and from `sync --all`. A run that is active
-                   goes on to its end
+      pause        Keeps a job from running on its schedule and from `sync --all`
       resume       Lets a paused job run on its schedule again
+      emulate      Serves emulated providers with made-up people, for rehearsals and tests
       schema       Prints the JSON Schema of the config, or the providers' field tables
       completions  Prints completions for a shell
       man          Prints the manual page, or writes one page per command into a directory
       help         Print this message or the help of the given subcommand(s)
 
     Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Global options:
           --config <FILE>
               The config file
 
-              [env: ROSTERD_CONFIG=]
+              [env: ROSTERD_CONFIG]
               [default: rosterd.toml]
 
           --state <FILE>
@@ -70,12 +80,6 @@ fn help_names_every_command() {
       -q, --quiet
               Logs errors only, and shows no progress
 
-      -h, --help
-              Print help (see a summary with '-h')
-
-      -V, --version
-              Print version
-
     Exit codes:
       0  done; nothing is left that a person must see
       1  network, provider, credentials, disk, or interrupted
@@ -83,6 +87,7 @@ fn help_names_every_command() {
       3  refused by a guard, or the plan has moved or is used up: nothing was written
       4  finished, but items failed or are blocked and need a person
       5  another run of the job, or a use of the account, is active
+     10  plan --detailed-exitcode: changes are pending
     ");
 }
 

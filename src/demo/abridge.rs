@@ -12,6 +12,15 @@ pub(super) fn abridge(text: &str) -> String {
     text.trim_end().split("\n\n").map(section).collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
+/// Keeps what a plan does and leaves out what it does not do, which a reader has seen before.
+pub(super) fn operations_only(text: &str) -> String {
+    let explains = |section: &&str| {
+        let title = anstream::adapter::strip_str(section).to_string();
+        ["Withheld", "Blocked", "Losses", "Warnings"].iter().any(|word| title.starts_with(word))
+    };
+    text.trim_end().split("\n\n").filter(|section| !explains(section)).collect::<Vec<_>>().join("\n\n") + "\n"
+}
+
 fn section(text: &str) -> String {
     let mut kept = Vec::new();
     let mut entries = 0;
@@ -57,6 +66,12 @@ fn indent(line: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn explanations_go_and_operations_stay() {
+        let text = "Plan\n\n\u{1b}[1mWithheld\u{1b}[0m  3 items\n  o a\n\nGroups\n  + A\n\nLosses\n  - b\n\nLast line.\n";
+        assert_eq!(operations_only(text), "Plan\n\nGroups\n  + A\n\nLast line.\n");
+    }
 
     #[test]
     fn the_first_entries_of_each_section_stay() {

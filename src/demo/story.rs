@@ -6,14 +6,14 @@ use std::time::Instant;
 use anstyle::Style;
 use anyhow::ensure;
 
-use super::abridge::abridge;
+use super::abridge::{abridge, operations_only};
 use super::compare::{Verdict, compare};
 use super::scenes;
 use super::stage::{BACKWARD, ONWARD, Stage};
 use crate::emulator::Actor;
 use crate::model::ObjectKind;
 use crate::report::{write_plan_text, write_run_text};
-use crate::run::{Outcome, Planned, RunReport, SyncOptions};
+use crate::run::{Outcome, RunReport, SyncOptions};
 
 const HEADING: Style = Style::new().bold();
 const GOOD: Style = anstyle::AnsiColor::Green.on_default();
@@ -84,7 +84,8 @@ impl Story<'_> {
 
     async fn first_run(&mut self) -> anyhow::Result<()> {
         self.chapter(&format!("The plan of job {ONWARD}, before anything is written (abridged)"))?;
-        self.show_plan(ONWARD, true).await?;
+        let planned = self.stage.runner.plan(ONWARD).await?;
+        self.show(abridge, |out| write_plan_text(out, &planned, false))?;
         self.chapter("The first run")?;
         self.traffic();
         let report = self.sync(ONWARD).await?;
@@ -121,8 +122,9 @@ impl Story<'_> {
         ] {
             self.say(&format!("  - {line}"))?;
         }
-        self.say("\nThe plan holds these six things and nothing else:\n")?;
-        self.show_plan(ONWARD, true).await?;
+        self.say("\nThe plan holds these six things and nothing else (what is withheld, blocked and lost stays as above):\n")?;
+        let planned = self.stage.runner.plan(ONWARD).await?;
+        self.show(operations_only, |out| write_plan_text(out, &planned, false))?;
         self.traffic();
         let report = self.sync(ONWARD).await?;
         let traffic = self.traffic();
@@ -173,7 +175,7 @@ impl Story<'_> {
         let traffic = self.traffic();
         ensure!(report.outcome == Outcome::Refused, "a run that takes {} people out of a group was not refused", accident.lost.len());
         ensure!(traffic.writes == 0, "a refused run sent {} requests that write", traffic.writes);
-        self.show_abridged(|out| write_run_text(out, &report, false))?;
+        self.show(abridge, |out| write_run_text(out, &report, false))?;
         self.proved("0 requests that write reached the accounts. The service would wait here, and go on by itself once this is repaired.")?;
         self.stage.emulator.with_world(|world| scenes::repair(world, &accident));
         let report = self.sync(ONWARD).await?;
@@ -187,11 +189,14 @@ impl Story<'_> {
         self.say(&format!("{refuser}, who had refused all mail, subscribes again at the source.\n"))?;
         self.traffic();
         let planned = self.stage.runner.plan(ONWARD).await?;
-        for withheld in
-            planned.plan.withheld.iter().filter(|withheld| withheld.member.is_some_and(|member| planned.address(member) == refuser))
-        {
-            let group = &planned.plan.pair(withheld.pair).name;
-            self.say(&format!("  o withheld from \"{}\": {}", crate::report::harmless(group), withheld.reason.as_str()))?;
+        let of_person =
+            planned.plan.withheld.iter().filter(|withheld| withheld.member.is_some_and(|member| planned.address(member) == refuser));
+        let withheld: Vec<_> = of_person.map(|withheld| (planned.plan.pair(withheld.pair).name.clone(), withheld.reason)).collect();
+        for (group, reason) in &withheld {
+            self.say(&format!("  o withheld from \"{}\": {}", crate::report::harmless(group), reason.as_str()))?;
+        }
+        if withheld.is_empty() {
+            self.say("  The plan does nothing about it: emfluence still lists the person, as somebody who refuses mail.")?;
         }
         let report = self.sync(ONWARD).await?;
         self.show_last_line(&report)?;
@@ -232,29 +237,26 @@ impl Story<'_> {
     /// Makes a run that is expected to go through.
     async fn sync(&mut self, job: &str) -> anyhow::Result<RunReport> {
         let report = self.stage.runner.sync(job, SyncOptions::default()).await?;
+        let why = report.failures.first().map(|failure| format!("{}: {}", failure.op, failure.message)).or_else(|| report.error.clone());
         let through = matches!(report.outcome, Outcome::Done | Outcome::Partial) && report.failures.is_empty();
-        ensure!(through, "a run of {job} ended with \"{}\": {}", report.outcome.as_str(), report.error.clone().unwrap_or_default());
+        ensure!(
+            through,
+            "a run of {job} ended with \"{}\" and {} failures: {}",
+            report.outcome.as_str(),
+            report.failures.len(),
+            why.unwrap_or_default()
+        );
         Ok(report)
     }
 
-    async fn show_plan(&mut self, job: &str, short: bool) -> anyhow::Result<Planned> {
-        let planned = self.stage.runner.plan(job).await?;
-        if short {
-            self.show_abridged(|out| write_plan_text(out, &planned, false))?;
-        } else {
-            write_plan_text(self.out, &planned, false)?;
-        }
-        Ok(planned)
-    }
-
     fn show_run(&mut self, report: &RunReport) -> anyhow::Result<()> {
-        self.show_abridged(|out| write_run_text(out, report, false))
+        self.show(abridge, |out| write_run_text(out, report, false))
     }
 
-    fn show_abridged(&mut self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> anyhow::Result<()> {
+    fn show(&mut self, shorten: fn(&str) -> String, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> anyhow::Result<()> {
         let mut text = Vec::new();
         write(&mut text)?;
-        Ok(self.out.write_all(abridge(&String::from_utf8_lossy(&text)).as_bytes())?)
+        Ok(self.out.write_all(shorten(&String::from_utf8_lossy(&text)).as_bytes())?)
     }
 
     /// Shows the line that says what a run came to.

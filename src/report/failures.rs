@@ -59,11 +59,11 @@ pub fn write_failures_text(out: &mut dyn Write, failures: &[FailureRecord], now:
         }
         let mut age = format!("first seen {}", distance(now, failure.first_seen));
         if failure.attempts > 0 {
-            age.push_str(&format!(", sent {}", super::words::count(u64::from(failure.attempts), "time", "times")));
+            age = format!("{age}, sent {}", super::words::count(u64::from(failure.attempts), "time", "times"));
         }
         if let Some(next) = failure.next_try {
             let when = if next <= now { "in the next run".to_owned() } else { distance(now, next) };
-            age.push_str(&format!(", again {when}"));
+            age = format!("{age}, again {when}");
         }
         writeln!(out, "      {ASIDE}{age}{ASIDE:#}")?;
         writeln!(out, "      remedy: {}", remedy(failure))?;

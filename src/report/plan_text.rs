@@ -49,7 +49,7 @@ pub(super) fn last_line(planned: &Planned) -> String {
     if plan.is_empty() {
         let mut line = format!("{HEADING}Nothing to do.{HEADING:#}");
         if !plan.blocked.is_empty() {
-            line.push_str(&format!(" {} a person.", waiting(plan.blocked.len())));
+            line = format!("{line} {} a person.", waiting(plan.blocked.len()));
         }
         return line;
     }
@@ -84,7 +84,7 @@ pub(super) fn cost_sentence(cost: &Cost) -> String {
         format!("Cost: {writes}, about {time} at the provider's pace.")
     };
     if !reads.is_empty() {
-        sentence.push_str(&format!(" Reading took {reads}."));
+        sentence = format!("{sentence} Reading took {reads}.");
     }
     sentence
 }

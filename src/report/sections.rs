@@ -56,7 +56,7 @@ pub(super) fn named(item: &Blocked) -> String {
         (None, None) => item.what.as_str().to_owned(),
     };
     if let Some(id) = &item.id {
-        name.push_str(&format!(" [id {}]", harmless(id)));
+        name = format!("{name} [id {}]", harmless(id));
     }
     name
 }

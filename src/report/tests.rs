@@ -556,12 +556,13 @@ fn one_run_is_shown_item_by_item() {
 
 #[test]
 fn a_job_is_what_its_last_run_and_its_lock_say() {
+    use state::Outcome::{Busy, Done, Failed, Partial, Refused};
+
     let status = |outcome: Option<state::Outcome>, failures: u32| state::JobStatus {
         last_run: Some(run_record(outcome)),
         consecutive_failures: failures,
         last_fire: None,
     };
-    use state::Outcome::{Busy, Done, Failed, Partial, Refused};
     for (outcome, failures, paused, running, expected) in [
         (Some(Done), 0, false, false, JobState::Ok),
         (Some(Partial), 0, false, false, JobState::Ok),

@@ -296,7 +296,9 @@ impl Applying<'_> {
                         continue;
                     }
                     rows.push(MemberEdit { id: id.clone(), address: self.address_there(person)?, fields });
-                    items.push(Item { target_id: Some(id), ..item("update_member", None, Some(person)) });
+                    // The profile of somebody just created belongs to the creation.
+                    let detail = fresh.then(|| "created".to_owned());
+                    items.push(Item { target_id: Some(id), detail, ..item("update_member", None, Some(person)) });
                 }
                 if fresh && self.prepared.capabilities.batches.update_same_fields {
                     // People who were just created hold nothing that an empty value could wipe out.
@@ -903,7 +905,7 @@ impl Applying<'_> {
                 // Somebody created opted out carries the refusal in the same request.
                 summary.opt_outs += u64::from(item.detail.is_some());
             }
-            "update_member" | "change_address" => summary.members_updated += 1,
+            "update_member" | "change_address" => summary.members_updated += u64::from(item.detail.is_none()),
             "add_memberships" => summary.memberships_added += 1,
             "remove_memberships" => summary.memberships_removed += 1,
             "set_opt_out" => summary.opt_outs += item.joins.len().max(1) as u64,

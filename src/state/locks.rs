@@ -1,11 +1,14 @@
 //! One run per job, one process per account (rule 8): lock files beside the state database.
 //!
 //! The operating system holds the locks, so that one of a dead process does not block. A file stays when its lock is released:
-//! deleting it could take the lock away from somebody who has just opened it.
+//! deleting it could take the lock away from somebody who has just opened it. A database in memory is known to one process only,
+//! so its locks live in memory as well.
 
+use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backup::{beside, create_private};
 
@@ -37,13 +40,33 @@ fn holder(pid: Option<u32>) -> String {
 /// A lock that is held; dropping it releases the lock.
 #[derive(Debug)]
 pub struct Guard {
-    _file: File,
+    _held: Held,
 }
 
-/// The lock files of one state database.
+#[derive(Debug)]
+enum Held {
+    File { _file: File },
+    Name { name: String, names: Arc<Mutex<HashSet<String>>> },
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Held::Name { name, names } = self {
+            names.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        }
+    }
+}
+
+/// The locks of one state database.
 #[derive(Clone, Debug)]
 pub struct Locks {
-    state: PathBuf,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Beside(PathBuf),
+    Memory(Arc<Mutex<HashSet<String>>>),
 }
 
 impl Locks {
@@ -55,7 +78,12 @@ impl Locks {
             let name = state_path.file_name().ok_or(error)?;
             directory.canonicalize().map(|directory| directory.join(name))
         });
-        Locks { state: canonical.unwrap_or_else(|_| state_path.to_owned()) }
+        Locks { place: Place::Beside(canonical.unwrap_or_else(|_| state_path.to_owned())) }
+    }
+
+    /// Makes the locks of a database in memory; clones share them.
+    pub fn in_memory() -> Locks {
+        Locks { place: Place::Memory(Arc::default()) }
     }
 
     /// Takes the lock of a job, for one run.
@@ -86,7 +114,16 @@ impl Locks {
     }
 
     fn take(&self, name: &str, what: String) -> Result<Guard, LockError> {
-        let path = beside(&self.state, &format!(".{name}.lock"));
+        let state = match &self.place {
+            Place::Beside(state) => state,
+            Place::Memory(names) => {
+                if !names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned()) {
+                    return Err(LockError::Busy { what, holder_pid: Some(std::process::id()) });
+                }
+                return Ok(Guard { _held: Held::Name { name: name.to_owned(), names: names.clone() } });
+            }
+        };
+        let path = beside(state, &format!(".{name}.lock"));
         let failed = |source| LockError::File { path: path.clone(), source };
         let mut file = create_private(&path).map_err(failed)?;
         match file.try_lock() {
@@ -95,7 +132,7 @@ impl Locks {
             Err(TryLockError::Error(source)) => return Err(LockError::File { path, source }),
         }
         file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes())).map_err(failed)?;
-        Ok(Guard { _file: file })
+        Ok(Guard { _held: Held::File { _file: file } })
     }
 }
 
@@ -142,6 +179,17 @@ mod tests {
         let _held = Locks::new(&path).lock_job("nightly").unwrap();
         let text = std::fs::read_to_string(directory.path().join("rosterd.db.job-nightly.lock")).unwrap();
         assert_eq!(text, std::process::id().to_string());
+    }
+
+    #[test]
+    fn a_database_in_memory_leaves_no_files_and_shares_its_locks_with_nobody_else() {
+        let (locks, other) = (Locks::in_memory(), Locks::in_memory());
+        let held = locks.lock_job("nightly").unwrap();
+        assert!(matches!(locks.clone().lock_job("nightly"), Err(LockError::Busy { .. })));
+        let _elsewhere = other.lock_job("nightly").unwrap();
+        drop(held);
+        locks.lock_job("nightly").unwrap();
+        assert!(!Path::new(":memory:.job-nightly.lock").exists());
     }
 
     #[test]

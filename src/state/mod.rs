@@ -60,6 +60,7 @@ pub struct Store {
     path: Option<PathBuf>,
     read_only: bool,
     connection: Mutex<Connection>,
+    locks: Locks,
 }
 
 impl Store {
@@ -86,7 +87,7 @@ impl Store {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|error| StateError::of_sqlite(path, error))?;
         Store::prepare(&connection, path, now).map_err(|fault| fault.at(path))?;
-        Ok(Store { path: Some(path.to_owned()), read_only: false, connection: Mutex::new(connection) })
+        Ok(Store { path: Some(path.to_owned()), read_only: false, connection: Mutex::new(connection), locks: Locks::new(path) })
     }
 
     /// Opens the database for reading; nothing when there is no file.
@@ -110,7 +111,7 @@ impl Store {
             }
             schema::Identity::Ours(_) => {}
         }
-        Ok(Some(Store { path: Some(path.to_owned()), read_only: true, connection: Mutex::new(connection) }))
+        Ok(Some(Store { path: Some(path.to_owned()), read_only: true, connection: Mutex::new(connection), locks: Locks::new(path) }))
     }
 
     /// Makes a database that lives in memory and is gone when dropped; for tests and rehearsals.
@@ -118,12 +119,17 @@ impl Store {
         let connection = Connection::open_in_memory().expect("memory is always there");
         configure(&connection).expect("a database in memory takes every setting");
         schema::migrate(&connection, None, Timestamp::UNIX_EPOCH).expect("an empty database takes the schema");
-        Store { path: None, read_only: false, connection: Mutex::new(connection) }
+        Store { path: None, read_only: false, connection: Mutex::new(connection), locks: Locks::in_memory() }
     }
 
     /// Returns the database file; `:memory:` where there is none.
     pub fn path(&self) -> &Path {
         self.path.as_deref().unwrap_or(Path::new(":memory:"))
+    }
+
+    /// Returns the locks of the database: files beside it, or nothing but memory where there is no file.
+    pub fn locks(&self) -> &Locks {
+        &self.locks
     }
 
     /// Checks the whole file and returns what is wrong with it, one sentence each; empty when all is well.

@@ -1,48 +1,28 @@
 //! A target that was read a short while ago is not read again while nothing changes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
-use jiff::Timestamp;
 use rosterd::emulator::{Fault, FaultRule, GroupKind, GroupStatus, RequestRecord, Seed, World};
-use rosterd::run::{Outcome, RunReport, SavedPlan, SyncOptions};
+use rosterd::run::{Outcome, RunReport};
 
 use crate::support::{Bench, bench};
 
 const SIZE: Seed = Seed { seed: 7, groups: 8, members: 120 };
 const HOUR: i64 = 3600;
+const JOB: &str = "[jobs.test]\nsource = \"crm\"\ntarget = \"mail\"\nmode = \"managed\"\nrefresh = \"6h\"\n";
 
-/// A bench whose clock is set by the test.
 struct Watch {
     bench: Bench,
-    seconds: Arc<AtomicI64>,
 }
 
 impl Watch {
-    fn over(mut bench: Bench) -> Watch {
-        let seconds = Arc::new(AtomicI64::new(1_800_000_000));
-        let shown = seconds.clone();
-        bench.clock = Arc::new(move || Timestamp::from_second(shown.fetch_add(1, Ordering::Relaxed)).expect("a moment in 2027"));
-        Watch { bench, seconds }
-    }
-
-    fn new(source: &str, target: &str, job: &str) -> Watch {
-        Watch::over(bench(World::seeded_in(source, &SIZE), source, target, job))
-    }
-
     /// A bench that was synced until the target is remembered.
     async fn settled(source: &str, target: &str, job: &str) -> Watch {
-        let watch = Watch::new(source, target, job);
+        let watch = Watch { bench: bench(World::seeded_in(source, &SIZE), source, target, job) };
         let first = watch.bench.sync().await;
         assert!(matches!(first.outcome, Outcome::Done | Outcome::Partial), "{:?}", first.error);
         let second = watch.bench.sync().await;
         assert_ne!(watch.reads_of(target), 0, "what was written has to be read once");
         assert!(second.requests.values().all(|requests| *requests == 0), "{:?}", second.requests);
         watch
-    }
-
-    fn pass(&self, seconds: i64) {
-        self.seconds.fetch_add(seconds, Ordering::Relaxed);
     }
 
     fn requests(&self) -> Vec<RequestRecord> {
@@ -70,7 +50,7 @@ fn says_it(report: &RunReport) -> bool {
 
 async fn is_left_alone(source: &str, target: &str) {
     let watch = Watch::settled(source, target, "mode = \"managed\"\nrefresh = \"6h\"").await;
-    watch.pass(2 * HOUR);
+    watch.bench.pass(2 * HOUR);
     let (report, asked) = watch.sync(target).await;
     assert_eq!(asked, 0, "{:?}", report.warnings);
     assert!(says_it(&report) && report.warnings.iter().any(|warning| warning.contains("read 2 h ago")), "{:?}", report.warnings);
@@ -83,7 +63,7 @@ async fn is_left_alone(source: &str, target: &str) {
     assert!(plan.plan.is_empty() && plan.plan.warnings.iter().any(|warning| warning.starts_with("The target was not read")));
     assert_eq!(watch.reads_of(target), 0);
 
-    watch.pass(5 * HOUR);
+    watch.bench.pass(5 * HOUR);
     let (report, asked) = watch.sync(target).await;
     assert_ne!(asked, 0, "the memory is too old");
     assert!(!says_it(&report));
@@ -175,13 +155,12 @@ async fn an_outdated_memory_never_leads_to_a_write() {
 #[tokio::test(start_paused = true)]
 async fn another_config_a_write_of_another_job_or_a_doubt_has_the_target_read() {
     let mut watch = Watch::settled("crm", "mail", "mode = \"managed\"\nrefresh = \"6h\"").await;
-    let guards = &mut watch.bench.config.jobs.get_mut("test").expect("the only job").guards;
-    guards.floor += 1;
+    watch.bench.reconfigure(&format!("{JOB}[jobs.test.guards]\nfloor = 11"));
     let (_, asked) = watch.sync("mail").await;
     assert_ne!(asked, 0, "another config");
     assert_eq!(watch.sync("mail").await.1, 0);
 
-    watch.pass(7 * HOUR);
+    watch.bench.pass(7 * HOUR);
     watch.bench.emulator.add_fault(FaultRule::every(Fault::WrongCount(1)).at("mail").on("groups/getContacts"));
     let (report, _) = watch.sync("mail").await;
     watch.bench.emulator.clear_faults();
@@ -191,7 +170,7 @@ async fn another_config_a_write_of_another_job_or_a_doubt_has_the_target_read() 
 
 #[tokio::test(start_paused = true)]
 async fn whatever_another_job_writes_ends_the_memory() {
-    let watch = Watch::settled("crm", "mail", "mode = \"managed\"\nrefresh = \"6h\"").await;
+    let mut watch = Watch::settled("crm", "mail", "mode = \"managed\"\nrefresh = \"6h\"").await;
     assert_eq!(watch.sync("mail").await.1, 0);
     watch.bench.emulator.with_world(|world| {
         let crm2 = world.account_mut("crm2");
@@ -199,12 +178,8 @@ async fn whatever_another_job_writes_ends_the_memory() {
         let group = crm2.add_group("Elsewhere");
         crm2.join(group, person);
     });
-    let mut other = watch.bench.config.jobs["test"].clone();
-    other.name = "other".to_owned();
-    other.source = "crm2".to_owned();
-    let mut config = watch.bench.config.clone();
-    config.jobs.insert("other".to_owned(), other);
-    let report = watch.bench.runner_over(config).sync("other", SyncOptions::default()).await.expect("the other job runs");
+    watch.bench.reconfigure(&format!("{JOB}[jobs.other]\nsource = \"crm2\"\ntarget = \"mail\"\n"));
+    let report = watch.bench.sync_of("other").await;
     assert!(report.requests["mail"] > 0, "{report:?}");
     let (report, asked) = watch.sync("mail").await;
     assert!(asked > 0 && !says_it(&report));
@@ -215,7 +190,6 @@ async fn a_saved_plan_is_held_against_a_fresh_reading() {
     let watch = Watch::settled("crm", "mail", "mode = \"managed\"\nrefresh = \"6h\"").await;
     let plan = watch.bench.plan().await.plan;
     assert_eq!(watch.reads_of("mail"), 0);
-    let saved = SavedPlan { job: plan.job, fingerprint: plan.fingerprint };
-    watch.bench.runner().apply(&saved, None).await.expect("nothing has moved");
+    watch.bench.apply(&plan.fingerprint, None).await.expect("nothing has moved");
     assert_ne!(watch.reads_of("mail"), 0);
 }

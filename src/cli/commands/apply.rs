@@ -66,7 +66,7 @@ pub(crate) async fn cmd_apply(context: &Context, args: &ApplyArgs) -> Result<Exi
     }
     let runner = context.runner(config)?;
     let saved = SavedPlan { job: header.job, fingerprint: header.fingerprint };
-    let outcome = context.interrupt.run(runner.apply(&saved, args.approve.as_deref())).await?;
+    let outcome = context.interrupt.run(Box::pin(runner.apply(&saved, args.approve.as_deref()))).await?;
     let (result, code) = result_of(&saved.job, outcome);
     finish(context, args.format, &[result], code, false)
 }

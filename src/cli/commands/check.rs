@@ -49,8 +49,8 @@ pub(crate) async fn cmd_check(context: &Context, args: &CheckArgs) -> Result<Exi
         }
         Err(error) => return Err(error.into()),
     };
-    let now = context.now();
-    let store = context.existing_store(&config)?;
+    let now = Context::now();
+    let store = Context::existing_store(&config)?;
     let mut findings = Findings {
         config: config::diagnostics::Diagnostics::new(warnings),
         providers: config.providers.len(),
@@ -76,7 +76,7 @@ async fn online(context: &Context, config: Config, findings: &mut Findings) -> R
     let providers: Vec<String> = config.providers.keys().cloned().collect();
     let runner = context.runner(config)?;
     for provider in providers {
-        let answer = context.interrupt.run(runner.check_online(&provider)).await?;
+        let answer = context.interrupt.run(Box::pin(runner.check_online(&provider))).await?;
         findings.online.insert(provider, answer.map_err(CommandError::from));
     }
     for (job, sides) in jobs {
@@ -84,7 +84,7 @@ async fn online(context: &Context, config: Config, findings: &mut Findings) -> R
             return Err(RunError::Stopped.into());
         }
         if sides.iter().all(|side| matches!(findings.online.get(side), Some(Ok(_)))) {
-            let prediction = context.interrupt.run(runner.predict(&job)).await?;
+            let prediction = context.interrupt.run(Box::pin(runner.predict(&job))).await?;
             findings.predictions.insert(job, prediction.map_err(CommandError::from));
         }
     }
@@ -165,7 +165,7 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
         }
     }
     writeln!(out, "\nNext fires:")?;
-    write_schedule_text(out, &findings.jobs, context.now())
+    write_schedule_text(out, &findings.jobs, Context::now())
 }
 
 fn document(findings: &Findings, code: ExitCode) -> Value {

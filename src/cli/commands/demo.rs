@@ -21,6 +21,6 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn cmd_demo(args: &DemoArgs) -> Result<ExitCode, CommandError> {
     let mut out = stdout();
     let options = DemoOptions { serve: args.serve, listen: args.listen, out: &mut out };
-    demo::run(options).await.map_err(|error| CommandError::from_any(ExitCode::Failed, &error))?;
+    Box::pin(demo::run(options)).await.map_err(|error| CommandError::from_any(ExitCode::Failed, &error))?;
     Ok(ExitCode::Done)
 }

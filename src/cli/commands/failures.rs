@@ -18,7 +18,7 @@ pub(crate) struct FailuresArgs {
 
 pub(crate) fn cmd_failures(context: &Context, args: &FailuresArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let failures = match context.existing_store(&config)? {
+    let failures = match Context::existing_store(&config)? {
         Some(store) => store.failures(args.job.as_deref())?,
         None => Vec::new(),
     };
@@ -26,7 +26,7 @@ pub(crate) fn cmd_failures(context: &Context, args: &FailuresArgs) -> Result<Exi
         find_job(&config, job)?;
     }
     print(|out| match args.format.format {
-        Format::Text => write_failures_text(out, &failures, context.now()),
+        Format::Text => write_failures_text(out, &failures, Context::now()),
         Format::Json => write_failures_json(out, &failures),
     })?;
     Ok(ExitCode::Done)

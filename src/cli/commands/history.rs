@@ -21,7 +21,7 @@ pub(crate) struct HistoryArgs {
 
 pub(crate) fn cmd_history(context: &Context, args: &HistoryArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let runs = match context.existing_store(&config)? {
+    let runs = match Context::existing_store(&config)? {
         Some(store) => store.history(args.job.as_deref(), args.limit)?,
         None => Vec::new(),
     };
@@ -30,7 +30,7 @@ pub(crate) fn cmd_history(context: &Context, args: &HistoryArgs) -> Result<ExitC
         find_job(&config, job)?;
     }
     print(|out| match args.format.format {
-        Format::Text => write_history_text(out, &runs, &context.zone()),
+        Format::Text => write_history_text(out, &runs, &Context::zone()),
         Format::Json => write_history_json(out, &runs),
     })?;
     Ok(ExitCode::Done)

@@ -40,7 +40,7 @@ pub(crate) fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitCode, C
         return Err(CommandError::usage(format!("the config pins source group {source} to target group {pinned}"))
             .hint(format!("change `pin` below [jobs.{}.groups] instead", job.name)));
     }
-    let store = context.store(&config)?;
+    let store = Context::store(&config)?;
     let _held = Locks::new(&config.state_path).lock_job(&job.name)?;
     store.register_job(&job.name, &job.source, &job.target)?;
     let links = store.links(&job.name)?;
@@ -77,10 +77,10 @@ pub(crate) fn cmd_unlink(context: &Context, args: &UnlinkArgs) -> Result<ExitCod
     let job = find_job(&config, &args.job)?;
     let source = id(&args.source)?;
     let none = || CommandError::usage(format!("source group {source} is not linked by job \"{}\"", job.name));
-    if context.existing_store(&config)?.is_none() {
+    if Context::existing_store(&config)?.is_none() {
         return Err(none());
     }
-    let store = context.store(&config)?;
+    let store = Context::store(&config)?;
     let _held = Locks::new(&config.state_path).lock_job(&job.name)?;
     if !store.forget_link(&job.name, source)? {
         return Err(none());

@@ -13,6 +13,7 @@ pub(super) mod man;
 pub(super) mod pause;
 pub(super) mod plan;
 pub(super) mod retry;
+pub(super) mod run;
 pub(super) mod schedule;
 pub(super) mod schema;
 pub(super) mod show;

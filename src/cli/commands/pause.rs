@@ -27,7 +27,7 @@ pub(crate) struct ResumeArgs {
 pub(crate) fn cmd_pause(context: &Context, args: &PauseArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
     let job = find_job(&config, &args.job)?;
-    context.store(&config)?.set_paused(&job.name, Some(&args.reason), context.now())?;
+    Context::store(&config)?.set_paused(&job.name, Some(&args.reason), Context::now())?;
     print(|out| writeln!(out, "Job \"{0}\" is paused; `rosterd resume {0}` lets it run again.", job.name))?;
     Ok(ExitCode::Done)
 }
@@ -35,9 +35,9 @@ pub(crate) fn cmd_pause(context: &Context, args: &PauseArgs) -> Result<ExitCode,
 pub(crate) fn cmd_resume(context: &Context, args: &ResumeArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
     let job = find_job(&config, &args.job)?;
-    let store = context.store(&config)?;
+    let store = Context::store(&config)?;
     let was_paused = store.paused(&job.name)?.is_some();
-    store.set_paused(&job.name, None, context.now())?;
+    store.set_paused(&job.name, None, Context::now())?;
     print(|out| {
         if was_paused {
             writeln!(out, "Job \"{}\" runs on its schedule again.", job.name)

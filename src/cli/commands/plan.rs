@@ -36,7 +36,7 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
         may_be_replaced(path)?;
     }
     let runner = context.runner(config)?;
-    let planned = context.interrupt.run(runner.plan(&args.job)).await??;
+    let planned = context.interrupt.run(Box::pin(runner.plan(&args.job))).await??;
     if let Some(path) = &args.out {
         save(path, &planned).map_err(|error| CommandError::file(ExitCode::Failed, "saving the plan as", path, &error))?;
         tell(|out| writeln!(out, "Saved the plan as {0}; `rosterd apply {0}` applies it, once.", path.display()));

@@ -18,11 +18,11 @@ pub(crate) struct RetryArgs {
 pub(crate) async fn cmd_retry(context: &Context, args: &RetryArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
     find_job(&config, &args.job)?;
-    let waiting = context.store(&config)?.retry_now(&args.job, context.now())?;
+    let waiting = Context::store(&config)?.retry_now(&args.job, Context::now())?;
     tell(|out| match waiting {
         0 => writeln!(out, "No failed item was waiting; running the job."),
         1 => writeln!(out, "1 failed item is sent again; running the job."),
         many => writeln!(out, "{many} failed items are sent again; running the job."),
     });
-    super::sync::sync_jobs(context, config, std::slice::from_ref(&args.job), None, "retry", args.format, false).await
+    Box::pin(super::sync::sync_jobs(context, config, std::slice::from_ref(&args.job), None, "retry", args.format, false)).await
 }

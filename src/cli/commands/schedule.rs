@@ -20,8 +20,8 @@ pub(crate) struct ScheduleArgs {
 
 pub(crate) fn cmd_schedule(context: &Context, args: &ScheduleArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let store = context.existing_store(&config)?;
-    let now = context.now();
+    let store = Context::existing_store(&config)?;
+    let now = Context::now();
     let jobs = job_rows(&config, store.as_ref(), now, args.next)?;
     print(|out| match args.format.format {
         Format::Text => write_schedule_text(out, &jobs, now),

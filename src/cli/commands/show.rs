@@ -20,11 +20,11 @@ pub(crate) fn cmd_show(context: &Context, args: &ShowArgs) -> Result<ExitCode, C
     let config = context.config()?;
     let unknown =
         || CommandError::usage(format!("there is no run whose id begins with \"{}\"", args.run)).hint("`rosterd history` lists the runs");
-    let store = context.existing_store(&config)?.ok_or_else(unknown)?;
+    let store = Context::existing_store(&config)?.ok_or_else(unknown)?;
     let run = store.run(&args.run)?.ok_or_else(unknown)?;
     let items = store.run_items(&run.id)?;
     print(|out| match args.format.format {
-        Format::Text => write_show_text(out, &run, &items, &context.zone()),
+        Format::Text => write_show_text(out, &run, &items, &Context::zone()),
         Format::Json => write_show_json(out, &run, &items),
     })?;
     Ok(ExitCode::Done)

@@ -23,8 +23,8 @@ pub(crate) struct StatusArgs {
 
 pub(crate) fn cmd_status(context: &Context, args: &StatusArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let store = context.existing_store(&config)?;
-    let now = context.now();
+    let store = Context::existing_store(&config)?;
+    let now = Context::now();
     let jobs = job_rows(&config, store.as_ref(), now, 1)?;
     print(|out| match args.format.format {
         Format::Text => write_status_text(out, &jobs, now),

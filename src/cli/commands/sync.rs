@@ -34,8 +34,8 @@ pub(crate) async fn cmd_sync(context: &Context, args: &SyncArgs) -> Result<ExitC
     if args.approve.is_some() && args.jobs.len() > 1 {
         return Err(CommandError::usage("an approval belongs to one job, and several are named").hint("name the job that was refused"));
     }
-    let jobs = if args.all { active_jobs(&config, &context.store(&config)?)? } else { args.jobs.clone() };
-    sync_jobs(context, config, &jobs, args.approve.as_ref(), "manual", args.format, args.all || jobs.len() > 1).await
+    let jobs = if args.all { active_jobs(&config, &Context::store(&config)?)? } else { args.jobs.clone() };
+    Box::pin(sync_jobs(context, config, &jobs, args.approve.as_ref(), "manual", args.format, args.all || jobs.len() > 1)).await
 }
 
 /// Names the jobs that are neither disabled nor paused.
@@ -67,7 +67,7 @@ pub(super) async fn sync_jobs(
             break;
         }
         let options = SyncOptions { approve: approve.cloned(), trigger };
-        let outcome = context.interrupt.run(runner.sync(job, options)).await?;
+        let outcome = context.interrupt.run(Box::pin(runner.sync(job, options))).await?;
         let (result, code) = result_of(job, outcome);
         codes.push(code);
         if format.format == Format::Text {

@@ -1,28 +1,68 @@
 //! An emulated world, a config that points at it, and a runner over both.
 
+pub mod oracle;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 use rosterd::config::settled::{Config, Credentials, Secret};
-use rosterd::emulator::{Account, Emulator, RequestRecord, World};
+use rosterd::emulator::{Account, Emulator, Kind, MembershipState, RequestRecord, World};
 use rosterd::http::Transport;
-use rosterd::run::{Planned, RunReport, Runner, RunnerOptions, SyncOptions};
+use rosterd::run::{Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
 use rosterd::state::Store;
+use tokio_util::sync::CancellationToken;
 
 /// Emulated accounts, a state database and a config, for one test.
-pub struct Bench {
+pub(crate) struct Bench {
     pub emulator: Emulator,
     pub store: Arc<Store>,
-    pub config: Config,
-    pub clock: rosterd::run::Clock,
+    config: Config,
+    seconds: Arc<AtomicI64>,
 }
 
 /// One job from `source` to `target`, with further config lines of the job (`mode = "managed"`, tables and all).
 pub fn bench(world: World, source: &str, target: &str, job: &str) -> Bench {
+    bench_of(world, &format!("[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\n{job}\n"))
+}
+
+/// Several jobs, as config text.
+pub fn bench_of(world: World, jobs: &str) -> Bench {
     let emulator = Emulator::new(world);
-    let text = format!("{}\n[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\n{job}\n", providers(&emulator));
-    Bench { config: config(&emulator, &text), emulator, store: Arc::new(Store::in_memory()), clock: clock() }
+    let text = format!("{}\n{jobs}\n", providers(&emulator));
+    Bench {
+        config: config(&emulator, &text),
+        emulator,
+        store: Arc::new(Store::in_memory()),
+        seconds: Arc::new(AtomicI64::new(1_800_000_000)),
+    }
+}
+
+/// A world with empty accounts of plain behaviour: `crm` and `crm2` at GreenRope, `mail` and `mail2` at emfluence.
+pub fn plain_world() -> World {
+    let mut world = World::empty();
+    for (kind, name, number) in [
+        (Kind::GreenRope, "crm", 45_429),
+        (Kind::Emfluence, "mail", 71_001),
+        (Kind::GreenRope, "crm2", 45_430),
+        (Kind::Emfluence, "mail2", 71_002),
+    ] {
+        world.add_account(Account::new(kind, name, number));
+    }
+    world
+}
+
+/// Adds a group with `count` people, `<prefix>0@example.org` and so on, and returns the group's id.
+pub fn group_of(account: &mut Account, name: &str, prefix: &str, count: usize) -> u64 {
+    let group = account.add_group(name);
+    for number in 0..count {
+        let email = format!("{prefix}{number}@example.org");
+        let contact = account.contact_by_email(&email).unwrap_or_else(|| account.add_person(&email, "Ana", "Example"));
+        account.join(group, contact);
+    }
+    group
 }
 
 /// Config text with one provider per emulated account, under the account's name.
@@ -67,48 +107,176 @@ pub fn config(emulator: &Emulator, text: &str) -> Config {
 impl Bench {
     /// A runner over the bench; each call is like a new process.
     pub fn runner(&self) -> Runner {
-        self.runner_over(self.config.clone())
+        self.runner_with(CancellationToken::new())
     }
 
-    /// The same with another config.
-    pub fn runner_over(&self, config: Config) -> Runner {
-        let options = RunnerOptions {
-            transport: Some(Transport::Local(self.emulator.router())),
-            clock: self.clock.clone(),
-            ..RunnerOptions::default()
-        };
-        Runner::new(Arc::new(config), self.store.clone(), options)
+    /// A runner that can be asked to stop.
+    pub fn runner_with(&self, stop: CancellationToken) -> Runner {
+        let seconds = self.seconds.clone();
+        let clock: rosterd::run::Clock = Arc::new(move || {
+            let second = seconds.fetch_add(1, Ordering::Relaxed);
+            Timestamp::from_second(second).expect("a moment in 2027")
+        });
+        let transport = Some(Transport::Local(self.emulator.router()));
+        let options = RunnerOptions { transport, clock, stop, ..RunnerOptions::default() };
+        Runner::new(Arc::new(self.config.clone()), self.store.clone(), options)
+    }
+
+    /// Lets time pass for the runs, not for the accounts.
+    pub fn pass(&self, seconds: i64) {
+        self.seconds.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Goes on with another config of the same accounts and the same database.
+    pub fn reconfigure(&mut self, jobs: &str) {
+        let text = format!("{}\n{jobs}\n", providers(&self.emulator));
+        self.config = config(&self.emulator, &text);
+    }
+
+    /// Loses the state database.
+    pub fn lose_state(&mut self) {
+        self.store = Arc::new(Store::in_memory());
     }
 
     /// Plans the job.
     pub async fn plan(&self) -> Planned {
-        self.runner().plan("test").await.unwrap_or_else(|error| panic!("{error}"))
+        self.plan_of("test").await
+    }
+
+    /// Plans a job by name.
+    pub async fn plan_of(&self, job: &str) -> Planned {
+        self.runner().plan(job).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Runs the job.
     pub async fn sync(&self) -> RunReport {
-        self.runner().sync("test", SyncOptions::default()).await.unwrap_or_else(|error| panic!("{error}"))
+        self.sync_of("test").await
+    }
+
+    /// Runs a job by name.
+    pub async fn sync_of(&self, job: &str) -> RunReport {
+        self.runner().sync(job, SyncOptions::default()).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Runs the job, which must end well with nothing left to do and leave an empty plan.
+    pub async fn settle(&self) -> RunReport {
+        let report = self.sync().await;
+        assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+        self.assert_settled().await;
+        report
+    }
+
+    /// Fails unless there is nothing to do, neither by plan nor by request.
+    pub async fn assert_settled(&self) {
+        self.writes();
+        let plan = self.plan().await;
+        assert!(plan.plan.is_empty(), "{:#?}", operations(&plan));
+        let report = self.sync().await;
+        let writes = self.writes();
+        assert!(writes.is_empty(), "{writes:#?}\n{}", tell(&report));
+    }
+
+    /// Tries to run the job with an approval.
+    pub async fn approve(&self, id: &str) -> RunReport {
+        let options = SyncOptions { approve: Some(id.to_owned()), trigger: "manual" };
+        self.runner().sync("test", options).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Applies a saved plan.
+    pub async fn apply(&self, fingerprint: &str, approve: Option<&str>) -> Result<RunReport, RunError> {
+        self.runner().apply(&SavedPlan { job: "test".to_owned(), fingerprint: fingerprint.to_owned() }, approve).await
     }
 
     /// The write requests since the last call.
     pub fn writes(&self) -> Vec<RequestRecord> {
+        self.assert_no_misuse();
         let writes = self.emulator.requests().into_iter().filter(|request| request.is_write).collect();
         self.emulator.clear_log();
         writes
     }
 
-    /// Fails when a client did something that the provider pages forbid.
+    /// The write requests since the last call, as operation and number of items.
+    pub fn sent(&self) -> Vec<(String, usize)> {
+        self.writes().into_iter().map(|write| (write.operation, write.items)).collect()
+    }
+
+    /// Reads or edits an account.
+    pub fn account<R>(&self, name: &str, work: impl FnOnce(&mut Account) -> R) -> R {
+        self.emulator.with_world(|world| work(world.account_mut(name)))
+    }
+
+    /// The members of a group by address, with their states; the group must exist.
+    pub fn members(&self, account: &str, group: &str) -> BTreeMap<String, MembershipState> {
+        self.account(account, |account| {
+            let id = account.find_group(group).unwrap_or_else(|| panic!("no group \"{group}\""));
+            account.members_of(id).into_iter().map(|(contact, state)| (account.contacts[&contact].email.clone(), state)).collect()
+        })
+    }
+
+    /// Fails when a client did something that the provider pages forbid, or when a refusal was undone by a request.
     pub fn assert_no_misuse(&self) {
         let misuse = self.emulator.misuse();
         assert!(misuse.is_empty(), "{misuse:#?}");
+        let by_request = |event: &rosterd::emulator::HistoryEvent| matches!(event.actor, rosterd::emulator::Actor::Request(_));
+        let undone: Vec<_> =
+            self.emulator.history().into_iter().filter(|event| by_request(event) && event.change.undoes_opt_out()).collect();
+        assert!(undone.is_empty(), "{undone:#?}");
     }
 }
 
-/// A clock that goes one second further each time it is asked.
-pub fn clock() -> rosterd::run::Clock {
-    let ticks = std::sync::atomic::AtomicI64::new(0);
-    Arc::new(move || {
-        let tick = ticks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Timestamp::from_second(1_800_000_000 + tick).expect("a moment in 2027")
-    })
+/// The operations of a plan as `op "group" who, who`.
+pub fn operations(planned: &Planned) -> Vec<String> {
+    let plan = &planned.plan;
+    plan.operations
+        .iter()
+        .map(|edit| {
+            let group = edit.pair().map(|pair| format!(" \"{}\"", plan.pair(pair).name)).unwrap_or_default();
+            let mut people: Vec<&str> = edit.members().iter().map(|person| planned.address(*person)).collect();
+            let more = people.len().saturating_sub(5);
+            people.truncate(5);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let space = if people.is_empty() { "" } else { " " };
+            format!("{}{group}{space}{}{more}", edit.op(), people.join(", "))
+        })
+        .collect()
+}
+
+/// A report in few words, for failing tests.
+pub fn tell(report: &RunReport) -> String {
+    format!(
+        "{:?} {:?}\nerror: {:?}\nblocked: {:#?}\nfailures: {:#?}\nrefusals: {:#?}\nwarnings: {:#?}\nwithheld: {:?}",
+        report.outcome,
+        report.summary,
+        report.error,
+        report.blocked,
+        report.failures,
+        report.refusals,
+        report.warnings,
+        report.withheld_by_reason
+    )
+}
+
+/// What an account holds, one line per group, contact and membership, free of ids and times: two accounts with the same lines
+/// are the same to everybody who uses them.
+pub fn digest(account: &Account) -> Vec<String> {
+    let mut lines = Vec::new();
+    for contact in account.contacts.values() {
+        let (out, bounced) = (contact.opted_out.is_some(), contact.bounced.is_some());
+        lines.push(format!("contact {} {:?} {:?} {out} {bounced}", contact.email, contact.profile, contact.custom));
+    }
+    for group in account.groups.values() {
+        lines.push(format!(
+            "group {:?} {:?} {:?} {:?} {:?}",
+            group.name,
+            group.status,
+            group.visibility,
+            (&group.friendly_name, &group.description, &group.external_id, group.protected, &group.notes),
+            (&group.sender_name, &group.sender_email, &group.postal_address, &group.time_zone)
+        ));
+        for (contact, membership) in &group.members {
+            lines.push(format!("member {:?} {} {:?}", group.name, account.contacts[contact].email, membership.state));
+        }
+    }
+    lines.sort();
+    lines
 }

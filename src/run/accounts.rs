@@ -81,6 +81,12 @@ impl Runner {
         })
     }
 
+    /// Returns what tells a provider's account from others in the state database.
+    pub(super) fn account_hash(&self, provider: &str) -> String {
+        let key = self.inner.config.providers.get(provider).map(ProviderConfig::account_key).unwrap_or_default();
+        account_hash(&key)
+    }
+
     fn set_up(&self, config: &ProviderConfig) -> Result<Handle, RunError> {
         let account = self.account(config)?;
         let place = format!("providers.{}", config.name);
@@ -143,4 +149,9 @@ impl Runner {
         accounts.insert(key, account.clone());
         Ok(account)
     }
+}
+
+/// Hashes what tells an account from others, so that the state database does not hold it.
+fn account_hash(key: &str) -> String {
+    blake3::hash(key.as_bytes()).to_hex()[..32].to_owned()
 }

@@ -8,6 +8,7 @@ mod persons;
 mod prepare;
 mod read;
 mod recover;
+mod remember;
 mod report;
 mod verify;
 
@@ -179,7 +180,7 @@ impl Runner {
     pub async fn plan(&self, job: &str) -> Result<Planned, RunError> {
         let job = self.job(job)?;
         let _held = self.hold(job)?;
-        let mut prepared = Box::pin(self.prepare(job, true)).await?;
+        let mut prepared = Box::pin(self.prepare(job, true, false)).await?;
         if let Some(refusal) = prepared.planned.plan.refusals.first() {
             let items = prepared.tripped();
             let id = self.inner.store.offer_approval(&job.name, &refusal.approval, &items, self.now())?;
@@ -260,7 +261,7 @@ impl Runner {
         saved: Option<&SavedPlan>,
     ) -> Result<RunReport, RunError> {
         let store = &self.inner.store;
-        let mut prepared = Box::pin(self.prepare(job, false)).await?;
+        let mut prepared = Box::pin(self.prepare(job, false, saved.is_some())).await?;
         // A refusal of mail that was seen is remembered whatever becomes of the run.
         store.record(&prepared.bars(job))?;
         if let Some(saved) = saved

@@ -9,6 +9,7 @@ mod guards;
 mod incomplete;
 mod jobs;
 mod plans;
+mod refresh;
 mod requests;
 mod support;
 mod sync;

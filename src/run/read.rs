@@ -115,7 +115,11 @@ impl Runner {
         certain(&target.name, &target_certificate)?;
         let target_schema = provider::schema(target.adapter.kind());
         let target_groups = groups_with_carried(store, &job.target, &target_rows, target_schema)?;
-        if super::recover::adopt_created_groups(store, job, &target_rows, self.now())? {
+        let asked = |source: &str| {
+            let group = source_groups.iter().find(|group| group.id == source);
+            group.map(|group| mapping.group(&group.canonical).fields).unwrap_or_default()
+        };
+        if super::recover::adopt_created_groups(store, job, &target_rows, asked, self.now())? {
             base = store.load_base(&job.name, &job.target, self.now(), &mut names)?;
         }
 

@@ -1,2 +1,7 @@
 //! The `rosterd` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rosterd::cli::run(std::env::args_os()).into()
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+pub use crate::model::Fingerprint;
 use crate::model::ProviderKind;
 pub use crate::model::policy::{
     Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, wildcard_matches,
@@ -73,17 +74,6 @@ pub enum Credentials {
         /// The token.
         token: Secret,
     },
-}
-
-/// A group that must exist under this id and name, which proves that a token opens the right account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// The group's id.
-    pub group_id: String,
-    /// The group's name.
-    pub group_name: Option<String>,
-    /// The group's external id.
-    pub external_id: Option<String>,
 }
 
 /// One configured account.

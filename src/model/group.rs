@@ -163,3 +163,14 @@ impl Group {
         }
     }
 }
+
+/// A group that must exist under this id and name, which proves that a token opens the right account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The group's id.
+    pub group_id: String,
+    /// The group's name.
+    pub group_name: Option<String>,
+    /// The group's external id.
+    pub external_id: Option<String>,
+}

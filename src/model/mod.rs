@@ -10,6 +10,7 @@ mod completeness;
 mod group;
 mod names;
 pub mod policy;
+mod refusal;
 mod schema;
 mod snapshot;
 mod value;
@@ -18,12 +19,14 @@ mod write;
 pub use address::{Address, AddressError, normalise_address};
 pub use capability::{Batches, Capabilities, Join};
 pub use completeness::{Certificate, Complete, CountRule, Incomplete, Reading, TotalMeanings};
-pub use group::{Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Visibility};
+pub use group::{Fingerprint, Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Visibility};
 pub use names::{Name, Names};
+pub use refusal::Refusal;
+pub(crate) use refusal::tidy;
 pub use schema::{CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, ProviderKind, Schema, Writable};
 pub use snapshot::{
     Existence, Listing, ListingRow, Member, MemberRow, MemberSink, MemberStatus, MembershipState, SinkError, Snapshot, SnapshotBuilder,
     Stage,
 };
 pub use value::{Record, RowHash, Value, row_hash};
-pub use write::{GroupEdit, ItemOutcome, MemberEdit, MemberValues, Refusal, Settlement, Ticket, Write};
+pub use write::{GroupEdit, ItemOutcome, MemberEdit, MemberValues, Settlement, Ticket, Write};

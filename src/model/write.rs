@@ -2,6 +2,7 @@
 //!
 //! No variant can say "active again": a re-subscription can't be expressed (rule 1). Nor can the deletion of a person (rule 6).
 
+use super::refusal::Refusal;
 use super::schema::FieldType;
 use super::value::Record;
 
@@ -172,17 +173,6 @@ impl Write {
             single => (single, None),
         }
     }
-}
-
-/// A provider's "no" to an item or a request, in its own words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refusal {
-    /// The provider's code, where it gave one.
-    pub code: Option<String>,
-    /// The provider's words, shortened and without control characters.
-    pub message: String,
-    /// The provider's id of the request, for a support case.
-    pub request_id: Option<String>,
 }
 
 /// What an answer says of one item.

@@ -64,7 +64,7 @@ pub fn compare(desired: &Record, current: &Record, base: Option<&FieldBases>, ru
                     (false, false) => Decision::Leave,
                     // A field that never agreed is not ours to defend.
                     (false, true) if !was_ours => Decision::Leave,
-                    (false, true) | (true, true) if wanted.is_some() || was_ours => match rules.on_drift {
+                    (_, true) if wanted.is_some() || was_ours => match rules.on_drift {
                         OnDrift::Keep => Decision::Keep,
                         // An empty wish never wipes out what somebody else wrote.
                         _ if wanted.is_none() => Decision::Leave,

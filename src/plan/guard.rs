@@ -30,7 +30,7 @@ pub(super) fn judge(judged: &Judged<'_>) -> Vec<GuardRefusal> {
             let place = group.as_ref().map(|name| format!(" in \"{name}\"")).unwrap_or_default();
             let refusal = GuardRefusal {
                 guard,
-                explanation: format!("{value} {what}{place} of {of} active memberships exceed {words}"),
+                explanation: format!("{value} {what}{place} of {of} active memberships exceed the limit of {words}"),
                 group,
                 value,
                 of,
@@ -176,14 +176,14 @@ fn exceeded(limit: &Limit, value: u64, of: u64, floor: u64) -> Option<String> {
     if let Some(count) = limit.count
         && value > count
     {
-        return Some(format!("the limit of {count}"));
+        return Some(count.to_string());
     }
     if let Some(share) = limit.share
         && value >= floor.max(1)
         && value as f64 > share * of as f64
     {
         let percent = share * 100.0;
-        return Some(format!("the limit of {}%", (percent * 100.0).round() / 100.0));
+        return Some(format!("{}%", (percent * 100.0).round() / 100.0));
     }
     None
 }

@@ -81,6 +81,8 @@ pub enum Step {
     OptOutOfGroups {
         /// Who.
         member: PersonIx,
+        /// Which of the person's contacts at the target: somebody with several refuses with each of them.
+        contact: usize,
         /// The groups.
         pairs: Vec<PairIx>,
     },
@@ -188,7 +190,11 @@ impl Packer<'_> {
     }
 
     fn group_opt_outs(&mut self, people: BTreeMap<PersonIx, Vec<PairIx>>) {
-        self.steps.extend(people.into_iter().map(|(member, pairs)| Step::OptOutOfGroups { member, pairs }));
+        for (member, pairs) in people {
+            for contact in 0..self.people.targets(member).len().max(1) {
+                self.steps.push(Step::OptOutOfGroups { member, contact, pairs: pairs.clone() });
+            }
+        }
     }
 
     fn group_edits(&mut self) {

@@ -90,15 +90,7 @@ impl Runner {
         let batch_cap = config.http.batch_size;
         let adapter: Arc<dyn Target> = match (config.kind, &config.credentials) {
             (ProviderKind::Emfluence, Credentials::AccessToken(token)) => Arc::new(Emfluence::new(
-                EmfluenceOptions {
-                    access_token: fetch(token, "access_token")?,
-                    fingerprint: config.fingerprint.as_ref().map(|fingerprint| provider::emfluence::Fingerprint {
-                        group_id: fingerprint.group_id.clone(),
-                        group_name: fingerprint.group_name.clone(),
-                        external_id: fingerprint.external_id.clone(),
-                    }),
-                    batch_cap,
-                },
+                EmfluenceOptions { access_token: fetch(token, "access_token")?, fingerprint: config.fingerprint.clone(), batch_cap },
                 account.clone(),
             )),
             (ProviderKind::GreenRope, Credentials::Password { email, .. } | Credentials::AuthToken { email, .. }) => {

@@ -301,7 +301,9 @@ impl Applying<'_> {
                         continue;
                     }
                     rows.push(MemberEdit { id: id.clone(), address: self.address_there(person)?, fields });
-                    items.push(Item { target_id: Some(id), ..item("update_member", None, Some(person)) });
+                    // The profile of somebody just created belongs to the creation.
+                    let detail = fresh.then(|| "created".to_owned());
+                    items.push(Item { target_id: Some(id), detail, ..item("update_member", None, Some(person)) });
                 }
                 if fresh && self.prepared.capabilities.batches.update_same_fields {
                     // People who were just created hold nothing that an empty value could wipe out.
@@ -332,16 +334,17 @@ impl Applying<'_> {
                 (!ids.is_empty()).then_some((Write::OptOutOfAccount { members: ids }, items))
             }
             Step::CreateOptedOut { member } => {
-                Some((Write::CreateOptedOut { address: self.address(member) }, vec![item("create_members", None, Some(member))]))
+                let detail = Some("opted_out".to_owned());
+                let born = Item { detail, ..item("create_members", None, Some(member)) };
+                Some((Write::CreateOptedOut { address: self.address(member) }, vec![born]))
             }
-            Step::OptOutOfGroups { member, pairs } => {
+            Step::OptOutOfGroups { member, contact, pairs } => {
                 let groups: Vec<String> = pairs.iter().filter_map(|pair| self.group_id(*pair)).collect();
                 let ids = self.ids(member);
                 if groups.is_empty() || self.lost_people.contains(&member) {
                     return Ok(None);
                 }
-                // Somebody with several contacts refuses with each of them; the first goes with this step.
-                ids.first().cloned().map(|id| {
+                ids.get(contact).cloned().map(|id| {
                     let target_id = Some(id.clone());
                     (
                         Write::OptOutOfGroups { member: id, groups },
@@ -917,8 +920,10 @@ impl Applying<'_> {
                     .is_some_and(|person| self.prepared.planned.people.targets(person).is_empty() && self.counted.insert(person));
                 summary.members_created += u64::from(new);
                 summary.memberships_added += item.joins.len() as u64;
+                // Somebody created opted out carries the refusal in the same request.
+                summary.opt_outs += u64::from(item.detail.is_some());
             }
-            "update_member" | "change_address" => summary.members_updated += 1,
+            "update_member" | "change_address" => summary.members_updated += u64::from(item.detail.is_none()),
             "add_memberships" => summary.memberships_added += 1,
             "remove_memberships" => summary.memberships_removed += 1,
             "set_opt_out" => summary.opt_outs += item.joins.len().max(1) as u64,

@@ -26,7 +26,7 @@ pub enum RunError {
     #[error("{0}")]
     Setup(String),
     /// A provider could not be read.
-    #[error("{provider}: {error}")]
+    #[error("{}", named(provider, error))]
     Read {
         /// The provider's configured name.
         provider: String,
@@ -77,6 +77,12 @@ impl RunError {
             RunError::Read { .. } | RunError::Groups { .. } | RunError::Write { .. } | RunError::Stopped => 1,
         }
     }
+}
+
+/// Puts the provider's name before a failure that does not say it itself.
+fn named(provider: &str, error: &ReadError) -> String {
+    let text = error.to_string();
+    if text.starts_with(&format!("{provider}: ")) { text } else { format!("{provider}: {text}") }
 }
 
 /// Returns the exit code of a failure of the state database: 2 for a file that can't be the right one, 1 for the disk.

@@ -179,7 +179,7 @@ impl Runner {
     pub async fn plan(&self, job: &str) -> Result<Planned, RunError> {
         let job = self.job(job)?;
         let _held = self.hold(job)?;
-        let mut prepared = self.prepare(job, true).await?;
+        let mut prepared = Box::pin(self.prepare(job, true)).await?;
         if let Some(refusal) = prepared.planned.plan.refusals.first() {
             let items = prepared.tripped();
             let id = self.inner.store.offer_approval(&job.name, &refusal.approval, &items, self.now())?;
@@ -194,13 +194,13 @@ impl Runner {
     /// # Errors
     /// What keeps the run from being made at all. A run that was made and ended badly is a report.
     pub async fn sync(&self, job: &str, options: SyncOptions) -> Result<RunReport, RunError> {
-        self.run(job, &options, None).await
+        Box::pin(self.run(job, &options, None)).await
     }
 
     /// Applies a saved plan once: everything is read and planned again, and any difference stops before the first write.
     pub async fn apply(&self, saved: &SavedPlan, approve: Option<&str>) -> Result<RunReport, RunError> {
         let options = SyncOptions { approve: approve.map(str::to_owned), trigger: "apply" };
-        self.run(&saved.job, &options, Some(saved)).await
+        Box::pin(self.run(&saved.job, &options, Some(saved))).await
     }
 
     /// Predicts the reading requests of a run from the lists of groups.
@@ -226,7 +226,7 @@ impl Runner {
         store.register_job(&job.name, &job.source, &job.target)?;
         store.close_abandoned_runs(&job.name, started)?;
         store.start_run(&RunStart { id: id.clone(), job: job.name.clone(), trigger: options.trigger.to_owned(), started })?;
-        let result = self.run_started(job, &id, started, options, saved).await;
+        let result = Box::pin(self.run_started(job, &id, started, options, saved)).await;
         self.inner.options.progress.finish(&job.name);
         match result {
             Ok(report) => Ok(report),
@@ -260,7 +260,7 @@ impl Runner {
         saved: Option<&SavedPlan>,
     ) -> Result<RunReport, RunError> {
         let store = &self.inner.store;
-        let mut prepared = self.prepare(job, false).await?;
+        let mut prepared = Box::pin(self.prepare(job, false)).await?;
         // A refusal of mail that was seen is remembered whatever becomes of the run.
         store.record(&prepared.bars(job))?;
         if let Some(saved) = saved
@@ -293,7 +293,7 @@ impl Runner {
         if let Some(saved) = saved {
             store.mark_plan_used(&saved.fingerprint, &job.name, self.now())?;
         }
-        self.carry_out(job, id, started, prepared).await
+        Box::pin(self.carry_out(job, id, started, prepared)).await
     }
 
     fn refused(

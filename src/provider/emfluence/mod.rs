@@ -12,6 +12,7 @@
 
 mod fields;
 mod read;
+mod spelling;
 mod wire;
 mod write;
 
@@ -28,23 +29,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallBody, CallError, DecodeError, Method};
+pub use crate::model::Fingerprint;
 use crate::model::{Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket, Write};
 
 pub use fields::{CAPABILITIES, SCHEMA};
 
 /// How long an import of a thousand rows may take.
 const IMPORT_TIMEOUT: Duration = Duration::from_mins(3);
-
-/// What proves that a token opens the right account: there is no call that names the account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// The id of a group of the account.
-    pub group_id: String,
-    /// The group's name, if it is to be checked.
-    pub group_name: Option<String>,
-    /// The group's external id, if it is to be checked.
-    pub external_id: Option<String>,
-}
 
 /// What the adapter needs besides an account to send through.
 #[derive(Clone, Debug)]
@@ -66,12 +57,20 @@ pub struct Emfluence {
     not_found_codes: Mutex<BTreeSet<String>>,
     /// Whether the last full read found that listings leave out one kind of member.
     listings_filtered: AtomicBool,
+    /// How the account spells addresses outside ASCII.
+    spellings: spelling::Spellings,
 }
 
 impl Emfluence {
     /// Makes an adapter; nothing is sent.
     pub fn new(options: EmfluenceOptions, account: Account) -> Self {
-        Emfluence { options, account, not_found_codes: Mutex::default(), listings_filtered: AtomicBool::new(false) }
+        Emfluence {
+            options,
+            account,
+            not_found_codes: Mutex::default(),
+            listings_filtered: AtomicBool::new(false),
+            spellings: spelling::Spellings::default(),
+        }
     }
 
     fn call(&self, request: &wire::Request) -> Call {
@@ -137,7 +136,11 @@ impl Source for Emfluence {
     }
 
     fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>> {
-        self.read_members(ask, sink).boxed()
+        async move {
+            let mut noting = spelling::Noting { spellings: &self.spellings, sink };
+            self.read_members(ask, &mut noting).await
+        }
+        .boxed()
     }
 
     fn predicted_reads(&self, groups: &[GroupRow], _target: bool) -> u64 {

@@ -9,7 +9,7 @@ use super::Emfluence;
 use super::wire::contacts::{self as contact_wire, Contact, ImportedRow, SaveContact, same_address};
 use super::wire::groups as group_wire;
 use super::wire::{IMPORT_ROWS, MEMBERSHIP_ROWS, Request, id_number};
-use crate::http::{self, CallError};
+use crate::http::CallError;
 use crate::model::{GroupEdit, GroupRow, ItemOutcome, MemberEdit, MemberValues, Record, Refusal, Settlement, Value, Write};
 
 impl Emfluence {
@@ -117,10 +117,11 @@ impl Emfluence {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let addresses: Vec<&str> = rows.iter().map(|row| row.address.as_str()).collect();
+        let spelt: Vec<String> = rows.iter().map(|row| self.spellings.of(&row.address)).collect();
+        let addresses: Vec<&str> = spelt.iter().map(String::as_str).collect();
         self.check_import(&addresses)?;
         let groups = self.ids("contacts/import", join)?;
-        let request = contact_wire::import(rows.iter().map(|row| (row.address.as_str(), &row.fields)), &groups, false);
+        let request = contact_wire::import(addresses.iter().copied().zip(rows.iter().map(|row| &row.fields)), &groups, false);
         let results = self.tell(request, |answer| contact_wire::imported(answer, &addresses)).await?;
         Ok(results.into_iter().map(settle_import).collect())
     }
@@ -131,9 +132,10 @@ impl Emfluence {
             // Filling the gaps with empty texts would clear what nobody asked to clear.
             return Err(self.unsendable("contacts/import", "the people of one update do not have the same changed fields"));
         }
-        let addresses: Vec<&str> = edits.iter().map(|edit| edit.address.as_str()).collect();
+        let spelt: Vec<String> = edits.iter().map(|edit| self.spellings.of(&edit.address)).collect();
+        let addresses: Vec<&str> = spelt.iter().map(String::as_str).collect();
         self.check_import(&addresses)?;
-        let request = contact_wire::import(edits.iter().map(|edit| (edit.address.as_str(), &edit.fields)), &[], true);
+        let request = contact_wire::import(addresses.iter().copied().zip(edits.iter().map(|edit| &edit.fields)), &[], true);
         let results = self.tell(request, |answer| contact_wire::imported(answer, &addresses)).await?;
         Ok(results
             .into_iter()
@@ -167,7 +169,7 @@ impl Emfluence {
             .zip(contacts)
             .map(|(result, contact)| match result {
                 Ok(()) => ItemOutcome::Accepted { id: Some(contact.to_string()) },
-                Err(refusal) => ItemOutcome::Refused(neutral(refusal)),
+                Err(refusal) => ItemOutcome::Refused(refusal),
             })
             .collect())
     }
@@ -240,7 +242,7 @@ fn kept_otherwise(sent: &Record, saved: &GroupRow) -> Vec<String> {
 fn settle_import(row: ImportedRow) -> ItemOutcome {
     match row {
         ImportedRow::Taken { contact } => ItemOutcome::Accepted { id: contact.map(|contact| contact.to_string()) },
-        ImportedRow::Refused(refusal) => ItemOutcome::Refused(neutral(refusal)),
+        ImportedRow::Refused(refusal) => ItemOutcome::Refused(refusal),
         ImportedRow::Silent => ItemOutcome::Unknown,
     }
 }
@@ -271,8 +273,4 @@ fn settle_opt_out(saved: &Contact) -> ItemOutcome {
 
 fn refused(message: String) -> ItemOutcome {
     ItemOutcome::Refused(Refusal { code: None, message, request_id: None })
-}
-
-fn neutral(refusal: http::Refusal) -> Refusal {
-    Refusal { code: refusal.code, message: refusal.message, request_id: refusal.request_id }
 }

@@ -15,7 +15,7 @@ use rosterd::run::{Planned, RunError, RunReport, Runner, RunnerOptions, SavedPla
 use rosterd::state::Store;
 
 /// Emulated accounts, a state database and a config, for one test.
-pub struct Bench {
+pub(crate) struct Bench {
     pub emulator: Emulator,
     pub store: Arc<Store>,
     config: Config,

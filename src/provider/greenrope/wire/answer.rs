@@ -3,13 +3,13 @@
 use std::io::BufRead;
 
 use super::xml::{Element, Envelope, read_document};
-use crate::http::{DecodeError, Refusal as Words};
+use crate::http::DecodeError;
 use crate::model::{ItemOutcome, Refusal};
 
-/// Words that point to the login, wherever an error text holds them. No authentication error code is known.
+/// Refusal that point to the login, wherever an error text holds them. No authentication error code is known.
 const LOGIN_WORDS: [&str; 5] = ["token", "auth", "password", "log in", "login"];
 
-/// Words that point to a time-out, after which nobody knows what was done.
+/// Refusal that point to a time-out, after which nobody knows what was done.
 const TIME_OUT_WORDS: [&str; 3] = ["timeout", "time-out", "timed out"];
 
 /// What an answer says of the request as a whole.
@@ -19,7 +19,7 @@ pub(super) enum Outcome {
     /// It says nothing: the items speak for themselves.
     Silent,
     /// It says no.
-    Failure(Words),
+    Failure(Refusal),
 }
 
 /// Reads the outcome in each of its three spellings: `Result`, `Response`, or attributes of the element.
@@ -38,16 +38,16 @@ pub(super) fn outcome(element: &Element) -> Outcome {
         said_any = true;
         word.eq_ignore_ascii_case("success")
     });
-    if all_well && said_any { Outcome::Success } else { Outcome::Failure(Words::new(code, text.unwrap_or_default(), None)) }
+    if all_well && said_any { Outcome::Success } else { Outcome::Failure(Refusal::new(code, text.unwrap_or_default(), None)) }
 }
 
-fn has_any(words: &Words, needles: &[&str]) -> bool {
+fn has_any(words: &Refusal, needles: &[&str]) -> bool {
     let text = words.message.to_lowercase();
     needles.iter().any(|needle| text.contains(needle))
 }
 
 /// Tells what kind of "no" a request-level error is. A missing permission is not cured by a new login.
-pub(super) fn refuse(words: Words) -> DecodeError {
+pub(super) fn refuse(words: Refusal) -> DecodeError {
     if has_any(&words, &["permission"]) {
         DecodeError::Denied(words.to_string())
     } else if has_any(&words, &LOGIN_WORDS) {
@@ -151,12 +151,12 @@ fn judge(item: &Element) -> ItemOutcome {
 }
 
 /// Keeps the provider's words, unless they say that nobody knows.
-fn refused(words: Words) -> ItemOutcome {
+fn refused(words: Refusal) -> ItemOutcome {
     let permission = has_any(&words, &["permission"]);
     if has_any(&words, &TIME_OUT_WORDS) || (!permission && has_any(&words, &LOGIN_WORDS)) {
         return ItemOutcome::Unknown;
     }
-    ItemOutcome::Refused(Refusal { code: words.code, message: words.message, request_id: words.request_id })
+    ItemOutcome::Refused(words)
 }
 
 /// Settles the answer to AddContacts, whose items carry no mark: by position, and only if the counts agree.

@@ -1,0 +1,109 @@
+//! `rosterd apply`: a saved plan, once.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::sync::{finish, result_of};
+use crate::cli::context::{Context, find_job};
+use crate::cli::error::CommandError;
+use crate::cli::exit::ExitCode;
+use crate::cli::format::FormatArg;
+use crate::run::SavedPlan;
+
+/// Applies a plan that `rosterd plan --out` saved, once.
+///
+/// Everything that the plan touches is read again first; any difference ends with 3, and nothing is written. What an interrupted
+/// apply left is finished by `rosterd sync`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ApplyArgs {
+    /// The saved plan.
+    file: PathBuf,
+    /// The approval that a guard offered, for a plan that it refused.
+    #[arg(long, value_name = "ID")]
+    approve: Option<String>,
+    #[command(flatten)]
+    format: FormatArg,
+}
+
+/// What of a saved plan is read back: everything else is read from the providers and planned again.
+#[derive(Debug, Deserialize)]
+pub(super) struct Header {
+    version: u32,
+    job: String,
+    fingerprint: String,
+    /// Only here to tell a plan from other files.
+    #[serde(rename = "operations")]
+    _operations: Vec<serde::de::IgnoredAny>,
+    #[serde(default)]
+    refusals: Vec<RefusalHeader>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RefusalHeader {
+    guard: String,
+    approval: String,
+}
+
+pub(crate) async fn cmd_apply(context: &Context, args: &ApplyArgs) -> Result<ExitCode, CommandError> {
+    let header = read_header(&args.file)?;
+    if header.version != super::VERSION {
+        return Err(CommandError::usage(format!(
+            "{} is a plan of version {}, and this rosterd applies version {}",
+            args.file.display(),
+            header.version,
+            super::VERSION
+        ))
+        .hint(format!("make a new one with `rosterd plan {} --out FILE`", header.job)));
+    }
+    let config = context.config()?;
+    find_job(&config, &header.job)?;
+    if let (Some(refusal), None) = (header.refusals.first(), &args.approve) {
+        return Err(CommandError::new(ExitCode::Refused, format!("the guard {} refused this plan; nothing was written", refusal.guard))
+            .hint(format!("to let it pass, once: rosterd apply {} --approve {}", args.file.display(), refusal.approval)));
+    }
+    let runner = context.runner(config)?;
+    let saved = SavedPlan { job: header.job, fingerprint: header.fingerprint };
+    let outcome = context.interrupt.run(Box::pin(runner.apply(&saved, args.approve.as_deref()))).await?;
+    let (result, code) = result_of(&saved.job, outcome);
+    finish(context, args.format, &[result], code, false)
+}
+
+/// Reads what decides of a saved plan.
+pub(super) fn read_header(path: &Path) -> Result<Header, CommandError> {
+    let file = File::open(path).map_err(|error| CommandError::file(ExitCode::Usage, "opening the plan", path, &error))?;
+    serde_json::from_reader(BufReader::new(file)).map_err(|error| {
+        if error.is_io() {
+            return CommandError::file(ExitCode::Failed, "reading the plan", path, &error.into());
+        }
+        CommandError::usage(format!("{} is no saved plan", path.display())).hint("`rosterd plan JOB --out FILE` saves one")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header_of(text: &str) -> Result<Header, CommandError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read_header(file.path())
+    }
+
+    #[test]
+    fn a_plan_is_told_from_other_files() {
+        let header = header_of(
+            r#"{"version":1,"job":"a","fingerprint":"f","operations":[{"seq":1}],"refusals":[{"guard":"g","approval":"x","value":3}],"new":1}"#,
+        )
+        .unwrap();
+        assert_eq!((header.version, header.job.as_str(), header.fingerprint.as_str()), (1, "a", "f"));
+        assert_eq!(header.refusals[0].approval, "x");
+        for text in ["", "{}", "[1]", "not json", r#"{"version":1,"runs":[]}"#, "\u{0}\u{1}"] {
+            let error = header_of(text).unwrap_err();
+            assert_eq!(error.code(), ExitCode::Usage, "{text}");
+            assert!(error.message().ends_with("is no saved plan"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `rosterd failures`: what needs a person.
+
+use crate::cli::context::{Context, find_job};
+use crate::cli::error::CommandError;
+use crate::cli::exit::ExitCode;
+use crate::cli::format::{Format, FormatArg};
+use crate::cli::output::print;
+use crate::report::{write_failures_json, write_failures_text};
+
+/// Lists items that a provider refused or that nobody can sync, with what can be done about them.
+#[derive(clap::Args, Debug)]
+pub(crate) struct FailuresArgs {
+    /// The job.
+    job: Option<String>,
+    #[command(flatten)]
+    format: FormatArg,
+}
+
+pub(crate) fn cmd_failures(context: &Context, args: &FailuresArgs) -> Result<ExitCode, CommandError> {
+    let config = context.config()?;
+    let failures = match Context::existing_store(&config)? {
+        Some(store) => store.failures(args.job.as_deref())?,
+        None => Vec::new(),
+    };
+    if let (Some(job), true) = (&args.job, failures.is_empty()) {
+        find_job(&config, job)?;
+    }
+    print(|out| match args.format.format {
+        Format::Text => write_failures_text(out, &failures, Context::now()),
+        Format::Json => write_failures_json(out, &failures),
+    })?;
+    Ok(ExitCode::Done)
+}

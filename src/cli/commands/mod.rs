@@ -1,0 +1,24 @@
+//! One file per command: what can be typed, and what happens then.
+
+pub(super) mod apply;
+pub(super) mod check;
+pub(super) mod completions;
+pub(super) mod demo;
+pub(super) mod emulate;
+pub(super) mod failures;
+pub(super) mod history;
+pub(super) mod init;
+pub(super) mod link;
+pub(super) mod man;
+pub(super) mod pause;
+pub(super) mod plan;
+pub(super) mod retry;
+pub(super) mod run;
+pub(super) mod schedule;
+pub(super) mod schema;
+pub(super) mod show;
+pub(super) mod status;
+pub(super) mod sync;
+
+/// The version of every JSON result.
+const VERSION: u32 = crate::report::FORMAT_VERSION;

@@ -1,0 +1,27 @@
+//! `rosterd run`: the service.
+
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::exit::ExitCode;
+use crate::daemon;
+use crate::run::RunError;
+use crate::state::StateError;
+
+/// Runs every job on its schedule until it is asked to stop. One per state database.
+///
+/// SIGTERM and Ctrl-C let requests in flight finish; SIGHUP reads the config again, and keeps the old one if the new one is wrong.
+#[derive(clap::Args, Debug)]
+pub(crate) struct RunArgs {}
+
+pub(crate) async fn cmd_run(context: &Context, _args: &RunArgs) -> Result<ExitCode, CommandError> {
+    let config = context.config()?;
+    let busy = RunError::Busy(String::new()).exit_code();
+    match daemon::run(config, context.global.state.clone()).await {
+        Ok(code) if code == busy => Ok(ExitCode::Busy),
+        Ok(_) => Ok(ExitCode::Done),
+        Err(error) => Err(match error.downcast::<StateError>() {
+            Ok(error) => error.into(),
+            Err(error) => CommandError::from_any(ExitCode::Failed, &error),
+        }),
+    }
+}

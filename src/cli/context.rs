@@ -1,0 +1,102 @@
+//! What commands share: the options before the command, the config, the state database and the runner.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indicatif::MultiProgress;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::GlobalArgs;
+use super::error::CommandError;
+use super::interrupt::Interrupt;
+use super::output::tell;
+use super::progress::progress;
+use crate::config::settled::JobConfig;
+use crate::config::{self, Config};
+use crate::run::{RunError, Runner, RunnerOptions};
+use crate::state::Store;
+
+/// The surroundings of a command.
+pub(super) struct Context {
+    pub(super) global: GlobalArgs,
+    pub(super) bars: MultiProgress,
+    /// What signals have asked for.
+    pub(super) interrupt: Interrupt,
+}
+
+impl Context {
+    /// Returns the time of day.
+    pub(super) fn now() -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// Returns the zone in which times are shown that belong to no schedule.
+    pub(super) fn zone() -> TimeZone {
+        TimeZone::system()
+    }
+
+    /// Tells whether everything is to be shown.
+    pub(super) fn verbose(&self) -> bool {
+        self.global.verbose > 0
+    }
+
+    /// Returns the path of the config.
+    pub(super) fn config_path(&self) -> &Path {
+        &self.global.config
+    }
+
+    /// Loads the config, with `--state` applied; its warnings go to standard error.
+    pub(super) fn config(&self) -> Result<Config, CommandError> {
+        let (config, warnings) = config::load(self.config_path())?;
+        if !self.global.quiet {
+            for warning in &warnings {
+                tell(|out| writeln!(out, "{}", warning.render(true)));
+            }
+        }
+        Ok(self.with_state(config))
+    }
+
+    /// Applies `--state`.
+    pub(super) fn with_state(&self, mut config: Config) -> Config {
+        if let Some(path) = &self.global.state {
+            config.state_path.clone_from(path);
+        }
+        config
+    }
+
+    /// Opens the state database for writing, making it where there is none.
+    pub(super) fn store(config: &Config) -> Result<Store, CommandError> {
+        Ok(Store::open(&config.state_path, Context::now())?)
+    }
+
+    /// Opens the state database for reading; nothing where there is none yet.
+    pub(super) fn existing_store(config: &Config) -> Result<Option<Store>, CommandError> {
+        Ok(Store::open_read_only(&config.state_path)?)
+    }
+
+    /// Makes a runner over the config and its state database, and begins to listen to signals.
+    pub(super) fn runner(&self, config: Config) -> Result<Runner, CommandError> {
+        let store = Context::store(&config)?;
+        self.interrupt.watch()?;
+        let wanted = !self.global.quiet && self.global.log_format == super::logging::LogFormat::Text;
+        let options =
+            RunnerOptions { progress: progress(&self.bars, wanted), stop: self.interrupt.stop.clone(), ..RunnerOptions::default() };
+        Ok(Runner::new(Arc::new(config), Arc::new(store), options))
+    }
+}
+
+/// Finds a job, or names the nearest one.
+pub(super) fn find_job<'a>(config: &'a Config, name: &str) -> Result<&'a JobConfig, CommandError> {
+    if let Some(job) = config.jobs.get(name) {
+        return Ok(job);
+    }
+    let distance = |known: &String| strsim::damerau_levenshtein(known, name);
+    let nearest = config.jobs.keys().map(|known| (distance(known), known)).filter(|(far, known)| far * 2 <= known.len().max(2)).min();
+    Err(RunError::UnknownJob { name: name.to_owned(), hint: nearest.map(|(_, known)| known.clone()) }.into())
+}
+
+/// Returns the default path of the config.
+pub(super) fn default_config() -> PathBuf {
+    PathBuf::from("rosterd.toml")
+}

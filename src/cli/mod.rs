@@ -1,0 +1,165 @@
+//! What a person types and reads: one file per command below `commands`, and what they share.
+//!
+//! Results go to standard output, everything else to standard error. Commands decide nothing: they read what was typed, call the
+//! library, print what it returns, and turn outcomes into exit codes.
+
+mod commands;
+mod context;
+mod error;
+mod exit;
+mod format;
+mod interrupt;
+mod logging;
+mod output;
+mod paint;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use indicatif::MultiProgress;
+
+use commands as command;
+use context::Context;
+pub use error::CommandError;
+pub use exit::ExitCode;
+pub use format::{Format, FormatArg, PlanFormat};
+use interrupt::Interrupt;
+pub use logging::LogFormat;
+
+/// Keeps groups and their members the same at two email-marketing or CRM providers.
+///
+/// rosterd reads both accounts, shows a plan, and applies it. Nothing happens that the plan did not show, and nobody who refused
+/// mail is ever added again. Begin with `rosterd demo`, which needs no account, or with `rosterd init`.
+#[derive(Debug, Parser)]
+#[command(name = "rosterd", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; nothing is left that a person must see
+  1  network, provider, credentials, disk, or interrupted
+  2  wrong before the first request: usage, config, unknown job, foreign state file
+  3  refused by a guard, or the plan has moved or is used up: nothing was written
+  4  finished, but items failed or are blocked and need a person
+  5  another run of the job, or a use of the account, is active
+ 10  plan --detailed-exitcode: changes are pending";
+
+/// The options of every command.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// The config file.
+    #[arg(long, global = true, env = "ROSTERD_CONFIG", hide_env_values = true, value_name = "FILE", default_value_os_t = context::default_config())]
+    config: PathBuf,
+    /// The state database, instead of the one that the config names.
+    #[arg(long, global = true, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// How log lines on standard error look.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// Shows every address and more log lines; more often, more of them.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Logs errors only, and shows no progress.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(command::demo::DemoArgs),
+    Init(command::init::InitArgs),
+    Check(command::check::CheckArgs),
+    Plan(command::plan::PlanArgs),
+    Apply(command::apply::ApplyArgs),
+    Sync(command::sync::SyncArgs),
+    Run(command::run::RunArgs),
+    Status(command::status::StatusArgs),
+    Schedule(command::schedule::ScheduleArgs),
+    History(command::history::HistoryArgs),
+    Show(command::show::ShowArgs),
+    Failures(command::failures::FailuresArgs),
+    Retry(command::retry::RetryArgs),
+    Link(command::link::LinkArgs),
+    Unlink(command::link::UnlinkArgs),
+    Pause(command::pause::PauseArgs),
+    Resume(command::pause::ResumeArgs),
+    Emulate(command::emulate::EmulateArgs),
+    Schema(command::schema::SchemaArgs),
+    Completions(command::completions::CompletionsArgs),
+    Man(command::man::ManArgs),
+}
+
+/// Runs the command that was typed and returns the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+            // A closed pipe must not turn `--help | head` into a failure.
+            drop(error.print());
+            return code;
+        }
+    };
+    let bars = MultiProgress::new();
+    let global = &cli.global;
+    logging::start(global.log_format, global.verbose, global.quiet, cli.command.is_service(), &bars);
+    let context = Context { global: cli.global, bars, interrupt: Interrupt::default() };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&CommandError::new(ExitCode::Failed, format!("the program could not start: {error}"))),
+    };
+    runtime.block_on(cli.command.run(&context)).unwrap_or_else(|error| failed(&error))
+}
+
+fn failed(error: &CommandError) -> ExitCode {
+    output::tell(|out| error.print(out));
+    error.code()
+}
+
+/// Returns the definition of all commands, for completions and manual pages.
+fn definition() -> clap::Command {
+    Cli::command()
+}
+
+impl Command {
+    /// Tells whether the command stays up, so that its log begins at INFO.
+    fn is_service(&self) -> bool {
+        matches!(self, Command::Run(_) | Command::Emulate(_))
+    }
+
+    async fn run(self, context: &Context) -> Result<ExitCode, CommandError> {
+        match self {
+            Command::Demo(args) => command::demo::cmd_demo(&args).await,
+            Command::Init(args) => command::init::cmd_init(context, &args),
+            Command::Check(args) => command::check::cmd_check(context, &args).await,
+            Command::Plan(args) => command::plan::cmd_plan(context, &args).await,
+            Command::Apply(args) => command::apply::cmd_apply(context, &args).await,
+            Command::Sync(args) => command::sync::cmd_sync(context, &args).await,
+            Command::Run(args) => command::run::cmd_run(context, &args).await,
+            Command::Status(args) => command::status::cmd_status(context, &args),
+            Command::Schedule(args) => command::schedule::cmd_schedule(context, &args),
+            Command::History(args) => command::history::cmd_history(context, &args),
+            Command::Show(args) => command::show::cmd_show(context, &args),
+            Command::Failures(args) => command::failures::cmd_failures(context, &args),
+            Command::Retry(args) => command::retry::cmd_retry(context, &args).await,
+            Command::Link(args) => command::link::cmd_link(context, &args),
+            Command::Unlink(args) => command::link::cmd_unlink(context, &args),
+            Command::Pause(args) => command::pause::cmd_pause(context, &args),
+            Command::Resume(args) => command::pause::cmd_resume(context, &args),
+            Command::Emulate(args) => command::emulate::cmd_emulate(&args).await,
+            Command::Schema(args) => command::schema::cmd_schema(&args),
+            Command::Completions(args) => command::completions::cmd_completions(&args),
+            Command::Man(args) => command::man::cmd_man(&args),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What can be typed, and how it is explained.
+
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn help_names_every_command() {
+    let mut command = Cli::command().term_width(100);
+    insta::assert_snapshot!(command.render_long_help().to_string(), @"
+    Keeps groups and their members the same at two email-marketing or CRM providers.
+
+    rosterd reads both accounts, shows a plan, and applies it. Nothing happens that the plan did not
+    show, and nobody who refused mail is ever added again. Begin with `rosterd demo`, which needs no
+    account, or with `rosterd init`.
+
+    Usage: rosterd [OPTIONS] <COMMAND>
+
+    Commands:
+      demo         Shows the main job with made-up accounts inside this process; needs no config and no
+                   network
+      init         Writes a commented starter config; never overwrites one
+      check        Checks the config and the state database; with `--online` also the accounts
+      plan         Reads both sides and shows what a run would do; writes to no provider
+      apply        Applies a plan that `rosterd plan --out` saved, once
+      sync         Makes one unattended run per job: read, plan, guard, apply, verify
+      run          Runs every job on its schedule until it is asked to stop. One per state database
+      status       Shows how every job fares, when it runs next and how its last run ended
+      schedule     Shows when every job fires next, in the time zone of its schedule
+      history      Lists the runs of a job, or of all, newest first
+      show         Shows what one run did, item by item
+      failures     Lists items that a provider refused or that nobody can sync, with what can be done
+                   about them
+      retry        Sends the failed items of a job again now, in a run of the job
+      link         Settles by hand that a source group and a target group belong together
+      unlink       Forgets which target group belongs to a source group, and what the job brought into
+                   it
+      pause        Keeps a job from running on its schedule and from `sync --all`
+      resume       Lets a paused job run on its schedule again
+      emulate      Serves emulated providers with made-up people, for rehearsals and tests
+      schema       Prints the JSON Schema of the config, or the providers' field tables
+      completions  Prints completions for a shell
+      man          Prints the manual page, or writes one page per command into a directory
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Global options:
+          --config <FILE>
+              The config file
+
+              [env: ROSTERD_CONFIG]
+              [default: rosterd.toml]
+
+          --state <FILE>
+              The state database, instead of the one that the config names
+
+          --log-format <FORMAT>
+              How log lines on standard error look
+
+              Possible values:
+              - text: Lines for people
+              - json: One JSON object per line
+
+              [default: text]
+
+      -v, --verbose...
+              Shows every address and more log lines; more often, more of them
+
+      -q, --quiet
+              Logs errors only, and shows no progress
+
+    Exit codes:
+      0  done; nothing is left that a person must see
+      1  network, provider, credentials, disk, or interrupted
+      2  wrong before the first request: usage, config, unknown job, foreign state file
+      3  refused by a guard, or the plan has moved or is used up: nothing was written
+      4  finished, but items failed or are blocked and need a person
+      5  another run of the job, or a use of the account, is active
+     10  plan --detailed-exitcode: changes are pending
+    ");
+}
+
+#[test]
+fn every_command_says_what_it_does() {
+    for command in Cli::command().get_subcommands() {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        assert!(about.len() > 10 && about.starts_with(char::is_uppercase), "{}: {about}", command.get_name());
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{} {} has no help", command.get_name(), argument.get_id());
+        }
+    }
+}
+
+#[test]
+fn options_stand_before_and_after_the_command() {
+    for line in [
+        "rosterd --config a.toml -v plan crm-to-mail",
+        "rosterd plan crm-to-mail --config a.toml -v",
+        "rosterd plan --out plan.json --format html --detailed-exitcode crm-to-mail -vv",
+        "rosterd sync --all --format json",
+        "rosterd sync a b",
+        "rosterd sync a --approve 0123456789ab",
+        "rosterd schema",
+        "rosterd schema fields --format json",
+        "rosterd apply plan.json --approve 0123456789ab",
+        "rosterd check --online",
+    ] {
+        assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+    }
+    for line in [
+        "rosterd",
+        "rosterd sync",
+        "rosterd sync --all a",
+        "rosterd sync --all --approve 0123456789ab",
+        "rosterd plan",
+        "rosterd -v -q status",
+        "rosterd sync a --force",
+    ] {
+        assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+    }
+}

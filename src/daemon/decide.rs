@@ -1,0 +1,267 @@
+//! What to start now and when to look again. Pure: the moment and everything that is known are arguments.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::schedule::{Schedule, jitter};
+
+/// How long a job rests whose account was in use by another process.
+pub(crate) const BUSY_REST: Duration = Duration::from_mins(1);
+
+/// A start that is later than this after its fire makes up for a missed one.
+const LATE: Duration = Duration::from_mins(1);
+
+/// The part of a job's config that says when it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Timing {
+    /// None for a job that runs by hand only.
+    pub(crate) schedule: Option<Schedule>,
+    pub(crate) jitter: Duration,
+    pub(crate) enabled: bool,
+}
+
+/// How a run of a job ended, as far as the next one is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It went through; some items may wait for a person.
+    Through,
+    /// A guard refused. The next fire looks again, and passes once the cause is gone.
+    Refused,
+    /// It failed, so often in a row by now.
+    Failed(u32),
+    /// Another process had the job or an account.
+    Busy,
+    /// The service stopped it.
+    Stopped,
+}
+
+/// A job as the service sees it.
+#[derive(Clone, Debug, PartialEq)]
+struct Job {
+    timing: Timing,
+    /// The moment from which the next fire is counted: the last start, or when the job came or was resumed.
+    since: Timestamp,
+    failures: u32,
+    retry: Option<Timestamp>,
+    running: bool,
+    /// The fire whose overlap was counted already.
+    skipped: u64,
+}
+
+/// A run to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) job: String,
+    /// Whether it makes up for a fire that nobody was there for.
+    pub(crate) catches_up: bool,
+}
+
+/// What a look at the clock comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) start: Vec<Start>,
+    /// Jobs whose fire came while their last run was still going on, with how often that has happened.
+    pub(crate) skipped: Vec<(String, u64)>,
+    /// When something is due next; none when nothing is.
+    pub(crate) wake: Option<Timestamp>,
+}
+
+/// All jobs and when they are due.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Agenda {
+    jobs: BTreeMap<String, Job>,
+}
+
+impl Agenda {
+    /// Takes a job in. `last_fire` is the last start that is remembered; fires after it were missed.
+    pub(crate) fn add(&mut self, name: &str, timing: Timing, last_fire: Option<Timestamp>, failures: u32, now: Timestamp) {
+        let since = last_fire.unwrap_or(now).min(now);
+        let running = self.is_running(name);
+        self.jobs.insert(name.to_owned(), Job { timing, since, failures, retry: None, running, skipped: 0 });
+    }
+
+    /// Gives a job another timing; what fired before is not made up for under the new one.
+    pub(crate) fn change(&mut self, name: &str, timing: Timing, now: Timestamp) {
+        if let Some(job) = self.jobs.get_mut(name) {
+            (job.timing, job.since, job.retry) = (timing, now, None);
+        }
+    }
+
+    /// Takes a job out; a run of it that is going on ends by itself.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.jobs.remove(name);
+    }
+
+    /// Notes that a run has ended.
+    pub(crate) fn ended(&mut self, name: &str, how: Ended, now: Timestamp) {
+        let Some(job) = self.jobs.get_mut(name) else { return };
+        job.running = false;
+        match how {
+            Ended::Through | Ended::Refused => job.failures = 0,
+            Ended::Failed(failures) => job.failures = failures,
+            Ended::Busy => job.retry = now.checked_add(BUSY_REST).ok(),
+            Ended::Stopped => {}
+        }
+    }
+
+    /// Decides what starts now. What is started counts as running from here on.
+    pub(crate) fn look(&mut self, now: Timestamp, paused: &dyn Fn(&str) -> bool) -> Decision {
+        let mut decision = Decision::default();
+        for (name, job) in &mut self.jobs {
+            if !job.timing.enabled || paused(name) {
+                // What fires in a pause is not missed: somebody wanted it so.
+                (job.since, job.retry) = (now, None);
+                continue;
+            }
+            let Some(fire) = job.due(name) else { continue };
+            if fire > now {
+                decision.wake = decision.wake.into_iter().chain([fire]).min();
+                continue;
+            }
+            (job.since, job.retry) = (now, None);
+            if job.running {
+                job.skipped += 1;
+                decision.skipped.push((name.clone(), job.skipped));
+            } else {
+                job.running = true;
+                let late = Duration::try_from(now.duration_since(fire)).unwrap_or_default();
+                decision.start.push(Start { job: name.clone(), catches_up: late > LATE });
+            }
+            if let Some(next) = job.due(name) {
+                decision.wake = decision.wake.into_iter().chain([next]).min();
+            }
+        }
+        decision
+    }
+
+    /// Tells whether a run of a job is going on.
+    pub(crate) fn is_running(&self, name: &str) -> bool {
+        self.jobs.get(name).is_some_and(|job| job.running)
+    }
+}
+
+impl Job {
+    /// When the job is to start next.
+    fn due(&self, name: &str) -> Option<Timestamp> {
+        let fire = self.timing.schedule.as_ref()?.next_after_failures(self.since, self.failures)?;
+        let fire = fire.checked_add(jitter(name, fire, self.timing.jitter)).unwrap_or(fire);
+        Some(self.retry.map_or(fire, |retry| retry.min(fire)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-22T{text}Z").parse().unwrap()
+    }
+
+    fn timing(line: &str) -> Timing {
+        Timing { schedule: Some(Schedule::parse(line, "UTC").unwrap()), jitter: Duration::ZERO, enabled: true }
+    }
+
+    fn quarterly(last: Option<&str>) -> Agenda {
+        let mut agenda = Agenda::default();
+        agenda.add("a", timing("*/15 * * * *"), last.map(at), 0, at("10:05:00"));
+        agenda
+    }
+
+    /// Looks at a moment and writes down what was decided.
+    fn look(agenda: &mut Agenda, moment: &str) -> String {
+        look_paused(agenda, moment, false)
+    }
+
+    fn look_paused(agenda: &mut Agenda, moment: &str, paused: bool) -> String {
+        let decision = agenda.look(at(moment), &|_| paused);
+        let mut words: Vec<String> =
+            decision.start.iter().map(|start| format!("{} {}", if start.catches_up { "catch up" } else { "start" }, start.job)).collect();
+        words.extend(decision.skipped.iter().map(|(job, times)| format!("skip {job} #{times}")));
+        words.extend(decision.wake.map(|wake| format!("wake {}", wake.strftime("%H:%M:%S"))));
+        words.join(", ")
+    }
+
+    #[test]
+    fn a_job_starts_on_its_fire_and_not_before() {
+        let mut agenda = quarterly(None);
+        assert_eq!(look(&mut agenda, "10:05:00"), "wake 10:15:00");
+        assert_eq!(look(&mut agenda, "10:14:59"), "wake 10:15:00");
+        assert_eq!(look(&mut agenda, "10:15:00"), "start a, wake 10:30:00");
+        assert_eq!(look(&mut agenda, "10:15:01"), "wake 10:30:00");
+    }
+
+    #[test]
+    fn missed_fires_are_made_up_for_once() {
+        let mut agenda = quarterly(Some("02:00:00"));
+        assert_eq!(look(&mut agenda, "10:05:00"), "catch up a, wake 10:15:00");
+        agenda.ended("a", Ended::Through, at("10:06:00"));
+        assert_eq!(look(&mut agenda, "10:06:00"), "wake 10:15:00");
+    }
+
+    #[test]
+    fn an_overlap_is_skipped_and_counted() {
+        let mut agenda = quarterly(None);
+        assert_eq!(look(&mut agenda, "10:15:00"), "start a, wake 10:30:00");
+        assert_eq!(look(&mut agenda, "10:30:00"), "skip a #1, wake 10:45:00");
+        assert_eq!(look(&mut agenda, "10:45:00"), "skip a #2, wake 11:00:00");
+        agenda.ended("a", Ended::Through, at("10:46:00"));
+        assert_eq!(look(&mut agenda, "10:46:00"), "wake 11:00:00", "a skipped fire is not made up for");
+    }
+
+    #[test]
+    fn a_failing_job_slows_down_and_recovers_at_once() {
+        for (ended, next) in [
+            (Ended::Through, "10:30:00"),
+            (Ended::Refused, "10:30:00"),
+            (Ended::Failed(1), "10:30:00"),
+            (Ended::Failed(2), "10:45:00"),
+            (Ended::Failed(3), "11:15:00"),
+            (Ended::Busy, "10:17:30"),
+            (Ended::Stopped, "10:30:00"),
+        ] {
+            let mut agenda = quarterly(None);
+            look(&mut agenda, "10:15:00");
+            agenda.ended("a", ended, at("10:16:30"));
+            assert_eq!(look(&mut agenda, "10:16:30"), format!("wake {next}"), "{ended:?}");
+        }
+        let mut agenda = quarterly(None);
+        agenda.ended("a", Ended::Failed(5), at("10:05:00"));
+        agenda.ended("a", Ended::Through, at("10:06:00"));
+        assert_eq!(look(&mut agenda, "10:06:00"), "wake 10:15:00");
+    }
+
+    #[test]
+    fn a_pause_starts_nothing_and_leaves_nothing_to_make_up_for() {
+        let mut agenda = quarterly(Some("02:00:00"));
+        assert_eq!(look_paused(&mut agenda, "10:05:00", true), "");
+        assert_eq!(look_paused(&mut agenda, "10:20:00", true), "");
+        assert_eq!(look(&mut agenda, "10:21:00"), "wake 10:30:00");
+        agenda.change("a", Timing { enabled: false, ..timing("* * * * *") }, at("10:21:00"));
+        assert_eq!(look(&mut agenda, "10:40:00"), "");
+    }
+
+    #[test]
+    fn jobs_come_change_and_go() {
+        let mut agenda = quarterly(None);
+        agenda.add("b", Timing { schedule: None, ..timing("* * * * *") }, None, 0, at("10:05:00"));
+        agenda.add("c", timing("20 * * * *"), None, 0, at("10:05:00"));
+        assert_eq!(look(&mut agenda, "10:05:00"), "wake 10:15:00");
+        agenda.change("a", timing("@daily"), at("10:05:00"));
+        assert_eq!(look(&mut agenda, "10:05:00"), "wake 10:20:00");
+        assert_eq!(look(&mut agenda, "10:20:00"), "start c, wake 11:20:00");
+        agenda.remove("c");
+        agenda.ended("c", Ended::Through, at("10:21:00"));
+        assert_eq!(look(&mut agenda, "23:59:00"), "wake 00:00:00");
+    }
+
+    #[test]
+    fn a_jittered_start_lies_within_its_bound() {
+        let mut agenda = Agenda::default();
+        agenda.add("a", Timing { jitter: Duration::from_mins(5), ..timing("@hourly") }, None, 0, at("10:05:00"));
+        let wake = agenda.look(at("10:05:00"), &|_| false).wake.unwrap();
+        assert!(wake >= at("11:00:00") && wake < at("11:05:00"), "{wake}");
+        assert_eq!(agenda.look(wake, &|_| false).start.len(), 1);
+    }
+}

@@ -1,0 +1,61 @@
+//! The service: every job on its schedule, until it is asked to stop.
+//!
+//! | module | does |
+//! |---|---|
+//! | `decide` | what to start now and when to look again; pure |
+//! | `reload` | what a new config means for a running service; pure |
+//! | `service` | the loop that waits, starts runs and takes in how they ended |
+//! | `systemd` | readiness, stopping and the watchdog |
+//!
+//! One service per state database (rule 8). Jobs run in parallel and share the accounts of one runner, each of which has one pace
+//! for all of them. Whatever wakes the service is a variant of one closed enum.
+
+mod decide;
+mod reload;
+mod service;
+mod systemd;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+
+use crate::config::{self, Config};
+use crate::run::RunnerOptions;
+use crate::signals::Signals;
+
+/// Everything the service gets from outside.
+struct ServiceOptions {
+    /// The config to begin with.
+    config: Config,
+    /// Reads the config again; what is wrong with it comes back as text.
+    reload: Box<dyn Fn() -> Result<Config, String> + Send>,
+    /// Transport, clock and progress of the runs.
+    runner: RunnerOptions,
+    /// What signals ask for.
+    asked: mpsc::UnboundedReceiver<crate::signals::Asked>,
+}
+
+/// Runs every enabled job on its schedule until SIGTERM or SIGINT, and returns the exit code: 0 after a stop that was asked for,
+/// 5 when another service has the state database.
+///
+/// `state` is a state database that takes precedence over the config's, also when SIGHUP makes the service read its config again.
+///
+/// # Errors
+/// A state database that can't be opened, and signals that can't be listened for.
+pub async fn run(mut config: Config, state: Option<PathBuf>) -> anyhow::Result<u8> {
+    let mut signals = Signals::listen()?;
+    let (tell, asked) = mpsc::unbounded_channel();
+    tokio::spawn(async move { while tell.send(signals.next().await).is_ok() {} });
+    let path = config.path.clone();
+    let with_state = move |mut config: Config| {
+        if let Some(state) = &state {
+            config.state_path.clone_from(state);
+        }
+        config
+    };
+    config = with_state(config);
+    let reload = Box::new(move || config::load(&path).map(|(config, _)| with_state(config)).map_err(|error| error.to_string()));
+    service::serve(ServiceOptions { config, reload, runner: RunnerOptions::default(), asked }).await
+}

@@ -1,0 +1,315 @@
+//! The loop of the service: waits for an event, starts what is due, takes in what has ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sd_notify::NotifyState;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::decide::{Agenda, Ended, Start};
+use super::{ServiceOptions, reload, systemd};
+use crate::config::Config;
+use crate::run::{Outcome, RunError, RunReport, Runner, RunnerOptions, SyncOptions};
+use crate::signals::Asked;
+use crate::state::{Guard, LockError, Locks, Store};
+
+/// The longest sleep: jobs are paused, and clocks are set, without an event that says so.
+const LONGEST_SLEEP: Duration = Duration::from_secs(15);
+
+/// How often old history is deleted.
+const PRUNE_PERIOD: Duration = Duration::from_hours(24);
+
+/// A run that has ended: which one, and how; or that it broke off.
+type RunEnded = Result<(Id, Result<RunReport, RunError>), JoinError>;
+
+/// Everything that can wake the service.
+enum Event {
+    /// Something may be due.
+    Look,
+    /// A run has ended, well or not.
+    Ended(Box<RunEnded>),
+    /// A signal.
+    Asked(Asked),
+    /// systemd wants to hear something.
+    Watchdog,
+    /// Old history is to be deleted.
+    Prune,
+}
+
+/// Serves until it is asked to stop; see [`super::run`].
+pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
+    let ServiceOptions { config, reload, runner, mut asked } = options;
+    let locks = Locks::new(&config.state_path);
+    let _lock: Guard = match locks.lock_service() {
+        Ok(guard) => guard,
+        Err(error @ LockError::Busy { .. }) => {
+            tracing::error!(%error, "Another service has this state database.");
+            return Ok(RunError::Busy(error.to_string()).exit_code());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let store = Arc::new(Store::open(&config.state_path, (runner.clock)())?);
+    let mut service = Service::begin(config, store, runner)?;
+    systemd::tell(NotifyState::Ready);
+    tracing::info!(jobs = service.config.jobs.len(), "The service is running.");
+
+    let mut wake = Instant::now();
+    let mut prune = Instant::now();
+    let watchdog = systemd::watchdog_period();
+    let mut feed = watchdog.map(|period| Instant::now() + period);
+    loop {
+        let event = tokio::select! {
+            Some(asked) = asked.recv() => Event::Asked(asked),
+            Some(ended) = service.runs.join_next_with_id() => Event::Ended(Box::new(ended)),
+            () = sleep_until(prune) => Event::Prune,
+            () = sleep_until(feed.unwrap_or(wake)), if feed.is_some() => Event::Watchdog,
+            () = sleep_until(wake) => Event::Look,
+        };
+        match event {
+            Event::Look => {}
+            Event::Ended(ended) => service.take_in(*ended),
+            Event::Asked(Asked::Stop) => break,
+            Event::Asked(Asked::Reload) => service.reload(&*reload),
+            Event::Watchdog => {
+                systemd::tell(NotifyState::Watchdog);
+                feed = watchdog.map(|period| Instant::now() + period);
+                continue;
+            }
+            Event::Prune => {
+                service.prune();
+                prune = Instant::now() + PRUNE_PERIOD;
+            }
+        }
+        wake = Instant::now() + service.look();
+    }
+    service.stop(&mut asked).await;
+    Ok(0)
+}
+
+/// How a job's last run ended, for saying what changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mood {
+    #[default]
+    Well,
+    Refused,
+    Failing,
+}
+
+struct Service {
+    config: Arc<Config>,
+    store: Arc<Store>,
+    runner: Runner,
+    options: RunnerOptions,
+    stop: CancellationToken,
+    agenda: Agenda,
+    runs: JoinSet<Result<RunReport, RunError>>,
+    names: BTreeMap<Id, String>,
+    moods: BTreeMap<String, Mood>,
+}
+
+impl Service {
+    fn begin(config: Config, store: Arc<Store>, options: RunnerOptions) -> anyhow::Result<Self> {
+        let stop = options.stop.clone();
+        let config = Arc::new(config);
+        let runner = Runner::new(config.clone(), store.clone(), options.clone());
+        let now = (options.clock)();
+        let mut agenda = Agenda::default();
+        for (name, job) in &config.jobs {
+            let status = store.job_status(name)?;
+            agenda.add(name, reload::timing(job), status.last_fire, status.consecutive_failures, now);
+        }
+        let (runs, names, moods) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Service { config, store, runner, options, stop, agenda, runs, names, moods })
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.options.clock)()
+    }
+
+    /// Starts what is due and returns how long to sleep.
+    fn look(&mut self) -> Duration {
+        let now = self.now();
+        let paused: BTreeSet<&str> = self.config.jobs.keys().map(String::as_str).filter(|name| is_paused(&self.store, name)).collect();
+        let decision = self.agenda.look(now, &|name| paused.contains(name));
+        for (job, skipped) in &decision.skipped {
+            tracing::warn!(job, skipped, "The last run is still going on, so this one is skipped.");
+        }
+        for start in decision.start {
+            self.start(start, now);
+        }
+        let wait = decision.wake.map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or_default());
+        wait.map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP))
+    }
+
+    fn start(&mut self, start: Start, now: Timestamp) {
+        let Start { job, catches_up } = start;
+        if let Err(error) = self.store.note_fire(&job, now) {
+            // Without the note a restart may run the job once more, which changes nothing that is done.
+            tracing::warn!(job, %error, "The start of a run could not be noted.");
+        }
+        tracing::info!(job, catches_up, "A run begins.");
+        let (runner, name) = (self.runner.clone(), job.clone());
+        let handle = self.runs.spawn(async move { runner.sync(&name, SyncOptions { approve: None, trigger: "schedule" }).await });
+        self.names.insert(handle.id(), job);
+    }
+
+    fn take_in(&mut self, ended: RunEnded) {
+        let (id, result) = match ended {
+            Ok((id, result)) => (id, Some(result)),
+            Err(error) => (error.id(), None),
+        };
+        let Some(job) = self.names.remove(&id) else { return };
+        // The run itself has been written down by the runner; this is what the schedule makes of it.
+        let failures = self.store.job_status(&job).map_or(1, |status| status.consecutive_failures.max(1));
+        let (how, why) = match result {
+            Some(Ok(report)) => (judge(report.outcome, failures), tell_report(&job, &report)),
+            Some(Err(RunError::Stopped)) => (Ended::Stopped, None),
+            Some(Err(RunError::Busy(why))) => (Ended::Busy, Some(why)),
+            Some(Err(error)) => (Ended::Failed(failures), Some(error.to_string())),
+            None => (Ended::Failed(failures), Some("the run broke off because of a defect in rosterd".to_owned())),
+        };
+        self.tell_change(&job, how, why.as_deref());
+        let now = self.now();
+        self.agenda.ended(&job, how, now);
+    }
+
+    /// Logs what an operator has to know: that a job fails or is refused, and that it is well again.
+    fn tell_change(&mut self, job: &str, how: Ended, why: Option<&str>) {
+        let mood = self.moods.entry(job.to_owned()).or_default();
+        let error = without_addresses(why.unwrap_or_default());
+        match how {
+            Ended::Through if *mood != Mood::Well => tracing::info!(job, "The job is well again."),
+            Ended::Through | Ended::Stopped => {}
+            Ended::Refused => {
+                tracing::warn!(
+                    job,
+                    "A guard refused the plan, so nothing was written; the job looks again at each fire and waits for an approval or for the cause to go."
+                );
+            }
+            Ended::Failed(failures) => tracing::error!(job, failures, error, "A run failed; the job slows down until one succeeds."),
+            Ended::Busy => tracing::warn!(job, error, "The job or an account is in use, so the run is tried again in a minute."),
+        }
+        match how {
+            Ended::Through => *mood = Mood::Well,
+            Ended::Refused => *mood = Mood::Refused,
+            Ended::Failed(_) => *mood = Mood::Failing,
+            Ended::Busy | Ended::Stopped => {}
+        }
+    }
+
+    /// Takes on a new config, or keeps the old one when the new one is wrong. Runs that are going on finish with the old one.
+    fn reload(&mut self, read: &dyn Fn() -> Result<Config, String>) {
+        let new = match read() {
+            Ok(new) if new.state_path != self.config.state_path => {
+                tracing::error!("The new config names another state database, which takes a restart; the old config stays.");
+                return;
+            }
+            Ok(new) => new,
+            Err(error) => {
+                tracing::error!(error, "The new config is wrong; the old one stays.");
+                return;
+            }
+        };
+        let diff = reload::compare(&self.config, &new);
+        let now = self.now();
+        reload::follow(&mut self.agenda, &diff, &new, now);
+        self.moods.retain(|job, _| new.jobs.contains_key(job));
+        let (added, removed) = (diff.added.len(), diff.removed.len());
+        let changed = diff.retimed.len() + diff.changed.len();
+        self.config = Arc::new(new);
+        // Secrets may have changed as well, and a new runner fetches them anew.
+        self.runner = Runner::new(self.config.clone(), self.store.clone(), self.options.clone());
+        tracing::info!(added, removed, changed, "The config was read again.");
+    }
+
+    fn prune(&self) {
+        let Ok(before) = self.now().checked_sub(self.config.retention) else { return };
+        match self.store.prune(before) {
+            Ok(rows) => tracing::info!(rows, "Old history was deleted."),
+            Err(error) => tracing::warn!(%error, "Old history could not be deleted."),
+        }
+    }
+
+    /// Lets runs finish their request in flight, and drops them after the time of grace: the journal holds what was intended.
+    async fn stop(&mut self, asked: &mut tokio::sync::mpsc::UnboundedReceiver<Asked>) {
+        systemd::tell(NotifyState::Stopping);
+        tracing::info!(running = self.runs.len(), "The service stops.");
+        self.stop.cancel();
+        let end = Instant::now() + self.config.daemon.grace;
+        while !self.runs.is_empty() {
+            tokio::select! {
+                Some(ended) = self.runs.join_next_with_id() => self.take_in(ended),
+                () = sleep_until(end) => break,
+                Some(Asked::Stop) = asked.recv() => break,
+            }
+        }
+        if !self.runs.is_empty() {
+            tracing::warn!(running = self.runs.len(), "Runs were dropped where they stood; the next ones find out how far they got.");
+            self.runs.shutdown().await;
+        }
+        tracing::info!("The service has stopped.");
+    }
+}
+
+/// Takes addresses out of a text: a provider's words may repeat one, and logs name nobody (rule 7).
+fn without_addresses(text: &str) -> String {
+    let words = text.split(' ').map(|word| if word.contains('@') { "(address)" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Logs what a run did, in counts, and returns why it did not go through.
+fn tell_report(job: &str, report: &RunReport) -> Option<String> {
+    let summary = &report.summary;
+    tracing::info!(
+        job,
+        run = report.run,
+        outcome = report.outcome.as_str(),
+        memberships_added = summary.memberships_added,
+        memberships_removed = summary.memberships_removed,
+        members_created = summary.members_created,
+        opt_outs = summary.opt_outs,
+        withheld = report.withheld,
+        blocked = report.blocked.len(),
+        failures = report.failures.len(),
+        requests = report.requests.values().sum::<u64>(),
+        "A run has ended."
+    );
+    report.error.clone()
+}
+
+fn judge(outcome: Outcome, failures: u32) -> Ended {
+    match outcome {
+        Outcome::Done | Outcome::Partial => Ended::Through,
+        Outcome::Refused => Ended::Refused,
+        Outcome::Failed => Ended::Failed(failures),
+        Outcome::Busy => Ended::Busy,
+    }
+}
+
+/// A database that can't be asked starts nothing: whoever paused a job had a reason.
+fn is_paused(store: &Store, job: &str) -> bool {
+    store.paused(job).map_or_else(
+        |error| {
+            tracing::error!(job, %error, "The state database can't tell whether the job is paused, so it is not started.");
+            true
+        },
+        |paused| paused.is_some(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_name_nobody() {
+        assert_eq!(
+            without_addresses("mail: the row of <ana@example.org> was refused: \"bo@example.org\" is odd"),
+            "mail: the row of (address) was refused: (address) is odd"
+        );
+    }
+}

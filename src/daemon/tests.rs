@@ -1,0 +1,256 @@
+//! The service against the emulated accounts, on paused time.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use super::{ServiceOptions, service};
+use crate::config::{self, Config};
+use crate::emulator::{Account, Emulator, Fault, FaultRule, Kind, World};
+use crate::http::Transport;
+use crate::run::RunnerOptions;
+use crate::signals::Asked;
+use crate::state::{Locks, Outcome, RunRecord, Store};
+
+const QUARTERLY: &str = "schedule = \"*/15 * * * *\"\nmode = \"managed\"\n";
+
+/// A service that began at ten o'clock, and what it works on.
+struct Bench {
+    emulator: Emulator,
+    directory: tempfile::TempDir,
+    text: Arc<Mutex<String>>,
+    began: Instant,
+}
+
+impl Bench {
+    fn new(job: &str) -> Self {
+        let mut world = World::empty();
+        let crm = world.add_account(Account::new(Kind::GreenRope, "crm", 45_429));
+        let group = crm.add_group("Donors");
+        for number in 0..40 {
+            let contact = crm.add_person(&format!("person{number}@example.org"), "Ana", "Silva");
+            crm.join(group, contact);
+        }
+        world.add_account(Account::new(Kind::Emfluence, "mail", 71_001));
+        let emulator = Emulator::new(world.without_pace());
+        let directory = tempfile::tempdir().unwrap();
+        let text = Arc::new(Mutex::new(text(&emulator, directory.path(), job)));
+        Bench { emulator, directory, text, began: Instant::now() }
+    }
+
+    fn change(&self, job: &str) {
+        *self.text.lock().unwrap() = text(&self.emulator, self.directory.path(), job);
+    }
+
+    fn start(&self) -> (UnboundedSender<Asked>, JoinHandle<anyhow::Result<u8>>) {
+        let path = self.directory.path().join("rosterd.toml");
+        let text = self.text.clone();
+        let read = move || -> Result<Config, String> {
+            let text = text.lock().unwrap();
+            config::parse(&text, &path).map(|(config, _)| config).map_err(|findings| findings.to_string())
+        };
+        let began = self.began;
+        let clock = move || {
+            let ten: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+            ten + jiff::SignedDuration::try_from(began.elapsed()).unwrap()
+        };
+        let runner =
+            RunnerOptions { transport: Some(Transport::Local(self.emulator.router())), clock: Arc::new(clock), ..RunnerOptions::default() };
+        let (ask, asked) = unbounded_channel();
+        let config = read().unwrap();
+        (ask, tokio::spawn(service::serve(ServiceOptions { config, reload: Box::new(read), runner, asked })))
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.directory.path().join("rosterd.db"), Timestamp::now()).unwrap()
+    }
+
+    /// The runs so far, oldest first.
+    fn runs(&self) -> Vec<RunRecord> {
+        let mut runs = self.store().history(None, 1000).unwrap();
+        runs.reverse();
+        runs
+    }
+
+    /// The runs so far as start and outcome.
+    fn told(&self) -> Vec<String> {
+        let tell = |run: &RunRecord| {
+            assert_eq!(run.trigger, "schedule");
+            format!("{} {}", run.started.strftime("%H:%M"), run.outcome.map_or("running", Outcome::as_str))
+        };
+        self.runs().iter().map(tell).collect()
+    }
+
+    fn mailed(&self) -> usize {
+        self.emulator.with_world(|world| {
+            let mail = world.account("mail");
+            mail.find_group("Donors").map_or(0, |group| mail.mailed_by(group).len())
+        })
+    }
+
+    fn assert_no_misuse(&self) {
+        let misuse = self.emulator.misuse();
+        assert!(misuse.is_empty(), "{misuse:?}");
+    }
+}
+
+fn text(emulator: &Emulator, directory: &Path, job: &str) -> String {
+    let (crm, mail) = emulator.with_world(|world| (world.account("crm").credentials(), world.account("mail").credentials()));
+    for account in [&crm, &mail] {
+        let secret = if account.kind == Kind::Emfluence { &account.token } else { &account.password };
+        std::fs::write(directory.join(&account.account), secret).unwrap();
+    }
+    format!(
+        "[providers.crm]\nkind = \"greenrope\"\nbase_url = \"http://127.0.0.1{}\"\naccount_id = \"{}\"\nemail = \"{}\"\npassword = {{ file = \"crm\" }}\n\
+         [providers.mail]\nkind = \"emfluence\"\nbase_url = \"http://127.0.0.1{}\"\naccess_token = {{ file = \"mail\" }}\nhttp = {{ max_retries = 0 }}\n\
+         [daemon]\ngrace = \"30s\"\n[jobs.crm-to-mail]\nsource = \"crm\"\ntarget = \"mail\"\n{job}",
+        crm.base_path, crm.account_id, crm.email, mail.base_path
+    )
+}
+
+fn minutes(number: u64) -> Duration {
+    Duration::from_mins(number)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_runs_on_its_schedule_until_the_service_stops() {
+    let bench = Bench::new(QUARTERLY);
+    let (ask, served) = bench.start();
+    sleep(minutes(40)).await;
+    assert!(!served.is_finished());
+    ask.send(Asked::Stop).unwrap();
+    assert_eq!(served.await.unwrap().unwrap(), 0);
+    assert_eq!(bench.told(), ["10:15 done", "10:30 done"]);
+    assert_eq!(bench.mailed(), 40);
+    bench.assert_no_misuse();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missed_run_is_made_up_for_once_after_a_restart() {
+    let bench = Bench::new(QUARTERLY);
+    let (ask, served) = bench.start();
+    sleep(minutes(20)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    sleep(minutes(120)).await;
+    let (ask, served) = bench.start();
+    sleep(minutes(2)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    assert_eq!(bench.told(), ["10:15 done", "12:20 done"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_service_ends_with_the_code_of_a_lock_that_is_taken() {
+    let bench = Bench::new(QUARTERLY);
+    let _held = Locks::new(&bench.directory.path().join("rosterd.db")).lock_service().unwrap();
+    let (_ask, served) = bench.start();
+    assert_eq!(served.await.unwrap().unwrap(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_job_slows_down_and_recovers() {
+    let bench = Bench::new(QUARTERLY);
+    bench.emulator.add_fault(FaultRule::every(Fault::ServerError(503)).at("mail"));
+    let (ask, served) = bench.start();
+    sleep(minutes(4 * 60)).await;
+    let failed = bench.runs();
+    assert!(failed.iter().all(|run| run.outcome == Some(Outcome::Failed)), "{:?}", bench.told());
+    assert!((3..=6).contains(&failed.len()), "{:?}", bench.told());
+    bench.emulator.clear_faults();
+    sleep(minutes(5 * 60)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    let last: Vec<String> = bench.told().into_iter().rev().take(3).collect();
+    assert!(last.iter().all(|run| run.ends_with("done")), "{last:?}");
+    let runs = bench.runs();
+    let [.., before, after] = runs.as_slice() else { panic!("{runs:?}") };
+    assert_eq!(after.started.duration_since(before.started).as_secs() / 60, 15, "one good run, and the job is back on its schedule");
+    assert_eq!(bench.mailed(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_job_waits_and_goes_on_by_itself() {
+    let bench = Bench::new(QUARTERLY);
+    let (ask, served) = bench.start();
+    sleep(minutes(20)).await;
+    let lost: Vec<u64> = bench.emulator.with_world(|world| {
+        let crm = world.account_mut("crm");
+        let group = crm.find_group("Donors").unwrap();
+        let lost: Vec<u64> = crm.members_of(group).into_iter().map(|(contact, _)| contact).skip(10).collect();
+        lost.iter().for_each(|contact| assert!(crm.leave(group, *contact)));
+        lost
+    });
+    sleep(minutes(30)).await;
+    assert_eq!(bench.told(), ["10:15 done", "10:30 refused", "10:45 refused"]);
+    assert_eq!(bench.mailed(), 40, "a refused plan writes nothing");
+    bench.emulator.with_world(|world| {
+        let crm = world.account_mut("crm");
+        let group = crm.find_group("Donors").unwrap();
+        crm.join_all(group, lost);
+    });
+    sleep(minutes(15)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    assert_eq!(bench.told().last().unwrap(), "11:00 done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_job_rests_without_a_restart() {
+    let bench = Bench::new(QUARTERLY);
+    let (ask, served) = bench.start();
+    sleep(minutes(20)).await;
+    bench.store().set_paused("crm-to-mail", Some("moving house"), Timestamp::now()).unwrap();
+    sleep(minutes(60)).await;
+    bench.store().set_paused("crm-to-mail", None, Timestamp::now()).unwrap();
+    sleep(minutes(15)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    assert_eq!(bench.told(), ["10:15 done", "11:30 done"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_config_is_taken_on_and_a_wrong_one_is_not() {
+    let bench = Bench::new(QUARTERLY);
+    let (ask, served) = bench.start();
+    sleep(minutes(20)).await;
+    bench.change("schedule = \"whenever\"\n");
+    ask.send(Asked::Reload).unwrap();
+    sleep(minutes(15)).await;
+    bench.change("schedule = \"5 * * * *\"\nmode = \"managed\"\n");
+    ask.send(Asked::Reload).unwrap();
+    sleep(minutes(60)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    assert_eq!(bench.told(), ["10:15 done", "10:30 done", "11:05 done"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_leaves_nothing_that_the_next_run_does_not_finish() {
+    for (latency, finished_in_grace) in [(20, true), (50, false)] {
+        let bench = Bench::new(QUARTERLY);
+        bench.emulator.add_fault(FaultRule::every(Fault::SlowAnswer(Duration::from_secs(latency))).on("contacts/import"));
+        let (ask, served) = bench.start();
+        while !bench.emulator.requests().iter().any(|request| request.operation == "contacts/import") {
+            sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(bench.told(), ["10:15 running"]);
+        let asked = Instant::now();
+        ask.send(Asked::Stop).unwrap();
+        assert_eq!(served.await.unwrap().unwrap(), 0);
+        assert_eq!(asked.elapsed() < Duration::from_secs(30), finished_in_grace);
+        bench.emulator.clear_faults();
+        let (ask, served) = bench.start();
+        sleep(minutes(20)).await;
+        ask.send(Asked::Stop).unwrap();
+        served.await.unwrap().unwrap();
+        assert!(bench.told().last().unwrap().ends_with("done"), "{:?}", bench.told());
+        assert_eq!(bench.mailed(), 40);
+        bench.assert_no_misuse();
+    }
+}

@@ -1,0 +1,66 @@
+//! What a provider says against a request, made fit to be shown.
+
+/// The longest provider text that is kept, in characters.
+const MAX_WORDS: usize = 500;
+
+/// Makes foreign text fit for an error: one line, no control characters, at most [`MAX_WORDS`] characters.
+pub(crate) fn tidy(text: &str) -> String {
+    let mut tidy = String::new();
+    let words = text.split(|c: char| c.is_control() || c.is_whitespace());
+    for word in words.filter(|word| !word.is_empty()) {
+        if !tidy.is_empty() {
+            tidy.push(' ');
+        }
+        tidy.push_str(word);
+        // One more than fits is enough to know that it has to be cut.
+        if tidy.len() > MAX_WORDS * 4 {
+            break;
+        }
+    }
+    if let Some((cut, _)) = tidy.char_indices().nth(MAX_WORDS) {
+        tidy.truncate(cut);
+        tidy.push('…');
+    }
+    tidy
+}
+
+/// A provider's "no" to a request that it understood.
+///
+/// The message is the provider's own and may name a person, so it belongs into reports that the user asked for and
+/// never into a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The provider's error code, or `HTTP 404` and the like where only the status spoke.
+    pub code: Option<String>,
+    /// The provider's own words, on one line, without control characters, cut to 500 characters.
+    pub message: String,
+    /// The provider's id of the request, for its support.
+    pub request_id: Option<String>,
+}
+
+impl Refusal {
+    /// Builds a refusal from foreign text, which is tidied on the way in.
+    pub fn new(code: Option<&str>, message: &str, request_id: Option<&str>) -> Self {
+        Self {
+            code: code.map(tidy).filter(|code| !code.is_empty()),
+            message: tidy(message),
+            request_id: request_id.map(tidy).filter(|id| !id.is_empty()),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.message.is_empty() {
+            f.write_str("no reason given")?;
+        } else {
+            f.write_str(&self.message)?;
+        }
+        match (&self.code, &self.request_id) {
+            (Some(code), Some(id)) => write!(f, " (code {code}, request {id})"),
+            (Some(code), None) => write!(f, " (code {code})"),
+            (None, Some(id)) => write!(f, " (request {id})"),
+            (None, None) => Ok(()),
+        }
+    }
+}

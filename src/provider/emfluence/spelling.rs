@@ -1,0 +1,86 @@
+//! How an account spells the addresses that it holds in another form than the normalised one.
+//!
+//! An import finds its contacts by the text of the address. The reference does not say that the two forms of an
+//! internationalised domain are the same to it, so a row for a known contact names the address as the account spelt it:
+//! otherwise the import would make a second contact of one person.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::model::{Certificate, MemberRow, MemberSink, MembershipState, SinkError, normalise_address};
+
+/// The spellings that were read, by normalised address. Cheap: only addresses outside ASCII are kept.
+#[derive(Debug, Default)]
+pub(super) struct Spellings(Mutex<HashMap<String, String>>);
+
+impl Spellings {
+    /// Returns the account's spelling of a normalised address.
+    pub(super) fn of(&self, address: &str) -> String {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(address).cloned().unwrap_or_else(|| address.to_owned())
+    }
+
+    fn note(&self, email: &str) {
+        if !email.is_ascii()
+            && let Ok(address) = normalise_address(email)
+        {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(address.as_str().to_owned(), email.trim().to_owned());
+        }
+    }
+}
+
+/// Notes the spellings of the rows that pass through.
+pub(super) struct Noting<'a> {
+    pub(super) spellings: &'a Spellings,
+    pub(super) sink: &'a mut dyn MemberSink,
+}
+
+impl MemberSink for Noting<'_> {
+    fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
+        if let Some(email) = &row.address {
+            self.spellings.note(email);
+        }
+        self.sink.member(row)
+    }
+
+    fn begin_listing(&mut self, group: &str) {
+        self.sink.begin_listing(group);
+    }
+
+    fn listed(&mut self, member_id: &str, state: MembershipState) {
+        self.sink.listed(member_id, state);
+    }
+
+    fn end_listing(&mut self, certificate: Certificate) {
+        self.sink.end_listing(certificate);
+    }
+
+    fn account_state(&mut self, certificate: Certificate) {
+        self.sink.account_state(certificate);
+    }
+
+    fn whole_account(&mut self) {
+        self.sink.whole_account();
+    }
+
+    fn absent(&mut self, address: &str) {
+        self.sink.absent(address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_account_knows_how_it_spells_an_address() {
+        let spellings = Spellings::default();
+        for email in [" Bo@Bücher.test ", "ana@example.org", "no address"] {
+            spellings.note(email);
+        }
+        assert_eq!(spellings.of("bo@xn--bcher-kva.test"), "Bo@Bücher.test");
+        assert_eq!(spellings.of("ana@example.org"), "ana@example.org");
+        assert_eq!(spellings.of("new@xn--bcher-kva.test"), "new@xn--bcher-kva.test");
+    }
+}

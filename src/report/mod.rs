@@ -1,0 +1,33 @@
+//! Results for people and for programs: plans, runs, history, status and failures, each as text and as JSON.
+//!
+//! Everything is written to an [`std::io::Write`] while it is walked, so that a plan for a million people needs no second copy in
+//! memory. Text carries colours, which the caller strips where they are not wanted; every colour comes with a symbol or a word
+//! that says the same. Nothing here reads a clock: `now` is an argument.
+
+mod failures;
+mod history;
+mod json;
+mod paint;
+mod plan_html;
+mod plan_json;
+mod plan_text;
+mod run_json;
+mod run_text;
+mod sections;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+mod view;
+mod words;
+
+pub use failures::{remedy, write_failures_json, write_failures_text};
+pub use history::{write_history_json, write_history_text, write_show_json, write_show_text};
+pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};
+pub use plan_html::write_plan_html;
+pub use plan_json::write_plan_json;
+pub use plan_text::write_plan_text;
+pub use run_json::{JobResult, write_run_json, write_runs_json};
+pub use run_text::write_run_text;
+pub use status::{JobRow, JobState, write_schedule_json, write_schedule_text, write_status_json, write_status_text};
+pub use words::{distance, duration, harmless, instant};

@@ -1,0 +1,210 @@
+//! A plan as a program reads it: version 1 of the plan format.
+//!
+//! There is no clock and no run id in it, so that equal plans are equal files.
+
+use std::io::{self, Write};
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde_json::json;
+
+use super::json::{BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document};
+use crate::model::Record;
+use crate::plan::{Edit, PersonIx, What, Withheld};
+use crate::run::Planned;
+
+/// Writes a plan as JSON, operation by operation.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_plan_json(out: &mut dyn Write, planned: &Planned) -> io::Result<()> {
+    write_document(out, &Document(planned))
+}
+
+struct Document<'a>(&'a Planned);
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let planned = self.0;
+        let plan = &planned.plan;
+        let mut document = serializer.serialize_struct("plan", 13)?;
+        document.serialize_field("version", &FORMAT_VERSION)?;
+        document.serialize_field("job", &plan.job)?;
+        document.serialize_field("fingerprint", &plan.fingerprint)?;
+        document.serialize_field("summary", &Summary::new(planned))?;
+        document.serialize_field("operations", &Operations(planned))?;
+        document.serialize_field("withheld", &Rows(|| plan.withheld.iter().map(|row| WithheldRow::new(planned, row))))?;
+        document.serialize_field("blocked", &Rows(|| plan.blocked.iter().map(BlockedRow::new)))?;
+        document.serialize_field("refusals", &Rows(|| plan.refusals.iter().map(RefusalRow::new)))?;
+        document.serialize_field("losses", &Rows(|| plan.losses.iter().map(LossRow::new)))?;
+        document.serialize_field("warnings", &plan.warnings)?;
+        document.serialize_field("source", &plan.source)?;
+        document.serialize_field("target", &plan.target)?;
+        document.serialize_field("first_run", &planned.first_run)?;
+        document.end()
+    }
+}
+
+/// A list whose rows are made while it is written.
+struct Rows<F>(F);
+
+impl<F, I> Serialize for Rows<F>
+where
+    F: Fn() -> I,
+    I: Iterator,
+    I::Item: Serialize,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0())
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Summary<'a> {
+    #[serde(flatten)]
+    counts: Counts,
+    withheld: usize,
+    blocked: usize,
+    losses: usize,
+    requests: &'a Requests,
+    reads: &'a Requests,
+    estimated_seconds: u64,
+}
+
+impl<'a> Summary<'a> {
+    fn new(planned: &'a Planned) -> Summary<'a> {
+        let plan = &planned.plan;
+        Summary {
+            counts: Counts::new(&plan.summary),
+            withheld: plan.withheld.len(),
+            blocked: plan.blocked.len(),
+            losses: plan.losses.len(),
+            requests: &planned.cost.requests,
+            reads: &planned.cost.reads,
+            estimated_seconds: planned.cost.estimated_seconds,
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+struct WithheldRow<'a> {
+    what: &'static str,
+    group: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<&'a str>,
+    reason: &'static str,
+}
+
+impl<'a> WithheldRow<'a> {
+    fn new(planned: &'a Planned, row: &Withheld) -> WithheldRow<'a> {
+        let what = if row.member.is_some() { What::Membership } else { What::Group };
+        WithheldRow {
+            what: what.as_str(),
+            group: &planned.plan.pair(row.pair).name,
+            member: row.member.map(|member| planned.address(member)),
+            reason: row.reason.as_str(),
+        }
+    }
+}
+
+struct Operations<'a>(&'a Planned);
+
+impl Serialize for Operations<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let planned = self.0;
+        serializer.collect_seq(planned.plan.operations.iter().enumerate().map(|(at, edit)| Operation { seq: at + 1, edit, planned }))
+    }
+}
+
+struct Operation<'a> {
+    seq: usize,
+    edit: &'a Edit,
+    planned: &'a Planned,
+}
+
+impl Serialize for Operation<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let planned = self.planned;
+        let mut row = serializer.serialize_struct("operation", 9)?;
+        row.serialize_field("seq", &self.seq)?;
+        row.serialize_field("op", self.edit.op())?;
+        if let Some(pair) = self.edit.pair().map(|pair| planned.plan.pair(pair)) {
+            row.serialize_field("group", &pair.name)?;
+            if let Some(id) = &pair.target {
+                row.serialize_field("id", id)?;
+            }
+            if let Some(id) = &pair.source {
+                row.serialize_field("source_id", id)?;
+            }
+        }
+        match self.edit {
+            Edit::CreateCustomField { label } => row.serialize_field("label", label)?,
+            Edit::CreateGroup { fields, .. } | Edit::AdoptGroup { fields, .. } => row.serialize_field("fields", fields)?,
+            Edit::UpdateGroup { fields, before, .. } => changed(&mut row, fields, before)?,
+            Edit::RenameGroup { from, to, via, fields, before, .. } => {
+                row.serialize_field("from", from)?;
+                row.serialize_field("to", to)?;
+                if let Some(via) = via {
+                    row.serialize_field("via", via)?;
+                }
+                changed(&mut row, fields, before)?;
+            }
+            Edit::ArchiveGroup { lift_protection, .. } | Edit::DeleteGroup { lift_protection, .. } => {
+                row.serialize_field("lift_protection", lift_protection)?;
+            }
+            Edit::SetOptOut { pair, members, .. } => {
+                row.serialize_field("scope", if pair.is_some() { "group" } else { "account" })?;
+                row.serialize_field("members", &Members(planned, members))?;
+            }
+            Edit::CreateMembers { members, to_opt_out } => {
+                row.serialize_field("members", &Members(planned, members))?;
+                if *to_opt_out {
+                    row.serialize_field("to_opt_out", to_opt_out)?;
+                }
+                row.serialize_field("rows", &Rows(|| members.iter().map(|member| NewMember { planned, member: *member })))?;
+            }
+            Edit::UpdateMember { member, fields, before } => {
+                row.serialize_field("member", planned.address(*member))?;
+                changed(&mut row, fields, before)?;
+            }
+            Edit::ChangeAddress { member, from, to } => {
+                row.serialize_field("member", planned.address(*member))?;
+                row.serialize_field("from", from)?;
+                row.serialize_field("to", to)?;
+            }
+            Edit::AddMemberships { members, .. } | Edit::RemoveMemberships { members, .. } => {
+                row.serialize_field("members", &Members(planned, members))?;
+            }
+        }
+        row.end()
+    }
+}
+
+fn changed<R: SerializeStruct>(row: &mut R, fields: &Record, before: &Record) -> Result<(), R::Error> {
+    row.serialize_field("fields", fields)?;
+    row.serialize_field("before", before)
+}
+
+struct Members<'a>(&'a Planned, &'a [PersonIx]);
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.1.iter().map(|member| self.0.address(*member)))
+    }
+}
+
+struct NewMember<'a> {
+    planned: &'a Planned,
+    member: PersonIx,
+}
+
+impl Serialize for NewMember<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_struct("row", 2)?;
+        row.serialize_field("member", self.planned.address(self.member))?;
+        match self.planned.created_values.get(&self.member) {
+            Some(fields) => row.serialize_field("fields", fields)?,
+            None => row.serialize_field("fields", &json!({}))?,
+        }
+        row.end()
+    }
+}

@@ -1,0 +1,254 @@
+//! A plan as a person reads it on a terminal.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, KEPT, REFUSAL, STOP};
+use super::sections::{self, and_more, heading, limit};
+use super::view::{FieldChange, GroupChange, GroupVerb, MembershipChange, OptOuts, PlanView, ProfileChange};
+use super::words::{address, count, duration, explain, grouped, harmless, listed, padded, summary, value};
+use crate::plan::{PersonIx, Reason, Withheld};
+use crate::run::{Cost, Planned};
+use unicode_width::UnicodeWidthStr;
+
+/// The widest column of names.
+const WIDEST: usize = 40;
+
+/// Writes a plan for people; `verbose` shows every address and whole values.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) -> io::Result<()> {
+    let plan = &planned.plan;
+    let view = PlanView::new(planned);
+    let text = Text { planned, view: &view, verbose };
+    writeln!(out, "{HEADING}Plan for {}{HEADING:#}: {} → {}", harmless(&plan.job), harmless(&plan.source), harmless(&plan.target))?;
+    if planned.first_run {
+        writeln!(out, "Nothing is remembered of this job yet: this is its first run, or its state was lost.")?;
+    }
+    text.opt_outs(out)?;
+    text.new_fields(out)?;
+    text.groups(out)?;
+    text.memberships(out)?;
+    text.holders(out)?;
+    text.profiles(out)?;
+    text.withheld(out)?;
+    sections::blocked(out, &plan.blocked, verbose)?;
+    sections::losses(out, &plan.losses)?;
+    sections::warnings(out, &plan.warnings)?;
+    sections::refusals(out, &plan.job, &plan.refusals, plan.summary.opt_outs)?;
+    if !plan.is_empty() {
+        writeln!(out, "\n{}", cost_sentence(&planned.cost))?;
+    }
+    writeln!(out, "\n{}", last_line(planned))
+}
+
+/// Says in one line what the plan comes to.
+pub(super) fn last_line(planned: &Planned) -> String {
+    let plan = &planned.plan;
+    if plan.is_empty() {
+        let mut line = format!("{HEADING}Nothing to do.{HEADING:#}");
+        if !plan.blocked.is_empty() {
+            line = format!("{line} {} a person.", waiting(plan.blocked.len()));
+        }
+        return line;
+    }
+    let mut items = summary(&plan.summary, false);
+    if items.is_empty() {
+        items.push(count(plan.operations.len() as u64, "operation", "operations"));
+    }
+    let refused = if plan.refusals.is_empty() { String::new() } else { format!(" {STOP}Refused by a guard.{STOP:#}") };
+    format!("{HEADING}Plan:{HEADING:#} {}.{refused}", items.join(", "))
+}
+
+fn waiting(blocked: usize) -> String {
+    format!("{} for", count(blocked as u64, "item waits", "items wait"))
+}
+
+/// Says what applying costs.
+pub(super) fn cost_sentence(cost: &Cost) -> String {
+    let by_provider = |requests: &std::collections::BTreeMap<String, u64>, preposition: &str| -> String {
+        let parts: Vec<String> = requests
+            .iter()
+            .filter(|(_, number)| **number > 0)
+            .map(|(provider, number)| format!("{} {preposition} {}", count(*number, "request", "requests"), harmless(provider)))
+            .collect();
+        listed(&parts)
+    };
+    let writes = by_provider(&cost.requests, "to");
+    let reads = by_provider(&cost.reads, "of");
+    let time = duration(Duration::from_secs(cost.estimated_seconds));
+    let mut sentence = if writes.is_empty() {
+        "Cost: applying needs no request.".to_owned()
+    } else {
+        format!("Cost: {writes}, about {time} at the provider's pace.")
+    };
+    if !reads.is_empty() {
+        sentence = format!("{sentence} Reading took {reads}.");
+    }
+    sentence
+}
+
+struct Text<'a> {
+    planned: &'a Planned,
+    view: &'a PlanView<'a>,
+    verbose: bool,
+}
+
+impl Text<'_> {
+    fn opt_outs(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.view.opt_outs.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\n{REFUSAL}Opt-outs{REFUSAL:#}  {ASIDE}carried before anything else{ASIDE:#}")?;
+        for OptOuts { group, members } in &self.view.opt_outs {
+            let number = count(members.len() as u64, "person", "people");
+            match group {
+                Some(group) => writeln!(out, "  {REFUSAL}x{REFUSAL:#} {number} out of \"{}\"", harmless(group))?,
+                None => writeln!(out, "  {REFUSAL}x{REFUSAL:#} {number} out of the whole account")?,
+            }
+            self.people(out, "      ", members, |_| "")?;
+        }
+        Ok(())
+    }
+
+    fn new_fields(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.view.new_fields.is_empty() {
+            return Ok(());
+        }
+        heading(out, "Custom fields", "created at the target")?;
+        self.view.new_fields.iter().try_for_each(|label| writeln!(out, "  {ADDED}+{ADDED:#} {}", harmless(label)))
+    }
+
+    fn groups(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.view.groups.is_empty() {
+            return Ok(());
+        }
+        heading(out, "Groups", "")?;
+        let width = widest(self.view.groups.iter().map(|change| change.name));
+        for GroupChange { verb, name, note, fields } in &self.view.groups {
+            let style = match verb {
+                GroupVerb::Create => ADDED,
+                GroupVerb::Change => CHANGED,
+                GroupVerb::Adopt => KEPT,
+                GroupVerb::Archive | GroupVerb::Delete => GONE,
+            };
+            let note = note.as_ref().map(|note| format!(": {}", harmless(note))).unwrap_or_default();
+            writeln!(out, "  {style}{}{style:#} {}  {style}{}{style:#}{note}", verb.sign(), padded(&harmless(name), width), verb.word())?;
+            self.fields(out, fields)?;
+        }
+        Ok(())
+    }
+
+    fn memberships(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.view.memberships.is_empty() {
+            return Ok(());
+        }
+        let newcomers = self.view.created.len() - self.view.holders.len();
+        let note = match newcomers {
+            0 => String::new(),
+            number => format!("{} new to the target (marked *)", count(number as u64, "person is", "people are")),
+        };
+        heading(out, "Members", &note)?;
+        let width = widest(self.view.memberships.iter().map(|change| change.name));
+        for MembershipChange { name, added, removed } in &self.view.memberships {
+            let mut counts = Vec::new();
+            if !added.is_empty() {
+                counts.push(format!("{ADDED}+{}{ADDED:#}", grouped(added.len() as u64)));
+            }
+            if !removed.is_empty() {
+                counts.push(format!("{GONE}−{}{GONE:#}", grouped(removed.len() as u64)));
+            }
+            writeln!(out, "  {}  {}", padded(&harmless(name), width), counts.join(" "))?;
+            let added_sign = format!("    {ADDED}+{ADDED:#} ");
+            self.people(out, &added_sign, added, |person| if self.view.created.contains(&person) { " *" } else { "" })?;
+            self.people(out, &format!("    {GONE}−{GONE:#} "), removed, |_| "")?;
+        }
+        Ok(())
+    }
+
+    fn holders(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.view.holders.is_empty() {
+            return Ok(());
+        }
+        heading(out, "Created only to hold an opt-out", "in no group, never mailed")?;
+        self.people(out, &format!("  {REFUSAL}x{REFUSAL:#} "), &self.view.holders, |_| "")
+    }
+
+    fn profiles(&self, out: &mut dyn Write) -> io::Result<()> {
+        let all = &self.view.profiles;
+        if all.is_empty() {
+            return Ok(());
+        }
+        heading(out, "Profiles", &count(all.len() as u64, "person", "people"))?;
+        let shown = limit(all.len(), self.verbose);
+        for ProfileChange { member, address: moved, fields } in &all[..shown] {
+            match moved {
+                Some((from, to)) => {
+                    writeln!(out, "  {CHANGED}~{CHANGED:#} {} → {}  {CHANGED}address{CHANGED:#}", address(from), address(to))?;
+                }
+                None => writeln!(out, "  {CHANGED}~{CHANGED:#} {}", address(self.planned.address(*member)))?,
+            }
+            self.fields(out, fields)?;
+        }
+        and_more(out, "  ", all.len(), shown)
+    }
+
+    fn fields(&self, out: &mut dyn Write, fields: &[FieldChange<'_>]) -> io::Result<()> {
+        let width = widest(fields.iter().map(|change| change.field));
+        for change in fields {
+            write!(out, "      {}  ", padded(&harmless(change.field), width))?;
+            if change.compares {
+                write!(out, "{ASIDE}{}{ASIDE:#} → ", value(change.before, self.verbose))?;
+            }
+            writeln!(out, "{}", value(change.after, self.verbose))?;
+        }
+        Ok(())
+    }
+
+    fn withheld(&self, out: &mut dyn Write) -> io::Result<()> {
+        let total = self.planned.plan.withheld.len();
+        if total == 0 {
+            return Ok(());
+        }
+        heading(out, "Withheld", &format!("{}, on purpose; nobody needs to act", count(total as u64, "item", "items")))?;
+        let width = widest(self.view.withheld.keys().map(|reason| reason.as_str()));
+        for (reason, items) in &self.view.withheld {
+            self.withheld_for(out, *reason, items, width)?;
+        }
+        Ok(())
+    }
+
+    fn withheld_for(&self, out: &mut dyn Write, reason: Reason, items: &[Withheld], width: usize) -> io::Result<()> {
+        let example = match items.first() {
+            Some(item) if !self.verbose => format!(", for example {}", self.named(item)),
+            _ => String::new(),
+        };
+        let number = grouped(items.len() as u64);
+        writeln!(out, "  o {}  {number:>5}  {}{example}", padded(reason.as_str(), width), explain(reason))?;
+        if self.verbose {
+            items.iter().try_for_each(|item| writeln!(out, "      {}", self.named(item)))?;
+        }
+        Ok(())
+    }
+
+    fn named(&self, item: &Withheld) -> String {
+        let group = &self.planned.plan.pair(item.pair).name;
+        match item.member {
+            Some(member) => format!("{} in \"{}\"", address(self.planned.address(member)), harmless(group)),
+            None => format!("group \"{}\"", harmless(group)),
+        }
+    }
+
+    fn people(&self, out: &mut dyn Write, lead: &str, members: &[PersonIx], mark: impl Fn(PersonIx) -> &'static str) -> io::Result<()> {
+        let shown = limit(members.len(), self.verbose);
+        for member in &members[..shown] {
+            writeln!(out, "{lead}{}{}", address(self.planned.address(*member)), mark(*member))?;
+        }
+        and_more(out, "      ", members.len(), shown)
+    }
+}
+
+fn widest<'a>(names: impl Iterator<Item = &'a str>) -> usize {
+    names.map(|name| harmless(name).width()).max().unwrap_or_default().min(WIDEST)
+}

@@ -1,0 +1,121 @@
+//! Parts of a printed result that plans and runs share: what is blocked, refused, lost, and what a person should read.
+
+use std::io::{self, Write};
+
+use super::paint::{ASIDE, CHANGED, GONE, HEADING, STOP};
+use super::view::by_reason;
+use super::words::{address, count, grouped, harmless, shortened};
+use crate::plan::{Blocked, GuardRefusal, Loss};
+
+/// How many items of one kind are shown unless all are wanted.
+pub(super) const SHOWN: usize = 10;
+
+/// Writes a heading, after an empty line.
+pub(super) fn heading(out: &mut dyn Write, title: &str, note: &str) -> io::Result<()> {
+    let space = if note.is_empty() { "" } else { "  " };
+    writeln!(out, "\n{HEADING}{title}{HEADING:#}{space}{ASIDE}{note}{ASIDE:#}")
+}
+
+/// Says how many items are left out of a list, if any.
+pub(super) fn and_more(out: &mut dyn Write, indent: &str, total: usize, shown: usize) -> io::Result<()> {
+    if total > shown {
+        writeln!(out, "{indent}{ASIDE}… and {} more (-v shows all){ASIDE:#}", grouped((total - shown) as u64))?;
+    }
+    Ok(())
+}
+
+/// Returns how many of so many items are shown.
+pub(super) fn limit(total: usize, verbose: bool) -> usize {
+    if verbose { total } else { total.min(SHOWN) }
+}
+
+/// Writes what waits for a person, with what can be done about it.
+pub(super) fn blocked(out: &mut dyn Write, all: &[Blocked], verbose: bool) -> io::Result<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    heading(out, "Blocked", &format!("{}, waiting for a person", count(all.len() as u64, "item", "items")))?;
+    for (reason, items) in by_reason(all) {
+        writeln!(out, "  {GONE}x {}{GONE:#}  {}", reason.as_str(), grouped(items.len() as u64))?;
+        let shown = limit(items.len(), verbose);
+        for item in &items[..shown] {
+            writeln!(out, "      {}: {}", named(item), harmless(&item.detail))?;
+        }
+        and_more(out, "      ", items.len(), shown)?;
+        writeln!(out, "      remedy: {}", reason.remedy())?;
+    }
+    Ok(())
+}
+
+/// Names a blocked item: who, in which group, by which id.
+pub(super) fn named(item: &Blocked) -> String {
+    let mut name = match (&item.member, &item.group) {
+        (Some(member), Some(group)) => format!("{} in \"{}\"", address(member), harmless(group)),
+        (Some(member), None) => address(member).into_owned(),
+        (None, Some(group)) => format!("group \"{}\"", harmless(group)),
+        (None, None) => item.what.as_str().to_owned(),
+    };
+    if let Some(id) = &item.id {
+        name = format!("{name} [id {}]", harmless(id));
+    }
+    name
+}
+
+/// Writes source values without a home.
+pub(super) fn losses(out: &mut dyn Write, losses: &[Loss]) -> io::Result<()> {
+    if losses.is_empty() {
+        return Ok(());
+    }
+    heading(out, "Losses", "what the target can't hold; where possible rosterd remembers it")?;
+    for loss in losses {
+        writeln!(
+            out,
+            "  - {} ({}): {}, for example \"{}\"; {}",
+            harmless(&loss.field),
+            loss.object,
+            count(loss.count, "value", "values"),
+            shortened(&loss.example, false),
+            harmless(&loss.reason)
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes sentences that a person should read.
+pub(super) fn warnings(out: &mut dyn Write, warnings: &[String]) -> io::Result<()> {
+    if warnings.is_empty() {
+        return Ok(());
+    }
+    heading(out, "Warnings", "")?;
+    for warning in warnings {
+        writeln!(out, "  {CHANGED}!{CHANGED:#} {}", harmless(warning))?;
+    }
+    Ok(())
+}
+
+/// Writes what the guards refuse, naming first how many opt-outs wait behind them, and how to go on.
+pub(super) fn refusals(out: &mut dyn Write, job: &str, refusals: &[GuardRefusal], waiting_opt_outs: u64) -> io::Result<()> {
+    let Some(first) = refusals.first() else { return Ok(()) };
+    writeln!(out, "\n{STOP}Refused{STOP:#}  nothing is written until a person approves")?;
+    if waiting_opt_outs > 0 {
+        let verb = if waiting_opt_outs == 1 { "waits" } else { "wait" };
+        writeln!(out, "  {STOP}{} {verb} behind this refusal.{STOP:#}", count(waiting_opt_outs, "opt-out", "opt-outs"))?;
+    }
+    for refusal in refusals {
+        writeln!(out, "  {STOP}x{STOP:#} {}: {}", refusal.guard, harmless(&refusal.explanation))?;
+        writeln!(
+            out,
+            "      {ASIDE}value {} of {}, limit {}, key {}{ASIDE:#}",
+            grouped(refusal.value),
+            grouped(refusal.of),
+            refusal.limit,
+            harmless(&refusal.key)
+        )?;
+    }
+    writeln!(
+        out,
+        "  To let these operations and no others of their kind pass, once and within seven days:\n      rosterd sync {} --approve {}",
+        harmless(job),
+        first.approval
+    )
+}

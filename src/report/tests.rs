@@ -1,0 +1,658 @@
+//! Printed results of a plan and a run made by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::model::{Existence, Incomplete, Member, MemberStatus, Names, Reading, Record, Snapshot, Value};
+use crate::plan::base::{Base, Measure};
+use crate::plan::{
+    Agreement, Blocked, BlockedReason, Edit, GroupPair, GuardRefusal, Loss, PairIx, People, PersonIx, Plan, Reason, Summary, What, Withheld,
+};
+use crate::run::{Cost, ItemFailure, Outcome, Planned, RunReport};
+use crate::state;
+
+fn incomplete<T>(partial: T) -> Reading<T> {
+    Reading::Incomplete(Incomplete { partial, why: Vec::new(), opt_outs_complete: false })
+}
+
+fn snapshot(members: Vec<Member>) -> Snapshot {
+    Snapshot {
+        provider: "crm".to_owned(),
+        groups: incomplete(Vec::new()),
+        members,
+        listings: BTreeMap::new(),
+        certificates: BTreeMap::new(),
+        account_state: incomplete(()),
+        existence: Existence::Unknown,
+        field_use: BTreeMap::new(),
+    }
+}
+
+fn record(pairs: &[(&str, &str)]) -> Record {
+    pairs.iter().map(|(field, text)| ((*field).to_owned(), Value::from(*text))).collect()
+}
+
+/// Makes a plan for people with these addresses; they have to stand in the order of the alphabet.
+fn planned(addresses: &[&str], plan: Plan) -> Planned {
+    let mut names = Names::new();
+    let rows = addresses.iter().enumerate().map(|(at, address)| Member {
+        id: names.intern(&at.to_string()),
+        address: Some(names.intern(address)),
+        status: MemberStatus::Active,
+        hash: None,
+    });
+    let source = snapshot(rows.collect());
+    let people = People::pair(&source, &snapshot(Vec::new()), &Base::default(), &names);
+    Planned { plan, names: names.into(), people, cost: Cost::default(), created_values: BTreeMap::new(), first_run: false }
+}
+
+fn empty_plan() -> Plan {
+    Plan {
+        job: "crm-to-mail".to_owned(),
+        source: "crm".to_owned(),
+        target: "mail".to_owned(),
+        pairs: Vec::new(),
+        operations: Vec::new(),
+        withheld: Vec::new(),
+        blocked: Vec::new(),
+        refusals: Vec::new(),
+        losses: Vec::new(),
+        warnings: Vec::new(),
+        agreement: Agreement::default(),
+        measure: Measure::default(),
+        summary: Summary::default(),
+        fingerprint: "f1e2".to_owned(),
+    }
+}
+
+fn pair(source: &str, target: Option<&str>, name: &str) -> GroupPair {
+    GroupPair {
+        source: Some(source.to_owned()),
+        target: target.map(str::to_owned),
+        name: name.to_owned(),
+        source_name: name.to_owned(),
+        linked: target.is_some(),
+        writable: true,
+    }
+}
+
+fn refusal() -> GuardRefusal {
+    GuardRefusal {
+        guard: "max_membership_removals",
+        group: None,
+        value: 120,
+        of: 900,
+        limit: "10%".to_owned(),
+        key: "jobs.crm-to-mail.guards.max_membership_removals".to_owned(),
+        explanation: "120 removals of 900 active memberships exceed the limit of 10%".to_owned(),
+        approval: "0123456789ab".to_owned(),
+    }
+}
+
+fn blocked() -> Blocked {
+    Blocked {
+        what: What::Member,
+        group: None,
+        member: Some(String::new()),
+        id: Some("17".to_owned()),
+        reason: BlockedReason::NoAddress,
+        detail: "the contact has no address that mail could be sent to".to_owned(),
+    }
+}
+
+fn loss() -> Loss {
+    Loss {
+        field: "sender_email".to_owned(),
+        object: "group",
+        count: 12,
+        example: "ops@example.org".to_owned(),
+        reason: "emfluence groups have no such field".to_owned(),
+    }
+}
+
+fn full_plan() -> Planned {
+    let [ana, bo, cy, dee, eve] = [0, 1, 2, 3, 4].map(PersonIx);
+    let [donors, staff, board, former, friends] = [0, 1, 2, 3, 4].map(PairIx);
+    let operations = vec![
+        Edit::CreateCustomField { label: "Shoe size".to_owned() },
+        Edit::SetOptOut { pair: None, members: vec![dee], after_creation: false },
+        Edit::SetOptOut { pair: Some(staff), members: vec![cy], after_creation: false },
+        Edit::RenameGroup {
+            pair: board,
+            from: "Board".to_owned(),
+            to: "Trustees".to_owned(),
+            via: Some("Trustees (renaming)".to_owned()),
+            fields: record(&[("groupName", "Trustees"), ("notes", "new")]),
+            before: record(&[("groupName", "Board"), ("notes", "old")]),
+        },
+        Edit::CreateGroup {
+            pair: donors,
+            fields: [("groupName".to_owned(), Value::from("Donors")), ("protected".to_owned(), Value::Boolean(true))].into(),
+        },
+        Edit::AdoptGroup { pair: friends, fields: Record::new() },
+        Edit::ChangeAddress { member: bo, from: "bo@old.example.org".to_owned(), to: "bo@example.org".to_owned() },
+        Edit::UpdateMember { member: bo, fields: record(&[("firstName", "Bo"), ("phone", "")]), before: record(&[("phone", "555 0100")]) },
+        Edit::CreateMembers { members: vec![eve], to_opt_out: true },
+        Edit::SetOptOut { pair: None, members: vec![eve], after_creation: true },
+        Edit::CreateMembers { members: vec![ana], to_opt_out: false },
+        Edit::AddMemberships { pair: donors, members: vec![ana, bo] },
+        Edit::RemoveMemberships { pair: staff, members: vec![bo] },
+        Edit::ArchiveGroup { pair: former, lift_protection: true },
+    ];
+    let plan = Plan {
+        pairs: vec![
+            pair("9985", None, "Donors"),
+            pair("2", Some("4712"), "Staff"),
+            pair("3", Some("4713"), "Trustees"),
+            GroupPair { source: None, ..pair("", Some("4714"), "Former \u{202e}members") },
+            pair("5", Some("4715"), "Friends <&>"),
+        ],
+        operations,
+        withheld: vec![
+            Withheld { pair: donors, member: Some(cy), reason: Reason::OptedOutAtTarget },
+            Withheld { pair: staff, member: Some(cy), reason: Reason::OptedOutAtTarget },
+            Withheld { pair: former, member: None, reason: Reason::Protected },
+        ],
+        blocked: vec![blocked()],
+        refusals: vec![refusal()],
+        losses: vec![loss()],
+        warnings: vec!["The group \"Donors\" mails everyone who joins it.".to_owned()],
+        summary: Summary {
+            groups_created: 1,
+            groups_updated: 1,
+            groups_adopted: 1,
+            groups_archived: 1,
+            groups_deleted: 0,
+            members_created: 2,
+            members_updated: 2,
+            memberships_added: 2,
+            memberships_removed: 1,
+            opt_outs: 3,
+        },
+        ..empty_plan()
+    };
+    let addresses = ["ana@example.org", "bo@example.org", "cy@example.org", "dee@example.org", "eve@example.org"];
+    let mut planned = planned(&addresses, plan);
+    planned.created_values = [(ana, record(&[("firstName", "Ana")]))].into();
+    planned.cost = Cost {
+        requests: [("mail".to_owned(), 6)].into(),
+        reads: [("crm".to_owned(), 3), ("mail".to_owned(), 9)].into(),
+        estimated_seconds: 4,
+    };
+    planned
+}
+
+/// Runs a writer and returns what it wrote, without colours.
+fn written(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).unwrap();
+    anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
+}
+
+#[test]
+fn a_plan_reads_from_opt_outs_to_the_last_line() {
+    insta::assert_snapshot!(written(|out| write_plan_text(out, &full_plan(), false)), @r#"
+    Plan for crm-to-mail: crm → mail
+
+    Opt-outs  carried before anything else
+      x 2 people out of the whole account
+          dee@example.org
+          eve@example.org
+      x 1 person out of "Staff"
+          cy@example.org
+
+    Custom fields  created at the target
+      + Shoe size
+
+    Groups
+      ~ Board                   change: is renamed to "Trustees", by way of "Trustees (renaming)"
+          notes  "old" → "new"
+      + Donors                  create
+          groupName  "Donors"
+          protected  true
+      = Friends <&>             adopt: group 4715 at the target is linked and left as it is
+      ! Former \u{202e}members  archive: its protection, which rosterd itself had set, is lifted first
+
+    Members  1 person is new to the target (marked *)
+      Donors  +2
+        + ana@example.org *
+        + bo@example.org
+      Staff   −1
+        − bo@example.org
+
+    Created only to hold an opt-out  in no group, never mailed
+      x eve@example.org
+
+    Profiles  1 person
+      ~ bo@old.example.org → bo@example.org  address
+          firstName  (empty) → "Bo"
+          phone      "555 0100" → (empty)
+
+    Withheld  3 items, on purpose; nobody needs to act
+      o opted_out_at_target      2  they refuse mail at the target, for example cy@example.org in "Donors"
+      o protected                1  the group is protected, for example group "Former \u{202e}members"
+
+    Blocked  1 item, waiting for a person
+      x no_address  1
+          (no address) [id 17]: the contact has no address that mail could be sent to
+          remedy: give the person an e-mail address at the source
+
+    Losses  what the target can't hold; where possible rosterd remembers it
+      - sender_email (group): 12 values, for example "ops@example.org"; emfluence groups have no such field
+
+    Warnings
+      ! The group "Donors" mails everyone who joins it.
+
+    Refused  nothing is written until a person approves
+      3 opt-outs wait behind this refusal.
+      x max_membership_removals: 120 removals of 900 active memberships exceed the limit of 10%
+          value 120 of 900, limit 10%, key jobs.crm-to-mail.guards.max_membership_removals
+      To let these operations and no others of their kind pass, once and within seven days:
+          rosterd sync crm-to-mail --approve 0123456789ab
+
+    Cost: 6 requests to mail, about 4 s at the provider's pace. Reading took 3 requests of crm and 9 requests of mail.
+
+    Plan: 3 opt-outs to carry, 1 group to create, 1 group to change, 1 group to adopt, 2 people to create, 2 people to update, 2 memberships to add, 1 membership to remove, 1 group to archive. Refused by a guard.
+    "#);
+}
+
+#[test]
+fn a_plan_is_one_json_document_without_clock_and_run() {
+    insta::assert_snapshot!(written(|out| write_plan_json(out, &full_plan())).replace('\u{202e}', "[202e]"), @r#"
+    {
+     "version":1,
+     "job":"crm-to-mail",
+     "fingerprint":"f1e2",
+     "summary":{
+      "groups":{"create":1,"update":1,"adopt":1,"archive":1,"delete":0},
+      "members":{"create":2,"update":2},
+      "memberships":{"add":2,"remove":1},
+      "opt_outs":{"carry":3},
+      "withheld":3,
+      "blocked":1,
+      "losses":1,
+      "requests":{"mail":6},
+      "reads":{"crm":3,"mail":9},
+      "estimated_seconds":4},
+     "operations":[
+      {"seq":1,"op":"create_field","label":"Shoe size"},
+      {"seq":2,"op":"set_opt_out","scope":"account","members":["dee@example.org"]},
+      {"seq":3,"op":"set_opt_out","group":"Staff","id":"4712","source_id":"2","scope":"group","members":["cy@example.org"]},
+      {"seq":4,"op":"rename_group","group":"Trustees","id":"4713","source_id":"3","from":"Board","to":"Trustees","via":"Trustees (renaming)","fields":{"groupName":"Trustees","notes":"new"},"before":{"groupName":"Board","notes":"old"}},
+      {"seq":5,"op":"create_group","group":"Donors","source_id":"9985","fields":{"groupName":"Donors","protected":true}},
+      {"seq":6,"op":"adopt_group","group":"Friends <&>","id":"4715","source_id":"5","fields":{}},
+      {"seq":7,"op":"change_address","member":"bo@example.org","from":"bo@old.example.org","to":"bo@example.org"},
+      {"seq":8,"op":"update_member","member":"bo@example.org","fields":{"firstName":"Bo","phone":""},"before":{"phone":"555 0100"}},
+      {"seq":9,"op":"create_members","members":["eve@example.org"],"to_opt_out":true,"rows":[{"member":"eve@example.org","fields":{}}]},
+      {"seq":10,"op":"set_opt_out","scope":"account","members":["eve@example.org"]},
+      {"seq":11,"op":"create_members","members":["ana@example.org"],"rows":[{"member":"ana@example.org","fields":{"firstName":"Ana"}}]},
+      {"seq":12,"op":"add_memberships","group":"Donors","source_id":"9985","members":["ana@example.org","bo@example.org"]},
+      {"seq":13,"op":"remove_memberships","group":"Staff","id":"4712","source_id":"2","members":["bo@example.org"]},
+      {"seq":14,"op":"archive_group","group":"Former [202e]members","id":"4714","lift_protection":true}],
+     "withheld":[
+      {"what":"membership","group":"Donors","member":"cy@example.org","reason":"opted_out_at_target"},
+      {"what":"membership","group":"Staff","member":"cy@example.org","reason":"opted_out_at_target"},
+      {"what":"group","group":"Former [202e]members","reason":"protected"}],
+     "blocked":[
+      {"what":"member","member":"","id":"17","reason":"no_address","detail":"the contact has no address that mail could be sent to","remedy":"give the person an e-mail address at the source"}],
+     "refusals":[
+      {"guard":"max_membership_removals","value":120,"of":900,"limit":"10%","key":"jobs.crm-to-mail.guards.max_membership_removals","approval":"0123456789ab","explanation":"120 removals of 900 active memberships exceed the limit of 10%"}],
+     "losses":[
+      {"field":"sender_email","count":12,"example":"ops@example.org","object":"group","reason":"emfluence groups have no such field"}],
+     "warnings":[
+      "The group \"Donors\" mails everyone who joins it."],
+     "source":"crm",
+     "target":"mail",
+     "first_run":false}
+    "#);
+}
+
+#[test]
+fn the_keys_of_a_plan_keep_their_order() {
+    let text = written(|out| write_plan_json(out, &full_plan()));
+    let keys: Vec<usize> =
+        ["version", "job", "fingerprint", "summary", "operations", "withheld", "blocked", "refusals", "losses", "warnings"]
+            .iter()
+            .map(|key| text.find(&format!("\n \"{key}\":")).unwrap_or_else(|| panic!("{key} is missing")))
+            .collect();
+    assert!(keys.is_sorted());
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let sequence: Vec<u64> = value["operations"].as_array().unwrap().iter().map(|row| row["seq"].as_u64().unwrap()).collect();
+    assert_eq!(sequence, (1..=14).collect::<Vec<u64>>());
+}
+
+#[test]
+fn an_empty_plan_says_so() {
+    insta::assert_snapshot!(written(|out| write_plan_text(out, &planned(&[], empty_plan()), false)), @r"
+    Plan for crm-to-mail: crm → mail
+
+    Nothing to do.
+    ");
+}
+
+#[test]
+fn long_lists_are_cut_unless_all_is_wanted() {
+    let addresses: Vec<String> = (10..40).map(|number| format!("p{number}@example.org")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let members: Vec<PersonIx> = (0..30).map(PersonIx).collect();
+    let plan = Plan {
+        pairs: vec![pair("1", Some("2"), "Donors")],
+        operations: vec![Edit::AddMemberships { pair: PairIx(0), members }],
+        ..empty_plan()
+    };
+    let planned = planned(&addresses, plan);
+    let short = written(|out| write_plan_text(out, &planned, false));
+    assert_eq!(short.matches("@example.org").count(), 10);
+    assert!(short.contains("… and 20 more (-v shows all)"), "{short}");
+    let long = written(|out| write_plan_text(out, &planned, true));
+    assert_eq!(long.matches("@example.org").count(), 30);
+}
+
+#[test]
+fn a_page_escapes_everything_and_loads_nothing() {
+    let page = written(|out| write_plan_html(out, &full_plan()));
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    assert!(page.contains("Friends &lt;&amp;&gt;"), "{page}");
+    assert!(page.contains("Former \\u{202e}members"), "{page}");
+    for forbidden in ["<script", "http://", "https://", "src=", "Friends <&>"] {
+        assert!(!page.contains(forbidden), "{forbidden} in {page}");
+    }
+    for address in ["ana@example.org", "bo@old.example.org", "cy@example.org", "dee@example.org", "eve@example.org", "0123456789ab"] {
+        assert!(page.contains(address), "{address}");
+    }
+    let opened: BTreeSet<&str> = ["table", "ul", "section", "details"].into();
+    for element in opened {
+        assert_eq!(page.matches(&format!("<{element}")).count(), page.matches(&format!("</{element}>")).count(), "{element}");
+    }
+}
+
+fn start() -> Timestamp {
+    "2026-03-01T06:00:00Z".parse().unwrap()
+}
+
+fn after(seconds: i64) -> Timestamp {
+    start() + SignedDuration::from_secs(seconds)
+}
+
+fn report(outcome: Outcome) -> RunReport {
+    RunReport {
+        run: "20260301T060000Z-abc123".to_owned(),
+        job: "crm-to-mail".to_owned(),
+        started: start(),
+        finished: after(65),
+        outcome,
+        summary: Summary { groups_created: 1, memberships_added: 5, opt_outs: 1, ..Summary::default() },
+        withheld: 3,
+        withheld_by_reason: [("opted_out_at_target", 2), ("unconfirmed", 1)].into(),
+        blocked: vec![blocked()],
+        failures: vec![ItemFailure {
+            op: "add_memberships".to_owned(),
+            group: Some("Donors".to_owned()),
+            member: Some("ana@example.org".to_owned()),
+            code: Some("402".to_owned()),
+            message: "Invalid \u{1b}[2Jcontact".to_owned(),
+        }],
+        refusals: Vec::new(),
+        waiting_opt_outs: 0,
+        requests: [("mail".to_owned(), 6)].into(),
+        reads: [("crm".to_owned(), 3)].into(),
+        warnings: Vec::new(),
+        error: None,
+        losses: vec![loss()],
+    }
+}
+
+#[test]
+fn a_run_says_what_was_done_and_what_needs_a_person() {
+    insta::assert_snapshot!(written(|out| write_run_text(out, &report(Outcome::Partial), false)), @r#"
+    crm-to-mail  run 20260301T060000Z-abc123, 1 min 5 s
+      * 1 opt-out carried
+      * 1 group created
+      * 5 memberships added
+      o 3 withheld on purpose: 2 opted_out_at_target, 1 unconfirmed
+
+    Refused by the provider  1 item
+      x add_memberships ana@example.org in "Donors": [402] Invalid \u{1b}[2Jcontact
+
+    Blocked  1 item, waiting for a person
+      x no_address  1
+          (no address) [id 17]: the contact has no address that mail could be sent to
+          remedy: give the person an e-mail address at the source
+
+    Sent 3 requests reading crm and 6 requests writing to mail.
+
+    Finished, and 2 items need a person.
+    "#);
+}
+
+#[test]
+fn a_refused_run_names_the_opt_outs_that_wait_first() {
+    let refused = RunReport {
+        summary: Summary::default(),
+        blocked: Vec::new(),
+        failures: Vec::new(),
+        refusals: vec![refusal()],
+        waiting_opt_outs: 2,
+        error: Some("this approval is older than seven days, so the refusal stands".to_owned()),
+        ..report(Outcome::Refused)
+    };
+    insta::assert_snapshot!(written(|out| write_run_text(out, &refused, false)), @"
+    crm-to-mail  run 20260301T060000Z-abc123, 1 min 5 s
+      o 3 withheld on purpose: 2 opted_out_at_target, 1 unconfirmed
+
+    Refused  nothing is written until a person approves
+      2 opt-outs wait behind this refusal.
+      x max_membership_removals: 120 removals of 900 active memberships exceed the limit of 10%
+          value 120 of 900, limit 10%, key jobs.crm-to-mail.guards.max_membership_removals
+      To let these operations and no others of their kind pass, once and within seven days:
+          rosterd sync crm-to-mail --approve 0123456789ab
+
+    Sent 3 requests reading crm and 6 requests writing to mail.
+
+    Refused: nothing was written. This approval is older than seven days, so the refusal stands.
+    ");
+}
+
+#[test]
+fn runs_are_json_alone_and_as_a_list() {
+    let result = JobResult::Report(Box::new(report(Outcome::Partial)));
+    insta::assert_snapshot!(written(|out| write_run_json(out, &result)), @r#"
+    {
+     "version":1,
+     "run":"20260301T060000Z-abc123",
+     "job":"crm-to-mail",
+     "started":"2026-03-01T06:00:00Z",
+     "finished":"2026-03-01T06:01:05Z",
+     "outcome":"partial",
+     "exit_code":4,
+     "summary":{
+      "groups":{"create":1,"update":0,"adopt":0,"archive":0,"delete":0},
+      "members":{"create":0,"update":0},
+      "memberships":{"add":5,"remove":0},
+      "opt_outs":{"carry":1}},
+     "withheld":3,
+     "blocked":[
+      {"what":"member","member":"","id":"17","reason":"no_address","detail":"the contact has no address that mail could be sent to","remedy":"give the person an e-mail address at the source"}],
+     "failures":[
+      {"op":"add_memberships","group":"Donors","member":"ana@example.org","code":"402","message":"Invalid \u001b[2Jcontact"}],
+     "refusals":[],
+     "requests":{
+      "mail":6},
+     "reads":{
+      "crm":3},
+     "withheld_by_reason":{
+      "opted_out_at_target":2,
+      "unconfirmed":1},
+     "waiting_opt_outs":0,
+     "losses":[
+      {"field":"sender_email","count":12,"example":"ops@example.org","object":"group","reason":"emfluence groups have no such field"}],
+     "warnings":[]}
+    "#);
+    let busy = JobResult::NoRun { job: "mail-to-crm".to_owned(), outcome: "busy", exit_code: 5, error: "in use".to_owned() };
+    let list: serde_json::Value = serde_json::from_str(&written(|out| write_runs_json(out, &[result, busy]))).unwrap();
+    assert_eq!(list["version"], 1);
+    assert_eq!(list["runs"][0]["outcome"], "partial");
+    assert_eq!(list["runs"][1], serde_json::json!({"job": "mail-to-crm", "outcome": "busy", "exit_code": 5, "error": "in use"}));
+}
+
+fn run_record(outcome: Option<state::Outcome>) -> state::RunRecord {
+    state::RunRecord {
+        id: "20260301T060000Z-abc123".to_owned(),
+        job: "crm-to-mail".to_owned(),
+        trigger: "manual".to_owned(),
+        started: start(),
+        finished: outcome.map(|_| after(65)),
+        outcome,
+        exit_code: outcome.map(|_| 0),
+        wrote: true,
+        summary: summary_json(&Summary { memberships_added: 5, ..Summary::default() }),
+        error: None,
+        measure: None,
+    }
+}
+
+#[test]
+fn the_history_is_a_table_and_a_list() {
+    let runs = [run_record(Some(state::Outcome::Done)), run_record(None)];
+    insta::assert_snapshot!(written(|out| write_history_text(out, &runs, &TimeZone::UTC)), @"
+    RUN                      JOB          STARTED                  TOOK       TRIGGER  OUTCOME  DONE
+    20260301T060000Z-abc123  crm-to-mail  2026-03-01 06:00:00 UTC  1 min 5 s  manual   done     5 memberships added
+    20260301T060000Z-abc123  crm-to-mail  2026-03-01 06:00:00 UTC  -          manual   running  5 memberships added
+    ");
+    let value: serde_json::Value = serde_json::from_str(&written(|out| write_history_json(out, &runs))).unwrap();
+    assert_eq!(value["runs"][0]["summary"]["memberships"]["add"], 5);
+    assert_eq!(value["runs"][1]["outcome"], "running");
+}
+
+#[test]
+fn one_run_is_shown_item_by_item() {
+    let items = [state::RunItem {
+        seq: 2,
+        op: "update_member".to_owned(),
+        member: Some("bo@example.org".to_owned()),
+        outcome: "failed".to_owned(),
+        message: Some("No.".to_owned()),
+        fields: serde_json::json!({"phone": ["555 0100", ""]}),
+        ..state::RunItem::default()
+    }];
+    let run = run_record(Some(state::Outcome::Partial));
+    insta::assert_snapshot!(written(|out| write_show_text(out, &run, &items, &TimeZone::UTC)), @r#"
+    Run 20260301T060000Z-abc123 of crm-to-mail: partial
+      started   2026-03-01 06:00:00 UTC (manual)
+      finished  2026-03-01 06:01:05 UTC, after 1 min 5 s
+      exit code 0
+      done      5 memberships added
+
+      x    2  update_member  bo@example.org  failed: No.
+                phone: ["555 0100",""]
+    "#);
+    let value: serde_json::Value = serde_json::from_str(&written(|out| write_show_json(out, &run, &items))).unwrap();
+    assert_eq!(value["run"], "20260301T060000Z-abc123");
+    assert_eq!(value["items"][0]["message"], "No.");
+}
+
+#[test]
+fn a_job_is_what_its_last_run_and_its_lock_say() {
+    use state::Outcome::{Busy, Done, Failed, Partial, Refused};
+
+    let status = |outcome: Option<state::Outcome>, failures: u32| state::JobStatus {
+        last_run: Some(run_record(outcome)),
+        consecutive_failures: failures,
+        last_fire: None,
+    };
+    for (outcome, failures, paused, running, expected) in [
+        (Some(Done), 0, false, false, JobState::Ok),
+        (Some(Partial), 0, false, false, JobState::Ok),
+        (Some(Busy), 0, false, false, JobState::Ok),
+        (Some(Busy), 3, false, false, JobState::Failing),
+        (Some(Failed), 1, false, false, JobState::Failing),
+        (Some(Refused), 0, false, false, JobState::Refused),
+        (Some(Refused), 0, true, false, JobState::Paused),
+        (None, 0, true, true, JobState::Running),
+        (None, 0, false, false, JobState::Failing),
+    ] {
+        assert_eq!(JobState::of(&status(outcome, failures), paused, running), expected, "{outcome:?}");
+    }
+    assert_eq!(JobState::of(&state::JobStatus::default(), false, false), JobState::Ok);
+}
+
+fn job_rows() -> Vec<JobRow> {
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let row = JobRow {
+        job: "crm-to-mail".to_owned(),
+        state: JobState::Ok,
+        schedule: Some("*/15 * * * *".to_owned()),
+        enabled: true,
+        next: vec![after(900), after(1800)],
+        zone,
+        paused: None,
+        last_run: Some(run_record(Some(state::Outcome::Done))),
+    };
+    let by_hand = JobRow {
+        job: "mail-to-crm".to_owned(),
+        schedule: None,
+        next: Vec::new(),
+        state: JobState::Paused,
+        paused: Some(state::PausedRecord { reason: "holidays".to_owned(), since: start() }),
+        last_run: None,
+        ..row.clone()
+    };
+    vec![row, by_hand]
+}
+
+#[test]
+fn status_and_schedule_are_tables_and_lists() {
+    insta::assert_snapshot!(written(|out| write_status_text(out, &job_rows(), after(120))), @"
+    JOB          STATE   NEXT                                 LAST RUN
+    crm-to-mail  ok      2026-03-01 07:15:00 CET (in 13 min)  done 55 s ago
+    mail-to-crm  paused  by hand only                         never
+
+    mail-to-crm is paused since 2026-03-01 07:00:00 CET: holidays
+    ");
+    insta::assert_snapshot!(written(|out| write_schedule_text(out, &job_rows(), after(120))), @"
+    crm-to-mail: */15 * * * * in Europe/Berlin
+      2026-03-01 07:15:00 CET  in 13 min
+      2026-03-01 07:30:00 CET  in 28 min
+    mail-to-crm: by hand only
+    ");
+    let value: serde_json::Value = serde_json::from_str(&written(|out| write_status_json(out, &job_rows()))).unwrap();
+    assert_eq!(value["jobs"][0]["state"], "ok");
+    assert_eq!(value["jobs"][0]["next"], "2026-03-01T06:15:00Z");
+    assert_eq!(value["jobs"][1]["paused_reason"], "holidays");
+    let value: serde_json::Value = serde_json::from_str(&written(|out| write_schedule_json(out, &job_rows()))).unwrap();
+    assert_eq!(value["jobs"][0]["time_zone"], "Europe/Berlin");
+    assert_eq!(value["jobs"][0]["next"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn failures_name_age_and_remedy() {
+    let failure = state::FailureRecord {
+        job: "crm-to-mail".to_owned(),
+        note: state::FailureNote {
+            key: "add_memberships 1 ana@example.org".to_owned(),
+            what: "membership".to_owned(),
+            group: Some("Donors".to_owned()),
+            member: Some("ana@example.org".to_owned()),
+            reason: "value_refused".to_owned(),
+            code: Some("402".to_owned()),
+            message: "Invalid contact".to_owned(),
+        },
+        blocked: false,
+        attempts: 2,
+        first_seen: start(),
+        next_try: Some(after(3600)),
+    };
+    insta::assert_snapshot!(written(|out| write_failures_text(out, std::slice::from_ref(&failure), after(60))), @r#"
+    crm-to-mail
+      x membership ana@example.org in "Donors": value_refused [402]
+          Invalid contact
+          first seen 1 min ago, sent 2 times, again in 59 min
+          remedy: correct the value at the source, then run `rosterd retry`
+    "#);
+    let value: serde_json::Value = serde_json::from_str(&written(|out| write_failures_json(out, &[failure]))).unwrap();
+    assert_eq!(value["failures"][0]["remedy"], BlockedReason::ValueRefused.remedy());
+    assert_eq!(value["failures"][0]["attempts"], 2);
+}

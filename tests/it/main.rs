@@ -8,6 +8,7 @@ mod guards;
 mod incomplete;
 mod jobs;
 mod plans;
+mod quirks;
 mod requests;
 mod support;
 mod sync;

@@ -287,7 +287,11 @@ impl Runner {
         certain(&target.name, &certificate)?;
         let schema = provider::schema(target.adapter.kind());
         let groups = groups_with_carried(store, &job.target, &rows, schema)?;
-        if super::recover::adopt_created_groups(store, job, &rows, self.now())? {
+        let asked = |source: &str| {
+            let group = begun.source_groups.iter().find(|group| group.id == source);
+            group.map(|group| mapping.group(&group.canonical).fields).unwrap_or_default()
+        };
+        if super::recover::adopt_created_groups(store, job, &rows, asked, self.now())? {
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
 

@@ -9,6 +9,7 @@ mod guards;
 mod incomplete;
 mod jobs;
 mod plans;
+mod quirks;
 mod refresh;
 mod requests;
 mod support;

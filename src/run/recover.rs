@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::RunError;
 use crate::config::settled::JobConfig;
 use crate::model::{GroupRow, MembershipState, Names, Snapshot};
-use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
+use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::state::{Change, JournalOutcome, Store};
 
 /// Links groups that an interrupted run created: found by their name, for which the account had no group before.
@@ -33,18 +33,14 @@ pub(super) fn adopt_created_groups(store: &Store, job: &JobConfig, rows: &[Group
             match found {
                 Some(row) if !links.iter().any(|link| link.source == *source) => {
                     linked_targets.insert(row.id.clone());
-                    let fields: FieldBases = row
-                        .wire
-                        .iter()
-                        .map(|(field, value)| (field.clone(), FieldBase { desired: Some(value.clone()), target: Some(value.clone()) }))
-                        .collect();
                     let link = GroupLink {
                         source: source.clone(),
                         target: row.id.clone(),
                         origin: Origin::Created,
                         protect_set: job.groups.protect,
                         name: name.clone(),
-                        fields,
+                        // What was written is not known, and a field that was not must not be cleared as the job's own.
+                        fields: FieldBases::new(),
                     };
                     changes.push(Change::LinkGroup { job: job.name.clone(), link });
                     outcomes.push(JournalOutcome::Confirmed { id: Some(row.id.clone()) });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::base::GroupLink;
+use super::base::{GroupLink, Origin};
 use super::fields::{FieldRules, compare};
 use super::{Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, Reason, What, Withheld};
 use crate::model::policy::{Adopt, Dynamic, Missing};
@@ -232,7 +232,9 @@ impl<'a> Planner<'a> {
         }
         let mut wanted = desired.map(|desired| desired.fields.clone()).unwrap_or_default();
         self.own_protection(group, Some(target), &mut wanted);
-        let rules = FieldRules { explicit: inputs.explicit_group_fields, on_drift: inputs.policy.guards.on_drift, created: false };
+        // A group whose creation was interrupted is the job's own in every field, and no field of it is remembered.
+        let created = link.is_some_and(|link| link.origin == Origin::Created && link.fields.is_empty());
+        let rules = FieldRules { explicit: inputs.explicit_group_fields, on_drift: inputs.policy.guards.on_drift, created };
         let mut edit = compare(&wanted, &target.wire, link.map(|link| &link.fields), rules);
         if let Some(spec) = inputs.target_schema.by_canonical(ObjectKind::Group, "protected") {
             // A protected flag is never cleared by an update.

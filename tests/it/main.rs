@@ -2,5 +2,6 @@
 
 mod housekeeping;
 mod refresh;
+mod settings;
 mod support;
 mod sync;

@@ -66,6 +66,7 @@ impl Runner {
     /// Logs in at a provider, proves the account and the rights, and reads its groups.
     pub async fn check_online(&self, name: &str) -> Result<OnlineReport, RunError> {
         let handle = self.handle(name)?;
+        let _counting = self.counting_of(name);
         let before = handle.account.statistics().requests();
         let failed = |error| RunError::Read { provider: name.to_owned(), error };
         handle.adapter.open().await.map_err(failed)?;
@@ -145,7 +146,11 @@ impl Runner {
             ProviderKind::Emfluence => TIMEOUT_EMFLUENCE,
             ProviderKind::GreenRope => TIMEOUT_GREENROPE,
         });
+        let capped = options.requests_per_day.is_some();
         let account = Account::new(options);
+        if capped {
+            account.count_earlier_requests(self.store().requests_of_a_day(&account_hash(&key), self.now())?);
+        }
         accounts.insert(key, account.clone());
         Ok(account)
     }

@@ -92,7 +92,7 @@ fn config_error(job: &JobConfig, problems: &[crate::mapping::MappingProblem]) ->
 }
 
 fn read_error(handle: &Handle) -> impl Fn(ReadError) -> RunError + '_ {
-    |error| RunError::Read { provider: handle.name.clone(), error }
+    |error| RunError::Read { provider: handle.name.clone(), error: Box::new(error) }
 }
 
 /// A reading that is under way: what is known before the members of the target.

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use super::consent::account_bar_ends;
 use super::people::PersonIx;
-use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, item_key};
+use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope, item_key};
 use crate::model::policy::{Mode, OnDrift, OptOuts};
-use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Reading};
+use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Name, Reading};
 
 /// What planning the members of one pair led to.
 #[derive(Debug, Default)]
@@ -46,6 +47,10 @@ pub(super) struct AccountStates {
 pub(super) fn plan_pair(inputs: &Inputs<'_>, ix: PairIx, pair: &GroupPair, accounts: AccountStates, agreement: &mut Agreement) -> PairPlan {
     let mut out = PairPlan::default();
     let Some(source_id) = pair.source.as_deref() else { return out };
+    // A group that left the scope is not read, and its people are nobody's concern.
+    if !inputs.source.group(source_id).is_some_and(|group| in_scope(&inputs.policy.groups, group)) {
+        return out;
+    }
     let Some(source) = inputs.source.listing(source_id) else {
         out.blocked.push(incomplete(pair, source_id, "its members were not read at the source"));
         return out;
@@ -293,13 +298,24 @@ impl Decider<'_, '_> {
         // A refusal follows the person through a change of address.
         let mut addresses = inputs.people.former_addresses(person, inputs.source, inputs.base);
         addresses.push(row.address);
-        if addresses.iter().any(|address| inputs.base.bars.bars(group, *address)) {
+        // A bar that this run sees end must not hold back what the next run would then add (rule 11).
+        let ended = account_bar_ends(inputs, person).then_some(row.address);
+        let bars = &inputs.base.bars;
+        let barred = |address: &Name| match group.and_then(|group| bars.groups.get(group)) {
+            Some(addresses) if addresses.contains(address) => true,
+            _ => bars.account.contains(address) && ended != Some(*address),
+        };
+        if addresses.iter().any(barred) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }
         match row.target_status {
             MemberStatus::Active => {}
             MemberStatus::OptedOut => return Some(Obstacle::Withheld(Reason::OptedOutAtTarget)),
             MemberStatus::Held | MemberStatus::Bounced => return Some(Obstacle::Withheld(Reason::Undeliverable)),
+        }
+        let parted = group.and_then(|group| inputs.target.listing(group)).zip(row.parted_from);
+        if parted.is_some_and(|(listing, at)| listing.seen().state_of(at) == Some(MembershipState::OptedOut)) {
+            return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
         }
         if targets.len() > 1 {
             let ids: Vec<&str> = targets.iter().map(|at| inputs.names.text(inputs.target.members[*at as usize].id)).collect();
@@ -372,8 +388,9 @@ impl Decider<'_, '_> {
             };
             // Whoever refuses the group stays in it as one who refuses.
             if let (true, Some(person)) = (leaves, person)
-                && !self.out.opt_out_removals.contains(&person)
-                && !self.out.opt_outs.contains(&person)
+                // Both were found in the order of the people.
+                && self.out.opt_out_removals.binary_search(&person).is_err()
+                && self.out.opt_outs.binary_search(&person).is_err()
             {
                 let key = item_key("remove_memberships", group, inputs.names.text(inputs.people.get(person).address));
                 match inputs.base.waiting.get(&key) {

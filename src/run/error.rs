@@ -90,6 +90,7 @@ pub fn state_exit_code(error: &StateError) -> u8 {
     match error {
         StateError::NoDirectory { .. }
         | StateError::ReadOnly { .. }
+        | StateError::Directory { .. }
         | StateError::NotADatabase { .. }
         | StateError::Foreign { .. }
         | StateError::Newer { .. }

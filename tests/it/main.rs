@@ -2,15 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing where something should be may panic")]
 
+mod architecture;
 mod changes;
+mod conformance;
 mod consent;
 mod crash;
 mod faults;
 mod guards;
+mod housekeeping;
 mod incomplete;
 mod jobs;
 mod plans;
 mod quirks;
+mod refresh;
 mod requests;
+mod settings;
 mod support;
 mod sync;

@@ -387,8 +387,24 @@ fn addresses_are_encrypted_and_complete() {
        |          ^^^^^^^^^^^^
        |
        = hint: add `admin_token`, or listen on 127.0.0.1
+
+    warning: `daemon.listen` has no effect: this version has no status page.
+      --> rosterd.toml:14:10
+       |
+    14 | listen = "0.0.0.0:80"
+       |          ^^^^^^^^^^^^
+       |
+       = hint: leave it out; it stays valid for the version that has a status page
     "#);
     assert_snapshot!(with("[notify]\nalive = \"http://ping.example.org\"\n[providers.crm.http]\nconcurrency = 5\ntimeout = \"0s\"\n"), @r#"
+    warning: `[notify]` has no effect: this version sends no notifications.
+      --> rosterd.toml:13:1
+       |
+    13 | [notify]
+       | ^^^^^^^^
+       |
+       = hint: watch the exit codes, the log or `rosterd status`
+
     error: `notify.alive` would send secrets and personal data unencrypted.
       --> rosterd.toml:14:9
        |
@@ -716,5 +732,5 @@ fn findings_are_also_json() {
 #[test]
 fn a_file_that_is_not_there_says_what_to_do() {
     let error = load(Path::new("nowhere/rosterd.toml")).unwrap_err().to_string();
-    assert_snapshot!(error, @"There is no configuration file `nowhere/rosterd.toml`: name one with --config or ROSTERD_CONFIG, or write one with `rosterd init`.");
+    assert_snapshot!(error, @"there is no config file nowhere/rosterd.toml; name one with --config or ROSTERD_CONFIG, or write one with `rosterd init`");
 }

@@ -132,6 +132,11 @@ impl Bench {
         self.config = config(&self.emulator, &text);
     }
 
+    /// Goes on with a config that is changed in place.
+    pub fn reconfigure_with(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+    }
+
     /// Loses the state database.
     pub fn lose_state(&mut self) {
         self.store = Arc::new(Store::in_memory());

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod changes;
+mod commands;
 mod consent;
 mod crash;
 mod faults;

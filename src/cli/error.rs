@@ -97,7 +97,7 @@ impl From<RunError> for CommandError {
         match error {
             RunError::UnknownJob { .. } => failure.hint("`rosterd status` lists the jobs"),
             RunError::Busy(_) => failure.hint("`rosterd status` shows what is running"),
-            RunError::Config { .. } | RunError::Setup(_) => failure.hint("`rosterd check --online` tries every provider"),
+            RunError::Config { .. } => failure.hint("`rosterd check --online` tries every provider"),
             _ => failure,
         }
     }

@@ -195,7 +195,13 @@ impl Applying<'_> {
         let Doubt { journal, open } = doubt;
         // What is settled in the journal stays as it is, whatever is said of it here.
         self.runner.store().settle_write(journal, &vec![JournalOutcome::Unknown; open.len()], &[], self.runner.now())?;
-        let done = self.observe(&write, &items).await?;
+        let done = self.observe(&write, &items).await.map_err(|error| match (error, &refused) {
+            // What cannot be read back is often refused for the same reason, which only the provider's words tell.
+            (RunError::Write { provider, why }, Some(words)) => {
+                RunError::Write { provider, why: format!("a request was refused ({words}), and {why}") }
+            }
+            (error, _) => error,
+        })?;
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
         for (position, (item, found)) in items.iter().zip(&done).enumerate() {

@@ -1,0 +1,11 @@
+//! Whole commands, as a shell would start them, against emulated accounts on a loopback socket.
+
+mod accounts;
+mod bed;
+mod config;
+mod guards;
+mod output;
+mod readme;
+mod signals;
+mod state;
+mod story;

@@ -4,7 +4,7 @@ use super::RunError;
 use super::apply::{Applying, Item};
 use super::persons::{self, UNREAD};
 use crate::model::{ObjectKind, Record, Value, Write};
-use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
+use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
 use crate::state::Change;
 
@@ -142,7 +142,7 @@ impl Applying<'_> {
             }
         }
         for (field, value) in written {
-            let then = fields.entry(field.clone()).or_insert_with(FieldBase::default);
+            let then = fields.entry(field.clone()).or_default();
             then.target = Some(value.clone()).filter(|value| !value.is_empty());
         }
         let mut changes =
@@ -256,7 +256,7 @@ impl Applying<'_> {
     }
 
     /// What both sides already agree on, to be remembered once the plan was not refused.
-    pub(super) fn agreement(&self) -> Result<Vec<Change>, RunError> {
+    pub(super) fn agreement(&self) -> Vec<Change> {
         let prepared = &self.prepared;
         let plan = &prepared.planned.plan;
         let job = || self.job.name.clone();
@@ -316,7 +316,7 @@ impl Applying<'_> {
                 }
             }
         }
-        Ok(changes)
+        changes
     }
 
     /// Remembers the profiles of people of whom nothing was to be written.

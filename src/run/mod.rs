@@ -294,7 +294,7 @@ impl Runner {
                 (answer, _) => {
                     let id_offered = store.offer_approval(&job.name, &offered, &items, self.now())?;
                     rename_approval(&mut prepared.planned.plan.refusals, &id_offered);
-                    let why = answer.map(|answer| approval_words(&answer).to_owned());
+                    let why = answer.map(|answer| approval_words(answer).to_owned());
                     return self.refused(job, id, started, &prepared, why);
                 }
             }
@@ -362,15 +362,17 @@ impl Prepared {
 fn lock_error(error: LockError) -> RunError {
     match error {
         LockError::Busy { .. } => RunError::Busy(error.to_string()),
-        other => RunError::Setup(other.to_string()),
+        LockError::File { .. } => RunError::Setup(error.to_string()),
     }
 }
 
 fn rename_approval(refusals: &mut [GuardRefusal], id: &str) {
-    refusals.iter_mut().for_each(|refusal| id.clone_into(&mut refusal.approval));
+    for refusal in refusals {
+        id.clone_into(&mut refusal.approval);
+    }
 }
 
-fn approval_words(answer: &ApprovalAnswer) -> &'static str {
+fn approval_words(answer: ApprovalAnswer) -> &'static str {
     match answer {
         ApprovalAnswer::Fits => "the approval fits",
         ApprovalAnswer::Unknown => "no refusal ever offered this approval, so the refusal stands",

@@ -18,7 +18,8 @@ pub(super) const UNREAD: RowHash = 0;
 /// What looking into the profiles led to.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    pub(super) facts: BTreeMap<PersonIx, PersonFacts>,
+    /// What is known of each person.
+    pub(super) people: BTreeMap<PersonIx, PersonFacts>,
     /// People whose base has to be remembered anew although nothing is written.
     pub(super) refresh: Vec<PersonIx>,
     /// Whether somebody's profile is to be compared with one of the target that was not read in this run.
@@ -136,7 +137,7 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
             // A profile that was not read says nothing: neither that its fields are empty nor whether the person counts.
             if sides.mapping.has_where() {
                 let undecided = Some("members.where could not be decided, because the profile was not read".to_owned());
-                out.facts.insert(person, PersonFacts { counts: true, undecided, ..PersonFacts::default() });
+                out.people.insert(person, PersonFacts { counts: true, undecided, ..PersonFacts::default() });
             }
             continue;
         }
@@ -166,7 +167,7 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
             }
         }
         if !facts.counts || facts.undecided.is_some() || facts.edit.is_some() || facts.desired_hash != 0 {
-            out.facts.insert(person, facts);
+            out.people.insert(person, facts);
         }
     }
     out.losses.extend(left_out.into_iter().map(|((field, reason), (count, example))| Loss {

@@ -132,7 +132,7 @@ pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, 
                     outcomes.push(JournalOutcome::Confirmed { id: Some(id) });
                 }
                 "remove_memberships" => {
-                    for group in item.group.iter() {
+                    if let Some(group) = &item.group {
                         let gone = target
                             .listing(group)
                             .and_then(|listing| listing.complete())

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, so that the crate is linked once.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod architecture;

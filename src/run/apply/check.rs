@@ -1,5 +1,6 @@
 //! Looks what stands at the provider: after a doubt, and before anything is recorded that an answer did not confirm.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -12,10 +13,22 @@ use crate::state::JournalOutcome;
 /// How long the provider may take until a write shows, in seconds before each further look.
 const PATIENCE: [u64; 3] = [5, 15, 40];
 
+/// That an item stands at the provider.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Standing {
+    /// The id of what was created, where something was.
+    pub(super) id: Option<String>,
+}
+
+impl Standing {
+    fn of(id: &str) -> Standing {
+        Standing { id: Some(id.to_owned()) }
+    }
+}
+
 impl Applying<'_> {
-    /// Looks which items of a write stand at the provider now: for each the id of what was created, or nothing when it is
-    /// certain that the item is not done.
-    pub(super) async fn observe(&self, write: &Write, items: &[Item]) -> Result<Vec<Option<Option<String>>>, RunError> {
+    /// Looks which items of a write stand at the provider now: nothing stands for an item that is certainly not done.
+    pub(super) async fn observe(&self, write: &Write, items: &[Item]) -> Result<Vec<Option<Standing>>, RunError> {
         let uncertain =
             |what: &str| RunError::Write { provider: self.handle.name.clone(), why: format!("{what} could not be read back to its end") };
         let failed = |error| RunError::Read { provider: self.handle.name.clone(), error: Box::new(error) };
@@ -30,7 +43,7 @@ impl Applying<'_> {
                 let found = rows
                     .into_iter()
                     .find(|row| !before.contains_key(&row.id) && row.wire.get(field).is_some_and(|value| value.to_string() == *name));
-                vec![found.map(|row| Some(row.id))]
+                vec![found.map(|row| Standing::of(&row.id))]
             }
             Write::EditGroups { edits } => {
                 let ids: BTreeSet<&str> = edits.iter().map(|edit| edit.id.as_str()).collect();
@@ -46,13 +59,13 @@ impl Applying<'_> {
                             let later = last_sent.and_then(|sent| sent.get(field));
                             crate::plan::fields::same(Some(value), held) || (later.is_some() && crate::plan::fields::same(later, held))
                         });
-                        stands.then_some(None)
+                        stands.then(Standing::default)
                     })
                     .collect()
             }
-            Write::DeleteGroup { id } => vec![self.handle.adapter.group(id).await.map_err(failed)?.is_none().then_some(None)],
+            Write::DeleteGroup { id } => vec![self.handle.adapter.group(id).await.map_err(failed)?.is_none().then(Standing::default)],
             Write::CreateMembers { join, .. } if !join.is_empty() => {
-                let mut found: Vec<Option<Option<String>>> = vec![None; items.len()];
+                let mut found: Vec<Option<Standing>> = vec![None; items.len()];
                 for (number, group) in join.iter().enumerate() {
                     let now = group_now(&self.handle, group).await?;
                     for (item, found) in items.iter().zip(&mut found) {
@@ -61,7 +74,7 @@ impl Applying<'_> {
                         if rows.is_none() && !now.whole {
                             return Err(uncertain("a group"));
                         }
-                        let id = rows.and_then(|rows| rows.first()).map(|(id, _)| Some(id.clone()));
+                        let id = rows.and_then(|rows| rows.first()).map(|(id, _)| Standing::of(id));
                         // Done means listed in every group of the request.
                         *found = if number == 0 { id } else { found.take().and(id) };
                     }
@@ -83,7 +96,7 @@ impl Applying<'_> {
                             Some(id) => people.iter().find(|person| person.id == *id)?,
                             None => people.first()?,
                         };
-                        (!opt_out || person.status == MemberStatus::OptedOut).then(|| Some(person.id.clone()))
+                        (!opt_out || person.status == MemberStatus::OptedOut).then(|| Standing::of(&person.id))
                     })
                     .collect()
             }
@@ -98,7 +111,7 @@ impl Applying<'_> {
                     .map(|id| {
                         let state = now.by_id.get(id);
                         let stands = if adding { state.is_some() } else { state != Some(&MembershipState::Active) };
-                        stands.then_some(None)
+                        stands.then(Standing::default)
                     })
                     .collect()
             }
@@ -107,13 +120,13 @@ impl Applying<'_> {
                 for group in groups {
                     all &= group_now(&self.handle, group).await?.by_id.get(member) == Some(&MembershipState::OptedOut);
                 }
-                vec![all.then_some(None)]
+                vec![all.then(Standing::default)]
             }
             // The same values once more do no harm.
             Write::UpdateMembers { .. } => vec![None; items.len()],
             Write::CreateCustomField { label, .. } => {
                 let fields = self.handle.adapter.custom_fields().await.map_err(failed)?;
-                vec![fields.find(label).is_some().then_some(None)]
+                vec![fields.find(label).is_some().then(Standing::default)]
             }
         })
     }
@@ -178,9 +191,9 @@ impl Applying<'_> {
             let mut seen: HashMap<String, GroupNow> = HashMap::new();
             for open in std::mem::take(&mut self.open) {
                 for group in groups_of(&open.write) {
-                    if !seen.contains_key(&group) {
-                        let now = group_now(&self.handle, &group).await?;
-                        seen.insert(group, now);
+                    if let Entry::Vacant(unseen) = seen.entry(group) {
+                        let now = group_now(&self.handle, unseen.key()).await?;
+                        unseen.insert(now);
                     }
                 }
                 if !self.confirm_open(&open, &seen, look == PATIENCE.len()).await? {
@@ -199,7 +212,7 @@ impl Applying<'_> {
     /// Confirms what stands. Returns whether nothing is left open; on the last look what is missing has failed.
     pub(super) async fn confirm_open(&mut self, open: &Open, seen: &HashMap<String, GroupNow>, last: bool) -> Result<bool, RunError> {
         let listed = groups_of(&open.write);
-        let found: Vec<Option<Option<String>>> = if listed.is_empty() {
+        let found: Vec<Option<Standing>> = if listed.is_empty() {
             self.observe(&open.write, &open.items).await?
         } else {
             open.items.iter().enumerate().map(|(position, item)| self.stands(&open.write, position, item, seen)).collect()
@@ -222,7 +235,7 @@ impl Applying<'_> {
                     self.done(item);
                     outcomes[position] = JournalOutcome::Confirmed { id: None };
                 }
-                Some(id) => {
+                Some(Standing { id }) => {
                     self.learn(item, id.as_deref(), true);
                     changes.extend(self.confirmed(&open.write, item, position, id.as_deref())?);
                     self.done(item);
@@ -233,7 +246,7 @@ impl Applying<'_> {
                         Some(refusal) => (refusal.code.clone(), refusal.message.clone()),
                         None => (None, "the provider said yes, and reading back does not show it".to_owned()),
                     };
-                    self.failed(item, Some(code.clone()), &message);
+                    self.failed(item, code.clone(), &message);
                     outcomes[position] = JournalOutcome::Failed { code, message };
                 }
             }
@@ -242,7 +255,7 @@ impl Applying<'_> {
         Ok(true)
     }
 
-    pub(super) fn stands(&self, write: &Write, position: usize, item: &Item, seen: &HashMap<String, GroupNow>) -> Option<Option<String>> {
+    pub(super) fn stands(&self, write: &Write, position: usize, item: &Item, seen: &HashMap<String, GroupNow>) -> Option<Standing> {
         match write {
             Write::CreateMembers { join, .. } => {
                 let address = self.address(item.person?);
@@ -250,17 +263,17 @@ impl Applying<'_> {
                 for group in join {
                     id = Some(seen.get(group)?.by_address.get(&address)?.first()?.0.clone());
                 }
-                Some(id)
+                Some(Standing { id })
             }
-            Write::AddMemberships { group, members } => seen.get(group)?.by_id.get(&members[position]).map(|_| None),
+            Write::AddMemberships { group, members } => seen.get(group)?.by_id.get(&members[position]).map(|_| Standing::default()),
             Write::RemoveMemberships { group, members } => {
                 let now = seen.get(group)?;
-                (now.whole && now.by_id.get(&members[position]) != Some(&MembershipState::Active)).then_some(None)
+                (now.whole && now.by_id.get(&members[position]) != Some(&MembershipState::Active)).then(Standing::default)
             }
             Write::OptOutOfGroups { member, groups } => groups
                 .iter()
                 .all(|group| seen.get(group).is_some_and(|now| now.by_id.get(member) == Some(&MembershipState::OptedOut)))
-                .then_some(None),
+                .then(Standing::default),
             _ => None,
         }
     }

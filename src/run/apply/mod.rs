@@ -127,7 +127,7 @@ impl Applying<'_> {
         let steps = std::mem::take(&mut self.prepared.steps);
         let total = steps.len() as u64;
         let store = self.runner.store();
-        store.record(&self.agreement()?)?;
+        store.record(&self.agreement())?;
         store.record(&self.refresh()?)?;
         if total > 0 {
             self.runner.inner.options.progress.stage(&self.job.name, &format!("Writing to {}", self.job.target));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::check::Standing;
 use super::{Applying, Doubt, Item, Open};
 use crate::http::CallError;
 use crate::model::{ItemOutcome, Settlement, Write};
@@ -50,7 +51,7 @@ impl Applying<'_> {
                     let (code, message) = (refusal.code.clone(), refusal.message.clone());
                     if items.len() == 1 {
                         self.settle_failed(journal, &items, code, &message)?;
-                        self.failed(&items[0], Some(refusal.code.clone()), &message);
+                        self.failed(&items[0], refusal.code.clone(), &message);
                     } else {
                         let doubt = Doubt::all(journal, &items);
                         self.find_out(doubt, write, items, attempt, &mut queue, Some(message)).await?;
@@ -132,7 +133,7 @@ impl Applying<'_> {
                     journaled.push(JournalOutcome::Accepted { id: None });
                 }
                 ItemOutcome::Refused(refusal) => {
-                    self.failed(item, Some(refusal.code.clone()), &refusal.message);
+                    self.failed(item, refusal.code.clone(), &refusal.message);
                     journaled.push(JournalOutcome::Failed { code: refusal.code, message: refusal.message });
                 }
                 ItemOutcome::Unknown => {
@@ -206,7 +207,7 @@ impl Applying<'_> {
         let mut changes = Vec::new();
         for (position, (item, found)) in items.iter().zip(&done).enumerate() {
             match found {
-                Some(id) => {
+                Some(Standing { id }) => {
                     self.learn(item, id.as_deref(), true);
                     changes.extend(self.confirmed(&write, item, position, id.as_deref())?);
                     self.done(item);
@@ -263,18 +264,19 @@ fn keep(write: Write, items: Vec<Item>, missing: &[bool]) -> Option<(Write, Vec<
     if !missing.contains(&true) {
         return None;
     }
-    pub(super) fn filter<T>(all: Vec<T>, missing: &[bool]) -> Vec<T> {
-        all.into_iter().zip(missing).filter(|(_, missing)| **missing).map(|(one, _)| one).collect()
-    }
-    let items = filter(items, missing);
+    let items = only_missing(items, missing);
     let write = match write {
-        Write::EditGroups { edits } => Write::EditGroups { edits: filter(edits, missing) },
-        Write::CreateMembers { rows, join } => Write::CreateMembers { rows: filter(rows, missing), join },
-        Write::UpdateMembers { edits } => Write::UpdateMembers { edits: filter(edits, missing) },
-        Write::AddMemberships { group, members } => Write::AddMemberships { group, members: filter(members, missing) },
-        Write::RemoveMemberships { group, members } => Write::RemoveMemberships { group, members: filter(members, missing) },
-        Write::OptOutOfAccount { members } => Write::OptOutOfAccount { members: filter(members, missing) },
+        Write::EditGroups { edits } => Write::EditGroups { edits: only_missing(edits, missing) },
+        Write::CreateMembers { rows, join } => Write::CreateMembers { rows: only_missing(rows, missing), join },
+        Write::UpdateMembers { edits } => Write::UpdateMembers { edits: only_missing(edits, missing) },
+        Write::AddMemberships { group, members } => Write::AddMemberships { group, members: only_missing(members, missing) },
+        Write::RemoveMemberships { group, members } => Write::RemoveMemberships { group, members: only_missing(members, missing) },
+        Write::OptOutOfAccount { members } => Write::OptOutOfAccount { members: only_missing(members, missing) },
         single => single,
     };
     Some((write, items))
+}
+
+fn only_missing<T>(all: Vec<T>, missing: &[bool]) -> Vec<T> {
+    all.into_iter().zip(missing).filter(|(_, missing)| **missing).map(|(one, _)| one).collect()
 }

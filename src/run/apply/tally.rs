@@ -36,7 +36,7 @@ impl Applying<'_> {
         self.note(item, "done", None);
     }
 
-    pub(super) fn failed(&mut self, item: &Item, code: Option<Option<String>>, message: &str) {
+    pub(super) fn failed(&mut self, item: &Item, code: Option<String>, message: &str) {
         match (item.op, item.pair, item.person) {
             ("create_group", Some(pair), _) => {
                 self.lost_groups.insert(pair);
@@ -77,12 +77,12 @@ impl Applying<'_> {
                 group: group.clone(),
                 member: member.clone(),
                 reason: "value_refused".to_owned(),
-                code: code.clone().flatten(),
+                code: code.clone(),
                 message: message.to_owned(),
             });
         }
         self.note(item, "failed", Some(message.to_owned()));
-        self.report.failures.push(ItemFailure { op: item.op.to_owned(), group, member, code: code.flatten(), message: message.to_owned() });
+        self.report.failures.push(ItemFailure { op: item.op.to_owned(), group, member, code, message: message.to_owned() });
     }
 
     pub(super) fn note(&mut self, item: &Item, outcome: &str, message: Option<String>) {

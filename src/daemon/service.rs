@@ -23,12 +23,15 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(15);
 /// How often old history is deleted.
 const PRUNE_PERIOD: Duration = Duration::from_hours(24);
 
+/// A run that has ended: which one, and how; or that it broke off.
+type RunEnded = Result<(Id, Result<RunReport, RunError>), JoinError>;
+
 /// Everything that can wake the service.
 enum Event {
     /// Something may be due.
     Look,
     /// A run has ended, well or not.
-    Ended(Box<Result<(Id, Result<RunReport, RunError>), JoinError>>),
+    Ended(Box<RunEnded>),
     /// A signal.
     Asked(Asked),
     /// systemd wants to hear something.
@@ -154,7 +157,7 @@ impl Service {
         self.names.insert(handle.id(), job);
     }
 
-    fn take_in(&mut self, ended: Result<(Id, Result<RunReport, RunError>), JoinError>) {
+    fn take_in(&mut self, ended: RunEnded) {
         let (id, result) = match ended {
             Ok((id, result)) => (id, Some(result)),
             Err(error) => (error.id(), None),
@@ -163,7 +166,7 @@ impl Service {
         // The run itself has been written down by the runner; this is what the schedule makes of it.
         let failures = self.store.job_status(&job).map_or(1, |status| status.consecutive_failures.max(1));
         let (how, why) = match result {
-            Some(Ok(report)) => (judge(report.outcome, failures), self.tell_report(&job, &report)),
+            Some(Ok(report)) => (judge(report.outcome, failures), tell_report(&job, &report)),
             Some(Err(RunError::Stopped)) => (Ended::Stopped, None),
             Some(Err(RunError::Busy(why))) => (Ended::Busy, Some(why)),
             Some(Err(error)) => (Ended::Failed(failures), Some(error.to_string())),
@@ -172,26 +175,6 @@ impl Service {
         self.tell_change(&job, how, why.as_deref());
         let now = self.now();
         self.agenda.ended(&job, how, now);
-    }
-
-    /// Logs what a run did, in counts, and returns why it did not go through.
-    fn tell_report(&self, job: &str, report: &RunReport) -> Option<String> {
-        let summary = &report.summary;
-        tracing::info!(
-            job,
-            run = report.run,
-            outcome = report.outcome.as_str(),
-            memberships_added = summary.memberships_added,
-            memberships_removed = summary.memberships_removed,
-            members_created = summary.members_created,
-            opt_outs = summary.opt_outs,
-            withheld = report.withheld,
-            blocked = report.blocked.len(),
-            failures = report.failures.len(),
-            requests = report.requests.values().sum::<u64>(),
-            "A run has ended."
-        );
-        report.error.clone()
     }
 
     /// Logs what an operator has to know: that a job fails or is refused, and that it is well again.
@@ -276,6 +259,26 @@ impl Service {
 fn without_addresses(text: &str) -> String {
     let words = text.split(' ').map(|word| if word.contains('@') { "(address)" } else { word });
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// Logs what a run did, in counts, and returns why it did not go through.
+fn tell_report(job: &str, report: &RunReport) -> Option<String> {
+    let summary = &report.summary;
+    tracing::info!(
+        job,
+        run = report.run,
+        outcome = report.outcome.as_str(),
+        memberships_added = summary.memberships_added,
+        memberships_removed = summary.memberships_removed,
+        members_created = summary.members_created,
+        opt_outs = summary.opt_outs,
+        withheld = report.withheld,
+        blocked = report.blocked.len(),
+        failures = report.failures.len(),
+        requests = report.requests.values().sum::<u64>(),
+        "A run has ended."
+    );
+    report.error.clone()
 }
 
 fn judge(outcome: Outcome, failures: u32) -> Ended {

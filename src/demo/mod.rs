@@ -41,7 +41,7 @@ pub struct DemoOptions<'a> {
 /// What keeps a run from being made, and every difference between what the story says and what the accounts hold.
 pub async fn run(options: DemoOptions<'_>) -> anyhow::Result<()> {
     let DemoOptions { serve, listen, out } = options;
-    let size = Seed { seed: 1, groups: 25, members: 2_000 };
+    let size = Seed { seed: 1, groups: 25, members: 1_000 };
     if !serve {
         let stage = Stage::build(IN_PROCESS, &size)?;
         return story::tell(&stage, out).await;

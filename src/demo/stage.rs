@@ -75,12 +75,9 @@ pub(super) fn write_config(emulator: &Emulator, base: &str, directory: &Path) ->
             Kind::Emfluence => (&account.token, emfluence(account)),
         };
         write_private(&directory.join(format!("{}.secret", account.account)), secret)?;
-        text.push_str(&format!(
-            "\n[providers.{name}]\nkind = \"{}\"\nbase_url = \"{base}{}\"\n{lines}",
-            account.kind,
-            account.base_path,
-            name = account.account
-        ));
+        let name = &account.account;
+        let section = format!("\n[providers.{name}]\nkind = \"{}\"\nbase_url = \"{base}{}\"\n{lines}", account.kind, account.base_path);
+        text.push_str(&section);
     }
     text.push_str(JOBS);
     let path = directory.join("rosterd.toml");
@@ -108,7 +105,12 @@ time_zone = "America/Chicago"
 
 /// The emulated account takes requests as fast as they come, so the pace of the real service would only cost time.
 fn emfluence(account: &Credentials) -> String {
-    format!("access_token = {{ file = \"{name}.secret\" }}\nhttp = {{ requests_per_minute = 100000 }}\n", name = account.account)
+    format!(
+        "access_token = {{ file = \"{name}.secret\" }}\n\
+         # The emulated account has no pace; leave this out with a real one.\n\
+         http = {{ requests_per_minute = 100000 }}\n",
+        name = account.account
+    )
 }
 
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {

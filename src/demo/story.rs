@@ -84,7 +84,7 @@ impl Story<'_> {
 
     async fn first_run(&mut self) -> anyhow::Result<()> {
         self.chapter(&format!("The plan of job {ONWARD}, before anything is written (abridged)"))?;
-        let planned = self.stage.runner.plan(ONWARD).await?;
+        let planned = Box::pin(self.stage.runner.plan(ONWARD)).await?;
         self.show(abridge, |out| write_plan_text(out, &planned, false))?;
         self.chapter("The first run")?;
         self.traffic();
@@ -123,7 +123,7 @@ impl Story<'_> {
             self.say(&format!("  - {line}"))?;
         }
         self.say("\nThe plan holds these six things and nothing else (what is withheld, blocked and lost stays as above):\n")?;
-        let planned = self.stage.runner.plan(ONWARD).await?;
+        let planned = Box::pin(self.stage.runner.plan(ONWARD)).await?;
         self.show(operations_only, |out| write_plan_text(out, &planned, false))?;
         self.traffic();
         let report = self.sync(ONWARD).await?;
@@ -137,7 +137,7 @@ impl Story<'_> {
 
     async fn onward(&mut self) -> anyhow::Result<()> {
         self.chapter("Onward to a second GreenRope account")?;
-        let planned = self.stage.runner.plan(BACKWARD).await?;
+        let planned = Box::pin(self.stage.runner.plan(BACKWARD)).await?;
         self.say("GreenRope has no place for some of what emfluence holds. The plan says what:\n")?;
         for loss in &planned.plan.losses {
             self.say(&format!(
@@ -171,7 +171,7 @@ impl Story<'_> {
         let accident = self.stage.emulator.with_world(scenes::accident)?;
         self.say(&format!("Somebody at the source takes {} people out of \"{}\". The next run:\n", accident.lost.len(), accident.name))?;
         self.traffic();
-        let report = self.stage.runner.sync(ONWARD, SyncOptions::default()).await?;
+        let report = Box::pin(self.stage.runner.sync(ONWARD, SyncOptions::default())).await?;
         let traffic = self.traffic();
         ensure!(report.outcome == Outcome::Refused, "a run that takes {} people out of a group was not refused", accident.lost.len());
         ensure!(traffic.writes == 0, "a refused run sent {} requests that write", traffic.writes);
@@ -188,7 +188,7 @@ impl Story<'_> {
         self.stage.emulator.with_world(|world| scenes::change_of_mind(world, refuser))?;
         self.say(&format!("{refuser}, who had refused all mail, subscribes again at the source.\n"))?;
         self.traffic();
-        let planned = self.stage.runner.plan(ONWARD).await?;
+        let planned = Box::pin(self.stage.runner.plan(ONWARD)).await?;
         let of_person =
             planned.plan.withheld.iter().filter(|withheld| withheld.member.is_some_and(|member| planned.address(member) == refuser));
         let withheld: Vec<_> = of_person.map(|withheld| (planned.plan.pair(withheld.pair).name.clone(), withheld.reason)).collect();
@@ -236,7 +236,7 @@ impl Story<'_> {
 
     /// Makes a run that is expected to go through.
     async fn sync(&mut self, job: &str) -> anyhow::Result<RunReport> {
-        let report = self.stage.runner.sync(job, SyncOptions::default()).await?;
+        let report = Box::pin(self.stage.runner.sync(job, SyncOptions::default())).await?;
         let why = report.failures.first().map(|failure| format!("{}: {}", failure.op, failure.message)).or_else(|| report.error.clone());
         let through = matches!(report.outcome, Outcome::Done | Outcome::Partial) && report.failures.is_empty();
         ensure!(
@@ -277,11 +277,7 @@ impl Story<'_> {
         let mut traffic = Traffic::default();
         let seen = self.seen;
         for request in self.stage.emulator.requests().into_iter().filter(|request| request.seq > seen) {
-            if request.is_write {
-                traffic.writes += 1
-            } else {
-                traffic.reads += 1
-            }
+            *(if request.is_write { &mut traffic.writes } else { &mut traffic.reads }) += 1;
             self.seen = request.seq;
         }
         traffic

@@ -46,13 +46,17 @@ pub(super) fn plan_people(
         link(inputs, person, agreement);
         if row.source_status == MemberStatus::OptedOut {
             account_opt_out(inputs, person, carry, agreement, &mut out);
-        } else if inputs.base.bars.account.contains(&row.address)
-            && carry
-            && row.target_status == MemberStatus::Active
-            && !inputs.people.targets(person).is_empty()
-            && inputs.capabilities.account_opt_out
-        {
+        } else if account_bar_ends(inputs, person) {
             agreement.ended_bars.push((None, row.address));
+        } else if !inputs.base.bars.account.contains(&row.address)
+            && inputs
+                .people
+                .former_addresses(person, inputs.source, inputs.base)
+                .iter()
+                .any(|known| inputs.base.bars.account.contains(known))
+        {
+            // A refusal follows the person through a change of address.
+            agreement.bars.push((None, person));
         }
         if row.moves_from.is_some() {
             change_address(inputs, person, &mut out);
@@ -70,6 +74,18 @@ pub(super) fn plan_people(
         }
     }
     out
+}
+
+/// Tells whether a remembered refusal of all mail is over: the person is active at the target without rosterd's doing, and the
+/// source shows no refusal.
+pub(super) fn account_bar_ends(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let row = inputs.people.get(person);
+    inputs.base.bars.account.contains(&row.address)
+        && inputs.policy.members.opt_outs == OptOuts::Carry
+        && inputs.capabilities.account_opt_out
+        && row.source_status != MemberStatus::OptedOut
+        && row.target_status == MemberStatus::Active
+        && !inputs.people.targets(person).is_empty()
 }
 
 /// Remembers who is who, so that the pair outlives a change of address.

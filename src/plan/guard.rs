@@ -135,8 +135,8 @@ fn suspicious(judged: &Judged<'_>) -> Vec<(&'static str, u64, String)> {
     let Judged { inputs, plan, active, .. } = *judged;
     let mut found = Vec::new();
     let now = plan.measure;
-    if now.memberships == 0 && !inputs.base.is_empty() {
-        let known: usize = inputs.base.memberships.values().map(Vec::len).sum();
+    let known: usize = inputs.base.memberships.values().map(Vec::len).sum();
+    if now.memberships == 0 && known > 0 {
         found.push((
             "empty_source",
             known as u64,

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use super::consent::account_bar_ends;
 use super::people::PersonIx;
-use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, item_key};
+use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope, item_key};
 use crate::model::policy::{Mode, OnDrift, OptOuts};
-use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Reading};
+use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Name, Reading};
 
 /// What planning the members of one pair led to.
 #[derive(Debug, Default)]
@@ -46,6 +47,10 @@ pub(super) struct AccountStates {
 pub(super) fn plan_pair(inputs: &Inputs<'_>, ix: PairIx, pair: &GroupPair, accounts: AccountStates, agreement: &mut Agreement) -> PairPlan {
     let mut out = PairPlan::default();
     let Some(source_id) = pair.source.as_deref() else { return out };
+    // A group that left the scope is not read, and its people are nobody's concern.
+    if !inputs.source.group(source_id).is_some_and(|group| in_scope(&inputs.policy.groups, group)) {
+        return out;
+    }
     let Some(source) = inputs.source.listing(source_id) else {
         out.blocked.push(incomplete(pair, source_id, "its members were not read at the source"));
         return out;
@@ -78,6 +83,7 @@ pub(super) fn plan_pair(inputs: &Inputs<'_>, ix: PairIx, pair: &GroupPair, accou
         }
     };
     let mut decide = Decider { inputs, ix, pair, target_states: &target_states, agreement, out: &mut out };
+    decide.follow_addresses(&wanted);
     decide.opt_outs(&wanted, target_whole);
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions(&wanted);
@@ -156,6 +162,18 @@ impl Decider<'_, '_> {
 
     fn counts(&self, person: PersonIx) -> bool {
         self.inputs.facts.get(&person).is_none_or(|facts| facts.counts)
+    }
+
+    /// A refusal follows the person through a change of address, also when the link has long forgotten the old one.
+    fn follow_addresses(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>) {
+        let inputs = self.inputs;
+        let Some(barred) = self.pair.target.as_deref().and_then(|group| inputs.base.bars.groups.get(group)) else { return };
+        for &person in wanted.keys() {
+            let known = inputs.people.former_addresses(person, inputs.source, inputs.base);
+            if !barred.contains(&inputs.people.get(person).address) && known.iter().any(|address| barred.contains(address)) {
+                self.agreement.bars.push((Some(self.ix), person));
+            }
+        }
     }
 
     /// Group opt-outs of the source: written where the target can hold them, else the membership goes and a bar stays (rule 1).
@@ -278,18 +296,26 @@ impl Decider<'_, '_> {
         let targets = inputs.people.targets(person);
         let group = self.pair.target.as_deref();
         // A refusal follows the person through a change of address.
-        let mut addresses = vec![row.address];
-        addresses.extend(row.moves_from);
-        for &at in inputs.people.sources(person) {
-            addresses.extend(inputs.base.member_of_source(inputs.source.members[at as usize].id).map(|link| link.address));
-        }
-        if addresses.iter().any(|address| inputs.base.bars.bars(group, *address)) {
+        let mut addresses = inputs.people.former_addresses(person, inputs.source, inputs.base);
+        addresses.push(row.address);
+        // A bar that this run sees end must not hold back what the next run would then add (rule 11).
+        let ended = account_bar_ends(inputs, person).then_some(row.address);
+        let bars = &inputs.base.bars;
+        let barred = |address: &Name| match group.and_then(|group| bars.groups.get(group)) {
+            Some(addresses) if addresses.contains(address) => true,
+            _ => bars.account.contains(address) && ended != Some(*address),
+        };
+        if addresses.iter().any(barred) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }
         match row.target_status {
             MemberStatus::Active => {}
             MemberStatus::OptedOut => return Some(Obstacle::Withheld(Reason::OptedOutAtTarget)),
             MemberStatus::Held | MemberStatus::Bounced => return Some(Obstacle::Withheld(Reason::Undeliverable)),
+        }
+        let parted = group.and_then(|group| inputs.target.listing(group)).zip(row.parted_from);
+        if parted.is_some_and(|(listing, at)| listing.seen().state_of(at) == Some(MembershipState::OptedOut)) {
+            return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
         }
         if targets.len() > 1 {
             let ids: Vec<&str> = targets.iter().map(|at| inputs.names.text(inputs.target.members[*at as usize].id)).collect();
@@ -357,8 +383,11 @@ impl Decider<'_, '_> {
                 Mode::Managed => ours && !others,
                 Mode::Mirror => !others,
             };
+            // Whoever refuses the group stays in it as one who refuses.
             if let (true, Some(person)) = (leaves, person)
-                && !self.out.opt_out_removals.contains(&person)
+                // Both were found in the order of the people.
+                && self.out.opt_out_removals.binary_search(&person).is_err()
+                && self.out.opt_outs.binary_search(&person).is_err()
             {
                 let key = item_key("remove_memberships", group, inputs.names.text(inputs.people.get(person).address));
                 match inputs.base.waiting.get(&key) {
@@ -373,7 +402,9 @@ impl Decider<'_, '_> {
             let person = row.and_then(|row| inputs.people.of_target(row));
             let wanted_now = person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
             let stands = row.is_some_and(|row| target.state_of(row) == Some(MembershipState::Active));
-            if !wanted_now && (!stands || !known.brought) {
+            // A refusal ends what this job brought: should the person be active again, it is by the person's own wish.
+            let refused = row.is_some_and(|row| target.state_of(row) == Some(MembershipState::OptedOut));
+            if refused || (!wanted_now && (!stands || !known.brought)) {
                 self.agreement.ended.push((group.to_owned(), known.member));
             }
         }

@@ -14,6 +14,8 @@ mod guard;
 mod memberships;
 pub mod pack;
 pub mod people;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -24,6 +24,9 @@ pub struct Person {
     pub removed_by_us: bool,
     /// The address at the target, when a link says that it is the same person and the source's address differs.
     pub moves_from: Option<Name>,
+    /// The position of the target's person that a link names and that stands for somebody else since the two got addresses of
+    /// their own; a refusal there still counts.
+    pub parted_from: Option<u32>,
     /// Whether somebody else at the target has, or may get, the address.
     pub address_taken: bool,
     /// The strictest status at the source.
@@ -83,6 +86,15 @@ impl People {
         &self.target_members[from as usize..to as usize]
     }
 
+    /// Returns the other addresses under which a person is known: at the target, and at the end of the last confirmed run.
+    pub fn former_addresses(&self, person: PersonIx, source: &Snapshot, base: &Base) -> Vec<Name> {
+        let row = self.get(person);
+        let linked = self.sources(person).iter().filter_map(|at| base.member_of_source(source.members[*at as usize].id));
+        let mut known: Vec<Name> = linked.map(|link| link.address).chain(row.moves_from).collect();
+        known.retain(|address| *address != row.address);
+        known
+    }
+
     /// Returns who a source row is; nobody when it has no usable address.
     pub fn of_source(&self, member: u32) -> Option<PersonIx> {
         self.of_source.get(member as usize).copied().flatten()
@@ -106,6 +118,7 @@ struct Draft {
     vanished: Option<Name>,
     removed_by_us: bool,
     moves_from: Option<Name>,
+    parted_from: Option<u32>,
     address_taken: bool,
     linked: bool,
 }
@@ -140,6 +153,7 @@ impl<'a> Pairing<'a> {
         }
         let mut taken: HashSet<u32> = HashSet::new();
         let mut drafts: Vec<Draft> = by_address.into_iter().map(|(address, sources)| self.draft(address, sources)).collect();
+        self.part(&mut drafts, names);
         for draft in &drafts {
             taken.extend(draft.targets.iter().filter(|_| draft.linked));
         }
@@ -157,6 +171,7 @@ impl<'a> Pairing<'a> {
                     vanished: None,
                     removed_by_us: false,
                     moves_from: None,
+                    parted_from: None,
                     address_taken: false,
                     linked: false,
                 });
@@ -173,6 +188,7 @@ impl<'a> Pairing<'a> {
                     vanished: None,
                     removed_by_us: false,
                     moves_from: None,
+                    parted_from: None,
                     address_taken: false,
                     linked: false,
                 });
@@ -189,6 +205,7 @@ impl<'a> Pairing<'a> {
             vanished: None,
             removed_by_us: false,
             moves_from: None,
+            parted_from: None,
             address_taken: false,
             linked: false,
         };
@@ -208,6 +225,31 @@ impl<'a> Pairing<'a> {
             draft.vanished = None;
         }
         draft
+    }
+
+    /// Leaves a target person to one of several source people whom links lead to it: they shared an address once and do no more.
+    ///
+    /// Whoever still has the target's address keeps it, else the one with the lowest id; otherwise the two would take the
+    /// contact from each other in every run.
+    fn part(&self, drafts: &mut [Draft], names: &Names) {
+        let mut claims: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (at, draft) in drafts.iter().enumerate() {
+            draft.targets.iter().for_each(|target| claims.entry(*target).or_default().push(at));
+        }
+        for (target, rivals) in claims.into_iter().filter(|(_, rivals)| rivals.len() > 1) {
+            let held = self.target.members[target as usize].address;
+            let rank = |at: &usize| {
+                let draft = &drafts[*at];
+                let lowest = draft.sources.iter().map(|source| id_rank(names.text(self.source.members[*source as usize].id))).min();
+                (held != Some(draft.address), lowest)
+            };
+            let owner = rivals.iter().copied().min_by_key(rank);
+            for at in rivals.into_iter().filter(|at| Some(*at) != owner) {
+                let draft = &mut drafts[at];
+                draft.targets.retain(|known| *known != target);
+                draft.parted_from = Some(draft.parted_from.map_or(target, |known| known.min(target)));
+            }
+        }
     }
 
     /// Adds the target's people with the same address, unless a link says that they are somebody else.
@@ -259,10 +301,7 @@ impl<'a> Pairing<'a> {
             of_target: vec![None; self.target.members.len()],
             target_positions: self.target_by_id.clone(),
         };
-        let order = |snapshot: &Snapshot, at: u32| {
-            let id = names.text(snapshot.members[at as usize].id);
-            (id.parse::<u64>().unwrap_or(u64::MAX), id.to_owned())
-        };
+        let order = |snapshot: &Snapshot, at: u32| id_rank(names.text(snapshot.members[at as usize].id));
         for mut draft in drafts {
             let ix = PersonIx(people.rows.len() as u32);
             draft.sources.sort_by_key(|at| order(self.source, *at));
@@ -274,7 +313,9 @@ impl<'a> Pairing<'a> {
             };
             // Whoever holds the address at the target speaks for its consent, also where a link says it is somebody else.
             let same_address = self.target_by_address.get(&draft.address).map_or(&[][..], Vec::as_slice);
-            let target_status = strictest(self.target, &draft.targets).max(strictest(self.target, same_address));
+            let parted = draft.parted_from.map(|at| self.target.members[at as usize].status);
+            let parted = parted.filter(|status| *status == MemberStatus::OptedOut).unwrap_or(MemberStatus::Active);
+            let target_status = strictest(self.target, &draft.targets).max(strictest(self.target, same_address)).max(parted);
             let span = |all: &mut Vec<u32>, rows: &[u32]| {
                 let from = all.len() as u32;
                 all.extend_from_slice(rows);
@@ -287,6 +328,7 @@ impl<'a> Pairing<'a> {
                 vanished: draft.vanished,
                 removed_by_us: draft.removed_by_us,
                 moves_from: draft.moves_from,
+                parted_from: draft.parted_from,
                 address_taken: draft.address_taken,
                 source_status: strictest(self.source, &draft.sources),
                 target_status,
@@ -295,4 +337,9 @@ impl<'a> Pairing<'a> {
         }
         people
     }
+}
+
+/// Orders ids as people do: numbers by size.
+fn id_rank(id: &str) -> (u64, String) {
+    (id.parse::<u64>().unwrap_or(u64::MAX), id.to_owned())
 }

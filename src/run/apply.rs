@@ -50,6 +50,18 @@ struct Open {
     objections: Vec<Option<Refusal>>,
 }
 
+/// A journal entry with the items of it that nobody knows about; the write and the items handed along are those alone.
+struct Doubt {
+    journal: JournalId,
+    open: Vec<bool>,
+}
+
+impl Doubt {
+    fn all(journal: JournalId, items: &[Item]) -> Doubt {
+        Doubt { journal, open: vec![true; items.len()] }
+    }
+}
+
 pub(super) struct Applying<'a> {
     pub(super) runner: &'a Runner,
     pub(super) job: &'a JobConfig,
@@ -444,14 +456,16 @@ impl Applying<'_> {
             self.wrote = true;
             let error = match self.send(&write).await {
                 Ok(outcomes) if outcomes.len() == items.len() => {
-                    let unknown = self.settle(journal, &write, &items, outcomes)?;
-                    if unknown {
-                        self.find_out(journal, write, items, attempt, &mut queue, None).await?;
+                    // Only what the answer leaves open is looked for: the rest is counted already.
+                    let open = self.settle(journal, &write, &items, outcomes)?;
+                    if let Some((write, items)) = keep(write, items, &open) {
+                        self.find_out(Doubt { journal, open }, write, items, attempt, &mut queue, None).await?;
                     }
                     continue;
                 }
                 Ok(_) => {
-                    self.find_out(journal, write, items, attempt, &mut queue, None).await?;
+                    let doubt = Doubt::all(journal, &items);
+                    self.find_out(doubt, write, items, attempt, &mut queue, None).await?;
                     continue;
                 }
                 Err(error) => error,
@@ -463,7 +477,8 @@ impl Applying<'_> {
                         self.settle_failed(journal, &items, code, &message)?;
                         self.failed(&items[0], Some(refusal.code.clone()), &message);
                     } else {
-                        self.find_out(journal, write, items, attempt, &mut queue, Some(message)).await?;
+                        let doubt = Doubt::all(journal, &items);
+                        self.find_out(doubt, write, items, attempt, &mut queue, Some(message)).await?;
                     }
                 }
                 error if error.may_have_been_done() => {
@@ -473,7 +488,8 @@ impl Applying<'_> {
                     }
                     // What fails twice as a whole may pass in halves: one item can be the cause, and so can the size.
                     let in_halves = (attempt > 0 && items.len() > 1).then(|| error.to_string());
-                    self.find_out(journal, write, items, attempt, &mut queue, in_halves).await?;
+                    let doubt = Doubt::all(journal, &items);
+                    self.find_out(doubt, write, items, attempt, &mut queue, in_halves).await?;
                 }
                 CallError::LoginExpired { .. } if attempt == 0 => {
                     self.settle_failed(journal, &items, None, "the login had expired; sent again")?;
@@ -508,8 +524,8 @@ impl Applying<'_> {
         }
     }
 
-    /// Records what an answer says item by item. Returns whether it says nothing of some of them.
-    fn settle(&mut self, journal: JournalId, write: &Write, items: &[Item], outcomes: Vec<ItemOutcome>) -> Result<bool, RunError> {
+    /// Records what an answer says item by item. Returns which items have to be looked for before anything else is sent.
+    fn settle(&mut self, journal: JournalId, write: &Write, items: &[Item], outcomes: Vec<ItemOutcome>) -> Result<Vec<bool>, RunError> {
         let mut journaled = Vec::new();
         let mut changes = Vec::new();
         let mut objections = vec![None; items.len()];
@@ -547,8 +563,9 @@ impl Applying<'_> {
         self.runner.store().settle_write(journal, &journaled, &changes, self.runner.now())?;
         if read_back && !unknown {
             self.open.push(Open { journal, write: write.clone(), items: items.to_vec(), outcomes: journaled, objections });
+            return Ok(vec![false; items.len()]);
         }
-        Ok(unknown)
+        Ok(journaled.iter().map(|outcome| !outcome.is_final()).collect())
     }
 
     /// Takes note of the id of something created.
@@ -587,14 +604,16 @@ impl Applying<'_> {
     /// in halves after a refusal of the whole.
     async fn find_out(
         &mut self,
-        journal: JournalId,
+        doubt: Doubt,
         write: Write,
         items: Vec<Item>,
         attempt: u32,
         queue: &mut Vec<(Write, Vec<Item>, u32)>,
         refused: Option<String>,
     ) -> Result<(), RunError> {
-        self.settle_unknown(journal, &items)?;
+        let Doubt { journal, open } = doubt;
+        // What is settled in the journal stays as it is, whatever is said of it here.
+        self.runner.store().settle_write(journal, &vec![JournalOutcome::Unknown; open.len()], &[], self.runner.now())?;
         let done = self.observe(&write, &items).await?;
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
@@ -609,6 +628,9 @@ impl Applying<'_> {
                 None => outcomes.push(JournalOutcome::Failed { code: None, message: "not done; sent again".to_owned() }),
             }
         }
+        let mut found = outcomes.into_iter();
+        let outcomes: Vec<JournalOutcome> =
+            open.iter().map(|open| if *open { found.next() } else { None }.unwrap_or(JournalOutcome::Unknown)).collect();
         self.runner.store().settle_write(journal, &outcomes, &changes, self.runner.now())?;
         let missing: Vec<bool> = done.iter().map(Option::is_none).collect();
         let Some((write, items)) = keep(write, items, &missing) else { return Ok(()) };
@@ -658,9 +680,12 @@ impl Applying<'_> {
                     .iter()
                     .map(|edit| {
                         let row = rows.iter().find(|row| row.id == edit.id)?;
+                        // A name in between is replaced by a later edit of the same group.
+                        let last_sent = self.prepared.sides.target_rows.get(&edit.id).map(|row| &row.wire);
                         let stands = edit.fields.iter().all(|(field, value)| {
                             let held = row.wire.get(field);
-                            crate::plan::fields::same(Some(value), held)
+                            let later = last_sent.and_then(|sent| sent.get(field));
+                            crate::plan::fields::same(Some(value), held) || (later.is_some() && crate::plan::fields::same(later, held))
                         });
                         stands.then_some(None)
                     })

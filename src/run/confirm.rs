@@ -59,7 +59,15 @@ impl Applying<'_> {
                 changes.push(Change::MembershipGone { job: job.clone(), group: group.clone(), member: member.clone() });
                 changes.push(Change::MemberRemovedByUs { job, target: member, removed: true });
             }
-            Write::OptOutOfAccount { .. } | Write::OptOutOfGroups { .. } | Write::CreateCustomField { .. } => {}
+            Write::OptOutOfGroups { member, groups } => {
+                // From here on a mail to the person would be the person's own wish, and not what this job brought.
+                changes.extend(groups.iter().map(|group| Change::MembershipGone {
+                    job: job.clone(),
+                    group: group.clone(),
+                    member: member.clone(),
+                }));
+            }
+            Write::OptOutOfAccount { .. } | Write::CreateCustomField { .. } => {}
         }
         Ok(changes)
     }

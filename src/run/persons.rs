@@ -132,6 +132,14 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
         if unchanged && !sides.mapping.has_where() {
             continue;
         }
+        if sources.iter().any(|at| sides.source.members[*at as usize].hash.is_none()) {
+            // A profile that was not read says nothing: neither that its fields are empty nor whether the person counts.
+            if sides.mapping.has_where() {
+                let undecided = Some("members.where could not be decided, because the profile was not read".to_owned());
+                out.facts.insert(person, PersonFacts { counts: true, undecided, ..PersonFacts::default() });
+            }
+            continue;
+        }
         let canonical = canonical(store, job, sides, people, person)?;
         let mut facts = PersonFacts { counts: true, ..PersonFacts::default() };
         match sides.mapping.counts(&canonical) {

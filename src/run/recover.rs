@@ -72,6 +72,10 @@ pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, 
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
         for unsettled in &entry.items {
+            if let Some(outcome) = unsettled.outcome.as_ref().filter(|outcome| outcome.is_final()) {
+                outcomes.push(outcome.clone());
+                continue;
+            }
             let item = &unsettled.item;
             let address = item.member.as_deref().and_then(|address| names.find(address));
             let known_id = item.member_id.as_deref().and_then(|id| names.find(id));

@@ -1,7 +1,17 @@
 //! The integration tests: one binary, so that the crate is linked once.
 
+mod architecture;
+mod changes;
+mod consent;
+mod crash;
+mod faults;
+mod guards;
 mod housekeeping;
+mod incomplete;
+mod jobs;
+mod plans;
 mod refresh;
+mod requests;
 mod settings;
 mod support;
 mod sync;

@@ -27,13 +27,22 @@ struct Batch {
 impl Batch {
     /// Takes (id, encoded fields or why they can't be).
     fn new<'a>(entries: impl Iterator<Item = (&'a str, Result<String, String>)>) -> Self {
+        Batch::of(entries, false)
+    }
+
+    /// Takes the same, where one object may be changed in several steps; items are taken to be worked off in their order.
+    fn in_steps<'a>(entries: impl Iterator<Item = (&'a str, Result<String, String>)>) -> Self {
+        Batch::of(entries, true)
+    }
+
+    fn of<'a>(entries: impl Iterator<Item = (&'a str, Result<String, String>)>, repeats: bool) -> Self {
         let mut batch = Batch { outcomes: Vec::new(), places: Vec::new(), items: Vec::new() };
         let mut seen = HashSet::new();
         for (place, (id, fields)) in entries.enumerate() {
             let id = id.trim();
             let fields = match fields {
                 _ if id.is_empty() => Err("it has no id".to_owned()),
-                _ if !seen.insert(id.to_lowercase()) => Err("it is in this request twice".to_owned()),
+                _ if !seen.insert(id.to_lowercase()) && !repeats => Err("it is in this request twice".to_owned()),
                 fields => fields,
             };
             match fields {
@@ -84,7 +93,8 @@ impl GreenRope {
                 self.create(&Request::add_custom_field(account_id, label, *kind), &["userfieldid"]).await
             }
             Write::EditGroups { edits } => {
-                let batch = Batch::new(edits.iter().map(|edit| (edit.id.as_str(), encode_group(&edit.fields))));
+                // A group that steps aside for a rename is in the request twice.
+                let batch = Batch::in_steps(edits.iter().map(|edit| (edit.id.as_str(), encode_group(&edit.fields))));
                 let request = Request::edit_groups(account_id, &batch.items);
                 self.tell_items(&request, "groups", &GROUP_IDS, batch).await
             }

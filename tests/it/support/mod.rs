@@ -13,7 +13,6 @@ use rosterd::emulator::{Account, Emulator, Kind, MembershipState, RequestRecord,
 use rosterd::http::Transport;
 use rosterd::run::{Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
 use rosterd::state::Store;
-use tokio_util::sync::CancellationToken;
 
 /// Emulated accounts, a state database and a config, for one test.
 pub(crate) struct Bench {
@@ -107,18 +106,18 @@ pub fn config(emulator: &Emulator, text: &str) -> Config {
 impl Bench {
     /// A runner over the bench; each call is like a new process.
     pub fn runner(&self) -> Runner {
-        self.runner_with(CancellationToken::new())
+        self.runner_of(RunnerOptions::default())
     }
 
-    /// A runner that can be asked to stop.
-    pub fn runner_with(&self, stop: CancellationToken) -> Runner {
+    /// A runner with some options of its own; transport and clock are those of the bench.
+    pub fn runner_of(&self, options: RunnerOptions) -> Runner {
         let seconds = self.seconds.clone();
         let clock: rosterd::run::Clock = Arc::new(move || {
             let second = seconds.fetch_add(1, Ordering::Relaxed);
             Timestamp::from_second(second).expect("a moment in 2027")
         });
         let transport = Some(Transport::Local(self.emulator.router()));
-        let options = RunnerOptions { transport, clock, stop, ..RunnerOptions::default() };
+        let options = RunnerOptions { transport, clock, ..options };
         Runner::new(Arc::new(self.config.clone()), self.store.clone(), options)
     }
 
@@ -143,6 +142,11 @@ impl Bench {
         self.store = Arc::new(Store::in_memory());
     }
 
+    /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the one before it sent.
+    pub async fn rest(&self) {
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    }
+
     /// Plans the job.
     pub async fn plan(&self) -> Planned {
         self.plan_of("test").await
@@ -150,6 +154,7 @@ impl Bench {
 
     /// Plans a job by name.
     pub async fn plan_of(&self, job: &str) -> Planned {
+        self.rest().await;
         self.runner().plan(job).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -160,6 +165,7 @@ impl Bench {
 
     /// Runs a job by name.
     pub async fn sync_of(&self, job: &str) -> RunReport {
+        self.rest().await;
         self.runner().sync(job, SyncOptions::default()).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -183,12 +189,14 @@ impl Bench {
 
     /// Tries to run the job with an approval.
     pub async fn approve(&self, id: &str) -> RunReport {
+        self.rest().await;
         let options = SyncOptions { approve: Some(id.to_owned()), trigger: "manual" };
         self.runner().sync("test", options).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Applies a saved plan.
     pub async fn apply(&self, fingerprint: &str, approve: Option<&str>) -> Result<RunReport, RunError> {
+        self.rest().await;
         self.runner().apply(&SavedPlan { job: "test".to_owned(), fingerprint: fingerprint.to_owned() }, approve).await
     }
 

@@ -1,0 +1,145 @@
+//! Limits, with the numbers they say.
+
+use super::check;
+
+/// Ten people at the target, of whom the source has lost `lost`.
+fn leaving(settings: &str, lost: usize) -> String {
+    let people = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let brought: Vec<String> = people.iter().map(|name| format!("{name}+")).collect();
+    format!(
+        "set {settings}
+         source 1 Donors ext=d : {}
+         target 11 Donors ext=d : {}
+         link 1=11
+         base 11 : {}",
+        people[lost..].join(" "),
+        people.join(" "),
+        brought.join(" ")
+    )
+}
+
+fn refusals(world: &str) -> String {
+    super::parse(world).planned(|inputs, plan| {
+        let text = super::render(inputs, plan);
+        text.lines().filter(|line| line.starts_with("refused")).collect::<Vec<_>>().join("\n")
+    })
+}
+
+#[test]
+fn a_share_is_of_the_active_memberships_of_linked_groups() {
+    assert_eq!(refusals(&leaving("max_membership_removals=20%", 2)), "", "exactly the limit passes");
+    assert_eq!(refusals(&leaving("max_membership_removals=20%", 3)), "refused max_membership_removals 3 of 10, 20%");
+}
+
+#[test]
+fn a_share_is_not_judged_below_the_floor_and_a_count_is() {
+    assert_eq!(refusals(&leaving("max_membership_removals=10% floor=4", 3)), "");
+    assert_eq!(refusals(&leaving("max_membership_removals=10%+2 floor=4", 3)), "refused max_membership_removals 3 of 10, 2");
+    assert_eq!(refusals(&leaving("max_membership_removals=10%+2 floor=3", 2)), "", "neither the count nor a share below the floor");
+}
+
+#[test]
+fn zero_means_none_at_all() {
+    assert_eq!(refusals(&leaving("max_membership_removals=0", 0)), "");
+    assert_eq!(refusals(&leaving("max_membership_removals=0", 1)), "refused max_membership_removals 1 of 10, 0");
+}
+
+#[test]
+fn each_group_is_judged_by_its_own_numbers() {
+    assert_eq!(
+        refusals(&leaving("max_membership_removals_per_group=50%", 6)),
+        "refused max_membership_removals_per_group Donors 6 of 10, 50%"
+    );
+    assert_eq!(refusals(&leaving("max_membership_removals_per_group=50%", 5)), "");
+}
+
+#[test]
+fn an_empty_source_stops_what_it_would_remove() {
+    assert_eq!(refusals(&leaving("mode=managed", 10)), "refused empty_source 10 of 10, half");
+    assert_eq!(refusals(&leaving("mode=add", 10)), "", "nothing would be removed");
+}
+
+#[test]
+fn a_source_that_shrank_by_more_than_half_stops_removals() {
+    assert_eq!(refusals(&leaving("measure=1/10", 6)), "refused source_shrank 6 of 10, half");
+    assert_eq!(refusals(&leaving("measure=1/10", 5)), "", "half is not more than half");
+    assert_eq!(refusals(&leaving("measure=3/5", 5)), "refused source_shrank 5 of 3, half", "groups count as well");
+}
+
+#[test]
+fn a_first_mirror_with_a_fuller_target_looks_like_the_wrong_direction() {
+    let world = "set mode=mirror
+         source 1 Donors ext=d : ana
+         target 11 Donors ext=d : ana bo
+         link 1=11";
+    check(world, "remove from Donors: bo\nrefused target_fuller 1 of 2, half");
+    check(&format!("{world}\nset measure=1/1"), "remove from Donors: bo");
+}
+
+#[test]
+fn opt_outs_are_judged_once_there_is_a_base_unless_a_person_confirmed() {
+    let world = "set max_opt_outs=0
+         source 1 Donors ext=d : ana=opted_out
+         target 11 Donors ext=d : ana
+         link 1=11";
+    check(
+        world,
+        "opt out of Donors: ana
+         - Donors ana opted_out_at_source
+         refused max_opt_outs 1 of 1, 0",
+    );
+    check(&format!("{world}\nset confirmed=yes"), "opt out of Donors: ana\n- Donors ana opted_out_at_source");
+    check(
+        "set max_opt_outs=0
+         source 1 Donors ext=d : ana=opted_out
+         target 11 Donors ext=d : ana",
+        "opt out of Donors: ana
+         adopt Donors
+         - Donors ana opted_out_at_source",
+    );
+}
+
+#[test]
+fn groups_people_and_updates_have_limits_of_their_own() {
+    check(
+        "set missing=delete max_group_removals=0
+         source 2 Fans ext=f : ana
+         target 11 Donors
+         target 12 Fans ext=f : ana
+         link 1=11
+         link 2=12
+         base 12 : ana",
+        "delete Donors
+         refused max_group_removals 1 of 2, 0",
+    );
+    check(
+        "set max_member_creations=1
+         source 1 Donors ext=d : ana bo
+         target 11 Donors ext=d
+         link 1=11",
+        "create people: ana bo
+         add to Donors: ana bo
+         refused max_member_creations 2 of 0, 1",
+    );
+    check(
+        "set max_updates=0
+         target 11 Donors ext=d
+         link 1=11
+         source 1 Donors ext=d notes=n",
+        "update Donors: notes=n
+         refused max_updates 1 of 0, 0",
+    );
+}
+
+#[test]
+fn one_approval_covers_all_refusals_and_changes_with_what_it_covers() {
+    let approvals = |lost| {
+        let world = super::parse(&leaving("max_membership_removals=0 max_membership_removals_per_group=0", lost));
+        world.planned(|_, plan| plan.refusals.iter().map(|refusal| refusal.approval.clone()).collect::<Vec<_>>())
+    };
+    let (two, again, three) = (approvals(2), approvals(2), approvals(3));
+    assert_eq!(two, again);
+    assert_eq!(two.len(), 2);
+    assert_eq!(two[0], two[1]);
+    assert_ne!(two[0], three[0]);
+}

@@ -1,0 +1,245 @@
+//! Who is who, and what happens to a person as a whole.
+
+use super::check;
+
+const PAIR: &str = "source 1 Donors ext=d : ana
+         target 11 Donors ext=d
+         link 1=11";
+
+fn with(more: &str) -> String {
+    format!("{PAIR}\n{more}")
+}
+
+#[test]
+fn an_address_is_one_person_whatever_its_spelling() {
+    check(&with("person target ana address=Ana@EXAMPLE.org"), "add to Donors: ana");
+}
+
+#[test]
+fn two_contacts_with_one_address_at_the_target_block_additions_and_take_opt_outs() {
+    check(&with("person target ana\nperson target ana#2"), "! membership Donors ana two_candidates");
+    check(
+        "source 1 Donors ext=d : ana=opted_out
+         person source ana opted_out
+         target 11 Donors ext=d : ana ana#2
+         link 1=11",
+        "opt out of *: ana
+         opt out of Donors: ana
+         - Donors ana opted_out_at_source",
+    );
+}
+
+#[test]
+fn the_strictest_of_several_rows_at_the_source_counts() {
+    check(
+        "source 1 Donors ext=d : ana ana#2=opted_out
+         target 11 Donors ext=d
+         link 1=11
+         person target ana",
+        "opt out of Donors: ana
+         - Donors ana opted_out_at_source",
+    );
+}
+
+#[test]
+fn a_person_without_an_address_is_blocked_once() {
+    check(
+        "source 1 Donors ext=d : ana
+         source 2 Fans ext=f : ana
+         person source ana address=
+         target 11 Donors ext=d
+         target 12 Fans ext=f
+         link 1=11
+         link 2=12",
+        "! member  s.ana no_address",
+    );
+}
+
+#[test]
+fn a_change_of_address_moves_the_linked_contact() {
+    check(
+        "source 1 Donors ext=d : ana
+         person source ana address=anna@example.org
+         target 11 Donors ext=d : ana
+         link 1=11
+         base 11 : ana+",
+        "address ana@example.org to anna@example.org",
+    );
+}
+
+#[test]
+fn an_address_that_belongs_to_somebody_else_is_not_taken() {
+    check(
+        "source 1 Donors ext=d : ana
+         person source ana address=anna@example.org
+         target 11 Donors ext=d : ana
+         person target anna
+         link 1=11
+         base 11 : ana+",
+        "! member anna address_taken",
+    );
+}
+
+#[test]
+fn a_refusal_follows_the_person_through_a_change_of_address() {
+    check(
+        "source 1 Donors ext=d : ana
+         person source ana address=anna@example.org
+         target 11 Donors ext=d
+         person target ana
+         link 1=11
+         known ana
+         bar 11 : ana",
+        "address ana@example.org to anna@example.org
+         - Donors anna opted_out_at_source",
+    );
+}
+
+#[test]
+fn nobody_becomes_reachable_under_an_address_that_refused() {
+    check(
+        "source 1 Donors ext=d : ana
+         person source ana address=anna@example.org
+         target 11 Donors ext=d : ana
+         link 1=11
+         base 11 : ana+
+         bar * : anna",
+        "! member anna address_taken",
+    );
+}
+
+#[test]
+fn two_people_who_shared_a_contact_part_without_taking_it_from_each_other() {
+    let shared = "source 1 Donors ext=d : ana ana#2
+         person source ana#2 address=bo@example.org
+         target 11 Donors ext=d : ana";
+    let known = "link 1=11\nbase 11 : ana+";
+    let world = |shared: &str| {
+        let mut world = super::parse(&format!("{shared}\n{known}"));
+        let link = world.memory.members["s.ana"].clone();
+        world.memory.members.insert("s.ana#2".to_owned(), link);
+        world.planned(super::render)
+    };
+    assert_eq!(world(shared), "create people: bo\nadd to Donors: bo");
+    assert_eq!(
+        world(&shared.replace("11 Donors ext=d : ana", "11 Donors ext=d : ana=opted_out")).matches("opted_out_at_target").count(),
+        2
+    );
+    assert_eq!(world(&format!("{shared}\nperson target ana opted_out")), "- Donors bo opted_out_at_target");
+}
+
+#[test]
+fn an_erased_person_is_not_created_again() {
+    check(&with("known ana"), "! membership Donors ana gone_at_target");
+    check(&with("removed_by_us ana"), "create people: ana\nadd to Donors: ana");
+}
+
+#[test]
+fn nobody_is_created_who_may_exist_or_where_creating_is_off() {
+    check(&with("target existence_unknown"), "! membership Donors ana incomplete_read");
+    check(&with("set create=no"), "- Donors ana no_contact");
+}
+
+#[test]
+fn whoever_has_no_contact_is_created_to_hold_a_refusal() {
+    check(
+        "source 1 Donors ext=d : ana=opted_out bo
+         person source bo opted_out
+         target 11 Donors ext=d
+         link 1=11",
+        "create people to opt out: ana bo
+         opt out of * (new): bo
+         opt out of Donors (new): ana
+         - Donors ana opted_out_at_source
+         - Donors bo opted_out_at_source",
+    );
+    check(
+        "set create=no
+         source 1 Donors ext=d : ana=opted_out
+         target 11 Donors ext=d
+         link 1=11",
+        "- Donors ana opted_out_at_source",
+    );
+}
+
+#[test]
+fn opt_outs_are_carried_before_anybody_is_added() {
+    check(
+        "source 1 Donors ext=d : ana bo=opted_out cy
+         person source cy opted_out
+         target 11 Donors ext=d : bo cy
+         link 1=11",
+        "opt out of *: cy
+         opt out of Donors: bo
+         create people: ana
+         add to Donors: ana
+         - Donors bo opted_out_at_source
+         - Donors cy opted_out_at_source",
+    );
+}
+
+#[test]
+fn an_opt_out_of_a_group_that_is_yet_to_be_created_waits_for_it() {
+    check(
+        "source 1 Donors : ana=opted_out
+         person target ana",
+        "create Donors: ext=rosterd:crm:1 title=Donors
+         opt out of Donors (new): ana
+         - Donors ana opted_out_at_source",
+    );
+}
+
+#[test]
+fn an_opt_out_that_the_target_cannot_hold_takes_the_person_out() {
+    for mode in ["add", "managed", "mirror"] {
+        check(
+            &format!(
+                "set group_opt_out=no mode={mode} measure=1/0
+                 source 1 Donors ext=d : ana=opted_out
+                 target 11 Donors ext=d : ana
+                 link 1=11"
+            ),
+            "remove from Donors: ana
+             - Donors ana opted_out_at_source
+             lost 1 group opt-out",
+        );
+    }
+}
+
+#[test]
+fn where_hides_people_and_never_a_refusal() {
+    check(
+        "left_out ana bo
+         source 1 Donors ext=d : ana bo=opted_out
+         target 11 Donors ext=d
+         person target bo
+         link 1=11",
+        "opt out of Donors: bo",
+    );
+}
+
+#[test]
+fn whoever_no_longer_counts_leaves_as_if_gone_from_the_source() {
+    check(
+        "left_out ana
+         source 1 Donors ext=d : ana
+         target 11 Donors ext=d : ana
+         link 1=11
+         base 11 : ana+",
+        "remove from Donors: ana",
+    );
+}
+
+#[test]
+fn what_was_refused_waits_for_its_time() {
+    check(&with("waiting add_memberships 11 ana@example.org"), "! membership Donors ana value_refused");
+    check(
+        "source 1 Donors ext=d : ana
+         person source ana opted_out
+         target 11 Donors ext=d : ana
+         link 1=11
+         waiting set_opt_out  ana@example.org",
+        "- Donors ana opted_out_at_source
+         ! member ana value_refused",
+    );
+}

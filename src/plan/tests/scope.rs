@@ -1,0 +1,166 @@
+//! Groups that left the scope, are gone, or are protected.
+
+use super::check;
+
+#[test]
+fn a_pair_out_of_scope_is_frozen() {
+    for (line, source) in [
+        ("set exclude=Don*", "source 1 Donors"),
+        ("set include=Fans", "source 1 Donors"),
+        ("set mode=mirror", "source 1 Donors archived"),
+        ("set mode=mirror", "source 1 Donors dynamic"),
+        ("set mode=mirror", "source 1 Donors builtin"),
+    ] {
+        check(
+            &format!(
+                "{line}
+                 set missing=delete
+                 {source} : bo
+                 target 11 Donors : ana
+                 link 1=11
+                 base 11 : ana+"
+            ),
+            "",
+        );
+    }
+}
+
+#[test]
+fn a_group_out_of_scope_is_not_read_and_nobody_misses_its_members() {
+    check(
+        "set exclude=Don*
+         source 1 Donors unlisted
+         target 11 Donors unlisted
+         link 1=11",
+        "",
+    );
+    check(
+        "set exclude=Don*
+         source 1 Donors : ana
+         person source ana opted_out
+         target 11 Donors : ana
+         link 1=11",
+        "",
+    );
+}
+
+#[test]
+fn a_dynamic_group_is_copied_where_that_is_asked_for() {
+    check(
+        "set dynamic=snapshot
+         source 1 Donors dynamic ext=d : ana
+         target 11 Donors ext=d
+         link 1=11",
+        "create people: ana
+         add to Donors: ana",
+    );
+}
+
+#[test]
+fn a_missing_group_is_kept_archived_or_deleted_as_asked() {
+    for (missing, expected) in [("keep", ""), ("archive", "archive Donors"), ("delete", "delete Donors")] {
+        check(
+            &format!(
+                "set missing={missing} mode=mirror
+                 source 2 Fans ext=f : bo
+                 target 12 Fans ext=f : bo
+                 target 11 Donors : ana
+                 link 1=11
+                 link 2=12
+                 base 11 : ana+
+                 base 12 : bo"
+            ),
+            expected,
+        );
+    }
+}
+
+#[test]
+fn absence_proves_nothing_when_the_list_or_the_view_is_not_whole() {
+    for doubt in ["source groups_incomplete", "set source_shared=yes"] {
+        check(
+            &format!(
+                "set missing=delete mode=mirror
+                 {doubt}
+                 target 11 Donors : ana
+                 link 1=11
+                 base 11 : ana+"
+            ),
+            "",
+        );
+    }
+}
+
+#[test]
+fn a_protected_group_is_never_archived_or_deleted() {
+    check(
+        "set missing=delete
+         target 11 Donors protected
+         link 1=11",
+        "- Donors protected",
+    );
+}
+
+#[test]
+fn a_flag_that_rosterd_set_is_lifted_for_what_the_config_asks() {
+    check(
+        "set missing=archive
+         target 11 Donors protected
+         link 1=11 protect_set",
+        "archive Donors (lifted)",
+    );
+}
+
+#[test]
+fn a_protected_flag_is_copied_and_never_cleared() {
+    check(
+        "target 11 Donors ext=d
+         target 12 Fans ext=f protected
+         link 1=11
+         link 2=12
+         source 1 Donors ext=d protected
+         source 2 Fans ext=f",
+        "update Donors: locked=true",
+    );
+}
+
+#[test]
+fn a_group_that_another_job_fills_is_not_deleted() {
+    check(
+        "set missing=delete other_job_fills=11
+         target 11 Donors
+         link 1=11",
+        "",
+    );
+}
+
+#[test]
+fn groups_and_people_that_nobody_linked_are_left_alone() {
+    check(
+        "set mode=mirror missing=delete
+         source 1 Donors ext=d : ana
+         target 11 Donors ext=d : ana
+         target 12 Theirs : bo cy
+         link 1=11
+         base 11 : ana",
+        "",
+    );
+}
+
+#[test]
+fn a_group_whose_members_were_not_read_is_blocked() {
+    check(
+        "set mode=mirror
+         source 1 Donors ext=d unlisted
+         target 11 Donors ext=d : ana
+         link 1=11",
+        "! group Donors 1 incomplete_read",
+    );
+    check(
+        "set mode=mirror
+         source 1 Donors ext=d : ana
+         target 11 Donors ext=d unlisted
+         link 1=11",
+        "! group Donors 11 incomplete_read",
+    );
+}

@@ -1,0 +1,413 @@
+//! A small model of two accounts and what rosterd remembers of them, in plain text keys.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts};
+use crate::model::{
+    Batches, Capabilities, Certificate, Existence, FieldSpec, FieldType, Group, GroupKind, GroupRow, GroupStatus, Join, MemberRow,
+    MemberSink, MemberStatus, MembershipState, Name, Names, ObjectKind, ProviderKind, Record, Schema, Snapshot, SnapshotBuilder, Stage,
+    TotalMeanings, Value, Writable,
+};
+use crate::plan::base::{Bars, Base, BaseMembership, FieldBases, GroupLink, Measure, MemberLink, Origin};
+use crate::plan::{DesiredGroup, Inputs, People, PersonFacts, PersonIx, Plan, Policy, plan};
+
+/// A provider that holds what planning looks at: unique names, an external id, a protected flag and a free field.
+pub(super) static RICH: Schema = Schema {
+    kind: ProviderKind::Emfluence,
+    groups: &[
+        FieldSpec { wire: "title", canonical: "name", required: true, unique: true, ..FieldSpec::TEXT },
+        FieldSpec { wire: "ext", canonical: "external_id", ..FieldSpec::TEXT },
+        FieldSpec { wire: "locked", canonical: "protected", kind: FieldType::Boolean, ..FieldSpec::TEXT },
+        FieldSpec { wire: "notes", canonical: "notes", ..FieldSpec::TEXT },
+        FieldSpec { wire: "count", canonical: "member_count", kind: FieldType::Integer, writable: Writable::No, ..FieldSpec::TEXT },
+    ],
+    members: &[FieldSpec { wire: "mail", canonical: "email", required: true, unique: true, ..FieldSpec::TEXT }],
+};
+
+/// A provider that holds names only, which need not be unique.
+pub(super) static POOR: Schema = Schema {
+    kind: ProviderKind::GreenRope,
+    groups: &[FieldSpec { wire: "title", canonical: "name", required: true, ..FieldSpec::TEXT }],
+    members: &[FieldSpec { wire: "mail", canonical: "email", required: true, unique: true, ..FieldSpec::TEXT }],
+};
+
+#[derive(Clone, Debug)]
+pub(super) struct TestGroup {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) ext: Option<String>,
+    pub(super) notes: Option<String>,
+    pub(super) protected: bool,
+    pub(super) kind: GroupKind,
+    pub(super) status: GroupStatus,
+    pub(super) test_group: bool,
+    pub(super) auto_response: bool,
+    /// `None`: read to its end. `Some(opt-outs)`: not, and whether at least the opt-outs were.
+    pub(super) incomplete: Option<bool>,
+    pub(super) listed: bool,
+    pub(super) members: BTreeMap<String, MembershipState>,
+}
+
+impl TestGroup {
+    pub(super) fn new(id: &str, name: &str) -> TestGroup {
+        TestGroup {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            ext: None,
+            notes: None,
+            protected: false,
+            kind: GroupKind::Static,
+            status: GroupStatus::Active,
+            test_group: false,
+            auto_response: false,
+            incomplete: None,
+            listed: true,
+            members: BTreeMap::new(),
+        }
+    }
+
+    fn row(&self) -> GroupRow {
+        let mut wire = Record::from([("title".to_owned(), Value::from(self.name.as_str()))]);
+        for (field, value) in [("ext", &self.ext), ("notes", &self.notes)] {
+            if let Some(value) = value {
+                wire.insert(field.to_owned(), Value::from(value.as_str()));
+            }
+        }
+        if self.protected {
+            wire.insert("locked".to_owned(), Value::Boolean(true));
+        }
+        GroupRow {
+            id: self.id.clone(),
+            wire,
+            kind: self.kind,
+            status: self.status,
+            test_group: self.test_group,
+            auto_response: self.auto_response,
+            member_count: None,
+            detailed: true,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TestPerson {
+    pub(super) address: Option<String>,
+    pub(super) status: MemberStatus,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Side {
+    pub(super) groups: Vec<TestGroup>,
+    pub(super) groups_incomplete: bool,
+    pub(super) account_incomplete: bool,
+    pub(super) existence_unknown: bool,
+    pub(super) people: BTreeMap<String, TestPerson>,
+}
+
+impl Side {
+    pub(super) fn group_mut(&mut self, id: &str) -> &mut TestGroup {
+        self.groups.iter_mut().find(|group| group.id == id).expect("the group is there")
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct TestMemberLink {
+    pub(super) target: String,
+    pub(super) address: String,
+    pub(super) removed_by_us: bool,
+}
+
+/// What rosterd remembers, in text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    pub(super) links: Vec<GroupLink>,
+    pub(super) members: BTreeMap<String, TestMemberLink>,
+    /// Target group and target person, with whether this job brought the membership.
+    pub(super) memberships: BTreeMap<(String, String), bool>,
+    pub(super) others: BTreeSet<(String, String)>,
+    pub(super) other_groups: BTreeSet<String>,
+    /// Target group (none for the account) and address.
+    pub(super) bars: BTreeSet<(Option<String>, String)>,
+    pub(super) waiting: BTreeMap<String, String>,
+    pub(super) measure: Option<Measure>,
+    pub(super) last_run: Option<String>,
+}
+
+#[derive(Clone)]
+pub(super) struct TestWorld {
+    pub(super) source: Side,
+    pub(super) target: Side,
+    pub(super) memory: Memory,
+    pub(super) policy: Policy,
+    pub(super) capabilities: Capabilities,
+    pub(super) schema: &'static Schema,
+    pub(super) explicit: BTreeSet<String>,
+    /// Whom `where` leaves out, by address.
+    pub(super) left_out: BTreeSet<String>,
+    /// Whether rows are read from the last to the first.
+    pub(super) backwards: bool,
+}
+
+/// Both sides and the memory as a run reads them.
+pub(super) struct Read {
+    names: Names,
+    source: Snapshot,
+    target: Snapshot,
+    base: Base,
+    people: People,
+}
+
+pub(super) const NO_LIMIT: Limit = Limit { share: None, count: None };
+
+impl TestWorld {
+    pub(super) fn new() -> TestWorld {
+        TestWorld {
+            source: Side::default(),
+            target: Side::default(),
+            memory: Memory::default(),
+            policy: Policy {
+                job: "job".to_owned(),
+                source: "crm".to_owned(),
+                target: "mail".to_owned(),
+                mode: Mode::Managed,
+                groups: GroupScope {
+                    include: vec!["*".to_owned()],
+                    exclude: Vec::new(),
+                    adopt: Adopt::ByName,
+                    pin: BTreeMap::new(),
+                    protect: false,
+                    dynamic: Dynamic::Skip,
+                    missing: Missing::Keep,
+                },
+                members: MemberPolicy { r#where: None, create: true, update: true, opt_outs: OptOuts::Carry },
+                guards: Guards {
+                    max_membership_removals: NO_LIMIT,
+                    max_membership_removals_per_group: NO_LIMIT,
+                    max_group_removals: NO_LIMIT,
+                    max_member_creations: NO_LIMIT,
+                    max_updates: NO_LIMIT,
+                    max_opt_outs: NO_LIMIT,
+                    floor: 1,
+                    on_drift: OnDrift::Overwrite,
+                },
+                allow_auto_response: false,
+                source_shared: false,
+                target_shared: false,
+                opt_outs_confirmed: false,
+                config_hash: "config".to_owned(),
+            },
+            capabilities: Capabilities {
+                join: Join::Separately,
+                batches: Batches {
+                    create_members: 50,
+                    update_members: 50,
+                    update_same_fields: false,
+                    add_memberships: 50,
+                    remove_memberships: 50,
+                    account_opt_outs: 50,
+                    edit_groups: 50,
+                    change_addresses: 1,
+                },
+                group_opt_out: true,
+                account_opt_out: true,
+                create_opted_out: false,
+                archive_group: true,
+                protected_flag: true,
+                custom_fields_creatable: false,
+                separate_opt_out_listing: true,
+            },
+            schema: &RICH,
+            explicit: BTreeSet::new(),
+            left_out: BTreeSet::new(),
+            backwards: false,
+        }
+    }
+
+    /// What mapping would make of a source group.
+    pub(super) fn desired(&self) -> BTreeMap<String, DesiredGroup> {
+        let rich = self.schema.by_canonical(ObjectKind::Group, "external_id").is_some();
+        let wish = |group: &TestGroup| {
+            let mut fields = Record::from([("title".to_owned(), Value::from(group.name.as_str()))]);
+            if rich {
+                let ext = group.ext.clone().unwrap_or_else(|| format!("rosterd:crm:{}", group.id));
+                fields.insert("ext".to_owned(), Value::from(ext));
+                if let Some(notes) = &group.notes {
+                    fields.insert("notes".to_owned(), Value::from(notes.as_str()));
+                }
+            }
+            let name_problem = (group.name.is_empty()).then(|| "it has no name".to_owned());
+            DesiredGroup { fields, defaults: Record::new(), name_problem }
+        };
+        self.source.groups.iter().map(|group| (group.id.clone(), wish(group))).collect()
+    }
+
+    /// Reads both sides, plans, and lends out everything.
+    pub(super) fn planned<R>(&self, look: impl FnOnce(&Inputs<'_>, &Plan) -> R) -> R {
+        self.planned_from(&self.read(), look)
+    }
+
+    /// Reads both sides, which does not depend on the policy.
+    pub(super) fn read(&self) -> Read {
+        let mut names = Names::new();
+        names.intern("");
+        // Names are interned in another order, so that nothing can depend on their numbers.
+        if self.backwards {
+            self.memory.bars.iter().rev().for_each(|(_, address)| drop(names.intern(address)));
+            self.target.people.keys().rev().for_each(|id| drop(names.intern(id)));
+        }
+        let source = self.snapshot(&self.source, "crm", &mut names);
+        let target = self.snapshot(&self.target, "mail", &mut names);
+        let base = self.base(&mut names);
+        let people = People::pair(&source, &target, &base, &names);
+        Read { names, source, target, base, people }
+    }
+
+    /// Plans from what was read.
+    pub(super) fn planned_from<R>(&self, read: &Read, look: impl FnOnce(&Inputs<'_>, &Plan) -> R) -> R {
+        let Read { names, source, target, base, people } = read;
+        let facts: BTreeMap<PersonIx, PersonFacts> = people
+            .iter()
+            .map(|(ix, person)| {
+                let counts = !self.left_out.contains(names.text(person.address));
+                (ix, PersonFacts { counts, ..PersonFacts::default() })
+            })
+            .collect();
+        let desired = self.desired();
+        let inputs = Inputs {
+            policy: &self.policy,
+            names,
+            source,
+            target,
+            base,
+            people,
+            facts: &facts,
+            desired: &desired,
+            target_schema: self.schema,
+            explicit_group_fields: &self.explicit,
+            capabilities: &self.capabilities,
+            losses: &[],
+            new_custom_fields: &[],
+            warnings: &[],
+        };
+        let made = plan(&inputs);
+        look(&inputs, &made)
+    }
+
+    fn snapshot(&self, side: &Side, provider: &str, names: &mut Names) -> Snapshot {
+        let mut stage = Nowhere;
+        let mut builder = SnapshotBuilder::new(provider, "", names, &mut stage);
+        let in_order = |count: usize| -> Box<dyn Iterator<Item = usize>> {
+            if self.backwards { Box::new((0..count).rev()) } else { Box::new(0..count) }
+        };
+        let people: Vec<(&String, &TestPerson)> = side.people.iter().collect();
+        for at in in_order(people.len()) {
+            let (id, person) = people[at];
+            let row = MemberRow { id: id.clone(), address: person.address.clone(), status: Some(person.status), wire: None };
+            builder.member(row).expect("nowhere takes everything");
+        }
+        for at in in_order(side.groups.len()) {
+            let group = &side.groups[at];
+            if !group.listed {
+                continue;
+            }
+            builder.begin_listing(&group.id);
+            let members: Vec<(&String, &MembershipState)> = group.members.iter().collect();
+            for at in in_order(members.len()) {
+                builder.listed(members[at].0, *members[at].1);
+            }
+            builder.end_listing(match group.incomplete {
+                None => Certificate::default(),
+                Some(opt_outs_complete) => {
+                    Certificate { opt_outs_complete, problems: vec!["a page failed".to_owned()], ..Certificate::default() }
+                }
+            });
+        }
+        let evidence = |broken: bool, what: &str| Certificate {
+            problems: if broken { vec![format!("{what} could not be read")] } else { Vec::new() },
+            ..Certificate::default()
+        };
+        builder.account_state(evidence(side.account_incomplete, "the opt-outs"));
+        if !side.existence_unknown {
+            builder.whole_account();
+        }
+        let schema = if provider == "mail" { self.schema } else { &RICH };
+        let mut groups: Vec<Group> = side.groups.iter().map(|group| Group::from_row(group.row(), schema)).collect();
+        if self.backwards {
+            groups.reverse();
+        }
+        let mut snapshot = builder.finish(groups, &evidence(side.groups_incomplete, "a group"), &mut TotalMeanings::all());
+        if side.existence_unknown {
+            snapshot.existence = Existence::Unknown;
+        }
+        snapshot
+    }
+
+    fn base(&self, names: &mut Names) -> Base {
+        let memory = &self.memory;
+        let mut members: Vec<MemberLink> = memory
+            .members
+            .iter()
+            .map(|(source, link)| MemberLink {
+                source: names.intern(source),
+                target: names.intern(&link.target),
+                address: names.intern(&link.address),
+                origin: Origin::Adopted,
+                source_hash: 0,
+                target_hash: 0,
+                removed_by_us: link.removed_by_us,
+            })
+            .collect();
+        members.sort_by_key(|link| link.source);
+        let mut memberships: BTreeMap<String, Vec<BaseMembership>> = BTreeMap::new();
+        for ((group, member), brought) in &memory.memberships {
+            memberships.entry(group.clone()).or_default().push(BaseMembership { member: names.intern(member), brought: *brought });
+        }
+        memberships.values_mut().for_each(|rows| rows.sort_unstable());
+        let mut held_by_others: BTreeMap<String, HashSet<Name>> = BTreeMap::new();
+        for (group, member) in &memory.others {
+            held_by_others.entry(group.clone()).or_default().insert(names.intern(member));
+        }
+        let mut bars = Bars::default();
+        for (group, address) in &memory.bars {
+            let address = names.intern(address);
+            match group {
+                None => drop(bars.account.insert(address)),
+                Some(group) => drop(bars.groups.entry(group.clone()).or_default().insert(address)),
+            }
+        }
+        Base {
+            groups: memory.links.clone(),
+            members,
+            memberships,
+            held_by_others,
+            groups_of_others: memory.other_groups.iter().cloned().collect(),
+            bars,
+            measure: memory.measure,
+            waiting: memory.waiting.clone().into_iter().collect::<HashMap<_, _>>(),
+            last_writing_run: memory.last_run.clone(),
+        }
+    }
+
+    /// Links two groups as a settled run would have left them, with the fields that both held then.
+    pub(super) fn link(&mut self, source: &str, target: &str, protect_set: bool) {
+        let then = |group: Option<&TestGroup>| group.map(|group| group.row().wire).unwrap_or_default();
+        let held = then(self.target.groups.iter().find(|group| group.id == target));
+        let fields: FieldBases = held
+            .iter()
+            .map(|(field, value)| {
+                (field.clone(), crate::plan::base::FieldBase { desired: Some(value.clone()), target: Some(value.clone()) })
+            })
+            .collect();
+        let name = held.get("title").map_or_else(|| format!("group {target}"), Value::to_string);
+        let link = GroupLink { source: source.to_owned(), target: target.to_owned(), origin: Origin::Adopted, protect_set, name, fields };
+        self.memory.links.push(link);
+    }
+}
+
+struct Nowhere;
+
+impl Stage for Nowhere {
+    fn put(&mut self, _id: &str, _record: &Record) -> Result<(), String> {
+        Ok(())
+    }
+}

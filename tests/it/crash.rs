@@ -1,0 +1,151 @@
+//! A run that ends in the middle, by a signal or by a power cut, is finished by the next one.
+
+use std::time::Duration;
+
+use rosterd::emulator::{Change, Fault, FaultRule};
+use rosterd::run::{Outcome, Progress, RunnerOptions, SyncOptions};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Bench, bench, digest, group_of, plain_world, tell};
+
+fn fresh(source: &str, target: &str) -> Bench {
+    let mut world = plain_world();
+    let account = world.account_mut(source);
+    let group = group_of(account, "One", "one", 6);
+    group_of(account, "Two", "two", 6);
+    for (name, all) in [("one0", true), ("one1", false)] {
+        let contact = account.contact_by_email(&format!("{name}@example.org")).unwrap();
+        if all {
+            account.opt_out_of_account(contact);
+        } else {
+            account.opt_out_of_group(group, contact);
+        }
+    }
+    let account = world.account_mut(target);
+    group_of(account, "One", "one", 3);
+    bench(world, source, target, "mode = \"managed\"")
+}
+
+fn created_groups(bench: &Bench, target: &str) -> usize {
+    let created = |event: &rosterd::emulator::HistoryEvent| {
+        event.account == target
+            && matches!(event.actor, rosterd::emulator::Actor::Request(_))
+            && matches!(event.change, Change::GroupCreated { .. })
+    };
+    bench.emulator.history().iter().filter(|event| created(event)).count()
+}
+
+/// Ends a run without warning at its nth write, whose effect is or is not there. Returns whether there was such a write.
+async fn die_at(bench: &Bench, nth: usize, fault: Fault) -> bool {
+    bench.rest().await;
+    bench.emulator.add_fault(FaultRule::every(fault));
+    let runner = bench.runner();
+    let reached = async {
+        loop {
+            let writes = bench.emulator.requests().iter().filter(|request| request.is_write).count();
+            if writes >= nth {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let died = tokio::select! {
+        biased;
+        () = reached => true,
+        result = runner.sync("test", SyncOptions::default()) => {
+            assert!(result.is_ok());
+            false
+        }
+    };
+    bench.emulator.clear_faults();
+    died
+}
+
+async fn survives_death(source: &str, target: &str) {
+    let calm = fresh(source, target);
+    calm.settle().await;
+    let expected = calm.account(target, |account| digest(account));
+    let groups = created_groups(&calm, target);
+    for after_effect in [false, true] {
+        for nth in 1..60 {
+            let bench = fresh(source, target);
+            let slow = Duration::from_secs(2);
+            let fault = if after_effect { Fault::SlowAnswer(slow) } else { Fault::Latency(slow) };
+            if !die_at(&bench, nth, fault).await {
+                assert!(nth > 3, "the run has more writes than that");
+                break;
+            }
+            let place = format!("{source} to {target}, write {nth}, effect {after_effect}");
+            let report = bench.sync().await;
+            assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+            assert_eq!(bench.account(target, |account| digest(account)), expected, "{place}");
+            assert_eq!(created_groups(&bench, target), groups, "{place}");
+            bench.assert_settled().await;
+            // What the dead run brought is this job's own: whoever leaves is removed.
+            bench.account(source, |account| {
+                let group = account.find_group("Two").unwrap();
+                let contact = account.contact_by_email("two3@example.org").unwrap();
+                account.leave(group, contact);
+            });
+            bench.settle().await;
+            assert!(!bench.members(target, "Two").contains_key("two3@example.org"), "{place}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_run_is_finished_at_emfluence() {
+    survives_death("crm", "mail").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_run_is_finished_at_greenrope() {
+    survives_death("mail", "crm").await;
+}
+
+/// Asks a run to stop after so many steps.
+struct StopAfter(u64, CancellationToken);
+
+impl Progress for StopAfter {
+    fn stage(&self, _job: &str, _text: &str) {}
+    fn advance(&self, _job: &str, done: u64, _of: u64) {
+        if done >= self.0 {
+            self.1.cancel();
+        }
+    }
+    fn finish(&self, _job: &str) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_run_is_finished_by_the_next_one() {
+    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("mail", "mail2"), ("crm", "crm2")] {
+        let calm = fresh(source, target);
+        calm.settle().await;
+        let expected = calm.account(target, |account| digest(account));
+        let groups = created_groups(&calm, target);
+        for steps in 1..30 {
+            let bench = fresh(source, target);
+            bench.rest().await;
+            let stop = CancellationToken::new();
+            let runner = bench.runner_of(RunnerOptions {
+                progress: std::sync::Arc::new(StopAfter(steps, stop.clone())),
+                stop,
+                ..RunnerOptions::default()
+            });
+            let report = runner.sync("test", SyncOptions::default()).await.unwrap();
+            let finished = report.outcome == Outcome::Done;
+            if !finished {
+                assert_eq!(report.exit_code(), 1, "{}", tell(&report));
+                assert!(report.error.is_some());
+            }
+            let report = bench.sync().await;
+            assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+            assert_eq!(bench.account(target, |account| digest(account)), expected, "{source} to {target}, step {steps}");
+            assert_eq!(created_groups(&bench, target), groups, "{source} to {target}, step {steps}");
+            bench.assert_settled().await;
+            if finished {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Several jobs on one database: shared targets, carried values, one pace per account.
+
+use crate::support::{bench_of, digest, group_of, operations, plain_world, tell};
+
+const NONE: &str = "max_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+
+#[tokio::test(start_paused = true)]
+async fn a_membership_that_another_job_holds_stays() {
+    for (one, other, target) in [("crm", "crm2", "mail"), ("mail", "mail2", "crm")] {
+        let mut world = plain_world();
+        let group = group_of(world.account_mut(one), "News", "person", 6);
+        let theirs = group_of(world.account_mut(other), "News", "person", 4);
+        let jobs = format!(
+            "[jobs.one]\nsource = \"{one}\"\ntarget = \"{target}\"\nmode = \"managed\"\n[jobs.one.guards]\n{NONE}\n\
+             [jobs.other]\nsource = \"{other}\"\ntarget = \"{target}\"\nmode = \"managed\"\n[jobs.other.guards]\n{NONE}\n"
+        );
+        let bench = bench_of(world, &jobs);
+        for job in ["one", "other"] {
+            let report = bench.sync_of(job).await;
+            assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+        }
+        assert_eq!(bench.account(target, |account| account.groups.values().filter(|group| group.name == "News").count()), 1);
+        let leave = |account: &str, group: u64, number: usize| {
+            bench.account(account, |account| {
+                let contact = account.contact_by_email(&format!("person{number}@example.org")).unwrap();
+                account.leave(group, contact);
+            });
+        };
+        // The second job found the first four, and holds them.
+        leave(one, group, 0);
+        leave(one, group, 5);
+        assert_eq!(operations(&bench.plan_of("one").await), ["remove_memberships \"News\" person5@example.org"], "{target}");
+        assert_eq!(bench.sync_of("one").await.exit_code(), 0);
+        assert_eq!(bench.members(target, "News").len(), 5);
+        // Once nobody asks for it, it goes, whoever brought it.
+        leave(other, theirs, 0);
+        assert_eq!(bench.sync_of("other").await.exit_code(), 0);
+        assert_eq!(bench.sync_of("one").await.exit_code(), 0);
+        assert_eq!(bench.members(target, "News").len(), 4, "{target}");
+        for job in ["one", "other"] {
+            assert_eq!(operations(&bench.plan_of(job).await), Vec::<String>::new());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_greenrope_cannot_hold_comes_back_at_another_emfluence_account() {
+    let mut world = plain_world();
+    let account = world.account_mut("mail");
+    let group = group_of(account, "News", "person", 6);
+    let entry = account.group_mut(group);
+    entry.external_id = "grp-0001".to_owned();
+    entry.friendly_name = "Friends of News".to_owned();
+    entry.description = "Twice a month.".to_owned();
+    entry.notes = "Fed by the front desk.".to_owned();
+    entry.protected = true;
+    let jobs = "[jobs.out]\nsource = \"mail\"\ntarget = \"crm\"\nmode = \"managed\"\n\
+                [jobs.on]\nsource = \"crm\"\ntarget = \"mail2\"\nmode = \"managed\"\n[jobs.on.groups]\nprotect = false\n";
+    let bench = bench_of(world, jobs);
+    for job in ["out", "on"] {
+        let report = bench.sync_of(job).await;
+        assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    }
+    let wanted = bench.account("mail", |account| account.groups[&group].clone());
+    let check = |wanted: &rosterd::emulator::Group| {
+        bench.account("mail2", |account| {
+            let found = &account.groups[&account.find_group(&wanted.name).unwrap()];
+            assert_eq!(found.external_id, wanted.external_id);
+            assert_eq!(found.friendly_name, wanted.friendly_name);
+            assert_eq!(found.description, wanted.description);
+            assert_eq!(found.notes, wanted.notes);
+            assert!(found.protected, "a protected flag travels");
+        });
+    };
+    check(&wanted);
+    let contacts = |name: &str| {
+        bench.account(name, |account| digest(account).into_iter().filter(|line| line.starts_with("contact")).collect::<Vec<_>>())
+    };
+    assert_eq!(contacts("mail"), contacts("mail2"));
+    // A later change follows the same way.
+    bench.account("mail", |account| account.group_mut(group).description = "Once a week.".to_owned());
+    for job in ["out", "on"] {
+        let report = bench.sync_of(job).await;
+        assert_eq!(report.exit_code(), 0, "{job}: {}", tell(&report));
+    }
+    let wanted = bench.account("mail", |account| account.groups[&group].clone());
+    check(&wanted);
+    bench.writes();
+    for job in ["out", "on"] {
+        assert_eq!(operations(&bench.plan_of(job).await), Vec::<String>::new(), "{job}");
+        bench.sync_of(job).await;
+        assert_eq!(bench.sent(), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_side_by_side_share_the_pace_of_an_account() {
+    let mut world = plain_world();
+    for number in 0..12 {
+        group_of(world.account_mut("crm"), &format!("A{number}"), "person", 5);
+        group_of(world.account_mut("crm2"), &format!("B{number}"), "human", 5);
+    }
+    let jobs = "[jobs.one]\nsource = \"crm\"\ntarget = \"mail\"\n[jobs.two]\nsource = \"crm2\"\ntarget = \"mail\"\n";
+    let bench = bench_of(world, jobs);
+    let runner = bench.runner();
+    let options = rosterd::run::SyncOptions::default();
+    let (one, two) = tokio::join!(runner.sync("one", options.clone()), runner.sync("two", options.clone()));
+    for report in [one.unwrap(), two.unwrap()] {
+        assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    }
+    // The emulator records whoever is too fast, or sends two changes at once.
+    bench.assert_no_misuse();
+    assert_eq!(bench.account("mail", |account| account.groups.len()), 25);
+    bench.writes();
+    for job in ["one", "two"] {
+        bench.sync_of(job).await;
+        assert_eq!(bench.sent(), []);
+    }
+}

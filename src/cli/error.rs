@@ -43,6 +43,12 @@ impl CommandError {
         self
     }
 
+    /// Takes the hints away, where they would lead to the command that is running.
+    pub(super) fn without_hints(mut self) -> CommandError {
+        self.hints.clear();
+        self
+    }
+
     /// Returns the exit code.
     pub fn code(&self) -> ExitCode {
         self.code

@@ -38,10 +38,10 @@ pub use starter::starter;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// There is no such file.
-    #[error("There is no configuration file `{}`: name one with --config or ROSTERD_CONFIG, or write one with `rosterd init`.", .0.display())]
+    #[error("there is no config file {}; name one with --config or ROSTERD_CONFIG, or write one with `rosterd init`", .0.display())]
     NotFound(PathBuf),
     /// The file can't be read.
-    #[error("The configuration file `{}` can't be read: {reason}.", path.display())]
+    #[error("the config file {} can't be read: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -185,7 +185,7 @@ fn web_address(text: &str, plain: Plain) -> Result<Url, Problem> {
 }
 
 /// Tells whether a web address stays on this machine.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

@@ -80,7 +80,8 @@ impl Problem {
 pub enum CallError {
     /// Every attempt failed on the way. For a write: it is known not to have been done.
     #[error(
-        "{account}: {operation} got no answer in {attempts} attempts ({problem}); check the network and the provider's status page, then try again"
+        "{account}: {operation} got no answer in {attempts} attempt{} ({problem}); check the network and the provider's status page, then try again",
+        if *attempts == 1 { "" } else { "s" }
     )]
     Network {
         /// The account.

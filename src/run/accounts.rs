@@ -12,9 +12,9 @@ use crate::provider::greenrope::{GreenRope, GreenRopeCredential, GreenRopeOption
 use crate::provider::{self, Target};
 
 /// How long a request may take where the config does not say.
-const TIMEOUT_EMFLUENCE: Duration = Duration::from_secs(60);
+const TIMEOUT_EMFLUENCE: Duration = Duration::from_mins(1);
 /// GreenRope answers whole accounts at once; its clients wait two minutes.
-const TIMEOUT_GREENROPE: Duration = Duration::from_secs(120);
+const TIMEOUT_GREENROPE: Duration = Duration::from_mins(2);
 
 /// A configured provider, ready to be used.
 pub struct Handle {
@@ -68,7 +68,7 @@ impl Runner {
         let handle = self.handle(name)?;
         let _counting = self.counting_of(name);
         let before = handle.account.statistics().requests();
-        let failed = |error| RunError::Read { provider: name.to_owned(), error };
+        let failed = |error| RunError::Read { provider: name.to_owned(), error: Box::new(error) };
         handle.adapter.open().await.map_err(failed)?;
         let (groups, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
         let custom = handle.adapter.custom_fields().await.map_err(failed)?;

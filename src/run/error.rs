@@ -31,7 +31,7 @@ pub enum RunError {
         /// The provider's configured name.
         provider: String,
         /// Why.
-        error: ReadError,
+        error: Box<ReadError>,
     },
     /// The list of groups could not be read to its end.
     #[error("the list of groups of \"{provider}\" could not be read to its end: {why}; nothing was written")]
@@ -90,6 +90,7 @@ pub fn state_exit_code(error: &StateError) -> u8 {
     match error {
         StateError::NoDirectory { .. }
         | StateError::ReadOnly { .. }
+        | StateError::Directory { .. }
         | StateError::NotADatabase { .. }
         | StateError::Foreign { .. }
         | StateError::Newer { .. }

@@ -92,7 +92,7 @@ fn config_error(job: &JobConfig, problems: &[crate::mapping::MappingProblem]) ->
 }
 
 fn read_error(handle: &Handle) -> impl Fn(ReadError) -> RunError + '_ {
-    |error| RunError::Read { provider: handle.name.clone(), error }
+    |error| RunError::Read { provider: handle.name.clone(), error: Box::new(error) }
 }
 
 /// A reading that is under way: what is known before the members of the target.
@@ -287,7 +287,11 @@ impl Runner {
         certain(&target.name, &certificate)?;
         let schema = provider::schema(target.adapter.kind());
         let groups = groups_with_carried(store, &job.target, &rows, schema)?;
-        if super::recover::adopt_created_groups(store, job, &rows, self.now())? {
+        let asked = |source: &str| {
+            let group = begun.source_groups.iter().find(|group| group.id == source);
+            group.map(|group| mapping.group(&group.canonical).fields).unwrap_or_default()
+        };
+        if super::recover::adopt_created_groups(store, job, &rows, asked, self.now())? {
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
 

@@ -6,14 +6,21 @@ use jiff::Timestamp;
 
 use super::RunError;
 use crate::config::settled::JobConfig;
-use crate::model::{GroupRow, MembershipState, Names, Snapshot};
+use crate::model::{GroupRow, MembershipState, Names, Record, Snapshot};
 use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
 use crate::state::{Change, JournalOutcome, Store};
 
 /// Links groups that an interrupted run created: found by their name, for which the account had no group before.
 ///
 /// Returns whether something was linked.
-pub(super) fn adopt_created_groups(store: &Store, job: &JobConfig, rows: &[GroupRow], now: Timestamp) -> Result<bool, RunError> {
+/// `desired` gives what a source group, by its id, asks of its partner.
+pub(super) fn adopt_created_groups(
+    store: &Store,
+    job: &JobConfig,
+    rows: &[GroupRow],
+    desired: impl Fn(&str) -> Record,
+    now: Timestamp,
+) -> Result<bool, RunError> {
     let links = store.links(&job.name)?;
     let mut linked_targets: HashSet<String> = links.iter().map(|link| link.target.clone()).collect();
     let mut changed = false;
@@ -33,9 +40,12 @@ pub(super) fn adopt_created_groups(store: &Store, job: &JobConfig, rows: &[Group
             match found {
                 Some(row) if !links.iter().any(|link| link.source == *source) => {
                     linked_targets.insert(row.id.clone());
+                    // What is asked for was written; what came from defaults is not the source's to change.
+                    let asked = desired(source);
                     let fields: FieldBases = row
                         .wire
                         .iter()
+                        .filter(|(field, _)| asked.contains_key(*field))
                         .map(|(field, value)| (field.clone(), FieldBase { desired: Some(value.clone()), target: Some(value.clone()) }))
                         .collect();
                     let link = GroupLink {

@@ -29,6 +29,12 @@ pub enum StateError {
         /// What the system said.
         reason: String,
     },
+    /// The path is one of a directory.
+    #[error("the state database {} is a directory; set state.path to a file", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The file is something else than a database.
     #[error("{} is not a database; set state.path to another file, or move this one away", path.display())]
     NotADatabase {
@@ -74,6 +80,18 @@ pub enum StateError {
     Full {
         /// The database file.
         path: PathBuf,
+    },
+    /// The disk takes no more, for another reason than being full: a quota, a limit of the process, a broken disk.
+    #[error(
+        "writing the state database {} failed ({reason}); make room, or look at the disk and its quota, and run again: \
+         the journal knows how far it got",
+        path.display()
+    )]
+    Unwritable {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
     },
     /// Another process holds the database for too long.
     #[error("another process is writing to the state database {}; try again when it is done", path.display())]
@@ -150,6 +168,10 @@ impl StateError {
         let path = path.to_owned();
         if let rusqlite::Error::FromSqlConversionFailure(..) = error {
             return StateError::Damaged { path, reason: error.to_string() };
+        }
+        let writing = [rusqlite::ffi::SQLITE_IOERR_WRITE, rusqlite::ffi::SQLITE_IOERR_FSYNC, rusqlite::ffi::SQLITE_IOERR_TRUNCATE];
+        if error.sqlite_error().is_some_and(|error| writing.contains(&error.extended_code)) {
+            return StateError::Unwritable { path, reason: error.to_string() };
         }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StateError::Full { path },

@@ -78,6 +78,9 @@ impl Store {
         if !directory.is_dir() {
             return Err(StateError::NoDirectory { path: path.to_owned(), directory: directory.to_owned() });
         }
+        if path.is_dir() {
+            return Err(StateError::Directory { path: path.to_owned() });
+        }
         // SQLite gives its companion files the rights of this one, and it holds addresses.
         backup::create_private(path).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StateError::ReadOnly { path: path.to_owned() },
@@ -96,6 +99,7 @@ impl Store {
     /// A [`StateError`] when the file belongs to another program or another version.
     pub fn open_read_only(path: &Path) -> Result<Option<Store>, StateError> {
         match path.try_exists() {
+            Ok(true) if path.is_dir() => return Err(StateError::Directory { path: path.to_owned() }),
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(error) => return Err(StateError::Unreadable { path: path.to_owned(), reason: error.to_string() }),

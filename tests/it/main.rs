@@ -2,6 +2,7 @@
 
 mod architecture;
 mod changes;
+mod conformance;
 mod consent;
 mod crash;
 mod faults;
@@ -10,6 +11,7 @@ mod housekeeping;
 mod incomplete;
 mod jobs;
 mod plans;
+mod quirks;
 mod refresh;
 mod requests;
 mod settings;

@@ -76,7 +76,7 @@ pub(super) fn read_header(path: &Path) -> Result<Header, CommandError> {
     let file = File::open(path).map_err(|error| CommandError::file(ExitCode::Usage, "opening the plan", path, &error))?;
     serde_json::from_reader(BufReader::new(file)).map_err(|error| {
         if error.is_io() {
-            return CommandError::file(ExitCode::Failed, "reading the plan", path, &error.into());
+            return CommandError::file(ExitCode::Usage, "reading the plan", path, &error.into());
         }
         CommandError::usage(format!("{} is no saved plan", path.display())).hint("`rosterd plan JOB --out FILE` saves one")
     })

@@ -77,7 +77,7 @@ async fn online(context: &Context, config: Config, findings: &mut Findings) -> R
     let runner = context.runner(config)?;
     for provider in providers {
         let answer = context.interrupt.run(Box::pin(runner.check_online(&provider))).await?;
-        findings.online.insert(provider, answer.map_err(CommandError::from));
+        findings.online.insert(provider, answer.map_err(|error| CommandError::from(error).without_hints()));
     }
     for (job, sides) in jobs {
         if context.interrupt.stop.is_cancelled() {
@@ -85,7 +85,7 @@ async fn online(context: &Context, config: Config, findings: &mut Findings) -> R
         }
         if sides.iter().all(|side| matches!(findings.online.get(side), Some(Ok(_)))) {
             let prediction = context.interrupt.run(Box::pin(runner.predict(&job))).await?;
-            findings.predictions.insert(job, prediction.map_err(CommandError::from));
+            findings.predictions.insert(job, prediction.map_err(|error| CommandError::from(error).without_hints()));
         }
     }
     Ok(())
@@ -99,6 +99,11 @@ impl Findings {
         let config = self.config.has_errors().then_some(ExitCode::Usage);
         ExitCode::worst(state.chain(config).chain(online.chain(predicted).map(CommandError::code)))
     }
+}
+
+/// Writes a number of things.
+fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Says whether a run takes longer than the time between two of them.
@@ -123,11 +128,10 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
     let path = context.config_path().display();
     if findings.config.has_errors() {
         let errors = findings.config.iter().filter(|finding| finding.severity == config::diagnostics::Severity::Error).count();
-        let noun = if errors == 1 { "problem" } else { "problems" };
-        return writeln!(out, "{ERROR}{errors} {noun}{ERROR:#} in {path}.");
+        return writeln!(out, "{ERROR}{}{ERROR:#} in {path}.", counted(errors, "problem"));
     }
     let (providers, jobs) = (findings.providers, findings.jobs.len());
-    writeln!(out, "{GOOD}ok{GOOD:#} {path}: {providers} providers, {jobs} jobs")?;
+    writeln!(out, "{GOOD}ok{GOOD:#} {path}: {}, {}", counted(providers, "provider"), counted(jobs, "job"))?;
     match &findings.state {
         None => writeln!(out, "{GOOD}ok{GOOD:#} no state database yet; the first run makes one")?,
         Some((path, problems)) if problems.is_empty() => writeln!(out, "{GOOD}ok{GOOD:#} state database {path}")?,
@@ -139,7 +143,7 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
     for (provider, answer) in &findings.online {
         match answer {
             Ok(report) => {
-                writeln!(out, "{GOOD}ok{GOOD:#} {}: logged in, {} groups", harmless(provider), report.groups)?;
+                writeln!(out, "{GOOD}ok{GOOD:#} {}: logged in, {}", harmless(provider), counted(report.groups, "group"))?;
                 for doubt in &report.doubts {
                     writeln!(out, "  {WARNING}warning:{WARNING:#} the list of groups may not be whole: {}", harmless(doubt))?;
                 }
@@ -154,9 +158,11 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
         match answer {
             Ok(prediction) => {
                 let reads: Vec<String> =
-                    prediction.reads.iter().map(|(provider, reads)| format!("{reads} of {}", harmless(provider))).collect();
+                    prediction.reads.iter().map(|(provider, reads)| format!("{reads} times from {}", harmless(provider))).collect();
                 let takes = duration(Duration::from_secs_f64(prediction.minutes.max(0.0) * 60.0));
-                writeln!(out, "{GOOD}ok{GOOD:#} {}: a run reads with {} requests, about {takes}", harmless(job), reads.join(" and "))?;
+                let takes = if prediction.minutes * 60.0 < 1.0 { takes } else { format!("about {takes}") };
+                let (job, reads) = (harmless(job), reads.join(" and "));
+                writeln!(out, "{GOOD}ok{GOOD:#} {job}: a run reads {reads}; that takes {takes} at the providers' pace")?;
                 if let Some(warning) = too_slow(prediction) {
                     writeln!(out, "  {WARNING}warning:{WARNING:#} {warning}")?;
                 }

@@ -9,6 +9,7 @@ use crate::config::diagnostics::quoted;
 use crate::config::keys;
 use crate::config::raw::{Item, Section};
 use crate::config::settled::{Credentials, Fingerprint, HttpConfig, ProviderConfig};
+use crate::config::value::is_loopback;
 use crate::model::ProviderKind;
 use crate::provider::schema;
 
@@ -45,7 +46,9 @@ pub(super) fn settle(settling: &mut Settling<'_>, name: &str, section: &Section)
     }
     let fingerprint = fingerprint(settling, section, kind);
     let defaults = defaults(settling, &section.table("defaults"), kind);
-    let http = http(settling, &section.table("http"), kind);
+    // The pace is the service's own, which a rehearsal on this machine is not.
+    let local = base_url.as_ref().is_some_and(is_loopback);
+    let http = http(settling, &section.table("http"), kind, local);
     let provider = match (base_url, credentials) {
         (Some(base_url), Some(credentials)) => Some(ProviderConfig {
             name: name.to_owned(),
@@ -156,7 +159,7 @@ fn defaults(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind) 
     defaults
 }
 
-fn http(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind) -> HttpConfig {
+fn http(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind, local: bool) -> HttpConfig {
     let number = |name: &str| match section.item_for(name, kind.as_str()) {
         Some(Item::Integer(number)) => Some(number),
         _ => None,
@@ -168,7 +171,7 @@ fn http(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind) -> H
         settling.sink.error(&section.span_of("concurrency"), message, Some(format!("write {GREENROPE_CONCURRENCY} or less")));
     }
     let pace = number("requests_per_minute").map(|pace| u32::try_from(pace).unwrap_or(u32::MAX));
-    if kind == ProviderKind::Emfluence && pace.is_some_and(|pace| pace > 100) {
+    if kind == ProviderKind::Emfluence && !local && pace.is_some_and(|pace| pace > 100) {
         let message =
             format!("`{}.requests_per_minute` is above 100, from where emfluence's host is known to refuse requests.", section.path);
         settling.sink.warn(&section.span_of("requests_per_minute"), message, None);

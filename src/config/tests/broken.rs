@@ -732,5 +732,5 @@ fn findings_are_also_json() {
 #[test]
 fn a_file_that_is_not_there_says_what_to_do() {
     let error = load(Path::new("nowhere/rosterd.toml")).unwrap_err().to_string();
-    assert_snapshot!(error, @"There is no configuration file `nowhere/rosterd.toml`: name one with --config or ROSTERD_CONFIG, or write one with `rosterd init`.");
+    assert_snapshot!(error, @"there is no config file nowhere/rosterd.toml; name one with --config or ROSTERD_CONFIG, or write one with `rosterd init`");
 }

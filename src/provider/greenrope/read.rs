@@ -109,7 +109,14 @@ impl GreenRope {
 
     /// Logs in and finds the configured account among those that the login reaches.
     pub(super) async fn read_open(&self) -> Result<(), ReadError> {
-        let numbers = self.ask(&Request::accounts(), |reply| wire::accounts(reply.body.reader())).await?;
+        let numbers = match self.ask(&Request::accounts(), |reply| wire::accounts(reply.body.reader())).await {
+            Err(CallError::Denied { account, reason, .. }) => {
+                return Err(ReadError::Account(format!(
+                    "{account}: the login was refused: {reason}; check email and password, or auth_token"
+                )));
+            }
+            answer => answer?,
+        };
         if self.account_id.is_empty() || !numbers.contains(&self.account_id) {
             return Err(ReadError::Account(format!(
                 "{}: the login does not reach account {}; check account_id, and ask the account's owner for access",

@@ -73,7 +73,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
 
     let nowhere = directory.path().join("missing").join("rosterd.db");
     assert!(matches!(Store::open(&nowhere, at(0)).unwrap_err(), StateError::NoDirectory { .. }));
-    assert!(matches!(Store::open(directory.path(), at(0)).unwrap_err(), StateError::Unreadable { .. }));
+    assert!(matches!(Store::open(directory.path(), at(0)).unwrap_err(), StateError::Directory { .. }));
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl Bench {
 
     /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the one before it sent.
     pub async fn rest(&self) {
-        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     }
 
     /// Plans the job.

@@ -184,6 +184,7 @@ fn from_command(words: &[String], place: String, patience: Duration) -> Result<S
         // The receiver is gone once the command was given up; there is nobody left to tell.
         drop(sender.send(read));
     });
+    #[expect(clippy::disallowed_methods, reason = "a process outside is waited for, whatever tokio's clock says")]
     let started = std::time::Instant::now();
     let Ok(read) = receiver.recv_timeout(patience) else {
         end(&mut child);
@@ -202,6 +203,7 @@ fn from_command(words: &[String], place: String, patience: Duration) -> Result<S
             end(&mut child);
             return Err(SecretError::CommandTimedOut { place, program });
         }
+        #[expect(clippy::disallowed_methods, reason = "secrets are fetched before any job runs")]
         std::thread::sleep(Duration::from_millis(5));
     }
 }

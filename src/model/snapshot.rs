@@ -248,6 +248,7 @@ impl<'a> SnapshotBuilder<'a> {
         groups.sort_by(|left, right| id_order(&left.id).cmp(&id_order(&right.id)));
         let mut listings = BTreeMap::new();
         let mut certificates = BTreeMap::new();
+        let known_meanings = meanings.clone();
         for (group, (mut rows, certificate)) in self.listings {
             // The strictest state of a person who is listed twice comes last, and the last one stays.
             rows.sort_unstable();
@@ -260,6 +261,10 @@ impl<'a> SnapshotBuilder<'a> {
             });
             listings.insert(group.clone(), certificate.certify(Listing { rows }, meanings));
             certificates.insert(group, certificate);
+        }
+        if listings.values().any(|listing| listing.complete().is_none()) {
+            // Where one count is wrong, another may agree by chance, and must not decide what counts mean from now on.
+            *meanings = known_meanings;
         }
         let account_state = match self.account_state {
             Some(certificate) => certificate.certify((), meanings),

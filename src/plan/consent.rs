@@ -125,6 +125,8 @@ fn account_opt_out(inputs: &Inputs<'_>, person: PersonIx, carry: bool, agreement
             );
         }
         out.account_opt_outs.push(person);
+    } else if let Some(words) = inputs.base.waiting.get(&item_key("create_members", "", inputs.names.text(row.address))) {
+        out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
     } else if may_hold_refusal(inputs, person) {
         out.holders.insert(person);
         out.new_account_opt_outs.push(person);

@@ -61,7 +61,6 @@ pub fn compare(desired: &Record, current: &Record, base: Option<&FieldBases>, ru
                 let target_moved = !same(held, then.target.as_ref());
                 let was_ours = then.desired.is_some() && same(then.desired.as_ref(), then.target.as_ref());
                 match (source_moved, target_moved) {
-                    (false, false) => Decision::Leave,
                     // A field that never agreed is not ours to defend.
                     (false, true) if !was_ours => Decision::Leave,
                     (_, true) if wanted.is_some() || was_ours => match rules.on_drift {

@@ -42,6 +42,9 @@ enum Partner<'a> {
     New,
 }
 
+/// A source group, what mapping made of it, and its partner or why it has none.
+type Found<'s, 'a> = (&'s Group, Option<&'s DesiredGroup>, Result<Partner<'a>, (BlockedReason, String)>);
+
 struct Planner<'a> {
     inputs: &'a Inputs<'a>,
     out: GroupPlan,
@@ -88,7 +91,7 @@ impl<'a> Planner<'a> {
         let source_groups: Vec<&Group> = inputs.source.groups.seen().iter().collect();
         let covered: Vec<&Group> = source_groups.iter().copied().filter(|group| in_scope(scope, group)).collect();
 
-        let mut found: Vec<(&Group, Option<&DesiredGroup>, Result<Partner<'a>, (BlockedReason, String)>)> = covered
+        let mut found: Vec<Found<'_, 'a>> = covered
             .iter()
             .map(|group| {
                 let desired = inputs.desired.get(&group.id);
@@ -177,7 +180,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Blocks all source groups that found the same partner, or would create the same name: one of them would win by chance.
-    fn refuse_shared_partners(&self, found: &mut [(&Group, Option<&DesiredGroup>, Result<Partner<'a>, (BlockedReason, String)>)]) {
+    fn refuse_shared_partners(&self, found: &mut [Found<'_, 'a>]) {
         let mut claims: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, (group, desired, partner)) in found.iter().enumerate() {
             let claim = match partner {
@@ -266,7 +269,7 @@ impl<'a> Planner<'a> {
         let pair = self.pair(group, Some(target.id.clone()), new_name.clone().unwrap_or_else(|| target.name.clone()), link.is_some(), true);
         match new_name {
             Some(to) => {
-                renames.push(Edit::RenameGroup { pair, from: target.name.clone(), to, via: None, fields: edit.set, before: edit.before })
+                renames.push(Edit::RenameGroup { pair, from: target.name.clone(), to, via: None, fields: edit.set, before: edit.before });
             }
             None if link.is_none() => self.out.edits.push(Edit::AdoptGroup { pair, fields: edit.set }),
             None if !edit.set.is_empty() => self.out.edits.push(Edit::UpdateGroup { pair, fields: edit.set, before: edit.before }),

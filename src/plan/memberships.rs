@@ -347,6 +347,9 @@ impl Decider<'_, '_> {
             return Some(Obstacle::Withheld(Reason::RemovedAtTarget));
         }
         if targets.is_empty() {
+            if let Some(words) = inputs.base.waiting.get(&item_key("create_members", "", inputs.names.text(row.address))) {
+                return Some(Obstacle::Blocked(BlockedReason::ValueRefused, words.clone()));
+            }
             let known_absent = match &inputs.target.existence {
                 Existence::Whole => true,
                 Existence::Asked(asked) => asked.contains(&row.address),

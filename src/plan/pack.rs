@@ -111,7 +111,9 @@ impl Packer<'_> {
         for edit in &plan.operations {
             if let Edit::SetOptOut { pair: Some(pair), members, after_creation } = edit {
                 let people = group_opt_outs.entry(*after_creation).or_default();
-                members.iter().for_each(|member| people.entry(*member).or_default().push(*pair));
+                for member in members {
+                    people.entry(*member).or_default().push(*pair);
+                }
             }
         }
         let holders_of_account: BTreeSet<PersonIx> = plan

@@ -19,7 +19,7 @@ use text::{parse, render};
 #[track_caller]
 fn check(input: &str, expected: &str) {
     let world = parse(input);
-    let found = world.planned(|inputs, plan| render(inputs, plan));
+    let found = world.planned(render);
     let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let found: Vec<&str> = found.lines().collect();
     assert_eq!(found, expected, "\nof the world\n{input}\n");

@@ -12,9 +12,9 @@ use crate::provider::greenrope::{GreenRope, GreenRopeCredential, GreenRopeOption
 use crate::provider::{self, Target};
 
 /// How long a request may take where the config does not say.
-const TIMEOUT_EMFLUENCE: Duration = Duration::from_secs(60);
+const TIMEOUT_EMFLUENCE: Duration = Duration::from_mins(1);
 /// GreenRope answers whole accounts at once; its clients wait two minutes.
-const TIMEOUT_GREENROPE: Duration = Duration::from_secs(120);
+const TIMEOUT_GREENROPE: Duration = Duration::from_mins(2);
 
 /// A configured provider, ready to be used.
 pub struct Handle {
@@ -66,8 +66,9 @@ impl Runner {
     /// Logs in at a provider, proves the account and the rights, and reads its groups.
     pub async fn check_online(&self, name: &str) -> Result<OnlineReport, RunError> {
         let handle = self.handle(name)?;
+        let _counting = self.counting_of(name);
         let before = handle.account.statistics().requests();
-        let failed = |error| RunError::Read { provider: name.to_owned(), error };
+        let failed = |error| RunError::Read { provider: name.to_owned(), error: Box::new(error) };
         handle.adapter.open().await.map_err(failed)?;
         let (groups, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
         let custom = handle.adapter.custom_fields().await.map_err(failed)?;
@@ -79,6 +80,12 @@ impl Runner {
             custom_fields_known: custom.known,
             requests: handle.account.statistics().requests() - before,
         })
+    }
+
+    /// Returns what tells a provider's account from others in the state database.
+    pub(super) fn account_hash(&self, provider: &str) -> String {
+        let key = self.inner.config.providers.get(provider).map(ProviderConfig::account_key).unwrap_or_default();
+        account_hash(&key)
     }
 
     fn set_up(&self, config: &ProviderConfig) -> Result<Handle, RunError> {
@@ -139,8 +146,17 @@ impl Runner {
             ProviderKind::Emfluence => TIMEOUT_EMFLUENCE,
             ProviderKind::GreenRope => TIMEOUT_GREENROPE,
         });
+        let capped = options.requests_per_day.is_some();
         let account = Account::new(options);
+        if capped {
+            account.count_earlier_requests(self.store().requests_of_a_day(&account_hash(&key), self.now())?);
+        }
         accounts.insert(key, account.clone());
         Ok(account)
     }
+}
+
+/// Hashes what tells an account from others, so that the state database does not hold it.
+fn account_hash(key: &str) -> String {
+    blake3::hash(key.as_bytes()).to_hex()[..32].to_owned()
 }

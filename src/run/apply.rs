@@ -90,6 +90,10 @@ impl Runner {
     pub(super) async fn carry_out(&self, job: &JobConfig, id: &str, started: Timestamp, prepared: Prepared) -> Result<RunReport, RunError> {
         let handle = self.handle(&job.target)?;
         let before = handle.account.statistics();
+        let writes = !prepared.steps.is_empty();
+        if writes {
+            self.forget_target(&job.target)?;
+        }
         let report = RunReport { waiting_opt_outs: 0, ..prepared.report(job, id, started, started, Outcome::Done) };
         let mut applying = Applying {
             runner: self,
@@ -111,6 +115,9 @@ impl Runner {
             prepared,
         };
         let result = applying.run().await;
+        if result.is_ok() && !writes {
+            self.remember(job, &applying.prepared);
+        }
         let after = handle.account.statistics();
         applying.report.requests.insert(job.target.clone(), after.writes - before.writes);
         *applying.report.reads.entry(job.target.clone()).or_default() += after.reads - before.reads;

@@ -31,7 +31,7 @@ pub enum RunError {
         /// The provider's configured name.
         provider: String,
         /// Why.
-        error: ReadError,
+        error: Box<ReadError>,
     },
     /// The list of groups could not be read to its end.
     #[error("the list of groups of \"{provider}\" could not be read to its end: {why}; nothing was written")]

@@ -4,10 +4,12 @@ mod accounts;
 mod apply;
 mod confirm;
 mod error;
+mod housekeeping;
 mod persons;
 mod prepare;
 mod read;
 mod recover;
+mod remember;
 mod report;
 mod verify;
 
@@ -119,10 +121,14 @@ struct Inner {
     handles: Mutex<HashMap<String, Arc<Handle>>>,
     accounts: Mutex<HashMap<String, crate::http::Account>>,
     account_locks: Mutex<HashMap<String, Weak<Guard>>>,
+    /// How many requests of each account stand in the state database, by account key.
+    counted: Mutex<HashMap<String, u64>>,
 }
 
 /// What is held while a job runs.
 struct Held {
+    // Goes first, so that requests are counted before anybody else may use the accounts.
+    _counting: housekeeping::Counting,
     _job: Guard,
     _accounts: Vec<Arc<Guard>>,
 }
@@ -140,6 +146,7 @@ impl Runner {
                 handles: Mutex::default(),
                 accounts: Mutex::default(),
                 account_locks: Mutex::default(),
+                counted: Mutex::default(),
             }),
         }
     }
@@ -179,7 +186,7 @@ impl Runner {
     pub async fn plan(&self, job: &str) -> Result<Planned, RunError> {
         let job = self.job(job)?;
         let _held = self.hold(job)?;
-        let mut prepared = Box::pin(self.prepare(job, true)).await?;
+        let mut prepared = Box::pin(self.prepare(job, true, false)).await?;
         if let Some(refusal) = prepared.planned.plan.refusals.first() {
             let items = prepared.tripped();
             let id = self.inner.store.offer_approval(&job.name, &refusal.approval, &items, self.now())?;
@@ -206,6 +213,7 @@ impl Runner {
     /// Predicts the reading requests of a run from the lists of groups.
     pub async fn predict(&self, job: &str) -> Result<Prediction, RunError> {
         let job = self.job(job)?;
+        let _counting = self.counting(job);
         self.predict_reads(job).await
     }
 
@@ -228,6 +236,7 @@ impl Runner {
         store.start_run(&RunStart { id: id.clone(), job: job.name.clone(), trigger: options.trigger.to_owned(), started })?;
         let result = Box::pin(self.run_started(job, &id, started, options, saved)).await;
         self.inner.options.progress.finish(&job.name);
+        self.prune_daily();
         match result {
             Ok(report) => Ok(report),
             Err(error) => {
@@ -260,7 +269,7 @@ impl Runner {
         saved: Option<&SavedPlan>,
     ) -> Result<RunReport, RunError> {
         let store = &self.inner.store;
-        let mut prepared = Box::pin(self.prepare(job, false)).await?;
+        let mut prepared = Box::pin(self.prepare(job, false, saved.is_some())).await?;
         // A refusal of mail that was seen is remembered whatever becomes of the run.
         store.record(&prepared.bars(job))?;
         if let Some(saved) = saved
@@ -329,7 +338,7 @@ impl Runner {
         for key in keys {
             accounts.push(self.hold_account(&key)?);
         }
-        Ok(Held { _job: guard, _accounts: accounts })
+        Ok(Held { _counting: self.counting(job), _job: guard, _accounts: accounts })
     }
 
     /// Jobs of this process share an account; other processes are kept out while one of them uses it.

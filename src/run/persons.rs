@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::read::Sides;
+use super::remember::stands_as_compared;
 use super::{RunError, staging_error};
 use crate::config::settled::JobConfig;
 use crate::model::{MemberStatus, ObjectKind, Record, RowHash, Value, row_hash};
@@ -20,6 +21,8 @@ pub(super) struct Facts {
     pub(super) facts: BTreeMap<PersonIx, PersonFacts>,
     /// People whose base has to be remembered anew although nothing is written.
     pub(super) refresh: Vec<PersonIx>,
+    /// Whether somebody's profile is to be compared with one of the target that was not read in this run.
+    pub(super) unread: bool,
     pub(super) losses: Vec<Loss>,
 }
 
@@ -110,16 +113,22 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
         let [first, ..] = sources else { continue };
         let source = &sides.source.members[*first as usize];
         let known = base.member_of_source(source.id);
-        let unchanged = match (known, people.targets(person)) {
-            (Some(link), [target]) if sources.len() == 1 && !carried => {
-                let target = &sides.target.members[*target as usize];
-                link.target == target.id
-                    && source.hash == Some(link.source_hash)
-                    && target.hash == Some(link.target_hash)
-                    && link.target_hash != UNREAD
-            }
-            _ => false,
-        };
+        // Without the target's profiles there is nothing to compare with; what stands as it was compared last needs none.
+        let remembered = sides.target_remembered && people.targets(person).len() == 1;
+        if remembered && people.get(person).linked && (carried || !stands_as_compared(&sides.source, &sides.target, base, people, person)) {
+            out.unread = true;
+        }
+        let unchanged = remembered
+            || match (known, people.targets(person)) {
+                (Some(link), [target]) if sources.len() == 1 && !carried => {
+                    let target = &sides.target.members[*target as usize];
+                    link.target == target.id
+                        && source.hash == Some(link.source_hash)
+                        && target.hash == Some(link.target_hash)
+                        && link.target_hash != UNREAD
+                }
+                _ => false,
+            };
         if unchanged && !sides.mapping.has_where() {
             continue;
         }

@@ -25,6 +25,8 @@ pub(super) struct Prepared {
     pub(super) desired: BTreeMap<String, DesiredGroup>,
     pub(super) facts: BTreeMap<PersonIx, PersonFacts>,
     pub(super) refresh: Vec<PersonIx>,
+    /// Whether a profile of the target is needed that was not read in this run.
+    pub(super) unread: bool,
     pub(super) steps: Vec<Step>,
     pub(super) schema: &'static Schema,
     pub(super) capabilities: Capabilities,
@@ -32,10 +34,31 @@ pub(super) struct Prepared {
 }
 
 impl Runner {
-    /// Reads, maps and plans. `with_values` also collects what creations would write, for showing it.
-    pub(super) async fn prepare(&self, job: &JobConfig, with_values: bool) -> Result<Prepared, RunError> {
+    /// Reads, maps and plans. `with_values` also collects what creations would write, for showing it; with `anew` the target is
+    /// read whatever is remembered of it.
+    pub(super) async fn prepare(&self, job: &JobConfig, with_values: bool, anew: bool) -> Result<Prepared, RunError> {
         let policy = self.policy(job);
-        let (mut sides, base) = self.read_sides(job, &policy).await?;
+        let recall = !anew && self.may_recall(job, &policy)?;
+        let mut begun = self.begin_reading(job, !recall).await?;
+        if recall {
+            begun = match self.recall(job, &policy, begun).await? {
+                Ok(prepared) => return Ok(prepared),
+                Err(begun) => begun,
+            };
+        }
+        let (sides, base) = self.read_target(job, &policy, begun).await?;
+        self.prepare_sides(job, policy, sides, base, with_values)
+    }
+
+    /// Maps and plans what was read.
+    pub(super) fn prepare_sides(
+        &self,
+        job: &JobConfig,
+        policy: Policy,
+        mut sides: Sides,
+        base: Base,
+        with_values: bool,
+    ) -> Result<Prepared, RunError> {
         let progress = &self.inner.options.progress;
         progress.stage(&job.name, "Comparing");
         let target = self.handle(&job.target)?;
@@ -92,6 +115,7 @@ impl Runner {
             desired,
             facts: found.facts,
             refresh: found.refresh,
+            unread: found.unread,
             steps,
             schema,
             capabilities: target.capabilities,

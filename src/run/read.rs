@@ -1,15 +1,17 @@
 //! Reads both sides of a job into snapshots.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use super::accounts::Handle;
 use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, Mapping, MappingSpec};
 use crate::model::{
-    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Listing, MemberSink, Names, ObjectKind, Reading, Snapshot,
-    SnapshotBuilder, TotalMeanings, Value,
+    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Listing, MemberSink, Name, Names, ObjectKind, Reading, Snapshot,
+    SnapshotBuilder, TotalMeanings, Value, row_hash,
 };
 use crate::plan::base::Base;
 use crate::plan::{Policy, in_scope};
@@ -33,6 +35,34 @@ pub(super) struct Sides {
     pub(super) reads: BTreeMap<String, u64>,
     /// When the target's listings were read.
     pub(super) target_read_at: tokio::time::Instant,
+    /// The evidence of the target's list of groups.
+    pub(super) target_certificate: Certificate,
+    /// The time of day at which reading the target began.
+    pub(super) target_read_time: Timestamp,
+    /// Whether the target was not read in this run, but is as an earlier one remembered it.
+    pub(super) target_remembered: bool,
+    /// The fingerprint of the mapping, which entered those of the profiles.
+    pub(super) salt: String,
+}
+
+impl SourceMembers {
+    /// Makes the fingerprints of the profiles anew where a mapping has another salt.
+    fn salted(&mut self, salt: String, names: &Names) -> Result<(), RunError> {
+        if self.salt == salt {
+            return Ok(());
+        }
+        let positions: HashMap<Name, usize> = self.snapshot.members.iter().enumerate().map(|(at, member)| (member.id, at)).collect();
+        let members = &mut self.snapshot.members;
+        self.staging
+            .for_each(|id, record| {
+                if let Some(at) = names.find(id).and_then(|name| positions.get(&name)) {
+                    members[*at].hash = Some(row_hash(&salt, &record));
+                }
+            })
+            .map_err(super::staging_error)?;
+        self.salt = salt;
+        Ok(())
+    }
 }
 
 /// Compiles the mapping of a job; the config was checked, so problems here are of a changed program.
@@ -62,30 +92,116 @@ fn config_error(job: &JobConfig, problems: &[crate::mapping::MappingProblem]) ->
 }
 
 fn read_error(handle: &Handle) -> impl Fn(ReadError) -> RunError + '_ {
-    |error| RunError::Read { provider: handle.name.clone(), error }
+    |error| RunError::Read { provider: handle.name.clone(), error: Box::new(error) }
+}
+
+/// A reading that is under way: what is known before the members of the target.
+pub(super) struct Begun {
+    pub(super) names: Names,
+    pub(super) base: Base,
+    pub(super) source_custom: CustomFields,
+    /// The source's groups in scope.
+    pub(super) covered: BTreeSet<String>,
+    /// The members of the source, once they were read.
+    pub(super) members: Option<SourceMembers>,
+    source: Arc<Handle>,
+    target: Arc<Handle>,
+    source_rows: Vec<GroupRow>,
+    source_groups: Vec<Group>,
+    source_certificate: Certificate,
+    target_open: bool,
+    /// Reading requests of both accounts before this run.
+    reads_before: (u64, u64),
+}
+
+/// The members of the source.
+pub(super) struct SourceMembers {
+    pub(super) snapshot: Snapshot,
+    pub(super) staging: Staging,
+    pub(super) meanings: BTreeSet<TotalMeanings>,
+    /// What entered the fingerprints of the profiles.
+    pub(super) salt: String,
+}
+
+/// A target and how it came to be known.
+pub(super) struct TargetSide {
+    pub(super) mapping: BoundMapping,
+    pub(super) custom: CustomFields,
+    pub(super) rows: BTreeMap<String, GroupRow>,
+    pub(super) certificate: Certificate,
+    pub(super) snapshot: Snapshot,
+    pub(super) staging: Staging,
+    pub(super) meanings: BTreeSet<TotalMeanings>,
+    pub(super) read_time: Timestamp,
+    pub(super) remembered: bool,
+}
+
+impl Begun {
+    /// Returns the linked and pinned groups of the target, and whether all groups in scope are linked, so that no others need
+    /// be known in detail.
+    pub(super) fn partners_known(&self, job: &JobConfig) -> (BTreeSet<String>, bool) {
+        let linked: BTreeSet<&str> = self.base.groups.iter().map(|link| link.source.as_str()).collect();
+        let everything_linked = self.covered.iter().all(|id| linked.contains(id.as_str()));
+        let targets = self.base.groups.iter().map(|link| link.target.clone()).chain(job.groups.pin.values().cloned()).collect();
+        (targets, everything_linked)
+    }
+
+    /// Puts both sides together, and lends out names, base and the members of the source, which must have been read.
+    pub(super) fn finish(&mut self, job: &JobConfig, target: TargetSide, mut warnings: Vec<String>) -> (Sides, Base) {
+        let members = self.members.take().expect("the source is read before the target");
+        let mut reads = BTreeMap::new();
+        *reads.entry(job.source.clone()).or_default() += self.source.account.statistics().reads - self.reads_before.0;
+        *reads.entry(job.target.clone()).or_default() += self.target.account.statistics().reads - self.reads_before.1;
+        if self.base.is_empty() {
+            warnings.push(
+                "This is the first run without a base: what exists at the target is adopted, nothing is removed, and refusals that only rosterd remembered are not known."
+                    .to_owned(),
+            );
+        }
+        let sides = Sides {
+            names: Arc::new(std::mem::take(&mut self.names)),
+            source: members.snapshot,
+            target: target.snapshot,
+            source_staging: members.staging,
+            target_staging: target.staging,
+            mapping: target.mapping,
+            target_custom: target.custom,
+            target_rows: target.rows,
+            target_certificate: target.certificate,
+            meanings: vec![(job.source.clone(), members.meanings), (job.target.clone(), target.meanings)],
+            warnings,
+            reads,
+            target_read_at: self.target.account.now(),
+            target_read_time: target.read_time,
+            target_remembered: target.remembered,
+            salt: members.salt,
+        };
+        (sides, std::mem::take(&mut self.base))
+    }
 }
 
 impl Runner {
-    /// Reads both sides. `base` is loaded here because reading needs to know what is linked; it may be loaded anew afterwards.
-    pub(super) async fn read_sides(&self, job: &JobConfig, policy: &Policy) -> Result<(Sides, Base), RunError> {
+    /// Logs in and reads the groups of the source; logs in at the target as well, unless it may turn out to be remembered.
+    ///
+    /// The base is loaded here because reading needs to know what is linked; it may be loaded anew afterwards.
+    pub(super) async fn begin_reading(&self, job: &JobConfig, target_too: bool) -> Result<Begun, RunError> {
         let store = self.store();
         let progress = &self.inner.options.progress;
         let (source, target) = (self.handle(&job.source)?, self.handle(&job.target)?);
-        let before = (source.account.statistics().reads, target.account.statistics().reads);
+        let reads_before = (source.account.statistics().reads, target.account.statistics().reads);
         let mut names = Names::new();
         names.intern("");
-        let mut base = store.load_base(&job.name, &job.target, self.now(), &mut names)?;
+        let base = store.load_base(&job.name, &job.target, self.now(), &mut names)?;
 
-        progress.stage(&job.name, &format!("Logging in at {} and {}", job.source, job.target));
-        source.adapter.open().await.map_err(read_error(&source))?;
-        target.adapter.open().await.map_err(read_error(&target))?;
-        let source_custom = source.adapter.custom_fields().await.map_err(read_error(&source))?;
-        let target_custom = target.adapter.custom_fields().await.map_err(read_error(&target))?;
-        let mapping = compile(self, job)?;
-        let (mapping, problems) = mapping.bind(&source_custom, &target_custom);
-        if !problems.is_empty() {
-            return Err(config_error(job, &problems));
+        if target_too {
+            progress.stage(&job.name, &format!("Logging in at {} and {}", job.source, job.target));
+            source.adapter.open().await.map_err(read_error(&source))?;
+            target.adapter.open().await.map_err(read_error(&target))?;
+        } else {
+            progress.stage(&job.name, &format!("Logging in at {}", job.source));
+            source.adapter.open().await.map_err(read_error(&source))?;
         }
+        let source_custom = source.adapter.custom_fields().await.map_err(read_error(&source))?;
 
         progress.stage(&job.name, &format!("Reading groups of {}", job.source));
         let linked: BTreeSet<String> = base.groups.iter().map(|link| link.source.clone()).collect();
@@ -100,93 +216,114 @@ impl Runner {
                 source_rows.push(row);
             }
         }
-        let source_schema = provider::schema(source.adapter.kind());
-        let source_groups = groups_with_carried(store, &job.source, &source_rows, source_schema)?;
-        let covered: BTreeSet<&str> =
-            source_groups.iter().filter(|group| in_scope(&job.groups, group)).map(|group| group.id.as_str()).collect();
+        let source_groups = groups_with_carried(store, &job.source, &source_rows, provider::schema(source.adapter.kind()))?;
+        let covered: BTreeSet<String> =
+            source_groups.iter().filter(|group| in_scope(&job.groups, group)).map(|group| group.id.clone()).collect();
+        Ok(Begun {
+            names,
+            base,
+            source_custom,
+            covered,
+            members: None,
+            source,
+            target,
+            source_rows,
+            source_groups,
+            source_certificate,
+            target_open: target_too,
+            reads_before,
+        })
+    }
 
-        progress.stage(&job.name, &format!("Reading groups of {}", job.target));
-        let everything_linked = covered.iter().all(|id| linked.contains(*id));
-        let targets: BTreeSet<String> =
-            base.groups.iter().map(|link| link.target.clone()).chain(job.groups.pin.values().cloned()).collect();
-        // Finding partners by external id takes the details of every group that might be one.
-        let wanted = |id: &str, _name: &str| !everything_linked || targets.contains(id);
-        let (target_rows, target_certificate) = target.adapter.groups(&wanted).await.map_err(read_error(&target))?;
-        certain(&target.name, &target_certificate)?;
-        let target_schema = provider::schema(target.adapter.kind());
-        let target_groups = groups_with_carried(store, &job.target, &target_rows, target_schema)?;
-        if super::recover::adopt_created_groups(store, job, &target_rows, self.now())? {
-            base = store.load_base(&job.name, &job.target, self.now(), &mut names)?;
-        }
+    /// Binds the mapping of a job to the custom fields of its accounts.
+    pub(super) fn bind(&self, job: &JobConfig, source: &CustomFields, target: &CustomFields) -> Result<BoundMapping, RunError> {
+        let (mapping, problems) = compile(self, job)?.bind(source, target);
+        if problems.is_empty() { Ok(mapping) } else { Err(config_error(job, &problems)) }
+    }
 
-        progress.stage(&job.name, &format!("Reading members of {}", job.source));
+    /// Reads the members of the source, once per run: for another mapping only their fingerprints are made anew.
+    pub(super) async fn read_source(&self, job: &JobConfig, begun: &mut Begun, mapping: &BoundMapping) -> Result<(), RunError> {
         let salt = mapping.salt();
-        let mut source_staging = Staging::new().map_err(super::staging_error)?;
-        let mut source_meanings = store.meanings(&job.source)?;
-        let fields: Vec<String> = source_schema
+        if let Some(members) = &mut begun.members {
+            return members.salted(salt, &begun.names);
+        }
+        self.inner.options.progress.stage(&job.name, &format!("Reading members of {}", job.source));
+        let mut staging = Staging::new().map_err(super::staging_error)?;
+        let mut meanings = self.store().meanings(&job.source)?;
+        let fields: Vec<String> = provider::schema(begun.source.adapter.kind())
             .members
             .iter()
             .filter(|field| field.readable && field.wire != "custom.*")
             .map(|field| field.wire.to_owned())
-            .chain(source_custom.fields.iter().map(|field| format!("custom.{}", field.system_name)))
+            .chain(begun.source_custom.fields.iter().map(|field| format!("custom.{}", field.system_name)))
             .collect();
-        let rows: Vec<GroupRow> = source_rows.iter().filter(|row| covered.contains(row.id.as_str())).cloned().collect();
-        let source_snapshot = {
-            let mut builder = SnapshotBuilder::new(&job.source, &salt, &mut names, &mut source_staging);
-            let ask = MemberAsk { groups: &rows, fields: &fields, role: Role::Source };
-            read_members(&source, &ask, &mut builder, &source_meanings).await?;
-            builder.finish(source_groups, &source_certificate, &mut source_meanings)
-        };
+        let rows: Vec<GroupRow> = begun.source_rows.iter().filter(|row| begun.covered.contains(&row.id)).cloned().collect();
+        let mut builder = SnapshotBuilder::new(&job.source, &salt, &mut begun.names, &mut staging);
+        let ask = MemberAsk { groups: &rows, fields: &fields, role: Role::Source };
+        read_members(&begun.source, &ask, &mut builder, &meanings).await?;
+        let snapshot = builder.finish(std::mem::take(&mut begun.source_groups), &begun.source_certificate, &mut meanings);
+        begun.members = Some(SourceMembers { snapshot, staging, meanings, salt });
+        Ok(())
+    }
 
-        let mut target_meanings = store.meanings(&job.target)?;
-        let bare = bare_snapshot(&job.target, target_groups.clone(), &target_certificate, &mut target_meanings);
-        let desired = super::prepare::desired_groups(&mapping, &source_snapshot, policy, target_schema).0;
+    /// Reads the target in full, and the source as far as that was not done yet.
+    pub(super) async fn read_target(&self, job: &JobConfig, policy: &Policy, mut begun: Begun) -> Result<(Sides, Base), RunError> {
+        let store = self.store();
+        let progress = &self.inner.options.progress;
+        let target = begun.target.clone();
+        let read_time = self.now();
+        if !begun.target_open {
+            progress.stage(&job.name, &format!("Logging in at {}", job.target));
+            target.adapter.open().await.map_err(read_error(&target))?;
+        }
+        let custom = target.adapter.custom_fields().await.map_err(read_error(&target))?;
+        let mapping = self.bind(job, &begun.source_custom, &custom)?;
+
+        progress.stage(&job.name, &format!("Reading groups of {}", job.target));
+        let (targets, everything_linked) = begun.partners_known(job);
+        // Finding partners by external id takes the details of every group that might be one.
+        let wanted = |id: &str, _name: &str| !everything_linked || targets.contains(id);
+        let (rows, certificate) = target.adapter.groups(&wanted).await.map_err(read_error(&target))?;
+        certain(&target.name, &certificate)?;
+        let schema = provider::schema(target.adapter.kind());
+        let groups = groups_with_carried(store, &job.target, &rows, schema)?;
+        let asked = |source: &str| {
+            let group = begun.source_groups.iter().find(|group| group.id == source);
+            group.map(|group| mapping.group(&group.canonical).fields).unwrap_or_default()
+        };
+        if super::recover::adopt_created_groups(store, job, &rows, asked, self.now())? {
+            begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
+        }
+
+        self.read_source(job, &mut begun, &mapping).await?;
+        let source = &begun.members.as_ref().expect("it was just read").snapshot;
+        let mut meanings = store.meanings(&job.target)?;
+        let bare = bare_snapshot(&job.target, groups.clone(), &certificate, &mut meanings);
+        let desired = super::prepare::desired_groups(&mapping, source, policy, schema).0;
         let partners =
-            super::prepare::partner_ids(policy, &names, &source_snapshot, &bare, &base, &desired, target_schema, &target.capabilities);
-        let rows: Vec<GroupRow> = target_rows.iter().filter(|row| partners.contains(&row.id)).cloned().collect();
+            super::prepare::partner_ids(policy, &begun.names, source, &bare, &begun.base, &desired, schema, &target.capabilities);
+        let asked: Vec<GroupRow> = rows.iter().filter(|row| partners.contains(&row.id)).cloned().collect();
 
         progress.stage(&job.name, &format!("Reading members of {}", job.target));
-        let mut target_staging = Staging::new().map_err(super::staging_error)?;
+        let mut staging = Staging::new().map_err(super::staging_error)?;
         let addresses: Vec<String> =
-            source_snapshot.members.iter().filter_map(|member| member.address).map(|address| names.text(address).to_owned()).collect();
+            source.members.iter().filter_map(|member| member.address).map(|address| begun.names.text(address).to_owned()).collect();
         let mut fields = mapping.member_fields();
         // The spelling of the address, for requests that go by it.
-        fields.extend(target_schema.by_canonical(ObjectKind::Member, "email").map(|field| field.wire.to_owned()));
-        let target_snapshot = {
-            let mut builder = SnapshotBuilder::new(&job.target, &salt, &mut names, &mut target_staging);
-            let ask = MemberAsk { groups: &rows, fields: &fields, role: Role::Target { wanted: &addresses } };
-            read_members(&target, &ask, &mut builder, &target_meanings).await?;
-            builder.finish(target_groups, &target_certificate, &mut target_meanings)
+        fields.extend(schema.by_canonical(ObjectKind::Member, "email").map(|field| field.wire.to_owned()));
+        let salt = mapping.salt();
+        let snapshot = {
+            let mut builder = SnapshotBuilder::new(&job.target, &salt, &mut begun.names, &mut staging);
+            let ask = MemberAsk { groups: &asked, fields: &fields, role: Role::Target { wanted: &addresses } };
+            read_members(&target, &ask, &mut builder, &meanings).await?;
+            builder.finish(groups, &certificate, &mut meanings)
         };
-        if super::recover::settle_members(store, job, &target_snapshot, &names, self.now())? {
-            base = store.load_base(&job.name, &job.target, self.now(), &mut names)?;
+        if super::recover::settle_members(store, job, &snapshot, &begun.names, self.now())? {
+            begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
-
-        let mut reads = BTreeMap::new();
-        *reads.entry(job.source.clone()).or_default() += source.account.statistics().reads - before.0;
-        *reads.entry(job.target.clone()).or_default() += target.account.statistics().reads - before.1;
-        let mut warnings = Vec::new();
-        if base.is_empty() {
-            warnings.push(
-                "This is the first run without a base: what exists at the target is adopted, nothing is removed, and refusals that only rosterd remembered are not known."
-                    .to_owned(),
-            );
-        }
-        let sides = Sides {
-            names: Arc::new(names),
-            source: source_snapshot,
-            target: target_snapshot,
-            source_staging,
-            target_staging,
-            mapping,
-            target_custom,
-            target_rows: target_rows.into_iter().map(|row| (row.id.clone(), row)).collect(),
-            meanings: vec![(job.source.clone(), source_meanings), (job.target.clone(), target_meanings)],
-            warnings,
-            reads,
-            target_read_at: target.account.now(),
-        };
-        Ok((sides, base))
+        let rows = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let side = TargetSide { mapping, custom, rows, certificate, snapshot, staging, meanings, read_time, remembered: false };
+        Ok(begun.finish(job, side, Vec::new()))
     }
 
     /// Predicts the reading requests of a job from the lists of groups.
@@ -246,7 +383,12 @@ fn certain(provider: &str, certificate: &Certificate) -> Result<(), RunError> {
 }
 
 /// Makes groups of rows, with carried values as if the provider had returned them.
-fn groups_with_carried(store: &Store, provider: &str, rows: &[GroupRow], schema: &crate::model::Schema) -> Result<Vec<Group>, RunError> {
+pub(super) fn groups_with_carried(
+    store: &Store,
+    provider: &str,
+    rows: &[GroupRow],
+    schema: &crate::model::Schema,
+) -> Result<Vec<Group>, RunError> {
     let mut carried = store.carried(provider, ObjectKind::Group)?;
     Ok(rows
         .iter()
@@ -262,7 +404,12 @@ fn groups_with_carried(store: &Store, provider: &str, rows: &[GroupRow], schema:
 }
 
 /// A snapshot that knows the groups and nothing else, good enough to pair groups.
-fn bare_snapshot(provider: &str, mut groups: Vec<Group>, certificate: &Certificate, meanings: &mut BTreeSet<TotalMeanings>) -> Snapshot {
+pub(super) fn bare_snapshot(
+    provider: &str,
+    mut groups: Vec<Group>,
+    certificate: &Certificate,
+    meanings: &mut BTreeSet<TotalMeanings>,
+) -> Snapshot {
     groups.sort_by(|left, right| left.id.cmp(&right.id));
     Snapshot {
         provider: provider.to_owned(),

@@ -6,14 +6,21 @@ use jiff::Timestamp;
 
 use super::RunError;
 use crate::config::settled::JobConfig;
-use crate::model::{GroupRow, MembershipState, Names, Snapshot};
-use crate::plan::base::{FieldBases, GroupLink, Origin};
+use crate::model::{GroupRow, MembershipState, Names, Record, Snapshot};
+use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
 use crate::state::{Change, JournalOutcome, Store};
 
 /// Links groups that an interrupted run created: found by their name, for which the account had no group before.
 ///
 /// Returns whether something was linked.
-pub(super) fn adopt_created_groups(store: &Store, job: &JobConfig, rows: &[GroupRow], now: Timestamp) -> Result<bool, RunError> {
+/// `desired` gives what a source group, by its id, asks of its partner.
+pub(super) fn adopt_created_groups(
+    store: &Store,
+    job: &JobConfig,
+    rows: &[GroupRow],
+    desired: impl Fn(&str) -> Record,
+    now: Timestamp,
+) -> Result<bool, RunError> {
     let links = store.links(&job.name)?;
     let mut linked_targets: HashSet<String> = links.iter().map(|link| link.target.clone()).collect();
     let mut changed = false;
@@ -33,14 +40,21 @@ pub(super) fn adopt_created_groups(store: &Store, job: &JobConfig, rows: &[Group
             match found {
                 Some(row) if !links.iter().any(|link| link.source == *source) => {
                     linked_targets.insert(row.id.clone());
+                    // What is asked for was written; what came from defaults is not the source's to change.
+                    let asked = desired(source);
+                    let fields: FieldBases = row
+                        .wire
+                        .iter()
+                        .filter(|(field, _)| asked.contains_key(*field))
+                        .map(|(field, value)| (field.clone(), FieldBase { desired: Some(value.clone()), target: Some(value.clone()) }))
+                        .collect();
                     let link = GroupLink {
                         source: source.clone(),
                         target: row.id.clone(),
                         origin: Origin::Created,
                         protect_set: job.groups.protect,
                         name: name.clone(),
-                        // What was written is not known, and a field that was not must not be cleared as the job's own.
-                        fields: FieldBases::new(),
+                        fields,
                     };
                     changes.push(Change::LinkGroup { job: job.name.clone(), link });
                     outcomes.push(JournalOutcome::Confirmed { id: Some(row.id.clone()) });

@@ -61,7 +61,10 @@ impl Store {
         if !matches!(done, StepResult::Done) {
             return Err(StateError::Busy { path: self.path().to_owned() });
         }
-        schema::migrate(&connection, self.path.as_deref(), now).map_err(|fault| fault.at(self.path()))
+        schema::migrate(&connection, self.path.as_deref(), now).map_err(|fault| fault.at(self.path()))?;
+        // What was written since the copy was made is not known to what the copy remembers of targets.
+        connection.execute("DELETE FROM remembered_targets", []).map_err(|error| StateError::of_sqlite(self.path(), error))?;
+        Ok(())
     }
 }
 

@@ -165,7 +165,8 @@ fn waiting(connection: &Connection, job: &str, now: Timestamp) -> Result<HashMap
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn text<'row>(row: &'row rusqlite::Row<'_>, column: usize) -> rusqlite::Result<&'row str> {
+/// Lends the text of a column.
+pub(super) fn text<'row>(row: &'row rusqlite::Row<'_>, column: usize) -> rusqlite::Result<&'row str> {
     Ok(row.get_ref(column)?.as_str()?)
 }
 

@@ -39,6 +39,10 @@ impl Store {
             connection.pragma_update(None, "secure_delete", true)?;
             connection.execute("INSERT OR IGNORE INTO forgotten (hash, since) VALUES (?1, ?2)", (hash(address), stamp(now)))?;
             let mut touched = 0;
+            // What is remembered of targets is only there to save a reading, so all of it goes.
+            touched += connection.execute("DELETE FROM remembered_members WHERE address = ?1", [address])?;
+            touched += connection.execute("DELETE FROM remembered_absent WHERE address = ?1", [address])?;
+            connection.execute("DELETE FROM remembered_targets", [])?;
             for sql in [
                 "DELETE FROM memberships WHERE EXISTS
                      (SELECT 1 FROM member_links AS link WHERE link.job = memberships.job AND link.target = memberships.member

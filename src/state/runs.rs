@@ -1,11 +1,11 @@
 //! The history of runs, and how long it is kept.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::change::{self, Change};
 use super::convert::{count, from_json, json, optional_count, optional_time, stamp, time};
-use super::error::StateError;
+use super::error::{Fault, StateError};
 use super::{Store, jobs};
 use crate::plan::base::Measure;
 
@@ -297,21 +297,23 @@ impl Store {
     /// Deletes what is older than a time and counts the rows: runs with their items, settled journal entries, and approvals and plans
     /// that are used up. What later runs need stays: bases, unsettled entries, and the newest run of each job.
     pub fn prune(&self, before: Timestamp) -> Result<usize, StateError> {
-        let before = stamp(before);
-        self.write(|connection| {
-            let mut deleted = 0;
-            for sql in [
-                "DELETE FROM runs WHERE coalesce(finished, started) < ?1
-                     AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.started > runs.started)",
-                "DELETE FROM journal WHERE settled < ?1",
-                "DELETE FROM approvals WHERE coalesce(used, offered) < ?1",
-                "DELETE FROM used_plans WHERE used < ?1",
-            ] {
-                deleted += connection.execute(sql, [&before])?;
-            }
-            Ok(deleted)
-        })
+        self.write(|connection| prune(connection, &stamp(before)))
     }
+}
+
+/// Prunes history inside a transaction.
+pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Fault> {
+    let mut deleted = 0;
+    for sql in [
+        "DELETE FROM runs WHERE coalesce(finished, started) < ?1
+             AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.started > runs.started)",
+        "DELETE FROM journal WHERE settled < ?1",
+        "DELETE FROM approvals WHERE coalesce(used, offered) < ?1",
+        "DELETE FROM used_plans WHERE used < ?1",
+    ] {
+        deleted += connection.execute(sql, [before])?;
+    }
+    Ok(deleted)
 }
 
 /// Reads a run from a row of [`RUN_COLUMNS`].

@@ -13,7 +13,7 @@ use super::error::{Fault, StateError};
 pub(super) const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// The steps from an empty file to the current schema, in order; a step is never changed once released.
-const STEPS: [&str; 1] = [include_str!("schema/001_start.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/001_start.sql"), include_str!("schema/002_remembered.sql")];
 
 /// The version of the current schema.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -89,21 +89,21 @@ mod tests {
         let path = directory.path().join("rosterd.db");
         let connection = Connection::open(&path).unwrap();
         let _: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).unwrap();
-        migrate(&connection, Some(&path), Timestamp::UNIX_EPOCH).unwrap();
+        migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &STEPS[..1]).unwrap();
         assert!(!beside(&path, ".before-1").exists(), "there is nothing to keep of an empty file");
         connection.execute("INSERT INTO jobs (name) VALUES ('nightly')", []).unwrap();
-        let steps = [STEPS[0], "ALTER TABLE jobs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';"];
+        let steps = [STEPS[0], STEPS[1], "ALTER TABLE jobs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';"];
 
-        let broken = [steps[0], steps[1], "ALTER TABLE nothing ADD COLUMN x TEXT;"];
+        let broken = [steps[0], steps[1], steps[2], "ALTER TABLE nothing ADD COLUMN x TEXT;"];
         migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &broken).unwrap_err();
         assert_eq!(identify(&connection, &path).unwrap(), Identity::Ours(1), "a step that fails takes the others back");
 
         migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &steps).unwrap();
         let colour: String = connection.query_row("SELECT colour FROM jobs", [], |row| row.get(0)).unwrap();
         assert_eq!(colour, "blue");
-        assert!(matches!(identify(&connection, &path), Err(Fault::State(StateError::Newer { found: 2, .. }))));
+        assert!(matches!(identify(&connection, &path), Err(Fault::State(StateError::Newer { found: 3, .. }))));
 
-        let kept = beside(&path, ".before-2");
+        let kept = beside(&path, ".before-3");
         assert!(!beside(&kept, "-wal").exists(), "a copy is one file");
         let kept = Connection::open(&kept).unwrap();
         assert_eq!(identify(&kept, &path).unwrap(), Identity::Ours(1));

@@ -8,7 +8,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("mapping", &["model"]),
     ("plan", &["model"]),
-    ("http", &[]),
+    ("http", &["model"]),
     ("schedule", &[]),
     ("provider", &["http", "model"]),
     ("state", &["model", "plan::base"]),

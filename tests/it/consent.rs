@@ -13,7 +13,7 @@ async fn synced(source: &str, target: &str, job: &str) -> (Bench, u64) {
     (bench, group)
 }
 
-fn on(bench: &Bench, account: &str, number: usize, work: impl FnOnce(&mut rosterd::emulator::Account, u64, u64)) {
+fn on<R>(bench: &Bench, account: &str, number: usize, work: impl FnOnce(&mut rosterd::emulator::Account, u64, u64) -> R) {
     bench.account(account, |account| {
         let contact = account.contact_by_email(&format!("reader{number}@example.org")).unwrap();
         let group = account.find_group("News").unwrap();
@@ -39,17 +39,17 @@ const PAIRS: [(&str, &str); 4] = [("crm", "mail"), ("mail", "crm"), ("crm", "crm
 async fn an_account_opt_out_at_the_source_is_carried_and_never_undone() {
     for (source, target) in PAIRS {
         let (bench, _) = synced(source, target, "mode = \"managed\"").await;
-        on(&bench, source, 0, |account, _, contact| drop(account.opt_out_of_account(contact)));
+        on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
         let planned = bench.plan().await;
         assert_eq!(operations(&planned), ["set_opt_out reader0@example.org"]);
         bench.settle().await;
         assert!(refuses_all(&bench, target, 0), "{source} to {target}");
         // A re-subscription at the source is not carried.
-        on(&bench, source, 0, |account, _, contact| drop(account.resubscribe(contact)));
+        on(&bench, source, 0, |account, _, contact| account.resubscribe(contact));
         bench.settle().await;
         assert!(refuses_all(&bench, target, 0), "{source} to {target}");
         // The person re-subscribes at the target, and may be added again from then on.
-        on(&bench, target, 0, |account, _, contact| drop(account.resubscribe(contact)));
+        on(&bench, target, 0, |account, _, contact| account.resubscribe(contact));
         bench.settle().await;
         assert!(mailed(&bench, target, 0));
     }
@@ -59,9 +59,9 @@ async fn an_account_opt_out_at_the_source_is_carried_and_never_undone() {
 async fn a_refusal_that_the_source_still_shows_is_carried_again_with_a_warning() {
     for (source, target) in PAIRS {
         let (bench, _) = synced(source, target, "mode = \"managed\"").await;
-        on(&bench, source, 0, |account, _, contact| drop(account.opt_out_of_account(contact)));
+        on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
         bench.settle().await;
-        on(&bench, target, 0, |account, _, contact| drop(account.resubscribe(contact)));
+        on(&bench, target, 0, |account, _, contact| account.resubscribe(contact));
         let report = bench.settle().await;
         assert_eq!(report.summary.opt_outs, 1);
         assert!(report.warnings.iter().any(|warning| warning.contains("carried again")), "{}", tell(&report));
@@ -74,7 +74,7 @@ async fn a_group_opt_out_at_the_source_is_held_or_keeps_the_person_out() {
     for (source, target) in PAIRS {
         for mode in ["add", "managed", "mirror"] {
             let (bench, _) = synced(source, target, &format!("mode = \"{mode}\"")).await;
-            on(&bench, source, 1, |account, group, contact| drop(account.opt_out_of_group(group, contact)));
+            on(&bench, source, 1, |account, group, contact| account.opt_out_of_group(group, contact));
             let planned = bench.plan().await;
             let holds = target.starts_with("mail");
             let expected =
@@ -86,14 +86,14 @@ async fn a_group_opt_out_at_the_source_is_held_or_keeps_the_person_out() {
             assert_eq!(state, holds.then_some(OptedOut), "{source} to {target}, {mode}");
             assert!(!refuses_all(&bench, target, 1), "a group opt-out never grows into one of the account");
             // Re-subscribed at the source: withheld, at the same target and by a second run.
-            on(&bench, source, 1, |account, group, contact| drop(account.resubscribe_to_group(group, contact)));
+            on(&bench, source, 1, |account, group, contact| account.resubscribe_to_group(group, contact));
             let report = bench.settle().await;
             assert_eq!(report.withheld, 1, "{}", tell(&report));
             assert!(!mailed(&bench, target, 1), "{source} to {target}, {mode}");
             // Re-subscribed at the target: the bar ends, and a later removal by hand is not taken for a refusal.
-            on(&bench, target, 1, |account, group, contact| drop(account.join(group, contact)));
+            on(&bench, target, 1, |account, group, contact| account.join(group, contact));
             bench.settle().await;
-            on(&bench, target, 1, |account, group, contact| drop(account.leave(group, contact)));
+            on(&bench, target, 1, |account, group, contact| account.leave(group, contact));
             bench.settle().await;
             assert!(mailed(&bench, target, 1), "{source} to {target}, {mode}: the bar ended");
         }
@@ -132,10 +132,10 @@ async fn a_refusal_at_the_target_bars() {
 async fn a_lost_database_subscribes_no_one_and_duplicates_nothing() {
     for (source, target) in PAIRS {
         let (mut bench, _) = synced(source, target, "mode = \"managed\"").await;
-        on(&bench, source, 0, |account, _, contact| drop(account.opt_out_of_account(contact)));
-        on(&bench, source, 1, |account, group, contact| drop(account.opt_out_of_group(group, contact)));
-        on(&bench, target, 2, |account, _, contact| drop(account.opt_out_of_account(contact)));
-        on(&bench, target, 3, |account, group, contact| drop(account.opt_out_of_group(group, contact)));
+        on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
+        on(&bench, source, 1, |account, group, contact| account.opt_out_of_group(group, contact));
+        on(&bench, target, 2, |account, _, contact| account.opt_out_of_account(contact));
+        on(&bench, target, 3, |account, group, contact| account.opt_out_of_group(group, contact));
         bench.settle().await;
         let before = bench.account(target, |account| crate::support::digest(account));
         bench.lose_state();
@@ -152,7 +152,7 @@ async fn a_lost_database_subscribes_no_one_and_duplicates_nothing() {
 async fn a_refusal_follows_a_change_of_address() {
     for (source, target) in PAIRS {
         let (bench, _) = synced(source, target, "mode = \"managed\"").await;
-        on(&bench, source, 1, |account, group, contact| drop(account.opt_out_of_group(group, contact)));
+        on(&bench, source, 1, |account, group, contact| account.opt_out_of_group(group, contact));
         bench.settle().await;
         // The address changes, and with it the membership looks like a fresh one.
         on(&bench, source, 1, |account, group, contact| {
@@ -202,8 +202,8 @@ async fn opt_outs_can_be_left_out_of_writing_and_still_bar() {
         assert_eq!(bench.members(target, "News").len(), 2);
         assert_eq!(bench.account(target, |account| account.contacts.len()), 2);
         // Re-subscribed at the source: a bar is a bar.
-        on(&bench, source, 0, |account, _, contact| drop(account.resubscribe(contact)));
-        on(&bench, source, 1, |account, group, contact| drop(account.resubscribe_to_group(group, contact)));
+        on(&bench, source, 0, |account, _, contact| account.resubscribe(contact));
+        on(&bench, source, 1, |account, group, contact| account.resubscribe_to_group(group, contact));
         bench.settle().await;
         assert_eq!(bench.members(target, "News").len(), 2);
     }
@@ -215,10 +215,10 @@ async fn where_never_hides_an_opt_out() {
         let job = "mode = \"managed\"\n[jobs.test.members]\nwhere = \"source.company != 'Internal'\"";
         let (bench, _) = synced(source, target, job).await;
         for number in 0..2 {
-            on(&bench, source, number, |account, _, contact| drop(account.change_contact(contact, [("company", "Internal")], [])));
+            on(&bench, source, number, |account, _, contact| account.change_contact(contact, [("company", "Internal")], []));
         }
-        on(&bench, source, 0, |account, _, contact| drop(account.opt_out_of_account(contact)));
-        on(&bench, source, 1, |account, group, contact| drop(account.opt_out_of_group(group, contact)));
+        on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
+        on(&bench, source, 1, |account, group, contact| account.opt_out_of_group(group, contact));
         bench.settle().await;
         assert!(refuses_all(&bench, target, 0), "{source} to {target}");
         assert!(!mailed(&bench, target, 1), "{source} to {target}");
@@ -244,7 +244,7 @@ async fn somebody_erased_at_the_target_is_not_created_again() {
             assert_eq!(bench.sent(), []);
         }
         // An opt-out does not bring the person back either.
-        on(&bench, source, 0, |account, _, contact| drop(account.opt_out_of_account(contact)));
+        on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
         bench.sync().await;
         assert_eq!(bench.sent(), []);
     }

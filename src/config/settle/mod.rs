@@ -102,12 +102,30 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
         let hint = "write how long history shall be kept, such as \"400d\"";
         settling.sink.error(&state.span_of("retention"), "`state.retention` keeps no history.", Some(hint.to_owned()));
     }
+    warn_of_idle_keys(&mut settling, root);
     let daemon = daemon(&mut settling, &root.table("daemon"));
     let notify = notify(&mut settling, &root.table("notify"));
     if settling.sink.errors() > before {
         return None;
     }
     Some(Config { path: file.to_path_buf(), state_path, retention, providers, jobs, daemon: daemon?, notify })
+}
+
+/// Says of each key without effect in this version that it has none.
+fn warn_of_idle_keys(settling: &mut Settling<'_>, root: &Section) {
+    let daemon = root.table("daemon");
+    let hint = "leave it out; it stays valid for the version that has a status page";
+    for key in ["listen", "admin_token"] {
+        if daemon.entry(key).is_some() {
+            let message = format!("`daemon.{key}` has no effect: this version has no status page.");
+            settling.sink.warn(&daemon.span_of(key), message, Some(hint.to_owned()));
+        }
+    }
+    if root.entry("notify").is_some() {
+        let hint = "watch the exit codes, the log or `rosterd status`";
+        let message = "`[notify]` has no effect: this version sends no notifications.";
+        settling.sink.warn(&root.span_of("notify"), message, Some(hint.to_owned()));
+    }
 }
 
 fn daemon(settling: &mut Settling<'_>, section: &Section) -> Option<DaemonConfig> {

@@ -103,6 +103,25 @@ command = ["/usr/local/bin/page-me", "now"]
 }
 
 #[test]
+fn keys_that_this_version_does_not_act_on_are_named_once_each() {
+    let text = SMALL.to_owned()
+        + "[daemon]\nlisten = \"127.0.0.1:9000\"\nadmin_token = { env = \"ADMIN\" }\ngrace = \"5s\"\n[notify]\nalive = \"https://ping.example.org/r\"\ncommand = [\"page-me\"]\n";
+    let (config, warnings) = parse(&text, Path::new("rosterd.toml")).unwrap();
+    assert_eq!(config.daemon.grace, Duration::from_secs(5));
+    let said: Vec<(&str, usize)> = warnings.iter().map(|warning| (warning.message.as_str(), warning.line)).collect();
+    assert_eq!(
+        said,
+        [
+            ("`daemon.listen` has no effect: this version has no status page.", 14),
+            ("`daemon.admin_token` has no effect: this version has no status page.", 15),
+            ("`[notify]` has no effect: this version sends no notifications.", 17),
+        ]
+    );
+    let (_, warnings) = parse(SMALL, Path::new("rosterd.toml")).unwrap();
+    assert!(warnings.is_empty(), "defaults are no reason to warn");
+}
+
+#[test]
 fn the_files_that_come_with_rosterd_are_sound() {
     for (name, text) in [
         ("starter", starter()),
@@ -131,7 +150,13 @@ fn the_starter_explains_every_key_and_its_lines_work() {
         .map(|line| if commented(line) { line.strip_prefix("# ").unwrap_or(line) } else { line })
         .filter(|line| !line.starts_with("auth_token"))
         .collect();
-    assert_eq!(rendered(&all.join("\n")), "");
+    let (_, warnings) = parse(&all.join("\n"), Path::new("rosterd.toml")).unwrap_or_else(|findings| panic!("{findings}"));
+    let unexpected: Vec<&str> = warnings
+        .iter()
+        .map(|warning| warning.message.as_str())
+        .filter(|message| !message.contains(" has no effect: this version "))
+        .collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
 }
 
 fn assert_explained(keys: &'static [Key]) {

@@ -35,7 +35,9 @@ fn whatever_the_plan_touches_counts() {
     let changes: [fn(&mut super::world::TestWorld); 6] = [
         |world| world.policy.config_hash = "other".to_owned(),
         |world| world.memory.last_run = Some("r1".to_owned()),
-        |world| drop(world.source.group_mut("1").members.remove("s.bo")),
+        |world| {
+            world.source.group_mut("1").members.remove("s.bo");
+        },
         |world| world.target.group_mut("11").notes = Some("changed".to_owned()),
         |world| world.source.people.get_mut("s.ana").unwrap().address = Some("anna@example.org".to_owned()),
         |world| {

@@ -65,7 +65,7 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
             if world.target.groups.iter().all(|group| group.id != target_id) {
                 let mut group = TestGroup::new(&target_id, pick(&NAMES, b));
                 group.ext = (c % 5 == 0).then(|| format!("e{}", c % 2));
-                group.test_group = c % 16 == 3;
+                group.for_tests = c % 16 == 3;
                 world.target.groups.push(group);
             }
         }
@@ -140,7 +140,9 @@ fn world_of(facts: &[Fact]) -> TestWorld {
     let mut facts = facts.to_vec();
     // Groups come first, whatever the order of the facts, so that few facts fit nowhere.
     facts.sort_by_key(|fact| fact.0 > 2);
-    facts.iter().for_each(|fact| tell(&mut world, *fact, false));
+    for fact in facts {
+        tell(&mut world, fact, false);
+    }
     world
 }
 
@@ -284,23 +286,21 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
             .map(|(field, wish)| (field.clone(), FieldBase { desired: Some(wish.clone()), target: current.get(field).cloned() }))
             .collect();
         let before = inputs.target.group(target).map(|group| group.wire.clone()).unwrap_or_default();
-        match next.memory.links.iter_mut().find(|link| link.source == *source && link.target == *target) {
-            Some(link) => {
-                // A field that somebody else changed and that is left stays remembered as it was.
-                for (field, then) in &link.fields {
-                    let moved = !crate::plan::fields::same(before.get(field), then.target.as_ref());
-                    let untouched = crate::plan::fields::same(before.get(field), current.get(field));
-                    if moved && untouched {
-                        fields.insert(field.clone(), then.clone());
-                    }
+        let known = next.memory.links.iter_mut().find(|link| link.source == *source && link.target == *target);
+        if let Some(link) = known {
+            // A field that somebody else changed and that is left stays remembered as it was.
+            for (field, then) in &link.fields {
+                let moved = !crate::plan::fields::same(before.get(field), then.target.as_ref());
+                let untouched = crate::plan::fields::same(before.get(field), current.get(field));
+                if moved && untouched {
+                    fields.insert(field.clone(), then.clone());
                 }
-                link.fields = fields;
             }
-            None => {
-                next.memory.links.retain(|link| link.source != *source);
-                next.link(source, target, false);
-                next.memory.links.last_mut().unwrap().fields = fields;
-            }
+            link.fields = fields;
+        } else {
+            next.memory.links.retain(|link| link.source != *source);
+            next.link(source, target, false);
+            next.memory.links.last_mut().unwrap().fields = fields;
         }
     }
     next.memory.measure = Some(plan.measure);
@@ -423,7 +423,9 @@ proptest! {
     fn after_each_run_the_next_plan_is_empty(facts in facts(), later in vec(facts(), 0..3)) {
         let mut world = world_of(&facts);
         for changes in std::iter::once(Vec::new()).chain(later) {
-            changes.iter().for_each(|fact| tell(&mut world, *fact, true));
+            for fact in changes {
+                tell(&mut world, fact, true);
+            }
             // A run that had to leave something blocked may open the way for it, by freeing a name for example.
             let runs = if world.planned(|_, plan| plan.blocked.is_empty()) { 1 } else { 3 };
             let first = world.planned(operations);

@@ -98,14 +98,14 @@ fn cases() -> Vec<Case> {
     all
 }
 
-fn set(world: &mut TestWorld, around: &Around) {
+fn set(world: &mut TestWorld, around: Around) {
     world.policy.mode = around.mode;
     world.policy.members.opt_outs = if around.carry { OptOuts::Carry } else { OptOuts::Skip };
     world.policy.guards.on_drift = if around.keep_drift { OnDrift::Keep } else { OnDrift::Overwrite };
     world.capabilities.group_opt_out = around.group_opt_out;
 }
 
-fn world(cases: &[Case], around: &Around) -> TestWorld {
+fn world(cases: &[Case], around: Around) -> TestWorld {
     let mut world = TestWorld::new();
     set(&mut world, around);
     let mut source = TestGroup::new("1", "Donors");
@@ -118,7 +118,7 @@ fn world(cases: &[Case], around: &Around) -> TestWorld {
     for (at, case) in cases.iter().enumerate() {
         let address = format!("p{at:05}@example.org");
         let (source_id, target_id) = (format!("s{at:05}"), format!("t{at:05}"));
-        let mut put = |side: &mut super::world::Side, group: &mut TestGroup, id: &str, standing: Standing| {
+        let put = |side: &mut super::world::Side, group: &mut TestGroup, id: &str, standing: Standing| {
             if let Some((status, state)) = standing {
                 side.people.insert(id.to_owned(), TestPerson { address: Some(address.clone()), status });
                 if let Some(state) = state {
@@ -151,9 +151,9 @@ fn world(cases: &[Case], around: &Around) -> TestWorld {
 }
 
 /// The rules of the contract, person by person.
-fn expected(case: &Case, around: &Around) -> Fate {
+fn expected(case: Case, around: Around) -> Fate {
     let mut fate = Fate::default();
-    let Case { source, target, bar, known } = *case;
+    let Case { source, target, bar, known } = case;
     let source_status = source.map(|(status, _)| status);
     let source_state = source.and_then(|(_, state)| state);
     let target_status = target.map(|(status, _)| status);
@@ -265,24 +265,24 @@ fn whole_table(source: (bool, bool), target: bool, accounts: bool) {
         carry: bits & 2 == 0,
         keep_drift: bits & 4 != 0,
     };
-    let mut world = world(&cases, &setting(Mode::Add, 0));
+    let mut world = world(&cases, setting(Mode::Add, 0));
     let read = world.read();
     for mode in [Mode::Add, Mode::Managed, Mode::Mirror] {
         for bits in 0..8 {
             let around = setting(mode, bits);
-            set(&mut world, &around);
+            set(&mut world, around);
             let fates = world.planned_from(&read, fates);
             for (at, case) in cases.iter().enumerate() {
                 let found = fates.get(&format!("p{at:05}@example.org")).cloned().unwrap_or_default();
-                assert_eq!(found, expected(case, &around), "\n{case:?}\n{around:?}");
-                keeps_the_rules(case, &around, &found);
+                assert_eq!(found, expected(*case, around), "\n{case:?}\n{around:?}");
+                keeps_the_rules(*case, around, &found);
             }
         }
     }
 }
 
 /// The rules once more, as what must never be seen, whatever the table says.
-fn keeps_the_rules(case: &Case, around: &Around, fate: &Fate) {
+fn keeps_the_rules(case: Case, around: Around, fate: &Fate) {
     let refuses = |standing: Standing| {
         standing.is_some_and(|(status, state)| status == MemberStatus::OptedOut || state == Some(MembershipState::OptedOut))
     };

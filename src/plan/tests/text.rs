@@ -123,7 +123,7 @@ fn group(side: &mut Side, prefix: &str, words: &[&str], listed: &[&str]) {
                     "archived" => group.status = GroupStatus::Archived,
                     "dynamic" => group.kind = GroupKind::Dynamic,
                     "builtin" => group.kind = GroupKind::BuiltIn,
-                    "test" => group.test_group = true,
+                    "test" => group.for_tests = true,
                     "auto" => group.auto_response = true,
                     "incomplete" => group.incomplete = Some(true),
                     "opt_outs_incomplete" => group.incomplete = Some(false),
@@ -221,7 +221,7 @@ fn limit(text: &str) -> Limit {
 }
 
 fn fields(record: &Record) -> String {
-    record.iter().map(|(field, value)| format!(" {field}={value}")).collect()
+    record.iter().fold(String::new(), |text, (field, value)| text + &format!(" {field}={value}"))
 }
 
 /// Writes a plan as one line per operation, then what is withheld, blocked, refused, lost and said.

@@ -40,7 +40,7 @@ pub(super) struct TestGroup {
     pub(super) protected: bool,
     pub(super) kind: GroupKind,
     pub(super) status: GroupStatus,
-    pub(super) test_group: bool,
+    pub(super) for_tests: bool,
     pub(super) auto_response: bool,
     /// `None`: read to its end. `Some(opt-outs)`: not, and whether at least the opt-outs were.
     pub(super) incomplete: Option<bool>,
@@ -58,7 +58,7 @@ impl TestGroup {
             protected: false,
             kind: GroupKind::Static,
             status: GroupStatus::Active,
-            test_group: false,
+            for_tests: false,
             auto_response: false,
             incomplete: None,
             listed: true,
@@ -81,7 +81,7 @@ impl TestGroup {
             wire,
             kind: self.kind,
             status: self.status,
-            test_group: self.test_group,
+            test_group: self.for_tests,
             auto_response: self.auto_response,
             member_count: None,
             detailed: true,
@@ -252,8 +252,10 @@ impl TestWorld {
         names.intern("");
         // Names are interned in another order, so that nothing can depend on their numbers.
         if self.backwards {
-            self.memory.bars.iter().rev().for_each(|(_, address)| drop(names.intern(address)));
-            self.target.people.keys().rev().for_each(|id| drop(names.intern(id)));
+            let barred = self.memory.bars.iter().rev().map(|(_, address)| address);
+            for text in barred.chain(self.target.people.keys().rev()) {
+                names.intern(text);
+            }
         }
         let source = self.snapshot(&self.source, "crm", &mut names);
         let target = self.snapshot(&self.target, "mail", &mut names);
@@ -362,7 +364,9 @@ impl TestWorld {
         for ((group, member), brought) in &memory.memberships {
             memberships.entry(group.clone()).or_default().push(BaseMembership { member: names.intern(member), brought: *brought });
         }
-        memberships.values_mut().for_each(|rows| rows.sort_unstable());
+        for rows in memberships.values_mut() {
+            rows.sort_unstable();
+        }
         let mut held_by_others: BTreeMap<String, HashSet<Name>> = BTreeMap::new();
         for (group, member) in &memory.others {
             held_by_others.entry(group.clone()).or_default().insert(names.intern(member));

@@ -132,6 +132,11 @@ impl Bench {
         self.config = config(&self.emulator, &text);
     }
 
+    /// Goes on with a config that is changed in place.
+    pub fn reconfigure_with(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+    }
+
     /// Loses the state database.
     pub fn lose_state(&mut self) {
         self.store = Arc::new(Store::in_memory());
@@ -139,7 +144,7 @@ impl Bench {
 
     /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the one before it sent.
     pub async fn rest(&self) {
-        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     }
 
     /// Plans the job.

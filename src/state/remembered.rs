@@ -1,0 +1,573 @@
+//! The target of a job as it was last read in full, so that a run in which nothing has changed need not read it again.
+//!
+//! Ids, addresses, states and fingerprints stand here, and no value of a profile. What is remembered proves nothing for a write:
+//! whoever has something to write reads the target anew.
+
+use std::collections::{BTreeMap, HashSet};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+use super::base::text;
+use super::convert::{from_json, json, stamp, time, word};
+use super::error::{Fault, StateError};
+use super::forget;
+use crate::model::{
+    Certificate, CountRule, CustomField, CustomFields, Existence, FieldType, GroupKind, GroupRow, GroupStatus, Listing, ListingRow, Member,
+    MemberStatus, MembershipState, Names, Record, Snapshot,
+};
+
+/// Bytes of a packed row of a listing.
+const PACKED: usize = 5;
+const STATUSES: [MemberStatus; 4] = [MemberStatus::Active, MemberStatus::Held, MemberStatus::Bounced, MemberStatus::OptedOut];
+const STATES: [MembershipState; 4] =
+    [MembershipState::Active, MembershipState::Unconfirmed, MembershipState::Bounced, MembershipState::OptedOut];
+
+/// What decides whether a remembered target may stand for a reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryKey {
+    /// What tells the account from others, hashed.
+    pub account: String,
+    /// When its reading began.
+    pub read_at: Timestamp,
+    /// The fingerprint of the job's settled config at that time.
+    pub config_hash: String,
+    /// The fingerprint of the mapping at that time, which the fingerprints of profiles depend on.
+    pub salt: String,
+}
+
+/// A whole reading of a target, to be remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetReading<'a> {
+    /// What it belongs to.
+    pub key: &'a MemoryKey,
+    /// The account's custom fields.
+    pub custom: &'a CustomFields,
+    /// The groups as the adapter returned them, by id.
+    pub rows: &'a BTreeMap<String, GroupRow>,
+    /// The evidence of the list of groups.
+    pub certificate: &'a Certificate,
+    /// Members, listings and what is known not to exist.
+    pub snapshot: &'a Snapshot,
+}
+
+/// A remembered target.
+#[derive(Clone, Debug)]
+pub struct RememberedTarget {
+    /// What it belongs to.
+    pub key: MemoryKey,
+    /// The account's custom fields.
+    pub custom: CustomFields,
+    /// The groups as the adapter returned them.
+    pub rows: Vec<GroupRow>,
+    /// The evidence of the list of groups.
+    pub certificate: Certificate,
+    /// The people, by position.
+    pub members: Vec<Member>,
+    /// The listings with their evidence, by group id.
+    pub listings: BTreeMap<String, (Listing, Certificate)>,
+    /// Which addresses are known not to exist.
+    pub existence: Existence,
+}
+
+impl Store {
+    /// Remembers the target of a job in the place of what was remembered before; tells whether it did.
+    ///
+    /// A reading that is not whole is not remembered. People who were forgotten are left out.
+    pub fn remember_target(&self, job: &str, reading: &TargetReading<'_>, names: &Names) -> Result<bool, StateError> {
+        let snapshot = reading.snapshot;
+        let whole = snapshot.groups.complete().is_some()
+            && snapshot.account_state.complete().is_some()
+            && snapshot.listings.values().all(|listing| listing.complete().is_some());
+        self.write(|connection| {
+            delete_of_job(connection, job)?;
+            if whole {
+                insert(connection, job, reading, names)?;
+            }
+            Ok(whole)
+        })
+    }
+
+    /// Tells what the remembered target of a job belongs to; nothing when none is remembered.
+    pub fn remembered_key(&self, job: &str) -> Result<Option<MemoryKey>, StateError> {
+        self.read(|connection| {
+            let mut select =
+                connection.prepare_cached("SELECT account, read_at, config_hash, salt FROM remembered_targets WHERE job = ?1")?;
+            Ok(select.query_row([job], |row| key(row, 0)).optional()?)
+        })
+    }
+
+    /// Loads the remembered target of a job.
+    pub fn remembered_target(&self, job: &str, names: &mut Names) -> Result<Option<RememberedTarget>, StateError> {
+        self.read(|connection| load(connection, job, names))
+    }
+
+    /// Drops what is remembered of an account, whichever job read it: something is about to be written there.
+    pub fn drop_remembered(&self, account: &str) -> Result<(), StateError> {
+        self.write(|connection| {
+            connection.prepare_cached("DELETE FROM remembered_targets WHERE account = ?1")?.execute([account])?;
+            Ok(())
+        })
+    }
+
+    /// Drops the remembered target of a job.
+    pub fn drop_remembered_of(&self, job: &str) -> Result<(), StateError> {
+        self.write(|connection| delete_of_job(connection, job))
+    }
+}
+
+fn delete_of_job(connection: &Connection, job: &str) -> Result<(), Fault> {
+    connection.prepare_cached("DELETE FROM remembered_targets WHERE job = ?1")?.execute([job])?;
+    Ok(())
+}
+
+fn insert(connection: &Connection, job: &str, reading: &TargetReading<'_>, names: &Names) -> Result<(), Fault> {
+    let TargetReading { key, custom, rows, certificate, snapshot } = *reading;
+    let existence = match &snapshot.existence {
+        Existence::Whole => "whole",
+        Existence::Asked(_) => "asked",
+        Existence::Unknown => "unknown",
+    };
+    let rows: Vec<StoredGroup> = rows.values().map(StoredGroup::of).collect();
+    connection.execute(
+        "INSERT INTO remembered_targets (job, account, read_at, config_hash, salt, custom, group_rows, certificate, existence)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        (
+            job,
+            &key.account,
+            stamp(key.read_at),
+            &key.config_hash,
+            &key.salt,
+            json(&StoredCustom::of(custom)),
+            json(&rows),
+            json(&StoredCertificate::of(certificate)),
+            existence,
+        ),
+    )?;
+    let target = connection.last_insert_rowid();
+    let forgotten = forget::load(connection)?;
+    let mut positions: Vec<Option<u32>> = Vec::with_capacity(snapshot.members.len());
+    let mut next = 0_u32;
+    let mut member_row = connection
+        .prepare_cached("INSERT INTO remembered_members (target, position, id, address, status, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for member in &snapshot.members {
+        let address = member.address.map(|address| names.text(address));
+        if address.is_some_and(|address| forgotten.contains(address)) {
+            positions.push(None);
+            continue;
+        }
+        member_row.execute((target, next, names.text(member.id), address, member.status as u8, member.hash.map(u64::cast_signed)))?;
+        positions.push(Some(next));
+        next += 1;
+    }
+    let mut listing_row =
+        connection.prepare_cached("INSERT INTO remembered_listings (target, group_id, certificate, listed) VALUES (?1, ?2, ?3, ?4)")?;
+    for (group, listing) in &snapshot.listings {
+        let mut packed = Vec::with_capacity(listing.seen().rows.len() * PACKED);
+        for row in &listing.seen().rows {
+            if let Some(position) = positions[row.member as usize] {
+                packed.extend_from_slice(&position.to_le_bytes());
+                packed.push(row.state as u8);
+            }
+        }
+        let certificate = snapshot.certificates.get(group).map(StoredCertificate::of).unwrap_or_default();
+        listing_row.execute((target, group, json(&certificate), packed))?;
+    }
+    if let Existence::Asked(asked) = &snapshot.existence {
+        let mut absent = connection.prepare_cached("INSERT INTO remembered_absent (target, address) VALUES (?1, ?2)")?;
+        for address in asked.iter().map(|address| names.text(*address)).filter(|address| !forgotten.contains(address)) {
+            absent.execute((target, address))?;
+        }
+    }
+    Ok(())
+}
+
+fn load(connection: &Connection, job: &str, names: &mut Names) -> Result<Option<RememberedTarget>, Fault> {
+    let head = connection
+        .prepare_cached(
+            "SELECT account, read_at, config_hash, salt, id, custom, group_rows, certificate, existence FROM remembered_targets
+             WHERE job = ?1",
+        )?
+        .query_row([job], |row| {
+            let custom: StoredCustom = from_json(row, 5)?;
+            let rows: Vec<StoredGroup> = from_json(row, 6)?;
+            let certificate: StoredCertificate = from_json(row, 7)?;
+            let existence = word(row, 8, |text| match text {
+                "whole" => Some(Existence::Whole),
+                "asked" => Some(Existence::Asked(HashSet::new())),
+                "unknown" => Some(Existence::Unknown),
+                _ => None,
+            })?;
+            let remembered = RememberedTarget {
+                key: key(row, 0)?,
+                custom: custom.into_model(),
+                rows: rows.into_iter().map(StoredGroup::into_model).collect(),
+                certificate: certificate.into_model(),
+                members: Vec::new(),
+                listings: BTreeMap::new(),
+                existence,
+            };
+            Ok((row.get::<_, i64>(4)?, remembered))
+        })
+        .optional()?;
+    let Some((target, mut remembered)) = head else { return Ok(None) };
+    let mut select =
+        connection.prepare_cached("SELECT id, address, status, hash FROM remembered_members WHERE target = ?1 ORDER BY position")?;
+    let mut rows = select.query([target])?;
+    while let Some(row) = rows.next()? {
+        let address = optional_text(row, 1)?.map(|address| names.intern(address));
+        remembered.members.push(Member {
+            id: names.intern(text(row, 0)?),
+            address,
+            // A number that nobody wrote counts as the strictest.
+            status: STATUSES.get(usize::from(row.get::<_, u8>(2)?)).copied().unwrap_or(MemberStatus::OptedOut),
+            hash: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
+        });
+    }
+    let count = remembered.members.len();
+    let mut select = connection.prepare_cached("SELECT group_id, certificate, listed FROM remembered_listings WHERE target = ?1")?;
+    let mut rows = select.query([target])?;
+    while let Some(row) = rows.next()? {
+        let certificate: StoredCertificate = from_json(row, 1)?;
+        let listing = Listing { rows: unpack(&row.get::<_, Vec<u8>>(2)?, count) };
+        remembered.listings.insert(row.get(0)?, (listing, certificate.into_model()));
+    }
+    if let Existence::Asked(asked) = &mut remembered.existence {
+        let mut select = connection.prepare_cached("SELECT address FROM remembered_absent WHERE target = ?1")?;
+        let mut rows = select.query([target])?;
+        while let Some(row) = rows.next()? {
+            asked.insert(names.intern(text(row, 0)?));
+        }
+    }
+    Ok(Some(remembered))
+}
+
+fn key(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<MemoryKey> {
+    Ok(MemoryKey { account: row.get(from)?, read_at: time(row, from + 1)?, config_hash: row.get(from + 2)?, salt: row.get(from + 3)? })
+}
+
+fn optional_text<'row>(row: &'row rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<&'row str>> {
+    Ok(row.get_ref(column)?.as_str_or_null()?)
+}
+
+fn unpack(packed: &[u8], members: usize) -> Vec<ListingRow> {
+    packed
+        .chunks_exact(PACKED)
+        .map(|row| ListingRow {
+            member: u32::from_le_bytes([row[0], row[1], row[2], row[3]]),
+            state: STATES.get(usize::from(row[4])).copied().unwrap_or(MembershipState::OptedOut),
+        })
+        .filter(|row| (row.member as usize) < members)
+        .collect()
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCustom {
+    known: bool,
+    fields: Vec<StoredField>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredField {
+    system_name: String,
+    label: String,
+    kind: String,
+    max_length: Option<usize>,
+    options: Vec<String>,
+}
+
+impl StoredCustom {
+    fn of(custom: &CustomFields) -> StoredCustom {
+        let fields = custom.fields.iter().map(|field| StoredField {
+            system_name: field.system_name.clone(),
+            label: field.label.clone(),
+            kind: field.kind.as_str().to_owned(),
+            max_length: field.max_length,
+            options: field.options.clone(),
+        });
+        StoredCustom { known: custom.known, fields: fields.collect() }
+    }
+
+    fn into_model(self) -> CustomFields {
+        let kinds = [FieldType::Text, FieldType::Integer, FieldType::Boolean, FieldType::Timestamp, FieldType::List];
+        let fields = self.fields.into_iter().map(|field| CustomField {
+            kind: kinds.into_iter().find(|kind| kind.as_str() == field.kind).unwrap_or(FieldType::Text),
+            system_name: field.system_name,
+            label: field.label,
+            max_length: field.max_length,
+            options: field.options,
+        });
+        CustomFields { known: self.known, fields: fields.collect() }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredGroup {
+    id: String,
+    wire: Record,
+    kind: String,
+    archived: bool,
+    test_group: bool,
+    auto_response: bool,
+    member_count: Option<u64>,
+    detailed: bool,
+}
+
+impl StoredGroup {
+    fn of(row: &GroupRow) -> StoredGroup {
+        StoredGroup {
+            id: row.id.clone(),
+            wire: row.wire.clone(),
+            kind: row.kind.as_str().to_owned(),
+            archived: row.status == GroupStatus::Archived,
+            test_group: row.test_group,
+            auto_response: row.auto_response,
+            member_count: row.member_count,
+            detailed: row.detailed,
+        }
+    }
+
+    fn into_model(self) -> GroupRow {
+        let kinds = [GroupKind::Static, GroupKind::Dynamic, GroupKind::BuiltIn];
+        GroupRow {
+            id: self.id,
+            wire: self.wire,
+            // A word that nobody wrote makes the group one that takes no members.
+            kind: kinds.into_iter().find(|kind| kind.as_str() == self.kind).unwrap_or(GroupKind::BuiltIn),
+            status: if self.archived { GroupStatus::Archived } else { GroupStatus::Active },
+            test_group: self.test_group,
+            auto_response: self.auto_response,
+            member_count: self.member_count,
+            detailed: self.detailed,
+        }
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct StoredCertificate {
+    pages: u64,
+    rows: u64,
+    distinct: u64,
+    opted_out: u64,
+    bounced: u64,
+    total: Option<u64>,
+    at_most: Option<u64>,
+    one_of: Option<u64>,
+    opt_outs_complete: bool,
+    problems: Vec<String>,
+}
+
+impl StoredCertificate {
+    fn of(certificate: &Certificate) -> StoredCertificate {
+        let (at_most, one_of) = match certificate.group_total {
+            CountRule::None => (None, None),
+            CountRule::AtMostRows(count) => (Some(count), None),
+            CountRule::OneOfMeanings(count) => (None, Some(count)),
+        };
+        StoredCertificate {
+            pages: certificate.pages,
+            rows: certificate.rows,
+            distinct: certificate.distinct,
+            opted_out: certificate.opted_out,
+            bounced: certificate.bounced,
+            total: certificate.total,
+            at_most,
+            one_of,
+            opt_outs_complete: certificate.opt_outs_complete,
+            problems: certificate.problems.clone(),
+        }
+    }
+
+    fn into_model(self) -> Certificate {
+        let at_most = self.at_most.map(CountRule::AtMostRows);
+        Certificate {
+            pages: self.pages,
+            rows: self.rows,
+            distinct: self.distinct,
+            opted_out: self.opted_out,
+            bounced: self.bounced,
+            total: self.total,
+            group_total: at_most.or(self.one_of.map(CountRule::OneOfMeanings)).unwrap_or_default(),
+            opt_outs_complete: self.opt_outs_complete,
+            problems: self.problems,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, count_rows};
+    use super::*;
+    use crate::model::{Incomplete, MemberRow, MemberSink, Reading, SnapshotBuilder, Stage, TotalMeanings};
+
+    struct Nothing;
+
+    impl Stage for Nothing {
+        fn put(&mut self, _id: &str, _record: &Record) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn key(account: &str) -> MemoryKey {
+        MemoryKey { account: account.into(), read_at: at(0), config_hash: "c".into(), salt: "s".into() }
+    }
+
+    fn group() -> GroupRow {
+        GroupRow {
+            id: "7".into(),
+            wire: Record::from([("groupName".into(), "Donors".into()), ("protected".into(), true.into())]),
+            kind: GroupKind::Dynamic,
+            status: GroupStatus::Archived,
+            test_group: true,
+            auto_response: false,
+            member_count: Some(2),
+            detailed: true,
+        }
+    }
+
+    fn custom() -> CustomFields {
+        let field = CustomField {
+            system_name: "custom3".into(),
+            label: "Level".into(),
+            kind: FieldType::Integer,
+            max_length: Some(20),
+            options: vec!["1".into()],
+        };
+        CustomFields { known: true, fields: vec![field] }
+    }
+
+    fn snapshot(names: &mut Names) -> Snapshot {
+        let mut stage = Nothing;
+        let mut builder = SnapshotBuilder::new("mail", "s", names, &mut stage);
+        let profile = Some(Record::from([("firstName".to_owned(), "Ana".into())]));
+        let row =
+            |id: &str, address: Option<&str>, status| MemberRow { id: id.into(), address: address.map(Into::into), status, wire: None };
+        builder.member(MemberRow { wire: profile, ..row("1", Some("ana@example.org"), Some(MemberStatus::Held)) }).unwrap();
+        builder.member(row("2", Some("bo@example.org"), Some(MemberStatus::OptedOut))).unwrap();
+        builder.member(row("3", None, None)).unwrap();
+        builder.begin_listing("7");
+        builder.listed("1", MembershipState::Active);
+        builder.listed("2", MembershipState::OptedOut);
+        builder.listed("3", MembershipState::Bounced);
+        let certificate = Certificate {
+            distinct: 3,
+            total: Some(3),
+            group_total: CountRule::AtMostRows(2),
+            opt_outs_complete: true,
+            ..Certificate::default()
+        };
+        builder.end_listing(certificate);
+        builder.account_state(Certificate::default());
+        builder.absent("cy@example.org");
+        builder.finish(Vec::new(), &Certificate::default(), &mut TotalMeanings::all())
+    }
+
+    fn remember(store: &Store, job: &str, account: &str, snapshot: &Snapshot, names: &Names) -> bool {
+        let rows = BTreeMap::from([("7".to_owned(), group())]);
+        let certificate = Certificate { pages: 4, ..Certificate::default() };
+        let (key, custom) = (key(account), custom());
+        let reading = TargetReading { key: &key, custom: &custom, rows: &rows, certificate: &certificate, snapshot };
+        store.remember_target(job, &reading, names).unwrap()
+    }
+
+    #[test]
+    fn a_reading_comes_back_as_it_was() {
+        let (store, mut names) = (Store::in_memory(), Names::new());
+        let read = snapshot(&mut names);
+        assert!(remember(&store, "job", "a", &read, &names));
+        assert!(remember(&store, "job", "a", &read, &names), "a later reading takes the place of an earlier one");
+        assert_eq!((count_rows(&store, "remembered_targets"), count_rows(&store, "remembered_members")), (1, 3));
+        assert_eq!(store.remembered_key("job").unwrap(), Some(key("a")));
+        assert_eq!(store.remembered_key("other").unwrap(), None);
+
+        let mut fresh = Names::new();
+        fresh.intern("something else");
+        let known = store.remembered_target("job", &mut fresh).unwrap().unwrap();
+        assert_eq!((known.key, known.custom, known.rows), (key("a"), custom(), vec![group()]));
+        assert_eq!(known.certificate.pages, 4);
+        let shown = |names: &Names, members: &[Member]| -> Vec<_> {
+            let text = |name| names.text(name).to_owned();
+            members.iter().map(|member| (text(member.id), member.address.map(text), member.status, member.hash)).collect()
+        };
+        assert_eq!(shown(&fresh, &known.members), shown(&names, &read.members));
+        let (listing, certificate) = &known.listings["7"];
+        assert_eq!(listing, read.listings["7"].seen());
+        assert_eq!(*certificate, read.certificates["7"]);
+        assert_eq!(known.existence, Existence::Asked([fresh.find("cy@example.org").unwrap()].into()));
+    }
+
+    #[test]
+    fn what_is_not_whole_is_not_remembered_and_takes_the_old_memory_away() {
+        let (store, mut names) = (Store::in_memory(), Names::new());
+        let whole = snapshot(&mut names);
+        let nothing = || Incomplete { partial: (), why: vec!["a page failed".into()], opt_outs_complete: false };
+        let listing = Incomplete { partial: Listing::default(), why: Vec::new(), opt_outs_complete: true };
+        let groups = Incomplete { partial: Vec::new(), why: Vec::new(), opt_outs_complete: true };
+        for partly in [
+            Snapshot { account_state: Reading::Incomplete(nothing()), ..whole.clone() },
+            Snapshot { listings: BTreeMap::from([("7".to_owned(), Reading::Incomplete(listing))]), ..whole.clone() },
+            Snapshot { groups: Reading::Incomplete(groups), ..whole.clone() },
+        ] {
+            assert!(remember(&store, "job", "a", &whole, &names));
+            assert!(!remember(&store, "job", "a", &partly, &names));
+            assert_eq!(store.remembered_key("job").unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn an_account_is_dropped_for_every_job_that_read_it() {
+        let (store, mut names) = (Store::in_memory(), Names::new());
+        let read = snapshot(&mut names);
+        for (job, account) in [("one", "a"), ("two", "a"), ("three", "b")] {
+            assert!(remember(&store, job, account, &read, &names));
+        }
+        store.drop_remembered("a").unwrap();
+        assert_eq!((store.remembered_key("one").unwrap(), store.remembered_key("two").unwrap()), (None, None));
+        assert!(store.remembered_key("three").unwrap().is_some());
+        store.drop_remembered_of("three").unwrap();
+        for table in ["remembered_targets", "remembered_members", "remembered_listings", "remembered_absent"] {
+            assert_eq!(count_rows(&store, table), 0, "{table}");
+        }
+    }
+
+    #[test]
+    fn a_forgotten_person_is_not_remembered() {
+        let (store, mut names) = (Store::in_memory(), Names::new());
+        let read = snapshot(&mut names);
+        assert!(remember(&store, "job", "a", &read, &names));
+        store.forget_person("ana@example.org", at(1)).unwrap();
+        store.forget_person("cy@example.org", at(1)).unwrap();
+        assert_eq!(store.remembered_key("job").unwrap(), None);
+        assert!(remember(&store, "job", "a", &read, &names));
+        let mut fresh = Names::new();
+        let known = store.remembered_target("job", &mut fresh).unwrap().unwrap();
+        let ids: Vec<&str> = known.members.iter().map(|member| fresh.text(member.id)).collect();
+        assert_eq!(ids, ["2", "3"]);
+        let states: Vec<_> = known.listings["7"].0.rows.iter().map(|row| (row.member, row.state)).collect();
+        assert_eq!(states, [(0, MembershipState::OptedOut), (1, MembershipState::Bounced)]);
+        assert_eq!((fresh.find("ana@example.org"), fresh.find("cy@example.org")), (None, None));
+    }
+
+    #[test]
+    fn a_large_account_fits() {
+        let (store, mut names) = (Store::in_memory(), Names::new());
+        let mut stage = Nothing;
+        let mut builder = SnapshotBuilder::new("mail", "s", &mut names, &mut stage);
+        builder.begin_listing("7");
+        for number in 0..100_000 {
+            let (id, address) = (number.to_string(), Some(format!("person{number}@example.org")));
+            builder.member(MemberRow { id: id.clone(), address, status: None, wire: None }).unwrap();
+            builder.listed(&id, MembershipState::Active);
+        }
+        builder.end_listing(Certificate { distinct: 100_000, ..Certificate::default() });
+        builder.account_state(Certificate::default());
+        builder.whole_account();
+        let read = builder.finish(Vec::new(), &Certificate::default(), &mut TotalMeanings::all());
+        assert!(remember(&store, "job", "a", &read, &names));
+        let known = store.remembered_target("job", &mut Names::new()).unwrap().unwrap();
+        assert_eq!((known.members.len(), known.listings["7"].0.rows.len()), (100_000, 100_000));
+        assert_eq!(known.existence, Existence::Whole);
+    }
+}

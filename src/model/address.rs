@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn normalising_twice_changes_nothing() {
-        for text in ["İpek@example.org", "Ana+x@Example.org", "ß@straße.example"] {
+        for text in ["ÉLAN@example.org", "Ana+x@Example.org", "ß@straße.example"] {
             let once = normalise_address(text).unwrap();
             assert_eq!(normalise_address(once.as_str()).unwrap(), once);
         }

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, so that the crate is linked once.
 
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing where something should be may panic")]
 
 mod architecture;

@@ -1,0 +1,277 @@
+//! Looks what stands at the provider: after a doubt, and before anything is recorded that an answer did not confirm.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::{Applying, Item, Open};
+use crate::model::{MemberStatus, MembershipState, ObjectKind, Write};
+use crate::run::RunError;
+use crate::run::verify::{GroupNow, group_now, people_now};
+use crate::state::JournalOutcome;
+
+/// How long the provider may take until a write shows, in seconds before each further look.
+const PATIENCE: [u64; 3] = [5, 15, 40];
+
+impl Applying<'_> {
+    /// Looks which items of a write stand at the provider now: for each the id of what was created, or nothing when it is
+    /// certain that the item is not done.
+    pub(super) async fn observe(&self, write: &Write, items: &[Item]) -> Result<Vec<Option<Option<String>>>, RunError> {
+        let uncertain =
+            |what: &str| RunError::Write { provider: self.handle.name.clone(), why: format!("{what} could not be read back to its end") };
+        let failed = |error| RunError::Read { provider: self.handle.name.clone(), error: Box::new(error) };
+        Ok(match write {
+            Write::CreateGroup { name, .. } => {
+                let (rows, certificate) = self.handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
+                if certificate.certify((), &mut crate::model::TotalMeanings::all()).complete().is_none() {
+                    return Err(uncertain("the list of groups"));
+                }
+                let field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+                let before = &self.prepared.sides.target_rows;
+                let found = rows
+                    .into_iter()
+                    .find(|row| !before.contains_key(&row.id) && row.wire.get(field).is_some_and(|value| value.to_string() == *name));
+                vec![found.map(|row| Some(row.id))]
+            }
+            Write::EditGroups { edits } => {
+                let ids: BTreeSet<&str> = edits.iter().map(|edit| edit.id.as_str()).collect();
+                let (rows, _) = self.handle.adapter.groups(&|id, _| ids.contains(id)).await.map_err(failed)?;
+                edits
+                    .iter()
+                    .map(|edit| {
+                        let row = rows.iter().find(|row| row.id == edit.id)?;
+                        // A name in between is replaced by a later edit of the same group.
+                        let last_sent = self.prepared.sides.target_rows.get(&edit.id).map(|row| &row.wire);
+                        let stands = edit.fields.iter().all(|(field, value)| {
+                            let held = row.wire.get(field);
+                            let later = last_sent.and_then(|sent| sent.get(field));
+                            crate::plan::fields::same(Some(value), held) || (later.is_some() && crate::plan::fields::same(later, held))
+                        });
+                        stands.then_some(None)
+                    })
+                    .collect()
+            }
+            Write::DeleteGroup { id } => vec![self.handle.adapter.group(id).await.map_err(failed)?.is_none().then_some(None)],
+            Write::CreateMembers { join, .. } if !join.is_empty() => {
+                let mut found: Vec<Option<Option<String>>> = vec![None; items.len()];
+                for (number, group) in join.iter().enumerate() {
+                    let now = group_now(&self.handle, group).await?;
+                    for (item, found) in items.iter().zip(&mut found) {
+                        let address = item.person.map(|person| self.address(person)).unwrap_or_default();
+                        let rows = now.by_address.get(&address);
+                        if rows.is_none() && !now.whole {
+                            return Err(uncertain("a group"));
+                        }
+                        let id = rows.and_then(|rows| rows.first()).map(|(id, _)| Some(id.clone()));
+                        // Done means listed in every group of the request.
+                        *found = if number == 0 { id } else { found.take().and(id) };
+                    }
+                }
+                found
+            }
+            Write::CreateMembers { .. } | Write::CreateOptedOut { .. } | Write::ChangeAddress { .. } | Write::OptOutOfAccount { .. } => {
+                let addresses: Vec<String> = items.iter().filter_map(|item| item.person).map(|person| self.address(person)).collect();
+                let now = people_now(&self.handle, &addresses).await?;
+                if !now.whole && !matches!(write, Write::ChangeAddress { .. } | Write::OptOutOfAccount { .. }) {
+                    return Err(uncertain("the account"));
+                }
+                let opt_out = matches!(write, Write::OptOutOfAccount { .. } | Write::CreateOptedOut { .. });
+                items
+                    .iter()
+                    .map(|item| {
+                        let people = now.by_address.get(&self.address(item.person?))?;
+                        let person = match &item.target_id {
+                            Some(id) => people.iter().find(|person| person.id == *id)?,
+                            None => people.first()?,
+                        };
+                        (!opt_out || person.status == MemberStatus::OptedOut).then(|| Some(person.id.clone()))
+                    })
+                    .collect()
+            }
+            Write::AddMemberships { group, members } | Write::RemoveMemberships { group, members } => {
+                let now = group_now(&self.handle, group).await?;
+                if !now.whole {
+                    return Err(uncertain("a group"));
+                }
+                let adding = matches!(write, Write::AddMemberships { .. });
+                members
+                    .iter()
+                    .map(|id| {
+                        let state = now.by_id.get(id);
+                        let stands = if adding { state.is_some() } else { state != Some(&MembershipState::Active) };
+                        stands.then_some(None)
+                    })
+                    .collect()
+            }
+            Write::OptOutOfGroups { member, groups } => {
+                let mut all = true;
+                for group in groups {
+                    all &= group_now(&self.handle, group).await?.by_id.get(member) == Some(&MembershipState::OptedOut);
+                }
+                vec![all.then_some(None)]
+            }
+            // The same values once more do no harm.
+            Write::UpdateMembers { .. } => vec![None; items.len()],
+            Write::CreateCustomField { label, .. } => {
+                let fields = self.handle.adapter.custom_fields().await.map_err(failed)?;
+                vec![fields.find(label).is_some().then_some(None)]
+            }
+        })
+    }
+
+    /// Reads the account once to prove the ids of everybody who was created, before any of them is used.
+    pub(super) async fn prove_creations(&mut self) -> Result<(), RunError> {
+        let (proving, rest): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty()));
+        self.open = rest;
+        let addresses: Vec<String> =
+            proving.iter().flat_map(|open| open.items.iter().filter_map(|item| item.person)).map(|person| self.address(person)).collect();
+        let now = people_now(&self.handle, &addresses).await?;
+        for open in proving {
+            let mut outcomes = open.outcomes.clone();
+            let mut changes = Vec::new();
+            for (position, item) in open.items.iter().enumerate() {
+                let JournalOutcome::Accepted { id: claimed } = &open.outcomes[position] else { continue };
+                let Some(person) = item.person else { continue };
+                let found = now.by_address.get(&self.address(person)).map_or(&[][..], Vec::as_slice);
+                let proved = found.iter().find(|found| claimed.as_ref() == Some(&found.id)).or(match found {
+                    [only] => Some(only),
+                    _ => None,
+                });
+                self.unproved.remove(&person);
+                match proved {
+                    // Somebody may have refused in the moment between.
+                    Some(found) if found.status != MemberStatus::Active => {
+                        self.person_ids.insert(person, found.id.clone());
+                        changes.extend(self.confirmed(&open.write, item, position, Some(&found.id))?);
+                        let expected = self.prepared.planned.people.get(person).source_status == MemberStatus::OptedOut;
+                        if !expected {
+                            self.lost_people.insert(person);
+                        }
+                        outcomes[position] = JournalOutcome::Confirmed { id: Some(found.id.clone()) };
+                    }
+                    Some(found) => {
+                        self.person_ids.insert(person, found.id.clone());
+                        changes.extend(self.confirmed(&open.write, item, position, Some(&found.id))?);
+                        self.done(item);
+                        outcomes[position] = JournalOutcome::Confirmed { id: Some(found.id.clone()) };
+                    }
+                    None => {
+                        let message = "the provider said that it created the person, and the account does not show it";
+                        self.failed(item, None, message);
+                        outcomes[position] = JournalOutcome::Failed { code: None, message: message.to_owned() };
+                    }
+                }
+            }
+            self.runner.store().settle_write(open.journal, &outcomes, &changes, self.runner.now())?;
+        }
+        Ok(())
+    }
+
+    /// Reads back what the answers did not confirm. A write may take a moment to show.
+    pub(super) async fn read_back(&mut self) -> Result<(), RunError> {
+        if self.open.iter().any(|open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty())) {
+            self.prove_creations().await?;
+        }
+        for look in 0..=PATIENCE.len() {
+            let mut still_open = Vec::new();
+            let mut seen: HashMap<String, GroupNow> = HashMap::new();
+            for open in std::mem::take(&mut self.open) {
+                for group in groups_of(&open.write) {
+                    if !seen.contains_key(&group) {
+                        let now = group_now(&self.handle, &group).await?;
+                        seen.insert(group, now);
+                    }
+                }
+                if !self.confirm_open(&open, &seen, look == PATIENCE.len()).await? {
+                    still_open.push(open);
+                }
+            }
+            self.open = still_open;
+            match PATIENCE.get(look) {
+                Some(seconds) if !self.open.is_empty() => tokio::time::sleep(Duration::from_secs(*seconds)).await,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Confirms what stands. Returns whether nothing is left open; on the last look what is missing has failed.
+    pub(super) async fn confirm_open(&mut self, open: &Open, seen: &HashMap<String, GroupNow>, last: bool) -> Result<bool, RunError> {
+        let listed = groups_of(&open.write);
+        let found: Vec<Option<Option<String>>> = if listed.is_empty() {
+            self.observe(&open.write, &open.items).await?
+        } else {
+            open.items.iter().enumerate().map(|(position, item)| self.stands(&open.write, position, item, seen)).collect()
+        };
+        let accepted = |position: usize| matches!(open.outcomes[position], JournalOutcome::Accepted { .. });
+        // A profile that was accepted is compared by the next run, which reads it anyway.
+        let trusted = matches!(open.write, Write::UpdateMembers { .. });
+        // Waiting helps where the provider said yes, and not where it said no.
+        let settled = |position: usize| !accepted(position) || found[position].is_some() || open.objections[position].is_some();
+        let complete = trusted || (0..open.items.len()).all(settled);
+        if !complete && !last {
+            return Ok(false);
+        }
+        let mut outcomes = open.outcomes.clone();
+        let mut changes = Vec::new();
+        for (position, item) in open.items.iter().enumerate().filter(|(position, _)| accepted(*position)) {
+            match &found[position] {
+                None if trusted => {
+                    changes.extend(self.confirmed(&open.write, item, position, None)?);
+                    self.done(item);
+                    outcomes[position] = JournalOutcome::Confirmed { id: None };
+                }
+                Some(id) => {
+                    self.learn(item, id.as_deref(), true);
+                    changes.extend(self.confirmed(&open.write, item, position, id.as_deref())?);
+                    self.done(item);
+                    outcomes[position] = JournalOutcome::Confirmed { id: id.clone() };
+                }
+                None => {
+                    let (code, message) = match &open.objections[position] {
+                        Some(refusal) => (refusal.code.clone(), refusal.message.clone()),
+                        None => (None, "the provider said yes, and reading back does not show it".to_owned()),
+                    };
+                    self.failed(item, Some(code.clone()), &message);
+                    outcomes[position] = JournalOutcome::Failed { code, message };
+                }
+            }
+        }
+        self.runner.store().settle_write(open.journal, &outcomes, &changes, self.runner.now())?;
+        Ok(true)
+    }
+
+    pub(super) fn stands(&self, write: &Write, position: usize, item: &Item, seen: &HashMap<String, GroupNow>) -> Option<Option<String>> {
+        match write {
+            Write::CreateMembers { join, .. } => {
+                let address = self.address(item.person?);
+                let mut id = None;
+                for group in join {
+                    id = Some(seen.get(group)?.by_address.get(&address)?.first()?.0.clone());
+                }
+                Some(id)
+            }
+            Write::AddMemberships { group, members } => seen.get(group)?.by_id.get(&members[position]).map(|_| None),
+            Write::RemoveMemberships { group, members } => {
+                let now = seen.get(group)?;
+                (now.whole && now.by_id.get(&members[position]) != Some(&MembershipState::Active)).then_some(None)
+            }
+            Write::OptOutOfGroups { member, groups } => groups
+                .iter()
+                .all(|group| seen.get(group).is_some_and(|now| now.by_id.get(member) == Some(&MembershipState::OptedOut)))
+                .then_some(None),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the groups whose listings show whether a write was done.
+fn groups_of(write: &Write) -> Vec<String> {
+    match write {
+        Write::CreateMembers { join, .. } => join.clone(),
+        Write::AddMemberships { group, .. } | Write::RemoveMemberships { group, .. } => vec![group.clone()],
+        Write::OptOutOfGroups { groups, .. } => groups.clone(),
+        _ => Vec::new(),
+    }
+}

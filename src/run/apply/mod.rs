@@ -1,0 +1,240 @@
+//! Applies a plan: journal, send, settle, read back, go on or stop.
+
+mod check;
+mod resolve;
+mod send;
+mod tally;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::accounts::Handle;
+use super::prepare::Prepared;
+use super::verify::group_now;
+use super::{Outcome, RunError, RunReport, Runner};
+use crate::config::settled::JobConfig;
+use crate::model::{Refusal, Write};
+use crate::plan::pack::Step;
+use crate::plan::{PairIx, PersonIx};
+use crate::state::{FailureNote, JournalId, JournalOutcome, RunItem};
+
+/// A listing older than this is read again before its group is written.
+const FRESH: Duration = Duration::from_mins(10);
+
+/// One item of a write, in the words of the plan.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) op: &'static str,
+    pub(super) pair: Option<PairIx>,
+    /// The groups that a creation or an opt-out is for.
+    pub(super) joins: Vec<PairIx>,
+    pub(super) person: Option<PersonIx>,
+    pub(super) target_id: Option<String>,
+    /// What else identifies it, such as the name of a created group.
+    pub(super) detail: Option<String>,
+}
+
+/// A write of which some item still has to be read back.
+struct Open {
+    journal: JournalId,
+    write: Write,
+    items: Vec<Item>,
+    outcomes: Vec<JournalOutcome>,
+    /// What the provider said against an item that may stand all the same, such as somebody who is a member already.
+    objections: Vec<Option<Refusal>>,
+}
+
+/// A journal entry with the items of it that nobody knows about; the write and the items handed along are those alone.
+struct Doubt {
+    journal: JournalId,
+    open: Vec<bool>,
+}
+
+impl Doubt {
+    fn all(journal: JournalId, items: &[Item]) -> Doubt {
+        Doubt { journal, open: vec![true; items.len()] }
+    }
+}
+
+pub(super) struct Applying<'a> {
+    pub(super) runner: &'a Runner,
+    pub(super) job: &'a JobConfig,
+    pub(super) prepared: Prepared,
+    handle: Arc<Handle>,
+    run: &'a str,
+    group_ids: BTreeMap<PairIx, String>,
+    person_ids: HashMap<PersonIx, String>,
+    /// People whose creation was accepted and whose id is not proved yet.
+    unproved: BTreeSet<PersonIx>,
+    /// What failed and takes later steps with it.
+    lost_people: HashSet<PersonIx>,
+    lost_groups: HashSet<PairIx>,
+    open: Vec<Open>,
+    checked: HashSet<PairIx>,
+    /// People counted as created; one who joins several groups may be named by several requests.
+    counted: HashSet<PersonIx>,
+    report: RunReport,
+    failures: Vec<FailureNote>,
+    history: Vec<RunItem>,
+    wrote: bool,
+}
+
+impl Runner {
+    /// Applies a prepared plan that no guard refuses, and says how it went.
+    pub(super) async fn carry_out(&self, job: &JobConfig, id: &str, started: Timestamp, prepared: Prepared) -> Result<RunReport, RunError> {
+        let handle = self.handle(&job.target)?;
+        let before = handle.account.statistics();
+        let writes = !prepared.steps.is_empty();
+        if writes {
+            self.forget_target(&job.target)?;
+        }
+        let report = RunReport { waiting_opt_outs: 0, ..prepared.report(job, id, started, started, Outcome::Done) };
+        let mut applying = Applying {
+            runner: self,
+            job,
+            handle: handle.clone(),
+            run: id,
+            group_ids: BTreeMap::new(),
+            person_ids: HashMap::new(),
+            unproved: BTreeSet::new(),
+            lost_people: HashSet::new(),
+            lost_groups: HashSet::new(),
+            open: Vec::new(),
+            checked: HashSet::new(),
+            counted: HashSet::new(),
+            report,
+            failures: Vec::new(),
+            history: Vec::new(),
+            wrote: false,
+            prepared,
+        };
+        let result = applying.run().await;
+        if result.is_ok() && !writes {
+            self.remember(job, &applying.prepared);
+        }
+        let after = handle.account.statistics();
+        applying.report.requests.insert(job.target.clone(), after.writes - before.writes);
+        *applying.report.reads.entry(job.target.clone()).or_default() += after.reads - before.reads;
+        applying.finish(result)
+    }
+}
+
+impl Applying<'_> {
+    async fn run(&mut self) -> Result<(), RunError> {
+        let steps = std::mem::take(&mut self.prepared.steps);
+        let total = steps.len() as u64;
+        let store = self.runner.store();
+        store.record(&self.agreement()?)?;
+        store.record(&self.refresh()?)?;
+        if total > 0 {
+            self.runner.inner.options.progress.stage(&self.job.name, &format!("Writing to {}", self.job.target));
+        }
+        for (done, step) in steps.into_iter().enumerate() {
+            self.before_step(&step).await?;
+            let defines_field = matches!(step, Step::CreateCustomField { .. });
+            if let Some((write, items)) = self.resolve(step)? {
+                self.execute(write, items).await?;
+            }
+            if defines_field {
+                self.bind_anew().await?;
+            }
+            self.runner.inner.options.progress.advance(&self.job.name, done as u64 + 1, total);
+        }
+        if !self.open.is_empty() {
+            self.runner.inner.options.progress.stage(&self.job.name, "Reading back");
+            self.read_back().await?;
+        }
+        Ok(())
+    }
+
+    /// Custom fields that were just created have names of their own at the provider.
+    async fn bind_anew(&mut self) -> Result<(), RunError> {
+        let error = |error| RunError::Read { provider: self.handle.name.clone(), error: Box::new(error) };
+        let source = self.runner.handle(&self.job.source)?;
+        let source_custom = source.adapter.custom_fields().await.map_err(error)?;
+        let target_custom = self.handle.adapter.custom_fields().await.map_err(error)?;
+        let mapping = super::read::compile(self.runner, self.job)?;
+        self.prepared.sides.mapping = mapping.bind(&source_custom, &target_custom).0;
+        self.prepared.sides.target_custom = target_custom;
+        Ok(())
+    }
+
+    pub(super) fn group_id(&self, pair: PairIx) -> Option<String> {
+        self.group_ids.get(&pair).cloned().or_else(|| self.prepared.planned.plan.pair(pair).target.clone())
+    }
+
+    fn ids(&self, person: PersonIx) -> Vec<String> {
+        if let Some(id) = self.person_ids.get(&person) {
+            return vec![id.clone()];
+        }
+        let planned = &self.prepared.planned;
+        planned
+            .people
+            .targets(person)
+            .iter()
+            .map(|at| planned.text(self.prepared.sides.target.members[*at as usize].id).to_owned())
+            .collect()
+    }
+
+    fn address(&self, person: PersonIx) -> String {
+        self.prepared.planned.address(person).to_owned()
+    }
+
+    /// Before people are written by id, the ids of those just created are proved by reading; before a group is written, a
+    /// listing that is old is read again.
+    async fn before_step(&mut self, step: &Step) -> Result<(), RunError> {
+        if self.runner.inner.options.stop.is_cancelled() {
+            return Err(RunError::Stopped);
+        }
+        let by_id: Vec<PersonIx> = match step {
+            Step::AddMemberships { members, .. } | Step::RemoveMemberships { members, .. } | Step::OptOutOfAccount { members } => {
+                members.clone()
+            }
+            Step::UpdateMembers { edits } => edits.iter().map(|(person, _)| *person).collect(),
+            Step::OptOutOfGroups { member, .. } => vec![*member],
+            _ => Vec::new(),
+        };
+        if by_id.iter().any(|person| self.unproved.contains(person)) {
+            self.prove_creations().await?;
+        }
+        let pairs: Vec<PairIx> = match step {
+            Step::AddMemberships { pair, .. } => vec![*pair],
+            Step::CreateMembers { join, .. } => join.clone(),
+            _ => Vec::new(),
+        };
+        let old = self.handle.account.now().duration_since(self.prepared.sides.target_read_at) > FRESH;
+        for pair in pairs {
+            if old && !self.checked.contains(&pair) && self.prepared.planned.plan.pair(pair).target.is_some() {
+                self.look_again(pair).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes everybody out of the plan who has appeared in a group since it was listed (rule 1).
+    async fn look_again(&mut self, pair: PairIx) -> Result<(), RunError> {
+        let Some(group) = self.group_id(pair) else { return Ok(()) };
+        let now = group_now(&self.handle, &group).await?;
+        if !now.whole {
+            self.lost_groups.insert(pair);
+            return Ok(());
+        }
+        let people = &self.prepared.planned.people;
+        for (person, _) in people.iter() {
+            let listed = self.ids(person).iter().any(|id| now.by_id.contains_key(id))
+                || now.by_address.contains_key(self.prepared.planned.address(person));
+            let before = people
+                .targets(person)
+                .iter()
+                .any(|at| self.prepared.sides.target.listing(&group).is_some_and(|listing| listing.seen().state_of(*at).is_some()));
+            if listed && !before {
+                self.lost_people.insert(person);
+            }
+        }
+        self.checked.insert(pair);
+        Ok(())
+    }
+}

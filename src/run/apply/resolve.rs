@@ -1,0 +1,208 @@
+//! From a step of the packed plan to a write with the ids that are known by now.
+
+use std::collections::BTreeSet;
+
+use super::{Applying, Item};
+use crate::model::{FieldType, GroupEdit, MemberEdit, MemberValues, MembershipState, ObjectKind, Value, Write};
+use crate::plan::pack::Step;
+use crate::plan::{PairIx, PersonIx, item_key};
+use crate::run::{RunError, persons};
+use crate::state::JournalItem;
+
+impl Applying<'_> {
+    /// Turns a step into a write with the ids that are known by now; nothing when all it was for has failed before.
+    pub(super) fn resolve(&mut self, step: Step) -> Result<Option<(Write, Vec<Item>)>, RunError> {
+        let item = |op, pair, person| Item { op, pair, joins: Vec::new(), person, target_id: None, detail: None };
+        Ok(match step {
+            Step::CreateCustomField { label } => {
+                let kind = self
+                    .prepared
+                    .sides
+                    .mapping
+                    .missing_custom()
+                    .into_iter()
+                    .find(|field| field.label == label)
+                    .map_or(FieldType::Text, |field| field.kind);
+                let detail = Some(label.clone());
+                Some((Write::CreateCustomField { label, kind }, vec![Item { detail, ..item("create_field", None, None) }]))
+            }
+            Step::CreateGroup { pair, fields } => {
+                let name = self.prepared.planned.plan.pair(pair).name.clone();
+                let detail = Some(name.clone());
+                Some((Write::CreateGroup { name, fields }, vec![Item { detail, ..item("create_group", Some(pair), None) }]))
+            }
+            Step::EditGroups { edits, ops } => {
+                let mut groups = Vec::new();
+                let mut items = Vec::new();
+                for ((pair, fields), op) in edits.into_iter().zip(ops) {
+                    let Some(id) = self.group_id(pair) else { continue };
+                    let current = self.prepared.sides.target_rows.get(&id).map(|row| row.wire.clone()).unwrap_or_default();
+                    // Later requests that replace what they do not name have to see this one's values.
+                    if let Some(row) = self.prepared.sides.target_rows.get_mut(&id) {
+                        row.wire.extend(fields.clone());
+                    }
+                    groups.push(GroupEdit { id, fields, current });
+                    items.push(item(op, Some(pair), None));
+                }
+                (!groups.is_empty()).then_some((Write::EditGroups { edits: groups }, items))
+            }
+            Step::DeleteGroup { pair } => {
+                self.group_id(pair).map(|id| (Write::DeleteGroup { id }, vec![item("delete_group", Some(pair), None)]))
+            }
+            Step::CreateMembers { members, join } => {
+                let join: Vec<PairIx> = join.into_iter().filter(|pair| !self.lost_groups.contains(pair)).collect();
+                let groups: Option<Vec<String>> = join.iter().map(|pair| self.group_id(*pair)).collect();
+                let Some(groups) = groups else { return Ok(None) };
+                let mut rows = Vec::new();
+                let mut items = Vec::new();
+                for person in members.into_iter().filter(|person| !self.lost_people.contains(person)) {
+                    let fields = self.prepared.sides.mapping.member(&self.canonical(person)?).fields;
+                    rows.push(MemberValues { address: self.address_there(person)?, fields });
+                    items.push(Item { joins: join.clone(), ..item("create_members", None, Some(person)) });
+                }
+                let lost_all = !join.is_empty() && groups.is_empty();
+                (!rows.is_empty() && !lost_all).then_some((Write::CreateMembers { rows, join: groups }, items))
+            }
+            Step::UpdateMembers { edits } => {
+                let fresh = edits.iter().all(|(_, fields)| fields.is_none());
+                let mut rows = Vec::new();
+                let mut items = Vec::new();
+                for (person, fields) in edits.into_iter().filter(|(person, _)| !self.lost_people.contains(person)) {
+                    let fields = match fields {
+                        Some(fields) => fields,
+                        None => self.prepared.sides.mapping.member(&self.canonical(person)?).fields,
+                    };
+                    let Some(id) = self.ids(person).into_iter().next() else { continue };
+                    if fields.is_empty() {
+                        continue;
+                    }
+                    rows.push(MemberEdit { id: id.clone(), address: self.address_there(person)?, fields });
+                    // The profile of somebody just created belongs to the creation.
+                    let detail = fresh.then(|| "created".to_owned());
+                    items.push(Item { target_id: Some(id), detail, ..item("update_member", None, Some(person)) });
+                }
+                if fresh && self.prepared.capabilities.batches.update_same_fields {
+                    // People who were just created hold nothing that an empty value could wipe out.
+                    let all: BTreeSet<String> = rows.iter().flat_map(|row| row.fields.keys().cloned()).collect();
+                    for row in &mut rows {
+                        for field in &all {
+                            row.fields.entry(field.clone()).or_insert_with(|| Value::from(""));
+                        }
+                    }
+                }
+                (!rows.is_empty()).then_some((Write::UpdateMembers { edits: rows }, items))
+            }
+            Step::ChangeAddress { member, to } => self.ids(member).into_iter().next().map(|id| {
+                let target_id = Some(id.clone());
+                (Write::ChangeAddress { id, address: to }, vec![Item { target_id, ..item("change_address", None, Some(member)) }])
+            }),
+            Step::AddMemberships { pair, members } => self.membership(pair, members, "add_memberships"),
+            Step::RemoveMemberships { pair, members } => self.membership(pair, members, "remove_memberships"),
+            Step::OptOutOfAccount { members } => {
+                let mut ids = Vec::new();
+                let mut items = Vec::new();
+                for person in members.into_iter().filter(|person| !self.lost_people.contains(person)) {
+                    for id in self.ids(person) {
+                        items.push(Item { target_id: Some(id.clone()), ..item("set_opt_out", None, Some(person)) });
+                        ids.push(id);
+                    }
+                }
+                (!ids.is_empty()).then_some((Write::OptOutOfAccount { members: ids }, items))
+            }
+            Step::CreateOptedOut { member } => {
+                let detail = Some("opted_out".to_owned());
+                let born = Item { detail, ..item("create_members", None, Some(member)) };
+                Some((Write::CreateOptedOut { address: self.address(member) }, vec![born]))
+            }
+            Step::OptOutOfGroups { member, contact, pairs } => {
+                let groups: Vec<String> = pairs.iter().filter_map(|pair| self.group_id(*pair)).collect();
+                let ids = self.ids(member);
+                if groups.is_empty() || self.lost_people.contains(&member) {
+                    return Ok(None);
+                }
+                ids.get(contact).cloned().map(|id| {
+                    let target_id = Some(id.clone());
+                    (
+                        Write::OptOutOfGroups { member: id, groups },
+                        vec![Item { joins: pairs, target_id, ..item("set_opt_out", None, Some(member)) }],
+                    )
+                })
+            }
+        })
+    }
+
+    /// Returns the address as the target spells it, for requests that go by address: an address in another spelling, such as
+    /// one with an international domain, may be somebody new to the provider.
+    pub(super) fn address_there(&self, person: PersonIx) -> Result<String, RunError> {
+        let row = self.prepared.planned.people.get(person);
+        let moved = row.moves_from.is_some() && !row.address_taken;
+        let field = self.prepared.schema.by_canonical(ObjectKind::Member, "email").map_or("email", |spec| spec.wire);
+        let held = persons::current(&self.prepared.sides, &self.prepared.planned.people, person)?;
+        // Address changes come before everything else that goes by address.
+        match held.get(field).filter(|_| !moved) {
+            Some(spelling) => Ok(spelling.to_string().trim().to_owned()),
+            None => Ok(self.address(person)),
+        }
+    }
+
+    pub(super) fn membership(&self, pair: PairIx, members: Vec<PersonIx>, op: &'static str) -> Option<(Write, Vec<Item>)> {
+        let group = self.group_id(pair)?;
+        if self.lost_groups.contains(&pair) {
+            return None;
+        }
+        let listing = self.prepared.sides.target.listing(&group);
+        let mut ids = Vec::new();
+        let mut items = Vec::new();
+        for person in members.into_iter().filter(|person| !self.lost_people.contains(person)) {
+            for id in self.ids(person) {
+                // Of several contacts only those who are in the group leave it.
+                let position = self.prepared.planned.names.find(&id).and_then(|name| self.prepared.planned.people.target_position(name));
+                let in_group = position.and_then(|at| listing?.seen().state_of(at));
+                if op == "remove_memberships" && in_group != Some(MembershipState::Active) {
+                    continue;
+                }
+                items.push(Item {
+                    op,
+                    pair: Some(pair),
+                    joins: Vec::new(),
+                    person: Some(person),
+                    target_id: Some(id.clone()),
+                    detail: None,
+                });
+                ids.push(id);
+            }
+        }
+        if ids.is_empty() {
+            return None;
+        }
+        let write = match op {
+            "add_memberships" => Write::AddMemberships { group, members: ids },
+            _ => Write::RemoveMemberships { group, members: ids },
+        };
+        Some((write, items))
+    }
+
+    pub(super) fn key(&self, item: &Item) -> String {
+        let group = item.pair.map(|pair| self.group_id(pair).unwrap_or_else(|| self.prepared.planned.plan.pair(pair).name.clone()));
+        let member = item.person.map(|person| self.address(person)).unwrap_or_default();
+        item_key(item.op, group.as_deref().unwrap_or(""), &member)
+    }
+
+    pub(super) fn journal_item(&self, item: &Item) -> JournalItem {
+        let planned = &self.prepared.planned;
+        let joined: Vec<String> = item.joins.iter().filter_map(|pair| self.group_id(*pair)).collect();
+        let group = item.pair.and_then(|pair| self.group_id(pair)).or_else(|| (!joined.is_empty()).then(|| joined.join(",")));
+        JournalItem {
+            key: self.key(item),
+            group,
+            group_source: item.pair.and_then(|pair| planned.plan.pair(pair).source.clone()),
+            member: item.person.map(|person| self.address(person)),
+            member_source: item.person.and_then(|person| {
+                let at = *planned.people.sources(person).first()?;
+                Some(planned.text(self.prepared.sides.source.members[at as usize].id).to_owned())
+            }),
+            member_id: item.target_id.clone(),
+            detail: item.detail.clone(),
+        }
+    }
+}

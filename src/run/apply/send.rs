@@ -1,0 +1,280 @@
+//! Sends a write, records what the answer says of each item, and closes in on the item that spoils a batch.
+
+use std::time::Duration;
+
+use super::{Applying, Doubt, Item, Open};
+use crate::http::CallError;
+use crate::model::{ItemOutcome, Settlement, Write};
+use crate::run::RunError;
+use crate::state::{JournalEntry, JournalId, JournalOutcome};
+
+/// How often a write of unknown outcome is read back and sent again.
+const ATTEMPTS: u32 = 3;
+
+impl Applying<'_> {
+    /// Sends a write, and closes in on the item for which a batch is refused.
+    pub(super) async fn execute(&mut self, write: Write, items: Vec<Item>) -> Result<(), RunError> {
+        let mut queue = vec![(write, items, 0)];
+        while let Some((write, items, attempt)) = queue.pop() {
+            if self.runner.inner.options.stop.is_cancelled() {
+                return Err(RunError::Stopped);
+            }
+            let store = self.runner.store();
+            let entry = JournalEntry {
+                job: self.job.name.clone(),
+                account: self.job.target.clone(),
+                operation: operation(&write).to_owned(),
+                items: items.iter().map(|item| self.journal_item(item)).collect(),
+                now: self.runner.now(),
+            };
+            let journal = store.begin_write(self.run, &entry)?;
+            self.wrote = true;
+            let error = match self.send(&write).await {
+                Ok(outcomes) if outcomes.len() == items.len() => {
+                    // Only what the answer leaves open is looked for: the rest is counted already.
+                    let open = self.settle(journal, &write, &items, outcomes)?;
+                    if let Some((write, items)) = keep(write, items, &open) {
+                        self.find_out(Doubt { journal, open }, write, items, attempt, &mut queue, None).await?;
+                    }
+                    continue;
+                }
+                Ok(_) => {
+                    let doubt = Doubt::all(journal, &items);
+                    self.find_out(doubt, write, items, attempt, &mut queue, None).await?;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match error {
+                CallError::Refused { ref refusal, .. } => {
+                    let (code, message) = (refusal.code.clone(), refusal.message.clone());
+                    if items.len() == 1 {
+                        self.settle_failed(journal, &items, code, &message)?;
+                        self.failed(&items[0], Some(refusal.code.clone()), &message);
+                    } else {
+                        let doubt = Doubt::all(journal, &items);
+                        self.find_out(doubt, write, items, attempt, &mut queue, Some(message)).await?;
+                    }
+                }
+                error if error.may_have_been_done() => {
+                    if attempt + 1 >= ATTEMPTS && items.len() == 1 {
+                        self.settle_unknown(journal, &items)?;
+                        return Err(self.stopped(&error));
+                    }
+                    // What fails twice as a whole may pass in halves: one item can be the cause, and so can the size.
+                    let in_halves = (attempt > 0 && items.len() > 1).then(|| error.to_string());
+                    let doubt = Doubt::all(journal, &items);
+                    self.find_out(doubt, write, items, attempt, &mut queue, in_halves).await?;
+                }
+                CallError::LoginExpired { .. } if attempt == 0 => {
+                    self.settle_failed(journal, &items, None, "the login had expired; sent again")?;
+                    queue.push((write, items, attempt + 1));
+                }
+                error => {
+                    self.settle_failed(journal, &items, None, "not sent")?;
+                    return Err(self.stopped(&error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn stopped(&self, error: &CallError) -> RunError {
+        RunError::Write { provider: self.handle.name.clone(), why: error.to_string() }
+    }
+
+    /// Sends once, and asks on where the provider goes on working after its answer.
+    pub(super) async fn send(&self, write: &Write) -> Result<Vec<ItemOutcome>, CallError> {
+        let mut settlement = self.handle.adapter.send(write).await?;
+        let mut pause = Duration::from_secs(1);
+        loop {
+            match settlement {
+                Settlement::Items(outcomes) => return Ok(outcomes),
+                Settlement::Pending(ticket) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(30));
+                    settlement = self.handle.adapter.poll(&ticket).await?;
+                }
+            }
+        }
+    }
+
+    /// Records what an answer says item by item. Returns which items have to be looked for before anything else is sent.
+    pub(super) fn settle(
+        &mut self,
+        journal: JournalId,
+        write: &Write,
+        items: &[Item],
+        outcomes: Vec<ItemOutcome>,
+    ) -> Result<Vec<bool>, RunError> {
+        let mut journaled = Vec::new();
+        let mut changes = Vec::new();
+        let mut objections = vec![None; items.len()];
+        let mut read_back = false;
+        let mut unknown = false;
+        for (position, (item, outcome)) in items.iter().zip(outcomes).enumerate() {
+            match outcome {
+                ItemOutcome::Done { id } => {
+                    self.learn(item, id.as_deref(), true);
+                    changes.extend(self.confirmed(write, item, position, id.as_deref())?);
+                    self.done(item);
+                    journaled.push(JournalOutcome::Confirmed { id });
+                }
+                ItemOutcome::Accepted { id } => {
+                    self.learn(item, id.as_deref(), false);
+                    read_back = true;
+                    journaled.push(JournalOutcome::Accepted { id });
+                }
+                // Whether a member who is there already is refused or accepted differs; what stands decides.
+                ItemOutcome::Refused(refusal) if matches!(write, Write::AddMemberships { .. } | Write::RemoveMemberships { .. }) => {
+                    read_back = true;
+                    objections[position] = Some(refusal);
+                    journaled.push(JournalOutcome::Accepted { id: None });
+                }
+                ItemOutcome::Refused(refusal) => {
+                    self.failed(item, Some(refusal.code.clone()), &refusal.message);
+                    journaled.push(JournalOutcome::Failed { code: refusal.code, message: refusal.message });
+                }
+                ItemOutcome::Unknown => {
+                    unknown = true;
+                    journaled.push(JournalOutcome::Unknown);
+                }
+            }
+        }
+        self.runner.store().settle_write(journal, &journaled, &changes, self.runner.now())?;
+        if read_back && !unknown {
+            self.open.push(Open { journal, write: write.clone(), items: items.to_vec(), outcomes: journaled, objections });
+            return Ok(vec![false; items.len()]);
+        }
+        Ok(journaled.iter().map(|outcome| !outcome.is_final()).collect())
+    }
+
+    /// Takes note of the id of something created.
+    pub(super) fn learn(&mut self, item: &Item, id: Option<&str>, proved: bool) {
+        let Some(id) = id else {
+            if let (Some(person), "create_members") = (item.person, item.op) {
+                self.unproved.insert(person);
+            }
+            return;
+        };
+        match (item.op, item.pair, item.person) {
+            ("create_group", Some(pair), _) => {
+                self.group_ids.insert(pair, id.to_owned());
+            }
+            ("create_members", _, Some(person)) => {
+                if proved {
+                    self.person_ids.insert(person, id.to_owned());
+                } else {
+                    self.unproved.insert(person);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn settle_failed(&self, journal: JournalId, items: &[Item], code: Option<String>, message: &str) -> Result<(), RunError> {
+        let outcome = JournalOutcome::Failed { code, message: message.to_owned() };
+        Ok(self.runner.store().settle_write(journal, &vec![outcome; items.len()], &[], self.runner.now())?)
+    }
+
+    pub(super) fn settle_unknown(&self, journal: JournalId, items: &[Item]) -> Result<(), RunError> {
+        Ok(self.runner.store().settle_write(journal, &vec![JournalOutcome::Unknown; items.len()], &[], self.runner.now())?)
+    }
+
+    /// Finds out by reading which items of a write are done, and queues what is missing: as it is after an unknown outcome,
+    /// in halves after a refusal of the whole.
+    pub(super) async fn find_out(
+        &mut self,
+        doubt: Doubt,
+        write: Write,
+        items: Vec<Item>,
+        attempt: u32,
+        queue: &mut Vec<(Write, Vec<Item>, u32)>,
+        refused: Option<String>,
+    ) -> Result<(), RunError> {
+        let Doubt { journal, open } = doubt;
+        // What is settled in the journal stays as it is, whatever is said of it here.
+        self.runner.store().settle_write(journal, &vec![JournalOutcome::Unknown; open.len()], &[], self.runner.now())?;
+        let done = self.observe(&write, &items).await.map_err(|error| match (error, &refused) {
+            // What cannot be read back is often refused for the same reason, which only the provider's words tell.
+            (RunError::Write { provider, why }, Some(words)) => {
+                RunError::Write { provider, why: format!("a request was refused ({words}), and {why}") }
+            }
+            (error, _) => error,
+        })?;
+        let mut outcomes = Vec::new();
+        let mut changes = Vec::new();
+        for (position, (item, found)) in items.iter().zip(&done).enumerate() {
+            match found {
+                Some(id) => {
+                    self.learn(item, id.as_deref(), true);
+                    changes.extend(self.confirmed(&write, item, position, id.as_deref())?);
+                    self.done(item);
+                    outcomes.push(JournalOutcome::Confirmed { id: id.clone() });
+                }
+                None => outcomes.push(JournalOutcome::Failed { code: None, message: "not done; sent again".to_owned() }),
+            }
+        }
+        let mut found = outcomes.into_iter();
+        let outcomes: Vec<JournalOutcome> =
+            open.iter().map(|open| if *open { found.next() } else { None }.unwrap_or(JournalOutcome::Unknown)).collect();
+        self.runner.store().settle_write(journal, &outcomes, &changes, self.runner.now())?;
+        let missing: Vec<bool> = done.iter().map(Option::is_none).collect();
+        let Some((write, items)) = keep(write, items, &missing) else { return Ok(()) };
+        if attempt + 1 >= ATTEMPTS && items.len() == 1 {
+            let message = refused.unwrap_or_else(|| "sent several times, and reading back does not show it".to_owned());
+            self.failed(&items[0], None, &message);
+            return Ok(());
+        }
+        if refused.is_some() || attempt + 1 >= ATTEMPTS {
+            let half = write.items() / 2;
+            let (first, second) = write.halve();
+            let mut items = items;
+            if let Some(second) = second {
+                let rest = items.split_off(half);
+                queue.push((second, rest, attempt));
+            }
+            queue.push((first, items, attempt));
+        } else {
+            queue.push((write, items, attempt + 1));
+        }
+        Ok(())
+    }
+}
+
+/// Returns the neutral name of a write, for the journal.
+fn operation(write: &Write) -> &'static str {
+    match write {
+        Write::CreateGroup { .. } => "create_group",
+        Write::EditGroups { .. } => "edit_groups",
+        Write::DeleteGroup { .. } => "delete_group",
+        Write::CreateMembers { .. } | Write::CreateOptedOut { .. } => "create_members",
+        Write::UpdateMembers { .. } => "update_members",
+        Write::ChangeAddress { .. } => "change_address",
+        Write::AddMemberships { .. } => "add_memberships",
+        Write::RemoveMemberships { .. } => "remove_memberships",
+        Write::OptOutOfAccount { .. } | Write::OptOutOfGroups { .. } => "set_opt_out",
+        Write::CreateCustomField { .. } => "create_field",
+    }
+}
+
+/// Keeps the items that are still missing.
+fn keep(write: Write, items: Vec<Item>, missing: &[bool]) -> Option<(Write, Vec<Item>)> {
+    if !missing.contains(&true) {
+        return None;
+    }
+    pub(super) fn filter<T>(all: Vec<T>, missing: &[bool]) -> Vec<T> {
+        all.into_iter().zip(missing).filter(|(_, missing)| **missing).map(|(one, _)| one).collect()
+    }
+    let items = filter(items, missing);
+    let write = match write {
+        Write::EditGroups { edits } => Write::EditGroups { edits: filter(edits, missing) },
+        Write::CreateMembers { rows, join } => Write::CreateMembers { rows: filter(rows, missing), join },
+        Write::UpdateMembers { edits } => Write::UpdateMembers { edits: filter(edits, missing) },
+        Write::AddMemberships { group, members } => Write::AddMemberships { group, members: filter(members, missing) },
+        Write::RemoveMemberships { group, members } => Write::RemoveMemberships { group, members: filter(members, missing) },
+        Write::OptOutOfAccount { members } => Write::OptOutOfAccount { members: filter(members, missing) },
+        single => single,
+    };
+    Some((write, items))
+}

@@ -1,0 +1,163 @@
+//! Counts what was done and what failed, and writes down how the run ended.
+
+use std::collections::HashSet;
+
+use super::{Applying, Item};
+use crate::plan::item_key;
+use crate::run::prepare::{freshly_blocked, measure};
+use crate::run::{ItemFailure, Outcome, RunError, RunReport};
+use crate::state::{Change, FailureNote, RunEnd, RunItem};
+
+impl Applying<'_> {
+    /// Counts a confirmed item and takes it down in the history.
+    pub(super) fn done(&mut self, item: &Item) {
+        let summary = &mut self.report.summary;
+        match item.op {
+            "create_group" => summary.groups_created += 1,
+            "adopt_group" => summary.groups_adopted += 1,
+            "update_group" | "rename_group" => summary.groups_updated += 1,
+            "archive_group" => summary.groups_archived += 1,
+            "delete_group" => summary.groups_deleted += 1,
+            "create_members" => {
+                let new = item
+                    .person
+                    .is_some_and(|person| self.prepared.planned.people.targets(person).is_empty() && self.counted.insert(person));
+                summary.members_created += u64::from(new);
+                summary.memberships_added += item.joins.len() as u64;
+                // Somebody created opted out carries the refusal in the same request.
+                summary.opt_outs += u64::from(item.detail.is_some());
+            }
+            "update_member" | "change_address" => summary.members_updated += u64::from(item.detail.is_none()),
+            "add_memberships" => summary.memberships_added += 1,
+            "remove_memberships" => summary.memberships_removed += 1,
+            "set_opt_out" => summary.opt_outs += item.joins.len().max(1) as u64,
+            _ => {}
+        }
+        self.note(item, "done", None);
+    }
+
+    pub(super) fn failed(&mut self, item: &Item, code: Option<Option<String>>, message: &str) {
+        match (item.op, item.pair, item.person) {
+            ("create_group", Some(pair), _) => {
+                self.lost_groups.insert(pair);
+            }
+            ("create_members", _, Some(person)) => {
+                self.lost_people.insert(person);
+                self.unproved.remove(&person);
+            }
+            _ => {}
+        }
+        let group = item.pair.or(item.joins.first().copied()).map(|pair| self.prepared.planned.plan.pair(pair).name.clone());
+        let member = item.person.map(|person| self.address(person));
+        let what = match (&item.person, item.op) {
+            (None, _) => "group",
+            (Some(_), "add_memberships" | "remove_memberships") => "membership",
+            (Some(_), _) => "member",
+        };
+        // A creation that joins is planned as an addition, and is waited for as one.
+        let keys: Vec<String> = if item.op == "create_members" && !item.joins.is_empty() {
+            item.joins
+                .iter()
+                .map(|pair| {
+                    let group = self.prepared.planned.plan.pair(*pair);
+                    item_key(
+                        "add_memberships",
+                        group.target.as_deref().or(self.group_ids.get(pair).map(String::as_str)).unwrap_or(&group.name),
+                        member.as_deref().unwrap_or(""),
+                    )
+                })
+                .collect()
+        } else {
+            vec![self.key(item)]
+        };
+        for key in keys {
+            self.failures.push(FailureNote {
+                key,
+                what: what.to_owned(),
+                group: group.clone(),
+                member: member.clone(),
+                reason: "value_refused".to_owned(),
+                code: code.clone().flatten(),
+                message: message.to_owned(),
+            });
+        }
+        self.note(item, "failed", Some(message.to_owned()));
+        self.report.failures.push(ItemFailure { op: item.op.to_owned(), group, member, code: code.flatten(), message: message.to_owned() });
+    }
+
+    pub(super) fn note(&mut self, item: &Item, outcome: &str, message: Option<String>) {
+        self.history.push(RunItem {
+            seq: self.history.len() as u64 + 1,
+            op: item.op.to_owned(),
+            group: item.pair.or(item.joins.first().copied()).map(|pair| self.prepared.planned.plan.pair(pair).name.clone()),
+            member: item.person.map(|person| self.address(person)),
+            outcome: outcome.to_owned(),
+            reason: None,
+            message,
+            fields: serde_json::Value::Null,
+        });
+    }
+
+    /// Writes down how the run ended.
+    pub(super) fn finish(mut self, result: Result<(), RunError>) -> Result<RunReport, RunError> {
+        let store = self.runner.store();
+        let now = self.runner.now();
+        store.add_run_items(self.run, &self.history)?;
+        store.note_failures(&self.job.name, &self.failures, now)?;
+        let plan = &self.prepared.planned.plan;
+        let blocked: Vec<FailureNote> = freshly_blocked(plan, &self.prepared.base)
+            .map(|blocked| FailureNote {
+                key: item_key(
+                    blocked.reason.as_str(),
+                    blocked.group.as_deref().or(blocked.id.as_deref()).unwrap_or(""),
+                    blocked.member.as_deref().filter(|member| !member.is_empty()).or(blocked.id.as_deref()).unwrap_or(""),
+                ),
+                what: blocked.what.as_str().to_owned(),
+                group: blocked.group.clone(),
+                member: blocked.member.clone(),
+                reason: blocked.reason.as_str().to_owned(),
+                code: None,
+                message: blocked.detail.clone(),
+            })
+            .collect();
+        store.replace_blocked(&self.job.name, &blocked, now)?;
+        let failed: HashSet<&str> = self.failures.iter().map(|failure| failure.key.as_str()).collect();
+        // What was refused once and was not refused now is over, unless it still waits for its next attempt.
+        if result.is_ok() {
+            let over: Vec<String> = store
+                .failures(Some(&self.job.name))?
+                .into_iter()
+                .filter(|record| {
+                    !record.blocked
+                        && !failed.contains(record.note.key.as_str())
+                        && !self.prepared.base.waiting.contains_key(&record.note.key)
+                })
+                .map(|record| record.note.key)
+                .collect();
+            store.clear_failures(&self.job.name, &over)?;
+        }
+        self.report.finished = now;
+        self.report.outcome = match &result {
+            Err(_) => Outcome::Failed,
+            Ok(()) if !self.report.failures.is_empty() || !self.report.blocked.is_empty() => Outcome::Partial,
+            Ok(()) => Outcome::Done,
+        };
+        self.report.error = result.as_ref().err().map(ToString::to_string);
+        let end = RunEnd {
+            finished: now,
+            outcome: match self.report.outcome {
+                Outcome::Done => crate::state::Outcome::Done,
+                Outcome::Partial => crate::state::Outcome::Partial,
+                _ => crate::state::Outcome::Failed,
+            },
+            exit_code: self.report.exit_code(),
+            wrote: self.wrote,
+            summary: self.report.summary_json(),
+            error: self.report.error.clone(),
+            measure: result.is_ok().then(|| measure(plan)),
+        };
+        let changes: Vec<Change> = Vec::new();
+        store.finish_run(self.run, &end, &changes)?;
+        Ok(self.report)
+    }
+}

@@ -3,6 +3,8 @@
 //! `cargo bench --bench plan`. Each account holds as many memberships as the argument says, ten groups per person; one in a
 //! hundred people is new at the source, one has left it, and one has opted out.
 
+#![expect(clippy::print_stderr, reason = "a benchmark says what it measured")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -68,7 +70,9 @@ fn snapshot(
     }
     for (group, people) in listed.iter().enumerate() {
         builder.begin_listing(&group.to_string());
-        people.iter().for_each(|person| builder.listed(&format!("{provider}{person}"), MembershipState::Active));
+        for person in people {
+            builder.listed(&format!("{provider}{person}"), MembershipState::Active);
+        }
         builder.end_listing(Certificate::default());
     }
     builder.account_state(Certificate::default());

@@ -166,13 +166,14 @@ impl Subject {
                     outcomes.extend(items);
                 }
                 Ok(Settlement::Pending(_)) => panic!("{}: nothing here takes time", self.kind),
-                Err(CallError::Refused { refusal, .. }) => match write.halve() {
-                    (first, Some(second)) => waiting.extend([second, first]),
-                    (_, None) => {
+                Err(CallError::Refused { refusal, .. }) => {
+                    if let (first, Some(second)) = write.halve() {
+                        waiting.extend([second, first]);
+                    } else {
                         let message = refusal.message.clone();
                         outcomes.push(ItemOutcome::Refused(rosterd::model::Refusal { code: None, message, request_id: None }));
                     }
-                },
+                }
                 Err(other) => panic!("{}: {other}", self.kind),
             }
         }
@@ -324,7 +325,7 @@ async fn people_are_created_changed_joined_and_taken_out() {
         assert_eq!(subject.contact("gus@example.test").as_ref(), Some(&gus), "{}", subject.kind);
 
         subject.done(Write::RemoveMemberships { group: subject.empty.clone(), members: vec![fay] }).await;
-        assert_eq!(subject.truth(&subject.empty).into_keys().collect::<Vec<_>>(), [gus.clone()], "{}", subject.kind);
+        assert_eq!(subject.truth(&subject.empty).into_keys().collect::<Vec<_>>(), std::slice::from_ref(&gus), "{}", subject.kind);
         assert!(subject.contact("fay@example.org").is_some(), "{}: rule 6", subject.kind);
         subject.done(Write::AddMemberships { group: subject.fans.clone(), members: vec![subject.people["eve"].clone()] }).await;
         assert!(subject.truth(&subject.fans).contains_key(&subject.people["eve"]), "{}", subject.kind);
@@ -339,8 +340,8 @@ async fn opt_outs_are_written_as_far_as_the_provider_can_hold_them() {
         let of_group = Write::OptOutOfGroups { member: ana.clone(), groups: vec![subject.fans.clone()] };
         if subject.can().group_opt_out {
             subject.done(of_group).await;
-            assert_eq!(subject.truth(&subject.fans)[&ana], true, "{}", subject.kind);
-            assert_eq!(subject.truth(&subject.donors)[&ana], false, "{}: it never grows", subject.kind);
+            assert!(subject.truth(&subject.fans)[&ana], "{}", subject.kind);
+            assert!(!subject.truth(&subject.donors)[&ana], "{}: it never grows", subject.kind);
         } else {
             assert_unsendable(&subject, of_group).await;
         }
@@ -375,7 +376,12 @@ async fn opt_outs_are_written_as_far_as_the_provider_can_hold_them() {
 async fn assert_unsendable(subject: &Subject, write: Write) {
     let before = subject.emulator.requests().iter().filter(|request| request.is_write).count();
     let answer = subject.adapter.send(&write).await;
-    assert!(matches!(answer, Err(CallError::Unsendable { .. })), "{}: {answer:?}", subject.kind);
+    let refused_here = match &answer {
+        Err(CallError::Unsendable { .. }) => true,
+        Ok(Settlement::Items(items)) => items.iter().all(|item| matches!(item, ItemOutcome::Refused(_))),
+        _ => false,
+    };
+    assert!(refused_here, "{}: {answer:?}", subject.kind);
     let after = subject.emulator.requests().iter().filter(|request| request.is_write).count();
     assert_eq!(before, after, "{}: nothing is sent that can't work", subject.kind);
 }

@@ -74,7 +74,7 @@ async fn a_group_opt_out_at_the_source_is_held_or_keeps_the_person_out() {
     for (source, target) in PAIRS {
         for mode in ["add", "managed", "mirror"] {
             let (bench, _) = synced(source, target, &format!("mode = \"{mode}\"")).await;
-            on(&bench, source, 1, |account, group, contact| account.opt_out_of_group(group, contact));
+            on(&bench, source, 1, rosterd::emulator::Account::opt_out_of_group);
             let planned = bench.plan().await;
             let holds = target.starts_with("mail");
             let expected =
@@ -86,14 +86,14 @@ async fn a_group_opt_out_at_the_source_is_held_or_keeps_the_person_out() {
             assert_eq!(state, holds.then_some(OptedOut), "{source} to {target}, {mode}");
             assert!(!refuses_all(&bench, target, 1), "a group opt-out never grows into one of the account");
             // Re-subscribed at the source: withheld, at the same target and by a second run.
-            on(&bench, source, 1, |account, group, contact| account.resubscribe_to_group(group, contact));
+            on(&bench, source, 1, rosterd::emulator::Account::resubscribe_to_group);
             let report = bench.settle().await;
             assert_eq!(report.withheld, 1, "{}", tell(&report));
             assert!(!mailed(&bench, target, 1), "{source} to {target}, {mode}");
             // Re-subscribed at the target: the bar ends, and a later removal by hand is not taken for a refusal.
-            on(&bench, target, 1, |account, group, contact| account.join(group, contact));
+            on(&bench, target, 1, rosterd::emulator::Account::join);
             bench.settle().await;
-            on(&bench, target, 1, |account, group, contact| account.leave(group, contact));
+            on(&bench, target, 1, rosterd::emulator::Account::leave);
             bench.settle().await;
             assert!(mailed(&bench, target, 1), "{source} to {target}, {mode}: the bar ended");
         }
@@ -133,9 +133,9 @@ async fn a_lost_database_subscribes_no_one_and_duplicates_nothing() {
     for (source, target) in PAIRS {
         let (mut bench, _) = synced(source, target, "mode = \"managed\"").await;
         on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
-        on(&bench, source, 1, |account, group, contact| account.opt_out_of_group(group, contact));
+        on(&bench, source, 1, rosterd::emulator::Account::opt_out_of_group);
         on(&bench, target, 2, |account, _, contact| account.opt_out_of_account(contact));
-        on(&bench, target, 3, |account, group, contact| account.opt_out_of_group(group, contact));
+        on(&bench, target, 3, rosterd::emulator::Account::opt_out_of_group);
         bench.settle().await;
         let before = bench.account(target, |account| crate::support::digest(account));
         bench.lose_state();
@@ -152,7 +152,7 @@ async fn a_lost_database_subscribes_no_one_and_duplicates_nothing() {
 async fn a_refusal_follows_a_change_of_address() {
     for (source, target) in PAIRS {
         let (bench, _) = synced(source, target, "mode = \"managed\"").await;
-        on(&bench, source, 1, |account, group, contact| account.opt_out_of_group(group, contact));
+        on(&bench, source, 1, rosterd::emulator::Account::opt_out_of_group);
         bench.settle().await;
         // The address changes, and with it the membership looks like a fresh one.
         on(&bench, source, 1, |account, group, contact| {
@@ -203,7 +203,7 @@ async fn opt_outs_can_be_left_out_of_writing_and_still_bar() {
         assert_eq!(bench.account(target, |account| account.contacts.len()), 2);
         // Re-subscribed at the source: a bar is a bar.
         on(&bench, source, 0, |account, _, contact| account.resubscribe(contact));
-        on(&bench, source, 1, |account, group, contact| account.resubscribe_to_group(group, contact));
+        on(&bench, source, 1, rosterd::emulator::Account::resubscribe_to_group);
         bench.settle().await;
         assert_eq!(bench.members(target, "News").len(), 2);
     }
@@ -218,7 +218,7 @@ async fn where_never_hides_an_opt_out() {
             on(&bench, source, number, |account, _, contact| account.change_contact(contact, [("company", "Internal")], []));
         }
         on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
-        on(&bench, source, 1, |account, group, contact| account.opt_out_of_group(group, contact));
+        on(&bench, source, 1, rosterd::emulator::Account::opt_out_of_group);
         bench.settle().await;
         assert!(refuses_all(&bench, target, 0), "{source} to {target}");
         assert!(!mailed(&bench, target, 1), "{source} to {target}");

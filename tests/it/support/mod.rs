@@ -3,6 +3,7 @@
 pub mod oracle;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -73,15 +74,19 @@ pub fn providers(emulator: &Emulator) -> String {
         let url = format!("http://127.0.0.1:1{}", account.base_path);
         match account.kind {
             rosterd::emulator::Kind::Emfluence => {
-                text += &format!(
+                write!(
+                    text,
                     "[providers.{name}]\nkind = \"emfluence\"\nbase_url = \"{url}\"\naccess_token = {{ env = \"ROSTERD_TEST_{name}\" }}\n"
-                );
+                )
+                .expect("a text takes everything");
             }
             rosterd::emulator::Kind::GreenRope => {
-                text += &format!(
+                write!(
+                    text,
                     "[providers.{name}]\nkind = \"greenrope\"\nbase_url = \"{url}\"\naccount_id = \"{}\"\nemail = \"{}\"\npassword = {{ env = \"ROSTERD_TEST_{name}\" }}\n[providers.{name}.defaults]\nsender_name = \"Example Society\"\nsender_email = \"news@example.org\"\npostal_address = \"1 Example Street, Springfield, IL, 62701, USA\"\ntime_zone = \"America/Chicago\"\n",
                     account.account_id, account.email
-                );
+                )
+                .expect("a text takes everything");
             }
         }
     }

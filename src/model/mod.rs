@@ -26,4 +26,4 @@ pub use snapshot::{
     Stage,
 };
 pub use value::{Record, RowHash, Value, row_hash};
-pub use write::{GroupEdit, ItemOutcome, MemberEdit, MemberValues, Refusal, Settlement, Ticket, Write};
+pub use write::{GroupEdit, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberValues, Refusal, Settlement, Ticket, Write};

@@ -716,7 +716,7 @@ impl Applying<'_> {
                 vec![all.then_some(None)]
             }
             // The same values once more do no harm.
-            Write::UpdateMembers { .. } => vec![None; items.len()],
+            Write::UpdateMembers { .. } | Write::JoinGroups { .. } | Write::LeaveGroups { .. } => vec![None; items.len()],
             Write::CreateCustomField { label, .. } => {
                 let fields = self.handle.adapter.custom_fields().await.map_err(failed)?;
                 vec![fields.find(label).is_some().then_some(None)]
@@ -1047,8 +1047,8 @@ fn operation(write: &Write) -> &'static str {
         Write::CreateMembers { .. } | Write::CreateOptedOut { .. } => "create_members",
         Write::UpdateMembers { .. } => "update_members",
         Write::ChangeAddress { .. } => "change_address",
-        Write::AddMemberships { .. } => "add_memberships",
-        Write::RemoveMemberships { .. } => "remove_memberships",
+        Write::AddMemberships { .. } | Write::JoinGroups { .. } => "add_memberships",
+        Write::RemoveMemberships { .. } | Write::LeaveGroups { .. } => "remove_memberships",
         Write::OptOutOfAccount { .. } | Write::OptOutOfGroups { .. } => "set_opt_out",
         Write::CreateCustomField { .. } => "create_field",
     }

@@ -59,7 +59,12 @@ impl Applying<'_> {
                 changes.push(Change::MembershipGone { job: job.clone(), group: group.clone(), member: member.clone() });
                 changes.push(Change::MemberRemovedByUs { job, target: member, removed: true });
             }
-            Write::OptOutOfAccount { .. } | Write::OptOutOfGroups { .. } | Write::CreateCustomField { .. } => {}
+            // No plan packs the writes by row yet.
+            Write::JoinGroups { .. }
+            | Write::LeaveGroups { .. }
+            | Write::OptOutOfAccount { .. }
+            | Write::OptOutOfGroups { .. }
+            | Write::CreateCustomField { .. } => {}
         }
         Ok(changes)
     }

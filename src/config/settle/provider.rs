@@ -30,7 +30,7 @@ pub(super) struct Facts {
 
 pub(super) fn settle(settling: &mut Settling<'_>, name: &str, section: &Section) -> (Facts, Option<ProviderConfig>) {
     let Some(word) = section.text("kind") else { return (Facts::default(), None) };
-    let Some(kind) = ProviderKind::ALL.into_iter().find(|kind| kind.as_str() == word) else {
+    let Some(kind) = [ProviderKind::Emfluence, ProviderKind::GreenRope].into_iter().find(|kind| kind.as_str() == word) else {
         let message =
             format!("`{}.kind` is ActiveCampaign, which this version can't speak: it speaks emfluence and GreenRope only.", section.path);
         settling.sink.error(&section.span_of("kind"), message, Some("take the provider and its jobs out for now".to_owned()));

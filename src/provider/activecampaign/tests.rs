@@ -1,1 +1,6 @@
-
+mod codec;
+mod reading;
+mod service;
+mod shapes;
+mod users;
+mod writing;

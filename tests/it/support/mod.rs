@@ -38,6 +38,8 @@ pub fn providers(emulator: &Emulator) -> String {
                     "[providers.{name}]\nkind = \"emfluence\"\nbase_url = \"{url}\"\naccess_token = {{ env = \"ROSTERD_TEST_{name}\" }}\n"
                 );
             }
+            // The adapter's own tests cover it until a job can name it.
+            rosterd::emulator::Kind::ActiveCampaign => {}
             rosterd::emulator::Kind::GreenRope => {
                 text += &format!(
                     "[providers.{name}]\nkind = \"greenrope\"\nbase_url = \"{url}\"\naccount_id = \"{}\"\nemail = \"{}\"\npassword = {{ env = \"ROSTERD_TEST_{name}\" }}\n[providers.{name}.defaults]\nsender_name = \"Example Society\"\nsender_email = \"news@example.org\"\npostal_address = \"1 Example Street, Springfield, IL, 62701, USA\"\ntime_zone = \"America/Chicago\"\n",

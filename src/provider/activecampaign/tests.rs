@@ -1,6 +1,4 @@
 mod codec;
-mod reading;
+mod emulated;
 mod service;
 mod shapes;
-mod users;
-mod writing;

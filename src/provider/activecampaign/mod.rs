@@ -34,6 +34,7 @@ use crate::model::{Certificate, CustomFields, GroupRow, MemberSink, ProviderKind
 pub use fields::{LIST_CAPABILITIES, LIST_SCHEMA, USER_CAPABILITIES, USER_SCHEMA};
 use wire::V1Answer;
 use wire::lists::Definition;
+use wire::users::GroupIndex;
 
 /// Which objects of the account are the groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +78,8 @@ struct Memory {
     doubt: Option<Instant>,
     /// Whether imports of an earlier process were looked for.
     looked_for_imports: bool,
+    /// How this account reads the group of a user, once one was placed.
+    group_index: GroupIndex,
 }
 
 impl ActiveCampaign {

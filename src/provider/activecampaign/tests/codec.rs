@@ -96,8 +96,6 @@ fn an_edit_of_a_list_repeats_what_it_does_not_change() {
     carboncopy=
     subscription_notify=
     unsubscription_notify=
-    analytics_source=
-    optinoptout=1
     p_use_tracking=1
     p_embed_image=1
     p_use_captcha=1
@@ -143,7 +141,9 @@ fn nothing_found_is_told_from_a_missing_right() {
     assert!(matches!(decode_v1(fixture!("broken/error.xml")), Err(DecodeError::NotAnAnswer(_))));
     assert!(matches!(decode_v3(403, fixture!("broken/forbidden.json")), Err(DecodeError::Denied(words)) if words == "Forbidden"));
     assert!(matches!(decode_v3(403, fixture!("broken/no_list.json")), Err(DecodeError::Denied(words)) if words.contains("No Result")));
-    assert!(matches!(decode_v3(422, fixture!("broken/duplicate.json")), Err(DecodeError::Refused(refusal)) if refusal.message.contains("already")));
+    assert!(
+        matches!(decode_v3(422, fixture!("broken/duplicate.json")), Err(DecodeError::Refused(refusal)) if refusal.message.contains("already"))
+    );
     assert!(matches!(decode_v3(404, fixture!("broken/page.html")), Err(DecodeError::Refused(_))));
     let localised = v1(fixture!("good/contact_sync_localised.json"));
     assert_eq!(localised["subscriber_id"], "2");
@@ -169,10 +169,11 @@ fn forms_about_contacts_say_two_and_nothing_else() {
         form(&contacts::unsubscribe("ana@example.org", &[3, 5])),
         ["email=ana@example.org", "p[3]=3", "status[3]=2", "p[5]=5", "status[5]=2"]
     );
-    let fields: Record = [("first_name", "Ana"), ("email", "x@example.org"), ("custom.LEVEL", ""), ("status[3]", "1"), ("custom.none", "x")]
-        .into_iter()
-        .map(|(name, text)| (name.to_owned(), Value::from(text)))
-        .collect();
+    let fields: Record =
+        [("first_name", "Ana"), ("email", "x@example.org"), ("custom.LEVEL", ""), ("status[3]", "1"), ("custom.none", "x")]
+            .into_iter()
+            .map(|(name, text)| (name.to_owned(), Value::from(text)))
+            .collect();
     let (definitions, _) = lists::definitions(&v3(fixture!("good/fields.json"))).unwrap();
     let update = contacts::update("ana@example.org", &fields, &definitions);
     assert_eq!(form(&update), ["email=ana@example.org", "field[4,0]=", "first_name=Ana"]);
@@ -282,7 +283,10 @@ fn a_password_is_never_picked_out_of_an_answer() {
     assert_eq!(users::group_of(&v3(fixture!("good/user_edge.json")), 30).unwrap(), 36);
     assert!(users::group_of(&v3(fixture!("good/user_edge.json")), 31).is_err(), "somebody else's");
     let (page, _) = users::users(&v3(fixture!("good/users.json"))).unwrap();
-    assert_eq!(shown(&page[0].profile), ["email=admin@example.org", "first_name=Ad", "id=1", "last_name=Min", "phone=555", "username=admin"]);
+    assert_eq!(
+        shown(&page[0].profile),
+        ["email=admin@example.org", "first_name=Ad", "id=1", "last_name=Min", "phone=555", "username=admin"]
+    );
     let edit = form(&users::edit(30, &user.profile, 36, users::GroupIndex::ItsId));
     assert!(edit.contains(&"password=".to_owned()) && edit.contains(&"group[36]=36".to_owned()), "{edit:?}");
     let (groups, total) = groups::summaries(&v3(fixture!("good/user_groups.json"))).unwrap();

@@ -45,7 +45,10 @@ pub(super) struct Asked {
 pub(super) type Log = Arc<Mutex<Vec<Asked>>>;
 
 /// Makes an adapter whose service answers as `answer` says.
-pub(super) fn scripted(groups: ActiveCampaignGroups, answer: impl Fn(&Asked) -> (u16, Vec<u8>) + Send + Sync + 'static) -> (ActiveCampaign, Log) {
+pub(super) fn scripted(
+    groups: ActiveCampaignGroups,
+    answer: impl Fn(&Asked) -> (u16, Vec<u8>) + Send + Sync + 'static,
+) -> (ActiveCampaign, Log) {
     let log = Log::default();
     let requests = Arc::clone(&log);
     let answer = Arc::new(answer);

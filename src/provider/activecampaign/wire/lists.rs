@@ -48,7 +48,7 @@ const FLAGS: [&str; 13] = [
 ];
 
 /// Other settings of a list that an edit has to repeat.
-const KEPT: [&str; 6] = ["stringid", "carboncopy", "subscription_notify", "unsubscription_notify", "analytics_source", "optinoptout"];
+const KEPT: [&str; 4] = ["stringid", "carboncopy", "subscription_notify", "unsubscription_notify"];
 
 /// Asks for all lists, in brief.
 pub(in super::super) fn list_all() -> Call {

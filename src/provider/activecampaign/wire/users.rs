@@ -117,19 +117,22 @@ pub(in super::super) fn group_of(fields: &Map<String, Json>, user: u64) -> Resul
 }
 
 /// How the group of a user is indexed, of which the reference and clients have different notions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in super::super) enum GroupIndex {
     /// By its own id.
+    #[default]
     ItsId,
     /// By zero.
     Zero,
 }
 
 fn identity(user: &Record, group: u64, index: GroupIndex) -> Vec<(String, String)> {
-    let mut form: Vec<(String, String)> = ["username", "email", "first_name", "last_name", "phone"]
+    // The first four are required, if only their names.
+    let mut form: Vec<(String, String)> = ["username", "email", "first_name", "last_name"]
         .into_iter()
-        .filter_map(|name| Some((name.to_owned(), user.get(name)?.to_string())))
+        .map(|name| (name.to_owned(), user.get(name).map(Value::to_string).unwrap_or_default()))
         .collect();
+    form.extend(user.get("phone").map(|phone| ("phone".to_owned(), phone.to_string())));
     let index = if index == GroupIndex::ItsId { group } else { 0 };
     // Left out, the user would land in the groups of the key's own user.
     form.push((format!("group[{index}]"), group.to_string()));
@@ -155,8 +158,8 @@ pub(in super::super) fn put(id: u64, user: &Record, group: u64) -> Call {
 }
 
 /// Creates a user with a password that nobody knows.
-pub(in super::super) fn add(user: &Record, group: u64, password: &SecretString) -> Call {
-    let mut call = v1_write("user_add", identity(user, group, GroupIndex::ItsId));
+pub(in super::super) fn add(user: &Record, group: u64, index: GroupIndex, password: &SecretString) -> Call {
+    let mut call = v1_write("user_add", identity(user, group, index));
     if let CallBody::Form(form) = &mut call.body {
         form.push(("password".to_owned(), FormValue::Secret(password.clone())));
         form.push(("password_r".to_owned(), FormValue::Secret(password.clone())));

@@ -133,7 +133,8 @@ impl ActiveCampaign {
         let Some(password) = unknown_password() else {
             return Ok(refused("no random password could be made on this machine, so no user is created"));
         };
-        self.tell_v1(wire::add(&user, group, &password), |_| Ok(())).await?;
+        let index = self.memory().group_index;
+        self.tell_v1(wire::add(&user, group, index, &password), |_| Ok(())).await?;
         // The id in the answer may be of another kind than the one that everything else goes by.
         let Ok(Some(created)) = self.ask_v1(wire::view_email(&row.address), wire::user).await else { return Ok(ItemOutcome::Unknown) };
         let id = created.id.to_string();
@@ -173,7 +174,9 @@ impl ActiveCampaign {
                 .filter(|(name, _)| !matches!(name.as_str(), "id" | "username"))
                 .map(|(name, value)| (name.clone(), value.clone())),
         );
-        for index in [GroupIndex::ItsId, GroupIndex::Zero] {
+        let first = self.memory().group_index;
+        let other = if first == GroupIndex::ItsId { GroupIndex::Zero } else { GroupIndex::ItsId };
+        for index in [first, other] {
             match self.tell_v1(wire::edit(id, &wanted, group, index), |_| Ok(())).await {
                 Ok(()) => {}
                 Err(CallError::Refused { refusal, .. }) if refusal.message.to_ascii_lowercase().contains("password") => {
@@ -185,8 +188,10 @@ impl ActiveCampaign {
             let Ok(Some(shown)) = self.read_user(id).await else { return Ok(ItemOutcome::Unknown) };
             let Ok(found) = self.group_of(&shown).await else { return Ok(ItemOutcome::Unknown) };
             if found != group {
+                // A group that was not understood puts the user into those of the key's own user, so it is put right at once.
                 continue;
             }
+            self.memory().group_index = index;
             let otherwise: Vec<&str> = ["email", "first_name", "last_name"]
                 .into_iter()
                 .filter(|name| {

@@ -70,8 +70,8 @@ pub struct ActiveCampaign {
 struct Memory {
     /// The custom fields, once they were read.
     definitions: Option<Arc<Vec<Definition>>>,
-    /// Hashes of the addresses that exist in the account, as far as targets were read.
-    known: Option<HashSet<u64>>,
+    /// Which addresses exist in the account, as far as targets were read.
+    known: Known,
     /// Imports that were queued and not seen to their end.
     imports: HashMap<String, write::import::Batch>,
     /// Since when an import may be under way whose id nobody knows.
@@ -80,6 +80,26 @@ struct Memory {
     looked_for_imports: bool,
     /// How this account reads the group of a user, once one was placed.
     group_index: GroupIndex,
+}
+
+/// Hashes of addresses that exist or do not.
+#[derive(Default)]
+struct Known {
+    /// Whether the whole account was read, so that whoever is not present is absent.
+    whole: bool,
+    present: HashSet<u64>,
+    absent: HashSet<u64>,
+}
+
+impl Known {
+    /// Tells whether an address exists; nothing where nobody has looked.
+    fn exists(&self, address: &str) -> Option<bool> {
+        let hash = address_hash(address);
+        if self.present.contains(&hash) {
+            return Some(true);
+        }
+        (self.whole || self.absent.contains(&hash)).then_some(false)
+    }
 }
 
 impl ActiveCampaign {

@@ -9,10 +9,10 @@ mod users;
 
 use std::collections::BTreeSet;
 
+use super::ActiveCampaign;
 use super::wire::contacts as wire;
 use super::wire::import::{ImportRow, MOST_ROWS, WORTHWHILE};
 use super::wire::{id_number, id_of, lists as list_wire};
-use super::{ActiveCampaign, address_hash};
 use crate::http::{self, Call, CallError};
 use crate::model::{
     FieldType, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberValues, MembershipState, Record, Refusal, Settlement, Write,
@@ -106,7 +106,7 @@ impl ActiveCampaign {
 
     /// Tells whether the account holds an address: an import would write over the profile of somebody who is there.
     async fn exists(&self, address: &str) -> Result<bool, CallError> {
-        let known = self.memory().known.as_ref().map(|known| known.contains(&address_hash(address)));
+        let known = self.memory().known.exists(address);
         match known {
             Some(known) => Ok(known),
             None => Ok(self.ask_v1(wire::view_email(address), |_| Ok(())).await?.is_some()),
@@ -270,10 +270,7 @@ impl ActiveCampaign {
         let tags: BTreeSet<String> = known.iter().map(|field| field.tag.to_ascii_uppercase()).collect();
         let Some(tag) = free_tag(label, &tags) else { return Ok(refused("a custom field needs a label with a letter or digit in it")) };
         self.tell_v1(list_wire::add_field(label, &tag, kind == FieldType::Timestamp), |_| Ok(())).await?;
-        let now = match self.read_definitions().await {
-            Ok(now) => now,
-            Err(_) => return Ok(ItemOutcome::Unknown),
-        };
+        let Ok(now) = self.read_definitions().await else { return Ok(ItemOutcome::Unknown) };
         Ok(match now.iter().find(|field| field.tag.eq_ignore_ascii_case(&tag)) {
             Some(field) => ItemOutcome::Done { id: Some(field.id.to_string()) },
             None => ItemOutcome::Unknown,
@@ -350,7 +347,8 @@ fn free_tag(label: &str, taken: &BTreeSet<String>) -> Option<String> {
         }
         "FIELD".clone_into(&mut tag);
     }
-    (1..).map(|number| if number == 1 { tag.clone() } else { format!("{tag}_{number}") }).find(|tag| !taken.contains(tag))
+    // One number more than there are tags is free for certain.
+    (1..=taken.len() + 1).map(|number| if number == 1 { tag.clone() } else { format!("{tag}_{number}") }).find(|tag| !taken.contains(tag))
 }
 
 fn refusal(message: &str) -> Refusal {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::super::wire::contacts::{self as wire, Contact, Include, Page, ProfileFields, STATUSES, Scope, same_address};
 use super::super::wire::{LISTED_ROWS, PAGE_ROWS, lists};
-use super::super::{ActiveCampaign, address_hash};
+use super::super::{ActiveCampaign, Known, address_hash};
 use super::listing::{Listed, Listings};
 use crate::http::CallError;
 use crate::model::{Certificate, GroupRow, MemberRow, MemberSink, SinkError, normalise_address};
@@ -41,11 +41,17 @@ struct Taking<'a> {
     sink: &'a mut dyn MemberSink,
     unseen: BTreeSet<String>,
     seen: Vec<u64>,
+    absent: Vec<u64>,
 }
 
 impl Taking<'_> {
     fn is_target(&self) -> bool {
         matches!(self.role, Role::Target { .. })
+    }
+
+    fn absent(&mut self, address: &str) {
+        self.absent.push(address_hash(address));
+        self.sink.absent(address);
     }
 
     fn take(&mut self, contact: Contact, profile: bool) -> Result<(), SinkError> {
@@ -75,7 +81,7 @@ impl ActiveCampaign {
             Role::Source | Role::Check => BTreeSet::new(),
         };
         let mut listings = Listings::begin(ask.groups);
-        let mut taking = Taking { role: &ask.role, sink, unseen, seen: Vec::new() };
+        let mut taking = Taking { role: &ask.role, sink, unseen, seen: Vec::new(), absent: Vec::new() };
         let mut whole = false;
         match self.what_comes_along(&fields).await {
             Ok(shown) if shown.memberships => {
@@ -92,9 +98,9 @@ impl ActiveCampaign {
                 self.look_up_by_v1(&fields, &mut taking).await?;
             }
         }
-        let Taking { seen, sink, role, .. } = taking;
+        let Taking { seen, absent, sink, role, .. } = taking;
         if matches!(role, Role::Target { .. }) {
-            self.note_known(seen, whole);
+            self.note_known(seen, absent, whole);
         }
         if whole && matches!(role, Role::Target { .. }) {
             sink.whole_account();
@@ -116,12 +122,14 @@ impl ActiveCampaign {
         Ok(ProfileFields::of(ask.fields, &definitions))
     }
 
-    fn note_known(&self, seen: Vec<u64>, whole: bool) {
-        let mut memory = self.memory();
+    fn note_known(&self, seen: Vec<u64>, absent: Vec<u64>, whole: bool) {
+        let known = &mut self.memory().known;
         if whole {
-            memory.known = None;
+            *known = Known { whole, ..Known::default() };
         }
-        memory.known.get_or_insert_default().extend(seen);
+        // Whoever came meanwhile was asked for by the reading that precedes each run's writes.
+        known.absent.extend(absent);
+        known.present.extend(seen);
     }
 
     /// Looks at the first page with all that is wanted, and where some of it does not come along, with each alone.
@@ -295,7 +303,7 @@ impl ActiveCampaign {
                 }
             };
             if page.contacts.is_empty() {
-                taking.sink.absent(&address);
+                taking.absent(&address);
             }
             for contact in page.contacts {
                 if contact.email.as_deref().is_some_and(|email| same_address(email, &address)) {
@@ -389,7 +397,7 @@ impl ActiveCampaign {
                     taking.take(contact, !fields.is_empty())?;
                 }
                 Ok(Some(_)) => {}
-                Ok(None) => taking.sink.absent(&address),
+                Ok(None) => taking.absent(&address),
                 Err(error) => drop(survivable(error)?),
             }
         }

@@ -121,12 +121,13 @@ fn a_page_of_contacts_brings_memberships_and_values() {
 
 #[test]
 fn statuses_are_those_of_the_memberships_and_not_the_one_on_top() {
+    use MembershipState::{Active, Bounced, OptedOut, Unconfirmed};
+
     let rows = contacts::listed_rows(&v1(fixture!("good/contact_list.json")), 0, &profile(&["first_name", "custom.LEVEL"])).unwrap();
     assert_eq!(rows[0].memberships, Some(vec![(1, 2), (2, 1)]));
     assert_eq!(rows[1].memberships, Some(vec![]));
     assert_eq!(shown(&rows[0].profile), ["custom.LEVEL=Gold", "first_name=Ana"]);
     let states: Vec<_> = [0, 1, 2, 3, 4, -1].into_iter().map(contacts::state).collect();
-    use MembershipState::{Active, Bounced, OptedOut, Unconfirmed};
     assert_eq!(states, [Unconfirmed, Active, OptedOut, Bounced, Unconfirmed, Unconfirmed]);
     let view = contacts::viewed(&v1(fixture!("good/contact_view.json")), &ProfileFields::default()).unwrap();
     assert_eq!((view.id, view.email.as_deref()), (101, Some("ana@example.org")));

@@ -217,7 +217,7 @@ async fn a_list_lives_from_creation_to_deletion() {
         });
         let deleted = sent(&lists, &Write::DeleteGroup { id: list.clone() }).await;
         assert_eq!(deleted, [ItemOutcome::Accepted { id: None }]);
-        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        tokio::time::sleep(std::time::Duration::from_mins(1)).await;
         assert!(lists.group(&list).await.unwrap().is_none());
     }
 }

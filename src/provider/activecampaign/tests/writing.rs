@@ -126,7 +126,7 @@ async fn a_batch_is_refused_as_a_whole_and_comes_in_halves() {
         fields: record(&[("first_name", text)]),
         groups: vec!["3".into()],
     };
-    adapter.memory().known = Some(std::collections::HashSet::new());
+    adapter.memory().known.whole = true;
     let refused = adapter.send(&Write::JoinGroups { rows: (0..3).map(|n| row(n, "x")).collect() }).await.unwrap_err();
     assert!(matches!(refused, CallError::Refused { .. }));
     let sent = log.lock().unwrap().len();

@@ -36,7 +36,7 @@ impl ProfileFields {
                     fields.custom.extend(known.map(|field| (field.id, if tag == "*" { field.tag.clone() } else { tag.to_owned() })));
                 }
                 None => {
-                    fields.plain.extend(LIST_SCHEMA.by_wire(ObjectKind::Member, name).filter(|spec| spec.readable).map(|spec| spec.wire))
+                    fields.plain.extend(LIST_SCHEMA.by_wire(ObjectKind::Member, name).filter(|spec| spec.readable).map(|spec| spec.wire));
                 }
             }
         }

@@ -162,7 +162,7 @@ pub(in super::super) fn ids_of(value: Option<&Json>) -> Vec<String> {
     let mut ids: BTreeSet<u64> = BTreeSet::new();
     match value {
         Some(Json::Array(items)) => {
-            ids.extend(items.iter().filter_map(|item| super::id(item).or_else(|| item.get("id").and_then(super::id))))
+            ids.extend(items.iter().filter_map(|item| super::id(item).or_else(|| item.get("id").and_then(super::id))));
         }
         Some(Json::Object(items)) => ids.extend(items.keys().filter_map(|key| key.parse::<u64>().ok())),
         Some(other) => ids.extend(text(other).unwrap_or_default().split(',').filter_map(|id| id.trim().parse::<u64>().ok())),

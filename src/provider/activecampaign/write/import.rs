@@ -137,7 +137,7 @@ impl ActiveCampaign {
     /// Before anything is read: waits for imports that nobody waits for any more, also those of an earlier process.
     pub(in super::super) async fn settle_imports(&self, target: bool) -> Result<(), ReadError> {
         let now = self.account.now();
-        let doubtful = {
+        let (in_doubt, first) = {
             let mut memory = self.memory();
             let first = target && !memory.looked_for_imports;
             memory.looked_for_imports |= target;
@@ -145,22 +145,17 @@ impl ActiveCampaign {
             let given_up = |batch: &mut Batch| now.duration_since(batch.asked) > GIVEN_UP;
             let left = memory.imports.extract_if(|_, batch| given_up(batch)).map(|(_, batch)| batch.queued).max();
             memory.doubt = memory.doubt.max(left);
-            if memory.doubt.is_some() { Some(false) } else { first.then_some(true) }
+            (memory.doubt.is_some(), first)
         };
-        match doubtful {
-            None => Ok(()),
-            Some(false) => Ok(self.wait_for_imports().await?),
-            Some(true) => match self.ask_v3(wire::totals(), wire::is_outstanding).await {
-                Ok(false) => Ok(()),
-                Ok(true) => {
-                    self.memory().doubt = Some(self.account.now());
-                    Ok(self.wait_for_imports().await?)
-                }
+        if first && !in_doubt {
+            match self.ask_v3(wire::totals(), wire::is_outstanding).await {
+                Ok(true) => self.memory().doubt = Some(self.account.now()),
                 // A key that may not see the totals may not import either; that shows where it matters.
-                Err(CallError::Refused { .. } | CallError::Denied { .. } | CallError::Protocol { .. }) => Ok(()),
-                Err(error) => Err(error.into()),
-            },
+                Ok(false) | Err(CallError::Refused { .. } | CallError::Denied { .. } | CallError::Protocol { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(self.wait_for_imports().await?)
     }
 
     /// Waits until no import is outstanding, and at least so long that a lost one would have shown up.

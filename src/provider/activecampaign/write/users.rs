@@ -3,6 +3,8 @@
 //! A user is in one group, so joining is a move and leaving is a move to the parking group. No answer is believed about where a
 //! user is: it is looked up each time.
 
+use std::fmt::Write as _;
+
 use secrecy::SecretString;
 
 use super::super::ActiveCampaign;
@@ -228,7 +230,10 @@ fn text(record: &Record, name: &str) -> String {
 fn unknown_password() -> Option<SecretString> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).ok()?;
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = bytes.iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("a text takes all that is written to it");
+        digits
+    });
     // One character of each kind that password rules ask for.
     Some(SecretString::from(format!("Aa1!{digits}")))
 }

@@ -75,7 +75,7 @@ pub struct Capabilities {
     pub archive_group: bool,
     /// Whether a group carries a protected flag.
     pub protected_flag: bool,
-    /// Whether several groups can be renamed in one request, so that a swap needs no second one.
+    /// Whether a custom field that the account lacks can be defined.
     pub custom_fields_creatable: bool,
     /// Whether the listing of a group's opt-outs is a read of its own, which can be complete when the listing is not.
     pub separate_opt_out_listing: bool,

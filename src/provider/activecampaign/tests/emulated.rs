@@ -250,6 +250,15 @@ async fn people_leave_by_row_each_from_lists_of_their_own() {
     sent(&lists, &Write::LeaveGroups { rows, how: Leaving::OptOut }).await;
     let now = read(&lists, &[], Role::Check).await.unwrap();
     assert_eq!(now.listing(&two).matches(":opted_out").count(), 12);
+    // Somebody who is on no list at all refuses one, and is barred from it by that.
+    let stranger = MemberValues { address: "far@example.org".into(), fields: record(&[]) };
+    let created = sent(&lists, &Write::CreateMembers { rows: vec![stranger], join: vec![] }).await;
+    assert_eq!(created, [ItemOutcome::Accepted { id: None }]);
+    let far = emulator.with_world(|world| world.account("campaigns").contact_by_email("far@example.org").unwrap().to_string());
+    sent(&lists, &Write::OptOutOfGroups { member: far.clone(), groups: vec![one.clone(), two.clone()] }).await;
+    let now = read(&lists, &[], Role::Check).await.unwrap();
+    assert!([&one, &two].into_iter().all(|list| now.listing(list).contains(&format!("{far}:opted_out"))));
+    assert_no_misuse(&emulator);
     // One of these is on another list as well, and one is not.
     let (with, without) = (leave(20, vec![one.clone()]), leave(21, vec![two.clone()]));
     let ids = (with.id.clone(), without.id.clone());

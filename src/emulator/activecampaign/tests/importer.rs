@@ -177,3 +177,13 @@ async fn the_answer_is_declared_as_html() {
     let key = limited_key(&emulator, &[], &[]);
     assert_eq!(v3_as(&emulator, &key, "POST", "import/bulk_import", json!({"contacts": []})).await.0, 403);
 }
+
+#[tokio::test(start_paused = true)]
+async fn excluded_addresses_are_passed_over() {
+    let emulator = emulator();
+    account(&emulator, |account| account.exclude_address("Bo@example.org"));
+    let (_, batch) = queue(&emulator, json!([{"email": "bo@example.org"}])).await;
+    wait(10).await;
+    assert_eq!(info(&emulator, &batch).await, json!({"status": "completed", "success": [], "failure": []}));
+    assert_eq!(changes(&emulator), []);
+}

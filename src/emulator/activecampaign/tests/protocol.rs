@@ -113,6 +113,10 @@ async fn five_requests_a_second_are_enough() {
     }
     let refused = send(&emulator, get(&key, "user_me", "json", &[])).await;
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "2"));
+    assert_eq!(
+        (&refused.headers()["ratelimit-limit"], &refused.headers()["ratelimit-remaining"]),
+        (&"5".parse().unwrap(), &"0".parse().unwrap())
+    );
     assert_eq!(kinds(&emulator), [MisuseKind::TooFast]);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(send(&emulator, get(&key, "user_me", "json", &[])).await.status(), 200);

@@ -232,11 +232,15 @@ impl Account {
         let Some(contact) = self.contacts.remove(&id) else {
             return;
         };
+        let mut opted_out = contact.opted_out.is_some();
         for group in self.groups.values_mut() {
-            group.members.remove(&id);
+            let membership = group.members.remove(&id);
+            // ActiveCampaign keeps refusals on the lists alone.
+            opted_out |=
+                self.kind == Kind::ActiveCampaign && membership.is_some_and(|membership| membership.state == MembershipState::OptedOut);
             group.former.remove(&id);
         }
-        self.record(Change::ContactDeleted { contact: id, opted_out: contact.opted_out.is_some() });
+        self.record(Change::ContactDeleted { contact: id, opted_out });
     }
 
     /// Records that a person refuses all mail of the account. ActiveCampaign knows that only as a refusal of every list.

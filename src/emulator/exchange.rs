@@ -131,7 +131,13 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
 
     if let Some(seconds) = pause {
         emulator.settle(&target, &context, StatusCode::TOO_MANY_REQUESTS, "too fast");
-        return too_many_requests(Some(seconds));
+        let mut response = too_many_requests(Some(seconds));
+        if kind == Kind::ActiveCampaign {
+            let limit = emulator.lock().world.find_account(&target.account).and_then(|account| account.settings.requests_per_second);
+            response.headers_mut().insert("ratelimit-limit", limit.unwrap_or(0).into());
+            response.headers_mut().insert("ratelimit-remaining", 0.into());
+        }
+        return response;
     }
     for fault in &faults {
         if let Fault::Latency(duration) = fault {

@@ -141,7 +141,9 @@ impl Emulator {
 
     /// Everything clients did that the providers' pages forbid.
     pub fn misuse(&self) -> Vec<Misuse> {
-        self.lock().misuse.clone()
+        let mut state = self.lock();
+        state.work_off(Instant::now());
+        state.misuse.clone()
     }
 
     /// The request log. It never holds a token, a password or a body.

@@ -15,6 +15,16 @@ mod tests;
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
+/// The accounts of seeded worlds. The second of each kind has a name that ends in 2.
+const ACCOUNTS: [(Kind, &str, u32); 6] = [
+    (Kind::GreenRope, "crm", 45_429),
+    (Kind::Emfluence, "mail", 71_001),
+    (Kind::GreenRope, "crm2", 45_430),
+    (Kind::Emfluence, "mail2", 71_002),
+    (Kind::ActiveCampaign, "campaigns", 30_001),
+    (Kind::ActiveCampaign, "campaigns2", 30_002),
+];
+
 /// How a world or an account is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed {
@@ -47,75 +57,50 @@ impl World {
     ///
     /// Panics when `rich` is none of the four names.
     pub fn seeded_in(rich: &str, seed: &Seed) -> Self {
-        let mut world = Self::empty();
-        for (kind, name, number) in [
-            (Kind::GreenRope, "crm", 45_429),
-            (Kind::Emfluence, "mail", 71_001),
-            (Kind::GreenRope, "crm2", 45_430),
-            (Kind::Emfluence, "mail2", 71_002),
-        ] {
-            add_furnished(&mut world, kind, name, number);
-        }
-        populate(world.account_mut(rich), seed);
-        let other = match rich {
-            "crm" => "mail",
-            "mail" => "crm",
-            "crm2" => "mail2",
-            _ => "crm2",
-        };
-        let people: Vec<Contact> = world.account(rich).contacts.values().cloned().collect();
-        overlap(world.account_mut(other), &people);
-        for name in [rich, other] {
-            let account = world.account_mut(name);
-            let seen: Vec<u64> = account.groups.values().filter(|group| group.kind == GroupKind::Static).map(|group| group.id).collect();
-            account.logins.push(Login::restricted(name, 2, seen.into_iter().step_by(2)));
-        }
-        world
+        Self::furnished(&ACCOUNTS[..4], rich, seed)
     }
-}
 
-impl World {
-    /// Makes a world with two accounts of all three kinds: those of [`World::seeded`], and `campaigns` and `campaigns2`
-    /// at ActiveCampaign.
+    /// Makes the accounts of [`World::seeded`], and `campaigns` and `campaigns2` at ActiveCampaign, where groups are lists.
     ///
-    /// The named account is filled as the seed says, and of `crm`, `mail` and `campaigns` the others hold a little. At
-    /// ActiveCampaign groups are lists; `campaigns` also has a few groups of users with people in them, and a key that
-    /// sees a part only.
+    /// The named account is filled as the seed says, and its counterparts at the other two providers hold a little. An
+    /// ActiveCampaign account among them also has groups of users with people in them, and a key that sees a part only.
     ///
     /// # Panics
     ///
     /// Panics when `rich` is none of the six names.
     pub fn seeded_all(rich: &str, seed: &Seed) -> Self {
-        let mut world = if rich.starts_with("campaigns") {
-            Self::seeded_in("crm", &Seed { members: 0, groups: 0, ..*seed })
-        } else {
-            Self::seeded_in(rich, seed)
-        };
-        add_furnished(&mut world, Kind::ActiveCampaign, "campaigns", 30_001);
-        add_furnished(&mut world, Kind::ActiveCampaign, "campaigns2", 30_002);
-        if rich.starts_with("campaigns") {
-            // The accounts that were made poor beside an empty one are made again beside this one.
-            world.accounts.retain(|account| !matches!(account.name.as_str(), "crm" | "mail"));
-            add_furnished(&mut world, Kind::GreenRope, "crm", 45_429);
-            add_furnished(&mut world, Kind::Emfluence, "mail", 71_001);
-            populate(world.account_mut(rich), seed);
-        }
-        let people: Vec<Contact> = world.account(rich).contacts.values().cloned().collect();
-        let others: &[&str] = if rich.starts_with("campaigns") { &["crm", "mail"] } else { &["campaigns"] };
-        for name in others {
-            overlap(world.account_mut(name), &people);
-        }
-        hire(world.account_mut("campaigns"));
-        world
+        Self::furnished(&ACCOUNTS, rich, seed)
     }
-}
 
-fn add_furnished(world: &mut World, kind: Kind, name: &str, number: u32) {
-    let account = world.add_account(Account::new(kind, name, number));
-    match kind {
-        Kind::Emfluence => account.settings.emfluence = EmfluenceQuirks::mixed(),
-        Kind::GreenRope => account.settings.greenrope = GreenRopeQuirks::mixed(),
-        Kind::ActiveCampaign => account.settings.activecampaign = ActiveCampaignQuirks::mixed(),
+    fn furnished(accounts: &[(Kind, &str, u32)], rich: &str, seed: &Seed) -> Self {
+        let mut world = Self::empty();
+        for (kind, name, number) in accounts {
+            let account = world.add_account(Account::new(*kind, name, *number));
+            match kind {
+                Kind::Emfluence => account.settings.emfluence = EmfluenceQuirks::mixed(),
+                Kind::GreenRope => account.settings.greenrope = GreenRopeQuirks::mixed(),
+                Kind::ActiveCampaign => account.settings.activecampaign = ActiveCampaignQuirks::mixed(),
+            }
+        }
+        populate(world.account_mut(rich), seed);
+        let kind = world.account(rich).kind;
+        let people: Vec<Contact> = world.account(rich).contacts.values().cloned().collect();
+        for account in &mut world.accounts {
+            if account.name.ends_with('2') != rich.ends_with('2') {
+                continue;
+            }
+            if account.kind != kind {
+                overlap(account, &people);
+            }
+            if account.kind == Kind::ActiveCampaign {
+                hire(account);
+                continue;
+            }
+            let seen: Vec<u64> = account.groups.values().filter(|group| group.kind == GroupKind::Static).map(|group| group.id).collect();
+            let login = Login::restricted(&account.name, 2, seen.into_iter().step_by(2));
+            account.logins.push(login);
+        }
+        world
     }
 }
 
@@ -125,7 +110,7 @@ fn hire(account: &mut Account) {
     account.add_user_group("Parking");
     let lists: Vec<u64> = account.groups.keys().copied().step_by(2).collect();
     let group = account.user_group_mut(staff);
-    group.description = "People who write campaigns".to_owned();
+    "People who write campaigns".clone_into(&mut group.description);
     group.lists.extend(lists);
     group.permissions.extend(["pg_list_edit", "pg_message_add", "pg_subscriber_add", "pg_subscriber_edit"].map(str::to_owned));
     let writer = account.add_user("wanda", "wanda.writer@example.org", staff);
@@ -312,7 +297,7 @@ fn make_contact(account: &mut Account, number: usize, first_address: &str, taken
         ("phone", phone.as_str()),
         ("mobile", mobile.as_str()),
         ("title", if number.is_multiple_of(7) { "Dr." } else { "" }),
-        ("external_id", if account.kind != Kind::Emfluence { "" } else { reference.as_str() }),
+        ("external_id", if account.kind == Kind::Emfluence { reference.as_str() } else { "" }),
         ("website", if greenrope && number.is_multiple_of(9) { "https://www.example.org/~me?a=1&b=2" } else { "" }),
         ("notes", if number.is_multiple_of(11) { "Met at the fair <2024>.\nCalls back & forth." } else { "" }),
     ] {

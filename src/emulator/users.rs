@@ -173,6 +173,11 @@ impl Account {
         self.users.insert(1, owner);
     }
 
+    /// Puts an address on the list of those that no import takes in.
+    pub fn exclude_address(&mut self, email: &str) {
+        self.excluded.insert(fold(email));
+    }
+
     fn take_user_id(&mut self) -> u64 {
         let highest = self.user_groups.keys().next_back().max(self.users.keys().next_back()).copied().unwrap_or(0);
         let id = self.next_user_id.max(highest + 1);

@@ -3,7 +3,7 @@
 //! Profile values live under neutral names (`first_name`, `zip`), which each provider's part translates
 //! to its own spelling; a name without a neutral counterpart keeps a name of its own. Nothing is dropped on the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -169,6 +169,9 @@ pub struct Account {
     /// Users by id (ActiveCampaign).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub users: BTreeMap<u64, User>,
+    /// Folded addresses that the importer passes over (ActiveCampaign).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub excluded: BTreeSet<String>,
     /// The id that the next new user or user group takes.
     #[serde(default)]
     pub(super) next_user_id: u64,
@@ -197,6 +200,7 @@ impl Account {
             fields: Vec::new(),
             user_groups: BTreeMap::new(),
             users: BTreeMap::new(),
+            excluded: BTreeSet::new(),
             next_user_id: 0,
             next_id: match kind {
                 Kind::Emfluence => 1001,

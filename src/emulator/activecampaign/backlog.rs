@@ -193,6 +193,9 @@ impl Call<'_> {
 
 /// Takes in one contact of a batch.
 fn take_row(account: &mut Account, row: Row, batch: &mut Batch, blame: &mut Vec<(MisuseKind, String)>) {
+    if account.excluded.contains(&fold(&row.email)) {
+        return;
+    }
     if row.fails || !is_address(&row.email) {
         batch.failed.push(row.email);
         return;

@@ -202,13 +202,10 @@ fn version1(state: &mut State, incoming: &Incoming, target: &Target, context: &m
         }
         (known.run)(&mut call)
     });
-    let outcome = match &result {
-        Ok(_) => "ok".to_owned(),
-        Err(_) => {
-            context.failed_items += 1;
-            "failed".to_owned()
-        }
-    };
+    if result.is_err() {
+        context.failed_items += 1;
+    }
+    let outcome = if result.is_ok() { "ok" } else { "failed" }.to_owned();
     let result = match result {
         Ok(Good { fields, message }) => (Some(fields), translate(message, portuguese)),
         Err(message) => (None, translate(&message, portuguese)),

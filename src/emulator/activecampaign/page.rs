@@ -93,8 +93,7 @@ fn to_ascii(json: &str) -> String {
             character if character.is_ascii() => text.push(character),
             character => {
                 for unit in character.encode_utf16(&mut units) {
-                    // Writing to a text can't fail.
-                    write!(text, "\\u{unit:04x}").unwrap_or_default();
+                    put(&mut text, format_args!("\\u{unit:04x}"));
                 }
             }
         }
@@ -132,27 +131,32 @@ fn serialize(text: &mut String, value: &Value) {
     match value {
         Value::Null => text.push_str("N;"),
         Value::Bool(flag) => text.push_str(if *flag { "b:1;" } else { "b:0;" }),
-        Value::Number(number) => text.push_str(&format!("i:{number};")),
-        Value::String(content) => text.push_str(&format!("s:{}:\"{content}\";", content.len())),
+        Value::Number(number) => put(text, format_args!("i:{number};")),
+        Value::String(content) => put(text, format_args!("s:{}:\"{content}\";", content.len())),
         Value::Array(values) => {
-            text.push_str(&format!("a:{}:{{", values.len()));
+            put(text, format_args!("a:{}:{{", values.len()));
             for (position, value) in values.iter().enumerate() {
-                text.push_str(&format!("i:{position};"));
+                put(text, format_args!("i:{position};"));
                 serialize(text, value);
             }
             text.push('}');
         }
         Value::Object(map) => {
-            text.push_str(&format!("a:{}:{{", map.len()));
+            put(text, format_args!("a:{}:{{", map.len()));
             for (key, value) in ordered(map) {
                 match key.parse::<u64>() {
                     // PHP turns such keys into numbers.
-                    Ok(number) if number.to_string() == *key => text.push_str(&format!("i:{number};")),
-                    _ => text.push_str(&format!("s:{}:\"{key}\";", key.len())),
+                    Ok(number) if number.to_string() == *key => put(text, format_args!("i:{number};")),
+                    _ => put(text, format_args!("s:{}:\"{key}\";", key.len())),
                 }
                 serialize(text, value);
             }
             text.push('}');
         }
     }
+}
+
+fn put(text: &mut String, piece: std::fmt::Arguments<'_>) {
+    // Writing to a text can't fail.
+    text.write_fmt(piece).unwrap_or_default();
 }

@@ -38,7 +38,7 @@ pub fn providers(emulator: &Emulator) -> String {
                     "[providers.{name}]\nkind = \"emfluence\"\nbase_url = \"{url}\"\naccess_token = {{ env = \"ROSTERD_TEST_{name}\" }}\n"
                 );
             }
-            // The adapter's own tests cover it until a job can name it.
+            // No job can name such an account yet.
             rosterd::emulator::Kind::ActiveCampaign => {}
             rosterd::emulator::Kind::GreenRope => {
                 text += &format!(

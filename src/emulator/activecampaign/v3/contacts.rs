@@ -158,6 +158,7 @@ impl Call<'_> {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all calls")]
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
     check_query(call, QUERY);
     let (offset, limit) = bounds(call);

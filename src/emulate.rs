@@ -31,7 +31,7 @@ pub struct EmulateOptions {
 /// # Errors
 /// A fault file that can't be read, and an address that can't be listened on.
 pub async fn run(options: &EmulateOptions, out: &mut dyn Write) -> anyhow::Result<()> {
-    let emulator = Emulator::new(World::seeded(&Seed { seed: options.seed, groups: options.groups, members: options.members }));
+    let emulator = Emulator::new(World::seeded_all("crm", &Seed { seed: options.seed, groups: options.groups, members: options.members }));
     if let Some(path) = &options.faults {
         read_faults(path)?.into_iter().for_each(|rule| emulator.add_fault(rule));
     }
@@ -57,6 +57,7 @@ fn introduction(emulator: &Emulator, address: SocketAddr) -> serde_json::Value {
         let common = json!({"account": account.name, "kind": account.kind, "base_url": base_url});
         let login = match account.kind {
             Kind::Emfluence => json!({"access_token": credentials.token}),
+            Kind::ActiveCampaign => json!({"api_key": credentials.token}),
             Kind::GreenRope => json!({
                 "account_id": credentials.account_id, "email": credentials.email,
                 "password": credentials.password, "auth_token": credentials.token,

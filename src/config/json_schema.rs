@@ -44,7 +44,7 @@ pub fn fields_table() -> Vec<FieldRow> {
     for kind in ProviderKind::ALL {
         for object in [ObjectKind::Group, ObjectKind::Member] {
             rows.extend(schema(kind).fields(object).iter().map(|field| FieldRow {
-                kind: kind.as_str(),
+                kind: kind.table_name(),
                 object: object.as_str(),
                 wire: field.wire,
                 canonical: field.canonical,

@@ -73,6 +73,8 @@ pub(super) fn write_config(emulator: &Emulator, base: &str, directory: &Path) ->
         let (secret, lines) = match account.kind {
             Kind::GreenRope => (&account.password, greenrope(account)),
             Kind::Emfluence => (&account.token, emfluence(account)),
+            // A config can't name such an account.
+            Kind::ActiveCampaign => continue,
         };
         write_private(&directory.join(format!("{}.secret", account.account)), secret)?;
         let name = &account.account;

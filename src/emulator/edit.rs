@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::history::Change;
+use super::users::{ADMIN, VISITOR};
 use super::world::{Account, Contact, Group, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility, fold};
 
 impl Account {
@@ -21,6 +22,27 @@ impl Account {
             Kind::GreenRope => {
                 group.visibility = Visibility::Hidden;
                 "America/Chicago".clone_into(&mut group.time_zone);
+            }
+            Kind::ActiveCampaign => {
+                group.owner = Some(1);
+                group.visibility = Visibility::Public;
+                for (name, value) in [
+                    ("sender_addr1", "1 Example Street"),
+                    ("sender_city", "Springfield"),
+                    ("sender_zip", "62701"),
+                    ("sender_country", "USA"),
+                    ("sender_url", "https://www.example.org"),
+                    ("sender_reminder", "You signed up at www.example.org"),
+                    ("to_name", "Subscriber"),
+                ] {
+                    group.settings.insert(name.to_owned(), value.to_owned());
+                }
+                "Example Society".clone_into(&mut group.sender_name);
+                for seer in [VISITOR, ADMIN] {
+                    self.user_groups.entry(seer).and_modify(|seer| {
+                        seer.lists.insert(id);
+                    });
+                }
             }
         }
         self.groups.insert(id, group);
@@ -92,20 +114,20 @@ impl Account {
     /// Deletes a group; its contacts stay.
     pub fn delete_group(&mut self, id: u64) {
         if self.groups.remove(&id).is_some() {
+            for seer in self.user_groups.values_mut() {
+                seer.lists.remove(&id);
+            }
             self.record(Change::GroupDeleted { group: id });
         }
     }
 
-    /// Makes a contact and returns its id. GreenRope allows an address twice; emfluence does not.
+    /// Makes a contact and returns its id. GreenRope allows an address twice; the others do not.
     ///
     /// # Panics
     ///
-    /// Panics when an emfluence account already has the address.
+    /// Panics when an account that is not at GreenRope already has the address.
     pub fn add_contact(&mut self, email: &str) -> u64 {
-        assert!(
-            self.kind != Kind::Emfluence || self.contact_by_email(email).is_none(),
-            "the emulated emfluence account already has this address"
-        );
+        assert!(self.kind == Kind::GreenRope || self.contact_by_email(email).is_none(), "the emulated account already has this address");
         self.insert_contact(Contact { email: email.to_owned(), owner: 1, ..Contact::default() })
     }
 
@@ -210,15 +232,22 @@ impl Account {
         let Some(contact) = self.contacts.remove(&id) else {
             return;
         };
+        let mut opted_out = contact.opted_out.is_some();
         for group in self.groups.values_mut() {
-            group.members.remove(&id);
+            let membership = group.members.remove(&id);
+            // ActiveCampaign keeps refusals on the lists alone.
+            opted_out |=
+                self.kind == Kind::ActiveCampaign && membership.is_some_and(|membership| membership.state == MembershipState::OptedOut);
             group.former.remove(&id);
         }
-        self.record(Change::ContactDeleted { contact: id, opted_out: contact.opted_out.is_some() });
+        self.record(Change::ContactDeleted { contact: id, opted_out });
     }
 
-    /// Records that a person refuses all mail of the account.
+    /// Records that a person refuses all mail of the account. ActiveCampaign knows that only as a refusal of every list.
     pub fn opt_out_of_account(&mut self, contact: u64) -> bool {
+        if self.kind == Kind::ActiveCampaign {
+            return self.on_every_list(contact, |account, list| account.opt_out_of_group(list, contact));
+        }
         let now = self.now;
         let entry = self.contact_mut(contact);
         if entry.opted_out.is_some() {
@@ -230,8 +259,22 @@ impl Account {
         true
     }
 
+    /// Does something for each list that a contact is on, and returns whether any of it changed anything.
+    fn on_every_list(&mut self, contact: u64, mut edit: impl FnMut(&mut Self, u64) -> bool) -> bool {
+        let mut changed = false;
+        for list in self.groups_of(contact) {
+            changed |= edit(self, list);
+        }
+        changed
+    }
+
     /// Undoes an account opt-out, as the person may do.
     pub fn resubscribe(&mut self, contact: u64) -> bool {
+        if self.kind == Kind::ActiveCampaign {
+            return self.on_every_list(contact, |account, list| {
+                account.membership(list, contact) == Some(MembershipState::OptedOut) && account.join(list, contact)
+            });
+        }
         let now = self.now;
         let entry = self.contact_mut(contact);
         if entry.opted_out.take().is_none() {
@@ -249,6 +292,15 @@ impl Account {
 
     /// Gives up an address after bounces: emfluence's "held".
     pub fn hold(&mut self, contact: u64) -> bool {
+        if self.kind == Kind::ActiveCampaign {
+            return self.on_every_list(contact, |account, list| {
+                let active = account.membership(list, contact) == Some(MembershipState::Active);
+                if active {
+                    account.set_membership_state(list, contact, MembershipState::Bounced);
+                }
+                active
+            });
+        }
         let now = self.now;
         let entry = self.contact_mut(contact);
         if entry.bounced.is_some() {
@@ -267,6 +319,11 @@ impl Account {
 
     /// Uses a given-up address again.
     pub fn release(&mut self, contact: u64) -> bool {
+        if self.kind == Kind::ActiveCampaign {
+            return self.on_every_list(contact, |account, list| {
+                account.membership(list, contact) == Some(MembershipState::Bounced) && account.join(list, contact)
+            });
+        }
         let now = self.now;
         let entry = self.contact_mut(contact);
         if entry.bounced.take().is_none() {

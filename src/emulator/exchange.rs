@@ -17,7 +17,7 @@ use super::log::RequestRecord;
 use super::misuse::{Misuse, MisuseKind};
 use super::reply::Reply;
 use super::world::Kind;
-use super::{Emulator, Fault, State, emfluence, greenrope};
+use super::{Emulator, Fault, State, activecampaign, emfluence, greenrope};
 
 /// The largest request body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -131,7 +131,13 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
 
     if let Some(seconds) = pause {
         emulator.settle(&target, &context, StatusCode::TOO_MANY_REQUESTS, "too fast");
-        return too_many_requests(Some(seconds));
+        let mut response = too_many_requests(Some(seconds));
+        if kind == Kind::ActiveCampaign {
+            let limit = emulator.lock().world.find_account(&target.account).and_then(|account| account.settings.requests_per_second);
+            response.headers_mut().insert("ratelimit-limit", limit.unwrap_or(0).into());
+            response.headers_mut().insert("ratelimit-remaining", 0.into());
+        }
+        return response;
     }
     for fault in &faults {
         if let Fault::Latency(duration) = fault {
@@ -148,9 +154,11 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
     let mut reply = {
         let mut state = emulator.lock();
         state.world.sync_clock();
+        state.work_off(Instant::now());
         let reply = match kind {
             Kind::Emfluence => emfluence::answer(&mut state, &incoming, &target, &mut context),
             Kind::GreenRope => greenrope::answer(&mut state, &incoming, &target, &mut context),
+            Kind::ActiveCampaign => activecampaign::answer(&mut state, &incoming, &target, &mut context),
         };
         state.drain(Actor::Request(context.seq));
         reply
@@ -207,6 +215,7 @@ impl State {
         let target = match kind {
             Kind::Emfluence => emfluence::target(&self.world, incoming),
             Kind::GreenRope => greenrope::target(&self.world, incoming),
+            Kind::ActiveCampaign => activecampaign::target(&self.world, incoming),
         };
         let mut context = Context { seq: self.last_request, items: 1, now: Some(now), ..Context::default() };
         self.requests.push(RequestRecord {
@@ -230,14 +239,24 @@ impl State {
             if lane.in_flight > account.settings.max_in_flight {
                 context.misuse(MisuseKind::TooManyInFlight, format!("{} requests", lane.in_flight));
             }
-            if target.is_write && lane.writes_in_flight > 1 {
+            // ActiveCampaign takes two requests at a time and says nothing against two changes.
+            if target.is_write && lane.writes_in_flight > 1 && kind != Kind::ActiveCampaign {
                 context.misuse(MisuseKind::ConcurrentWrites, format!("{} changes", lane.writes_in_flight));
             }
             if let Some(limit) = account.settings.requests_per_minute {
-                pause = lane.pace(now, limit as usize);
+                pause = lane.pace(now, Duration::from_mins(1), limit as usize + PACE_SLACK);
                 if pause.is_some() {
                     context.misuse(MisuseKind::TooFast, format!("more than {limit} requests in a minute"));
                 }
+            }
+            if let Some(limit) = account.settings.requests_per_second.filter(|_| pause.is_none()) {
+                pause = lane.pace(now, Duration::from_secs(1), limit as usize);
+                if pause.is_some() {
+                    context.misuse(MisuseKind::TooFast, format!("more than {limit} requests in a second"));
+                }
+            }
+            if pause.is_none() {
+                lane.arrivals.push_back(now);
             }
         }
 
@@ -270,18 +289,17 @@ impl State {
 }
 
 impl Lane {
-    /// Notes an arrival, or returns how many seconds the client has to wait.
-    fn pace(&mut self, now: Instant, limit: usize) -> Option<u64> {
-        let minute = Duration::from_mins(1);
-        while self.arrivals.front().is_some_and(|arrival| now.duration_since(*arrival) >= minute) {
+    /// Returns how many seconds the client has to wait if so many requests arrived in a period that ends now.
+    fn pace(&mut self, now: Instant, period: Duration, limit: usize) -> Option<u64> {
+        while self.arrivals.front().is_some_and(|arrival| now.duration_since(*arrival) >= Duration::from_mins(1)) {
             self.arrivals.pop_front();
         }
-        if self.arrivals.len() >= limit + PACE_SLACK {
-            let oldest = self.arrivals.front().copied().unwrap_or(now);
-            return Some((minute.saturating_sub(now.duration_since(oldest))).as_secs() + 1);
+        let recent = self.arrivals.iter().rev().take_while(|arrival| now.duration_since(**arrival) < period).count();
+        if recent < limit {
+            return None;
         }
-        self.arrivals.push_back(now);
-        None
+        let oldest = self.arrivals.get(self.arrivals.len() - recent).copied().unwrap_or(now);
+        Some((period.saturating_sub(now.duration_since(oldest))).as_secs() + 1)
     }
 }
 

@@ -166,6 +166,60 @@ pub enum Change {
         /// The contact.
         contact: u64,
     },
+    /// An automation started because somebody was subscribed to a list.
+    AutomationStarted {
+        /// The list.
+        group: u64,
+        /// The contact.
+        contact: u64,
+    },
+    /// A group of users was made.
+    UserGroupCreated {
+        /// The user group.
+        group: u64,
+        /// Its title.
+        title: String,
+    },
+    /// Attributes of a group of users changed.
+    UserGroupChanged {
+        /// The user group.
+        group: u64,
+        /// The attributes, by the provider's names.
+        fields: Vec<String>,
+    },
+    /// A group of users was deleted.
+    UserGroupDeleted {
+        /// The user group.
+        group: u64,
+    },
+    /// Somebody may log in.
+    UserCreated {
+        /// The user.
+        user: u64,
+        /// The user group.
+        group: u64,
+    },
+    /// Profile values of a user changed.
+    UserChanged {
+        /// The user.
+        user: u64,
+        /// The fields, by the provider's names.
+        fields: Vec<String>,
+    },
+    /// A user was put into another user group.
+    UserMoved {
+        /// The user.
+        user: u64,
+        /// The old user group.
+        from: u64,
+        /// The new user group.
+        to: u64,
+    },
+    /// Somebody may not log in any more.
+    UserDeleted {
+        /// The user.
+        user: u64,
+    },
     /// A custom field was defined, changed or deleted.
     FieldChanged {
         /// The field's name.

@@ -9,13 +9,13 @@ use super::world::{Account, Kind};
 /// A user who can reach an account over the API. All values are made up for rehearsals.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Login {
-    /// The user's id (emfluence `userID`).
+    /// The user's id (emfluence `userID`, the ActiveCampaign user whose user group rules).
     pub user_id: u64,
     /// The address that GreenRope logs in with.
     pub email: String,
     /// The password that GreenRope logs in with.
     pub password: String,
-    /// The access token (emfluence), or a fixed `auth_token` that never expires (GreenRope).
+    /// The access token (emfluence), the key (ActiveCampaign), or a fixed `auth_token` that never expires (GreenRope).
     pub token: String,
     /// Whether this login owns the account; a GreenRope login that does not is a shared-access user.
     pub owner: bool,
@@ -51,6 +51,11 @@ impl Login {
             rights: Rights::all(),
             sees_groups: Some(groups.into_iter().collect()),
         }
+    }
+
+    /// A login of an ActiveCampaign user, who may do and see what the user group allows.
+    pub fn of_user(account: &str, user_id: u32) -> Self {
+        Self { sees_groups: None, ..Self::restricted(account, user_id, []) }
     }
 
     /// Whether this login sees a group.
@@ -94,7 +99,7 @@ pub struct Credentials {
     pub kind: Kind,
     /// The path below the emulator's address that a client uses as its base URL.
     pub base_path: String,
-    /// The access token (emfluence) or fixed token (GreenRope).
+    /// The access token (emfluence), key (ActiveCampaign) or fixed token (GreenRope).
     pub token: String,
     /// The login's address.
     pub email: String,
@@ -118,6 +123,7 @@ impl Account {
             base_path: match self.kind {
                 Kind::Emfluence => "/emfluence/v1".to_owned(),
                 Kind::GreenRope => "/greenrope/api-xml".to_owned(),
+                Kind::ActiveCampaign => "/activecampaign".to_owned(),
             },
             token: login.token.clone(),
             email: login.email.clone(),

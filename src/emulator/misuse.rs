@@ -83,6 +83,16 @@ pub enum MisuseKind {
     XmlDeclaration,
     /// A request that leaves open which account is meant, or names two.
     AccountUnclear,
+    /// A user was written without a user group, which puts them into that of the caller.
+    OmittedUserGroup,
+    /// A call that deletes lists along with what it is about.
+    DeletedLists,
+    /// More parameters than the server reads; the rest is dropped without a word.
+    DroppedParameters,
+    /// An array entry whose key and value name different objects.
+    KeyMismatch,
+    /// A parameter that makes mail go out.
+    AskedForMail,
     /// A reading that mixes several accounts.
     MixedAccounts,
     /// A group or contact that was named in an ambiguous way.

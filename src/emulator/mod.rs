@@ -8,6 +8,7 @@
 //! It shares no code with the adapters, so that both can't be wrong in the same way. It reads no system clock:
 //! the [`World`] has its own, so the same requests always get the same bytes.
 
+mod activecampaign;
 mod control;
 mod edit;
 mod emfluence;
@@ -27,6 +28,7 @@ mod settings;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod users;
 mod world;
 
 use std::fmt;
@@ -45,7 +47,8 @@ pub use log::RequestRecord;
 pub use login::{Credentials, Login, Rights};
 pub use misuse::{Misuse, MisuseKind};
 pub use seed::{Seed, populate};
-pub use settings::{Counted, EmfluenceQuirks, GreenRopeQuirks, Settings, UnknownGroup};
+pub use settings::{ActiveCampaignQuirks, Counted, EmfluenceQuirks, GreenRopeQuirks, Settings, UnknownGroup};
+pub use users::{User, UserGroup, UserGroupLimit};
 pub use world::{
     Account, Clock, Contact, CustomField, Group, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility, World,
 };
@@ -79,6 +82,7 @@ struct State {
     faults: Faults,
     traffic: Traffic,
     sessions: greenrope::Sessions,
+    backlog: activecampaign::Backlog,
     last_request: u64,
     last_event: u64,
 }
@@ -94,6 +98,7 @@ impl Emulator {
             faults: Faults::default(),
             traffic: Traffic::default(),
             sessions: greenrope::Sessions::default(),
+            backlog: activecampaign::Backlog::default(),
             last_request: 0,
             last_event: 0,
         };
@@ -102,12 +107,15 @@ impl Emulator {
         Self { inner: Arc::new(Inner { state: Mutex::new(state), started: Instant::now() }) }
     }
 
-    /// All routes: `/emfluence/v1/…`, `/greenrope/api-xml` with its older name `/greenrope/xml.pl`, and `/_emulator/…`.
+    /// All routes: `/emfluence/v1/…`, `/greenrope/api-xml` with its older name `/greenrope/xml.pl`,
+    /// `/activecampaign/admin/api.php`, `/activecampaign/api/3/…`, and `/_emulator/…`.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/emfluence/v1/{*path}", any(emfluence_route))
             .route("/greenrope/api-xml", any(greenrope_route))
             .route("/greenrope/xml.pl", any(greenrope_route))
+            .route("/activecampaign/admin/api.php", any(activecampaign_route))
+            .route("/activecampaign/api/3/{*path}", any(activecampaign_route))
             .nest("/_emulator", control::router())
             .with_state(self.clone())
     }
@@ -125,6 +133,7 @@ impl Emulator {
     pub fn with_world<R>(&self, f: impl FnOnce(&mut World) -> R) -> R {
         let mut state = self.lock();
         state.world.sync_clock();
+        state.work_off(Instant::now());
         let result = f(&mut state.world);
         state.drain(Actor::Person);
         result
@@ -132,7 +141,9 @@ impl Emulator {
 
     /// Everything clients did that the providers' pages forbid.
     pub fn misuse(&self) -> Vec<Misuse> {
-        self.lock().misuse.clone()
+        let mut state = self.lock();
+        state.work_off(Instant::now());
+        state.misuse.clone()
     }
 
     /// The request log. It never holds a token, a password or a body.
@@ -149,7 +160,9 @@ impl Emulator {
 
     /// Every change of the world, in order, with who made it.
     pub fn history(&self) -> Vec<HistoryEvent> {
-        self.lock().history.clone()
+        let mut state = self.lock();
+        state.work_off(Instant::now());
+        state.history.clone()
     }
 
     /// Puts a fault rule in force, after those that are.
@@ -174,6 +187,14 @@ impl Emulator {
 }
 
 impl State {
+    /// Carries out what is due of the work that goes on in the background.
+    fn work_off(&mut self, now: Instant) {
+        while let Some((request, blame)) = self.backlog.run_one(now, &mut self.world) {
+            self.misuse.extend(blame);
+            self.drain(Actor::Request(request));
+        }
+    }
+
     /// Moves what the accounts have recorded into the history.
     fn drain(&mut self, actor: Actor) {
         let at = self.world.clock.now;
@@ -192,4 +213,8 @@ async fn emfluence_route(Extracted(emulator): Extracted<Emulator>, request: Requ
 
 async fn greenrope_route(Extracted(emulator): Extracted<Emulator>, request: Request) -> axum::response::Response {
     exchange::exchange(emulator, Kind::GreenRope, request).await
+}
+
+async fn activecampaign_route(Extracted(emulator): Extracted<Emulator>, request: Request) -> axum::response::Response {
+    exchange::exchange(emulator, Kind::ActiveCampaign, request).await
 }

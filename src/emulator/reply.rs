@@ -20,6 +20,8 @@ pub(super) enum Document {
     Xml(Node),
     /// The JSON rendering of what would be an XML text.
     XmlAsJson(Node),
+    /// An ActiveCampaign answer in one of its formats.
+    Campaigns(super::activecampaign::Page),
 }
 
 impl Document {
@@ -27,6 +29,7 @@ impl Document {
         match self {
             Self::Json(_) | Self::XmlAsJson(_) => "application/json; charset=utf-8",
             Self::Xml(_) => "text/xml; charset=utf-8",
+            Self::Campaigns(page) => page.content_type(),
         }
     }
 
@@ -35,6 +38,7 @@ impl Document {
             Self::Json(value) => value.to_string().into_bytes(),
             Self::Xml(node) => node.to_xml().into_bytes(),
             Self::XmlAsJson(node) => node.to_json().to_string().into_bytes(),
+            Self::Campaigns(page) => page.render().into_bytes(),
         }
     }
 
@@ -42,6 +46,7 @@ impl Document {
         match self {
             Self::Json(value) => shift_json(value, by),
             Self::Xml(node) | Self::XmlAsJson(node) => node.shift_counts(by),
+            Self::Campaigns(page) => page.shift_counts(by),
         }
     }
 
@@ -63,6 +68,7 @@ impl Document {
                 }
             }
             Self::Xml(node) | Self::XmlAsJson(node) => node.remove_lists(),
+            Self::Campaigns(page) => page.remove_lists(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::login::Login;
 use super::names::{COMPANIES, DOMAINS, GROUPS, PEOPLE, PLACES, ZONES};
-use super::settings::{EmfluenceQuirks, GreenRopeQuirks};
+use super::settings::{ActiveCampaignQuirks, EmfluenceQuirks, GreenRopeQuirks};
 use super::world::{
     Account, Contact, CustomField, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility, World, fold, plus_seconds,
 };
@@ -14,6 +14,16 @@ mod tests;
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
+
+/// The accounts of seeded worlds. The second of each kind has a name that ends in 2.
+const ACCOUNTS: [(Kind, &str, u32); 6] = [
+    (Kind::GreenRope, "crm", 45_429),
+    (Kind::Emfluence, "mail", 71_001),
+    (Kind::GreenRope, "crm2", 45_430),
+    (Kind::Emfluence, "mail2", 71_002),
+    (Kind::ActiveCampaign, "campaigns", 30_001),
+    (Kind::ActiveCampaign, "campaigns2", 30_002),
+];
 
 /// How a world or an account is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,35 +57,67 @@ impl World {
     ///
     /// Panics when `rich` is none of the four names.
     pub fn seeded_in(rich: &str, seed: &Seed) -> Self {
+        Self::furnished(&ACCOUNTS[..4], rich, seed)
+    }
+
+    /// Makes the accounts of [`World::seeded`], and `campaigns` and `campaigns2` at ActiveCampaign, where groups are lists.
+    ///
+    /// The named account is filled as the seed says, and its counterparts at the other two providers hold a little. An
+    /// ActiveCampaign account among them also has groups of users with people in them, and a key that sees a part only.
+    ///
+    /// # Panics
+    ///
+    /// Panics when `rich` is none of the six names.
+    pub fn seeded_all(rich: &str, seed: &Seed) -> Self {
+        Self::furnished(&ACCOUNTS, rich, seed)
+    }
+
+    fn furnished(accounts: &[(Kind, &str, u32)], rich: &str, seed: &Seed) -> Self {
         let mut world = Self::empty();
-        for (kind, name, number) in [
-            (Kind::GreenRope, "crm", 45_429),
-            (Kind::Emfluence, "mail", 71_001),
-            (Kind::GreenRope, "crm2", 45_430),
-            (Kind::Emfluence, "mail2", 71_002),
-        ] {
-            let account = world.add_account(Account::new(kind, name, number));
+        for (kind, name, number) in accounts {
+            let account = world.add_account(Account::new(*kind, name, *number));
             match kind {
                 Kind::Emfluence => account.settings.emfluence = EmfluenceQuirks::mixed(),
                 Kind::GreenRope => account.settings.greenrope = GreenRopeQuirks::mixed(),
+                Kind::ActiveCampaign => account.settings.activecampaign = ActiveCampaignQuirks::mixed(),
             }
         }
         populate(world.account_mut(rich), seed);
-        let other = match rich {
-            "crm" => "mail",
-            "mail" => "crm",
-            "crm2" => "mail2",
-            _ => "crm2",
-        };
+        let kind = world.account(rich).kind;
         let people: Vec<Contact> = world.account(rich).contacts.values().cloned().collect();
-        overlap(world.account_mut(other), &people);
-        for name in [rich, other] {
-            let account = world.account_mut(name);
+        for account in &mut world.accounts {
+            if account.name.ends_with('2') != rich.ends_with('2') {
+                continue;
+            }
+            if account.kind != kind {
+                overlap(account, &people);
+            }
+            if account.kind == Kind::ActiveCampaign {
+                hire(account);
+                continue;
+            }
             let seen: Vec<u64> = account.groups.values().filter(|group| group.kind == GroupKind::Static).map(|group| group.id).collect();
-            account.logins.push(Login::restricted(name, 2, seen.into_iter().step_by(2)));
+            let login = Login::restricted(&account.name, 2, seen.into_iter().step_by(2));
+            account.logins.push(login);
         }
         world
     }
+}
+
+/// Gives an ActiveCampaign account a few people who log in, the groups they are in, and a key that sees a part.
+fn hire(account: &mut Account) {
+    let staff = account.add_user_group("Campaign staff");
+    account.add_user_group("Parking");
+    let lists: Vec<u64> = account.groups.keys().copied().step_by(2).collect();
+    let group = account.user_group_mut(staff);
+    "People who write campaigns".clone_into(&mut group.description);
+    group.lists.extend(lists);
+    group.permissions.extend(["pg_list_edit", "pg_message_add", "pg_subscriber_add", "pg_subscriber_edit"].map(str::to_owned));
+    let writer = account.add_user("wanda", "wanda.writer@example.org", staff);
+    account.add_user("edgar", "edgar.editor@example.org", staff);
+    let login = Login::of_user(&account.name, u32::try_from(writer).unwrap_or(u32::MAX));
+    account.logins.push(login);
+    account.pending.clear();
 }
 
 /// A generator of numbers that look random (SplitMix64).
@@ -123,12 +165,17 @@ pub fn populate(account: &mut Account, seed: &Seed) {
                 break;
             };
             let since = plus_seconds(now, -DAY * (1 + dice.below(700) as i64));
-            let refused = place == 0 && matches!(number % 50, 3 | 23 | 33);
-            let membership = Membership {
-                state: if refused { MembershipState::OptedOut } else { MembershipState::Active },
-                since,
-                changed: refused.then(|| plus_seconds(since, DAY / 2)),
+            let campaigns = account.kind == Kind::ActiveCampaign;
+            // ActiveCampaign has no state of the whole account: what would be one stands on every list.
+            let state = match number % 50 {
+                3 | 23 | 33 if place == 0 => MembershipState::OptedOut,
+                2 | 22 if campaigns => MembershipState::OptedOut,
+                4 | 34 if campaigns => MembershipState::Bounced,
+                7 | 37 if campaigns => MembershipState::Unconfirmed,
+                _ => MembershipState::Active,
             };
+            let changed = (state == MembershipState::OptedOut).then(|| plus_seconds(since, DAY / 2));
+            let membership = Membership { state, since, changed };
             account.group_mut(group).members.entry(contact).or_insert(membership);
         }
     }
@@ -149,6 +196,9 @@ fn define_fields(account: &mut Account) {
         Kind::Emfluence => {
             [("custom1", "Membership level", "Text", 50), ("custom2", "Joined on", "Date", 10), ("custom3", "External ref", "Text", 50)]
         }
+        Kind::ActiveCampaign => {
+            [("MEMBERSHIP_LEVEL", "Membership level", "5", 0), ("EXTERNAL_REF", "External ref", "1", 0), ("JOINED_ON", "Joined on", "9", 0)]
+        }
     };
     for (position, (name, label, data_type, max_length)) in definitions.into_iter().enumerate() {
         if account.fields.iter().any(|field| field.name == name) {
@@ -160,8 +210,13 @@ fn define_fields(account: &mut Account) {
             label: label.to_owned(),
             data_type: data_type.to_owned(),
             max_length,
-            possible_values: if data_type == "Select" { ["Gold", "Silver", "Bronze"].map(str::to_owned).to_vec() } else { Vec::new() },
+            possible_values: if matches!(data_type, "Select" | "5") {
+                ["Gold", "Silver", "Bronze"].map(str::to_owned).to_vec()
+            } else {
+                Vec::new()
+            },
             editable: "Visible".to_owned(),
+            lists: Vec::new(),
             modified: now,
         });
     }
@@ -204,6 +259,11 @@ fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
                 "Fed by the front desk.".clone_into(&mut group.notes);
             }
         }
+        Kind::ActiveCampaign => {
+            group.visibility = if number.is_multiple_of(3) { Visibility::Private } else { Visibility::Public };
+            group.settings.insert("sender_city".to_owned(), PLACES[number % PLACES.len()].0.to_owned());
+            group.settings.insert("stringid".to_owned(), format!("list-{number}"));
+        }
     }
     id
 }
@@ -237,11 +297,12 @@ fn make_contact(account: &mut Account, number: usize, first_address: &str, taken
         ("phone", phone.as_str()),
         ("mobile", mobile.as_str()),
         ("title", if number.is_multiple_of(7) { "Dr." } else { "" }),
-        ("external_id", if greenrope { "" } else { reference.as_str() }),
+        ("external_id", if account.kind == Kind::Emfluence { reference.as_str() } else { "" }),
         ("website", if greenrope && number.is_multiple_of(9) { "https://www.example.org/~me?a=1&b=2" } else { "" }),
         ("notes", if number.is_multiple_of(11) { "Met at the fair <2024>.\nCalls back & forth." } else { "" }),
     ] {
-        if !value.is_empty() {
+        let held = account.kind != Kind::ActiveCampaign || matches!(name, "first_name" | "last_name" | "company" | "phone");
+        if held && !value.is_empty() {
             contact.profile.insert(name.to_owned(), value.to_owned());
         }
     }
@@ -249,23 +310,25 @@ fn make_contact(account: &mut Account, number: usize, first_address: &str, taken
     let custom: [(&str, &str); 2] = match account.kind {
         Kind::GreenRope => [("Membership level", level), ("External ref", &reference)],
         Kind::Emfluence => [("custom1", level), ("custom3", &reference)],
+        Kind::ActiveCampaign => [("MEMBERSHIP_LEVEL", level), ("EXTERNAL_REF", &reference)],
     };
     for (name, value) in custom {
         if !value.is_empty() {
             contact.custom.insert(name.to_owned(), value.to_owned());
         }
     }
-    if greenrope && number.is_multiple_of(6) {
+    if account.kind != Kind::Emfluence && number.is_multiple_of(6) {
         contact.tags.push("Fair".to_owned());
     }
     let moment = plus_seconds(account.now, -DAY * (1 + dice.below(300) as i64));
-    if matches!(number % 50, 2 | 22) {
+    let campaigns = account.kind == Kind::ActiveCampaign;
+    if matches!(number % 50, 2 | 22) && !campaigns {
         contact.opted_out = Some(moment);
     }
-    if matches!(number % 50, 4 | 34) {
+    if matches!(number % 50, 4 | 34) && !campaigns {
         contact.bounced = Some(moment);
     }
-    if account.kind == Kind::Emfluence && taken.contains_key(&fold(&contact.email)) {
+    if account.kind != Kind::GreenRope && taken.contains_key(&fold(&contact.email)) {
         contact.email = format!("second.{number}.{}", contact.email);
     }
     let id = account.insert_contact(contact);

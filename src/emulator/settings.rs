@@ -10,6 +10,8 @@ use super::world::Kind;
 pub struct Settings {
     /// Requests allowed in any minute; more are answered with 429 and recorded.
     pub requests_per_minute: Option<u32>,
+    /// Requests allowed in any second; more are answered with 429 and recorded.
+    pub requests_per_second: Option<u32>,
     /// Requests that may be in flight at once; more are recorded.
     pub max_in_flight: usize,
     /// Items in one GreenRope request above which the request is recorded as misuse.
@@ -22,18 +24,22 @@ pub struct Settings {
     pub emfluence: EmfluenceQuirks,
     /// Quirks of GreenRope answers.
     pub greenrope: GreenRopeQuirks,
+    /// Quirks of ActiveCampaign answers.
+    pub activecampaign: ActiveCampaignQuirks,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             requests_per_minute: None,
+            requests_per_second: None,
             max_in_flight: 4,
             max_items: 50,
             token_minutes: 120,
             utc_offset_minutes: 0,
             emfluence: EmfluenceQuirks::default(),
             greenrope: GreenRopeQuirks::default(),
+            activecampaign: ActiveCampaignQuirks::default(),
         }
     }
 }
@@ -44,6 +50,7 @@ impl Settings {
         match kind {
             Kind::Emfluence => Self { requests_per_minute: Some(100), max_in_flight: 1, ..Self::default() },
             Kind::GreenRope => Self { utc_offset_minutes: -360, ..Self::default() },
+            Kind::ActiveCampaign => Self { requests_per_second: Some(5), max_in_flight: 2, utc_offset_minutes: -360, ..Self::default() },
         }
     }
 }
@@ -143,5 +150,49 @@ impl GreenRopeQuirks {
     /// The mixture that seeded worlds use.
     pub fn mixed() -> Self {
         Self { odd_item_tags: true, zone_slash: true, counted: Counted::All, scrambled_order: true, omit_empty: true, ..Self::default() }
+    }
+}
+
+/// Ways in which ActiveCampaign answers may differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ActiveCampaignQuirks {
+    /// Messages come in Portuguese, as for an account of that language.
+    pub portuguese: bool,
+    /// The version 3 contact listing passes over `include`.
+    pub no_include: bool,
+    /// `group_edit` keeps what is not sent and reads flags by their value, as its page may be understood.
+    pub group_edit_patches: bool,
+    /// `group_list` without `ids` lists all groups instead of nothing.
+    pub group_list_without_ids: bool,
+    /// Only the entry `group[0]` of a user's groups counts.
+    pub group_at_zero: bool,
+    /// `user_add` answers with an id that is not the one other calls take.
+    pub global_user_ids: bool,
+    /// `user_edit` refuses an empty password.
+    pub password_needed: bool,
+    /// Seconds that the importer, or the deletion of a list, takes to begin and then to end.
+    pub background_seconds: u64,
+}
+
+impl Default for ActiveCampaignQuirks {
+    fn default() -> Self {
+        Self {
+            portuguese: false,
+            no_include: false,
+            group_edit_patches: false,
+            group_list_without_ids: false,
+            group_at_zero: false,
+            global_user_ids: false,
+            password_needed: false,
+            background_seconds: 3,
+        }
+    }
+}
+
+impl ActiveCampaignQuirks {
+    /// The mixture that seeded worlds use.
+    pub fn mixed() -> Self {
+        Self { portuguese: true, global_user_ids: true, ..Self::default() }
     }
 }

@@ -3,7 +3,7 @@
 //! Profile values live under neutral names (`first_name`, `zip`), which each provider's part translates
 //! to its own spelling; a name without a neutral counterpart keeps a name of its own. Nothing is dropped on the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::history::Change;
 use super::login::Login;
 use super::settings::Settings;
+use super::users::{User, UserGroup};
 
 /// The time a new world starts at: 2026-01-05 08:00:00 UTC, in seconds since 1970.
 const START: i64 = 1_767_600_000;
@@ -24,6 +25,8 @@ pub enum Kind {
     Emfluence,
     /// GreenRope, whose accounts are reached over its XML API.
     GreenRope,
+    /// ActiveCampaign, versions 1 and 3 of its API.
+    ActiveCampaign,
 }
 
 impl Kind {
@@ -32,6 +35,7 @@ impl Kind {
         match self {
             Self::Emfluence => "emfluence",
             Self::GreenRope => "greenrope",
+            Self::ActiveCampaign => "activecampaign",
         }
     }
 }
@@ -115,6 +119,7 @@ impl World {
     pub fn without_pace(mut self) -> Self {
         for account in &mut self.accounts {
             account.settings.requests_per_minute = None;
+            account.settings.requests_per_second = None;
         }
         self
     }
@@ -158,6 +163,18 @@ pub struct Account {
     /// Definitions of the custom fields.
     #[serde(default)]
     pub fields: Vec<CustomField>,
+    /// Groups of users by id (ActiveCampaign).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub user_groups: BTreeMap<u64, UserGroup>,
+    /// Users by id (ActiveCampaign).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<u64, User>,
+    /// Folded addresses that the importer passes over (ActiveCampaign).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub excluded: BTreeSet<String>,
+    /// The id that the next new user or user group takes.
+    #[serde(default)]
+    pub(super) next_user_id: u64,
     /// The id that the next new object takes, if the existing ids do not ask for a higher one.
     #[serde(default)]
     pub next_id: u64,
@@ -181,9 +198,14 @@ impl Account {
             groups: BTreeMap::new(),
             contacts: BTreeMap::new(),
             fields: Vec::new(),
+            user_groups: BTreeMap::new(),
+            users: BTreeMap::new(),
+            excluded: BTreeSet::new(),
+            next_user_id: 0,
             next_id: match kind {
                 Kind::Emfluence => 1001,
                 Kind::GreenRope => 101,
+                Kind::ActiveCampaign => 1,
             },
             now: Clock::default().now,
             pending: Vec::new(),
@@ -193,6 +215,9 @@ impl Account {
             if let Some(group) = account.groups.get_mut(&all) {
                 group.kind = GroupKind::BuiltIn;
             }
+        }
+        if kind == Kind::ActiveCampaign {
+            account.furnish_users();
         }
         account.pending.clear();
         account
@@ -276,7 +301,10 @@ pub struct Group {
     pub send_tests: bool,
     /// emfluence: users with access.
     pub user_ids: Vec<u64>,
-    /// GreenRope: the name that mail comes from.
+    /// ActiveCampaign: everything else that a list has, by the name in version 1, such as `sender_addr1`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// GreenRope and ActiveCampaign: the name that mail comes from.
     pub sender_name: String,
     /// GreenRope: the address that mail comes from.
     pub sender_email: String,
@@ -351,7 +379,7 @@ pub struct Contact {
     pub last_activity: Option<Timestamp>,
     /// When the person last clicked something.
     pub last_click: Option<Timestamp>,
-    /// Labels (GreenRope).
+    /// Labels (GreenRope and ActiveCampaign).
     pub tags: Vec<String>,
 }
 
@@ -378,9 +406,9 @@ pub(super) fn fold(text: &str) -> String {
 pub struct CustomField {
     /// Its id (GreenRope `UserFieldID`).
     pub id: u64,
-    /// The name values are kept under: emfluence `systemName`, GreenRope `FieldName`.
+    /// The name values are kept under: emfluence `systemName`, GreenRope `FieldName`, ActiveCampaign `perstag`.
     pub name: String,
-    /// The label people see (emfluence).
+    /// The label people see (emfluence and ActiveCampaign).
     pub label: String,
     /// The provider's word for the type.
     pub data_type: String,
@@ -390,6 +418,9 @@ pub struct CustomField {
     pub possible_values: Vec<String>,
     /// Whether the contact sees or edits it (GreenRope): Hidden, Visible or Editable.
     pub editable: String,
+    /// The lists it belongs to (ActiveCampaign); none means all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<u64>,
     /// When it was last changed.
     pub modified: Timestamp,
 }

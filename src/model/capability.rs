@@ -7,6 +7,8 @@ pub enum Join {
     WithCreation,
     /// People are created first, then joined by id.
     Separately,
+    /// One request takes people by address, each with groups of their own.
+    PerRow,
 }
 
 /// The most items that one request of each kind takes.
@@ -58,13 +60,22 @@ pub struct Capabilities {
     pub group_opt_out: bool,
     /// Whether a person's opt-out of the whole account can be written.
     pub account_opt_out: bool,
+    /// Whether an opt-out of the whole account has to be written as an opt-out of every group in scope.
+    pub account_opt_out_as_lists: bool,
+    /// Whether taking somebody out of a group leaves a membership that shows as opted out, which has to be told from a refusal of
+    /// the person's own by remembering it.
+    pub removal_shows_opt_out: bool,
+    /// Whether a membership can be taken away without a trace of it.
+    pub detach: bool,
+    /// Whether a person can be in one group only, so that joining another one is a move.
+    pub one_group_per_member: bool,
     /// Whether a person can be created already opted out of the account.
     pub create_opted_out: bool,
     /// Whether a group can be archived.
     pub archive_group: bool,
     /// Whether a group carries a protected flag.
     pub protected_flag: bool,
-    /// Whether several groups can be renamed in one request, so that a swap needs no second one.
+    /// Whether a custom field that the account lacks can be defined.
     pub custom_fields_creatable: bool,
     /// Whether the listing of a group's opt-outs is a read of its own, which can be complete when the listing is not.
     pub separate_opt_out_listing: bool,

@@ -29,4 +29,4 @@ pub use snapshot::{
     Stage,
 };
 pub use value::{Record, RowHash, Value, row_hash};
-pub use write::{GroupEdit, ItemOutcome, MemberEdit, MemberValues, Settlement, Ticket, Write};
+pub use write::{GroupEdit, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberValues, Settlement, Ticket, Write};

@@ -13,17 +13,32 @@ pub enum ProviderKind {
     Emfluence,
     /// GreenRope, SalesDrip and Mission Suite, XML.
     GreenRope,
+    /// ActiveCampaign with its lists of contacts as groups.
+    ActiveCampaignLists,
+    /// ActiveCampaign with the groups of its users as groups.
+    ActiveCampaignUsers,
 }
 
 impl ProviderKind {
-    /// Every kind, in the order of the documentation.
+    /// The kinds that a config can name, in the order of the documentation.
     pub const ALL: [ProviderKind; 2] = [ProviderKind::Emfluence, ProviderKind::GreenRope];
 
-    /// Returns the name used in the config, logs and the database.
+    /// Returns the name used in the config, logs and the database; it names the service, so both kinds of group at ActiveCampaign
+    /// share it, and with it the account's lock.
     pub fn as_str(self) -> &'static str {
         match self {
             ProviderKind::Emfluence => "emfluence",
             ProviderKind::GreenRope => "greenrope",
+            ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => "activecampaign",
+        }
+    }
+
+    /// Returns the name of the field tables, which no two kinds share.
+    pub fn table_name(self) -> &'static str {
+        match self {
+            ProviderKind::ActiveCampaignLists => "activecampaign-lists",
+            ProviderKind::ActiveCampaignUsers => "activecampaign-user-groups",
+            other => other.as_str(),
         }
     }
 
@@ -32,6 +47,7 @@ impl ProviderKind {
         match self {
             ProviderKind::Emfluence => "emfluence",
             ProviderKind::GreenRope => "GreenRope",
+            ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => "ActiveCampaign",
         }
     }
 }

@@ -37,6 +37,41 @@ pub struct MemberEdit {
     pub fields: Record,
 }
 
+/// A person who joins groups of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberJoin {
+    /// The person's id; nothing for somebody who is to be created.
+    pub id: Option<String>,
+    /// The normalised address.
+    pub address: String,
+    /// The profile of somebody who is created, under the provider's own names; people who exist keep theirs.
+    pub fields: Record,
+    /// The groups' ids.
+    pub groups: Vec<String>,
+}
+
+/// A person who leaves groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberLeave {
+    /// The person's id.
+    pub id: String,
+    /// The person's address as the provider spells it, for requests that go by address.
+    pub address: String,
+    /// The groups' ids.
+    pub groups: Vec<String>,
+}
+
+/// How people leave groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Leaving {
+    /// As a refusal of the person's own, which stays visible at the provider.
+    OptOut,
+    /// As a removal, in the provider's usual way.
+    Remove,
+    /// As a removal that leaves nothing behind; from their last group people are removed in the usual way.
+    Detach,
+}
+
 /// One request that changes something at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
@@ -92,6 +127,18 @@ pub enum Write {
         /// The people's ids.
         members: Vec<String>,
     },
+    /// Joins people to groups of their own by address, creating those who do not exist.
+    JoinGroups {
+        /// One entry per person.
+        rows: Vec<MemberJoin>,
+    },
+    /// Takes people out of groups of their own, or records that they refuse them.
+    LeaveGroups {
+        /// One entry per person.
+        rows: Vec<MemberLeave>,
+        /// How they leave.
+        how: Leaving,
+    },
     /// Records the account opt-out of people who exist.
     OptOutOfAccount {
         /// The people's ids.
@@ -125,6 +172,8 @@ impl Write {
             Write::EditGroups { edits } => edits.len(),
             Write::CreateMembers { rows, .. } => rows.len(),
             Write::UpdateMembers { edits } => edits.len(),
+            Write::JoinGroups { rows } => rows.len(),
+            Write::LeaveGroups { rows, .. } => rows.len(),
             Write::AddMemberships { members, .. } | Write::RemoveMemberships { members, .. } | Write::OptOutOfAccount { members } => {
                 members.len()
             }
@@ -165,6 +214,14 @@ impl Write {
             Write::RemoveMemberships { group, mut members } => {
                 let rest = members.split_off(half);
                 (Write::RemoveMemberships { group: group.clone(), members }, Some(Write::RemoveMemberships { group, members: rest }))
+            }
+            Write::JoinGroups { mut rows } => {
+                let rest = rows.split_off(half);
+                (Write::JoinGroups { rows }, Some(Write::JoinGroups { rows: rest }))
+            }
+            Write::LeaveGroups { mut rows, how } => {
+                let rest = rows.split_off(half);
+                (Write::LeaveGroups { rows, how }, Some(Write::LeaveGroups { rows: rest, how }))
             }
             Write::OptOutOfAccount { mut members } => {
                 let rest = members.split_off(half);

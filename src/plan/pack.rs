@@ -318,7 +318,7 @@ impl Packer<'_> {
                 }
                 self.add_by_id(&additions);
             }
-            Join::WithCreation => self.add_with_creation(&additions, &newcomers),
+            Join::WithCreation | Join::PerRow => self.add_with_creation(&additions, &newcomers),
         }
     }
 

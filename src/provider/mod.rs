@@ -4,6 +4,7 @@
 //! order of the calls that one question takes. Pacing, retrying and logging belong to [`crate::http`]; journaling,
 //! splitting of refused batches and reading back belong to the run.
 
+pub mod activecampaign;
 pub mod emfluence;
 pub mod greenrope;
 
@@ -19,6 +20,8 @@ pub fn schema(kind: ProviderKind) -> &'static Schema {
     match kind {
         ProviderKind::Emfluence => &emfluence::SCHEMA,
         ProviderKind::GreenRope => &greenrope::SCHEMA,
+        ProviderKind::ActiveCampaignLists => &activecampaign::LIST_SCHEMA,
+        ProviderKind::ActiveCampaignUsers => &activecampaign::USER_SCHEMA,
     }
 }
 
@@ -27,6 +30,8 @@ pub fn capabilities(kind: ProviderKind) -> &'static Capabilities {
     match kind {
         ProviderKind::Emfluence => &emfluence::CAPABILITIES,
         ProviderKind::GreenRope => &greenrope::CAPABILITIES,
+        ProviderKind::ActiveCampaignLists => &activecampaign::LIST_CAPABILITIES,
+        ProviderKind::ActiveCampaignUsers => &activecampaign::USER_CAPABILITIES,
     }
 }
 

@@ -144,7 +144,7 @@ impl Runner {
         options.requests_per_day = config.http.requests_per_day;
         options.timeout = config.http.timeout.unwrap_or(match config.kind {
             ProviderKind::Emfluence => TIMEOUT_EMFLUENCE,
-            ProviderKind::GreenRope => TIMEOUT_GREENROPE,
+            ProviderKind::GreenRope | ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => TIMEOUT_GREENROPE,
         });
         let capped = options.requests_per_day.is_some();
         let account = Account::new(options);

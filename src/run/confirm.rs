@@ -67,7 +67,8 @@ impl Applying<'_> {
                     member: member.clone(),
                 }));
             }
-            Write::OptOutOfAccount { .. } | Write::CreateCustomField { .. } => {}
+            // Requests by row are what a person at once in several lists takes; no plan packs them.
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::OptOutOfAccount { .. } | Write::CreateCustomField { .. } => {}
         }
         Ok(changes)
     }

@@ -35,6 +35,7 @@ fn subject(kind: ProviderKind) -> Subject {
     let emulated = match kind {
         ProviderKind::Emfluence => Kind::Emfluence,
         ProviderKind::GreenRope => Kind::GreenRope,
+        ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => panic!("{kind} is not among the kinds of a config"),
     };
     let mut world = World::empty();
     let account = world.add_account(emulator::Account::new(emulated, ACCOUNT, 7));
@@ -67,6 +68,7 @@ fn adapter(emulator: &Emulator, kind: ProviderKind) -> Box<dyn Target> {
     let options = AccountOptions { max_retries: 1, ..AccountOptions::new(ACCOUNT, base, Transport::Local(emulator.router())) };
     let account = Account::new(options);
     match kind {
+        ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => panic!("{kind} is not among the kinds of a config"),
         ProviderKind::Emfluence => {
             let options = EmfluenceOptions { access_token: login.token.into(), fingerprint: None, batch_cap: None };
             Box::new(Emfluence::new(options, account))

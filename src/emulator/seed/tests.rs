@@ -72,3 +72,36 @@ fn a_world_survives_its_own_json() {
     let back: World = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_string(&back).unwrap(), text);
 }
+
+#[test]
+fn a_seeded_campaigns_account_has_every_state_and_users() {
+    let world = World::seeded_all("campaigns", &Seed::default());
+    let campaigns = world.account("campaigns");
+    assert_eq!((campaigns.groups.len(), campaigns.contacts.len()), (12, 200));
+    let states = |state| campaigns.groups.values().flat_map(|group| group.members.values()).any(|membership| membership.state == state);
+    for state in [MembershipState::Active, MembershipState::Unconfirmed, MembershipState::OptedOut, MembershipState::Bounced] {
+        assert!(states(state), "{state:?}");
+    }
+    assert!(campaigns.contacts.values().all(|contact| contact.opted_out.is_none() && contact.bounced.is_none()));
+    assert!(campaigns.contacts.values().any(|contact| contact.custom.contains_key("MEMBERSHIP_LEVEL")));
+    assert!(campaigns.groups.values().any(|group| group.visibility == Visibility::Private));
+    assert_eq!((campaigns.users.len(), campaigns.logins.len()), (3, 2));
+    assert!(!world.account("crm").contacts.is_empty() && !world.account("mail").contacts.is_empty());
+    assert!(world.account("campaigns2").contacts.is_empty());
+    let text = serde_json::to_string(&world).unwrap();
+    let back: World = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_string(&back).unwrap(), text);
+}
+
+#[test]
+fn a_third_kind_leaves_the_others_as_they_were() {
+    let seed = Seed { seed: 3, groups: 9, members: 120 };
+    let (two, three) = (World::seeded(&seed), World::seeded_all("crm", &seed));
+    for name in ["crm", "mail", "crm2", "mail2"] {
+        let text = |world: &World| serde_json::to_string(world.account(name)).unwrap();
+        assert_eq!(text(&two), text(&three), "{name}");
+    }
+    let campaigns = three.account("campaigns");
+    assert!(campaigns.groups.values().flat_map(|group| group.members.values()).any(|member| member.state == MembershipState::OptedOut));
+    assert_eq!(Emulator::new(three).history(), []);
+}

@@ -96,6 +96,10 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     // contacts/saveGroups is the only call that sets it.
     group_opt_out: true,
     account_opt_out: true,
+    account_opt_out_as_lists: false,
+    removal_shows_opt_out: false,
+    detach: false,
+    one_group_per_member: false,
     create_opted_out: true,
     archive_group: true,
     protected_flag: true,

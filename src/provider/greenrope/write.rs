@@ -122,6 +122,9 @@ impl GreenRope {
             Write::AddMemberships { group, members } => self.by_id(ItemKind::Add(group.trim()), members).await,
             Write::RemoveMemberships { group, members } => self.by_id(ItemKind::Remove(group.trim()), members).await,
             Write::OptOutOfAccount { members } => self.by_id(ItemKind::Unsubscribe, members).await,
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } => {
+                Ok(Settlement::Items(vec![refused("one request of GreenRope takes people of one group only"); write.items()]))
+            }
             Write::CreateOptedOut { .. } => Ok(one(refused("GreenRope can't create a contact that is opted out from the first moment"))),
             Write::OptOutOfGroups { .. } => Ok(one(refused("GreenRope's API can't write the opt-out of a single group"))),
         }

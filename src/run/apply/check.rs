@@ -123,7 +123,7 @@ impl Applying<'_> {
                 vec![all.then(Standing::default)]
             }
             // The same values once more do no harm.
-            Write::UpdateMembers { .. } => vec![None; items.len()],
+            Write::UpdateMembers { .. } | Write::JoinGroups { .. } | Write::LeaveGroups { .. } => vec![None; items.len()],
             Write::CreateCustomField { label, .. } => {
                 let fields = self.handle.adapter.custom_fields().await.map_err(failed)?;
                 vec![fields.find(label).is_some().then(Standing::default)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::check::Standing;
 use super::{Applying, Doubt, Item, Open};
 use crate::http::CallError;
-use crate::model::{ItemOutcome, Settlement, Write};
+use crate::model::{ItemOutcome, Leaving, Settlement, Write};
 use crate::run::RunError;
 use crate::state::{JournalEntry, JournalId, JournalOutcome};
 
@@ -252,8 +252,9 @@ fn operation(write: &Write) -> &'static str {
         Write::CreateMembers { .. } | Write::CreateOptedOut { .. } => "create_members",
         Write::UpdateMembers { .. } => "update_members",
         Write::ChangeAddress { .. } => "change_address",
-        Write::AddMemberships { .. } => "add_memberships",
-        Write::RemoveMemberships { .. } => "remove_memberships",
+        Write::AddMemberships { .. } | Write::JoinGroups { .. } => "add_memberships",
+        Write::LeaveGroups { how: Leaving::OptOut, .. } => "set_opt_out",
+        Write::RemoveMemberships { .. } | Write::LeaveGroups { .. } => "remove_memberships",
         Write::OptOutOfAccount { .. } | Write::OptOutOfGroups { .. } => "set_opt_out",
         Write::CreateCustomField { .. } => "create_field",
     }

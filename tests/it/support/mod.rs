@@ -80,6 +80,8 @@ pub fn providers(emulator: &Emulator) -> String {
                 )
                 .expect("a text takes everything");
             }
+            // No job can name such an account yet.
+            rosterd::emulator::Kind::ActiveCampaign => {}
             rosterd::emulator::Kind::GreenRope => {
                 write!(
                     text,

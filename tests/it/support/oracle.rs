@@ -53,7 +53,7 @@ fn states(account: &Account, group: &Group) -> BTreeMap<String, MembershipState>
 fn label_of(kind: Kind, field: &CustomField) -> &str {
     match kind {
         Kind::Emfluence => &field.label,
-        Kind::GreenRope => &field.name,
+        Kind::GreenRope | Kind::ActiveCampaign => &field.name,
     }
 }
 
@@ -201,6 +201,7 @@ impl Oracle<'_> {
         let empty = Group::default();
         let then = before.unwrap_or(&empty);
         match self.after.kind {
+            Kind::ActiveCampaign => panic!("no job can name such an account"),
             Kind::Emfluence => {
                 let external = if source.external_id.is_empty() { made } else { source.external_id.clone() };
                 assert_eq!(after.external_id, fill(&then.external_id, &external), "{place}: external id");

@@ -1,0 +1,230 @@
+//! ActiveCampaign: lists of contacts, or groups of users.
+//!
+//! Two interfaces of one service: forms at one address (version 1) and JSON resources (version 3). Facts are from its reference
+//! pages, public clients and recordings, read in November 2026; nothing documents all of them. The ones that shape this adapter:
+//!
+//! - Version 1 answers "nothing found" and "not allowed" alike; a look at the key's own user tells them apart.
+//! - One pass over the account by version 3 shows everybody with all memberships, where `include` works.
+//! - Only the bulk importer leaves automations out, so it makes every addition. It works on after its answer.
+//! - A membership with status 2 is an opt-out and the only trace of a removal; status 1 is never sent.
+//! - list_edit and group_edit replace what they are not told.
+
+mod fields;
+mod read;
+mod wire;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value as Json};
+use tokio::time::Instant;
+
+use super::{MemberAsk, ReadError, Source, Target};
+use crate::http::{Account, Call, CallError, DecodeError};
+use crate::model::{Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket, Write};
+
+pub use fields::{LIST_CAPABILITIES, LIST_SCHEMA, USER_CAPABILITIES, USER_SCHEMA};
+use wire::V1Answer;
+use wire::lists::Definition;
+use wire::users::GroupIndex;
+
+/// Which objects of the account are the groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ActiveCampaignGroups {
+    /// Lists, whose members are contacts.
+    Lists,
+    /// User groups, whose members log in to the account.
+    UserGroups,
+}
+
+/// What the adapter needs besides an account to send through.
+#[derive(Clone, Debug)]
+pub struct ActiveCampaignOptions {
+    /// The key of a user, whose rights it carries.
+    pub api_key: SecretString,
+    /// Which objects are the groups.
+    pub groups: ActiveCampaignGroups,
+    /// The user group that people are moved to who leave theirs.
+    pub parking_group: Option<String>,
+    /// A configured bound on the items of one request, below the documented ones.
+    pub batch_cap: Option<usize>,
+}
+
+/// The ActiveCampaign adapter.
+pub struct ActiveCampaign {
+    options: ActiveCampaignOptions,
+    account: Account,
+    memory: Mutex<Memory>,
+}
+
+/// What the adapter remembers between requests.
+#[derive(Default)]
+struct Memory {
+    /// The custom fields, once they were read.
+    definitions: Option<Arc<Vec<Definition>>>,
+    /// Which addresses exist in the account, as far as targets were read.
+    known: Known,
+    /// Imports that were queued and not seen to their end.
+    imports: HashMap<String, write::import::Batch>,
+    /// Since when an import may be under way whose id nobody knows.
+    doubt: Option<Instant>,
+    /// Whether imports of an earlier process were looked for.
+    looked_for_imports: bool,
+    /// How this account reads the group of a user, once one was placed.
+    group_index: GroupIndex,
+}
+
+/// Hashes of addresses that exist or do not.
+#[derive(Default)]
+struct Known {
+    /// Whether the whole account was read, so that whoever is not present is absent.
+    whole: bool,
+    present: HashSet<u64>,
+    absent: HashSet<u64>,
+}
+
+impl Known {
+    /// Tells whether an address exists; nothing where nobody has looked.
+    fn exists(&self, address: &str) -> Option<bool> {
+        let hash = address_hash(address);
+        if self.present.contains(&hash) {
+            return Some(true);
+        }
+        (self.whole || self.absent.contains(&hash)).then_some(false)
+    }
+}
+
+impl ActiveCampaign {
+    /// Makes an adapter; nothing is sent.
+    pub fn new(options: ActiveCampaignOptions, account: Account) -> Self {
+        ActiveCampaign { options, account, memory: Mutex::default() }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_lists(&self) -> bool {
+        self.options.groups == ActiveCampaignGroups::Lists
+    }
+
+    fn signed(&self, mut call: Call) -> Call {
+        // One name serves both interfaces, which ignore its case.
+        call.headers = vec![("Api-Token".to_owned(), SecretString::from(self.options.api_key.expose_secret().trim()))];
+        call
+    }
+
+    /// Reads by version 1; nothing where there is nothing, which the key's own user has proved to be meant so.
+    async fn ask_v1<T>(
+        &self,
+        call: Call,
+        mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, CallError> {
+        let found = self
+            .account
+            .read(&self.signed(call), |reply| match wire::v1_answer(reply)? {
+                V1Answer::Something(fields) => decode(&fields).map(Some),
+                V1Answer::Empty(_) => Ok(None),
+            })
+            .await?;
+        if found.is_none() {
+            self.prove_key().await?;
+        }
+        Ok(found)
+    }
+
+    /// Asks for the key's own user, which only a good key can see.
+    async fn prove_key(&self) -> Result<(), CallError> {
+        let call = wire::v1_read("user_me", &[]);
+        self.account
+            .read(&self.signed(call), |reply| match wire::v1_answer(reply)? {
+                V1Answer::Something(_) => Ok(()),
+                V1Answer::Empty(refusal) => Err(DecodeError::Denied(refusal.message)),
+            })
+            .await
+    }
+
+    async fn ask_v3<T>(&self, call: Call, mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>) -> Result<T, CallError> {
+        self.account.read(&self.signed(call), |reply| decode(&wire::v3_answer(reply)?)).await
+    }
+
+    async fn tell_v1<T>(&self, call: Call, mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>) -> Result<T, CallError> {
+        self.account.write(&self.signed(call), |reply| decode(&wire::v1_done(reply)?)).await
+    }
+
+    async fn tell_v3<T>(&self, call: Call, mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>) -> Result<T, CallError> {
+        self.account.write(&self.signed(call), |reply| decode(&wire::v3_answer(reply)?)).await
+    }
+
+    fn broken_rule(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
+        CallError::Protocol { account: self.account.name().to_owned(), operation, reason: reason.into() }
+    }
+
+    fn unsendable(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
+        CallError::Unsendable { account: self.account.name().to_owned(), operation, reason: reason.into() }
+    }
+}
+
+impl fmt::Debug for ActiveCampaign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveCampaign").field("account", &self.account).field("groups", &self.options.groups).finish_non_exhaustive()
+    }
+}
+
+/// Eight bytes stand for an address; that two share them costs one person a profile until the next run.
+fn address_hash(address: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    address.trim().to_lowercase().hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Source for ActiveCampaign {
+    fn kind(&self) -> ProviderKind {
+        if self.has_lists() { ProviderKind::ActiveCampaignLists } else { ProviderKind::ActiveCampaignUsers }
+    }
+
+    fn open(&self) -> BoxFuture<'_, Result<(), ReadError>> {
+        self.read_access().boxed()
+    }
+
+    fn custom_fields(&self) -> BoxFuture<'_, Result<CustomFields, ReadError>> {
+        self.read_custom_fields().boxed()
+    }
+
+    fn groups<'a>(
+        &'a self,
+        wanted: &'a (dyn Fn(&str, &str) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<(Vec<GroupRow>, Certificate), ReadError>> {
+        if self.has_lists() { self.read_lists(wanted).boxed() } else { self.read_user_groups(wanted).boxed() }
+    }
+
+    fn group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GroupRow>, ReadError>> {
+        if self.has_lists() { self.read_list(id).boxed() } else { self.read_user_group(id).boxed() }
+    }
+
+    fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>> {
+        if self.has_lists() { self.read_contacts(ask, sink).boxed() } else { self.read_users(ask, sink).boxed() }
+    }
+
+    fn predicted_reads(&self, groups: &[GroupRow], target: bool) -> u64 {
+        if self.has_lists() { read::predicted(groups, target) } else { read::predicted_users(groups) }
+    }
+}
+
+impl Target for ActiveCampaign {
+    fn send<'a>(&'a self, write: &'a Write) -> BoxFuture<'a, Result<Settlement, CallError>> {
+        if self.has_lists() { self.write_lists(write).boxed() } else { self.write_users(write).boxed() }
+    }
+
+    fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>> {
+        self.poll_import(ticket).boxed()
+    }
+}

@@ -1,0 +1,140 @@
+//! The order of calls for reading: access, lists and the definitions of custom fields.
+//!
+//! Contacts are read by [`contacts`] and user groups with their users by [`users`].
+
+mod contacts;
+mod listing;
+mod users;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ActiveCampaign;
+use super::wire::lists::{self, Definition};
+use super::wire::{PAGE_ROWS, id_number, v1_read};
+use crate::http::CallError;
+use crate::model::{Certificate, CustomField, CustomFields, FieldType, GroupRow, Value};
+use crate::provider::ReadError;
+
+pub(super) use users::predicted_users;
+
+/// So many lists are looked at in full by one request; each row holds the permissions of every user group that sees the list.
+const FULL_LISTS: usize = 20;
+
+impl ActiveCampaign {
+    /// Proves the key by asking for its own user.
+    pub(super) async fn read_access(&self) -> Result<(), ReadError> {
+        self.prove_key().await.map_err(|error| match error {
+            CallError::Denied { reason, .. } => ReadError::Account(format!(
+                "{}: the API key was refused ({reason}); check api_key and base_url, and that the user who owns the key may use the API",
+                self.account.name()
+            )),
+            other => ReadError::Call(other),
+        })
+    }
+
+    /// Reads the definitions of custom fields, of contacts only: users have none.
+    pub(super) async fn read_custom_fields(&self) -> Result<CustomFields, ReadError> {
+        if !self.has_lists() {
+            return Ok(CustomFields { known: true, fields: Vec::new() });
+        }
+        let definitions = match self.read_definitions().await {
+            Ok(definitions) => definitions,
+            Err(CallError::Refused { .. } | CallError::Denied { .. }) => return Ok(CustomFields::default()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut fields: Vec<CustomField> = definitions
+            .iter()
+            .map(|field| CustomField {
+                system_name: field.tag.clone(),
+                label: field.title.clone(),
+                kind: if field.kind.eq_ignore_ascii_case("date") || field.kind == "9" { FieldType::Timestamp } else { FieldType::Text },
+                max_length: None,
+                options: Vec::new(),
+            })
+            .collect();
+        fields.sort_by(|left, right| left.system_name.cmp(&right.system_name));
+        Ok(CustomFields { known: true, fields })
+    }
+
+    /// Reads the definitions anew and remembers them.
+    pub(super) async fn read_definitions(&self) -> Result<Arc<Vec<Definition>>, CallError> {
+        let mut found: BTreeMap<u64, Definition> = BTreeMap::new();
+        let mut offset = 0;
+        let announced = loop {
+            let (rows, total) = self.ask_v3(lists::field_page(offset), lists::definitions).await?;
+            let count = rows.len() as u64;
+            found.extend(rows.into_iter().map(|row| (row.id, row)));
+            offset += count;
+            if count < PAGE_ROWS {
+                break total;
+            }
+        };
+        if announced.is_some_and(|total| total != found.len() as u64) {
+            return Err(self.broken_rule("fields", "the custom fields are not as many as announced"));
+        }
+        let definitions = Arc::new(found.into_values().collect::<Vec<_>>());
+        self.memory().definitions = Some(Arc::clone(&definitions));
+        Ok(definitions)
+    }
+
+    /// Returns the definitions as last read, or reads them.
+    pub(super) async fn definitions(&self) -> Result<Arc<Vec<Definition>>, CallError> {
+        let known = self.memory().definitions.clone();
+        match known {
+            Some(definitions) => Ok(definitions),
+            None => self.read_definitions().await,
+        }
+    }
+
+    /// Reads all lists, which come in one answer, and every field of the wanted ones.
+    pub(super) async fn read_lists(&self, wanted: &(dyn Fn(&str, &str) -> bool + Sync)) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
+        let mut rows = self.ask_v1(lists::list_all(), lists::summaries).await?.unwrap_or_default();
+        let mut certificate = Certificate { pages: 1, rows: rows.len() as u64, opt_outs_complete: true, ..Certificate::default() };
+        rows.sort_by_key(|row| id_number(&row.id));
+        rows.dedup_by(|later, kept| later.id == kept.id);
+        certificate.distinct = rows.len() as u64;
+        if certificate.distinct < certificate.rows {
+            certificate.problems.push("one list is in the list of lists twice".to_owned());
+        }
+        let detailed: Vec<String> = rows
+            .iter()
+            .filter(|row| wanted(&row.id, &row.wire.get("name").map(Value::to_string).unwrap_or_default()))
+            .map(|row| row.id.clone())
+            .collect();
+        for asked in detailed.chunks(FULL_LISTS) {
+            let call = v1_read("list_list", &[("ids", asked.join(",")), ("global_fields", "0".to_owned()), ("full", "1".to_owned())]);
+            let found = self.ask_v1(call, lists::full_rows).await?.unwrap_or_default();
+            certificate.pages += 1;
+            for id in asked {
+                match (found.iter().find(|row| row.id == *id), rows.iter_mut().find(|row| row.id == *id)) {
+                    (Some(full), Some(row)) => *row = full.clone(),
+                    _ => certificate.problems.push(format!("list {id} is in the list of lists and can't be looked at")),
+                }
+            }
+        }
+        Ok((rows, certificate))
+    }
+
+    /// Reads one list with every field, or finds that there is none.
+    pub(super) async fn read_list(&self, id: &str) -> Result<Option<GroupRow>, ReadError> {
+        // What is no number is no list.
+        let Some(number) = id_number(id) else { return Ok(None) };
+        match self.ask_v1(lists::view(number), lists::full).await? {
+            None => Ok(None),
+            Some(list) if list.row.id == number.to_string() => Ok(Some(list.row)),
+            Some(_) => Err(self.broken_rule("list_view", "the question for one list is answered with another").into()),
+        }
+    }
+}
+
+/// Predicts the requests that reading so many lists takes.
+///
+/// Contacts who are on none of the lists are read as well where that takes fewer requests; how many they are shows only then.
+pub(super) fn predicted(groups: &[GroupRow], target: bool) -> u64 {
+    let listed: u64 = groups.iter().filter_map(|group| group.member_count).sum();
+    let count = groups.len() as u64;
+    // The key's user, the lists in brief and in full, the custom fields, the pages of contacts and a count per list.
+    let before = 3 + count.div_ceil(FULL_LISTS as u64);
+    before + listed.div_ceil(PAGE_ROWS).max(1) + count + u64::from(target)
+}

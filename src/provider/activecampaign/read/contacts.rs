@@ -1,0 +1,448 @@
+//! The order of calls for reading contacts.
+//!
+//! One pass over the account by version 3 shows everybody with all memberships. Where the lists are small and the account is
+//! not, passes over each list and questions for single addresses take fewer requests. Where memberships do not come along,
+//! version 1 lists them by list and status, and the pass over the account is held against that.
+
+use std::collections::BTreeSet;
+
+use super::super::wire::contacts::{self as wire, Contact, Include, Page, ProfileFields, STATUSES, Scope, same_address};
+use super::super::wire::{LISTED_ROWS, PAGE_ROWS, lists};
+use super::super::{ActiveCampaign, Known, address_hash};
+use super::listing::{Listed, Listings};
+use crate::http::CallError;
+use crate::model::{Certificate, GroupRow, MemberRow, MemberSink, SinkError, normalise_address};
+use crate::provider::{MemberAsk, ReadError, Role};
+
+/// What a pass over pages came to.
+#[derive(Default)]
+struct Scanned {
+    pages: u64,
+    rows: u64,
+    /// Why it may not be whole.
+    problem: Option<String>,
+}
+
+/// What comes along with a page of contacts at this account.
+struct Shown {
+    /// The page that was looked at first, where it can be used.
+    first: Option<Page>,
+    include: Include,
+    memberships: bool,
+    /// Whether custom values take a pass of their own.
+    values_apart: bool,
+    /// Whether custom values do not come along at all.
+    values_missing: bool,
+}
+
+/// Hands contacts over and keeps in mind who was seen.
+struct Taking<'a> {
+    role: &'a Role<'a>,
+    sink: &'a mut dyn MemberSink,
+    unseen: BTreeSet<String>,
+    seen: Vec<u64>,
+    absent: Vec<u64>,
+}
+
+impl Taking<'_> {
+    fn is_target(&self) -> bool {
+        matches!(self.role, Role::Target { .. })
+    }
+
+    fn absent(&mut self, address: &str) {
+        self.absent.push(address_hash(address));
+        self.sink.absent(address);
+    }
+
+    fn take(&mut self, contact: Contact, profile: bool) -> Result<(), SinkError> {
+        if let Some(address) = contact.email.as_deref().and_then(|email| normalise_address(email).ok()) {
+            self.unseen.remove(address.as_str());
+            if self.is_target() {
+                self.seen.push(address_hash(address.as_str()));
+            }
+        }
+        self.sink.member(MemberRow {
+            id: contact.id.to_string(),
+            address: contact.email,
+            status: None,
+            wire: profile.then_some(contact.profile),
+        })
+    }
+}
+
+impl ActiveCampaign {
+    /// Reads the contacts on lists into a sink.
+    pub(in super::super) async fn read_contacts(&self, ask: &MemberAsk<'_>, sink: &mut dyn MemberSink) -> Result<(), ReadError> {
+        // What an earlier import still does would look like a change by somebody else.
+        self.settle_imports(matches!(ask.role, Role::Target { .. })).await?;
+        let fields = self.profile_fields(ask).await?;
+        let unseen = match &ask.role {
+            Role::Target { wanted } => wanted.iter().cloned().collect(),
+            Role::Source | Role::Check => BTreeSet::new(),
+        };
+        let mut listings = Listings::begin(ask.groups);
+        let mut taking = Taking { role: &ask.role, sink, unseen, seen: Vec::new(), absent: Vec::new() };
+        let mut whole = false;
+        match self.what_comes_along(&fields).await {
+            Ok(shown) if shown.memberships => {
+                if shown.values_apart || shown.values_missing || !is_cheaper_by_list(ask, &shown) {
+                    whole = self.read_account(shown, &fields, &mut listings, &mut taking).await?;
+                } else {
+                    self.read_each_list(shown.include, &fields, &mut listings, &mut taking).await?;
+                }
+            }
+            Ok(shown) => whole = self.read_two_ways(shown, &fields, &mut listings, &mut taking).await?,
+            Err(error) => {
+                self.survive(error).await?;
+                self.list_by_v1(&fields, true, &mut listings, &mut taking).await?;
+                self.look_up_by_v1(&fields, &mut taking).await?;
+            }
+        }
+        let Taking { seen, absent, sink, role, .. } = taking;
+        if matches!(role, Role::Target { .. }) {
+            self.note_known(seen, absent, whole);
+        }
+        if whole && matches!(role, Role::Target { .. }) {
+            sink.whole_account();
+        }
+        if !matches!(role, Role::Check) {
+            // Nothing holds for a whole account here: refusals stand on the memberships.
+            sink.account_state(Certificate { opt_outs_complete: true, ..Certificate::default() });
+        }
+        listings.close(sink);
+        Ok(())
+    }
+
+    async fn profile_fields(&self, ask: &MemberAsk<'_>) -> Result<ProfileFields, ReadError> {
+        if matches!(ask.role, Role::Check) {
+            return Ok(ProfileFields::default());
+        }
+        let custom = ask.fields.iter().any(|field| field.starts_with("custom."));
+        let definitions = if custom { self.definitions().await? } else { std::sync::Arc::default() };
+        Ok(ProfileFields::of(ask.fields, &definitions))
+    }
+
+    fn note_known(&self, seen: Vec<u64>, absent: Vec<u64>, whole: bool) {
+        let known = &mut self.memory().known;
+        if whole {
+            *known = Known { whole, ..Known::default() };
+        }
+        // Whoever came meanwhile was asked for by the reading that precedes each run's writes.
+        known.absent.extend(absent);
+        known.present.extend(seen);
+    }
+
+    /// Looks at the first page with all that is wanted, and where some of it does not come along, with each alone.
+    async fn what_comes_along(&self, fields: &ProfileFields) -> Result<Shown, CallError> {
+        let custom = fields.has_custom();
+        let nothing = ProfileFields::default();
+        let both = self.contact_page(Scope::Account, 0, Include::of(true, custom), fields).await?;
+        let (memberships, values) = (both.has_memberships(), !custom || both.has_values || both.contacts.is_empty());
+        let include = Include::of(true, custom);
+        if memberships && values {
+            return Ok(Shown { first: Some(both), include, memberships, values_apart: false, values_missing: false });
+        }
+        let alone = |page: Page| (page.has_memberships(), page.has_values);
+        let memberships = memberships || (custom && alone(self.contact_page(Scope::Account, 0, Include::Memberships, &nothing).await?).0);
+        let values = custom && alone(self.contact_page(Scope::Account, 0, Include::Values, &nothing).await?).1;
+        Ok(Shown {
+            first: None,
+            include: Include::of(memberships, false),
+            memberships,
+            values_apart: values,
+            values_missing: custom && !values,
+        })
+    }
+
+    async fn contact_page(&self, scope: Scope<'_>, after: u64, include: Include, fields: &ProfileFields) -> Result<Page, CallError> {
+        self.ask_v3(wire::page(scope, after, include), |answer| wire::contacts(answer, after, fields)).await
+    }
+
+    /// Reads all pages of a question, and holds their rows against what the first page announces.
+    async fn scan(
+        &self,
+        scope: Scope<'_>,
+        include: Include,
+        fields: &ProfileFields,
+        mut first: Option<Page>,
+        take: &mut (dyn FnMut(Contact) -> Result<(), SinkError> + Send),
+    ) -> Result<Scanned, ReadError> {
+        let mut scanned = Scanned::default();
+        let mut announced = None;
+        let mut after = 0;
+        loop {
+            let page = match first.take() {
+                Some(page) => Ok(page),
+                None => self.contact_page(scope, after, include, fields).await,
+            };
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    scanned.problem = Some(survivable(error)?);
+                    return Ok(scanned);
+                }
+            };
+            let count = page.contacts.len() as u64;
+            if scanned.pages == 0 {
+                announced = page.total;
+            }
+            scanned.pages += 1;
+            scanned.rows += count;
+            for contact in page.contacts {
+                after = contact.id;
+                take(contact)?;
+            }
+            if count < PAGE_ROWS {
+                break;
+            }
+        }
+        match announced {
+            None => scanned.problem = Some("a listing of contacts comes without its total".to_owned()),
+            Some(total) if total != scanned.rows => {
+                scanned.problem = Some(format!("{total} contacts were announced and {} came", scanned.rows));
+            }
+            Some(_) => {}
+        }
+        Ok(scanned)
+    }
+
+    /// Reads the whole account once, or once more for custom values that do not come along. Returns whether it was all of it.
+    async fn read_account(
+        &self,
+        shown: Shown,
+        fields: &ProfileFields,
+        listings: &mut Listings,
+        taking: &mut Taking<'_>,
+    ) -> Result<bool, ReadError> {
+        let is_target = taking.is_target();
+        let profile = !fields.is_empty() && !shown.values_apart && !shown.values_missing;
+        let mut bare = 0_u64;
+        let scanned = self
+            .scan(Scope::Account, shown.include, fields, shown.first, &mut |contact| {
+                bare += u64::from(contact.memberships.is_none());
+                // People on none of the lists matter only where it is asked who exists.
+                if listings.take(&contact) || is_target { taking.take(contact, profile) } else { Ok(()) }
+            })
+            .await?;
+        let mut whole = scanned.problem.is_none();
+        if let Some(problem) = scanned.problem {
+            listings.broken(&problem);
+        }
+        if bare > 0 {
+            listings.broken("some pages of contacts came without their memberships");
+        }
+        for listed in listings.each() {
+            listed.certificate.pages += scanned.pages;
+            self.count_against(listed).await?;
+        }
+        if shown.values_apart {
+            whole &= self.read_values(fields, listings, taking).await?;
+        } else if shown.values_missing {
+            self.list_by_v1(fields, false, listings, taking).await?;
+        }
+        Ok(whole)
+    }
+
+    /// Reads everybody's profile by a pass of its own. Returns whether it was all of the account.
+    async fn read_values(&self, fields: &ProfileFields, listings: &mut Listings, taking: &mut Taking<'_>) -> Result<bool, ReadError> {
+        let wanted: BTreeSet<u64> =
+            if taking.is_target() { BTreeSet::new() } else { listings.each().flat_map(|listed| listed.ids()).collect() };
+        let is_target = taking.is_target();
+        let scanned = self
+            .scan(Scope::Account, Include::Values, fields, None, &mut |contact| {
+                if is_target || wanted.contains(&contact.id) { taking.take(contact, true) } else { Ok(()) }
+            })
+            .await?;
+        if let Some(problem) = &scanned.problem {
+            listings.broken(problem);
+        }
+        Ok(scanned.problem.is_none())
+    }
+
+    /// Reads each list by status, and asks for each wanted address that was not met on them.
+    async fn read_each_list(
+        &self,
+        include: Include,
+        fields: &ProfileFields,
+        listings: &mut Listings,
+        taking: &mut Taking<'_>,
+    ) -> Result<(), ReadError> {
+        let profile = !fields.is_empty();
+        for listed in listings.each() {
+            let Some(list) = listed.number else { continue };
+            let mut strangers = 0_u64;
+            for status in STATUSES {
+                let scanned = self
+                    .scan(Scope::List(list, status), include, fields, None, &mut |contact| {
+                        let held = contact.memberships.iter().flatten().find(|(other, _)| *other == list);
+                        let Some((_, held)) = held else {
+                            strangers += 1;
+                            return Ok(());
+                        };
+                        listed.take(contact.id, *held);
+                        taking.take(contact, profile)
+                    })
+                    .await?;
+                listed.certificate.pages += scanned.pages;
+                if let Some(problem) = scanned.problem {
+                    listed.broken(problem);
+                }
+            }
+            if strangers > 0 {
+                listed.broken(format!("{strangers} contacts came who are not on list {list}"));
+            }
+            self.count_against(listed).await?;
+        }
+        for address in std::mem::take(&mut taking.unseen) {
+            let page = match self.contact_page(Scope::Address(&address), 0, include, fields).await {
+                Ok(page) => page,
+                // Nobody is known to be absent by a question that failed.
+                Err(error) => {
+                    survivable(error)?;
+                    continue;
+                }
+            };
+            if page.contacts.is_empty() {
+                taking.absent(&address);
+            }
+            for contact in page.contacts {
+                if contact.email.as_deref().is_some_and(|email| same_address(email, &address)) {
+                    taking.take(contact, profile)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists by version 1 and reads the account by version 3: whoever only the first has seen makes a listing incomplete.
+    async fn read_two_ways(
+        &self,
+        shown: Shown,
+        fields: &ProfileFields,
+        listings: &mut Listings,
+        taking: &mut Taking<'_>,
+    ) -> Result<bool, ReadError> {
+        let by_v1 = shown.values_missing;
+        self.list_by_v1(fields, true, listings, taking).await?;
+        let listed: BTreeSet<u64> = listings.each().flat_map(|listed| listed.ids()).collect();
+        let mut met: BTreeSet<u64> = BTreeSet::new();
+        let is_target = taking.is_target();
+        let include = Include::of(false, shown.values_apart);
+        let scanned = self
+            .scan(Scope::Account, include, fields, None, &mut |contact| {
+                let known = listed.contains(&contact.id);
+                if known {
+                    met.insert(contact.id);
+                }
+                if known || is_target { taking.take(contact, !fields.is_empty() && !by_v1) } else { Ok(()) }
+            })
+            .await?;
+        for listing in listings.each() {
+            let missing = listing.ids().iter().filter(|id| !met.contains(id)).count();
+            if let Some(problem) = &scanned.problem {
+                listing.broken(problem);
+            } else if missing > 0 {
+                listing.broken(format!("{missing} members are not among the contacts of the account"));
+            }
+            self.count_against(listing).await?;
+        }
+        Ok(scanned.problem.is_none())
+    }
+
+    /// Lists by version 1: one pass for each list and status. `listing` is unset where only profiles are read.
+    async fn list_by_v1(
+        &self,
+        fields: &ProfileFields,
+        listing: bool,
+        listings: &mut Listings,
+        taking: &mut Taking<'_>,
+    ) -> Result<(), ReadError> {
+        let full = !fields.is_empty();
+        for listed in listings.each() {
+            let Some(list) = listed.number else { continue };
+            for status in STATUSES {
+                let mut after = 0;
+                loop {
+                    let call = wire::listed(list, status, after, full);
+                    let rows = match self.ask_v1(call, |answer| wire::listed_rows(answer, after, fields)).await {
+                        Ok(rows) => rows.unwrap_or_default(),
+                        Err(error) => {
+                            listed.broken(survivable(error)?);
+                            break;
+                        }
+                    };
+                    listed.certificate.pages += 1;
+                    let count = rows.len();
+                    for contact in rows {
+                        after = contact.id;
+                        if listing {
+                            let held = contact.memberships.iter().flatten().find(|(other, _)| *other == list);
+                            listed.take(contact.id, held.map_or(status, |(_, held)| *held));
+                        }
+                        taking.take(contact, full)?;
+                    }
+                    if count < LISTED_ROWS {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_up_by_v1(&self, fields: &ProfileFields, taking: &mut Taking<'_>) -> Result<(), ReadError> {
+        for address in std::mem::take(&mut taking.unseen) {
+            match self.ask_v1(wire::view_email(&address), |answer| wire::viewed(answer, fields)).await {
+                Ok(Some(contact)) if contact.email.as_deref().is_some_and(|email| same_address(email, &address)) => {
+                    taking.take(contact, !fields.is_empty())?;
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => taking.absent(&address),
+                Err(error) => drop(survivable(error)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the number of memberships that the service counts into the evidence of a listing.
+    async fn count_against(&self, listed: &mut Listed) -> Result<(), ReadError> {
+        let Some(list) = listed.number else { return Ok(()) };
+        match self.ask_v3(lists::count_members(list), |answer| lists::member_total(answer, list)).await {
+            Ok(total) => listed.certificate.total = Some(total),
+            Err(error) => listed.broken(survivable(error)?),
+        }
+        listed.certificate.pages += 1;
+        Ok(())
+    }
+
+    /// Tells whether version 1 may be tried where version 3 gave an error: not where nothing answers, nor with a bad key.
+    pub(super) async fn survive(&self, error: CallError) -> Result<(), ReadError> {
+        match error {
+            CallError::Denied { .. } => Ok(self.prove_key().await?),
+            CallError::Refused { .. } | CallError::Protocol { .. } => Ok(()),
+            fatal => Err(fatal.into()),
+        }
+    }
+}
+
+/// Compares what both ways of reading take, as far as the counts tell.
+fn is_cheaper_by_list(ask: &MemberAsk<'_>, shown: &Shown) -> bool {
+    let Some(total) = shown.first.as_ref().and_then(|page| page.total) else { return false };
+    let pages = |group: &GroupRow| group.member_count.unwrap_or(0) / PAGE_ROWS + STATUSES.len() as u64;
+    let listing: u64 = ask.groups.iter().map(pages).sum();
+    let questions = match &ask.role {
+        Role::Target { wanted } => wanted.len() as u64,
+        Role::Source | Role::Check => 0,
+    };
+    listing + questions < total / PAGE_ROWS + 1
+}
+
+/// Turns an error that spoils one listing into its reason, and passes on one that makes the account unreadable.
+pub(super) fn survivable(error: CallError) -> Result<String, CallError> {
+    match error {
+        CallError::Refused { .. } | CallError::Protocol { .. } | CallError::TooLarge { .. } | CallError::Network { .. } => {
+            Ok(error.to_string())
+        }
+        fatal => Err(fatal),
+    }
+}

@@ -1,0 +1,128 @@
+//! The listings of lists while they are put together.
+
+use std::collections::BTreeMap;
+
+use super::super::wire::contacts::{Contact, state};
+use super::super::wire::id_number;
+use crate::model::{Certificate, GroupRow, MemberSink, MembershipState};
+
+/// A list's listing that waits to be closed.
+pub(super) struct Listed {
+    group: String,
+    /// Nothing where the id is no number of this provider.
+    pub(super) number: Option<u64>,
+    rows: Vec<(u64, i64)>,
+    pub(super) certificate: Certificate,
+}
+
+impl Listed {
+    pub(super) fn begin(group: &GroupRow) -> Self {
+        let mut listed = Listed {
+            group: group.id.clone(),
+            number: id_number(&group.id),
+            rows: Vec::new(),
+            certificate: Certificate { opt_outs_complete: true, ..Certificate::default() },
+        };
+        if listed.number.is_none() {
+            listed.broken(format!("\"{}\" is not the id of a list at ActiveCampaign", group.id));
+        }
+        listed
+    }
+
+    /// Marks the listing as one of which a part may be missing, opt-outs included.
+    pub(super) fn broken(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        self.certificate.opt_outs_complete = false;
+        if !self.certificate.problems.contains(&what) {
+            self.certificate.problems.push(what);
+        }
+    }
+
+    pub(super) fn take(&mut self, contact: u64, status: i64) {
+        self.certificate.rows += 1;
+        self.rows.push((contact, status));
+    }
+
+    /// Returns who is in the listing, each once, in ascending order.
+    pub(super) fn ids(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.rows.iter().map(|(contact, _)| *contact).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Hands the listing over with its evidence.
+    pub(super) fn close(mut self, sink: &mut dyn MemberSink) {
+        let mut states: BTreeMap<u64, MembershipState> = BTreeMap::new();
+        let mut moved = 0_u64;
+        for (contact, status) in &self.rows {
+            let state = state(*status);
+            let held = states.entry(*contact).or_insert(state);
+            if *held != state {
+                moved += 1;
+                *held = (*held).max(state);
+            }
+        }
+        if moved > 0 {
+            self.broken(format!("{moved} people were listed with two statuses"));
+        }
+        let count = |wanted: MembershipState| states.values().filter(|state| **state == wanted).count() as u64;
+        self.certificate.distinct = states.len() as u64;
+        self.certificate.opted_out = count(MembershipState::OptedOut);
+        self.certificate.bounced = count(MembershipState::Bounced);
+        sink.begin_listing(&self.group);
+        for (contact, state) in &states {
+            sink.listed(&contact.to_string(), *state);
+        }
+        sink.end_listing(self.certificate);
+    }
+}
+
+/// The listings of a question, found by the number of the list.
+pub(super) struct Listings {
+    all: Vec<Listed>,
+    places: BTreeMap<u64, usize>,
+}
+
+impl Listings {
+    pub(super) fn begin(groups: &[GroupRow]) -> Self {
+        let all: Vec<Listed> = groups.iter().map(Listed::begin).collect();
+        let places = all.iter().enumerate().filter_map(|(at, listed)| Some((listed.number?, at))).collect();
+        Listings { all, places }
+    }
+
+    /// Takes the memberships that a contact shows. Returns whether any of them is of these listings.
+    pub(super) fn take(&mut self, contact: &Contact) -> bool {
+        let mut listed = false;
+        for (list, status) in contact.memberships.iter().flatten() {
+            if let Some(at) = self.places.get(list) {
+                self.all[*at].take(contact.id, *status);
+                listed = true;
+            }
+        }
+        listed
+    }
+
+    /// Takes an active member of a group. Returns whether it is one of these listings.
+    pub(super) fn put(&mut self, group: u64, member: u64) -> bool {
+        let at = self.places.get(&group).copied();
+        if let Some(at) = at {
+            self.all[at].take(member, 1);
+        }
+        at.is_some()
+    }
+
+    pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Listed> {
+        self.all.iter_mut()
+    }
+
+    pub(super) fn broken(&mut self, what: &str) {
+        self.each().for_each(|listed| listed.broken(what));
+    }
+
+    pub(super) fn close(self, sink: &mut dyn MemberSink) {
+        for listed in self.all {
+            listed.close(sink);
+        }
+    }
+}

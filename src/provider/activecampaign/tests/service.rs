@@ -1,0 +1,155 @@
+//! What the tests of the order of calls have in common: an adapter before a router, and a snapshot of what it reads.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{StatusCode, Uri};
+use axum::response::IntoResponse;
+use secrecy::SecretString;
+use url::{Url, form_urlencoded};
+
+use crate::http::{Account, AccountOptions, Transport};
+use crate::model::{GroupRow, ItemOutcome, Names, Record, Settlement, Snapshot, SnapshotBuilder, Stage, TotalMeanings, Value, Write};
+use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions};
+use crate::provider::{MemberAsk, ReadError, Role, Source, Target};
+
+/// Makes an adapter for an account behind a router.
+pub(super) fn adapter(router: Router, path: &str, key: &str, groups: ActiveCampaignGroups, parking: Option<u64>) -> ActiveCampaign {
+    let base = Url::parse(&format!("https://emulator.test{path}")).unwrap();
+    let mut options = AccountOptions::new("campaigns", base, Transport::Local(router));
+    options.requests_per_minute = Some(240);
+    options.max_retries = 1;
+    let own = ActiveCampaignOptions {
+        api_key: SecretString::from(key),
+        groups,
+        parking_group: parking.map(|group| group.to_string()),
+        batch_cap: None,
+    };
+    ActiveCampaign::new(own, Account::new(options))
+}
+
+/// A request as the scripted service saw it.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The action of version 1, or the path of version 3.
+    pub(super) call: String,
+    /// The parameters of address and form.
+    pub(super) parameters: BTreeMap<String, String>,
+    /// The body, as text.
+    pub(super) body: String,
+}
+
+/// The requests of a scripted service.
+pub(super) type Log = Arc<Mutex<Vec<Asked>>>;
+
+/// Makes an adapter whose service answers as `answer` says.
+pub(super) fn scripted(
+    groups: ActiveCampaignGroups,
+    answer: impl Fn(&Asked) -> (u16, Vec<u8>) + Send + Sync + 'static,
+) -> (ActiveCampaign, Log) {
+    let log = Log::default();
+    let requests = Arc::clone(&log);
+    let answer = Arc::new(answer);
+    let router = Router::new().fallback(move |uri: Uri, body: Bytes| {
+        let mut parameters: BTreeMap<String, String> =
+            form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        if !body.starts_with('{') {
+            parameters.extend(form_urlencoded::parse(body.as_bytes()).into_owned());
+        }
+        let call = match parameters.get("api_action") {
+            Some(action) => action.clone(),
+            None => uri.path().trim_start_matches("/api/3/").to_owned(),
+        };
+        let asked = Asked { call, parameters, body };
+        requests.lock().unwrap().push(asked.clone());
+        let (status, body) = answer(&asked);
+        async move { (StatusCode::from_u16(status).unwrap(), body).into_response() }
+    });
+    (adapter(router, "", "hush", groups, Some(5)), log)
+}
+
+/// Keeps profiles.
+#[derive(Default)]
+pub(super) struct Shelf(pub(super) BTreeMap<String, Record>);
+
+impl Stage for Shelf {
+    fn put(&mut self, id: &str, record: &Record) -> Result<(), String> {
+        self.0.insert(id.to_owned(), record.clone());
+        Ok(())
+    }
+}
+
+/// What was read.
+pub(super) struct Read {
+    pub(super) snapshot: Snapshot,
+    pub(super) names: Names,
+    pub(super) shelf: Shelf,
+}
+
+impl Read {
+    /// Shows a complete listing, or why it is not.
+    pub(super) fn listing(&self, group: &str) -> String {
+        let listing = self.snapshot.listing(group).unwrap_or_else(|| panic!("no listing of {group}"));
+        if !listing.why_incomplete().is_empty() {
+            return format!("incomplete: {}", listing.why_incomplete().join("; "));
+        }
+        let mut rows: Vec<(u64, &str)> = listing
+            .seen()
+            .rows
+            .iter()
+            .map(|row| (self.names.text(self.snapshot.members[row.member as usize].id).parse().unwrap(), row.state.as_str()))
+            .collect();
+        rows.sort_unstable();
+        rows.iter().map(|(id, state)| format!("{id}:{state}")).collect::<Vec<_>>().join(" ")
+    }
+}
+
+pub(super) async fn read(adapter: &ActiveCampaign, fields: &[&str], role: Role<'_>) -> Result<Read, ReadError> {
+    adapter.open().await?;
+    let (groups, certificate) = adapter.groups(&|_, _| true).await?;
+    assert!(certificate.certify((), &mut TotalMeanings::all()).complete().is_some(), "{certificate:?}");
+    read_groups(adapter, &groups, fields, role).await
+}
+
+pub(super) async fn read_groups(adapter: &ActiveCampaign, groups: &[GroupRow], fields: &[&str], role: Role<'_>) -> Result<Read, ReadError> {
+    let (mut names, mut shelf) = (Names::new(), Shelf::default());
+    let snapshot = {
+        let mut builder = SnapshotBuilder::new("campaigns", "", &mut names, &mut shelf);
+        let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+        adapter.members(&MemberAsk { groups, fields: &fields, role }, &mut builder).await?;
+        builder.finish(Vec::new(), &crate::model::Certificate::default(), &mut TotalMeanings::all())
+    };
+    Ok(Read { snapshot, names, shelf })
+}
+
+/// Sends a write and asks after it to its end.
+pub(super) async fn sent(adapter: &ActiveCampaign, write: &Write) -> Vec<ItemOutcome> {
+    let mut settlement = adapter.send(write).await.unwrap_or_else(|error| panic!("{error}"));
+    loop {
+        match settlement {
+            Settlement::Items(outcomes) => {
+                assert_eq!(outcomes.len(), write.items(), "one outcome per item");
+                return outcomes;
+            }
+            Settlement::Pending(ticket) => {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                settlement = adapter.poll(&ticket).await.unwrap_or_else(|error| panic!("{error}"));
+            }
+        }
+    }
+}
+
+pub(super) fn record(pairs: &[(&str, &str)]) -> Record {
+    pairs.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text))).collect()
+}
+
+/// Returns the id of an item that went well.
+pub(super) fn id(outcome: &ItemOutcome) -> String {
+    match outcome {
+        ItemOutcome::Done { id: Some(id) } | ItemOutcome::Accepted { id: Some(id) } => id.clone(),
+        other => panic!("no id: {other:?}"),
+    }
+}

@@ -1,0 +1,145 @@
+//! No damaged answer may look like a shorter list.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value as Json};
+
+use super::codec::fixture;
+use crate::http::DecodeError;
+use crate::provider::activecampaign::wire::contacts::{self, ProfileFields};
+use crate::provider::activecampaign::wire::{V1Answer, decode_v1, decode_v3, groups, lists, users};
+
+type Decoder = fn(&Map<String, Json>) -> Result<usize, DecodeError>;
+
+/// Name, whether it is of version 1, fixture, rows, decoder.
+type Listing = (&'static str, bool, &'static [u8], usize, Decoder);
+
+/// Holds the rows against the total, as the reading of pages does.
+fn whole(rows: usize, total: Option<u64>) -> Result<usize, DecodeError> {
+    if total == Some(rows as u64) { Ok(rows) } else { Err(DecodeError::Protocol("the total disagrees".to_owned())) }
+}
+
+const LISTINGS: [Listing; 8] = [
+    ("list_list", true, fixture!("good/list_list.json"), 2, |fields| lists::summaries(fields).map(|rows| rows.len())),
+    ("list_view", true, fixture!("good/list_view.json"), 3, |fields| lists::full(fields).map(|list| list.granted.len())),
+    ("contact_list", true, fixture!("good/contact_list.json"), 2, |fields| {
+        contacts::listed_rows(fields, 0, &ProfileFields::default()).map(|rows| rows.len())
+    }),
+    ("contacts", false, fixture!("good/contacts.json"), 4, |fields| {
+        contacts::contacts(fields, 0, &ProfileFields::default()).and_then(|page| whole(page.contacts.len(), page.total))
+    }),
+    ("contactLists", false, fixture!("good/memberships.json"), 3, |fields| lists::member_total(fields, 1).map(|total| total as usize)),
+    ("fields", false, fixture!("good/fields.json"), 3, |fields| {
+        lists::definitions(fields).and_then(|(rows, total)| whole(rows.len(), total))
+    }),
+    ("groups", false, fixture!("good/user_groups.json"), 3, |fields| {
+        groups::summaries(fields).and_then(|(rows, total)| whole(rows.len(), total))
+    }),
+    ("users", false, fixture!("good/users.json"), 2, |fields| users::users(fields).map(|(rows, _)| rows.len())),
+];
+
+fn decode(bytes: &[u8], v1: bool, decoder: Decoder) -> Result<usize, DecodeError> {
+    if !v1 {
+        return decoder(&decode_v3(200, bytes)?);
+    }
+    match decode_v1(bytes)? {
+        V1Answer::Something(fields) => decoder(&fields),
+        V1Answer::Empty(refusal) => Err(DecodeError::Refused(refusal)),
+    }
+}
+
+fn edited(bytes: &[u8], edit: impl FnOnce(&mut Map<String, Json>)) -> Vec<u8> {
+    let mut document: Json = serde_json::from_slice(bytes).unwrap();
+    edit(document.as_object_mut().unwrap());
+    document.to_string().into_bytes()
+}
+
+#[test]
+fn a_document_that_did_not_end_is_no_answer() {
+    for (name, v1, bytes, rows, decoder) in LISTINGS {
+        assert_eq!(decode(bytes, v1, decoder), Ok(rows), "{name}");
+        let end = bytes.iter().rposition(|byte| *byte == b'}').unwrap();
+        for cut in 0..=end {
+            assert!(matches!(decode(&bytes[..cut], v1, decoder), Err(DecodeError::NotAnAnswer(_))), "{name} cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_the_list_is_never_an_empty_one() {
+    for (name, v1, bytes, _, decoder) in LISTINGS {
+        for (what, body) in [
+            ("nothing", b"".to_vec()),
+            ("html", fixture!("broken/page.html").to_vec()),
+            ("xml", fixture!("broken/error.xml").to_vec()),
+            ("null", b"null".to_vec()),
+            ("an array", b"[]".to_vec()),
+            ("an object", b"{}".to_vec()),
+            ("a favourable envelope alone", br#"{"result_code":1,"result_message":"Success","result_output":"json"}"#.to_vec()),
+            ("an unfavourable one", fixture!("broken/empty.json").to_vec()),
+        ] {
+            assert!(decode(&body, v1, decoder).is_err(), "{name}: {what}");
+        }
+        if v1 {
+            assert!(decode(&edited(bytes, |fields| drop(fields.remove("result_code"))), v1, decoder).is_err(), "{name}");
+            assert!(decode(&edited(bytes, |fields| drop(fields.insert("result_code".into(), 0.into()))), v1, decoder).is_err(), "{name}");
+        } else {
+            let list = bytes.iter().skip_while(|byte| **byte != b'"').skip(1).take_while(|byte| **byte != b'"').map(|byte| *byte as char);
+            let list: String = list.collect();
+            for value in [Json::Null, Json::Object(Map::new()), "".into(), serde_json::json!([7])] {
+                let body = edited(bytes, |fields| drop(fields.insert(list.clone(), value.clone())));
+                assert!(decode(&body, v1, decoder).is_err(), "{name}: {list} is {value}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_without_its_rows_is_not_whole() {
+    for (name, v1, bytes, _, decoder) in LISTINGS.into_iter().filter(|(name, ..)| ["contacts", "fields", "groups"].contains(name)) {
+        let rows = |edit: fn(&mut Vec<Json>)| edited(bytes, |fields| edit(fields.get_mut(name).unwrap().as_array_mut().unwrap()));
+        assert!(decode(&rows(Vec::clear), v1, decoder).is_err(), "{name}");
+        assert!(decode(&rows(|rows| drop(rows.pop())), v1, decoder).is_err(), "{name}");
+        assert!(decode(&rows(|rows| rows[0] = 7.into()), v1, decoder).is_err(), "{name}");
+        assert!(decode(&edited(bytes, |fields| drop(fields.remove("meta"))), v1, decoder).is_err(), "{name}");
+    }
+    let sides: [fn(&mut Map<String, Json>); 4] = [
+        |fields| fields["contactLists"] = "".into(),
+        |fields| drop(fields["contactLists"][0].as_object_mut().unwrap().remove("status")),
+        |fields| fields["contactLists"][0]["list"] = Json::Null,
+        |fields| drop(fields["fieldValues"][0].as_object_mut().unwrap().remove("field")),
+    ];
+    let (_, v1, bytes, _, decoder) = LISTINGS[3];
+    for edit in sides {
+        assert!(decode(&edited(bytes, edit), v1, decoder).is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        for (_, v1, _, _, decoder) in LISTINGS {
+            prop_assert!(decode(&bytes, v1, decoder).is_err());
+        }
+    }
+
+    #[test]
+    fn damage_never_panics_nor_shortens(which in 0..LISTINGS.len(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let (name, v1, bytes, rows, decoder) = LISTINGS[which];
+        let mut damaged = bytes.to_vec();
+        let at = at.index(damaged.len());
+        damaged[at] = byte;
+        // A total is one digit that may be changed; the rows of a listing are what must not get fewer.
+        if let Ok(seen) = decode(&damaged, v1, decoder) {
+            prop_assert!(seen == rows || ["contactLists", "list_list", "contact_list", "list_view"].contains(&name), "{} with byte {} changed", name, at);
+        }
+    }
+
+    #[test]
+    fn json_of_any_shape_never_panics(text in r#"(\{|\[|"contacts"|"contactLists"|"0"|"id"|"result_code":1|:|,|\}|\]|[0-9]|""|null|true){0,40}"#) {
+        for (_, v1, _, _, decoder) in LISTINGS {
+            for body in [text.clone(), format!("{{\"result_code\":1,\"contacts\":{text}}}")] {
+                drop(decode(body.as_bytes(), v1, decoder));
+            }
+        }
+    }
+}

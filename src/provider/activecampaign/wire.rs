@@ -1,0 +1,285 @@
+//! What ActiveCampaign takes and gives on its two interfaces: pure, and tested from bytes.
+//!
+//! Version 1 takes forms at one address and answers with flat objects; version 3 is JSON both ways. Types wobble on both
+//! (digits in texts, `[]` for an empty object), so reading is lenient about the form of a value and strict about its presence.
+
+pub(super) mod contacts;
+pub(super) mod groups;
+pub(super) mod import;
+pub(super) mod lists;
+pub(super) mod users;
+
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
+
+use crate::http::{Call, CallBody, DecodeError, FormValue, Method, Refusal, Reply};
+
+/// The most rows of a page of version 3.
+pub(super) const PAGE_ROWS: u64 = 100;
+/// The rows of a page of contact_list, which can't be chosen.
+pub(super) const LISTED_ROWS: usize = 20;
+/// The address of version 1.
+const V1: &str = "admin/api.php";
+/// The longest answer that makes sense.
+const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+/// The statuses of version 3 whose body says what is wrong.
+const TOLD: &[u16] = &[400, 403, 404, 422];
+
+/// Makes a reading call of version 1, whose parameters stand in the address.
+pub(super) fn v1_read(action: &'static str, parameters: &[(&str, String)]) -> Call {
+    let mut call = Call::read(action, Method::Get, V1);
+    call.query = v1_query(action, parameters);
+    call.forbidden_is_spurious = true;
+    call
+}
+
+/// Makes a deleting call of version 1, which is a GET and changes something all the same.
+pub(super) fn v1_delete(action: &'static str, parameters: &[(&str, String)]) -> Call {
+    let mut call = Call::write(action, Method::Get, V1);
+    call.query = v1_query(action, parameters);
+    call.forbidden_is_spurious = true;
+    call
+}
+
+/// Makes a writing call of version 1, with a form.
+pub(super) fn v1_write(action: &'static str, form: Vec<(String, String)>) -> Call {
+    let mut call = Call::write(action, Method::Post, V1);
+    call.query = v1_query(action, &[]);
+    call.body = CallBody::Form(form.into_iter().map(|(name, value)| (name, FormValue::Plain(value))).collect());
+    call.forbidden_is_spurious = true;
+    call
+}
+
+fn v1_query(action: &str, parameters: &[(&str, String)]) -> Vec<(String, String)> {
+    let mut query = vec![("api_action".to_owned(), action.to_owned()), ("api_output".to_owned(), "json".to_owned())];
+    query.extend(parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    query
+}
+
+/// Makes a reading call of version 3.
+pub(super) fn v3_read(operation: &'static str, path: &str, query: Vec<(String, String)>) -> Call {
+    let mut call = Call::read(operation, Method::Get, format!("api/3/{path}"));
+    call.query = query;
+    call.forbidden_is_spurious = true;
+    call.decoded_statuses = TOLD;
+    call
+}
+
+/// Makes a writing call of version 3.
+pub(super) fn v3_write(operation: &'static str, method: Method, path: &str, body: &Json) -> Call {
+    let mut call = Call::write(operation, method, format!("api/3/{path}"));
+    call.body = CallBody::Json(body.to_string().into_bytes());
+    call.forbidden_is_spurious = true;
+    call.decoded_statuses = TOLD;
+    call
+}
+
+/// Makes a query of pairs.
+pub(super) fn query(pairs: &[(&str, String)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// A favourable answer of version 1, or the one that stands for nothing found.
+pub(super) enum V1Answer {
+    /// What came beside the three keys of the envelope.
+    Something(Map<String, Json>),
+    /// A refusal without any data: nothing there, nothing to be seen with this key, or a key that is no good.
+    Empty(Refusal),
+}
+
+/// Takes an answer of version 1 out of its envelope.
+pub(super) fn v1_answer(reply: &mut Reply) -> Result<V1Answer, DecodeError> {
+    decode_v1(&reply.body.bytes_capped(MAX_ANSWER)?)
+}
+
+/// Takes an answer of version 1 out of its envelope.
+///
+/// # Errors
+/// `NotAnAnswer` for what is no whole JSON document, `Protocol` without a readable result, `Denied` where the text names a missing
+/// right, `Refused` for a refusal that comes with data.
+pub(super) fn decode_v1(bytes: &[u8]) -> Result<V1Answer, DecodeError> {
+    let mut fields = object(bytes)?;
+    let code = fields.remove("result_code").or_else(|| fields.remove("succeeded"));
+    let message = fields.remove("result_message").or_else(|| fields.remove("message"));
+    fields.remove("result_output");
+    let success = code.as_ref().and_then(flag).ok_or_else(|| protocol("\"result_code\" is missing or neither 1 nor 0"))?;
+    if success {
+        return Ok(V1Answer::Something(fields));
+    }
+    let words = message.as_ref().and_then(text).unwrap_or_default();
+    if speaks_of_rights(&words) {
+        return Err(DecodeError::Denied(words));
+    }
+    let refusal = Refusal::new(None, &words, None);
+    if fields.is_empty() { Ok(V1Answer::Empty(refusal)) } else { Err(DecodeError::Refused(refusal)) }
+}
+
+/// Takes the answer to a write of version 1 out of its envelope: a refusal without data is one all the same.
+pub(super) fn v1_done(reply: &mut Reply) -> Result<Map<String, Json>, DecodeError> {
+    match v1_answer(reply)? {
+        V1Answer::Something(fields) => Ok(fields),
+        V1Answer::Empty(refusal) => Err(DecodeError::Refused(refusal)),
+    }
+}
+
+/// Only the English texts are known; where another language is set, a look at the key's own user settles the doubt.
+fn speaks_of_rights(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    words.contains("not authorized") || words.contains("do not have permission")
+}
+
+/// Picks the rows of a listing of version 1, which stand under numbers beside the envelope, in their order.
+pub(super) fn numbered_rows(fields: &Map<String, Json>) -> Result<Vec<&Map<String, Json>>, DecodeError> {
+    let mut rows: Vec<(u64, &Json)> = fields.iter().filter_map(|(key, value)| Some((key.parse().ok()?, value))).collect();
+    rows.sort_by_key(|(number, _)| *number);
+    // An answer that found something has rows; anything else was not understood.
+    if rows.is_empty() {
+        return Err(protocol("a listing that found something has no rows"));
+    }
+    rows.into_iter().map(|(_, row)| row.as_object().ok_or_else(|| protocol("a row of a listing is not an object"))).collect()
+}
+
+/// Decodes an answer of version 3.
+///
+/// # Errors
+/// As for version 1, by the HTTP status instead of an envelope; `Throttled` for the words that the importer has for it.
+pub(super) fn v3_answer(reply: &mut Reply) -> Result<Map<String, Json>, DecodeError> {
+    let bytes = reply.body.bytes_capped(MAX_ANSWER)?;
+    decode_v3(reply.status, &bytes)
+}
+
+/// Decodes an answer of version 3 that came with a status.
+pub(super) fn decode_v3(status: u16, bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
+    if (200..300).contains(&status) {
+        return object(bytes);
+    }
+    let words = object(bytes).map(|fields| error_words(&fields)).unwrap_or_default();
+    if words.to_ascii_lowercase().contains("rate limit exceeded") {
+        return Err(DecodeError::Throttled { after: Some(Duration::from_secs(5)) });
+    }
+    if status == 403 {
+        return Err(DecodeError::Denied(if words.is_empty() { "HTTP status 403".to_owned() } else { words }));
+    }
+    Err(DecodeError::Refused(Refusal::new(Some(&format!("HTTP {status}")), &words, None)))
+}
+
+fn error_words(fields: &Map<String, Json>) -> String {
+    let mut words: Vec<String> = fields.get("message").and_then(text).into_iter().collect();
+    for error in fields.get("errors").and_then(Json::as_array).into_iter().flatten() {
+        let title =
+            error.as_object().map_or_else(|| text(error), |error| ["title", "detail"].iter().find_map(|name| text(error.get(*name)?)));
+        words.extend(title);
+    }
+    for reason in fields.get("failureReasons").and_then(Json::as_array).into_iter().flatten() {
+        let said = match reason.as_object() {
+            Some(reason) => reason.get("failureReason").and_then(text),
+            None => text(reason),
+        };
+        words.extend(said.filter(|said| !words.contains(said)));
+    }
+    words.join("; ")
+}
+
+fn object(bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let document: Json = serde_json::from_slice(bytes).map_err(|error| {
+        let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+        DecodeError::NotAnAnswer(match first {
+            None => "it is empty".to_owned(),
+            Some(b'<') => "it is HTML or XML where JSON should be".to_owned(),
+            Some(_) if error.is_eof() => "the JSON document is cut off".to_owned(),
+            Some(_) => format!("it is not JSON (line {}, column {})", error.line(), error.column()),
+        })
+    })?;
+    match document {
+        Json::Object(fields) => Ok(fields),
+        _ => Err(protocol("the answer is not an object")),
+    }
+}
+
+/// Says that an answer breaks the rules of the API.
+pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
+    DecodeError::Protocol(what.into())
+}
+
+/// Returns an array that has to be there.
+pub(super) fn array<'a>(fields: &'a Map<String, Json>, name: &str) -> Result<&'a Vec<Json>, DecodeError> {
+    fields.get(name).and_then(Json::as_array).ok_or_else(|| protocol(format!("\"{name}\" is missing or not an array")))
+}
+
+/// Returns the values of an object, or none for the empty array that PHP makes of an empty object.
+pub(super) fn entries(value: &Json) -> Vec<(&str, &Json)> {
+    match value {
+        Json::Object(fields) => fields.iter().map(|(key, value)| (key.as_str(), value)).collect(),
+        Json::Array(items) => items.iter().map(|value| ("", value)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Reads the total of a page of version 3.
+pub(super) fn total(fields: &Map<String, Json>) -> Option<u64> {
+    fields.get("meta")?.get("total").and_then(count)
+}
+
+/// Reads a text; empty means no value.
+pub(super) fn text(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) if text.trim().is_empty() => None,
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Reads a text field of an object.
+pub(super) fn text_of(fields: &Map<String, Json>, name: &str) -> Option<String> {
+    fields.get(name).and_then(text)
+}
+
+/// Reads a whole number, also from digits in a text.
+pub(super) fn integer(value: &Json) -> Option<i64> {
+    match value {
+        Json::Number(number) => number.as_i64(),
+        Json::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// Reads a count.
+pub(super) fn count(value: &Json) -> Option<u64> {
+    integer(value).and_then(|number| u64::try_from(number).ok())
+}
+
+/// Reads an id, which is a positive number.
+pub(super) fn id(value: &Json) -> Option<u64> {
+    count(value).filter(|id| *id > 0)
+}
+
+/// Reads an id field of an object.
+pub(super) fn id_of(fields: &Map<String, Json>, name: &str) -> Option<u64> {
+    fields.get(name).and_then(id)
+}
+
+/// Reads a boolean in any of its forms; nothing means unknown.
+pub(super) fn flag(value: &Json) -> Option<bool> {
+    match value {
+        Json::Bool(flag) => Some(*flag),
+        Json::Number(_) => match integer(value) {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        Json::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "1" | "true" | "on" => Some(true),
+            "0" | "false" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Turns an id of the model back into the number that requests take.
+pub(super) fn id_number(id: &str) -> Option<u64> {
+    id.trim().parse().ok().filter(|id| *id > 0)
+}

@@ -1,0 +1,346 @@
+//! Contacts on the wire: reading them page by page, looking one up, and the form writes.
+//!
+//! Contact forms can subscribe people again. The request types here have no value for that (rule 1): `status` is only ever 2,
+//! and a form without a status names no list.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value as Json};
+
+use super::super::fields::LIST_SCHEMA;
+use super::lists::Definition;
+use super::{PAGE_ROWS, array, entries, id, id_of, integer, numbered_rows, protocol, query, text, text_of, total};
+use super::{v1_delete, v1_read, v1_write, v3_read};
+use crate::http::{Call, DecodeError};
+use crate::model::{MembershipState, ObjectKind, Record, Value, Writable, normalise_address};
+
+/// The statuses that a membership may have, by which listings are asked for where the memberships do not come along.
+pub(in super::super) const STATUSES: [i64; 4] = [0, 1, 2, 3];
+
+/// The profile fields that a read asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct ProfileFields {
+    plain: BTreeSet<&'static str>,
+    /// Tags by the id of the field.
+    custom: BTreeMap<u64, String>,
+}
+
+impl ProfileFields {
+    /// Picks the fields that the table and the definitions know out of a list of names.
+    pub(in super::super) fn of(names: &[String], definitions: &[Definition]) -> Self {
+        let mut fields = ProfileFields::default();
+        for name in names {
+            match name.strip_prefix("custom.") {
+                Some(tag) => {
+                    let known = definitions.iter().filter(|field| tag == "*" || field.tag.eq_ignore_ascii_case(tag));
+                    fields.custom.extend(known.map(|field| (field.id, if tag == "*" { field.tag.clone() } else { tag.to_owned() })));
+                }
+                None => {
+                    fields.plain.extend(LIST_SCHEMA.by_wire(ObjectKind::Member, name).filter(|spec| spec.readable).map(|spec| spec.wire));
+                }
+            }
+        }
+        fields
+    }
+
+    /// Tells whether nothing is asked for.
+    pub(in super::super) fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.custom.is_empty()
+    }
+
+    /// Tells whether custom fields are asked for.
+    pub(in super::super) fn has_custom(&self) -> bool {
+        !self.custom.is_empty()
+    }
+
+    fn plain(&self, contact: &Map<String, Json>) -> Record {
+        let mut record = Record::new();
+        for name in &self.plain {
+            let spellings: &[&str] = match *name {
+                "first_name" => &["firstName", "first_name"],
+                "last_name" => &["lastName", "last_name"],
+                "customer_acct_name" => &["orgname", "customer_acct_name", "organization"],
+                other => &[other],
+            };
+            if let Some(text) = spellings.iter().find_map(|name| text_of(contact, name)) {
+                record.insert((*name).to_owned(), Value::Text(text));
+            }
+        }
+        record
+    }
+
+    /// Puts the value of a custom field into a profile.
+    fn put(&self, record: &mut Record, field: u64, value: &Json) {
+        if let (Some(tag), Some(text)) = (self.custom.get(&field), text(value)) {
+            record.insert(format!("custom.{tag}"), Value::Text(text));
+        }
+    }
+}
+
+/// Which contacts a pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Scope<'a> {
+    /// All of the account.
+    Account,
+    /// Those on a list with a status.
+    List(u64, i64),
+    /// Those with an address, which is one or nobody.
+    Address(&'a str),
+}
+
+/// What a pass asks to come along with the contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Include {
+    /// Memberships and custom values.
+    Both,
+    /// Memberships.
+    Memberships,
+    /// Custom values.
+    Values,
+    /// Nothing.
+    Nothing,
+}
+
+impl Include {
+    /// Picks what is needed.
+    pub(in super::super) fn of(memberships: bool, values: bool) -> Self {
+        match (memberships, values) {
+            (true, true) => Include::Both,
+            (true, false) => Include::Memberships,
+            (false, true) => Include::Values,
+            (false, false) => Include::Nothing,
+        }
+    }
+}
+
+/// Asks for the page of contacts after an id.
+pub(in super::super) fn page(scope: Scope<'_>, after: u64, include: Include) -> Call {
+    let mut pairs = Vec::new();
+    match scope {
+        Scope::Account => {}
+        Scope::List(list, status) => pairs.extend([("listid", list.to_string()), ("status", status.to_string())]),
+        Scope::Address(address) => pairs.push(("email", address.to_owned())),
+    }
+    pairs.extend([("limit", PAGE_ROWS.to_string()), ("orders[id]", "ASC".to_owned()), ("id_greater", after.to_string())]);
+    match include {
+        Include::Both => pairs.push(("include", "contactLists,fieldValues".to_owned())),
+        Include::Memberships => pairs.push(("include", "contactLists".to_owned())),
+        Include::Values => pairs.push(("include", "fieldValues".to_owned())),
+        Include::Nothing => {}
+    }
+    v3_read("contacts", "contacts", query(&pairs))
+}
+
+/// A contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Contact {
+    /// The id.
+    pub(in super::super) id: u64,
+    /// The address as the service spells it.
+    pub(in super::super) email: Option<String>,
+    /// Statuses by list; nothing where they did not come along.
+    pub(in super::super) memberships: Option<Vec<(u64, i64)>>,
+    /// The profile fields that were asked for.
+    pub(in super::super) profile: Record,
+}
+
+/// A page of contacts, in ascending order of their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Page {
+    /// The rows.
+    pub(in super::super) contacts: Vec<Contact>,
+    /// Whether the custom values came along.
+    pub(in super::super) has_values: bool,
+    /// What the service counts for the question.
+    pub(in super::super) total: Option<u64>,
+}
+
+impl Page {
+    /// Tells whether the memberships came along.
+    pub(in super::super) fn has_memberships(&self) -> bool {
+        self.contacts.iter().all(|contact| contact.memberships.is_some())
+    }
+}
+
+/// Decodes a page of contacts that come after an id.
+pub(in super::super) fn contacts(fields: &Map<String, Json>, after: u64, wanted: &ProfileFields) -> Result<Page, DecodeError> {
+    let mut last = after;
+    let mut places: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut contacts = Vec::new();
+    let side = |name: &str| {
+        fields.get(name).map(|value| value.as_array().ok_or_else(|| protocol(format!("\"{name}\" is not an array")))).transpose()
+    };
+    let (memberships, values) = (side("contactLists")?, side("fieldValues")?);
+    for row in array(fields, "contacts")? {
+        let row = row.as_object().ok_or_else(|| protocol("a contact is not an object"))?;
+        let id = id_of(row, "id").ok_or_else(|| protocol("a contact has no \"id\""))?;
+        if id <= last {
+            return Err(protocol("the contacts are not those after an id, in the order of their ids"));
+        }
+        last = id;
+        places.insert(id, contacts.len());
+        contacts.push(Contact {
+            id,
+            email: text_of(row, "email"),
+            memberships: memberships.is_some().then(Vec::new),
+            profile: wanted.plain(row),
+        });
+    }
+    for row in memberships.into_iter().flatten() {
+        let read = |name: &str| row.get(name).and_then(integer);
+        let (Some(contact), Some(list), Some(status)) = (row.get("contact").and_then(id), row.get("list").and_then(id), read("status"))
+        else {
+            return Err(protocol("a membership lacks its contact, list or status"));
+        };
+        if let Some(held) = places.get(&contact).and_then(|at| contacts[*at].memberships.as_mut()) {
+            held.push((list, status));
+        }
+    }
+    for row in values.into_iter().flatten() {
+        let (Some(contact), Some(field)) = (row.get("contact").and_then(id), row.get("field").and_then(id)) else {
+            return Err(protocol("a custom value lacks its contact or field"));
+        };
+        if let (Some(at), Some(value)) = (places.get(&contact), row.get("value")) {
+            wanted.put(&mut contacts[*at].profile, field, value);
+        }
+    }
+    Ok(Page { contacts, has_values: values.is_some(), total: total(fields) })
+}
+
+/// Asks version 1 for the people of a list with a status after an id, 20 at a time.
+pub(in super::super) fn listed(list: u64, status: i64, after: u64, full: bool) -> Call {
+    v1_read(
+        "contact_list",
+        &[
+            ("filters[listid]", list.to_string()),
+            ("filters[status]", status.to_string()),
+            ("filters[id_greater]", after.to_string()),
+            ("sort", "id".to_owned()),
+            ("sort_direction", "ASC".to_owned()),
+            ("page", "1".to_owned()),
+            ("full", i32::from(full).to_string()),
+        ],
+    )
+}
+
+/// Decodes a page of contact_list.
+pub(in super::super) fn listed_rows(fields: &Map<String, Json>, after: u64, wanted: &ProfileFields) -> Result<Vec<Contact>, DecodeError> {
+    let mut last = after;
+    let mut rows = Vec::new();
+    for row in numbered_rows(fields)? {
+        let contact = viewed(row, wanted)?;
+        if contact.id <= last {
+            return Err(protocol("the contacts are not those after an id, in the order of their ids"));
+        }
+        last = contact.id;
+        rows.push(contact);
+    }
+    Ok(rows)
+}
+
+/// Asks for the contact with an address.
+pub(in super::super) fn view_email(address: &str) -> Call {
+    v1_read("contact_view_email", &[("email", address.to_owned())])
+}
+
+/// Asks for the contact with an id.
+pub(in super::super) fn view(contact: u64) -> Call {
+    v1_read("contact_view", &[("id", contact.to_string())])
+}
+
+/// Decodes a contact of version 1, whose `listid` and `status` on top belong to any one list and are not looked at.
+pub(in super::super) fn viewed(row: &Map<String, Json>, wanted: &ProfileFields) -> Result<Contact, DecodeError> {
+    let contact = id_of(row, "subscriberid").or_else(|| id_of(row, "id")).ok_or_else(|| protocol("a contact has no \"id\""))?;
+    let memberships = match row.get("lists") {
+        None | Some(Json::Null) => None,
+        Some(lists @ (Json::Object(_) | Json::Array(_))) => Some(
+            entries(lists)
+                .into_iter()
+                .map(|(key, edge)| {
+                    let list = key.parse().ok().or_else(|| edge.get("listid").and_then(id));
+                    let status = edge.get("status").and_then(integer);
+                    list.zip(status).ok_or_else(|| protocol("a membership lacks its list or status"))
+                })
+                .collect::<Result<Vec<_>, _>>()?,
+        ),
+        Some(_) => return Err(protocol("the lists of a contact are not an object")),
+    };
+    let mut profile = wanted.plain(row);
+    for (key, field) in row.get("fields").into_iter().flat_map(entries) {
+        if let (Some(id), Some(value)) = (key.parse().ok().or_else(|| field.get("id").and_then(id)), field.get("val")) {
+            wanted.put(&mut profile, id, value);
+        }
+    }
+    Ok(Contact { id: contact, email: text_of(row, "email"), memberships, profile })
+}
+
+/// Says what a status means for a membership. Only 1 is mailed; one that is not known is left alone like an unconfirmed one.
+pub(in super::super) fn state(status: i64) -> MembershipState {
+    match status {
+        1 => MembershipState::Active,
+        2 => MembershipState::OptedOut,
+        3 => MembershipState::Bounced,
+        _ => MembershipState::Unconfirmed,
+    }
+}
+
+/// Unsubscribes the person with an address from lists; the only status that is ever sent.
+pub(in super::super) fn unsubscribe(address: &str, lists: &[u64]) -> Call {
+    let mut form = vec![("email".to_owned(), address.to_owned())];
+    for list in lists {
+        form.push((format!("p[{list}]"), list.to_string()));
+        form.push((format!("status[{list}]"), "2".to_owned()));
+    }
+    v1_write("contact_sync", form)
+}
+
+/// Changes profile fields of the person with an address, without a word about lists.
+pub(in super::super) fn update(address: &str, fields: &Record, definitions: &[Definition]) -> Call {
+    let mut form = vec![("email".to_owned(), address.to_owned())];
+    for (name, value) in settable(fields) {
+        match name.strip_prefix("custom.") {
+            Some(tag) => {
+                if let Some(field) = find(definitions, tag) {
+                    form.push((format!("field[{},0]", field.id), value.to_string()));
+                }
+            }
+            None => form.push((name.clone(), value.to_string())),
+        }
+    }
+    v1_write("contact_sync", form)
+}
+
+/// Gives a contact another address. Without `overwrite=0` in the address all lists that are not named would be unsubscribed.
+pub(in super::super) fn change_address(contact: u64, address: &str) -> Call {
+    let mut call = v1_write("contact_edit", vec![("id".to_owned(), contact.to_string()), ("email".to_owned(), address.to_owned())]);
+    call.query.push(("overwrite".to_owned(), "0".to_owned()));
+    call
+}
+
+/// Takes a contact off one list without a trace. A contact left on no list is deleted by it.
+pub(in super::super) fn detach(contact: u64, list: u64) -> Call {
+    let listids = format!("listids[{list}]");
+    v1_delete("contact_delete", &[("id", contact.to_string()), (&listids, list.to_string())])
+}
+
+/// Picks the fields that the table knows as writable.
+pub(in super::super) fn settable(fields: &Record) -> impl Iterator<Item = (&String, &Value)> {
+    fields.iter().filter(|(name, _)| {
+        name.as_str() != "email" && LIST_SCHEMA.by_wire(ObjectKind::Member, name).is_some_and(|field| field.writable == Writable::Always)
+    })
+}
+
+/// Finds a custom field by its tag or title.
+pub(in super::super) fn find<'a>(definitions: &'a [Definition], tag: &str) -> Option<&'a Definition> {
+    let tag = tag.trim().trim_matches('%');
+    let by_tag = definitions.iter().find(|field| field.tag.eq_ignore_ascii_case(tag));
+    by_tag.or_else(|| definitions.iter().find(|field| field.title.trim().to_lowercase() == tag.to_lowercase()))
+}
+
+/// Tells whether two spellings mean one address.
+pub(in super::super) fn same_address(left: &str, right: &str) -> bool {
+    match (normalise_address(left), normalise_address(right)) {
+        (Ok(left), Ok(right)) => left == right,
+        _ => left.trim().to_lowercase() == right.trim().to_lowercase(),
+    }
+}

@@ -1,0 +1,281 @@
+//! User groups on the wire.
+//!
+//! group_edit replaces whatever it is not told, takes a permission as granted when it is named at all, and ignores a limit without
+//! its checkbox; so an edit is the whole group, with granted permissions only.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json};
+
+use super::{
+    PAGE_ROWS, array, flag, id_of, integer, numbered_rows, protocol, query, text, text_of, total, v1_delete, v1_read, v1_write, v3_read,
+};
+use crate::http::{Call, DecodeError};
+use crate::model::{FieldSpec, FieldType, GroupKind, GroupRow, GroupStatus, Record, Value};
+
+/// The wire name and the canonical name of a permission.
+type Flag = (&'static str, &'static str);
+
+macro_rules! flags {
+    ($($name:literal),* $(,)?) => { [$((concat!("pg_", $name), concat!("permissions.", $name))),*] };
+}
+
+/// The permissions that can be written.
+pub(in super::super) const FLAGS: [Flag; 32] = flags![
+    "automation_manage",
+    "form_edit",
+    "list_add",
+    "list_bounce",
+    "list_delete",
+    "list_edit",
+    "list_emailaccount",
+    "list_headers",
+    "message_add",
+    "message_delete",
+    "message_edit",
+    "message_send",
+    "reports_campaign",
+    "reports_list",
+    "reports_user",
+    "reports_trend",
+    "reports_deal",
+    "subscriber_add",
+    "subscriber_approve",
+    "subscriber_delete",
+    "subscriber_edit",
+    "subscriber_export",
+    "subscriber_fields",
+    "subscriber_filters",
+    "subscriber_import",
+    "subscriber_sync",
+    "template_add",
+    "template_delete",
+    "template_edit",
+    "user_add",
+    "user_delete",
+    "user_edit",
+];
+
+/// Makes the row of a permission for the field table.
+pub(in super::super) const fn flag_spec(at: usize) -> FieldSpec {
+    let (wire, canonical) = FLAGS[at];
+    FieldSpec { wire, canonical, kind: FieldType::Boolean, source: "group_edit and group_view reference", ..FieldSpec::TEXT }
+}
+
+/// Limits: field, checkbox and the value that means none.
+const LIMITS: [(&str, &str, i64); 6] = [
+    ("limit_attachment", "group_limit_attachment_checkbox", -1),
+    ("limit_campaign", "group_limit_campaign_checkbox", 0),
+    ("limit_list", "group_limit_list_checkbox", 0),
+    ("limit_mail", "group_limit_mail_checkbox", 0),
+    ("limit_subscriber", "group_limit_subscriber_checkbox", 0),
+    ("limit_user", "group_limit_user_checkbox", 0),
+];
+
+/// Asks version 3 for a page of user groups.
+pub(in super::super) fn page(offset: u64) -> Call {
+    v3_read("groups", "groups", query(&[("limit", PAGE_ROWS.to_string()), ("offset", offset.to_string())]))
+}
+
+/// Asks version 1 for user groups, all of them or those with some ids; `all` is not understood there.
+pub(in super::super) fn list(ids: Option<&[u64]>) -> Call {
+    let ids = ids.map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+    let parameters: Vec<(&str, String)> = ids.into_iter().map(|ids| ("ids", ids)).collect();
+    v1_read("group_list", &parameters)
+}
+
+/// Asks for one user group with everything that an edit has to repeat.
+pub(in super::super) fn view(group: u64) -> Call {
+    v1_read("group_view", &[("id", group.to_string())])
+}
+
+/// Deletes a user group, whose users another one inherits.
+pub(in super::super) fn delete(group: u64, heir: u64) -> Call {
+    v1_delete("group_delete", &[("id", group.to_string()), ("alt", heir.to_string())])
+}
+
+/// Decodes a page of version 3, with the total.
+pub(in super::super) fn summaries(fields: &Map<String, Json>) -> Result<(Vec<GroupRow>, Option<u64>), DecodeError> {
+    let rows = array(fields, "groups")?
+        .iter()
+        .map(|row| group(row.as_object().ok_or_else(|| protocol("a user group is not an object"))?, false))
+        .collect::<Result<_, DecodeError>>()?;
+    Ok((rows, total(fields)))
+}
+
+/// Decodes a listing of version 1.
+pub(in super::super) fn listed(fields: &Map<String, Json>) -> Result<Vec<GroupRow>, DecodeError> {
+    numbered_rows(fields)?.into_iter().map(|row| group(row, false)).collect()
+}
+
+/// Decodes the answer to group_view.
+pub(in super::super) fn full(fields: &Map<String, Json>) -> Result<GroupRow, DecodeError> {
+    group(fields, true)
+}
+
+fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeError> {
+    let number = id_of(fields, "id").ok_or_else(|| protocol("a user group has no \"id\""))?;
+    let title = text_of(fields, "title").ok_or_else(|| protocol(format!("user group {number} has no \"title\"")))?;
+    let mut wire = Record::new();
+    wire.insert("id".to_owned(), Value::Text(number.to_string()));
+    wire.insert("title".to_owned(), Value::Text(title));
+    for name in ["descript", "limit_campaign_type", "limit_mail_type", "sdate"] {
+        if let Some(text) = text_of(fields, name).filter(|text| !text.starts_with("0000-00-00")) {
+            wire.insert(name.to_owned(), Value::Text(text));
+        }
+    }
+    if detailed {
+        for name in ["lists", "sendmethods"] {
+            wire.insert(name.to_owned(), Value::List(ids_of(fields.get(name))));
+        }
+        if let Some(ratio) = fields.get("abuseratio").and_then(integer) {
+            wire.insert("abuseratio".to_owned(), Value::Integer(ratio));
+        }
+        for (name, _, unlimited) in LIMITS {
+            // None, which the older pages write as 0 and attachments as -1, must not come back as a limit of nothing.
+            if let Some(limit) = fields.get(name).and_then(integer).filter(|limit| *limit != unlimited && *limit >= 0) {
+                wire.insert(name.to_owned(), Value::Integer(limit));
+            }
+        }
+        let flags = FLAGS.iter().map(|(name, _)| *name).chain(["unsubscribelink"]);
+        for name in flags {
+            if let Some(flag) = fields.get(name).and_then(flag) {
+                wire.insert(name.to_owned(), Value::Boolean(flag));
+            }
+        }
+    }
+    Ok(GroupRow {
+        id: number.to_string(),
+        wire,
+        // Visitor, User and Admin come with the account and can't be deleted.
+        kind: if number <= 3 { GroupKind::BuiltIn } else { GroupKind::Static },
+        status: GroupStatus::Active,
+        test_group: false,
+        auto_response: false,
+        member_count: None,
+        detailed,
+    })
+}
+
+/// Reads ids, which are written as arrays and read as texts with commas.
+pub(in super::super) fn ids_of(value: Option<&Json>) -> Vec<String> {
+    let mut ids: BTreeSet<u64> = BTreeSet::new();
+    match value {
+        Some(Json::Array(items)) => {
+            ids.extend(items.iter().filter_map(|item| super::id(item).or_else(|| item.get("id").and_then(super::id))));
+        }
+        Some(Json::Object(items)) => ids.extend(items.keys().filter_map(|key| key.parse::<u64>().ok())),
+        Some(other) => ids.extend(text(other).unwrap_or_default().split(',').filter_map(|id| id.trim().parse::<u64>().ok())),
+        None => {}
+    }
+    ids.into_iter().filter(|id| *id > 0).map(|id| id.to_string()).collect()
+}
+
+/// Writes group_add, or group_edit with the whole group. `revoked` names permissions that have to be taken away by a zero.
+pub(in super::super) fn save(group: Option<u64>, fields: &Record, revoked: &[&str]) -> Call {
+    let mut form: Vec<(String, String)> = Vec::new();
+    let mut put = |name: String, value: String| form.push((name, value));
+    if let Some(group) = group {
+        put("id".to_owned(), group.to_string());
+    }
+    for name in ["title", "descript"] {
+        put(name.to_owned(), fields.get(name).map(Value::to_string).unwrap_or_default());
+    }
+    for list in items(fields.get("lists")) {
+        put(format!("lists[{list}]"), list);
+    }
+    let mailers = items(fields.get("sendmethods"));
+    if !mailers.is_empty() {
+        put("sendmethods[]".to_owned(), mailers.join(","));
+    }
+    for (name, checkbox, unlimited) in LIMITS {
+        if let Some(limit) = fields.get(name).and_then(number).filter(|limit| *limit != unlimited && *limit >= 0) {
+            put(checkbox.to_owned(), "on".to_owned());
+            put(name.to_owned(), limit.to_string());
+            let period = format!("{name}_type");
+            if let Some(kind) = fields.get(&period).filter(|kind| !kind.is_empty()) {
+                put(period, kind.to_string());
+            }
+        }
+    }
+    if fields.get("unsubscribelink").is_some_and(is_on) {
+        put("unsubscribelink".to_owned(), "on".to_owned());
+    }
+    if let Some(ratio) = fields.get("abuseratio").and_then(number) {
+        put("abuseratio".to_owned(), ratio.to_string());
+    }
+    for (name, _) in FLAGS {
+        if fields.get(name).is_some_and(is_on) {
+            put(name.to_owned(), "1".to_owned());
+        } else if revoked.contains(&name) {
+            put(name.to_owned(), "0".to_owned());
+        }
+    }
+    v1_write(if group.is_some() { "group_edit" } else { "group_add" }, form)
+}
+
+/// The permissions that a group shows and nobody asked for.
+pub(in super::super) fn still_granted(wanted: &Record, shown: &Record) -> Vec<&'static str> {
+    let stays = |name: &&str| shown.get(*name).is_some_and(is_on) && !wanted.get(*name).is_some_and(is_on);
+    FLAGS.iter().map(|(name, _)| *name).filter(stays).collect()
+}
+
+/// Names the fields of which a group shows another value than the whole that was sent.
+pub(in super::super) fn differing(wanted: &Record, shown: &Record) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in ["title", "descript"] {
+        let text = |record: &Record| record.get(name).map(Value::to_string).unwrap_or_default().trim().to_owned();
+        if text(wanted) != text(shown) {
+            names.push(name.to_owned());
+        }
+    }
+    if sorted(wanted.get("lists")) != sorted(shown.get("lists")) {
+        names.push("lists".to_owned());
+    }
+    // Hosted accounts force mailer 1, so mailers are compared only where some were asked for.
+    let mailers = sorted(wanted.get("sendmethods"));
+    if !mailers.is_subset(&sorted(shown.get("sendmethods"))) {
+        names.push("sendmethods".to_owned());
+    }
+    for (name, _, unlimited) in LIMITS {
+        let limit = |record: &Record| record.get(name).and_then(number).filter(|limit| *limit != unlimited && *limit >= 0);
+        if limit(wanted) != limit(shown) {
+            names.push(name.to_owned());
+        }
+    }
+    if let (Some(asked), Some(held)) = (wanted.get("abuseratio").and_then(number), shown.get("abuseratio").and_then(number))
+        && asked != held
+    {
+        names.push("abuseratio".to_owned());
+    }
+    for name in FLAGS.iter().map(|(name, _)| *name).chain(["unsubscribelink"]) {
+        // A permission that is not shown can't be checked.
+        if let Some(held) = shown.get(name)
+            && is_on(held) != wanted.get(name).is_some_and(is_on)
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+fn sorted(value: Option<&Value>) -> BTreeSet<String> {
+    items(value).into_iter().collect()
+}
+
+fn items(value: Option<&Value>) -> Vec<String> {
+    let texts = match value {
+        Some(Value::List(items)) => items.clone(),
+        Some(other) => other.to_string().split(',').map(str::to_owned).collect(),
+        None => Vec::new(),
+    };
+    texts.into_iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
+}
+
+fn number(value: &Value) -> Option<i64> {
+    value.to_string().trim().parse().ok()
+}
+
+fn is_on(value: &Value) -> bool {
+    matches!(value.to_string().trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
+}

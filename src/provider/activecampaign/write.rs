@@ -1,0 +1,364 @@
+//! Which request carries which write to lists and contacts, and what its answer says of each item.
+//!
+//! No answer proves anything about a contact (rule 9): a form is answered with an id, an import with a number of rows. So what
+//! went well is accepted and read back.
+
+pub(super) mod import;
+mod lists;
+mod users;
+
+use std::collections::BTreeSet;
+
+use super::ActiveCampaign;
+use super::wire::contacts as wire;
+use super::wire::import::{ImportRow, MOST_ROWS, WORTHWHILE};
+use super::wire::{id_number, id_of, lists as list_wire};
+use crate::http::{self, Call, CallError};
+use crate::model::{
+    FieldType, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberValues, MembershipState, Record, Refusal, Settlement, Write,
+};
+
+/// What is known of a person before their groups change.
+struct Leaver {
+    id: u64,
+    address: String,
+    lists: Vec<u64>,
+}
+
+impl ActiveCampaign {
+    /// Sends one write to lists or contacts and settles its items.
+    pub(super) async fn write_lists(&self, write: &Write) -> Result<Settlement, CallError> {
+        let outcome = match write {
+            Write::CreateGroup { name, fields } => self.create_list(name, fields).await?,
+            Write::EditGroups { edits } => match edits.as_slice() {
+                [] => return Ok(Settlement::Items(Vec::new())),
+                [edit] => self.edit_list(edit).await?,
+                _ => return Err(self.too_many("list_edit", edits.len(), 1)),
+            },
+            Write::DeleteGroup { id } => {
+                let list = self.id("list_delete", id)?;
+                self.tell_v1(list_wire::delete(list), |_| Ok(())).await?;
+                ItemOutcome::Accepted { id: None }
+            }
+            Write::CreateMembers { rows, join } => return self.create_contacts(rows, join).await,
+            Write::JoinGroups { rows } => return self.join_lists(rows).await,
+            Write::AddMemberships { group, members } => return self.join_by_id(group, members).await,
+            Write::UpdateMembers { edits } => return self.update_contacts(edits).await,
+            Write::ChangeAddress { id, address } => self.change_address(id, address).await?,
+            Write::RemoveMemberships { group, members } => {
+                let leavers = self.leavers_by_id(members, std::slice::from_ref(group)).await?;
+                return self.leave(leavers, Leaving::Remove).await;
+            }
+            Write::OptOutOfGroups { member, groups } => {
+                let leavers = self.leavers_by_id(std::slice::from_ref(member), groups).await?;
+                return self.leave(leavers, Leaving::OptOut).await;
+            }
+            Write::LeaveGroups { rows, how } => return self.leave(self.leavers(rows)?, *how).await,
+            Write::OptOutOfAccount { members } => {
+                let words = "ActiveCampaign has no opt-out of the whole account; it is written as one of every list";
+                return Ok(Settlement::Items(vec![refused(words); members.len()]));
+            }
+            Write::CreateOptedOut { .. } => {
+                refused("ActiveCampaign has no opt-out of the whole account; it is written as one of every list")
+            }
+            Write::CreateCustomField { label, kind } => self.create_field(label, *kind).await?,
+        };
+        Ok(Settlement::Items(vec![outcome]))
+    }
+
+    async fn create_contacts(&self, rows: &[MemberValues], join: &[String]) -> Result<Settlement, CallError> {
+        let lists = self.ids("import/bulk_import", join)?;
+        let mut imports = Vec::new();
+        for row in rows {
+            let fields = if self.exists(&row.address).await? { None } else { Some(&row.fields) };
+            imports.push(ImportRow { address: &row.address, fields, subscribe: lists.clone(), unsubscribe: Vec::new() });
+        }
+        self.import(imports, None).await
+    }
+
+    async fn join_lists(&self, rows: &[MemberJoin]) -> Result<Settlement, CallError> {
+        let mut imports = Vec::new();
+        for row in rows {
+            let exists = row.id.is_some() || self.exists(&row.address).await?;
+            let subscribe = self.ids("import/bulk_import", &row.groups)?;
+            let fields = (!exists).then_some(&row.fields);
+            imports.push(ImportRow { address: &row.address, fields, subscribe, unsubscribe: Vec::new() });
+        }
+        self.import(imports, None).await
+    }
+
+    async fn join_by_id(&self, group: &str, members: &[String]) -> Result<Settlement, CallError> {
+        let leavers = self.leavers_by_id(members, &[group.to_owned()]).await?;
+        let (found, outcomes) = apart(leavers);
+        let rows = found.iter().map(|(_, person)| ImportRow {
+            address: &person.address,
+            fields: None,
+            subscribe: person.lists.clone(),
+            unsubscribe: Vec::new(),
+        });
+        let rows: Vec<ImportRow<'_>> = rows.collect();
+        if rows.is_empty() {
+            return Ok(Settlement::Items(outcomes));
+        }
+        let places = found.iter().map(|(place, _)| *place).collect();
+        self.import(rows, Some((places, outcomes))).await
+    }
+
+    /// Tells whether the account holds an address: an import would write over the profile of somebody who is there.
+    async fn exists(&self, address: &str) -> Result<bool, CallError> {
+        let known = self.memory().known.exists(address);
+        match known {
+            Some(known) => Ok(known),
+            None => Ok(self.ask_v1(wire::view_email(address), |_| Ok(())).await?.is_some()),
+        }
+    }
+
+    async fn update_contacts(&self, edits: &[MemberEdit]) -> Result<Settlement, CallError> {
+        self.check_rows("contact_sync", edits.len(), edits.iter().map(|edit| edit.address.as_str()))?;
+        let definitions = self.definitions_for(edits.iter().map(|edit| &edit.fields)).await?;
+        // Whether an import clears a field by an empty text is not documented; a form does.
+        let clears = edits.iter().any(|edit| edit.fields.values().any(crate::model::Value::is_empty));
+        if edits.len() >= WORTHWHILE && !clears {
+            let rows = edits.iter().map(|edit| ImportRow {
+                address: &edit.address,
+                fields: Some(&edit.fields),
+                subscribe: Vec::new(),
+                unsubscribe: Vec::new(),
+            });
+            return self.import(rows.collect(), None).await;
+        }
+        let calls = edits.iter().map(|edit| Ok((id_number(&edit.id), wire::update(&edit.address, &edit.fields, &definitions)))).collect();
+        self.one_by_one(calls).await
+    }
+
+    async fn change_address(&self, id: &str, address: &str) -> Result<ItemOutcome, CallError> {
+        let contact = self.id("contact_edit", id)?;
+        self.tell_v1(wire::change_address(contact, address), |_| Ok(())).await?;
+        let nothing = wire::ProfileFields::default();
+        Ok(match self.ask_v1(wire::view(contact), |answer| wire::viewed(answer, &nothing)).await {
+            Ok(Some(shown)) if shown.id == contact => match shown.email {
+                Some(email) if wire::same_address(&email, address) => ItemOutcome::Done { id: Some(contact.to_string()) },
+                Some(_) => refused(&format!(
+                    "ActiveCampaign answered that contact {contact} is saved and shows another address; compare the contact there with the source"
+                )),
+                None => ItemOutcome::Unknown,
+            },
+            _ => ItemOutcome::Unknown,
+        })
+    }
+
+    fn leavers(&self, rows: &[MemberLeave]) -> Result<Vec<Result<Leaver, Refusal>>, CallError> {
+        rows.iter()
+            .map(|row| {
+                let lists = self.ids("contact_sync", &row.groups)?;
+                Ok(Ok(Leaver { id: self.id("contact_sync", &row.id)?, address: row.address.clone(), lists }))
+            })
+            .collect()
+    }
+
+    /// Finds the addresses behind ids, by one question for each: forms and imports go by address.
+    async fn leavers_by_id(&self, members: &[String], groups: &[String]) -> Result<Vec<Result<Leaver, Refusal>>, CallError> {
+        self.check_rows("contact_view", members.len(), members.iter().map(String::as_str))?;
+        let lists = self.ids("contact_view", groups)?;
+        let nothing = wire::ProfileFields::default();
+        let mut leavers = Vec::new();
+        for member in members {
+            let id = self.id("contact_view", member)?;
+            let shown = self.ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing)).await?;
+            leavers.push(match shown.filter(|shown| shown.id == id).and_then(|shown| shown.email) {
+                Some(address) => Ok(Leaver { id, address, lists: lists.clone() }),
+                None => Err(refusal(&format!("contact {id} is not in the account any more, or has no address"))),
+            });
+        }
+        Ok(leavers)
+    }
+
+    async fn leave(&self, leavers: Vec<Result<Leaver, Refusal>>, how: Leaving) -> Result<Settlement, CallError> {
+        let addresses = leavers.iter().filter_map(|leaver| leaver.as_ref().ok()).map(|leaver| leaver.address.as_str());
+        self.check_rows("contact_sync", leavers.len(), addresses)?;
+        let (found, mut outcomes) = apart(leavers);
+        if how == Leaving::Detach {
+            for (number, (place, leaver)) in found.into_iter().enumerate() {
+                outcomes[place] = match self.detach(&leaver).await {
+                    Ok(outcome) => outcome,
+                    Err(CallError::Refused { refusal, .. }) => ItemOutcome::Refused(neutral(refusal)),
+                    Err(error) if number == 0 => return Err(error),
+                    // What is left is to be read back, whatever became of it.
+                    Err(_) => break,
+                };
+            }
+            return Ok(Settlement::Items(outcomes));
+        }
+        if found.len() >= WORTHWHILE {
+            let rows = found.iter().map(|(_, leaver)| ImportRow {
+                address: &leaver.address,
+                fields: None,
+                subscribe: Vec::new(),
+                unsubscribe: leaver.lists.clone(),
+            });
+            let places = found.iter().map(|(place, _)| *place).collect();
+            return self.import(rows.collect(), Some((places, outcomes))).await;
+        }
+        let calls = found.iter().map(|(_, leaver)| Ok((Some(leaver.id), wire::unsubscribe(&leaver.address, &leaver.lists)))).collect();
+        if let Settlement::Items(settled) = self.one_by_one(calls).await? {
+            for ((place, _), outcome) in found.iter().zip(settled) {
+                outcomes[*place] = outcome;
+            }
+        }
+        Ok(Settlement::Items(outcomes))
+    }
+
+    /// Takes a person off lists without a trace, and unsubscribes them from the last one: whoever is left on no list is deleted.
+    async fn detach(&self, leaver: &Leaver) -> Result<ItemOutcome, CallError> {
+        let nothing = wire::ProfileFields::default();
+        for list in &leaver.lists {
+            let shown = self.ask_v1(wire::view(leaver.id), |answer| wire::viewed(answer, &nothing)).await?;
+            let Some(memberships) = shown.filter(|shown| shown.id == leaver.id).and_then(|shown| shown.memberships) else {
+                return Ok(ItemOutcome::Unknown);
+            };
+            let Some((_, status)) = memberships.iter().find(|(other, _)| other == list) else { continue };
+            // What is opted out, bounced or unconfirmed is not a membership to take away.
+            if wire::state(*status) != MembershipState::Active {
+                continue;
+            }
+            let call = if memberships.iter().any(|(other, _)| other != list) {
+                wire::detach(leaver.id, *list)
+            } else {
+                wire::unsubscribe(&leaver.address, &[*list])
+            };
+            self.tell_v1(call, |_| Ok(())).await?;
+        }
+        Ok(ItemOutcome::Accepted { id: Some(leaver.id.to_string()) })
+    }
+
+    /// Sends a form for each item. Once one is lost on the way the rest is left to be read back.
+    async fn one_by_one(&self, calls: Vec<Result<(Option<u64>, Call), Refusal>>) -> Result<Settlement, CallError> {
+        let count = calls.len();
+        let mut outcomes = Vec::with_capacity(count);
+        for call in calls {
+            let (expected, call) = match call {
+                Ok(call) => call,
+                Err(refusal) => {
+                    outcomes.push(ItemOutcome::Refused(refusal));
+                    continue;
+                }
+            };
+            match self.tell_v1(call, |fields| Ok(id_of(fields, "subscriber_id"))).await {
+                Ok(shown) => outcomes.push(match (shown, expected) {
+                    (Some(shown), Some(expected)) if shown != expected => refused(&format!(
+                        "the address belongs to contact {shown} and not to contact {expected} any more; look at both at ActiveCampaign"
+                    )),
+                    (shown, expected) => ItemOutcome::Accepted { id: shown.or(expected).map(|id| id.to_string()) },
+                }),
+                Err(CallError::Refused { refusal, .. }) => outcomes.push(ItemOutcome::Refused(neutral(refusal))),
+                Err(error) if outcomes.is_empty() => return Err(error),
+                Err(_) => {
+                    outcomes.resize(count, ItemOutcome::Unknown);
+                    break;
+                }
+            }
+        }
+        Ok(Settlement::Items(outcomes))
+    }
+
+    async fn create_field(&self, label: &str, kind: FieldType) -> Result<ItemOutcome, CallError> {
+        let label = label.trim();
+        let known = self.read_definitions().await?;
+        if let Some(field) = known.iter().find(|field| field.title.trim().to_lowercase() == label.to_lowercase()) {
+            return Ok(ItemOutcome::Done { id: Some(field.id.to_string()) });
+        }
+        let tags: BTreeSet<String> = known.iter().map(|field| field.tag.to_ascii_uppercase()).collect();
+        let Some(tag) = free_tag(label, &tags) else { return Ok(refused("a custom field needs a label with a letter or digit in it")) };
+        self.tell_v1(list_wire::add_field(label, &tag, kind == FieldType::Timestamp), |_| Ok(())).await?;
+        let Ok(now) = self.read_definitions().await else { return Ok(ItemOutcome::Unknown) };
+        Ok(match now.iter().find(|field| field.tag.eq_ignore_ascii_case(&tag)) {
+            Some(field) => ItemOutcome::Done { id: Some(field.id.to_string()) },
+            None => ItemOutcome::Unknown,
+        })
+    }
+
+    /// Reads the definitions where a record names a custom field.
+    async fn definitions_for<'a>(
+        &self,
+        mut records: impl Iterator<Item = &'a Record>,
+    ) -> Result<std::sync::Arc<Vec<list_wire::Definition>>, CallError> {
+        if records.any(|fields| fields.keys().any(|name| name.starts_with("custom."))) {
+            self.definitions().await
+        } else {
+            Ok(std::sync::Arc::default())
+        }
+    }
+
+    fn check_rows<'a>(&self, operation: &'static str, count: usize, keys: impl Iterator<Item = &'a str>) -> Result<(), CallError> {
+        let most = self.options.batch_cap.map_or(MOST_ROWS, |cap| MOST_ROWS.min(cap.max(1)));
+        if count > most {
+            return Err(self.too_many(operation, count, most));
+        }
+        let mut seen = BTreeSet::new();
+        for key in keys {
+            if key.trim().is_empty() || !seen.insert(key.trim().to_lowercase()) {
+                return Err(self.unsendable(operation, "one person stands in two rows, or a row has no address"));
+            }
+        }
+        Ok(())
+    }
+
+    fn too_many(&self, operation: &'static str, items: usize, most: usize) -> CallError {
+        self.unsendable(operation, format!("it has {items} items and takes {most}"))
+    }
+
+    fn id(&self, operation: &'static str, id: &str) -> Result<u64, CallError> {
+        id_number(id).ok_or_else(|| self.unsendable(operation, format!("\"{id}\" is not an ActiveCampaign id")))
+    }
+
+    fn ids(&self, operation: &'static str, ids: &[String]) -> Result<Vec<u64>, CallError> {
+        ids.iter().map(|id| self.id(operation, id)).collect()
+    }
+}
+
+/// Sets those apart who can't be written to, and gives the others their places among the outcomes.
+fn apart(leavers: Vec<Result<Leaver, Refusal>>) -> (Vec<(usize, Leaver)>, Vec<ItemOutcome>) {
+    let mut outcomes = Vec::new();
+    let mut found = Vec::new();
+    for (place, leaver) in leavers.into_iter().enumerate() {
+        match leaver {
+            Ok(leaver) => {
+                found.push((place, leaver));
+                outcomes.push(ItemOutcome::Unknown);
+            }
+            Err(refusal) => outcomes.push(ItemOutcome::Refused(refusal)),
+        }
+    }
+    (found, outcomes)
+}
+
+/// Makes a personalisation tag of a label that no other field has.
+fn free_tag(label: &str, taken: &BTreeSet<String>) -> Option<String> {
+    let mut tag: String = label
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect::<String>()
+        .trim_matches('_')
+        .to_owned();
+    if tag.is_empty() {
+        // A label in another script still needs a tag.
+        if !label.chars().any(char::is_alphanumeric) {
+            return None;
+        }
+        "FIELD".clone_into(&mut tag);
+    }
+    // One number more than there are tags is free for certain.
+    (1..=taken.len() + 1).map(|number| if number == 1 { tag.clone() } else { format!("{tag}_{number}") }).find(|tag| !taken.contains(tag))
+}
+
+fn refusal(message: &str) -> Refusal {
+    Refusal { code: None, message: message.to_owned(), request_id: None }
+}
+
+fn refused(message: &str) -> ItemOutcome {
+    ItemOutcome::Refused(refusal(message))
+}
+
+fn neutral(refusal: http::Refusal) -> Refusal {
+    Refusal { code: refusal.code, message: refusal.message, request_id: refusal.request_id }
+}

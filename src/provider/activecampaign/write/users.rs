@@ -1,0 +1,239 @@
+//! Writes to user groups and users.
+//!
+//! A user is in one group, so joining is a move and leaving is a move to the parking group. No answer is believed about where a
+//! user is: it is looked up each time.
+
+use std::fmt::Write as _;
+
+use secrecy::SecretString;
+
+use super::super::ActiveCampaign;
+use super::super::wire::groups as group_wire;
+use super::super::wire::users::{self as wire, GroupIndex, User};
+use super::super::wire::{id_number, id_of};
+use super::{neutral, refused};
+use crate::http::CallError;
+use crate::model::{GroupEdit, ItemOutcome, MemberValues, Record, Settlement, Value, Write};
+
+impl ActiveCampaign {
+    /// Sends one write to user groups or users and settles its items.
+    pub(in super::super) async fn write_users(&self, write: &Write) -> Result<Settlement, CallError> {
+        if write.items() != 1 {
+            return match write.items() {
+                0 => Ok(Settlement::Items(Vec::new())),
+                items => Err(self.too_many("user_edit", items, 1)),
+            };
+        }
+        let outcome = match write {
+            Write::CreateGroup { name, fields } => self.create_user_group(name, fields).await?,
+            Write::EditGroups { edits } => self.edit_user_group(&edits[0]).await?,
+            Write::DeleteGroup { id } => self.delete_user_group(id).await?,
+            Write::CreateMembers { rows, join } => self.create_user(&rows[0], join).await?,
+            Write::AddMemberships { group, members } => {
+                let group = self.id("user_edit", group)?;
+                self.change_user(&members[0], &Record::new(), Some(group)).await?
+            }
+            Write::RemoveMemberships { group, members } => self.park_user(group, &members[0]).await?,
+            Write::UpdateMembers { edits } => self.change_user(&edits[0].id, &edits[0].fields, None).await?,
+            Write::ChangeAddress { id, address } => {
+                let fields = Record::from([("email".to_owned(), Value::from(address.as_str()))]);
+                self.change_user(id, &fields, None).await?
+            }
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } => {
+                return Err(self.unsendable("user_edit", "users join and leave groups by id"));
+            }
+            Write::OptOutOfAccount { .. } | Write::CreateOptedOut { .. } | Write::OptOutOfGroups { .. } => {
+                refused("users of an account have no opt-out")
+            }
+            Write::CreateCustomField { .. } => refused("users of an account have no custom fields"),
+        };
+        Ok(Settlement::Items(vec![outcome]))
+    }
+
+    async fn create_user_group(&self, name: &str, fields: &Record) -> Result<ItemOutcome, CallError> {
+        let mut wanted = fields.clone();
+        wanted.insert("title".to_owned(), Value::from(name));
+        let created =
+            self.tell_v1(group_wire::save(None, &wanted, &[]), |answer| Ok(id_of(answer, "group_id").or_else(|| id_of(answer, "id"))));
+        let Some(group) = created.await? else { return Ok(ItemOutcome::Unknown) };
+        Ok(match self.settle_user_group(group, &wanted).await {
+            Ok(Some(otherwise)) if otherwise.is_empty() => ItemOutcome::Done { id: Some(group.to_string()) },
+            _ => ItemOutcome::Accepted { id: Some(group.to_string()) },
+        })
+    }
+
+    async fn edit_user_group(&self, edit: &GroupEdit) -> Result<ItemOutcome, CallError> {
+        let group = self.id("group_edit", &edit.id)?;
+        let current = self.ask_v1(group_wire::view(group), group_wire::full).await?;
+        let Some(current) = current.filter(|current| current.id == group.to_string()) else {
+            return Ok(refused(&format!("user group {group} is not there any more, or the key may not see it")));
+        };
+        // Whatever is not sent is lost, so everything goes back.
+        let mut wanted = current.wire;
+        wanted.extend(edit.fields.clone());
+        self.tell_v1(group_wire::save(Some(group), &wanted, &[]), |_| Ok(())).await?;
+        Ok(match self.settle_user_group(group, &wanted).await {
+            Ok(Some(otherwise)) if otherwise.is_empty() => ItemOutcome::Done { id: Some(group.to_string()) },
+            Ok(Some(otherwise)) => refused(&format!(
+                "ActiveCampaign answered that user group {group} is saved and shows another value of {}; compare the group there with the config",
+                otherwise.join(", ")
+            )),
+            _ => ItemOutcome::Unknown,
+        })
+    }
+
+    /// Compares a group with the whole that was sent, and takes permissions away by a zero where leaving them out did not.
+    async fn settle_user_group(&self, group: u64, wanted: &Record) -> Result<Option<Vec<String>>, CallError> {
+        let Some(shown) = self.ask_v1(group_wire::view(group), group_wire::full).await? else { return Ok(None) };
+        let stuck = group_wire::still_granted(wanted, &shown.wire);
+        if stuck.is_empty() {
+            return Ok(Some(group_wire::differing(wanted, &shown.wire)));
+        }
+        // Only now: where permissions go by presence, a zero would grant them.
+        self.tell_v1(group_wire::save(Some(group), wanted, &stuck), |_| Ok(())).await?;
+        let shown = self.ask_v1(group_wire::view(group), group_wire::full).await?;
+        Ok(shown.map(|shown| group_wire::differing(wanted, &shown.wire)))
+    }
+
+    async fn delete_user_group(&self, id: &str) -> Result<ItemOutcome, CallError> {
+        let group = self.id("group_delete", id)?;
+        let Some(heir) = self.options.parking_group.as_deref().and_then(id_number).filter(|heir| *heir != group) else {
+            return Ok(refused("a user group can't be deleted without a parking_group in the config, which takes its users"));
+        };
+        if group <= 3 {
+            return Ok(refused("the groups that come with an account can't be deleted"));
+        }
+        self.tell_v1(group_wire::delete(group, heir), |_| Ok(())).await?;
+        Ok(ItemOutcome::Accepted { id: None })
+    }
+
+    async fn create_user(&self, row: &MemberValues, join: &[String]) -> Result<ItemOutcome, CallError> {
+        let group = match join {
+            [group] => self.id("user_add", group)?,
+            [] => match self.options.parking_group.as_deref().and_then(id_number) {
+                Some(group) => group,
+                // Without a group a new user would land among the administrators.
+                None => return Ok(refused("a user can't be created without a group; name a parking_group in the config")),
+            },
+            _ => return Ok(refused("a user can be in one group only")),
+        };
+        if let Some(known) = self.ask_v1(wire::view_email(&row.address), wire::user).await? {
+            if join.is_empty() {
+                return Ok(ItemOutcome::Done { id: Some(known.id.to_string()) });
+            }
+            return self.change_user(&known.id.to_string(), &Record::new(), Some(group)).await;
+        }
+        let mut user = row.fields.clone();
+        let address = Value::from(row.address.as_str());
+        user.insert("email".to_owned(), address.clone());
+        user.entry("username".to_owned()).or_insert(address);
+        for name in ["first_name", "last_name"] {
+            if user.get(name).is_none_or(Value::is_empty) {
+                return Ok(refused(&format!("a user can't be created without {name}; fill it in at the source or map it")));
+            }
+        }
+        let Some(password) = unknown_password() else {
+            return Ok(refused("no random password could be made on this machine, so no user is created"));
+        };
+        let index = self.memory().group_index;
+        self.tell_v1(wire::add(&user, group, index, &password), |_| Ok(())).await?;
+        // The id in the answer may be of another kind than the one that everything else goes by.
+        let Ok(Some(created)) = self.ask_v1(wire::view_email(&row.address), wire::user).await else { return Ok(ItemOutcome::Unknown) };
+        let id = created.id.to_string();
+        match self.group_of(&created).await {
+            Ok(found) if found == group => Ok(ItemOutcome::Done { id: Some(id) }),
+            Ok(_) => self.change_user(&id, &Record::new(), Some(group)).await,
+            Err(_) => Ok(ItemOutcome::Accepted { id: Some(id) }),
+        }
+    }
+
+    async fn park_user(&self, group: &str, member: &str) -> Result<ItemOutcome, CallError> {
+        let group = self.id("user_edit", group)?;
+        let Some(parking) = self.options.parking_group.as_deref().and_then(id_number) else {
+            return Ok(refused("a user can't leave a group without a parking_group in the config, which takes them"));
+        };
+        let user = self.id("user_edit", member)?;
+        let nobody = User { id: user, profile: Record::new(), groups: None };
+        // Whoever has been moved elsewhere meanwhile stays there.
+        if self.group_of(&nobody).await? != group {
+            return Ok(ItemOutcome::Done { id: Some(user.to_string()) });
+        }
+        self.change_user(member, &Record::new(), Some(parking)).await
+    }
+
+    /// Changes a user, whole, and looks where they are afterwards. Without `group` they stay where they are.
+    async fn change_user(&self, member: &str, fields: &Record, group: Option<u64>) -> Result<ItemOutcome, CallError> {
+        let id = self.id("user_edit", member)?;
+        let Some(user) = self.read_user(id).await? else {
+            return Ok(refused(&format!("user {id} is not in the account any more, or the key may not see them")));
+        };
+        let current = self.group_of(&user).await?;
+        let group = group.unwrap_or(current);
+        let mut wanted = user.profile.clone();
+        wanted.extend(
+            fields
+                .iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "id" | "username"))
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+        let first = self.memory().group_index;
+        let other = if first == GroupIndex::ItsId { GroupIndex::Zero } else { GroupIndex::ItsId };
+        for index in [first, other] {
+            match self.tell_v1(wire::edit(id, &wanted, group, index), |_| Ok(())).await {
+                Ok(()) => {}
+                Err(CallError::Refused { refusal, .. }) if refusal.message.to_ascii_lowercase().contains("password") => {
+                    self.tell_v3(wire::put(id, &wanted, group), |_| Ok(())).await?;
+                }
+                Err(CallError::Refused { refusal, .. }) => return Ok(ItemOutcome::Refused(neutral(refusal))),
+                Err(error) => return Err(error),
+            }
+            let Ok(Some(shown)) = self.read_user(id).await else { return Ok(ItemOutcome::Unknown) };
+            let Ok(found) = self.group_of(&shown).await else { return Ok(ItemOutcome::Unknown) };
+            if found != group {
+                // A group that was not understood puts the user into those of the key's own user, so it is put right at once.
+                continue;
+            }
+            self.memory().group_index = index;
+            let otherwise: Vec<&str> = ["email", "first_name", "last_name"]
+                .into_iter()
+                .filter(|name| {
+                    fields.contains_key(*name) && shown.value(name).trim().to_lowercase() != text(&wanted, name).trim().to_lowercase()
+                })
+                .collect();
+            return Ok(if otherwise.is_empty() {
+                ItemOutcome::Done { id: Some(id.to_string()) }
+            } else {
+                refused(&format!("ActiveCampaign answered that user {id} is saved and shows another value of {}", otherwise.join(", ")))
+            });
+        }
+        Ok(refused(&format!("ActiveCampaign answered that user {id} is saved and shows them in another group than {group}")))
+    }
+
+    /// Reads a user, by version 3 for the phone number, which version 1 does not show and an edit would lose.
+    async fn read_user(&self, id: u64) -> Result<Option<User>, CallError> {
+        match self.ask_v3(wire::one(id), wire::wrapped).await {
+            Ok(user) if user.id == id => return Ok(Some(user)),
+            Ok(_) => return Err(self.broken_rule("users", "the question for one user is answered with another")),
+            Err(CallError::Refused { .. } | CallError::Protocol { .. } | CallError::Denied { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let user = self.ask_v1(wire::view(id), wire::user).await?;
+        Ok(user.filter(|user| user.id == id))
+    }
+}
+
+fn text(record: &Record, name: &str) -> String {
+    record.get(name).map(Value::to_string).unwrap_or_default()
+}
+
+/// Makes a password that nobody knows; people get in by the service's own way of resetting it.
+fn unknown_password() -> Option<SecretString> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).ok()?;
+    let digits = bytes.iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("a text takes all that is written to it");
+        digits
+    });
+    // One character of each kind that password rules ask for.
+    Some(SecretString::from(format!("Aa1!{digits}")))
+}

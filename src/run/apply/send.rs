@@ -253,9 +253,8 @@ fn operation(write: &Write) -> &'static str {
         Write::UpdateMembers { .. } => "update_members",
         Write::ChangeAddress { .. } => "change_address",
         Write::AddMemberships { .. } | Write::JoinGroups { .. } => "add_memberships",
-        Write::LeaveGroups { how: Leaving::OptOut, .. } => "set_opt_out",
+        Write::OptOutOfAccount { .. } | Write::OptOutOfGroups { .. } | Write::LeaveGroups { how: Leaving::OptOut, .. } => "set_opt_out",
         Write::RemoveMemberships { .. } | Write::LeaveGroups { .. } => "remove_memberships",
-        Write::OptOutOfAccount { .. } | Write::OptOutOfGroups { .. } => "set_opt_out",
         Write::CreateCustomField { .. } => "create_field",
     }
 }

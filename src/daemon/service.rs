@@ -285,7 +285,7 @@ fn judge(outcome: Outcome, failures: u32) -> Ended {
     match outcome {
         Outcome::Done | Outcome::Partial => Ended::Through,
         Outcome::Refused => Ended::Refused,
-        Outcome::Failed => Ended::Failed(failures),
+        Outcome::Failed | Outcome::Interrupted => Ended::Failed(failures),
         Outcome::Busy => Ended::Busy,
     }
 }

@@ -55,7 +55,7 @@ fn last_line(report: &RunReport, nothing: bool) -> String {
             format!("{CHANGED}Finished, and {words}.{CHANGED:#}{}", error())
         }
         Outcome::Refused => format!("{STOP}Refused: nothing was written.{STOP:#}{}", error()),
-        Outcome::Failed => format!("{STOP}Failed.{STOP:#}{}", error()),
+        Outcome::Failed | Outcome::Interrupted => format!("{STOP}Failed.{STOP:#}{}", error()),
         Outcome::Busy => format!("{CHANGED}Not started.{CHANGED:#}{}", error()),
     }
 }

@@ -241,8 +241,8 @@ impl Runner {
             Ok(report) => Ok(report),
             Err(error) => {
                 let outcome = match error.exit_code() {
-                    3 => crate::state::Outcome::Refused,
-                    _ => crate::state::Outcome::Failed,
+                    3 => Outcome::Refused,
+                    _ => Outcome::Failed,
                 };
                 let end = RunEnd {
                     finished: self.now(),
@@ -316,7 +316,7 @@ impl Runner {
         let report = RunReport { error: why, ..prepared.report(job, id, started, self.now(), Outcome::Refused) };
         let end = RunEnd {
             finished: report.finished,
-            outcome: crate::state::Outcome::Refused,
+            outcome: Outcome::Refused,
             exit_code: report.exit_code(),
             wrote: false,
             summary: report.summary_json(),

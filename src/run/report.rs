@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use crate::state::Outcome;
+
 use crate::model::{Name, Names, Record};
 use crate::plan::{Blocked, GuardRefusal, People, PersonIx, Plan, Summary};
 
@@ -44,45 +46,6 @@ impl Planned {
     /// Returns the text behind a name.
     pub fn text(&self, name: Name) -> &str {
         self.names.text(name)
-    }
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Everything that should be is.
-    Done,
-    /// It could not go on; the journal knows how far it got.
-    Failed,
-    /// A guard refused, or the plan had moved: nothing was written.
-    Refused,
-    /// It finished, and some items failed or need a person.
-    Partial,
-    /// Another run of the job, or a use of the account, is active.
-    Busy,
-}
-
-impl Outcome {
-    /// Returns the word used in reports and in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Done => "done",
-            Outcome::Failed => "failed",
-            Outcome::Refused => "refused",
-            Outcome::Partial => "partial",
-            Outcome::Busy => "busy",
-        }
-    }
-
-    /// Returns the exit code that belongs to it.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Outcome::Done => 0,
-            Outcome::Failed => 1,
-            Outcome::Refused => 3,
-            Outcome::Partial => 4,
-            Outcome::Busy => 5,
-        }
     }
 }
 

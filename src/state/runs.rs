@@ -39,6 +39,17 @@ impl Outcome {
         }
     }
 
+    /// Returns the exit code that belongs to it.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Outcome::Done => 0,
+            Outcome::Failed | Outcome::Interrupted => 1,
+            Outcome::Refused => 3,
+            Outcome::Partial => 4,
+            Outcome::Busy => 5,
+        }
+    }
+
     /// Reads the word used in the database.
     pub fn parse(text: &str) -> Option<Outcome> {
         [Outcome::Done, Outcome::Failed, Outcome::Refused, Outcome::Partial, Outcome::Busy, Outcome::Interrupted]

@@ -150,7 +150,7 @@ fn world(cases: &[Case], around: Around) -> TestWorld {
     world
 }
 
-/// The rules of the contract, person by person.
+/// The rules of who joins and who leaves, person by person.
 fn expected(case: Case, around: Around) -> Fate {
     let mut fate = Fate::default();
     let Case { source, target, bar, known } = case;

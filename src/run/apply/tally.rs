@@ -145,11 +145,7 @@ impl Applying<'_> {
         self.report.error = result.as_ref().err().map(ToString::to_string);
         let end = RunEnd {
             finished: now,
-            outcome: match self.report.outcome {
-                Outcome::Done => crate::state::Outcome::Done,
-                Outcome::Partial => crate::state::Outcome::Partial,
-                _ => crate::state::Outcome::Failed,
-            },
+            outcome: self.report.outcome,
             exit_code: self.report.exit_code(),
             wrote: self.wrote,
             summary: self.report.summary_json(),

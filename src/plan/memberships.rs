@@ -182,7 +182,9 @@ impl Decider<'_, '_> {
         let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
         for (&person, _) in wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut) {
             let held = self.target_states.get(&person).copied();
-            if held == Some(MembershipState::OptedOut) {
+            // The strictest of several contacts says nothing of the others: each of them has to refuse.
+            let still_mailed = self.any_contact_active(person);
+            if held == Some(MembershipState::OptedOut) && !still_mailed {
                 continue;
             }
             let row = inputs.people.get(person);
@@ -195,7 +197,7 @@ impl Decider<'_, '_> {
                 continue;
             }
             if inputs.capabilities.group_opt_out {
-                if repeated && held == Some(MembershipState::Active) {
+                if repeated && still_mailed {
                     self.out.warnings.push(format!(
                         "\"{}\": somebody is active again at the target while the source still shows the refusal; it is carried again.",
                         self.pair.name
@@ -205,11 +207,20 @@ impl Decider<'_, '_> {
                 self.out.opt_outs.push(person);
             } else {
                 self.out.unheld_opt_outs += 1;
-                if held == Some(MembershipState::Active) && target_whole {
+                if still_mailed && target_whole {
                     self.out.opt_out_removals.push(person);
                 }
             }
         }
+    }
+
+    /// Tells whether the target's group lists any of a person's contacts as active.
+    fn any_contact_active(&self, person: PersonIx) -> bool {
+        let listing = self.pair.target.as_deref().and_then(|group| self.inputs.target.listing(group));
+        listing.is_some_and(|listing| {
+            let contacts = self.inputs.people.targets(person);
+            contacts.iter().any(|at| listing.seen().state_of(*at) == Some(MembershipState::Active))
+        })
     }
 
     fn additions(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>) {

@@ -139,6 +139,7 @@ pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, 
                             .is_some_and(|listing| listing.state_of(*at) != Some(MembershipState::Active));
                         if gone {
                             changes.push(Change::MembershipGone { job: job.name.clone(), group: group.clone(), member: id.clone() });
+                            changes.push(Change::MemberRemovedByUs { job: job.name.clone(), target: id.clone(), removed: true });
                         }
                     }
                     outcomes.push(JournalOutcome::Confirmed { id: Some(id) });

@@ -72,6 +72,8 @@ pub(super) struct Applying<'a> {
     /// What failed and takes later steps with it.
     lost_people: HashSet<PersonIx>,
     lost_groups: HashSet<PairIx>,
+    /// Who was found in a group that was read again; only additions to that group concern them no more.
+    already_there: HashSet<(PairIx, PersonIx)>,
     open: Vec<Open>,
     checked: HashSet<PairIx>,
     /// People counted as created; one who joins several groups may be named by several requests.
@@ -102,6 +104,7 @@ impl Runner {
             unproved: BTreeSet::new(),
             lost_people: HashSet::new(),
             lost_groups: HashSet::new(),
+            already_there: HashSet::new(),
             open: Vec::new(),
             checked: HashSet::new(),
             counted: HashSet::new(),
@@ -214,7 +217,7 @@ impl Applying<'_> {
         Ok(())
     }
 
-    /// Takes everybody out of the plan who has appeared in a group since it was listed (rule 1).
+    /// Takes everybody out of the additions to a group who has appeared in it since it was listed (rule 1).
     async fn look_again(&mut self, pair: PairIx) -> Result<(), RunError> {
         let Some(group) = self.group_id(pair) else { return Ok(()) };
         let now = group_now(&self.handle, &group).await?;
@@ -231,7 +234,7 @@ impl Applying<'_> {
                 .iter()
                 .any(|at| self.prepared.sides.target.listing(&group).is_some_and(|listing| listing.seen().state_of(*at).is_some()));
             if listed && !before {
-                self.lost_people.insert(person);
+                self.already_there.insert((pair, person));
             }
         }
         self.checked.insert(pair);

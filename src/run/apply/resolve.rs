@@ -55,7 +55,8 @@ impl Applying<'_> {
                 let Some(groups) = groups else { return Ok(None) };
                 let mut rows = Vec::new();
                 let mut items = Vec::new();
-                for person in members.into_iter().filter(|person| !self.lost_people.contains(person)) {
+                let there = |person: &PersonIx| join.iter().any(|pair| self.already_there.contains(&(*pair, *person)));
+                for person in members.into_iter().filter(|person| !self.lost_people.contains(person) && !there(person)) {
                     let fields = self.prepared.sides.mapping.member(&self.canonical(person)?).fields;
                     rows.push(MemberValues { address: self.address_there(person)?, fields });
                     items.push(Item { joins: join.clone(), ..item("create_members", None, Some(person)) });
@@ -153,7 +154,8 @@ impl Applying<'_> {
         let listing = self.prepared.sides.target.listing(&group);
         let mut ids = Vec::new();
         let mut items = Vec::new();
-        for person in members.into_iter().filter(|person| !self.lost_people.contains(person)) {
+        let there = |person: &PersonIx| op == "add_memberships" && self.already_there.contains(&(pair, *person));
+        for person in members.into_iter().filter(|person| !self.lost_people.contains(person) && !there(person)) {
             for id in self.ids(person) {
                 // Of several contacts only those who are in the group leave it.
                 let position = self.prepared.planned.names.find(&id).and_then(|name| self.prepared.planned.people.target_position(name));

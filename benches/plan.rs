@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use divan::{Bencher, black_box};
-use rosterd::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts};
+use rosterd::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, Removal};
 use rosterd::model::{
     Certificate, Group, GroupKind, GroupRow, GroupStatus, MemberRow, MemberSink, MemberStatus, MembershipState, Names, ProviderKind,
     Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings, Value,
@@ -146,7 +146,15 @@ fn policy() -> Policy {
             dynamic: Dynamic::Skip,
             missing: Missing::Keep,
         },
-        members: MemberPolicy { r#where: None, create: true, update: true, opt_outs: OptOuts::Carry },
+        members: MemberPolicy {
+            r#where: None,
+            create: true,
+            update: true,
+            opt_outs: OptOuts::Carry,
+            create_users: false,
+            removal: Removal::Unsubscribe,
+            readd: false,
+        },
         guards: Guards {
             max_membership_removals: tenth,
             max_membership_removals_per_group: tenth,
@@ -160,6 +168,7 @@ fn policy() -> Policy {
         allow_auto_response: false,
         source_shared: false,
         target_shared: false,
+        parking_group: None,
         opt_outs_confirmed: false,
         config_hash: String::new(),
     }

@@ -10,7 +10,7 @@ use url::Url;
 pub use crate::model::Fingerprint;
 use crate::model::ProviderKind;
 pub use crate::model::policy::{
-    Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, wildcard_matches,
+    Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, Removal, wildcard_matches,
 };
 use crate::schedule::Schedule;
 
@@ -91,6 +91,8 @@ pub struct ProviderConfig {
     pub credentials: Credentials,
     /// Whether the login sees only part of the account, so that absence proves nothing.
     pub shared_access: bool,
+    /// The user group that takes whoever leaves another one; ActiveCampaign user groups only.
+    pub parking_group: Option<String>,
     /// What proves that the login opens the right account.
     pub fingerprint: Option<Fingerprint>,
     /// Values for groups created here where the source has none, by default key (`sender_name`).
@@ -156,6 +158,8 @@ pub struct JobConfig {
     pub allow_auto_response: bool,
     /// Whether custom fields that the target lacks are created.
     pub create_fields: bool,
+    /// Whether login users of the source may become contacts at the target.
+    pub users_as_contacts: bool,
     /// Which groups.
     pub groups: GroupScope,
     /// Which people, and what of them.

@@ -62,6 +62,15 @@ pub enum OptOuts {
     Skip,
 }
 
+/// How people leave a group at a provider where leaving is recorded as a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// By a membership that shows as refused, which rosterd remembers as its own doing.
+    Unsubscribe,
+    /// Without a trace; from the last group of a person by a membership that shows as refused.
+    Detach,
+}
+
 /// What to do with a mapped field, or a membership, that somebody changed at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDrift {
@@ -168,6 +177,12 @@ pub struct MemberPolicy {
     pub update: bool,
     /// Whether opt-outs are written at the target.
     pub opt_outs: OptOuts,
+    /// Whether login users are created who do not exist; for targets whose members log in.
+    pub create_users: bool,
+    /// How people leave a group where leaving is recorded as a refusal.
+    pub removal: Removal,
+    /// Whether somebody may come back whom rosterd itself removed in a way that shows as a refusal.
+    pub readd: bool,
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub struct Policy {
     pub source_shared: bool,
     /// Whether the target's login sees only part of its account.
     pub target_shared: bool,
+    /// The target's group that takes whoever leaves another one; only where a member is in one group at a time.
+    pub parking_group: Option<String>,
     /// Whether a first run's opt-outs were confirmed by a person, so that their number is not judged.
     pub opt_outs_confirmed: bool,
     /// A fingerprint of the job's settled config.
@@ -311,6 +313,10 @@ pub enum Reason {
     RemovedAtTarget,
     /// The person has no contact at the target, and the config says to create none.
     NoContact,
+    /// Nobody with the address logs in at the target, and the config says to create no users.
+    NoUser,
+    /// rosterd itself took the person out in a way that shows as a refusal, and the config says not to bring such people back.
+    RemovedByRosterd,
 }
 
 impl Reason {
@@ -324,6 +330,8 @@ impl Reason {
             Reason::Protected => "protected",
             Reason::RemovedAtTarget => "removed_at_target",
             Reason::NoContact => "no_contact",
+            Reason::NoUser => "no_user",
+            Reason::RemovedByRosterd => "removed_by_rosterd",
         }
     }
 }
@@ -358,6 +366,10 @@ pub enum BlockedReason {
     GoneAtTarget,
     /// The provider refused the value, or it can't be written.
     ValueRefused,
+    /// The person is in several source groups, and can be in one group only at the target.
+    SeveralGroups,
+    /// The person is in a group of the target that is not this job's to take people from.
+    OtherGroup,
 }
 
 impl BlockedReason {
@@ -372,6 +384,8 @@ impl BlockedReason {
             BlockedReason::IncompleteRead => "incomplete_read",
             BlockedReason::GoneAtTarget => "gone_at_target",
             BlockedReason::ValueRefused => "value_refused",
+            BlockedReason::SeveralGroups => "several_groups",
+            BlockedReason::OtherGroup => "other_group",
         }
     }
 
@@ -386,6 +400,8 @@ impl BlockedReason {
             BlockedReason::IncompleteRead => "run again; if it stays, check what the login may see",
             BlockedReason::GoneAtTarget => "create it again by hand at the target, or settle the pair with `rosterd unlink`",
             BlockedReason::ValueRefused => "correct the value at the source, then run `rosterd retry`",
+            BlockedReason::SeveralGroups => "leave the person in one of the source's groups in scope, or take the others out of the scope",
+            BlockedReason::OtherGroup => "move the user to the parking group at the target, or bring their group into the job's scope",
         }
     }
 }

@@ -141,6 +141,8 @@ pub(super) fn explain(reason: Reason) -> &'static str {
         Reason::Protected => "the group is protected",
         Reason::RemovedAtTarget => "somebody took them out at the target",
         Reason::NoContact => "the target does not know them, and this job creates nobody",
+        Reason::NoUser => "nobody logs in there with their address, and this job creates no users",
+        Reason::RemovedByRosterd => "rosterd itself took them out, and this job brings nobody back",
     }
 }
 

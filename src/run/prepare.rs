@@ -144,6 +144,7 @@ impl Runner {
             allow_auto_response: job.allow_auto_response,
             source_shared: config.providers[&job.source].shared_access,
             target_shared: config.providers[&job.target].shared_access,
+            parking_group: config.providers[&job.target].parking_group.clone(),
             opt_outs_confirmed: false,
             config_hash: hasher.finalize().to_hex()[..32].to_owned(),
         }

@@ -6,7 +6,7 @@ use super::provider::Facts;
 use super::{Settling, creation, empty_job};
 use crate::config::diagnostics::{did_you_mean, quoted};
 use crate::config::raw::{Item, Section};
-use crate::config::settled::{Adopt, Dynamic, GroupScope, Guards, JobConfig, MemberPolicy, Missing, Mode, OnDrift, OptOuts};
+use crate::config::settled::{Adopt, Dynamic, GroupScope, Guards, JobConfig, MemberPolicy, Missing, Mode, OnDrift, OptOuts, Removal};
 use crate::model::ProviderKind;
 use crate::provider::capabilities;
 use crate::schedule::Schedule;
@@ -106,6 +106,7 @@ fn build(name: &str, section: &Section, schedule: Option<Schedule>) -> JobConfig
         },
         allow_auto_response: section.boolean("allow_auto_response"),
         create_fields: section.boolean("create_fields"),
+        users_as_contacts: section.boolean("users_as_contacts"),
         groups: GroupScope {
             include: texts("include"),
             exclude: texts("exclude"),
@@ -124,6 +125,9 @@ fn build(name: &str, section: &Section, schedule: Option<Schedule>) -> JobConfig
             create: members.boolean("create"),
             update: members.boolean("update"),
             opt_outs: if is(&members, "opt_outs", "skip") { OptOuts::Skip } else { OptOuts::Carry },
+            create_users: section.boolean("create_users"),
+            removal: if is(&members, "removal", "detach") { Removal::Detach } else { Removal::Unsubscribe },
+            readd: members.boolean("readd"),
         },
         map_group: pairs(&map, "group"),
         map_member: pairs(&map, "member"),

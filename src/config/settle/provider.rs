@@ -57,6 +57,7 @@ pub(super) fn settle(settling: &mut Settling<'_>, name: &str, section: &Section)
             account_id,
             credentials,
             shared_access: section.boolean("shared_access"),
+            parking_group: section.text("parking_group").map(|id| id.trim().to_owned()),
             fingerprint,
             defaults: defaults.clone(),
             http,

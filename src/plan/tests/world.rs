@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts};
+use crate::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, Removal};
 use crate::model::{
     Batches, Capabilities, Certificate, Existence, FieldSpec, FieldType, Group, GroupKind, GroupRow, GroupStatus, Join, MemberRow,
     MemberSink, MemberStatus, MembershipState, Name, Names, ObjectKind, ProviderKind, Record, Schema, Snapshot, SnapshotBuilder, Stage,
@@ -179,7 +179,15 @@ impl TestWorld {
                     dynamic: Dynamic::Skip,
                     missing: Missing::Keep,
                 },
-                members: MemberPolicy { r#where: None, create: true, update: true, opt_outs: OptOuts::Carry },
+                members: MemberPolicy {
+                    r#where: None,
+                    create: true,
+                    update: true,
+                    opt_outs: OptOuts::Carry,
+                    create_users: false,
+                    removal: Removal::Unsubscribe,
+                    readd: false,
+                },
                 guards: Guards {
                     max_membership_removals: NO_LIMIT,
                     max_membership_removals_per_group: NO_LIMIT,
@@ -193,6 +201,7 @@ impl TestWorld {
                 allow_auto_response: false,
                 source_shared: false,
                 target_shared: false,
+                parking_group: None,
                 opt_outs_confirmed: false,
                 config_hash: "config".to_owned(),
             },

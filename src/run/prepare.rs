@@ -131,7 +131,7 @@ impl Runner {
         for name in [&job.source, &job.target] {
             let provider = &config.providers[name];
             hasher.update(provider.account_key().as_bytes());
-            hasher.update(format!("{:?}", provider.defaults).as_bytes());
+            hasher.update(format!("{:?} {:?} {:?}", provider.kind, provider.parking_group, provider.defaults).as_bytes());
         }
         Policy {
             job: job.name.clone(),

@@ -192,6 +192,9 @@ pub(super) fn desired_groups(
         for (field, value) in mapping.carried_fields(ObjectKind::Group, &group.canonical) {
             note(&field, "the target has no field for it; it is kept as a carried value", value.to_string());
         }
+        for (field, example) in mapping.ungranted(&group.canonical) {
+            note(&field, "rosterd grants nothing unasked: it takes a line under `map.group`", example);
+        }
         let mut name_problem = None;
         for left in &mapped.left_out {
             if left.wire == name_field {

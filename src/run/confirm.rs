@@ -32,8 +32,10 @@ impl Applying<'_> {
             }
             Write::CreateMembers { .. } | Write::CreateOptedOut { .. } => {
                 if let (Some(person), Some(id)) = (item.person, id) {
-                    changes.extend(self.person_created(person, id)?);
-                    if matches!(write, Write::CreateOptedOut { .. }) {
+                    // Somebody created opted out has no profile yet: the request that writes it says what was written.
+                    let with_profile = matches!(write, Write::CreateMembers { .. });
+                    changes.extend(self.person_created(person, id, with_profile)?);
+                    if !with_profile {
                         changes.extend(self.refusal_held(item, None));
                     }
                     for pair in &item.joins {
@@ -186,9 +188,14 @@ impl Applying<'_> {
                 fields.insert(field, then);
             }
         }
+        let name_field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map(|spec| spec.wire);
         for (field, value) in written {
             let then = fields.entry(field.clone()).or_default();
             then.target = Some(value.clone()).filter(|value| !value.is_empty());
+            if Some(field.as_str()) == name_field && !crate::plan::fields::same(then.desired.as_ref(), then.target.as_ref()) {
+                // A name on the way to another one was asked for as such: a run that ends here leaves the rename to the next.
+                then.desired.clone_from(&then.target);
+            }
         }
         let mut changes =
             vec![Change::GroupFields { job: self.job.name.clone(), source: source.to_owned(), fields, name: name.to_owned() }];
@@ -213,14 +220,14 @@ impl Applying<'_> {
         Change::Carried { provider: self.job.target.clone(), object, id: id.to_owned(), field: field.to_owned(), value: Some(value) }
     }
 
-    /// Links a person who was created, with the values that were sent as the base.
-    fn person_created(&self, person: PersonIx, id: &str) -> Result<Vec<Change>, RunError> {
+    /// Links a person who was created, with the values that were sent as the base where some were.
+    fn person_created(&self, person: PersonIx, id: &str, with_profile: bool) -> Result<Vec<Change>, RunError> {
         let canonical = self.canonical(person)?;
         let desired = self.prepared.sides.mapping.member(&canonical).fields;
         let known_before = !self.prepared.planned.people.targets(person).is_empty();
         let origin = if known_before { Origin::Adopted } else { Origin::Created };
         let mut changes = self.person_linked(person, id, origin);
-        if !known_before {
+        if !known_before && with_profile {
             let fields = persons::bases_of(&desired, &desired);
             changes.extend(self.member_bases(person, &fields, UNREAD));
         }

@@ -3,7 +3,8 @@
 use super::RunError;
 use super::apply::{Applying, Item};
 use super::persons::{self, UNREAD};
-use crate::model::{ObjectKind, Record, Value, Write};
+use super::prepare::Prepared;
+use crate::model::{MemberStatus, MembershipState, ObjectKind, Record, Value, Write};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
 use crate::state::Change;
@@ -34,6 +35,9 @@ impl Applying<'_> {
                     // Somebody created opted out has no profile yet: the request that writes it says what was written.
                     let with_profile = matches!(write, Write::CreateMembers { .. });
                     changes.extend(self.person_created(person, id, with_profile)?);
+                    if !with_profile {
+                        changes.extend(self.refusal_held(item, None));
+                    }
                     for pair in &item.joins {
                         if let Some(group) = self.group_id(*pair) {
                             changes.push(Change::Membership { job: job.clone(), group, member: id.to_owned(), brought: true });
@@ -60,8 +64,13 @@ impl Applying<'_> {
                 let member = members[position].clone();
                 changes.push(Change::MembershipGone { job: job.clone(), group: group.clone(), member: member.clone() });
                 changes.push(Change::MemberRemovedByUs { job, target: member, removed: true });
+                // Where the target can't hold a refusal of the group, being out of it is all that it can do.
+                if !self.prepared.capabilities.group_opt_out {
+                    changes.extend(self.refusal_held(item, item.pair));
+                }
             }
             Write::OptOutOfGroups { member, groups } => {
+                changes.extend(item.joins.iter().flat_map(|pair| self.refusal_held(item, Some(*pair))));
                 // From here on a mail to the person would be the person's own wish, and not what this job brought.
                 changes.extend(groups.iter().map(|group| Change::MembershipGone {
                     job: job.clone(),
@@ -69,10 +78,44 @@ impl Applying<'_> {
                     member: member.clone(),
                 }));
             }
+            Write::OptOutOfAccount { .. } => changes.extend(self.refusal_held(item, None)),
             // Requests by row are what a person at once in several lists takes; no plan packs them.
-            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::OptOutOfAccount { .. } | Write::CreateCustomField { .. } => {}
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::CreateCustomField { .. } => {}
         }
         Ok(changes)
+    }
+
+    /// Remembers that the target obeys a person's refusal, once each of the person's contacts does.
+    pub(super) fn refusal_held(&self, item: &Item, pair: Option<PairIx>) -> Vec<Change> {
+        let Some(person) = item.person else { return Vec::new() };
+        let group = pair.and_then(|pair| self.group_id(pair));
+        if pair.is_some() && group.is_none() {
+            return Vec::new();
+        }
+        let Prepared { planned, sides, base, capabilities, .. } = &self.prepared;
+        let listing = group.as_deref().and_then(|group| sides.target.listing(group));
+        let obeys = |at: u32| {
+            let member = &sides.target.members[at as usize];
+            let id = planned.text(member.id);
+            let before = match (pair, listing.and_then(|listing| listing.seen().state_of(at))) {
+                (None, _) => member.status == MemberStatus::OptedOut,
+                (Some(_), Some(MembershipState::OptedOut)) => true,
+                (Some(_), state) => state != Some(MembershipState::Active) && !capabilities.group_opt_out,
+            };
+            before || item.target_id.as_deref() == Some(id) || self.refused_there.contains(&(pair, id.to_owned()))
+        };
+        if !planned.people.targets(person).iter().all(|at| obeys(*at)) {
+            return Vec::new();
+        }
+        let own = planned.people.get(person).address;
+        std::iter::once(own)
+            .chain(planned.people.former_addresses(person, &sides.source, base))
+            .map(|address| Change::BarHeld {
+                provider: self.job.target.clone(),
+                group: group.clone(),
+                address: planned.text(address).to_owned(),
+            })
+            .collect()
     }
 
     pub(super) fn link_of(&self, pair: PairIx) -> Option<&GroupLink> {
@@ -105,7 +148,8 @@ impl Applying<'_> {
         changes.extend(self.carried_of_group(&source, id));
         // Refusals that were seen before the group existed bind it from its first moment.
         for (barred, person) in &plan.agreement.bars {
-            if *barred == Some(ix) {
+            // Those of a group that was there before stand already.
+            if *barred == Some(ix) && pair.target.is_none() {
                 changes.push(Change::Bar {
                     provider: self.job.target.clone(),
                     group: Some(id.to_owned()),

@@ -131,7 +131,7 @@ impl Runner {
         for name in [&job.source, &job.target] {
             let provider = &config.providers[name];
             hasher.update(provider.account_key().as_bytes());
-            hasher.update(format!("{:?}", provider.defaults).as_bytes());
+            hasher.update(format!("{:?} {:?} {:?}", provider.kind, provider.parking_group, provider.defaults).as_bytes());
         }
         Policy {
             job: job.name.clone(),
@@ -191,6 +191,9 @@ pub(super) fn desired_groups(
         let mapped = mapping.group(&group.canonical);
         for (field, value) in mapping.carried_fields(ObjectKind::Group, &group.canonical) {
             note(&field, "the target has no field for it; it is kept as a carried value", value.to_string());
+        }
+        for (field, example) in mapping.ungranted(&group.canonical) {
+            note(&field, "rosterd grants nothing unasked: it takes a line under `map.group`", example);
         }
         let mut name_problem = None;
         for left in &mapped.left_out {
@@ -264,9 +267,14 @@ impl Prepared {
         })
     }
 
-    /// Returns the refusals of mail to remember.
+    /// Returns the refusals of mail to remember, and those that the target was seen to obey.
     pub(super) fn bars(&self, job: &JobConfig) -> Vec<Change> {
         let plan = &self.planned.plan;
+        let held = plan.agreement.held_bars.iter().map(|(group, address)| Change::BarHeld {
+            provider: job.target.clone(),
+            group: group.clone(),
+            address: self.planned.text(*address).to_owned(),
+        });
         plan.agreement
             .bars
             .iter()
@@ -283,6 +291,8 @@ impl Prepared {
                     origin: format!("seen at {}", job.source),
                 })
             })
+            // What was just seen to stand comes after what is remembered as open.
+            .chain(held)
             .collect()
     }
 

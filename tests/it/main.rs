@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod architecture;
+mod bars;
 mod changes;
 mod commands;
 mod conformance;
@@ -14,6 +15,7 @@ mod guards;
 mod housekeeping;
 mod incomplete;
 mod jobs;
+mod pairs;
 mod plans;
 mod quirks;
 mod refresh;

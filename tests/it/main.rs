@@ -23,3 +23,4 @@ mod requests;
 mod settings;
 mod support;
 mod sync;
+mod troubles;

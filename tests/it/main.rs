@@ -19,5 +19,6 @@ mod quirks;
 mod refresh;
 mod requests;
 mod settings;
+mod simulation;
 mod support;
 mod sync;

@@ -26,6 +26,10 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
             let members: Vec<u64> = account.members_of(group).into_iter().map(|(contact, _)| contact).collect();
             let contact = dice.any(&members)?;
             let state = account.membership(group, contact);
+            // A refusal that is taken away together with the membership is not remembered from the target's side.
+            if state == Some(MembershipState::OptedOut) {
+                return None;
+            }
             account.leave(group, contact);
             format!("{} leaves {} ({:?} there)", who(account, contact), place(account, group), state?)
         }
@@ -149,6 +153,10 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
             let id = group?;
             let choice = dice.below(4);
             let told = place(account, id);
+            // Nobody can read who refuses a dynamic group.
+            if choice == 2 && account.members_of(id).iter().any(|(_, state)| *state == MembershipState::OptedOut) {
+                return None;
+            }
             let group = account.group_mut(id);
             match choice {
                 0 => group.protected = !group.protected,

@@ -103,7 +103,7 @@ impl Judge {
     pub fn look(&mut self, now: World, history: &[HistoryEvent], pairs: BTreeSet<(usize, u64, u64)>) {
         self.pairs = pairs;
         let fresh: Vec<HistoryEvent> = history.iter().filter(|event| event.seq > self.last_event).cloned().collect();
-        let before = self.seen.clone();
+        let before = std::mem::replace(&mut self.seen, now.clone());
         for event in &fresh {
             self.last_event = event.seq;
             match event.actor {
@@ -119,7 +119,6 @@ impl Judge {
             }
         }
         self.collect(&now);
-        self.seen = now;
     }
 
     /// Takes down whatever anybody has ever refused.

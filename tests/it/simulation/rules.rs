@@ -1,6 +1,6 @@
 //! The rules, one event at a time: what a request may do to an account.
 
-use rosterd::emulator::{Account, Change, GroupKind, GroupStatus, HistoryEvent, MembershipState, World};
+use rosterd::emulator::{Account, Change, GroupKind, GroupStatus, HistoryEvent, Kind, MembershipState, World};
 
 use super::judge::{Judge, Run};
 use super::truth;
@@ -143,7 +143,7 @@ impl Judge {
                 }
             }
         }
-        let in_place_of_refusal = refused && job.carry && before.kind == rosterd::emulator::Kind::GreenRope;
+        let in_place_of_refusal = refused && job.carry && before.kind == Kind::GreenRope;
         if !in_place_of_refusal {
             let counts = !job.not_internal
                 || names.iter().flat_map(|address| truth::contacts(source, address)).any(|contact| contact.get("company") != "Internal");
@@ -381,7 +381,11 @@ impl Judge {
             let key = (job.target.to_owned(), group.id);
             if group.protected && !was {
                 let source = run.start.account(job.source);
-                let asked = self.partners(&run, group.id).iter().any(|partner| source.groups.get(partner).is_some_and(|group| group.protected));
+                let asked = self.partners(&run, group.id).iter().any(|partner| {
+                    // What another job brought there may carry a flag that the account can't hold.
+                    let carried = source.kind != Kind::Emfluence && self.made_groups.contains(&(job.source.to_owned(), *partner));
+                    carried || source.groups.get(partner).is_some_and(|group| group.protected)
+                });
                 if asked {
                     self.own_flags.remove(&key);
                 } else if !job.protect {

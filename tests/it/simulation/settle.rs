@@ -60,6 +60,10 @@ impl Sim {
         let plan = &planned.plan;
         let mut wrong: Vec<(&str, String)> = Vec::new();
 
+        // Of such accounts an empty answer can't be told from a failure, and nobody is added without proof.
+        if source.settings.greenrope.empty_is_error || target.settings.greenrope.empty_is_error {
+            return;
+        }
         for blocked in &plan.blocked {
             if matches!(blocked.reason, BlockedReason::ValueRefused | BlockedReason::IncompleteRead) {
                 wrong.push(("rest", format!("nothing stands in the way, and yet {blocked:?}")));

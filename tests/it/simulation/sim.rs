@@ -201,6 +201,7 @@ impl Sim {
         let mut state = self.wire.lock();
         state.store = Arc::new(Store::in_memory());
         state.judge.memory = Memory::default();
+        state.judge.surely.clear();
     }
 
     fn runner(&self, stop: CancellationToken) -> Runner {
@@ -273,6 +274,7 @@ impl Sim {
                     let mut state = self.wire.lock();
                     state.store.restore_from(&directory.path().join("copy.db"), now).unwrap();
                     state.judge.memory = memory.clone();
+                    state.judge.surely.retain(|known| memory.brought.contains(known));
                     drop(state);
                     self.tell("the database goes back to the copy".to_owned());
                 }

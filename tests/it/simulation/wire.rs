@@ -119,7 +119,7 @@ fn may_carry(entry: &str, operation: &str) -> bool {
         "create_group" => &["groups/save", "CreateGroup"],
         "edit_groups" => &["groups/save", "EditGroups"],
         "delete_group" => &["groups/delete", "DeleteGroups"],
-        "create_members" => &["contacts/import", "AddContacts"],
+        "create_members" => &["contacts/import", "contacts/save", "AddContacts"],
         "update_members" => &["contacts/import", "contacts/save", "EditContacts"],
         "change_address" => &["contacts/save", "EditContacts"],
         "add_memberships" => &["groups/addContacts", "contacts/import", "AddContactsToGroup"],

@@ -211,7 +211,8 @@ fn quirks(dice: &mut Dice, account: &mut Account) {
     let greenrope = &mut settings.greenrope;
     greenrope.odd_item_tags = dice.chance(50);
     greenrope.zone_slash = dice.chance(50);
-    greenrope.empty_is_error = dice.chance(50);
+    // Such an account can never be certified where nobody has refused, so nobody is added.
+    greenrope.empty_is_error = dice.chance(3);
     greenrope.counted = *dice.pick(&[Counted::All, Counted::All, Counted::NotOptedOut, Counted::NotBounced]);
     greenrope.no_id_in_failed_items = dice.chance(30);
     greenrope.no_request_id = dice.chance(30);

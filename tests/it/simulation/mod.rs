@@ -11,6 +11,7 @@ mod logs;
 mod rules;
 mod settle;
 mod sim;
+mod stories;
 mod truth;
 mod wire;
 mod world;

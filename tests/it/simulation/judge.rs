@@ -65,6 +65,10 @@ pub(crate) struct Judge {
     pub moved: BTreeSet<String>,
     /// Whether anybody was ever erased.
     pub ever_erased: bool,
+    /// Contacts of which somebody has edited the profile by hand: account and contact.
+    pub edited: BTreeSet<(String, u64)>,
+    /// Whether the database has never been lost or set back.
+    pub pristine: bool,
 }
 
 impl Judge {
@@ -87,6 +91,8 @@ impl Judge {
             ever_left: BTreeSet::new(),
             moved: BTreeSet::new(),
             ever_erased: false,
+            edited: BTreeSet::new(),
+            pristine: true,
         }
     }
 
@@ -171,6 +177,7 @@ impl Judge {
             }
             Change::ContactCreated { contact } | Change::ContactDeleted { contact, .. } | Change::ContactChanged { contact, .. } => {
                 self.touched.insert(address(contact));
+                self.edited.insert((name.clone(), *contact));
                 self.ever_erased |= matches!(event.change, Change::ContactDeleted { .. });
                 if matches!(event.change, Change::ContactCreated { .. }) {
                     self.memory.refused_account.remove(&(name.clone(), address(contact)));

@@ -1,7 +1,7 @@
 //! Random worlds, random jobs, random trouble: whatever happens, no rule is broken, and once the trouble is over, all is well.
 //!
-//! Everything derives from a seed. `ROSTERD_SIM_SEEDS=N cargo test simulation` tries N of them, `ROSTERD_SIM_SEED=K` only one,
-//! and tells its story. A failing seed prints the shortest story that was found to fail in the same way.
+//! Everything derives from a seed. `ROSTERD_SIM_SEEDS=N cargo test simulation` tries N of them (`A..B` those from A to below B),
+//! `ROSTERD_SIM_SEED=K` only one. A failing seed prints the shortest story that was found to fail in the same way.
 
 mod dice;
 mod edits;
@@ -16,12 +16,13 @@ mod truth;
 mod wire;
 mod world;
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sim::{Sim, Step, script};
 
 /// How many seeds are tried where nobody says a number.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 300;
 
 /// In how many parts the seeds are tried side by side.
 const PARTS: u64 = 4;
@@ -85,20 +86,25 @@ fn attempt(seed: u64) -> Result<(), String> {
     Err(format!("seed {seed}:\n  {}\nbroken:\n  {}", story.join("\n  "), complaints.join("\n  ")))
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+/// The seeds that the environment asks for.
+fn seeds() -> Range<u64> {
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    if let Ok(one) = std::env::var("ROSTERD_SIM_SEED") {
+        return number(&one)..number(&one) + 1;
+    }
+    match std::env::var("ROSTERD_SIM_SEEDS") {
+        Err(_) => 0..SEEDS,
+        Ok(text) => match text.split_once("..") {
+            Some((from, to)) => number(from)..number(to),
+            None => 0..number(&text),
+        },
+    }
 }
 
 /// Tries one part of the seeds.
 fn part(number_of_part: u64) {
-    let one = number("ROSTERD_SIM_SEED");
-    let seeds = number("ROSTERD_SIM_SEEDS").unwrap_or(SEEDS);
-    let chosen = match one {
-        Some(seed) => seed..seed + 1,
-        None => 0..seeds,
-    };
     let mut failed = Vec::new();
-    for seed in chosen.filter(|seed| seed % PARTS == number_of_part) {
+    for seed in seeds().filter(|seed| seed % PARTS == number_of_part) {
         if let Err(story) = attempt(seed) {
             failed.push(story);
             if failed.len() == 3 {

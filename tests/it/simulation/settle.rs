@@ -126,6 +126,7 @@ impl Sim {
             self.judge_leavers(number, there, &wanted, &mailed, &stuck, &mut wrong);
         }
         self.judge_refusals(number, &stuck, &mut wrong);
+        self.judge_profiles(number, &stuck, &mut wrong);
         for (rule, text) in wrong {
             self.complain(rule, format!("job {}: {text}", job.name));
         }
@@ -156,6 +157,34 @@ impl Sim {
             let known = names.iter().all(|name| *name == address);
             if goes && !shared && known && !wanted.contains_key(address) && !stuck.contains(address) && !judge.moved.contains(address) {
                 wrong.push(("lost", format!("{address} has left the source and is still mailed by group {group}")));
+            }
+        }
+    }
+
+    /// Whoever was created by a request looks as at the source, unless somebody has edited the profile at the target.
+    fn judge_profiles(&self, number: usize, stuck: &BTreeSet<String>, wrong: &mut Vec<(&str, String)>) {
+        let job = &self.jobs[number];
+        let state = self.wire.lock();
+        let judge = &state.judge;
+        let alone = judge.jobs.iter().filter(|other| other.target == job.target).count() == 1;
+        if !job.update || !judge.pristine || !alone {
+            return;
+        }
+        let (source, target) = (judge.seen.account(job.source), judge.seen.account(job.target));
+        for address in truth::listed(job, &judge.seen) {
+            let here: Vec<_> = truth::contacts(source, &address).collect();
+            let there: Vec<_> = truth::contacts(target, &address).collect();
+            let ([here], [there]) = (here.as_slice(), there.as_slice()) else { continue };
+            let made = judge.made_contacts.contains(&(job.target.to_owned(), there.id));
+            let edited = judge.edited.contains(&(job.target.to_owned(), there.id)) || judge.moved.contains(&address);
+            if !made || edited || stuck.contains(&address) || (job.not_internal && here.get("company") == "Internal") {
+                continue;
+            }
+            for field in ["first_name", "last_name", "company", "city", "zip", "phone"] {
+                if here.get(field) != there.get(field) {
+                    let text = format!("{address}: {field} is \"{}\" at the source and \"{}\" at the target", here.get(field), there.get(field));
+                    wrong.push(("profile", text));
+                }
             }
         }
     }

@@ -202,6 +202,7 @@ impl Sim {
         state.store = Arc::new(Store::in_memory());
         state.judge.memory = Memory::default();
         state.judge.surely.clear();
+        state.judge.pristine = false;
     }
 
     fn runner(&self, stop: CancellationToken) -> Runner {
@@ -274,6 +275,7 @@ impl Sim {
                     let mut state = self.wire.lock();
                     state.store.restore_from(&directory.path().join("copy.db"), now).unwrap();
                     state.judge.memory = memory.clone();
+                    state.judge.pristine = false;
                     state.judge.surely.retain(|known| memory.brought.contains(known));
                     drop(state);
                     self.tell("the database goes back to the copy".to_owned());

@@ -23,6 +23,7 @@ mod refresh;
 mod requests;
 mod rules;
 mod settings;
+mod simulation;
 mod support;
 mod sync;
 mod troubles;

@@ -101,7 +101,7 @@ impl ActiveCampaign {
     /// The parking group is filled by removals alone, so nothing may be added to it or read from it as a group in scope.
     fn mark_parking(&self, row: &mut GroupRow) {
         if self.options.parking_group.as_deref().and_then(id_number) == id_number(&row.id) {
-            row.kind = GroupKind::BuiltIn;
+            row.kind = GroupKind::Parking;
         }
     }
 

@@ -44,8 +44,12 @@ async fn groups_of_users_are_read_as_they_are() {
             }
             let parking = account.find_user_group("Parking").unwrap().to_string();
             for group in &groups {
-                let built_in = group.id == "3" || group.id == parking;
-                assert_eq!(group.kind == GroupKind::BuiltIn, built_in, "{}", group.wire["title"]);
+                let expected = match group.id.as_str() {
+                    "3" => GroupKind::BuiltIn,
+                    id if id == parking => GroupKind::Parking,
+                    _ => GroupKind::Static,
+                };
+                assert_eq!(group.kind, expected, "{}", group.wire["title"]);
             }
         });
         assert!(source.shelf.0.values().all(|profile| !profile.contains_key("password")));

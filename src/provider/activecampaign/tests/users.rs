@@ -21,7 +21,8 @@ fn quirks() -> Vec<ActiveCampaignQuirks> {
         ActiveCampaignQuirks::mixed(),
         ActiveCampaignQuirks { group_edit_patches: true, ..plain.clone() },
         ActiveCampaignQuirks { group_at_zero: true, ..plain.clone() },
-        ActiveCampaignQuirks { password_needed: true, global_user_ids: true, ..plain },
+        ActiveCampaignQuirks { password_needed: true, global_user_ids: true, ..plain.clone() },
+        ActiveCampaignQuirks { password_needed: true, portuguese: true, ..plain },
     ]
 }
 

@@ -22,3 +22,4 @@ mod requests;
 mod settings;
 mod support;
 mod sync;
+mod user_groups;

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::bars::{Bar, bar_of};
 use super::people::PersonIx;
 use super::{Agreement, Blocked, BlockedReason, Edit, Inputs, PairIx, What, item_key};
 use crate::model::policy::{OnDrift, OptOuts};
-use crate::model::{Existence, MemberStatus, Record};
+use crate::model::{Existence, MemberStatus, Name, Record};
 
 /// What planning the people led to.
 #[derive(Debug, Default)]
@@ -37,27 +38,19 @@ pub(super) fn plan_people(
     agreement: &mut Agreement,
 ) -> PersonPlan {
     let mut out = PersonPlan::default();
-    let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
+    let ours = linked_contacts(inputs);
     for (person, row) in inputs.people.iter() {
         let sources = inputs.people.sources(person);
         if sources.is_empty() || !(listed.contains(&person) || row.linked) {
+            // Somebody of ours may have gone from the source before the refusal reached the target.
+            let ours = inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id));
+            if ours && bar_of(inputs, person, None).is_some_and(|bar| bar.is_due()) {
+                account_refusal(inputs, person, agreement, &mut out);
+            }
             continue;
         }
         link(inputs, person, agreement);
-        if row.source_status == MemberStatus::OptedOut {
-            account_opt_out(inputs, person, carry, agreement, &mut out);
-        } else if account_bar_ends(inputs, person) {
-            agreement.ended_bars.push((None, row.address));
-        } else if !inputs.base.bars.account.contains(&row.address)
-            && inputs
-                .people
-                .former_addresses(person, inputs.source, inputs.base)
-                .iter()
-                .any(|known| inputs.base.bars.account.contains(known))
-        {
-            // A refusal follows the person through a change of address.
-            agreement.bars.push((None, person));
-        }
+        account_refusal(inputs, person, agreement, &mut out);
         if row.moves_from.is_some() {
             change_address(inputs, person, &mut out);
         }
@@ -76,16 +69,25 @@ pub(super) fn plan_people(
     out
 }
 
-/// Tells whether a remembered refusal of all mail is over: the person is active at the target without rosterd's doing, and the
-/// source shows no refusal.
+/// Tells whether a remembered refusal of all mail is over: the target obeyed it once, the person is active there now without
+/// rosterd's doing, and the source shows no refusal.
 pub(super) fn account_bar_ends(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let row = inputs.people.get(person);
-    inputs.base.bars.account.contains(&row.address)
-        && inputs.policy.members.opt_outs == OptOuts::Carry
+    inputs.policy.members.opt_outs == OptOuts::Carry
         && inputs.capabilities.account_opt_out
         && row.source_status != MemberStatus::OptedOut
         && row.target_status == MemberStatus::Active
         && !inputs.people.targets(person).is_empty()
+        && bar_of(inputs, person, None).is_some_and(|bar| bar.may_end())
+}
+
+/// Returns the contacts that this job's links name, where a refusal may be left to be carried to them.
+fn linked_contacts(inputs: &Inputs<'_>) -> BTreeSet<Name> {
+    let bars = &inputs.base.bars;
+    if bars.account.len() == bars.held_account.len() {
+        return BTreeSet::new();
+    }
+    inputs.base.members.iter().map(|link| link.target).collect()
 }
 
 /// Remembers who is who, so that the pair outlives a change of address.
@@ -101,15 +103,36 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
     }
 }
 
-fn account_opt_out(inputs: &Inputs<'_>, person: PersonIx, carry: bool, agreement: &mut Agreement, out: &mut PersonPlan) {
+/// Remembers and carries a refusal of all mail: one that the source shows, and one that it showed before and that the target was
+/// never seen to obey.
+fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement, out: &mut PersonPlan) {
     let row = inputs.people.get(person);
+    let refuses = row.source_status == MemberStatus::OptedOut;
+    let bar = bar_of(inputs, person, None);
+    if !refuses && bar.is_none() {
+        return;
+    }
+    if account_bar_ends(inputs, person) {
+        agreement.ended_bars.extend(bar.into_iter().flat_map(|bar| bar.addresses).map(|address| (None, address)));
+        return;
+    }
     let targets = inputs.people.targets(person);
     let all_hold = !targets.is_empty() && targets.iter().all(|at| inputs.target.members[*at as usize].status == MemberStatus::OptedOut);
-    let repeated = inputs.base.bars.account.contains(&row.address);
-    if !all_hold && !repeated {
+    let known = inputs.base.bars.held(None, row.address);
+    // A refusal that has to be carried anew is remembered as one that the target does not hold.
+    let remember = if refuses { !all_hold && known != Some(false) } else { known.is_none() };
+    if remember {
         agreement.bars.push((None, person));
     }
-    if all_hold || !carry || !inputs.capabilities.account_opt_out {
+    if all_hold {
+        let now = remember.then_some(row.address);
+        let standing = bar.iter().flat_map(|bar| bar.addresses.iter().copied()).chain(now);
+        let unheld = standing.filter(|address| inputs.base.bars.held(None, *address) != Some(true));
+        agreement.held_bars.extend(unheld.map(|address| (None, address)));
+    }
+    let held_before = bar.as_ref().is_some_and(|bar| bar.held);
+    let due = refuses || (!targets.is_empty() && bar.as_ref().is_some_and(Bar::is_due));
+    if all_hold || !due || inputs.policy.members.opt_outs != OptOuts::Carry || !inputs.capabilities.account_opt_out {
         return;
     }
     let key = item_key("set_opt_out", "", inputs.names.text(row.address));
@@ -118,7 +141,12 @@ fn account_opt_out(inputs: &Inputs<'_>, person: PersonIx, carry: bool, agreement
         return;
     }
     if !targets.is_empty() {
-        if repeated {
+        if !refuses {
+            out.warnings.push(
+                "A refusal of all mail that the source showed before has not reached the target; it is carried, whatever the source shows now."
+                    .to_owned(),
+            );
+        } else if held_before {
             out.warnings.push(
                 "Somebody is active again at the target while the source still shows the refusal of all mail; it is carried again."
                     .to_owned(),

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::bars::bar_of;
 use super::memberships::PairPlan;
 use super::people::PersonIx;
 use super::{Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope};
@@ -101,14 +102,22 @@ impl<'a> Seats<'a> {
                 *known = row.state.max(*known);
             }
         }
+        let bar_of_group = |person| pair.target.as_deref().and_then(|group| bar_of(inputs, person, Some(group)));
+        if inputs.policy.members.opt_outs == OptOuts::Carry {
+            let refuses = states.iter().filter(|(_, state)| **state == MembershipState::OptedOut).map(|(person, _)| *person);
+            self.refused.extend(refuses.map(|person| (ix, person)));
+            // A refusal that the target has not obeyed yet is carried whatever the source shows by now.
+            let listing = pair.target.as_deref().and_then(|group| inputs.target.listing(group));
+            let seated = listing.into_iter().flat_map(|listing| &listing.seen().rows);
+            let seated = seated.filter_map(|row| inputs.people.of_target(row.member));
+            self.refused.extend(seated.filter(|person| bar_of_group(*person).is_some_and(|bar| bar.is_due())).map(|person| (ix, person)));
+        }
         for (person, state) in states {
             let row = inputs.people.get(person);
-            if state == MembershipState::OptedOut && inputs.policy.members.opt_outs == OptOuts::Carry {
-                self.refused.insert((ix, person));
-            }
             let counts = inputs.facts.get(&person).is_none_or(|facts| facts.counts && facts.undecided.is_none());
             let joins = state == MembershipState::Active && row.source_status == MemberStatus::Active;
-            if counts && joins && !inputs.base.bars.bars(pair.target.as_deref(), row.address) && self.exists_or_may(person) {
+            let barred = bar_of(inputs, person, None).is_some() || bar_of_group(person).is_some();
+            if counts && joins && !barred && self.exists_or_may(person) {
                 self.wanted.entry(person).or_default().push(ix);
             }
         }

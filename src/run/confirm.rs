@@ -3,7 +3,8 @@
 use super::RunError;
 use super::apply::{Applying, Item};
 use super::persons::{self, UNREAD};
-use crate::model::{ObjectKind, Record, Value, Write};
+use super::prepare::Prepared;
+use crate::model::{MemberStatus, MembershipState, ObjectKind, Record, Value, Write};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
 use crate::state::Change;
@@ -31,7 +32,12 @@ impl Applying<'_> {
             }
             Write::CreateMembers { .. } | Write::CreateOptedOut { .. } => {
                 if let (Some(person), Some(id)) = (item.person, id) {
-                    changes.extend(self.person_created(person, id)?);
+                    // Somebody created opted out has no profile yet: the request that writes it says what was written.
+                    let with_profile = matches!(write, Write::CreateMembers { .. });
+                    changes.extend(self.person_created(person, id, with_profile)?);
+                    if !with_profile {
+                        changes.extend(self.refusal_held(item, None));
+                    }
                     for pair in &item.joins {
                         if let Some(group) = self.group_id(*pair) {
                             changes.extend(self.left_for(&group, id));
@@ -60,8 +66,13 @@ impl Applying<'_> {
                 let member = members[position].clone();
                 changes.push(Change::MembershipGone { job: job.clone(), group: group.clone(), member: member.clone() });
                 changes.push(Change::MemberRemovedByUs { job, target: member, removed: true });
+                // Where the target can't hold a refusal of the group, being out of it is all that it can do.
+                if !self.prepared.capabilities.group_opt_out {
+                    changes.extend(self.refusal_held(item, item.pair));
+                }
             }
             Write::OptOutOfGroups { member, groups } => {
+                changes.extend(item.joins.iter().flat_map(|pair| self.refusal_held(item, Some(*pair))));
                 // From here on a mail to the person would be the person's own wish, and not what this job brought.
                 changes.extend(groups.iter().map(|group| Change::MembershipGone {
                     job: job.clone(),
@@ -69,8 +80,9 @@ impl Applying<'_> {
                     member: member.clone(),
                 }));
             }
+            Write::OptOutOfAccount { .. } => changes.extend(self.refusal_held(item, None)),
             // Requests by row are what a person at once in several lists takes; no plan packs them.
-            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::OptOutOfAccount { .. } | Write::CreateCustomField { .. } => {}
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::CreateCustomField { .. } => {}
         }
         Ok(changes)
     }
@@ -84,6 +96,39 @@ impl Applying<'_> {
         known
             .filter(|group| self.prepared.base.membership(group, name).is_some())
             .map(|group| Change::MembershipGone { job: self.job.name.clone(), group: group.clone(), member: member.to_owned() })
+            .collect()
+    }
+
+    /// Remembers that the target obeys a person's refusal, once each of the person's contacts does.
+    pub(super) fn refusal_held(&self, item: &Item, pair: Option<PairIx>) -> Vec<Change> {
+        let Some(person) = item.person else { return Vec::new() };
+        let group = pair.and_then(|pair| self.group_id(pair));
+        if pair.is_some() && group.is_none() {
+            return Vec::new();
+        }
+        let Prepared { planned, sides, base, capabilities, .. } = &self.prepared;
+        let listing = group.as_deref().and_then(|group| sides.target.listing(group));
+        let obeys = |at: u32| {
+            let member = &sides.target.members[at as usize];
+            let id = planned.text(member.id);
+            let before = match (pair, listing.and_then(|listing| listing.seen().state_of(at))) {
+                (None, _) => member.status == MemberStatus::OptedOut,
+                (Some(_), Some(MembershipState::OptedOut)) => true,
+                (Some(_), state) => state != Some(MembershipState::Active) && !capabilities.group_opt_out,
+            };
+            before || item.target_id.as_deref() == Some(id) || self.refused_there.contains(&(pair, id.to_owned()))
+        };
+        if !planned.people.targets(person).iter().all(|at| obeys(*at)) {
+            return Vec::new();
+        }
+        let own = planned.people.get(person).address;
+        std::iter::once(own)
+            .chain(planned.people.former_addresses(person, &sides.source, base))
+            .map(|address| Change::BarHeld {
+                provider: self.job.target.clone(),
+                group: group.clone(),
+                address: planned.text(address).to_owned(),
+            })
             .collect()
     }
 
@@ -117,7 +162,8 @@ impl Applying<'_> {
         changes.extend(self.carried_of_group(&source, id));
         // Refusals that were seen before the group existed bind it from its first moment.
         for (barred, person) in &plan.agreement.bars {
-            if *barred == Some(ix) {
+            // Those of a group that was there before stand already.
+            if *barred == Some(ix) && pair.target.is_none() {
                 changes.push(Change::Bar {
                     provider: self.job.target.clone(),
                     group: Some(id.to_owned()),
@@ -156,9 +202,14 @@ impl Applying<'_> {
                 fields.insert(field, then);
             }
         }
+        let name_field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map(|spec| spec.wire);
         for (field, value) in written {
             let then = fields.entry(field.clone()).or_default();
             then.target = Some(value.clone()).filter(|value| !value.is_empty());
+            if Some(field.as_str()) == name_field && !crate::plan::fields::same(then.desired.as_ref(), then.target.as_ref()) {
+                // A name on the way to another one was asked for as such: a run that ends here leaves the rename to the next.
+                then.desired.clone_from(&then.target);
+            }
         }
         let mut changes =
             vec![Change::GroupFields { job: self.job.name.clone(), source: source.to_owned(), fields, name: name.to_owned() }];
@@ -183,14 +234,14 @@ impl Applying<'_> {
         Change::Carried { provider: self.job.target.clone(), object, id: id.to_owned(), field: field.to_owned(), value: Some(value) }
     }
 
-    /// Links a person who was created, with the values that were sent as the base.
-    fn person_created(&self, person: PersonIx, id: &str) -> Result<Vec<Change>, RunError> {
+    /// Links a person who was created, with the values that were sent as the base where some were.
+    fn person_created(&self, person: PersonIx, id: &str, with_profile: bool) -> Result<Vec<Change>, RunError> {
         let canonical = self.canonical(person)?;
         let desired = self.prepared.sides.mapping.member(&canonical).fields;
         let known_before = !self.prepared.planned.people.targets(person).is_empty();
         let origin = if known_before { Origin::Adopted } else { Origin::Created };
         let mut changes = self.person_linked(person, id, origin);
-        if !known_before {
+        if !known_before && with_profile {
             let fields = persons::bases_of(&desired, &desired);
             changes.extend(self.member_bases(person, &fields, UNREAD));
         }

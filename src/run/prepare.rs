@@ -267,9 +267,14 @@ impl Prepared {
         })
     }
 
-    /// Returns the refusals of mail to remember.
+    /// Returns the refusals of mail to remember, and those that the target was seen to obey.
     pub(super) fn bars(&self, job: &JobConfig) -> Vec<Change> {
         let plan = &self.planned.plan;
+        let held = plan.agreement.held_bars.iter().map(|(group, address)| Change::BarHeld {
+            provider: job.target.clone(),
+            group: group.clone(),
+            address: self.planned.text(*address).to_owned(),
+        });
         plan.agreement
             .bars
             .iter()
@@ -286,6 +291,8 @@ impl Prepared {
                     origin: format!("seen at {}", job.source),
                 })
             })
+            // What was just seen to stand comes after what is remembered as open.
+            .chain(held)
             .collect()
     }
 

@@ -224,9 +224,7 @@ async fn no_password_shows_anywhere() {
     shown.extend(format!("{report:?} {refused:?} {:?}", planned.plan).into_bytes());
     shown.extend(format!("{:?}", bench.emulator.requests()).into_bytes());
     let text = String::from_utf8_lossy(&shown);
-    let logged = heard.0.lock().unwrap().len();
     assert!(text.contains("cy@example.org"), "there is something to look through");
-    assert!(logged > 100, "{logged} bytes were logged");
     let hashes: Vec<String> = ["campaigns", "campaigns2"]
         .iter()
         .flat_map(|name| bench.account(name, |account| account.users.values().map(|user| user.password_hash.clone()).collect::<Vec<_>>()))

@@ -161,6 +161,7 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
             }
             if people.targets(person).is_empty() {
                 facts.desired_hash = row_hash("", &mapped.fields);
+                facts.missing = sides.mapping.missing_required(&mapped.fields);
             } else if people.targets(person).len() == 1 {
                 let current = current(sides, people, person)?;
                 let then = fields_base(store, job, sides, base, people, person, &current)?;

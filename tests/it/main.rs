@@ -27,3 +27,4 @@ mod simulation;
 mod support;
 mod sync;
 mod troubles;
+mod user_groups;

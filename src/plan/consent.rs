@@ -66,7 +66,19 @@ pub(super) fn plan_people(
             }
         }
     }
+    refuse_all_from_the_start(inputs, &mut out);
     out
+}
+
+/// Has those who are created to hold one refusal hold the remembered one of all mail as well.
+fn refuse_all_from_the_start(inputs: &Inputs<'_>, out: &mut PersonPlan) {
+    if inputs.policy.members.opt_outs != OptOuts::Carry || !inputs.capabilities.account_opt_out {
+        return;
+    }
+    let refuses = |person: &PersonIx| bar_of(inputs, *person, None).is_some_and(|bar| bar.is_due());
+    let mut all: BTreeSet<PersonIx> = out.new_account_opt_outs.iter().copied().collect();
+    all.extend(out.holders.iter().copied().filter(refuses));
+    out.new_account_opt_outs = all.into_iter().collect();
 }
 
 /// Tells whether a remembered refusal of all mail is over: the target obeyed it once, the person is active there now without

@@ -293,3 +293,17 @@ fn a_refusal_that_never_reached_the_target_outlives_the_person_at_the_source() {
         "opt out of Donors: ana",
     );
 }
+
+#[test]
+fn who_is_created_to_refuse_one_group_refuses_all_mail_as_well_where_that_is_due() {
+    check(
+        "source 1 Donors ext=d : ana=opted_out
+         target 11 Donors ext=d
+         link 1=11
+         bar * : ana",
+        "create people to opt out: ana
+         opt out of * (new): ana
+         opt out of Donors (new): ana
+         - Donors ana opted_out_at_source",
+    );
+}

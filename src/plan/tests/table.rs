@@ -189,7 +189,8 @@ fn expected(case: Case, around: Around) -> Fate {
         }
     }
     if around.carry && bar == Bar::Account && (concerns_us || linked) {
-        fate.out_of_account |= target_status.is_some_and(|status| status != MemberStatus::OptedOut);
+        // Whoever is created to refuse the group would otherwise be there without the refusal of all mail.
+        fate.out_of_account |= target_status.is_some_and(|status| status != MemberStatus::OptedOut) || fate.created_to_opt_out;
     }
 
     // Who is added: active at both levels of the source, in no state at the target, under no bar; and everything was read.

@@ -215,6 +215,35 @@ async fn users_who_come_and_go_while_they_are_listed_make_no_whole_listing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_edit_takes_nothing_away_that_is_not_shown() {
+    let edit = || {
+        let edit = GroupEdit { id: "26".into(), fields: record(&[("title", "Writers")]), current: record(&[]) };
+        Write::EditGroups { edits: vec![edit] }
+    };
+    let view = std::str::from_utf8(fixture!("good/group_view.json")).unwrap();
+    let service = |view: String| {
+        scripted(ActiveCampaignGroups::UserGroups, move |asked| match asked.call.as_str() {
+            "groups/26" => {
+                (200, br#"{"group":{"id":"26","pgReportsDeal":"1","pgContactAdd":"1","pg_user_add":"1","pgFormEdit":"0"}}"#.to_vec())
+            }
+            _ => (200, view.clone().into_bytes()),
+        })
+    };
+    let (adapter, log) = service(view.to_owned());
+    sent(&adapter, &edit()).await;
+    let sent_form = log.lock().unwrap().iter().find(|asked| asked.call == "group_edit").unwrap().parameters.clone();
+    for name in ["pg_reports_deal", "pg_subscriber_add", "pg_user_add", "pg_list_add", "pg_message_add"] {
+        assert_eq!(sent_form.get(name).map(String::as_str), Some("1"), "{name}");
+    }
+    assert!(!sent_form.contains_key("pg_form_edit") && !sent_form.contains_key("pg_list_edit"));
+    for name in ["lists", "sendmethods", "limit_user"] {
+        let (adapter, log) = service(view.replace(&format!("\"{name}\""), "\"other\""));
+        assert!(matches!(&sent(&adapter, &edit()).await[0], ItemOutcome::Refused(refusal) if refusal.message.contains(name)));
+        assert!(log.lock().unwrap().iter().all(|asked| asked.call != "group_edit"), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_users_can_not_be_asked_is_refused() {
     let (adapter, log) = scripted(ActiveCampaignGroups::UserGroups, |_| (200, fixture!("broken/empty.json").to_vec()));
     for write in [

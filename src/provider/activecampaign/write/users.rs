@@ -63,12 +63,20 @@ impl ActiveCampaign {
 
     async fn edit_user_group(&self, edit: &GroupEdit) -> Result<ItemOutcome, CallError> {
         let group = self.id("group_edit", &edit.id)?;
-        let current = self.ask_v1(group_wire::view(group), group_wire::full).await?;
-        let Some(current) = current.filter(|current| current.id == group.to_string()) else {
+        let current = self.ask_v1(group_wire::view(group), |fields| Ok((group_wire::full(fields)?, group_wire::unshown(fields)))).await?;
+        let Some((current, unshown)) = current.filter(|(current, _)| current.id == group.to_string()) else {
             return Ok(refused(&format!("user group {group} is not there any more, or the key may not see it")));
         };
-        // Whatever is not sent is lost, so everything goes back.
+        // Whatever is not sent is lost, so everything goes back, and what can't be seen can't.
+        let lost: Vec<&str> = unshown.into_iter().filter(|name| !edit.fields.contains_key(*name)).collect();
+        if !lost.is_empty() {
+            return Ok(refused(&format!(
+                "ActiveCampaign does not show {} of user group {group}, and an edit would take it away; change the group there by hand",
+                lost.join(" and ")
+            )));
+        }
         let mut wanted = current.wire;
+        wanted.extend(self.flags_unseen(group, &wanted).await?);
         wanted.extend(edit.fields.clone());
         self.tell_v1(group_wire::save(Some(group), &wanted, &[]), |_| Ok(())).await?;
         Ok(match self.settle_user_group(group, &wanted).await {
@@ -79,6 +87,18 @@ impl ActiveCampaign {
             )),
             _ => ItemOutcome::Unknown,
         })
+    }
+
+    /// Looks in version 3 for the permissions that version 1 leaves out.
+    async fn flags_unseen(&self, group: u64, shown: &Record) -> Result<Record, CallError> {
+        let names = group_wire::unshown_flags(shown);
+        if names.is_empty() {
+            return Ok(Record::new());
+        }
+        match self.ask_v3(group_wire::one(group), |fields| group_wire::flags_of_v3(fields, group, &names)).await {
+            Err(CallError::Refused { .. } | CallError::Denied { .. } | CallError::Protocol { .. }) => Ok(Record::new()),
+            found => found,
+        }
     }
 
     /// Compares a group with the whole that was sent, and takes permissions away by a zero where leaving them out did not.

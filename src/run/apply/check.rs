@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Applying, Item, Open};
 use crate::model::{MemberStatus, MembershipState, ObjectKind, Write};
+use crate::plan::PersonIx;
 use crate::run::RunError;
 use crate::run::verify::{GroupNow, group_now, people_now};
 use crate::state::JournalOutcome;
@@ -18,11 +19,27 @@ const PATIENCE: [u64; 3] = [5, 15, 40];
 pub(super) struct Standing {
     /// The id of what was created, where something was.
     pub(super) id: Option<String>,
+    /// How the person stands, where one was created.
+    pub(super) status: Option<MemberStatus>,
 }
 
 impl Standing {
     fn of(id: &str) -> Standing {
-        Standing { id: Some(id.to_owned()) }
+        Standing { id: Some(id.to_owned()), status: None }
+    }
+
+    fn of_person(id: &str, status: MemberStatus) -> Standing {
+        Standing { id: Some(id.to_owned()), status: Some(status) }
+    }
+
+    /// Somebody found in a group, as the membership shows the person.
+    fn of_member(id: &str, state: MembershipState) -> Standing {
+        let status = match state {
+            MembershipState::Active | MembershipState::Unconfirmed => MemberStatus::Active,
+            MembershipState::Bounced => MemberStatus::Bounced,
+            MembershipState::OptedOut => MemberStatus::OptedOut,
+        };
+        Standing::of_person(id, status)
     }
 }
 
@@ -74,9 +91,13 @@ impl Applying<'_> {
                         if rows.is_none() && !now.whole {
                             return Err(uncertain("a group"));
                         }
-                        let id = rows.and_then(|rows| rows.first()).map(|(id, _)| Standing::of(id));
-                        // Done means listed in every group of the request.
-                        *found = if number == 0 { id } else { found.take().and(id) };
+                        let row = rows.and_then(|rows| rows.first()).map(|(id, state)| Standing::of_member(id, *state));
+                        // Done means listed in every group of the request; of several states the strictest counts.
+                        *found = match (found.take(), row) {
+                            (_, row) if number == 0 => row,
+                            (Some(before), Some(row)) => Some(Standing { status: row.status.max(before.status), ..row }),
+                            _ => None,
+                        };
                     }
                 }
                 found
@@ -96,7 +117,7 @@ impl Applying<'_> {
                             Some(id) => people.iter().find(|person| person.id == *id)?,
                             None => people.first()?,
                         };
-                        (!opt_out || person.status == MemberStatus::OptedOut).then(|| Standing::of(&person.id))
+                        (!opt_out || person.status == MemberStatus::OptedOut).then(|| Standing::of_person(&person.id, person.status))
                     })
                     .collect()
             }
@@ -131,6 +152,18 @@ impl Applying<'_> {
         })
     }
 
+    /// Tells whether somebody who is created is meant to refuse mail.
+    pub(super) fn expects_refusal(&self, person: PersonIx) -> bool {
+        self.prepared.planned.people.get(person).source_status == MemberStatus::OptedOut
+    }
+
+    /// Tells who of a creation turned out to be there and not to be mailed, against what was planned: nothing more is added.
+    pub(super) fn refused_meanwhile(&self, write: &Write, item: &Item, found: &Standing) -> Option<PersonIx> {
+        let creates = matches!(write, Write::CreateMembers { .. });
+        let inactive = found.status.is_some_and(|status| status != MemberStatus::Active);
+        item.person.filter(|person| creates && inactive && !self.expects_refusal(*person))
+    }
+
     /// Reads the account once to prove the ids of everybody who was created, before any of them is used.
     pub(super) async fn prove_creations(&mut self) -> Result<(), RunError> {
         let (proving, rest): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open)
@@ -157,8 +190,7 @@ impl Applying<'_> {
                     Some(found) if found.status != MemberStatus::Active => {
                         self.person_ids.insert(person, found.id.clone());
                         changes.extend(self.confirmed(&open.write, item, position, Some(&found.id))?);
-                        let expected = self.prepared.planned.people.get(person).source_status == MemberStatus::OptedOut;
-                        if !expected {
+                        if !self.expects_refusal(person) {
                             self.lost_people.insert(person);
                         }
                         outcomes[position] = JournalOutcome::Confirmed { id: Some(found.id.clone()) };
@@ -235,7 +267,7 @@ impl Applying<'_> {
                     self.done(item);
                     outcomes[position] = JournalOutcome::Confirmed { id: None };
                 }
-                Some(Standing { id }) => {
+                Some(Standing { id, .. }) => {
                     self.learn(item, id.as_deref(), true);
                     changes.extend(self.confirmed(&open.write, item, position, id.as_deref())?);
                     self.done(item);
@@ -259,11 +291,12 @@ impl Applying<'_> {
         match write {
             Write::CreateMembers { join, .. } => {
                 let address = self.address(item.person?);
-                let mut id = None;
+                let mut found = Standing::default();
                 for group in join {
-                    id = Some(seen.get(group)?.by_address.get(&address)?.first()?.0.clone());
+                    let (id, state) = seen.get(group)?.by_address.get(&address)?.first()?;
+                    found = Standing::of_member(id, *state);
                 }
-                Some(Standing { id })
+                Some(found)
             }
             Write::AddMemberships { group, members } => seen.get(group)?.by_id.get(&members[position]).map(|_| Standing::default()),
             Write::RemoveMemberships { group, members } => {

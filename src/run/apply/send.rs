@@ -207,10 +207,14 @@ impl Applying<'_> {
         let mut changes = Vec::new();
         for (position, (item, found)) in items.iter().zip(&done).enumerate() {
             match found {
-                Some(Standing { id }) => {
+                Some(found @ Standing { id, .. }) => {
                     self.learn(item, id.as_deref(), true);
                     changes.extend(self.confirmed(&write, item, position, id.as_deref())?);
-                    self.done(item);
+                    // Somebody may have refused in the moment between.
+                    match self.refused_meanwhile(&write, item, found) {
+                        Some(person) => drop(self.lost_people.insert(person)),
+                        None => self.done(item),
+                    }
                     outcomes.push(JournalOutcome::Confirmed { id: id.clone() });
                 }
                 None => outcomes.push(JournalOutcome::Failed { code: None, message: "not done; sent again".to_owned() }),

@@ -121,7 +121,8 @@ impl Judge {
             self.flags(&before, &now);
         } else {
             for account in &now.accounts {
-                self.own_flags.retain(|(name, group)| *name != account.name || account.groups.get(group).is_none_or(|group| group.protected));
+                self.own_flags
+                    .retain(|(name, group)| *name != account.name || account.groups.get(group).is_none_or(|group| group.protected));
             }
         }
         self.collect(&now);
@@ -131,9 +132,10 @@ impl Judge {
     fn collect(&mut self, now: &World) {
         for account in &now.accounts {
             for contact in account.contacts.values() {
-                let refuses = account.groups.values().any(|group| {
-                    group.members.get(&contact.id).is_some_and(|membership| membership.state == MembershipState::OptedOut)
-                });
+                let refuses = account
+                    .groups
+                    .values()
+                    .any(|group| group.members.get(&contact.id).is_some_and(|membership| membership.state == MembershipState::OptedOut));
                 if refuses || contact.opted_out.is_some() {
                     self.ever_refused.insert(fold(&contact.email));
                 }
@@ -168,9 +170,7 @@ impl Judge {
             }
             Change::MembershipRemoved { group, contact, .. } => {
                 self.ever_left.insert(address(contact));
-                self.surely.retain(|(job, there, who)| {
-                    self.jobs[*job].target != name || (there, who) != (group, contact)
-                });
+                self.surely.retain(|(job, there, who)| self.jobs[*job].target != name || (there, who) != (group, contact));
                 if truth::contacts(now.account(&name), &address(contact)).count() > 1 {
                     self.touched.insert(address(contact));
                 }

@@ -257,14 +257,18 @@ impl Judge {
             };
             let (old, new) = (value(then), value(person));
             let custom = field.starts_with("custom.");
-            let mut wanted = names.iter().flat_map(|address| truth::contacts(source, address)).flat_map(|row| {
-                if custom { row.custom.values().cloned().collect::<Vec<_>>() } else { vec![row.get(field).to_owned()] }
-            });
+            let mut wanted = names
+                .iter()
+                .flat_map(|address| truth::contacts(source, address))
+                .flat_map(|row| if custom { row.custom.values().cloned().collect::<Vec<_>>() } else { vec![row.get(field).to_owned()] });
             if !new.is_empty() && !wanted.any(|value| value == new) {
                 self.complain("rule 10", format!("{place}: {field} from \"{old}\" to \"{new}\", which the source does not hold"));
             }
             if !old.is_empty() && !own && !names.iter().any(|address| self.touched.contains(address)) {
-                self.complain("rule 10", format!("{place}: {field} from \"{old}\" to \"{new}\", and nobody has touched it since the start"));
+                self.complain(
+                    "rule 10",
+                    format!("{place}: {field} from \"{old}\" to \"{new}\", and nobody has touched it since the start"),
+                );
             }
         }
     }
@@ -284,8 +288,11 @@ impl Judge {
             self.complain("rule 10", format!("{place}, which nobody at the source has"));
         }
         let person = &there.contacts[&contact];
-        let groups: Vec<u64> =
-            there.groups_of(contact).into_iter().filter(|group| there.membership(*group, contact) == Some(MembershipState::Active)).collect();
+        let groups: Vec<u64> = there
+            .groups_of(contact)
+            .into_iter()
+            .filter(|group| there.membership(*group, contact) == Some(MembershipState::Active))
+            .collect();
         if person.opted_out.is_some() || groups.is_empty() {
             return;
         }
@@ -334,7 +341,10 @@ impl Judge {
         let wanted = |name: &str| fold_name(to) == fold_name(name) || to.trim_end_matches('*') == format!("{name} (renaming)");
         let partners = self.partners(run, group);
         if !partners.iter().filter_map(|partner| source.groups.get(partner)).any(|partner| wanted(&partner.name)) {
-            self.complain("rule 10", format!("a request renamed group {group} from \"{from}\" to \"{to}\", and its partner is not called so"));
+            self.complain(
+                "rule 10",
+                format!("a request renamed group {group} from \"{from}\" to \"{to}\", and its partner is not called so"),
+            );
         }
     }
 

@@ -152,8 +152,13 @@ impl Sim {
             let [contact] = contacts.as_slice() else { continue };
             let brought = judge.surely.contains(&(number, group, *contact));
             let goes = job.mode == "mirror" || (job.mode == "managed" && brought);
-            let names: Vec<&String> =
-                judge.memory.people.iter().filter(|((of, _), (there, _))| *of == number && there == contact).map(|(_, (_, name))| name).collect();
+            let names: Vec<&String> = judge
+                .memory
+                .people
+                .iter()
+                .filter(|((of, _), (there, _))| *of == number && there == contact)
+                .map(|(_, (_, name))| name)
+                .collect();
             let known = names.iter().all(|name| *name == address);
             if goes && !shared && known && !wanted.contains_key(address) && !stuck.contains(address) && !judge.moved.contains(address) {
                 wrong.push(("lost", format!("{address} has left the source and is still mailed by group {group}")));
@@ -182,7 +187,8 @@ impl Sim {
             }
             for field in ["first_name", "last_name", "company", "city", "zip", "phone"] {
                 if here.get(field) != there.get(field) {
-                    let text = format!("{address}: {field} is \"{}\" at the source and \"{}\" at the target", here.get(field), there.get(field));
+                    let text =
+                        format!("{address}: {field} is \"{}\" at the source and \"{}\" at the target", here.get(field), there.get(field));
                     wrong.push(("profile", text));
                 }
             }

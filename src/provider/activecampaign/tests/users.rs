@@ -3,7 +3,7 @@
 use super::codec::fixture;
 use super::emulated::{assert_no_misuse, seeded, with_key};
 use super::service::{id, parking, read, read_groups, record, scripted, sent};
-use crate::emulator::{ActiveCampaignQuirks, Emulator, MisuseKind};
+use crate::emulator::{ActiveCampaignQuirks, Emulator, Fault, FaultRule, MisuseKind};
 use crate::model::{Existence, GroupEdit, GroupKind, ItemOutcome, MemberEdit, MemberValues, Value, Write};
 use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups};
 use crate::provider::{Role, Source};
@@ -92,8 +92,16 @@ async fn a_group_keeps_what_an_edit_does_not_name() {
 
 #[tokio::test(start_paused = true)]
 async fn users_move_in_and_park() {
-    for quirks in quirks() {
+    for (quirks, by_v3) in quirks().into_iter().flat_map(|quirks| [(quirks.clone(), true), (quirks, false)]) {
         let (emulator, adapter) = users(quirks.clone());
+        if !by_v3 {
+            for call in ["PUT /users/{id}", "POST /users"] {
+                // What refuses an empty password is mended by version 3 alone.
+                if !(quirks.password_needed && call.starts_with("PUT")) {
+                    emulator.add_fault(FaultRule::every(Fault::ServerError(404)).on(call));
+                }
+            }
+        }
         let created =
             sent(&adapter, &Write::CreateGroup { name: "Editors".into(), fields: record(&[("descript", "People who edit")]) }).await;
         let editors = id(&created[0]);
@@ -143,7 +151,7 @@ async fn users_move_in_and_park() {
         assert_eq!(group_of(&emulator, &zoe), parking, "nobody goes with the group");
         let bad: Vec<MisuseKind> = emulator.misuse().into_iter().map(|misuse| misuse.kind).collect();
         // Which index a service reads shows only by trying, once when creating and once when putting it right.
-        let tried: &[MisuseKind] = if quirks.group_at_zero { &[MisuseKind::OmittedUserGroup; 2] } else { &[] };
+        let tried: &[MisuseKind] = if quirks.group_at_zero && !by_v3 { &[MisuseKind::OmittedUserGroup; 2] } else { &[] };
         assert_eq!(bad, tried, "{quirks:?} {:?}", emulator.misuse());
     }
 }

@@ -226,6 +226,17 @@ impl Judge {
                 }
             }
         }
+        for (_, _, partner) in self.pairs.iter().filter(|pair| pair.0 == run.job && job.sees(pair, &run.start)) {
+            let Some(group) = target.groups.get(partner) else { continue };
+            for (address, state) in truth::listing(target, group) {
+                let all = truth::contacts(target, &address).all(|contact| {
+                    target.membership(*partner, contact.id).is_none_or(|state| state == MembershipState::OptedOut)
+                });
+                if state == MembershipState::OptedOut && all {
+                    refusals.insert((job.target.to_owned(), *partner, address));
+                }
+            }
+        }
         self.memory.refused_group.extend(refusals);
         if refused {
             return;

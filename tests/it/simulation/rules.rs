@@ -19,6 +19,8 @@ impl Judge {
         }
         let there = now.account(&event.account);
         match &event.change {
+            // The account remembers who refused and was taken out. rosterd can know it only where a run has seen the refusal.
+            Change::GroupOptOutCleared { group, contact } if before.account(&event.account).membership(*group, *contact).is_none() => {}
             change if change.undoes_opt_out() => self.complain("rule 1", format!("a request undid a refusal: {change:?}")),
             Change::MembershipAdded { group, contact, .. } | Change::MembershipChanged { group, contact } => {
                 if there.membership(*group, *contact) == Some(MembershipState::Active) {

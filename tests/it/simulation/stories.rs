@@ -1,5 +1,7 @@
 //! What the simulation found, each in its shortest form and with the seed that found it.
 
+use rosterd::emulator::Account;
+
 use crate::support::{bench, group_of, plain_world, tell};
 
 /// Seed 181: of a second contact with the address only the bounce is read, because it is in no group.
@@ -20,4 +22,43 @@ async fn simulation_story_a_twin_outside_of_all_groups_does_not_hide_the_profile
     assert!(report.blocked.is_empty(), "{}", tell(&report));
     let city = bench.account("mail", |mail| mail.contacts[&mail.contact_by_email("reader0@example.org").unwrap()].get("city").to_owned());
     assert_eq!(city, "Springfield");
+}
+
+/// Seed 9: a refusal that a run has seen at the target outlives the membership that it was a part of.
+#[tokio::test(start_paused = true)]
+async fn simulation_story_a_refusal_seen_at_the_target_outlives_its_membership() {
+    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("crm", "crm2"), ("mail", "mail2")] {
+        let mut world = plain_world();
+        group_of(world.account_mut(source), "News", "reader", 3);
+        // The source does not list the second one yet.
+        group_of(world.account_mut(target), "News", "reader", 4);
+        let bench = bench(world, source, target, "mode = \"managed\"");
+        let both = |work: fn(&mut Account, u64, u64) -> bool| {
+            bench.account(target, |account| {
+                let group = account.find_group("News").unwrap();
+                for reader in ["reader0@example.org", "reader3@example.org"] {
+                    let contact = account.contact_by_email(reader).unwrap();
+                    work(account, group, contact);
+                }
+            });
+        };
+        bench.settle().await;
+        both(Account::opt_out_of_group);
+        bench.settle().await;
+        both(Account::leave);
+        bench.account(source, |account| {
+            let group = account.find_group("News").unwrap();
+            let contact = account.add_person("reader3@example.org", "Ana", "Example");
+            account.join(group, contact);
+        });
+        let report = bench.settle().await;
+        assert_eq!(report.withheld, 2, "{source} to {target}: {}", tell(&report));
+        assert_eq!(bench.members(target, "News").len(), 2, "{source} to {target}");
+        // Whoever comes back at the target by their own wish is a member like any other.
+        both(Account::join);
+        bench.settle().await;
+        both(Account::leave);
+        let report = bench.settle().await;
+        assert_eq!(report.summary.memberships_added, 2, "{source} to {target}: {}", tell(&report));
+    }
 }

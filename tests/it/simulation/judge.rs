@@ -67,6 +67,8 @@ pub(crate) struct Judge {
     pub ever_erased: bool,
     /// Contacts of which somebody has edited the profile by hand: account and contact.
     pub edited: BTreeSet<(String, u64)>,
+    /// Whether the journal says that the request of the moment creates people.
+    pub creates: bool,
     /// Whether the database has never been lost or set back.
     pub pristine: bool,
 }
@@ -92,6 +94,7 @@ impl Judge {
             moved: BTreeSet::new(),
             ever_erased: false,
             edited: BTreeSet::new(),
+            creates: false,
             pristine: true,
         }
     }

@@ -221,6 +221,9 @@ impl Judge {
         if truth::contacts(there, &address).count() > 1 {
             self.complain("rule 5", format!("{place}, whose address another contact has"));
         }
+        if !self.creates {
+            self.complain("rule 5", format!("{place}, and the journal says nothing of that"));
+        }
         if !job.create {
             self.complain("create", format!("{place} though it may not"));
         }
@@ -383,11 +386,10 @@ impl Judge {
             let key = (job.target.to_owned(), group.id);
             if group.protected && !was {
                 let source = run.start.account(job.source);
-                let asked = self.partners(&run, group.id).iter().any(|partner| {
-                    // What another job brought there may carry a flag that the account can't hold.
-                    let carried = source.kind != Kind::Emfluence && self.made_groups.contains(&(job.source.to_owned(), *partner));
-                    carried || source.groups.get(partner).is_some_and(|group| group.protected)
-                });
+                let protected = |partner: &u64| source.groups.get(partner).is_some_and(|group| group.protected);
+                // Another job may have carried a flag there that the account can't hold.
+                let carried = source.kind != Kind::Emfluence && self.jobs.iter().any(|other| other.target == job.source);
+                let asked = carried || self.partners(&run, group.id).iter().any(protected);
                 if asked {
                     self.own_flags.remove(&key);
                 } else if !job.protect {

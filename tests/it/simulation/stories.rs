@@ -1,8 +1,8 @@
 //! What the simulation found, each in its shortest form and with the seed that found it.
 
-use rosterd::emulator::Account;
+use rosterd::emulator::{Account, Fault, FaultRule};
 
-use crate::support::{bench, group_of, plain_world, tell};
+use crate::support::{Bench, bench, group_of, plain_world, tell};
 
 /// Seed 181: of a second contact with the address only the bounce is read, because it is in no group.
 #[tokio::test(start_paused = true)]
@@ -60,5 +60,59 @@ async fn simulation_story_a_refusal_seen_at_the_target_outlives_its_membership()
         both(Account::leave);
         let report = bench.settle().await;
         assert_eq!(report.summary.memberships_added, 2, "{source} to {target}: {}", tell(&report));
+    }
+}
+
+/// How many contacts an account has.
+fn contacts(bench: &Bench, account: &str) -> usize {
+    bench.account(account, |account| account.contacts.len())
+}
+
+/// Seed 597: a profile is written to the person it is about, also where the address may not follow.
+#[tokio::test(start_paused = true)]
+async fn simulation_story_a_profile_reaches_a_person_whose_address_stays() {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "News", "reader", 3);
+    let bench = bench(world, "crm", "mail", "mode = \"managed\"");
+    bench.settle().await;
+    bench.account("crm", |crm| {
+        let contact = crm.contact_by_email("reader0@example.org").unwrap();
+        crm.opt_out_of_group(crm.find_group("News").unwrap(), contact);
+    });
+    bench.settle().await;
+    bench.account("mail", |mail| mail.change_address(mail.contact_by_email("reader0@example.org").unwrap(), "moved@example.org"));
+    bench.account("crm", |crm| {
+        let contact = crm.contact_by_email("reader0@example.org").unwrap();
+        crm.change_contact(contact, [("city", "Springfield")], []);
+    });
+    let report = bench.sync().await;
+    assert_eq!(contacts(&bench, "mail"), 3, "{}", tell(&report));
+    let city = bench.account("mail", |mail| mail.contacts[&mail.contact_by_email("moved@example.org").unwrap()].get("city").to_owned());
+    assert_eq!(city, "Springfield");
+}
+
+/// The same where the provider refuses the new address.
+#[tokio::test(start_paused = true)]
+async fn simulation_story_a_refused_address_creates_nobody() {
+    for (source, target, call) in [("crm", "mail", "contacts/save"), ("mail", "crm", "EditContacts")] {
+        let mut world = plain_world();
+        group_of(world.account_mut(source), "News", "reader", 3);
+        let bench = bench(world, source, target, "mode = \"managed\"");
+        bench.settle().await;
+        bench.account(source, |account| {
+            let contact = account.contact_by_email("reader0@example.org").unwrap();
+            account.change_address(contact, "moved@example.org");
+            account.change_contact(contact, [("city", "Springfield")], []);
+        });
+        bench.emulator.add_fault(FaultRule::every(Fault::PartialBatchFailure { every: 1 }).at(target).on(call));
+        bench.emulator.add_fault(FaultRule::every(Fault::PoisonItem("moved@example.org".to_owned())).at(target).on(call));
+        let report = bench.sync().await;
+        assert_eq!(report.exit_code(), 4, "{}", tell(&report));
+        assert_eq!(contacts(&bench, target), 3, "{source} to {target}: {}", tell(&report));
+        bench.emulator.clear_faults();
+        bench.pass(8 * 86_400);
+        bench.settle().await;
+        assert_eq!(contacts(&bench, target), 3, "{source} to {target}");
+        assert!(bench.members(target, "News").contains_key("moved@example.org"), "{source} to {target}");
     }
 }

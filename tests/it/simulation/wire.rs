@@ -113,6 +113,7 @@ impl Drop for After {
             }
         }
         if !fresh.is_empty() {
+            self.wire.lock().judge.creates = self.open.iter().any(|(operation, _)| operation == "create_members");
             self.wire.look();
         }
     }

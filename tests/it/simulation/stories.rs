@@ -116,3 +116,38 @@ async fn simulation_story_a_refused_address_creates_nobody() {
         assert!(bench.members(target, "News").contains_key("moved@example.org"), "{source} to {target}");
     }
 }
+
+/// Seed 351: two jobs that know a person under different addresses do not move the person to and fro.
+#[tokio::test(start_paused = true)]
+async fn simulation_story_an_address_that_changed_at_the_target_is_drift() {
+    for (drift, expected) in [("keep", "moved@example.org"), ("overwrite", "reader0@example.org"), ("stop", "moved@example.org")] {
+        let mut world = plain_world();
+        group_of(world.account_mut("crm"), "News", "reader", 3);
+        let bench = bench(world, "crm", "mail", &format!("mode = \"managed\"\n[jobs.test.guards]\non_drift = \"{drift}\""));
+        bench.settle().await;
+        let contact = bench.account("mail", |mail| mail.contact_by_email("reader0@example.org").unwrap());
+        bench.account("mail", |mail| mail.change_address(contact, "moved@example.org"));
+        let report = bench.sync().await;
+        assert_eq!(report.exit_code(), if drift == "stop" { 3 } else { 0 }, "{drift}: {}", tell(&report));
+        assert_eq!(bench.account("mail", |mail| mail.contacts[&contact].email.clone()), expected, "{drift}");
+        // A change at the source is carried whatever happened at the target.
+        bench.account("crm", |crm| crm.change_address(crm.contact_by_email("reader0@example.org").unwrap(), "new@example.org"));
+        bench.settle().await;
+        assert_eq!(bench.account("mail", |mail| mail.contacts[&contact].email.clone()), "new@example.org", "{drift}");
+    }
+}
+
+/// Seed 472: whoever moves to an address that somebody else has at the target is reported, and not passed over in silence.
+#[tokio::test(start_paused = true)]
+async fn simulation_story_a_move_to_an_address_in_use_is_reported() {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "News", "reader", 3);
+    group_of(world.account_mut("crm"), "Board", "reader", 1);
+    let bench = bench(world, "crm", "mail", "mode = \"managed\"");
+    bench.settle().await;
+    bench.account("crm", |crm| crm.change_address(crm.contact_by_email("reader2@example.org").unwrap(), "reader0@example.org"));
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 4, "{}", tell(&report));
+    let reasons: Vec<&str> = report.blocked.iter().map(|blocked| blocked.reason.as_str()).collect();
+    assert_eq!(reasons, ["address_taken"], "{}", tell(&report));
+}

@@ -62,6 +62,10 @@ pub(super) fn plan_people(
             if !inputs.people.targets(person).is_empty() {
                 out.group_opt_outs.entry(pair).or_default().push(person);
             } else if may_hold_refusal(inputs, person) {
+                // The contact that obeyed a refusal of all mail is gone, and the new one will be active by rosterd's doing.
+                if bar_of(inputs, person, None).is_some_and(|bar| bar.held) {
+                    agreement.bars.push((None, person));
+                }
                 out.holders.insert(person);
                 out.new_group_opt_outs.entry(pair).or_default().push(person);
             }

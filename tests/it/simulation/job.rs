@@ -85,11 +85,8 @@ impl Job {
         let adopt = if self.adopt { "by-name" } else { "never" };
         let dynamic = if self.dynamic { "snapshot" } else { "skip" };
         let opt_outs = if self.carry { "carry" } else { "skip" };
-        write!(
-            text,
-            "[jobs.{name}.groups]\nadopt = \"{adopt}\"\nprotect = {protect}\nmissing = \"{missing}\"\ndynamic = \"{dynamic}\"\n"
-        )
-        .expect("a text takes everything");
+        write!(text, "[jobs.{name}.groups]\nadopt = \"{adopt}\"\nprotect = {protect}\nmissing = \"{missing}\"\ndynamic = \"{dynamic}\"\n")
+            .expect("a text takes everything");
         if let Some(pattern) = self.exclude {
             writeln!(text, "exclude = [\"{pattern}\"]").expect("a text takes everything");
         }

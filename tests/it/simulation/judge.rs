@@ -124,7 +124,8 @@ impl Judge {
             self.flags(&before, &now);
         } else {
             for account in &now.accounts {
-                self.own_flags.retain(|(name, group)| *name != account.name || account.groups.get(group).is_none_or(|group| group.protected));
+                self.own_flags
+                    .retain(|(name, group)| *name != account.name || account.groups.get(group).is_none_or(|group| group.protected));
             }
         }
         self.collect(&now);
@@ -134,9 +135,10 @@ impl Judge {
     fn collect(&mut self, now: &World) {
         for account in &now.accounts {
             for contact in account.contacts.values() {
-                let refuses = account.groups.values().any(|group| {
-                    group.members.get(&contact.id).is_some_and(|membership| membership.state == MembershipState::OptedOut)
-                });
+                let refuses = account
+                    .groups
+                    .values()
+                    .any(|group| group.members.get(&contact.id).is_some_and(|membership| membership.state == MembershipState::OptedOut));
                 if refuses || contact.opted_out.is_some() {
                     self.ever_refused.insert(fold(&contact.email));
                 }
@@ -171,9 +173,7 @@ impl Judge {
             }
             Change::MembershipRemoved { group, contact, .. } => {
                 self.ever_left.insert(address(contact));
-                self.surely.retain(|(job, there, who)| {
-                    self.jobs[*job].target != name || (there, who) != (group, contact)
-                });
+                self.surely.retain(|(job, there, who)| self.jobs[*job].target != name || (there, who) != (group, contact));
                 if truth::contacts(now.account(&name), &address(contact)).count() > 1 {
                     self.touched.insert(address(contact));
                 }
@@ -232,9 +232,8 @@ impl Judge {
         for (_, _, partner) in self.pairs.iter().filter(|pair| pair.0 == run.job && job.sees(pair, &run.start)) {
             let Some(group) = target.groups.get(partner) else { continue };
             for (address, state) in truth::listing(target, group) {
-                let all = truth::contacts(target, &address).all(|contact| {
-                    target.membership(*partner, contact.id).is_none_or(|state| state == MembershipState::OptedOut)
-                });
+                let all = truth::contacts(target, &address)
+                    .all(|contact| target.membership(*partner, contact.id).is_none_or(|state| state == MembershipState::OptedOut));
                 if state == MembershipState::OptedOut && all {
                     refusals.insert((job.target.to_owned(), *partner, address));
                 }
@@ -263,6 +262,23 @@ impl Judge {
         let job = &self.jobs[run.job];
         let Some(target) = self.seen.account(job.target).groups.get(&group) else { return Vec::new() };
         truth::scope(job, &run.start).filter(|source| truth::alike(job, source, target)).map(|source| source.id).collect()
+    }
+
+    /// Whether somebody refuses all mail at the source of any job into the same account, or was seen to.
+    pub fn refuses_anywhere(&self, run: &Run, address: &str) -> bool {
+        let target = self.jobs[run.job].target;
+        self.memory.refused_account.contains(&(target.to_owned(), address.to_owned()))
+            || self.jobs.iter().filter(|job| job.target == target).any(|job| truth::refuses_all(run.start.account(job.source), address))
+    }
+
+    /// Whether somebody refuses a target group at the source of any job into it, or was seen to.
+    pub fn refuses_group_anywhere(&self, run: &Run, group: u64, address: &str) -> bool {
+        let target = self.jobs[run.job].target;
+        let shows = |(job, here, _): &(usize, u64, u64)| {
+            truth::state(run.start.account(self.jobs[*job].source), *here, address) == Some(MembershipState::OptedOut)
+        };
+        self.memory.refused_group.contains(&(target.to_owned(), group, address.to_owned()))
+            || self.pairs.iter().filter(|pair| pair.2 == group && self.jobs[pair.0].target == target).any(shows)
     }
 
     /// The addresses at the source of whoever a target contact stands for.

@@ -145,6 +145,7 @@ impl Judge {
                 }
             }
         }
+        refused |= names.iter().any(|address| self.refuses_group_anywhere(run, group, address));
         let in_place_of_refusal = refused && job.carry && before.kind == Kind::GreenRope;
         if !in_place_of_refusal {
             let counts = !job.not_internal
@@ -189,7 +190,8 @@ impl Judge {
         let names = self.source_addresses(run, contact, &address);
         let partners = self.partners(run, group);
         let mut states = partners.iter().flat_map(|partner| names.iter().map(|address| truth::state(source, *partner, address)));
-        if !states.any(|state| state == Some(MembershipState::OptedOut)) {
+        let elsewhere = names.iter().any(|address| self.refuses_group_anywhere(run, group, address));
+        if !elsewhere && !states.any(|state| state == Some(MembershipState::OptedOut)) {
             self.complain("rule 1", format!("{place}, which nobody refuses at the source"));
         }
         if !job.carry {
@@ -202,10 +204,9 @@ impl Judge {
 
     fn refuses_all(&mut self, run: &Run, contact: u64, there: &Account) {
         let job = self.jobs[run.job].clone();
-        let source = run.start.account(job.source);
         let address = fold(&there.contacts[&contact].email);
         let place = format!("a request made contact {contact} ({address}) refuse all mail");
-        if !self.source_addresses(run, contact, &address).iter().any(|address| truth::refuses_all(source, address)) {
+        if !self.source_addresses(run, contact, &address).iter().any(|address| self.refuses_anywhere(run, address)) {
             self.complain("rule 1", format!("{place}, which nobody does at the source"));
         }
         if !job.carry {
@@ -262,14 +263,18 @@ impl Judge {
             };
             let (old, new) = (value(then), value(person));
             let custom = field.starts_with("custom.");
-            let mut wanted = names.iter().flat_map(|address| truth::contacts(source, address)).flat_map(|row| {
-                if custom { row.custom.values().cloned().collect::<Vec<_>>() } else { vec![row.get(field).to_owned()] }
-            });
+            let mut wanted = names
+                .iter()
+                .flat_map(|address| truth::contacts(source, address))
+                .flat_map(|row| if custom { row.custom.values().cloned().collect::<Vec<_>>() } else { vec![row.get(field).to_owned()] });
             if !new.is_empty() && !wanted.any(|value| value == new) {
                 self.complain("rule 10", format!("{place}: {field} from \"{old}\" to \"{new}\", which the source does not hold"));
             }
             if !old.is_empty() && !own && !names.iter().any(|address| self.touched.contains(address)) {
-                self.complain("rule 10", format!("{place}: {field} from \"{old}\" to \"{new}\", and nobody has touched it since the start"));
+                self.complain(
+                    "rule 10",
+                    format!("{place}: {field} from \"{old}\" to \"{new}\", and nobody has touched it since the start"),
+                );
             }
         }
     }
@@ -289,8 +294,11 @@ impl Judge {
             self.complain("rule 10", format!("{place}, which nobody at the source has"));
         }
         let person = &there.contacts[&contact];
-        let groups: Vec<u64> =
-            there.groups_of(contact).into_iter().filter(|group| there.membership(*group, contact) == Some(MembershipState::Active)).collect();
+        let groups: Vec<u64> = there
+            .groups_of(contact)
+            .into_iter()
+            .filter(|group| there.membership(*group, contact) == Some(MembershipState::Active))
+            .collect();
         if person.opted_out.is_some() || groups.is_empty() {
             return;
         }
@@ -339,7 +347,10 @@ impl Judge {
         let wanted = |name: &str| fold_name(to) == fold_name(name) || to.trim_end_matches('*') == format!("{name} (renaming)");
         let partners = self.partners(run, group);
         if !partners.iter().filter_map(|partner| source.groups.get(partner)).any(|partner| wanted(&partner.name)) {
-            self.complain("rule 10", format!("a request renamed group {group} from \"{from}\" to \"{to}\", and its partner is not called so"));
+            self.complain(
+                "rule 10",
+                format!("a request renamed group {group} from \"{from}\" to \"{to}\", and its partner is not called so"),
+            );
         }
     }
 

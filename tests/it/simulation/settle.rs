@@ -105,6 +105,10 @@ impl Sim {
                 if job.not_internal && rows.iter().any(|row| row.get("company") == "Internal") {
                     continue;
                 }
+                // An address that somebody changed at the target is kept there, and so is the membership under it.
+                if job.on_drift == "keep" && self.is_elsewhere(number, address) {
+                    continue;
+                }
                 let reason = plan.withheld.iter().find(|withheld| {
                     withheld.pair.0 as usize == at && withheld.member.is_some_and(|person| planned.address(person) == address)
                 });
@@ -132,6 +136,17 @@ impl Sim {
         }
     }
 
+    /// Whether the contact that a person had at the target has another address now.
+    fn is_elsewhere(&self, number: usize, address: &str) -> bool {
+        let state = self.wire.lock();
+        let judge = &state.judge;
+        let (source, target) = (judge.seen.account(judge.jobs[number].source), judge.seen.account(judge.jobs[number].target));
+        truth::contacts(source, address).any(|here| {
+            let known = judge.memory.people.get(&(number, here.id)).and_then(|(there, _)| target.contacts.get(there));
+            known.is_some_and(|there| fold(&there.email) != *address)
+        })
+    }
+
     /// Whoever has left the source is not in a group that is kept in step.
     fn judge_leavers(
         &self,
@@ -152,8 +167,13 @@ impl Sim {
             let [contact] = contacts.as_slice() else { continue };
             let brought = judge.surely.contains(&(number, group, *contact));
             let goes = job.mode == "mirror" || (job.mode == "managed" && brought);
-            let names: Vec<&String> =
-                judge.memory.people.iter().filter(|((of, _), (there, _))| *of == number && there == contact).map(|(_, (_, name))| name).collect();
+            let names: Vec<&String> = judge
+                .memory
+                .people
+                .iter()
+                .filter(|((of, _), (there, _))| *of == number && there == contact)
+                .map(|(_, (_, name))| name)
+                .collect();
             let known = names.iter().all(|name| *name == address);
             if goes && !shared && known && !wanted.contains_key(address) && !stuck.contains(address) && !judge.moved.contains(address) {
                 wrong.push(("lost", format!("{address} has left the source and is still mailed by group {group}")));
@@ -182,7 +202,8 @@ impl Sim {
             }
             for field in ["first_name", "last_name", "company", "city", "zip", "phone"] {
                 if here.get(field) != there.get(field) {
-                    let text = format!("{address}: {field} is \"{}\" at the source and \"{}\" at the target", here.get(field), there.get(field));
+                    let text =
+                        format!("{address}: {field} is \"{}\" at the source and \"{}\" at the target", here.get(field), there.get(field));
                     wrong.push(("profile", text));
                 }
             }

@@ -127,8 +127,7 @@ pub(crate) struct Sim {
 impl Sim {
     pub fn new(seed: u64) -> Sim {
         let mut dice = Dice::new(seed);
-        let kinds: Vec<Kind> =
-            (0..if dice.chance(25) { 3 } else { 2 }).map(|_| *dice.pick(&[Kind::Emfluence, Kind::GreenRope])).collect();
+        let kinds: Vec<Kind> = (0..if dice.chance(25) { 3 } else { 2 }).map(|_| *dice.pick(&[Kind::Emfluence, Kind::GreenRope])).collect();
         let world = world(&mut dice, &kinds);
         let jobs = jobs(&mut dice, &kinds);
         Sim::of(world, jobs)
@@ -150,7 +149,8 @@ impl Sim {
         let store = Arc::new(Store::in_memory());
         let wire = Wire::new(emulator.clone(), Judge::new(jobs.clone(), start), store);
         wire.look();
-        let kinds: Vec<_> = emulator.with_world(|world| world.accounts.iter().map(|account| (account.name.clone(), account.kind)).collect());
+        let kinds: Vec<_> =
+            emulator.with_world(|world| world.accounts.iter().map(|account| (account.name.clone(), account.kind)).collect());
         let mut sim = Sim {
             wire,
             jobs,
@@ -244,8 +244,11 @@ impl Sim {
             }
             What::Kill => {
                 let after = dice.chance(50);
-                let kill =
-                    if dice.chance(70) { Kill::Write { nth: dice.below(8) + 1, after } } else { Kill::Request { nth: dice.below(30) + 1, after } };
+                let kill = if dice.chance(70) {
+                    Kill::Write { nth: dice.below(8) + 1, after }
+                } else {
+                    Kill::Request { nth: dice.below(30) + 1, after }
+                };
                 self.tell(format!("the next run dies at {kill:?}"));
                 if dice.chance(20) {
                     self.faults(job, &mut dice);
@@ -337,8 +340,12 @@ impl Sim {
         let ending = self.go(job, Way { saved: Some(saved), approve, ..Way::default() }).await;
         let sent = self.sent();
         match ending {
-            Ending::Error(RunError::PlanMoved(_)) if !sent.is_empty() => self.complain("apply", format!("the plan had moved, and {sent:?} was sent")),
-            Ending::Error(RunError::PlanMoved(words)) if !changed && !self.jobs[job].remembers && !words.contains("a plan is used once") => {
+            Ending::Error(RunError::PlanMoved(_)) if !sent.is_empty() => {
+                self.complain("apply", format!("the plan had moved, and {sent:?} was sent"))
+            }
+            Ending::Error(RunError::PlanMoved(words))
+                if !changed && !self.jobs[job].remembers && !words.contains("a plan is used once") =>
+            {
                 self.complain("apply", format!("nothing has changed, and the plan had moved: {words}"));
             }
             _ => {}
@@ -373,7 +380,8 @@ impl Sim {
                 11 => Fault::MissingList,
                 12 => Fault::PartialBatchFailure { every: dice.below(3) + 1 },
                 13 => Fault::SlowDrip { bytes: 100, pause: 40 },
-                _ => dice.pick(&[Fault::ExpiredToken, Fault::SlowAnswer(Duration::from_mins(10)), Fault::Latency(Duration::from_mins(3))])
+                _ => dice
+                    .pick(&[Fault::ExpiredToken, Fault::SlowAnswer(Duration::from_mins(10)), Fault::Latency(Duration::from_mins(3))])
                     .clone(),
             };
             let when = match dice.below(6) {
@@ -394,14 +402,19 @@ impl Sim {
                     Kind::Emfluence => {
                         &["groups/search", "groups/getContacts", "contacts/search", "contacts/import", "groups/addContacts", "groups/save"]
                     }
-                    Kind::GreenRope => &["GetGroups", "GetContacts", "AddContacts", "EditContacts", "AddContactsToGroup", "UnsubscribeContacts"],
+                    Kind::GreenRope => {
+                        &["GetGroups", "GetContacts", "AddContacts", "EditContacts", "AddContactsToGroup", "UnsubscribeContacts"]
+                    }
                     Kind::ActiveCampaign => &["contact_list"],
                 };
                 let operation = *dice.pick(operations);
                 rule = rule.on(operation);
                 write!(told, " on {operation}").unwrap();
                 let listing = matches!(operation, "groups/getContacts" | "GetContacts");
-                let broken = matches!(fault, Fault::WrongCount(_) | Fault::MissingList | Fault::TruncatedBody | Fault::EmptyBody | Fault::HtmlWith200);
+                let broken = matches!(
+                    fault,
+                    Fault::WrongCount(_) | Fault::MissingList | Fault::TruncatedBody | Fault::EmptyBody | Fault::HtmlWith200
+                );
                 if listing && broken && when == When::Every {
                     self.blind.insert(account.to_owned());
                 }

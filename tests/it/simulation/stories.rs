@@ -2,7 +2,7 @@
 
 use rosterd::emulator::{Account, Fault, FaultRule};
 
-use crate::support::{Bench, bench, group_of, plain_world, tell};
+use crate::support::{Bench, bench, bench_of, group_of, plain_world, tell};
 
 /// Seed 181: of a second contact with the address only the bounce is read, because it is in no group.
 #[tokio::test(start_paused = true)]
@@ -150,4 +150,29 @@ async fn simulation_story_a_move_to_an_address_in_use_is_reported() {
     assert_eq!(report.exit_code(), 4, "{}", tell(&report));
     let reasons: Vec<&str> = report.blocked.iter().map(|blocked| blocked.reason.as_str()).collect();
     assert_eq!(reasons, ["address_taken"], "{}", tell(&report));
+}
+
+/// Seed 113: a contact that rosterd itself created is no sign that somebody who refused all mail came back.
+#[tokio::test(start_paused = true)]
+async fn simulation_story_a_contact_made_to_hold_a_refusal_ends_no_other() {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "News", "reader", 3);
+    let account = world.account_mut("mail2");
+    let board = group_of(account, "Board", "reader", 1);
+    group_of(account, "Friends", "reader", 1);
+    let contact = account.contact_by_email("reader0@example.org").unwrap();
+    account.opt_out_of_group(board, contact);
+    let jobs = "[jobs.one]\nsource = \"crm\"\ntarget = \"mail\"\nmode = \"managed\"\n[jobs.two]\nsource = \"mail2\"\ntarget = \"mail\"\nmode = \"managed\"\n";
+    let bench = bench_of(world, jobs);
+    bench.sync_of("one").await;
+    bench.account("crm", |crm| crm.opt_out_of_account(crm.contact_by_email("reader0@example.org").unwrap()));
+    bench.sync_of("one").await;
+    // The contact that holds the refusal gets another address by hand.
+    bench.account("mail", |mail| mail.change_address(mail.contact_by_email("reader0@example.org").unwrap(), "moved@example.org"));
+    for _ in 0..3 {
+        bench.sync_of("two").await;
+        let mailed = bench.account("mail", |mail| mail.find_group("Friends").map(|group| mail.mailed_by(group)).unwrap_or_default());
+        assert_eq!(mailed, Vec::<String>::new());
+    }
+    bench.assert_no_misuse();
 }

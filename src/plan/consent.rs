@@ -54,6 +54,7 @@ pub(super) fn plan_people(
         if row.moves_from.is_some() {
             change_address(inputs, person, &mut out);
         }
+        two_addresses(inputs, person, &mut out);
         update(inputs, person, &mut out);
     }
     for (&pair, people) in group_opt_outs {
@@ -61,6 +62,10 @@ pub(super) fn plan_people(
             if !inputs.people.targets(person).is_empty() {
                 out.group_opt_outs.entry(pair).or_default().push(person);
             } else if may_hold_refusal(inputs, person) {
+                // The contact that obeyed a refusal of all mail is gone, and the new one will be active by rosterd's doing.
+                if bar_of(inputs, person, None).is_some_and(|bar| bar.held) {
+                    agreement.bars.push((None, person));
+                }
                 out.holders.insert(person);
                 out.new_group_opt_outs.entry(pair).or_default().push(person);
             }
@@ -210,11 +215,43 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
         return;
     }
+    if moved_at_target(inputs, person) {
+        match inputs.policy.guards.on_drift {
+            OnDrift::Overwrite => {}
+            OnDrift::Stop => {
+                out.overwritten.insert(key);
+            }
+            OnDrift::Keep => {
+                out.warnings.push("Somebody changed the address of a person at the target; it is kept.".to_owned());
+                return;
+            }
+        }
+    }
     out.address_changes.push(Edit::ChangeAddress {
         member: person,
         from: inputs.names.text(from).to_owned(),
         to: inputs.names.text(row.address).to_owned(),
     });
+}
+
+/// Tells whether it is the target's address that has changed since the last run, and not the source's.
+fn moved_at_target(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let own = inputs.people.get(person).address;
+    let sources = inputs.people.sources(person).iter();
+    sources.filter_map(|at| inputs.base.member_of_source(inputs.source.members[*at as usize].id)).all(|link| link.address == own)
+}
+
+/// Blocks somebody who moved to an address that another of the target's contacts has, while the old contact is still theirs.
+fn two_addresses(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
+    let row = inputs.people.get(person);
+    let contact = |at: &u32| &inputs.target.members[*at as usize];
+    let targets = inputs.people.targets(person);
+    let Some(left) = targets.iter().find(|at| contact(at).address != Some(row.address)) else { return };
+    if let Some(holder) = targets.iter().find(|at| contact(at).address == Some(row.address)) {
+        let (left, holder) = (inputs.names.text(contact(left).id), inputs.names.text(contact(holder).id));
+        let detail = format!("the target's contact {left} has an old address, and the new one belongs to contact {holder}");
+        out.blocked.push(blocked(inputs, person, BlockedReason::AddressTaken, detail));
+    }
 }
 
 fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {

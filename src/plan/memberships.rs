@@ -178,11 +178,14 @@ impl Decider<'_, '_> {
         self.inputs.facts.get(&person).is_none_or(|facts| facts.counts)
     }
 
-    /// Finds the people whose refusal of the group matters: those who refuse it at the source, and those whose refusal is
+    /// Finds the people whose refusal of the group matters: those who refuse it at either side, and those whose refusal is
     /// remembered and who are in the group at either side.
     fn refusing(&self, wanted: &BTreeMap<PersonIx, MembershipState>) -> BTreeSet<PersonIx> {
         let refusing = wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut).map(|(person, _)| *person);
         let mut refusing: BTreeSet<PersonIx> = refusing.collect();
+        // The target forgets a refusal when somebody takes the membership away, so it is remembered here as well.
+        let refused_there = self.target_states.iter().filter(|(_, state)| **state == MembershipState::OptedOut);
+        refusing.extend(refused_there.map(|(person, _)| *person).filter(|person| !self.any_contact_active(*person)));
         if !self.inputs.base.bars.is_empty(self.pair.target.as_deref()) {
             refusing.extend(wanted.keys().chain(self.target_states.keys()).filter(|person| self.bar(**person).is_some()));
         }
@@ -212,7 +215,7 @@ impl Decider<'_, '_> {
             let known = inputs.base.bars.held(Some(group.unwrap_or_default()), row.address);
             // A refusal that has to be carried anew is remembered as one that the target does not obey.
             let remember = match known {
-                None if refuses => !refused_there,
+                None if refuses || refused_there => true,
                 None => !(state == Some(MembershipState::Active) && self.change_of_mind(person, bar.as_ref())),
                 Some(held) => refuses && held && !obeyed,
             };
@@ -224,6 +227,13 @@ impl Decider<'_, '_> {
                 let standing = bar.iter().flat_map(|bar| bar.addresses.iter().copied()).chain(now);
                 let unheld = standing.filter(|address| inputs.base.bars.held(Some(group), *address) != Some(true));
                 self.agreement.held_bars.extend(unheld.map(|address| (Some(group.to_owned()), address)));
+            }
+            // Of somebody whom the source does not list nobody else asks whether they came back.
+            if let (Some(bar), Some(group), false) = (&bar, group, wanted.contains_key(&person))
+                && state == Some(MembershipState::Active)
+                && self.change_of_mind(person, Some(bar))
+            {
+                self.agreement.ended_bars.extend(bar.addresses.iter().map(|address| (Some(group.to_owned()), *address)));
             }
             let held_before = bar.as_ref().is_some_and(|bar| bar.held);
             let due = if refuses { !refused_there } else { still_mailed && bar.as_ref().is_some_and(Bar::is_due) };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Applying, Item};
 use crate::model::{FieldType, GroupEdit, MemberEdit, MemberValues, MembershipState, ObjectKind, Value, Write};
 use crate::plan::pack::Step;
-use crate::plan::{PairIx, PersonIx, item_key};
+use crate::plan::{Edit, PairIx, PersonIx, item_key};
 use crate::run::{RunError, persons};
 use crate::state::JournalItem;
 
@@ -141,7 +141,9 @@ impl Applying<'_> {
     /// one with an international domain, may be somebody new to the provider.
     pub(super) fn address_there(&self, person: PersonIx) -> Result<String, RunError> {
         let row = self.prepared.planned.people.get(person);
-        let moved = row.moves_from.is_some() && !row.address_taken;
+        // Somebody at another address there moves only where the plan says so: whatever else is written meets the old address.
+        let moves = |edit: &Edit| matches!(edit, Edit::ChangeAddress { member, .. } if *member == person);
+        let moved = row.moves_from.is_some() && self.prepared.planned.plan.operations.iter().any(moves);
         let field = self.prepared.schema.by_canonical(ObjectKind::Member, "email").map_or("email", |spec| spec.wire);
         let held = persons::current(&self.prepared.sides, &self.prepared.planned.people, person)?;
         // Address changes come before everything else that goes by address.

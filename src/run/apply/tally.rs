@@ -50,6 +50,10 @@ impl Applying<'_> {
                 self.lost_people.insert(person);
                 self.unproved.remove(&person);
             }
+            // Whatever goes by the new address would create a second person.
+            ("change_address", _, Some(person)) => {
+                self.lost_people.insert(person);
+            }
             _ => {}
         }
         let group = item.pair.or(item.joins.first().copied()).map(|pair| self.prepared.planned.plan.pair(pair).name.clone());

@@ -26,10 +26,6 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
             let members: Vec<u64> = account.members_of(group).into_iter().map(|(contact, _)| contact).collect();
             let contact = dice.any(&members)?;
             let state = account.membership(group, contact);
-            // A refusal that is taken away together with the membership is not remembered from the target's side.
-            if state == Some(MembershipState::OptedOut) {
-                return None;
-            }
             account.leave(group, contact);
             format!("{} leaves {} ({:?} there)", who(account, contact), place(account, group), state?)
         }

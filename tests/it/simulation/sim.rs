@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rosterd::config::settled::Config;
-use rosterd::emulator::{Account, Emulator, Fault, FaultRule, Kind, When, World};
+use rosterd::emulator::{Account, Actor, Emulator, Fault, FaultRule, Kind, MisuseKind, When, World};
 use rosterd::http::Transport;
 use rosterd::run::{Outcome, Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
 use rosterd::state::Store;
@@ -120,6 +120,8 @@ pub(crate) struct Sim {
     secrets: Vec<String>,
     logs: Logs,
     blind: BTreeSet<String>,
+    /// The last event that was told.
+    told: u64,
 }
 
 impl Sim {
@@ -160,6 +162,7 @@ impl Sim {
             secrets,
             logs,
             blind: BTreeSet::new(),
+            told: 0,
         };
         sim.tell(format!("accounts: {kinds:?}"));
         for job in sim.jobs.clone() {
@@ -340,10 +343,23 @@ impl Sim {
             Ending::Error(RunError::PlanMoved(_)) if !sent.is_empty() => {
                 self.complain("apply", format!("the plan had moved, and {sent:?} was sent"))
             }
-            Ending::Error(RunError::PlanMoved(words)) if !changed && !words.contains("a plan is used once") => {
+            Ending::Error(RunError::PlanMoved(words))
+                if !changed && !self.jobs[job].remembers && !words.contains("a plan is used once") =>
+            {
                 self.complain("apply", format!("nothing has changed, and the plan had moved: {words}"));
             }
             _ => {}
+        }
+    }
+
+    /// Tells what the requests of the last run have changed.
+    fn tell_changes(&mut self) {
+        let history = self.emulator.history();
+        let fresh = history.iter().filter(|event| event.seq > self.told && matches!(event.actor, Actor::Request(_)));
+        let changes: Vec<String> = fresh.map(|event| format!("{:?}", event.change).replace(" {", ":").replace(" }", "")).collect();
+        self.told = history.last().map_or(0, |event| event.seq);
+        if !changes.is_empty() {
+            self.tell(format!("  -> {}", changes.join("; ")));
         }
     }
 
@@ -427,6 +443,10 @@ impl Sim {
     fn end(&mut self, job: usize) {
         self.wire.look();
         for misuse in self.emulator.misuse() {
+            // What the account remembers of a membership that is gone, rosterd can't read.
+            if misuse.kind == MisuseKind::Resubscribed && misuse.detail.contains("taken out and added again") {
+                continue;
+            }
             self.complain("misuse", format!("{misuse:?}"));
         }
         let source = self.jobs[job].source;
@@ -481,6 +501,15 @@ impl Sim {
         };
         let sent = self.sent();
         self.tell(format!("job {name} runs{approved}: {words}, sent {sent:?}"));
+        self.tell_changes();
+        if let Ending::Report(report) = &ending {
+            let blocked = report.blocked.iter().map(|blocked| format!("{:?} {:?}", blocked.member, blocked.reason));
+            let failed = report.failures.iter().map(|failure| format!("{} {:?} {}", failure.op, failure.member, failure.message));
+            let open: Vec<String> = blocked.chain(failed).collect();
+            if !open.is_empty() {
+                self.tell(format!("  open: {}", open.join("; ")));
+            }
+        }
         let said = match &ending {
             Ending::Report(report) => report.error.clone().unwrap_or_default(),
             Ending::Error(error) => error.to_string(),

@@ -70,7 +70,7 @@ pub(super) fn adopt_created_groups(
 }
 
 fn is_name(field: &str) -> bool {
-    field.eq_ignore_ascii_case("groupName") || field.eq_ignore_ascii_case("name")
+    ["groupName", "name", "title"].iter().any(|name| field.eq_ignore_ascii_case(name))
 }
 
 /// Settles every other write of an interrupted run by what the target holds now.

@@ -23,6 +23,8 @@ mod refresh;
 mod requests;
 mod rules;
 mod settings;
+mod simulation;
 mod support;
 mod sync;
 mod troubles;
+mod user_groups;

@@ -66,7 +66,7 @@ impl Runner {
         let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, &policy, schema);
         let desired = self.with_defaults(job, desired, schema);
         let people = People::pair(&sides.source, &sides.target, &base, &sides.names);
-        let found = persons::look(self.store(), job, &sides, &base, &people)?;
+        let found = persons::look(self.store(), job, schema, &sides, &base, &people)?;
         losses.extend(found.losses);
         let explicit: BTreeSet<String> = job.map_group.keys().cloned().collect();
         let missing: Vec<String> = sides.mapping.missing_custom().into_iter().map(|field| field.label).collect();

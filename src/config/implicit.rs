@@ -1,7 +1,7 @@
 //! The job behind `migrate --from P --to P`.
 
 use super::diagnostics::{nearest, quoted};
-use super::settle::{missing_defaults, without_section};
+use super::settle::{lacks_users_as_contacts, missing_defaults, why_users_leave, without_section};
 use super::settled::{Config, JobConfig, ProviderConfig};
 
 /// Why there is no implicit job.
@@ -21,6 +21,15 @@ pub enum ImplicitJobError {
     /// A configured job has the name that the implicit job would have.
     #[error("A job {} is configured: name it instead of its providers, or rename it.", quoted(.0))]
     NameTaken(String),
+    /// The job would mail people who log in at the source.
+    #[error("Users who log in to {} would become contacts at {}: configure a job with `users_as_contacts = true` if that is meant.", quoted(.0), quoted(.1))]
+    UsersAsContacts(String, String),
+    /// The job may have to move users at the target.
+    #[error("Users may have to leave their groups at {}: add `parking_group` to [providers.{target}], the id of an ordinary user group.", quoted(.target))]
+    NoParkingGroup {
+        /// The target.
+        target: String,
+    },
     /// Groups can't be created at the target without these defaults.
     #[error("Groups can't be created at {} without {}: add them to [providers.{target}.defaults].", quoted(.target), .keys.join(", "))]
     MissingDefaults {
@@ -37,7 +46,7 @@ pub enum ImplicitJobError {
 /// Says what is missing in the configuration for such a job.
 pub fn implicit_job(config: &Config, from: &str, to: &str) -> Result<JobConfig, ImplicitJobError> {
     let (source, target) = (provider(config, from)?, provider(config, to)?);
-    if from == to || source.account_key() == target.account_key() {
+    if from == to || source.groups_key() == target.groups_key() {
         return Err(ImplicitJobError::SameAccount(from.to_owned(), to.to_owned()));
     }
     let name = format!("{from}-to-{to}");
@@ -45,6 +54,12 @@ pub fn implicit_job(config: &Config, from: &str, to: &str) -> Result<JobConfig, 
         return Err(ImplicitJobError::NameTaken(name));
     }
     let job = without_section(&name, from, to);
+    if lacks_users_as_contacts(&job, source.kind, target.kind) {
+        return Err(ImplicitJobError::UsersAsContacts(from.to_owned(), to.to_owned()));
+    }
+    if why_users_leave(&job, target.kind).is_some() && target.parking_group.is_none() {
+        return Err(ImplicitJobError::NoParkingGroup { target: to.to_owned() });
+    }
     let keys = missing_defaults(&job, source.kind, target.kind, &target.defaults);
     if keys.is_empty() { Ok(job) } else { Err(ImplicitJobError::MissingDefaults { target: to.to_owned(), keys }) }
 }

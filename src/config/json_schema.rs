@@ -97,19 +97,24 @@ fn table(keys: &[Key]) -> Value {
 
 /// Says for each provider kind which keys are not its own, and which defaults are.
 fn by_kind(keys: &[Key]) -> Value {
-    let Some(Shape::Choice(kinds)) = keys.iter().find(|key| key.name == "kind").map(|key| key.shape) else { return json!([]) };
-    kinds
-        .iter()
+    ProviderKind::ALL
+        .into_iter()
         .map(|kind| {
             let mut properties = Map::new();
             for key in keys {
-                if !key.kinds.is_empty() && !key.kinds.contains(kind) {
+                if !key.is_of(kind) {
                     properties.insert(key.name.to_owned(), allowed_elsewhere(key));
-                } else if let Some((_, default)) = key.default_by_kind.iter().find(|(word, _)| word == kind) {
+                } else if let Some((_, default)) = key.default_by_kind.iter().find(|(own, _)| *own == kind) {
                     properties.insert(key.name.to_owned(), json!({ "default": as_json(default) }));
                 }
             }
-            json!({ "if": { "properties": { "kind": { "const": kind } }, "required": ["kind"] }, "then": { "properties": properties } })
+            let mut asked = json!({ "properties": { "kind": { "const": kind.as_str() } }, "required": ["kind"] });
+            let mut then = json!({ "properties": properties });
+            if let Some(word) = kind.groups_word() {
+                asked["properties"]["groups"] = json!({ "const": word });
+                then["required"] = json!(["groups", "base_url", "api_key"]);
+            }
+            json!({ "if": asked, "then": then })
         })
         .collect()
 }
@@ -123,7 +128,10 @@ fn property(key: &Key) -> Value {
     let mut schema = shape(key.shape);
     schema["description"] = match key.kinds {
         [] => json!(key.doc),
-        kinds => json!(format!("{} Only for {}.", key.doc, kinds.join(" and "))),
+        kinds => {
+            let names: Vec<&str> = kinds.iter().map(|kind| kind.full_title()).collect();
+            json!(format!("{} Only for {}.", key.doc, names.join(" and ")))
+        }
     };
     if let Some(default) = key.default {
         schema["default"] = as_json(default);

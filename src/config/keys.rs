@@ -2,6 +2,7 @@
 //!
 //! Reading, defaults and the JSON Schema all follow this one table, so that none of them can drift from the others.
 
+use crate::model::ProviderKind::{self, ActiveCampaignLists, ActiveCampaignUsers, Emfluence, GreenRope};
 use Shape::{
     Address, Boolean, Choice, Duration, Expressions, FilePath, Id, IdPairs, Integer, Limit, Listen, NamedTables, Refresh, Secret, Table,
     Text, Texts, TimeZone, Url,
@@ -59,6 +60,17 @@ pub(super) enum Plain {
     Anywhere,
 }
 
+/// Which account's kind decides whether a key has a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The account's own; in a job that of either side.
+    Any,
+    /// That of the job's source.
+    Source,
+    /// That of the job's target.
+    Target,
+}
+
 /// One key of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Key {
@@ -69,21 +81,25 @@ pub(super) struct Key {
     /// The default as TOML, where there is one.
     pub(super) default: Option<&'static str>,
     /// Defaults that depend on the provider's kind, as TOML.
-    pub(super) default_by_kind: &'static [(&'static str, &'static str)],
+    pub(super) default_by_kind: &'static [(ProviderKind, &'static str)],
     /// Whether the table can't do without.
     pub(super) required: bool,
     /// The provider kinds that know the key; empty for all.
-    pub(super) kinds: &'static [&'static str],
+    pub(super) kinds: &'static [ProviderKind],
+    /// Whose kind that is.
+    pub(super) side: Side,
     /// What it means.
     pub(super) doc: &'static str,
 }
 
-const ACTIVECAMPAIGN: &[&str] = &["activecampaign"];
-const EMFLUENCE: &[&str] = &["emfluence"];
-const GREENROPE: &[&str] = &["greenrope"];
+const ACTIVECAMPAIGN: &[ProviderKind] = &[ActiveCampaignLists, ActiveCampaignUsers];
+const LISTS: &[ProviderKind] = &[ActiveCampaignLists];
+const USERS: &[ProviderKind] = &[ActiveCampaignUsers];
+const EMFLUENCE: &[ProviderKind] = &[Emfluence];
+const GREENROPE: &[ProviderKind] = &[GreenRope];
 
 const fn key(name: &'static str, shape: Shape, doc: &'static str) -> Key {
-    Key { name, shape, default: None, default_by_kind: &[], required: false, kinds: &[], doc }
+    Key { name, shape, default: None, default_by_kind: &[], required: false, kinds: &[], side: Side::Any, doc }
 }
 
 impl Key {
@@ -91,7 +107,7 @@ impl Key {
         Key { default: Some(default), ..self }
     }
 
-    const fn or_by_kind(self, default_by_kind: &'static [(&'static str, &'static str)]) -> Key {
+    const fn or_by_kind(self, default_by_kind: &'static [(ProviderKind, &'static str)]) -> Key {
         Key { default_by_kind, ..self }
     }
 
@@ -99,8 +115,26 @@ impl Key {
         Key { required: true, ..self }
     }
 
-    const fn only(self, kinds: &'static [&'static str]) -> Key {
+    const fn only(self, kinds: &'static [ProviderKind]) -> Key {
         Key { kinds, ..self }
+    }
+
+    const fn only_from(self, kinds: &'static [ProviderKind]) -> Key {
+        Key { kinds, side: Side::Source, ..self }
+    }
+
+    const fn only_to(self, kinds: &'static [ProviderKind]) -> Key {
+        Key { kinds, side: Side::Target, ..self }
+    }
+
+    /// Tells whether accounts of a kind know the key.
+    pub(super) fn is_of(&self, kind: ProviderKind) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
+    }
+
+    /// Returns the default as TOML for an account of a kind.
+    pub(super) fn default_for(&self, kind: ProviderKind) -> Option<&'static str> {
+        self.default_by_kind.iter().find(|(own, _)| *own == kind).map(|(_, default)| *default).or(self.default)
     }
 }
 
@@ -121,8 +155,12 @@ const STATE: &[Key] = &[
 /// The table of a provider.
 pub(super) const PROVIDER: &[Key] = &[
     key("kind", Choice(&["emfluence", "greenrope", "activecampaign"]), "Which API the account speaks.").required(),
-    key("base_url", Url(Plain::Loopback), "Where the API is reached: GreenRope's whole endpoint, emfluence's address up to `/v1`.")
-        .or_by_kind(&[("greenrope", "\"https://api.stgi.net/api-xml\""), ("emfluence", "\"https://api.emailer.emfluence.com/v1\"")]),
+    key(
+        "base_url",
+        Url(Plain::Loopback),
+        "Where the API is reached: GreenRope's whole endpoint, emfluence's address up to `/v1`, ActiveCampaign's host as its Developer page shows it.",
+    )
+    .or_by_kind(&[(GreenRope, "\"https://api.stgi.net/api-xml\""), (Emfluence, "\"https://api.emailer.emfluence.com/v1\"")]),
     key("account_id", Id, "The account number.").only(GREENROPE),
     key("email", Address, "The address of the login.").only(GREENROPE),
     key("password", Secret, "The password of the login; or `auth_token`.").only(GREENROPE),
@@ -133,8 +171,13 @@ pub(super) const PROVIDER: &[Key] = &[
         .or("false")
         .only(GREENROPE),
     key("fingerprint", Table(FINGERPRINT), "A group that proves that the token opens the right account.").only(EMFLUENCE),
-    key("groups", Choice(&["user-groups", "lists"]), "What counts as a group.").only(ACTIVECAMPAIGN),
-    key("parking_group", Id, "Where users go that leave a group.").only(ACTIVECAMPAIGN),
+    key(
+        "groups",
+        Choice(&["lists", "user-groups"]),
+        "What counts as a group: lists of contacts who get mail, or groups of the users who log in to the account.",
+    )
+    .only(ACTIVECAMPAIGN),
+    key("parking_group", Id, "The user group that users are moved to who leave another one; never in scope itself.").only(USERS),
     key("defaults", Table(DEFAULTS), "Values for groups created here, where the source has none."),
     key("http", Table(HTTP), "Pace, time-outs and the way to the provider."),
 ];
@@ -148,28 +191,30 @@ const FINGERPRINT: &[Key] = &[
 /// The defaults of a provider.
 pub(super) const DEFAULTS: &[Key] = &[
     key("group_type", Text, "Who sees the group.").or("\"Hidden\"").only(GREENROPE),
-    key("sender_name", Text, "The sender's name.").only(&["greenrope", "activecampaign"]),
+    key("sender_name", Text, "The sender's name.").only(&[GreenRope, ActiveCampaignLists]),
     key("sender_email", Address, "The sender's address.").only(GREENROPE),
     key("postal_address", Text, "The postal address shown in mails, on one line.").only(GREENROPE),
     key("time_zone", TimeZone, "The time zone of the group's events.").only(GREENROPE),
-    key("sender_addr1", Text, "The sender's street.").only(ACTIVECAMPAIGN),
-    key("sender_addr2", Text, "The sender's second address line.").only(ACTIVECAMPAIGN),
-    key("sender_city", Text, "The sender's city.").only(ACTIVECAMPAIGN),
-    key("sender_state", Text, "The sender's state.").only(ACTIVECAMPAIGN),
-    key("sender_zip", Text, "The sender's zip code.").only(ACTIVECAMPAIGN),
-    key("sender_country", Text, "The sender's country.").only(ACTIVECAMPAIGN),
-    key("sender_url", Text, "The sender's web site.").only(ACTIVECAMPAIGN),
-    key("sender_reminder", Text, "Why people get mail from this list.").only(ACTIVECAMPAIGN),
+    key("sender_addr1", Text, "The sender's street.").only(LISTS),
+    key("sender_addr2", Text, "The sender's second address line.").only(LISTS),
+    key("sender_city", Text, "The sender's city.").only(LISTS),
+    key("sender_state", Text, "The sender's state.").only(LISTS),
+    key("sender_zip", Text, "The sender's zip code.").only(LISTS),
+    key("sender_country", Text, "The sender's country.").only(LISTS),
+    key("sender_url", Text, "The sender's web site.").only(LISTS),
+    key("sender_reminder", Text, "Why people get mail from this list.").only(LISTS),
 ];
 
 const HTTP: &[Key] = &[
     key(
         "requests_per_minute",
         Integer { least: 1, most: 100_000 },
-        "Requests per minute, evenly spaced; GreenRope has no pace by default.",
+        "Requests per minute, evenly spaced; GreenRope has no pace by default, ActiveCampaign takes 300 at most.",
     )
-    .or_by_kind(&[("emfluence", "100")]),
-    key("concurrency", Integer { least: 1, most: 64 }, "Requests in flight at once; GreenRope takes 4 at most.").or("1"),
+    .or_by_kind(&[(Emfluence, "100"), (ActiveCampaignLists, "240"), (ActiveCampaignUsers, "240")]),
+    key("concurrency", Integer { least: 1, most: 64 }, "Requests in flight at once; GreenRope takes 4 at most, ActiveCampaign 2.")
+        .or("1")
+        .or_by_kind(&[(ActiveCampaignLists, "2"), (ActiveCampaignUsers, "2")]),
     key("batch_size", Integer { least: 1, most: 100_000 }, "A cap on items per request; each endpoint's documented maximum without it."),
     key("timeout", Duration, "How long one request may take.").or("\"60s\""),
     key("max_retries", Integer { least: 0, most: 100 }, "How often a request is repeated where that is safe.").or("5"),
@@ -198,8 +243,12 @@ pub(super) const JOB: &[Key] = &[
     .or("\"add\""),
     key("refresh", Refresh, "How old the remembered target may be: \"always\" reads it anew in each run.").or("\"always\""),
     key("allow_auto_response", Boolean, "Whether groups that mail people who join may be targets.").or("false"),
-    key("create_users", Boolean, "Whether login users are created.").or("false").only(ACTIVECAMPAIGN),
-    key("users_as_contacts", Boolean, "Whether login users become marketing contacts.").or("false").only(ACTIVECAMPAIGN),
+    key("create_users", Boolean, "Whether login users are created who do not exist; each is a paid seat and a credential.")
+        .or("false")
+        .only_to(USERS),
+    key("users_as_contacts", Boolean, "Whether login users of the source become marketing contacts at the target.")
+        .or("false")
+        .only_from(USERS),
     key("create_fields", Boolean, "Whether custom fields that the target lacks are created.").or("false"),
     key("groups", Table(GROUPS), "Which groups the job covers."),
     key("members", Table(MEMBERS), "Which people, and what of them."),
@@ -232,8 +281,14 @@ const MEMBERS: &[Key] = &[
         "Whether opt-outs of the source are written at the target; they bar additions in any case.",
     )
     .or("\"carry\""),
-    key("removal", Choice(&["unsubscribe", "detach"]), "How a person leaves a list.").or("\"unsubscribe\"").only(ACTIVECAMPAIGN),
-    key("readd", Boolean, "Whether a person whom rosterd itself unsubscribed may come back.").or("false").only(ACTIVECAMPAIGN),
+    key(
+        "removal",
+        Choice(&["unsubscribe", "detach"]),
+        "How a person leaves a list: by an unsubscription that rosterd remembers as its own, or without a trace.",
+    )
+    .or("\"unsubscribe\"")
+    .only_to(LISTS),
+    key("readd", Boolean, "Whether a person whom rosterd itself unsubscribed from a list may come back.").or("false").only_to(LISTS),
 ];
 
 const MAP: &[Key] = &[

@@ -7,6 +7,7 @@ use super::diagnostics::quoted;
 use super::keys::{Key, Shape};
 use super::read::default_item;
 use super::settled::{Limit, SecretSource};
+use crate::model::ProviderKind;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,13 +90,12 @@ impl Section {
     }
 
     /// Returns what was typed under a key, or the default for a provider's kind, or the key's default.
-    pub(super) fn item_for(&self, name: &str, kind: &str) -> Option<Item> {
+    pub(super) fn item_for(&self, name: &str, kind: ProviderKind) -> Option<Item> {
         if let Some(item) = self.given(name) {
             return Some(item.clone());
         }
         let key = self.key(name)?;
-        let default = key.default_by_kind.iter().find(|(word, _)| *word == kind).map(|(_, default)| *default).or(key.default)?;
-        default_item(default, key)
+        default_item(key.default_for(kind)?, key)
     }
 
     /// Returns the table under a key, empty where nothing was typed.

@@ -119,6 +119,7 @@ impl Config {
         for (name, provider) in &self.providers {
             let (key, secret) = match &provider.credentials {
                 Credentials::AccessToken(secret) => ("access_token", secret),
+                Credentials::ApiKey(secret) => ("api_key", secret),
                 Credentials::Password { password, .. } => ("password", password),
                 Credentials::AuthToken { token, .. } => ("auth_token", token),
             };

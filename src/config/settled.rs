@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 pub use crate::model::Fingerprint;
@@ -55,11 +55,23 @@ pub enum Secret {
     Known(SecretString),
 }
 
+impl Secret {
+    /// Tells this secret from others without showing it: by where it comes from, or by a hash.
+    fn identity(&self) -> String {
+        match self {
+            Secret::Source(source) => format!("{source:?}"),
+            Secret::Known(text) => blake3::hash(text.expose_secret().as_bytes()).to_hex()[..32].to_owned(),
+        }
+    }
+}
+
 /// How rosterd logs in at a provider.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// emfluence: a user's access token.
     AccessToken(Secret),
+    /// ActiveCampaign: a user's API key.
+    ApiKey(Secret),
     /// GreenRope: a login's address and password.
     Password {
         /// The login's address.
@@ -83,7 +95,7 @@ pub struct ProviderConfig {
     pub name: String,
     /// What it speaks.
     pub kind: ProviderKind,
-    /// Where it is reached.
+    /// Where it is reached; at ActiveCampaign the host, to which each request adds the path of its interface.
     pub base_url: Url,
     /// The account number; GreenRope only.
     pub account_id: Option<String>,
@@ -102,15 +114,20 @@ pub struct ProviderConfig {
 }
 
 impl ProviderConfig {
-    /// Returns what tells this account from others: kind, base URL and account (rule 8). Two provider names may share it.
+    /// Returns what tells this account from others: kind, base URL and account (rule 8). Two provider names may share it, and so do
+    /// the lists and the user groups of one ActiveCampaign account, which has one pace and one lock.
     pub fn account_key(&self) -> String {
         let login = match &self.credentials {
-            Credentials::AccessToken(Secret::Source(source)) => format!("{source:?}"),
-            Credentials::AccessToken(Secret::Known(_)) => self.name.clone(),
+            Credentials::AccessToken(secret) | Credentials::ApiKey(secret) => secret.identity(),
             Credentials::Password { .. } | Credentials::AuthToken { .. } => String::new(),
         };
         let account = self.account_id.clone().unwrap_or(login);
         format!("{} {} {account}", self.kind, self.base_url)
+    }
+
+    /// Returns what tells the groups of this provider from those of others: the account, and which of its objects are the groups.
+    pub fn groups_key(&self) -> String {
+        format!("{} {}", self.account_key(), self.kind.groups_word().unwrap_or_default())
     }
 }
 

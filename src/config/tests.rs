@@ -1,5 +1,6 @@
 //! Whole files: what they settle to, and what is said about broken ones.
 
+mod activecampaign;
 mod broken;
 mod defaults;
 mod robust;

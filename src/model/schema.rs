@@ -21,7 +21,22 @@ pub enum ProviderKind {
 
 impl ProviderKind {
     /// The kinds that a config can name, in the order of the documentation.
-    pub const ALL: [ProviderKind; 2] = [ProviderKind::Emfluence, ProviderKind::GreenRope];
+    pub const ALL: [ProviderKind; 4] =
+        [ProviderKind::Emfluence, ProviderKind::GreenRope, ProviderKind::ActiveCampaignLists, ProviderKind::ActiveCampaignUsers];
+
+    /// Returns the kind behind the config's `kind` and, where the service has several things that could be a group, its `groups`.
+    pub fn from_config(kind: &str, groups: Option<&str>) -> Option<ProviderKind> {
+        Self::ALL.into_iter().find(|known| known.as_str() == kind && known.groups_word().is_none_or(|word| groups == Some(word)))
+    }
+
+    /// Returns the config's word for what counts as a group, where the service leaves a choice.
+    pub fn groups_word(self) -> Option<&'static str> {
+        match self {
+            ProviderKind::Emfluence | ProviderKind::GreenRope => None,
+            ProviderKind::ActiveCampaignLists => Some("lists"),
+            ProviderKind::ActiveCampaignUsers => Some("user-groups"),
+        }
+    }
 
     /// Returns the name used in the config, logs and the database; it names the service, so both kinds of group at ActiveCampaign
     /// share it, and with it the account's lock.
@@ -48,6 +63,26 @@ impl ProviderKind {
             ProviderKind::Emfluence => "emfluence",
             ProviderKind::GreenRope => "GreenRope",
             ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => "ActiveCampaign",
+        }
+    }
+
+    /// Returns what the service calls an object, where it has a word of its own.
+    pub fn word_for(self, object: ObjectKind) -> &'static str {
+        match (self, object) {
+            (ProviderKind::ActiveCampaignLists, ObjectKind::Group) => "list",
+            (ProviderKind::ActiveCampaignLists, ObjectKind::Member) => "contact",
+            (ProviderKind::ActiveCampaignUsers, ObjectKind::Group) => "user group",
+            (ProviderKind::ActiveCampaignUsers, ObjectKind::Member) => "user",
+            (ProviderKind::Emfluence | ProviderKind::GreenRope, object) => object.as_str(),
+        }
+    }
+
+    /// Returns the name that people use, down to what counts as a group.
+    pub fn full_title(self) -> &'static str {
+        match self {
+            ProviderKind::ActiveCampaignLists => "ActiveCampaign lists",
+            ProviderKind::ActiveCampaignUsers => "ActiveCampaign user groups",
+            other => other.title(),
         }
     }
 }

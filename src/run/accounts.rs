@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{RunError, Runner};
-use crate::config::settled::{Credentials, ProviderConfig};
+use crate::config::settled::{Credentials, HttpConfig, ProviderConfig};
 use crate::http::{Account, AccountOptions, NetworkOptions, Transport};
 use crate::model::{Capabilities, ProviderKind};
+use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions};
 use crate::provider::emfluence::{Emfluence, EmfluenceOptions};
 use crate::provider::greenrope::{GreenRope, GreenRopeCredential, GreenRopeOptions};
 use crate::provider::{self, Target};
@@ -15,6 +16,8 @@ use crate::provider::{self, Target};
 const TIMEOUT_EMFLUENCE: Duration = Duration::from_mins(1);
 /// GreenRope answers whole accounts at once; its clients wait two minutes.
 const TIMEOUT_GREENROPE: Duration = Duration::from_mins(2);
+/// ActiveCampaign is slow where it rebuilds the rights of a user group's users; its own client waits half a minute.
+const TIMEOUT_ACTIVECAMPAIGN: Duration = Duration::from_mins(2);
 
 /// A configured provider, ready to be used.
 pub struct Handle {
@@ -103,7 +106,7 @@ impl Runner {
             (ProviderKind::GreenRope, Credentials::Password { email, .. } | Credentials::AuthToken { email, .. }) => {
                 let credential = match &config.credentials {
                     Credentials::Password { password, .. } => GreenRopeCredential::Password(fetch(password, "password")?),
-                    Credentials::AuthToken { token, .. } | Credentials::AccessToken(token) => {
+                    Credentials::AuthToken { token, .. } | Credentials::AccessToken(token) | Credentials::ApiKey(token) => {
                         GreenRopeCredential::Token(fetch(token, "auth_token")?)
                     }
                 };
@@ -113,6 +116,20 @@ impl Runner {
                         email: email.clone(),
                         credential,
                         shared_access: config.shared_access,
+                        batch_cap,
+                    },
+                    account.clone(),
+                ))
+            }
+            (kind @ (ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers), Credentials::ApiKey(key)) => {
+                Arc::new(ActiveCampaign::new(
+                    ActiveCampaignOptions {
+                        api_key: fetch(key, "api_key")?,
+                        groups: match kind {
+                            ProviderKind::ActiveCampaignUsers => ActiveCampaignGroups::UserGroups,
+                            _ => ActiveCampaignGroups::Lists,
+                        },
+                        parking_group: config.parking_group.clone(),
                         batch_cap,
                     },
                     account.clone(),
@@ -138,13 +155,17 @@ impl Runner {
                 .map_err(|error| RunError::Setup(format!("providers.{}.http: {error}", config.name)))?,
         };
         let mut options = AccountOptions::new(config.name.clone(), config.base_url.clone(), transport);
-        options.requests_per_minute = config.http.requests_per_minute;
-        options.concurrency = config.http.concurrency;
+        // Whichever name comes first, the account gets the strictest pace of all that stand for it.
+        let sharing: Vec<&HttpConfig> =
+            self.inner.config.providers.values().filter(|other| other.account_key() == key).map(|other| &other.http).collect();
+        options.requests_per_minute = sharing.iter().filter_map(|http| http.requests_per_minute).min();
+        options.concurrency = sharing.iter().map(|http| http.concurrency).min().unwrap_or(config.http.concurrency);
         options.max_retries = config.http.max_retries;
-        options.requests_per_day = config.http.requests_per_day;
+        options.requests_per_day = sharing.iter().filter_map(|http| http.requests_per_day).min();
         options.timeout = config.http.timeout.unwrap_or(match config.kind {
             ProviderKind::Emfluence => TIMEOUT_EMFLUENCE,
-            ProviderKind::GreenRope | ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => TIMEOUT_GREENROPE,
+            ProviderKind::GreenRope => TIMEOUT_GREENROPE,
+            ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => TIMEOUT_ACTIVECAMPAIGN,
         });
         let capped = options.requests_per_day.is_some();
         let account = Account::new(options);

@@ -136,7 +136,7 @@ impl Runner {
         for name in [&job.source, &job.target] {
             let provider = &config.providers[name];
             hasher.update(provider.account_key().as_bytes());
-            hasher.update(format!("{:?}", provider.defaults).as_bytes());
+            hasher.update(format!("{:?} {:?} {:?}", provider.kind, provider.parking_group, provider.defaults).as_bytes());
         }
         Policy {
             job: job.name.clone(),
@@ -196,6 +196,9 @@ pub(super) fn desired_groups(
         let mapped = mapping.group(&group.canonical);
         for (field, value) in mapping.carried_fields(ObjectKind::Group, &group.canonical) {
             note(&field, "the target has no field for it; it is kept as a carried value", value.to_string());
+        }
+        for (field, example) in mapping.ungranted(&group.canonical) {
+            note(&field, "rosterd grants nothing unasked: it takes a line under `map.group`", example);
         }
         let mut name_problem = None;
         for left in &mapped.left_out {

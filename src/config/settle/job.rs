@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::provider::Facts;
-use super::{Settling, creation, empty_job};
+use super::{Kinds, Settling, creation, empty_job, users};
 use crate::config::diagnostics::{did_you_mean, quoted};
 use crate::config::raw::{Item, Section};
 use crate::config::settled::{Adopt, Dynamic, GroupScope, Guards, JobConfig, MemberPolicy, Missing, Mode, OnDrift, OptOuts, Removal};
-use crate::model::ProviderKind;
-use crate::provider::capabilities;
+use crate::model::{ObjectKind, ProviderKind};
+use crate::provider::{capabilities, schema};
 use crate::schedule::Schedule;
 
 /// The two sides of a job, as far as they are known.
@@ -25,15 +25,17 @@ impl Sides<'_> {
 
 pub(super) fn settle(settling: &mut Settling<'_>, name: &str, section: &Section, facts: &BTreeMap<String, Facts>) -> Option<JobConfig> {
     let sides = Sides { source: side(settling, section, "source", facts), target: side(settling, section, "target", facts) };
-    let kinds: Vec<&str> = [sides.source, sides.target].into_iter().flatten().filter_map(|side| side.kind_word.as_deref()).collect();
     // A side whose kind is unknown might be the one that a key belongs to.
-    if kinds.len() == 2 {
-        settling.check_kinds(section, &kinds);
+    if let Some((source, target)) = sides.kinds() {
+        settling.check_kinds(section, Kinds::of_job(&[source, target]));
     }
     let schedule = schedule(settling, section);
     let job = build(name, section, schedule);
     check_scope(settling, &section.table("groups"));
     check_sides(settling, section, &job, &sides);
+    if let Sides { source: Some(source), target: Some(target) } = sides {
+        users::check(settling, section, &job, source, target);
+    }
     super::mapping::check(settling, section, &job, sides.kinds());
     (section.text("source").is_some() && section.text("target").is_some()).then_some(job)
 }
@@ -197,7 +199,7 @@ fn check_scope(settling: &mut Settling<'_>, groups: &Section) {
 /// Checks what a job asks of its two accounts.
 fn check_sides(settling: &mut Settling<'_>, section: &Section, job: &JobConfig, sides: &Sides<'_>) {
     let same_account = match (sides.source, sides.target) {
-        (Some(source), Some(target)) => source.account.is_some() && source.account == target.account,
+        (Some(source), Some(target)) => source.groups.is_some() && source.groups == target.groups,
         _ => false,
     };
     if section.text("target").is_some() && (job.source == job.target || same_account) {
@@ -216,16 +218,14 @@ fn check_sides(settling: &mut Settling<'_>, section: &Section, job: &JobConfig, 
         settling.sink.error(&groups.span_of("missing"), message, Some("write \"keep\" or \"delete\"".to_owned()));
     }
     if job.create_fields && !capabilities(target_kind).custom_fields_creatable {
-        let message = format!(
-            "`{}.create_fields` asks for new custom fields, and {} can't create them by its API.",
-            section.path,
-            target_kind.title()
-        );
-        settling.sink.error(
-            &section.span_of("create_fields"),
-            message,
-            Some("create them at the provider, and leave the line out".to_owned()),
-        );
+        let has_some = schema(target_kind).by_wire(ObjectKind::Member, "custom.*").is_some();
+        let (why, hint) = if has_some {
+            ("can't create them by its API", "create them at the provider, and leave the line out")
+        } else {
+            ("has none for its users", "leave the line out")
+        };
+        let message = format!("`{}.create_fields` asks for new custom fields, and {} {why}.", section.path, target_kind.title());
+        settling.sink.error(&section.span_of("create_fields"), message, Some(hint.to_owned()));
     }
     let Some((source_kind, _)) = sides.kinds() else { return };
     let missing = creation::missing_defaults(job, source_kind, target_kind, &target.defaults);
@@ -235,7 +235,7 @@ fn check_sides(settling: &mut Settling<'_>, section: &Section, job: &JobConfig, 
             "`{}` may create groups at {}, which needs values that a source of kind {} does not have: {list}.",
             section.path,
             quoted(&job.target),
-            source_kind.title()
+            source_kind.full_title()
         );
         let hint = format!("add them to [providers.{}.defaults]", job.target);
         settling.sink.error(&section.span_of("target"), message, Some(hint));

@@ -6,18 +6,21 @@ mod job;
 mod mapping;
 mod overlap;
 mod provider;
+mod users;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::Sink;
-use super::keys;
+use super::keys::{self, Side};
 use super::raw::{Item, Section};
 use super::settled::{Config, DaemonConfig, NotifyConfig, Secret, SecretSource};
+use crate::model::ProviderKind;
 
 pub(super) use creation::missing_defaults;
 pub(super) use job::without_section;
 use provider::Facts;
+pub(super) use users::{lacks_users_as_contacts, why_users_leave};
 
 /// What every check may look at.
 struct Settling<'a> {
@@ -41,17 +44,26 @@ impl Settling<'_> {
         Some(Secret::Source(source))
     }
 
-    /// Reports the keys of a table that no account of these kinds knows, except where they stand at their default.
-    fn check_kinds(&mut self, section: &Section, kinds: &[&str]) {
+    /// Reports the keys of a table that belong to accounts of other kinds, except where they stand at their default.
+    fn check_kinds(&mut self, section: &Section, kinds: Kinds<'_>) {
         for (name, entry) in &section.entries {
             let Some(key) = section.key(name) else { continue };
-            if !key.kinds.is_empty() && !kinds.iter().any(|kind| key.kinds.contains(kind)) {
+            let asked = match key.side {
+                Side::Any => kinds.all,
+                Side::Source => kinds.source,
+                Side::Target => kinds.target,
+            };
+            if !asked.iter().any(|kind| key.is_of(*kind)) {
                 let default = key.default.and_then(|default| super::read::default_item(default, key));
                 if entry.item.is_some() && entry.item == default {
                     continue;
                 }
-                let only = key.kinds.iter().map(|kind| title(kind)).collect::<Vec<_>>().join(" and ");
-                let message = format!("`{}.{name}` belongs to {only} accounts only.", section.path);
+                let as_what = match key.side {
+                    Side::Any => "",
+                    Side::Source => " as the source",
+                    Side::Target => " as the target",
+                };
+                let message = format!("`{}.{name}` belongs to {}{as_what} only.", section.path, titles(key.kinds));
                 self.sink.error(&entry.key_span, message, Some("leave it out".to_owned()));
             } else if let Some(Item::Table(inner)) = &entry.item {
                 self.check_kinds(inner, kinds);
@@ -60,13 +72,37 @@ impl Settling<'_> {
     }
 }
 
-/// Returns the name of a provider kind that people use.
-fn title(kind: &str) -> &'static str {
-    match kind {
-        "emfluence" => "emfluence",
-        "greenrope" => "GreenRope",
-        _ => "ActiveCampaign",
+/// The kinds of the accounts that a table is about.
+#[derive(Clone, Copy)]
+struct Kinds<'a> {
+    all: &'a [ProviderKind],
+    source: &'a [ProviderKind],
+    target: &'a [ProviderKind],
+}
+
+impl<'a> Kinds<'a> {
+    /// Makes the kinds of one account, which may leave open what counts as a group.
+    fn of_account(all: &'a [ProviderKind]) -> Self {
+        Kinds { all, source: all, target: all }
     }
+
+    /// Makes the kinds of a job: those of its source and of its target.
+    fn of_job(sides: &'a [ProviderKind; 2]) -> Self {
+        Kinds { all: sides, source: &sides[..1], target: &sides[1..] }
+    }
+}
+
+/// Names kinds as people do, as a whole service where every kind of it is meant.
+fn titles(kinds: &[ProviderKind]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for kind in kinds {
+        let whole = ProviderKind::ALL.iter().filter(|other| other.as_str() == kind.as_str()).all(|other| kinds.contains(other));
+        let name = if whole { format!("{} accounts", kind.title()) } else { kind.full_title().to_owned() };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(" and ")
 }
 
 /// Settles a whole file. The result is there only when no error was found.
@@ -92,7 +128,7 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
         jobs.extend(job::settle(&mut settling, &name.value, section, &facts).map(|job| (name.value.clone(), job)));
         spans.insert(name.value.clone(), name.span.clone());
     }
-    let accounts = facts.iter().filter_map(|(name, fact)| Some((name.clone(), fact.account.clone()?))).collect();
+    let accounts = facts.iter().filter_map(|(name, fact)| Some((name.clone(), fact.groups.clone()?))).collect();
     cycles::check(&jobs, &accounts, &spans, settling.sink);
 
     let state = root.table("state");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::Settling;
+use super::{Kinds, Settling};
 use crate::config::diagnostics::quoted;
 use crate::config::keys;
 use crate::config::raw::{Item, Section};
@@ -15,35 +15,43 @@ use crate::provider::schema;
 
 /// GreenRope takes so many requests at once, by the one published client that speaks of a limit.
 const GREENROPE_CONCURRENCY: u64 = 4;
+/// ActiveCampaign's limit of five requests a second, which its reference states for every account.
+const ACTIVECAMPAIGN_PACE: u32 = 300;
+/// More than two requests in flight gain nothing at that pace, and public clients keep to two.
+const ACTIVECAMPAIGN_CONCURRENCY: u64 = 2;
 
 /// What the checks of jobs need to know of an account, even where its table is not sound.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    /// The kind, where it is one that this version speaks.
+    /// The kind, where the table says it.
     pub(super) kind: Option<ProviderKind>,
-    /// The kind as it was typed.
-    pub(super) kind_word: Option<String>,
-    /// What tells the account from others, where that is known.
-    pub(super) account: Option<String>,
+    /// What tells the groups of the account from those of others, where that is known.
+    pub(super) groups: Option<String>,
+    /// The user group that takes whoever leaves another one.
+    pub(super) parking_group: Option<String>,
     /// The defaults for new groups.
     pub(super) defaults: BTreeMap<String, String>,
 }
 
 pub(super) fn settle(settling: &mut Settling<'_>, name: &str, section: &Section) -> (Facts, Option<ProviderConfig>) {
     let Some(word) = section.text("kind") else { return (Facts::default(), None) };
-    let Some(kind) = ProviderKind::ALL.into_iter().find(|kind| kind.as_str() == word) else {
-        let message =
-            format!("`{}.kind` is ActiveCampaign, which this version can't speak: it speaks emfluence and GreenRope only.", section.path);
-        settling.sink.error(&section.span_of("kind"), message, Some("take the provider and its jobs out for now".to_owned()));
-        return (Facts { kind_word: Some(word), ..Facts::default() }, None);
+    let Some(kind) = ProviderKind::from_config(&word, section.text("groups").as_deref()) else {
+        let possible: Vec<ProviderKind> = ProviderKind::ALL.into_iter().filter(|kind| kind.as_str() == word).collect();
+        settling.check_kinds(section, Kinds::of_account(&possible));
+        // A wrong word has been reported where it was read.
+        if section.entry("groups").is_none() {
+            groups_missing(settling, section);
+        }
+        return (Facts::default(), None);
     };
-    settling.check_kinds(section, &[kind.as_str()]);
+    settling.check_kinds(section, Kinds::of_account(&[kind]));
     let base_url = base_url(settling, section, kind);
     let credentials = credentials(settling, section, kind);
     let account_id = section.text("account_id").filter(|_| kind == ProviderKind::GreenRope);
     if kind == ProviderKind::GreenRope && section.entry("account_id").is_none() {
         lacks(settling, section, "account_id", "the number that GreenRope shows for the account");
     }
+    let parking_group = section.text("parking_group").map(|id| id.trim().to_owned());
     let fingerprint = fingerprint(settling, section, kind);
     let defaults = defaults(settling, &section.table("defaults"), kind);
     // The pace is the service's own, which a rehearsal on this machine is not.
@@ -57,23 +65,42 @@ pub(super) fn settle(settling: &mut Settling<'_>, name: &str, section: &Section)
             account_id,
             credentials,
             shared_access: section.boolean("shared_access"),
-            parking_group: section.text("parking_group").map(|id| id.trim().to_owned()),
+            parking_group: parking_group.clone(),
             fingerprint,
             defaults: defaults.clone(),
             http,
         }),
         _ => None,
     };
-    let account = provider.as_ref().map(ProviderConfig::account_key);
-    (Facts { kind: Some(kind), kind_word: Some(word), account, defaults }, provider)
+    let groups = provider.as_ref().map(ProviderConfig::groups_key);
+    (Facts { kind: Some(kind), groups, parking_group, defaults }, provider)
+}
+
+/// Explains the two things at ActiveCampaign that a config may mean by a group.
+fn groups_missing(settling: &mut Settling<'_>, section: &Section) {
+    let message = format!(
+        "`{}` lacks `groups`: ActiveCampaign has two things that could be a group. \
+         `groups = \"lists\"` means the lists, whose members are contacts and get mail; \
+         `groups = \"user-groups\"` means the groups of the people who log in to the account, with their permissions.",
+        section.path
+    );
+    let hint = "write `groups = \"lists\"` to sync audiences, `groups = \"user-groups\"` to sync staff";
+    settling.sink.error(&section.span, message, Some(hint.to_owned()));
 }
 
 fn lacks(settling: &mut Settling<'_>, section: &Section, key: &str, what: &str) {
     settling.sink.error(&section.span, format!("`{}` lacks `{key}`.", section.path), Some(format!("add {what}")));
 }
 
+fn is_activecampaign(kind: ProviderKind) -> bool {
+    matches!(kind, ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers)
+}
+
 fn base_url(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind) -> Option<Url> {
-    let Some(Item::Url(mut url)) = section.item_for("base_url", kind.as_str()) else { return None };
+    if section.entry("base_url").is_none() && section.item_for("base_url", kind).is_none() {
+        lacks(settling, section, "base_url", "the address that Settings > Developer shows, as in \"https://example.api-us1.com\"");
+    }
+    let Some(Item::Url(mut url)) = section.item_for("base_url", kind) else { return None };
     let span = section.span_of("base_url");
     if url.query().is_some() || url.fragment().is_some() {
         let hint = "write the address without `?` and `#`".to_owned();
@@ -85,6 +112,13 @@ fn base_url(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind) 
         let hint = "write the address up to the version, as in \"https://api.emailer.emfluence.com/v1\"".to_owned();
         settling.sink.error(&span, format!("`{}.base_url` does not end in `/v1`.", section.path), Some(hint));
     }
+    if is_activecampaign(kind)
+        && let Some(ending) = ["/admin/api.php", "/api.php", "/admin", "/api/3", "/api"].into_iter().find(|ending| path.ends_with(ending))
+    {
+        let message = format!("`{}.base_url` ends in `{ending}`, which rosterd adds itself.", section.path);
+        let hint = "write the host alone, as in \"https://example.api-us1.com\"".to_owned();
+        settling.sink.error(&span, message, Some(hint));
+    }
     Some(url)
 }
 
@@ -95,6 +129,17 @@ fn credentials(settling: &mut Settling<'_>, section: &Section, kind: ProviderKin
             lacks(settling, section, "access_token", "access_token = { env = \"NAME\" } or { file = \"PATH\" }");
         }
         return settling.secret(section, "access_token").map(Credentials::AccessToken);
+    }
+    if is_activecampaign(kind) {
+        if !typed("api_key") {
+            lacks(
+                settling,
+                section,
+                "api_key",
+                "api_key = { env = \"NAME\" } or { file = \"PATH\" }, the key that Settings > Developer shows",
+            );
+        }
+        return settling.secret(section, "api_key").map(Credentials::ApiKey);
     }
     if !typed("email") {
         lacks(settling, section, "email", "the address of the login");
@@ -129,7 +174,7 @@ fn fingerprint(settling: &mut Settling<'_>, section: &Section, kind: ProviderKin
 /// Holds the defaults against the provider's own field table.
 fn defaults(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind) -> BTreeMap<String, String> {
     let mut defaults = BTreeMap::new();
-    for key in keys::DEFAULTS.iter().filter(|key| key.kinds.contains(&kind.as_str())) {
+    for key in keys::DEFAULTS.iter().filter(|key| key.is_of(kind)) {
         let Some(value) = section.text(key.name) else { continue };
         let span = section.span_of(key.name);
         let Some(field) = schema(kind).groups.iter().find(|field| field.default_key == Some(key.name)) else {
@@ -161,7 +206,7 @@ fn defaults(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind) 
 }
 
 fn http(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind, local: bool) -> HttpConfig {
-    let number = |name: &str| match section.item_for(name, kind.as_str()) {
+    let number = |name: &str| match section.item_for(name, kind) {
         Some(Item::Integer(number)) => Some(number),
         _ => None,
     };
@@ -171,11 +216,26 @@ fn http(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind, loca
             format!("`{}.concurrency` is {concurrency}, and GreenRope takes {GREENROPE_CONCURRENCY} requests at once.", section.path);
         settling.sink.error(&section.span_of("concurrency"), message, Some(format!("write {GREENROPE_CONCURRENCY} or less")));
     }
+    if is_activecampaign(kind) && concurrency > ACTIVECAMPAIGN_CONCURRENCY {
+        let message = format!(
+            "`{}.concurrency` is {concurrency}, and rosterd sends ActiveCampaign at most {ACTIVECAMPAIGN_CONCURRENCY} requests at once.",
+            section.path
+        );
+        settling.sink.error(&section.span_of("concurrency"), message, Some(format!("write {ACTIVECAMPAIGN_CONCURRENCY} or less")));
+    }
     let pace = number("requests_per_minute").map(|pace| u32::try_from(pace).unwrap_or(u32::MAX));
     if kind == ProviderKind::Emfluence && !local && pace.is_some_and(|pace| pace > 100) {
         let message =
             format!("`{}.requests_per_minute` is above 100, from where emfluence's host is known to refuse requests.", section.path);
         settling.sink.warn(&section.span_of("requests_per_minute"), message, None);
+    }
+    if is_activecampaign(kind) && !local && pace.is_some_and(|pace| pace > ACTIVECAMPAIGN_PACE) {
+        let message = format!(
+            "`{}.requests_per_minute` is above {ACTIVECAMPAIGN_PACE}: ActiveCampaign takes five requests a second from an account.",
+            section.path
+        );
+        let hint = "write 240, which leaves room for other users of the account, or 300 at most".to_owned();
+        settling.sink.error(&section.span_of("requests_per_minute"), message, Some(hint));
     }
     let timeout = section.duration("timeout");
     if timeout.is_zero() {

@@ -115,13 +115,13 @@ include = []
        |
        = hint: leave it out
 
-    error: `providers.camp.kind` is ActiveCampaign, which this version can't speak: it speaks emfluence and GreenRope only.
-      --> rosterd.toml:13:8
+    error: `providers.camp` lacks `groups`: ActiveCampaign has two things that could be a group. `groups = "lists"` means the lists, whose members are contacts and get mail; `groups = "user-groups"` means the groups of the people who log in to the account, with their permissions.
+      --> rosterd.toml:12:12
        |
-    13 | kind = "activecampaign"
-       |        ^^^^^^^^^^^^^^^^
+    12 | [providers.camp]
+       |            ^^^^
        |
-       = hint: take the provider and its jobs out for now
+       = hint: write `groups = "lists"` to sync audiences, `groups = "user-groups"` to sync staff
 
     error: `jobs.a.source` names the provider `crn`, which is not configured.
       --> rosterd.toml:16:10
@@ -312,18 +312,26 @@ fn syntax_errors_have_a_place_and_keep_secrets() {
 fn other_kinds_and_their_keys_are_told_apart() {
     assert_snapshot!(instead(
         "kind = \"emfluence\"\naccess_token = { env = \"T\" }",
-        "kind = \"activecampaign\"\ngroups = \"lists\"\napi_key = { env = \"T\" }"
+        "kind = \"activecampaign\"\naccess_token = { env = \"T\" }\nremoval = \"detach\""
     ), @r#"
-    error: `providers.mail.kind` is ActiveCampaign, which this version can't speak: it speaks emfluence and GreenRope only.
-     --> rosterd.toml:8:8
+    error: `providers.mail` lacks `groups`: ActiveCampaign has two things that could be a group. `groups = "lists"` means the lists, whose members are contacts and get mail; `groups = "user-groups"` means the groups of the people who log in to the account, with their permissions.
+     --> rosterd.toml:7:12
       |
-    8 | kind = "activecampaign"
-      |        ^^^^^^^^^^^^^^^^
+    7 | [providers.mail]
+      |            ^^^^
       |
-      = hint: take the provider and its jobs out for now
+      = hint: write `groups = "lists"` to sync audiences, `groups = "user-groups"` to sync staff
+
+    error: `providers.mail.access_token` belongs to emfluence accounts only.
+    --> rosterd.toml:9:1
+     = hint: leave it out
+
+    error: `removal` is not a key of `providers.mail`.
+    --> rosterd.toml:10:1
+     = hint: `removal` belongs under [jobs.NAME.members]
     "#);
     assert_snapshot!(with("create_users = true\nusers_as_contacts = false\n[jobs.j.members]\nremoval = \"detach\"\nreadd = false\n"), @r#"
-    error: `jobs.j.create_users` belongs to ActiveCampaign accounts only.
+    error: `jobs.j.create_users` belongs to ActiveCampaign user groups as the target only.
       --> rosterd.toml:13:1
        |
     13 | create_users = true
@@ -331,7 +339,7 @@ fn other_kinds_and_their_keys_are_told_apart() {
        |
        = hint: leave it out
 
-    error: `jobs.j.members.removal` belongs to ActiveCampaign accounts only.
+    error: `jobs.j.members.removal` belongs to ActiveCampaign lists as the target only.
       --> rosterd.toml:16:1
        |
     16 | removal = "detach"
@@ -340,7 +348,7 @@ fn other_kinds_and_their_keys_are_told_apart() {
        = hint: leave it out
     "#);
     assert_snapshot!(instead("kind = \"greenrope\"", "kind = \"greenrope\"\nparking_group = \"5\"\ngroups = \"lists\""), @r#"
-    error: `providers.crm.parking_group` belongs to ActiveCampaign accounts only.
+    error: `providers.crm.parking_group` belongs to ActiveCampaign user groups only.
      --> rosterd.toml:4:1
       |
     4 | parking_group = "5"
@@ -596,7 +604,7 @@ fn a_target_gets_what_it_needs_and_nothing_it_lacks() {
        |
        = hint: write it as "name@example.org"
 
-    error: `providers.crm.defaults.sender_url` belongs to ActiveCampaign accounts only.
+    error: `providers.crm.defaults.sender_url` belongs to ActiveCampaign lists only.
       --> rosterd.toml:16:1
        |
     16 | sender_url = "x"

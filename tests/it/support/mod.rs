@@ -2,7 +2,7 @@
 
 pub mod oracle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +40,11 @@ pub fn bench_of(world: World, jobs: &str) -> Bench {
     }
 }
 
-/// A world with empty accounts of plain behaviour: `crm` and `crm2` at GreenRope, `mail` and `mail2` at emfluence.
+/// The title of the user group that takes whoever leaves another one, where an emulated account has it.
+pub const PARKING: &str = "Parking";
+
+/// A world with empty accounts of plain behaviour: `crm` and `crm2` at GreenRope, `mail` and `mail2` at emfluence, `campaigns` and
+/// `campaigns2` at ActiveCampaign, which have a user group to park users in.
 pub fn plain_world() -> World {
     let mut world = World::empty();
     for (kind, name, number) in [
@@ -48,8 +52,13 @@ pub fn plain_world() -> World {
         (Kind::Emfluence, "mail", 71_001),
         (Kind::GreenRope, "crm2", 45_430),
         (Kind::Emfluence, "mail2", 71_002),
+        (Kind::ActiveCampaign, "campaigns", 81_001),
+        (Kind::ActiveCampaign, "campaigns2", 81_002),
     ] {
-        world.add_account(Account::new(kind, name, number));
+        let account = world.add_account(Account::new(kind, name, number));
+        if kind == Kind::ActiveCampaign {
+            account.add_user_group(PARKING);
+        }
     }
     world
 }
@@ -65,11 +74,18 @@ pub fn group_of(account: &mut Account, name: &str, prefix: &str, count: usize) -
     group
 }
 
-/// Config text with one provider per emulated account, under the account's name.
+/// The name of the provider that stands for the user groups of an ActiveCampaign account: `staff` for `campaigns`.
+pub fn staff_of(account: &str) -> String {
+    account.replace("campaigns", "staff")
+}
+
+/// Config text with one provider per emulated account, under the account's name; the lists of an ActiveCampaign account bear that
+/// name, and its user groups the name of [`staff_of`].
 pub fn providers(emulator: &Emulator) -> String {
-    let accounts: Vec<_> = emulator.with_world(|world| world.accounts.iter().map(Account::credentials).collect());
+    let accounts: Vec<_> = emulator
+        .with_world(|world| world.accounts.iter().map(|account| (account.credentials(), account.find_user_group(PARKING))).collect());
     let mut text = String::new();
-    for account in accounts {
+    for (account, parking) in accounts {
         let name = &account.account;
         let url = format!("http://127.0.0.1:1{}", account.base_path);
         match account.kind {
@@ -80,8 +96,16 @@ pub fn providers(emulator: &Emulator) -> String {
                 )
                 .expect("a text takes everything");
             }
-            // No job can name such an account yet.
-            rosterd::emulator::Kind::ActiveCampaign => {}
+            rosterd::emulator::Kind::ActiveCampaign => {
+                let common = format!("kind = \"activecampaign\"\nbase_url = \"{url}\"\napi_key = {{ env = \"ROSTERD_TEST_{name}\" }}\n");
+                let parking = parking.map(|id| format!("parking_group = \"{id}\"\n")).unwrap_or_default();
+                write!(
+                    text,
+                    "[providers.{name}]\n{common}groups = \"lists\"\n[providers.{name}.defaults]\nsender_name = \"Example Society\"\nsender_addr1 = \"1 Example Street\"\nsender_city = \"Springfield\"\nsender_zip = \"62701\"\nsender_country = \"USA\"\nsender_url = \"https://www.example.org\"\nsender_reminder = \"You signed up at www.example.org\"\n[providers.{}]\n{common}groups = \"user-groups\"\n{parking}",
+                    staff_of(name)
+                )
+                .expect("a text takes everything");
+            }
             rosterd::emulator::Kind::GreenRope => {
                 write!(
                     text,
@@ -100,11 +124,13 @@ pub fn config(emulator: &Emulator, text: &str) -> Config {
     let (mut config, _) = rosterd::config::parse(text, Path::new("rosterd.toml")).unwrap_or_else(|problems| panic!("{problems}"));
     let accounts: Vec<_> = emulator.with_world(|world| world.accounts.iter().map(Account::credentials).collect());
     for account in accounts {
-        let Some(provider) = config.providers.get_mut(&account.account) else { continue };
-        match &mut provider.credentials {
-            Credentials::AccessToken(secret) => *secret = Secret::Known(account.token.into()),
-            Credentials::Password { password, .. } => *password = Secret::Known(account.password.into()),
-            Credentials::AuthToken { token, .. } => *token = Secret::Known(account.token.into()),
+        for name in BTreeSet::from([account.account.clone(), staff_of(&account.account)]) {
+            let Some(provider) = config.providers.get_mut(&name) else { continue };
+            match &mut provider.credentials {
+                Credentials::AccessToken(secret) | Credentials::ApiKey(secret) => *secret = Secret::Known(account.token.clone().into()),
+                Credentials::Password { password, .. } => *password = Secret::Known(account.password.clone().into()),
+                Credentials::AuthToken { token, .. } => *token = Secret::Known(account.token.clone().into()),
+            }
         }
     }
     config

@@ -455,7 +455,7 @@ async fn nothing_is_sent_while_an_earlier_import_may_be_under_way() {
 
 #[tokio::test(start_paused = true)]
 async fn an_import_whose_answer_is_lost_is_not_sent_again() {
-    for fault in [Fault::ResetAfterEffect, Fault::TruncatedBody, Fault::HtmlWith200] {
+    for fault in [Fault::ResetAfterEffect, Fault::TruncatedBody, Fault::EmptyBody, Fault::SlowAnswer(Duration::from_mins(5))] {
         let mut world = plain_world();
         group_of(world.account_mut("mail"), "News", "reader", 40);
         let bench = bench(world, "mail", "campaigns", JOB);

@@ -7,14 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::base::Measure;
-use super::consent::plan_people;
+use super::consent::{account_refusers, plan_people};
 use super::fingerprint::fingerprint;
 use super::groups::plan_groups;
 use super::guard::{Judged, judge};
 use super::memberships::{AccountStates, PairPlan, plan_pair};
 use super::people::PersonIx;
-use super::{Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, Loss, PairIx, Plan, Summary, What, in_scope, item_key};
-use crate::model::MemberStatus;
+use super::{Agreement, Blocked, BlockedReason, Edit, Inputs, Loss, PairIx, Plan, Summary, What, item_key};
 
 /// Makes the plan.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
@@ -155,26 +154,6 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan.refusals = judge(&Judged { inputs, plan: &plan, active, overwritten: &overwritten });
     plan.fingerprint = fingerprint(inputs, &plan);
     plan
-}
-
-/// Finds the people whose refusal of all mail is to be written group by group: those whom the source lists in scope in whatever
-/// state, and those who are linked.
-fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTreeSet<PersonIx> {
-    if !inputs.capabilities.account_opt_out_as_lists {
-        return BTreeSet::new();
-    }
-    let refuses = |person: &PersonIx| inputs.people.get(*person).source_status == MemberStatus::OptedOut;
-    let mut refusers: BTreeSet<PersonIx> = pairs
-        .iter()
-        .filter_map(|pair| pair.source.as_deref())
-        .filter(|id| inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)))
-        .filter_map(|id| inputs.source.listing(id))
-        .flat_map(|listing| listing.seen().rows.iter().filter_map(|row| inputs.people.of_source(row.member)))
-        .filter(refuses)
-        .collect();
-    let linked = inputs.people.iter().filter(|(person, row)| row.linked && !inputs.people.sources(*person).is_empty());
-    refusers.extend(linked.map(|(person, _)| person).filter(refuses));
-    refusers
 }
 
 /// Additions anywhere need the account-wide opt-outs of both sides (rule 3).

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::bars::{Bar, bar_of};
 use super::consent::account_bar_ends;
 use super::people::PersonIx;
 use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope, item_key};
@@ -92,7 +93,6 @@ pub(super) fn plan_pair(
         }
     };
     let mut decide = Decider { inputs, ix, pair, target_states: &target_states, agreement, out: &mut out };
-    decide.follow_addresses(&wanted);
     decide.opt_outs(&wanted, refusers, target_whole);
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions(&wanted);
@@ -173,45 +173,72 @@ impl Decider<'_, '_> {
         self.inputs.facts.get(&person).is_none_or(|facts| facts.counts)
     }
 
-    /// A refusal follows the person through a change of address, also when the link has long forgotten the old one.
-    fn follow_addresses(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>) {
-        let inputs = self.inputs;
-        let Some(barred) = self.pair.target.as_deref().and_then(|group| inputs.base.bars.groups.get(group)) else { return };
-        for &person in wanted.keys() {
-            let known = inputs.people.former_addresses(person, inputs.source, inputs.base);
-            if !barred.contains(&inputs.people.get(person).address) && known.iter().any(|address| barred.contains(address)) {
-                self.agreement.bars.push((Some(self.ix), person));
-            }
+    /// Finds the people whose refusal of the group matters: those who refuse it at the source, and those whose refusal is
+    /// remembered and who are in the group at either side.
+    fn refusing(&self, wanted: &BTreeMap<PersonIx, MembershipState>) -> BTreeSet<PersonIx> {
+        let refusing = wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut).map(|(person, _)| *person);
+        let mut refusing: BTreeSet<PersonIx> = refusing.collect();
+        if !self.inputs.base.bars.is_empty(self.pair.target.as_deref()) {
+            refusing.extend(wanted.keys().chain(self.target_states.keys()).filter(|person| self.bar(**person).is_some()));
         }
+        refusing
     }
 
-    /// Group opt-outs of the source: written where the target can hold them, else the membership goes and a bar stays (rule 1).
+    /// Finds the remembered refusal of the pair's group.
+    fn bar(&self, person: PersonIx) -> Option<Bar> {
+        bar_of(self.inputs, person, Some(self.pair.target.as_deref()?))
+    }
+
+    /// Group opt-outs: written where the target can hold them, else the membership goes and a bar stays (rule 1). One that the
+    /// target was never seen to obey is carried whatever the source shows by now.
     ///
     /// So are refusals of all mail where the target holds them group by group, whether the person is listed here or not.
     fn opt_outs(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, refusers: &BTreeSet<PersonIx>, target_whole: bool) {
         let inputs = self.inputs;
+        let group = self.pair.target.as_deref();
         let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
-        let of_group = |person: &PersonIx| wanted.get(person) == Some(&MembershipState::OptedOut);
-        let refusing: BTreeSet<PersonIx> = wanted.keys().copied().filter(of_group).chain(refusers.iter().copied()).collect();
-        for person in refusing {
-            let held = self.refused_here(person);
+        let of_group = self.refusing(wanted);
+        for &person in of_group.union(refusers) {
+            let refuses = wanted.get(&person) == Some(&MembershipState::OptedOut);
+            let state = self.refused_here(person);
             // The strictest of several contacts says nothing of the others: each of them has to refuse.
             let still_mailed = self.any_contact_active(person);
-            if held == Some(MembershipState::OptedOut) && !still_mailed {
-                continue;
-            }
+            let refused_there = state == Some(MembershipState::OptedOut) && !still_mailed;
+            let obeyed = refused_there || (!inputs.capabilities.group_opt_out && target_whole && !still_mailed);
             let row = inputs.people.get(person);
-            let known = inputs.base.bars.groups.get(self.pair.target.as_deref().unwrap_or_default());
-            let repeated = known.is_some_and(|addresses| addresses.contains(&row.address));
-            // A refusal of all mail is remembered as one, and not once more for each group.
-            if !repeated && of_group(&person) {
+            let bar = self.bar(person);
+            let known = inputs.base.bars.held(Some(group.unwrap_or_default()), row.address);
+            // A refusal that has to be carried anew is remembered as one that the target does not obey; one of all mail is
+            // remembered as such, and not once more for each group.
+            let remember = of_group.contains(&person)
+                && match known {
+                    None if refuses => !refused_there,
+                    None => !(state == Some(MembershipState::Active) && self.change_of_mind(person, bar.as_ref())),
+                    Some(held) => refuses && held && !obeyed,
+                };
+            if remember {
                 self.agreement.bars.push((Some(self.ix), person));
             }
-            if !carry {
+            if let (true, Some(group)) = (obeyed, group) {
+                let now = remember.then_some(row.address);
+                let standing = bar.iter().flat_map(|bar| bar.addresses.iter().copied()).chain(now);
+                let unheld = standing.filter(|address| inputs.base.bars.held(Some(group), *address) != Some(true));
+                self.agreement.held_bars.extend(unheld.map(|address| (Some(group.to_owned()), address)));
+            }
+            let held_before = bar.as_ref().is_some_and(|bar| bar.held);
+            let of_all = refusers.contains(&person);
+            let due = if refuses || of_all { !refused_there } else { still_mailed && bar.as_ref().is_some_and(Bar::is_due) };
+            if !due || !carry {
                 continue;
             }
+            if still_mailed && !refuses && !of_all {
+                self.out.warnings.push(format!(
+                    "\"{}\": a refusal that the source showed before has not reached the target; it is carried, whatever the source shows now.",
+                    self.pair.name
+                ));
+            }
             if inputs.capabilities.group_opt_out {
-                if repeated && still_mailed && of_group(&person) {
+                if refuses && held_before && still_mailed {
                     self.out.warnings.push(format!(
                         "\"{}\": somebody is active again at the target while the source still shows the refusal; it is carried again.",
                         self.pair.name
@@ -242,6 +269,17 @@ impl Decider<'_, '_> {
         }
         self.agreement.ended_removals.extend(removed.into_iter().map(|member| (group.to_owned(), member)));
         Some(held.map_or(MembershipState::OptedOut, |held| held.max(MembershipState::OptedOut)))
+    }
+
+    /// Tells whether somebody who is active in the target's group came back there by their own wish: the target obeyed the
+    /// refusal once, and rosterd has not brought the membership.
+    fn change_of_mind(&self, person: PersonIx, bar: Option<&Bar>) -> bool {
+        let inputs = self.inputs;
+        let Some(group) = self.pair.target.as_deref() else { return false };
+        // A membership that rosterd brought and could not remove is no sign of a change of mind.
+        let own_doing =
+            inputs.people.targets(person).iter().any(|at| inputs.base.membership(group, inputs.target.members[*at as usize].id).is_some());
+        bar.is_some_and(Bar::may_end) && !own_doing
     }
 
     /// Tells whether the target's group lists any of a person's contacts as active.
@@ -323,16 +361,8 @@ impl Decider<'_, '_> {
                         self.agreement.memberships.push((self.ix, at));
                     }
                 }
-                let row = inputs.people.get(person);
-                let barred = inputs.base.bars.groups.get(group).is_some_and(|addresses| addresses.contains(&row.address));
-                // A membership that rosterd brought and could not remove is no sign of a change of mind.
-                let own_doing = inputs
-                    .people
-                    .targets(person)
-                    .iter()
-                    .any(|at| inputs.base.membership(group, inputs.target.members[*at as usize].id).is_some());
-                if barred && !own_doing {
-                    self.agreement.ended_bars.push((Some(group.to_owned()), row.address));
+                if let Some(bar) = self.bar(person).filter(|bar| self.change_of_mind(person, Some(bar))) {
+                    self.agreement.ended_bars.extend(bar.addresses.into_iter().map(|address| (Some(group.to_owned()), address)));
                 }
             }
             MembershipState::OptedOut => self.withhold(person, Reason::OptedOutAtTarget),
@@ -346,17 +376,10 @@ impl Decider<'_, '_> {
         let row = inputs.people.get(person);
         let targets = inputs.people.targets(person);
         let group = self.pair.target.as_deref();
-        // A refusal follows the person through a change of address.
-        let mut addresses = inputs.people.former_addresses(person, inputs.source, inputs.base);
-        addresses.push(row.address);
         // A bar that this run sees end must not hold back what the next run would then add (rule 11).
-        let ended = account_bar_ends(inputs, person).then_some(row.address);
-        let bars = &inputs.base.bars;
-        let barred = |address: &Name| match group.and_then(|group| bars.groups.get(group)) {
-            Some(addresses) if addresses.contains(address) => true,
-            _ => bars.account.contains(address) && ended != Some(*address),
-        };
-        if addresses.iter().any(barred) {
+        let barred = group.is_some_and(|group| bar_of(inputs, person, Some(group)).is_some())
+            || (bar_of(inputs, person, None).is_some() && !account_bar_ends(inputs, person));
+        if barred {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }
         match row.target_status {

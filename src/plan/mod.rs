@@ -4,6 +4,7 @@
 //! run left behind, and the policy. It waits for nothing, reads no clock and writes nothing, so that the same inputs give the
 //! same plan byte for byte.
 
+mod bars;
 pub mod base;
 mod build;
 mod consent;
@@ -501,6 +502,8 @@ pub struct Agreement {
     pub ended: Vec<(String, crate::model::Name)>,
     /// Refusals to remember: the target group's id, or none for the account, and the person.
     pub bars: Vec<(Option<PairIx>, PersonIx)>,
+    /// Remembered refusals that the target was seen to obey: the target group's id, or none for the account, and the address.
+    pub held_bars: Vec<(Option<String>, crate::model::Name)>,
     /// Remembered refusals that ended, because the person is active at the target without rosterd's doing.
     pub ended_bars: Vec<(Option<String>, crate::model::Name)>,
     /// Removals of rosterd's own at the target that a refusal at the source has overtaken, as group and person by id.

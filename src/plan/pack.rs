@@ -543,7 +543,11 @@ impl Packer<'_> {
         }
     }
 
+    /// Clears the flag where the target has one; elsewhere rosterd remembers the protection, and there is nothing to send.
     fn lift(&mut self, pair: PairIx, op: &'static str) {
+        if !self.capabilities.protected_flag {
+            return;
+        }
         let fields = Record::from([("protected".to_owned(), Value::Boolean(false))]);
         self.steps.push(Step::EditGroups { edits: vec![(pair, fields)], ops: vec![op] });
     }

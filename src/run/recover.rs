@@ -84,6 +84,7 @@ pub(super) fn settle_members(
     names: &Names,
     now: Timestamp,
 ) -> Result<bool, RunError> {
+    let links = store.links(&job.name)?;
     let mut changed = false;
     for entry in store.unsettled(&job.name)? {
         let mut outcomes = Vec::new();
@@ -94,6 +95,11 @@ pub(super) fn settle_members(
                 continue;
             }
             let item = &unsettled.item;
+            if entry.operation == "edit_groups"
+                && let (Some(group), Some(name)) = (&item.group, &item.detail)
+            {
+                changes.extend(renamed(&links, job, target, group, name));
+            }
             let address = item.member.as_deref().and_then(|address| names.find(address));
             let known_id = item.member_id.as_deref().and_then(|id| names.find(id));
             let found: Vec<u32> = target
@@ -174,6 +180,15 @@ pub(super) fn settle_members(
 /// Returns the groups that an item of a request concerns; by row there are several.
 fn groups_of(item: &JournalItem) -> impl Iterator<Item = &str> {
     item.group.iter().flat_map(|groups| groups.split(',')).filter(|group| !group.is_empty())
+}
+
+/// Remembers a name that an interrupted run gave to a linked group, perhaps on the way to another one: it is nobody else's doing.
+fn renamed(links: &[GroupLink], job: &JobConfig, target: &Snapshot, group: &str, name: &str) -> Option<Change> {
+    let link = links.iter().find(|link| link.target == group)?;
+    let (field, held) = target.group(group)?.wire.iter().find(|(field, value)| is_name(field) && value.to_string() == name)?;
+    let mut fields = link.fields.clone();
+    fields.insert(field.clone(), FieldBase { desired: Some(held.clone()), target: Some(held.clone()) });
+    Some(Change::GroupFields { job: job.name.clone(), source: link.source.clone(), fields, name: link.name.clone() })
 }
 
 fn not_done() -> JournalOutcome {

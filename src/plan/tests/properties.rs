@@ -107,8 +107,11 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
             world.memory.memberships.insert((target_id, at_target), c % 2 == 0);
         }
         23 => {
-            let group = (c % 3 != 0).then_some(target_id);
-            world.memory.bars.insert((group, address(&person)));
+            let key = ((c % 3 != 0).then_some(target_id), address(&person));
+            if c % 2 == 0 {
+                world.memory.held_bars.insert(key.clone());
+            }
+            world.memory.bars.insert(key);
         }
         24 => {
             let link = TestMemberLink { target: at_target, address: address(&person), removed_by_us: c % 2 == 0 };
@@ -189,7 +192,11 @@ fn applied(world: &TestWorld) -> TestWorld {
                 Edit::CreateMembers { members, .. } => {
                     for person in members {
                         let address = inputs.names.text(inputs.people.get(*person).address).to_owned();
-                        let id = format!("t.new.{address}");
+                        let mut id = format!("t.new.{address}");
+                        // Whoever was created with the address before may have another one by now.
+                        while next.target.people.get(&id).is_some_and(|known| known.address.as_ref() != Some(&address)) {
+                            id.push('+');
+                        }
                         let known = TestPerson { address: Some(address.clone()), status: MemberStatus::Active };
                         assert_eq!(next.target.people.insert(id.clone(), known), None, "nobody is created twice");
                         for at in inputs.people.sources(*person) {
@@ -280,11 +287,27 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
     for (pair, person) in &plan.agreement.bars {
         let group = pair.map(|pair| ids.get(&(pair.0 as usize)).cloned());
         if group != Some(None) {
-            next.memory.bars.insert((group.flatten(), text(inputs.people.get(*person).address)));
+            let key = (group.flatten(), text(inputs.people.get(*person).address));
+            next.memory.held_bars.remove(&key);
+            next.memory.bars.insert(key);
+        }
+    }
+    for (group, bar) in &plan.agreement.held_bars {
+        next.memory.held_bars.insert((group.clone(), text(*bar)));
+    }
+    // What was written is held from then on.
+    for edit in &plan.operations {
+        let Edit::SetOptOut { pair, members, .. } = edit else { continue };
+        let group = pair.map(|pair| ids[&(pair.0 as usize)].clone());
+        for person in members {
+            let former = inputs.people.former_addresses(*person, inputs.source, inputs.base);
+            let addresses = former.into_iter().chain([inputs.people.get(*person).address]);
+            next.memory.held_bars.extend(addresses.map(|address| (group.clone(), text(address))));
         }
     }
     for (group, bar) in &plan.agreement.ended_bars {
         next.memory.bars.remove(&(group.clone(), text(*bar)));
+        next.memory.held_bars.remove(&(group.clone(), text(*bar)));
     }
     let desired = next.desired();
     for (at, pair) in plan.pairs.iter().enumerate().filter(|(_, pair)| pair.writable) {
@@ -357,6 +380,16 @@ fn adds_nobody_who_refuses(world: &TestWorld) {
     });
 }
 
+/// Tells whether a refusal of the person is remembered that the target was never seen to obey.
+fn is_due(world: &TestWorld, inputs: &Inputs<'_>, person: crate::plan::PersonIx, group: Option<&str>) -> bool {
+    let former = inputs.people.former_addresses(person, inputs.source, inputs.base);
+    let mut addresses = former.into_iter().chain([inputs.people.get(person).address]);
+    addresses.any(|address| {
+        let key = (group.map(str::to_owned), inputs.names.text(address).to_owned());
+        world.memory.bars.contains(&key) && (!world.memory.held_bars.contains(&key) || !inputs.people.sources(person).is_empty())
+    })
+}
+
 fn mentions_only_its_own(world: &TestWorld) {
     world.planned(|inputs, plan| {
         let covered: BTreeSet<&str> =
@@ -381,7 +414,10 @@ fn mentions_only_its_own(world: &TestWorld) {
                 });
                 let known = inputs.people.get(*person).linked;
                 let removed = matches!(edit, Edit::RemoveMemberships { .. });
-                assert!(listed || known || removed, "{} is nobody's concern", edit.op());
+                // A refusal that was seen and never written is, even after the person has gone from the source.
+                let due =
+                    matches!(edit, Edit::SetOptOut { .. }) && is_due(world, inputs, *person, pair.and_then(|pair| pair.target.as_deref()));
+                assert!(listed || known || removed || due, "{} is nobody's concern", edit.op());
             }
         }
     });
@@ -400,6 +436,7 @@ fn removes_only_what_it_may(world: &TestWorld) {
                     let id = inputs.names.text(inputs.source.members[*at as usize].id);
                     source.members.get(id) == Some(&MembershipState::OptedOut)
                 });
+                let refuses = refuses || is_due(world, inputs, *person, pair.target.as_deref());
                 let stands_in = refuses && !world.capabilities.group_opt_out;
                 assert!(source.incomplete.is_none() || stands_in, "rule 3: the source's listing is not whole");
                 assert!(world.policy.mode != Mode::Add || stands_in, "mode add removes nobody");

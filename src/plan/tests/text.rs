@@ -13,6 +13,7 @@
 //! others 11 : bo                          memberships that another job holds
 //! own 11 : cy                             removals of rosterd's own that show as refusals
 //! bar 11 : ana                            remembered refusals; `bar *` for the account
+//! held_bar 11 : ana                       remembered refusals that the target was seen to obey
 //! ```
 //!
 //! The person `ana` is `ana@example.org`, `s.ana` at the source and `t.ana` at the target; `ana#2` is another contact with
@@ -63,8 +64,12 @@ pub(super) fn parse(text: &str) -> TestWorld {
             ["others", id] => listed.iter().for_each(|name| {
                 world.memory.others.insert(((*id).to_owned(), format!("t.{name}")));
             }),
-            ["bar", id] => listed.iter().for_each(|name| {
-                world.memory.bars.insert(((*id != "*").then(|| (*id).to_owned()), address(name)));
+            [bar @ ("bar" | "held_bar"), id] => listed.iter().for_each(|name| {
+                let key = ((*id != "*").then(|| (*id).to_owned()), address(name));
+                if *bar == "held_bar" {
+                    world.memory.held_bars.insert(key.clone());
+                }
+                world.memory.bars.insert(key);
             }),
             ["waiting", key @ ..] => {
                 world.memory.waiting.insert(key.join(" "), "the provider said no".to_owned());

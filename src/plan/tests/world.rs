@@ -130,6 +130,8 @@ pub(super) struct Memory {
     pub(super) own: BTreeSet<(String, String)>,
     /// Target group (none for the account) and address.
     pub(super) bars: BTreeSet<(Option<String>, String)>,
+    /// Those of the bars that the target was seen to obey.
+    pub(super) held_bars: BTreeSet<(Option<String>, String)>,
     pub(super) waiting: BTreeMap<String, String>,
     pub(super) measure: Option<Measure>,
     pub(super) last_run: Option<String>,
@@ -398,6 +400,13 @@ impl TestWorld {
             match group {
                 None => drop(bars.account.insert(address)),
                 Some(group) => drop(bars.groups.entry(group.clone()).or_default().insert(address)),
+            }
+        }
+        for (group, address) in memory.held_bars.intersection(&memory.bars) {
+            let address = names.intern(address);
+            match group {
+                None => drop(bars.held_account.insert(address)),
+                Some(group) => drop(bars.held_groups.entry(group.clone()).or_default().insert(address)),
             }
         }
         Base {

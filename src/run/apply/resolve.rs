@@ -44,8 +44,11 @@ impl Applying<'_> {
                     if let Some(row) = self.prepared.sides.target_rows.get_mut(&id) {
                         row.wire.extend(fields.clone());
                     }
+                    // By its name the next run knows a rename for ours whose answer never came.
+                    let name_field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+                    let detail = fields.get(name_field).map(Value::to_string);
                     groups.push(GroupEdit { id, fields, current });
-                    items.push(item(op, Some(pair), None));
+                    items.push(Item { detail, ..item(op, Some(pair), None) });
                 }
                 (!groups.is_empty()).then_some((Write::EditGroups { edits: groups }, items))
             }

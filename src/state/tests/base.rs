@@ -157,6 +157,31 @@ fn bars_belong_to_the_account_and_end_one_by_one() {
 }
 
 #[test]
+fn a_bar_is_held_until_the_refusal_is_seen_anew() {
+    let store = Store::in_memory();
+    let (provider, address) = ("mail".to_owned(), "ana@example.org".to_owned());
+    let bar = |group: Option<&str>| Change::Bar {
+        provider: provider.clone(),
+        group: group.map(Into::into),
+        address: address.clone(),
+        origin: "listing".into(),
+    };
+    let held = |group: Option<&str>| Change::BarHeld { provider: provider.clone(), group: group.map(Into::into), address: address.clone() };
+    let standing = || {
+        let mut names = Names::new();
+        let ana = names.intern(&address);
+        let bars = load(&store, "any", &mut names).bars;
+        (bars.held(None, ana), bars.held(Some("g"), ana))
+    };
+    store.record(&[held(None)]).unwrap();
+    assert_eq!(standing(), (None, None), "what is not remembered is not held");
+    store.record(&[bar(None), bar(Some("g")), held(Some("g"))]).unwrap();
+    assert_eq!(standing(), (Some(false), Some(true)));
+    store.record(&[held(None), bar(Some("g"))]).unwrap();
+    assert_eq!(standing(), (Some(true), Some(false)));
+}
+
+#[test]
 fn carried_values_and_meanings_come_back() {
     let store = Store::in_memory();
     let carry = |id: &str, field: &str, value: Option<Value>| Change::Carried {

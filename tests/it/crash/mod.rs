@@ -1,5 +1,7 @@
 //! A run that ends in the middle, by a signal or by a power cut, is finished by the next one.
 
+mod journal;
+
 use std::time::Duration;
 
 use rosterd::emulator::{Change, Fault, FaultRule};

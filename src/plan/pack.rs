@@ -129,7 +129,7 @@ pub fn pack(plan: &Plan, people: &People, capabilities: &Capabilities) -> Vec<St
 }
 
 /// Cuts rows into batches of so many at most, and of fewer where they name too many groups.
-fn chunks<T>(rows: Vec<T>, most: usize, places: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+pub(super) fn chunks<T>(rows: Vec<T>, most: usize, places: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut batches: Vec<Vec<T>> = Vec::new();
     let mut named = 0;
     for row in rows {

@@ -9,7 +9,7 @@ use super::expression::{self, Aliases, Compiled};
 use super::rule::Action;
 use super::vocabulary::{first_part, is_right, is_worth_carrying};
 use super::{Mapped, Mapping};
-use crate::model::{CustomField, CustomFields, ObjectKind, Record, Schema, Writable};
+use crate::model::{CustomField, CustomFields, ObjectKind, Record, Schema, Value, Writable};
 
 /// Enters every salt; to be raised when the same rules begin to give other values.
 const VERSION: u32 = 1;
@@ -138,6 +138,12 @@ impl BoundMapping {
         reads
     }
 
+    /// Returns the fields, the address apart, that creating a person at the target takes and that a mapped record lacks.
+    pub fn missing_required(&self, mapped: &Record) -> Vec<&'static str> {
+        let needed = self.target.members.iter().filter(|field| field.required && field.canonical != "email");
+        needed.map(|field| field.wire).filter(|wire| mapped.get(*wire).is_none_or(Value::is_empty)).collect()
+    }
+
     /// Tells whether the config names a target field, rather than the built-in map.
     pub fn is_explicit(&self, object: ObjectKind, wire: &str) -> bool {
         self.rules(object).iter().any(|rule| rule.explicit && (rule.wire == wire || rule.typed == wire))
@@ -208,8 +214,8 @@ impl BoundMapping {
             hasher.update(text.as_bytes());
         };
         take(&VERSION.to_string());
-        take(self.source.kind.as_str());
-        take(self.target.kind.as_str());
+        take(self.source.kind.table_name());
+        take(self.target.kind.table_name());
         take(&self.source_name);
         take(self.filter.as_ref().map_or("", |filter| filter.text()));
         for (object, rules) in [("group", &self.group), ("member", &self.member)] {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bars::{Bar, bar_of};
 use super::consent::account_bar_ends;
 use super::people::PersonIx;
+use super::seats::Seats;
 use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope, item_key};
 use crate::model::policy::{Mode, OnDrift, OptOuts};
 use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Name, Reading};
@@ -53,6 +54,7 @@ pub(super) fn plan_pair(
     pair: &GroupPair,
     accounts: AccountStates,
     refusers: &BTreeSet<PersonIx>,
+    seats: Option<&Seats<'_>>,
     agreement: &mut Agreement,
 ) -> PairPlan {
     let mut out = PairPlan::default();
@@ -79,9 +81,11 @@ pub(super) fn plan_pair(
     out.target_active = target.map_or(0, |listing| listing.seen().active() as u64);
 
     // A group that does not exist yet has no members, and that is certain.
-    let target_whole = target.is_none_or(|listing| listing.complete().is_some());
+    let doubt = seats.and_then(Seats::doubt);
+    let target_whole = target.is_none_or(|listing| listing.complete().is_some()) && doubt.is_none();
     if !target_whole {
-        let why = target.map(|listing| listing.why_incomplete().join("; ")).unwrap_or_default();
+        let why = target.map(|listing| listing.why_incomplete().join("; ")).filter(|why| !why.is_empty());
+        let why = why.or(doubt.map(str::to_owned)).unwrap_or_default();
         let why = if why.is_empty() { "its members were not read".to_owned() } else { why };
         out.blocked.push(incomplete(pair, pair.target.as_deref().unwrap_or_default(), &format!("at the target, {why}")));
     }
@@ -92,12 +96,14 @@ pub(super) fn plan_pair(
             partly.opt_outs_complete
         }
     };
-    let mut decide = Decider { inputs, ix, pair, target_states: &target_states, agreement, out: &mut out };
+    let mut decide = Decider { inputs, ix, pair, seats, target_states: &target_states, agreement, out: &mut out };
     decide.opt_outs(&wanted, refusers, target_whole);
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions(&wanted);
     }
-    if let (Some(source), Some(target)) = (source.complete(), target.and_then(Reading::complete)) {
+    // Where leaving is moving, whoever is missing here may be in a group that was not read to its end.
+    let may_leave = seats.is_none_or(|seats| target_whole && seats.sources_whole());
+    if let (Some(source), Some(target), true) = (source.complete(), target.and_then(Reading::complete), may_leave) {
         decide.removals(&wanted, source, target);
     }
     out
@@ -147,6 +153,8 @@ struct Decider<'a, 'b> {
     inputs: &'a Inputs<'a>,
     ix: PairIx,
     pair: &'a GroupPair,
+    /// Who sits where, at a target where people are in one group only.
+    seats: Option<&'a Seats<'a>>,
     target_states: &'b BTreeMap<PersonIx, MembershipState>,
     agreement: &'b mut Agreement,
     out: &'b mut PairPlan,
@@ -249,7 +257,12 @@ impl Decider<'_, '_> {
             } else {
                 self.out.unheld_opt_outs += 1;
                 if still_mailed && target_whole {
-                    self.out.opt_out_removals.push(person);
+                    match self.seats.and_then(Seats::no_parking) {
+                        None => self.out.opt_out_removals.push(person),
+                        // Whoever is wanted elsewhere leaves by that, or is shown there.
+                        Some(_) if self.seats.is_some_and(|seats| seats.is_wanted(person)) => {}
+                        Some(why) => self.out.blocked.extend(self.seats.map(|seats| seats.stranded(self.ix, person, why))),
+                    }
                 }
             }
         }
@@ -321,6 +334,8 @@ impl Decider<'_, '_> {
             }
             if let Some(held) = held {
                 self.present(person, held);
+            } else if self.seats.is_some_and(|seats| seats.in_conflict(person)) {
+                // It is shown once, and not for each of the groups.
             } else if let Some(verdict) = self.obstacle(person) {
                 match verdict {
                     Obstacle::Withheld(reason) => self.withhold(person, reason),
@@ -432,6 +447,9 @@ impl Decider<'_, '_> {
                 Existence::Asked(asked) => asked.contains(&row.address),
                 Existence::Unknown => false,
             };
+            if self.seats.is_some() && !inputs.policy.members.create_users {
+                return Some(Obstacle::Withheld(Reason::NoUser));
+            }
             if !inputs.policy.members.create {
                 return Some(Obstacle::Withheld(Reason::NoContact));
             }
@@ -441,6 +459,17 @@ impl Decider<'_, '_> {
                     "whether the target has this person already could not be read".to_owned(),
                 ));
             }
+            let missing = inputs.facts.get(&person).map_or(&[][..], |facts| facts.missing.as_slice());
+            if !missing.is_empty() {
+                let words =
+                    format!("a person can't be created there without {}; fill it in at the source, or map it", missing.join(" and "));
+                return Some(Obstacle::Blocked(BlockedReason::ValueRefused, words));
+            }
+        }
+        if let (Some(seats), [only]) = (self.seats, targets)
+            && let Err((reason, detail)) = seats.may_leave(person, *only)
+        {
+            return Some(Obstacle::Blocked(reason, detail));
         }
         None
     }

@@ -15,6 +15,7 @@ mod guard;
 mod memberships;
 pub mod pack;
 pub mod people;
+mod seats;
 #[cfg(test)]
 mod tests;
 
@@ -85,6 +86,8 @@ pub struct PersonFacts {
     pub undecided: Option<String>,
     /// The fingerprint of the fields that a creation would write.
     pub desired_hash: u64,
+    /// Fields that creating the person at the target takes and that mapping has no value for, under the target's names.
+    pub missing: Vec<&'static str>,
     /// The edits of the profile of a person who exists at the target.
     pub edit: Option<FieldEdit>,
 }
@@ -411,7 +414,9 @@ impl BlockedReason {
             BlockedReason::GoneAtTarget => "create it again by hand at the target, or settle the pair with `rosterd unlink`",
             BlockedReason::ValueRefused => "correct the value at the source, then run `rosterd retry`",
             BlockedReason::SeveralGroups => "leave the person in one of the source's groups in scope, or take the others out of the scope",
-            BlockedReason::OtherGroup => "move the user to the parking group at the target, or bring their group into the job's scope",
+            BlockedReason::OtherGroup => {
+                "move the user to the parking group at the target, bring their group into the job's scope, or set a `parking_group`"
+            }
         }
     }
 }

@@ -467,6 +467,10 @@ impl Packer<'_> {
     /// One request takes people and groups: either a request per group, or one per set of groups, whichever is fewer.
     fn add_with_creation(&mut self, additions: &[(PairIx, &[PersonIx])], newcomers: &BTreeSet<PersonIx>) {
         let most = self.capabilities.batches.create_members.max(1);
+        if most == 1 {
+            self.add_one_by_one(additions, newcomers);
+            return;
+        }
         let by_id = self.capabilities.batches.add_memberships.max(1);
         let (with_new, known): (Vec<_>, Vec<_>) =
             additions.iter().copied().partition(|(_, members)| members.iter().any(|person| newcomers.contains(person)));
@@ -498,6 +502,21 @@ impl Packer<'_> {
             for chunk in members.chunks(by_id) {
                 self.steps.push(Step::AddMemberships { pair, members: chunk.to_vec() });
             }
+        }
+    }
+
+    /// Where a request takes one person, those who exist are named by id: nothing is gained by sending their address.
+    fn add_one_by_one(&mut self, additions: &[(PairIx, &[PersonIx])], newcomers: &BTreeSet<PersonIx>) {
+        let mut groups: BTreeMap<PersonIx, Vec<PairIx>> = BTreeMap::new();
+        for (pair, members) in additions {
+            members.iter().filter(|person| newcomers.contains(person)).for_each(|person| groups.entry(*person).or_default().push(*pair));
+        }
+        for (person, join) in groups {
+            self.steps.push(Step::CreateMembers { members: vec![person], join });
+        }
+        for (pair, members) in additions {
+            let known: Vec<PersonIx> = members.iter().copied().filter(|person| !newcomers.contains(person)).collect();
+            self.add_by_id(&[(*pair, &known)]);
         }
     }
 

@@ -44,6 +44,7 @@ impl Applying<'_> {
                     }
                     for pair in &item.joins {
                         if let Some(group) = self.group_id(*pair) {
+                            changes.extend(self.left_for(&group, id));
                             changes.push(Change::Membership { job: job.clone(), group, member: id.to_owned(), brought: true });
                         }
                     }
@@ -61,6 +62,7 @@ impl Applying<'_> {
             }
             Write::AddMemberships { group, members } => {
                 let member = members[position].clone();
+                changes.extend(self.left_for(group, &member));
                 changes.push(Change::Membership { job: job.clone(), group: group.clone(), member: member.clone(), brought: true });
                 changes.push(Change::MemberRemovedByUs { job, target: member, removed: false });
             }
@@ -154,6 +156,18 @@ impl Applying<'_> {
                 let shown = standing.groups.as_ref().and_then(|groups| groups.get(&group)).copied();
                 (group, shown)
             })
+            .collect()
+    }
+
+    /// Where a person is in one group only, joining it ends the memberships that this job knew elsewhere.
+    fn left_for(&self, joined: &str, member: &str) -> Vec<Change> {
+        let Some(name) = self.prepared.planned.names.find(member).filter(|_| self.prepared.capabilities.one_group_per_member) else {
+            return Vec::new();
+        };
+        let known = self.prepared.base.memberships.keys().filter(|group| *group != joined);
+        known
+            .filter(|group| self.prepared.base.membership(group, name).is_some())
+            .map(|group| Change::MembershipGone { job: self.job.name.clone(), group: group.clone(), member: member.to_owned() })
             .collect()
     }
 

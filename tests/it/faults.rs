@@ -205,3 +205,14 @@ async fn a_poisoned_item_is_found_and_waits_while_the_rest_goes_through() {
         assert!(bench.store.failures(Some("test")).unwrap().is_empty());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_created_for_a_group_that_could_not_be() {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "One", "one", 3);
+    let bench = bench(world, "crm", "mail", JOB);
+    bench.emulator.add_fault(FaultRule::every(Fault::ServerError(400)).at("mail").on("groups/save"));
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 4, "{}", tell(&report));
+    assert_eq!(bench.account("mail", |account| account.contacts.len()), 0, "{}", tell(&report));
+}

@@ -6,9 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::text::{address, operations, render};
-use super::world::{TestGroup, TestMemberLink, TestPerson, TestWorld};
+use super::world::{POOR, SEATS, TestGroup, TestMemberLink, TestPerson, TestWorld};
 use crate::model::policy::{Missing, Mode, OnDrift, OptOuts};
-use crate::model::{GroupStatus, MemberStatus, MembershipState, Record, Value};
+use crate::model::{GroupKind, GroupStatus, MemberStatus, MembershipState, Record, Value};
 use crate::plan::base::{FieldBase, FieldBases};
 use crate::plan::{Edit, Inputs, Plan};
 
@@ -149,10 +149,63 @@ fn world_of(facts: &[Fact]) -> TestWorld {
     world
 }
 
+/// Makes a world one in which people are in one group only, which holds no refusal.
+fn seat(world: &mut TestWorld, create_users: bool) {
+    world.capabilities = SEATS;
+    world.schema = &POOR;
+    world.policy.parking_group = Some("19".to_owned());
+    world.policy.members.create_users = create_users;
+    world.policy.groups.protect = false;
+    if world.policy.groups.missing == Missing::Archive {
+        world.policy.groups.missing = Missing::Delete;
+    }
+    for link in &mut world.memory.links {
+        link.fields.retain(|field, _| field == "title");
+    }
+    let mut parking = TestGroup::new("19", "Parking");
+    parking.kind = GroupKind::Parking;
+    world.target.groups.push(parking);
+    let mut placed = BTreeSet::new();
+    for group in &mut world.target.groups {
+        (group.ext, group.notes, group.protected) = (None, None, false);
+        group.members.retain(|member, state| {
+            *state = MembershipState::Active;
+            placed.insert(member.clone())
+        });
+    }
+    for (id, person) in &mut world.target.people {
+        person.status = MemberStatus::Active;
+        if !placed.contains(id) {
+            world.target.groups.last_mut().unwrap().members.insert(id.clone(), MembershipState::Active);
+        }
+    }
+}
+
+/// Everybody is in one group, and nobody was taken out of a group that the job does not fill.
+fn keeps_the_seats(before: &TestWorld, after: &TestWorld) {
+    let seats = |world: &TestWorld| -> Vec<(String, String)> {
+        world.target.groups.iter().flat_map(|group| group.members.keys().map(|member| (member.clone(), group.id.clone()))).collect()
+    };
+    let now: BTreeMap<String, String> = seats(after).into_iter().collect();
+    assert_eq!(now.len(), seats(after).len(), "somebody is in two groups");
+    let ours = |group: &String| group == "19" || after.memory.links.iter().chain(&before.memory.links).any(|link| link.target == *group);
+    for (member, group) in seats(before) {
+        assert!(now.get(&member) == Some(&group) || ours(&group), "{member} was taken out of {group}");
+        let refuses_all = before.policy.mode == Mode::Add && now.get(&member) != Some(&group) && group != "19";
+        let dissolved = after.target.groups.iter().all(|known| known.id != group);
+        let refused = before.source.groups.iter().any(|known| {
+            let linked = after.memory.links.iter().any(|link| link.source == known.id && link.target == group);
+            linked && known.members.values().any(|state| *state == MembershipState::OptedOut)
+        });
+        assert!(!refuses_all || dissolved || refused, "mode add took {member} out of {group}");
+    }
+}
+
 /// Does to the model what applying the plan would do to the target and the memory.
 fn applied(world: &TestWorld) -> TestWorld {
     world.planned(|inputs, plan| {
         let mut next = world.clone();
+        let seated = world.policy.parking_group.clone().filter(|_| world.capabilities.one_group_per_member);
         let mut ids: BTreeMap<usize, String> =
             plan.pairs.iter().enumerate().filter_map(|(at, pair)| Some((at, pair.target.clone()?))).collect();
         let mut created: BTreeMap<crate::plan::PersonIx, String> = BTreeMap::new();
@@ -177,8 +230,13 @@ fn applied(world: &TestWorld) -> TestWorld {
                 Edit::ArchiveGroup { .. } => next.target.group_mut(&ids[&at.unwrap()]).status = GroupStatus::Archived,
                 Edit::DeleteGroup { .. } => {
                     let id = &ids[&at.unwrap()];
+                    if let Some(parking) = seated.clone() {
+                        let people = std::mem::take(&mut next.target.group_mut(id).members);
+                        next.target.group_mut(&parking).members.extend(people);
+                    }
                     next.target.groups.retain(|group| group.id != *id);
                     next.memory.links.retain(|link| link.target != *id);
+                    next.memory.memberships.retain(|(group, _), _| group != id);
                 }
                 Edit::SetOptOut { pair, members, .. } => {
                     for contact in members.iter().flat_map(|person| contacts(&created, *person)) {
@@ -216,6 +274,14 @@ fn applied(world: &TestWorld) -> TestWorld {
                     for person in members {
                         let [contact] = contacts(&created, *person).try_into().expect("one contact per addition");
                         let group = ids[&at.unwrap()].clone();
+                        if seated.is_some() {
+                            let elsewhere: Vec<String> =
+                                next.target.groups.iter().map(|other| other.id.clone()).filter(|id| *id != group).collect();
+                            for other in elsewhere {
+                                next.target.group_mut(&other).members.remove(&contact);
+                                next.memory.memberships.remove(&(other, contact.clone()));
+                            }
+                        }
                         let before = next.target.group_mut(&group).members.insert(contact.clone(), MembershipState::Active);
                         assert_eq!(before, None, "rule 1: whoever is listed is not added");
                         next.memory.memberships.insert((group, contact), true);
@@ -241,6 +307,9 @@ fn applied(world: &TestWorld) -> TestWorld {
                                 next.memory.own.insert((group.clone(), contact.clone()));
                             } else {
                                 rows.remove(&contact);
+                            }
+                            if let Some(parking) = &seated {
+                                next.target.group_mut(parking).members.insert(contact.clone(), MembershipState::Active);
                             }
                         }
                         next.memory.memberships.remove(&(group, contact));
@@ -519,6 +588,33 @@ proptest! {
         adds_nobody_who_refuses(&world);
         mentions_only_its_own(&world);
         removes_only_what_it_may(&world);
+    }
+
+    #[test]
+    fn after_each_run_everybody_has_the_seat_that_the_next_plan_wants(
+        facts in facts(),
+        later in vec(facts(), 0..3),
+        create_users in any::<bool>(),
+    ) {
+        let mut world = world_of(&facts);
+        seat(&mut world, create_users);
+        for changes in std::iter::once(Vec::new()).chain(later) {
+            for fact in changes {
+                tell(&mut world, fact, true);
+            }
+            let runs = if world.planned(|_, plan| plan.blocked.is_empty()) { 1 } else { 3 };
+            let first = world.planned(operations);
+            for _ in 0..runs {
+                adds_nobody_who_refuses(&world);
+                mentions_only_its_own(&world);
+                removes_only_what_it_may(&world);
+                let next = applied(&world);
+                keeps_the_seats(&world, &next);
+                world = next;
+            }
+            let rest = world.planned(operations);
+            prop_assert!(rest.is_empty(), "left over: {:#?}\nafter: {:#?}", rest, first);
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@
 //! The person `ana` is `ana@example.org`, `s.ana` at the source and `t.ana` at the target; `ana#2` is another contact with
 //! the same address.
 
-use super::world::{Memory, NO_LIMIT, POOR, Side, TestGroup, TestMemberLink, TestPerson, TestWorld};
+use super::world::{Memory, NO_LIMIT, POOR, SEATS, Side, TestGroup, TestMemberLink, TestPerson, TestWorld};
 use crate::model::policy::{Adopt, Dynamic, Limit, Missing, Mode, OnDrift, OptOuts};
 use crate::model::{GroupKind, GroupStatus, Join, MemberStatus, MembershipState, Record};
 use crate::plan::base::Measure;
@@ -77,6 +77,9 @@ pub(super) fn parse(text: &str) -> TestWorld {
             ["left_out", people @ ..] => people.iter().for_each(|name| {
                 world.left_out.insert(address(name));
             }),
+            ["nameless", people @ ..] => people.iter().for_each(|name| {
+                world.nameless.insert(address(name));
+            }),
             other => panic!("no such line: {other:?}"),
         }
     }
@@ -131,6 +134,7 @@ fn group(side: &mut Side, prefix: &str, words: &[&str], listed: &[&str]) {
                     "protected" => group.protected = true,
                     "archived" => group.status = GroupStatus::Archived,
                     "dynamic" => group.kind = GroupKind::Dynamic,
+                    "parking" => group.kind = GroupKind::Parking,
                     "builtin" => group.kind = GroupKind::BuiltIn,
                     "test" => group.for_tests = true,
                     "auto" => group.auto_response = true,
@@ -208,6 +212,12 @@ fn set(world: &mut TestWorld, setting: &str) {
             world.schema = &POOR;
             world.capabilities.group_opt_out = false;
         }
+        "seats" => {
+            world.schema = &POOR;
+            world.capabilities = SEATS;
+        }
+        "parking" => policy.parking_group = Some(value.to_owned()),
+        "create_users" => policy.members.create_users = yes,
         "group_opt_out" => world.capabilities.group_opt_out = yes,
         "create_opted_out" => world.capabilities.create_opted_out = yes,
         "join" => {

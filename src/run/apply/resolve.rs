@@ -56,6 +56,7 @@ impl Applying<'_> {
                 self.group_id(pair).map(|id| (Write::DeleteGroup { id }, vec![item("delete_group", Some(pair), None)]))
             }
             Step::CreateMembers { members, join } => {
+                let alone = join.is_empty();
                 let join: Vec<PairIx> = join.into_iter().filter(|pair| !self.lost_groups.contains(pair)).collect();
                 let groups: Option<Vec<String>> = join.iter().map(|pair| self.group_id(*pair)).collect();
                 let Some(groups) = groups else { return Ok(None) };
@@ -67,7 +68,8 @@ impl Applying<'_> {
                     rows.push(MemberValues { address: self.address_there(person)?, fields });
                     items.push(Item { joins: join.clone(), ..item("create_members", None, Some(person)) });
                 }
-                let lost_all = !join.is_empty() && groups.is_empty();
+                // Nobody is created for groups that are all lost.
+                let lost_all = !alone && groups.is_empty();
                 (!rows.is_empty() && !lost_all).then_some((Write::CreateMembers { rows, join: groups }, items))
             }
             Step::UpdateMembers { edits } => {

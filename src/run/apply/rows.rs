@@ -62,7 +62,7 @@ impl Applying<'_> {
     /// Looks what stands of one item by row, by id where it is known and by address else.
     pub(super) fn look_at_row(&self, write: &Write, position: usize, item: &Item, seen: &HashMap<String, GroupNow>) -> Standing {
         let address = item.person.map(|person| self.address(person)).unwrap_or_default();
-        let mut standing = Standing { id: item.target_id.clone(), groups: Some(HashMap::new()) };
+        let mut standing = Standing { id: item.target_id.clone(), groups: Some(HashMap::new()), ..Standing::default() };
         for group in groups_of_row(write, position) {
             let Some(now) = seen.get(&group) else { continue };
             let id = item.target_id.clone().or_else(|| now.by_address.get(&address)?.first().map(|(id, _)| id.clone()));

@@ -122,7 +122,7 @@ impl Applying<'_> {
             match outcome {
                 ItemOutcome::Done { id } => {
                     self.learn(item, id.as_deref(), true);
-                    changes.extend(self.confirmed(write, item, position, &Standing { id: id.clone(), groups: None })?);
+                    changes.extend(self.confirmed(write, item, position, &Standing { id: id.clone(), ..Standing::default() })?);
                     self.done(item);
                     journaled.push(JournalOutcome::Confirmed { id });
                 }
@@ -223,6 +223,12 @@ impl Applying<'_> {
             let item = items[position].clone();
             self.learn(&item, standing.id.as_deref(), true);
             changes.extend(self.confirmed(&write, &item, position, standing)?);
+            // Somebody may have refused in the moment between.
+            if let Some(person) = self.refused_meanwhile(&write, &item, standing) {
+                self.lost_people.insert(person);
+                outcomes.push(JournalOutcome::Confirmed { id: standing.id.clone() });
+                continue;
+            }
             let mut parts = self.parts(&write, position, &item, standing);
             let rest = std::mem::take(&mut parts.missing);
             if rest.is_empty() {

@@ -99,10 +99,15 @@ async fn a_process_that_ends_at_any_moment_of_the_journal_is_followed_up_greenro
     survives_every_moment(COURSES[2]).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_process_that_ends_at_any_moment_of_the_journal_is_followed_up_activecampaign() {
+    survives_every_moment(COURSES[3]).await;
+}
+
 /// Twice in a row: the run that follows the first end is ended as well.
 #[tokio::test(start_paused = true)]
 async fn a_process_that_ends_again_while_it_follows_up_is_followed_up() {
-    for course in [COURSES[0], COURSES[2]] {
+    for course in [COURSES[0], COURSES[2], COURSES[3]] {
         let stage = Stage::new(course).await;
         let calm = calm(&stage, course).await;
         for (first, second) in [(3, 0), (7, 1), (7, 6), (15, 2), (21, 9), (30, 3)] {

@@ -11,12 +11,14 @@ use super::people::PersonIx;
 use super::seats::Seats;
 use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope, item_key};
 use crate::model::policy::{Mode, OnDrift, OptOuts};
-use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Reading};
+use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Name, Reading};
 
 /// What planning the members of one pair led to.
 #[derive(Debug, Default)]
 pub(super) struct PairPlan {
     pub(super) additions: Vec<PersonIx>,
+    /// Additions of people whom rosterd itself took out in a way that shows as a refusal.
+    pub(super) returns: Vec<PersonIx>,
     pub(super) removals: Vec<PersonIx>,
     /// Removals that stand in for a group opt-out that the target can't hold.
     pub(super) opt_out_removals: Vec<PersonIx>,
@@ -45,12 +47,13 @@ pub(super) struct AccountStates {
     pub(super) whole: bool,
 }
 
-/// Plans the members of one pair.
+/// Plans the members of one pair. `refusers` are the people whose refusal of all mail is to be written group by group.
 pub(super) fn plan_pair(
     inputs: &Inputs<'_>,
     ix: PairIx,
     pair: &GroupPair,
     accounts: AccountStates,
+    refusers: &BTreeSet<PersonIx>,
     seats: Option<&Seats<'_>>,
     agreement: &mut Agreement,
 ) -> PairPlan {
@@ -94,7 +97,7 @@ pub(super) fn plan_pair(
         }
     };
     let mut decide = Decider { inputs, ix, pair, seats, target_states: &target_states, agreement, out: &mut out };
-    decide.opt_outs(&wanted, target_whole);
+    decide.opt_outs(&wanted, refusers, target_whole);
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions(&wanted);
     }
@@ -199,13 +202,16 @@ impl Decider<'_, '_> {
 
     /// Group opt-outs: written where the target can hold them, else the membership goes and a bar stays (rule 1). One that the
     /// target was never seen to obey is carried whatever the source shows by now.
-    fn opt_outs(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, target_whole: bool) {
+    ///
+    /// So are refusals of all mail where the target holds them group by group, whether the person is listed here or not.
+    fn opt_outs(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, refusers: &BTreeSet<PersonIx>, target_whole: bool) {
         let inputs = self.inputs;
         let group = self.pair.target.as_deref();
         let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
-        for person in self.refusing(wanted) {
+        let of_group = self.refusing(wanted);
+        for &person in of_group.union(refusers) {
             let refuses = wanted.get(&person) == Some(&MembershipState::OptedOut);
-            let state = self.target_states.get(&person).copied();
+            let state = self.refused_here(person);
             // The strictest of several contacts says nothing of the others: each of them has to refuse.
             let still_mailed = self.any_contact_active(person);
             let refused_there = state == Some(MembershipState::OptedOut) && !still_mailed;
@@ -213,12 +219,14 @@ impl Decider<'_, '_> {
             let row = inputs.people.get(person);
             let bar = self.bar(person);
             let known = inputs.base.bars.held(Some(group.unwrap_or_default()), row.address);
-            // A refusal that has to be carried anew is remembered as one that the target does not obey.
-            let remember = match known {
-                None if refuses || refused_there => true,
-                None => !(state == Some(MembershipState::Active) && self.change_of_mind(person, bar.as_ref())),
-                Some(held) => refuses && held && !obeyed,
-            };
+            // A refusal that has to be carried anew is remembered as one that the target does not obey; one of all mail is
+            // remembered as such, and not once more for each group.
+            let remember = of_group.contains(&person)
+                && match known {
+                    None if refuses || refused_there => true,
+                    None => !(state == Some(MembershipState::Active) && self.change_of_mind(person, bar.as_ref())),
+                    Some(held) => refuses && held && !obeyed,
+                };
             if remember {
                 self.agreement.bars.push((Some(self.ix), person));
             }
@@ -236,11 +244,12 @@ impl Decider<'_, '_> {
                 self.agreement.ended_bars.extend(bar.addresses.iter().map(|address| (Some(group.to_owned()), *address)));
             }
             let held_before = bar.as_ref().is_some_and(|bar| bar.held);
-            let due = if refuses { !refused_there } else { still_mailed && bar.as_ref().is_some_and(Bar::is_due) };
+            let of_all = refusers.contains(&person);
+            let due = if refuses || of_all { !refused_there } else { still_mailed && bar.as_ref().is_some_and(Bar::is_due) };
             if !due || !carry {
                 continue;
             }
-            if still_mailed && !refuses {
+            if still_mailed && !refuses && !of_all {
                 self.out.warnings.push(format!(
                     "\"{}\": a refusal that the source showed before has not reached the target; it is carried, whatever the source shows now.",
                     self.pair.name
@@ -267,6 +276,22 @@ impl Decider<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Returns what the target's group holds of somebody who refuses. What shows as refused there because rosterd itself took the
+    /// person out is a refusal of the person's own from now on.
+    fn refused_here(&mut self, person: PersonIx) -> Option<MembershipState> {
+        let inputs = self.inputs;
+        let held = self.target_states.get(&person).copied();
+        let Some(group) = self.pair.target.as_deref() else { return held };
+        let Some(listing) = inputs.target.listing(group) else { return held };
+        let removed = inputs.people.targets(person).iter().filter(|at| listing.seen().is_removed(**at));
+        let removed: Vec<Name> = removed.map(|at| inputs.target.members[*at as usize].id).collect();
+        if removed.is_empty() {
+            return held;
+        }
+        self.agreement.ended_removals.extend(removed.into_iter().map(|member| (group.to_owned(), member)));
+        Some(held.map_or(MembershipState::OptedOut, |held| held.max(MembershipState::OptedOut)))
     }
 
     /// Tells whether somebody who is active in the target's group came back there by their own wish: the target obeyed the
@@ -332,9 +357,19 @@ impl Decider<'_, '_> {
                 {
                     self.out.overwritten.push(person);
                 }
-                self.out.additions.push(person);
+                if self.was_removed(person) {
+                    self.out.returns.push(person);
+                } else {
+                    self.out.additions.push(person);
+                }
             }
         }
+    }
+
+    /// Tells whether rosterd itself took somebody out of the target's group in a way that shows as a refusal.
+    fn was_removed(&self, person: PersonIx) -> bool {
+        let listing = self.pair.target.as_deref().and_then(|group| self.inputs.target.listing(group));
+        listing.is_some_and(|listing| self.inputs.people.targets(person).iter().any(|at| listing.seen().is_removed(*at)))
     }
 
     /// Somebody who is listed in any state is never added (rule 1).
@@ -380,6 +415,9 @@ impl Decider<'_, '_> {
         let parted = group.and_then(|group| inputs.target.listing(group)).zip(row.parted_from);
         if parted.is_some_and(|(listing, at)| listing.seen().state_of(at) == Some(MembershipState::OptedOut)) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
+        }
+        if !inputs.policy.members.readd && self.was_removed(person) {
+            return Some(Obstacle::Withheld(Reason::RemovedByRosterd));
         }
         if targets.len() > 1 {
             let ids: Vec<&str> = targets.iter().map(|at| inputs.names.text(inputs.target.members[*at as usize].id)).collect();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::RunError;
 use crate::config::settled::JobConfig;
-use crate::model::{Existence, GroupRow, Member, MemberStatus, MembershipState, Names, Record, Snapshot};
+use crate::model::{Capabilities, Existence, GroupRow, Member, MemberStatus, MembershipState, Names, Record, Snapshot};
 use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
 use crate::state::{Change, JournalItem, JournalOutcome, Store};
 
@@ -77,7 +77,14 @@ fn is_name(field: &str) -> bool {
 ///
 /// What was done is remembered as this job's own; what was not is simply planned again; what could not be read to its end stays
 /// open until it can. Returns whether the base changed.
-pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, names: &Names, now: Timestamp) -> Result<bool, RunError> {
+pub(super) fn settle_members(
+    store: &Store,
+    job: &JobConfig,
+    capabilities: &Capabilities,
+    target: &Snapshot,
+    names: &Names,
+    now: Timestamp,
+) -> Result<bool, RunError> {
     let links = store.links(&job.name)?;
     let mut changed = false;
     for entry in store.unsettled(&job.name)? {
@@ -91,7 +98,8 @@ pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, 
                     if entry.operation == "edit_groups" {
                         changes.extend(renamed(&links, job, target, &unsettled.item));
                     }
-                    Doubtful::new(job, target, names, &unsettled.item).settle(&entry.operation, &mut changes)
+                    let doubtful = Doubtful::new(job, target, names, &unsettled.item);
+                    doubtful.settle(&entry.operation, capabilities, now, &mut changes)
                 }
             })
             .collect();
@@ -158,7 +166,7 @@ impl<'a> Doubtful<'a> {
         Doubtful { job, target, names, item, found }
     }
 
-    fn settle(&self, operation: &str, changes: &mut Vec<Change>) -> JournalOutcome {
+    fn settle(&self, operation: &str, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
         match operation {
             "create_members" => self.creation(changes),
             "add_memberships" => match self.joined(changes) {
@@ -166,7 +174,7 @@ impl<'a> Doubtful<'a> {
                 Some(false) => not_done(),
                 None => JournalOutcome::Unknown,
             },
-            "remove_memberships" => self.removal(changes),
+            "remove_memberships" => self.removal(capabilities, now, changes),
             "set_opt_out" => self.opt_out(changes),
             // Everything else shows in what was read and is planned again where it is missing.
             _ => match self.found {
@@ -254,22 +262,46 @@ impl<'a> Doubtful<'a> {
         }
     }
 
-    /// A removal may have taken the contact out of sight: that it is out of the group is enough.
-    fn removal(&self, changes: &mut Vec<Change>) -> JournalOutcome {
-        let (Some(group), Some(member)) = (&self.item.group, self.id()) else { return not_done() };
-        let whole = self.target.listing(group).is_some_and(|listing| listing.complete().is_some());
-        match self.standing(group) {
-            Standing::Listed(MembershipState::Active) if whole => not_done(),
-            Standing::Listed(_) | Standing::Absent if whole => {
-                let job = || self.job.name.clone();
-                changes.push(Change::MembershipGone { job: job(), group: group.clone(), member: member.clone() });
-                changes.push(Change::MemberRemovedByUs { job: job(), target: member, removed: true });
-                self.confirmed()
+    /// A removal may have taken the contact out of sight: that it is out of the group is enough. One that shows as a refusal is
+    /// remembered as rosterd's own.
+    fn removal(&self, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
+        let Some(member) = self.id() else { return not_done() };
+        let (mut all, mut unread) = (!self.groups().is_empty(), false);
+        for group in self.groups() {
+            let whole = self.target.listing(group).is_some_and(|listing| listing.complete().is_some());
+            match self.standing(group) {
+                Standing::Listed(MembershipState::Active) if whole => all = false,
+                standing @ (Standing::Listed(_) | Standing::Absent) if whole => {
+                    let job = || self.job.name.clone();
+                    changes.push(Change::MembershipGone { job: job(), group: group.to_owned(), member: member.clone() });
+                    if !capabilities.removal_shows_opt_out {
+                        changes.push(Change::MemberRemovedByUs { job: job(), target: member.clone(), removed: true });
+                    } else if matches!(standing, Standing::Listed(MembershipState::OptedOut)) {
+                        changes.push(Change::OwnRemoval {
+                            provider: self.job.target.clone(),
+                            group: group.to_owned(),
+                            member: member.clone(),
+                            address: self.item.member.clone().unwrap_or_default(),
+                            shown: self.refused_at(group),
+                            since: now,
+                        });
+                    }
+                }
+                // The group is gone, and everything about it with it.
+                Standing::Absent => all = false,
+                Standing::Listed(_) | Standing::Unread => unread = true,
             }
-            // The group is gone, and everything about it with it.
-            Standing::Absent => not_done(),
-            Standing::Listed(_) | Standing::Unread => JournalOutcome::Unknown,
         }
+        match (unread, all) {
+            (true, _) => JournalOutcome::Unknown,
+            (false, true) => self.confirmed(),
+            (false, false) => not_done(),
+        }
+    }
+
+    fn refused_at(&self, group: &str) -> Option<i64> {
+        let Found::Contact(at) = self.found else { return None };
+        self.target.listing(group)?.seen().refused_at(at)
     }
 
     fn opt_out(&self, changes: &mut Vec<Change>) -> JournalOutcome {

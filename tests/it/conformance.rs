@@ -6,8 +6,8 @@ use rosterd::emulator::{self, Emulator, Fault, FaultRule, Kind, World};
 use rosterd::http::{Account, AccountOptions, CallError, Transport};
 use rosterd::model::{
     Capabilities, Certificate, Existence, GroupEdit, GroupRow, ItemOutcome, Join, MemberEdit, MemberSink, MemberStatus, MemberValues,
-    MembershipState, Name, Names, ObjectKind, ProviderKind, Reading, Record, Settlement, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
-    Value, Write,
+    MembershipState, Name, Names, ObjectKind, OwnRemovals, ProviderKind, Reading, Record, Settlement, Snapshot, SnapshotBuilder, Stage,
+    TotalMeanings, Value, Write,
 };
 use rosterd::provider::emfluence::{Emfluence, EmfluenceOptions};
 use rosterd::provider::greenrope::{GreenRope, GreenRopeCredential, GreenRopeOptions};
@@ -151,7 +151,7 @@ impl Subject {
         let ask = MemberAsk { groups: &rows, fields: &fields, role };
         self.adapter.members(&ask, &mut builder as &mut dyn MemberSink).await?;
         let groups = rows.iter().map(|row| rosterd::model::Group::from_row(row.clone(), schema(self.kind))).collect();
-        let snapshot = builder.finish(groups, certificate, &mut TotalMeanings::all());
+        let snapshot = builder.finish(groups, certificate, &mut TotalMeanings::all(), &OwnRemovals::default());
         Ok(Seen { names, snapshot })
     }
 

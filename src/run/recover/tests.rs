@@ -5,7 +5,9 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::*;
-use crate::model::{Certificate, Group, GroupKind, GroupStatus, MemberRow, MemberSink, SnapshotBuilder, Stage, TotalMeanings, Value};
+use crate::model::{
+    Certificate, Group, GroupKind, GroupStatus, MemberRow, MemberSink, OwnRemovals, SnapshotBuilder, Stage, TotalMeanings, Value,
+};
 use crate::plan::base::Base;
 use crate::provider;
 use crate::state::JournalEntry;
@@ -70,7 +72,7 @@ fn target(names: &mut Names, people: &[(&str, &str, bool, Option<MembershipState
         builder.whole_account();
     }
     let groups = vec![Group::from_row(row("g", "News"), provider::schema(crate::model::ProviderKind::Emfluence))];
-    builder.finish(groups, &Certificate::default(), &mut TotalMeanings::all())
+    builder.finish(groups, &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
 }
 
 fn begin(store: &Store, operation: &str, item: JournalItem) {
@@ -110,7 +112,15 @@ fn settled(store: &Store, people: &[(&str, &str, bool, Option<MembershipState>)]
     let mut names = Names::new();
     store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
     let target = target(&mut names, people, whole);
-    settle_members(store, &job(), &target, &names, Timestamp::UNIX_EPOCH).unwrap();
+    settle_members(
+        store,
+        &job(),
+        crate::provider::capabilities(crate::model::ProviderKind::Emfluence),
+        &target,
+        &names,
+        Timestamp::UNIX_EPOCH,
+    )
+    .unwrap();
     let base = store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
     (base, names, store.unsettled("test").unwrap().is_empty())
 }

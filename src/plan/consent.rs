@@ -74,6 +74,8 @@ pub(super) fn plan_people(
                 }
                 out.holders.insert(person);
                 out.new_group_opt_outs.entry(pair).or_default().push(person);
+            } else if inputs.people.get(person).address_taken {
+                out.blocked.push(refusal_without_a_holder(inputs, person));
             }
         }
     }
@@ -86,7 +88,8 @@ fn refuse_all_from_the_start(inputs: &Inputs<'_>, out: &mut PersonPlan) {
     if inputs.policy.members.opt_outs != OptOuts::Carry || !inputs.capabilities.account_opt_out {
         return;
     }
-    let refuses = |person: &PersonIx| bar_of(inputs, *person, None).is_some_and(|bar| bar.is_due());
+    // Whatever obeyed the refusal before is gone, or there would be no need to create anybody.
+    let refuses = |person: &PersonIx| bar_of(inputs, *person, None).is_some();
     let mut all: BTreeSet<PersonIx> = out.new_account_opt_outs.iter().copied().collect();
     all.extend(out.holders.iter().copied().filter(refuses));
     out.new_account_opt_outs = all.into_iter().collect();
@@ -257,7 +260,15 @@ fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, on_lists: &BTreeSet<Pe
     } else if may_hold_refusal(inputs, person) {
         out.holders.insert(person);
         out.new_account_opt_outs.push(person);
+    } else if row.address_taken {
+        out.blocked.push(refusal_without_a_holder(inputs, person));
     }
+}
+
+/// Says that a refusal waits until the contact that has the address has got its own.
+fn refusal_without_a_holder(inputs: &Inputs<'_>, person: PersonIx) -> Blocked {
+    let detail = "the address belongs to another person at the target, so nobody there can hold the refusal yet".to_owned();
+    blocked(inputs, person, BlockedReason::AddressTaken, detail)
 }
 
 /// Tells whether a contact may be created only to hold a refusal: the target must be known not to have one.

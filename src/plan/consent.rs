@@ -162,20 +162,26 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
     if !inputs.capabilities.account_opt_out_as_lists {
         return BTreeSet::new();
     }
-    let listed: BTreeSet<PersonIx> = pairs
-        .iter()
-        .filter_map(|pair| pair.source.as_deref())
-        .filter(|id| inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)))
-        .filter_map(|id| inputs.source.listing(id))
-        .flat_map(|listing| listing.seen().rows.iter().filter_map(|row| inputs.people.of_source(row.member)))
-        .collect();
+    let mut listed: BTreeSet<PersonIx> = BTreeSet::new();
+    // A contact is made for whoever refuses a group, and has to refuse all that is due from its first moment.
+    let mut held_anyway: BTreeSet<PersonIx> = BTreeSet::new();
+    let sources = pairs.iter().filter_map(|pair| pair.source.as_deref());
+    let covered = sources.filter(|id| inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)));
+    for row in covered.filter_map(|id| inputs.source.listing(id)).flat_map(|listing| &listing.seen().rows) {
+        let Some(person) = inputs.people.of_source(row.member) else { continue };
+        listed.insert(person);
+        if row.state == MembershipState::OptedOut {
+            held_anyway.insert(person);
+        }
+    }
     let ours = linked_contacts(inputs);
     let concerns = |person: PersonIx, linked: bool| {
         let known = !inputs.people.sources(person).is_empty() && (linked || listed.contains(&person));
         known || inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id))
     };
     let refuses = |person: PersonIx| {
-        let due = || !inputs.people.targets(person).is_empty() && bar_of(inputs, person, None).is_some_and(|bar| bar.is_due());
+        let has_contact = !inputs.people.targets(person).is_empty() || held_anyway.contains(&person);
+        let due = || has_contact && bar_of(inputs, person, None).is_some_and(|bar| bar.is_due());
         inputs.people.get(person).source_status == MemberStatus::OptedOut || due()
     };
     let people = inputs.people.iter().filter(|(person, row)| concerns(*person, row.linked) && refuses(*person));

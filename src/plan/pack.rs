@@ -525,7 +525,9 @@ impl Packer<'_> {
             let mut people: BTreeMap<PersonIx, Vec<PairIx>> = BTreeMap::new();
             for edit in operations {
                 if let Edit::RemoveMemberships { pair, members } = edit {
-                    members.iter().for_each(|member| people.entry(*member).or_default().push(*pair));
+                    for member in members {
+                        people.entry(*member).or_default().push(*pair);
+                    }
                 }
             }
             let how = if self.capabilities.detach { Leaving::Detach } else { Leaving::Remove };

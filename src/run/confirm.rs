@@ -1,16 +1,13 @@
 //! What a confirmed item changes in what is remembered.
 
 use super::RunError;
-use super::apply::{Applying, Item, Standing};
+use super::apply::{Applying, Item, Shown, Standing, parts};
 use super::persons::{self, UNREAD};
 use super::prepare::Prepared;
 use crate::model::{Leaving, MemberStatus, MembershipState, ObjectKind, Record, Value, Write};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
 use crate::state::Change;
-
-/// What a group shows of a person, with the time of a refusal.
-type Shown = (Option<MembershipState>, Option<i64>);
 
 impl Applying<'_> {
     /// Returns the changes that a confirmed item stands for; of an item by row those of the groups that stand.
@@ -106,7 +103,7 @@ impl Applying<'_> {
                         changes.extend(self.person_created(person, id, true)?);
                     }
                     if *how == Leaving::OptOut || !self.prepared.capabilities.group_opt_out {
-                        let done = self.parts(write, position, item, standing).done;
+                        let done = parts(write, position, item, standing).done;
                         changes.extend(done.iter().flat_map(|pair| self.refusal_held(item, Some(*pair))));
                         changes.extend(self.account_refusal_held(item, &done));
                     }
@@ -149,7 +146,7 @@ impl Applying<'_> {
 
     /// Returns the groups for which an item by row stands, with what they show of the person.
     fn groups_that_stand(&self, write: &Write, position: usize, item: &Item, standing: &Standing) -> Vec<(String, Option<Shown>)> {
-        let done = self.parts(write, position, item, standing).done;
+        let done = parts(write, position, item, standing).done;
         let groups = done.into_iter().filter_map(|pair| self.group_id(pair));
         groups
             .map(|group| {
@@ -217,7 +214,7 @@ impl Applying<'_> {
             let obeys = |at: &u32| {
                 let id = planned.text(sides.target.members[*at as usize].id);
                 let now = item.target_id.as_deref() == Some(id) && done.contains(&pair);
-                let shown = listing.map(|listing| listing.seen());
+                let shown = listing.map(crate::model::Reading::seen);
                 let before = shown.is_some_and(|rows| rows.state_of(*at) == Some(MembershipState::OptedOut) || rows.is_removed(*at));
                 now || before || self.refused_there.contains(&(Some(pair), id.to_owned()))
             };

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::rows::{BARRED, Parts, groups_of_row, is_by_row};
+use super::rows::{BARRED, Parts, groups_of_row, is_by_row, parts};
 use super::{Applying, Item, Open};
 use crate::model::{MemberStatus, MembershipState, ObjectKind, Write};
 use crate::plan::PersonIx;
@@ -17,6 +17,9 @@ const PATIENCE: [u64; 3] = [5, 15, 40];
 
 const NOT_SHOWN: &str = "the provider said yes, and reading back does not show it";
 
+/// What a group shows of a person, with the time of a refusal in seconds since 1970.
+pub(in crate::run) type Shown = (Option<MembershipState>, Option<i64>);
+
 /// How an item stands at the provider.
 #[derive(Clone, Debug, Default)]
 pub(in crate::run) struct Standing {
@@ -25,7 +28,7 @@ pub(in crate::run) struct Standing {
     /// How the person stands, where one was created.
     pub(super) status: Option<MemberStatus>,
     /// Of an item by row: what its groups show of the person, with the time of a refusal. Nothing where it stands as asked for.
-    pub(in crate::run) groups: Option<HashMap<String, (Option<MembershipState>, Option<i64>)>>,
+    pub(in crate::run) groups: Option<HashMap<String, Shown>>,
 }
 
 impl Standing {
@@ -271,7 +274,7 @@ impl Applying<'_> {
         // Nor where a part is done and the rest can't be.
         let all_there = |position: usize| {
             let standing = found[position].as_ref();
-            standing.is_some_and(|standing| self.parts(&open.write, position, &open.items[position], standing).missing.is_empty())
+            standing.is_some_and(|standing| parts(&open.write, position, &open.items[position], standing).missing.is_empty())
         };
         let settled = |position: usize| !accepted(position) || all_there(position) || open.objections[position].is_some();
         let complete = trusted || (0..open.items.len()).all(settled);
@@ -290,8 +293,8 @@ impl Applying<'_> {
                 Some(standing) => {
                     self.learn(item, standing.id.as_deref(), true);
                     changes.extend(self.confirmed(&open.write, item, position, standing)?);
-                    let parts = self.parts(&open.write, position, item, standing);
-                    outcomes[position] = self.settle_parts(item, standing, &parts, NOT_SHOWN);
+                    let row = parts(&open.write, position, item, standing);
+                    outcomes[position] = self.settle_parts(item, standing, &row, NOT_SHOWN);
                 }
                 None => {
                     let (code, message) = match &open.objections[position] {
@@ -332,8 +335,8 @@ impl Applying<'_> {
         match write {
             Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
                 let standing = self.look_at_row(write, position, item, seen);
-                let parts = self.parts(write, position, item, &standing);
-                (!parts.done.is_empty() || !parts.barred.is_empty()).then_some(standing)
+                let row = parts(write, position, item, &standing);
+                (!row.done.is_empty() || !row.barred.is_empty()).then_some(standing)
             }
             Write::CreateMembers { join, .. } => {
                 let address = self.address(item.person?);

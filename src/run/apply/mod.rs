@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub(super) use check::Standing;
+pub(super) use check::{Shown, Standing};
+pub(super) use rows::parts;
 
 use super::accounts::Handle;
 use super::prepare::Prepared;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::check::Standing;
-use super::rows::{is_by_row, narrow};
+use super::rows::{is_by_row, narrow, parts};
 use super::{Applying, Doubt, Item, Open};
 use crate::http::CallError;
 use crate::model::{ItemOutcome, Leaving, Settlement, Write};
@@ -229,15 +229,15 @@ impl Applying<'_> {
                 outcomes.push(JournalOutcome::Confirmed { id: standing.id.clone() });
                 continue;
             }
-            let mut parts = self.parts(&write, position, &item, standing);
-            let rest = std::mem::take(&mut parts.missing);
+            let mut row = parts(&write, position, &item, standing);
+            let rest = std::mem::take(&mut row.missing);
             if rest.is_empty() {
-                outcomes.push(self.settle_parts(&item, standing, &parts, ""));
+                outcomes.push(self.settle_parts(&item, standing, &row, ""));
                 continue;
             }
             // What stands of the row is over; the rest of it is sent again.
-            if !parts.done.is_empty() || !parts.barred.is_empty() {
-                self.settle_parts(&item.narrowed(&[parts.done.clone(), parts.barred.clone()].concat()), standing, &parts, "");
+            if !row.done.is_empty() || !row.barred.is_empty() {
+                self.settle_parts(&item.narrowed(&[row.done.clone(), row.barred.clone()].concat()), standing, &row, "");
             }
             narrow(&mut write, &mut items, position, &rest);
             missing[position] = true;

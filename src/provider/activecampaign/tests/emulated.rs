@@ -295,8 +295,8 @@ async fn only_what_rosterd_left_is_brought_back() {
         })
     };
     let mut own = OwnRemovals::default();
-    for n in 0..4 {
-        own.recall(list.clone(), people[n].to_string(), shown(n), i64::MAX);
+    for (n, person) in people.iter().enumerate() {
+        own.recall(list.clone(), person.to_string(), shown(n), i64::MAX);
     }
     // One has clicked since, and one is on the list by their own hand.
     emulator.with_world(|world| {

@@ -1,13 +1,13 @@
 //! Rules that can be applied to records.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::convert::{Shape, convert};
 use super::expression::{self, Aliases, Compiled};
 use super::rule::Action;
-use super::vocabulary::{first_part, is_worth_carrying};
+use super::vocabulary::{first_part, is_right, is_worth_carrying};
 use super::{Mapped, Mapping};
 use crate::model::{CustomField, CustomFields, ObjectKind, Record, Schema, Writable};
 
@@ -168,11 +168,36 @@ impl BoundMapping {
             .iter()
             .filter(|(name, value)| {
                 let has_home = homes.contains(*name) || (name.starts_with("custom.") && homes.contains("custom.*"));
-                let is_missed = is_worth_carrying(object, name, self.source) && !self.is_kept_by_plan(object, name, value);
+                let is_missed = is_worth_carrying(object, name, self.source, self.target) && !self.is_kept_by_plan(object, name, value);
                 is_missed && !has_home && !value.is_empty()
             })
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
+    }
+
+    /// Returns what a group of the source grants its members and no line of the config grants at the target: `permissions`,
+    /// `limits`, `settings` and `lists`, each with an example.
+    ///
+    /// Only what people enter at the source counts. It is not carried either: what nobody grants anew is not to come back later.
+    pub fn ungranted(&self, canonical: &Record) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for (name, value) in canonical {
+            let root = first_part(name);
+            let entered = || self.source.by_canonical(ObjectKind::Group, name).is_some_and(|row| row.writable != Writable::No);
+            let granted = || self.group_homes.contains(name) || self.group_homes.contains(root);
+            // The period of a limit says nothing without the limit.
+            let says_nothing = value.is_empty() || value.as_bool() == Some(false) || name.ends_with("_type");
+            if is_right(name) && !says_nothing && entered() && !granted() {
+                let part = name.strip_prefix(root).and_then(|rest| rest.strip_prefix('.'));
+                let example = match (part, value.as_bool()) {
+                    (Some(part), Some(_)) => part.to_owned(),
+                    (Some(part), None) => format!("{part} {value}"),
+                    (None, _) => value.to_string(),
+                };
+                found.entry(root.to_owned()).or_insert(example);
+            }
+        }
+        found
     }
 
     /// Returns a fingerprint of everything that decides results: expressions, tables of custom fields, names.

@@ -79,7 +79,7 @@ impl Check<'_, '_> {
     /// Finds the field that the left side names, if it may be mapped.
     fn target_field(&mut self, wire: &str) -> Option<&'static FieldSpec> {
         let target = self.spec.target;
-        let (object, kind) = (self.object.as_str(), target.kind.title());
+        let (object, kind) = (target.kind.word_for(self.object), target.kind.title());
         if wire == "custom.*" || wire.strip_prefix("custom.").is_some_and(|name| name.trim().is_empty()) {
             self.problem(
                 format!("`{wire}` does not say which custom field is meant"),

@@ -57,8 +57,13 @@ pub(super) fn convert(shape: &Shape, wire: &str, given: Given) -> Result<Option<
     let left_out = |reason| LeftOut { wire: wire.to_owned(), value: value.to_string(), reason };
     let converted = match shape.kind {
         FieldType::Boolean => boolean(shape, &value).map(Value::Boolean),
-        FieldType::Integer => integer(&allowed(shape, &value).map_err(left_out)?).map(Value::Integer),
+        FieldType::Integer => match integer(&allowed(shape, &value).map_err(left_out)?) {
+            // A limit of nothing is how providers spell that there is none.
+            Some(number) if number <= 0 && shape.canonical.starts_with("limits.") => return Ok(None),
+            number => number.map(Value::Integer),
+        },
         FieldType::Text | FieldType::Timestamp => text(shape, &allowed(shape, &value).map_err(left_out)?).map(Value::Text),
+        FieldType::List if is_id_set(shape) => list(shape, &value).map_err(left_out)?.map(|ids| Value::List(sorted_ids(&ids))),
         FieldType::List => list(shape, &value).map_err(left_out)?.map(Value::List),
     };
     let converted = converted.ok_or_else(|| left_out(LeftOutReason::WrongType))?;
@@ -75,6 +80,20 @@ pub(super) fn convert(shape: &Shape, wire: &str, given: Given) -> Result<Option<
         Some(max) if longest > max => Err(left_out(LeftOutReason::TooLong { max })),
         _ => Ok(Some(converted)),
     }
+}
+
+/// Tells whether a field holds ids of other objects, which have no order.
+fn is_id_set(shape: &Shape) -> bool {
+    matches!(shape.canonical.as_str(), "lists" | "settings.sendmethods")
+}
+
+/// Puts ids in the order in which they are read back, so that their order is never a difference.
+fn sorted_ids(items: &[String]) -> Vec<String> {
+    let mut ids: Vec<String> = items.iter().flat_map(|item| item.split(',')).map(|id| id.trim().to_owned()).collect();
+    ids.retain(|id| !id.is_empty());
+    ids.sort_by_key(|id| (id.len(), id.clone()));
+    ids.dedup();
+    ids
 }
 
 /// Replaces a canonical word by the provider's, where the field has a list of words.

@@ -2,7 +2,7 @@
 
 use strsim::damerau_levenshtein;
 
-use crate::model::{FieldType, ObjectKind, Schema, Writable};
+use crate::model::{FieldSpec, FieldType, ObjectKind, Schema, Writable};
 
 /// The canonical names of a group that any provider may hold, or that may be carried for one that can't.
 pub const GROUP_NAMES: &[&str] = &[
@@ -97,8 +97,13 @@ pub(super) fn not_mappable(object: ObjectKind, canonical: &str) -> Option<&'stat
 
 /// Tells whether the built-in map copies a canonical field between the two providers.
 pub(super) fn built_in(object: ObjectKind, canonical: &str, source: &Schema, target: &Schema) -> bool {
-    if not_mappable(object, canonical).is_some() || is_bookkeeping(canonical) || !shared_names(object).contains(&canonical) {
+    if not_mappable(object, canonical).is_some() || is_bookkeeping(canonical) {
         return false;
+    }
+    if !shared_names(object).contains(&canonical) {
+        // What only one service has goes from group to group there (the parts of a list's sender), and nowhere else.
+        let held = || source.by_canonical(object, canonical).is_some_and(|row| row.readable);
+        return object == ObjectKind::Group && source.kind == target.kind && held();
     }
     match canonical {
         // The planner owns the flag: it may set it, and never clears it by a copied value (rule 2).
@@ -109,22 +114,36 @@ pub(super) fn built_in(object: ObjectKind, canonical: &str, source: &Schema, tar
     }
 }
 
+/// Tells whether a canonical field says what the members of a group may do or see in their account: permissions, limits, settings
+/// and ids of other objects. No built-in map grants any of it, since only the config's own lines say that somebody wants that.
+pub(super) fn is_right(canonical: &str) -> bool {
+    matches!(first_part(canonical), "permissions" | "limits" | "settings" | "lists")
+}
+
 /// Tells whether a canonical field describes the account rather than the group or person, so that it is not missed elsewhere.
 pub(super) fn is_bookkeeping(canonical: &str) -> bool {
-    matches!(first_part(canonical), "id" | "kind" | "status" | "member_count" | "permissions" | "limits" | "settings" | "lists")
+    is_right(canonical) || matches!(first_part(canonical), "id" | "kind" | "status" | "member_count")
 }
 
 /// Tells whether a canonical field of the source is worth keeping where the target has no home for it.
-pub(super) fn is_worth_carrying(object: ObjectKind, canonical: &str, source: &Schema) -> bool {
+pub(super) fn is_worth_carrying(object: ObjectKind, canonical: &str, source: &Schema, target: &Schema) -> bool {
     if is_bookkeeping(canonical) || not_mappable(object, canonical).is_some() {
         return false;
     }
     let row = source.by_canonical(object, canonical);
+    if is_derived(row, source, target) {
+        return false;
+    }
     if shared_names(object).contains(&first_part(canonical)) {
         return true;
     }
     // What a provider computes itself (dates, scores) is not data that anybody entered.
     row.is_some_and(|row| row.writable != Writable::No && row.kind != FieldType::Timestamp)
+}
+
+/// Tells whether the target makes a field of others by itself, as the source of the same kind did.
+fn is_derived(row: Option<&FieldSpec>, source: &Schema, target: &Schema) -> bool {
+    source.kind == target.kind && row.is_some_and(|row| row.writable == Writable::No)
 }
 
 /// Returns the known name that was probably meant.

@@ -47,6 +47,14 @@ impl<T> Reading<T> {
         }
     }
 
+    /// Lends what was read for a correction that makes it neither more nor less whole.
+    pub(super) fn seen_mut(&mut self) -> &mut T {
+        match self {
+            Reading::Complete(complete) => &mut complete.0,
+            Reading::Incomplete(incomplete) => &mut incomplete.partial,
+        }
+    }
+
     /// Returns the value only when it is whole.
     pub fn complete(&self) -> Option<&Complete<T>> {
         match self {

@@ -66,6 +66,17 @@ impl ProviderKind {
         }
     }
 
+    /// Returns what the service calls an object, where it has a word of its own.
+    pub fn word_for(self, object: ObjectKind) -> &'static str {
+        match (self, object) {
+            (ProviderKind::ActiveCampaignLists, ObjectKind::Group) => "list",
+            (ProviderKind::ActiveCampaignLists, ObjectKind::Member) => "contact",
+            (ProviderKind::ActiveCampaignUsers, ObjectKind::Group) => "user group",
+            (ProviderKind::ActiveCampaignUsers, ObjectKind::Member) => "user",
+            (ProviderKind::Emfluence | ProviderKind::GreenRope, object) => object.as_str(),
+        }
+    }
+
     /// Returns the name that people use, down to what counts as a group.
     pub fn full_title(self) -> &'static str {
         match self {

@@ -13,7 +13,8 @@ use super::groups::plan_groups;
 use super::guard::{Judged, judge};
 use super::memberships::{AccountStates, PairPlan, plan_pair};
 use super::people::PersonIx;
-use super::{Agreement, Blocked, BlockedReason, Edit, Inputs, Loss, PairIx, Plan, Summary, What, item_key};
+use super::{Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, Loss, PairIx, Plan, Summary, What, in_scope, item_key};
+use crate::model::MemberStatus;
 
 /// Makes the plan.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
@@ -25,8 +26,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     warnings.extend(groups.warnings);
 
     let accounts = account_states(inputs, &mut blocked);
-    let pair_plans: Vec<PairPlan> =
-        groups.pairs.iter().enumerate().map(|(at, pair)| plan_pair(inputs, PairIx(at as u32), pair, accounts, &mut agreement)).collect();
+    let refusers = account_refusers(inputs, &groups.pairs);
+    let pair_plans: Vec<PairPlan> = groups
+        .pairs
+        .iter()
+        .enumerate()
+        .map(|(at, pair)| plan_pair(inputs, PairIx(at as u32), pair, accounts, &refusers, &mut agreement))
+        .collect();
 
     let mut listed = BTreeSet::new();
     let mut group_opt_outs: BTreeMap<PairIx, Vec<PersonIx>> = BTreeMap::new();
@@ -78,6 +84,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.additions.is_empty()) {
         operations.push(Edit::AddMemberships { pair: PairIx(at as u32), members: pair.additions.clone() });
+    }
+    for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.returns.is_empty()) {
+        operations.push(Edit::BringBack { pair: PairIx(at as u32), members: pair.returns.clone() });
     }
     for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.removals.is_empty()) {
         let mut members = pair.removals.clone();
@@ -146,6 +155,26 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan.refusals = judge(&Judged { inputs, plan: &plan, active, overwritten: &overwritten });
     plan.fingerprint = fingerprint(inputs, &plan);
     plan
+}
+
+/// Finds the people whose refusal of all mail is to be written group by group: those whom the source lists in scope in whatever
+/// state, and those who are linked.
+fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTreeSet<PersonIx> {
+    if !inputs.capabilities.account_opt_out_as_lists {
+        return BTreeSet::new();
+    }
+    let refuses = |person: &PersonIx| inputs.people.get(*person).source_status == MemberStatus::OptedOut;
+    let mut refusers: BTreeSet<PersonIx> = pairs
+        .iter()
+        .filter_map(|pair| pair.source.as_deref())
+        .filter(|id| inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)))
+        .filter_map(|id| inputs.source.listing(id))
+        .flat_map(|listing| listing.seen().rows.iter().filter_map(|row| inputs.people.of_source(row.member)))
+        .filter(refuses)
+        .collect();
+    let linked = inputs.people.iter().filter(|(person, row)| row.linked && !inputs.people.sources(*person).is_empty());
+    refusers.extend(linked.map(|(person, _)| person).filter(refuses));
+    refusers
 }
 
 /// Additions anywhere need the account-wide opt-outs of both sides (rule 3).
@@ -221,7 +250,7 @@ fn summarise(operations: &[Edit]) -> Summary {
             Edit::SetOptOut { .. } => summary.opt_outs += members,
             Edit::CreateMembers { .. } => summary.members_created += members,
             Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => summary.members_updated += 1,
-            Edit::AddMemberships { .. } => summary.memberships_added += members,
+            Edit::AddMemberships { .. } | Edit::BringBack { .. } => summary.memberships_added += members,
             Edit::RemoveMemberships { .. } => summary.memberships_removed += members,
         }
     }

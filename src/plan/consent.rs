@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::people::PersonIx;
 use super::{Agreement, Blocked, BlockedReason, Edit, Inputs, PairIx, What, item_key};
 use crate::model::policy::{OnDrift, OptOuts};
-use crate::model::{Existence, MemberStatus, Record};
+use crate::model::{Existence, MemberStatus, MembershipState, Record};
+
+const CARRIED_AGAIN: &str =
+    "Somebody is active again at the target while the source still shows the refusal of all mail; it is carried again.";
 
 /// What planning the people led to.
 #[derive(Debug, Default)]
@@ -63,6 +66,7 @@ pub(super) fn plan_people(
         }
         update(inputs, person, &mut out);
     }
+    warn_of_repetitions(inputs, group_opt_outs, &mut out);
     for (&pair, people) in group_opt_outs {
         for &person in people {
             if !inputs.people.targets(person).is_empty() {
@@ -82,10 +86,45 @@ pub(super) fn account_bar_ends(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let row = inputs.people.get(person);
     inputs.base.bars.account.contains(&row.address)
         && inputs.policy.members.opt_outs == OptOuts::Carry
-        && inputs.capabilities.account_opt_out
+        && (inputs.capabilities.account_opt_out || (inputs.capabilities.account_opt_out_as_lists && active_on_all_lists(inputs, person)))
         && row.source_status != MemberStatus::OptedOut
         && row.target_status == MemberStatus::Active
         && !inputs.people.targets(person).is_empty()
+}
+
+/// Tells whether somebody is active on every list of the scope that lists them, without rosterd's doing, and on one at least.
+///
+/// A list that was not read to its end may hold a refusal that nobody has seen.
+fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let mut seen = false;
+    for (group, listing) in &inputs.target.listings {
+        let Some(listing) = listing.complete() else { return false };
+        for at in inputs.people.targets(person) {
+            match listing.state_of(*at) {
+                None => {}
+                Some(MembershipState::Active) if inputs.base.membership(group, inputs.target.members[*at as usize].id).is_none() => {
+                    seen = true;
+                }
+                Some(_) => return false,
+            }
+        }
+    }
+    seen
+}
+
+/// Says, once per person, that a refusal of all mail is written again which is held list by list.
+fn warn_of_repetitions(inputs: &Inputs<'_>, group_opt_outs: &BTreeMap<PairIx, Vec<PersonIx>>, out: &mut PersonPlan) {
+    if !inputs.capabilities.account_opt_out_as_lists {
+        return;
+    }
+    let refusing: BTreeSet<PersonIx> = group_opt_outs.values().flatten().copied().collect();
+    for person in refusing {
+        let row = inputs.people.get(person);
+        let known = row.source_status == MemberStatus::OptedOut && inputs.base.bars.account.contains(&row.address);
+        if known && active_on_all_lists(inputs, person) {
+            out.warnings.push(CARRIED_AGAIN.to_owned());
+        }
+    }
 }
 
 /// Remembers who is who, so that the pair outlives a change of address.
@@ -119,10 +158,7 @@ fn account_opt_out(inputs: &Inputs<'_>, person: PersonIx, carry: bool, agreement
     }
     if !targets.is_empty() {
         if repeated {
-            out.warnings.push(
-                "Somebody is active again at the target while the source still shows the refusal of all mail; it is carried again."
-                    .to_owned(),
-            );
+            out.warnings.push(CARRIED_AGAIN.to_owned());
         }
         out.account_opt_outs.push(person);
     } else if let Some(words) = inputs.base.waiting.get(&item_key("create_members", "", inputs.names.text(row.address))) {

@@ -3,7 +3,7 @@
 //! Additions need a whole listing of the target and whole account-wide states of both sides; removals need whole listings of
 //! both sides as well, and can be asked for only with a [`Complete`] listing in hand (rule 3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::consent::account_bar_ends;
 use super::people::PersonIx;
@@ -15,6 +15,8 @@ use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, Membe
 #[derive(Debug, Default)]
 pub(super) struct PairPlan {
     pub(super) additions: Vec<PersonIx>,
+    /// Additions of people whom rosterd itself took out in a way that shows as a refusal.
+    pub(super) returns: Vec<PersonIx>,
     pub(super) removals: Vec<PersonIx>,
     /// Removals that stand in for a group opt-out that the target can't hold.
     pub(super) opt_out_removals: Vec<PersonIx>,
@@ -43,8 +45,15 @@ pub(super) struct AccountStates {
     pub(super) whole: bool,
 }
 
-/// Plans the members of one pair.
-pub(super) fn plan_pair(inputs: &Inputs<'_>, ix: PairIx, pair: &GroupPair, accounts: AccountStates, agreement: &mut Agreement) -> PairPlan {
+/// Plans the members of one pair. `refusers` are the people whose refusal of all mail is to be written group by group.
+pub(super) fn plan_pair(
+    inputs: &Inputs<'_>,
+    ix: PairIx,
+    pair: &GroupPair,
+    accounts: AccountStates,
+    refusers: &BTreeSet<PersonIx>,
+    agreement: &mut Agreement,
+) -> PairPlan {
     let mut out = PairPlan::default();
     let Some(source_id) = pair.source.as_deref() else { return out };
     // A group that left the scope is not read, and its people are nobody's concern.
@@ -84,7 +93,7 @@ pub(super) fn plan_pair(inputs: &Inputs<'_>, ix: PairIx, pair: &GroupPair, accou
     };
     let mut decide = Decider { inputs, ix, pair, target_states: &target_states, agreement, out: &mut out };
     decide.follow_addresses(&wanted);
-    decide.opt_outs(&wanted, target_whole);
+    decide.opt_outs(&wanted, refusers, target_whole);
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions(&wanted);
     }
@@ -177,11 +186,15 @@ impl Decider<'_, '_> {
     }
 
     /// Group opt-outs of the source: written where the target can hold them, else the membership goes and a bar stays (rule 1).
-    fn opt_outs(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, target_whole: bool) {
+    ///
+    /// So are refusals of all mail where the target holds them group by group, whether the person is listed here or not.
+    fn opt_outs(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, refusers: &BTreeSet<PersonIx>, target_whole: bool) {
         let inputs = self.inputs;
         let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
-        for (&person, _) in wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut) {
-            let held = self.target_states.get(&person).copied();
+        let of_group = |person: &PersonIx| wanted.get(person) == Some(&MembershipState::OptedOut);
+        let refusing: BTreeSet<PersonIx> = wanted.keys().copied().filter(of_group).chain(refusers.iter().copied()).collect();
+        for person in refusing {
+            let held = self.refused_here(person);
             // The strictest of several contacts says nothing of the others: each of them has to refuse.
             let still_mailed = self.any_contact_active(person);
             if held == Some(MembershipState::OptedOut) && !still_mailed {
@@ -190,14 +203,15 @@ impl Decider<'_, '_> {
             let row = inputs.people.get(person);
             let known = inputs.base.bars.groups.get(self.pair.target.as_deref().unwrap_or_default());
             let repeated = known.is_some_and(|addresses| addresses.contains(&row.address));
-            if !repeated {
+            // A refusal of all mail is remembered as one, and not once more for each group.
+            if !repeated && of_group(&person) {
                 self.agreement.bars.push((Some(self.ix), person));
             }
             if !carry {
                 continue;
             }
             if inputs.capabilities.group_opt_out {
-                if repeated && still_mailed {
+                if repeated && still_mailed && of_group(&person) {
                     self.out.warnings.push(format!(
                         "\"{}\": somebody is active again at the target while the source still shows the refusal; it is carried again.",
                         self.pair.name
@@ -212,6 +226,22 @@ impl Decider<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Returns what the target's group holds of somebody who refuses. What shows as refused there because rosterd itself took the
+    /// person out is a refusal of the person's own from now on.
+    fn refused_here(&mut self, person: PersonIx) -> Option<MembershipState> {
+        let inputs = self.inputs;
+        let held = self.target_states.get(&person).copied();
+        let Some(group) = self.pair.target.as_deref() else { return held };
+        let Some(listing) = inputs.target.listing(group) else { return held };
+        let removed = inputs.people.targets(person).iter().filter(|at| listing.seen().is_removed(**at));
+        let removed: Vec<Name> = removed.map(|at| inputs.target.members[*at as usize].id).collect();
+        if removed.is_empty() {
+            return held;
+        }
+        self.agreement.ended_removals.extend(removed.into_iter().map(|member| (group.to_owned(), member)));
+        Some(held.map_or(MembershipState::OptedOut, |held| held.max(MembershipState::OptedOut)))
     }
 
     /// Tells whether the target's group lists any of a person's contacts as active.
@@ -264,9 +294,19 @@ impl Decider<'_, '_> {
                 {
                     self.out.overwritten.push(person);
                 }
-                self.out.additions.push(person);
+                if self.was_removed(person) {
+                    self.out.returns.push(person);
+                } else {
+                    self.out.additions.push(person);
+                }
             }
         }
+    }
+
+    /// Tells whether rosterd itself took somebody out of the target's group in a way that shows as a refusal.
+    fn was_removed(&self, person: PersonIx) -> bool {
+        let listing = self.pair.target.as_deref().and_then(|group| self.inputs.target.listing(group));
+        listing.is_some_and(|listing| self.inputs.people.targets(person).iter().any(|at| listing.seen().is_removed(*at)))
     }
 
     /// Somebody who is listed in any state is never added (rule 1).
@@ -327,6 +367,9 @@ impl Decider<'_, '_> {
         let parted = group.and_then(|group| inputs.target.listing(group)).zip(row.parted_from);
         if parted.is_some_and(|(listing, at)| listing.seen().state_of(at) == Some(MembershipState::OptedOut)) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
+        }
+        if !inputs.policy.members.readd && self.was_removed(person) {
+            return Some(Obstacle::Withheld(Reason::RemovedByRosterd));
         }
         if targets.len() > 1 {
             let ids: Vec<&str> = targets.iter().map(|at| inputs.names.text(inputs.target.members[*at as usize].id)).collect();

@@ -238,6 +238,13 @@ pub enum Edit {
         /// Who.
         members: Vec<PersonIx>,
     },
+    /// Brings people back into a group from which rosterd itself took them in a way that shows as a refusal.
+    BringBack {
+        /// The group.
+        pair: PairIx,
+        /// Who.
+        members: Vec<PersonIx>,
+    },
     /// Takes people out of a group.
     RemoveMemberships {
         /// The group.
@@ -262,7 +269,7 @@ impl Edit {
             Edit::CreateMembers { .. } => "create_members",
             Edit::UpdateMember { .. } => "update_member",
             Edit::ChangeAddress { .. } => "change_address",
-            Edit::AddMemberships { .. } => "add_memberships",
+            Edit::AddMemberships { .. } | Edit::BringBack { .. } => "add_memberships",
             Edit::RemoveMemberships { .. } => "remove_memberships",
         }
     }
@@ -277,6 +284,7 @@ impl Edit {
             | Edit::ArchiveGroup { pair, .. }
             | Edit::DeleteGroup { pair, .. }
             | Edit::AddMemberships { pair, .. }
+            | Edit::BringBack { pair, .. }
             | Edit::RemoveMemberships { pair, .. } => Some(*pair),
             Edit::SetOptOut { pair, .. } => *pair,
             Edit::CreateCustomField { .. } | Edit::CreateMembers { .. } | Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => None,
@@ -289,6 +297,7 @@ impl Edit {
             Edit::SetOptOut { members, .. }
             | Edit::CreateMembers { members, .. }
             | Edit::AddMemberships { members, .. }
+            | Edit::BringBack { members, .. }
             | Edit::RemoveMemberships { members, .. } => members,
             Edit::UpdateMember { member, .. } | Edit::ChangeAddress { member, .. } => std::slice::from_ref(member),
             _ => &[],
@@ -494,6 +503,8 @@ pub struct Agreement {
     pub bars: Vec<(Option<PairIx>, PersonIx)>,
     /// Remembered refusals that ended, because the person is active at the target without rosterd's doing.
     pub ended_bars: Vec<(Option<String>, crate::model::Name)>,
+    /// Removals of rosterd's own at the target that a refusal at the source has overtaken, as group and person by id.
+    pub ended_removals: Vec<(String, crate::model::Name)>,
 }
 
 /// Counts of a plan.

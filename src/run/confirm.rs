@@ -1,16 +1,20 @@
 //! What a confirmed item changes in what is remembered.
 
 use super::RunError;
-use super::apply::{Applying, Item};
+use super::apply::{Applying, Item, Standing};
 use super::persons::{self, UNREAD};
-use crate::model::{ObjectKind, Record, Value, Write};
+use crate::model::{Leaving, MembershipState, ObjectKind, Record, Value, Write};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
 use crate::state::Change;
 
+/// What a group shows of a person, with the time of a refusal.
+type Shown = (Option<MembershipState>, Option<i64>);
+
 impl Applying<'_> {
-    /// Returns the changes that a confirmed item stands for. `id` is that of what was created, where something was.
-    pub(super) fn confirmed(&self, write: &Write, item: &Item, position: usize, id: Option<&str>) -> Result<Vec<Change>, RunError> {
+    /// Returns the changes that a confirmed item stands for; of an item by row those of the groups that stand.
+    pub(super) fn confirmed(&self, write: &Write, item: &Item, position: usize, standing: &Standing) -> Result<Vec<Change>, RunError> {
+        let id = standing.id.as_deref();
         let job = self.job.name.clone();
         let mut changes = Vec::new();
         match write {
@@ -67,10 +71,73 @@ impl Applying<'_> {
                     member: member.clone(),
                 }));
             }
-            // Requests by row are what a person at once in several lists takes; no plan packs them.
-            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::OptOutOfAccount { .. } | Write::CreateCustomField { .. } => {}
+            Write::JoinGroups { rows } => {
+                if let (Some(person), Some(id)) = (item.person, id.or(rows[position].id.as_deref())) {
+                    if rows[position].id.is_none() {
+                        changes.extend(self.person_created(person, id)?);
+                    } else {
+                        changes.push(Change::MemberRemovedByUs { job: job.clone(), target: id.to_owned(), removed: false });
+                    }
+                    let joined = self.groups_that_stand(write, position, item, standing);
+                    changes.extend(joined.into_iter().map(|(group, _)| Change::Membership {
+                        job: job.clone(),
+                        group,
+                        member: id.to_owned(),
+                        brought: true,
+                    }));
+                }
+            }
+            Write::LeaveGroups { rows, how } => {
+                if let (Some(person), Some(id)) = (item.person, id.or(rows[position].id.as_deref())) {
+                    if rows[position].id.is_none() {
+                        changes.extend(self.person_created(person, id)?);
+                    }
+                    for (group, shown) in self.groups_that_stand(write, position, item, standing) {
+                        changes.push(Change::MembershipGone { job: job.clone(), group: group.clone(), member: id.to_owned() });
+                        // What shows as a refusal now is rosterd's own doing and no word of the person's.
+                        let refused_at = match shown {
+                            Some((Some(MembershipState::OptedOut), refused_at)) => refused_at,
+                            // Without a look at it a removal shows as it usually does.
+                            None if *how == Leaving::Remove => None,
+                            _ => continue,
+                        };
+                        if *how != Leaving::OptOut && self.prepared.capabilities.removal_shows_opt_out {
+                            changes.push(Change::OwnRemoval {
+                                provider: self.job.target.clone(),
+                                group,
+                                member: id.to_owned(),
+                                address: self.prepared.planned.address(person).to_owned(),
+                                shown: refused_at,
+                                since: self.runner.now(),
+                            });
+                        }
+                    }
+                }
+            }
+            Write::BringBack { rows } => {
+                let (group, member) = (rows[position].removal().group().to_owned(), rows[position].removal().member().to_owned());
+                if !self.groups_that_stand(write, position, item, standing).is_empty() {
+                    let provider = self.job.target.clone();
+                    changes.push(Change::OwnRemovalEnded { provider, group: group.clone(), member: member.clone() });
+                    changes.push(Change::Membership { job: job.clone(), group, member: member.clone(), brought: true });
+                    changes.push(Change::MemberRemovedByUs { job, target: member, removed: false });
+                }
+            }
+            Write::OptOutOfAccount { .. } | Write::CreateCustomField { .. } => {}
         }
         Ok(changes)
+    }
+
+    /// Returns the groups for which an item by row stands, with what they show of the person.
+    fn groups_that_stand(&self, write: &Write, position: usize, item: &Item, standing: &Standing) -> Vec<(String, Option<Shown>)> {
+        let done = self.parts(write, position, item, standing).done;
+        let groups = done.into_iter().filter_map(|pair| self.group_id(pair));
+        groups
+            .map(|group| {
+                let shown = standing.groups.as_ref().and_then(|groups| groups.get(&group)).copied();
+                (group, shown)
+            })
+            .collect()
     }
 
     pub(super) fn link_of(&self, pair: PairIx) -> Option<&GroupLink> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -10,13 +11,16 @@ use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, Mapping, MappingSpec};
 use crate::model::{
-    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Listing, MemberSink, Name, Names, ObjectKind, Reading, Snapshot,
-    SnapshotBuilder, TotalMeanings, Value, row_hash,
+    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Join, Listing, MemberSink, Name, Names, ObjectKind, Reading,
+    Snapshot, SnapshotBuilder, TotalMeanings, Value, row_hash,
 };
 use crate::plan::base::Base;
 use crate::plan::{Policy, in_scope};
 use crate::provider::{self, MemberAsk, ReadError, Role};
 use crate::state::{Staging, Store};
+
+/// Work that a request has begun may show only so long after the request.
+const UNSEEN: Duration = Duration::from_secs(10);
 
 /// Both sides as they were read, with what it takes to look further into them.
 pub(super) struct Sides {
@@ -261,7 +265,8 @@ impl Runner {
         let mut builder = SnapshotBuilder::new(&job.source, &salt, &mut begun.names, &mut staging);
         let ask = MemberAsk { groups: &rows, fields: &fields, role: Role::Source };
         read_members(&begun.source, &ask, &mut builder, &meanings).await?;
-        let snapshot = builder.finish(std::mem::take(&mut begun.source_groups), &begun.source_certificate, &mut meanings);
+        let own = self.store().own_removals(&job.source)?;
+        let snapshot = builder.finish(std::mem::take(&mut begun.source_groups), &begun.source_certificate, &mut meanings, &own);
         begun.members = Some(SourceMembers { snapshot, staging, meanings, salt });
         Ok(())
     }
@@ -276,6 +281,7 @@ impl Runner {
             progress.stage(&job.name, &format!("Logging in at {}", job.target));
             target.adapter.open().await.map_err(read_error(&target))?;
         }
+        self.wait_for_earlier(&target).await?;
         let custom = target.adapter.custom_fields().await.map_err(read_error(&target))?;
         let mapping = self.bind(job, &begun.source_custom, &custom)?;
 
@@ -312,18 +318,32 @@ impl Runner {
         // The spelling of the address, for requests that go by it.
         fields.extend(schema.by_canonical(ObjectKind::Member, "email").map(|field| field.wire.to_owned()));
         let salt = mapping.salt();
-        let snapshot = {
+        let mut snapshot = {
             let mut builder = SnapshotBuilder::new(&job.target, &salt, &mut begun.names, &mut staging);
             let ask = MemberAsk { groups: &asked, fields: &fields, role: Role::Target { wanted: &addresses } };
             read_members(&target, &ask, &mut builder, &meanings).await?;
-            builder.finish(groups, &certificate, &mut meanings)
+            builder.finish(groups, &certificate, &mut meanings, &store.own_removals(&job.target)?)
         };
-        if super::recover::settle_members(store, job, &snapshot, &begun.names, self.now())? {
+        if super::recover::settle_members(store, job, &target.capabilities, &snapshot, &begun.names, self.now())? {
+            snapshot.set_apart(&store.own_removals(&job.target)?, &begun.names);
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
         let rows = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         let side = TargetSide { mapping, custom, rows, certificate, snapshot, staging, meanings, read_time, remembered: false };
         Ok(begun.finish(job, side, Vec::new()))
+    }
+
+    /// Waits for work of a provider that an interrupted write may have begun: nothing is read or sent before it is over.
+    ///
+    /// Any job may have sent it, in this process or in one that is no more.
+    async fn wait_for_earlier(&self, target: &Handle) -> Result<(), RunError> {
+        let Some(intended) = self.store().last_unsettled(&target.name)? else { return Ok(()) };
+        // A request that has just left may not show yet among the work that is under way.
+        let age = Duration::try_from(self.now().duration_since(intended)).unwrap_or_default();
+        if target.capabilities.join == Join::PerRow {
+            tokio::time::sleep(UNSEEN.saturating_sub(age)).await;
+        }
+        target.adapter.settle_earlier().await.map_err(read_error(target))
     }
 
     /// Predicts the reading requests of a job from the lists of groups.
@@ -420,5 +440,6 @@ pub(super) fn bare_snapshot(
         account_state: Reading::Incomplete(Incomplete { partial: (), why: Vec::new(), opt_outs_complete: false }),
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
+        ended_removals: Vec::new(),
     }
 }

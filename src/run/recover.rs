@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::RunError;
 use crate::config::settled::JobConfig;
-use crate::model::{GroupRow, MembershipState, Names, Record, Snapshot};
+use crate::model::{Capabilities, GroupRow, MembershipState, Names, Record, Snapshot};
 use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
-use crate::state::{Change, JournalOutcome, Store};
+use crate::state::{Change, JournalItem, JournalOutcome, Store};
 
 /// Links groups that an interrupted run created: found by their name, for which the account had no group before.
 ///
@@ -76,7 +76,14 @@ fn is_name(field: &str) -> bool {
 /// Settles every other write of an interrupted run by what the target holds now.
 ///
 /// What was done is remembered as this job's own; what was not is simply planned again. Returns whether the base changed.
-pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, names: &Names, now: Timestamp) -> Result<bool, RunError> {
+pub(super) fn settle_members(
+    store: &Store,
+    job: &JobConfig,
+    capabilities: &Capabilities,
+    target: &Snapshot,
+    names: &Names,
+    now: Timestamp,
+) -> Result<bool, RunError> {
     let mut changed = false;
     for entry in store.unsettled(&job.name)? {
         let mut outcomes = Vec::new();
@@ -118,7 +125,7 @@ pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, 
                             origin: Origin::Adopted,
                         });
                     }
-                    for group in item.group.iter().flat_map(|groups| groups.split(',')).filter(|group| !group.is_empty()) {
+                    for group in groups_of(item) {
                         let state = target.listing(group).and_then(|listing| listing.seen().state_of(*at));
                         if state == Some(MembershipState::Active) {
                             changes.push(Change::Membership {
@@ -132,14 +139,24 @@ pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, 
                     outcomes.push(JournalOutcome::Confirmed { id: Some(id) });
                 }
                 "remove_memberships" => {
-                    if let Some(group) = &item.group {
-                        let gone = target
-                            .listing(group)
-                            .and_then(|listing| listing.complete())
-                            .is_some_and(|listing| listing.state_of(*at) != Some(MembershipState::Active));
-                        if gone {
-                            changes.push(Change::MembershipGone { job: job.name.clone(), group: group.clone(), member: id.clone() });
+                    for group in groups_of(item) {
+                        let Some(listing) = target.listing(group).and_then(|listing| listing.complete()) else { continue };
+                        let state = listing.state_of(*at);
+                        if state == Some(MembershipState::Active) {
+                            continue;
+                        }
+                        changes.push(Change::MembershipGone { job: job.name.clone(), group: group.to_owned(), member: id.clone() });
+                        if !capabilities.removal_shows_opt_out {
                             changes.push(Change::MemberRemovedByUs { job: job.name.clone(), target: id.clone(), removed: true });
+                        } else if state == Some(MembershipState::OptedOut) {
+                            changes.push(Change::OwnRemoval {
+                                provider: job.target.clone(),
+                                group: group.to_owned(),
+                                member: id.clone(),
+                                address: item.member.clone().unwrap_or_default(),
+                                shown: listing.refused_at(*at),
+                                since: now,
+                            });
                         }
                     }
                     outcomes.push(JournalOutcome::Confirmed { id: Some(id) });
@@ -152,6 +169,11 @@ pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, 
         store.settle_write(entry.id, &outcomes, &changes, now)?;
     }
     Ok(changed)
+}
+
+/// Returns the groups that an item of a request concerns; by row there are several.
+fn groups_of(item: &JournalItem) -> impl Iterator<Item = &str> {
+    item.group.iter().flat_map(|groups| groups.split(',')).filter(|group| !group.is_empty())
 }
 
 fn not_done() -> JournalOutcome {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::Store;
 use super::carried;
-use super::convert::{fields_to_json, json};
+use super::convert::{fields_to_json, json, stamp};
 use super::error::{Fault, StateError};
 use super::forget;
 use crate::model::{ObjectKind, RowHash, TotalMeanings, Value};
@@ -137,6 +138,30 @@ pub enum Change {
         /// The value.
         value: Option<Value>,
     },
+    /// Remembers that a membership shows as refused because rosterd itself took the person out.
+    OwnRemoval {
+        /// The provider.
+        provider: String,
+        /// The group's id.
+        group: String,
+        /// The person's id.
+        member: String,
+        /// The address.
+        address: String,
+        /// The time of the refusal as the provider shows it, in seconds since 1970.
+        shown: Option<i64>,
+        /// When the removal was confirmed.
+        since: Timestamp,
+    },
+    /// Forgets a removal of rosterd's own: from here on what shows is the person's.
+    OwnRemovalEnded {
+        /// The provider.
+        provider: String,
+        /// The group's id.
+        group: String,
+        /// The person's id.
+        member: String,
+    },
     /// Replaces the meanings that are left for a provider's count of a group.
     Meanings {
         /// The provider.
@@ -261,6 +286,19 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                     .execute((provider, object.as_str(), id, field))?;
             }
         },
+        Change::OwnRemoval { provider, group, member, address, shown, since } => {
+            connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO own_removals (provider, group_id, member, address, shown, since)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute((provider, group, member, address, shown, stamp(*since)))?;
+        }
+        Change::OwnRemovalEnded { provider, group, member } => {
+            connection
+                .prepare_cached("DELETE FROM own_removals WHERE provider = ?1 AND group_id = ?2 AND member = ?3")?
+                .execute((provider, group, member))?;
+        }
         Change::Meanings { provider, meanings } => carried::replace_meanings(connection, provider, meanings)?,
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The journal of writes (rule 5): intended before the request leaves, settled item by item after it.
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::change::{self, Change};
 use super::convert::{stamp, time};
@@ -170,6 +170,15 @@ impl Store {
                 )?
                 .execute((id.0, stamp(now)))?;
             change::apply(connection, changes)
+        })
+    }
+
+    /// Returns when the last write to an account was intended of which some item's outcome is not known, whichever job sent it.
+    pub fn last_unsettled(&self, account: &str) -> Result<Option<Timestamp>, StateError> {
+        self.read(|connection| {
+            let mut select = connection
+                .prepare_cached("SELECT intended FROM journal WHERE account = ?1 AND settled IS NULL ORDER BY id DESC LIMIT 1")?;
+            Ok(select.query_row([account], |row| time(row, 0)).optional()?)
         })
     }
 

@@ -19,6 +19,7 @@ mod housekeeping;
 mod jobs;
 mod journal;
 mod locks;
+mod own_removals;
 mod remembered;
 mod runs;
 mod schema;

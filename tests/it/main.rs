@@ -14,6 +14,7 @@ mod guards;
 mod housekeeping;
 mod incomplete;
 mod jobs;
+mod pairs;
 mod plans;
 mod quirks;
 mod refresh;

@@ -360,3 +360,91 @@ fn the_parking_group_is_never_in_scope() {
     "#
     );
 }
+
+#[test]
+fn rights_and_limits_are_mapped_like_any_other_field() {
+    let sound = "pg_list_add = \"true\"\nlimit_mail = \"1000\"\nlimit_mail_type = \"'month'\"\nlists = \"['3']\"\n";
+    assert_eq!(job("mail", "staff", &format!("[jobs.j.map.group]\n{sound}")), "");
+    let wrong = "pg_lst_add = \"true\"\nlist_edit = \"true\"\npg_user_add = \"'often'\"\nlimit_mail = \"'many'\"\nlimit_mail_type = \"'hourly'\"\nsdate = \"'today'\"\n\"permissions.form_edit\" = \"true\"\n";
+    assert_snapshot!(job("mail", "staff", &format!("[jobs.j.map.group]\n{wrong}")), @r#"
+    error: `jobs.j.map.group.pg_lst_add`: `pg_lst_add` is not a field of a user group at ActiveCampaign.
+      --> rosterd.toml:28:1
+       |
+    28 | pg_lst_add = "true"
+       | ^^^^^^^^^^
+       |
+       = hint: did you mean `pg_list_add`?
+
+    error: `jobs.j.map.group.list_edit`: `list_edit` is not a field of a user group at ActiveCampaign.
+      --> rosterd.toml:29:1
+       |
+    29 | list_edit = "true"
+       | ^^^^^^^^^
+       |
+       = hint: did you mean `pg_list_edit`?
+
+    error: `jobs.j.map.group.pg_user_add`: the result does not fit a field of type boolean.
+      --> rosterd.toml:30:1
+       |
+    30 | pg_user_add = "'often'"
+       | ^^^^^^^^^^^
+       |
+       = hint: it takes true or false
+
+    error: `jobs.j.map.group.limit_mail`: the result does not fit a field of type integer.
+      --> rosterd.toml:31:1
+       |
+    31 | limit_mail = "'many'"
+       | ^^^^^^^^^^
+       |
+       = hint: it takes a whole number, as in `source.member_count | int`
+
+    error: `jobs.j.map.group.limit_mail_type`: the result is not one of day, week, month, month1st, monthcdate, year, ever.
+      --> rosterd.toml:32:1
+       |
+    32 | limit_mail_type = "'hourly'"
+       | ^^^^^^^^^^^^^^^
+
+    error: `jobs.j.map.group.sdate`: `sdate` of a user group is read-only at ActiveCampaign.
+      --> rosterd.toml:33:1
+       |
+    33 | sdate = "'today'"
+       | ^^^^^
+       |
+       = hint: remove this line
+
+    error: `jobs.j.map.group.permissions.form_edit`: `permissions.form_edit` is not a field of a user group at ActiveCampaign.
+      --> rosterd.toml:34:1
+       |
+    34 | "permissions.form_edit" = "true"
+       | ^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = hint: did you mean `pg_form_edit`?
+    "#);
+    assert_snapshot!(job("mail", "campaigns", "[jobs.j.map.group]\nprivate = \"true\"\nfulladdress = \"source.name\"\npg_list_add = \"true\"\n"), @r#"
+    error: `jobs.j.map.group.fulladdress`: `fulladdress` of a list is read-only at ActiveCampaign.
+      --> rosterd.toml:29:1
+       |
+    29 | fulladdress = "source.name"
+       | ^^^^^^^^^^^
+       |
+       = hint: remove this line
+
+    error: `jobs.j.map.group.pg_list_add`: `pg_list_add` is not a field of a list at ActiveCampaign.
+      --> rosterd.toml:30:1
+       |
+    30 | pg_list_add = "true"
+       | ^^^^^^^^^^^
+       |
+       = hint: `rosterd schema fields` lists the fields
+    "#);
+    assert_snapshot!(job("staff", "mail", "users_as_contacts = true\n[jobs.j.map.group]\nnotes = \"source.permissions.list_add ~ source.limits.mail ~ source.permisions.list_add\"\n"), @r#"
+    error: `jobs.j.map.group.notes`: `source` has no field `permisions`.
+      --> rosterd.toml:29:68
+       |
+    29 | notes = "source.permissions.list_add ~ source.limits.mail ~ source.permisions.list_add"
+       |                                                                    ^^^^^^^^^^
+       |
+       = hint: did you mean `source.permissions`?
+    "#);
+}

@@ -1,7 +1,7 @@
 //! From a plan to requests.
 
 use super::parse;
-use crate::model::Value;
+use crate::model::{Leaving, Value};
 use crate::plan::pack::{Step, pack};
 use crate::plan::{PairIx, PersonIx};
 
@@ -36,6 +36,23 @@ fn check(input: &str, expected: &str) {
                 Step::AddMemberships { pair, members } => format!("add {} to {}", all(members), group(pair)),
                 Step::RemoveMemberships { pair, members } => format!("remove {} from {}", all(members), group(pair)),
                 Step::OptOutOfAccount { members } => format!("opt out {}", all(members)),
+                Step::JoinGroups { rows } => {
+                    let rows: Vec<String> = rows.iter().map(|(person, pairs)| format!("{} to {}", who(person), groups(pairs))).collect();
+                    format!("join {}", rows.join(", "))
+                }
+                Step::LeaveGroups { rows, how } => {
+                    let rows: Vec<String> = rows.iter().map(|row| format!("{} from {}", who(&row.member), groups(&row.pairs))).collect();
+                    let how = match how {
+                        Leaving::OptOut => "refuse",
+                        Leaving::Remove => "leave",
+                        Leaving::Detach => "detach",
+                    };
+                    format!("{how} {}", rows.join(", "))
+                }
+                Step::BringBack { rows } => {
+                    let rows: Vec<String> = rows.iter().map(|(person, pair)| format!("{} to {}", who(person), group(pair))).collect();
+                    format!("back {}", rows.join(", "))
+                }
                 Step::CreateOptedOut { member } => format!("create opted out {}", who(member)),
                 Step::OptOutOfGroups { member, pairs, .. } => format!("opt out {} of {}", who(member), groups(pairs)),
             })

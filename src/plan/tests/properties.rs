@@ -214,6 +214,16 @@ fn applied(world: &TestWorld) -> TestWorld {
                         next.memory.memberships.insert((group, contact), true);
                     }
                 }
+                Edit::BringBack { members, .. } => {
+                    for person in members {
+                        let [contact] = contacts(&created, *person).try_into().expect("one contact per return");
+                        let group = ids[&at.unwrap()].clone();
+                        assert!(next.memory.own.remove(&(group.clone(), contact.clone())), "rule 1: only own removals are undone");
+                        let before = next.target.group_mut(&group).members.insert(contact.clone(), MembershipState::Active);
+                        assert_eq!(before, Some(MembershipState::OptedOut));
+                        next.memory.memberships.insert((group, contact), true);
+                    }
+                }
                 Edit::RemoveMemberships { members, .. } => {
                     for contact in members.iter().flat_map(|person| contacts(&created, *person)) {
                         let group = ids[&at.unwrap()].clone();

@@ -66,6 +66,8 @@ struct Fate {
     created: bool,
     created_to_opt_out: bool,
     added: bool,
+    /// Brought back after a removal of rosterd's own.
+    back: bool,
     removed: bool,
     out_of_group: bool,
     out_of_account: bool,
@@ -235,6 +237,7 @@ fn fates(inputs: &Inputs<'_>, plan: &Plan) -> BTreeMap<String, Fate> {
                 Edit::CreateMembers { to_opt_out: true, .. } => &mut fate.created_to_opt_out,
                 Edit::CreateMembers { .. } => &mut fate.created,
                 Edit::AddMemberships { .. } => &mut fate.added,
+                Edit::BringBack { .. } => &mut fate.back,
                 Edit::RemoveMemberships { .. } => &mut fate.removed,
                 other => panic!("nobody asked for {}", other.op()),
             };

@@ -103,6 +103,19 @@ const fn limit(wire: &'static str, canonical: &'static str, source: &'static str
     FieldSpec { kind: FieldType::Integer, ..text(wire, canonical, source) }
 }
 
+const fn period(wire: &'static str, canonical: &'static str) -> FieldSpec {
+    const PERIODS: &[(&str, &str)] = &[
+        ("day", "day"),
+        ("week", "week"),
+        ("month", "month"),
+        ("month1st", "month1st"),
+        ("monthcdate", "monthcdate"),
+        ("year", "year"),
+        ("ever", "ever"),
+    ];
+    FieldSpec { values: PERIODS, ..text(wire, canonical, "group_edit reference; goes with the limit, month where nothing is said") }
+}
+
 const LIMIT: &str = "group_edit reference; leaving it out means unlimited, which reads as 0, or -1 for attachments";
 
 static USER_GROUPS: [FieldSpec; GROUP_FIELDS + FLAGS.len()] = {
@@ -119,10 +132,10 @@ static USER_GROUPS: [FieldSpec; GROUP_FIELDS + FLAGS.len()] = {
         limit("abuseratio", "settings.abuseratio", "group_edit reference; percent, 4 by default"),
         limit("limit_attachment", "limits.attachment", LIMIT),
         limit("limit_campaign", "limits.campaign", LIMIT),
-        text("limit_campaign_type", "limits.campaign_type", GROUP),
+        period("limit_campaign_type", "limits.campaign_type"),
         limit("limit_list", "limits.list", LIMIT),
         limit("limit_mail", "limits.mail", LIMIT),
-        text("limit_mail_type", "limits.mail_type", GROUP),
+        period("limit_mail_type", "limits.mail_type"),
         limit("limit_subscriber", "limits.subscriber", LIMIT),
         limit("limit_user", "limits.user", LIMIT),
         FieldSpec { writable: Writable::No, ..text("sdate", "saved", "group_view; rewritten by every edit") },

@@ -244,7 +244,7 @@ async fn people_leave_by_row_each_from_lists_of_their_own() {
     let leave = |n: usize, groups: Vec<String>| {
         let address = format!("new{n}@example.org");
         let id = emulator.with_world(|world| world.account("campaigns").contact_by_email(&address).unwrap().to_string());
-        MemberLeave { id, address, groups }
+        MemberLeave { id: Some(id), address, fields: record(&[]), groups }
     };
     let rows: Vec<MemberLeave> = (0..12).map(|n| leave(n, vec![two.clone()])).collect();
     sent(&lists, &Write::LeaveGroups { rows, how: Leaving::OptOut }).await;
@@ -261,7 +261,7 @@ async fn people_leave_by_row_each_from_lists_of_their_own() {
     assert_no_misuse(&emulator);
     // One of these is on another list as well, and one is not.
     let (with, without) = (leave(20, vec![one.clone()]), leave(21, vec![two.clone()]));
-    let ids = (with.id.clone(), without.id.clone());
+    let ids = (with.id.clone().unwrap(), without.id.clone().unwrap());
     let outcomes = sent(&lists, &Write::LeaveGroups { rows: vec![with, without], how: Leaving::Detach }).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, ItemOutcome::Accepted { .. })), "{outcomes:?}");
     let now = read(&lists, &[], Role::Check).await.unwrap();

@@ -76,3 +76,18 @@ async fn activecampaign_to_emfluence() {
 async fn activecampaign_to_greenrope() {
     settles("campaigns", "crm").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn emfluence_to_activecampaign() {
+    settles("mail", "campaigns").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn greenrope_to_activecampaign() {
+    settles("crm", "campaigns").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn activecampaign_to_activecampaign() {
+    settles("campaigns", "campaigns2").await;
+}

@@ -43,7 +43,8 @@ impl Call<'_> {
 
     /// Whether a contact bears the tag with this id.
     pub(super) fn has_tag(&self, contact: &Contact, id: u64) -> bool {
-        !contact.tags.is_empty() && self.account.tag_names().get((id as usize).wrapping_sub(1)).is_some_and(|tag| contact.tags.contains(tag))
+        !contact.tags.is_empty()
+            && self.account.tag_names().get((id as usize).wrapping_sub(1)).is_some_and(|tag| contact.tags.contains(tag))
     }
 
     /// Whether a contact meets the filters on its own values.

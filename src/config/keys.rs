@@ -169,7 +169,7 @@ pub(super) const PROVIDER: &[Key] = &[
     key("api_key", Secret, "The API key of a user.").only(ACTIVECAMPAIGN),
     key("shared_access", Boolean, "Whether the login sees only part of the account, so that absence proves nothing.")
         .or("false")
-        .only(GREENROPE),
+        .only(&[GreenRope, ActiveCampaignLists, ActiveCampaignUsers]),
     key("fingerprint", Table(FINGERPRINT), "A group that proves that the token opens the right account.").only(EMFLUENCE),
     key(
         "groups",

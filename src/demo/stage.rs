@@ -73,8 +73,7 @@ pub(super) fn write_config(emulator: &Emulator, base: &str, directory: &Path) ->
         let (secret, lines) = match account.kind {
             Kind::GreenRope => (&account.password, greenrope(account)),
             Kind::Emfluence => (&account.token, emfluence(account)),
-            // A config can't name such an account.
-            Kind::ActiveCampaign => continue,
+            Kind::ActiveCampaign => (&account.token, activecampaign(account)),
         };
         write_private(&directory.join(format!("{}.secret", account.account)), secret)?;
         let name = &account.account;
@@ -101,6 +100,27 @@ time_zone = "America/Chicago"
 "#,
         account.account_id,
         account.email,
+        name = account.account
+    )
+}
+
+/// The lists of an emulated account.
+fn activecampaign(account: &Credentials) -> String {
+    format!(
+        r#"groups = "lists"
+api_key = {{ file = "{name}.secret" }}
+# The emulated account has no pace; leave this out with a real one.
+http = {{ requests_per_minute = 100000 }}
+
+[providers.{name}.defaults]
+sender_name = "Example Society"
+sender_addr1 = "1 Example Street"
+sender_city = "Springfield"
+sender_zip = "62701"
+sender_country = "USA"
+sender_url = "https://www.example.org"
+sender_reminder = "You signed up at www.example.org"
+"#,
         name = account.account
     )
 }

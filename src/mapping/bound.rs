@@ -208,8 +208,8 @@ impl BoundMapping {
             hasher.update(text.as_bytes());
         };
         take(&VERSION.to_string());
-        take(self.source.kind.as_str());
-        take(self.target.kind.as_str());
+        take(self.source.kind.table_name());
+        take(self.target.kind.table_name());
         take(&self.source_name);
         take(self.filter.as_ref().map_or("", |filter| filter.text()));
         for (object, rules) in [("group", &self.group), ("member", &self.member)] {

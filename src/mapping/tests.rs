@@ -1,5 +1,7 @@
 //! Tests of whole mappings, over two small schemas that have the traits of the real ones.
 
+mod rights;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -85,6 +85,11 @@ pub trait Source: Send + Sync {
     /// Logs in and proves that the login opens the configured account with the rights that reading takes.
     fn open(&self) -> BoxFuture<'_, Result<(), ReadError>>;
 
+    /// Says in whole sentences what the login may not see, as far as logging in has shown; empty where it has shown nothing.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Reads the account's definitions of custom fields; unknown (and no error) where the login may not see them.
     fn custom_fields(&self) -> BoxFuture<'_, Result<CustomFields, ReadError>>;
 

@@ -42,6 +42,8 @@ pub struct OnlineReport {
     pub groups: usize,
     /// Why the list of groups may not be whole; empty when it is.
     pub doubts: Vec<String>,
+    /// What the login may not see, as far as it shows and the config does not say so itself.
+    pub remarks: Vec<String>,
     /// Whether the definitions of custom fields could be read.
     pub custom_fields_known: bool,
     /// Requests that this took.
@@ -70,6 +72,7 @@ impl Runner {
     pub async fn check_online(&self, name: &str) -> Result<OnlineReport, RunError> {
         let handle = self.handle(name)?;
         let _counting = self.counting_of(name);
+        let shared = self.inner.config.providers.get(name).is_some_and(|provider| provider.shared_access);
         let before = handle.account.statistics().requests();
         let failed = |error| RunError::Read { provider: name.to_owned(), error: Box::new(error) };
         handle.adapter.open().await.map_err(failed)?;
@@ -80,6 +83,7 @@ impl Runner {
             provider: name.to_owned(),
             groups: groups.len(),
             doubts: reading.why_incomplete().to_vec(),
+            remarks: if shared { Vec::new() } else { handle.adapter.remarks() },
             custom_fields_known: custom.known,
             requests: handle.account.statistics().requests() - before,
         })

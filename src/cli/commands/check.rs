@@ -147,6 +147,9 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
                 for doubt in &report.doubts {
                     writeln!(out, "  {WARNING}warning:{WARNING:#} the list of groups may not be whole: {}", harmless(doubt))?;
                 }
+                for remark in &report.remarks {
+                    writeln!(out, "  {WARNING}warning:{WARNING:#} {}", harmless(remark))?;
+                }
                 if !report.custom_fields_known {
                     writeln!(out, "  {WARNING}warning:{WARNING:#} this login may not read the definitions of custom fields")?;
                 }
@@ -202,6 +205,7 @@ fn document(findings: &Findings, code: ExitCode) -> Value {
                 "ok": true,
                 "groups": report.groups,
                 "doubts": report.doubts,
+                "remarks": report.remarks,
                 "custom_fields_known": report.custom_fields_known,
                 "requests": report.requests,
             }),

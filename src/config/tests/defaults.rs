@@ -129,6 +129,9 @@ fn the_files_that_come_with_rosterd_are_sound() {
         ("emfluence-to-greenrope", include_str!("../../../config/emfluence-to-greenrope.toml")),
         ("emfluence-to-emfluence", include_str!("../../../config/emfluence-to-emfluence.toml")),
         ("greenrope-to-greenrope", include_str!("../../../config/greenrope-to-greenrope.toml")),
+        ("greenrope-to-activecampaign", include_str!("../../../config/greenrope-to-activecampaign.toml")),
+        ("activecampaign-to-emfluence", include_str!("../../../config/activecampaign-to-emfluence.toml")),
+        ("activecampaign-staff", include_str!("../../../config/activecampaign-staff.toml")),
     ] {
         assert_eq!(rendered(text), "", "{name}");
         let known = config(text);
@@ -160,10 +163,7 @@ fn the_starter_explains_every_key_and_its_lines_work() {
 }
 
 fn assert_explained(keys: &'static [Key]) {
-    for key in keys
-        .iter()
-        .filter(|key| (key.kinds.is_empty() || key.kinds.iter().any(|kind| kind.as_str() != "activecampaign")) && key.name != "external_id")
-    {
+    for key in keys.iter().filter(|key| key.name != "external_id") {
         assert!(starter().contains(key.name), "the starter lacks `{}`", key.name);
         if let Shape::Table(inner) | Shape::NamedTables(inner) = key.shape {
             assert_explained(inner);
@@ -220,6 +220,14 @@ fn the_schema_describes_every_table() {
     assert_eq!(provider["additionalProperties"], serde_json::json!(false));
     assert_eq!(provider["properties"]["http"]["properties"]["timeout"]["default"], "60s");
     assert_eq!(provider["allOf"][0]["then"]["properties"]["account_id"], serde_json::json!(false));
+    let lists = &provider["allOf"][2];
+    assert_eq!(lists["if"]["properties"], serde_json::json!({ "kind": { "const": "activecampaign" }, "groups": { "const": "lists" } }));
+    assert_eq!(lists["then"]["properties"]["parking_group"], serde_json::json!(false));
+    assert_eq!(lists["then"]["required"], serde_json::json!(["groups", "base_url", "api_key"]));
+    assert_eq!(provider["allOf"].as_array().map(Vec::len), Some(ProviderKind::ALL.len()));
     assert_eq!(schema["$defs"]["secret"]["maxProperties"], 1);
     assert!(fields_table().iter().any(|row| row.kind == "greenrope" && row.wire == "GroupType" && row.values.contains(&"Hidden")));
+    let tables: std::collections::BTreeSet<&str> = fields_table().iter().map(|row| row.kind).collect();
+    let expected = ["activecampaign-lists", "activecampaign-user-groups", "emfluence", "greenrope"];
+    assert!(tables.into_iter().eq(expected), "both tables of ActiveCampaign have a name of their own");
 }

@@ -36,6 +36,9 @@ use wire::V1Answer;
 use wire::lists::Definition;
 use wire::users::GroupIndex;
 
+/// The user group of the administrators, which comes with every account.
+const ADMINISTRATORS: &str = "3";
+
 /// Which objects of the account are the groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ActiveCampaignGroups {
@@ -78,6 +81,8 @@ struct Memory {
     doubt: Option<Instant>,
     /// Whether imports of an earlier process were looked for.
     looked_for_imports: bool,
+    /// Whether the key's user is known to be no administrator, who alone sees everything.
+    restricted: bool,
     /// How this account reads the group of a user, once one was placed.
     group_index: GroupIndex,
 }
@@ -143,13 +148,14 @@ impl ActiveCampaign {
 
     /// Asks for the key's own user, which only a good key can see.
     async fn prove_key(&self) -> Result<(), CallError> {
-        let call = wire::v1_read("user_me", &[]);
-        self.account
-            .read(&self.signed(call), |reply| match wire::v1_answer(reply)? {
-                V1Answer::Something(_) => Ok(()),
-                V1Answer::Empty(refusal) => Err(DecodeError::Denied(refusal.message)),
-            })
-            .await
+        let call = self.signed(wire::v1_read("user_me", &[]));
+        let groups = self.account.read(&call, |reply| match wire::v1_answer(reply)? {
+            V1Answer::Something(fields) => Ok(fields.get("groups").map(|groups| wire::groups::ids_of(Some(groups)))),
+            V1Answer::Empty(refusal) => Err(DecodeError::Denied(refusal.message)),
+        });
+        let groups = groups.await?.unwrap_or_default();
+        self.memory().restricted = !groups.is_empty() && !groups.iter().any(|group| group == ADMINISTRATORS);
+        Ok(())
     }
 
     async fn ask_v3<T>(&self, call: Call, mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>) -> Result<T, CallError> {
@@ -193,6 +199,16 @@ impl Source for ActiveCampaign {
 
     fn open(&self) -> BoxFuture<'_, Result<(), ReadError>> {
         self.read_access().boxed()
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let hidden = if self.has_lists() { "lists" } else { "users and groups" };
+        let restricted = self.memory().restricted;
+        let remark = format!(
+            "the user who owns the key is not an administrator, so {hidden} that this user may not see look absent; \
+             use the key of a user in the Admin group, or say shared_access = true"
+        );
+        restricted.then_some(remark).into_iter().collect()
     }
 
     fn custom_fields(&self) -> BoxFuture<'_, Result<CustomFields, ReadError>> {

@@ -101,3 +101,69 @@ fn check_online_tries_every_account_and_says_which_one_fails() {
     assert!(!ended.out.contains("canary-token"));
     bed.assert_unwritten();
 }
+
+/// Writes a config with the lists and the user groups of the ActiveCampaign account, and the file with their key.
+fn campaigns(bed: &Bed, key: &str) {
+    let config = bed.config("");
+    let host = config.split_once("base_url = \"").unwrap().1.split_once("/greenrope").unwrap().0.to_owned();
+    let account = |name: &str, groups: &str| {
+        format!(
+            "[providers.{name}]\nkind = \"activecampaign\"\nbase_url = \"{host}/activecampaign\"\napi_key = {{ file = \"key\" }}\ngroups = \"{groups}\"\n"
+        )
+    };
+    bed.write("rosterd.toml", &(account("campaigns", "lists") + &account("staff", "user-groups")));
+    bed.write("key", &format!("{key}\n"));
+}
+
+#[test]
+fn lists_and_user_groups_of_an_account_are_tried_with_its_key() {
+    let bed = Bed::new();
+    let key = bed.account("campaigns", |campaigns| {
+        campaigns.add_group("News");
+        campaigns.credentials().token
+    });
+    campaigns(&bed, &key);
+    let ended = bed.line("check --online");
+    ended.assert(0);
+    assert!(
+        ended.out.contains("ok campaigns: logged in, 1 group\n") && ended.out.contains("ok staff: logged in, 2 groups\n"),
+        "{}",
+        ended.out
+    );
+    assert!(!ended.out.contains("warning"), "{}", ended.out);
+
+    campaigns(&bed, "canary-key");
+    let ended = bed.line("check --online");
+    ended.assert(1);
+    insta::assert_snapshot!(ended.out.lines().find(|line| line.starts_with("error")).unwrap(), @"error: campaigns: the API key was refused (You are not authorized to access this file); check api_key and base_url, and that the user who owns the key may use the API");
+    assert!(!ended.out.contains("canary-key") && !ended.err.contains("canary-key"));
+}
+
+#[test]
+fn a_key_that_does_not_see_everything_is_told() {
+    let bed = Bed::new();
+    let key = bed.account("campaigns", |campaigns| {
+        campaigns.add_group("News");
+        let group = campaigns.add_user_group("Editors");
+        campaigns.user_group_mut(group).permissions.extend(["pg_list_edit".to_owned()]);
+        let user = campaigns.add_user("eve", "eve@example.org", group);
+        campaigns.logins.push(Login::of_user("campaigns", user.try_into().unwrap()));
+        campaigns.logins[1].token.clone()
+    });
+    campaigns(&bed, &key);
+    let ended = bed.line("check --online");
+    insta::assert_snapshot!(ended.out, @r"
+    ok rosterd.toml: 2 providers, 0 jobs
+    ok no state database yet; the first run makes one
+    ok campaigns: logged in, 0 groups
+      warning: the user who owns the key is not an administrator, so lists that this user may not see look absent; use the key of a user in the Admin group, or say shared_access = true
+    ok staff: logged in, 3 groups
+      warning: the user who owns the key is not an administrator, so users and groups that this user may not see look absent; use the key of a user in the Admin group, or say shared_access = true
+
+    Next fires:
+    The config has no job.
+    ");
+    let config = bed.read("rosterd.toml").replace("groups =", "shared_access = true\ngroups =");
+    bed.write("rosterd.toml", &config);
+    assert!(!bed.line("check --online").out.contains("not an administrator"));
+}

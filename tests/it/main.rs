@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod architecture;
+mod chains;
 mod changes;
 mod commands;
 mod conformance;

@@ -102,7 +102,11 @@ fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
         for at in inputs.people.targets(person) {
             match listing.state_of(*at) {
                 None => {}
-                Some(MembershipState::Active) if inputs.base.membership(group, inputs.target.members[*at as usize].id).is_none() => {
+                Some(MembershipState::Active) => {
+                    let known = inputs.base.membership(group, inputs.target.members[*at as usize].id);
+                    if known.is_some_and(|known| known.brought) {
+                        return false;
+                    }
                     seen = true;
                 }
                 Some(_) => return false,

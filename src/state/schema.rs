@@ -93,18 +93,21 @@ mod tests {
         migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &STEPS[..1]).unwrap();
         assert!(!beside(&path, ".before-1").exists(), "there is nothing to keep of an empty file");
         connection.execute("INSERT INTO jobs (name) VALUES ('nightly')", []).unwrap();
-        let steps = [STEPS[0], STEPS[1], "ALTER TABLE jobs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';"];
+        let mut steps = STEPS.to_vec();
+        steps.push("ALTER TABLE jobs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';");
 
-        let broken = [steps[0], steps[1], steps[2], "ALTER TABLE nothing ADD COLUMN x TEXT;"];
+        let mut broken = steps.clone();
+        broken.push("ALTER TABLE nothing ADD COLUMN x TEXT;");
         migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &broken).unwrap_err();
         assert_eq!(identify(&connection, &path).unwrap(), Identity::Ours(1), "a step that fails takes the others back");
 
         migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &steps).unwrap();
         let colour: String = connection.query_row("SELECT colour FROM jobs", [], |row| row.get(0)).unwrap();
         assert_eq!(colour, "blue");
-        assert!(matches!(identify(&connection, &path), Err(Fault::State(StateError::Newer { found: 3, .. }))));
+        let newest = steps.len() as i64;
+        assert!(matches!(identify(&connection, &path), Err(Fault::State(StateError::Newer { found, .. })) if found == newest));
 
-        let kept = beside(&path, ".before-3");
+        let kept = beside(&path, &format!(".before-{newest}"));
         assert!(!beside(&kept, "-wal").exists(), "a copy is one file");
         let kept = Connection::open(&kept).unwrap();
         assert_eq!(identify(&kept, &path).unwrap(), Identity::Ours(1));

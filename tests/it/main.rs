@@ -15,6 +15,7 @@ mod guards;
 mod housekeeping;
 mod incomplete;
 mod jobs;
+mod lists;
 mod pairs;
 mod plans;
 mod quirks;

@@ -44,7 +44,7 @@
 //!
 //! # The rules that are never broken
 //!
-//! Tests name them by number.
+//! Tests name them by number; [`rules`] says where each is held, and which tests fail without it.
 //!
 //! 1. An opt-out is never undone: not by mapping, updates, retries, adoption, changed addresses or a lost database.
 //! 2. Protected groups are neither archived nor deleted, wherever the flag is held.
@@ -82,6 +82,7 @@ pub mod model;
 pub mod plan;
 pub mod provider;
 pub mod report;
+pub mod rules;
 pub mod run;
 pub mod schedule;
 mod signals;

@@ -35,8 +35,13 @@ pub enum DecodeError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Problem {
     /// No connection came about, so nothing was sent.
-    #[error("no connection: {0}")]
-    NotConnected(String),
+    #[error("no connection: {what}")]
+    NotConnected {
+        /// What kept it from coming about, with the host.
+        what: String,
+        /// What to look at.
+        advice: &'static str,
+    },
     /// The connection broke while the request was sent or the answer was read.
     #[error("the connection broke: {0}")]
     ConnectionBroken(String),
@@ -64,6 +69,15 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// What a person looks at next.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::NotConnected { advice, .. } => advice,
+            Self::Storage(_) => "make room there",
+            _ => "check the network and the provider's status page",
+        }
+    }
+
     /// What a log may say of it: a decoder's text is left out, since it is not ours to vouch for.
     pub(crate) fn for_log(&self) -> String {
         match self {
@@ -80,8 +94,9 @@ impl Problem {
 pub enum CallError {
     /// Every attempt failed on the way. For a write: it is known not to have been done.
     #[error(
-        "{account}: {operation} got no answer in {attempts} attempt{} ({problem}); check the network and the provider's status page, then try again",
-        if *attempts == 1 { "" } else { "s" }
+        "{account}: {operation} got no answer in {attempts} attempt{} ({problem}); {}, then try again",
+        if *attempts == 1 { "" } else { "s" },
+        problem.advice()
     )]
     Network {
         /// The account.

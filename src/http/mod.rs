@@ -18,6 +18,7 @@ mod limit;
 mod retry;
 mod send;
 mod transport;
+mod trouble;
 
 #[cfg(test)]
 mod tests;

@@ -214,7 +214,7 @@ impl Account {
     /// Judges an exchange that brought no complete answer.
     fn lost(&self, call: &Call, problem: Problem) -> Failure {
         match problem {
-            Problem::NotConnected(_) => Failure::NotDone(problem),
+            Problem::NotConnected { .. } => Failure::NotDone(problem),
             // The next attempt would only meet the same length.
             Problem::TooLarge(limit) if call.effect == Effect::Read => {
                 Failure::Final(CallError::TooLarge { account: self.name().to_owned(), operation: call.operation, limit })

@@ -15,6 +15,7 @@ use super::body::{Incoming, Spill};
 use super::call::{Reply, Wire};
 use super::error::{Problem, TransportError};
 use super::retry;
+use super::trouble::Place;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,17 +111,18 @@ impl Transport {
 }
 
 async fn over_network(client: &reqwest::Client, wire: Wire, max_body: u64) -> Result<Reply, Problem> {
+    let place = Place::of(&wire.url);
     let mut request = reqwest::Request::new(wire.method.wire(), wire.url);
     *request.headers_mut() = wire.headers;
     *request.body_mut() = Some(wire.body.into());
     let mut response = client.execute(request).await.map_err(|error| {
         // Only the connector fails like this, and it runs before the first byte of the request.
-        if error.is_connect() { Problem::NotConnected(describe(error)) } else { Problem::ConnectionBroken(describe(error)) }
+        if error.is_connect() { place.not_connected(&error) } else { place.broken(&error) }
     })?;
     let head = Head::of(response.status(), response.headers());
     // The library takes the length away from what it decompresses, and the rest is checked below it.
     let mut incoming = Incoming::begin(max_body, head.length).map_err(spilt)?;
-    while let Some(piece) = response.chunk().await.map_err(|error| Problem::ConnectionBroken(describe(error)))? {
+    while let Some(piece) = response.chunk().await.map_err(|error| place.broken(&error))? {
         incoming.push(&piece).map_err(spilt)?;
     }
     head.reply(incoming)
@@ -129,8 +131,7 @@ async fn over_network(client: &reqwest::Client, wire: Wire, max_body: u64) -> Re
 async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<Reply, Problem> {
     let mut request = Request::new(axum::body::Body::from(wire.body));
     *request.method_mut() = wire.method.wire();
-    *request.uri_mut() =
-        wire.url.as_str().parse().map_err(|_| Problem::NotConnected("the URL can't be written as a request line".to_owned()))?;
+    *request.uri_mut() = wire.url.as_str().parse().map_err(|_| not_connected("the URL can't be written as a request line"))?;
     *request.headers_mut() = wire.headers;
     if let Ok(host) = HeaderValue::from_str(wire.url.authority()) {
         request.headers_mut().insert(HOST, host);
@@ -139,7 +140,7 @@ async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<R
     let (parts, mut body) = response.into_parts();
     match parts.extensions.get::<LocalFault>() {
         Some(LocalFault::Refused) => {
-            return Err(Problem::NotConnected("connection refused".to_owned()));
+            return Err(not_connected("connection refused"));
         }
         Some(LocalFault::Reset) => {
             return Err(Problem::ConnectionBroken("connection reset".to_owned()));
@@ -158,6 +159,10 @@ async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<R
         }
     }
     head.reply(incoming)
+}
+
+fn not_connected(what: &str) -> Problem {
+    Problem::NotConnected { what: what.to_owned(), advice: "check base_url" }
 }
 
 /// What the headers of an answer say.

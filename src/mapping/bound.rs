@@ -9,7 +9,7 @@ use super::expression::{self, Aliases, Compiled};
 use super::rule::Action;
 use super::vocabulary::{first_part, is_right, is_worth_carrying};
 use super::{Mapped, Mapping};
-use crate::model::{CustomField, CustomFields, ObjectKind, Record, Schema, Writable};
+use crate::model::{CustomField, CustomFields, ObjectKind, Record, Schema, Value, Writable};
 
 /// Enters every salt; to be raised when the same rules begin to give other values.
 const VERSION: u32 = 1;
@@ -136,6 +136,12 @@ impl BoundMapping {
         let mut reads = self.member_homes.clone();
         reads.extend(self.filter.iter().flat_map(|filter| self.resolved(filter.reads())));
         reads
+    }
+
+    /// Returns the fields, the address apart, that creating a person at the target takes and that a mapped record lacks.
+    pub fn missing_required(&self, mapped: &Record) -> Vec<&'static str> {
+        let needed = self.target.members.iter().filter(|field| field.required && field.canonical != "email");
+        needed.map(|field| field.wire).filter(|wire| mapped.get(*wire).is_none_or(Value::is_empty)).collect()
     }
 
     /// Tells whether the config names a target field, rather than the built-in map.

@@ -12,6 +12,8 @@ pub enum GroupKind {
     Dynamic,
     /// By the provider itself, such as a group of everybody.
     BuiltIn,
+    /// By people leaving other groups, where nobody can be in none: the config names it, and no job reads or fills it.
+    Parking,
 }
 
 impl GroupKind {
@@ -21,6 +23,7 @@ impl GroupKind {
             GroupKind::Static => "static",
             GroupKind::Dynamic => "dynamic",
             GroupKind::BuiltIn => "built-in",
+            GroupKind::Parking => "parking",
         }
     }
 }
@@ -64,6 +67,8 @@ pub enum TargetRefusal {
     Dynamic,
     /// The provider fills it.
     BuiltIn,
+    /// It takes whoever leaves another group.
+    Parking,
     /// It is archived.
     Archived,
     /// It is used for test mailings.
@@ -76,6 +81,7 @@ impl TargetRefusal {
         match self {
             TargetRefusal::Dynamic => "is dynamic: a query decides who is in it",
             TargetRefusal::BuiltIn => "is built in: the provider decides who is in it",
+            TargetRefusal::Parking => "is the parking group: it takes whoever leaves another one",
             TargetRefusal::Archived => "is archived: restore it at the provider first",
             TargetRefusal::TestGroup => "is a test group",
         }
@@ -156,6 +162,7 @@ impl Group {
     pub fn refuses_members(&self) -> Option<TargetRefusal> {
         match (self.kind, self.status, self.test_group) {
             (GroupKind::BuiltIn, ..) => Some(TargetRefusal::BuiltIn),
+            (GroupKind::Parking, ..) => Some(TargetRefusal::Parking),
             (GroupKind::Dynamic, ..) => Some(TargetRefusal::Dynamic),
             (_, GroupStatus::Archived, _) => Some(TargetRefusal::Archived),
             (_, _, true) => Some(TargetRefusal::TestGroup),

@@ -89,15 +89,39 @@ pub struct BaseMembership {
 }
 
 /// Refusals that are remembered because the target can't hold them, or because they were seen once.
+///
+/// A bar is held once the target was seen to obey it: the person was opted out there, or was out of a group that can't hold a
+/// refusal. Only then does an active person at the target say something of a change of mind.
 #[derive(Clone, Debug, Default)]
 pub struct Bars {
     /// Addresses barred from every group of the target account.
     pub account: HashSet<Name>,
     /// Addresses barred from a group, by the target group's id.
     pub groups: HashMap<String, HashSet<Name>>,
+    /// Those of the account's bars that are held.
+    pub held_account: HashSet<Name>,
+    /// Those of the groups' bars that are held, by the target group's id.
+    pub held_groups: HashMap<String, HashSet<Name>>,
 }
 
 impl Bars {
+    /// Tells whether the bar of one group, or of the account, is held; nothing when there is no such bar.
+    pub fn held(&self, group: Option<&str>, address: Name) -> Option<bool> {
+        let has = |account: &HashSet<Name>, groups: &HashMap<String, HashSet<Name>>| match group {
+            None => account.contains(&address),
+            Some(group) => groups.get(group).is_some_and(|addresses| addresses.contains(&address)),
+        };
+        has(&self.account, &self.groups).then(|| has(&self.held_account, &self.held_groups))
+    }
+
+    /// Tells whether nobody is barred from one group, or from the account.
+    pub fn is_empty(&self, group: Option<&str>) -> bool {
+        match group {
+            None => self.account.is_empty(),
+            Some(group) => self.groups.get(group).is_none_or(HashSet::is_empty),
+        }
+    }
+
     /// Tells whether an address is barred from a group.
     pub fn bars(&self, group: Option<&str>, address: Name) -> bool {
         self.account.contains(&address)

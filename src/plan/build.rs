@@ -7,19 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::base::Measure;
-use super::consent::plan_people;
+use super::consent::{account_refusers, plan_people};
 use super::fingerprint::fingerprint;
 use super::groups::plan_groups;
 use super::guard::{Judged, judge};
 use super::memberships::{AccountStates, PairPlan, plan_pair};
 use super::people::PersonIx;
-use super::{Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, Loss, PairIx, Plan, Summary, What, in_scope, item_key};
-use crate::model::MemberStatus;
+use super::seats::{Seats, moves_in_words};
+use super::{Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, Loss, PairIx, Plan, Summary, What, item_key};
 
 /// Makes the plan.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut agreement = Agreement::default();
-    let groups = plan_groups(inputs);
+    let mut groups = plan_groups(inputs);
     let mut blocked = groups.blocked;
     let mut withheld = groups.withheld;
     let mut warnings: Vec<String> = inputs.warnings.to_vec();
@@ -27,12 +27,18 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
 
     let accounts = account_states(inputs, &mut blocked);
     let refusers = account_refusers(inputs, &groups.pairs);
-    let pair_plans: Vec<PairPlan> = groups
+    let seats = Seats::take(inputs, &groups.pairs, &groups.removals);
+    let mut pair_plans: Vec<PairPlan> = groups
         .pairs
         .iter()
         .enumerate()
-        .map(|(at, pair)| plan_pair(inputs, PairIx(at as u32), pair, accounts, &refusers, &mut agreement))
+        .map(|(at, pair)| plan_pair(inputs, PairIx(at as u32), pair, accounts, &refusers, seats.as_ref(), &mut agreement))
         .collect();
+    if let Some(seats) = &seats {
+        blocked.extend(seats.conflicts());
+        blocked.extend(seats.settle_deletions(&mut groups.removals));
+        seats.settle_removals(&mut pair_plans);
+    }
 
     let mut listed = BTreeSet::new();
     let mut group_opt_outs: BTreeMap<PairIx, Vec<PersonIx>> = BTreeMap::new();
@@ -94,6 +100,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         operations.push(Edit::RemoveMemberships { pair: PairIx(at as u32), members });
     }
     operations.extend(groups.removals);
+    warnings.extend(moves_in_words(inputs, &operations, &groups.pairs));
 
     let mut overwritten = groups.overwritten;
     overwritten.extend(people.overwritten);
@@ -118,7 +125,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         }
         measure.memberships += pair.source_active;
         if entry.linked {
-            active += pair.target_active;
+            active += match &seats {
+                // The people of a group that is deleted leave it as well.
+                Some(_) => listed_active(inputs, entry),
+                None => pair.target_active,
+            };
         }
         if let Some(target) = entry.target.as_deref() {
             for person in pair.overwritten {
@@ -157,24 +168,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan
 }
 
-/// Finds the people whose refusal of all mail is to be written group by group: those whom the source lists in scope in whatever
-/// state, and those who are linked.
-fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTreeSet<PersonIx> {
-    if !inputs.capabilities.account_opt_out_as_lists {
-        return BTreeSet::new();
-    }
-    let refuses = |person: &PersonIx| inputs.people.get(*person).source_status == MemberStatus::OptedOut;
-    let mut refusers: BTreeSet<PersonIx> = pairs
-        .iter()
-        .filter_map(|pair| pair.source.as_deref())
-        .filter(|id| inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)))
-        .filter_map(|id| inputs.source.listing(id))
-        .flat_map(|listing| listing.seen().rows.iter().filter_map(|row| inputs.people.of_source(row.member)))
-        .filter(refuses)
-        .collect();
-    let linked = inputs.people.iter().filter(|(person, row)| row.linked && !inputs.people.sources(*person).is_empty());
-    refusers.extend(linked.map(|(person, _)| person).filter(refuses));
-    refusers
+fn listed_active(inputs: &Inputs<'_>, pair: &GroupPair) -> u64 {
+    let listing = pair.target.as_deref().and_then(|id| inputs.target.listing(id));
+    listing.map_or(0, |listing| listing.seen().active() as u64)
 }
 
 /// Additions anywhere need the account-wide opt-outs of both sides (rule 3).

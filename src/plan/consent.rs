@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::bars::{Bar, bar_of};
 use super::people::PersonIx;
-use super::{Agreement, Blocked, BlockedReason, Edit, Inputs, PairIx, What, item_key};
+use super::{Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key};
 use crate::model::policy::{OnDrift, OptOuts};
-use crate::model::{Existence, MemberStatus, MembershipState, Record};
+use crate::model::{Existence, MemberStatus, MembershipState, Name, Record};
 
+const NOT_REACHED: &str =
+    "A refusal of all mail that the source showed before has not reached the target; it is carried, whatever the source shows now.";
 const CARRIED_AGAIN: &str =
     "Somebody is active again at the target while the source still shows the refusal of all mail; it is carried again.";
 
@@ -40,33 +43,25 @@ pub(super) fn plan_people(
     agreement: &mut Agreement,
 ) -> PersonPlan {
     let mut out = PersonPlan::default();
-    let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
+    let ours = linked_contacts(inputs);
+    let on_lists: BTreeSet<PersonIx> = group_opt_outs.values().flatten().copied().collect();
     for (person, row) in inputs.people.iter() {
         let sources = inputs.people.sources(person);
         if sources.is_empty() || !(listed.contains(&person) || row.linked) {
+            // Somebody of ours may have gone from the source before the refusal reached the target.
+            let ours = inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id));
+            if ours && bar_of(inputs, person, None).is_some_and(|bar| bar.is_due()) {
+                account_refusal(inputs, person, &on_lists, agreement, &mut out);
+            }
             continue;
         }
         link(inputs, person, agreement);
-        if row.source_status == MemberStatus::OptedOut {
-            account_opt_out(inputs, person, carry, agreement, &mut out);
-        } else if account_bar_ends(inputs, person) {
-            agreement.ended_bars.push((None, row.address));
-        } else if !inputs.base.bars.account.contains(&row.address)
-            && inputs
-                .people
-                .former_addresses(person, inputs.source, inputs.base)
-                .iter()
-                .any(|known| inputs.base.bars.account.contains(known))
-        {
-            // A refusal follows the person through a change of address.
-            agreement.bars.push((None, person));
-        }
+        account_refusal(inputs, person, &on_lists, agreement, &mut out);
         if row.moves_from.is_some() {
             change_address(inputs, person, &mut out);
         }
         update(inputs, person, &mut out);
     }
-    warn_of_repetitions(inputs, group_opt_outs, &mut out);
     for (&pair, people) in group_opt_outs {
         for &person in people {
             if !inputs.people.targets(person).is_empty() {
@@ -80,16 +75,25 @@ pub(super) fn plan_people(
     out
 }
 
-/// Tells whether a remembered refusal of all mail is over: the person is active at the target without rosterd's doing, and the
-/// source shows no refusal.
+/// Tells whether a remembered refusal of all mail is over: the target obeyed it once, the person is active there now without
+/// rosterd's doing, and the source shows no refusal.
 pub(super) fn account_bar_ends(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let row = inputs.people.get(person);
-    inputs.base.bars.account.contains(&row.address)
-        && inputs.policy.members.opt_outs == OptOuts::Carry
+    inputs.policy.members.opt_outs == OptOuts::Carry
         && (inputs.capabilities.account_opt_out || (inputs.capabilities.account_opt_out_as_lists && active_on_all_lists(inputs, person)))
         && row.source_status != MemberStatus::OptedOut
         && row.target_status == MemberStatus::Active
         && !inputs.people.targets(person).is_empty()
+        && bar_of(inputs, person, None).is_some_and(|bar| bar.may_end())
+}
+
+/// Returns the contacts that this job's links name, where a refusal may be left to be carried to them.
+fn linked_contacts(inputs: &Inputs<'_>) -> BTreeSet<Name> {
+    let bars = &inputs.base.bars;
+    if bars.account.len() == bars.held_account.len() {
+        return BTreeSet::new();
+    }
+    inputs.base.members.iter().map(|link| link.target).collect()
 }
 
 /// Tells whether somebody is active on every list of the scope that lists them, without rosterd's doing, and on one at least.
@@ -116,19 +120,52 @@ fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     seen
 }
 
-/// Says, once per person, that a refusal of all mail is written again which is held list by list.
-fn warn_of_repetitions(inputs: &Inputs<'_>, group_opt_outs: &BTreeMap<PairIx, Vec<PersonIx>>, out: &mut PersonPlan) {
+/// Tells whether each contact of a person shows a refusal on some list, as far as a refusal of all mail is held list by list.
+fn holds_on_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let targets = inputs.people.targets(person);
+    let refuses = |at: &u32| {
+        let listings = inputs.target.listings.values().map(crate::model::Reading::seen);
+        listings.into_iter().any(|listing| listing.state_of(*at) == Some(MembershipState::OptedOut) || listing.is_removed(*at))
+    };
+    inputs.policy.members.opt_outs == OptOuts::Carry && !targets.is_empty() && targets.iter().all(refuses)
+}
+
+fn is_active_on_a_list(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let targets = inputs.people.targets(person);
+    let mut listings = inputs.target.listings.values().map(crate::model::Reading::seen);
+    listings.any(|listing| targets.iter().any(|at| listing.state_of(*at) == Some(MembershipState::Active)))
+}
+
+/// Finds the people whose refusal of all mail is to be written group by group: one that the source shows, of whoever it lists in
+/// scope in whatever state and of whoever is linked, and one that it showed before and that the target was never seen to obey.
+pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTreeSet<PersonIx> {
     if !inputs.capabilities.account_opt_out_as_lists {
-        return;
+        return BTreeSet::new();
     }
-    let refusing: BTreeSet<PersonIx> = group_opt_outs.values().flatten().copied().collect();
-    for person in refusing {
-        let row = inputs.people.get(person);
-        let known = row.source_status == MemberStatus::OptedOut && inputs.base.bars.account.contains(&row.address);
-        if known && active_on_all_lists(inputs, person) {
-            out.warnings.push(CARRIED_AGAIN.to_owned());
+    let mut listed: BTreeSet<PersonIx> = BTreeSet::new();
+    // A contact is made for whoever refuses a group, and has to refuse all that is due from its first moment.
+    let mut held_anyway: BTreeSet<PersonIx> = BTreeSet::new();
+    let sources = pairs.iter().filter_map(|pair| pair.source.as_deref());
+    let covered = sources.filter(|id| inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)));
+    for row in covered.filter_map(|id| inputs.source.listing(id)).flat_map(|listing| &listing.seen().rows) {
+        let Some(person) = inputs.people.of_source(row.member) else { continue };
+        listed.insert(person);
+        if row.state == MembershipState::OptedOut {
+            held_anyway.insert(person);
         }
     }
+    let ours = linked_contacts(inputs);
+    let concerns = |person: PersonIx, linked: bool| {
+        let known = !inputs.people.sources(person).is_empty() && (linked || listed.contains(&person));
+        known || inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id))
+    };
+    let refuses = |person: PersonIx| {
+        let has_contact = !inputs.people.targets(person).is_empty() || held_anyway.contains(&person);
+        let due = || has_contact && bar_of(inputs, person, None).is_some_and(|bar| bar.is_due());
+        inputs.people.get(person).source_status == MemberStatus::OptedOut || due()
+    };
+    let people = inputs.people.iter().filter(|(person, row)| concerns(*person, row.linked) && refuses(*person));
+    people.map(|(person, _)| person).collect()
 }
 
 /// Remembers who is who, so that the pair outlives a change of address.
@@ -144,15 +181,52 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
     }
 }
 
-fn account_opt_out(inputs: &Inputs<'_>, person: PersonIx, carry: bool, agreement: &mut Agreement, out: &mut PersonPlan) {
+/// Remembers and carries a refusal of all mail: one that the source shows, and one that it showed before and that the target was
+/// never seen to obey. `on_lists` are those whose refusal is written to some group.
+fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, on_lists: &BTreeSet<PersonIx>, agreement: &mut Agreement, out: &mut PersonPlan) {
     let row = inputs.people.get(person);
+    let refuses = row.source_status == MemberStatus::OptedOut;
+    let bar = bar_of(inputs, person, None);
+    if !refuses && bar.is_none() {
+        return;
+    }
+    if account_bar_ends(inputs, person) {
+        agreement.ended_bars.extend(bar.into_iter().flat_map(|bar| bar.addresses).map(|address| (None, address)));
+        return;
+    }
     let targets = inputs.people.targets(person);
-    let all_hold = !targets.is_empty() && targets.iter().all(|at| inputs.target.members[*at as usize].status == MemberStatus::OptedOut);
-    let repeated = inputs.base.bars.account.contains(&row.address);
-    if !all_hold && !repeated {
+    let as_lists = inputs.capabilities.account_opt_out_as_lists;
+    let all_hold = if as_lists {
+        holds_on_lists(inputs, person) && !on_lists.contains(&person)
+    } else {
+        !targets.is_empty() && targets.iter().all(|at| inputs.target.members[*at as usize].status == MemberStatus::OptedOut)
+    };
+    let known = inputs.base.bars.held(None, row.address);
+    // A refusal that has to be carried anew is remembered as one that the target does not hold.
+    let remember = if refuses { !all_hold && known != Some(false) } else { known.is_none() };
+    if remember {
         agreement.bars.push((None, person));
     }
-    if all_hold || !carry || !inputs.capabilities.account_opt_out {
+    if all_hold {
+        let now = remember.then_some(row.address);
+        let standing = bar.iter().flat_map(|bar| bar.addresses.iter().copied()).chain(now);
+        let unheld = standing.filter(|address| inputs.base.bars.held(None, *address) != Some(true));
+        agreement.held_bars.extend(unheld.map(|address| (None, address)));
+    }
+    let held_before = bar.as_ref().is_some_and(|bar| bar.held);
+    let due = refuses || (!targets.is_empty() && bar.as_ref().is_some_and(Bar::is_due));
+    if all_hold || !due || inputs.policy.members.opt_outs != OptOuts::Carry {
+        return;
+    }
+    if as_lists && on_lists.contains(&person) {
+        // The lists are written group by group.
+        if !refuses {
+            out.warnings.push(NOT_REACHED.to_owned());
+        } else if held_before && is_active_on_a_list(inputs, person) {
+            out.warnings.push(CARRIED_AGAIN.to_owned());
+        }
+    }
+    if !inputs.capabilities.account_opt_out {
         return;
     }
     let key = item_key("set_opt_out", "", inputs.names.text(row.address));
@@ -161,7 +235,9 @@ fn account_opt_out(inputs: &Inputs<'_>, person: PersonIx, carry: bool, agreement
         return;
     }
     if !targets.is_empty() {
-        if repeated {
+        if !refuses {
+            out.warnings.push(NOT_REACHED.to_owned());
+        } else if held_before {
             out.warnings.push(CARRIED_AGAIN.to_owned());
         }
         out.account_opt_outs.push(person);

@@ -2,6 +2,7 @@
 //!
 //! Counters, dates and the order of reading stay out of it.
 
+use super::seats::departures;
 use super::{Edit, Inputs, PersonIx, Plan};
 use crate::model::{Record, row_hash};
 
@@ -42,6 +43,13 @@ pub(super) fn fingerprint(inputs: &Inputs<'_>, plan: &Plan) -> String {
         }
         for person in edit.members() {
             print.person(inputs, *person);
+        }
+    }
+    // Where joining a group is leaving another, the one that is left belongs to the operation.
+    for (group, people) in departures(inputs, &plan.operations, &plan.pairs) {
+        print.text(&group);
+        for person in people {
+            print.person(inputs, person);
         }
     }
     print.0.finalize().to_hex()[..32].to_owned()

@@ -29,6 +29,7 @@ pub(super) struct GroupPlan {
 pub fn in_scope(scope: &crate::model::policy::GroupScope, group: &Group) -> bool {
     scope.covers(&group.id, &group.name, group.kind == GroupKind::BuiltIn)
         && group.status == GroupStatus::Active
+        && group.kind != GroupKind::Parking
         && (group.kind != GroupKind::Dynamic || scope.dynamic == Dynamic::Snapshot)
 }
 
@@ -453,7 +454,9 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let Some(target) = target else { continue };
-            let missing = inputs.policy.groups.missing;
+            // The group that takes whoever leaves another one outlives every source.
+            let is_parking = inputs.policy.parking_group.as_deref() == Some(link.target.as_str());
+            let missing = if is_parking { Missing::Keep } else { inputs.policy.groups.missing };
             if missing == Missing::Keep {
                 self.out.warnings.push(format!("The source group of \"{name}\" is gone; the group is kept with its members."));
                 continue;
@@ -478,6 +481,11 @@ impl<'a> Planner<'a> {
 }
 
 /// Names the target groups whose members planning needs: the partners of source groups, as far as they are known.
+///
+/// Where joining a group is leaving another, they are all groups that the login sees.
 pub fn partners(inputs: &Inputs<'_>) -> BTreeSet<String> {
+    if inputs.capabilities.one_group_per_member {
+        return inputs.target.groups.seen().iter().map(|group| group.id.clone()).collect();
+    }
     plan_groups(inputs).pairs.into_iter().filter(|pair| pair.source.is_some()).filter_map(|pair| pair.target).collect()
 }

@@ -3,8 +3,9 @@
 //! A guard judges the whole plan by numbers and says them: how many, of how many, the limit, the key that holds it, and the
 //! approval that lets exactly these operations pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::seats::departures;
 use super::{Edit, GuardRefusal, Inputs, Plan, item_key};
 use crate::model::MemberStatus;
 use crate::model::policy::{Limit, Mode, OnDrift};
@@ -43,19 +44,15 @@ pub(super) fn judge(judged: &Judged<'_>) -> Vec<GuardRefusal> {
         }
     };
 
-    let removals = items(judged, |edit| matches!(edit, Edit::RemoveMemberships { .. }));
+    let leaving = leaving(judged);
+    let removals: BTreeSet<String> = leaving.values().flatten().cloned().collect();
     limit("max_membership_removals", None, &guards.max_membership_removals, active, removals.clone(), "removals");
-    let mut by_pair: std::collections::BTreeMap<super::PairIx, Vec<&Edit>> = std::collections::BTreeMap::new();
-    for edit in plan.operations.iter().filter(|edit| matches!(edit, Edit::RemoveMemberships { .. })) {
-        by_pair.entry(edit.pair().expect("removals are of a group")).or_default().push(edit);
-    }
-    for (pair, edits) in by_pair {
-        let pair = plan.pair(pair);
-        let of = pair.target.as_deref().and_then(|id| inputs.target.listing(id)).map_or(0, |listing| listing.seen().active() as u64);
-        let keys = edits.iter().flat_map(|edit| keys_of(judged, edit)).collect();
+    for (group, keys) in leaving {
+        let name = plan.pairs.iter().find(|pair| pair.target.as_ref() == Some(&group)).map(|pair| pair.name.clone());
+        let of = inputs.target.listing(&group).map_or(0, |listing| listing.seen().active() as u64);
         limit(
             "max_membership_removals_per_group",
-            Some(pair.name.clone()),
+            Some(name.unwrap_or(group)),
             &guards.max_membership_removals_per_group,
             of,
             keys,
@@ -116,10 +113,9 @@ pub fn tripped_items(inputs: &Inputs<'_>, plan: &Plan) -> BTreeSet<String> {
     let kinds: BTreeSet<&str> = plan.refusals.iter().map(|refusal| refusal.guard).collect();
     let judged = Judged { inputs, plan, active: 0, overwritten: &BTreeSet::new() };
     let broad = ["empty_source", "source_shrank", "target_fuller", "on_drift"].iter().any(|guard| kinds.contains(guard));
-    items(&judged, |edit| match edit {
-        Edit::RemoveMemberships { .. } => {
-            broad || kinds.contains("max_membership_removals") || kinds.contains("max_membership_removals_per_group")
-        }
+    let removals = broad || kinds.contains("max_membership_removals") || kinds.contains("max_membership_removals_per_group");
+    let mut tripped: BTreeSet<String> = if removals { leaving(&judged).into_values().flatten().collect() } else { BTreeSet::new() };
+    tripped.extend(items(&judged, |edit| match edit {
         Edit::ArchiveGroup { .. } | Edit::DeleteGroup { .. } => broad || kinds.contains("max_group_removals"),
         Edit::CreateMembers { .. } => kinds.contains("max_member_creations"),
         Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } | Edit::UpdateGroup { .. } | Edit::RenameGroup { .. } => {
@@ -128,7 +124,27 @@ pub fn tripped_items(inputs: &Inputs<'_>, plan: &Plan) -> BTreeSet<String> {
         Edit::AddMemberships { .. } | Edit::BringBack { .. } => broad,
         Edit::SetOptOut { .. } => kinds.contains("max_opt_outs"),
         _ => false,
-    })
+    }));
+    tripped
+}
+
+/// Names the items of everybody who leaves a group, by the target group's id: by a removal, by a move, or with the group.
+fn leaving(judged: &Judged<'_>) -> BTreeMap<String, BTreeSet<String>> {
+    let Judged { inputs, plan, .. } = *judged;
+    let mut leaving: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for edit in &plan.operations {
+        if let Edit::RemoveMemberships { pair, .. } = edit
+            && let Some(group) = plan.pair(*pair).target.clone()
+        {
+            leaving.entry(group).or_default().extend(keys_of(judged, edit));
+        }
+    }
+    for (group, people) in departures(inputs, &plan.operations, &plan.pairs) {
+        let address = |person| inputs.names.text(inputs.people.get(person).address);
+        let keys = people.into_iter().map(|person| item_key("remove_memberships", &group, address(person)));
+        leaving.entry(group.clone()).or_default().extend(keys);
+    }
+    leaving
 }
 
 /// The three signs that a source, or the direction of a job, is not what it seems.

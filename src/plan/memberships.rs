@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::bars::{Bar, bar_of};
 use super::consent::account_bar_ends;
 use super::people::PersonIx;
+use super::seats::Seats;
 use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope, item_key};
 use crate::model::policy::{Mode, OnDrift, OptOuts};
 use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Name, Reading};
@@ -52,6 +54,7 @@ pub(super) fn plan_pair(
     pair: &GroupPair,
     accounts: AccountStates,
     refusers: &BTreeSet<PersonIx>,
+    seats: Option<&Seats<'_>>,
     agreement: &mut Agreement,
 ) -> PairPlan {
     let mut out = PairPlan::default();
@@ -78,9 +81,11 @@ pub(super) fn plan_pair(
     out.target_active = target.map_or(0, |listing| listing.seen().active() as u64);
 
     // A group that does not exist yet has no members, and that is certain.
-    let target_whole = target.is_none_or(|listing| listing.complete().is_some());
+    let doubt = seats.and_then(Seats::doubt);
+    let target_whole = target.is_none_or(|listing| listing.complete().is_some()) && doubt.is_none();
     if !target_whole {
-        let why = target.map(|listing| listing.why_incomplete().join("; ")).unwrap_or_default();
+        let why = target.map(|listing| listing.why_incomplete().join("; ")).filter(|why| !why.is_empty());
+        let why = why.or(doubt.map(str::to_owned)).unwrap_or_default();
         let why = if why.is_empty() { "its members were not read".to_owned() } else { why };
         out.blocked.push(incomplete(pair, pair.target.as_deref().unwrap_or_default(), &format!("at the target, {why}")));
     }
@@ -91,13 +96,14 @@ pub(super) fn plan_pair(
             partly.opt_outs_complete
         }
     };
-    let mut decide = Decider { inputs, ix, pair, target_states: &target_states, agreement, out: &mut out };
-    decide.follow_addresses(&wanted);
+    let mut decide = Decider { inputs, ix, pair, seats, target_states: &target_states, agreement, out: &mut out };
     decide.opt_outs(&wanted, refusers, target_whole);
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions(&wanted);
     }
-    if let (Some(source), Some(target)) = (source.complete(), target.and_then(Reading::complete)) {
+    // Where leaving is moving, whoever is missing here may be in a group that was not read to its end.
+    let may_leave = seats.is_none_or(|seats| target_whole && seats.sources_whole());
+    if let (Some(source), Some(target), true) = (source.complete(), target.and_then(Reading::complete), may_leave) {
         decide.removals(&wanted, source, target);
     }
     out
@@ -147,6 +153,8 @@ struct Decider<'a, 'b> {
     inputs: &'a Inputs<'a>,
     ix: PairIx,
     pair: &'a GroupPair,
+    /// Who sits where, at a target where people are in one group only.
+    seats: Option<&'a Seats<'a>>,
     target_states: &'b BTreeMap<PersonIx, MembershipState>,
     agreement: &'b mut Agreement,
     out: &'b mut PairPlan,
@@ -173,45 +181,72 @@ impl Decider<'_, '_> {
         self.inputs.facts.get(&person).is_none_or(|facts| facts.counts)
     }
 
-    /// A refusal follows the person through a change of address, also when the link has long forgotten the old one.
-    fn follow_addresses(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>) {
-        let inputs = self.inputs;
-        let Some(barred) = self.pair.target.as_deref().and_then(|group| inputs.base.bars.groups.get(group)) else { return };
-        for &person in wanted.keys() {
-            let known = inputs.people.former_addresses(person, inputs.source, inputs.base);
-            if !barred.contains(&inputs.people.get(person).address) && known.iter().any(|address| barred.contains(address)) {
-                self.agreement.bars.push((Some(self.ix), person));
-            }
+    /// Finds the people whose refusal of the group matters: those who refuse it at the source, and those whose refusal is
+    /// remembered and who are in the group at either side.
+    fn refusing(&self, wanted: &BTreeMap<PersonIx, MembershipState>) -> BTreeSet<PersonIx> {
+        let refusing = wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut).map(|(person, _)| *person);
+        let mut refusing: BTreeSet<PersonIx> = refusing.collect();
+        if !self.inputs.base.bars.is_empty(self.pair.target.as_deref()) {
+            refusing.extend(wanted.keys().chain(self.target_states.keys()).filter(|person| self.bar(**person).is_some()));
         }
+        refusing
     }
 
-    /// Group opt-outs of the source: written where the target can hold them, else the membership goes and a bar stays (rule 1).
+    /// Finds the remembered refusal of the pair's group.
+    fn bar(&self, person: PersonIx) -> Option<Bar> {
+        bar_of(self.inputs, person, Some(self.pair.target.as_deref()?))
+    }
+
+    /// Group opt-outs: written where the target can hold them, else the membership goes and a bar stays (rule 1). One that the
+    /// target was never seen to obey is carried whatever the source shows by now.
     ///
     /// So are refusals of all mail where the target holds them group by group, whether the person is listed here or not.
     fn opt_outs(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, refusers: &BTreeSet<PersonIx>, target_whole: bool) {
         let inputs = self.inputs;
+        let group = self.pair.target.as_deref();
         let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
-        let of_group = |person: &PersonIx| wanted.get(person) == Some(&MembershipState::OptedOut);
-        let refusing: BTreeSet<PersonIx> = wanted.keys().copied().filter(of_group).chain(refusers.iter().copied()).collect();
-        for person in refusing {
-            let held = self.refused_here(person);
+        let of_group = self.refusing(wanted);
+        for &person in of_group.union(refusers) {
+            let refuses = wanted.get(&person) == Some(&MembershipState::OptedOut);
+            let state = self.refused_here(person);
             // The strictest of several contacts says nothing of the others: each of them has to refuse.
             let still_mailed = self.any_contact_active(person);
-            if held == Some(MembershipState::OptedOut) && !still_mailed {
-                continue;
-            }
+            let refused_there = state == Some(MembershipState::OptedOut) && !still_mailed;
+            let obeyed = refused_there || (!inputs.capabilities.group_opt_out && target_whole && !still_mailed);
             let row = inputs.people.get(person);
-            let known = inputs.base.bars.groups.get(self.pair.target.as_deref().unwrap_or_default());
-            let repeated = known.is_some_and(|addresses| addresses.contains(&row.address));
-            // A refusal of all mail is remembered as one, and not once more for each group.
-            if !repeated && of_group(&person) {
+            let bar = self.bar(person);
+            let known = inputs.base.bars.held(Some(group.unwrap_or_default()), row.address);
+            // A refusal that has to be carried anew is remembered as one that the target does not obey; one of all mail is
+            // remembered as such, and not once more for each group.
+            let remember = of_group.contains(&person)
+                && match known {
+                    None if refuses => !refused_there,
+                    None => !(state == Some(MembershipState::Active) && self.change_of_mind(person, bar.as_ref())),
+                    Some(held) => refuses && held && !obeyed,
+                };
+            if remember {
                 self.agreement.bars.push((Some(self.ix), person));
             }
-            if !carry {
+            if let (true, Some(group)) = (obeyed, group) {
+                let now = remember.then_some(row.address);
+                let standing = bar.iter().flat_map(|bar| bar.addresses.iter().copied()).chain(now);
+                let unheld = standing.filter(|address| inputs.base.bars.held(Some(group), *address) != Some(true));
+                self.agreement.held_bars.extend(unheld.map(|address| (Some(group.to_owned()), address)));
+            }
+            let held_before = bar.as_ref().is_some_and(|bar| bar.held);
+            let of_all = refusers.contains(&person);
+            let due = if refuses || of_all { !refused_there } else { still_mailed && bar.as_ref().is_some_and(Bar::is_due) };
+            if !due || !carry {
                 continue;
             }
+            if still_mailed && !refuses && !of_all {
+                self.out.warnings.push(format!(
+                    "\"{}\": a refusal that the source showed before has not reached the target; it is carried, whatever the source shows now.",
+                    self.pair.name
+                ));
+            }
             if inputs.capabilities.group_opt_out {
-                if repeated && still_mailed && of_group(&person) {
+                if refuses && held_before && still_mailed {
                     self.out.warnings.push(format!(
                         "\"{}\": somebody is active again at the target while the source still shows the refusal; it is carried again.",
                         self.pair.name
@@ -222,7 +257,12 @@ impl Decider<'_, '_> {
             } else {
                 self.out.unheld_opt_outs += 1;
                 if still_mailed && target_whole {
-                    self.out.opt_out_removals.push(person);
+                    match self.seats.and_then(Seats::no_parking) {
+                        None => self.out.opt_out_removals.push(person),
+                        // Whoever is wanted elsewhere leaves by that, or is shown there.
+                        Some(_) if self.seats.is_some_and(|seats| seats.is_wanted(person)) => {}
+                        Some(why) => self.out.blocked.extend(self.seats.map(|seats| seats.stranded(self.ix, person, why))),
+                    }
                 }
             }
         }
@@ -242,6 +282,17 @@ impl Decider<'_, '_> {
         }
         self.agreement.ended_removals.extend(removed.into_iter().map(|member| (group.to_owned(), member)));
         Some(held.map_or(MembershipState::OptedOut, |held| held.max(MembershipState::OptedOut)))
+    }
+
+    /// Tells whether somebody who is active in the target's group came back there by their own wish: the target obeyed the
+    /// refusal once, and rosterd has not brought the membership.
+    fn change_of_mind(&self, person: PersonIx, bar: Option<&Bar>) -> bool {
+        let inputs = self.inputs;
+        let Some(group) = self.pair.target.as_deref() else { return false };
+        // A membership that rosterd brought and could not remove is no sign of a change of mind.
+        let own_doing =
+            inputs.people.targets(person).iter().any(|at| inputs.base.membership(group, inputs.target.members[*at as usize].id).is_some());
+        bar.is_some_and(Bar::may_end) && !own_doing
     }
 
     /// Tells whether the target's group lists any of a person's contacts as active.
@@ -283,6 +334,8 @@ impl Decider<'_, '_> {
             }
             if let Some(held) = held {
                 self.present(person, held);
+            } else if self.seats.is_some_and(|seats| seats.in_conflict(person)) {
+                // It is shown once, and not for each of the groups.
             } else if let Some(verdict) = self.obstacle(person) {
                 match verdict {
                     Obstacle::Withheld(reason) => self.withhold(person, reason),
@@ -323,16 +376,8 @@ impl Decider<'_, '_> {
                         self.agreement.memberships.push((self.ix, at));
                     }
                 }
-                let row = inputs.people.get(person);
-                let barred = inputs.base.bars.groups.get(group).is_some_and(|addresses| addresses.contains(&row.address));
-                // A membership that rosterd brought and could not remove is no sign of a change of mind.
-                let own_doing = inputs
-                    .people
-                    .targets(person)
-                    .iter()
-                    .any(|at| inputs.base.membership(group, inputs.target.members[*at as usize].id).is_some());
-                if barred && !own_doing {
-                    self.agreement.ended_bars.push((Some(group.to_owned()), row.address));
+                if let Some(bar) = self.bar(person).filter(|bar| self.change_of_mind(person, Some(bar))) {
+                    self.agreement.ended_bars.extend(bar.addresses.into_iter().map(|address| (Some(group.to_owned()), address)));
                 }
             }
             MembershipState::OptedOut => self.withhold(person, Reason::OptedOutAtTarget),
@@ -346,17 +391,10 @@ impl Decider<'_, '_> {
         let row = inputs.people.get(person);
         let targets = inputs.people.targets(person);
         let group = self.pair.target.as_deref();
-        // A refusal follows the person through a change of address.
-        let mut addresses = inputs.people.former_addresses(person, inputs.source, inputs.base);
-        addresses.push(row.address);
         // A bar that this run sees end must not hold back what the next run would then add (rule 11).
-        let ended = account_bar_ends(inputs, person).then_some(row.address);
-        let bars = &inputs.base.bars;
-        let barred = |address: &Name| match group.and_then(|group| bars.groups.get(group)) {
-            Some(addresses) if addresses.contains(address) => true,
-            _ => bars.account.contains(address) && ended != Some(*address),
-        };
-        if addresses.iter().any(barred) {
+        let barred = group.is_some_and(|group| bar_of(inputs, person, Some(group)).is_some())
+            || (bar_of(inputs, person, None).is_some() && !account_bar_ends(inputs, person));
+        if barred {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }
         match row.target_status {
@@ -409,6 +447,9 @@ impl Decider<'_, '_> {
                 Existence::Asked(asked) => asked.contains(&row.address),
                 Existence::Unknown => false,
             };
+            if self.seats.is_some() && !inputs.policy.members.create_users {
+                return Some(Obstacle::Withheld(Reason::NoUser));
+            }
             if !inputs.policy.members.create {
                 return Some(Obstacle::Withheld(Reason::NoContact));
             }
@@ -418,6 +459,17 @@ impl Decider<'_, '_> {
                     "whether the target has this person already could not be read".to_owned(),
                 ));
             }
+            let missing = inputs.facts.get(&person).map_or(&[][..], |facts| facts.missing.as_slice());
+            if !missing.is_empty() {
+                let words =
+                    format!("a person can't be created there without {}; fill it in at the source, or map it", missing.join(" and "));
+                return Some(Obstacle::Blocked(BlockedReason::ValueRefused, words));
+            }
+        }
+        if let (Some(seats), [only]) = (self.seats, targets)
+            && let Err((reason, detail)) = seats.may_leave(person, *only)
+        {
+            return Some(Obstacle::Blocked(reason, detail));
         }
         None
     }

@@ -4,6 +4,7 @@
 //! run left behind, and the policy. It waits for nothing, reads no clock and writes nothing, so that the same inputs give the
 //! same plan byte for byte.
 
+mod bars;
 pub mod base;
 mod build;
 mod consent;
@@ -14,6 +15,7 @@ mod guard;
 mod memberships;
 pub mod pack;
 pub mod people;
+mod seats;
 #[cfg(test)]
 mod tests;
 
@@ -84,6 +86,8 @@ pub struct PersonFacts {
     pub undecided: Option<String>,
     /// The fingerprint of the fields that a creation would write.
     pub desired_hash: u64,
+    /// Fields that creating the person at the target takes and that mapping has no value for, under the target's names.
+    pub missing: Vec<&'static str>,
     /// The edits of the profile of a person who exists at the target.
     pub edit: Option<FieldEdit>,
 }
@@ -410,7 +414,9 @@ impl BlockedReason {
             BlockedReason::GoneAtTarget => "create it again by hand at the target, or settle the pair with `rosterd unlink`",
             BlockedReason::ValueRefused => "correct the value at the source, then run `rosterd retry`",
             BlockedReason::SeveralGroups => "leave the person in one of the source's groups in scope, or take the others out of the scope",
-            BlockedReason::OtherGroup => "move the user to the parking group at the target, or bring their group into the job's scope",
+            BlockedReason::OtherGroup => {
+                "move the user to the parking group at the target, bring their group into the job's scope, or set a `parking_group`"
+            }
         }
     }
 }
@@ -501,6 +507,8 @@ pub struct Agreement {
     pub ended: Vec<(String, crate::model::Name)>,
     /// Refusals to remember: the target group's id, or none for the account, and the person.
     pub bars: Vec<(Option<PairIx>, PersonIx)>,
+    /// Remembered refusals that the target was seen to obey: the target group's id, or none for the account, and the address.
+    pub held_bars: Vec<(Option<String>, crate::model::Name)>,
     /// Remembered refusals that ended, because the person is active at the target without rosterd's doing.
     pub ended_bars: Vec<(Option<String>, crate::model::Name)>,
     /// Removals of rosterd's own at the target that a refusal at the source has overtaken, as group and person by id.

@@ -129,7 +129,7 @@ pub fn pack(plan: &Plan, people: &People, capabilities: &Capabilities) -> Vec<St
 }
 
 /// Cuts rows into batches of so many at most, and of fewer where they name too many groups.
-fn chunks<T>(rows: Vec<T>, most: usize, places: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+pub(super) fn chunks<T>(rows: Vec<T>, most: usize, places: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut batches: Vec<Vec<T>> = Vec::new();
     let mut named = 0;
     for row in rows {
@@ -467,6 +467,10 @@ impl Packer<'_> {
     /// One request takes people and groups: either a request per group, or one per set of groups, whichever is fewer.
     fn add_with_creation(&mut self, additions: &[(PairIx, &[PersonIx])], newcomers: &BTreeSet<PersonIx>) {
         let most = self.capabilities.batches.create_members.max(1);
+        if most == 1 {
+            self.add_one_by_one(additions, newcomers);
+            return;
+        }
         let by_id = self.capabilities.batches.add_memberships.max(1);
         let (with_new, known): (Vec<_>, Vec<_>) =
             additions.iter().copied().partition(|(_, members)| members.iter().any(|person| newcomers.contains(person)));
@@ -501,12 +505,29 @@ impl Packer<'_> {
         }
     }
 
+    /// Where a request takes one person, those who exist are named by id: nothing is gained by sending their address.
+    fn add_one_by_one(&mut self, additions: &[(PairIx, &[PersonIx])], newcomers: &BTreeSet<PersonIx>) {
+        let mut groups: BTreeMap<PersonIx, Vec<PairIx>> = BTreeMap::new();
+        for (pair, members) in additions {
+            members.iter().filter(|person| newcomers.contains(person)).for_each(|person| groups.entry(*person).or_default().push(*pair));
+        }
+        for (person, join) in groups {
+            self.steps.push(Step::CreateMembers { members: vec![person], join });
+        }
+        for (pair, members) in additions {
+            let known: Vec<PersonIx> = members.iter().copied().filter(|person| !newcomers.contains(person)).collect();
+            self.add_by_id(&[(*pair, &known)]);
+        }
+    }
+
     fn removals(&mut self, operations: &[Edit]) {
         if self.capabilities.join == Join::PerRow {
             let mut people: BTreeMap<PersonIx, Vec<PairIx>> = BTreeMap::new();
             for edit in operations {
                 if let Edit::RemoveMemberships { pair, members } = edit {
-                    members.iter().for_each(|member| people.entry(*member).or_default().push(*pair));
+                    for member in members {
+                        people.entry(*member).or_default().push(*pair);
+                    }
                 }
             }
             let how = if self.capabilities.detach { Leaving::Detach } else { Leaving::Remove };
@@ -543,7 +564,11 @@ impl Packer<'_> {
         }
     }
 
+    /// Clears the flag where the target has one; elsewhere rosterd remembers the protection, and there is nothing to send.
     fn lift(&mut self, pair: PairIx, op: &'static str) {
+        if !self.capabilities.protected_flag {
+            return;
+        }
         let fields = Record::from([("protected".to_owned(), Value::Boolean(false))]);
         self.steps.push(Step::EditGroups { edits: vec![(pair, fields)], ops: vec![op] });
     }

@@ -9,6 +9,7 @@ mod prints;
 mod properties;
 mod renames;
 mod scope;
+mod seats;
 mod table;
 mod text;
 mod world;

@@ -7,6 +7,8 @@
 pub mod activecampaign;
 pub mod emfluence;
 pub mod greenrope;
+#[cfg(test)]
+mod hostile;
 
 use futures_util::future::BoxFuture;
 

@@ -1,15 +1,13 @@
 //! What a confirmed item changes in what is remembered.
 
 use super::RunError;
-use super::apply::{Applying, Item, Standing};
+use super::apply::{Applying, Item, Shown, Standing, parts};
 use super::persons::{self, UNREAD};
-use crate::model::{Leaving, MembershipState, ObjectKind, Record, Value, Write};
+use super::prepare::Prepared;
+use crate::model::{Leaving, MemberStatus, MembershipState, ObjectKind, Record, Value, Write};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
 use crate::state::Change;
-
-/// What a group shows of a person, with the time of a refusal.
-type Shown = (Option<MembershipState>, Option<i64>);
 
 impl Applying<'_> {
     /// Returns the changes that a confirmed item stands for; of an item by row those of the groups that stand.
@@ -35,9 +33,15 @@ impl Applying<'_> {
             }
             Write::CreateMembers { .. } | Write::CreateOptedOut { .. } => {
                 if let (Some(person), Some(id)) = (item.person, id) {
-                    changes.extend(self.person_created(person, id)?);
+                    // Somebody created opted out has no profile yet: the request that writes it says what was written.
+                    let with_profile = matches!(write, Write::CreateMembers { .. });
+                    changes.extend(self.person_created(person, id, with_profile)?);
+                    if !with_profile {
+                        changes.extend(self.refusal_held(item, None));
+                    }
                     for pair in &item.joins {
                         if let Some(group) = self.group_id(*pair) {
+                            changes.extend(self.left_for(&group, id));
                             changes.push(Change::Membership { job: job.clone(), group, member: id.to_owned(), brought: true });
                         }
                     }
@@ -55,6 +59,7 @@ impl Applying<'_> {
             }
             Write::AddMemberships { group, members } => {
                 let member = members[position].clone();
+                changes.extend(self.left_for(group, &member));
                 changes.push(Change::Membership { job: job.clone(), group: group.clone(), member: member.clone(), brought: true });
                 changes.push(Change::MemberRemovedByUs { job, target: member, removed: false });
             }
@@ -62,8 +67,13 @@ impl Applying<'_> {
                 let member = members[position].clone();
                 changes.push(Change::MembershipGone { job: job.clone(), group: group.clone(), member: member.clone() });
                 changes.push(Change::MemberRemovedByUs { job, target: member, removed: true });
+                // Where the target can't hold a refusal of the group, being out of it is all that it can do.
+                if !self.prepared.capabilities.group_opt_out {
+                    changes.extend(self.refusal_held(item, item.pair));
+                }
             }
             Write::OptOutOfGroups { member, groups } => {
+                changes.extend(item.joins.iter().flat_map(|pair| self.refusal_held(item, Some(*pair))));
                 // From here on a mail to the person would be the person's own wish, and not what this job brought.
                 changes.extend(groups.iter().map(|group| Change::MembershipGone {
                     job: job.clone(),
@@ -74,7 +84,7 @@ impl Applying<'_> {
             Write::JoinGroups { rows } => {
                 if let (Some(person), Some(id)) = (item.person, id.or(rows[position].id.as_deref())) {
                     if rows[position].id.is_none() {
-                        changes.extend(self.person_created(person, id)?);
+                        changes.extend(self.person_created(person, id, true)?);
                     } else {
                         changes.push(Change::MemberRemovedByUs { job: job.clone(), target: id.to_owned(), removed: false });
                     }
@@ -90,7 +100,12 @@ impl Applying<'_> {
             Write::LeaveGroups { rows, how } => {
                 if let (Some(person), Some(id)) = (item.person, id.or(rows[position].id.as_deref())) {
                     if rows[position].id.is_none() {
-                        changes.extend(self.person_created(person, id)?);
+                        changes.extend(self.person_created(person, id, true)?);
+                    }
+                    if *how == Leaving::OptOut || !self.prepared.capabilities.group_opt_out {
+                        let done = parts(write, position, item, standing).done;
+                        changes.extend(done.iter().flat_map(|pair| self.refusal_held(item, Some(*pair))));
+                        changes.extend(self.account_refusal_held(item, &done));
                     }
                     for (group, shown) in self.groups_that_stand(write, position, item, standing) {
                         changes.push(Change::MembershipGone { job: job.clone(), group: group.clone(), member: id.to_owned() });
@@ -123,20 +138,96 @@ impl Applying<'_> {
                     changes.push(Change::MemberRemovedByUs { job, target: member, removed: false });
                 }
             }
-            Write::OptOutOfAccount { .. } | Write::CreateCustomField { .. } => {}
+            Write::OptOutOfAccount { .. } => changes.extend(self.refusal_held(item, None)),
+            Write::CreateCustomField { .. } => {}
         }
         Ok(changes)
     }
 
     /// Returns the groups for which an item by row stands, with what they show of the person.
     fn groups_that_stand(&self, write: &Write, position: usize, item: &Item, standing: &Standing) -> Vec<(String, Option<Shown>)> {
-        let done = self.parts(write, position, item, standing).done;
+        let done = parts(write, position, item, standing).done;
         let groups = done.into_iter().filter_map(|pair| self.group_id(pair));
         groups
             .map(|group| {
                 let shown = standing.groups.as_ref().and_then(|groups| groups.get(&group)).copied();
                 (group, shown)
             })
+            .collect()
+    }
+
+    /// Where a person is in one group only, joining it ends the memberships that this job knew elsewhere.
+    fn left_for(&self, joined: &str, member: &str) -> Vec<Change> {
+        let Some(name) = self.prepared.planned.names.find(member).filter(|_| self.prepared.capabilities.one_group_per_member) else {
+            return Vec::new();
+        };
+        let known = self.prepared.base.memberships.keys().filter(|group| *group != joined);
+        known
+            .filter(|group| self.prepared.base.membership(group, name).is_some())
+            .map(|group| Change::MembershipGone { job: self.job.name.clone(), group: group.clone(), member: member.to_owned() })
+            .collect()
+    }
+
+    /// Remembers that the target obeys a person's refusal, once each of the person's contacts does.
+    pub(super) fn refusal_held(&self, item: &Item, pair: Option<PairIx>) -> Vec<Change> {
+        let Some(person) = item.person else { return Vec::new() };
+        let group = pair.and_then(|pair| self.group_id(pair));
+        if pair.is_some() && group.is_none() {
+            return Vec::new();
+        }
+        let Prepared { planned, sides, base, capabilities, .. } = &self.prepared;
+        let listing = group.as_deref().and_then(|group| sides.target.listing(group));
+        let obeys = |at: u32| {
+            let member = &sides.target.members[at as usize];
+            let id = planned.text(member.id);
+            let before = match (pair, listing.and_then(|listing| listing.seen().state_of(at))) {
+                (None, _) => member.status == MemberStatus::OptedOut,
+                (Some(_), Some(MembershipState::OptedOut)) => true,
+                // What rosterd took out in a way that shows as a refusal gets no mail either.
+                (Some(_), None) if listing.is_some_and(|listing| listing.seen().is_removed(at)) => true,
+                (Some(_), state) => state != Some(MembershipState::Active) && !capabilities.group_opt_out,
+            };
+            before || item.target_id.as_deref() == Some(id) || self.refused_there.contains(&(pair, id.to_owned()))
+        };
+        if !planned.people.targets(person).iter().all(|at| obeys(*at)) {
+            return Vec::new();
+        }
+        let own = planned.people.get(person).address;
+        std::iter::once(own)
+            .chain(planned.people.former_addresses(person, &sides.source, base))
+            .map(|address| Change::BarHeld {
+                provider: self.job.target.clone(),
+                group: group.clone(),
+                address: planned.text(address).to_owned(),
+            })
+            .collect()
+    }
+
+    /// Remembers that the target obeys a person's refusal of all mail that it holds list by list, once every list in scope does.
+    /// `done` are those for which this item stands.
+    fn account_refusal_held(&self, item: &Item, done: &[PairIx]) -> Vec<Change> {
+        let Prepared { planned, sides, base, capabilities, .. } = &self.prepared;
+        let Some(person) = item.person.filter(|_| capabilities.account_opt_out_as_lists) else { return Vec::new() };
+        let contacts = planned.people.targets(person);
+        let holds = |pair: PairIx| {
+            let listing = self.group_id(pair).and_then(|group| sides.target.listing(&group));
+            let obeys = |at: &u32| {
+                let id = planned.text(sides.target.members[*at as usize].id);
+                let now = item.target_id.as_deref() == Some(id) && done.contains(&pair);
+                let shown = listing.map(crate::model::Reading::seen);
+                let before = shown.is_some_and(|rows| rows.state_of(*at) == Some(MembershipState::OptedOut) || rows.is_removed(*at));
+                now || before || self.refused_there.contains(&(Some(pair), id.to_owned()))
+            };
+            if contacts.is_empty() { done.contains(&pair) } else { contacts.iter().all(obeys) }
+        };
+        let mut lists = planned.plan.pairs.iter().enumerate().filter(|(_, pair)| pair.writable).map(|(at, _)| PairIx(at as u32));
+        if !lists.all(holds) {
+            return Vec::new();
+        }
+        let known = planned.people.former_addresses(person, &sides.source, base);
+        std::iter::once(planned.people.get(person).address)
+            .chain(known)
+            .map(|address| Change::BarHeld { provider: self.job.target.clone(), group: None, address: planned.text(address).to_owned() })
             .collect()
     }
 
@@ -170,7 +261,8 @@ impl Applying<'_> {
         changes.extend(self.carried_of_group(&source, id));
         // Refusals that were seen before the group existed bind it from its first moment.
         for (barred, person) in &plan.agreement.bars {
-            if *barred == Some(ix) {
+            // Those of a group that was there before stand already.
+            if *barred == Some(ix) && pair.target.is_none() {
                 changes.push(Change::Bar {
                     provider: self.job.target.clone(),
                     group: Some(id.to_owned()),
@@ -209,9 +301,14 @@ impl Applying<'_> {
                 fields.insert(field, then);
             }
         }
+        let name_field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map(|spec| spec.wire);
         for (field, value) in written {
             let then = fields.entry(field.clone()).or_default();
             then.target = Some(value.clone()).filter(|value| !value.is_empty());
+            if Some(field.as_str()) == name_field && !crate::plan::fields::same(then.desired.as_ref(), then.target.as_ref()) {
+                // A name on the way to another one was asked for as such: a run that ends here leaves the rename to the next.
+                then.desired.clone_from(&then.target);
+            }
         }
         let mut changes =
             vec![Change::GroupFields { job: self.job.name.clone(), source: source.to_owned(), fields, name: name.to_owned() }];
@@ -236,14 +333,14 @@ impl Applying<'_> {
         Change::Carried { provider: self.job.target.clone(), object, id: id.to_owned(), field: field.to_owned(), value: Some(value) }
     }
 
-    /// Links a person who was created, with the values that were sent as the base.
-    fn person_created(&self, person: PersonIx, id: &str) -> Result<Vec<Change>, RunError> {
+    /// Links a person who was created, with the values that were sent as the base where some were.
+    fn person_created(&self, person: PersonIx, id: &str, with_profile: bool) -> Result<Vec<Change>, RunError> {
         let canonical = self.canonical(person)?;
         let desired = self.prepared.sides.mapping.member(&canonical).fields;
         let known_before = !self.prepared.planned.people.targets(person).is_empty();
         let origin = if known_before { Origin::Adopted } else { Origin::Created };
         let mut changes = self.person_linked(person, id, origin);
-        if !known_before {
+        if !known_before && with_profile {
             let fields = persons::bases_of(&desired, &desired);
             changes.extend(self.member_bases(person, &fields, UNREAD));
         }

@@ -6,7 +6,7 @@ use super::read::Sides;
 use super::remember::stands_as_compared;
 use super::{RunError, staging_error};
 use crate::config::settled::JobConfig;
-use crate::model::{MemberStatus, ObjectKind, Record, RowHash, Value, row_hash};
+use crate::model::{MemberStatus, ObjectKind, Record, RowHash, Snapshot, Value, row_hash};
 use crate::plan::base::{Base, FieldBase, FieldBases};
 use crate::plan::fields::{FieldRules, compare};
 use crate::plan::{Loss, People, PersonFacts, PersonIx};
@@ -30,8 +30,10 @@ pub(super) struct Facts {
 /// Loads the source's profile of a person under canonical names: of several rows, per field the lowest id that has a value.
 pub(super) fn canonical(store: &Store, job: &JobConfig, sides: &Sides, people: &People, person: PersonIx) -> Result<Record, RunError> {
     let mut merged = Record::new();
-    for &at in people.sources(person) {
-        let member = &sides.source.members[at as usize];
+    let rows = people.sources(person).iter().map(|at| &sides.source.members[*at as usize]);
+    // Of somebody who is in no group of the job only the refusal or the bounce was read, and nothing of the profile.
+    let profiles = rows.clone().any(|member| member.hash.is_some());
+    for member in rows.filter(|member| !profiles || member.hash.is_some()) {
         let id = sides.names.text(member.id);
         let wire = sides.source_staging.get(id).map_err(staging_error)?.unwrap_or_default();
         let mut record = sides.mapping.source_member(&wire);
@@ -109,6 +111,7 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
     let carried = store.has_carried(&job.source, ObjectKind::Member)?;
     let mut out = Facts { losses: losses_of_fields(sides), ..Facts::default() };
     let mut left_out: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
+    let listed = listed(&sides.source);
     for (person, _) in people.iter() {
         let sources = people.sources(person);
         let [first, ..] = sources else { continue };
@@ -133,7 +136,8 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
         if unchanged && !sides.mapping.has_where() {
             continue;
         }
-        if sources.iter().any(|at| sides.source.members[*at as usize].hash.is_none()) {
+        let unread = |at: &&u32| sides.source.members[**at as usize].hash.is_none();
+        if sources.iter().filter(unread).any(|at| listed[*at as usize]) || sources.iter().all(|at| unread(&at)) {
             // A profile that was not read says nothing: neither that its fields are empty nor whether the person counts.
             if sides.mapping.has_where() {
                 let undecided = Some("members.where could not be decided, because the profile was not read".to_owned());
@@ -157,6 +161,7 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
             }
             if people.targets(person).is_empty() {
                 facts.desired_hash = row_hash("", &mapped.fields);
+                facts.missing = sides.mapping.missing_required(&mapped.fields);
             } else if people.targets(person).len() == 1 {
                 let current = current(sides, people, person)?;
                 let then = fields_base(store, job, sides, base, people, person, &current)?;
@@ -178,6 +183,15 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
         reason,
     }));
     Ok(out)
+}
+
+/// Tells of each member of a snapshot whether any listing has it.
+fn listed(snapshot: &Snapshot) -> Vec<bool> {
+    let mut listed = vec![false; snapshot.members.len()];
+    for row in snapshot.listings.values().flat_map(|listing| &listing.seen().rows) {
+        listed[row.member as usize] = true;
+    }
+    listed
 }
 
 fn note(losses: &mut BTreeMap<(String, String), (u64, String)>, field: &str, reason: &str, example: &str) {

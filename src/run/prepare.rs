@@ -272,7 +272,8 @@ impl Prepared {
         })
     }
 
-    /// Returns the refusals of mail to remember, and which removals of rosterd's own are such refusals by now.
+    /// Returns the refusals of mail to remember, those that the target was seen to obey, and which removals of rosterd's own are
+    /// such refusals by now.
     pub(super) fn bars(&self, job: &JobConfig) -> Vec<Change> {
         let plan = &self.planned.plan;
         let ended = |provider: &String, group: &String, member: &str| Change::OwnRemovalEnded {
@@ -298,6 +299,12 @@ impl Prepared {
                 address: self.planned.address(*person).to_owned(),
                 origin: format!("seen at {}", job.source),
             })
+        }));
+        // What was just seen to stand comes after what is remembered as open.
+        changes.extend(plan.agreement.held_bars.iter().map(|(group, address)| Change::BarHeld {
+            provider: job.target.clone(),
+            group: group.clone(),
+            address: self.planned.text(*address).to_owned(),
         }));
         changes
     }

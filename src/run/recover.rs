@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::RunError;
 use crate::config::settled::JobConfig;
-use crate::model::{Capabilities, GroupRow, MembershipState, Names, Record, Snapshot};
+use crate::model::{Capabilities, Existence, GroupRow, Member, MemberStatus, MembershipState, Names, Record, Snapshot};
 use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
 use crate::state::{Change, JournalItem, JournalOutcome, Store};
 
@@ -70,12 +70,13 @@ pub(super) fn adopt_created_groups(
 }
 
 fn is_name(field: &str) -> bool {
-    field.eq_ignore_ascii_case("groupName") || field.eq_ignore_ascii_case("name")
+    ["groupName", "name", "title"].iter().any(|name| field.eq_ignore_ascii_case(name))
 }
 
 /// Settles every other write of an interrupted run by what the target holds now.
 ///
-/// What was done is remembered as this job's own; what was not is simply planned again. Returns whether the base changed.
+/// What was done is remembered as this job's own; what was not is simply planned again; what could not be read to its end stays
+/// open until it can. Returns whether the base changed.
 pub(super) fn settle_members(
     store: &Store,
     job: &JobConfig,
@@ -84,98 +85,269 @@ pub(super) fn settle_members(
     names: &Names,
     now: Timestamp,
 ) -> Result<bool, RunError> {
+    let links = store.links(&job.name)?;
     let mut changed = false;
     for entry in store.unsettled(&job.name)? {
-        let mut outcomes = Vec::new();
         let mut changes = Vec::new();
-        for unsettled in &entry.items {
-            if let Some(outcome) = unsettled.outcome.as_ref().filter(|outcome| outcome.is_final()) {
-                outcomes.push(outcome.clone());
-                continue;
-            }
-            let item = &unsettled.item;
-            let address = item.member.as_deref().and_then(|address| names.find(address));
-            let known_id = item.member_id.as_deref().and_then(|id| names.find(id));
-            let found: Vec<u32> = target
-                .members
-                .iter()
-                .enumerate()
-                .filter(|(_, member)| match known_id {
-                    Some(id) => member.id == id,
-                    None => address.is_some() && member.address == address,
-                })
-                .map(|(at, _)| at as u32)
-                .collect();
-            let [at] = found.as_slice() else {
-                outcomes.push(not_done());
-                continue;
-            };
-            let id = names.text(target.members[*at as usize].id).to_owned();
-            match entry.operation.as_str() {
-                "add_memberships" | "create_members" => {
-                    if entry.operation == "create_members"
-                        && let Some(source) = &item.member_source
-                    {
-                        changes.push(Change::LinkMember {
-                            job: job.name.clone(),
-                            source: source.clone(),
-                            target: id.clone(),
-                            address: item.member.clone().unwrap_or_default(),
-                            // Whether it was there before nobody can tell, and adopting overwrites nothing.
-                            origin: Origin::Adopted,
-                        });
+        let outcomes: Vec<JournalOutcome> = entry
+            .items
+            .iter()
+            .map(|unsettled| match &unsettled.outcome {
+                Some(outcome) if outcome.is_final() => outcome.clone(),
+                _ => {
+                    if entry.operation == "edit_groups" {
+                        changes.extend(renamed(&links, job, target, &unsettled.item));
                     }
-                    for group in groups_of(item) {
-                        let state = target.listing(group).and_then(|listing| listing.seen().state_of(*at));
-                        if state == Some(MembershipState::Active) {
-                            changes.push(Change::Membership {
-                                job: job.name.clone(),
-                                group: group.to_owned(),
-                                member: id.clone(),
-                                brought: true,
-                            });
-                        }
-                    }
-                    outcomes.push(JournalOutcome::Confirmed { id: Some(id) });
+                    let doubtful = Doubtful::new(job, target, names, &unsettled.item);
+                    doubtful.settle(&entry.operation, capabilities, now, &mut changes)
                 }
-                "remove_memberships" => {
-                    for group in groups_of(item) {
-                        let Some(listing) = target.listing(group).and_then(|listing| listing.complete()) else { continue };
-                        let state = listing.state_of(*at);
-                        if state == Some(MembershipState::Active) {
-                            continue;
-                        }
-                        changes.push(Change::MembershipGone { job: job.name.clone(), group: group.to_owned(), member: id.clone() });
-                        if !capabilities.removal_shows_opt_out {
-                            changes.push(Change::MemberRemovedByUs { job: job.name.clone(), target: id.clone(), removed: true });
-                        } else if state == Some(MembershipState::OptedOut) {
-                            changes.push(Change::OwnRemoval {
-                                provider: job.target.clone(),
-                                group: group.to_owned(),
-                                member: id.clone(),
-                                address: item.member.clone().unwrap_or_default(),
-                                shown: listing.refused_at(*at),
-                                since: now,
-                            });
-                        }
-                    }
-                    outcomes.push(JournalOutcome::Confirmed { id: Some(id) });
-                }
-                // Everything else shows in what was read and is planned again where it is missing.
-                _ => outcomes.push(JournalOutcome::Confirmed { id: Some(id) }),
-            }
-        }
+            })
+            .collect();
         changed |= !changes.is_empty();
         store.settle_write(entry.id, &outcomes, &changes, now)?;
     }
     Ok(changed)
 }
 
-/// Returns the groups that an item of a request concerns; by row there are several.
-fn groups_of(item: &JournalItem) -> impl Iterator<Item = &str> {
-    item.group.iter().flat_map(|groups| groups.split(',')).filter(|group| !group.is_empty())
+/// Remembers a name that an interrupted run gave to a linked group, perhaps on the way to another one: it is nobody else's doing.
+fn renamed(links: &[GroupLink], job: &JobConfig, target: &Snapshot, item: &JournalItem) -> Option<Change> {
+    let (group, name) = (item.group.as_deref()?, item.detail.as_deref()?);
+    let link = links.iter().find(|link| link.target == group)?;
+    let (field, held) = target.group(group)?.wire.iter().find(|(field, value)| is_name(field) && value.to_string() == name)?;
+    let mut fields = link.fields.clone();
+    fields.insert(field.clone(), FieldBase { desired: Some(held.clone()), target: Some(held.clone()) });
+    Some(Change::GroupFields { job: job.name.clone(), source: link.source.clone(), fields, name: link.name.clone() })
+}
+
+/// Where a person of a journaled item was found.
+#[derive(Clone, Copy)]
+enum Found {
+    Contact(u32),
+    /// Nobody, and that is certain, or several, of whom none can be told to be the one.
+    Nobody,
+    /// Nobody, where not everything was read.
+    Unread,
+}
+
+/// How a journaled item stands in a group.
+enum Standing {
+    Listed(MembershipState),
+    Absent,
+    Unread,
+}
+
+/// An item of a write of which nobody knows what became.
+struct Doubtful<'a> {
+    job: &'a JobConfig,
+    target: &'a Snapshot,
+    names: &'a Names,
+    item: &'a JournalItem,
+    found: Found,
+}
+
+impl<'a> Doubtful<'a> {
+    fn new(job: &'a JobConfig, target: &'a Snapshot, names: &'a Names, item: &'a JournalItem) -> Self {
+        let address = item.member.as_deref().and_then(|address| names.find(address));
+        let fits = |member: &Member| match &item.member_id {
+            Some(id) => names.find(id) == Some(member.id),
+            None => address.is_some() && member.address == address,
+        };
+        let mut found = target.members.iter().enumerate().filter(|(_, member)| fits(member)).map(|(at, _)| at as u32);
+        let absent = match &target.existence {
+            Existence::Whole => true,
+            Existence::Asked(asked) => address.is_some_and(|address| asked.contains(&address)),
+            Existence::Unknown => false,
+        };
+        let found = match (found.next(), found.next()) {
+            (Some(at), None) => Found::Contact(at),
+            (None, _) if !absent => Found::Unread,
+            _ => Found::Nobody,
+        };
+        Doubtful { job, target, names, item, found }
+    }
+
+    fn settle(&self, operation: &str, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
+        match operation {
+            "create_members" => self.creation(changes),
+            "add_memberships" => match self.joined(changes) {
+                Some(true) => self.confirmed(),
+                Some(false) => not_done(),
+                None => JournalOutcome::Unknown,
+            },
+            "remove_memberships" => self.removal(capabilities, now, changes),
+            "set_opt_out" => self.opt_out(changes),
+            // Everything else shows in what was read and is planned again where it is missing.
+            _ => match self.found {
+                Found::Contact(_) => self.confirmed(),
+                Found::Nobody | Found::Unread => not_done(),
+            },
+        }
+    }
+
+    fn id(&self) -> Option<String> {
+        match self.found {
+            Found::Contact(at) => Some(self.names.text(self.target.members[at as usize].id).to_owned()),
+            Found::Nobody | Found::Unread => self.item.member_id.clone(),
+        }
+    }
+
+    fn confirmed(&self) -> JournalOutcome {
+        JournalOutcome::Confirmed { id: self.id() }
+    }
+
+    fn groups(&self) -> Vec<&'a str> {
+        self.item.group.iter().flat_map(|groups| groups.split(',')).filter(|group| !group.is_empty()).collect()
+    }
+
+    fn standing(&self, group: &str) -> Standing {
+        match self.found {
+            Found::Contact(at) => self.standing_of(group, at),
+            Found::Nobody | Found::Unread => match self.target.listing(group) {
+                Some(listing) if listing.complete().is_some() => Standing::Absent,
+                None if self.target.group(group).is_none() => Standing::Absent,
+                _ => Standing::Unread,
+            },
+        }
+    }
+
+    fn standing_of(&self, group: &str, at: u32) -> Standing {
+        match self.target.listing(group) {
+            Some(listing) => match listing.seen().state_of(at) {
+                Some(state) => Standing::Listed(state),
+                None if listing.complete().is_some() => Standing::Absent,
+                None => Standing::Unread,
+            },
+            // A group that is gone has no members; one that this run does not list may be listed by the next.
+            None if self.target.group(group).is_none() => Standing::Absent,
+            None => Standing::Unread,
+        }
+    }
+
+    /// Remembers the memberships that are there. Tells whether all are; nothing where that could not be read.
+    fn joined(&self, changes: &mut Vec<Change>) -> Option<bool> {
+        let (mut all, mut unread) = (true, false);
+        for group in self.groups() {
+            match (self.standing(group), self.id()) {
+                (Standing::Listed(MembershipState::Active), Some(member)) => {
+                    changes.push(Change::Membership { job: self.job.name.clone(), group: group.to_owned(), member, brought: true });
+                }
+                (Standing::Listed(_), _) => {}
+                (Standing::Absent, _) => all = false,
+                (Standing::Unread, _) => unread = true,
+            }
+        }
+        (!unread).then_some(all)
+    }
+
+    fn creation(&self, changes: &mut Vec<Change>) -> JournalOutcome {
+        match self.found {
+            Found::Nobody => return not_done(),
+            Found::Unread => return JournalOutcome::Unknown,
+            Found::Contact(_) => {}
+        }
+        if let (Some(source), Some(target)) = (&self.item.member_source, self.id()) {
+            changes.push(Change::LinkMember {
+                job: self.job.name.clone(),
+                source: source.clone(),
+                target,
+                address: self.item.member.clone().unwrap_or_default(),
+                // Whether it was there before nobody can tell, and adopting overwrites nothing.
+                origin: Origin::Adopted,
+            });
+        }
+        match self.joined(changes) {
+            // The person is there, and a group that is missing is planned again.
+            Some(_) => self.confirmed(),
+            None => JournalOutcome::Unknown,
+        }
+    }
+
+    /// A removal may have taken the contact out of sight: that it is out of the group is enough. One that shows as a refusal is
+    /// remembered as rosterd's own.
+    fn removal(&self, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
+        let Some(member) = self.id() else { return not_done() };
+        let (mut all, mut unread) = (!self.groups().is_empty(), false);
+        for group in self.groups() {
+            let whole = self.target.listing(group).is_some_and(|listing| listing.complete().is_some());
+            match self.standing(group) {
+                Standing::Listed(MembershipState::Active) if whole => all = false,
+                standing @ (Standing::Listed(_) | Standing::Absent) if whole => {
+                    let job = || self.job.name.clone();
+                    changes.push(Change::MembershipGone { job: job(), group: group.to_owned(), member: member.clone() });
+                    if !capabilities.removal_shows_opt_out {
+                        changes.push(Change::MemberRemovedByUs { job: job(), target: member.clone(), removed: true });
+                    } else if matches!(standing, Standing::Listed(MembershipState::OptedOut)) {
+                        changes.push(Change::OwnRemoval {
+                            provider: self.job.target.clone(),
+                            group: group.to_owned(),
+                            member: member.clone(),
+                            address: self.item.member.clone().unwrap_or_default(),
+                            shown: self.refused_at(group),
+                            since: now,
+                        });
+                    }
+                }
+                // The group is gone, and everything about it with it.
+                Standing::Absent => all = false,
+                Standing::Listed(_) | Standing::Unread => unread = true,
+            }
+        }
+        match (unread, all) {
+            (true, _) => JournalOutcome::Unknown,
+            (false, true) => self.confirmed(),
+            (false, false) => not_done(),
+        }
+    }
+
+    fn refused_at(&self, group: &str) -> Option<i64> {
+        let Found::Contact(at) = self.found else { return None };
+        self.target.listing(group)?.seen().refused_at(at)
+    }
+
+    fn opt_out(&self, changes: &mut Vec<Change>) -> JournalOutcome {
+        let at = match self.found {
+            Found::Contact(at) => at,
+            Found::Nobody => return not_done(),
+            Found::Unread => return JournalOutcome::Unknown,
+        };
+        let groups = self.groups();
+        if groups.is_empty() {
+            if self.target.members[at as usize].status != MemberStatus::OptedOut {
+                return not_done();
+            }
+            self.held(None, |at| self.target.members[at as usize].status == MemberStatus::OptedOut, changes);
+            return self.confirmed();
+        }
+        let mut all = true;
+        for group in groups {
+            match self.standing(group) {
+                Standing::Listed(MembershipState::OptedOut) => {
+                    let member = self.id().unwrap_or_default();
+                    changes.push(Change::MembershipGone { job: self.job.name.clone(), group: group.to_owned(), member });
+                    let refuses = |at| matches!(self.standing_of(group, at), Standing::Listed(MembershipState::OptedOut));
+                    self.held(Some(group), refuses, changes);
+                }
+                Standing::Listed(_) | Standing::Absent => all = false,
+                Standing::Unread => return JournalOutcome::Unknown,
+            }
+        }
+        if all { self.confirmed() } else { not_done() }
+    }
+
+    /// Remembers that the target obeys a refusal, once everybody with the address does.
+    fn held(&self, group: Option<&str>, refuses: impl Fn(u32) -> bool, changes: &mut Vec<Change>) {
+        let Some(address) = &self.item.member else { return };
+        let name = self.names.find(address);
+        let others = self.target.members.iter().enumerate().filter(|(_, member)| member.address.is_some() && member.address == name);
+        if others.map(|(at, _)| at as u32).all(refuses) {
+            changes.push(Change::BarHeld { provider: self.job.target.clone(), group: group.map(str::to_owned), address: address.clone() });
+        }
+    }
 }
 
 fn not_done() -> JournalOutcome {
     JournalOutcome::Failed { code: None, message: "not found after an interruption; planned again where it is still wanted".to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,6 +167,7 @@ impl Prepared {
             && agreement.linked.is_empty()
             && agreement.memberships.is_empty()
             && agreement.ended.is_empty()
+            && agreement.held_bars.is_empty()
             && agreement.ended_bars.is_empty()
             && agreement.ended_removals.is_empty()
             && self.sides.target.ended_removals.is_empty()

@@ -146,14 +146,25 @@ fn load_others(connection: &Connection, job: &str, target_provider: &str, names:
 
 fn bars(connection: &Connection, provider: &str, names: &mut Names) -> Result<Bars, Fault> {
     let mut bars = Bars::default();
-    let mut select = connection.prepare_cached("SELECT group_id, address FROM bars WHERE provider = ?1")?;
+    let mut select = connection.prepare_cached("SELECT group_id, address, held FROM bars WHERE provider = ?1")?;
     let mut rows = select.query([provider])?;
     while let Some(row) = rows.next()? {
         let address = names.intern(text(row, 1)?);
+        let held: bool = row.get(2)?;
         match text(row, 0)? {
-            "" => bars.account.insert(address),
-            group => bars.groups.entry(group.to_owned()).or_default().insert(address),
-        };
+            "" => {
+                bars.account.insert(address);
+                if held {
+                    bars.held_account.insert(address);
+                }
+            }
+            group => {
+                bars.groups.entry(group.to_owned()).or_default().insert(address);
+                if held {
+                    bars.held_groups.entry(group.to_owned()).or_default().insert(address);
+                }
+            }
+        }
     }
     Ok(bars)
 }

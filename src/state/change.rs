@@ -105,7 +105,7 @@ pub enum Change {
         /// The target person's id.
         member: String,
     },
-    /// Remembers a refusal at a target account, for every job that writes there.
+    /// Remembers a refusal at a target account, for every job that writes there. It is not held there, whatever was known before.
     Bar {
         /// The target provider.
         provider: String,
@@ -115,6 +115,15 @@ pub enum Change {
         address: String,
         /// Where it was seen.
         origin: String,
+    },
+    /// Remembers that the target was seen to obey a refusal; nothing happens where none is remembered.
+    BarHeld {
+        /// The target provider.
+        provider: String,
+        /// The target group's id; nothing for the bar of the whole account.
+        group: Option<String>,
+        /// The address.
+        address: String,
     },
     /// Forgets a refusal: the person was seen active at the target without rosterd's doing.
     EndBar {
@@ -264,8 +273,17 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         }
         Change::Bar { provider, group, address, origin } => {
             connection
-                .prepare_cached("INSERT OR IGNORE INTO bars (provider, group_id, address, origin) VALUES (?1, ?2, ?3, ?4)")?
+                .prepare_cached(
+                    "INSERT INTO bars (provider, group_id, address, origin) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET held = 0",
+                )?
                 .execute((provider, group.as_deref().unwrap_or_default(), address, origin))?;
+        }
+        Change::BarHeld { provider, group, address } => {
+            connection.prepare_cached("UPDATE bars SET held = 1 WHERE provider = ?1 AND group_id = ?2 AND address = ?3")?.execute((
+                provider,
+                group.as_deref().unwrap_or_default(),
+                address,
+            ))?;
         }
         Change::EndBar { provider, group, address } => {
             connection.prepare_cached("DELETE FROM bars WHERE provider = ?1 AND group_id = ?2 AND address = ?3")?.execute((

@@ -1,5 +1,8 @@
 //! The journal of writes (rule 5): intended before the request leaves, settled item by item after it.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -103,12 +106,55 @@ pub struct UnsettledEntry {
     pub items: Vec<UnsettledItem>,
 }
 
+/// A moment in the journal's life: around each of its two kinds of entry, before and after the disk has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalMoment {
+    /// An intent is written, and is lost if the process ends now.
+    IntentWritten,
+    /// The intent is on disk; its request has not left yet.
+    IntentKept,
+    /// What became of a request is written, and is lost if the process ends now.
+    OutcomeWritten,
+    /// What became of the request is on disk.
+    OutcomeKept,
+}
+
+type Watch = Arc<dyn Fn(JournalMoment) + Send + Sync>;
+
+/// Who hears of the journal's moments: nobody, outside rehearsals of a crash.
+#[derive(Default)]
+pub(super) struct Watcher(Mutex<Option<Watch>>);
+
+impl Watcher {
+    fn reach(&self, moment: JournalMoment) {
+        // The lock is free again before the watcher is called: it may end the run by a panic.
+        let watch = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(watch) = watch {
+            watch(moment);
+        }
+    }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watcher")
+    }
+}
+
 impl Store {
+    /// Calls back at each moment of the journal, until the next call; nothing in the product asks for it.
+    ///
+    /// A rehearsal of a crash panics in the callback, or copies the files as a power cut would leave them. The callback can neither
+    /// change what is written nor stop it from being written, other than by ending the run.
+    pub fn watch_journal(&self, watch: impl Fn(JournalMoment) + Send + Sync + 'static) {
+        *self.watcher.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(watch));
+    }
+
     /// Writes down that a request is about to leave; on disk when it returns.
     ///
     /// The run counts as the job's last one that wrote from here on, so that a plan made before does not fit after a crash.
     pub fn begin_write(&self, run: &str, entry: &JournalEntry) -> Result<JournalId, StateError> {
-        self.write(|connection| {
+        let id = self.write(|connection| {
             jobs::ensure(connection, &entry.job)?;
             connection
                 .prepare_cached("UPDATE jobs SET last_writing_run = ?2 WHERE name = ?1 AND last_writing_run IS NOT ?2")?
@@ -133,8 +179,11 @@ impl Store {
                     &item.detail,
                 ))?;
             }
+            self.watcher.reach(JournalMoment::IntentWritten);
             Ok(JournalId(id))
-        })
+        })?;
+        self.watcher.reach(JournalMoment::IntentKept);
+        Ok(id)
     }
 
     /// Writes down what became of a request, one outcome per item, together with the changes that it confirms: all or nothing.
@@ -169,8 +218,12 @@ impl Store {
                          (SELECT 1 FROM journal_items WHERE entry = ?1 AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed')))",
                 )?
                 .execute((id.0, stamp(now)))?;
-            change::apply(connection, changes)
-        })
+            change::apply(connection, changes)?;
+            self.watcher.reach(JournalMoment::OutcomeWritten);
+            Ok(())
+        })?;
+        self.watcher.reach(JournalMoment::OutcomeKept);
+        Ok(())
     }
 
     /// Returns when the last write to an account was intended of which some item's outcome is not known, whichever job sent it.

@@ -41,7 +41,7 @@ pub use error::StateError;
 pub use failures::{FailureNote, FailureRecord};
 pub use forget::Forgotten;
 pub use jobs::{JobStatus, PausedRecord};
-pub use journal::{JournalEntry, JournalId, JournalItem, JournalOutcome, UnsettledEntry, UnsettledItem};
+pub use journal::{JournalEntry, JournalId, JournalItem, JournalMoment, JournalOutcome, UnsettledEntry, UnsettledItem};
 pub use locks::{Guard, LockError, Locks};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
 pub use runs::{Outcome, PastItem, RunEnd, RunItem, RunRecord, RunStart};
@@ -62,6 +62,7 @@ pub struct Store {
     read_only: bool,
     connection: Mutex<Connection>,
     locks: Locks,
+    watcher: journal::Watcher,
 }
 
 impl Store {
@@ -91,7 +92,13 @@ impl Store {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|error| StateError::of_sqlite(path, error))?;
         Store::prepare(&connection, path, now).map_err(|fault| fault.at(path))?;
-        Ok(Store { path: Some(path.to_owned()), read_only: false, connection: Mutex::new(connection), locks: Locks::new(path) })
+        Ok(Store {
+            path: Some(path.to_owned()),
+            read_only: false,
+            connection: Mutex::new(connection),
+            locks: Locks::new(path),
+            watcher: journal::Watcher::default(),
+        })
     }
 
     /// Opens the database for reading; nothing when there is no file.
@@ -116,7 +123,13 @@ impl Store {
             }
             schema::Identity::Ours(_) => {}
         }
-        Ok(Some(Store { path: Some(path.to_owned()), read_only: true, connection: Mutex::new(connection), locks: Locks::new(path) }))
+        Ok(Some(Store {
+            path: Some(path.to_owned()),
+            read_only: true,
+            connection: Mutex::new(connection),
+            locks: Locks::new(path),
+            watcher: journal::Watcher::default(),
+        }))
     }
 
     /// Makes a database that lives in memory and is gone when dropped; for tests and rehearsals.
@@ -124,7 +137,13 @@ impl Store {
         let connection = Connection::open_in_memory().expect("memory is always there");
         configure(&connection).expect("a database in memory takes every setting");
         schema::migrate(&connection, None, Timestamp::UNIX_EPOCH).expect("an empty database takes the schema");
-        Store { path: None, read_only: false, connection: Mutex::new(connection), locks: Locks::in_memory() }
+        Store {
+            path: None,
+            read_only: false,
+            connection: Mutex::new(connection),
+            locks: Locks::in_memory(),
+            watcher: journal::Watcher::default(),
+        }
     }
 
     /// Returns the database file; `:memory:` where there is none.

@@ -334,7 +334,7 @@ impl StoredGroup {
     }
 
     fn into_model(self) -> GroupRow {
-        let kinds = [GroupKind::Static, GroupKind::Dynamic, GroupKind::BuiltIn];
+        let kinds = [GroupKind::Static, GroupKind::Dynamic, GroupKind::BuiltIn, GroupKind::Parking];
         GroupRow {
             id: self.id,
             wire: self.wire,

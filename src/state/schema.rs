@@ -13,8 +13,12 @@ use super::error::{Fault, StateError};
 pub(super) const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// The steps from an empty file to the current schema, in order; a step is never changed once released.
-const STEPS: [&str; 3] =
-    [include_str!("schema/001_start.sql"), include_str!("schema/002_remembered.sql"), include_str!("schema/004_own_removals.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema/001_start.sql"),
+    include_str!("schema/002_remembered.sql"),
+    include_str!("schema/003_held_bars.sql"),
+    include_str!("schema/004_own_removals.sql"),
+];
 
 /// The version of the current schema.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -85,6 +89,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn refusals_that_an_older_file_remembers_are_not_held() {
+        let connection = Connection::open_in_memory().unwrap();
+        migrate_by(&connection, None, Timestamp::UNIX_EPOCH, &STEPS[..2]).unwrap();
+        connection.execute("INSERT INTO bars VALUES ('mail', '', 'ana@example.org', 'listing')", []).unwrap();
+        migrate_by(&connection, None, Timestamp::UNIX_EPOCH, &STEPS).unwrap();
+        let held: bool = connection.query_row("SELECT held FROM bars", [], |row| row.get(0)).unwrap();
+        assert!(!held);
+    }
+
+    #[test]
     fn a_copy_is_kept_before_an_older_file_changes() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("rosterd.db");
@@ -93,18 +107,16 @@ mod tests {
         migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &STEPS[..1]).unwrap();
         assert!(!beside(&path, ".before-1").exists(), "there is nothing to keep of an empty file");
         connection.execute("INSERT INTO jobs (name) VALUES ('nightly')", []).unwrap();
-        let mut steps = STEPS.to_vec();
-        steps.push("ALTER TABLE jobs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';");
+        let steps = [&STEPS[..], &["ALTER TABLE jobs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';"]].concat();
+        let newest = steps.len() as i64;
 
-        let mut broken = steps.clone();
-        broken.push("ALTER TABLE nothing ADD COLUMN x TEXT;");
+        let broken = [&steps[..], &["ALTER TABLE nothing ADD COLUMN x TEXT;"]].concat();
         migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &broken).unwrap_err();
         assert_eq!(identify(&connection, &path).unwrap(), Identity::Ours(1), "a step that fails takes the others back");
 
         migrate_by(&connection, Some(&path), Timestamp::UNIX_EPOCH, &steps).unwrap();
         let colour: String = connection.query_row("SELECT colour FROM jobs", [], |row| row.get(0)).unwrap();
         assert_eq!(colour, "blue");
-        let newest = steps.len() as i64;
         assert!(matches!(identify(&connection, &path), Err(Fault::State(StateError::Newer { found, .. })) if found == newest));
 
         let kept = beside(&path, &format!(".before-{newest}"));

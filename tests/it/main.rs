@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod architecture;
+mod bars;
 mod chains;
 mod changes;
 mod commands;
@@ -19,8 +20,13 @@ mod lists;
 mod pairs;
 mod plans;
 mod quirks;
+mod redaction;
 mod refresh;
 mod requests;
+mod rules;
 mod settings;
+mod simulation;
 mod support;
 mod sync;
+mod troubles;
+mod user_groups;

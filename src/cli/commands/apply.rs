@@ -28,6 +28,9 @@ pub(crate) struct ApplyArgs {
     format: FormatArg,
 }
 
+/// The longest name of a job, a guard or an approval in a saved plan, in bytes.
+const LONGEST_NAME: usize = 1024;
+
 /// What of a saved plan is read back: everything else is read from the providers and planned again.
 #[derive(Debug, Deserialize)]
 pub(super) struct Header {
@@ -71,15 +74,25 @@ pub(crate) async fn cmd_apply(context: &Context, args: &ApplyArgs) -> Result<Exi
     finish(context, args.format, &[result], code, false)
 }
 
+impl Header {
+    /// Whether its names are of a length that a plan's names have; longer ones would only flood whoever reads the message.
+    fn is_plausible(&self) -> bool {
+        let names = self.refusals.iter().flat_map(|refusal| [&refusal.guard, &refusal.approval]);
+        names.chain([&self.job, &self.fingerprint]).all(|name| name.len() <= LONGEST_NAME)
+    }
+}
+
 /// Reads what decides of a saved plan.
 pub(super) fn read_header(path: &Path) -> Result<Header, CommandError> {
     let file = File::open(path).map_err(|error| CommandError::file(ExitCode::Usage, "opening the plan", path, &error))?;
-    serde_json::from_reader(BufReader::new(file)).map_err(|error| {
+    let no_plan = || CommandError::usage(format!("{} is no saved plan", path.display())).hint("`rosterd plan JOB --out FILE` saves one");
+    let header: Header = serde_json::from_reader(BufReader::new(file)).map_err(|error| {
         if error.is_io() {
             return CommandError::file(ExitCode::Usage, "reading the plan", path, &error.into());
         }
-        CommandError::usage(format!("{} is no saved plan", path.display())).hint("`rosterd plan JOB --out FILE` saves one")
-    })
+        no_plan()
+    })?;
+    if header.is_plausible() { Ok(header) } else { Err(no_plan()) }
 }
 
 #[cfg(test)]
@@ -100,10 +113,19 @@ mod tests {
         .unwrap();
         assert_eq!((header.version, header.job.as_str(), header.fingerprint.as_str()), (1, "a", "f"));
         assert_eq!(header.refusals[0].approval, "x");
-        for text in ["", "{}", "[1]", "not json", r#"{"version":1,"runs":[]}"#, "\u{0}\u{1}"] {
+        let endless = format!(r#"{{"version":1,"job":"{}","fingerprint":"f","operations":[]}}"#, "x".repeat(2_000));
+        for text in ["", "{}", "[1]", "not json", r#"{"version":1,"runs":[]}"#, "\u{0}\u{1}", &endless] {
             let error = header_of(text).unwrap_err();
             assert_eq!(error.code(), ExitCode::Usage, "{text}");
             assert!(error.message().ends_with("is no saved plan"), "{text}");
+        }
+    }
+    #[test]
+    fn a_plan_that_was_cut_short_anywhere_is_none() {
+        let whole = r#"{"version":1,"job":"a","fingerprint":"f","operations":[{"seq":1,"fields":{"n":1e3,"t":"é\u0000"}}],"refusals":[]}"#;
+        assert!(header_of(whole).is_ok());
+        for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
+            assert_eq!(header_of(&whole[..end]).unwrap_err().code(), ExitCode::Usage, "cut at {end}");
         }
     }
 }

@@ -55,6 +55,9 @@ pub(super) fn check(settling: &mut Settling<'_>, section: &Section, job: &JobCon
         );
         settling.sink.error(&section.span_of("target"), message, Some(hint));
     }
+    if target_kind == ActiveCampaignUsers {
+        periods_without_limits(settling, &section.table("map"));
+    }
     parking_in_scope(settling, &section.table("groups"), source, target);
     if target_kind == ActiveCampaignLists && job.mode != Mode::Add && section.table("members").entry("removal").is_none() {
         let message = format!(
@@ -65,6 +68,18 @@ pub(super) fn check(settling: &mut Settling<'_>, section: &Section, job: &JobCon
         let hint =
             "write `removal = \"unsubscribe\"` under `members` to confirm that, or \"detach\" to take the membership away without a trace";
         settling.sink.warn(&section.span_of("target"), message, Some(hint.to_owned()));
+    }
+}
+
+/// The service takes the period of a limit together with the limit only.
+fn periods_without_limits(settling: &mut Settling<'_>, map: &Section) {
+    let lines = map.pairs("group");
+    for (period, _) in lines {
+        let Some(limit) = period.value.trim().strip_suffix("_type") else { continue };
+        if !lines.iter().any(|(name, _)| name.value.trim() == limit) {
+            let message = format!("`{}.group.{}` is not taken without its limit.", map.path, period.value.trim());
+            settling.sink.error(&period.span, message, Some(format!("add a line for `{limit}`, or leave this one out")));
+        }
     }
 }
 

@@ -421,6 +421,15 @@ fn rights_and_limits_are_mapped_like_any_other_field() {
        |
        = hint: did you mean `pg_form_edit`?
     "#);
+    assert_snapshot!(job("mail", "staff", "[jobs.j.map.group]\nlimit_campaign_type = \"'week'\"\n"), @r#"
+    error: `jobs.j.map.group.limit_campaign_type` is not taken without its limit.
+      --> rosterd.toml:28:1
+       |
+    28 | limit_campaign_type = "'week'"
+       | ^^^^^^^^^^^^^^^^^^^
+       |
+       = hint: add a line for `limit_campaign`, or leave this one out
+    "#);
     assert_snapshot!(job("mail", "campaigns", "[jobs.j.map.group]\nprivate = \"true\"\nfulladdress = \"source.name\"\npg_list_add = \"true\"\n"), @r#"
     error: `jobs.j.map.group.fulladdress`: `fulladdress` of a list is read-only at ActiveCampaign.
       --> rosterd.toml:29:1

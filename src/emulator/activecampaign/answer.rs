@@ -87,6 +87,7 @@ pub(super) fn translate(message: &str, portuguese: bool) -> String {
         "User deleted" => "Usuário excluído",
         "You do not have permission to do that." => "Você não tem permissão para fazer isso.",
         "You are not authorized to access this file" => "Você não está autorizado a acessar este arquivo",
+        "Please provide a password." => "Por favor, informe uma senha.",
         "Sender Information is required and needs to be entered." => "As informações do remetente são obrigatórias.",
         other => other,
     };

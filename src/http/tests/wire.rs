@@ -1,5 +1,7 @@
 //! What goes over a real socket, and what a router in the process sees of it.
 
+use std::path::PathBuf;
+
 use super::*;
 
 /// A server on a real socket: for each connection takes in one request and does what it is told.
@@ -87,8 +89,16 @@ async fn a_refused_connection_leaves_a_write_undone() {
     let mut call = write_call();
     call.query = vec![("email".into(), "hush@example.org".into())];
     let error = account.write(&call, decode).await.unwrap_err();
-    assert!(matches!(error, CallError::Network { problem: Problem::NotConnected(_), attempts: 1, .. }), "{error}");
+    assert!(matches!(error, CallError::Network { problem: Problem::NotConnected { .. }, attempts: 1, .. }), "{error}");
     assert!(!error.may_have_been_done());
+    let port = account.inner.options.base_url.port().unwrap();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "mail: groups/save got no answer in 1 attempt (no connection: 127.0.0.1:{port} refuses connections); \
+             check base_url, the network and the provider's status page, then try again"
+        )
+    );
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains("http://") && !shown.contains("hush"), "{shown}");
 }
@@ -154,4 +164,101 @@ async fn the_cap_counts_what_compression_hides() {
     call.max_body = Some(19_999);
     let error = account.read(&call, decode).await.unwrap_err();
     assert!(matches!(error, CallError::TooLarge { limit: 19_999, .. }), "{error}");
+}
+
+/// What a call says whose server does not speak as it should, or is not there.
+async fn complaint(base: &str, ca_file: Option<PathBuf>) -> String {
+    let transport = Transport::network(&NetworkOptions { ca_file, ..NetworkOptions::default() }).unwrap();
+    let mut options = AccountOptions::new("mail", Url::parse(base).unwrap(), transport);
+    options.max_retries = 0;
+    let error = Account::new(options).read(&read_call(), decode).await.unwrap_err();
+    let said = error.to_string();
+    for fragment in ["error sending request", "client error", "tcp connect error", "os error", "rustls", "peer", "://", "Connect"] {
+        assert!(!said.contains(fragment), "{fragment}: {said}");
+    }
+    said
+}
+
+/// A server that answers whatever comes with the same bytes and leaves.
+async fn mumbling(bytes: &'static [u8]) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut greeting = [0; 64];
+            let _read = stream.read(&mut greeting).await;
+            let _written = stream.write_all(bytes).await;
+            let _ended = stream.shutdown().await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_named() {
+    // A label of more than 63 letters is no name anywhere, so that nobody is asked for it.
+    let host = format!("{}.test", "a".repeat(64));
+    let said = complaint(&format!("http://{host}/v1"), None).await;
+    assert_eq!(
+        said,
+        format!(
+            "mail: groups/search got no answer in 1 attempt (no connection: the name {host} is not known); \
+             check base_url, the proxy, and how this machine resolves names, then try again"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_something_else_is_told_from_one_that_is_away() {
+    let address = mumbling(b"SSH-2.0-OpenSSH_9.9\r\n").await;
+    let said = complaint(&format!("https://{address}/v1"), None).await;
+    assert!(
+        said.contains(&format!("(no connection: what answers at {address} does not speak TLS); check the scheme and the port")),
+        "{said}"
+    );
+    let said = complaint(&format!("http://{address}/v1"), None).await;
+    assert!(said.contains(&format!("(the connection broke: what answers at {address} does not speak HTTP)")), "{said}");
+    let address = mumbling(b"").await;
+    let said = complaint(&format!("https://{address}/v1"), None).await;
+    assert!(said.contains(&format!("(no connection: {address} ended the connection before it was set up)")), "{said}");
+    let address = mumbling(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnope").await;
+    let said = complaint(&format!("http://{address}/v1"), None).await;
+    assert!(said.contains("(the connection broke: ") && said.contains("127.0.0.1"), "{said}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_is_refused_until_the_authority_is_named() {
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::pem::PemObject;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    let fixture = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name);
+    let chain = vec![CertificateDer::from_pem_file(fixture("server.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = [0; 4096];
+            let _read = stream.read(&mut request).await;
+            let _written = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}").await;
+            let _ended = stream.shutdown().await;
+        }
+    });
+    let said = complaint(&format!("https://{address}/v1"), None).await;
+    assert_eq!(
+        said,
+        "mail: groups/search got no answer in 1 attempt (no connection: the certificate of 127.0.0.1 is not accepted because \
+         no authority that is trusted here issued it); check base_url and the clock, and set ca_file if the certificate comes \
+         from an authority of your own, then try again"
+    );
+    let ca_file = Some(fixture("authority.pem"));
+    let transport = Transport::network(&NetworkOptions { ca_file: ca_file.clone(), ..NetworkOptions::default() }).unwrap();
+    let account = Account::new(AccountOptions::new("mail", Url::parse(&format!("https://{address}/v1")).unwrap(), transport));
+    assert_eq!(account.read(&read_call(), decode).await.unwrap(), OK);
 }

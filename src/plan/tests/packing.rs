@@ -230,3 +230,96 @@ fn protection_is_lifted_only_right_before_what_it_hinders() {
          delete 11",
     );
 }
+
+#[test]
+fn by_row_everybody_joins_all_groups_at_once() {
+    check(&format!("{TWO_GROUPS}\nset lists=yes"), "join ana to 11+12, bo to 11+12, cy to 11+12");
+    check(
+        &format!("{TWO_GROUPS}\nperson target bo\nset lists=yes batch=2"),
+        "join ana to 11+12, bo to 11+12
+         join cy to 11+12",
+    );
+}
+
+#[test]
+fn by_row_refusals_come_before_additions_and_removals_after_them() {
+    check(
+        "set lists=yes
+         source 1 Donors ext=d : ana bo=opted_out
+         source 2 Fans ext=f : ana bo
+         target 11 Donors ext=d : bo gone
+         target 12 Fans ext=f : gone
+         link 1=11
+         link 2=12
+         base 11 : gone+
+         base 12 : gone+",
+        "refuse bo from 11
+         join ana to 11+12, bo to 12
+         leave gone from 11+12",
+    );
+    check(
+        "set lists=yes detach=yes
+         source 1 Donors ext=d
+         target 11 Donors ext=d : gone
+         link 1=11
+         base 11 : gone+",
+        "detach gone from 11",
+    );
+}
+
+#[test]
+fn a_refusal_of_all_mail_is_written_to_every_list_and_makes_a_contact_to_hold_it() {
+    check(
+        "set lists=yes
+         source 1 Donors ext=d : ana bo
+         source 2 Fans ext=f
+         source 3 New
+         person source ana opted_out
+         person source bo opted_out
+         target 11 Donors ext=d : ana
+         target 12 Fans ext=f
+         link 1=11
+         link 2=12",
+        "refuse ana from 11+12
+         create new New
+         refuse ana from new New, bo from 11+12+new New",
+    );
+}
+
+#[test]
+fn whoever_refuses_is_not_removed_as_well() {
+    check(
+        "set lists=yes
+         source 1 Donors ext=d : ana
+         source 2 Fans ext=f
+         person source ana opted_out
+         target 11 Donors ext=d : ana
+         target 12 Fans ext=f : ana
+         link 1=11
+         link 2=12
+         base 11 : ana+
+         base 12 : ana+",
+        "refuse ana from 11+12",
+    );
+}
+
+#[test]
+fn only_a_removal_that_is_remembered_is_undone_and_only_where_that_is_asked_for() {
+    let world = "source 1 Donors ext=d : ana bo cy=opted_out dee
+         person source dee opted_out
+         target 11 Donors ext=d : ana=opted_out bo=opted_out cy=opted_out dee=opted_out
+         link 1=11
+         known ana bo cy dee
+         own 11 : ana cy dee";
+    check(&format!("set lists=yes\n{world}"), "");
+    check(&format!("set lists=yes readd=yes\n{world}"), "back ana to 11");
+    check(&format!("set lists=yes readd=yes\n{world}\nbar 11 : ana"), "");
+    check(&format!("set lists=yes readd=yes\n{world}\nbar * : ana"), "");
+}
+
+#[test]
+fn too_many_lists_are_too_long_for_one_request() {
+    let rows: Vec<usize> = vec![3000; 7];
+    let batches = super::super::pack::chunks(rows, 250, |places| *places);
+    assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 1]);
+}

@@ -243,3 +243,53 @@ fn what_was_refused_waits_for_its_time() {
          ! member ana value_refused",
     );
 }
+
+#[test]
+fn a_refusal_that_never_reached_the_target_follows_a_change_of_address() {
+    let facts = "source 1 Donors ext=d : ana
+         person source ana address=anna@example.org
+         target 11 Donors ext=d : ana
+         link 1=11
+         base 11 : ana+";
+    let plan = |bar: &str| super::parse(&format!("{facts}\n{bar}")).planned(super::render);
+    let moves = "address ana@example.org to anna@example.org";
+    assert_eq!(plan("bar * : ana"), format!("opt out of *: anna\n{moves}"));
+    assert_eq!(plan("bar 11 : ana"), format!("opt out of Donors: anna\n{moves}"));
+    assert_eq!(plan("held_bar * : ana"), moves, "the contact obeyed once and is active by the person's own wish");
+    assert_eq!(plan("held_bar * : anna"), "! member anna address_taken", "that was somebody else's refusal");
+}
+
+#[test]
+fn a_refusal_that_never_reached_the_target_is_carried_to_every_contact() {
+    check(
+        "source 1 Donors ext=d : ana
+         target 11 Donors ext=d : ana=opted_out ana#2
+         person target ana opted_out
+         link 1=11
+         bar 11 : ana
+         bar * : ana",
+        "opt out of *: ana
+         opt out of Donors: ana
+         - Donors ana opted_out_at_target",
+    );
+}
+
+#[test]
+fn a_refusal_that_never_reached_the_target_outlives_the_person_at_the_source() {
+    check(
+        "source 1 Donors ext=d : bo
+         target 11 Donors ext=d : ana bo
+         link 1=11
+         known ana
+         bar * : ana",
+        "opt out of *: ana",
+    );
+    check(
+        "source 1 Donors ext=d : bo
+         target 11 Donors ext=d : ana bo
+         link 1=11
+         bar 11 : ana
+         bar * : ana",
+        "opt out of Donors: ana",
+    );
+}

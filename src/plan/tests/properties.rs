@@ -6,9 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::text::{address, operations, render};
-use super::world::{TestGroup, TestMemberLink, TestPerson, TestWorld};
+use super::world::{POOR, SEATS, TestGroup, TestMemberLink, TestPerson, TestWorld};
 use crate::model::policy::{Missing, Mode, OnDrift, OptOuts};
-use crate::model::{GroupStatus, MemberStatus, MembershipState, Record, Value};
+use crate::model::{GroupKind, GroupStatus, MemberStatus, MembershipState, Record, Value};
 use crate::plan::base::{FieldBase, FieldBases};
 use crate::plan::{Edit, Inputs, Plan};
 
@@ -107,8 +107,11 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
             world.memory.memberships.insert((target_id, at_target), c % 2 == 0);
         }
         23 => {
-            let group = (c % 3 != 0).then_some(target_id);
-            world.memory.bars.insert((group, address(&person)));
+            let key = ((c % 3 != 0).then_some(target_id), address(&person));
+            if c % 2 == 0 {
+                world.memory.held_bars.insert(key.clone());
+            }
+            world.memory.bars.insert(key);
         }
         24 => {
             let link = TestMemberLink { target: at_target, address: address(&person), removed_by_us: c % 2 == 0 };
@@ -146,10 +149,63 @@ fn world_of(facts: &[Fact]) -> TestWorld {
     world
 }
 
+/// Makes a world one in which people are in one group only, which holds no refusal.
+fn seat(world: &mut TestWorld, create_users: bool) {
+    world.capabilities = SEATS;
+    world.schema = &POOR;
+    world.policy.parking_group = Some("19".to_owned());
+    world.policy.members.create_users = create_users;
+    world.policy.groups.protect = false;
+    if world.policy.groups.missing == Missing::Archive {
+        world.policy.groups.missing = Missing::Delete;
+    }
+    for link in &mut world.memory.links {
+        link.fields.retain(|field, _| field == "title");
+    }
+    let mut parking = TestGroup::new("19", "Parking");
+    parking.kind = GroupKind::Parking;
+    world.target.groups.push(parking);
+    let mut placed = BTreeSet::new();
+    for group in &mut world.target.groups {
+        (group.ext, group.notes, group.protected) = (None, None, false);
+        group.members.retain(|member, state| {
+            *state = MembershipState::Active;
+            placed.insert(member.clone())
+        });
+    }
+    for (id, person) in &mut world.target.people {
+        person.status = MemberStatus::Active;
+        if !placed.contains(id) {
+            world.target.groups.last_mut().unwrap().members.insert(id.clone(), MembershipState::Active);
+        }
+    }
+}
+
+/// Everybody is in one group, and nobody was taken out of a group that the job does not fill.
+fn keeps_the_seats(before: &TestWorld, after: &TestWorld) {
+    let seats = |world: &TestWorld| -> Vec<(String, String)> {
+        world.target.groups.iter().flat_map(|group| group.members.keys().map(|member| (member.clone(), group.id.clone()))).collect()
+    };
+    let now: BTreeMap<String, String> = seats(after).into_iter().collect();
+    assert_eq!(now.len(), seats(after).len(), "somebody is in two groups");
+    let ours = |group: &String| group == "19" || after.memory.links.iter().chain(&before.memory.links).any(|link| link.target == *group);
+    for (member, group) in seats(before) {
+        assert!(now.get(&member) == Some(&group) || ours(&group), "{member} was taken out of {group}");
+        let refuses_all = before.policy.mode == Mode::Add && now.get(&member) != Some(&group) && group != "19";
+        let dissolved = after.target.groups.iter().all(|known| known.id != group);
+        let refused = before.source.groups.iter().any(|known| {
+            let linked = after.memory.links.iter().any(|link| link.source == known.id && link.target == group);
+            linked && known.members.values().any(|state| *state == MembershipState::OptedOut)
+        });
+        assert!(!refuses_all || dissolved || refused, "mode add took {member} out of {group}");
+    }
+}
+
 /// Does to the model what applying the plan would do to the target and the memory.
 fn applied(world: &TestWorld) -> TestWorld {
     world.planned(|inputs, plan| {
         let mut next = world.clone();
+        let seated = world.policy.parking_group.clone().filter(|_| world.capabilities.one_group_per_member);
         let mut ids: BTreeMap<usize, String> =
             plan.pairs.iter().enumerate().filter_map(|(at, pair)| Some((at, pair.target.clone()?))).collect();
         let mut created: BTreeMap<crate::plan::PersonIx, String> = BTreeMap::new();
@@ -174,8 +230,13 @@ fn applied(world: &TestWorld) -> TestWorld {
                 Edit::ArchiveGroup { .. } => next.target.group_mut(&ids[&at.unwrap()]).status = GroupStatus::Archived,
                 Edit::DeleteGroup { .. } => {
                     let id = &ids[&at.unwrap()];
+                    if let Some(parking) = seated.clone() {
+                        let people = std::mem::take(&mut next.target.group_mut(id).members);
+                        next.target.group_mut(&parking).members.extend(people);
+                    }
                     next.target.groups.retain(|group| group.id != *id);
                     next.memory.links.retain(|link| link.target != *id);
+                    next.memory.memberships.retain(|(group, _), _| group != id);
                 }
                 Edit::SetOptOut { pair, members, .. } => {
                     for contact in members.iter().flat_map(|person| contacts(&created, *person)) {
@@ -189,7 +250,11 @@ fn applied(world: &TestWorld) -> TestWorld {
                 Edit::CreateMembers { members, .. } => {
                     for person in members {
                         let address = inputs.names.text(inputs.people.get(*person).address).to_owned();
-                        let id = format!("t.new.{address}");
+                        let mut id = format!("t.new.{address}");
+                        // Whoever was created with the address before may have another one by now.
+                        while next.target.people.get(&id).is_some_and(|known| known.address.as_ref() != Some(&address)) {
+                            id.push('+');
+                        }
                         let known = TestPerson { address: Some(address.clone()), status: MemberStatus::Active };
                         assert_eq!(next.target.people.insert(id.clone(), known), None, "nobody is created twice");
                         for at in inputs.people.sources(*person) {
@@ -209,6 +274,14 @@ fn applied(world: &TestWorld) -> TestWorld {
                     for person in members {
                         let [contact] = contacts(&created, *person).try_into().expect("one contact per addition");
                         let group = ids[&at.unwrap()].clone();
+                        if seated.is_some() {
+                            let elsewhere: Vec<String> =
+                                next.target.groups.iter().map(|other| other.id.clone()).filter(|id| *id != group).collect();
+                            for other in elsewhere {
+                                next.target.group_mut(&other).members.remove(&contact);
+                                next.memory.memberships.remove(&(other, contact.clone()));
+                            }
+                        }
                         let before = next.target.group_mut(&group).members.insert(contact.clone(), MembershipState::Active);
                         assert_eq!(before, None, "rule 1: whoever is listed is not added");
                         next.memory.memberships.insert((group, contact), true);
@@ -229,7 +302,15 @@ fn applied(world: &TestWorld) -> TestWorld {
                         let group = ids[&at.unwrap()].clone();
                         let rows = &mut next.target.group_mut(&group).members;
                         if rows.get(&contact) == Some(&MembershipState::Active) {
-                            rows.remove(&contact);
+                            if world.capabilities.removal_shows_opt_out {
+                                rows.insert(contact.clone(), MembershipState::OptedOut);
+                                next.memory.own.insert((group.clone(), contact.clone()));
+                            } else {
+                                rows.remove(&contact);
+                            }
+                            if let Some(parking) = &seated {
+                                next.target.group_mut(parking).members.insert(contact.clone(), MembershipState::Active);
+                            }
                         }
                         next.memory.memberships.remove(&(group, contact));
                     }
@@ -274,17 +355,39 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
         let key = (ids[&(pair.0 as usize)].clone(), text(inputs.target.members[*target as usize].id));
         next.memory.memberships.insert(key, false);
     }
+    for (group, member) in &plan.agreement.ended_removals {
+        next.memory.own.remove(&(group.clone(), text(*member)));
+    }
+    for ended in &inputs.target.ended_removals {
+        next.memory.own.remove(ended);
+    }
     for (group, member) in &plan.agreement.ended {
         next.memory.memberships.remove(&(group.clone(), text(*member)));
     }
     for (pair, person) in &plan.agreement.bars {
         let group = pair.map(|pair| ids.get(&(pair.0 as usize)).cloned());
         if group != Some(None) {
-            next.memory.bars.insert((group.flatten(), text(inputs.people.get(*person).address)));
+            let key = (group.flatten(), text(inputs.people.get(*person).address));
+            next.memory.held_bars.remove(&key);
+            next.memory.bars.insert(key);
+        }
+    }
+    for (group, bar) in &plan.agreement.held_bars {
+        next.memory.held_bars.insert((group.clone(), text(*bar)));
+    }
+    // What was written is held from then on.
+    for edit in &plan.operations {
+        let Edit::SetOptOut { pair, members, .. } = edit else { continue };
+        let group = pair.map(|pair| ids[&(pair.0 as usize)].clone());
+        for person in members {
+            let former = inputs.people.former_addresses(*person, inputs.source, inputs.base);
+            let addresses = former.into_iter().chain([inputs.people.get(*person).address]);
+            next.memory.held_bars.extend(addresses.map(|address| (group.clone(), text(address))));
         }
     }
     for (group, bar) in &plan.agreement.ended_bars {
         next.memory.bars.remove(&(group.clone(), text(*bar)));
+        next.memory.held_bars.remove(&(group.clone(), text(*bar)));
     }
     let desired = next.desired();
     for (at, pair) in plan.pairs.iter().enumerate().filter(|(_, pair)| pair.writable) {
@@ -327,7 +430,8 @@ fn consent_only_narrows(before: &TestWorld, after: &TestWorld) {
         let Some(now) = after.target.groups.iter().find(|now| now.id == group.id) else { continue };
         for (member, state) in group.members.iter().filter(|(_, state)| **state != MembershipState::Active) {
             let kept = now.members.get(member);
-            assert!(kept.is_some_and(|kept| kept >= state), "rule 1: {member} was {state:?} in {} and is {kept:?}", group.id);
+            let own = before.memory.own.contains(&(group.id.clone(), member.clone()));
+            assert!(own || kept.is_some_and(|kept| kept >= state), "rule 1: {member} was {state:?} in {} and is {kept:?}", group.id);
         }
     }
 }
@@ -357,6 +461,16 @@ fn adds_nobody_who_refuses(world: &TestWorld) {
     });
 }
 
+/// Tells whether a refusal of the person is remembered that the target was never seen to obey.
+fn is_due(world: &TestWorld, inputs: &Inputs<'_>, person: crate::plan::PersonIx, group: Option<&str>) -> bool {
+    let former = inputs.people.former_addresses(person, inputs.source, inputs.base);
+    let mut addresses = former.into_iter().chain([inputs.people.get(person).address]);
+    addresses.any(|address| {
+        let key = (group.map(str::to_owned), inputs.names.text(address).to_owned());
+        world.memory.bars.contains(&key) && (!world.memory.held_bars.contains(&key) || !inputs.people.sources(person).is_empty())
+    })
+}
+
 fn mentions_only_its_own(world: &TestWorld) {
     world.planned(|inputs, plan| {
         let covered: BTreeSet<&str> =
@@ -381,7 +495,10 @@ fn mentions_only_its_own(world: &TestWorld) {
                 });
                 let known = inputs.people.get(*person).linked;
                 let removed = matches!(edit, Edit::RemoveMemberships { .. });
-                assert!(listed || known || removed, "{} is nobody's concern", edit.op());
+                // A refusal that was seen and never written is, even after the person has gone from the source.
+                let due =
+                    matches!(edit, Edit::SetOptOut { .. }) && is_due(world, inputs, *person, pair.and_then(|pair| pair.target.as_deref()));
+                assert!(listed || known || removed || due, "{} is nobody's concern", edit.op());
             }
         }
     });
@@ -400,6 +517,7 @@ fn removes_only_what_it_may(world: &TestWorld) {
                     let id = inputs.names.text(inputs.source.members[*at as usize].id);
                     source.members.get(id) == Some(&MembershipState::OptedOut)
                 });
+                let refuses = refuses || is_due(world, inputs, *person, pair.target.as_deref());
                 let stands_in = refuses && !world.capabilities.group_opt_out;
                 assert!(source.incomplete.is_none() || stands_in, "rule 3: the source's listing is not whole");
                 assert!(world.policy.mode != Mode::Add || stands_in, "mode add removes nobody");
@@ -408,7 +526,50 @@ fn removes_only_what_it_may(world: &TestWorld) {
     });
 }
 
+/// The same world at a target that has lists.
+fn with_lists(mut world: TestWorld, readd: bool) -> TestWorld {
+    world.capabilities.join = crate::model::Join::PerRow;
+    world.capabilities.group_opt_out = true;
+    world.capabilities.account_opt_out = false;
+    world.capabilities.account_opt_out_as_lists = true;
+    world.capabilities.removal_shows_opt_out = true;
+    world.policy.members.readd = readd;
+    // Nothing holds for a whole account there.
+    world.target.people.values_mut().for_each(|person| person.status = MemberStatus::Active);
+    world
+}
+
 proptest! {
+    #[test]
+    fn after_each_run_into_lists_the_next_plan_is_empty(facts in facts(), later in vec(facts(), 0..3), readd in any::<bool>()) {
+        let mut world = with_lists(world_of(&facts), readd);
+        for changes in std::iter::once(Vec::new()).chain(later) {
+            for fact in changes {
+                tell(&mut world, fact, true);
+            }
+            let runs = if world.planned(|_, plan| plan.blocked.is_empty()) { 1 } else { 3 };
+            let first = world.planned(operations);
+            for _ in 0..runs {
+                adds_nobody_who_refuses(&world);
+                let next = applied(&world);
+                consent_only_narrows(&world, &next);
+                world = next;
+            }
+            let rest = world.planned(operations);
+            prop_assert!(rest.is_empty(), "left over: {:#?}\nafter: {:#?}", rest, first);
+            // Every refusal of all mail that can be seen is on every list.
+            world.planned(|inputs, plan| {
+                for (person, row) in inputs.people.iter().filter(|(_, row)| row.linked && row.source_status == MemberStatus::OptedOut) {
+                    let lists = plan.pairs.iter().filter(|pair| pair.writable && world.policy.members.opt_outs == OptOuts::Carry);
+                    for listing in lists.filter_map(|pair| inputs.target.listing(pair.target.as_deref()?)) {
+                        let mailed = inputs.people.targets(person).iter().any(|at| listing.seen().state_of(*at) == Some(MembershipState::Active));
+                        assert!(!mailed, "{} is mailed", inputs.names.text(row.address));
+                    }
+                }
+            });
+        }
+    }
+
     #[test]
     fn the_same_worlds_give_the_same_plan_in_whatever_order_they_are_read(facts in facts()) {
         let mut world = world_of(&facts);
@@ -427,6 +588,33 @@ proptest! {
         adds_nobody_who_refuses(&world);
         mentions_only_its_own(&world);
         removes_only_what_it_may(&world);
+    }
+
+    #[test]
+    fn after_each_run_everybody_has_the_seat_that_the_next_plan_wants(
+        facts in facts(),
+        later in vec(facts(), 0..3),
+        create_users in any::<bool>(),
+    ) {
+        let mut world = world_of(&facts);
+        seat(&mut world, create_users);
+        for changes in std::iter::once(Vec::new()).chain(later) {
+            for fact in changes {
+                tell(&mut world, fact, true);
+            }
+            let runs = if world.planned(|_, plan| plan.blocked.is_empty()) { 1 } else { 3 };
+            let first = world.planned(operations);
+            for _ in 0..runs {
+                adds_nobody_who_refuses(&world);
+                mentions_only_its_own(&world);
+                removes_only_what_it_may(&world);
+                let next = applied(&world);
+                keeps_the_seats(&world, &next);
+                world = next;
+            }
+            let rest = world.planned(operations);
+            prop_assert!(rest.is_empty(), "left over: {:#?}\nafter: {:#?}", rest, first);
+        }
     }
 
     #[test]

@@ -13,12 +13,13 @@
 //! others 11 : bo                          memberships that another job holds
 //! own 11 : cy                             removals of rosterd's own that show as refusals
 //! bar 11 : ana                            remembered refusals; `bar *` for the account
+//! held_bar 11 : ana                       remembered refusals that the target was seen to obey
 //! ```
 //!
 //! The person `ana` is `ana@example.org`, `s.ana` at the source and `t.ana` at the target; `ana#2` is another contact with
 //! the same address.
 
-use super::world::{Memory, NO_LIMIT, POOR, Side, TestGroup, TestMemberLink, TestPerson, TestWorld};
+use super::world::{Memory, NO_LIMIT, POOR, SEATS, Side, TestGroup, TestMemberLink, TestPerson, TestWorld};
 use crate::model::policy::{Adopt, Dynamic, Limit, Missing, Mode, OnDrift, OptOuts};
 use crate::model::{GroupKind, GroupStatus, Join, MemberStatus, MembershipState, Record};
 use crate::plan::base::Measure;
@@ -63,14 +64,21 @@ pub(super) fn parse(text: &str) -> TestWorld {
             ["others", id] => listed.iter().for_each(|name| {
                 world.memory.others.insert(((*id).to_owned(), format!("t.{name}")));
             }),
-            ["bar", id] => listed.iter().for_each(|name| {
-                world.memory.bars.insert(((*id != "*").then(|| (*id).to_owned()), address(name)));
+            [bar @ ("bar" | "held_bar"), id] => listed.iter().for_each(|name| {
+                let key = ((*id != "*").then(|| (*id).to_owned()), address(name));
+                if *bar == "held_bar" {
+                    world.memory.held_bars.insert(key.clone());
+                }
+                world.memory.bars.insert(key);
             }),
             ["waiting", key @ ..] => {
                 world.memory.waiting.insert(key.join(" "), "the provider said no".to_owned());
             }
             ["left_out", people @ ..] => people.iter().for_each(|name| {
                 world.left_out.insert(address(name));
+            }),
+            ["nameless", people @ ..] => people.iter().for_each(|name| {
+                world.nameless.insert(address(name));
             }),
             other => panic!("no such line: {other:?}"),
         }
@@ -126,6 +134,7 @@ fn group(side: &mut Side, prefix: &str, words: &[&str], listed: &[&str]) {
                     "protected" => group.protected = true,
                     "archived" => group.status = GroupStatus::Archived,
                     "dynamic" => group.kind = GroupKind::Dynamic,
+                    "parking" => group.kind = GroupKind::Parking,
                     "builtin" => group.kind = GroupKind::BuiltIn,
                     "test" => group.for_tests = true,
                     "auto" => group.auto_response = true,
@@ -203,6 +212,12 @@ fn set(world: &mut TestWorld, setting: &str) {
             world.schema = &POOR;
             world.capabilities.group_opt_out = false;
         }
+        "seats" => {
+            world.schema = &POOR;
+            world.capabilities = SEATS;
+        }
+        "parking" => policy.parking_group = Some(value.to_owned()),
+        "create_users" => policy.members.create_users = yes,
         "group_opt_out" => world.capabilities.group_opt_out = yes,
         "create_opted_out" => world.capabilities.create_opted_out = yes,
         "join" => {

@@ -31,6 +31,32 @@ pub(super) static POOR: Schema = Schema {
     members: &[FieldSpec { wire: "mail", canonical: "email", required: true, unique: true, ..FieldSpec::TEXT }],
 };
 
+/// A provider where a person is in one group only, and which holds no refusal.
+pub(super) static SEATS: Capabilities = Capabilities {
+    join: Join::WithCreation,
+    batches: Batches {
+        create_members: 1,
+        update_members: 1,
+        update_same_fields: false,
+        add_memberships: 1,
+        remove_memberships: 1,
+        account_opt_outs: 1,
+        edit_groups: 1,
+        change_addresses: 1,
+    },
+    group_opt_out: false,
+    account_opt_out: false,
+    account_opt_out_as_lists: false,
+    removal_shows_opt_out: false,
+    detach: false,
+    one_group_per_member: true,
+    create_opted_out: false,
+    archive_group: false,
+    protected_flag: false,
+    custom_fields_creatable: false,
+    separate_opt_out_listing: false,
+};
+
 #[derive(Clone, Debug)]
 pub(super) struct TestGroup {
     pub(super) id: String,
@@ -130,6 +156,8 @@ pub(super) struct Memory {
     pub(super) own: BTreeSet<(String, String)>,
     /// Target group (none for the account) and address.
     pub(super) bars: BTreeSet<(Option<String>, String)>,
+    /// Those of the bars that the target was seen to obey.
+    pub(super) held_bars: BTreeSet<(Option<String>, String)>,
     pub(super) waiting: BTreeMap<String, String>,
     pub(super) measure: Option<Measure>,
     pub(super) last_run: Option<String>,
@@ -146,6 +174,8 @@ pub(super) struct TestWorld {
     pub(super) explicit: BTreeSet<String>,
     /// Whom `where` leaves out, by address.
     pub(super) left_out: BTreeSet<String>,
+    /// Who has no value for a field that a creation takes, by address.
+    pub(super) nameless: BTreeSet<String>,
     /// Whether rows are read from the last to the first.
     pub(super) backwards: bool,
 }
@@ -234,6 +264,7 @@ impl TestWorld {
             schema: &RICH,
             explicit: BTreeSet::new(),
             left_out: BTreeSet::new(),
+            nameless: BTreeSet::new(),
             backwards: false,
         }
     }
@@ -286,7 +317,8 @@ impl TestWorld {
             .iter()
             .map(|(ix, person)| {
                 let counts = !self.left_out.contains(names.text(person.address));
-                (ix, PersonFacts { counts, ..PersonFacts::default() })
+                let missing = if self.nameless.contains(names.text(person.address)) { vec!["last_name"] } else { Vec::new() };
+                (ix, PersonFacts { counts, missing, ..PersonFacts::default() })
             })
             .collect();
         let desired = self.desired();
@@ -398,6 +430,13 @@ impl TestWorld {
             match group {
                 None => drop(bars.account.insert(address)),
                 Some(group) => drop(bars.groups.entry(group.clone()).or_default().insert(address)),
+            }
+        }
+        for (group, address) in memory.held_bars.intersection(&memory.bars) {
+            let address = names.intern(address);
+            match group {
+                None => drop(bars.held_account.insert(address)),
+                Some(group) => drop(bars.held_groups.entry(group.clone()).or_default().insert(address)),
             }
         }
         Base {

@@ -157,8 +157,8 @@ static USERS: [FieldSpec; 6] = [
     FieldSpec { writable: Writable::No, unique: true, ..text("id", "id", USER) },
     FieldSpec { required: true, ..text("email", "email", USER) },
     FieldSpec { writable: Writable::OnCreate, unique: true, ..text("username", "username", "user_edit reference: it can't be changed") },
-    text("first_name", "first_name", USER),
-    text("last_name", "last_name", USER),
+    FieldSpec { required: true, ..text("first_name", "first_name", USER) },
+    FieldSpec { required: true, ..text("last_name", "last_name", USER) },
     FieldSpec { readable: false, ..text("phone", "phone", "user_edit reference; no view shows it") },
 ];
 

@@ -85,6 +85,10 @@ struct Memory {
     restricted: bool,
     /// How this account reads the group of a user, once one was placed.
     group_index: GroupIndex,
+    /// The group of each user, as a target was last read and written: whoever has been moved since is left alone.
+    seats: HashMap<u64, u64>,
+    /// Hashes of addresses for which this process has asked for a user.
+    asked_for: HashSet<u64>,
 }
 
 /// Hashes of addresses that exist or do not.
@@ -119,6 +123,11 @@ impl ActiveCampaign {
 
     fn has_lists(&self) -> bool {
         self.options.groups == ActiveCampaignGroups::Lists
+    }
+
+    /// The group that takes whoever leaves another one.
+    fn parking(&self) -> Option<u64> {
+        self.options.parking_group.as_deref().and_then(wire::id_number)
     }
 
     fn signed(&self, mut call: Call) -> Call {

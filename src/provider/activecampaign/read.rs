@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ActiveCampaign;
+use super::wire::groups::is_built_in;
 use super::wire::lists::{self, Definition};
 use super::wire::{PAGE_ROWS, id_number, v1_read};
 use crate::http::CallError;
@@ -26,6 +27,14 @@ const FULL_LISTS: usize = 20;
 impl ActiveCampaign {
     /// Proves the key by asking for its own user.
     pub(super) async fn read_access(&self) -> Result<(), ReadError> {
+        if let Some(id) = self.options.parking_group.as_deref().filter(|_| !self.has_lists())
+            && id_number(id).is_none_or(is_built_in)
+        {
+            return Err(ReadError::Account(format!(
+                "{}: \"{id}\" can't be the parking group, because groups 1 to 3 come with the account and the third has every right; name an ordinary user group as parking_group",
+                self.account.name()
+            )));
+        }
         self.prove_key().await.map_err(|error| match error {
             CallError::Denied { reason, .. } => ReadError::Account(format!(
                 "{}: the API key was refused ({reason}); check api_key and base_url, and that the user who owns the key may use the API",

@@ -1,5 +1,6 @@
 mod codec;
 mod emulated;
+mod hostile;
 mod reading;
 mod service;
 mod shapes;

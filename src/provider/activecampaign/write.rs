@@ -382,11 +382,10 @@ pub(super) fn takes(load: Load) -> Takes {
     match load {
         Load::CreateGroup | Load::ChangeAddress => looked_at(1),
         Load::EditGroups(count) => Takes { writes: count as u64, reads: 2 * count as u64, waits: 0 },
-        Load::CreateMembers(_) | Load::Join(_) => import,
         Load::UpdateMembers { people, clears } if people < WORTHWHILE || clears => forms(people),
         Load::Leave { memberships, how: Leaving::Detach, .. } => looked_at(memberships),
         Load::Leave { people, .. } if people < WORTHWHILE => forms(people),
-        Load::UpdateMembers { .. } | Load::Leave { .. } => import,
+        Load::CreateMembers(_) | Load::Join(_) | Load::UpdateMembers { .. } | Load::Leave { .. } => import,
         Load::BringBack(count) => looked_at(count),
         Load::Other => forms(1),
     }

@@ -3,6 +3,7 @@
 mod account;
 mod codec;
 mod emulated;
+mod hostile;
 mod reading;
 mod shapes;
 mod writing;

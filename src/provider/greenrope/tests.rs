@@ -1,6 +1,7 @@
 //! The adapter against bodies at hand and against a scripted service. Every body is made up from the manual's rules.
 
 mod codec;
+mod hostile;
 mod reading;
 mod rehearsal;
 mod service;

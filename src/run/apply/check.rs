@@ -4,9 +4,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::rows::{BARRED, Parts, groups_of_row, is_by_row};
+use super::rows::{BARRED, Parts, groups_of_row, is_by_row, parts};
 use super::{Applying, Item, Open};
 use crate::model::{MemberStatus, MembershipState, ObjectKind, Write};
+use crate::plan::PersonIx;
 use crate::run::RunError;
 use crate::run::verify::{GroupNow, group_now, groups_now, people_now};
 use crate::state::JournalOutcome;
@@ -16,18 +17,37 @@ const PATIENCE: [u64; 3] = [5, 15, 40];
 
 const NOT_SHOWN: &str = "the provider said yes, and reading back does not show it";
 
+/// What a group shows of a person, with the time of a refusal in seconds since 1970.
+pub(in crate::run) type Shown = (Option<MembershipState>, Option<i64>);
+
 /// How an item stands at the provider.
 #[derive(Clone, Debug, Default)]
 pub(in crate::run) struct Standing {
     /// The id of what was created, or of the person, where it shows.
     pub(in crate::run) id: Option<String>,
+    /// How the person stands, where one was created.
+    pub(super) status: Option<MemberStatus>,
     /// Of an item by row: what its groups show of the person, with the time of a refusal. Nothing where it stands as asked for.
-    pub(in crate::run) groups: Option<HashMap<String, (Option<MembershipState>, Option<i64>)>>,
+    pub(in crate::run) groups: Option<HashMap<String, Shown>>,
 }
 
 impl Standing {
     pub(super) fn of(id: &str) -> Standing {
-        Standing { id: Some(id.to_owned()), groups: None }
+        Standing { id: Some(id.to_owned()), ..Standing::default() }
+    }
+
+    fn of_person(id: &str, status: MemberStatus) -> Standing {
+        Standing { status: Some(status), ..Standing::of(id) }
+    }
+
+    /// Somebody found in a group, as the membership shows the person.
+    fn of_member(id: &str, state: MembershipState) -> Standing {
+        let status = match state {
+            MembershipState::Active | MembershipState::Unconfirmed => MemberStatus::Active,
+            MembershipState::Bounced => MemberStatus::Bounced,
+            MembershipState::OptedOut => MemberStatus::OptedOut,
+        };
+        Standing::of_person(id, status)
     }
 }
 
@@ -79,9 +99,13 @@ impl Applying<'_> {
                         if rows.is_none() && !now.whole {
                             return Err(uncertain("a group"));
                         }
-                        let id = rows.and_then(|rows| rows.first()).map(|(id, _)| Standing::of(id));
-                        // Done means listed in every group of the request.
-                        *found = if number == 0 { id } else { found.take().and(id) };
+                        let row = rows.and_then(|rows| rows.first()).map(|(id, state)| Standing::of_member(id, *state));
+                        // Done means listed in every group of the request; of several states the strictest counts.
+                        *found = match (found.take(), row) {
+                            (_, row) if number == 0 => row,
+                            (Some(before), Some(row)) => Some(Standing { status: row.status.max(before.status), ..row }),
+                            _ => None,
+                        };
                     }
                 }
                 found
@@ -101,7 +125,7 @@ impl Applying<'_> {
                             Some(id) => people.iter().find(|person| person.id == *id)?,
                             None => people.first()?,
                         };
-                        (!opt_out || person.status == MemberStatus::OptedOut).then(|| Standing::of(&person.id))
+                        (!opt_out || person.status == MemberStatus::OptedOut).then(|| Standing::of_person(&person.id, person.status))
                     })
                     .collect()
             }
@@ -143,6 +167,18 @@ impl Applying<'_> {
         })
     }
 
+    /// Tells whether somebody who is created is meant to refuse mail.
+    pub(super) fn expects_refusal(&self, person: PersonIx) -> bool {
+        self.prepared.planned.people.get(person).source_status == MemberStatus::OptedOut
+    }
+
+    /// Tells who of a creation turned out to be there and not to be mailed, against what was planned: nothing more is added.
+    pub(super) fn refused_meanwhile(&self, write: &Write, item: &Item, found: &Standing) -> Option<PersonIx> {
+        let creates = matches!(write, Write::CreateMembers { .. });
+        let inactive = found.status.is_some_and(|status| status != MemberStatus::Active);
+        item.person.filter(|person| creates && inactive && !self.expects_refusal(*person))
+    }
+
     /// Reads the account once to prove the ids of everybody who was created, before any of them is used.
     pub(super) async fn prove_creations(&mut self) -> Result<(), RunError> {
         let (proving, rest): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open)
@@ -169,8 +205,7 @@ impl Applying<'_> {
                     Some(found) if found.status != MemberStatus::Active => {
                         self.person_ids.insert(person, found.id.clone());
                         changes.extend(self.confirmed(&open.write, item, position, &Standing::of(&found.id))?);
-                        let expected = self.prepared.planned.people.get(person).source_status == MemberStatus::OptedOut;
-                        if !expected {
+                        if !self.expects_refusal(person) {
                             self.lost_people.insert(person);
                         }
                         outcomes[position] = JournalOutcome::Confirmed { id: Some(found.id.clone()) };
@@ -239,7 +274,7 @@ impl Applying<'_> {
         // Nor where a part is done and the rest can't be.
         let all_there = |position: usize| {
             let standing = found[position].as_ref();
-            standing.is_some_and(|standing| self.parts(&open.write, position, &open.items[position], standing).missing.is_empty())
+            standing.is_some_and(|standing| parts(&open.write, position, &open.items[position], standing).missing.is_empty())
         };
         let settled = |position: usize| !accepted(position) || all_there(position) || open.objections[position].is_some();
         let complete = trusted || (0..open.items.len()).all(settled);
@@ -258,8 +293,8 @@ impl Applying<'_> {
                 Some(standing) => {
                     self.learn(item, standing.id.as_deref(), true);
                     changes.extend(self.confirmed(&open.write, item, position, standing)?);
-                    let parts = self.parts(&open.write, position, item, standing);
-                    outcomes[position] = self.settle_parts(item, standing, &parts, NOT_SHOWN);
+                    let row = parts(&open.write, position, item, standing);
+                    outcomes[position] = self.settle_parts(item, standing, &row, NOT_SHOWN);
                 }
                 None => {
                     let (code, message) = match &open.objections[position] {
@@ -300,16 +335,17 @@ impl Applying<'_> {
         match write {
             Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
                 let standing = self.look_at_row(write, position, item, seen);
-                let parts = self.parts(write, position, item, &standing);
-                (!parts.done.is_empty() || !parts.barred.is_empty()).then_some(standing)
+                let row = parts(write, position, item, &standing);
+                (!row.done.is_empty() || !row.barred.is_empty()).then_some(standing)
             }
             Write::CreateMembers { join, .. } => {
                 let address = self.address(item.person?);
-                let mut id = None;
+                let mut found = Standing::default();
                 for group in join {
-                    id = Some(seen.get(group)?.by_address.get(&address)?.first()?.0.clone());
+                    let (id, state) = seen.get(group)?.by_address.get(&address)?.first()?;
+                    found = Standing::of_member(id, *state);
                 }
-                Some(Standing { id, groups: None })
+                Some(found)
             }
             Write::AddMemberships { group, members } => seen.get(group)?.by_id.get(&members[position]).map(|_| Standing::default()),
             Write::RemoveMemberships { group, members } => {

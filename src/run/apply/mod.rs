@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub(super) use check::Standing;
+pub(super) use check::{Shown, Standing};
+pub(super) use rows::parts;
 
 use super::accounts::Handle;
 use super::prepare::Prepared;
@@ -77,6 +78,8 @@ pub(super) struct Applying<'a> {
     lost_groups: HashSet<PairIx>,
     /// Who was found in a group that was read again; only additions to that group concern them no more.
     already_there: HashSet<(PairIx, PersonIx)>,
+    /// Contacts that obey a refusal by now, of one group or of all mail.
+    pub(super) refused_there: HashSet<(Option<PairIx>, String)>,
     open: Vec<Open>,
     checked: HashSet<PairIx>,
     /// People counted as created; one who joins several groups may be named by several requests.
@@ -110,6 +113,7 @@ impl Runner {
             lost_people: HashSet::new(),
             lost_groups: HashSet::new(),
             already_there: HashSet::new(),
+            refused_there: HashSet::new(),
             open: Vec::new(),
             checked: HashSet::new(),
             counted: HashSet::new(),

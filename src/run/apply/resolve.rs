@@ -44,8 +44,11 @@ impl Applying<'_> {
                     if let Some(row) = self.prepared.sides.target_rows.get_mut(&id) {
                         row.wire.extend(fields.clone());
                     }
+                    // By its name the next run knows a rename for ours whose answer never came.
+                    let name_field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+                    let detail = fields.get(name_field).map(Value::to_string);
                     groups.push(GroupEdit { id, fields, current });
-                    items.push(item(op, Some(pair), None));
+                    items.push(Item { detail, ..item(op, Some(pair), None) });
                 }
                 (!groups.is_empty()).then_some((Write::EditGroups { edits: groups }, items))
             }
@@ -53,6 +56,7 @@ impl Applying<'_> {
                 self.group_id(pair).map(|id| (Write::DeleteGroup { id }, vec![item("delete_group", Some(pair), None)]))
             }
             Step::CreateMembers { members, join } => {
+                let alone = join.is_empty();
                 let join: Vec<PairIx> = join.into_iter().filter(|pair| !self.lost_groups.contains(pair)).collect();
                 let groups: Option<Vec<String>> = join.iter().map(|pair| self.group_id(*pair)).collect();
                 let Some(groups) = groups else { return Ok(None) };
@@ -64,7 +68,8 @@ impl Applying<'_> {
                     rows.push(MemberValues { address: self.address_there(person)?, fields });
                     items.push(Item { joins: join.clone(), ..item("create_members", None, Some(person)) });
                 }
-                let lost_all = !join.is_empty() && groups.is_empty();
+                // Nobody is created for groups that are all lost.
+                let lost_all = !alone && groups.is_empty();
                 (!rows.is_empty() && !lost_all).then_some((Write::CreateMembers { rows, join: groups }, items))
             }
             Step::UpdateMembers { edits } => {

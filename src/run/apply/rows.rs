@@ -62,7 +62,7 @@ impl Applying<'_> {
     /// Looks what stands of one item by row, by id where it is known and by address else.
     pub(super) fn look_at_row(&self, write: &Write, position: usize, item: &Item, seen: &HashMap<String, GroupNow>) -> Standing {
         let address = item.person.map(|person| self.address(person)).unwrap_or_default();
-        let mut standing = Standing { id: item.target_id.clone(), groups: Some(HashMap::new()) };
+        let mut standing = Standing { id: item.target_id.clone(), groups: Some(HashMap::new()), ..Standing::default() };
         for group in groups_of_row(write, position) {
             let Some(now) = seen.get(&group) else { continue };
             let id = item.target_id.clone().or_else(|| now.by_address.get(&address)?.first().map(|(id, _)| id.clone()));
@@ -77,30 +77,43 @@ impl Applying<'_> {
         }
         standing
     }
+}
 
-    /// Sorts the groups of an item by what stands of it.
-    pub(in crate::run) fn parts(&self, write: &Write, position: usize, item: &Item, standing: &Standing) -> Parts {
-        let mut parts = Parts::default();
-        let pairs = item.pair.iter().chain(&item.joins);
-        for (pair, group) in pairs.zip(groups_of_row(write, position)) {
-            let Some(states) = &standing.groups else {
-                parts.done.push(*pair);
-                continue;
-            };
-            let shown = states.get(&group).map(|(state, _)| *state);
-            let to = match (write, shown) {
-                (_, None) => &mut parts.missing,
-                (Write::LeaveGroups { how: Leaving::OptOut, .. }, Some(Some(MembershipState::OptedOut))) => &mut parts.done,
-                (Write::LeaveGroups { how: Leaving::OptOut, .. }, Some(_)) => &mut parts.missing,
-                (Write::LeaveGroups { .. }, Some(Some(MembershipState::Active))) => &mut parts.missing,
-                (Write::LeaveGroups { .. }, Some(_)) => &mut parts.done,
-                (_, Some(Some(MembershipState::Active))) => &mut parts.done,
-                (_, Some(None)) => &mut parts.missing,
-                // Whoever is listed in any other state is never added (rule 1).
-                (_, Some(Some(_))) => &mut parts.barred,
-            };
-            to.push(*pair);
-        }
-        parts
+/// Sorts the groups of an item by what stands of it.
+pub(in crate::run) fn parts(write: &Write, position: usize, item: &Item, standing: &Standing) -> Parts {
+    let mut parts = Parts::default();
+    for (pair, group) in item.pair.iter().chain(&item.joins).zip(groups_of_row(write, position)) {
+        let Some(states) = &standing.groups else {
+            parts.done.push(*pair);
+            continue;
+        };
+        let to = match (write, states.get(&group).map(|(state, _)| *state)) {
+            (_, None) => &mut parts.missing,
+            (Write::LeaveGroups { how: Leaving::OptOut, .. }, Some(state)) => {
+                if state == Some(MembershipState::OptedOut) {
+                    &mut parts.done
+                } else {
+                    &mut parts.missing
+                }
+            }
+            (Write::LeaveGroups { .. }, Some(state)) => {
+                if state == Some(MembershipState::Active) {
+                    &mut parts.missing
+                } else {
+                    &mut parts.done
+                }
+            }
+            (_, Some(Some(MembershipState::Active))) => &mut parts.done,
+            // Whoever is listed in any other state is never added (rule 1).
+            (_, Some(state)) => {
+                if state.is_some() {
+                    &mut parts.barred
+                } else {
+                    &mut parts.missing
+                }
+            }
+        };
+        to.push(*pair);
     }
+    parts
 }

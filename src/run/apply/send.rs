@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::check::Standing;
-use super::rows::{is_by_row, narrow};
+use super::rows::{is_by_row, narrow, parts};
 use super::{Applying, Doubt, Item, Open};
 use crate::http::CallError;
 use crate::model::{ItemOutcome, Leaving, Settlement, Write};
@@ -122,7 +122,7 @@ impl Applying<'_> {
             match outcome {
                 ItemOutcome::Done { id } => {
                     self.learn(item, id.as_deref(), true);
-                    changes.extend(self.confirmed(write, item, position, &Standing { id: id.clone(), groups: None })?);
+                    changes.extend(self.confirmed(write, item, position, &Standing { id: id.clone(), ..Standing::default() })?);
                     self.done(item);
                     journaled.push(JournalOutcome::Confirmed { id });
                 }
@@ -223,15 +223,21 @@ impl Applying<'_> {
             let item = items[position].clone();
             self.learn(&item, standing.id.as_deref(), true);
             changes.extend(self.confirmed(&write, &item, position, standing)?);
-            let mut parts = self.parts(&write, position, &item, standing);
-            let rest = std::mem::take(&mut parts.missing);
+            // Somebody may have refused in the moment between.
+            if let Some(person) = self.refused_meanwhile(&write, &item, standing) {
+                self.lost_people.insert(person);
+                outcomes.push(JournalOutcome::Confirmed { id: standing.id.clone() });
+                continue;
+            }
+            let mut row = parts(&write, position, &item, standing);
+            let rest = std::mem::take(&mut row.missing);
             if rest.is_empty() {
-                outcomes.push(self.settle_parts(&item, standing, &parts, ""));
+                outcomes.push(self.settle_parts(&item, standing, &row, ""));
                 continue;
             }
             // What stands of the row is over; the rest of it is sent again.
-            if !parts.done.is_empty() || !parts.barred.is_empty() {
-                self.settle_parts(&item.narrowed(&[parts.done.clone(), parts.barred.clone()].concat()), standing, &parts, "");
+            if !row.done.is_empty() || !row.barred.is_empty() {
+                self.settle_parts(&item.narrowed(&[row.done.clone(), row.barred.clone()].concat()), standing, &row, "");
             }
             narrow(&mut write, &mut items, position, &rest);
             missing[position] = true;

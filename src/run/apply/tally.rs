@@ -12,6 +12,11 @@ use crate::state::{Change, FailureNote, RunEnd, RunItem};
 impl Applying<'_> {
     /// Counts a confirmed item and takes it down in the history.
     pub(super) fn done(&mut self, item: &Item) {
+        if let (Some(id), "set_opt_out" | "remove_memberships") = (&item.target_id, item.op) {
+            let groups: Vec<Option<PairIx>> = item.joins.iter().copied().chain(item.pair).map(Some).collect();
+            let pairs = if groups.is_empty() { vec![None] } else { groups };
+            self.refused_there.extend(pairs.into_iter().map(|pair| (pair, id.clone())));
+        }
         let summary = &mut self.report.summary;
         match item.op {
             "create_group" => summary.groups_created += 1,

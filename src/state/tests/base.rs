@@ -157,6 +157,31 @@ fn bars_belong_to_the_account_and_end_one_by_one() {
 }
 
 #[test]
+fn a_bar_is_held_until_the_refusal_is_seen_anew() {
+    let store = Store::in_memory();
+    let (provider, address) = ("mail".to_owned(), "ana@example.org".to_owned());
+    let bar = |group: Option<&str>| Change::Bar {
+        provider: provider.clone(),
+        group: group.map(Into::into),
+        address: address.clone(),
+        origin: "listing".into(),
+    };
+    let held = |group: Option<&str>| Change::BarHeld { provider: provider.clone(), group: group.map(Into::into), address: address.clone() };
+    let standing = || {
+        let mut names = Names::new();
+        let ana = names.intern(&address);
+        let bars = load(&store, "any", &mut names).bars;
+        (bars.held(None, ana), bars.held(Some("g"), ana))
+    };
+    store.record(&[held(None)]).unwrap();
+    assert_eq!(standing(), (None, None), "what is not remembered is not held");
+    store.record(&[bar(None), bar(Some("g")), held(Some("g"))]).unwrap();
+    assert_eq!(standing(), (Some(false), Some(true)));
+    store.record(&[held(None), bar(Some("g"))]).unwrap();
+    assert_eq!(standing(), (Some(true), Some(false)));
+}
+
+#[test]
 fn carried_values_and_meanings_come_back() {
     let store = Store::in_memory();
     let carry = |id: &str, field: &str, value: Option<Value>| Change::Carried {
@@ -322,4 +347,30 @@ proptest! {
         }
         prop_assert_eq!((members, memberships), model);
     }
+}
+
+#[test]
+fn removals_of_rosterds_own_are_remembered_for_every_job_until_they_end() {
+    let store = Store::in_memory();
+    let removal = |member: &str, address: &str, shown| Change::OwnRemoval {
+        provider: "lists".into(),
+        group: "7".into(),
+        member: member.into(),
+        address: address.into(),
+        shown,
+        since: at(10),
+    };
+    store.record(&[removal("1", "ana@example.org", Some(5)), removal("2", "bo@example.org", None)]).unwrap();
+    let own = store.own_removals("lists").unwrap();
+    assert!(own.get("7", "1").unwrap().still_fits(Some(5)) && !own.get("7", "1").unwrap().still_fits(Some(6)));
+    assert!(own.get("7", "2").unwrap().still_fits(None) && own.get("8", "1").is_none());
+    assert!(store.own_removals("other").unwrap().is_empty(), "ids mean nothing at another provider");
+    let ended = Change::OwnRemovalEnded { provider: "lists".into(), group: "7".into(), member: "1".into() };
+    store.record(&[ended]).unwrap();
+    assert!(store.own_removals("lists").unwrap().get("7", "1").is_none());
+    // Whoever is forgotten leaves nothing, and is not remembered again.
+    store.forget_person("bo@example.org", at(11)).unwrap();
+    assert!(store.own_removals("lists").unwrap().is_empty());
+    store.record(&[removal("2", "bo@example.org", None)]).unwrap();
+    assert!(store.own_removals("lists").unwrap().is_empty());
 }

@@ -57,6 +57,18 @@ pub(crate) fn small_world() -> World {
     world
 }
 
+/// Makes a directory that goes with the test, or one that is kept below the root that the environment names, to be searched.
+fn directory() -> TempDir {
+    match std::env::var_os("ROSTERD_TEST_ROOT") {
+        None => tempfile::tempdir().unwrap(),
+        Some(root) => {
+            let mut directory = tempfile::tempdir_in(root).unwrap();
+            directory.disable_cleanup(true);
+            directory
+        }
+    }
+}
+
 impl Bed {
     /// A bed over the small world, with a managed job from `crm` to `mail`.
     pub(crate) fn new() -> Bed {
@@ -75,7 +87,7 @@ impl Bed {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             served.serve(listener, std::future::pending()).await.unwrap();
         });
-        let bed = Bed { emulator, address, directory: tempfile::tempdir().unwrap(), _runtime: runtime };
+        let bed = Bed { emulator, address, directory: directory(), _runtime: runtime };
         std::fs::create_dir(bed.path("tmp")).unwrap();
         bed.configure("");
         bed
@@ -227,6 +239,16 @@ mode = "managed"
         assert_eq!(self.writes(), [], "nothing is written");
     }
 
+    /// Waits until a provider has received a request that writes by this operation.
+    pub(crate) fn wait_for_write_of(&self, operation: &str) {
+        let mut looks = PATIENCE.as_millis() / LOOK.as_millis();
+        while !self.writes().iter().any(|write| write.operation == operation) {
+            assert!(looks > 0, "no {operation} came");
+            looks -= 1;
+            std::thread::park_timeout(LOOK);
+        }
+    }
+
     /// Waits until a provider has received a request that writes.
     pub(crate) fn wait_for_write(&self) {
         // The request arrives in another process's time, so this one looks until it is there.
@@ -310,6 +332,16 @@ impl Running {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success(), "the process still runs");
+    }
+
+    /// Looks whether it has ended, and waits a moment where it has not; returns the exit code and what was said.
+    pub(crate) fn ended(&mut self) -> Option<(Option<i32>, String)> {
+        let Some(status) = self.child.try_wait().unwrap() else {
+            std::thread::park_timeout(LOOK);
+            return None;
+        };
+        std::io::Read::read_to_string(&mut self.err, &mut self.seen).unwrap();
+        Some((status.code(), std::mem::take(&mut self.seen)))
     }
 
     /// Waits for the end and returns the exit code and what was said on standard error.

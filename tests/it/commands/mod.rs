@@ -1,9 +1,11 @@
 //! Whole commands, as a shell would start them, against emulated accounts on a loopback socket.
 
 mod accounts;
-mod bed;
+pub(crate) mod bed;
 mod config;
 mod guards;
+mod hostile;
+mod kill;
 mod output;
 mod readme;
 mod signals;

@@ -1,5 +1,6 @@
 //! An emulated world, a config that points at it, and a runner over both.
 
+pub mod eventful;
 pub mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,14 +145,27 @@ impl Bench {
 
     /// A runner with some options of its own; transport and clock are those of the bench.
     pub fn runner_of(&self, options: RunnerOptions) -> Runner {
+        self.runner_over(Transport::Local(self.emulator.router()), options)
+    }
+
+    fn runner_over(&self, transport: Transport, options: RunnerOptions) -> Runner {
         let seconds = self.seconds.clone();
         let clock: rosterd::run::Clock = Arc::new(move || {
             let second = seconds.fetch_add(1, Ordering::Relaxed);
             Timestamp::from_second(second).expect("a moment in 2027")
         });
-        let transport = Some(Transport::Local(self.emulator.router()));
-        let options = RunnerOptions { transport, clock, ..options };
+        let options = RunnerOptions { transport: Some(transport), clock, ..options };
         Runner::new(Arc::new(self.config.clone()), self.store.clone(), options)
+    }
+
+    /// A runner whose requests go through a router of the test's own.
+    pub fn runner_through(&self, router: axum::Router) -> Runner {
+        self.runner_over(Transport::Local(router), RunnerOptions::default())
+    }
+
+    /// The same accounts at another moment, with another database, as a process finds them that starts after a power cut.
+    pub fn woken(&self, world: World, store: Store) -> Bench {
+        Bench { emulator: Emulator::new(world), store: Arc::new(store), config: self.config.clone(), seconds: self.seconds.clone() }
     }
 
     /// Lets time pass for the runs, not for the accounts.
@@ -208,6 +222,14 @@ impl Bench {
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
         self.assert_settled().await;
         report
+    }
+
+    /// Fails when a further run writes anything.
+    pub async fn assert_idle(&self, place: &str) {
+        self.writes();
+        let report = self.sync().await;
+        let writes = self.writes();
+        assert!(writes.is_empty() && report.exit_code() == 0, "{place}: {writes:#?}\n{}", tell(&report));
     }
 
     /// Fails unless there is nothing to do, neither by plan nor by request.
@@ -285,6 +307,14 @@ pub fn operations(planned: &Planned) -> Vec<String> {
             format!("{}{group}{space}{}{more}", edit.op(), people.join(", "))
         })
         .collect()
+}
+
+/// Fails unless two accounts of the same lines are meant, and shows only where they differ.
+pub fn assert_same(found: &[String], expected: &[String], place: &str) {
+    let without =
+        |lines: &[String], others: &[String]| -> Vec<String> { lines.iter().filter(|line| !others.contains(line)).cloned().collect() };
+    let (more, missing) = (without(found, expected), without(expected, found));
+    assert!(found == expected, "{place}\ntoo much: {more:#?}\nmissing: {missing:#?}");
 }
 
 /// A report in few words, for failing tests.

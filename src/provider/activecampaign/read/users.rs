@@ -1,6 +1,6 @@
 //! The order of calls for reading user groups and users.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::ActiveCampaign;
 use super::super::wire::groups as group_wire;
@@ -100,15 +100,15 @@ impl ActiveCampaign {
 
     /// The parking group is filled by removals alone, so nothing may be added to it or read from it as a group in scope.
     fn mark_parking(&self, row: &mut GroupRow) {
-        if self.options.parking_group.as_deref().and_then(id_number) == id_number(&row.id) {
-            row.kind = GroupKind::BuiltIn;
+        if self.parking().is_some() && self.parking() == id_number(&row.id) {
+            row.kind = GroupKind::Parking;
         }
     }
 
     /// Reads users into a sink: all of them, each with the one group that holds them.
     pub(in super::super) async fn read_users(&self, ask: &MemberAsk<'_>, sink: &mut dyn MemberSink) -> Result<(), ReadError> {
         let (users, mut problem) = match self.list_users().await {
-            Ok(users) => (users, None),
+            Ok(listed) => listed,
             Err(error) => {
                 self.survive(error).await?;
                 (self.list_users_by_v1().await?, None)
@@ -117,9 +117,13 @@ impl ActiveCampaign {
         let mut listings = Listings::begin(ask.groups);
         let is_target = matches!(ask.role, Role::Target { .. });
         let profile = !matches!(ask.role, Role::Check) && !ask.fields.is_empty();
+        let mut seats = HashMap::new();
         for user in users.into_values() {
             let group = match self.group_of(&user).await {
-                Ok(group) => Some(group),
+                Ok(group) => {
+                    seats.insert(user.id, group);
+                    Some(group)
+                }
                 // Nobody knows which of the groups lacks this user.
                 Err(error) => {
                     problem = Some(super::contacts::survivable(error)?);
@@ -140,6 +144,9 @@ impl ActiveCampaign {
         }
         if is_target {
             sink.whole_account();
+            if !ask.groups.is_empty() {
+                self.memory().seats = seats;
+            }
         }
         if !matches!(ask.role, Role::Check) {
             sink.account_state(Certificate { opt_outs_complete: true, ..Certificate::default() });
@@ -148,17 +155,23 @@ impl ActiveCampaign {
         Ok(())
     }
 
-    /// Reads all users, page after page until a short one: their total is not always right.
-    async fn list_users(&self) -> Result<BTreeMap<u64, User>, CallError> {
+    /// Reads all users, page after page until a short one, and says what speaks against their being all.
+    ///
+    /// Their total is not always right, so it is not held against their number. But one that changes from page to page says that
+    /// users came or went meanwhile, and then an offset may have passed over somebody.
+    async fn list_users(&self) -> Result<(BTreeMap<u64, User>, Option<String>), CallError> {
         let mut users = BTreeMap::new();
         let mut offset = 0;
+        let mut totals = BTreeSet::new();
         loop {
-            let (page, _) = self.ask_v3(wire::page(offset), wire::users).await?;
+            let (page, total) = self.ask_v3(wire::page(offset), wire::users).await?;
             let count = page.len() as u64;
             offset += count;
+            totals.insert(total);
             users.extend(page.into_iter().map(|user| (user.id, user)));
             if count < PAGE_ROWS {
-                return if users.len() as u64 == offset { Ok(users) } else { Err(self.broken_rule("users", "one user came twice")) };
+                let moved = totals.len() > 1 || users.len() as u64 != offset;
+                return Ok((users, moved.then(|| "users came or went while they were listed".to_owned())));
             }
         }
     }

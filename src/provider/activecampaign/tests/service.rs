@@ -32,6 +32,18 @@ pub(super) fn adapter(router: Router, path: &str, key: &str, groups: ActiveCampa
     ActiveCampaign::new(own, Account::new(options))
 }
 
+/// Makes an adapter of user groups, before nobody, with some parking group.
+pub(super) fn parking(group: &str) -> ActiveCampaign {
+    let base = Url::parse("https://emulator.test").unwrap();
+    let own = ActiveCampaignOptions {
+        api_key: SecretString::from("hush"),
+        groups: ActiveCampaignGroups::UserGroups,
+        parking_group: Some(group.to_owned()),
+        batch_cap: None,
+    };
+    ActiveCampaign::new(own, Account::new(AccountOptions::new("campaigns", base, Transport::Local(Router::new()))))
+}
+
 /// A request as the scripted service saw it.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {

@@ -8,17 +8,17 @@ use crate::http::DecodeError;
 use crate::provider::activecampaign::wire::contacts::{self, ProfileFields};
 use crate::provider::activecampaign::wire::{V1Answer, decode_v1, decode_v3, groups, lists, users};
 
-type Decoder = fn(&Map<String, Json>) -> Result<usize, DecodeError>;
+pub(super) type Decoder = fn(&Map<String, Json>) -> Result<usize, DecodeError>;
 
 /// Name, whether it is of version 1, fixture, rows, decoder.
-type Listing = (&'static str, bool, &'static [u8], usize, Decoder);
+pub(super) type Listing = (&'static str, bool, &'static [u8], usize, Decoder);
 
 /// Holds the rows against the total, as the reading of pages does.
 fn whole(rows: usize, total: Option<u64>) -> Result<usize, DecodeError> {
     if total == Some(rows as u64) { Ok(rows) } else { Err(DecodeError::Protocol("the total disagrees".to_owned())) }
 }
 
-const LISTINGS: [Listing; 8] = [
+pub(super) const LISTINGS: [Listing; 8] = [
     ("list_list", true, fixture!("good/list_list.json"), 2, |fields| lists::summaries(fields).map(|rows| rows.len())),
     ("list_view", true, fixture!("good/list_view.json"), 3, |fields| lists::full(fields).map(|list| list.granted.len())),
     ("contact_list", true, fixture!("good/contact_list.json"), 2, |fields| {
@@ -37,7 +37,7 @@ const LISTINGS: [Listing; 8] = [
     ("users", false, fixture!("good/users.json"), 2, |fields| users::users(fields).map(|(rows, _)| rows.len())),
 ];
 
-fn decode(bytes: &[u8], v1: bool, decoder: Decoder) -> Result<usize, DecodeError> {
+pub(super) fn decode(bytes: &[u8], v1: bool, decoder: Decoder) -> Result<usize, DecodeError> {
     if !v1 {
         return decoder(&decode_v3(200, bytes)?);
     }

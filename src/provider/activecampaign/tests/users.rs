@@ -2,7 +2,7 @@
 
 use super::codec::fixture;
 use super::emulated::{assert_no_misuse, seeded, with_key};
-use super::service::{id, read, record, scripted, sent};
+use super::service::{id, parking, read, read_groups, record, scripted, sent};
 use crate::emulator::{ActiveCampaignQuirks, Emulator, MisuseKind};
 use crate::model::{Existence, GroupEdit, GroupKind, ItemOutcome, MemberEdit, MemberValues, Value, Write};
 use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups};
@@ -21,7 +21,8 @@ fn quirks() -> Vec<ActiveCampaignQuirks> {
         ActiveCampaignQuirks::mixed(),
         ActiveCampaignQuirks { group_edit_patches: true, ..plain.clone() },
         ActiveCampaignQuirks { group_at_zero: true, ..plain.clone() },
-        ActiveCampaignQuirks { password_needed: true, global_user_ids: true, ..plain },
+        ActiveCampaignQuirks { password_needed: true, global_user_ids: true, ..plain.clone() },
+        ActiveCampaignQuirks { password_needed: true, portuguese: true, ..plain },
     ]
 }
 
@@ -44,8 +45,12 @@ async fn groups_of_users_are_read_as_they_are() {
             }
             let parking = account.find_user_group("Parking").unwrap().to_string();
             for group in &groups {
-                let built_in = group.id == "3" || group.id == parking;
-                assert_eq!(group.kind == GroupKind::BuiltIn, built_in, "{}", group.wire["title"]);
+                let expected = match group.id.as_str() {
+                    "3" => GroupKind::BuiltIn,
+                    id if id == parking => GroupKind::Parking,
+                    _ => GroupKind::Static,
+                };
+                assert_eq!(group.kind, expected, "{}", group.wire["title"]);
             }
         });
         assert!(source.shelf.0.values().all(|profile| !profile.contains_key("password")));
@@ -140,6 +145,72 @@ async fn users_move_in_and_park() {
         // Which index a service reads shows only by trying, once when creating and once when putting it right.
         let tried: &[MisuseKind] = if quirks.group_at_zero { &[MisuseKind::OmittedUserGroup; 2] } else { &[] };
         assert_eq!(bad, tried, "{quirks:?} {:?}", emulator.misuse());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_moved_who_is_not_where_they_were_read() {
+    let (emulator, adapter) = users(ActiveCampaignQuirks::default());
+    read(&adapter, &["email"], Role::Target { wanted: &[] }).await.unwrap();
+    let (wanda, other) = emulator.with_world(|world| {
+        let account = world.account_mut("campaigns");
+        let (wanda, other) = (account.user_by_name("wanda").unwrap(), account.add_user_group("Editors"));
+        account.move_user(wanda, 3);
+        (wanda, other)
+    });
+    let join = Write::AddMemberships { group: other.to_string(), members: vec![wanda.to_string()] };
+    assert!(matches!(sent(&adapter, &join).await[0], ItemOutcome::Refused(_)));
+    assert_eq!(group_of(&emulator, &wanda.to_string()), 3, "somebody made her an administrator meanwhile");
+    read(&adapter, &["email"], Role::Target { wanted: &[] }).await.unwrap();
+    assert!(matches!(sent(&adapter, &join).await[0], ItemOutcome::Done { .. }), "what was read anew is known to whoever planned it");
+    // Whoever turns up between reading and creating is left alone as well.
+    emulator.with_world(|world| world.account_mut("campaigns").add_user("zoe", "zoe@example.org", 3));
+    let row = MemberValues { address: "zoe@example.org".into(), fields: record(&[("first_name", "Zoë"), ("last_name", "Example")]) };
+    let create = Write::CreateMembers { rows: vec![row], join: vec![other.to_string()] };
+    assert!(matches!(sent(&adapter, &create).await[0], ItemOutcome::Refused(_)));
+    assert_no_misuse(&emulator);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_put_into_a_group_that_came_with_the_account() {
+    let (emulator, adapter) = users(ActiveCampaignQuirks::default());
+    let wanda = emulator.with_world(|world| world.account("campaigns").user_by_name("wanda").unwrap());
+    let row = MemberValues { address: "zoe@example.org".into(), fields: record(&[("first_name", "Zoë"), ("last_name", "Example")]) };
+    for write in [
+        Write::AddMemberships { group: "3".into(), members: vec![wanda.to_string()] },
+        Write::CreateMembers { rows: vec![row], join: vec!["3".into()] },
+    ] {
+        assert!(matches!(sent(&adapter, &write).await[0], ItemOutcome::Refused(_)), "{write:?}");
+    }
+    emulator.with_world(|world| assert_eq!(world.account("campaigns").users_in(3).len(), 1));
+    for group in ["3", "1", "people"] {
+        let error = parking(group).open().await.unwrap_err().to_string();
+        assert!(error.contains("parking_group"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_who_come_and_go_while_they_are_listed_make_no_whole_listing() {
+    let page = |total: u64, ids: std::ops::Range<u64>| {
+        let rows: Vec<String> = ids.map(|id| format!(r#"{{"id":"{id}","username":"u{id}","email":"u{id}@example.org"}}"#)).collect();
+        (200, format!(r#"{{"users":[{}],"meta":{{"total":"{total}"}}}}"#, rows.join(",")).into_bytes())
+    };
+    for moved in [false, true] {
+        let (adapter, _) = scripted(ActiveCampaignGroups::UserGroups, move |asked| {
+            let second = asked.parameters.get("offset").is_some_and(|offset| offset == "100");
+            match asked.call.as_str() {
+                "groups" => (200, br#"{"groups":[{"id":"26","title":"Awesome"}],"meta":{"total":"1"}}"#.to_vec()),
+                "users" if second => page(if moved { 101 } else { 102 }, 101..103),
+                "users" => page(102, 1..101),
+                other => {
+                    let user = other.trim_start_matches("users/").trim_end_matches("/userGroup");
+                    (200, format!(r#"{{"userGroup":{{"id":"{user}","user":"{user}","group":"26"}}}}"#).into_bytes())
+                }
+            }
+        });
+        let (groups, _) = adapter.groups(&|_, _| false).await.unwrap();
+        let read = read_groups(&adapter, &groups, &["email"], Role::Source).await.unwrap();
+        assert_eq!(read.snapshot.listing("26").unwrap().complete().is_some(), !moved);
     }
 }
 

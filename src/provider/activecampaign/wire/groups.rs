@@ -72,6 +72,11 @@ const LIMITS: [(&str, &str, i64); 6] = [
     ("limit_user", "group_limit_user_checkbox", 0),
 ];
 
+/// Tells whether a user group is Visitor, User or Admin, which come with the account and can't be deleted.
+pub(in super::super) fn is_built_in(group: u64) -> bool {
+    group <= 3
+}
+
 /// Asks version 3 for a page of user groups.
 pub(in super::super) fn page(offset: u64) -> Call {
     v3_read("groups", "groups", query(&[("limit", PAGE_ROWS.to_string()), ("offset", offset.to_string())]))
@@ -147,8 +152,7 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeE
     Ok(GroupRow {
         id: number.to_string(),
         wire,
-        // Visitor, User and Admin come with the account and can't be deleted.
-        kind: if number <= 3 { GroupKind::BuiltIn } else { GroupKind::Static },
+        kind: if is_built_in(number) { GroupKind::BuiltIn } else { GroupKind::Static },
         status: GroupStatus::Active,
         test_group: false,
         auto_response: false,
@@ -241,6 +245,13 @@ pub(in super::super) fn differing(wanted: &Record, shown: &Record) -> Vec<String
         let limit = |record: &Record| record.get(name).and_then(number).filter(|limit| *limit != unlimited && *limit >= 0);
         if limit(wanted) != limit(shown) {
             names.push(name.to_owned());
+        }
+        let period = format!("{name}_type");
+        if let (Some(_), Some(asked), Some(held)) = (limit(wanted), wanted.get(&period), shown.get(&period))
+            && !asked.is_empty()
+            && asked.to_string() != held.to_string()
+        {
+            names.push(period);
         }
     }
     if let (Some(asked), Some(held)) = (wanted.get("abuseratio").and_then(number), shown.get("abuseratio").and_then(number))

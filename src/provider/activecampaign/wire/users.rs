@@ -157,6 +157,27 @@ pub(in super::super) fn put(id: u64, user: &Record, group: u64) -> Call {
     v3_write("users", Method::Put, &format!("users/{id}"), &body)
 }
 
+/// Tells whether a refusal speaks of the password, in a language that an account can have.
+pub(in super::super) fn is_about_password(message: &str) -> bool {
+    const WORDS: [&str; 13] = [
+        "password",
+        "passwort",
+        "kennwort",
+        "wachtwoord",
+        "adgangskode",
+        "salasana",
+        "mot de passe",
+        "senha",
+        "palavra-passe",
+        "contraseña",
+        "şifre",
+        "parola",
+        "密码",
+    ];
+    let message = message.to_lowercase();
+    WORDS.iter().any(|word| message.contains(word))
+}
+
 /// Creates a user with a password that nobody knows.
 pub(in super::super) fn add(user: &Record, group: u64, index: GroupIndex, password: &SecretString) -> Call {
     let mut call = v1_write("user_add", identity(user, group, index));

@@ -7,13 +7,15 @@ use std::fmt::Write as _;
 
 use secrecy::SecretString;
 
-use super::super::ActiveCampaign;
 use super::super::wire::groups as group_wire;
+use super::super::wire::id_of;
 use super::super::wire::users::{self as wire, GroupIndex, User};
-use super::super::wire::{id_number, id_of};
+use super::super::{ActiveCampaign, address_hash};
 use super::{neutral, refused};
 use crate::http::CallError;
 use crate::model::{GroupEdit, ItemOutcome, MemberValues, Record, Settlement, Value, Write};
+
+const BUILT_IN: &str = "nobody is put into a group that came with the account: the third of them has every right";
 
 impl ActiveCampaign {
     /// Sends one write to user groups or users and settles its items.
@@ -29,10 +31,7 @@ impl ActiveCampaign {
             Write::EditGroups { edits } => self.edit_user_group(&edits[0]).await?,
             Write::DeleteGroup { id } => self.delete_user_group(id).await?,
             Write::CreateMembers { rows, join } => self.create_user(&rows[0], join).await?,
-            Write::AddMemberships { group, members } => {
-                let group = self.id("user_edit", group)?;
-                self.change_user(&members[0], &Record::new(), Some(group)).await?
-            }
+            Write::AddMemberships { group, members } => self.move_user(group, &members[0]).await?,
             Write::RemoveMemberships { group, members } => self.park_user(group, &members[0]).await?,
             Write::UpdateMembers { edits } => self.change_user(&edits[0].id, &edits[0].fields, None).await?,
             Write::ChangeAddress { id, address } => {
@@ -97,10 +96,13 @@ impl ActiveCampaign {
 
     async fn delete_user_group(&self, id: &str) -> Result<ItemOutcome, CallError> {
         let group = self.id("group_delete", id)?;
-        let Some(heir) = self.options.parking_group.as_deref().and_then(id_number).filter(|heir| *heir != group) else {
+        let Some(heir) = self.parking() else {
             return Ok(refused("a user group can't be deleted without a parking_group in the config, which takes its users"));
         };
-        if group <= 3 {
+        if heir == group {
+            return Ok(refused("the parking group is never deleted, because it takes whoever leaves another group"));
+        }
+        if group_wire::is_built_in(group) {
             return Ok(refused("the groups that come with an account can't be deleted"));
         }
         self.tell_v1(group_wire::delete(group, heir), |_| Ok(())).await?;
@@ -110,18 +112,28 @@ impl ActiveCampaign {
     async fn create_user(&self, row: &MemberValues, join: &[String]) -> Result<ItemOutcome, CallError> {
         let group = match join {
             [group] => self.id("user_add", group)?,
-            [] => match self.options.parking_group.as_deref().and_then(id_number) {
+            [] => match self.parking() {
                 Some(group) => group,
                 // Without a group a new user would land among the administrators.
                 None => return Ok(refused("a user can't be created without a group; name a parking_group in the config")),
             },
             _ => return Ok(refused("a user can be in one group only")),
         };
+        if group_wire::is_built_in(group) {
+            return Ok(refused(BUILT_IN));
+        }
+        let asked_before = self.memory().asked_for.contains(&address_hash(&row.address));
         if let Some(known) = self.ask_v1(wire::view_email(&row.address), wire::user).await? {
-            if join.is_empty() {
-                return Ok(ItemOutcome::Done { id: Some(known.id.to_string()) });
+            let id = known.id.to_string();
+            if join.is_empty() || self.group_of(&known).await? == group {
+                return Ok(ItemOutcome::Done { id: Some(id) });
             }
-            return self.change_user(&known.id.to_string(), &Record::new(), Some(group)).await;
+            // Whoever is there by an earlier attempt is put into the right group; whoever came otherwise stays where they are.
+            return if asked_before {
+                self.change_user(&id, &Record::new(), Some(group)).await
+            } else {
+                Ok(refused(&format!("user {id} with this address appeared since the account was read; the next run looks again")))
+            };
         }
         let mut user = row.fields.clone();
         let address = Value::from(row.address.as_str());
@@ -136,6 +148,7 @@ impl ActiveCampaign {
             return Ok(refused("no random password could be made on this machine, so no user is created"));
         };
         let index = self.memory().group_index;
+        self.memory().asked_for.insert(address_hash(&row.address));
         self.tell_v1(wire::add(&user, group, index, &password), |_| Ok(())).await?;
         // The id in the answer may be of another kind than the one that everything else goes by.
         let Ok(Some(created)) = self.ask_v1(wire::view_email(&row.address), wire::user).await else { return Ok(ItemOutcome::Unknown) };
@@ -147,9 +160,29 @@ impl ActiveCampaign {
         }
     }
 
+    /// Moves a user who is still where the account showed them when it was read: nobody is taken out of a group unseen.
+    async fn move_user(&self, group: &str, member: &str) -> Result<ItemOutcome, CallError> {
+        let group = self.id("user_edit", group)?;
+        let user = self.id("user_edit", member)?;
+        if group_wire::is_built_in(group) {
+            return Ok(refused(BUILT_IN));
+        }
+        let then = self.memory().seats.get(&user).copied();
+        if let Some(then) = then {
+            let nobody = User { id: user, profile: Record::new(), groups: None };
+            let now = self.group_of(&nobody).await?;
+            if now != then && now != group {
+                return Ok(refused(&format!(
+                    "user {user} was in user group {then} when the account was read and is in {now} now; the next run looks again"
+                )));
+            }
+        }
+        self.change_user(member, &Record::new(), Some(group)).await
+    }
+
     async fn park_user(&self, group: &str, member: &str) -> Result<ItemOutcome, CallError> {
         let group = self.id("user_edit", group)?;
-        let Some(parking) = self.options.parking_group.as_deref().and_then(id_number) else {
+        let Some(parking) = self.parking() else {
             return Ok(refused("a user can't leave a group without a parking_group in the config, which takes them"));
         };
         let user = self.id("user_edit", member)?;
@@ -176,12 +209,15 @@ impl ActiveCampaign {
                 .filter(|(name, _)| !matches!(name.as_str(), "id" | "username"))
                 .map(|(name, value)| (name.clone(), value.clone())),
         );
+        // Until it is seen where the user is, nobody knows.
+        self.memory().seats.remove(&id);
         let first = self.memory().group_index;
         let other = if first == GroupIndex::ItsId { GroupIndex::Zero } else { GroupIndex::ItsId };
         for index in [first, other] {
             match self.tell_v1(wire::edit(id, &wanted, group, index), |_| Ok(())).await {
                 Ok(()) => {}
-                Err(CallError::Refused { refusal, .. }) if refusal.message.to_ascii_lowercase().contains("password") => {
+                // Version 3 asks for no password. Any other refusal stands: it may be of seats that are used up.
+                Err(CallError::Refused { refusal, .. }) if wire::is_about_password(&refusal.message) => {
                     self.tell_v3(wire::put(id, &wanted, group), |_| Ok(())).await?;
                 }
                 Err(CallError::Refused { refusal, .. }) => return Ok(ItemOutcome::Refused(neutral(refusal))),
@@ -189,6 +225,7 @@ impl ActiveCampaign {
             }
             let Ok(Some(shown)) = self.read_user(id).await else { return Ok(ItemOutcome::Unknown) };
             let Ok(found) = self.group_of(&shown).await else { return Ok(ItemOutcome::Unknown) };
+            self.memory().seats.insert(id, found);
             if found != group {
                 // A group that was not understood puts the user into those of the key's own user, so it is put right at once.
                 continue;

@@ -10,7 +10,7 @@ use crate::provider::emfluence::wire::paging::{Page, Step, Walk};
 use crate::provider::emfluence::wire::{self, Answer, groups};
 
 /// Decodes an answer and gives the number of rows, if they are all that there are.
-type Decoder = fn(&Answer) -> Result<usize, String>;
+pub(super) type Decoder = fn(&Answer) -> Result<usize, String>;
 
 /// A name for a damage, and what does it to the data of an answer.
 type Damage = (&'static str, fn(&mut Json));
@@ -30,7 +30,7 @@ fn all_fields() -> ProfileFields {
 
 const SENT: [&str; 3] = ["ana@example.org", "bo@example.org", "cy@example.test"];
 
-const LISTS: [(&str, &[u8], usize, Decoder); 7] = [
+pub(super) const LISTS: [(&str, &[u8], usize, Decoder); 7] = [
     ("groups/search", fixture!("good/groups_search.json"), 4, |answer| whole(groups::summaries(answer))),
     ("groups/lookup", fixture!("good/groups_lookup.json"), 2, |answer| {
         groups::details(answer).map(|rows| rows.len()).map_err(|error| format!("{error:?}"))
@@ -46,7 +46,7 @@ const LISTS: [(&str, &[u8], usize, Decoder); 7] = [
     }),
 ];
 
-fn decode(bytes: &[u8], decoder: Decoder) -> Result<usize, String> {
+pub(super) fn decode(bytes: &[u8], decoder: Decoder) -> Result<usize, String> {
     let mut reply = Reply::from_bytes(200, Some("application/json"), bytes);
     wire::answer(&mut reply).map_err(|error| format!("{error:?}")).and_then(|answer| decoder(&answer))
 }

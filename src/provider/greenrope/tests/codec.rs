@@ -14,7 +14,7 @@ const ITEMS: &[u8] = fixture!("items.xml");
 const CREATIONS: &[u8] = fixture!("creations.xml");
 const PAGE: &[u8] = fixture!("page.html");
 /// Every sound body with a name of what decodes it.
-const SOUND: [(&str, &[u8]); 9] = [
+pub(super) const SOUND: [(&str, &[u8]); 9] = [
     ("contacts", MEMBERS),
     ("contacts", fixture!("opt_outs.xml")),
     ("contacts", fixture!("nobody.xml")),
@@ -34,7 +34,7 @@ fn items(body: &[u8], count: usize) -> Result<Vec<ItemOutcome>, DecodeError> {
     wire::settle_items(body, "addcontactstogroupresponse", "contacts", &["contact_id", "contactid", "id"], &sent(count))
 }
 
-fn contacts(body: &[u8]) -> Result<Vec<Contact>, DecodeError> {
+pub(super) fn contacts(body: &[u8]) -> Result<Vec<Contact>, DecodeError> {
     wire::check_contacts(body)?;
     let mut rows = Vec::new();
     wire::each_contact(body, &mut |contact| {
@@ -45,7 +45,7 @@ fn contacts(body: &[u8]) -> Result<Vec<Contact>, DecodeError> {
 }
 
 /// Decodes a body as what it is said to be.
-fn decode(kind: &str, body: &[u8]) -> Result<(), DecodeError> {
+pub(super) fn decode(kind: &str, body: &[u8]) -> Result<(), DecodeError> {
     match kind {
         "contacts" => contacts(body).map(drop),
         "groups" => wire::groups(body, "45429").map(drop),

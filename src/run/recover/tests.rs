@@ -1,0 +1,197 @@
+//! What is concluded of the writes of an interrupted run.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::model::{
+    Certificate, Group, GroupKind, GroupStatus, MemberRow, MemberSink, OwnRemovals, SnapshotBuilder, Stage, TotalMeanings, Value,
+};
+use crate::plan::base::Base;
+use crate::provider;
+use crate::state::JournalEntry;
+
+const JOB: &str = r#"
+[providers.crm]
+kind = "greenrope"
+account_id = "1"
+email = "ops@example.org"
+password = { env = "CRM" }
+[providers.mail]
+kind = "emfluence"
+base_url = "https://mail.test/v1"
+access_token = { env = "MAIL" }
+[jobs.test]
+source = "crm"
+target = "mail"
+"#;
+
+struct Nowhere;
+
+impl Stage for Nowhere {
+    fn put(&mut self, _id: &str, _record: &Record) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+fn job() -> JobConfig {
+    crate::config::parse(JOB, Path::new("rosterd.toml")).unwrap().0.jobs.remove("test").unwrap()
+}
+
+fn row(id: &str, name: &str) -> GroupRow {
+    GroupRow {
+        id: id.into(),
+        wire: Record::from([("groupName".into(), Value::from(name))]),
+        kind: GroupKind::Static,
+        status: GroupStatus::Active,
+        test_group: false,
+        auto_response: false,
+        member_count: None,
+        detailed: true,
+    }
+}
+
+/// A target with the group `g` and the contacts that are given as id, address, whether they refuse all mail, and state in `g`.
+fn target(names: &mut Names, people: &[(&str, &str, bool, Option<MembershipState>)], whole: bool) -> Snapshot {
+    let mut stage = Nowhere;
+    let mut builder = SnapshotBuilder::new("mail", "", names, &mut stage);
+    for (id, address, refuses, _) in people {
+        let status = if *refuses { MemberStatus::OptedOut } else { MemberStatus::Active };
+        let address = Some((*address).to_owned());
+        builder.member(MemberRow { id: (*id).to_owned(), address, status: Some(status), wire: None }).unwrap();
+    }
+    builder.begin_listing("g");
+    for (id, _, _, state) in people {
+        state.iter().for_each(|state| builder.listed(id, *state));
+    }
+    let problems = if whole { Vec::new() } else { vec!["a page failed".to_owned()] };
+    builder.end_listing(Certificate { problems, ..Certificate::default() });
+    builder.account_state(Certificate::default());
+    if whole {
+        builder.whole_account();
+    }
+    let groups = vec![Group::from_row(row("g", "News"), provider::schema(crate::model::ProviderKind::Emfluence))];
+    builder.finish(groups, &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
+}
+
+fn begin(store: &Store, operation: &str, item: JournalItem) {
+    let now = Timestamp::UNIX_EPOCH;
+    let entry = JournalEntry { job: "test".into(), account: "mail".into(), operation: operation.into(), items: vec![item], now };
+    store.begin_write("run", &entry).unwrap();
+}
+
+fn item(id: Option<&str>) -> JournalItem {
+    JournalItem {
+        group: Some("g".into()),
+        member: Some("ana@example.org".into()),
+        member_source: Some("s1".into()),
+        member_id: id.map(str::to_owned),
+        ..JournalItem::default()
+    }
+}
+
+fn known(store: &Store) {
+    store.register_job("test", "crm", "mail").unwrap();
+    store
+        .record(&[
+            Change::LinkMember {
+                job: "test".into(),
+                source: "s1".into(),
+                target: "t1".into(),
+                address: "ana@example.org".into(),
+                origin: Origin::Created,
+            },
+            Change::Membership { job: "test".into(), group: "g".into(), member: "t1".into(), brought: true },
+        ])
+        .unwrap();
+}
+
+/// Settles by what the target holds; returns the base from then on and whether nothing is left open.
+fn settled(store: &Store, people: &[(&str, &str, bool, Option<MembershipState>)], whole: bool) -> (Base, Names, bool) {
+    let mut names = Names::new();
+    store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
+    let target = target(&mut names, people, whole);
+    settle_members(
+        store,
+        &job(),
+        crate::provider::capabilities(crate::model::ProviderKind::Emfluence),
+        &target,
+        &names,
+        Timestamp::UNIX_EPOCH,
+    )
+    .unwrap();
+    let base = store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
+    (base, names, store.unsettled("test").unwrap().is_empty())
+}
+
+const ANA: &str = "ana@example.org";
+
+#[test]
+fn an_addition_is_settled_by_a_whole_listing_only() {
+    for operation in ["add_memberships", "create_members"] {
+        let store = Store::in_memory();
+        store.register_job("test", "crm", "mail").unwrap();
+        begin(&store, operation, item((operation == "add_memberships").then_some("t1")));
+        let (base, _, done) = settled(&store, &[("t1", ANA, false, None)], false);
+        assert!(!done && base.memberships.is_empty(), "{operation}: the listing did not show everybody");
+        let (base, names, done) = settled(&store, &[("t1", ANA, false, Some(MembershipState::Active))], true);
+        assert!(done, "{operation}");
+        assert!(base.membership("g", names.find("t1").unwrap()).unwrap().brought, "{operation}: the job brought it");
+    }
+}
+
+#[test]
+fn a_removal_is_settled_by_a_whole_listing_only() {
+    for people in [&[("t1", ANA, false, None)][..], &[]] {
+        let store = Store::in_memory();
+        known(&store);
+        begin(&store, "remove_memberships", item(Some("t1")));
+        let (base, _, done) = settled(&store, people, false);
+        assert!(!done && base.memberships.len() == 1 && !base.members[0].removed_by_us, "the listing did not show everybody");
+        // Somebody without a group may be out of sight altogether.
+        let (base, _, done) = settled(&store, people, true);
+        assert!(done && base.memberships.is_empty());
+        assert!(base.members[0].removed_by_us, "the removal was rosterd's own");
+    }
+}
+
+#[test]
+fn a_removal_that_did_not_happen_is_planned_again() {
+    let store = Store::in_memory();
+    known(&store);
+    begin(&store, "remove_memberships", item(Some("t1")));
+    let (base, _, done) = settled(&store, &[("t1", ANA, false, Some(MembershipState::Active))], true);
+    assert!(done && base.memberships.len() == 1 && !base.members[0].removed_by_us);
+}
+
+#[test]
+fn somebody_with_the_same_address_is_not_the_one_who_was_removed() {
+    let store = Store::in_memory();
+    known(&store);
+    begin(&store, "remove_memberships", item(Some("t1")));
+    let (base, _, done) = settled(&store, &[("t2", ANA, false, Some(MembershipState::Active))], true);
+    assert!(done && base.memberships.is_empty() && base.members[0].removed_by_us);
+}
+
+#[test]
+fn a_refusal_that_is_found_written_is_held_once_every_contact_has_it() {
+    let refused = Some(MembershipState::OptedOut);
+    for (second, expected) in [((true, refused), true), ((false, Some(MembershipState::Active)), false)] {
+        let store = Store::in_memory();
+        known(&store);
+        let bar = |group: Option<&str>| Change::Bar {
+            provider: "mail".into(),
+            group: group.map(str::to_owned),
+            address: ANA.into(),
+            origin: "seen".into(),
+        };
+        store.record(&[bar(None), bar(Some("g"))]).unwrap();
+        begin(&store, "set_opt_out", item(Some("t1")));
+        begin(&store, "set_opt_out", JournalItem { group: None, ..item(Some("t1")) });
+        let (base, names, done) = settled(&store, &[("t1", ANA, true, refused), ("t2", ANA, second.0, second.1)], true);
+        assert!(done && base.memberships.is_empty());
+        let ana = names.find(ANA).unwrap();
+        assert_eq!((base.bars.held(None, ana), base.bars.held(Some("g"), ana)), (Some(expected), Some(expected)));
+    }
+}

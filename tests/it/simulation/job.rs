@@ -1,0 +1,135 @@
+//! Random jobs, as config text and as what a judge has to know of them.
+
+use std::fmt::Write as _;
+
+use rosterd::emulator::Kind;
+
+use super::dice::Dice;
+use super::world::ACCOUNTS;
+
+/// What a job may do, in the words of the config.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub name: &'static str,
+    pub source: &'static str,
+    pub target: &'static str,
+    pub mode: &'static str,
+    pub on_drift: &'static str,
+    pub missing: &'static str,
+    pub carry: bool,
+    pub adopt: bool,
+    pub protect: bool,
+    pub create: bool,
+    pub update: bool,
+    pub dynamic: bool,
+    pub auto_response: bool,
+    pub not_internal: bool,
+    pub exclude: Option<&'static str>,
+    pub remembers: bool,
+    /// Whether the limits are those of the default instead of none.
+    pub limits: bool,
+    pub batch: Option<usize>,
+}
+
+impl Job {
+    fn random(dice: &mut Dice, name: &'static str, pair: (usize, usize), kinds: &[Kind]) -> Job {
+        let missing = match dice.below(4) {
+            0 if kinds[pair.1] == Kind::Emfluence => "archive",
+            1 => "delete",
+            _ => "keep",
+        };
+        Job {
+            name,
+            source: ACCOUNTS[pair.0].0,
+            target: ACCOUNTS[pair.1].0,
+            mode: *dice.pick(&["add", "managed", "managed", "mirror"]),
+            on_drift: *dice.pick(&["overwrite", "overwrite", "keep", "stop"]),
+            missing,
+            carry: dice.chance(80),
+            adopt: dice.chance(80),
+            protect: dice.chance(60),
+            create: dice.chance(85),
+            update: dice.chance(85),
+            dynamic: dice.chance(30),
+            auto_response: dice.chance(20),
+            not_internal: dice.chance(25),
+            exclude: dice.chance(20).then_some("Spring*"),
+            remembers: dice.chance(20),
+            limits: dice.chance(20),
+            batch: dice.any(&[None, None, Some(1), Some(2), Some(5)]).flatten(),
+        }
+    }
+
+    /// Whether the job covers groups of this name.
+    pub fn covers(&self, name: &str) -> bool {
+        !(self.exclude.is_some() && name.to_lowercase().starts_with("spring"))
+    }
+
+    fn text(&self) -> String {
+        let Job { name, source, target, mode, on_drift, missing, protect, create, update, auto_response, .. } = self;
+        let mut text = format!(
+            "[jobs.{name}]\nsource = \"{source}\"\ntarget = \"{target}\"\nmode = \"{mode}\"\nallow_auto_response = {auto_response}\n"
+        );
+        if self.remembers {
+            text.push_str("refresh = \"6h\"\n");
+        }
+        let adopt = if self.adopt { "by-name" } else { "never" };
+        let dynamic = if self.dynamic { "snapshot" } else { "skip" };
+        let opt_outs = if self.carry { "carry" } else { "skip" };
+        write!(text, "[jobs.{name}.groups]\nadopt = \"{adopt}\"\nprotect = {protect}\nmissing = \"{missing}\"\ndynamic = \"{dynamic}\"\n")
+            .expect("a text takes everything");
+        if let Some(pattern) = self.exclude {
+            writeln!(text, "exclude = [\"{pattern}\"]").expect("a text takes everything");
+        }
+        write!(text, "[jobs.{name}.members]\ncreate = {create}\nupdate = {update}\nopt_outs = \"{opt_outs}\"\n")
+            .expect("a text takes everything");
+        if self.not_internal {
+            text.push_str("where = \"source.company != 'Internal'\"\n");
+        }
+        write!(text, "[jobs.{name}.guards]\non_drift = \"{on_drift}\"\n").expect("a text takes everything");
+        if self.limits {
+            text.push_str("floor = 2\n");
+        } else {
+            for limit in ["max_membership_removals", "max_membership_removals_per_group", "max_group_removals", "max_opt_outs"] {
+                writeln!(text, "{limit} = \"none\"").expect("a text takes everything");
+            }
+        }
+        text
+    }
+}
+
+/// One job, two jobs into one target, or a chain of two.
+pub(crate) fn jobs(dice: &mut Dice, kinds: &[Kind]) -> Vec<Job> {
+    if kinds.len() < 3 {
+        return vec![Job::random(dice, "one", (0, 1), kinds)];
+    }
+    if dice.chance(50) {
+        let mut both = vec![Job::random(dice, "one", (0, 1), kinds), Job::random(dice, "two", (2, 1), kinds)];
+        for job in &mut both {
+            // A mirror would take out what the other job brings.
+            if job.mode == "mirror" {
+                job.mode = "managed";
+            }
+            // Two sources that ask for different values of one field would overwrite each other for ever.
+            job.on_drift = "keep";
+        }
+        both
+    } else {
+        vec![Job::random(dice, "one", (0, 1), kinds), Job::random(dice, "two", (1, 2), kinds)]
+    }
+}
+
+/// The config text of the jobs and of what they ask of the accounts.
+pub(crate) fn text(jobs: &[Job]) -> String {
+    let mut text: String = jobs.iter().map(Job::text).collect();
+    let mut capped: Vec<&str> = Vec::new();
+    for job in jobs {
+        if let Some(batch) = job.batch
+            && !capped.contains(&job.target)
+        {
+            capped.push(job.target);
+            write!(text, "[providers.{}.http]\nbatch_size = {batch}\n", job.target).expect("a text takes everything");
+        }
+    }
+    text
+}

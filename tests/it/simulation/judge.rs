@@ -1,0 +1,263 @@
+//! Watches the accounts and says which rule a request broke, from the accounts' own history and never from rosterd's plans.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rosterd::emulator::{Actor, Change, HistoryEvent, MembershipState, World};
+
+use super::job::Job;
+use super::truth;
+use super::world::fold;
+
+/// What the database of the moment has had reason to remember. It is lost and brought back together with the database.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    /// Refusals of all mail of a target account that a run has seen, by account and address.
+    pub refused_account: BTreeSet<(String, String)>,
+    /// Refusals of a target group that a run has seen, by account, group and address.
+    pub refused_group: BTreeSet<(String, u64, String)>,
+    /// Memberships that requests of a job brought, by job, target group and target contact.
+    pub brought: BTreeSet<(usize, u64, u64)>,
+    /// Pairs of people, by job and source contact, with the address they had: only where each side has one contact.
+    pub people: BTreeMap<(usize, u64), (u64, String)>,
+    /// Target contacts whose last change of membership was a removal by a request, by account and contact.
+    pub taken_out: BTreeSet<(String, u64)>,
+    /// Memberships that a finished run of a job has seen at both sides, by job, group and contact.
+    pub held: BTreeSet<(usize, u64, u64)>,
+}
+
+/// One run while it goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub job: usize,
+    /// The accounts when it began. Nobody edits them while a run goes on.
+    pub start: World,
+    /// Who was taken out of which group by this run.
+    pub removed: BTreeSet<(u64, u64)>,
+    /// The accounts whose listings of members were faulty in every answer.
+    pub blind: BTreeSet<String>,
+}
+
+/// Watches the accounts.
+pub(crate) struct Judge {
+    pub jobs: Vec<Job>,
+    pub memory: Memory,
+    pub run: Option<Run>,
+    /// What rules were broken, and how.
+    pub complaints: Vec<String>,
+    /// The accounts as they were last looked at.
+    pub seen: World,
+    last_event: u64,
+    /// Groups and contacts that requests made.
+    pub made_groups: BTreeSet<(String, u64)>,
+    pub made_contacts: BTreeSet<(String, u64)>,
+    /// Addresses of which somebody has changed a profile, an address or the number of contacts since the beginning.
+    pub touched: BTreeSet<String>,
+    /// Pairs of groups: job, source group, target group.
+    pub pairs: BTreeSet<(usize, u64, u64)>,
+    /// Protected flags that a request set: account and group.
+    pub own_flags: BTreeSet<(String, u64)>,
+    /// Memberships that a request brought and that nobody has changed by hand since: job, group and contact.
+    pub surely: BTreeSet<(usize, u64, u64)>,
+    /// Addresses that somebody has refused mail under, or that bounced, left a group by hand or moved, at any time.
+    pub ever_refused: BTreeSet<String>,
+    pub ever_bounced: BTreeSet<String>,
+    pub ever_left: BTreeSet<String>,
+    pub moved: BTreeSet<String>,
+    /// Whether anybody was ever erased.
+    pub ever_erased: bool,
+    /// Contacts of which somebody has edited the profile by hand: account and contact.
+    pub edited: BTreeSet<(String, u64)>,
+    /// Whether the database has never been lost or set back.
+    pub pristine: bool,
+}
+
+impl Judge {
+    pub fn new(jobs: Vec<Job>, world: World) -> Self {
+        Judge {
+            jobs,
+            memory: Memory::default(),
+            run: None,
+            complaints: Vec::new(),
+            seen: world,
+            last_event: 0,
+            made_groups: BTreeSet::new(),
+            made_contacts: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            pairs: BTreeSet::new(),
+            own_flags: BTreeSet::new(),
+            surely: BTreeSet::new(),
+            ever_refused: BTreeSet::new(),
+            ever_bounced: BTreeSet::new(),
+            ever_left: BTreeSet::new(),
+            moved: BTreeSet::new(),
+            ever_erased: false,
+            edited: BTreeSet::new(),
+            pristine: true,
+        }
+    }
+
+    pub fn complain(&mut self, rule: &str, text: String) {
+        self.complaints.push(format!("{rule}: {text}"));
+    }
+
+    /// A run begins.
+    pub fn begin(&mut self, job: usize, world: World, blind: BTreeSet<String>) {
+        self.run = Some(Run { job, start: world, removed: BTreeSet::new(), blind });
+    }
+
+    /// Takes in what has happened since the last look, together with the pairs of groups that the database knows.
+    pub fn look(&mut self, now: World, history: &[HistoryEvent], pairs: BTreeSet<(usize, u64, u64)>) {
+        self.pairs = pairs;
+        let fresh: Vec<HistoryEvent> = history.iter().filter(|event| event.seq > self.last_event).cloned().collect();
+        let before = std::mem::replace(&mut self.seen, now.clone());
+        for event in &fresh {
+            self.last_event = event.seq;
+            match event.actor {
+                Actor::Person => self.by_person(event, &before, &now),
+                Actor::Request(_) => self.by_request(event, &before, &now),
+            }
+        }
+        if fresh.iter().any(|event| matches!(event.actor, Actor::Request(_))) {
+            self.flags(&before, &now);
+        } else {
+            for account in &now.accounts {
+                self.own_flags
+                    .retain(|(name, group)| *name != account.name || account.groups.get(group).is_none_or(|group| group.protected));
+            }
+        }
+        self.collect(&now);
+    }
+
+    /// Takes down whatever anybody has ever refused.
+    fn collect(&mut self, now: &World) {
+        for account in &now.accounts {
+            for contact in account.contacts.values() {
+                let refuses = account
+                    .groups
+                    .values()
+                    .any(|group| group.members.get(&contact.id).is_some_and(|membership| membership.state == MembershipState::OptedOut));
+                if refuses || contact.opted_out.is_some() {
+                    self.ever_refused.insert(fold(&contact.email));
+                }
+                if contact.bounced.is_some() {
+                    self.ever_bounced.insert(fold(&contact.email));
+                }
+            }
+        }
+    }
+
+    /// People may do whatever they like; some of it ends what rosterd has to remember.
+    fn by_person(&mut self, event: &HistoryEvent, before: &World, now: &World) {
+        let name = event.account.clone();
+        let address = |contact: &u64| {
+            let find = |world: &World| world.account(&name).contacts.get(contact).map(|contact| fold(&contact.email));
+            find(now).or_else(|| find(before)).unwrap_or_default()
+        };
+        match &event.change {
+            Change::AccountOptOutCleared { contact } => {
+                self.memory.refused_account.remove(&(name.clone(), address(contact)));
+            }
+            Change::MembershipAdded { group, contact, .. }
+            | Change::GroupOptOutCleared { group, contact }
+            | Change::MembershipChanged { group, contact } => {
+                if now.account(&name).membership(*group, *contact) == Some(MembershipState::Active) {
+                    self.memory.refused_group.remove(&(name.clone(), *group, address(contact)));
+                }
+                // A merge of several contacts depends on which of them are listed.
+                if truth::contacts(now.account(&name), &address(contact)).count() > 1 {
+                    self.touched.insert(address(contact));
+                }
+            }
+            Change::MembershipRemoved { group, contact, .. } => {
+                self.ever_left.insert(address(contact));
+                self.surely.retain(|(job, there, who)| self.jobs[*job].target != name || (there, who) != (group, contact));
+                if truth::contacts(now.account(&name), &address(contact)).count() > 1 {
+                    self.touched.insert(address(contact));
+                }
+            }
+            Change::ContactCreated { contact } | Change::ContactDeleted { contact, .. } | Change::ContactChanged { contact, .. } => {
+                self.touched.insert(address(contact));
+                self.edited.insert((name.clone(), *contact));
+                self.ever_erased |= matches!(event.change, Change::ContactDeleted { .. });
+                if matches!(event.change, Change::ContactCreated { .. }) {
+                    self.memory.refused_account.remove(&(name.clone(), address(contact)));
+                }
+            }
+            Change::AddressChanged { contact, from, to } => {
+                self.touched.insert(fold(from));
+                self.touched.insert(fold(to));
+                self.moved.extend([fold(from), fold(to)]);
+                // A refusal follows the person.
+                for known in [&mut self.ever_refused, &mut self.ever_bounced, &mut self.ever_left] {
+                    if known.contains(&fold(from)) {
+                        known.insert(fold(to));
+                    }
+                }
+                self.memory.refused_account.remove(&(name.clone(), fold(to)));
+                for group in now.account(&name).groups_of(*contact) {
+                    self.memory.refused_group.remove(&(name.clone(), group, fold(to)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A run has ended well, without a fault and with everything read: what it has seen is known from here on.
+    pub fn learn(&mut self, refused: bool) {
+        let Some(run) = self.run.clone() else { return };
+        let job = self.jobs[run.job].clone();
+        let (source, target) = (run.start.account(job.source), self.seen.account(job.target));
+        let mut refusals: BTreeSet<(String, u64, String)> = BTreeSet::new();
+        for group in truth::scope(&job, &run.start) {
+            for (address, state) in truth::listing(source, group) {
+                if truth::refuses_all(source, &address) {
+                    self.memory.refused_account.insert((job.target.to_owned(), address.clone()));
+                }
+                for (_, _, partner) in self.pairs.iter().filter(|pair| pair.0 == run.job && pair.1 == group.id) {
+                    if state == MembershipState::OptedOut {
+                        refusals.insert((job.target.to_owned(), *partner, address.clone()));
+                    }
+                    for contact in truth::contacts(target, &address) {
+                        let active = target.membership(*partner, contact.id) == Some(MembershipState::Active);
+                        if active && state == MembershipState::Active && !refused {
+                            self.memory.held.insert((run.job, *partner, contact.id));
+                        }
+                    }
+                }
+            }
+        }
+        self.memory.refused_group.extend(refusals);
+        if refused {
+            return;
+        }
+        for address in truth::listed(&job, &run.start) {
+            let here: Vec<u64> = truth::contacts(source, &address).map(|contact| contact.id).collect();
+            let there: Vec<u64> = truth::contacts(target, &address).map(|contact| contact.id).collect();
+            if let ([here], [there]) = (here.as_slice(), there.as_slice()) {
+                self.memory.people.insert((run.job, *here), (*there, address));
+            }
+        }
+    }
+
+    /// The partner groups of a target group for the running job: those the database knows, else those that look alike.
+    pub fn partners(&self, run: &Run, group: u64) -> Vec<u64> {
+        let known: Vec<u64> =
+            self.pairs.iter().filter(|(job, _, target)| *job == run.job && *target == group).map(|(_, source, _)| *source).collect();
+        if !known.is_empty() {
+            return known;
+        }
+        let job = &self.jobs[run.job];
+        let Some(target) = self.seen.account(job.target).groups.get(&group) else { return Vec::new() };
+        truth::scope(job, &run.start).filter(|source| truth::alike(job, source, target)).map(|source| source.id).collect()
+    }
+
+    /// The addresses at the source of whoever a target contact stands for.
+    pub fn source_addresses(&self, run: &Run, contact: u64, address: &str) -> BTreeSet<String> {
+        let source = run.start.account(self.jobs[run.job].source);
+        let linked = self.memory.people.iter().filter(|((job, _), (target, _))| *job == run.job && *target == contact);
+        let mut addresses: BTreeSet<String> =
+            linked.filter_map(|((_, here), _)| source.contacts.get(here)).map(|contact| fold(&contact.email)).collect();
+        addresses.insert(address.to_owned());
+        addresses
+    }
+}

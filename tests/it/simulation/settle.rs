@@ -1,0 +1,244 @@
+//! The trouble is over: the jobs come to rest within two runs, and both sides hold what they should.
+
+use std::collections::BTreeSet;
+
+use rosterd::emulator::{Kind, MembershipState};
+use rosterd::plan::{BlockedReason, Reason};
+use rosterd::run::{Outcome, Planned};
+
+use super::sim::{Ending, Sim};
+use super::truth;
+use super::world::fold;
+use crate::support::{operations, tell};
+
+impl Sim {
+    pub async fn settle(&mut self) {
+        self.tell("the trouble is over".to_owned());
+        // Refused items wait for a week at most.
+        self.pass(8 * 86_400);
+        for round in 0..2 {
+            for job in 0..self.jobs.len() {
+                let ending = self.calm(job).await;
+                if let (1, Ending::Report(report)) = (round, &ending)
+                    && (!matches!(report.outcome, Outcome::Done | Outcome::Partial) || !report.failures.is_empty())
+                {
+                    self.complain("rest", format!("two runs are not enough: {}", tell(report)));
+                }
+                if !self.complaints().is_empty() {
+                    return;
+                }
+            }
+        }
+        for job in 0..self.jobs.len() {
+            let Some(planned) = self.plan(job).await else { return };
+            if !planned.plan.is_empty() {
+                self.complain("rule 11", format!("job {} has still to do: {:#?}", self.jobs[job].name, operations(&planned)));
+                return;
+            }
+            self.judge_rest(job, &planned);
+            self.calm(job).await;
+            let writes = self.writes();
+            if !writes.is_empty() {
+                self.complain("rule 11", format!("job {} had nothing to do and sent {writes:?}", self.jobs[job].name));
+            }
+            if !self.complaints().is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// A run of which each refusal is approved.
+    async fn calm(&mut self, job: usize) -> Ending {
+        self.sync(job, true).await
+    }
+
+    /// Holds what both sides hold, and what the plan says of the rest, against the accounts themselves.
+    fn judge_rest(&mut self, number: usize, planned: &Planned) {
+        let job = self.jobs[number].clone();
+        let world = self.world();
+        let (source, target) = (world.account(job.source), world.account(job.target));
+        let plan = &planned.plan;
+        let mut wrong: Vec<(&str, String)> = Vec::new();
+
+        // Of such accounts an empty answer can't be told from a failure, and nobody is added without proof.
+        if source.settings.greenrope.empty_is_error || target.settings.greenrope.empty_is_error {
+            return;
+        }
+        for blocked in &plan.blocked {
+            if matches!(blocked.reason, BlockedReason::ValueRefused | BlockedReason::IncompleteRead) {
+                wrong.push(("rest", format!("nothing stands in the way, and yet {blocked:?}")));
+            }
+        }
+        let stuck: BTreeSet<String> = plan.blocked.iter().filter_map(|blocked| blocked.member.clone()).collect();
+        for group in truth::scope(&job, &world) {
+            let paired = plan.pairs.iter().any(|pair| pair.source.as_deref() == Some(group.id.to_string().as_str()));
+            if !paired {
+                wrong.push(("rest", format!("source group {} \"{}\" has no place in the plan", group.id, group.name)));
+            }
+        }
+        for (at, pair) in plan.pairs.iter().enumerate().filter(|(_, pair)| pair.writable) {
+            let (Some(here), Some(there)) = (&pair.source, &pair.target) else { continue };
+            let (here, there): (u64, u64) = (here.parse().unwrap(), there.parse().unwrap());
+            let wanted = truth::listing(source, &source.groups[&here]);
+            let Some(partner) = target.groups.get(&there) else {
+                wrong.push(("rest", format!("target group {there} is gone")));
+                continue;
+            };
+            let has = truth::listing(target, partner);
+            let mailed: BTreeSet<String> = target.mailed_by(there).iter().map(|address| fold(address)).collect();
+            for (address, state) in &wanted {
+                let place = format!("{address} in group {there} \"{}\"", partner.name);
+                let refuses = truth::refuses_all(source, address);
+                if (refuses || *state == MembershipState::OptedOut) && job.carry && mailed.contains(address) && !stuck.contains(address) {
+                    wrong.push(("rule 1", format!("{place} refuses at the source and is mailed at the target")));
+                }
+                let holds = target.kind != Kind::GreenRope;
+                let refused_there = has.get(address) == Some(&MembershipState::OptedOut);
+                let there_at_all = truth::contacts(target, address).next().is_some();
+                if *state == MembershipState::OptedOut && job.carry && holds && there_at_all && !refused_there && !stuck.contains(address) {
+                    wrong.push(("rule 1", format!("{place} refuses the group at the source only")));
+                }
+                if *state != MembershipState::Active || refuses || has.contains_key(address) {
+                    continue;
+                }
+                let rows: Vec<_> = truth::contacts(source, address).collect();
+                if job.not_internal && rows.iter().any(|row| row.get("company") == "Internal") {
+                    continue;
+                }
+                let reason = plan.withheld.iter().find(|withheld| {
+                    withheld.pair.0 as usize == at && withheld.member.is_some_and(|person| planned.address(person) == address)
+                });
+                let blocked = plan.blocked.iter().find(|blocked| blocked.member.as_deref() == Some(address));
+                match (reason, blocked) {
+                    (None, None) => wrong.push(("lost", format!("{place} is missing, and nobody says why"))),
+                    (Some(withheld), _) => {
+                        if let Some(why) = self.unfounded(withheld.reason, address, job.create) {
+                            wrong.push(("withheld", format!("{place} is withheld as {:?}: {why}", withheld.reason)));
+                        }
+                    }
+                    (None, Some(blocked)) => {
+                        if let Some(why) = self.unfounded_block(blocked.reason, address, number) {
+                            wrong.push(("blocked", format!("{place} is blocked as {:?}: {why}", blocked.reason)));
+                        }
+                    }
+                }
+            }
+            self.judge_leavers(number, there, &wanted, &mailed, &stuck, &mut wrong);
+        }
+        self.judge_refusals(number, &stuck, &mut wrong);
+        self.judge_profiles(number, &stuck, &mut wrong);
+        for (rule, text) in wrong {
+            self.complain(rule, format!("job {}: {text}", job.name));
+        }
+    }
+
+    /// Whoever has left the source is not in a group that is kept in step.
+    fn judge_leavers(
+        &self,
+        number: usize,
+        group: u64,
+        wanted: &std::collections::BTreeMap<String, MembershipState>,
+        mailed: &BTreeSet<String>,
+        stuck: &BTreeSet<String>,
+        wrong: &mut Vec<(&str, String)>,
+    ) {
+        let job = &self.jobs[number];
+        let state = self.wire.lock();
+        let judge = &state.judge;
+        let target = judge.seen.account(job.target);
+        let shared = judge.pairs.iter().any(|pair| pair.0 != number && pair.2 == group && judge.jobs[pair.0].target == job.target);
+        for address in mailed {
+            let contacts: Vec<u64> = truth::contacts(target, address).map(|contact| contact.id).collect();
+            let [contact] = contacts.as_slice() else { continue };
+            let brought = judge.surely.contains(&(number, group, *contact));
+            let goes = job.mode == "mirror" || (job.mode == "managed" && brought);
+            let names: Vec<&String> = judge
+                .memory
+                .people
+                .iter()
+                .filter(|((of, _), (there, _))| *of == number && there == contact)
+                .map(|(_, (_, name))| name)
+                .collect();
+            let known = names.iter().all(|name| *name == address);
+            if goes && !shared && known && !wanted.contains_key(address) && !stuck.contains(address) && !judge.moved.contains(address) {
+                wrong.push(("lost", format!("{address} has left the source and is still mailed by group {group}")));
+            }
+        }
+    }
+
+    /// Whoever was created by a request looks as at the source, unless somebody has edited the profile at the target.
+    fn judge_profiles(&self, number: usize, stuck: &BTreeSet<String>, wrong: &mut Vec<(&str, String)>) {
+        let job = &self.jobs[number];
+        let state = self.wire.lock();
+        let judge = &state.judge;
+        let alone = judge.jobs.iter().filter(|other| other.target == job.target).count() == 1;
+        if !job.update || !judge.pristine || !alone {
+            return;
+        }
+        let (source, target) = (judge.seen.account(job.source), judge.seen.account(job.target));
+        for address in truth::listed(job, &judge.seen) {
+            let here: Vec<_> = truth::contacts(source, &address).collect();
+            let there: Vec<_> = truth::contacts(target, &address).collect();
+            let ([here], [there]) = (here.as_slice(), there.as_slice()) else { continue };
+            let made = judge.made_contacts.contains(&(job.target.to_owned(), there.id));
+            let edited = judge.edited.contains(&(job.target.to_owned(), there.id)) || judge.moved.contains(&address);
+            if !made || edited || stuck.contains(&address) || (job.not_internal && here.get("company") == "Internal") {
+                continue;
+            }
+            for field in ["first_name", "last_name", "company", "city", "zip", "phone"] {
+                if here.get(field) != there.get(field) {
+                    let text =
+                        format!("{address}: {field} is \"{}\" at the source and \"{}\" at the target", here.get(field), there.get(field));
+                    wrong.push(("profile", text));
+                }
+            }
+        }
+    }
+
+    /// Whoever refuses all mail at the source does so at the target.
+    fn judge_refusals(&self, number: usize, stuck: &BTreeSet<String>, wrong: &mut Vec<(&str, String)>) {
+        let job = &self.jobs[number];
+        if !job.carry {
+            return;
+        }
+        let world = self.world();
+        let (source, target) = (world.account(job.source), world.account(job.target));
+        for address in truth::listed(job, &world) {
+            if !truth::refuses_all(source, &address) || stuck.contains(&address) {
+                continue;
+            }
+            let there: Vec<_> = truth::contacts(target, &address).collect();
+            if there.iter().any(|contact| contact.opted_out.is_none()) {
+                wrong.push(("rule 1", format!("{address} refuses all mail at the source only")));
+            }
+        }
+    }
+
+    /// Why a reason for leaving somebody out can't be true.
+    fn unfounded(&self, reason: Reason, address: &str, create: bool) -> Option<&'static str> {
+        let state = self.wire.lock();
+        let judge = &state.judge;
+        match reason {
+            Reason::OptedOutAtSource | Reason::OptedOutAtTarget if !judge.ever_refused.contains(address) => Some("nobody ever refused"),
+            Reason::Undeliverable if !judge.ever_bounced.contains(address) => Some("nothing ever bounced"),
+            Reason::NoContact if create => Some("people may be created"),
+            Reason::RemovedAtTarget if !judge.ever_left.contains(address) => Some("nobody took the person out"),
+            Reason::Unconfirmed | Reason::Protected | Reason::NoUser | Reason::RemovedByRosterd => Some("there is no such thing here"),
+            _ => None,
+        }
+    }
+
+    /// Why a reason for blocking somebody can't be true.
+    fn unfounded_block(&self, reason: BlockedReason, address: &str, number: usize) -> Option<&'static str> {
+        let state = self.wire.lock();
+        let judge = &state.judge;
+        let target = judge.seen.account(judge.jobs[number].target);
+        match reason {
+            BlockedReason::TwoCandidates if truth::contacts(target, address).count() < 2 => Some("there is one contact"),
+            BlockedReason::AddressTaken if !judge.moved.contains(address) => Some("nobody ever moved"),
+            BlockedReason::GoneAtTarget if !judge.ever_erased => Some("nobody was ever erased"),
+            BlockedReason::NoAddress => Some("there is an address"),
+            _ => None,
+        }
+    }
+}

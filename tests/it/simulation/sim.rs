@@ -1,0 +1,509 @@
+//! One simulated world with its jobs, its database and its clock, and the steps that can be taken in it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rosterd::config::settled::Config;
+use rosterd::emulator::{Account, Emulator, Fault, FaultRule, Kind, When, World};
+use rosterd::http::Transport;
+use rosterd::run::{Outcome, Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
+use rosterd::state::Store;
+use tokio_util::sync::CancellationToken;
+
+use super::dice::Dice;
+use super::edits::edit;
+use super::job::{Job, jobs, text};
+use super::judge::{Judge, Memory};
+use super::logs::Logs;
+use super::wire::{Kill, Trip, Wire};
+use super::world::{ACCOUNTS, world};
+use crate::support::{config, providers, tell};
+
+/// One step of a story; its numbers come from its own seed, so that leaving out another step does not change it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub what: What,
+    pub seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// People edit an account.
+    Edit,
+    /// A run without trouble.
+    Sync,
+    /// A plan that is looked at and applied, perhaps after something has changed.
+    Apply,
+    /// A run with faults.
+    Faults,
+    /// A run that ends in the middle without a word.
+    Kill,
+    /// A run that is asked to stop.
+    Stop,
+    /// The database is gone.
+    Lose,
+    /// The database is copied.
+    Copy,
+    /// The database goes back to the copy.
+    Restore,
+    /// The clock of the runs is set forward or back.
+    Clock,
+    /// Tokens end.
+    Expire,
+}
+
+/// The steps of a seed.
+pub(crate) fn script(seed: u64) -> Vec<Step> {
+    let mut dice = Dice::new(seed.wrapping_mul(31).wrapping_add(7));
+    let mut steps = Vec::new();
+    if dice.chance(70) {
+        steps.push(Step { what: What::Sync, seed: dice.next() });
+    }
+    for _ in 0..dice.below(9) + 3 {
+        let what = match dice.below(30) {
+            0..=11 => What::Edit,
+            12..=16 => What::Sync,
+            17 | 18 => What::Apply,
+            19..=22 => What::Faults,
+            23 | 24 => What::Kill,
+            25 => What::Stop,
+            26 => What::Lose,
+            27 => *dice.pick(&[What::Copy, What::Copy, What::Restore]),
+            28 => What::Clock,
+            _ => What::Expire,
+        };
+        steps.push(Step { what, seed: dice.next() });
+    }
+    steps
+}
+
+/// How a run came to its end.
+pub(crate) enum Ending {
+    Report(Box<RunReport>),
+    Error(RunError),
+    Died,
+}
+
+impl Ending {
+    fn code(&self) -> Option<u8> {
+        match self {
+            Ending::Report(report) => Some(report.exit_code()),
+            Ending::Error(error) => Some(error.exit_code()),
+            Ending::Died => None,
+        }
+    }
+}
+
+/// How a run is to be made.
+#[derive(Default)]
+struct Way {
+    kill: Option<Kill>,
+    stop: Option<usize>,
+    approve: Option<String>,
+    saved: Option<SavedPlan>,
+    /// Whether something may go wrong.
+    trouble: bool,
+}
+
+pub(crate) struct Sim {
+    pub wire: Arc<Wire>,
+    pub jobs: Vec<Job>,
+    pub story: Vec<String>,
+    emulator: Emulator,
+    config: Arc<Config>,
+    seconds: Arc<AtomicI64>,
+    copy: Option<(tempfile::TempDir, Memory)>,
+    secrets: Vec<String>,
+    logs: Logs,
+    blind: BTreeSet<String>,
+}
+
+impl Sim {
+    pub fn new(seed: u64) -> Sim {
+        let mut dice = Dice::new(seed);
+        let kinds: Vec<Kind> = (0..if dice.chance(25) { 3 } else { 2 }).map(|_| *dice.pick(&[Kind::Emfluence, Kind::GreenRope])).collect();
+        let world = world(&mut dice, &kinds);
+        let jobs = jobs(&mut dice, &kinds);
+        Sim::of(world, jobs)
+    }
+
+    /// A world and jobs that somebody else chose.
+    pub fn of(world: World, jobs: Vec<Job>) -> Sim {
+        let logs = Logs::default();
+        let start = world.clone();
+        let secrets = world
+            .accounts
+            .iter()
+            .flat_map(|account| account.logins.iter().flat_map(|login| [login.password.clone(), login.token.clone()]))
+            .filter(|secret| !secret.is_empty())
+            .collect();
+        let emulator = Emulator::new(world);
+        let text = format!("{}\n{}", providers(&emulator), text(&jobs));
+        let config = Arc::new(config(&emulator, &text));
+        let store = Arc::new(Store::in_memory());
+        let wire = Wire::new(emulator.clone(), Judge::new(jobs.clone(), start), store);
+        wire.look();
+        let kinds: Vec<_> =
+            emulator.with_world(|world| world.accounts.iter().map(|account| (account.name.clone(), account.kind)).collect());
+        let mut sim = Sim {
+            wire,
+            jobs,
+            story: Vec::new(),
+            emulator,
+            config,
+            seconds: Arc::new(AtomicI64::new(1_800_000_000)),
+            copy: None,
+            secrets,
+            logs,
+            blind: BTreeSet::new(),
+        };
+        sim.tell(format!("accounts: {kinds:?}"));
+        for job in sim.jobs.clone() {
+            sim.tell(format!("{job:?}"));
+        }
+        sim
+    }
+
+    pub fn tell(&mut self, line: String) {
+        self.story.push(line);
+    }
+
+    /// What rules were broken so far.
+    pub fn complaints(&self) -> Vec<String> {
+        self.wire.lock().judge.complaints.clone()
+    }
+
+    pub fn complain(&self, rule: &str, text: String) {
+        self.wire.lock().judge.complain(rule, text);
+    }
+
+    pub fn world(&self) -> World {
+        self.emulator.with_world(|world| world.clone())
+    }
+
+    /// Lets time pass for the runs, not for the accounts.
+    pub fn pass(&self, seconds: i64) {
+        self.seconds.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Edits an account as a person does.
+    pub fn person<R>(&mut self, account: &str, work: impl FnOnce(&mut Account) -> R) -> R {
+        let result = self.emulator.with_world(|world| work(world.account_mut(account)));
+        self.wire.look();
+        result
+    }
+
+    pub fn lose(&mut self) {
+        let mut state = self.wire.lock();
+        state.store = Arc::new(Store::in_memory());
+        state.judge.memory = Memory::default();
+        state.judge.surely.clear();
+        state.judge.pristine = false;
+    }
+
+    fn runner(&self, stop: CancellationToken) -> Runner {
+        let seconds = self.seconds.clone();
+        let clock: rosterd::run::Clock = Arc::new(move || {
+            let second = seconds.fetch_add(1, Ordering::Relaxed);
+            Timestamp::from_second(second).expect("a moment in this century")
+        });
+        let transport = Some(Transport::Local(self.wire.router()));
+        let store = self.wire.lock().store.clone();
+        Runner::new(self.config.clone(), store, RunnerOptions { transport, clock, stop, ..RunnerOptions::default() })
+    }
+
+    pub async fn step(&mut self, step: Step) {
+        let mut dice = Dice::new(step.seed);
+        let job = dice.below(self.jobs.len());
+        match step.what {
+            What::Edit => {
+                for _ in 0..dice.below(4) + 1 {
+                    let account = ACCOUNTS[dice.below(self.world().accounts.len())].0;
+                    if let Some(told) = self.person(account, |account| edit(&mut dice, account)) {
+                        self.tell(format!("{account}: {told}"));
+                    }
+                }
+            }
+            What::Sync => {
+                self.sync(job, dice.chance(60)).await;
+            }
+            What::Apply => self.apply(job, &mut dice).await,
+            What::Faults => {
+                self.faults(job, &mut dice);
+                let way = Way { trouble: true, ..Way::default() };
+                self.go(job, way).await;
+                self.emulator.clear_faults();
+                self.blind.clear();
+            }
+            What::Kill => {
+                let after = dice.chance(50);
+                let kill = if dice.chance(70) {
+                    Kill::Write { nth: dice.below(8) + 1, after }
+                } else {
+                    Kill::Request { nth: dice.below(30) + 1, after }
+                };
+                self.tell(format!("the next run dies at {kill:?}"));
+                if dice.chance(20) {
+                    self.faults(job, &mut dice);
+                }
+                self.go(job, Way { kill: Some(kill), trouble: true, ..Way::default() }).await;
+                self.emulator.clear_faults();
+                self.blind.clear();
+            }
+            What::Stop => {
+                let nth = dice.below(25) + 1;
+                self.tell(format!("the next run is asked to stop at request {nth}"));
+                self.go(job, Way { stop: Some(nth), trouble: true, ..Way::default() }).await;
+            }
+            What::Lose => {
+                self.tell("the database is lost".to_owned());
+                self.lose();
+            }
+            What::Copy => {
+                self.tell("the database is copied".to_owned());
+                let directory = tempfile::tempdir().unwrap();
+                let state = self.wire.lock();
+                state.store.backup_to(&directory.path().join("copy.db")).unwrap();
+                let memory = state.judge.memory.clone();
+                drop(state);
+                self.copy = Some((directory, memory));
+            }
+            What::Restore => {
+                if let Some((directory, memory)) = &self.copy {
+                    let now = Timestamp::from_second(self.seconds.load(Ordering::Relaxed)).unwrap();
+                    let mut state = self.wire.lock();
+                    state.store.restore_from(&directory.path().join("copy.db"), now).unwrap();
+                    state.judge.memory = memory.clone();
+                    state.judge.pristine = false;
+                    state.judge.surely.retain(|known| memory.brought.contains(known));
+                    drop(state);
+                    self.tell("the database goes back to the copy".to_owned());
+                }
+            }
+            What::Clock => {
+                let jump = *dice.pick(&[-90_000, -3_600, 7_200, 90_000, 10 * 86_400, 500 * 86_400]);
+                self.tell(format!("the clock jumps by {jump} s"));
+                self.pass(jump);
+            }
+            What::Expire => {
+                self.tell("all tokens end".to_owned());
+                self.emulator.expire_tokens();
+            }
+        }
+    }
+
+    /// A run without trouble; a refusal is approved where that is asked for.
+    pub async fn sync(&mut self, job: usize, approve: bool) -> Ending {
+        let ending = self.go(job, Way::default()).await;
+        let approval = match &ending {
+            Ending::Report(report) if approve && report.outcome == Outcome::Refused => report.refusals[0].approval.clone(),
+            _ => return ending,
+        };
+        self.go(job, Way { approve: Some(approval), ..Way::default() }).await
+    }
+
+    /// Plans a job.
+    pub async fn plan(&mut self, job: usize) -> Option<Planned> {
+        self.rest().await;
+        self.begin(job, &Way::default());
+        let result = self.runner(CancellationToken::new()).plan(self.jobs[job].name).await;
+        self.end(job);
+        match result {
+            Ok(planned) => Some(planned),
+            Err(error) => {
+                self.complain("calm", format!("planning failed: {error}"));
+                None
+            }
+        }
+    }
+
+    async fn apply(&mut self, job: usize, dice: &mut Dice) {
+        let Some(planned) = self.plan(job).await else { return };
+        let mut changed = false;
+        if dice.chance(40) {
+            let account = ACCOUNTS[dice.below(self.world().accounts.len())].0;
+            if let Some(told) = self.person(account, |account| edit(dice, account)) {
+                self.tell(format!("a plan is made; then {account}: {told}"));
+                changed = true;
+            }
+        }
+        let saved = SavedPlan { job: self.jobs[job].name.to_owned(), fingerprint: planned.plan.fingerprint.clone() };
+        let approve = planned.plan.refusals.first().map(|refusal| refusal.approval.clone());
+        self.tell("the plan is applied".to_owned());
+        let ending = self.go(job, Way { saved: Some(saved), approve, ..Way::default() }).await;
+        let sent = self.sent();
+        match ending {
+            Ending::Error(RunError::PlanMoved(_)) if !sent.is_empty() => {
+                self.complain("apply", format!("the plan had moved, and {sent:?} was sent"))
+            }
+            Ending::Error(RunError::PlanMoved(words)) if !changed && !words.contains("a plan is used once") => {
+                self.complain("apply", format!("nothing has changed, and the plan had moved: {words}"));
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts random faults in force.
+    fn faults(&mut self, job: usize, dice: &mut Dice) {
+        for _ in 0..=dice.below(2) {
+            let fault = match dice.below(15) {
+                0 => Fault::TooManyRequests { retry_after: Some(20) },
+                1 => Fault::TooManyRequests { retry_after: None },
+                2 => Fault::ServerError(503),
+                3 => Fault::ServerError(500),
+                4 => Fault::ResetBeforeEffect,
+                5 | 6 => Fault::ResetAfterEffect,
+                7 => Fault::TruncatedBody,
+                8 => Fault::EmptyBody,
+                9 => Fault::HtmlWith200,
+                10 => Fault::WrongCount(*dice.pick(&[-1, 1, 3])),
+                11 => Fault::MissingList,
+                12 => Fault::PartialBatchFailure { every: dice.below(3) + 1 },
+                13 => Fault::SlowDrip { bytes: 100, pause: 40 },
+                _ => dice
+                    .pick(&[Fault::ExpiredToken, Fault::SlowAnswer(Duration::from_mins(10)), Fault::Latency(Duration::from_mins(3))])
+                    .clone(),
+            };
+            let when = match dice.below(6) {
+                0 => When::Every,
+                1 => When::First(dice.below(5) as u64 + 1),
+                2 => When::EachNth(dice.below(4) as u64 + 2),
+                3 => When::Chance { share: 0.3, seed: dice.next() },
+                _ => When::Nth(dice.below(14) as u64 + 1),
+            };
+            let mut rule = FaultRule::every(fault.clone()).when(when);
+            let entry = &self.jobs[job];
+            let account = *dice.pick(&[entry.target, entry.target, entry.source]);
+            rule = rule.at(account);
+            let kind = self.world().account(account).kind;
+            let mut told = format!("{} at {account} {when:?}", fault.name());
+            if dice.chance(40) {
+                let operations: &[&str] = match kind {
+                    Kind::Emfluence => {
+                        &["groups/search", "groups/getContacts", "contacts/search", "contacts/import", "groups/addContacts", "groups/save"]
+                    }
+                    Kind::GreenRope => {
+                        &["GetGroups", "GetContacts", "AddContacts", "EditContacts", "AddContactsToGroup", "UnsubscribeContacts"]
+                    }
+                    Kind::ActiveCampaign => &["contact_list"],
+                };
+                let operation = *dice.pick(operations);
+                rule = rule.on(operation);
+                write!(told, " on {operation}").unwrap();
+                let listing = matches!(operation, "groups/getContacts" | "GetContacts");
+                let broken = matches!(
+                    fault,
+                    Fault::WrongCount(_) | Fault::MissingList | Fault::TruncatedBody | Fault::EmptyBody | Fault::HtmlWith200
+                );
+                if listing && broken && when == When::Every {
+                    self.blind.insert(account.to_owned());
+                }
+            }
+            self.emulator.add_fault(rule);
+            self.tell(format!("fault: {told}"));
+        }
+    }
+
+    /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the one before it sent.
+    async fn rest(&self) {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+
+    fn begin(&mut self, job: usize, way: &Way) -> CancellationToken {
+        let token = CancellationToken::new();
+        let start = self.world();
+        let mut state = self.wire.lock();
+        let stop = way.stop.map(|nth| (nth, token.clone()));
+        state.trip = Trip { kill: way.kill, stop, ..Trip::default() };
+        state.judge.begin(job, start, self.blind.clone());
+        token
+    }
+
+    /// The run is over: what is left to look at.
+    fn end(&mut self, job: usize) {
+        self.wire.look();
+        for misuse in self.emulator.misuse() {
+            self.complain("misuse", format!("{misuse:?}"));
+        }
+        let source = self.jobs[job].source;
+        let written = self.emulator.requests().into_iter().find(|request| request.is_write && request.account == source);
+        if let Some(request) = written {
+            self.complain("rule 10", format!("the source was written to: {}", request.operation));
+        }
+        self.emulator.clear_log();
+        for line in self.logs.take() {
+            if line.contains('@') || self.secrets.iter().any(|secret| line.contains(secret)) {
+                self.complain("rule 7", format!("a log line says too much: {line}"));
+            }
+        }
+    }
+
+    fn sent(&self) -> Vec<(String, usize)> {
+        self.wire.lock().trip.sent.clone()
+    }
+
+    /// The writes of the last run.
+    pub fn writes(&self) -> Vec<(String, usize)> {
+        self.sent()
+    }
+
+    async fn go(&mut self, job: usize, way: Way) -> Ending {
+        self.rest().await;
+        let token = self.begin(job, &way);
+        let runner = self.runner(token);
+        let died = self.wire.lock().trip.died.clone();
+        let name = self.jobs[job].name;
+        let run = async {
+            match &way.saved {
+                Some(saved) => runner.apply(saved, way.approve.as_deref()).await,
+                None => runner.sync(name, SyncOptions { approve: way.approve.clone(), trigger: "manual" }).await,
+            }
+        };
+        let ending = tokio::select! {
+            biased;
+            () = died.notified() => Ending::Died,
+            result = run => match result {
+                Ok(report) => Ending::Report(Box::new(report)),
+                Err(error) => Ending::Error(error),
+            },
+        };
+        drop(runner);
+        self.end(job);
+        let approved = if way.approve.is_some() { ", approved" } else { "" };
+        let words = match &ending {
+            Ending::Report(report) => format!("{:?}, {:?}, refusals {:?}", report.outcome, report.summary, report.refusals.len()),
+            Ending::Error(error) => format!("error {error}"),
+            Ending::Died => "dead".to_owned(),
+        };
+        let sent = self.sent();
+        self.tell(format!("job {name} runs{approved}: {words}, sent {sent:?}"));
+        let said = match &ending {
+            Ending::Report(report) => report.error.clone().unwrap_or_default(),
+            Ending::Error(error) => error.to_string(),
+            Ending::Died => String::new(),
+        };
+        if self.secrets.iter().any(|secret| said.contains(secret)) {
+            self.complain("rule 7", format!("an error says too much: {said}"));
+        }
+        let moved = way.saved.is_some() && matches!(ending, Ending::Error(RunError::PlanMoved(_)));
+        match (way.trouble, ending.code()) {
+            (false, Some(0 | 3 | 4)) | (true, None | Some(0 | 1 | 3 | 4)) => {}
+            (_, code) => {
+                let told = if let Ending::Report(report) = &ending { tell(report) } else { words };
+                self.complain("calm", format!("a run ended with {code:?}: {told}"));
+            }
+        }
+        if ending.code() == Some(3) && !sent.is_empty() {
+            self.complain("guards", format!("a run was refused and sent {sent:?}"));
+        }
+        if let (false, false, Ending::Report(report)) = (way.trouble, moved, &ending) {
+            self.wire.lock().judge.learn(report.outcome == Outcome::Refused);
+        }
+        self.wire.lock().judge.run = None;
+        ending
+    }
+}

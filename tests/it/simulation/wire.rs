@@ -1,0 +1,172 @@
+//! The way to the accounts: counts requests, kills runs at one of them, and has each write judged the moment it is done.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use rosterd::emulator::Emulator;
+use rosterd::state::Store;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::judge::Judge;
+
+/// Where a run ends without a word.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kill {
+    /// At the nth request of any kind.
+    Request { nth: usize, after: bool },
+    /// At the nth request with an open entry in the journal.
+    Write { nth: usize, after: bool },
+}
+
+/// What the way knows of the run of the moment.
+#[derive(Default)]
+pub(crate) struct Trip {
+    pub requests: usize,
+    pub writes: usize,
+    pub kill: Option<Kill>,
+    pub died: Arc<Notify>,
+    /// Asks the run to stop at the nth request.
+    pub stop: Option<(usize, CancellationToken)>,
+    /// What was sent, as operation and number of items.
+    pub sent: Vec<(String, usize)>,
+}
+
+pub(crate) struct State {
+    pub judge: Judge,
+    pub store: Arc<Store>,
+    pub trip: Trip,
+}
+
+/// Shared by the simulation and the requests on their way.
+pub(crate) struct Wire {
+    pub emulator: Emulator,
+    state: Mutex<State>,
+}
+
+impl Wire {
+    pub fn new(emulator: Emulator, judge: Judge, store: Arc<Store>) -> Arc<Wire> {
+        Arc::new(Wire { emulator, state: Mutex::new(State { judge, store, trip: Trip::default() }) })
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All routes of the emulated accounts, watched.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let wire = self.clone();
+        let inner = self.emulator.router();
+        Router::new().fallback(move |request: Request<Body>| forward(wire.clone(), inner.clone(), request))
+    }
+
+    /// Judges what has happened since the last look.
+    pub fn look(&self) {
+        let now = self.emulator.with_world(|world| world.clone());
+        let history = self.emulator.history();
+        let mut state = self.lock();
+        let pairs = pairs(&state);
+        state.judge.look(now, &history, pairs);
+    }
+}
+
+/// The pairs of groups that the database knows: job, source group, target group.
+fn pairs(state: &State) -> BTreeSet<(usize, u64, u64)> {
+    let mut pairs = BTreeSet::new();
+    for (number, job) in state.judge.jobs.iter().enumerate() {
+        for link in state.store.links(job.name).unwrap() {
+            pairs.insert((number, link.source.parse().unwrap(), link.target.parse().unwrap()));
+        }
+    }
+    pairs
+}
+
+/// Looks at what a request did, also when nobody waits for its answer any more.
+struct After {
+    wire: Arc<Wire>,
+    last: u64,
+    /// The numbers of items of the open entries of the journal, with what they are.
+    open: Vec<(String, usize)>,
+}
+
+impl Drop for After {
+    fn drop(&mut self) {
+        let fresh: Vec<_> =
+            self.wire.emulator.requests().into_iter().filter(|request| request.seq > self.last && request.is_write).collect();
+        for request in &fresh {
+            let fits = self.open.iter().any(|(operation, items)| *items >= request.items && may_carry(operation, &request.operation));
+            let mut state = self.wire.lock();
+            state.trip.sent.push((request.operation.clone(), request.items));
+            if !fits {
+                let text = format!("{} with {} items was sent, and the journal had {:?}", request.operation, request.items, self.open);
+                state.judge.complain("rule 5", text);
+            }
+        }
+        if !fresh.is_empty() {
+            self.wire.look();
+        }
+    }
+}
+
+/// Whether a request of this operation may be sent for a journal entry.
+fn may_carry(entry: &str, operation: &str) -> bool {
+    let operations: &[&str] = match entry {
+        "create_group" => &["groups/save", "CreateGroup"],
+        "edit_groups" => &["groups/save", "EditGroups"],
+        "delete_group" => &["groups/delete", "DeleteGroups"],
+        "create_members" => &["contacts/import", "contacts/save", "AddContacts"],
+        "update_members" => &["contacts/import", "contacts/save", "EditContacts"],
+        "change_address" => &["contacts/save", "EditContacts"],
+        "add_memberships" => &["groups/addContacts", "contacts/import", "AddContactsToGroup"],
+        "remove_memberships" => &["groups/removeContacts", "DeleteContactsFromGroup"],
+        "set_opt_out" => &["contacts/import", "contacts/save", "contacts/saveGroups", "UnsubscribeContacts"],
+        _ => &[],
+    };
+    operations.contains(&operation)
+}
+
+async fn forward(wire: Arc<Wire>, inner: Router, request: Request<Body>) -> Response {
+    let (dies_before, dies_after, died, after) = {
+        let mut guard = wire.lock();
+        let state = &mut *guard;
+        let job = state.judge.run.as_ref().map(|run| state.judge.jobs[run.job].name);
+        let open: Vec<(String, usize)> = job
+            .map(|job| state.store.unsettled(job).unwrap())
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|entry| entry.items.iter().any(|item| item.outcome.is_none()))
+            .map(|entry| (entry.operation, entry.items.len()))
+            .collect();
+        let trip = &mut state.trip;
+        trip.requests += 1;
+        trip.writes += usize::from(!open.is_empty());
+        if let Some((nth, token)) = &trip.stop
+            && trip.requests >= *nth
+        {
+            token.cancel();
+        }
+        let (now, after) = match trip.kill {
+            Some(Kill::Request { nth, after }) => (trip.requests == nth, after),
+            Some(Kill::Write { nth, after }) => (trip.writes == nth && !open.is_empty(), after),
+            None => (false, false),
+        };
+        let last = wire.emulator.requests().last().map_or(0, |request| request.seq);
+        (now && !after, now && after, trip.died.clone(), After { wire: wire.clone(), last, open })
+    };
+    if dies_before {
+        died.notify_one();
+        return std::future::pending().await;
+    }
+    let Ok(response) = inner.oneshot(request).await;
+    drop(after);
+    if dies_after {
+        died.notify_one();
+        return std::future::pending().await;
+    }
+    response
+}

@@ -11,14 +11,21 @@ use crate::emulator::{Account, Group, MembershipState};
 use crate::model::ObjectKind;
 use crate::report::harmless;
 
+/// Losses shown of a plan.
+const LOSSES: usize = 7;
+
 impl Story<'_> {
     pub(super) async fn on_to_lists(&mut self) -> anyhow::Result<()> {
         self.chapter("On to the lists of ActiveCampaign")?;
         let planned = Box::pin(self.stage.runner.plan(LISTS)).await?;
         self.say(&format!("Job {LISTS} passes four of the groups on. A list has no place for some of what emfluence holds:\n"))?;
-        for loss in &planned.plan.losses {
-            let (object, example) = (if loss.count == 1 { format!("{}", loss.object) } else { format!("{}s", loss.object) }, &loss.example);
-            self.say(&format!("  {:<16} {:>4} {object}, such as {}", loss.field, loss.count, harmless(example)))?;
+        for loss in planned.plan.losses.iter().take(LOSSES) {
+            let plural = if loss.count == 1 { "" } else { "s" };
+            self.say(&format!("  {:<14} {:>4} {}{plural}, such as {}", loss.field, loss.count, loss.object, harmless(&loss.example)))?;
+        }
+        let more = planned.plan.losses.len().saturating_sub(LOSSES);
+        if more > 0 {
+            self.say(&format!("  … and {more} more, as the plan says"))?;
         }
         self.traffic();
         let report = self.sync(LISTS).await?;
@@ -52,18 +59,20 @@ impl Story<'_> {
         let traffic = self.traffic();
         self.show_last_line(&report)?;
         self.compare("mail", "campaigns", is_passed_on)?;
-        let seen = self.stage.emulator.with_world(|world| {
+        let (list, contact) = self.stage.emulator.with_world(|world| {
             let campaigns = world.account("campaigns");
             let list = campaigns.find_group(&cast.group).with_context(|| format!("there is no list \"{}\"", cast.group))?;
+            for other in passed_on(campaigns) {
+                let state = state_of(campaigns, other.id, &cast.refuser);
+                ensure!(state == Some(MembershipState::OptedOut), "who refuses all mail stands on \"{}\" as {state:?}", other.name);
+            }
             for (address, who) in [(&cast.refuser, "who refuses all mail"), (&cast.reluctant, "who refuses"), (&cast.leaver, "who left")] {
                 let state = state_of(campaigns, list, address);
                 ensure!(state == Some(MembershipState::OptedOut), "{who} stands on the list as {state:?}");
             }
             let contact = campaigns.contact_by_email(&cast.leaver).context("who left is no contact any more")?;
-            let everywhere = passed_on(campaigns).filter(|list| list.members.contains_key(&contact)).count();
-            anyhow::Ok((list, contact, everywhere))
+            anyhow::Ok((list, contact))
         })?;
-        let (list, contact, _) = seen;
         let own = self.stage.runner.store().own_removals("campaigns")?;
         ensure!(own.get(&list.to_string(), &contact.to_string()).is_some(), "the removal is not remembered");
         self.say(&format!("\n  {} refuses all mail: unsubscribed on every list of the job.", cast.refuser))?;

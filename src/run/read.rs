@@ -12,7 +12,7 @@ use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, Mapping, MappingSpec};
 use crate::model::{
     Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Join, Listing, MemberSink, Name, Names, ObjectKind, Reading,
-    Snapshot, SnapshotBuilder, TotalMeanings, Value, row_hash,
+    Snapshot, SnapshotBuilder, TotalMeanings, Value, Writable, row_hash,
 };
 use crate::plan::base::Base;
 use crate::plan::{Policy, in_scope};
@@ -415,7 +415,12 @@ pub(super) fn groups_with_carried(
         .map(|row| {
             let mut group = Group::from_row(row.clone(), schema);
             for (field, value) in carried.remove(&group.id).unwrap_or_default() {
-                group.canonical.entry(field).or_insert(value);
+                // What a provider makes up of other fields is not what somebody wrote elsewhere.
+                if schema.by_canonical(ObjectKind::Group, &field).is_some_and(|row| row.writable == Writable::No) {
+                    group.canonical.insert(field, value);
+                } else {
+                    group.canonical.entry(field).or_insert(value);
+                }
             }
             group.protected |= group.canonical.get("protected").and_then(Value::as_bool).unwrap_or(false);
             group

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bars;
+mod chains;
 mod changes;
 mod commands;
 mod conformance;

@@ -291,7 +291,7 @@ impl Runner {
             let group = begun.source_groups.iter().find(|group| group.id == source);
             group.map(|group| mapping.group(&group.canonical).fields).unwrap_or_default()
         };
-        if super::recover::adopt_created_groups(store, job, &rows, asked, self.now())? {
+        if super::recover::adopt_created_groups(store, job, &begun.base, schema, &rows, asked, self.now())? {
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
 
@@ -318,7 +318,7 @@ impl Runner {
             read_members(&target, &ask, &mut builder, &meanings).await?;
             builder.finish(groups, &certificate, &mut meanings)
         };
-        if super::recover::settle_members(store, job, &snapshot, &begun.names, self.now())? {
+        if super::recover::settle_members(store, job, schema, &snapshot, &begun.names, self.now())? {
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
         let rows = rows.into_iter().map(|row| (row.id.clone(), row)).collect();

@@ -6,23 +6,29 @@ use jiff::Timestamp;
 
 use super::RunError;
 use crate::config::settled::JobConfig;
-use crate::model::{Existence, GroupRow, Member, MemberStatus, MembershipState, Names, Record, Snapshot};
-use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
+use crate::model::{Existence, GroupRow, Member, MemberStatus, MembershipState, Names, ObjectKind, Record, Schema, Snapshot};
+use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, Origin};
+use crate::plan::fold_group_name;
 use crate::state::{Change, JournalItem, JournalOutcome, Store};
 
-/// Links groups that an interrupted run created: found by their name, for which the account had no group before.
+/// Links groups that an interrupted run created: found by their name, where they can't be anybody else's.
 ///
-/// Returns whether something was linked.
+/// A group that had the name before, that is linked or that another job has linked is none of them. Of several that are left
+/// none is taken; the planner then asks a person. Returns whether something was linked.
 /// `desired` gives what a source group, by its id, asks of its partner.
 pub(super) fn adopt_created_groups(
     store: &Store,
     job: &JobConfig,
+    base: &Base,
+    schema: &Schema,
     rows: &[GroupRow],
     desired: impl Fn(&str) -> Record,
     now: Timestamp,
 ) -> Result<bool, RunError> {
-    let links = store.links(&job.name)?;
-    let mut linked_targets: HashSet<String> = links.iter().map(|link| link.target.clone()).collect();
+    let name_field = schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+    let mut taken: HashSet<&str> = base.groups.iter().map(|link| link.target.as_str()).collect();
+    taken.extend(base.groups_of_others.iter().chain(job.groups.pin.values()).map(String::as_str));
+    let mut linked_sources: HashSet<String> = base.groups.iter().map(|link| link.source.clone()).collect();
     let mut changed = false;
     for entry in store.unsettled(&job.name)?.into_iter().filter(|entry| entry.operation == "create_group") {
         let mut outcomes = Vec::new();
@@ -32,36 +38,47 @@ pub(super) fn adopt_created_groups(
                 outcomes.push(not_done());
                 continue;
             };
-            let found = rows.iter().find(|row| {
-                !linked_targets.contains(&row.id)
-                    && row.wire.values().any(|value| value.as_text() == Some(name))
-                    && row.wire.iter().any(|(field, value)| is_name(field) && value.to_string() == *name)
-            });
-            match found {
-                Some(row) if !links.iter().any(|link| link.source == *source) => {
-                    linked_targets.insert(row.id.clone());
-                    // What is asked for was written; what came from defaults is not the source's to change.
-                    let asked = desired(source);
-                    let fields: FieldBases = row
-                        .wire
-                        .iter()
-                        .filter(|(field, _)| asked.contains_key(*field))
-                        .map(|(field, value)| (field.clone(), FieldBase { desired: Some(value.clone()), target: Some(value.clone()) }))
-                        .collect();
-                    let link = GroupLink {
-                        source: source.clone(),
-                        target: row.id.clone(),
-                        origin: Origin::Created,
-                        protect_set: job.groups.protect,
-                        name: name.clone(),
-                        fields,
-                    };
-                    changes.push(Change::LinkGroup { job: job.name.clone(), link });
-                    outcomes.push(JournalOutcome::Confirmed { id: Some(row.id.clone()) });
+            let before: Vec<&str> = unsettled.item.group.iter().flat_map(|ids| ids.split(',')).collect();
+            let candidates: Vec<&GroupRow> = rows
+                .iter()
+                .filter(|row| !taken.contains(row.id.as_str()) && !before.contains(&row.id.as_str()))
+                .filter(|row| row.wire.get(name_field).is_some_and(|held| fold_group_name(&held.to_string()) == fold_group_name(name)))
+                .collect();
+            let row = match candidates.as_slice() {
+                [] => {
+                    outcomes.push(not_done());
+                    continue;
                 }
-                Some(row) => outcomes.push(JournalOutcome::Confirmed { id: Some(row.id.clone()) }),
-                None => outcomes.push(not_done()),
+                [only] => *only,
+                several => {
+                    let ids: Vec<&str> = several.iter().map(|row| row.id.as_str()).collect();
+                    let message = format!("the groups {} have the name since, and which one was created can't be told", ids.join(" and "));
+                    outcomes.push(JournalOutcome::Failed { code: None, message });
+                    continue;
+                }
+            };
+            outcomes.push(JournalOutcome::Confirmed { id: Some(row.id.clone()) });
+            if !linked_sources.insert(source.clone()) {
+                continue;
             }
+            taken.insert(&row.id);
+            // What is asked for was written; what came from defaults is not the source's to change.
+            let asked = desired(source);
+            let fields: FieldBases = row
+                .wire
+                .iter()
+                .filter(|(field, _)| asked.contains_key(*field))
+                .map(|(field, value)| (field.clone(), FieldBase { desired: Some(value.clone()), target: Some(value.clone()) }))
+                .collect();
+            let link = GroupLink {
+                source: source.clone(),
+                target: row.id.clone(),
+                origin: Origin::Created,
+                protect_set: job.groups.protect,
+                name: name.clone(),
+                fields,
+            };
+            changes.push(Change::LinkGroup { job: job.name.clone(), link });
         }
         changed |= !changes.is_empty();
         store.settle_write(entry.id, &outcomes, &changes, now)?;
@@ -69,15 +86,19 @@ pub(super) fn adopt_created_groups(
     Ok(changed)
 }
 
-fn is_name(field: &str) -> bool {
-    field.eq_ignore_ascii_case("groupName") || field.eq_ignore_ascii_case("name")
-}
-
 /// Settles every other write of an interrupted run by what the target holds now.
 ///
 /// What was done is remembered as this job's own; what was not is simply planned again; what could not be read to its end stays
 /// open until it can. Returns whether the base changed.
-pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, names: &Names, now: Timestamp) -> Result<bool, RunError> {
+pub(super) fn settle_members(
+    store: &Store,
+    job: &JobConfig,
+    schema: &Schema,
+    target: &Snapshot,
+    names: &Names,
+    now: Timestamp,
+) -> Result<bool, RunError> {
+    let name_field = schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
     let links = store.links(&job.name)?;
     let mut changed = false;
     for entry in store.unsettled(&job.name)? {
@@ -89,7 +110,7 @@ pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, 
                 Some(outcome) if outcome.is_final() => outcome.clone(),
                 _ => {
                     if entry.operation == "edit_groups" {
-                        changes.extend(renamed(&links, job, target, &unsettled.item));
+                        changes.extend(renamed(&links, job, name_field, target, &unsettled.item));
                     }
                     Doubtful::new(job, target, names, &unsettled.item).settle(&entry.operation, &mut changes)
                 }
@@ -102,12 +123,12 @@ pub(super) fn settle_members(store: &Store, job: &JobConfig, target: &Snapshot, 
 }
 
 /// Remembers a name that an interrupted run gave to a linked group, perhaps on the way to another one: it is nobody else's doing.
-fn renamed(links: &[GroupLink], job: &JobConfig, target: &Snapshot, item: &JournalItem) -> Option<Change> {
+fn renamed(links: &[GroupLink], job: &JobConfig, name_field: &str, target: &Snapshot, item: &JournalItem) -> Option<Change> {
     let (group, name) = (item.group.as_deref()?, item.detail.as_deref()?);
     let link = links.iter().find(|link| link.target == group)?;
-    let (field, held) = target.group(group)?.wire.iter().find(|(field, value)| is_name(field) && value.to_string() == name)?;
+    let held = target.group(group)?.wire.get(name_field).filter(|held| held.to_string() == name)?;
     let mut fields = link.fields.clone();
-    fields.insert(field.clone(), FieldBase { desired: Some(held.clone()), target: Some(held.clone()) });
+    fields.insert(name_field.to_owned(), FieldBase { desired: Some(held.clone()), target: Some(held.clone()) });
     Some(Change::GroupFields { job: job.name.clone(), source: link.source.clone(), fields, name: link.name.clone() })
 }
 

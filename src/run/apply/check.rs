@@ -57,10 +57,18 @@ impl Applying<'_> {
                 }
                 let field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
                 let before = &self.prepared.sides.target_rows;
-                let found = rows
+                let mut found = rows
                     .into_iter()
-                    .find(|row| !before.contains_key(&row.id) && row.wire.get(field).is_some_and(|value| value.to_string() == *name));
-                vec![found.map(|row| Standing::of(&row.id))]
+                    .filter(|row| !before.contains_key(&row.id) && row.wire.get(field).is_some_and(|value| value.to_string() == *name));
+                let first = found.next();
+                if let (Some(first), Some(second)) = (&first, found.next()) {
+                    let why = format!(
+                        "the groups {} and {} appeared while one of that name was created, and which one it is can't be told; keep one of them",
+                        first.id, second.id
+                    );
+                    return Err(RunError::Write { provider: self.handle.name.clone(), why });
+                }
+                vec![first.map(|row| Standing::of(&row.id))]
             }
             Write::EditGroups { edits } => {
                 let ids: BTreeSet<&str> = edits.iter().map(|edit| edit.id.as_str()).collect();

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::{Certificate, Group, GroupKind, GroupStatus, MemberRow, MemberSink, SnapshotBuilder, Stage, TotalMeanings, Value};
-use crate::plan::base::Base;
 use crate::provider;
 use crate::state::JournalEntry;
 
@@ -110,7 +109,7 @@ fn settled(store: &Store, people: &[(&str, &str, bool, Option<MembershipState>)]
     let mut names = Names::new();
     store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
     let target = target(&mut names, people, whole);
-    settle_members(store, &job(), &target, &names, Timestamp::UNIX_EPOCH).unwrap();
+    settle_members(store, &job(), provider::schema(crate::model::ProviderKind::Emfluence), &target, &names, Timestamp::UNIX_EPOCH).unwrap();
     let base = store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
     (base, names, store.unsettled("test").unwrap().is_empty())
 }
@@ -183,5 +182,67 @@ fn a_refusal_that_is_found_written_is_held_once_every_contact_has_it() {
         assert!(done && base.memberships.is_empty());
         let ana = names.find(ANA).unwrap();
         assert_eq!((base.bars.held(None, ana), base.bars.held(Some("g"), ana)), (Some(expected), Some(expected)));
+    }
+}
+
+const KIND: crate::model::ProviderKind = crate::model::ProviderKind::Emfluence;
+
+/// Recovers the creation of "News" for the source group `s`, which was journaled with the groups that had the name before.
+fn recovered(store: &Store, before: Option<&str>, kind: crate::model::ProviderKind, rows: &[GroupRow]) -> Vec<GroupLink> {
+    let creation = JournalItem {
+        group: before.map(str::to_owned),
+        group_source: Some("s".into()),
+        detail: Some("News".into()),
+        ..JournalItem::default()
+    };
+    store.register_job("test", "crm", "mail").unwrap();
+    begin(store, "create_group", creation);
+    let base = store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut Names::new()).unwrap();
+    adopt_created_groups(store, &job(), &base, provider::schema(kind), rows, |_| Record::new(), Timestamp::UNIX_EPOCH).unwrap();
+    assert!(store.unsettled("test").unwrap().is_empty());
+    store.links("test").unwrap()
+}
+
+fn targets(links: &[GroupLink]) -> Vec<(&str, &str)> {
+    links.iter().map(|link| (link.source.as_str(), link.target.as_str())).collect()
+}
+
+#[test]
+fn a_group_that_had_the_name_before_is_not_the_one_that_was_created() {
+    let rows = [row("7", "news "), row("8", "News")];
+    assert_eq!(targets(&recovered(&Store::in_memory(), Some("7"), KIND, &rows)), [("s", "8")]);
+    assert_eq!(targets(&recovered(&Store::in_memory(), Some("7"), KIND, &rows[..1])), [], "it was not created");
+}
+
+#[test]
+fn of_several_groups_that_may_have_been_created_none_is_taken() {
+    assert_eq!(targets(&recovered(&Store::in_memory(), None, KIND, &[row("7", "News"), row("8", "News")])), []);
+}
+
+#[test]
+fn a_group_of_another_job_is_not_the_one_that_was_created() {
+    let store = Store::in_memory();
+    store.register_job("other", "crm2", "mail").unwrap();
+    let link = GroupLink {
+        source: "o".into(),
+        target: "7".into(),
+        origin: Origin::Created,
+        protect_set: false,
+        name: "News".into(),
+        fields: FieldBases::new(),
+    };
+    store.record(&[Change::LinkGroup { job: "other".into(), link }]).unwrap();
+    assert_eq!(targets(&recovered(&store, None, KIND, &[row("7", "News")])), []);
+    let store = Store::in_memory();
+    assert_eq!(targets(&recovered(&store, None, KIND, &[row("7", "News")])), [("s", "7")], "without the other job it is");
+}
+
+#[test]
+fn the_field_that_holds_the_name_is_the_schemas() {
+    let kinds = [crate::model::ProviderKind::ActiveCampaignUsers, crate::model::ProviderKind::GreenRope];
+    for (kind, field) in kinds.into_iter().zip(["title", "Name"]) {
+        let titled = GroupRow { wire: Record::from([(field.into(), Value::from("News"))]), ..row("7", "") };
+        let described = GroupRow { wire: Record::from([("descript".into(), Value::from("News"))]), ..row("8", "") };
+        assert_eq!(targets(&recovered(&Store::in_memory(), None, kind, &[described, titled])), [("s", "7")], "{field}");
     }
 }

@@ -1,15 +1,25 @@
 //! Finds out what became of writes whose outcome nobody knows: by reading, before anything is planned (rule 5).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::RunError;
+use super::verify::GroupNow;
 use crate::config::settled::JobConfig;
 use crate::model::{Existence, GroupRow, Member, MemberStatus, MembershipState, Names, ObjectKind, Record, Schema, Snapshot};
-use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, Origin};
+use crate::plan::base::{Bars, Base, FieldBase, FieldBases, GroupLink, Origin};
 use crate::plan::fold_group_name;
-use crate::state::{Change, JournalItem, JournalOutcome, Store};
+use crate::state::{Change, JournalItem, JournalOutcome, Store, UnsettledItem};
+
+/// What is known of the groups of a target before its members are read.
+#[derive(Clone, Copy)]
+pub(super) struct KnownGroups<'a> {
+    pub(super) base: &'a Base,
+    pub(super) names: &'a Names,
+    pub(super) schema: &'static Schema,
+    pub(super) rows: &'a [GroupRow],
+}
 
 /// Links groups that an interrupted run created: found by their name, where they can't be anybody else's.
 ///
@@ -19,12 +29,11 @@ use crate::state::{Change, JournalItem, JournalOutcome, Store};
 pub(super) fn adopt_created_groups(
     store: &Store,
     job: &JobConfig,
-    base: &Base,
-    schema: &Schema,
-    rows: &[GroupRow],
+    known: KnownGroups<'_>,
     desired: impl Fn(&str) -> Record,
     now: Timestamp,
 ) -> Result<bool, RunError> {
+    let KnownGroups { base, names, schema, rows } = known;
     let name_field = schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
     let mut taken: HashSet<&str> = base.groups.iter().map(|link| link.target.as_str()).collect();
     taken.extend(base.groups_of_others.iter().chain(job.groups.pin.values()).map(String::as_str));
@@ -79,6 +88,7 @@ pub(super) fn adopt_created_groups(
                 fields,
             };
             changes.push(Change::LinkGroup { job: job.name.clone(), link });
+            changes.extend(early_bars(&job.target, &base.bars, names, name, &row.id));
         }
         changed |= !changes.is_empty();
         store.settle_write(entry.id, &outcomes, &changes, now)?;
@@ -86,23 +96,82 @@ pub(super) fn adopt_created_groups(
     Ok(changed)
 }
 
+/// Binds a new group by the refusals that other jobs saw of groups of its name and that have no partner yet (rule 1).
+pub(super) fn early_bars(target: &str, bars: &Bars, names: &Names, name: &str, group: &str) -> Vec<Change> {
+    let addresses = bars.early_names.get(&fold_group_name(name)).into_iter().flatten();
+    let mut addresses: Vec<&str> = addresses.map(|address| names.text(*address)).collect();
+    addresses.sort_unstable();
+    let bar = |address: &str| Change::Bar {
+        provider: target.to_owned(),
+        group: Some(group.to_owned()),
+        address: address.to_owned(),
+        origin: format!("seen of a group that was to be named \"{name}\""),
+    };
+    addresses.into_iter().map(bar).collect()
+}
+
+/// How long a write of a group that this job no longer lists is asked about.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Returns the addresses of people whose writes are not settled, so that the target is asked about them.
+pub(super) fn doubtful_addresses(store: &Store, job: &str) -> Result<Vec<String>, RunError> {
+    let items = store.unsettled(job)?.into_iter().flat_map(|entry| entry.items);
+    Ok(items.filter(is_open).filter_map(|unsettled| unsettled.item.member).collect())
+}
+
+/// Returns the groups of unsettled writes that exist and that nobody listed, because they left the scope or are linked no more.
+pub(super) fn unlisted_groups(store: &Store, job: &str, target: &Snapshot) -> Result<BTreeSet<String>, RunError> {
+    let entries = store.unsettled(job)?.into_iter().filter(|entry| entry.operation != "create_group");
+    let items: Vec<UnsettledItem> = entries.flat_map(|entry| entry.items).filter(is_open).collect();
+    let groups = items.iter().flat_map(|unsettled| groups_of(&unsettled.item));
+    Ok(groups.filter(|id| target.group(id).is_some() && target.listing(id).is_none()).map(str::to_owned).collect())
+}
+
+fn is_open(unsettled: &UnsettledItem) -> bool {
+    !unsettled.outcome.as_ref().is_some_and(JournalOutcome::is_final)
+}
+
+fn groups_of(item: &JournalItem) -> impl Iterator<Item = &str> {
+    item.group.iter().flat_map(|groups| groups.split(',')).filter(|group| !group.is_empty())
+}
+
+/// What the target holds, as far as it is known.
+#[derive(Clone, Copy)]
+pub(super) struct Evidence<'a> {
+    pub(super) target: &'a Snapshot,
+    pub(super) names: &'a Names,
+    /// Groups that were listed only because of a doubt.
+    pub(super) looked_up: &'a BTreeMap<String, GroupNow>,
+}
+
+/// What settling led to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// Whether the base changed.
+    pub(super) changed: bool,
+    /// What could not be found out for good.
+    pub(super) warnings: Vec<String>,
+}
+
 /// Settles every other write of an interrupted run by what the target holds now.
 ///
 /// What was done is remembered as this job's own; what was not is simply planned again; what could not be read to its end stays
-/// open until it can. Returns whether the base changed.
+/// open until it can. A write of a group that is not the job's any more is not asked about for ever: in the end it counts as not
+/// done, of which a warning tells.
 pub(super) fn settle_members(
     store: &Store,
     job: &JobConfig,
     schema: &Schema,
-    target: &Snapshot,
-    names: &Names,
+    evidence: Evidence<'_>,
     now: Timestamp,
-) -> Result<bool, RunError> {
+) -> Result<Settled, RunError> {
     let name_field = schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
     let links = store.links(&job.name)?;
-    let mut changed = false;
+    let mut settled = Settled::default();
     for entry in store.unsettled(&job.name)? {
         let mut changes = Vec::new();
+        let mut given_up = BTreeSet::new();
+        let old = now.duration_since(entry.intended) > PATIENCE;
         let outcomes: Vec<JournalOutcome> = entry
             .items
             .iter()
@@ -110,16 +179,33 @@ pub(super) fn settle_members(
                 Some(outcome) if outcome.is_final() => outcome.clone(),
                 _ => {
                     if entry.operation == "edit_groups" {
-                        changes.extend(renamed(&links, job, name_field, target, &unsettled.item));
+                        changes.extend(renamed(&links, job, name_field, evidence.target, &unsettled.item));
                     }
-                    Doubtful::new(job, target, names, &unsettled.item).settle(&entry.operation, &mut changes)
+                    let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(&entry.operation, &mut changes);
+                    let groups: Vec<&str> = groups_of(&unsettled.item).collect();
+                    let ours = groups.iter().any(|group| links.iter().any(|link| link.target == *group));
+                    if old && !ours && !groups.is_empty() && !outcome.is_final() {
+                        given_up.extend(groups);
+                        let message = "what became of it could not be found out; nothing is taken for done".to_owned();
+                        return JournalOutcome::Failed { code: None, message };
+                    }
+                    outcome
                 }
             })
             .collect();
-        changed |= !changes.is_empty();
+        if !given_up.is_empty() {
+            let groups: Vec<&str> = given_up.into_iter().collect();
+            settled.warnings.push(format!(
+                "What became of a write of {} ({} of group {}) could not be found out, and the group is not this job's any more; it counts as not done.",
+                entry.intended.strftime("%Y-%m-%d %H:%M:%SZ"),
+                entry.operation,
+                groups.join(" and ")
+            ));
+        }
+        settled.changed |= !changes.is_empty();
         store.settle_write(entry.id, &outcomes, &changes, now)?;
     }
-    Ok(changed)
+    Ok(settled)
 }
 
 /// Remembers a name that an interrupted run gave to a linked group, perhaps on the way to another one: it is nobody else's doing.
@@ -154,12 +240,14 @@ struct Doubtful<'a> {
     job: &'a JobConfig,
     target: &'a Snapshot,
     names: &'a Names,
+    looked_up: &'a BTreeMap<String, GroupNow>,
     item: &'a JournalItem,
     found: Found,
 }
 
 impl<'a> Doubtful<'a> {
-    fn new(job: &'a JobConfig, target: &'a Snapshot, names: &'a Names, item: &'a JournalItem) -> Self {
+    fn new(job: &'a JobConfig, evidence: Evidence<'a>, item: &'a JournalItem) -> Self {
+        let Evidence { target, names, looked_up } = evidence;
         let address = item.member.as_deref().and_then(|address| names.find(address));
         let fits = |member: &Member| match &item.member_id {
             Some(id) => names.find(id) == Some(member.id),
@@ -176,7 +264,7 @@ impl<'a> Doubtful<'a> {
             (None, _) if !absent => Found::Unread,
             _ => Found::Nobody,
         };
-        Doubtful { job, target, names, item, found }
+        Doubtful { job, target, names, looked_up, item, found }
     }
 
     fn settle(&self, operation: &str, changes: &mut Vec<Change>) -> JournalOutcome {
@@ -209,7 +297,7 @@ impl<'a> Doubtful<'a> {
     }
 
     fn groups(&self) -> Vec<&'a str> {
-        self.item.group.iter().flat_map(|groups| groups.split(',')).filter(|group| !group.is_empty()).collect()
+        groups_of(self.item).collect()
     }
 
     fn standing(&self, group: &str) -> Standing {
@@ -218,8 +306,24 @@ impl<'a> Doubtful<'a> {
             Found::Nobody | Found::Unread => match self.target.listing(group) {
                 Some(listing) if listing.complete().is_some() => Standing::Absent,
                 None if self.target.group(group).is_none() => Standing::Absent,
-                _ => Standing::Unread,
+                None => self.standing_looked_up(group, self.item.member_id.as_deref()),
+                Some(_) => Standing::Unread,
             },
+        }
+    }
+
+    /// How somebody stands in a group that was listed only because of a doubt; by the address where no id is known.
+    fn standing_looked_up(&self, group: &str, id: Option<&str>) -> Standing {
+        let Some(now) = self.looked_up.get(group) else { return Standing::Unread };
+        let state = match (id, &self.item.member) {
+            (Some(id), _) => now.by_id.get(id).copied(),
+            (None, Some(address)) => now.by_address.get(address).into_iter().flatten().map(|(_, state)| *state).max(),
+            (None, None) => return Standing::Unread,
+        };
+        match state {
+            Some(state) => Standing::Listed(state),
+            None if now.whole => Standing::Absent,
+            None => Standing::Unread,
         }
     }
 
@@ -230,9 +334,9 @@ impl<'a> Doubtful<'a> {
                 None if listing.complete().is_some() => Standing::Absent,
                 None => Standing::Unread,
             },
-            // A group that is gone has no members; one that this run does not list may be listed by the next.
+            // A group that is gone has no members.
             None if self.target.group(group).is_none() => Standing::Absent,
-            None => Standing::Unread,
+            None => self.standing_looked_up(group, Some(self.names.text(self.target.members[at as usize].id))),
         }
     }
 
@@ -278,7 +382,10 @@ impl<'a> Doubtful<'a> {
     /// A removal may have taken the contact out of sight: that it is out of the group is enough.
     fn removal(&self, changes: &mut Vec<Change>) -> JournalOutcome {
         let (Some(group), Some(member)) = (&self.item.group, self.id()) else { return not_done() };
-        let whole = self.target.listing(group).is_some_and(|listing| listing.complete().is_some());
+        let whole = match self.target.listing(group) {
+            Some(listing) => listing.complete().is_some(),
+            None => self.looked_up.get(group).is_some_and(|now| now.whole),
+        };
         match self.standing(group) {
             Standing::Listed(MembershipState::Active) if whole => not_done(),
             Standing::Listed(_) | Standing::Absent if whole => {

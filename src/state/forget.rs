@@ -92,9 +92,10 @@ pub(super) fn load(connection: &Connection) -> Result<Forgotten, Fault> {
 /// Tells whether a change would store a forgotten person again.
 pub(super) fn names_forgotten(change: &Change, forgotten: &Forgotten) -> bool {
     match change {
-        Change::LinkMember { address, .. } | Change::MemberBase { address, .. } | Change::Bar { address, .. } => {
-            forgotten.contains(address)
-        }
+        Change::LinkMember { address, .. }
+        | Change::MemberBase { address, .. }
+        | Change::Bar { address, .. }
+        | Change::EarlyBar { address, .. } => forgotten.contains(address),
         _ => false,
     }
 }

@@ -10,6 +10,7 @@ mod commands;
 mod conformance;
 mod consent;
 mod crash;
+mod early;
 mod faults;
 mod guards;
 mod housekeeping;

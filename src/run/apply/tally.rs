@@ -59,27 +59,22 @@ impl Applying<'_> {
             (Some(_), "add_memberships" | "remove_memberships") => "membership",
             (Some(_), _) => "member",
         };
-        // A creation that joins is planned as an addition, and is waited for as one.
-        let keys: Vec<String> = if item.op == "create_members" && !item.joins.is_empty() {
-            item.joins
-                .iter()
-                .map(|pair| {
-                    let group = self.prepared.planned.plan.pair(*pair);
-                    item_key(
-                        "add_memberships",
-                        group.target.as_deref().or(self.group_ids.get(pair).map(String::as_str)).unwrap_or(&group.name),
-                        member.as_deref().unwrap_or(""),
-                    )
-                })
-                .collect()
-        } else {
-            vec![self.key(item)]
+        // A creation that joins is planned as an addition, and is waited for as one; so is a refusal, group by group.
+        let op = match item.op {
+            "create_members" => "add_memberships",
+            op => op,
         };
-        for key in keys {
+        let keys: Vec<(String, Option<String>)> = match op {
+            "add_memberships" | "set_opt_out" if !item.joins.is_empty() => {
+                item.joins.iter().map(|pair| self.key_of_group(op, *pair, item)).collect()
+            }
+            _ => vec![(self.key(item), group.clone())],
+        };
+        for (key, group) in keys {
             self.failures.push(FailureNote {
                 key,
                 what: what.to_owned(),
-                group: group.clone(),
+                group,
                 member: member.clone(),
                 reason: "value_refused".to_owned(),
                 code: code.clone(),
@@ -88,6 +83,14 @@ impl Applying<'_> {
         }
         self.note(item, "failed", Some(message.to_owned()));
         self.report.failures.push(ItemFailure { op: item.op.to_owned(), group, member, code, message: message.to_owned() });
+    }
+
+    /// Names one group of an item that is about several, as the plan does.
+    fn key_of_group(&self, op: &str, pair: PairIx, item: &Item) -> (String, Option<String>) {
+        let group = self.prepared.planned.plan.pair(pair);
+        let id = group.target.as_deref().or(self.group_ids.get(&pair).map(String::as_str)).unwrap_or(&group.name);
+        let member = item.person.map(|person| self.address(person)).unwrap_or_default();
+        (item_key(op, id, &member), Some(group.name.clone()))
     }
 
     pub(super) fn note(&mut self, item: &Item, outcome: &str, message: Option<String>) {

@@ -16,6 +16,7 @@ mod guards;
 mod housekeeping;
 mod incomplete;
 mod jobs;
+mod meanwhile;
 mod pairs;
 mod plans;
 mod quirks;

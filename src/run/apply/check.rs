@@ -108,6 +108,7 @@ impl Applying<'_> {
                         };
                     }
                 }
+                self.with_account_states(items, &mut found).await?;
                 found
             }
             Write::CreateMembers { .. } | Write::CreateOptedOut { .. } | Write::ChangeAddress { .. } | Write::OptOutOfAccount { .. } => {
@@ -158,6 +159,22 @@ impl Applying<'_> {
                 vec![fields.find(label).is_some().then(Standing::default)]
             }
         })
+    }
+
+    /// Adds what holds for people in the whole account to what their groups show: the listing of a group need not tell it.
+    async fn with_account_states(&self, items: &[Item], found: &mut [Option<Standing>]) -> Result<(), RunError> {
+        let there = || items.iter().zip(&*found).filter(|(_, found)| found.is_some()).filter_map(|(item, _)| item.person);
+        let addresses: Vec<String> = there().map(|person| self.address(person)).collect();
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let now = people_now(&self.handle, &addresses).await?;
+        for (item, found) in items.iter().zip(found) {
+            let (Some(person), Some(found)) = (item.person, found) else { continue };
+            let strictest = now.by_address.get(&self.address(person)).into_iter().flatten().map(|person| person.status).max();
+            found.status = found.status.max(strictest);
+        }
+        Ok(())
     }
 
     /// Tells whether somebody who is created is meant to refuse mail.

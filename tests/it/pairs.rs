@@ -1,6 +1,6 @@
 //! Every ordered pair of the four kinds of provider works with no `map` at all, and says what the target can't hold.
 
-use rosterd::emulator::{GroupStatus, UserGroup, World};
+use rosterd::emulator::{UserGroup, World};
 use rosterd::model::ProviderKind;
 
 use crate::support::{Bench, bench, group_of, operations, plain_world};
@@ -19,28 +19,24 @@ fn provider(kind: ProviderKind, second: bool) -> String {
 /// A world with a group "Donors" of two at the first provider of a kind, with values that few others can hold.
 fn world(kind: ProviderKind) -> World {
     let mut world = plain_world();
-    match kind {
-        ProviderKind::ActiveCampaignUsers => {
-            let account = world.account_mut("campaigns");
-            let group = account.add_user_group("Donors");
-            account.user_group_mut(group).permissions.insert("pg_list_add".to_owned());
-            account.user_group_mut(group).lists.insert(4711);
-            for name in ["ana", "bo"] {
-                let user = account.add_user(name, &format!("{name}@example.org"), group);
-                account.user_mut(user).first_name = "Ana".to_owned();
-                account.user_mut(user).last_name = "Example".to_owned();
-            }
+    if kind == ProviderKind::ActiveCampaignUsers {
+        let account = world.account_mut("campaigns");
+        let group = account.add_user_group("Donors");
+        account.user_group_mut(group).permissions.insert("pg_list_add".to_owned());
+        account.user_group_mut(group).lists.insert(4711);
+        for name in ["ana", "bo"] {
+            let user = account.add_user(name, &format!("{name}@example.org"), group);
+            account.user_mut(user).first_name = "Ana".into();
+            account.user_mut(user).last_name = "Example".into();
         }
-        _ => {
-            let account = world.account_mut(&provider(kind, false));
-            let group = account.find_group("Donors").unwrap_or_else(|| group_of(account, "Donors", "donor", 2));
-            let group = account.group_mut(group);
-            assert_eq!(group.status, GroupStatus::Active);
-            group.notes = "Since 1999".to_owned();
-            group.description = "They give".to_owned();
-            group.sender_email = "donors@example.org".to_owned();
-            group.sender_name = "The donors' desk".to_owned();
-        }
+    } else {
+        let account = world.account_mut(&provider(kind, false));
+        let group = group_of(account, "Donors", "donor", 2);
+        let group = account.group_mut(group);
+        group.notes = "Since 1999".into();
+        group.description = "They give".into();
+        group.sender_email = "donors@example.org".into();
+        group.sender_name = "The donors' desk".into();
     }
     world
 }

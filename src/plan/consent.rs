@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bars::{Bar, bar_of};
+use super::bars::{Bar, bar_of_account};
 use super::people::PersonIx;
 use super::{Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key};
 use crate::model::policy::{OnDrift, OptOuts};
@@ -50,7 +50,7 @@ pub(super) fn plan_people(
         if sources.is_empty() || !(listed.contains(&person) || row.linked) {
             // Somebody of ours may have gone from the source before the refusal reached the target.
             let ours = inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id));
-            if ours && bar_of(inputs, person, None).is_some_and(|bar| bar.is_due()) {
+            if ours && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due()) {
                 account_refusal(inputs, person, &on_lists, agreement, &mut out);
             }
             continue;
@@ -67,9 +67,13 @@ pub(super) fn plan_people(
         for &person in people {
             if !inputs.people.targets(person).is_empty() {
                 out.group_opt_outs.entry(pair).or_default().push(person);
+            } else if let Some(words) =
+                inputs.base.waiting.get(&item_key("create_members", "", inputs.names.text(inputs.people.get(person).address)))
+            {
+                out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
             } else if may_hold_refusal(inputs, person) {
                 // The contact that obeyed a refusal of all mail is gone, and the new one will be active by rosterd's doing.
-                if bar_of(inputs, person, None).is_some_and(|bar| bar.held) {
+                if bar_of_account(inputs, person).is_some_and(|bar| bar.held) {
                     agreement.bars.push((None, person));
                 }
                 out.holders.insert(person);
@@ -89,7 +93,7 @@ fn refuse_all_from_the_start(inputs: &Inputs<'_>, out: &mut PersonPlan) {
         return;
     }
     // Whatever obeyed the refusal before is gone, or there would be no need to create anybody.
-    let refuses = |person: &PersonIx| bar_of(inputs, *person, None).is_some();
+    let refuses = |person: &PersonIx| bar_of_account(inputs, *person).is_some();
     let mut all: BTreeSet<PersonIx> = out.new_account_opt_outs.iter().copied().collect();
     all.extend(out.holders.iter().copied().filter(refuses));
     out.new_account_opt_outs = all.into_iter().collect();
@@ -104,7 +108,7 @@ pub(super) fn account_bar_ends(inputs: &Inputs<'_>, person: PersonIx) -> bool {
         && row.source_status != MemberStatus::OptedOut
         && row.target_status == MemberStatus::Active
         && !inputs.people.targets(person).is_empty()
-        && bar_of(inputs, person, None).is_some_and(|bar| bar.may_end())
+        && bar_of_account(inputs, person).is_some_and(|bar| bar.may_end())
 }
 
 /// Returns the contacts that this job's links name, where a refusal may be left to be carried to them.
@@ -181,7 +185,7 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
     };
     let refuses = |person: PersonIx| {
         let has_contact = !inputs.people.targets(person).is_empty() || held_anyway.contains(&person);
-        let due = || has_contact && bar_of(inputs, person, None).is_some_and(|bar| bar.is_due());
+        let due = || has_contact && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due());
         inputs.people.get(person).source_status == MemberStatus::OptedOut || due()
     };
     let people = inputs.people.iter().filter(|(person, row)| concerns(*person, row.linked) && refuses(*person));
@@ -206,7 +210,7 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
 fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, on_lists: &BTreeSet<PersonIx>, agreement: &mut Agreement, out: &mut PersonPlan) {
     let row = inputs.people.get(person);
     let refuses = row.source_status == MemberStatus::OptedOut;
-    let bar = bar_of(inputs, person, None);
+    let bar = bar_of_account(inputs, person);
     if !refuses && bar.is_none() {
         return;
     }
@@ -302,8 +306,9 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         return;
     }
     // A contact must not become reachable under an address that refused mail.
-    let refused = inputs.base.bars.account.contains(&row.address)
-        || inputs.base.bars.groups.values().any(|addresses| addresses.contains(&row.address));
+    let bars = &inputs.base.bars;
+    let of_groups = || bars.groups.values().chain(bars.early.values()).any(|addresses| addresses.contains(&row.address));
+    let refused = bars.account.contains(&row.address) || of_groups();
     let target_at = inputs.people.targets(person)[0] as usize;
     if refused && inputs.target.members[target_at].status == MemberStatus::Active {
         out.blocked.push(blocked(inputs, person, BlockedReason::AddressTaken, "the new address has refused mail before".to_owned()));

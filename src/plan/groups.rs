@@ -34,7 +34,7 @@ pub fn in_scope(scope: &crate::model::policy::GroupScope, group: &Group) -> bool
 }
 
 /// Folds a name for comparison: trimmed, Unicode-normalised, lower-cased.
-pub(super) fn fold(name: &str) -> String {
+pub(crate) fn fold(name: &str) -> String {
     name.trim().nfc().collect::<String>().to_lowercase().nfc().collect()
 }
 

@@ -39,9 +39,9 @@
 //! **Journal before wire.** An intent is on disk before its request leaves ([`state::Store::begin_write`]). A write of
 //! unknown outcome is read back, and only what is missing is sent again. After a crash the next run does the same.
 //!
-//! **Consent only grows stricter.** No request type can say "active again" of somebody who refused ([`model::Write`]);
-//! whom rosterd itself took out may come back by the proof of it alone ([`model::OwnRemoval`]). Nobody who is listed in a group in
-//! any state is added to it, and refusals that a target can't hold are remembered as bars.
+//! **Consent only grows stricter.** No request type can say "active again" ([`model::Write`]), nobody who is listed in a
+//! group in any state is added to it, and refusals that a target can't hold are remembered as bars. Where a removal looks like
+//! a refusal, rosterd remembers the ones it made, and only such a memory ([`model::OwnRemoval`]) can ask for a person back.
 //!
 //! # The rules that are never broken
 //!
@@ -69,7 +69,13 @@
 //! 4. Implement [`provider::Target`]: encode each [`model::Write`], settle its answer item by item.
 //! 5. Keep good, odd and broken answers under `tests/fixtures`, and run each good one cut short, emptied and with wrong counts.
 //! 6. Give it a place in the [`emulator`], written from the provider's documentation alone.
-//! 7. Add its credentials to [`config`], and its pairs to the tests of whole runs.
+//! 7. Add its credentials to [`config`], its pairs to the tests of whole runs, and its kind to the suite that holds all of them
+//!    against the same cases.
+//!
+//! What a provider can't do, or does in a way of its own, is said in its capabilities; the planner reads those and knows no
+//! provider by name. The third one made four of them necessary: people who join several groups in one request
+//! ([`model::Join::PerRow`]), work that goes on after the answer ([`model::Settlement::Pending`]), removals that show as
+//! refusals, and refusals of all mail that stand on every list because nothing else can hold them.
 
 pub mod cli;
 pub mod config;

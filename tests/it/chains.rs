@@ -65,7 +65,7 @@ fn held(kind: Kind, group: &Group) -> Vec<String> {
             held.push(format!("protected {}", group.protected));
         }
         Kind::GreenRope => {
-            held.extend([&group.sender_name, &group.sender_email, &group.postal_address, &group.time_zone].map(Clone::clone))
+            held.extend([&group.sender_name, &group.sender_email, &group.postal_address, &group.time_zone].map(Clone::clone));
         }
         Kind::ActiveCampaign => {
             held.push(group.sender_name.clone());

@@ -80,7 +80,8 @@ fn refuse_all_from_the_start(inputs: &Inputs<'_>, out: &mut PersonPlan) {
     if inputs.policy.members.opt_outs != OptOuts::Carry || !inputs.capabilities.account_opt_out {
         return;
     }
-    let refuses = |person: &PersonIx| bar_of(inputs, *person, None).is_some_and(|bar| bar.is_due());
+    // Whether the contact before this one obeyed says nothing of the new one.
+    let refuses = |person: &PersonIx| bar_of(inputs, *person, None).is_some();
     let mut all: BTreeSet<PersonIx> = out.new_account_opt_outs.iter().copied().collect();
     all.extend(out.holders.iter().copied().filter(refuses));
     out.new_account_opt_outs = all.into_iter().collect();

@@ -161,7 +161,7 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
                 0 => group.protected = !group.protected,
                 1 => group.auto_response = if group.auto_response.is_some() { None } else { Some(9001) },
                 2 => group.kind = GroupKind::Dynamic,
-                _ => group.description = "Once a week.".to_owned(),
+                _ => "Once a week.".clone_into(&mut group.description),
             }
             let words = ["gets the other protected flag", "gets the other auto-response", "becomes dynamic", "is described anew"];
             format!("{told} {}", words[choice])

@@ -229,7 +229,7 @@ impl Sim {
         let job = dice.below(self.jobs.len());
         match step.what {
             What::Edit => {
-                for _ in 0..dice.below(4) + 1 {
+                for _ in 0..=dice.below(4) {
                     let account = ACCOUNTS[dice.below(self.world().accounts.len())].0;
                     if let Some(told) = self.person(account, |account| edit(&mut dice, account)) {
                         self.tell(format!("{account}: {told}"));
@@ -346,7 +346,7 @@ impl Sim {
         let sent = self.sent();
         match ending {
             Ending::Error(RunError::PlanMoved(_)) if !sent.is_empty() => {
-                self.complain("apply", format!("the plan had moved, and {sent:?} was sent"))
+                self.complain("apply", format!("the plan had moved, and {sent:?} was sent"));
             }
             Ending::Error(RunError::PlanMoved(words))
                 if !changed && !self.jobs[job].remembers && !words.contains("a plan is used once") =>

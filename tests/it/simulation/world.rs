@@ -73,7 +73,7 @@ pub(crate) fn add_address(dice: &mut Dice, account: &mut Account, address: &str)
     if known && (account.kind != Kind::GreenRope || dice.chance(60)) {
         return None;
     }
-    let contact = account.add_person(address, *dice.pick(&["Ana", "Bo", "Cem"]), *dice.pick(&["Example", "Muster"]));
+    let contact = account.add_person(address, dice.word(&["Ana", "Bo", "Cem"]), dice.word(&["Example", "Muster"]));
     let company = *dice.pick(&["Example Society", "Internal", ""]);
     account.change_contact(contact, [("company", company)], []);
     if account.kind == Kind::ActiveCampaign {
@@ -127,7 +127,8 @@ pub(crate) fn add_group(dice: &mut Dice, account: &mut Account, name: &str) -> O
     if kind == Kind::Emfluence {
         group.friendly_name = if dice.chance(30) { format!("Friends of {name}") } else { String::new() };
         group.description = if dice.chance(30) { "Twice a month.".to_owned() } else { String::new() };
-        group.protected = dice.chance(35);
+        group.protected = dice.chance(50);
+        group.auto_response = dice.chance(15).then_some(9001);
         group.visibility = *dice.pick(&[Visibility::Public, Visibility::Private]);
         if dice.chance(20) {
             group.external_id = format!("ext-{number}-{id}");
@@ -136,7 +137,6 @@ pub(crate) fn add_group(dice: &mut Dice, account: &mut Account, name: &str) -> O
             0 => group.kind = GroupKind::Dynamic,
             1 => group.status = GroupStatus::Archived,
             2 => group.send_tests = true,
-            3 => group.auto_response = Some(9001),
             _ => {}
         }
     } else if kind == Kind::GreenRope {

@@ -11,8 +11,8 @@ use std::fs;
 use divan::{Bencher, black_box};
 use rosterd::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, Removal};
 use rosterd::model::{
-    Certificate, Group, GroupKind, GroupRow, GroupStatus, MemberRow, MemberSink, MemberStatus, MembershipState, Names, ProviderKind,
-    Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings, Value,
+    Certificate, Group, GroupKind, GroupRow, GroupStatus, MemberRow, MemberSink, MemberStatus, MembershipState, Names, OwnRemovals,
+    ProviderKind, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings, Value,
 };
 use rosterd::plan::base::{Base, BaseMembership, GroupLink, MemberLink, Origin};
 use rosterd::plan::{DesiredGroup, Inputs, People, Policy, plan};
@@ -79,7 +79,7 @@ fn snapshot(
     builder.whole_account();
     let schema = schema(ProviderKind::Emfluence);
     let groups = (0..GROUPS).map(|group| Group::from_row(row(group), schema)).collect();
-    builder.finish(groups, &Certificate::default(), &mut TotalMeanings::all())
+    builder.finish(groups, &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
 }
 
 fn row(group: usize) -> GroupRow {

@@ -44,7 +44,8 @@ fn help_names_every_command() {
                    it
       pause        Keeps a job from running on its schedule and from `sync --all`
       resume       Lets a paused job run on its schedule again
-      emulate      Serves emulated providers with made-up people, for rehearsals and tests
+      emulate      Serves an emulated emfluence, GreenRope and ActiveCampaign with made-up people, for
+                   rehearsals and tests
       schema       Prints the JSON Schema of the config, or the providers' field tables
       completions  Prints completions for a shell
       man          Prints the manual page, or writes one page per command into a directory

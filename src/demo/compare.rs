@@ -32,11 +32,11 @@ impl Verdict {
     }
 }
 
-/// Compares each group of the source with the target's group of the same name.
-pub(super) fn compare(source: &Account, target: &Account) -> Verdict {
+/// Compares each group of the source that a job covers with the target's group of the same name.
+pub(super) fn compare(source: &Account, target: &Account, covers: impl Fn(&str) -> bool) -> Verdict {
     let mut verdict = Verdict::default();
     let unwilling = |account: &Account, group| barred(account, group, false);
-    for group in source.groups.values() {
+    for group in source.groups.values().filter(|group| covers(&group.name)) {
         let Some(partner) = target.find_group(&group.name) else {
             verdict.missing.push(format!("{}: the whole group", group.name));
             continue;
@@ -58,7 +58,11 @@ pub(super) fn compare(source: &Account, target: &Account) -> Verdict {
 fn barred(account: &Account, group: u64, undeliverable: bool) -> BTreeSet<String> {
     let contacts = account.contacts.values();
     let of_account = contacts.filter(|contact| contact.opted_out.is_some() || undeliverable && contact.bounced.is_some());
-    let of_group = account.members_of(group).into_iter().filter(|(_, state)| *state == MembershipState::OptedOut);
+    let of_group = account.members_of(group).into_iter().filter(|(_, state)| match state {
+        MembershipState::OptedOut => true,
+        MembershipState::Bounced => undeliverable,
+        MembershipState::Active | MembershipState::Unconfirmed => false,
+    });
     let of_group = of_group.filter_map(|(contact, _)| account.contact(contact));
     normalised(of_account.chain(of_group).map(|contact| contact.email.clone()))
 }
@@ -92,7 +96,7 @@ mod tests {
                 }
             }
         }
-        let verdict = compare(&source, &target);
+        let verdict = compare(&source, &target, |_| true);
         assert_eq!(verdict.missing, ["Donors: late@example.org", "Choir: the whole group"]);
         assert_eq!(verdict.mailed_against_will, ["Donors: refuses@example.org"]);
         assert_eq!((verdict.groups, verdict.mailed), (1, 2));

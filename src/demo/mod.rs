@@ -1,11 +1,13 @@
-//! The main job on a fresh machine, told as a story: two emulated accounts, a plan, a run, and the quiet after it.
+//! The main job on a fresh machine, told as a story: emulated accounts at three providers, a plan, a run, and the quiet after it.
 //!
 //! Nothing here decides anything. The accounts are emulated in this process; the config is a file like any other, and plans and
 //! runs are made by the same [`crate::run::Runner`] as everywhere else. What the story claims is compared with what the emulated
 //! accounts hold, and a claim that does not hold ends the demo with an error.
 
 mod abridge;
+mod chapters;
 mod compare;
+mod lists;
 mod scenes;
 mod serve;
 mod stage;

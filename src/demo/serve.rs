@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
-use super::stage::Stage;
+use super::stage::{Stage, secret};
 use crate::signals::Signals;
 
 /// Says where everything is and serves until it is interrupted or terminated.
@@ -14,12 +14,12 @@ pub(super) async fn serve(stage: &Stage, listener: TcpListener, base: &str, out:
     let accounts = stage.emulator.with_world(|world| world.accounts.iter().map(crate::emulator::Account::credentials).collect::<Vec<_>>());
     writeln!(out, "\nThe accounts stay up at {base} until you press Ctrl-C:\n")?;
     for account in accounts {
-        let secret = if account.kind == crate::emulator::Kind::Emfluence { &account.token } else { &account.password };
-        writeln!(out, "  {:<6} {:<10} {base}{}  {}  {secret}", account.account, account.kind.name(), account.base_path, account.email)?;
+        let (name, kind) = (&account.account, account.kind.name());
+        writeln!(out, "  {name:<10} {kind:<14} {base}{}  {}  {}", account.base_path, account.email, secret(&account))?;
     }
     let config = stage.config_path.display();
     writeln!(out, "\nThis config points at them, and its state knows the runs above ({}):\n", stage.directory().display())?;
-    for command in ["check --online", "plan crm-to-mail", "history"] {
+    for command in ["check --online", "plan crm-to-mail", "plan mail-to-campaigns", "plan campaigns-to-mail2", "history"] {
         writeln!(out, "  rosterd --config {config} {command}")?;
     }
     writeln!(out, "\nWhat they hold can be read and changed at {base}/_emulator/world.")?;

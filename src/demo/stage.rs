@@ -17,11 +17,25 @@ use crate::state::Store;
 
 /// The job from the CRM to the mailer.
 pub(super) const ONWARD: &str = "crm-to-mail";
-/// The job from the mailer to a second CRM account.
-pub(super) const BACKWARD: &str = "mail-to-crm2";
+/// The job from the mailer to the lists.
+pub(super) const LISTS: &str = "mail-to-campaigns";
+/// The job from the lists to a second account of the mailer.
+pub(super) const BACK: &str = "campaigns-to-mail2";
 
-/// The jobs of the demo. Group opt-outs are carried wherever they can be, which is the default.
-const JOBS: &str = r#"
+/// The groups that go on to the lists and back, under whatever longer name they get.
+const PASSED_ON: [&str; 4] = ["Donors", "2024", "Música y más", "日本の友"];
+
+/// Tells whether a group goes on to the lists and back.
+pub(super) fn is_passed_on(name: &str) -> bool {
+    PASSED_ON.iter().any(|start| name.starts_with(start))
+}
+
+/// The jobs of the demo. Opt-outs are carried wherever they can be, which is the default.
+fn jobs() -> String {
+    let include: Vec<String> = PASSED_ON.iter().map(|name| format!("\"{name}*\"")).collect();
+    let include = include.join(", ");
+    format!(
+        r#"
 [jobs.crm-to-mail]
 source = "crm"
 target = "mail"
@@ -31,12 +45,29 @@ mode = "managed"
 [jobs.crm-to-mail.map.group]
 notes = "'GreenRope group ' ~ source.id"
 
-[jobs.mail-to-crm2]
+[jobs.mail-to-campaigns]
 source = "mail"
-target = "crm2"
+target = "campaigns"
+schedule = "5/15 * * * *"
+mode = "managed"
+
+[jobs.mail-to-campaigns.groups]
+include = [{include}]
+
+[jobs.mail-to-campaigns.members]
+removal = "unsubscribe"           # all that a list shows of somebody who left; rosterd remembers that it was no refusal
+
+[jobs.campaigns-to-mail2]
+source = "campaigns"
+target = "mail2"
 schedule = "@daily"
 mode = "managed"
-"#;
+
+[jobs.campaigns-to-mail2.groups]
+include = [{include}]
+"#
+    )
+}
 
 /// What the story is played on. The directory goes when this is dropped.
 pub(super) struct Stage {
@@ -50,7 +81,12 @@ impl Stage {
     /// Sets up accounts, config and state; `base` is where the accounts answer.
     pub(super) fn build(base: &str, size: &Seed) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("rosterd-demo-").tempdir().context("the demo needs a temporary directory")?;
-        let emulator = Emulator::new(World::seeded(size).without_pace());
+        let mut world = World::seeded_all("crm", size).without_pace();
+        for account in &mut world.accounts {
+            // Whoever watches need not wait for a queue.
+            account.settings.activecampaign.background_seconds = 0;
+        }
+        let emulator = Emulator::new(world);
         let config_path = write_config(&emulator, base, directory.path())?;
         let (config, _) = config::load(&config_path)?;
         let store = Store::open(&config.state_path, Timestamp::now())?;
@@ -70,20 +106,28 @@ pub(super) fn write_config(emulator: &Emulator, base: &str, directory: &Path) ->
     let accounts: Vec<Credentials> = emulator.with_world(|world| world.accounts.iter().map(Account::credentials).collect());
     let mut text = "# Made by `rosterd demo`: everything in it is made up.\n\n[state]\npath = \"rosterd.db\"\n".to_owned();
     for account in &accounts {
-        let (secret, lines) = match account.kind {
-            Kind::GreenRope => (&account.password, greenrope(account)),
-            Kind::Emfluence => (&account.token, emfluence(account)),
-            Kind::ActiveCampaign => (&account.token, activecampaign(account)),
+        let lines = match account.kind {
+            Kind::GreenRope => greenrope(account),
+            Kind::Emfluence => emfluence(account),
+            Kind::ActiveCampaign => activecampaign(account),
         };
-        write_private(&directory.join(format!("{}.secret", account.account)), secret)?;
+        write_private(&directory.join(format!("{}.secret", account.account)), secret(account))?;
         let name = &account.account;
         let section = format!("\n[providers.{name}]\nkind = \"{}\"\nbase_url = \"{base}{}\"\n{lines}", account.kind, account.base_path);
         text.push_str(&section);
     }
-    text.push_str(JOBS);
+    text.push_str(&jobs());
     let path = directory.join("rosterd.toml");
     write_private(&path, &text)?;
     Ok(path)
+}
+
+/// What an account is logged into with.
+pub(super) fn secret(account: &Credentials) -> &str {
+    match account.kind {
+        Kind::GreenRope => &account.password,
+        Kind::Emfluence | Kind::ActiveCampaign => &account.token,
+    }
 }
 
 fn greenrope(account: &Credentials) -> String {
@@ -104,14 +148,18 @@ time_zone = "America/Chicago"
     )
 }
 
-/// The lists of an emulated account.
+/// The emulated accounts take requests as fast as they come, so the pace of the real services would only cost time.
+const NO_PACE: &str = "# The emulated account has no pace; leave this out with a real one.\nhttp = { requests_per_minute = 100000 }\n";
+
+fn emfluence(account: &Credentials) -> String {
+    format!("access_token = {{ file = \"{name}.secret\" }}\n{NO_PACE}", name = account.account)
+}
+
 fn activecampaign(account: &Credentials) -> String {
     format!(
-        r#"groups = "lists"
-api_key = {{ file = "{name}.secret" }}
-# The emulated account has no pace; leave this out with a real one.
-http = {{ requests_per_minute = 100000 }}
-
+        r#"api_key = {{ file = "{name}.secret" }}
+groups = "lists"
+{NO_PACE}
 [providers.{name}.defaults]
 sender_name = "Example Society"
 sender_addr1 = "1 Example Street"
@@ -121,16 +169,6 @@ sender_country = "USA"
 sender_url = "https://www.example.org"
 sender_reminder = "You signed up at www.example.org"
 "#,
-        name = account.account
-    )
-}
-
-/// The emulated account takes requests as fast as they come, so the pace of the real service would only cost time.
-fn emfluence(account: &Credentials) -> String {
-    format!(
-        "access_token = {{ file = \"{name}.secret\" }}\n\
-         # The emulated account has no pace; leave this out with a real one.\n\
-         http = {{ requests_per_minute = 100000 }}\n",
         name = account.account
     )
 }

@@ -153,7 +153,7 @@ impl Account {
         }
         let everybody = self.groups.values().find(|group| group.kind == GroupKind::BuiltIn).map(|group| group.id);
         if let Some(group) = everybody {
-            let membership = Membership { state: MembershipState::Active, since: self.now, changed: None };
+            let membership = Membership { since: self.now, ..Membership::default() };
             self.group_mut(group).members.insert(id, membership);
         }
         id

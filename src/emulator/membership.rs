@@ -16,16 +16,12 @@ impl Account {
             if membership.state == MembershipState::Active {
                 return false;
             }
-            let was = membership.state;
-            *membership = Membership { state: MembershipState::Active, since: membership.since, changed: None };
-            self.record(if was == MembershipState::OptedOut {
-                Change::GroupOptOutCleared { group, contact }
-            } else {
-                Change::MembershipChanged { group, contact }
-            });
+            let refused = membership.state == MembershipState::OptedOut && !membership.by_api;
+            *membership = Membership { since: membership.since, ..Membership::default() };
+            self.record(if refused { Change::GroupOptOutCleared { group, contact } } else { Change::MembershipChanged { group, contact } });
         } else {
             let former = entry.former.get(&contact).copied();
-            entry.members.insert(contact, Membership { state: MembershipState::Active, since: now, changed: None });
+            entry.members.insert(contact, Membership { since: now, ..Membership::default() });
             self.record(Change::MembershipAdded { group, contact, again: former.is_some() });
             if former == Some(MembershipState::OptedOut) {
                 self.record(Change::GroupOptOutCleared { group, contact });
@@ -79,6 +75,32 @@ impl Account {
         }
         self.record(Change::GroupOptOutSet { group, contact });
         true
+    }
+
+    /// Unsubscribes a contact by a request of the API, which says nothing of what the person wants: whoever sent it may take it
+    /// back. A refusal of the person's own stays what it is.
+    pub fn unsubscribe_by_api(&mut self, group: u64, contact: u64) -> bool {
+        let changed = self.opt_out_of_group(group, contact);
+        if changed && let Some(membership) = self.group_mut(group).members.get_mut(&contact) {
+            membership.by_api = true;
+        }
+        changed
+    }
+
+    /// Takes a click on an unsubscribe link, as old mail has one also for those who were unsubscribed by somebody else.
+    pub fn refuse_group(&mut self, group: u64, contact: u64) {
+        let now = self.now;
+        self.opt_out_of_group(group, contact);
+        if let Some(membership) = self.group_mut(group).members.get_mut(&contact) {
+            membership.by_api = false;
+            membership.changed = Some(now);
+        }
+    }
+
+    /// Tells whether a contact's refusal of a group was written by a request of the API.
+    pub(super) fn is_unsubscribed_by_api(&self, group: u64, contact: u64) -> bool {
+        let membership = self.groups.get(&group).and_then(|group| group.members.get(&contact));
+        membership.is_some_and(|membership| membership.state == MembershipState::OptedOut && membership.by_api)
     }
 
     /// Marks one membership as bounced or unconfirmed.

@@ -175,7 +175,7 @@ pub fn populate(account: &mut Account, seed: &Seed) {
                 _ => MembershipState::Active,
             };
             let changed = (state == MembershipState::OptedOut).then(|| plus_seconds(since, DAY / 2));
-            let membership = Membership { state, since, changed };
+            let membership = Membership { state, since, changed, by_api: false };
             account.group_mut(group).members.entry(contact).or_insert(membership);
         }
     }

@@ -351,6 +351,9 @@ pub struct Membership {
     /// When the state last changed away from active.
     #[serde(default)]
     pub changed: Option<Timestamp>,
+    /// Whether a refusal was written by a request of the API, and is no click of the person's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_api: bool,
 }
 
 /// One contact.

@@ -101,9 +101,10 @@ pub(super) fn built_in(object: ObjectKind, canonical: &str, source: &Schema, tar
         return false;
     }
     if !shared_names(object).contains(&canonical) {
-        // What only one service has goes from group to group there (the parts of a list's sender), and nowhere else.
-        let held = || source.by_canonical(object, canonical).is_some_and(|row| row.readable);
-        return object == ObjectKind::Group && source.kind == target.kind && held();
+        // What only one service has goes from group to group there (the parts of a list's sender), also by way of a provider
+        // that can't hold it, where it comes as a carried value.
+        let known = source.by_canonical(object, canonical);
+        return object == ObjectKind::Group && known.is_none_or(|row| row.readable && source.kind == target.kind);
     }
     match canonical {
         // The planner owns the flag: it may set it, and never clears it by a copied value (rule 2).
@@ -137,8 +138,8 @@ pub(super) fn is_worth_carrying(object: ObjectKind, canonical: &str, source: &Sc
     if shared_names(object).contains(&first_part(canonical)) {
         return true;
     }
-    // What a provider computes itself (dates, scores) is not data that anybody entered.
-    row.is_some_and(|row| row.writable != Writable::No && row.kind != FieldType::Timestamp)
+    // What a provider computes itself (dates, scores) is not data that anybody entered; what it does not know was carried to it.
+    row.is_none_or(|row| row.writable != Writable::No && row.kind != FieldType::Timestamp)
 }
 
 /// Tells whether the target makes a field of others by itself, as the source of the same kind did.

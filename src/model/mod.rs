@@ -9,6 +9,7 @@ mod capability;
 mod completeness;
 mod group;
 mod names;
+mod own;
 pub mod policy;
 mod refusal;
 mod schema;
@@ -21,6 +22,7 @@ pub use capability::{Batches, Capabilities, Join};
 pub use completeness::{Certificate, Complete, CountRule, Incomplete, Reading, TotalMeanings};
 pub use group::{Fingerprint, Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Visibility};
 pub use names::{Name, Names};
+pub use own::{OwnRemoval, OwnRemovals};
 pub use refusal::Refusal;
 pub(crate) use refusal::tidy;
 pub use schema::{CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, ProviderKind, Schema, Writable};
@@ -29,4 +31,7 @@ pub use snapshot::{
     Stage,
 };
 pub use value::{Record, RowHash, Value, row_hash};
-pub use write::{GroupEdit, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberValues, Settlement, Ticket, Write};
+pub use write::{
+    GroupEdit, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn, MemberValues, Settlement, Takes, Ticket,
+    Write,
+};

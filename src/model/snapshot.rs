@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::address::normalise_address;
-use super::completeness::{Certificate, Incomplete, Reading, TotalMeanings};
+use super::completeness::{Certificate, Incomplete, Reading, TotalMeanings, meanings_after};
 use super::group::Group;
 use super::names::{Name, Names};
+use super::own::OwnRemovals;
 use super::value::{Record, RowHash, Value, row_hash};
 
 /// What holds for a person in a whole account, from the mildest to the strictest.
@@ -95,9 +96,53 @@ pub struct ListingRow {
 pub struct Listing {
     /// The rows in ascending order of the member's position.
     pub rows: Vec<ListingRow>,
+    /// The positions of people whom rosterd itself took out in a way that shows as a refusal, in ascending order. They are no
+    /// members, and so not among the rows.
+    pub removed: Vec<u32>,
+    /// When people refused, in seconds since 1970, where the provider shows it; in ascending order of the position.
+    pub refused_at: Vec<(u32, i64)>,
 }
 
 impl Listing {
+    /// Returns when a member refused, in seconds since 1970, where the provider shows it.
+    pub fn refused_at(&self, member: u32) -> Option<i64> {
+        self.refused_at.binary_search_by_key(&member, |row| row.0).ok().map(|at| self.refused_at[at].1)
+    }
+
+    /// Tells whether rosterd itself took somebody out in a way that shows as a refusal.
+    pub fn is_removed(&self, member: u32) -> bool {
+        self.removed.binary_search(&member).is_ok()
+    }
+
+    /// Sets rosterd's own removals apart, and returns the ids of those that have ended: another state is seen, the refusal is
+    /// another one, or, in a `whole` listing, nothing is left of the membership.
+    fn set_apart(&mut self, own: &BTreeMap<String, super::own::OwnRemoval>, whole: bool, id_of: impl Fn(u32) -> String) -> Vec<String> {
+        let mut ended = Vec::new();
+        let mut met: HashSet<String> = self.removed.iter().map(|at| id_of(*at)).collect();
+        let mut removed = std::mem::take(&mut self.removed);
+        let refused_at = std::mem::take(&mut self.refused_at);
+        let shown = |member: u32| refused_at.binary_search_by_key(&member, |row| row.0).ok().map(|at| refused_at[at].1);
+        self.rows.retain(|row| {
+            let id = id_of(row.member);
+            let Some(removal) = own.get(&id) else { return true };
+            let ours = row.state == MembershipState::OptedOut && removal.still_fits(shown(row.member));
+            if ours {
+                removed.push(row.member);
+            } else {
+                ended.push(id.clone());
+            }
+            met.insert(id);
+            !ours
+        });
+        removed.sort_unstable();
+        self.removed = removed;
+        self.refused_at = refused_at;
+        if whole {
+            ended.extend(own.keys().filter(|id| !met.contains(*id)).cloned());
+        }
+        ended
+    }
+
     /// Returns the state of a member, or nothing when the listing does not hold it.
     pub fn state_of(&self, member: u32) -> Option<MembershipState> {
         self.rows.binary_search_by_key(&member, |row| row.member).ok().map(|at| self.rows[at].state)
@@ -140,9 +185,26 @@ pub struct Snapshot {
     pub existence: Existence,
     /// Per profile field under the provider's own name: how many people have a value, and the smallest value as an example.
     pub field_use: BTreeMap<String, (u64, String)>,
+    /// Removals of rosterd's own that have ended, as group and person by id: what shows there now is no doing of rosterd's.
+    pub ended_removals: Vec<(String, String)>,
 }
 
 impl Snapshot {
+    /// Sets the memberships apart that show as refused because rosterd itself took the people out.
+    ///
+    /// May be asked again when more is remembered than before.
+    pub fn set_apart(&mut self, own: &OwnRemovals, names: &Names) {
+        for (group, listing) in &mut self.listings {
+            let Some(own) = own.of_group(group) else { continue };
+            let whole = listing.complete().is_some();
+            let members = &self.members;
+            let ended = listing.seen_mut().set_apart(own, whole, |at| names.text(members[at as usize].id).to_owned());
+            self.ended_removals.extend(ended.into_iter().map(|member| (group.clone(), member)));
+        }
+        self.ended_removals.sort();
+        self.ended_removals.dedup();
+    }
+
     /// Finds a group by id.
     pub fn group(&self, id: &str) -> Option<&Group> {
         self.groups.seen().iter().find(|group| group.id == id)
@@ -186,6 +248,9 @@ pub trait MemberSink: Send {
     /// Takes one row of the open listing. A person listed twice counts once, with the strictest state.
     fn listed(&mut self, member_id: &str, state: MembershipState);
 
+    /// Says when somebody of the open listing refused, in seconds since 1970, where the provider shows it.
+    fn refused_at(&mut self, _member_id: &str, _seconds: i64) {}
+
     /// Closes the open listing with its evidence.
     fn end_listing(&mut self, certificate: Certificate);
 
@@ -199,6 +264,13 @@ pub trait MemberSink: Send {
     fn absent(&mut self, address: &str);
 }
 
+/// The rows of a listing as they come.
+#[derive(Default)]
+struct Rows {
+    listed: Vec<ListingRow>,
+    refused_at: Vec<(u32, i64)>,
+}
+
 /// Builds a [`Snapshot`] from the rows of an adapter.
 pub struct SnapshotBuilder<'a> {
     provider: String,
@@ -207,8 +279,8 @@ pub struct SnapshotBuilder<'a> {
     salt: String,
     members: Vec<Member>,
     positions: HashMap<Name, u32>,
-    open: Option<(String, Vec<ListingRow>)>,
-    listings: BTreeMap<String, (Vec<ListingRow>, Certificate)>,
+    open: Option<(String, Rows)>,
+    listings: BTreeMap<String, (Rows, Certificate)>,
     account_state: Option<Certificate>,
     existence: Existence,
     field_use: BTreeMap<String, (u64, String)>,
@@ -242,14 +314,31 @@ impl<'a> SnapshotBuilder<'a> {
             .collect()
     }
 
-    /// Closes the snapshot: judges every listing and narrows what the account's counts may mean.
-    pub fn finish(self, groups: Vec<Group>, groups_certificate: &Certificate, meanings: &mut BTreeSet<TotalMeanings>) -> Snapshot {
+    /// Closes the snapshot: judges every listing, narrows what the account's counts may mean, and sets apart what shows as a
+    /// refusal and is rosterd's own doing.
+    pub fn finish(
+        self,
+        groups: Vec<Group>,
+        groups_certificate: &Certificate,
+        meanings: &mut BTreeSet<TotalMeanings>,
+        own: &OwnRemovals,
+    ) -> Snapshot {
         let mut groups = groups;
         groups.sort_by(|left, right| id_order(&left.id).cmp(&id_order(&right.id)));
         let mut listings = BTreeMap::new();
         let mut certificates = BTreeMap::new();
         let known_meanings = meanings.clone();
-        for (group, (mut rows, certificate)) in self.listings {
+        for (group, (rows, certificate)) in self.listings {
+            let Rows { listed: mut rows, mut refused_at } = rows;
+            // Of several times the latest says most.
+            refused_at.sort_unstable();
+            refused_at.dedup_by(|later, kept| {
+                let same = later.0 == kept.0;
+                if same {
+                    kept.1 = later.1;
+                }
+                same
+            });
             // The strictest state of a person who is listed twice comes last, and the last one stays.
             rows.sort_unstable();
             rows.dedup_by(|later, kept| {
@@ -259,13 +348,11 @@ impl<'a> SnapshotBuilder<'a> {
                 }
                 same
             });
-            listings.insert(group.clone(), certificate.certify(Listing { rows }, meanings));
+            listings.insert(group.clone(), certificate.certify(Listing { rows, removed: Vec::new(), refused_at }, meanings));
             certificates.insert(group, certificate);
         }
-        if listings.values().any(|listing| listing.complete().is_none()) {
-            // Where one count is wrong, another may agree by chance, and must not decide what counts mean from now on.
-            *meanings = known_meanings;
-        }
+        // Within the reading each listing narrows what the next ones may mean; what is remembered takes more.
+        *meanings = meanings_after(&known_meanings, certificates.values());
         let account_state = match self.account_state {
             Some(certificate) => certificate.certify((), meanings),
             None => Reading::Incomplete(Incomplete {
@@ -274,7 +361,7 @@ impl<'a> SnapshotBuilder<'a> {
                 opt_outs_complete: false,
             }),
         };
-        Snapshot {
+        let mut snapshot = Snapshot {
             provider: self.provider,
             groups: groups_certificate.certify(groups, meanings),
             members: self.members,
@@ -283,7 +370,10 @@ impl<'a> SnapshotBuilder<'a> {
             account_state,
             existence: self.existence,
             field_use: self.field_use,
-        }
+            ended_removals: Vec::new(),
+        };
+        snapshot.set_apart(own, self.names);
+        snapshot
     }
 
     fn position(&mut self, id: &str) -> u32 {
@@ -324,13 +414,20 @@ impl MemberSink for SnapshotBuilder<'_> {
 
     fn begin_listing(&mut self, group: &str) {
         self.listings.remove(group);
-        self.open = Some((group.to_owned(), Vec::new()));
+        self.open = Some((group.to_owned(), Rows::default()));
     }
 
     fn listed(&mut self, member_id: &str, state: MembershipState) {
         let member = self.position(member_id);
         if let Some((_, rows)) = &mut self.open {
-            rows.push(ListingRow { member, state });
+            rows.listed.push(ListingRow { member, state });
+        }
+    }
+
+    fn refused_at(&mut self, member_id: &str, seconds: i64) {
+        let member = self.position(member_id);
+        if let Some((_, rows)) = &mut self.open {
+            rows.refused_at.push((member, seconds));
         }
     }
 

@@ -1,7 +1,10 @@
 //! The requests that change something, in neutral words.
 //!
-//! No variant can say "active again": a re-subscription can't be expressed (rule 1). Nor can the deletion of a person (rule 6).
+//! No variant can say "active again" of somebody who refused: a re-subscription can't be expressed (rule 1). Whom rosterd itself
+//! took out may come back, and a request for that can be made only of an [`OwnRemoval`], which only the state database hands
+//! out. Nor can the deletion of a person be expressed (rule 6).
 
+use super::own::OwnRemoval;
 use super::refusal::Refusal;
 use super::schema::FieldType;
 use super::value::Record;
@@ -53,12 +56,32 @@ pub struct MemberJoin {
 /// A person who leaves groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberLeave {
-    /// The person's id.
-    pub id: String,
+    /// The person's id; nothing for somebody who is to be created, only to hold a refusal.
+    pub id: Option<String>,
     /// The person's address as the provider spells it, for requests that go by address.
     pub address: String,
+    /// The profile of somebody who is created, under the provider's own names; people who exist keep theirs.
+    pub fields: Record,
     /// The groups' ids.
     pub groups: Vec<String>,
+}
+
+/// A person who comes back into a group from which rosterd itself took them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberReturn {
+    removal: OwnRemoval,
+}
+
+impl MemberReturn {
+    /// Makes the request of the proof.
+    pub fn of(removal: OwnRemoval) -> Self {
+        MemberReturn { removal }
+    }
+
+    /// Returns the proof.
+    pub fn removal(&self) -> &OwnRemoval {
+        &self.removal
+    }
 }
 
 /// How people leave groups.
@@ -139,6 +162,11 @@ pub enum Write {
         /// How they leave.
         how: Leaving,
     },
+    /// Brings people back into groups from which rosterd itself took them, after a look that nothing else stands there now.
+    BringBack {
+        /// One entry per person and group.
+        rows: Vec<MemberReturn>,
+    },
     /// Records the account opt-out of people who exist.
     OptOutOfAccount {
         /// The people's ids.
@@ -174,6 +202,7 @@ impl Write {
             Write::UpdateMembers { edits } => edits.len(),
             Write::JoinGroups { rows } => rows.len(),
             Write::LeaveGroups { rows, .. } => rows.len(),
+            Write::BringBack { rows } => rows.len(),
             Write::AddMemberships { members, .. } | Write::RemoveMemberships { members, .. } | Write::OptOutOfAccount { members } => {
                 members.len()
             }
@@ -223,6 +252,10 @@ impl Write {
                 let rest = rows.split_off(half);
                 (Write::LeaveGroups { rows, how }, Some(Write::LeaveGroups { rows: rest, how }))
             }
+            Write::BringBack { mut rows } => {
+                let rest = rows.split_off(half);
+                (Write::BringBack { rows }, Some(Write::BringBack { rows: rest }))
+            }
             Write::OptOutOfAccount { mut members } => {
                 let rest = members.split_off(half);
                 (Write::OptOutOfAccount { members }, Some(Write::OptOutOfAccount { members: rest }))
@@ -265,4 +298,58 @@ pub enum Settlement {
     Items(Vec<ItemOutcome>),
     /// The provider works on: ask again with the ticket.
     Pending(Ticket),
+}
+
+/// What a write will be like, before it is put together: enough to tell what it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// Creates a group.
+    CreateGroup,
+    /// Changes so many groups.
+    EditGroups(usize),
+    /// Creates so many people.
+    CreateMembers(usize),
+    /// Changes profiles.
+    UpdateMembers {
+        /// How many people.
+        people: usize,
+        /// Whether a field of any of them is emptied.
+        clears: bool,
+    },
+    /// Changes an address.
+    ChangeAddress,
+    /// Joins so many people to groups of their own.
+    Join(usize),
+    /// Takes people out of groups of their own.
+    Leave {
+        /// How many people.
+        people: usize,
+        /// How many memberships.
+        memberships: usize,
+        /// How they leave.
+        how: Leaving,
+    },
+    /// Brings so many people back.
+    BringBack(usize),
+    /// Anything else.
+    Other,
+}
+
+/// How many requests something takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Requests that write.
+    pub writes: u64,
+    /// Requests that read: looks before and after, and questions whether work has ended.
+    pub reads: u64,
+    /// Seconds for which work that the provider goes on with is waited for.
+    pub waits: u64,
+}
+
+impl std::ops::AddAssign for Takes {
+    fn add_assign(&mut self, other: Takes) {
+        self.writes += other.writes;
+        self.reads += other.reads;
+        self.waits += other.waits;
+    }
 }

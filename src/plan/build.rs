@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::base::Measure;
-use super::consent::plan_people;
+use super::consent::{account_refusers, plan_people};
 use super::fingerprint::fingerprint;
 use super::groups::plan_groups;
 use super::guard::{Judged, judge};
@@ -26,12 +26,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     warnings.extend(groups.warnings);
 
     let accounts = account_states(inputs, &mut blocked);
+    let refusers = account_refusers(inputs, &groups.pairs);
     let seats = Seats::take(inputs, &groups.pairs, &groups.removals);
     let mut pair_plans: Vec<PairPlan> = groups
         .pairs
         .iter()
         .enumerate()
-        .map(|(at, pair)| plan_pair(inputs, PairIx(at as u32), pair, accounts, seats.as_ref(), &mut agreement))
+        .map(|(at, pair)| plan_pair(inputs, PairIx(at as u32), pair, accounts, &refusers, seats.as_ref(), &mut agreement))
         .collect();
     if let Some(seats) = &seats {
         blocked.extend(seats.conflicts());
@@ -89,6 +90,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.additions.is_empty()) {
         operations.push(Edit::AddMemberships { pair: PairIx(at as u32), members: pair.additions.clone() });
+    }
+    for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.returns.is_empty()) {
+        operations.push(Edit::BringBack { pair: PairIx(at as u32), members: pair.returns.clone() });
     }
     for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.removals.is_empty()) {
         let mut members = pair.removals.clone();
@@ -242,7 +246,7 @@ fn summarise(operations: &[Edit]) -> Summary {
             Edit::SetOptOut { .. } => summary.opt_outs += members,
             Edit::CreateMembers { .. } => summary.members_created += members,
             Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => summary.members_updated += 1,
-            Edit::AddMemberships { .. } => summary.memberships_added += members,
+            Edit::AddMemberships { .. } | Edit::BringBack { .. } => summary.memberships_added += members,
             Edit::RemoveMemberships { .. } => summary.memberships_removed += members,
         }
     }

@@ -2,11 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bars::{Bar, bar_of};
+use super::bars::{Bar, bar_of_account};
 use super::people::PersonIx;
-use super::{Agreement, Blocked, BlockedReason, Edit, Inputs, PairIx, What, item_key};
+use super::{Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key};
 use crate::model::policy::{OnDrift, OptOuts};
-use crate::model::{Existence, MemberStatus, Name, Record};
+use crate::model::{Existence, MemberStatus, MembershipState, Name, Record};
+
+const NOT_REACHED: &str =
+    "A refusal of all mail that the source showed before has not reached the target; it is carried, whatever the source shows now.";
+const CARRIED_AGAIN: &str =
+    "Somebody is active again at the target while the source still shows the refusal of all mail; it is carried again.";
 
 /// What planning the people led to.
 #[derive(Debug, Default)]
@@ -39,18 +44,19 @@ pub(super) fn plan_people(
 ) -> PersonPlan {
     let mut out = PersonPlan::default();
     let ours = linked_contacts(inputs);
+    let on_lists: BTreeSet<PersonIx> = group_opt_outs.values().flatten().copied().collect();
     for (person, row) in inputs.people.iter() {
         let sources = inputs.people.sources(person);
         if sources.is_empty() || !(listed.contains(&person) || row.linked) {
             // Somebody of ours may have gone from the source before the refusal reached the target.
             let ours = inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id));
-            if ours && bar_of(inputs, person, None).is_some_and(|bar| bar.is_due()) {
-                account_refusal(inputs, person, agreement, &mut out);
+            if ours && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due()) {
+                account_refusal(inputs, person, &on_lists, agreement, &mut out);
             }
             continue;
         }
         link(inputs, person, agreement);
-        account_refusal(inputs, person, agreement, &mut out);
+        account_refusal(inputs, person, &on_lists, agreement, &mut out);
         if row.moves_from.is_some() {
             change_address(inputs, person, &mut out);
         }
@@ -61,13 +67,19 @@ pub(super) fn plan_people(
         for &person in people {
             if !inputs.people.targets(person).is_empty() {
                 out.group_opt_outs.entry(pair).or_default().push(person);
+            } else if let Some(words) =
+                inputs.base.waiting.get(&item_key("create_members", "", inputs.names.text(inputs.people.get(person).address)))
+            {
+                out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
             } else if may_hold_refusal(inputs, person) {
                 // The contact that obeyed a refusal of all mail is gone, and the new one will be active by rosterd's doing.
-                if bar_of(inputs, person, None).is_some_and(|bar| bar.held) {
+                if bar_of_account(inputs, person).is_some_and(|bar| bar.held) {
                     agreement.bars.push((None, person));
                 }
                 out.holders.insert(person);
                 out.new_group_opt_outs.entry(pair).or_default().push(person);
+            } else if inputs.people.get(person).address_taken {
+                out.blocked.push(refusal_without_a_holder(inputs, person));
             }
         }
     }
@@ -80,8 +92,8 @@ fn refuse_all_from_the_start(inputs: &Inputs<'_>, out: &mut PersonPlan) {
     if inputs.policy.members.opt_outs != OptOuts::Carry || !inputs.capabilities.account_opt_out {
         return;
     }
-    // Whether the contact before this one obeyed says nothing of the new one.
-    let refuses = |person: &PersonIx| bar_of(inputs, *person, None).is_some();
+    // Whatever obeyed the refusal before is gone, or there would be no need to create anybody.
+    let refuses = |person: &PersonIx| bar_of_account(inputs, *person).is_some();
     let mut all: BTreeSet<PersonIx> = out.new_account_opt_outs.iter().copied().collect();
     all.extend(out.holders.iter().copied().filter(refuses));
     out.new_account_opt_outs = all.into_iter().collect();
@@ -92,11 +104,11 @@ fn refuse_all_from_the_start(inputs: &Inputs<'_>, out: &mut PersonPlan) {
 pub(super) fn account_bar_ends(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let row = inputs.people.get(person);
     inputs.policy.members.opt_outs == OptOuts::Carry
-        && inputs.capabilities.account_opt_out
+        && (inputs.capabilities.account_opt_out || (inputs.capabilities.account_opt_out_as_lists && active_on_all_lists(inputs, person)))
         && row.source_status != MemberStatus::OptedOut
         && row.target_status == MemberStatus::Active
         && !inputs.people.targets(person).is_empty()
-        && bar_of(inputs, person, None).is_some_and(|bar| bar.may_end())
+        && bar_of_account(inputs, person).is_some_and(|bar| bar.may_end())
 }
 
 /// Returns the contacts that this job's links name, where a refusal may be left to be carried to them.
@@ -106,6 +118,78 @@ fn linked_contacts(inputs: &Inputs<'_>) -> BTreeSet<Name> {
         return BTreeSet::new();
     }
     inputs.base.members.iter().map(|link| link.target).collect()
+}
+
+/// Tells whether somebody is active on every list of the scope that lists them, without rosterd's doing, and on one at least.
+///
+/// A list that was not read to its end may hold a refusal that nobody has seen.
+fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let mut seen = false;
+    for (group, listing) in &inputs.target.listings {
+        let Some(listing) = listing.complete() else { return false };
+        for at in inputs.people.targets(person) {
+            match listing.state_of(*at) {
+                None => {}
+                Some(MembershipState::Active) => {
+                    let known = inputs.base.membership(group, inputs.target.members[*at as usize].id);
+                    if known.is_some_and(|known| known.brought) {
+                        return false;
+                    }
+                    seen = true;
+                }
+                Some(_) => return false,
+            }
+        }
+    }
+    seen
+}
+
+/// Tells whether each contact of a person shows a refusal on some list, as far as a refusal of all mail is held list by list.
+fn holds_on_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let targets = inputs.people.targets(person);
+    let refuses = |at: &u32| {
+        let listings = inputs.target.listings.values().map(crate::model::Reading::seen);
+        listings.into_iter().any(|listing| listing.state_of(*at) == Some(MembershipState::OptedOut) || listing.is_removed(*at))
+    };
+    inputs.policy.members.opt_outs == OptOuts::Carry && !targets.is_empty() && targets.iter().all(refuses)
+}
+
+fn is_active_on_a_list(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let targets = inputs.people.targets(person);
+    let mut listings = inputs.target.listings.values().map(crate::model::Reading::seen);
+    listings.any(|listing| targets.iter().any(|at| listing.state_of(*at) == Some(MembershipState::Active)))
+}
+
+/// Finds the people whose refusal of all mail is to be written group by group: one that the source shows, of whoever it lists in
+/// scope in whatever state and of whoever is linked, and one that it showed before and that the target was never seen to obey.
+pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTreeSet<PersonIx> {
+    if !inputs.capabilities.account_opt_out_as_lists {
+        return BTreeSet::new();
+    }
+    let mut listed: BTreeSet<PersonIx> = BTreeSet::new();
+    // A contact is made for whoever refuses a group, and has to refuse all that is due from its first moment.
+    let mut held_anyway: BTreeSet<PersonIx> = BTreeSet::new();
+    let sources = pairs.iter().filter_map(|pair| pair.source.as_deref());
+    let covered = sources.filter(|id| inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)));
+    for row in covered.filter_map(|id| inputs.source.listing(id)).flat_map(|listing| &listing.seen().rows) {
+        let Some(person) = inputs.people.of_source(row.member) else { continue };
+        listed.insert(person);
+        if row.state == MembershipState::OptedOut {
+            held_anyway.insert(person);
+        }
+    }
+    let ours = linked_contacts(inputs);
+    let concerns = |person: PersonIx, linked: bool| {
+        let known = !inputs.people.sources(person).is_empty() && (linked || listed.contains(&person));
+        known || inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id))
+    };
+    let refuses = |person: PersonIx| {
+        let has_contact = !inputs.people.targets(person).is_empty() || held_anyway.contains(&person);
+        let due = || has_contact && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due());
+        inputs.people.get(person).source_status == MemberStatus::OptedOut || due()
+    };
+    let people = inputs.people.iter().filter(|(person, row)| concerns(*person, row.linked) && refuses(*person));
+    people.map(|(person, _)| person).collect()
 }
 
 /// Remembers who is who, so that the pair outlives a change of address.
@@ -122,11 +206,11 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
 }
 
 /// Remembers and carries a refusal of all mail: one that the source shows, and one that it showed before and that the target was
-/// never seen to obey.
-fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement, out: &mut PersonPlan) {
+/// never seen to obey. `on_lists` are those whose refusal is written to some group.
+fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, on_lists: &BTreeSet<PersonIx>, agreement: &mut Agreement, out: &mut PersonPlan) {
     let row = inputs.people.get(person);
     let refuses = row.source_status == MemberStatus::OptedOut;
-    let bar = bar_of(inputs, person, None);
+    let bar = bar_of_account(inputs, person);
     if !refuses && bar.is_none() {
         return;
     }
@@ -135,7 +219,12 @@ fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreem
         return;
     }
     let targets = inputs.people.targets(person);
-    let all_hold = !targets.is_empty() && targets.iter().all(|at| inputs.target.members[*at as usize].status == MemberStatus::OptedOut);
+    let as_lists = inputs.capabilities.account_opt_out_as_lists;
+    let all_hold = if as_lists {
+        holds_on_lists(inputs, person) && !on_lists.contains(&person)
+    } else {
+        !targets.is_empty() && targets.iter().all(|at| inputs.target.members[*at as usize].status == MemberStatus::OptedOut)
+    };
     let known = inputs.base.bars.held(None, row.address);
     // A refusal that has to be carried anew is remembered as one that the target does not hold.
     let remember = if refuses { !all_hold && known != Some(false) } else { known.is_none() };
@@ -150,7 +239,18 @@ fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreem
     }
     let held_before = bar.as_ref().is_some_and(|bar| bar.held);
     let due = refuses || (!targets.is_empty() && bar.as_ref().is_some_and(Bar::is_due));
-    if all_hold || !due || inputs.policy.members.opt_outs != OptOuts::Carry || !inputs.capabilities.account_opt_out {
+    if all_hold || !due || inputs.policy.members.opt_outs != OptOuts::Carry {
+        return;
+    }
+    if as_lists && on_lists.contains(&person) {
+        // The lists are written group by group.
+        if !refuses {
+            out.warnings.push(NOT_REACHED.to_owned());
+        } else if held_before && is_active_on_a_list(inputs, person) {
+            out.warnings.push(CARRIED_AGAIN.to_owned());
+        }
+    }
+    if !inputs.capabilities.account_opt_out {
         return;
     }
     let key = item_key("set_opt_out", "", inputs.names.text(row.address));
@@ -160,15 +260,9 @@ fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreem
     }
     if !targets.is_empty() {
         if !refuses {
-            out.warnings.push(
-                "A refusal of all mail that the source showed before has not reached the target; it is carried, whatever the source shows now."
-                    .to_owned(),
-            );
+            out.warnings.push(NOT_REACHED.to_owned());
         } else if held_before {
-            out.warnings.push(
-                "Somebody is active again at the target while the source still shows the refusal of all mail; it is carried again."
-                    .to_owned(),
-            );
+            out.warnings.push(CARRIED_AGAIN.to_owned());
         }
         out.account_opt_outs.push(person);
     } else if let Some(words) = inputs.base.waiting.get(&item_key("create_members", "", inputs.names.text(row.address))) {
@@ -176,7 +270,15 @@ fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreem
     } else if may_hold_refusal(inputs, person) {
         out.holders.insert(person);
         out.new_account_opt_outs.push(person);
+    } else if row.address_taken {
+        out.blocked.push(refusal_without_a_holder(inputs, person));
     }
+}
+
+/// Says that a refusal waits until the contact that has the address has got its own.
+fn refusal_without_a_holder(inputs: &Inputs<'_>, person: PersonIx) -> Blocked {
+    let detail = "the address belongs to another person at the target, so nobody there can hold the refusal yet".to_owned();
+    blocked(inputs, person, BlockedReason::AddressTaken, detail)
 }
 
 /// Tells whether a contact may be created only to hold a refusal: the target must be known not to have one.
@@ -204,8 +306,9 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         return;
     }
     // A contact must not become reachable under an address that refused mail.
-    let refused = inputs.base.bars.account.contains(&row.address)
-        || inputs.base.bars.groups.values().any(|addresses| addresses.contains(&row.address));
+    let bars = &inputs.base.bars;
+    let of_groups = || bars.groups.values().chain(bars.early.values()).any(|addresses| addresses.contains(&row.address));
+    let refused = bars.account.contains(&row.address) || of_groups();
     let target_at = inputs.people.targets(person)[0] as usize;
     if refused && inputs.target.members[target_at].status == MemberStatus::Active {
         out.blocked.push(blocked(inputs, person, BlockedReason::AddressTaken, "the new address has refused mail before".to_owned()));

@@ -23,6 +23,7 @@ pub(super) fn fingerprint(inputs: &Inputs<'_>, plan: &Plan) -> String {
             }
         }
         match edit {
+            Edit::BringBack { .. } => print.text("back"),
             Edit::CreateCustomField { label } => print.text(label),
             Edit::CreateGroup { fields, .. }
             | Edit::AdoptGroup { fields, .. }

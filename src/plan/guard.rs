@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::seats::departures;
 use super::{Edit, GuardRefusal, Inputs, Plan, item_key};
+use crate::model::MemberStatus;
 use crate::model::policy::{Limit, Mode, OnDrift};
 
 /// What the guards look at.
@@ -120,7 +121,7 @@ pub fn tripped_items(inputs: &Inputs<'_>, plan: &Plan) -> BTreeSet<String> {
         Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } | Edit::UpdateGroup { .. } | Edit::RenameGroup { .. } => {
             broad || kinds.contains("max_updates")
         }
-        Edit::AddMemberships { .. } => broad,
+        Edit::AddMemberships { .. } | Edit::BringBack { .. } => broad,
         Edit::SetOptOut { .. } => kinds.contains("max_opt_outs"),
         _ => false,
     }));
@@ -218,6 +219,15 @@ fn keys_of(judged: &Judged<'_>, edit: &Edit) -> Vec<String> {
             fields.keys().map(|field| item_key("update_group", &group, field)).collect()
         }
         _ if members.is_empty() => vec![item_key(edit.op(), &group, "")],
+        // A refusal of all mail is one, on however many lists it has to be written.
+        Edit::SetOptOut { .. } if judged.inputs.capabilities.account_opt_out_as_lists => members
+            .iter()
+            .map(|person| {
+                let row = judged.inputs.people.get(*person);
+                let group = if row.source_status == MemberStatus::OptedOut { "" } else { &group };
+                item_key(edit.op(), group, judged.inputs.names.text(row.address))
+            })
+            .collect(),
         _ => members
             .iter()
             .map(|person| item_key(edit.op(), &group, judged.inputs.names.text(judged.inputs.people.get(*person).address)))

@@ -5,23 +5,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bars::{Bar, bar_of};
+use super::bars::{Bar, bar_of_account, bar_of_pair, nobody_refused};
 use super::consent::account_bar_ends;
 use super::people::PersonIx;
 use super::seats::Seats;
 use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope, item_key};
 use crate::model::policy::{Mode, OnDrift, OptOuts};
-use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Reading};
+use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Name, Reading};
 
 /// What planning the members of one pair led to.
 #[derive(Debug, Default)]
 pub(super) struct PairPlan {
     pub(super) additions: Vec<PersonIx>,
+    /// Additions of people whom rosterd itself took out in a way that shows as a refusal.
+    pub(super) returns: Vec<PersonIx>,
     pub(super) removals: Vec<PersonIx>,
     /// Removals that stand in for a group opt-out that the target can't hold.
     pub(super) opt_out_removals: Vec<PersonIx>,
     /// Group opt-outs to write.
     pub(super) opt_outs: Vec<PersonIx>,
+    /// People whose refusal the provider did not take and whose next attempt is not due.
+    pub(super) waiting_opt_outs: Vec<PersonIx>,
     pub(super) withheld: Vec<Withheld>,
     pub(super) blocked: Vec<Blocked>,
     /// Additions that undo what somebody did at the target.
@@ -45,12 +49,13 @@ pub(super) struct AccountStates {
     pub(super) whole: bool,
 }
 
-/// Plans the members of one pair.
+/// Plans the members of one pair. `refusers` are the people whose refusal of all mail is to be written group by group.
 pub(super) fn plan_pair(
     inputs: &Inputs<'_>,
     ix: PairIx,
     pair: &GroupPair,
     accounts: AccountStates,
+    refusers: &BTreeSet<PersonIx>,
     seats: Option<&Seats<'_>>,
     agreement: &mut Agreement,
 ) -> PairPlan {
@@ -67,6 +72,7 @@ pub(super) fn plan_pair(
     let wanted = source_states(inputs, source.seen(), &mut out);
     out.listed = wanted.keys().copied().collect();
     if !pair.writable {
+        remember_refusals(inputs, ix, pair, &wanted, agreement);
         return out;
     }
     let nobody = Reading::Incomplete(Incomplete { partial: Listing::default(), why: Vec::new(), opt_outs_complete: false });
@@ -94,7 +100,7 @@ pub(super) fn plan_pair(
         }
     };
     let mut decide = Decider { inputs, ix, pair, seats, target_states: &target_states, agreement, out: &mut out };
-    decide.opt_outs(&wanted, target_whole);
+    decide.opt_outs(&wanted, refusers, target_whole);
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions(&wanted);
     }
@@ -104,6 +110,30 @@ pub(super) fn plan_pair(
         decide.removals(&wanted, source, target);
     }
     out
+}
+
+/// Remembers the refusals of a pair of which nothing can be written, so that they outlive whatever blocks it.
+fn remember_refusals(
+    inputs: &Inputs<'_>,
+    ix: PairIx,
+    pair: &GroupPair,
+    wanted: &BTreeMap<PersonIx, MembershipState>,
+    agreement: &mut Agreement,
+) {
+    let listing = pair.target.as_deref().and_then(|group| inputs.target.listing(group));
+    for (&person, _) in wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut) {
+        let address = inputs.people.get(person).address;
+        let known = pair.target.as_deref().and_then(|group| inputs.base.bars.held(Some(group), address));
+        let refused_there = || {
+            let targets = inputs.people.targets(person);
+            let refuses = |at: &u32| listing.is_some_and(|listing| listing.seen().state_of(*at) == Some(MembershipState::OptedOut));
+            !targets.is_empty() && targets.iter().all(refuses)
+        };
+        let open = known == Some(false) || inputs.base.bars.is_early(pair, address);
+        if !open && (known.is_none() || !refused_there()) {
+            agreement.bars.push((Some(ix), person));
+        }
+    }
 }
 
 fn incomplete(pair: &GroupPair, id: &str, detail: &str) -> Blocked {
@@ -186,7 +216,7 @@ impl Decider<'_, '_> {
         // The target forgets a refusal when somebody takes the membership away, so it is remembered here as well.
         let refused_there = self.target_states.iter().filter(|(_, state)| **state == MembershipState::OptedOut);
         refusing.extend(refused_there.map(|(person, _)| *person).filter(|person| !self.any_contact_active(*person)));
-        if !self.inputs.base.bars.is_empty(self.pair.target.as_deref()) {
+        if !nobody_refused(self.inputs, self.pair) {
             refusing.extend(wanted.keys().chain(self.target_states.keys()).filter(|person| self.bar(**person).is_some()));
         }
         refusing
@@ -194,31 +224,38 @@ impl Decider<'_, '_> {
 
     /// Finds the remembered refusal of the pair's group.
     fn bar(&self, person: PersonIx) -> Option<Bar> {
-        bar_of(self.inputs, person, Some(self.pair.target.as_deref()?))
+        bar_of_pair(self.inputs, person, self.pair)
     }
 
     /// Group opt-outs: written where the target can hold them, else the membership goes and a bar stays (rule 1). One that the
     /// target was never seen to obey is carried whatever the source shows by now.
-    fn opt_outs(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, target_whole: bool) {
+    ///
+    /// So are refusals of all mail where the target holds them group by group, whether the person is listed here or not.
+    fn opt_outs(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, refusers: &BTreeSet<PersonIx>, target_whole: bool) {
         let inputs = self.inputs;
         let group = self.pair.target.as_deref();
         let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
-        for person in self.refusing(wanted) {
+        let of_group = self.refusing(wanted);
+        for &person in of_group.union(refusers) {
             let refuses = wanted.get(&person) == Some(&MembershipState::OptedOut);
-            let state = self.target_states.get(&person).copied();
+            let state = self.refused_here(person);
             // The strictest of several contacts says nothing of the others: each of them has to refuse.
             let still_mailed = self.any_contact_active(person);
             let refused_there = state == Some(MembershipState::OptedOut) && !still_mailed;
             let obeyed = refused_there || (!inputs.capabilities.group_opt_out && target_whole && !still_mailed);
             let row = inputs.people.get(person);
             let bar = self.bar(person);
-            let known = inputs.base.bars.held(Some(group.unwrap_or_default()), row.address);
-            // A refusal that has to be carried anew is remembered as one that the target does not obey.
-            let remember = match known {
-                None if refuses || refused_there => true,
-                None => !(state == Some(MembershipState::Active) && self.change_of_mind(person, bar.as_ref())),
-                Some(held) => refuses && held && !obeyed,
-            };
+            // One that the source group showed before it had a partner is news to the partner.
+            let early = inputs.base.bars.is_early(self.pair, row.address);
+            let known = group.filter(|_| !early).and_then(|group| inputs.base.bars.held(Some(group), row.address));
+            // A refusal that has to be carried anew is remembered as one that the target does not obey; one of all mail is
+            // remembered as such, and not once more for each group.
+            let remember = of_group.contains(&person)
+                && match known {
+                    None if refuses || refused_there => true,
+                    None => !(state == Some(MembershipState::Active) && self.change_of_mind(person, bar.as_ref())),
+                    Some(held) => refuses && held && !obeyed,
+                };
             if remember {
                 self.agreement.bars.push((Some(self.ix), person));
             }
@@ -236,37 +273,66 @@ impl Decider<'_, '_> {
                 self.agreement.ended_bars.extend(bar.addresses.iter().map(|address| (Some(group.to_owned()), *address)));
             }
             let held_before = bar.as_ref().is_some_and(|bar| bar.held);
-            let due = if refuses { !refused_there } else { still_mailed && bar.as_ref().is_some_and(Bar::is_due) };
+            let of_all = refusers.contains(&person);
+            let due = if refuses || of_all { !refused_there } else { still_mailed && bar.as_ref().is_some_and(Bar::is_due) };
             if !due || !carry {
                 continue;
             }
-            if still_mailed && !refuses {
+            let removes = !inputs.capabilities.group_opt_out;
+            self.out.unheld_opt_outs += u64::from(removes);
+            if removes && !(still_mailed && target_whole) {
+                continue;
+            }
+            if let (true, Some(why)) = (removes, self.seats.and_then(Seats::no_parking)) {
+                // Whoever is wanted elsewhere leaves by that, or is shown there.
+                if !self.seats.is_some_and(|seats| seats.is_wanted(person)) {
+                    self.out.blocked.extend(self.seats.map(|seats| seats.stranded(self.ix, person, why)));
+                }
+                continue;
+            }
+            // What was not taken once is sent again when it is due, and listed until then; it is never given up.
+            let op = if removes { "remove_memberships" } else { "set_opt_out" };
+            let key = item_key(op, group.unwrap_or(&self.pair.name), inputs.names.text(row.address));
+            if let Some(words) = inputs.base.waiting.get(&key) {
+                self.out.waiting_opt_outs.push(person);
+                self.block(person, BlockedReason::ValueRefused, words.clone());
+                continue;
+            }
+            if still_mailed && !refuses && !of_all {
                 self.out.warnings.push(format!(
                     "\"{}\": a refusal that the source showed before has not reached the target; it is carried, whatever the source shows now.",
                     self.pair.name
                 ));
             }
-            if inputs.capabilities.group_opt_out {
-                if refuses && held_before && still_mailed {
-                    self.out.warnings.push(format!(
-                        "\"{}\": somebody is active again at the target while the source still shows the refusal; it is carried again.",
-                        self.pair.name
-                    ));
-                }
-                // Whether there is a contact to hold it, and who is created for it, is decided once per person.
-                self.out.opt_outs.push(person);
-            } else {
-                self.out.unheld_opt_outs += 1;
-                if still_mailed && target_whole {
-                    match self.seats.and_then(Seats::no_parking) {
-                        None => self.out.opt_out_removals.push(person),
-                        // Whoever is wanted elsewhere leaves by that, or is shown there.
-                        Some(_) if self.seats.is_some_and(|seats| seats.is_wanted(person)) => {}
-                        Some(why) => self.out.blocked.extend(self.seats.map(|seats| seats.stranded(self.ix, person, why))),
-                    }
-                }
+            if removes {
+                self.out.opt_out_removals.push(person);
+                continue;
             }
+            if refuses && held_before && still_mailed {
+                self.out.warnings.push(format!(
+                    "\"{}\": somebody is active again at the target while the source still shows the refusal; it is carried again.",
+                    self.pair.name
+                ));
+            }
+            // Whether there is a contact to hold it, and who is created for it, is decided once per person.
+            self.out.opt_outs.push(person);
         }
+    }
+
+    /// Returns what the target's group holds of somebody who refuses. What shows as refused there because rosterd itself took the
+    /// person out is a refusal of the person's own from now on.
+    fn refused_here(&mut self, person: PersonIx) -> Option<MembershipState> {
+        let inputs = self.inputs;
+        let held = self.target_states.get(&person).copied();
+        let Some(group) = self.pair.target.as_deref() else { return held };
+        let Some(listing) = inputs.target.listing(group) else { return held };
+        let removed = inputs.people.targets(person).iter().filter(|at| listing.seen().is_removed(**at));
+        let removed: Vec<Name> = removed.map(|at| inputs.target.members[*at as usize].id).collect();
+        if removed.is_empty() {
+            return held;
+        }
+        self.agreement.ended_removals.extend(removed.into_iter().map(|member| (group.to_owned(), member)));
+        Some(held.map_or(MembershipState::OptedOut, |held| held.max(MembershipState::OptedOut)))
     }
 
     /// Tells whether somebody who is active in the target's group came back there by their own wish: the target obeyed the
@@ -332,9 +398,19 @@ impl Decider<'_, '_> {
                 {
                     self.out.overwritten.push(person);
                 }
-                self.out.additions.push(person);
+                if self.was_removed(person) {
+                    self.out.returns.push(person);
+                } else {
+                    self.out.additions.push(person);
+                }
             }
         }
+    }
+
+    /// Tells whether rosterd itself took somebody out of the target's group in a way that shows as a refusal.
+    fn was_removed(&self, person: PersonIx) -> bool {
+        let listing = self.pair.target.as_deref().and_then(|group| self.inputs.target.listing(group));
+        listing.is_some_and(|listing| self.inputs.people.targets(person).iter().any(|at| listing.seen().is_removed(*at)))
     }
 
     /// Somebody who is listed in any state is never added (rule 1).
@@ -367,8 +443,7 @@ impl Decider<'_, '_> {
         let targets = inputs.people.targets(person);
         let group = self.pair.target.as_deref();
         // A bar that this run sees end must not hold back what the next run would then add (rule 11).
-        let barred = group.is_some_and(|group| bar_of(inputs, person, Some(group)).is_some())
-            || (bar_of(inputs, person, None).is_some() && !account_bar_ends(inputs, person));
+        let barred = self.bar(person).is_some() || (bar_of_account(inputs, person).is_some() && !account_bar_ends(inputs, person));
         if barred {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }
@@ -380,6 +455,9 @@ impl Decider<'_, '_> {
         let parted = group.and_then(|group| inputs.target.listing(group)).zip(row.parted_from);
         if parted.is_some_and(|(listing, at)| listing.seen().state_of(at) == Some(MembershipState::OptedOut)) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
+        }
+        if !inputs.policy.members.readd && self.was_removed(person) {
+            return Some(Obstacle::Withheld(Reason::RemovedByRosterd));
         }
         if targets.len() > 1 {
             let ids: Vec<&str> = targets.iter().map(|at| inputs.names.text(inputs.target.members[*at as usize].id)).collect();
@@ -469,6 +547,7 @@ impl Decider<'_, '_> {
                 // Both were found in the order of the people.
                 && self.out.opt_out_removals.binary_search(&person).is_err()
                 && self.out.opt_outs.binary_search(&person).is_err()
+                && self.out.waiting_opt_outs.binary_search(&person).is_err()
             {
                 let key = item_key("remove_memberships", group, inputs.names.text(inputs.people.get(person).address));
                 match inputs.base.waiting.get(&key) {

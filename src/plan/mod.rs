@@ -22,6 +22,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use build::plan;
+pub(crate) use groups::fold as fold_group_name;
 pub use groups::{in_scope, partners};
 pub use guard::tripped_items;
 pub use people::{People, PersonIx};
@@ -242,6 +243,13 @@ pub enum Edit {
         /// Who.
         members: Vec<PersonIx>,
     },
+    /// Brings people back into a group from which rosterd itself took them in a way that shows as a refusal.
+    BringBack {
+        /// The group.
+        pair: PairIx,
+        /// Who.
+        members: Vec<PersonIx>,
+    },
     /// Takes people out of a group.
     RemoveMemberships {
         /// The group.
@@ -266,7 +274,7 @@ impl Edit {
             Edit::CreateMembers { .. } => "create_members",
             Edit::UpdateMember { .. } => "update_member",
             Edit::ChangeAddress { .. } => "change_address",
-            Edit::AddMemberships { .. } => "add_memberships",
+            Edit::AddMemberships { .. } | Edit::BringBack { .. } => "add_memberships",
             Edit::RemoveMemberships { .. } => "remove_memberships",
         }
     }
@@ -281,6 +289,7 @@ impl Edit {
             | Edit::ArchiveGroup { pair, .. }
             | Edit::DeleteGroup { pair, .. }
             | Edit::AddMemberships { pair, .. }
+            | Edit::BringBack { pair, .. }
             | Edit::RemoveMemberships { pair, .. } => Some(*pair),
             Edit::SetOptOut { pair, .. } => *pair,
             Edit::CreateCustomField { .. } | Edit::CreateMembers { .. } | Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => None,
@@ -293,6 +302,7 @@ impl Edit {
             Edit::SetOptOut { members, .. }
             | Edit::CreateMembers { members, .. }
             | Edit::AddMemberships { members, .. }
+            | Edit::BringBack { members, .. }
             | Edit::RemoveMemberships { members, .. } => members,
             Edit::UpdateMember { member, .. } | Edit::ChangeAddress { member, .. } => std::slice::from_ref(member),
             _ => &[],
@@ -502,6 +512,8 @@ pub struct Agreement {
     pub held_bars: Vec<(Option<String>, crate::model::Name)>,
     /// Remembered refusals that ended, because the person is active at the target without rosterd's doing.
     pub ended_bars: Vec<(Option<String>, crate::model::Name)>,
+    /// Removals of rosterd's own at the target that a refusal at the source has overtaken, as group and person by id.
+    pub ended_removals: Vec<(String, crate::model::Name)>,
 }
 
 /// Counts of a plan.

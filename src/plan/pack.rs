@@ -5,7 +5,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Edit, PairIx, People, PersonIx, Plan};
-use crate::model::{Capabilities, Join, Record, Value};
+use crate::model::{Capabilities, Join, Leaving, Load, Record, Value};
+
+/// The most memberships that one request names, where each person has lists of their own: it would grow too long.
+const MOST_PLACES: usize = 8_000;
+
+/// One of a person's contacts that leaves groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// Who.
+    pub member: PersonIx,
+    /// Which of the person's contacts at the target; the first one of somebody who is yet to be created.
+    pub contact: usize,
+    /// The groups.
+    pub pairs: Vec<PairIx>,
+}
 
 /// One request, with references that are resolved when it is sent: a group or a person may be created by an earlier step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +81,23 @@ pub enum Step {
         /// Who.
         members: Vec<PersonIx>,
     },
+    /// Joins people to groups of their own, and creates those who do not exist.
+    JoinGroups {
+        /// Who, and into which groups.
+        rows: Vec<(PersonIx, Vec<PairIx>)>,
+    },
+    /// Takes people out of groups of their own, or writes that they refuse them; refusals create those who do not exist.
+    LeaveGroups {
+        /// Who, and out of which groups.
+        rows: Vec<Leave>,
+        /// How.
+        how: Leaving,
+    },
+    /// Brings people back whom rosterd itself took out.
+    BringBack {
+        /// Who, and into which group.
+        rows: Vec<(PersonIx, PairIx)>,
+    },
     /// Writes account opt-outs of people who exist.
     OptOutOfAccount {
         /// Who.
@@ -95,6 +126,64 @@ pub fn pack(plan: &Plan, people: &People, capabilities: &Capabilities) -> Vec<St
     let mut packer = Packer { plan, people, capabilities, steps: Vec::new() };
     packer.run();
     packer.steps
+}
+
+/// Cuts rows into batches of so many at most, and of fewer where they name too many groups.
+pub(super) fn chunks<T>(rows: Vec<T>, most: usize, places: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
+    let mut named = 0;
+    for row in rows {
+        let takes = places(&row);
+        match batches.last_mut() {
+            Some(batch) if batch.len() < most.max(1) && named + takes <= MOST_PLACES => {
+                named += takes;
+                batch.push(row);
+            }
+            _ => {
+                named = takes;
+                batches.push(vec![row]);
+            }
+        }
+    }
+    batches
+}
+
+impl Step {
+    /// Says how large the write of this step will be, for telling what it takes.
+    pub fn load(&self) -> Load {
+        match self {
+            Step::CreateGroup { .. } => Load::CreateGroup,
+            Step::EditGroups { edits, .. } => Load::EditGroups(edits.len()),
+            Step::CreateMembers { members, .. } => Load::CreateMembers(members.len()),
+            Step::UpdateMembers { edits } => {
+                let clears = edits.iter().flat_map(|(_, fields)| fields.iter().flat_map(Record::values)).any(Value::is_empty);
+                Load::UpdateMembers { people: edits.len(), clears }
+            }
+            Step::ChangeAddress { .. } => Load::ChangeAddress,
+            Step::JoinGroups { rows } => Load::Join(rows.len()),
+            Step::LeaveGroups { rows, how } => {
+                Load::Leave { people: rows.len(), memberships: rows.iter().map(|row| row.pairs.len()).sum(), how: *how }
+            }
+            Step::BringBack { rows } => Load::BringBack(rows.len()),
+            Step::CreateCustomField { .. }
+            | Step::DeleteGroup { .. }
+            | Step::AddMemberships { .. }
+            | Step::RemoveMemberships { .. }
+            | Step::OptOutOfAccount { .. }
+            | Step::CreateOptedOut { .. }
+            | Step::OptOutOfGroups { .. } => Load::Other,
+        }
+    }
+
+    /// Names the groups whose listings show whether people joined, left or came back.
+    pub fn shown_by(&self) -> BTreeSet<PairIx> {
+        match self {
+            Step::JoinGroups { rows } => rows.iter().flat_map(|(_, pairs)| pairs.iter().copied()).collect(),
+            Step::LeaveGroups { rows, .. } => rows.iter().flat_map(|row| row.pairs.iter().copied()).collect(),
+            Step::BringBack { rows } => rows.iter().map(|(_, pair)| *pair).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
 }
 
 struct Packer<'a> {
@@ -141,7 +230,10 @@ impl Packer<'_> {
             }
         }
         self.updates();
-        self.holders(&holders_of_account);
+        // By row, whoever holds a refusal is created by the request that writes it.
+        if self.capabilities.join != Join::PerRow {
+            self.holders(&holders_of_account);
+        }
         if !self.capabilities.create_opted_out {
             self.account_opt_outs(true);
         }
@@ -192,10 +284,50 @@ impl Packer<'_> {
     }
 
     fn group_opt_outs(&mut self, people: BTreeMap<PersonIx, Vec<PairIx>>) {
+        if self.capabilities.join == Join::PerRow {
+            self.leave_by_row(people, Leaving::OptOut);
+            return;
+        }
         for (member, pairs) in people {
             for contact in 0..self.people.targets(member).len().max(1) {
                 self.steps.push(Step::OptOutOfGroups { member, contact, pairs: pairs.clone() });
             }
+        }
+    }
+
+    /// Packs leavers of all groups together: a row for each contact of a person.
+    fn leave_by_row(&mut self, people: BTreeMap<PersonIx, Vec<PairIx>>, how: Leaving) {
+        let mut rows = Vec::new();
+        for (member, pairs) in people {
+            for contact in 0..self.people.targets(member).len().max(1) {
+                rows.push(Leave { member, contact, pairs: pairs.clone() });
+            }
+        }
+        for rows in chunks(rows, self.capabilities.batches.remove_memberships, |row| row.pairs.len()) {
+            self.steps.push(Step::LeaveGroups { rows, how });
+        }
+    }
+
+    /// Packs additions to all groups together: one row per person, whether the person exists or not.
+    fn join_by_row(&mut self, additions: &[(PairIx, &[PersonIx])]) {
+        let mut groups: BTreeMap<PersonIx, Vec<PairIx>> = BTreeMap::new();
+        for (pair, members) in additions {
+            members.iter().for_each(|member| groups.entry(*member).or_default().push(*pair));
+        }
+        for rows in chunks(groups.into_iter().collect(), self.capabilities.batches.create_members, |(_, pairs)| pairs.len()) {
+            self.steps.push(Step::JoinGroups { rows });
+        }
+    }
+
+    fn returns(&mut self) {
+        let mut rows = Vec::new();
+        for edit in &self.plan.operations {
+            if let Edit::BringBack { pair, members } = edit {
+                rows.extend(members.iter().map(|member| (*member, *pair)));
+            }
+        }
+        for chunk in rows.chunks(self.capabilities.batches.remove_memberships.max(1)) {
+            self.steps.push(Step::BringBack { rows: chunk.to_vec() });
         }
     }
 
@@ -318,8 +450,10 @@ impl Packer<'_> {
                 }
                 self.add_by_id(&additions);
             }
-            Join::WithCreation | Join::PerRow => self.add_with_creation(&additions, &newcomers),
+            Join::WithCreation => self.add_with_creation(&additions, &newcomers),
+            Join::PerRow => self.join_by_row(&additions),
         }
+        self.returns();
     }
 
     fn add_by_id(&mut self, additions: &[(PairIx, &[PersonIx])]) {
@@ -387,6 +521,19 @@ impl Packer<'_> {
     }
 
     fn removals(&mut self, operations: &[Edit]) {
+        if self.capabilities.join == Join::PerRow {
+            let mut people: BTreeMap<PersonIx, Vec<PairIx>> = BTreeMap::new();
+            for edit in operations {
+                if let Edit::RemoveMemberships { pair, members } = edit {
+                    for member in members {
+                        people.entry(*member).or_default().push(*pair);
+                    }
+                }
+            }
+            let how = if self.capabilities.detach { Leaving::Detach } else { Leaving::Remove };
+            self.leave_by_row(people, how);
+            return;
+        }
         for edit in operations {
             if let Edit::RemoveMemberships { pair, members } = edit {
                 for chunk in members.chunks(self.capabilities.batches.remove_memberships.max(1)) {

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 
 use crate::http::CallError;
 use crate::model::{
-    Capabilities, Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Schema, Settlement, SinkError, Ticket, Write,
+    Capabilities, Certificate, CustomFields, GroupRow, Load, MemberSink, ProviderKind, Schema, Settlement, SinkError, Takes, Ticket, Write,
 };
 
 /// Returns the field tables of a kind.
@@ -128,4 +128,21 @@ pub trait Target: Source {
 
     /// Asks how work that the provider went on with has ended.
     fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>>;
+
+    /// Tells what a write will take, without sending any.
+    fn takes(&self, _load: Load) -> Takes {
+        Takes { writes: 1, ..Takes::default() }
+    }
+
+    /// Predicts how many requests it takes to read back `groups` groups that list `listed` people, in an account of `account`
+    /// people; nothing where the answers confirm most of what is written.
+    fn predicted_check(&self, _groups: u64, _listed: u64, _account: u64) -> u64 {
+        0
+    }
+
+    /// Waits until no work is under way that a request of unknown outcome may have begun, at least where the provider goes on
+    /// working after its answers. The request must be at least ten seconds old by now.
+    fn settle_earlier(&self) -> BoxFuture<'_, Result<(), ReadError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }

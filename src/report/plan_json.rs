@@ -171,6 +171,10 @@ impl Serialize for Operation<'_> {
                 row.serialize_field("from", from)?;
                 row.serialize_field("to", to)?;
             }
+            Edit::BringBack { members, .. } => {
+                row.serialize_field("members", &Members(planned, members))?;
+                row.serialize_field("back", &true)?;
+            }
             Edit::AddMemberships { members, .. } | Edit::RemoveMemberships { members, .. } => {
                 row.serialize_field("members", &Members(planned, members))?;
             }

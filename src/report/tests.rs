@@ -28,6 +28,7 @@ fn snapshot(members: Vec<Member>) -> Snapshot {
         account_state: incomplete(()),
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
+        ended_removals: Vec::new(),
     }
 }
 

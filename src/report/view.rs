@@ -122,7 +122,7 @@ impl<'a> PlanView<'a> {
                         view.holders.extend(members);
                     }
                 }
-                Edit::AddMemberships { pair, members } => {
+                Edit::AddMemberships { pair, members } | Edit::BringBack { pair, members } => {
                     let change = memberships.entry(pair.0).or_default();
                     change.name = &plan.pair(*pair).name;
                     change.added.extend(members);

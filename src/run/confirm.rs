@@ -1,17 +1,19 @@
 //! What a confirmed item changes in what is remembered.
 
 use super::RunError;
-use super::apply::{Applying, Item};
+use super::apply::{Applying, Item, Shown, Standing, parts};
 use super::persons::{self, UNREAD};
 use super::prepare::Prepared;
-use crate::model::{MemberStatus, MembershipState, ObjectKind, Record, Value, Write};
+use super::recover::early_bars;
+use crate::model::{Leaving, MemberStatus, MembershipState, ObjectKind, Record, Value, Write};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
 use crate::state::Change;
 
 impl Applying<'_> {
-    /// Returns the changes that a confirmed item stands for. `id` is that of what was created, where something was.
-    pub(super) fn confirmed(&self, write: &Write, item: &Item, position: usize, id: Option<&str>) -> Result<Vec<Change>, RunError> {
+    /// Returns the changes that a confirmed item stands for; of an item by row those of the groups that stand.
+    pub(super) fn confirmed(&self, write: &Write, item: &Item, position: usize, standing: &Standing) -> Result<Vec<Change>, RunError> {
+        let id = standing.id.as_deref();
         let job = self.job.name.clone();
         let mut changes = Vec::new();
         match write {
@@ -80,11 +82,79 @@ impl Applying<'_> {
                     member: member.clone(),
                 }));
             }
+            Write::JoinGroups { rows } => {
+                if let (Some(person), Some(id)) = (item.person, id.or(rows[position].id.as_deref())) {
+                    if rows[position].id.is_none() {
+                        changes.extend(self.person_created(person, id, true)?);
+                    } else {
+                        changes.push(Change::MemberRemovedByUs { job: job.clone(), target: id.to_owned(), removed: false });
+                    }
+                    let joined = self.groups_that_stand(write, position, item, standing);
+                    changes.extend(joined.into_iter().map(|(group, _)| Change::Membership {
+                        job: job.clone(),
+                        group,
+                        member: id.to_owned(),
+                        brought: true,
+                    }));
+                }
+            }
+            Write::LeaveGroups { rows, how } => {
+                if let (Some(person), Some(id)) = (item.person, id.or(rows[position].id.as_deref())) {
+                    if rows[position].id.is_none() {
+                        changes.extend(self.person_created(person, id, true)?);
+                    }
+                    if *how == Leaving::OptOut || !self.prepared.capabilities.group_opt_out {
+                        let done = parts(write, position, item, standing).done;
+                        changes.extend(done.iter().flat_map(|pair| self.refusal_held(item, Some(*pair))));
+                        changes.extend(self.account_refusal_held(item, &done));
+                    }
+                    for (group, shown) in self.groups_that_stand(write, position, item, standing) {
+                        changes.push(Change::MembershipGone { job: job.clone(), group: group.clone(), member: id.to_owned() });
+                        // What shows as a refusal now is rosterd's own doing and no word of the person's.
+                        let refused_at = match shown {
+                            Some((Some(MembershipState::OptedOut), refused_at)) => refused_at,
+                            // Without a look at it a removal shows as it usually does.
+                            None if *how == Leaving::Remove => None,
+                            _ => continue,
+                        };
+                        if *how != Leaving::OptOut && self.prepared.capabilities.removal_shows_opt_out {
+                            changes.push(Change::OwnRemoval {
+                                provider: self.job.target.clone(),
+                                group,
+                                member: id.to_owned(),
+                                address: self.prepared.planned.address(person).to_owned(),
+                                shown: refused_at,
+                                since: self.runner.now(),
+                            });
+                        }
+                    }
+                }
+            }
+            Write::BringBack { rows } => {
+                let (group, member) = (rows[position].removal().group().to_owned(), rows[position].removal().member().to_owned());
+                if !self.groups_that_stand(write, position, item, standing).is_empty() {
+                    let provider = self.job.target.clone();
+                    changes.push(Change::OwnRemovalEnded { provider, group: group.clone(), member: member.clone() });
+                    changes.push(Change::Membership { job: job.clone(), group, member: member.clone(), brought: true });
+                    changes.push(Change::MemberRemovedByUs { job, target: member, removed: false });
+                }
+            }
             Write::OptOutOfAccount { .. } => changes.extend(self.refusal_held(item, None)),
-            // Requests by row are what a person at once in several lists takes; no plan packs them.
-            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::CreateCustomField { .. } => {}
+            Write::CreateCustomField { .. } => {}
         }
         Ok(changes)
+    }
+
+    /// Returns the groups for which an item by row stands, with what they show of the person.
+    fn groups_that_stand(&self, write: &Write, position: usize, item: &Item, standing: &Standing) -> Vec<(String, Option<Shown>)> {
+        let done = parts(write, position, item, standing).done;
+        let groups = done.into_iter().filter_map(|pair| self.group_id(pair));
+        groups
+            .map(|group| {
+                let shown = standing.groups.as_ref().and_then(|groups| groups.get(&group)).copied();
+                (group, shown)
+            })
+            .collect()
     }
 
     /// Where a person is in one group only, joining it ends the memberships that this job knew elsewhere.
@@ -114,6 +184,8 @@ impl Applying<'_> {
             let before = match (pair, listing.and_then(|listing| listing.seen().state_of(at))) {
                 (None, _) => member.status == MemberStatus::OptedOut,
                 (Some(_), Some(MembershipState::OptedOut)) => true,
+                // What rosterd took out in a way that shows as a refusal gets no mail either.
+                (Some(_), None) if listing.is_some_and(|listing| listing.seen().is_removed(at)) => true,
                 (Some(_), state) => state != Some(MembershipState::Active) && !capabilities.group_opt_out,
             };
             before || item.target_id.as_deref() == Some(id) || self.refused_there.contains(&(pair, id.to_owned()))
@@ -129,6 +201,34 @@ impl Applying<'_> {
                 group: group.clone(),
                 address: planned.text(address).to_owned(),
             })
+            .collect()
+    }
+
+    /// Remembers that the target obeys a person's refusal of all mail that it holds list by list, once every list in scope does.
+    /// `done` are those for which this item stands.
+    fn account_refusal_held(&self, item: &Item, done: &[PairIx]) -> Vec<Change> {
+        let Prepared { planned, sides, base, capabilities, .. } = &self.prepared;
+        let Some(person) = item.person.filter(|_| capabilities.account_opt_out_as_lists) else { return Vec::new() };
+        let contacts = planned.people.targets(person);
+        let holds = |pair: PairIx| {
+            let listing = self.group_id(pair).and_then(|group| sides.target.listing(&group));
+            let obeys = |at: &u32| {
+                let id = planned.text(sides.target.members[*at as usize].id);
+                let now = item.target_id.as_deref() == Some(id) && done.contains(&pair);
+                let shown = listing.map(crate::model::Reading::seen);
+                let before = shown.is_some_and(|rows| rows.state_of(*at) == Some(MembershipState::OptedOut) || rows.is_removed(*at));
+                now || before || self.refused_there.contains(&(Some(pair), id.to_owned()))
+            };
+            if contacts.is_empty() { done.contains(&pair) } else { contacts.iter().all(obeys) }
+        };
+        let mut lists = planned.plan.pairs.iter().enumerate().filter(|(_, pair)| pair.writable).map(|(at, _)| PairIx(at as u32));
+        if !lists.all(holds) {
+            return Vec::new();
+        }
+        let known = planned.people.former_addresses(person, &sides.source, base);
+        std::iter::once(planned.people.get(person).address)
+            .chain(known)
+            .map(|address| Change::BarHeld { provider: self.job.target.clone(), group: None, address: planned.text(address).to_owned() })
             .collect()
     }
 
@@ -160,17 +260,9 @@ impl Applying<'_> {
             changes.push(self.carry(ObjectKind::Group, id, "protected", Value::Boolean(true)));
         }
         changes.extend(self.carried_of_group(&source, id));
-        // Refusals that were seen before the group existed bind it from its first moment.
-        for (barred, person) in &plan.agreement.bars {
-            // Those of a group that was there before stand already.
-            if *barred == Some(ix) && pair.target.is_none() {
-                changes.push(Change::Bar {
-                    provider: self.job.target.clone(),
-                    group: Some(id.to_owned()),
-                    address: self.prepared.planned.address(*person).to_owned(),
-                    origin: format!("seen at {}", self.job.source),
-                });
-            }
+        // Refusals that this pair showed come with the link; those of another job's group of the name bind a new group as well.
+        if pair.target.is_none() {
+            changes.extend(early_bars(&self.job.target, &self.prepared.base.bars, &self.prepared.planned.names, &pair.name, id));
         }
         changes
     }
@@ -382,6 +474,12 @@ impl Applying<'_> {
                 }
             }
         }
+        // What a link just turned into a refusal of its group may be obeyed there already.
+        changes.extend(plan.agreement.held_bars.iter().map(|(group, address)| Change::BarHeld {
+            provider: self.job.target.clone(),
+            group: group.clone(),
+            address: prepared.planned.text(*address).to_owned(),
+        }));
         changes
     }
 

@@ -4,15 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::accounts::Handle;
 use super::read::Sides;
 use super::report::Outcome;
 use super::{Cost, Planned, RunError, RunReport, Runner, persons};
 use crate::config::settled::JobConfig;
 use crate::mapping::BoundMapping;
-use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Value};
+use crate::model::policy::Removal;
+use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Takes, Value};
 use crate::plan::base::{Base, Measure};
 use crate::plan::pack::{Step, pack};
-use crate::plan::{Blocked, DesiredGroup, Edit, Inputs, Loss, People, PersonFacts, PersonIx, Plan, Policy, Summary, in_scope, plan};
+use crate::plan::{
+    Blocked, DesiredGroup, Edit, Inputs, Loss, PairIx, People, PersonFacts, PersonIx, Plan, Policy, Summary, fold_group_name, in_scope,
+    plan,
+};
 use crate::provider;
 use crate::state::Change;
 
@@ -62,11 +67,13 @@ impl Runner {
         let progress = &self.inner.options.progress;
         progress.stage(&job.name, "Comparing");
         let target = self.handle(&job.target)?;
+        let mut capabilities = target.capabilities;
+        capabilities.detach &= job.members.removal == Removal::Detach;
         let schema = provider::schema(target.adapter.kind());
         let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, &policy, schema);
         let desired = self.with_defaults(job, desired, schema);
         let people = People::pair(&sides.source, &sides.target, &base, &sides.names);
-        let found = persons::look(self.store(), job, &sides, &base, &people)?;
+        let found = persons::look(self.store(), job, schema, &sides, &base, &people)?;
         losses.extend(found.losses);
         let explicit: BTreeSet<String> = job.map_group.keys().cloned().collect();
         let missing: Vec<String> = sides.mapping.missing_custom().into_iter().map(|field| field.label).collect();
@@ -82,18 +89,17 @@ impl Runner {
             desired: &desired,
             target_schema: schema,
             explicit_group_fields: &explicit,
-            capabilities: &target.capabilities,
+            capabilities: &capabilities,
             losses: &losses,
             new_custom_fields: &missing,
             warnings: &warnings,
         });
-        let steps = pack(&plan, &people, &target.capabilities);
-        let seconds = target.requests_per_minute.map_or(0, |pace| (steps.len() as u64 * 60).div_ceil(u64::from(pace.max(1))));
-        let cost = Cost {
-            requests: BTreeMap::from([(job.target.clone(), steps.len() as u64)]),
-            reads: sides.reads.clone(),
-            estimated_seconds: seconds,
-        };
+        let steps = pack(&plan, &people, &capabilities);
+        let takes = takes(&target, &plan, &steps, &sides.target);
+        let seconds = target.requests_per_minute.map_or(0, |pace| ((takes.writes + takes.reads) * 60).div_ceil(u64::from(pace.max(1))));
+        let mut reads = sides.reads.clone();
+        *reads.entry(job.target.clone()).or_default() += takes.reads;
+        let cost = Cost { requests: BTreeMap::from([(job.target.clone(), takes.writes)]), reads, estimated_seconds: seconds + takes.waits };
         let mut created_values = BTreeMap::new();
         if with_values {
             for edit in &plan.operations {
@@ -118,7 +124,7 @@ impl Runner {
             unread: found.unread,
             steps,
             schema,
-            capabilities: target.capabilities,
+            capabilities,
             explicit,
         })
     }
@@ -267,33 +273,44 @@ impl Prepared {
         })
     }
 
-    /// Returns the refusals of mail to remember, and those that the target was seen to obey.
+    /// Returns the refusals of mail to remember, those that the target was seen to obey, and which removals of rosterd's own are
+    /// such refusals by now.
     pub(super) fn bars(&self, job: &JobConfig) -> Vec<Change> {
         let plan = &self.planned.plan;
-        let held = plan.agreement.held_bars.iter().map(|(group, address)| Change::BarHeld {
+        let ended = |provider: &String, group: &String, member: &str| Change::OwnRemovalEnded {
+            provider: provider.clone(),
+            group: group.clone(),
+            member: member.to_owned(),
+        };
+        // That a removal of rosterd's own has become a refusal of the person's own is seen in the same way.
+        let sides = [(&job.source, &self.sides.source), (&job.target, &self.sides.target)];
+        let seen = sides.into_iter().flat_map(|(provider, side)| side.ended_removals.iter().map(move |(group, id)| (provider, group, id)));
+        let mut changes: Vec<Change> = seen.map(|(provider, group, id)| ended(provider, group, id)).collect();
+        let overtaken = plan.agreement.ended_removals.iter();
+        changes.extend(overtaken.map(|(group, member)| ended(&job.target, group, self.planned.text(*member))));
+        changes.extend(plan.agreement.bars.iter().flat_map(|(pair, person)| {
+            let address = || self.planned.address(*person).to_owned();
+            let origin = || format!("seen at {}", job.source);
+            let bar = |group| Change::Bar { provider: job.target.clone(), group, address: address(), origin: origin() };
+            let Some(pair) = pair.map(|pair| plan.pair(pair)) else { return vec![bar(None)] };
+            // Until the pair is linked, which group the refusal will bind is not settled.
+            let early = pair.source.as_ref().filter(|_| !pair.linked).map(|source| Change::EarlyBar {
+                provider: job.target.clone(),
+                job: job.name.clone(),
+                source: source.clone(),
+                name: fold_group_name(&pair.name),
+                address: address(),
+                origin: origin(),
+            });
+            pair.target.clone().map(|group| bar(Some(group))).into_iter().chain(early).collect()
+        }));
+        // What was just seen to stand comes after what is remembered as open.
+        changes.extend(plan.agreement.held_bars.iter().map(|(group, address)| Change::BarHeld {
             provider: job.target.clone(),
             group: group.clone(),
             address: self.planned.text(*address).to_owned(),
-        });
-        plan.agreement
-            .bars
-            .iter()
-            .filter_map(|(pair, person)| {
-                let group = match pair {
-                    None => None,
-                    // A group that does not exist yet gets its bars when it is created.
-                    Some(pair) => Some(plan.pair(*pair).target.clone()?),
-                };
-                Some(Change::Bar {
-                    provider: job.target.clone(),
-                    group,
-                    address: self.planned.address(*person).to_owned(),
-                    origin: format!("seen at {}", job.source),
-                })
-            })
-            // What was just seen to stand comes after what is remembered as open.
-            .chain(held)
-            .collect()
+        }));
+        changes
     }
 
     /// Makes the report of a run that wrote nothing.
@@ -328,6 +345,26 @@ impl Prepared {
 /// Tells which blocked items are new to the failures: those that wait for their next attempt stand there already.
 pub(super) fn freshly_blocked<'a>(plan: &'a Plan, base: &'a Base) -> impl Iterator<Item = &'a Blocked> {
     plan.blocked.iter().filter(|blocked| !base.waiting.values().any(|words| blocked.detail.ends_with(words.as_str())))
+}
+
+/// Tells what applying takes at the target, reading back included.
+fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Snapshot) -> Takes {
+    let mut takes = Takes::default();
+    let mut shown_by = BTreeSet::new();
+    for step in steps {
+        takes += target.adapter.takes(step.load());
+        shown_by.extend(step.shown_by());
+    }
+    if !shown_by.is_empty() {
+        let rows = |pair: &PairIx| {
+            let listing = plan.pair(*pair).target.as_deref().and_then(|id| snapshot.listing(id));
+            listing.map_or(0, |listing| listing.seen().rows.len() as u64)
+        };
+        let listed = shown_by.iter().map(rows).sum::<u64>() + plan.summary.memberships_added;
+        let account = snapshot.members.len() as u64 + plan.summary.members_created;
+        takes.reads += target.adapter.predicted_check(shown_by.len() as u64, listed, account);
+    }
+    takes
 }
 
 /// Returns the measure to remember of a run that finished unrefused.

@@ -2,21 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::accounts::Handle;
+use super::recover::{Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, settle_members, unlisted_groups};
+use super::verify::{GroupNow, group_now};
 use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, Mapping, MappingSpec};
 use crate::model::{
-    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Listing, MemberSink, Name, Names, ObjectKind, Reading, Snapshot,
-    SnapshotBuilder, TotalMeanings, Value, row_hash,
+    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Join, Listing, MemberSink, Name, Names, ObjectKind, Reading,
+    Snapshot, SnapshotBuilder, TotalMeanings, Value, Writable, row_hash,
 };
 use crate::plan::base::Base;
 use crate::plan::{Policy, in_scope};
 use crate::provider::{self, MemberAsk, ReadError, Role};
 use crate::state::{Staging, Store};
+
+/// Work that a request has begun may show only so long after the request.
+const UNSEEN: Duration = Duration::from_secs(10);
 
 /// Both sides as they were read, with what it takes to look further into them.
 pub(super) struct Sides {
@@ -261,7 +267,8 @@ impl Runner {
         let mut builder = SnapshotBuilder::new(&job.source, &salt, &mut begun.names, &mut staging);
         let ask = MemberAsk { groups: &rows, fields: &fields, role: Role::Source };
         read_members(&begun.source, &ask, &mut builder, &meanings).await?;
-        let snapshot = builder.finish(std::mem::take(&mut begun.source_groups), &begun.source_certificate, &mut meanings);
+        let own = self.store().own_removals(&job.source)?;
+        let snapshot = builder.finish(std::mem::take(&mut begun.source_groups), &begun.source_certificate, &mut meanings, &own);
         begun.members = Some(SourceMembers { snapshot, staging, meanings, salt });
         Ok(())
     }
@@ -276,6 +283,7 @@ impl Runner {
             progress.stage(&job.name, &format!("Logging in at {}", job.target));
             target.adapter.open().await.map_err(read_error(&target))?;
         }
+        self.wait_for_earlier(&target).await?;
         let custom = target.adapter.custom_fields().await.map_err(read_error(&target))?;
         let mapping = self.bind(job, &begun.source_custom, &custom)?;
 
@@ -291,7 +299,8 @@ impl Runner {
             let group = begun.source_groups.iter().find(|group| group.id == source);
             group.map(|group| mapping.group(&group.canonical).fields).unwrap_or_default()
         };
-        if super::recover::adopt_created_groups(store, job, &rows, asked, self.now())? {
+        let known = KnownGroups { base: &begun.base, names: &begun.names, schema, rows: &rows };
+        if adopt_created_groups(store, job, known, asked, self.now())? {
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
 
@@ -305,25 +314,66 @@ impl Runner {
         let asked: Vec<GroupRow> = rows.iter().filter(|row| partners.contains(&row.id)).cloned().collect();
 
         progress.stage(&job.name, &format!("Reading members of {}", job.target));
+        let mut warnings = Vec::new();
         let mut staging = Staging::new().map_err(super::staging_error)?;
-        let addresses: Vec<String> =
+        let mut addresses: BTreeSet<String> =
             source.members.iter().filter_map(|member| member.address).map(|address| begun.names.text(address).to_owned()).collect();
+        // Whoever left the source meanwhile is asked about as well, as long as a write to them is in doubt.
+        addresses.extend(doubtful_addresses(store, &job.name)?);
+        let addresses: Vec<String> = addresses.into_iter().collect();
         let mut fields = mapping.member_fields();
         // The spelling of the address, for requests that go by it.
         fields.extend(schema.by_canonical(ObjectKind::Member, "email").map(|field| field.wire.to_owned()));
         let salt = mapping.salt();
-        let snapshot = {
+        let mut snapshot = {
             let mut builder = SnapshotBuilder::new(&job.target, &salt, &mut begun.names, &mut staging);
             let ask = MemberAsk { groups: &asked, fields: &fields, role: Role::Target { wanted: &addresses } };
             read_members(&target, &ask, &mut builder, &meanings).await?;
-            builder.finish(groups, &certificate, &mut meanings)
+            builder.finish(groups, &certificate, &mut meanings, &store.own_removals(&job.target)?)
         };
-        if super::recover::settle_members(store, job, &snapshot, &begun.names, self.now())? {
+        let looked_up = self.look_up(job, &target, &snapshot, &mut warnings).await?;
+        let evidence = Evidence { target: &snapshot, names: &begun.names, looked_up: &looked_up };
+        let settled = settle_members(store, job, schema, &target.capabilities, evidence, self.now())?;
+        warnings.extend(settled.warnings);
+        if settled.changed {
+            snapshot.set_apart(&store.own_removals(&job.target)?, &begun.names);
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
         let rows = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         let side = TargetSide { mapping, custom, rows, certificate, snapshot, staging, meanings, read_time, remembered: false };
-        Ok(begun.finish(job, side, Vec::new()))
+        Ok(begun.finish(job, side, warnings))
+    }
+
+    /// Lists the groups of doubtful writes that no listing of this run covers.
+    async fn look_up(
+        &self,
+        job: &JobConfig,
+        target: &Handle,
+        snapshot: &Snapshot,
+        warnings: &mut Vec<String>,
+    ) -> Result<BTreeMap<String, GroupNow>, RunError> {
+        let mut looked_up = BTreeMap::new();
+        for group in unlisted_groups(self.store(), &job.name, snapshot)? {
+            match group_now(target, &group).await {
+                Ok(now) => drop(looked_up.insert(group, now)),
+                // The rest of the run does not need this group; the doubt stays for the next run.
+                Err(error) => warnings.push(format!("What became of a write of group {group} is not known yet: {error}.")),
+            }
+        }
+        Ok(looked_up)
+    }
+
+    /// Waits for work of a provider that an interrupted write may have begun: nothing is read or sent before it is over.
+    ///
+    /// Any job may have sent it, in this process or in one that is no more.
+    async fn wait_for_earlier(&self, target: &Handle) -> Result<(), RunError> {
+        let Some(intended) = self.store().last_unsettled(&target.name)? else { return Ok(()) };
+        // A request that has just left may not show yet among the work that is under way.
+        let age = Duration::try_from(self.now().duration_since(intended)).unwrap_or_default();
+        if target.capabilities.join == Join::PerRow {
+            tokio::time::sleep(UNSEEN.saturating_sub(age)).await;
+        }
+        target.adapter.settle_earlier().await.map_err(read_error(target))
     }
 
     /// Predicts the reading requests of a job from the lists of groups.
@@ -395,7 +445,12 @@ pub(super) fn groups_with_carried(
         .map(|row| {
             let mut group = Group::from_row(row.clone(), schema);
             for (field, value) in carried.remove(&group.id).unwrap_or_default() {
-                group.canonical.entry(field).or_insert(value);
+                // What a provider makes up of other fields is not what somebody wrote elsewhere.
+                if schema.by_canonical(ObjectKind::Group, &field).is_some_and(|row| row.writable == Writable::No) {
+                    group.canonical.insert(field, value);
+                } else {
+                    group.canonical.entry(field).or_insert(value);
+                }
             }
             group.protected |= group.canonical.get("protected").and_then(Value::as_bool).unwrap_or(false);
             group
@@ -420,5 +475,6 @@ pub(super) fn bare_snapshot(
         account_state: Reading::Incomplete(Incomplete { partial: (), why: Vec::new(), opt_outs_complete: false }),
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
+        ended_removals: Vec::new(),
     }
 }

@@ -15,7 +15,7 @@ use super::read::{Begun, SourceMembers, TargetSide, groups_with_carried};
 use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
 use crate::mapping::BoundMapping;
-use crate::model::{Existence, GroupRow, Name, Reading, Snapshot, SnapshotBuilder, TotalMeanings};
+use crate::model::{Existence, GroupRow, Name, OwnRemovals, Reading, Snapshot, SnapshotBuilder, TotalMeanings};
 use crate::plan::base::Base;
 use crate::plan::{People, PersonIx, Policy};
 use crate::provider;
@@ -76,12 +76,14 @@ impl Runner {
             groups,
             &memory.certificate,
             &mut every,
+            &OwnRemovals::default(),
         );
         snapshot.members = memory.members;
         for (group, (listing, certificate)) in memory.listings {
             snapshot.listings.insert(group.clone(), certificate.certify(listing, &mut TotalMeanings::all()));
             snapshot.certificates.insert(group, certificate);
         }
+        snapshot.set_apart(&self.store().own_removals(&job.target)?, &begun.names);
         // Nothing is remembered of an account whose states were not read to their end.
         snapshot.account_state = crate::model::Certificate::default().certify((), &mut TotalMeanings::all());
         snapshot.existence = memory.existence;
@@ -167,6 +169,8 @@ impl Prepared {
             && agreement.ended.is_empty()
             && agreement.held_bars.is_empty()
             && agreement.ended_bars.is_empty()
+            && agreement.ended_removals.is_empty()
+            && self.sides.target.ended_removals.is_empty()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Reads back what was written: an answer of OK proves nothing (rule 9).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::accounts::Handle;
 use super::{RunError, staging_error};
 use crate::model::{
-    Existence, GroupRow, MemberStatus, MembershipState, Names, Reading, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
+    Existence, GroupRow, Join, MemberStatus, MembershipState, Names, OwnRemovals, Reading, Record, Snapshot, SnapshotBuilder, Stage,
+    TotalMeanings,
 };
 use crate::provider::{MemberAsk, Role};
 use crate::state::Staging;
@@ -14,6 +15,8 @@ use crate::state::Staging;
 pub(super) struct GroupNow {
     pub(super) by_id: HashMap<String, MembershipState>,
     pub(super) by_address: HashMap<String, Vec<(String, MembershipState)>>,
+    /// When people refused, by id, in seconds since 1970, where the provider shows it.
+    pub(super) refused_at: HashMap<String, i64>,
     pub(super) whole: bool,
 }
 
@@ -51,7 +54,32 @@ pub(super) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, Run
     let mut names = Names::new();
     let mut stage = Nothing;
     let snapshot = read(handle, &[row], Role::Check, &mut names, &mut stage).await?;
-    let mut now = GroupNow { by_id: HashMap::new(), by_address: HashMap::new(), whole: false };
+    Ok(listed_now(&snapshot, id, &names))
+}
+
+/// Lists several groups as they are now, for which one reading may be enough.
+pub(super) async fn groups_now(handle: &Handle, ids: &BTreeSet<String>) -> Result<HashMap<String, GroupNow>, RunError> {
+    let mut seen = HashMap::new();
+    if handle.capabilities.join != Join::PerRow || ids.len() < 2 {
+        for id in ids {
+            seen.insert(id.clone(), group_now(handle, id).await?);
+        }
+        return Ok(seen);
+    }
+    let (mut rows, _) = handle.adapter.groups(&|_, _| false).await.map_err(failed(handle))?;
+    rows.retain(|row| ids.contains(&row.id));
+    if let Some(id) = ids.iter().find(|id| rows.iter().all(|row| row.id != **id)) {
+        return Err(RunError::Write { provider: handle.name.clone(), why: format!("the group {id} has vanished") });
+    }
+    let mut names = Names::new();
+    let mut stage = Nothing;
+    let snapshot = read(handle, &rows, Role::Check, &mut names, &mut stage).await?;
+    seen.extend(ids.iter().map(|id| (id.clone(), listed_now(&snapshot, id, &names))));
+    Ok(seen)
+}
+
+fn listed_now(snapshot: &Snapshot, id: &str, names: &Names) -> GroupNow {
+    let mut now = GroupNow { by_id: HashMap::new(), by_address: HashMap::new(), refused_at: HashMap::new(), whole: false };
     if let Some(listing) = snapshot.listing(id) {
         now.whole = matches!(listing, Reading::Complete(_));
         for row in &listing.seen().rows {
@@ -60,10 +88,11 @@ pub(super) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, Run
             if let Some(address) = member.address {
                 now.by_address.entry(names.text(address).to_owned()).or_default().push((id.clone(), row.state));
             }
+            now.refused_at.extend(listing.seen().refused_at(row.member).map(|time| (id.clone(), time)));
             now.by_id.insert(id, row.state);
         }
     }
-    Ok(now)
+    now
 }
 
 /// Finds the people behind addresses.
@@ -93,5 +122,6 @@ async fn read(handle: &Handle, rows: &[GroupRow], role: Role<'_>, names: &mut Na
     let mut builder = SnapshotBuilder::new(&handle.name, "", names, stage);
     let ask = MemberAsk { groups: rows, fields: &[], role };
     handle.adapter.members(&ask, &mut builder).await.map_err(failed(handle))?;
-    Ok(builder.finish(Vec::new(), &crate::model::Certificate::default(), &mut TotalMeanings::all()))
+    // Whoever looks what stands wants to see what stands, whoever brought it about.
+    Ok(builder.finish(Vec::new(), &crate::model::Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default()))
 }

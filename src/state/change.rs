@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::Store;
 use super::carried;
-use super::convert::{fields_to_json, json};
+use super::convert::{fields_to_json, json, stamp};
+use super::early::{self, EarlyKey};
 use super::error::{Fault, StateError};
 use super::forget;
 use crate::model::{ObjectKind, RowHash, TotalMeanings, Value};
@@ -115,6 +117,21 @@ pub enum Change {
         /// Where it was seen.
         origin: String,
     },
+    /// Remembers a refusal of a source group that has no partner at the target yet: a link turns it into one of the target group.
+    EarlyBar {
+        /// The target provider.
+        provider: String,
+        /// The job that saw it.
+        job: String,
+        /// The source group's id.
+        source: String,
+        /// The name that the partner is to have, folded for comparison.
+        name: String,
+        /// The address.
+        address: String,
+        /// Where it was seen.
+        origin: String,
+    },
     /// Remembers that the target was seen to obey a refusal; nothing happens where none is remembered.
     BarHeld {
         /// The target provider.
@@ -145,6 +162,30 @@ pub enum Change {
         field: String,
         /// The value.
         value: Option<Value>,
+    },
+    /// Remembers that a membership shows as refused because rosterd itself took the person out.
+    OwnRemoval {
+        /// The provider.
+        provider: String,
+        /// The group's id.
+        group: String,
+        /// The person's id.
+        member: String,
+        /// The address.
+        address: String,
+        /// The time of the refusal as the provider shows it, in seconds since 1970.
+        shown: Option<i64>,
+        /// When the removal was confirmed.
+        since: Timestamp,
+    },
+    /// Forgets a removal of rosterd's own: from here on what shows is the person's.
+    OwnRemovalEnded {
+        /// The provider.
+        provider: String,
+        /// The group's id.
+        group: String,
+        /// The person's id.
+        member: String,
     },
     /// Replaces the meanings that are left for a provider's count of a group.
     Meanings {
@@ -192,6 +233,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                     &link.name,
                     fields_to_json(&link.fields),
                 ))?;
+            early::bind(connection, job, link)?;
         }
         Change::UnlinkGroup { job, source } => unlink_group(connection, job, source)?,
         Change::GroupFields { job, source, fields, name } => {
@@ -253,6 +295,9 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                 )?
                 .execute((provider, group.as_deref().unwrap_or_default(), address, origin))?;
         }
+        Change::EarlyBar { provider, job, source, name, address, origin } => {
+            early::remember(connection, provider, &EarlyKey { job, source, name }, address, origin)?;
+        }
         Change::BarHeld { provider, group, address } => {
             connection.prepare_cached("UPDATE bars SET held = 1 WHERE provider = ?1 AND group_id = ?2 AND address = ?3")?.execute((
                 provider,
@@ -279,6 +324,19 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                     .execute((provider, object.as_str(), id, field))?;
             }
         },
+        Change::OwnRemoval { provider, group, member, address, shown, since } => {
+            connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO own_removals (provider, group_id, member, address, shown, since)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute((provider, group, member, address, shown, stamp(*since)))?;
+        }
+        Change::OwnRemovalEnded { provider, group, member } => {
+            connection
+                .prepare_cached("DELETE FROM own_removals WHERE provider = ?1 AND group_id = ?2 AND member = ?3")?
+                .execute((provider, group, member))?;
+        }
         Change::Meanings { provider, meanings } => carried::replace_meanings(connection, provider, meanings)?,
     }
     Ok(())

@@ -51,6 +51,10 @@ impl Store {
                      (SELECT 1 FROM member_links AS link JOIN jobs ON jobs.name = link.job WHERE link.address = ?1
                          AND ((jobs.source_provider = carried.provider AND link.source = carried.id)
                              OR (jobs.target_provider = carried.provider AND link.target = carried.id)))",
+                "DELETE FROM own_removals WHERE address = ?1 OR EXISTS
+                     (SELECT 1 FROM member_links AS link JOIN jobs ON jobs.name = link.job WHERE link.address = ?1
+                         AND ((jobs.source_provider = own_removals.provider AND link.source = own_removals.member)
+                             OR (jobs.target_provider = own_removals.provider AND link.target = own_removals.member)))",
                 "DELETE FROM member_links WHERE address = ?1",
                 "DELETE FROM bars WHERE address = ?1",
                 "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0",
@@ -92,9 +96,11 @@ pub(super) fn load(connection: &Connection) -> Result<Forgotten, Fault> {
 /// Tells whether a change would store a forgotten person again.
 pub(super) fn names_forgotten(change: &Change, forgotten: &Forgotten) -> bool {
     match change {
-        Change::LinkMember { address, .. } | Change::MemberBase { address, .. } | Change::Bar { address, .. } => {
-            forgotten.contains(address)
-        }
+        Change::LinkMember { address, .. }
+        | Change::MemberBase { address, .. }
+        | Change::Bar { address, .. }
+        | Change::OwnRemoval { address, .. }
+        | Change::EarlyBar { address, .. } => forgotten.contains(address),
         _ => false,
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::change::{self, Change};
 use super::convert::{stamp, time};
@@ -20,7 +20,7 @@ pub struct JournalId(i64);
 pub struct JournalItem {
     /// The item's key, the same in the plan, the failures and here.
     pub key: String,
-    /// The target group's id, where there is one yet.
+    /// The target group's id, where there is one yet, and several with commas. A creation names those that had the name before.
     pub group: Option<String>,
     /// The source group's id.
     pub group_source: Option<String>,
@@ -224,6 +224,15 @@ impl Store {
         })?;
         self.watcher.reach(JournalMoment::OutcomeKept);
         Ok(())
+    }
+
+    /// Returns when the last write to an account was intended of which some item's outcome is not known, whichever job sent it.
+    pub fn last_unsettled(&self, account: &str) -> Result<Option<Timestamp>, StateError> {
+        self.read(|connection| {
+            let mut select = connection
+                .prepare_cached("SELECT intended FROM journal WHERE account = ?1 AND settled IS NULL ORDER BY id DESC LIMIT 1")?;
+            Ok(select.query_row([account], |row| time(row, 0)).optional()?)
+        })
     }
 
     /// Returns the entries of a job that are not settled, oldest first.

@@ -165,8 +165,12 @@ fn insert(connection: &Connection, job: &str, reading: &TargetReading<'_>, names
     let mut listing_row =
         connection.prepare_cached("INSERT INTO remembered_listings (target, group_id, certificate, listed) VALUES (?1, ?2, ?3, ?4)")?;
     for (group, listing) in &snapshot.listings {
-        let mut packed = Vec::with_capacity(listing.seen().rows.len() * PACKED);
-        for row in &listing.seen().rows {
+        // Removals of rosterd's own are set apart again by whoever loads this, as they are remembered by then.
+        let removed = listing.seen().removed.iter().map(|at| ListingRow { member: *at, state: MembershipState::OptedOut });
+        let mut rows: Vec<ListingRow> = listing.seen().rows.iter().copied().chain(removed).collect();
+        rows.sort_unstable();
+        let mut packed = Vec::with_capacity(rows.len() * PACKED);
+        for row in &rows {
             if let Some(position) = positions[row.member as usize] {
                 packed.extend_from_slice(&position.to_le_bytes());
                 packed.push(row.state as u8);
@@ -231,7 +235,7 @@ fn load(connection: &Connection, job: &str, names: &mut Names) -> Result<Option<
     let mut rows = select.query([target])?;
     while let Some(row) = rows.next()? {
         let certificate: StoredCertificate = from_json(row, 1)?;
-        let listing = Listing { rows: unpack(&row.get::<_, Vec<u8>>(2)?, count) };
+        let listing = Listing { rows: unpack(&row.get::<_, Vec<u8>>(2)?, count), ..Listing::default() };
         remembered.listings.insert(row.get(0)?, (listing, certificate.into_model()));
     }
     if let Existence::Asked(asked) = &mut remembered.existence {
@@ -400,7 +404,7 @@ impl StoredCertificate {
 mod tests {
     use super::super::tests::{at, count_rows};
     use super::*;
-    use crate::model::{Incomplete, MemberRow, MemberSink, Reading, SnapshotBuilder, Stage, TotalMeanings};
+    use crate::model::{Incomplete, MemberRow, MemberSink, OwnRemovals, Reading, SnapshotBuilder, Stage, TotalMeanings};
 
     struct Nothing;
 
@@ -461,7 +465,7 @@ mod tests {
         builder.end_listing(certificate);
         builder.account_state(Certificate::default());
         builder.absent("cy@example.org");
-        builder.finish(Vec::new(), &Certificate::default(), &mut TotalMeanings::all())
+        builder.finish(Vec::new(), &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
     }
 
     fn remember(store: &Store, job: &str, account: &str, snapshot: &Snapshot, names: &Names) -> bool {
@@ -564,7 +568,7 @@ mod tests {
         builder.end_listing(Certificate { distinct: 100_000, ..Certificate::default() });
         builder.account_state(Certificate::default());
         builder.whole_account();
-        let read = builder.finish(Vec::new(), &Certificate::default(), &mut TotalMeanings::all());
+        let read = builder.finish(Vec::new(), &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default());
         assert!(remember(&store, "job", "a", &read, &names));
         let known = store.remembered_target("job", &mut Names::new()).unwrap().unwrap();
         assert_eq!((known.members.len(), known.listings["7"].0.rows.len()), (100_000, 100_000));

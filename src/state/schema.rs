@@ -13,8 +13,12 @@ use super::error::{Fault, StateError};
 pub(super) const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// The steps from an empty file to the current schema, in order; a step is never changed once released.
-const STEPS: [&str; 3] =
-    [include_str!("schema/001_start.sql"), include_str!("schema/002_remembered.sql"), include_str!("schema/003_held_bars.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema/001_start.sql"),
+    include_str!("schema/002_remembered.sql"),
+    include_str!("schema/003_held_bars.sql"),
+    include_str!("schema/004_own_removals.sql"),
+];
 
 /// The version of the current schema.
 pub(super) const VERSION: i64 = STEPS.len() as i64;

@@ -20,6 +20,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("rusqlite", &["state"], "a second store will stand beside this one"),
     ("reqwest", &["http"], "pacing, redaction and retries are in one place"),
+    ("own.recall(", &["state"], "only what is remembered proves that a removal was rosterd's own"),
     ("SystemTime::now", &[], "the time of day is given from outside"),
 ];
 

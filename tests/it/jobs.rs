@@ -1,6 +1,6 @@
-//! Several jobs on one database: shared targets, carried values, one pace per account.
+//! Several jobs on one database: shared targets, one pace per account.
 
-use crate::support::{bench_of, digest, group_of, operations, plain_world, tell};
+use crate::support::{bench_of, group_of, operations, plain_world, tell};
 
 const NONE: &str = "max_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
 
@@ -40,56 +40,6 @@ async fn a_membership_that_another_job_holds_stays() {
         for job in ["one", "other"] {
             assert_eq!(operations(&bench.plan_of(job).await), Vec::<String>::new());
         }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_greenrope_cannot_hold_comes_back_at_another_emfluence_account() {
-    let mut world = plain_world();
-    let account = world.account_mut("mail");
-    let group = group_of(account, "News", "person", 6);
-    let entry = account.group_mut(group);
-    entry.external_id = "grp-0001".to_owned();
-    entry.friendly_name = "Friends of News".to_owned();
-    entry.description = "Twice a month.".to_owned();
-    entry.notes = "Fed by the front desk.".to_owned();
-    entry.protected = true;
-    let jobs = "[jobs.out]\nsource = \"mail\"\ntarget = \"crm\"\nmode = \"managed\"\n\
-                [jobs.on]\nsource = \"crm\"\ntarget = \"mail2\"\nmode = \"managed\"\n[jobs.on.groups]\nprotect = false\n";
-    let bench = bench_of(world, jobs);
-    for job in ["out", "on"] {
-        let report = bench.sync_of(job).await;
-        assert_eq!(report.exit_code(), 0, "{}", tell(&report));
-    }
-    let wanted = bench.account("mail", |account| account.groups[&group].clone());
-    let check = |wanted: &rosterd::emulator::Group| {
-        bench.account("mail2", |account| {
-            let found = &account.groups[&account.find_group(&wanted.name).unwrap()];
-            assert_eq!(found.external_id, wanted.external_id);
-            assert_eq!(found.friendly_name, wanted.friendly_name);
-            assert_eq!(found.description, wanted.description);
-            assert_eq!(found.notes, wanted.notes);
-            assert!(found.protected, "a protected flag travels");
-        });
-    };
-    check(&wanted);
-    let contacts = |name: &str| {
-        bench.account(name, |account| digest(account).into_iter().filter(|line| line.starts_with("contact")).collect::<Vec<_>>())
-    };
-    assert_eq!(contacts("mail"), contacts("mail2"));
-    // A later change follows the same way.
-    bench.account("mail", |account| account.group_mut(group).description = "Once a week.".to_owned());
-    for job in ["out", "on"] {
-        let report = bench.sync_of(job).await;
-        assert_eq!(report.exit_code(), 0, "{job}: {}", tell(&report));
-    }
-    let wanted = bench.account("mail", |account| account.groups[&group].clone());
-    check(&wanted);
-    bench.writes();
-    for job in ["out", "on"] {
-        assert_eq!(operations(&bench.plan_of(job).await), Vec::<String>::new(), "{job}");
-        bench.sync_of(job).await;
-        assert_eq!(bench.sent(), []);
     }
 }
 

@@ -5,16 +5,20 @@
 
 mod architecture;
 mod bars;
+mod chains;
 mod changes;
 mod commands;
 mod conformance;
 mod consent;
 mod crash;
+mod early;
 mod faults;
 mod guards;
 mod housekeeping;
 mod incomplete;
 mod jobs;
+mod lists;
+mod meanwhile;
 mod pairs;
 mod plans;
 mod quirks;

@@ -1,8 +1,10 @@
 //! What a run costs: batches and pages as large as the provider documents.
 
+use std::collections::BTreeMap;
+
 use rosterd::emulator::{Kind, MembershipState};
 
-use crate::support::{bench, group_of, plain_world, tell};
+use crate::support::{Bench, bench, group_of, plain_world, tell};
 
 fn sent(operation: &str, items: usize, times: usize) -> Vec<(String, usize)> {
     vec![(operation.to_owned(), items); times]
@@ -119,6 +121,126 @@ async fn reading_takes_pages_of_the_documented_size_and_no_request_per_person() 
         assert!(count("groups/getContacts") <= mails * 3 + mails * 3, "{source} to {target}: {}", count("groups/getContacts"));
         assert!(count("contacts/search") <= mails * 3, "{source} to {target}: {}", count("contacts/search"));
         assert!(requests.iter().filter(|request| request.provider == Kind::GreenRope).count() <= 30, "{source} to {target}");
+        bench.assert_no_misuse();
+    }
+}
+
+/// The operations of the log that read, with how often each was asked.
+fn reads(bench: &Bench, kind: Kind) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for request in bench.emulator.requests().into_iter().filter(|request| request.provider == kind && !request.is_write) {
+        *counts.entry(request.operation).or_default() += 1;
+    }
+    counts
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_people_new_to_a_list_are_four_imports() {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "Thousand", "person", 1000);
+    let bench = bench(world, "crm", "campaigns", "");
+    let planned = bench.plan().await;
+    assert_eq!(planned.cost.requests["campaigns"], 5);
+    bench.writes();
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    let reads = reads(&bench, Kind::ActiveCampaign);
+    let expected = [sent("list_add", 1, 1), sent("POST /import/bulk_import", 250, 4)].concat();
+    assert_eq!(bench.sent(), expected);
+    // Eleven pages read the thousand back; each import is asked after until it is over.
+    let pages = reads["GET /contacts"];
+    assert!(pages <= 1 + 11, "{reads:?}");
+    assert_eq!(reads["GET /contactLists"], 1, "{reads:?}");
+    assert!(reads.keys().all(|operation| !operation.starts_with("contact_view")), "nobody is asked after alone: {reads:?}");
+    bench.assert_settled().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_join_and_leave_lists_in_imports() {
+    let mut world = plain_world();
+    let group = group_of(world.account_mut("crm"), "News", "person", 300);
+    group_of(world.account_mut("campaigns"), "Others", "person", 200);
+    let job = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+    let bench = bench(world, "crm", "campaigns", job);
+    bench.sync().await;
+    // Newcomers and people who exist share the requests.
+    let import = "POST /import/bulk_import";
+    assert_eq!(bench.sent()[1..], [sent(import, 250, 1), sent(import, 50, 1)].concat());
+    let leave = |people: std::ops::Range<usize>| {
+        bench.account("crm", |account| {
+            for number in people {
+                let contact = account_id(account, number);
+                account.leave(group, contact);
+            }
+        });
+    };
+    leave(0..10);
+    bench.sync().await;
+    assert_eq!(bench.sent(), sent(import, 10, 1), "from ten people on the importer is shorter");
+    leave(10..19);
+    bench.sync().await;
+    assert_eq!(bench.sent(), sent("contact_sync", 1, 9), "below that a form for each is");
+    assert_eq!(bench.members("campaigns", "News").values().filter(|state| **state == MembershipState::Active).count(), 281);
+    bench.assert_settled().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_opt_outs_of_lists_are_one_import_over_all_lists() {
+    for (source, whole_account) in [("mail", false), ("mail", true), ("crm", true), ("campaigns2", false)] {
+        let place = format!("{source}, {whole_account}");
+        let mut world = plain_world();
+        let account = world.account_mut(source);
+        let groups = ["One", "Two", "Three"].map(|name| group_of(account, name, "person", 120));
+        let bench = bench(world, source, "campaigns", "[jobs.test.guards]\nmax_opt_outs = \"none\"");
+        bench.settle().await;
+        let refuse = |people: std::ops::Range<usize>| {
+            bench.account(source, |account| {
+                for number in people {
+                    let contact = account_id(account, number);
+                    if whole_account {
+                        account.opt_out_of_account(contact);
+                    } else {
+                        for group in groups {
+                            account.opt_out_of_group(group, contact);
+                        }
+                    }
+                }
+            });
+        };
+        bench.writes();
+        refuse(0..110);
+        let report = bench.sync().await;
+        assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+        assert_eq!(bench.sent(), sent("POST /import/bulk_import", 110, 1), "{place}");
+        refuse(110..119);
+        bench.sync().await;
+        assert_eq!(bench.sent(), sent("contact_sync", 1, 9), "{place}");
+        for list in ["One", "Two", "Three"] {
+            let members = bench.members("campaigns", list);
+            assert_eq!(members.values().filter(|state| **state == MembershipState::OptedOut).count(), 119, "{place}: {list}");
+        }
+        bench.assert_settled().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_of_lists_is_read_in_one_pass() {
+    for (source, target) in [("campaigns", "mail"), ("crm", "campaigns"), ("campaigns", "campaigns2")] {
+        let place = format!("{source} to {target}");
+        let mut world = plain_world();
+        for name in ["One", "Two", "Three"] {
+            group_of(world.account_mut(source), name, "person", 650);
+        }
+        let bench = bench(world, source, target, "");
+        bench.settle().await;
+        bench.emulator.clear_log();
+        bench.sync().await;
+        let sides = usize::from(source.starts_with("campaigns")) + usize::from(target.starts_with("campaigns"));
+        let reads = reads(&bench, Kind::ActiveCampaign);
+        // Seven pages of a hundred show everybody with all lists; each list is counted once.
+        assert_eq!(reads["GET /contacts"], 7 * sides, "{place}: {reads:?}");
+        assert_eq!(reads["GET /contactLists"], 3 * sides, "{place}: {reads:?}");
+        assert!(reads.values().sum::<usize>() <= 18 * sides, "{place}: {reads:?}");
         bench.assert_no_misuse();
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::stdout;
 use crate::emulate::{self, EmulateOptions};
 
-/// Serves emulated providers with made-up people, for rehearsals and tests.
+/// Serves an emulated emfluence, GreenRope and ActiveCampaign with made-up people, for rehearsals and tests.
 ///
 /// Prints one JSON line with base URLs and test credentials, then serves until it is asked to stop.
 #[derive(clap::Args, Debug)]

@@ -209,7 +209,7 @@ fn take_row(account: &mut Account, row: Row, batch: &mut Batch, blame: &mut Vec<
     write_values(account, id, &row.values);
     for list in row.unsubscribe {
         if account.groups.contains_key(&list) {
-            account.opt_out_of_group(list, id);
+            account.unsubscribe_by_api(list, id);
         }
     }
     for list in row.subscribe {

@@ -41,11 +41,15 @@ impl Call<'_> {
         self.form.at("filters", name).map(str::trim).filter(|value| !value.is_empty())
     }
 
+    /// Whether a contact bears the tag with this id.
+    pub(super) fn has_tag(&self, contact: &Contact, id: u64) -> bool {
+        !contact.tags.is_empty()
+            && self.account.tag_names().get((id as usize).wrapping_sub(1)).is_some_and(|tag| contact.tags.contains(tag))
+    }
+
     /// Whether a contact meets the filters on its own values.
     fn matches(&self, contact: &Contact) -> bool {
         let one_of = |wanted: Option<&str>, value: &str| wanted.is_none_or(|wanted| wanted.split(',').any(|one| fold(one) == fold(value)));
-        let tags = self.account.tag_names();
-        let tag = |id: u64| tags.get((id as usize).wrapping_sub(1)).is_some_and(|tag| contact.tags.contains(tag));
         self.filter("email").is_none_or(|email| contact.has_address(email))
             && one_of(self.filter("first_name"), contact.get("first_name"))
             && one_of(self.filter("last_name"), contact.get("last_name"))
@@ -53,7 +57,7 @@ impl Call<'_> {
             && self.filter("id_greater").is_none_or(|id| contact.id > number(id))
             && self.filter("id_less").is_none_or(|id| contact.id < number(id))
             && self.filter("tagname").is_none_or(|name| contact.tags.iter().any(|tag| tag == name))
-            && self.filter("tagid").is_none_or(|id| tag(number(id)))
+            && self.filter("tagid").is_none_or(|id| self.has_tag(contact, number(id)))
             && self.form.pairs().all(|(key, value)| {
                 let Some(key) = key.strip_prefix("filters[fields][").and_then(|key| key.strip_suffix(']')) else { return true };
                 let field = self

@@ -63,11 +63,13 @@ impl Call<'_> {
         self.account.insert_contact(Contact { email, owner: 1, ..Contact::default() })
     }
 
-    /// Subscribes somebody and records it when that undoes a refusal.
+    /// Subscribes somebody and records it when that undoes a refusal; what the API itself unsubscribed, it may take back.
     pub(super) fn subscribe_again(&mut self, list: u64, contact: u64) {
         let former = self.account.group(list).and_then(|list| list.former.get(&contact)).copied();
         let present = self.account.membership(list, contact);
-        let refused = present == Some(MembershipState::OptedOut) || (present.is_none() && former == Some(MembershipState::OptedOut));
+        let by_api = self.account.is_unsubscribed_by_api(list, contact);
+        let refused =
+            (present == Some(MembershipState::OptedOut) && !by_api) || (present.is_none() && former == Some(MembershipState::OptedOut));
         if refused {
             self.context.misuse(MisuseKind::Resubscribed, format!("list {list}, contact {contact}"));
         }

@@ -140,7 +140,7 @@ impl Call<'_> {
             match wish.status {
                 Some(2) if wish.opt_out_by_mail => {}
                 Some(2) => {
-                    self.account.opt_out_of_group(list, contact);
+                    self.account.unsubscribe_by_api(list, contact);
                 }
                 // Without a status new people wait for a confirmation, and old ones become active.
                 None if present.is_none() => self.account.set_membership_state(list, contact, MembershipState::Unconfirmed),
@@ -210,7 +210,7 @@ pub(super) fn edit(call: &mut Call<'_>) -> Answer {
         call.context.misuse(MisuseKind::ReplacedGroups, format!("contact {id}"));
         for list in call.account.groups_of(id) {
             if call.sees_list(list) && !wishes.iter().any(|wish| wish.list == list) {
-                call.account.opt_out_of_group(list, id);
+                call.account.unsubscribe_by_api(list, id);
             }
         }
         for name in ["first_name", "last_name", "phone", "company"] {

@@ -1,7 +1,7 @@
 //! From a plan to requests.
 
 use super::parse;
-use crate::model::Value;
+use crate::model::{Leaving, Value};
 use crate::plan::pack::{Step, pack};
 use crate::plan::{PairIx, PersonIx};
 
@@ -36,8 +36,28 @@ fn check(input: &str, expected: &str) {
                 Step::AddMemberships { pair, members } => format!("add {} to {}", all(members), group(pair)),
                 Step::RemoveMemberships { pair, members } => format!("remove {} from {}", all(members), group(pair)),
                 Step::OptOutOfAccount { members } => format!("opt out {}", all(members)),
+                Step::JoinGroups { rows } => {
+                    let rows: Vec<String> = rows.iter().map(|(person, pairs)| format!("{} to {}", who(person), groups(pairs))).collect();
+                    format!("join {}", rows.join(", "))
+                }
+                Step::LeaveGroups { rows, how } => {
+                    let rows: Vec<String> = rows.iter().map(|row| format!("{} from {}", who(&row.member), groups(&row.pairs))).collect();
+                    let how = match how {
+                        Leaving::OptOut => "refuse",
+                        Leaving::Remove => "leave",
+                        Leaving::Detach => "detach",
+                    };
+                    format!("{how} {}", rows.join(", "))
+                }
+                Step::BringBack { rows } => {
+                    let rows: Vec<String> = rows.iter().map(|(person, pair)| format!("{} to {}", who(person), group(pair))).collect();
+                    format!("back {}", rows.join(", "))
+                }
                 Step::CreateOptedOut { member } => format!("create opted out {}", who(member)),
-                Step::OptOutOfGroups { member, pairs, .. } => format!("opt out {} of {}", who(member), groups(pairs)),
+                Step::OptOutOfGroups { member, contact, pairs } => {
+                    let which = if *contact > 0 { format!("#{}", contact + 1) } else { String::new() };
+                    format!("opt out {}{which} of {}", who(member), groups(pairs))
+                }
             })
             .collect::<Vec<_>>()
     });
@@ -174,6 +194,21 @@ fn refusals_go_first_and_those_of_newcomers_right_after_their_creation() {
 }
 
 #[test]
+fn a_group_is_refused_by_each_of_several_contacts() {
+    check(
+        "source 1 Donors ext=d : ana=opted_out bo=opted_out
+         source 2 Fans ext=f : ana=opted_out
+         target 11 Donors ext=d : ana ana#2 bo
+         target 12 Fans ext=f : ana#2
+         link 1=11
+         link 2=12",
+        "opt out ana of 11+12
+         opt out ana#2 of 11+12
+         opt out bo of 11",
+    );
+}
+
+#[test]
 fn removals_that_stand_in_for_a_refusal_come_before_everything_that_adds() {
     check(
         "set group_opt_out=no
@@ -212,4 +247,97 @@ fn protection_is_lifted_only_right_before_what_it_hinders() {
         "edit 11 protected
          delete 11",
     );
+}
+
+#[test]
+fn by_row_everybody_joins_all_groups_at_once() {
+    check(&format!("{TWO_GROUPS}\nset lists=yes"), "join ana to 11+12, bo to 11+12, cy to 11+12");
+    check(
+        &format!("{TWO_GROUPS}\nperson target bo\nset lists=yes batch=2"),
+        "join ana to 11+12, bo to 11+12
+         join cy to 11+12",
+    );
+}
+
+#[test]
+fn by_row_refusals_come_before_additions_and_removals_after_them() {
+    check(
+        "set lists=yes
+         source 1 Donors ext=d : ana bo=opted_out
+         source 2 Fans ext=f : ana bo
+         target 11 Donors ext=d : bo gone
+         target 12 Fans ext=f : gone
+         link 1=11
+         link 2=12
+         base 11 : gone+
+         base 12 : gone+",
+        "refuse bo from 11
+         join ana to 11+12, bo to 12
+         leave gone from 11+12",
+    );
+    check(
+        "set lists=yes detach=yes
+         source 1 Donors ext=d
+         target 11 Donors ext=d : gone
+         link 1=11
+         base 11 : gone+",
+        "detach gone from 11",
+    );
+}
+
+#[test]
+fn a_refusal_of_all_mail_is_written_to_every_list_and_makes_a_contact_to_hold_it() {
+    check(
+        "set lists=yes
+         source 1 Donors ext=d : ana bo
+         source 2 Fans ext=f
+         source 3 New
+         person source ana opted_out
+         person source bo opted_out
+         target 11 Donors ext=d : ana
+         target 12 Fans ext=f
+         link 1=11
+         link 2=12",
+        "refuse ana from 11+12
+         create new New
+         refuse ana from new New, bo from 11+12+new New",
+    );
+}
+
+#[test]
+fn whoever_refuses_is_not_removed_as_well() {
+    check(
+        "set lists=yes
+         source 1 Donors ext=d : ana
+         source 2 Fans ext=f
+         person source ana opted_out
+         target 11 Donors ext=d : ana
+         target 12 Fans ext=f : ana
+         link 1=11
+         link 2=12
+         base 11 : ana+
+         base 12 : ana+",
+        "refuse ana from 11+12",
+    );
+}
+
+#[test]
+fn only_a_removal_that_is_remembered_is_undone_and_only_where_that_is_asked_for() {
+    let world = "source 1 Donors ext=d : ana bo cy=opted_out dee
+         person source dee opted_out
+         target 11 Donors ext=d : ana=opted_out bo=opted_out cy=opted_out dee=opted_out
+         link 1=11
+         known ana bo cy dee
+         own 11 : ana cy dee";
+    check(&format!("set lists=yes\n{world}"), "");
+    check(&format!("set lists=yes readd=yes\n{world}"), "back ana to 11");
+    check(&format!("set lists=yes readd=yes\n{world}\nbar 11 : ana"), "");
+    check(&format!("set lists=yes readd=yes\n{world}\nbar * : ana"), "");
+}
+
+#[test]
+fn too_many_lists_are_too_long_for_one_request() {
+    let rows: Vec<usize> = vec![3000; 7];
+    let batches = super::super::pack::chunks(rows, 250, |places| *places);
+    assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 1]);
 }

@@ -11,6 +11,7 @@
 //! known ana bo                            people whose pair is remembered
 //! base 11 : ana+ bo                       remembered memberships, + for those this job brought
 //! others 11 : bo                          memberships that another job holds
+//! own 11 : cy                             removals of rosterd's own that show as refusals
 //! bar 11 : ana                            remembered refusals; `bar *` for the account
 //! held_bar 11 : ana                       remembered refusals that the target was seen to obey
 //! ```
@@ -57,6 +58,9 @@ pub(super) fn parse(text: &str) -> TestWorld {
                     }
                 }
             }
+            ["own", id] => listed.iter().for_each(|name| {
+                world.memory.own.insert(((*id).to_owned(), format!("t.{name}")));
+            }),
             ["others", id] => listed.iter().for_each(|name| {
                 world.memory.others.insert(((*id).to_owned(), format!("t.{name}")));
             }),
@@ -216,7 +220,22 @@ fn set(world: &mut TestWorld, setting: &str) {
         "create_users" => policy.members.create_users = yes,
         "group_opt_out" => world.capabilities.group_opt_out = yes,
         "create_opted_out" => world.capabilities.create_opted_out = yes,
-        "join" => world.capabilities.join = if yes { Join::WithCreation } else { Join::Separately },
+        "join" => {
+            world.capabilities.join = match value {
+                "yes" => Join::WithCreation,
+                "per_row" => Join::PerRow,
+                _ => Join::Separately,
+            }
+        }
+        // What the lists of ActiveCampaign can do.
+        "lists" => {
+            world.capabilities.join = Join::PerRow;
+            world.capabilities.account_opt_out = false;
+            world.capabilities.account_opt_out_as_lists = true;
+            world.capabilities.removal_shows_opt_out = true;
+        }
+        "detach" => world.capabilities.detach = yes,
+        "readd" => policy.members.readd = yes,
         "batch" => world.capabilities.batches = world.capabilities.batches.capped(Some(value.parse().expect("a number"))),
         "explicit" => drop(world.explicit.insert(value.to_owned())),
         "other_job_fills" => drop(world.memory.other_groups.insert(value.to_owned())),
@@ -299,6 +318,7 @@ pub(super) fn operations(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
                 Edit::UpdateMember { fields: set, .. } => format!("update {members}:{}", fields(set)),
                 Edit::ChangeAddress { from, to, .. } => format!("address {from} to {to}"),
                 Edit::AddMemberships { .. } => format!("add to {name}: {members}"),
+                Edit::BringBack { .. } => format!("back to {name}: {members}"),
                 Edit::RemoveMemberships { .. } => format!("remove from {name}: {members}"),
             }
         })

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, Removal};
 use crate::model::{
     Batches, Capabilities, Certificate, Existence, FieldSpec, FieldType, Group, GroupKind, GroupRow, GroupStatus, Join, MemberRow,
-    MemberSink, MemberStatus, MembershipState, Name, Names, ObjectKind, ProviderKind, Record, Schema, Snapshot, SnapshotBuilder, Stage,
-    TotalMeanings, Value, Writable,
+    MemberSink, MemberStatus, MembershipState, Name, Names, ObjectKind, OwnRemovals, ProviderKind, Record, Schema, Snapshot,
+    SnapshotBuilder, Stage, TotalMeanings, Value, Writable,
 };
 use crate::plan::base::{Bars, Base, BaseMembership, FieldBases, GroupLink, Measure, MemberLink, Origin};
 use crate::plan::{DesiredGroup, Inputs, People, PersonFacts, PersonIx, Plan, Policy, plan};
@@ -152,6 +152,8 @@ pub(super) struct Memory {
     pub(super) memberships: BTreeMap<(String, String), bool>,
     pub(super) others: BTreeSet<(String, String)>,
     pub(super) other_groups: BTreeSet<String>,
+    /// Target group and target person of removals that show as refusals.
+    pub(super) own: BTreeSet<(String, String)>,
     /// Target group (none for the account) and address.
     pub(super) bars: BTreeSet<(Option<String>, String)>,
     /// Those of the bars that the target was seen to obey.
@@ -382,7 +384,13 @@ impl TestWorld {
         if self.backwards {
             groups.reverse();
         }
-        let mut snapshot = builder.finish(groups, &evidence(side.groups_incomplete, "a group"), &mut TotalMeanings::all());
+        let mut own = OwnRemovals::default();
+        if provider == "mail" {
+            for (group, member) in &self.memory.own {
+                own.recall(group.clone(), member.clone(), None, 0);
+            }
+        }
+        let mut snapshot = builder.finish(groups, &evidence(side.groups_incomplete, "a group"), &mut TotalMeanings::all(), &own);
         if side.existence_unknown {
             snapshot.existence = Existence::Unknown;
         }

@@ -6,7 +6,7 @@
 //! - Version 1 answers "nothing found" and "not allowed" alike; a look at the key's own user tells them apart.
 //! - One pass over the account by version 3 shows everybody with all memberships, where `include` works.
 //! - Only the bulk importer leaves automations out, so it makes every addition. It works on after its answer.
-//! - A membership with status 2 is an opt-out and the only trace of a removal; status 1 is never sent.
+//! - A membership with status 2 is an opt-out and the only trace of a removal; status 1 is sent only to undo rosterd's own.
 //! - list_edit and group_edit replace what they are not told.
 
 mod fields;
@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use super::{MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallError, DecodeError};
-use crate::model::{Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket, Write};
+use crate::model::{Certificate, CustomFields, GroupRow, Load, MemberSink, ProviderKind, Settlement, Takes, Ticket, Write};
 
 pub use fields::{LIST_CAPABILITIES, LIST_SCHEMA, USER_CAPABILITIES, USER_SCHEMA};
 use wire::V1Answer;
@@ -251,5 +251,17 @@ impl Target for ActiveCampaign {
 
     fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>> {
         self.poll_import(ticket).boxed()
+    }
+
+    fn takes(&self, load: Load) -> Takes {
+        if self.has_lists() { write::takes(load) } else { Takes { writes: 1, ..Takes::default() } }
+    }
+
+    fn predicted_check(&self, groups: u64, listed: u64, account: u64) -> u64 {
+        if self.has_lists() { read::predicted_check(groups, listed, account) } else { 0 }
+    }
+
+    fn settle_earlier(&self) -> BoxFuture<'_, Result<(), ReadError>> {
+        if self.has_lists() { self.settle_earlier_imports().boxed() } else { Box::pin(std::future::ready(Ok(()))) }
     }
 }

@@ -19,6 +19,8 @@ use crate::provider::ReadError;
 
 pub(super) use users::predicted_users;
 
+use super::wire::contacts::STATUSES;
+
 /// So many lists are looked at in full by one request; each row holds the permissions of every user group that sees the list.
 const FULL_LISTS: usize = 20;
 
@@ -146,4 +148,11 @@ pub(super) fn predicted(groups: &[GroupRow], target: bool) -> u64 {
     // The key's user, the lists in brief and in full, the custom fields, the pages of contacts and a count per list.
     let before = 3 + count.div_ceil(FULL_LISTS as u64);
     before + listed.div_ceil(PAGE_ROWS).max(1) + count + u64::from(target)
+}
+
+/// Predicts the requests that reading so many lists back takes: the lists in brief, then the account or each list by status,
+/// whichever is less, and a count per list.
+pub(super) fn predicted_check(groups: u64, listed: u64, account: u64) -> u64 {
+    let by_list = listed.div_ceil(PAGE_ROWS) + groups * STATUSES.len() as u64;
+    1 + (account / PAGE_ROWS + 1).min(1 + by_list) + groups
 }

@@ -15,13 +15,17 @@ use super::wire::import::{ImportRow, MOST_ROWS, WORTHWHILE};
 use super::wire::{id_number, id_of, lists as list_wire};
 use crate::http::{self, Call, CallError};
 use crate::model::{
-    FieldType, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberValues, MembershipState, Record, Refusal, Settlement, Write,
+    FieldType, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn, MemberValues, MembershipState, Record,
+    Refusal, Settlement, Takes, Write,
 };
 
 /// What is known of a person before their groups change.
 struct Leaver {
-    id: u64,
+    /// Nothing for somebody who is to be created.
+    id: Option<u64>,
     address: String,
+    /// The profile of somebody who is to be created.
+    fields: Option<Record>,
     lists: Vec<u64>,
 }
 
@@ -53,7 +57,8 @@ impl ActiveCampaign {
                 let leavers = self.leavers_by_id(std::slice::from_ref(member), groups).await?;
                 return self.leave(leavers, Leaving::OptOut).await;
             }
-            Write::LeaveGroups { rows, how } => return self.leave(self.leavers(rows)?, *how).await,
+            Write::LeaveGroups { rows, how } => return self.leave(self.leavers(rows).await?, *how).await,
+            Write::BringBack { rows } => return self.bring_back(rows).await,
             Write::OptOutOfAccount { members } => {
                 let words = "ActiveCampaign has no opt-out of the whole account; it is written as one of every list";
                 return Ok(Settlement::Items(vec![refused(words); members.len()]));
@@ -147,13 +152,15 @@ impl ActiveCampaign {
         })
     }
 
-    fn leavers(&self, rows: &[MemberLeave]) -> Result<Vec<Result<Leaver, Refusal>>, CallError> {
-        rows.iter()
-            .map(|row| {
-                let lists = self.ids("contact_sync", &row.groups)?;
-                Ok(Ok(Leaver { id: self.id("contact_sync", &row.id)?, address: row.address.clone(), lists }))
-            })
-            .collect()
+    async fn leavers(&self, rows: &[MemberLeave]) -> Result<Vec<Result<Leaver, Refusal>>, CallError> {
+        let mut leavers = Vec::new();
+        for row in rows {
+            let lists = self.ids("contact_sync", &row.groups)?;
+            let id = row.id.as_deref().map(|id| self.id("contact_sync", id)).transpose()?;
+            let new = id.is_none() && !self.exists(&row.address).await?;
+            leavers.push(Ok(Leaver { id, address: row.address.clone(), fields: new.then(|| row.fields.clone()), lists }));
+        }
+        Ok(leavers)
     }
 
     /// Finds the addresses behind ids, by one question for each: forms and imports go by address.
@@ -166,7 +173,7 @@ impl ActiveCampaign {
             let id = self.id("contact_view", member)?;
             let shown = self.ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing)).await?;
             leavers.push(match shown.filter(|shown| shown.id == id).and_then(|shown| shown.email) {
-                Some(address) => Ok(Leaver { id, address, lists: lists.clone() }),
+                Some(address) => Ok(Leaver { id: Some(id), address, fields: None, lists: lists.clone() }),
                 None => Err(refusal(&format!("contact {id} is not in the account any more, or has no address"))),
             });
         }
@@ -192,14 +199,19 @@ impl ActiveCampaign {
         if found.len() >= WORTHWHILE {
             let rows = found.iter().map(|(_, leaver)| ImportRow {
                 address: &leaver.address,
-                fields: None,
+                fields: leaver.fields.as_ref(),
                 subscribe: Vec::new(),
                 unsubscribe: leaver.lists.clone(),
             });
             let places = found.iter().map(|(place, _)| *place).collect();
             return self.import(rows.collect(), Some((places, outcomes))).await;
         }
-        let calls = found.iter().map(|(_, leaver)| Ok((Some(leaver.id), wire::unsubscribe(&leaver.address, &leaver.lists)))).collect();
+        let definitions = self.definitions_for(found.iter().filter_map(|(_, leaver)| leaver.fields.as_ref())).await?;
+        let calls = found.iter().map(|(_, leaver)| {
+            let profile = leaver.fields.as_ref().map(|fields| (fields, definitions.as_slice()));
+            Ok((leaver.id, wire::unsubscribe(&leaver.address, &leaver.lists, profile)))
+        });
+        let calls = calls.collect();
         if let Settlement::Items(settled) = self.one_by_one(calls).await? {
             for ((place, _), outcome) in found.iter().zip(settled) {
                 outcomes[*place] = outcome;
@@ -211,9 +223,10 @@ impl ActiveCampaign {
     /// Takes a person off lists without a trace, and unsubscribes them from the last one: whoever is left on no list is deleted.
     async fn detach(&self, leaver: &Leaver) -> Result<ItemOutcome, CallError> {
         let nothing = wire::ProfileFields::default();
+        let Some(id) = leaver.id else { return Ok(refused("somebody who is not in the account is on no list to be taken off")) };
         for list in &leaver.lists {
-            let shown = self.ask_v1(wire::view(leaver.id), |answer| wire::viewed(answer, &nothing)).await?;
-            let Some(memberships) = shown.filter(|shown| shown.id == leaver.id).and_then(|shown| shown.memberships) else {
+            let shown = self.ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing)).await?;
+            let Some(memberships) = shown.filter(|shown| shown.id == id).and_then(|shown| shown.memberships) else {
                 return Ok(ItemOutcome::Unknown);
             };
             let Some((_, status)) = memberships.iter().find(|(other, _)| other == list) else { continue };
@@ -222,13 +235,58 @@ impl ActiveCampaign {
                 continue;
             }
             let call = if memberships.iter().any(|(other, _)| other != list) {
-                wire::detach(leaver.id, *list)
+                wire::detach(id, *list)
             } else {
-                wire::unsubscribe(&leaver.address, &[*list])
+                wire::unsubscribe(&leaver.address, &[*list], None)
             };
             self.tell_v1(call, |_| Ok(())).await?;
         }
-        Ok(ItemOutcome::Accepted { id: Some(leaver.id.to_string()) })
+        Ok(ItemOutcome::Accepted { id: Some(id.to_string()) })
+    }
+
+    /// Makes people active again on lists from which rosterd itself took them, after a look at each that the membership is still
+    /// as rosterd left it.
+    async fn bring_back(&self, rows: &[MemberReturn]) -> Result<Settlement, CallError> {
+        let count = rows.len();
+        let mut outcomes = Vec::with_capacity(count);
+        for row in rows {
+            match self.bring_one_back(row).await {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(CallError::Refused { refusal, .. }) => outcomes.push(ItemOutcome::Refused(neutral(refusal))),
+                Err(error) if outcomes.is_empty() => return Err(error),
+                // What is left is to be read back, whatever became of it.
+                Err(_) => {
+                    outcomes.resize(count, ItemOutcome::Unknown);
+                    break;
+                }
+            }
+        }
+        Ok(Settlement::Items(outcomes))
+    }
+
+    async fn bring_one_back(&self, row: &MemberReturn) -> Result<ItemOutcome, CallError> {
+        let nothing = wire::ProfileFields::default();
+        let id = self.id("contact_sync", row.removal().member())?;
+        let list = self.id("contact_sync", row.removal().group())?;
+        let shown = self.ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing)).await?;
+        let Some(shown) = shown.filter(|shown| shown.id == id) else {
+            return Ok(refused(&format!("contact {id} is not in the account any more")));
+        };
+        let status = shown.memberships.iter().flatten().find(|(held, _)| *held == list).map(|(_, status)| wire::state(*status));
+        let left = shown.left.iter().find(|(held, _)| *held == list).map(|(_, time)| *time);
+        match (status, shown.email) {
+            (Some(MembershipState::Active), _) => Ok(ItemOutcome::Accepted { id: Some(id.to_string()) }),
+            (Some(MembershipState::OptedOut), Some(address)) if row.removal().still_fits(left) => {
+                let known = self.tell_v1(wire::bring_back(&address, list, row), |fields| Ok(id_of(fields, "subscriber_id"))).await?;
+                Ok(match known {
+                    Some(known) if known != id => refused(&format!(
+                        "the address belongs to contact {known} and not to contact {id} any more; look at both at ActiveCampaign"
+                    )),
+                    _ => ItemOutcome::Accepted { id: Some(id.to_string()) },
+                })
+            }
+            _ => Ok(refused(&format!("contact {id} is not unsubscribed from list {list} as rosterd left it, so it stays as it is"))),
+        }
     }
 
     /// Sends a form for each item. Once one is lost on the way the rest is left to be read back.
@@ -313,6 +371,23 @@ impl ActiveCampaign {
 
     fn ids(&self, operation: &'static str, ids: &[String]) -> Result<Vec<u64>, CallError> {
         ids.iter().map(|id| self.id(operation, id)).collect()
+    }
+}
+
+/// Tells what a write to lists or contacts takes.
+pub(super) fn takes(load: Load) -> Takes {
+    let forms = |people: usize| Takes { writes: people as u64, ..Takes::default() };
+    let looked_at = |count: usize| Takes { writes: count as u64, reads: count as u64, waits: 0 };
+    let import = Takes { writes: 1, reads: import::USUAL_POLLS, waits: import::USUAL_WAIT };
+    match load {
+        Load::CreateGroup | Load::ChangeAddress => looked_at(1),
+        Load::EditGroups(count) => Takes { writes: count as u64, reads: 2 * count as u64, waits: 0 },
+        Load::UpdateMembers { people, clears } if people < WORTHWHILE || clears => forms(people),
+        Load::Leave { memberships, how: Leaving::Detach, .. } => looked_at(memberships),
+        Load::Leave { people, .. } if people < WORTHWHILE => forms(people),
+        Load::CreateMembers(_) | Load::Join(_) | Load::UpdateMembers { .. } | Load::Leave { .. } => import,
+        Load::BringBack(count) => looked_at(count),
+        Load::Other => forms(1),
     }
 }
 

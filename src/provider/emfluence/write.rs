@@ -40,7 +40,7 @@ impl Emfluence {
             Write::RemoveMemberships { group, members } => {
                 self.change_memberships("groups/removeContacts", group, members, group_wire::remove_contacts).await?
             }
-            Write::JoinGroups { .. } | Write::LeaveGroups { .. } => {
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
                 return Err(self.unsendable("groups/addContacts", "one request takes people of one group only"));
             }
             Write::OptOutOfAccount { members } => match members.as_slice() {

@@ -122,7 +122,7 @@ impl GreenRope {
             Write::AddMemberships { group, members } => self.by_id(ItemKind::Add(group.trim()), members).await,
             Write::RemoveMemberships { group, members } => self.by_id(ItemKind::Remove(group.trim()), members).await,
             Write::OptOutOfAccount { members } => self.by_id(ItemKind::Unsubscribe, members).await,
-            Write::JoinGroups { .. } | Write::LeaveGroups { .. } => {
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
                 Ok(Settlement::Items(vec![refused("one request of GreenRope takes people of one group only"); write.items()]))
             }
             Write::CreateOptedOut { .. } => Ok(one(refused("GreenRope can't create a contact that is opted out from the first moment"))),

@@ -4,32 +4,40 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::rows::{BARRED, Parts, groups_of_row, is_by_row, parts};
 use super::{Applying, Item, Open};
 use crate::model::{MemberStatus, MembershipState, ObjectKind, Write};
 use crate::plan::PersonIx;
 use crate::run::RunError;
-use crate::run::verify::{GroupNow, group_now, people_now};
+use crate::run::verify::{GroupNow, group_now, groups_now, people_now};
 use crate::state::JournalOutcome;
 
 /// How long the provider may take until a write shows, in seconds before each further look.
 const PATIENCE: [u64; 3] = [5, 15, 40];
 
-/// That an item stands at the provider.
+const NOT_SHOWN: &str = "the provider said yes, and reading back does not show it";
+
+/// What a group shows of a person, with the time of a refusal in seconds since 1970.
+pub(in crate::run) type Shown = (Option<MembershipState>, Option<i64>);
+
+/// How an item stands at the provider.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Standing {
-    /// The id of what was created, where something was.
-    pub(super) id: Option<String>,
+pub(in crate::run) struct Standing {
+    /// The id of what was created, or of the person, where it shows.
+    pub(in crate::run) id: Option<String>,
     /// How the person stands, where one was created.
     pub(super) status: Option<MemberStatus>,
+    /// Of an item by row: what its groups show of the person, with the time of a refusal. Nothing where it stands as asked for.
+    pub(in crate::run) groups: Option<HashMap<String, Shown>>,
 }
 
 impl Standing {
-    fn of(id: &str) -> Standing {
-        Standing { id: Some(id.to_owned()), status: None }
+    pub(super) fn of(id: &str) -> Standing {
+        Standing { id: Some(id.to_owned()), ..Standing::default() }
     }
 
     fn of_person(id: &str, status: MemberStatus) -> Standing {
-        Standing { id: Some(id.to_owned()), status: Some(status) }
+        Standing { status: Some(status), ..Standing::of(id) }
     }
 
     /// Somebody found in a group, as the membership shows the person.
@@ -57,10 +65,18 @@ impl Applying<'_> {
                 }
                 let field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
                 let before = &self.prepared.sides.target_rows;
-                let found = rows
+                let mut found = rows
                     .into_iter()
-                    .find(|row| !before.contains_key(&row.id) && row.wire.get(field).is_some_and(|value| value.to_string() == *name));
-                vec![found.map(|row| Standing::of(&row.id))]
+                    .filter(|row| !before.contains_key(&row.id) && row.wire.get(field).is_some_and(|value| value.to_string() == *name));
+                let first = found.next();
+                if let (Some(first), Some(second)) = (&first, found.next()) {
+                    let why = format!(
+                        "the groups {} and {} appeared while one of that name was created, and which one it is can't be told; keep one of them",
+                        first.id, second.id
+                    );
+                    return Err(RunError::Write { provider: self.handle.name.clone(), why });
+                }
+                vec![first.map(|row| Standing::of(&row.id))]
             }
             Write::EditGroups { edits } => {
                 let ids: BTreeSet<&str> = edits.iter().map(|edit| edit.id.as_str()).collect();
@@ -100,6 +116,7 @@ impl Applying<'_> {
                         };
                     }
                 }
+                self.with_account_states(items, &mut found).await?;
                 found
             }
             Write::CreateMembers { .. } | Write::CreateOptedOut { .. } | Write::ChangeAddress { .. } | Write::OptOutOfAccount { .. } => {
@@ -143,13 +160,36 @@ impl Applying<'_> {
                 }
                 vec![all.then(Standing::default)]
             }
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
+                let seen = groups_now(&self.handle, &groups_of(write).into_iter().collect()).await?;
+                if seen.values().any(|now| !now.whole) {
+                    return Err(uncertain("a group"));
+                }
+                items.iter().enumerate().map(|(position, item)| self.stands(write, position, item, &seen)).collect()
+            }
             // The same values once more do no harm.
-            Write::UpdateMembers { .. } | Write::JoinGroups { .. } | Write::LeaveGroups { .. } => vec![None; items.len()],
+            Write::UpdateMembers { .. } => vec![None; items.len()],
             Write::CreateCustomField { label, .. } => {
                 let fields = self.handle.adapter.custom_fields().await.map_err(failed)?;
                 vec![fields.find(label).is_some().then(Standing::default)]
             }
         })
+    }
+
+    /// Adds what holds for people in the whole account to what their groups show: the listing of a group need not tell it.
+    async fn with_account_states(&self, items: &[Item], found: &mut [Option<Standing>]) -> Result<(), RunError> {
+        let there = || items.iter().zip(&*found).filter(|(_, found)| found.is_some()).filter_map(|(item, _)| item.person);
+        let addresses: Vec<String> = there().map(|person| self.address(person)).collect();
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let now = people_now(&self.handle, &addresses).await?;
+        for (item, found) in items.iter().zip(found) {
+            let (Some(person), Some(found)) = (item.person, found) else { continue };
+            let strictest = now.by_address.get(&self.address(person)).into_iter().flatten().map(|person| person.status).max();
+            found.status = found.status.max(strictest);
+        }
+        Ok(())
     }
 
     /// Tells whether somebody who is created is meant to refuse mail.
@@ -189,7 +229,7 @@ impl Applying<'_> {
                     // Somebody may have refused in the moment between.
                     Some(found) if found.status != MemberStatus::Active => {
                         self.person_ids.insert(person, found.id.clone());
-                        changes.extend(self.confirmed(&open.write, item, position, Some(&found.id))?);
+                        changes.extend(self.confirmed(&open.write, item, position, &Standing::of(&found.id))?);
                         if !self.expects_refusal(person) {
                             self.lost_people.insert(person);
                         }
@@ -197,7 +237,7 @@ impl Applying<'_> {
                     }
                     Some(found) => {
                         self.person_ids.insert(person, found.id.clone());
-                        changes.extend(self.confirmed(&open.write, item, position, Some(&found.id))?);
+                        changes.extend(self.confirmed(&open.write, item, position, &Standing::of(&found.id))?);
                         self.done(item);
                         outcomes[position] = JournalOutcome::Confirmed { id: Some(found.id.clone()) };
                     }
@@ -221,6 +261,9 @@ impl Applying<'_> {
         for look in 0..=PATIENCE.len() {
             let mut still_open = Vec::new();
             let mut seen: HashMap<String, GroupNow> = HashMap::new();
+            let by_row = self.open.iter().filter(|open| is_by_row(&open.write) || matches!(open.write, Write::BringBack { .. }));
+            let together: BTreeSet<String> = by_row.flat_map(|open| groups_of(&open.write)).collect();
+            seen.extend(groups_now(&self.handle, &together).await?);
             for open in std::mem::take(&mut self.open) {
                 for group in groups_of(&open.write) {
                     if let Entry::Vacant(unseen) = seen.entry(group) {
@@ -253,7 +296,12 @@ impl Applying<'_> {
         // A profile that was accepted is compared by the next run, which reads it anyway.
         let trusted = matches!(open.write, Write::UpdateMembers { .. });
         // Waiting helps where the provider said yes, and not where it said no.
-        let settled = |position: usize| !accepted(position) || found[position].is_some() || open.objections[position].is_some();
+        // Nor where a part is done and the rest can't be.
+        let all_there = |position: usize| {
+            let standing = found[position].as_ref();
+            standing.is_some_and(|standing| parts(&open.write, position, &open.items[position], standing).missing.is_empty())
+        };
+        let settled = |position: usize| !accepted(position) || all_there(position) || open.objections[position].is_some();
         let complete = trusted || (0..open.items.len()).all(settled);
         if !complete && !last {
             return Ok(false);
@@ -263,20 +311,20 @@ impl Applying<'_> {
         for (position, item) in open.items.iter().enumerate().filter(|(position, _)| accepted(*position)) {
             match &found[position] {
                 None if trusted => {
-                    changes.extend(self.confirmed(&open.write, item, position, None)?);
+                    changes.extend(self.confirmed(&open.write, item, position, &Standing::default())?);
                     self.done(item);
                     outcomes[position] = JournalOutcome::Confirmed { id: None };
                 }
-                Some(Standing { id, .. }) => {
-                    self.learn(item, id.as_deref(), true);
-                    changes.extend(self.confirmed(&open.write, item, position, id.as_deref())?);
-                    self.done(item);
-                    outcomes[position] = JournalOutcome::Confirmed { id: id.clone() };
+                Some(standing) => {
+                    self.learn(item, standing.id.as_deref(), true);
+                    changes.extend(self.confirmed(&open.write, item, position, standing)?);
+                    let row = parts(&open.write, position, item, standing);
+                    outcomes[position] = self.settle_parts(item, standing, &row, NOT_SHOWN);
                 }
                 None => {
                     let (code, message) = match &open.objections[position] {
                         Some(refusal) => (refusal.code.clone(), refusal.message.clone()),
-                        None => (None, "the provider said yes, and reading back does not show it".to_owned()),
+                        None => (None, NOT_SHOWN.to_owned()),
                     };
                     self.failed(item, code.clone(), &message);
                     outcomes[position] = JournalOutcome::Failed { code, message };
@@ -287,8 +335,34 @@ impl Applying<'_> {
         Ok(true)
     }
 
+    /// Counts what stands of an item, and what does not as failed. Returns what the journal says of it.
+    pub(super) fn settle_parts(&mut self, item: &Item, standing: &Standing, parts: &Parts, words: &str) -> JournalOutcome {
+        let whole = parts.missing.is_empty() && parts.barred.is_empty();
+        if whole {
+            self.done(item);
+            return JournalOutcome::Confirmed { id: standing.id.clone() };
+        }
+        if !parts.done.is_empty() {
+            self.done(&item.narrowed(&parts.done));
+        }
+        let mut message = words;
+        for (pairs, reason) in [(&parts.missing, words), (&parts.barred, BARRED)] {
+            if !pairs.is_empty() {
+                self.failed(&item.narrowed(pairs), None, reason);
+                message = reason;
+            }
+        }
+        JournalOutcome::Failed { code: None, message: message.to_owned() }
+    }
+
+    /// Looks whether an item stands in what was listed; of an item by row a part may.
     pub(super) fn stands(&self, write: &Write, position: usize, item: &Item, seen: &HashMap<String, GroupNow>) -> Option<Standing> {
         match write {
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
+                let standing = self.look_at_row(write, position, item, seen);
+                let row = parts(write, position, item, &standing);
+                (!row.done.is_empty() || !row.barred.is_empty()).then_some(standing)
+            }
             Write::CreateMembers { join, .. } => {
                 let address = self.address(item.person?);
                 let mut found = Standing::default();
@@ -318,6 +392,10 @@ fn groups_of(write: &Write) -> Vec<String> {
         Write::CreateMembers { join, .. } => join.clone(),
         Write::AddMemberships { group, .. } | Write::RemoveMemberships { group, .. } => vec![group.clone()],
         Write::OptOutOfGroups { groups, .. } => groups.clone(),
+        Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
+            let all: BTreeSet<String> = (0..write.items()).flat_map(|position| groups_of_row(write, position)).collect();
+            all.into_iter().collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod resolve;
+mod rows;
 mod send;
 mod tally;
 
@@ -11,9 +12,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub(super) use check::{Shown, Standing};
+pub(super) use rows::parts;
+
 use super::accounts::Handle;
 use super::prepare::Prepared;
-use super::verify::group_now;
+use super::verify::{GroupNow, groups_now};
 use super::{Outcome, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
@@ -29,7 +33,7 @@ const FRESH: Duration = Duration::from_mins(10);
 pub(super) struct Item {
     pub(super) op: &'static str,
     pub(super) pair: Option<PairIx>,
-    /// The groups that a creation or an opt-out is for.
+    /// The groups that the item is for, where there are several: of a creation, an opt-out, or a row of a request by row.
     pub(super) joins: Vec<PairIx>,
     pub(super) person: Option<PersonIx>,
     pub(super) target_id: Option<String>,
@@ -80,6 +84,8 @@ pub(super) struct Applying<'a> {
     checked: HashSet<PairIx>,
     /// People counted as created; one who joins several groups may be named by several requests.
     counted: HashSet<PersonIx>,
+    /// People whose address at the target was changed by this run.
+    moved: HashSet<PersonIx>,
     report: RunReport,
     failures: Vec<FailureNote>,
     history: Vec<RunItem>,
@@ -111,6 +117,7 @@ impl Runner {
             open: Vec::new(),
             checked: HashSet::new(),
             counted: HashSet::new(),
+            moved: HashSet::new(),
             report,
             failures: Vec::new(),
             history: Vec::new(),
@@ -209,24 +216,27 @@ impl Applying<'_> {
         let pairs: Vec<PairIx> = match step {
             Step::AddMemberships { pair, .. } => vec![*pair],
             Step::CreateMembers { join, .. } => join.clone(),
+            Step::JoinGroups { .. } => step.shown_by().into_iter().collect(),
             _ => Vec::new(),
         };
         let old = self.handle.account.now().duration_since(self.prepared.sides.target_read_at) > FRESH;
+        let unchecked = |pair: &PairIx| !self.checked.contains(pair) && self.prepared.planned.plan.pair(*pair).target.is_some();
+        let pairs: Vec<PairIx> = pairs.into_iter().filter(|pair| old && unchecked(pair)).collect();
+        let groups: BTreeSet<String> = pairs.iter().filter_map(|pair| self.group_id(*pair)).collect();
+        let seen = groups_now(&self.handle, &groups).await?;
         for pair in pairs {
-            if old && !self.checked.contains(&pair) && self.prepared.planned.plan.pair(pair).target.is_some() {
-                self.look_again(pair).await?;
-            }
+            self.look_again(pair, &seen);
         }
         Ok(())
     }
 
     /// Takes everybody out of the additions to a group who has appeared in it since it was listed (rule 1).
-    async fn look_again(&mut self, pair: PairIx) -> Result<(), RunError> {
-        let Some(group) = self.group_id(pair) else { return Ok(()) };
-        let now = group_now(&self.handle, &group).await?;
+    fn look_again(&mut self, pair: PairIx, seen: &HashMap<String, GroupNow>) {
+        let Some(group) = self.group_id(pair) else { return };
+        let Some(now) = seen.get(&group) else { return };
         if !now.whole {
             self.lost_groups.insert(pair);
-            return Ok(());
+            return;
         }
         let people = &self.prepared.planned.people;
         for (person, _) in people.iter() {
@@ -241,6 +251,5 @@ impl Applying<'_> {
             }
         }
         self.checked.insert(pair);
-        Ok(())
     }
 }

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Applying, Item};
-use crate::model::{FieldType, GroupEdit, MemberEdit, MemberValues, MembershipState, ObjectKind, Value, Write};
-use crate::plan::pack::Step;
-use crate::plan::{Edit, PairIx, PersonIx, item_key};
+use crate::model::{
+    FieldType, GroupEdit, GroupRow, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberReturn, MemberValues, MembershipState, ObjectKind,
+    Record, Value, Write,
+};
+use crate::plan::pack::{Leave, Step};
+use crate::plan::{PairIx, PersonIx, fold_group_name, item_key};
 use crate::run::{RunError, persons};
 use crate::state::JournalItem;
 
@@ -104,6 +107,9 @@ impl Applying<'_> {
             }),
             Step::AddMemberships { pair, members } => self.membership(pair, members, "add_memberships"),
             Step::RemoveMemberships { pair, members } => self.membership(pair, members, "remove_memberships"),
+            Step::JoinGroups { rows } => self.joins(rows)?,
+            Step::LeaveGroups { rows, how } => self.leaves(rows, how)?,
+            Step::BringBack { rows } => self.returns(rows)?,
             Step::OptOutOfAccount { members } => {
                 let mut ids = Vec::new();
                 let mut items = Vec::new();
@@ -140,17 +146,103 @@ impl Applying<'_> {
     /// Returns the address as the target spells it, for requests that go by address: an address in another spelling, such as
     /// one with an international domain, may be somebody new to the provider.
     pub(super) fn address_there(&self, person: PersonIx) -> Result<String, RunError> {
-        let row = self.prepared.planned.people.get(person);
-        // Somebody at another address there moves only where the plan says so: whatever else is written meets the old address.
-        let moves = |edit: &Edit| matches!(edit, Edit::ChangeAddress { member, .. } if *member == person);
-        let moved = row.moves_from.is_some() && self.prepared.planned.plan.operations.iter().any(moves);
         let field = self.prepared.schema.by_canonical(ObjectKind::Member, "email").map_or("email", |spec| spec.wire);
         let held = persons::current(&self.prepared.sides, &self.prepared.planned.people, person)?;
-        // Address changes come before everything else that goes by address.
-        match held.get(field).filter(|_| !moved) {
+        match held.get(field).filter(|_| !self.moved.contains(&person)) {
             Some(spelling) => Ok(spelling.to_string().trim().to_owned()),
             None => Ok(self.address(person)),
         }
+    }
+
+    /// Returns the address of one of a person's contacts as the target spells it.
+    fn address_of_contact(&self, person: PersonIx, id: &str) -> Result<String, RunError> {
+        let field = self.prepared.schema.by_canonical(ObjectKind::Member, "email").map_or("email", |spec| spec.wire);
+        let held = self.prepared.sides.target_staging.get(id).map_err(crate::run::staging_error)?.unwrap_or_default();
+        match held.get(field).filter(|_| !self.moved.contains(&person)) {
+            Some(spelling) => Ok(spelling.to_string().trim().to_owned()),
+            None => Ok(self.address(person)),
+        }
+    }
+
+    fn joins(&self, rows: Vec<(PersonIx, Vec<PairIx>)>) -> Result<Option<(Write, Vec<Item>)>, RunError> {
+        let mut joins = Vec::new();
+        let mut items = Vec::new();
+        for (person, pairs) in rows.into_iter().filter(|(person, _)| !self.lost_people.contains(person)) {
+            let may_join = |pair: &PairIx| !self.lost_groups.contains(pair) && !self.already_there.contains(&(*pair, person));
+            let (pairs, groups) = self.with_ids(pairs.into_iter().filter(may_join));
+            if groups.is_empty() {
+                continue;
+            }
+            let id = self.ids(person).into_iter().next();
+            let known = !self.prepared.planned.people.targets(person).is_empty();
+            let fields = match id {
+                Some(_) => Record::new(),
+                None => self.prepared.sides.mapping.member(&self.canonical(person)?).fields,
+            };
+            joins.push(MemberJoin { id: id.clone(), address: self.address_there(person)?, fields, groups });
+            let op = if known { "add_memberships" } else { "create_members" };
+            items.push(Item { op, pair: None, joins: pairs, person: Some(person), target_id: id, detail: None });
+        }
+        Ok((!joins.is_empty()).then_some((Write::JoinGroups { rows: joins }, items)))
+    }
+
+    fn leaves(&self, rows: Vec<Leave>, how: Leaving) -> Result<Option<(Write, Vec<Item>)>, RunError> {
+        let mut leaves = Vec::new();
+        let mut items = Vec::new();
+        for Leave { member, contact, pairs } in rows.into_iter().filter(|row| !self.lost_people.contains(&row.member)) {
+            let id = self.ids(member).into_iter().nth(contact);
+            // Of several contacts only those who are in the group leave it, and a refusal is written to every one.
+            let position = id.as_deref().and_then(|id| self.prepared.planned.names.find(id));
+            let position = position.and_then(|name| self.prepared.planned.people.target_position(name));
+            let leaves_group = |pair: &PairIx| match how {
+                Leaving::OptOut => true,
+                Leaving::Remove | Leaving::Detach => {
+                    let listing = self.group_id(*pair).and_then(|group| self.prepared.sides.target.listing(&group).cloned());
+                    let state = position.zip(listing).and_then(|(at, listing)| listing.seen().state_of(at));
+                    !self.lost_groups.contains(pair) && state == Some(MembershipState::Active)
+                }
+            };
+            let (pairs, groups) = self.with_ids(pairs.into_iter().filter(leaves_group));
+            if groups.is_empty() || (id.is_none() && how != Leaving::OptOut) {
+                continue;
+            }
+            let (address, fields) = match &id {
+                Some(id) => (self.address_of_contact(member, id)?, Record::new()),
+                None => (self.address_there(member)?, self.prepared.sides.mapping.member(&self.canonical(member)?).fields),
+            };
+            leaves.push(MemberLeave { id: id.clone(), address, fields, groups });
+            let op = if how == Leaving::OptOut { "set_opt_out" } else { "remove_memberships" };
+            items.push(Item { op, pair: None, joins: pairs, person: Some(member), target_id: id, detail: None });
+        }
+        Ok((!leaves.is_empty()).then_some((Write::LeaveGroups { rows: leaves, how }, items)))
+    }
+
+    /// Asks what is remembered for the proof that each of these may come back; without one nobody does (rule 1).
+    fn returns(&self, rows: Vec<(PersonIx, PairIx)>) -> Result<Option<(Write, Vec<Item>)>, RunError> {
+        let own = self.runner.store().own_removals(&self.job.target)?;
+        let mut returns = Vec::new();
+        let mut items = Vec::new();
+        for (person, pair) in rows.into_iter().filter(|(person, _)| !self.lost_people.contains(person)) {
+            let Some(group) = self.group_id(pair) else { continue };
+            for id in self.ids(person) {
+                let Some(removal) = own.get(&group, &id) else { continue };
+                returns.push(MemberReturn::of(removal.clone()));
+                items.push(Item {
+                    op: "add_memberships",
+                    pair: Some(pair),
+                    joins: Vec::new(),
+                    person: Some(person),
+                    target_id: Some(id),
+                    detail: None,
+                });
+            }
+        }
+        Ok((!returns.is_empty()).then_some((Write::BringBack { rows: returns }, items)))
+    }
+
+    /// Pairs groups with the ids that are known by now; those that could not be created fall away.
+    fn with_ids(&self, pairs: impl Iterator<Item = PairIx>) -> (Vec<PairIx>, Vec<String>) {
+        pairs.filter_map(|pair| Some((pair, self.group_id(pair)?))).unzip()
     }
 
     pub(super) fn membership(&self, pair: PairIx, members: Vec<PersonIx>, op: &'static str) -> Option<(Write, Vec<Item>)> {
@@ -200,7 +292,10 @@ impl Applying<'_> {
     pub(super) fn journal_item(&self, item: &Item) -> JournalItem {
         let planned = &self.prepared.planned;
         let joined: Vec<String> = item.joins.iter().filter_map(|pair| self.group_id(*pair)).collect();
-        let group = item.pair.and_then(|pair| self.group_id(pair)).or_else(|| (!joined.is_empty()).then(|| joined.join(",")));
+        let group = match item.op {
+            "create_group" => Some(self.namesakes(item)).filter(|ids| !ids.is_empty()).map(|ids| ids.join(",")),
+            _ => item.pair.and_then(|pair| self.group_id(pair)).or_else(|| (!joined.is_empty()).then(|| joined.join(","))),
+        };
         JournalItem {
             key: self.key(item),
             group,
@@ -213,5 +308,13 @@ impl Applying<'_> {
             member_id: item.target_id.clone(),
             detail: item.detail.clone(),
         }
+    }
+
+    /// Returns the groups that have the name of a group before it is created: whatever becomes of the request, none of them is it.
+    fn namesakes(&self, item: &Item) -> Vec<&str> {
+        let Some(name) = item.detail.as_deref().map(fold_group_name) else { return Vec::new() };
+        let field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+        let has_name = |row: &&GroupRow| row.wire.get(field).is_some_and(|held| fold_group_name(&held.to_string()) == name);
+        self.prepared.sides.target_rows.values().filter(has_name).map(|row| row.id.as_str()).collect()
     }
 }

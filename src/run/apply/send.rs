@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::check::Standing;
+use super::rows::{is_by_row, narrow, parts};
 use super::{Applying, Doubt, Item, Open};
 use crate::http::CallError;
 use crate::model::{ItemOutcome, Leaving, Settlement, Write};
@@ -52,6 +53,10 @@ impl Applying<'_> {
                     if items.len() == 1 {
                         self.settle_failed(journal, &items, code, &message)?;
                         self.failed(&items[0], refusal.code.clone(), &message);
+                    } else if is_by_row(&write) {
+                        // A request by row is refused before any of it is done.
+                        self.settle_failed(journal, &items, code, "refused as a whole; sent again in halves")?;
+                        queue_halves(write, items, attempt, &mut queue);
                     } else {
                         let doubt = Doubt::all(journal, &items);
                         self.find_out(doubt, write, items, attempt, &mut queue, Some(message)).await?;
@@ -117,7 +122,7 @@ impl Applying<'_> {
             match outcome {
                 ItemOutcome::Done { id } => {
                     self.learn(item, id.as_deref(), true);
-                    changes.extend(self.confirmed(write, item, position, id.as_deref())?);
+                    changes.extend(self.confirmed(write, item, position, &Standing { id: id.clone(), ..Standing::default() })?);
                     self.done(item);
                     journaled.push(JournalOutcome::Confirmed { id });
                 }
@@ -152,6 +157,9 @@ impl Applying<'_> {
 
     /// Takes note of the id of something created.
     pub(super) fn learn(&mut self, item: &Item, id: Option<&str>, proved: bool) {
+        if let (Some(person), "change_address") = (item.person, item.op) {
+            self.moved.insert(person);
+        }
         let Some(id) = id else {
             if let (Some(person), "create_members") = (item.person, item.op) {
                 self.unproved.insert(person);
@@ -205,26 +213,40 @@ impl Applying<'_> {
         })?;
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
-        for (position, (item, found)) in items.iter().zip(&done).enumerate() {
-            match found {
-                Some(found @ Standing { id, .. }) => {
-                    self.learn(item, id.as_deref(), true);
-                    changes.extend(self.confirmed(&write, item, position, id.as_deref())?);
-                    // Somebody may have refused in the moment between.
-                    match self.refused_meanwhile(&write, item, found) {
-                        Some(person) => drop(self.lost_people.insert(person)),
-                        None => self.done(item),
-                    }
-                    outcomes.push(JournalOutcome::Confirmed { id: id.clone() });
-                }
-                None => outcomes.push(JournalOutcome::Failed { code: None, message: "not done; sent again".to_owned() }),
+        let mut missing: Vec<bool> = done.iter().map(Option::is_none).collect();
+        let (mut write, mut items) = (write, items);
+        for (position, found) in done.iter().enumerate() {
+            let Some(standing) = found else {
+                outcomes.push(JournalOutcome::Failed { code: None, message: "not done; sent again".to_owned() });
+                continue;
+            };
+            let item = items[position].clone();
+            self.learn(&item, standing.id.as_deref(), true);
+            changes.extend(self.confirmed(&write, &item, position, standing)?);
+            // Somebody may have refused in the moment between.
+            if let Some(person) = self.refused_meanwhile(&write, &item, standing) {
+                self.lost_people.insert(person);
+                outcomes.push(JournalOutcome::Confirmed { id: standing.id.clone() });
+                continue;
             }
+            let mut row = parts(&write, position, &item, standing);
+            let rest = std::mem::take(&mut row.missing);
+            if rest.is_empty() {
+                outcomes.push(self.settle_parts(&item, standing, &row, ""));
+                continue;
+            }
+            // What stands of the row is over; the rest of it is sent again.
+            if !row.done.is_empty() || !row.barred.is_empty() {
+                self.settle_parts(&item.narrowed(&[row.done.clone(), row.barred.clone()].concat()), standing, &row, "");
+            }
+            narrow(&mut write, &mut items, position, &rest);
+            missing[position] = true;
+            outcomes.push(JournalOutcome::Failed { code: None, message: "done in part; the rest is sent again".to_owned() });
         }
         let mut found = outcomes.into_iter();
         let outcomes: Vec<JournalOutcome> =
             open.iter().map(|open| if *open { found.next() } else { None }.unwrap_or(JournalOutcome::Unknown)).collect();
         self.runner.store().settle_write(journal, &outcomes, &changes, self.runner.now())?;
-        let missing: Vec<bool> = done.iter().map(Option::is_none).collect();
         let Some((write, items)) = keep(write, items, &missing) else { return Ok(()) };
         if attempt + 1 >= ATTEMPTS && items.len() == 1 {
             let message = refused.unwrap_or_else(|| "sent several times, and reading back does not show it".to_owned());
@@ -232,19 +254,23 @@ impl Applying<'_> {
             return Ok(());
         }
         if refused.is_some() || attempt + 1 >= ATTEMPTS {
-            let half = write.items() / 2;
-            let (first, second) = write.halve();
-            let mut items = items;
-            if let Some(second) = second {
-                let rest = items.split_off(half);
-                queue.push((second, rest, attempt));
-            }
-            queue.push((first, items, attempt));
+            queue_halves(write, items, attempt, queue);
         } else {
             queue.push((write, items, attempt + 1));
         }
         Ok(())
     }
+}
+
+/// Queues both halves of a write, the first one first.
+fn queue_halves(write: Write, mut items: Vec<Item>, attempt: u32, queue: &mut Vec<(Write, Vec<Item>, u32)>) {
+    let half = write.items() / 2;
+    let (first, second) = write.halve();
+    if let Some(second) = second {
+        let rest = items.split_off(half);
+        queue.push((second, rest, attempt));
+    }
+    queue.push((first, items, attempt));
 }
 
 /// Returns the neutral name of a write, for the journal.
@@ -256,7 +282,7 @@ fn operation(write: &Write) -> &'static str {
         Write::CreateMembers { .. } | Write::CreateOptedOut { .. } => "create_members",
         Write::UpdateMembers { .. } => "update_members",
         Write::ChangeAddress { .. } => "change_address",
-        Write::AddMemberships { .. } | Write::JoinGroups { .. } => "add_memberships",
+        Write::AddMemberships { .. } | Write::JoinGroups { .. } | Write::BringBack { .. } => "add_memberships",
         Write::OptOutOfAccount { .. } | Write::OptOutOfGroups { .. } | Write::LeaveGroups { how: Leaving::OptOut, .. } => "set_opt_out",
         Write::RemoveMemberships { .. } | Write::LeaveGroups { .. } => "remove_memberships",
         Write::CreateCustomField { .. } => "create_field",
@@ -276,6 +302,9 @@ fn keep(write: Write, items: Vec<Item>, missing: &[bool]) -> Option<(Write, Vec<
         Write::AddMemberships { group, members } => Write::AddMemberships { group, members: only_missing(members, missing) },
         Write::RemoveMemberships { group, members } => Write::RemoveMemberships { group, members: only_missing(members, missing) },
         Write::OptOutOfAccount { members } => Write::OptOutOfAccount { members: only_missing(members, missing) },
+        Write::JoinGroups { rows } => Write::JoinGroups { rows: only_missing(rows, missing) },
+        Write::LeaveGroups { rows, how } => Write::LeaveGroups { rows: only_missing(rows, missing), how },
+        Write::BringBack { rows } => Write::BringBack { rows: only_missing(rows, missing) },
         single => single,
     };
     Some((write, items))

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Applying, Item};
+use crate::model::Join;
 use crate::plan::{PairIx, item_key};
 use crate::run::prepare::{freshly_blocked, measure};
 use crate::run::{ItemFailure, Outcome, RunError, RunReport};
@@ -33,9 +34,17 @@ impl Applying<'_> {
                 summary.opt_outs += u64::from(item.detail.is_some());
             }
             "update_member" | "change_address" => summary.members_updated += u64::from(item.detail.is_none()),
-            "add_memberships" => summary.memberships_added += 1,
-            "remove_memberships" => summary.memberships_removed += 1,
-            "set_opt_out" => summary.opt_outs += item.joins.len().max(1) as u64,
+            "add_memberships" => summary.memberships_added += item.joins.len().max(1) as u64,
+            "remove_memberships" => summary.memberships_removed += item.joins.len().max(1) as u64,
+            "set_opt_out" => {
+                summary.opt_outs += item.joins.len().max(1) as u64;
+                // By row, whoever holds a refusal is created by the request that writes it.
+                let new = item.target_id.is_none()
+                    && item
+                        .person
+                        .is_some_and(|person| self.prepared.planned.people.targets(person).is_empty() && self.counted.insert(person));
+                summary.members_created += u64::from(new);
+            }
             _ => {}
         }
         self.note(item, "done", None);
@@ -63,27 +72,28 @@ impl Applying<'_> {
             (Some(_), "add_memberships" | "remove_memberships") => "membership",
             (Some(_), _) => "member",
         };
-        // A creation that joins is planned as an addition, and is waited for as one.
-        let keys: Vec<String> = if item.op == "create_members" && !item.joins.is_empty() {
-            item.joins
-                .iter()
-                .map(|pair| {
-                    let group = self.prepared.planned.plan.pair(*pair);
-                    item_key(
-                        "add_memberships",
-                        group.target.as_deref().or(self.group_ids.get(pair).map(String::as_str)).unwrap_or(&group.name),
-                        member.as_deref().unwrap_or(""),
-                    )
-                })
-                .collect()
-        } else {
-            vec![self.key(item)]
+        // A creation that joins is planned as an addition, and is waited for as one; so is each group of a row,
+        // and a refusal group by group.
+        let op = match item.op {
+            "create_members" | "add_memberships" => Some("add_memberships"),
+            "remove_memberships" => Some("remove_memberships"),
+            "set_opt_out" => Some("set_opt_out"),
+            _ => None,
         };
-        for key in keys {
+        let mut keys: Vec<(String, Option<String>)> = match op {
+            Some(op) if !item.joins.is_empty() => item.joins.iter().map(|pair| self.key_of_group(op, *pair, item)).collect(),
+            _ => vec![(self.key(item), group.clone())],
+        };
+        if item.op == "set_opt_out" && self.is_new(item) {
+            // Whoever could not be created to hold a refusal is not tried again before it is time.
+            keys.push((item_key("create_members", "", member.as_deref().unwrap_or("")), group.clone()));
+            self.lost_people.extend(item.person);
+        }
+        for (key, group) in keys {
             self.failures.push(FailureNote {
                 key,
                 what: what.to_owned(),
-                group: group.clone(),
+                group,
                 member: member.clone(),
                 reason: "value_refused".to_owned(),
                 code: code.clone(),
@@ -94,17 +104,39 @@ impl Applying<'_> {
         self.report.failures.push(ItemFailure { op: item.op.to_owned(), group, member, code, message: message.to_owned() });
     }
 
+    /// Names one group of an item that is about several, as the plan does.
+    fn key_of_group(&self, op: &str, pair: PairIx, item: &Item) -> (String, Option<String>) {
+        let group = self.prepared.planned.plan.pair(pair);
+        let id = group.target.as_deref().or(self.group_ids.get(&pair).map(String::as_str)).unwrap_or(&group.name);
+        let member = item.person.map(|person| self.address(person)).unwrap_or_default();
+        (item_key(op, id, &member), Some(group.name.clone()))
+    }
+
+    /// Tells whether an item is about somebody who had no contact before this run.
+    fn is_new(&self, item: &Item) -> bool {
+        item.target_id.is_none() && item.person.is_some_and(|person| self.prepared.planned.people.targets(person).is_empty())
+    }
+
+    /// Takes an item down in the history; each group of an item by row is a line of its own.
     pub(super) fn note(&mut self, item: &Item, outcome: &str, message: Option<String>) {
-        self.history.push(RunItem {
-            seq: self.history.len() as u64 + 1,
-            op: item.op.to_owned(),
-            group: item.pair.or(item.joins.first().copied()).map(|pair| self.prepared.planned.plan.pair(pair).name.clone()),
-            member: item.person.map(|person| self.address(person)),
-            outcome: outcome.to_owned(),
-            reason: None,
-            message,
-            fields: serde_json::Value::Null,
-        });
+        let mut groups: Vec<PairIx> = item.pair.into_iter().chain(item.joins.iter().copied()).collect();
+        if self.prepared.capabilities.join != Join::PerRow {
+            groups.truncate(1);
+        }
+        let lines = groups.len().max(1);
+        for at in 0..lines {
+            let op = if at > 0 && item.op == "create_members" { "add_memberships" } else { item.op };
+            self.history.push(RunItem {
+                seq: self.history.len() as u64 + 1,
+                op: op.to_owned(),
+                group: groups.get(at).map(|pair| self.prepared.planned.plan.pair(*pair).name.clone()),
+                member: item.person.map(|person| self.address(person)),
+                outcome: outcome.to_owned(),
+                reason: None,
+                message: message.clone(),
+                fields: serde_json::Value::Null,
+            });
+        }
     }
 
     /// Writes down how the run ended.

@@ -348,3 +348,29 @@ proptest! {
         prop_assert_eq!((members, memberships), model);
     }
 }
+
+#[test]
+fn removals_of_rosterds_own_are_remembered_for_every_job_until_they_end() {
+    let store = Store::in_memory();
+    let removal = |member: &str, address: &str, shown| Change::OwnRemoval {
+        provider: "lists".into(),
+        group: "7".into(),
+        member: member.into(),
+        address: address.into(),
+        shown,
+        since: at(10),
+    };
+    store.record(&[removal("1", "ana@example.org", Some(5)), removal("2", "bo@example.org", None)]).unwrap();
+    let own = store.own_removals("lists").unwrap();
+    assert!(own.get("7", "1").unwrap().still_fits(Some(5)) && !own.get("7", "1").unwrap().still_fits(Some(6)));
+    assert!(own.get("7", "2").unwrap().still_fits(None) && own.get("8", "1").is_none());
+    assert!(store.own_removals("other").unwrap().is_empty(), "ids mean nothing at another provider");
+    let ended = Change::OwnRemovalEnded { provider: "lists".into(), group: "7".into(), member: "1".into() };
+    store.record(&[ended]).unwrap();
+    assert!(store.own_removals("lists").unwrap().get("7", "1").is_none());
+    // Whoever is forgotten leaves nothing, and is not remembered again.
+    store.forget_person("bo@example.org", at(11)).unwrap();
+    assert!(store.own_removals("lists").unwrap().is_empty());
+    store.record(&[removal("2", "bo@example.org", None)]).unwrap();
+    assert!(store.own_removals("lists").unwrap().is_empty());
+}

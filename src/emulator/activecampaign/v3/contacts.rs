@@ -79,14 +79,13 @@ impl Call<'_> {
         let form = self.form;
         let given = |name: &str| Some(form.text(name)).filter(|value| !value.is_empty());
         let date = |name: &str| given(name).and_then(moment);
-        let tags = self.account.tag_names();
         given("email").is_none_or(|email| contact.has_address(email))
             && given("email_like").is_none_or(|part| fold(&contact.email).contains(&fold(part)))
             && given("search").is_none_or(|part| fold(&contact.email).contains(&fold(part)))
             && given("ids").is_none_or(|_| form.id_list("ids").contains(&contact.id))
             && given("id_greater").is_none_or(|id| contact.id > number(id))
             && given("id_less").is_none_or(|id| contact.id < number(id))
-            && given("tagid").is_none_or(|id| tags.get((number(id) as usize).wrapping_sub(1)).is_some_and(|tag| contact.tags.contains(tag)))
+            && given("tagid").is_none_or(|id| self.has_tag(contact, number(id)))
             && date("filters[updated_after]").is_none_or(|from| contact.modified > from)
             && date("filters[updated_before]").is_none_or(|to| contact.modified < to)
             && date("filters[created_after]").is_none_or(|from| contact.added > from)
@@ -163,7 +162,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
     check_query(call, QUERY);
     let (offset, limit) = bounds(call);
     let mut shown: Vec<&Contact> =
-        call.account.contacts.values().filter(|contact| call.sees_contact(contact) && call.wants(contact)).collect();
+        call.account.contacts.values().filter(|contact| call.wants(contact) && call.sees_contact(contact)).collect();
     // Without an order the newest come first, and pages shift when somebody is added.
     let order = call.form.pairs().find_map(|(name, direction)| {
         let name = name.strip_prefix("orders[")?.strip_suffix(']')?;

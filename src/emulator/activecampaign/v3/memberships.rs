@@ -73,7 +73,7 @@ pub(super) fn save(call: &mut Call<'_>, body: &Value) -> Answer {
     match text_of(given.get("status")).as_deref() {
         Some("1") => call.subscribe_again(list, contact),
         Some("2") => {
-            call.account.opt_out_of_group(list, contact);
+            call.account.unsubscribe_by_api(list, contact);
         }
         _ => {
             call.context.misuse(MisuseKind::WrongType, "status");

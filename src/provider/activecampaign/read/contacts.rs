@@ -280,6 +280,7 @@ impl ActiveCampaign {
                             return Ok(());
                         };
                         listed.take(contact.id, *held);
+                        listed.take_time(&contact);
                         taking.take(contact, profile)
                     })
                     .await?;
@@ -378,6 +379,7 @@ impl ActiveCampaign {
                         if listing {
                             let held = contact.memberships.iter().flatten().find(|(other, _)| *other == list);
                             listed.take(contact.id, held.map_or(status, |(_, held)| *held));
+                            listed.take_time(&contact);
                         }
                         taking.take(contact, full)?;
                     }

@@ -12,6 +12,8 @@ pub(super) struct Listed {
     /// Nothing where the id is no number of this provider.
     pub(super) number: Option<u64>,
     rows: Vec<(u64, i64)>,
+    /// When people left, where that is shown.
+    left: Vec<(u64, i64)>,
     pub(super) certificate: Certificate,
 }
 
@@ -21,6 +23,7 @@ impl Listed {
             group: group.id.clone(),
             number: id_number(&group.id),
             rows: Vec::new(),
+            left: Vec::new(),
             certificate: Certificate { opt_outs_complete: true, ..Certificate::default() },
         };
         if listed.number.is_none() {
@@ -41,6 +44,12 @@ impl Listed {
     pub(super) fn take(&mut self, contact: u64, status: i64) {
         self.certificate.rows += 1;
         self.rows.push((contact, status));
+    }
+
+    /// Takes the time at which a contact left this list, where the contact shows it.
+    pub(super) fn take_time(&mut self, contact: &Contact) {
+        let left = contact.left.iter().filter(|(list, _)| Some(*list) == self.number);
+        self.left.extend(left.map(|(_, time)| (contact.id, *time)));
     }
 
     /// Returns who is in the listing, each once, in ascending order.
@@ -74,6 +83,11 @@ impl Listed {
         for (contact, state) in &states {
             sink.listed(&contact.to_string(), *state);
         }
+        for (contact, time) in &self.left {
+            if states.get(contact) == Some(&MembershipState::OptedOut) {
+                sink.refused_at(&contact.to_string(), *time);
+            }
+        }
         sink.end_listing(self.certificate);
     }
 }
@@ -97,6 +111,7 @@ impl Listings {
         for (list, status) in contact.memberships.iter().flatten() {
             if let Some(at) = self.places.get(list) {
                 self.all[*at].take(contact.id, *status);
+                self.all[*at].take_time(contact);
                 listed = true;
             }
         }

@@ -167,7 +167,7 @@ fn questions_for_contacts_go_by_id() {
 #[test]
 fn forms_about_contacts_say_two_and_nothing_else() {
     assert_eq!(
-        form(&contacts::unsubscribe("ana@example.org", &[3, 5])),
+        form(&contacts::unsubscribe("ana@example.org", &[3, 5], None)),
         ["email=ana@example.org", "p[3]=3", "status[3]=2", "p[5]=5", "status[5]=2"]
     );
     let fields: Record =

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::service::{Read, adapter, id, read, record, sent};
 use crate::emulator::{ActiveCampaignQuirks, Emulator, MembershipState as Emulated, Seed, World};
 use crate::model::{
-    Existence, FieldType, GroupEdit, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberValues, Value, Write,
+    Existence, FieldType, GroupEdit, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberReturn, MemberValues, OwnRemovals,
+    Value, Write,
 };
 use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups};
 use crate::provider::{Role, Source};
@@ -244,7 +245,7 @@ async fn people_leave_by_row_each_from_lists_of_their_own() {
     let leave = |n: usize, groups: Vec<String>| {
         let address = format!("new{n}@example.org");
         let id = emulator.with_world(|world| world.account("campaigns").contact_by_email(&address).unwrap().to_string());
-        MemberLeave { id, address, groups }
+        MemberLeave { id: Some(id), address, fields: record(&[]), groups }
     };
     let rows: Vec<MemberLeave> = (0..12).map(|n| leave(n, vec![two.clone()])).collect();
     sent(&lists, &Write::LeaveGroups { rows, how: Leaving::OptOut }).await;
@@ -261,11 +262,57 @@ async fn people_leave_by_row_each_from_lists_of_their_own() {
     assert_no_misuse(&emulator);
     // One of these is on another list as well, and one is not.
     let (with, without) = (leave(20, vec![one.clone()]), leave(21, vec![two.clone()]));
-    let ids = (with.id.clone(), without.id.clone());
+    let ids = (with.id.clone().unwrap(), without.id.clone().unwrap());
     let outcomes = sent(&lists, &Write::LeaveGroups { rows: vec![with, without], how: Leaving::Detach }).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, ItemOutcome::Accepted { .. })), "{outcomes:?}");
     let now = read(&lists, &[], Role::Check).await.unwrap();
     assert!(!format!(" {}", now.listing(&one)).contains(&format!(" {}:", ids.0)), "gone without a trace");
     assert!(now.listing(&two).contains(&format!("{}:opted_out", ids.1)), "never deleted with the last list");
     assert_eq!(held(&emulator, &two), now.listing(&two));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_rosterd_left_is_brought_back() {
+    let (emulator, lists) = seeded(ActiveCampaignQuirks::default(), 60);
+    let (list, people) = emulator.with_world(|world| {
+        let account = world.account_mut("campaigns");
+        let list = account.add_group("Back");
+        let people: Vec<u64> = (0..4).map(|n| account.add_person(&format!("back{n}@example.org"), "Ana", "Example")).collect();
+        account.join_all(list, people.iter().copied());
+        (list.to_string(), people)
+    });
+    let leave = |n: usize| MemberLeave {
+        id: Some(people[n].to_string()),
+        address: format!("back{n}@example.org"),
+        fields: record(&[]),
+        groups: vec![list.clone()],
+    };
+    sent(&lists, &Write::LeaveGroups { rows: (0..3).map(leave).collect(), how: Leaving::Remove }).await;
+    let shown = |n: usize| {
+        emulator.with_world(|world| {
+            let group = world.account("campaigns").group(list.parse().unwrap()).unwrap();
+            group.members[&people[n]].changed.map(jiff::Timestamp::as_second)
+        })
+    };
+    let mut own = OwnRemovals::default();
+    for (n, person) in people.iter().enumerate() {
+        own.recall(list.clone(), person.to_string(), shown(n), i64::MAX);
+    }
+    // One has clicked since, and one is on the list by their own hand.
+    emulator.with_world(|world| {
+        world.clock.advance(60);
+        let account = world.account_mut("campaigns");
+        account.refuse_group(list.parse().unwrap(), people[1]);
+        account.join(list.parse().unwrap(), people[2]);
+    });
+    emulator.clear_log();
+    let rows = (0..4).map(|n| MemberReturn::of(own.get(&list, &people[n].to_string()).unwrap().clone())).collect();
+    let outcomes = sent(&lists, &Write::BringBack { rows }).await;
+    let accepted: Vec<bool> = outcomes.iter().map(|outcome| matches!(outcome, ItemOutcome::Accepted { .. })).collect();
+    assert_eq!(accepted, [true, false, true, true], "{outcomes:?}");
+    assert!(matches!(&outcomes[1], ItemOutcome::Refused(refusal) if refusal.message.contains("as rosterd left it")));
+    let words: Vec<String> = [0, 1, 2, 3].map(|n| format!("{}:{}", people[n], if n == 1 { "opted_out" } else { "active" })).into();
+    assert_eq!(held(&emulator, &list), words.join(" "));
+    assert_eq!(emulator.requests().iter().filter(|request| request.operation == "contact_sync").count(), 1, "one had to be written");
+    assert_no_misuse(&emulator);
 }

@@ -11,7 +11,9 @@ use secrecy::SecretString;
 use url::{Url, form_urlencoded};
 
 use crate::http::{Account, AccountOptions, Transport};
-use crate::model::{GroupRow, ItemOutcome, Names, Record, Settlement, Snapshot, SnapshotBuilder, Stage, TotalMeanings, Value, Write};
+use crate::model::{
+    GroupRow, ItemOutcome, Names, OwnRemovals, Record, Settlement, Snapshot, SnapshotBuilder, Stage, TotalMeanings, Value, Write,
+};
 use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions};
 use crate::provider::{MemberAsk, ReadError, Role, Source, Target};
 
@@ -132,7 +134,7 @@ pub(super) async fn read_groups(adapter: &ActiveCampaign, groups: &[GroupRow], f
         let mut builder = SnapshotBuilder::new("campaigns", "", &mut names, &mut shelf);
         let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
         adapter.members(&MemberAsk { groups, fields: &fields, role }, &mut builder).await?;
-        builder.finish(Vec::new(), &crate::model::Certificate::default(), &mut TotalMeanings::all())
+        builder.finish(Vec::new(), &crate::model::Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
     };
     Ok(Read { snapshot, names, shelf })
 }

@@ -253,7 +253,10 @@ fn any_write() -> impl Strategy<Value = Write> {
     };
     let leave = |how| {
         (ids(), ids()).prop_map(move |(people, groups)| Write::LeaveGroups {
-            rows: people.into_iter().map(|id| MemberLeave { address: format!("p{id}@example.org"), id, groups: groups.clone() }).collect(),
+            rows: people
+                .into_iter()
+                .map(|id| MemberLeave { address: format!("p{id}@example.org"), id: Some(id), fields: record(&[]), groups: groups.clone() })
+                .collect(),
             how,
         })
     };

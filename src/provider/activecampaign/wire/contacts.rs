@@ -1,7 +1,7 @@
 //! Contacts on the wire: reading them page by page, looking one up, and the form writes.
 //!
-//! Contact forms can subscribe people again. The request types here have no value for that (rule 1): `status` is only ever 2,
-//! and a form without a status names no list.
+//! Contact forms can subscribe people again. One request type has a value for that, and takes the proof that it undoes a removal
+//! of rosterd's own (rule 1); elsewhere `status` is only ever 2, and a form without a status names no list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::lists::Definition;
 use super::{PAGE_ROWS, array, entries, id, id_of, integer, numbered_rows, protocol, query, text, text_of, total};
 use super::{v1_delete, v1_read, v1_write, v3_read};
 use crate::http::{Call, DecodeError};
-use crate::model::{MembershipState, ObjectKind, Record, Value, Writable, normalise_address};
+use crate::model::{MemberReturn, MembershipState, ObjectKind, Record, Value, Writable, normalise_address};
 
 /// The statuses that a membership may have, by which listings are asked for where the memberships do not come along.
 pub(in super::super) const STATUSES: [i64; 4] = [0, 1, 2, 3];
@@ -140,6 +140,8 @@ pub(in super::super) struct Contact {
     pub(in super::super) email: Option<String>,
     /// Statuses by list; nothing where they did not come along.
     pub(in super::super) memberships: Option<Vec<(u64, i64)>>,
+    /// When the person left lists, in seconds since 1970, where that is shown.
+    pub(in super::super) left: Vec<(u64, i64)>,
     /// The profile fields that were asked for.
     pub(in super::super) profile: Record,
 }
@@ -183,6 +185,7 @@ pub(in super::super) fn contacts(fields: &Map<String, Json>, after: u64, wanted:
             id,
             email: text_of(row, "email"),
             memberships: memberships.is_some().then(Vec::new),
+            left: Vec::new(),
             profile: wanted.plain(row),
         });
     }
@@ -192,8 +195,11 @@ pub(in super::super) fn contacts(fields: &Map<String, Json>, after: u64, wanted:
         else {
             return Err(protocol("a membership lacks its contact, list or status"));
         };
-        if let Some(held) = places.get(&contact).and_then(|at| contacts[*at].memberships.as_mut()) {
-            held.push((list, status));
+        if let Some(contact) = places.get(&contact).map(|at| &mut contacts[*at]) {
+            contact.memberships.get_or_insert_default().push((list, status));
+            contact
+                .left
+                .extend(row.as_object().and_then(|row| text_of(row, "udate")).and_then(|time| moment(&time)).map(|time| (list, time)));
         }
     }
     for row in values.into_iter().flatten() {
@@ -265,13 +271,28 @@ pub(in super::super) fn viewed(row: &Map<String, Json>, wanted: &ProfileFields) 
         ),
         Some(_) => return Err(protocol("the lists of a contact are not an object")),
     };
+    let left = row.get("lists").into_iter().flat_map(entries).filter_map(|(key, edge)| {
+        let list = key.parse().ok().or_else(|| edge.get("listid").and_then(id))?;
+        Some((list, moment(&text(edge.get("udate")?)?)?))
+    });
+    let left = left.collect();
     let mut profile = wanted.plain(row);
     for (key, field) in row.get("fields").into_iter().flat_map(entries) {
         if let (Some(id), Some(value)) = (key.parse().ok().or_else(|| field.get("id").and_then(id)), field.get("val")) {
             wanted.put(&mut profile, id, value);
         }
     }
-    Ok(Contact { id: contact, email: text_of(row, "email"), memberships, profile })
+    Ok(Contact { id: contact, email: text_of(row, "email"), memberships, left, profile })
+}
+
+/// Reads a time, in seconds since 1970. Version 3 writes it with its offset; version 1 without, by the clock of Chicago whatever
+/// the account's own zone is (recorded for accounts of other zones).
+fn moment(time: &str) -> Option<i64> {
+    if let Ok(time) = time.parse::<jiff::Timestamp>() {
+        return Some(time.as_second());
+    }
+    let local: jiff::civil::DateTime = time.trim().parse().ok()?;
+    Some(local.in_tz("America/Chicago").ok()?.timestamp().as_second())
 }
 
 /// Says what a status means for a membership. Only 1 is mailed; one that is not known is left alone like an unconfirmed one.
@@ -284,9 +305,12 @@ pub(in super::super) fn state(status: i64) -> MembershipState {
     }
 }
 
-/// Unsubscribes the person with an address from lists; the only status that is ever sent.
-pub(in super::super) fn unsubscribe(address: &str, lists: &[u64]) -> Call {
+/// Unsubscribes the person with an address from lists. Whoever has no contact gets one, with the profile that is handed along.
+pub(in super::super) fn unsubscribe(address: &str, lists: &[u64], profile: Option<(&Record, &[Definition])>) -> Call {
     let mut form = vec![("email".to_owned(), address.to_owned())];
+    if let Some((fields, definitions)) = profile {
+        form.extend(profile_form(fields, definitions).filter(|(_, value)| !value.is_empty()));
+    }
     for list in lists {
         form.push((format!("p[{list}]"), list.to_string()));
         form.push((format!("status[{list}]"), "2".to_owned()));
@@ -294,20 +318,29 @@ pub(in super::super) fn unsubscribe(address: &str, lists: &[u64]) -> Call {
     v1_write("contact_sync", form)
 }
 
+/// Makes the person active again on the list from which rosterd itself took them: the one request with that status, and it takes
+/// the proof to write it.
+pub(in super::super) fn bring_back(address: &str, list: u64, _proof: &MemberReturn) -> Call {
+    let form = vec![
+        ("email".to_owned(), address.to_owned()),
+        (format!("p[{list}]"), list.to_string()),
+        (format!("status[{list}]"), "1".to_owned()),
+    ];
+    v1_write("contact_sync", form)
+}
+
 /// Changes profile fields of the person with an address, without a word about lists.
 pub(in super::super) fn update(address: &str, fields: &Record, definitions: &[Definition]) -> Call {
     let mut form = vec![("email".to_owned(), address.to_owned())];
-    for (name, value) in settable(fields) {
-        match name.strip_prefix("custom.") {
-            Some(tag) => {
-                if let Some(field) = find(definitions, tag) {
-                    form.push((format!("field[{},0]", field.id), value.to_string()));
-                }
-            }
-            None => form.push((name.clone(), value.to_string())),
-        }
-    }
+    form.extend(profile_form(fields, definitions));
     v1_write("contact_sync", form)
+}
+
+fn profile_form(fields: &Record, definitions: &[Definition]) -> impl Iterator<Item = (String, String)> {
+    settable(fields).filter_map(|(name, value)| match name.strip_prefix("custom.") {
+        Some(tag) => find(definitions, tag).map(|field| (format!("field[{},0]", field.id), value.to_string())),
+        None => Some((name.clone(), value.to_string())),
+    })
 }
 
 /// Gives a contact another address. Without `overwrite=0` in the address all lists that are not named would be unsubscribed.

@@ -19,6 +19,10 @@ const UNSEEN: Duration = Duration::from_secs(10);
 const BETWEEN: Duration = Duration::from_secs(10);
 /// Whoever has not asked for an import for so long has given it up.
 const GIVEN_UP: Duration = Duration::from_mins(2);
+/// How often an import of usual length is asked for until it ends, by questions after one, two and four seconds.
+pub(super) const USUAL_POLLS: u64 = 3;
+/// The seconds that pass until the last of them.
+pub(super) const USUAL_WAIT: u64 = 7;
 /// How long imports are waited for. A queue that stands still so long needs a person.
 const PATIENCE: Duration = Duration::from_mins(30);
 
@@ -155,6 +159,15 @@ impl ActiveCampaign {
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(self.wait_for_imports().await?)
+    }
+
+    /// Waits until no import is outstanding that an earlier process, or a run that was given up, may have queued. Whoever asks
+    /// has let ten seconds pass since the request.
+    pub(in super::super) async fn settle_earlier_imports(&self) -> Result<(), ReadError> {
+        let asked = self.account.now();
+        self.memory().doubt.get_or_insert(asked.checked_sub(UNSEEN).unwrap_or(asked));
+        self.memory().looked_for_imports = true;
         Ok(self.wait_for_imports().await?)
     }
 

@@ -41,7 +41,7 @@ impl ActiveCampaign {
                 let fields = Record::from([("email".to_owned(), Value::from(address.as_str()))]);
                 self.change_user(id, &fields, None).await?
             }
-            Write::JoinGroups { .. } | Write::LeaveGroups { .. } => {
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
                 return Err(self.unsendable("user_edit", "users join and leave groups by id"));
             }
             Write::OptOutOfAccount { .. } | Write::CreateOptedOut { .. } | Write::OptOutOfGroups { .. } => {

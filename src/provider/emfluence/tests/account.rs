@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use crate::http::{Account, AccountOptions, Transport};
-use crate::model::{GroupRow, Names, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings};
+use crate::model::{GroupRow, Names, OwnRemovals, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings};
 use crate::provider::emfluence::{Emfluence, EmfluenceOptions, Fingerprint};
 use crate::provider::{MemberAsk, ReadError, Role, Source};
 
@@ -257,7 +257,7 @@ pub(super) async fn read_groups(
     let mut builder = SnapshotBuilder::new("mail", "", &mut names, &mut shelf);
     let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
     adapter.members(&MemberAsk { groups, fields: &fields, role }, &mut builder).await?;
-    let snapshot = builder.finish(Vec::new(), certificate, &mut TotalMeanings::all());
+    let snapshot = builder.finish(Vec::new(), certificate, &mut TotalMeanings::all(), &OwnRemovals::default());
     Ok(Read { names, snapshot, shelf })
 }
 

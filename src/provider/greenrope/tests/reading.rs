@@ -10,8 +10,8 @@ use super::fixture;
 use super::service::{Asked, Said, adapter, with_options};
 use crate::http::CallError;
 use crate::model::{
-    Address, Existence, Group, MemberStatus, MembershipState, Names, Reading, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
-    normalise_address,
+    Address, Existence, Group, MemberStatus, MembershipState, Names, OwnRemovals, Reading, Record, Snapshot, SnapshotBuilder, Stage,
+    TotalMeanings, normalise_address,
 };
 use crate::provider::greenrope::SCHEMA;
 use crate::provider::{MemberAsk, ReadError, Role, Source};
@@ -61,7 +61,7 @@ pub(super) async fn read(crm: &GreenRope, role: Role<'_>) -> Result<Read, ReadEr
     let mut builder = SnapshotBuilder::new("crm", "", &mut names, &mut kept);
     crm.members(&MemberAsk { groups: &rows, fields: &[], role }, &mut builder).await?;
     let groups = rows.into_iter().map(|row| Group::from_row(row, &SCHEMA)).collect();
-    let snapshot = builder.finish(groups, &certificate, &mut TotalMeanings::all());
+    let snapshot = builder.finish(groups, &certificate, &mut TotalMeanings::all(), &OwnRemovals::default());
     Ok(Read { snapshot, names, kept: kept.0 })
 }
 

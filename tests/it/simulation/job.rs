@@ -36,15 +36,15 @@ impl Job {
     fn random(dice: &mut Dice, name: &'static str, pair: (usize, usize), kinds: &[Kind]) -> Job {
         let missing = match dice.below(4) {
             0 if kinds[pair.1] == Kind::Emfluence => "archive",
-            1 => "delete",
+            1 | 2 => "delete",
             _ => "keep",
         };
         Job {
             name,
             source: ACCOUNTS[pair.0].0,
             target: ACCOUNTS[pair.1].0,
-            mode: *dice.pick(&["add", "managed", "managed", "mirror"]),
-            on_drift: *dice.pick(&["overwrite", "overwrite", "keep", "stop"]),
+            mode: dice.word(&["add", "managed", "managed", "mirror"]),
+            on_drift: dice.word(&["overwrite", "overwrite", "keep", "stop"]),
             missing,
             carry: dice.chance(80),
             adopt: dice.chance(80),

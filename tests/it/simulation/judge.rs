@@ -142,7 +142,9 @@ impl Judge {
                 if refuses || contact.opted_out.is_some() {
                     self.ever_refused.insert(fold(&contact.email));
                 }
-                if contact.bounced.is_some() {
+                let bounces = |state: MembershipState| matches!(state, MembershipState::Bounced | MembershipState::Unconfirmed);
+                let listed = account.groups.values().filter_map(|group| group.members.get(&contact.id));
+                if contact.bounced.is_some() || listed.into_iter().any(|membership| bounces(membership.state)) {
                     self.ever_bounced.insert(fold(&contact.email));
                 }
             }

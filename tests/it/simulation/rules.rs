@@ -22,10 +22,10 @@ impl Judge {
             // The account remembers who refused and was taken out. rosterd can know it only where a run has seen the refusal.
             Change::GroupOptOutCleared { group, contact } if before.account(&event.account).membership(*group, *contact).is_none() => {}
             change if change.undoes_opt_out() => self.complain("rule 1", format!("a request undid a refusal: {change:?}")),
-            Change::MembershipAdded { group, contact, .. } | Change::MembershipChanged { group, contact } => {
-                if there.membership(*group, *contact) == Some(MembershipState::Active) {
-                    self.joins(&run, *group, *contact, there);
-                }
+            Change::MembershipAdded { group, contact, .. } | Change::MembershipChanged { group, contact }
+                if there.membership(*group, *contact) == Some(MembershipState::Active) =>
+            {
+                self.joins(&run, *group, *contact, there);
             }
             Change::MembershipRemoved { group, contact, .. } => self.leaves(&run, *group, *contact, before.account(&event.account)),
             Change::GroupOptOutSet { group, contact } => self.refuses_group(&run, *group, *contact, there),
@@ -36,10 +36,8 @@ impl Judge {
             Change::ContactDeleted { .. } | Change::UserDeleted { .. } => {
                 self.complain("rule 6", format!("a request deleted a person: {:?}", event.change));
             }
-            Change::MailSent { group, contact } => {
-                if !job.auto_response {
-                    self.complain("rule 12", format!("contact {contact} got a mail for joining group {group}"));
-                }
+            Change::MailSent { group, contact } if !job.auto_response => {
+                self.complain("rule 12", format!("contact {contact} got a mail for joining group {group}"));
             }
             Change::BounceSet { .. } | Change::BounceCleared { .. } => {
                 self.complain("rule 10", format!("a request wrote a delivery state: {:?}", event.change));

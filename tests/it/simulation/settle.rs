@@ -200,7 +200,12 @@ impl Sim {
             if !made || edited || stuck.contains(&address) || (job.not_internal && here.get("company") == "Internal") {
                 continue;
             }
-            for field in ["first_name", "last_name", "company", "city", "zip", "phone"] {
+            let shared: &[&str] = if source.kind == Kind::ActiveCampaign {
+                &["first_name", "last_name", "company", "phone"]
+            } else {
+                &["first_name", "last_name", "company", "city", "zip", "phone"]
+            };
+            for field in shared {
                 if here.get(field) != there.get(field) {
                     let text =
                         format!("{address}: {field} is \"{}\" at the source and \"{}\" at the target", here.get(field), there.get(field));

@@ -73,7 +73,8 @@ pub(super) fn plan_people(
                 out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
             } else if may_hold_refusal(inputs, person) {
                 // The contact that obeyed a refusal of all mail is gone, and the new one will be active by rosterd's doing.
-                if bar_of_account(inputs, person).is_some_and(|bar| bar.held) {
+                // Where refusals stand on lists alone, the new contact is active nowhere.
+                if inputs.capabilities.account_opt_out && bar_of_account(inputs, person).is_some_and(|bar| bar.held) {
                     agreement.bars.push((None, person));
                 }
                 out.holders.insert(person);

@@ -1,4 +1,5 @@
-//! What the simulation found, each in its shortest form and with the seed that found it.
+//! What the simulation found, each in its shortest form and with the seed that found it. A seed stands for another world whenever the
+//! making of worlds changes, so the form is what stays.
 
 use rosterd::emulator::{Account, Fault, FaultRule};
 

@@ -73,7 +73,6 @@ impl Problem {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::NotConnected { advice, .. } => advice,
-            Self::Storage(_) => "make room there",
             _ => "check the network and the provider's status page",
         }
     }
@@ -200,6 +199,18 @@ pub enum CallError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The answer to a read could not be kept on this machine's disk, which the next one would meet as well.
+    #[error(
+        "{account}: the answer to {operation} could not be kept in the directory for temporary files ({reason}); make room there, then try again"
+    )]
+    NoRoom {
+        /// The account.
+        account: String,
+        /// The operation.
+        operation: &'static str,
+        /// What the system said.
+        reason: String,
+    },
     /// The write may or may not have been done: look before sending it again.
     #[error("{account}: nobody knows whether {operation} was carried out ({problem}); read the objects back before sending it again")]
     OutcomeUnknown {
@@ -239,6 +250,7 @@ impl CallError {
             | Self::Refused { account, .. }
             | Self::Protocol { account, .. }
             | Self::TooLarge { account, .. }
+            | Self::NoRoom { account, .. }
             | Self::OutcomeUnknown { account, .. }
             | Self::Unsendable { account, .. } => account,
         }
@@ -256,6 +268,7 @@ impl CallError {
             | Self::Refused { operation, .. }
             | Self::Protocol { operation, .. }
             | Self::TooLarge { operation, .. }
+            | Self::NoRoom { operation, .. }
             | Self::OutcomeUnknown { operation, .. }
             | Self::Unsendable { operation, .. } => operation,
         }
@@ -272,7 +285,12 @@ impl CallError {
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
-            Self::Network { .. } | Self::CircuitOpen { .. } | Self::Throttled { .. } | Self::DayQuota { .. } | Self::OutcomeUnknown { .. }
+            Self::Network { .. }
+                | Self::CircuitOpen { .. }
+                | Self::Throttled { .. }
+                | Self::DayQuota { .. }
+                | Self::NoRoom { .. }
+                | Self::OutcomeUnknown { .. }
         )
     }
 }

@@ -219,6 +219,10 @@ impl Account {
             Problem::TooLarge(limit) if call.effect == Effect::Read => {
                 Failure::Final(CallError::TooLarge { account: self.name().to_owned(), operation: call.operation, limit })
             }
+            // Nor would it find more room, and what is not seen for lack of room is not missing at the provider.
+            Problem::Storage(reason) if call.effect == Effect::Read => {
+                Failure::Final(CallError::NoRoom { account: self.name().to_owned(), operation: call.operation, reason })
+            }
             problem => Failure::Unclear(problem),
         }
     }

@@ -178,6 +178,16 @@ impl Certificate {
         }
     }
 
+    /// Tells whether the count can be held against the rows, and returns it.
+    fn comparable_count(&self) -> Option<u64> {
+        match self.group_total {
+            CountRule::OneOfMeanings(count) if self.problems.is_empty() && self.total.is_none_or(|total| total == self.distinct) => {
+                Some(count)
+            }
+            _ => None,
+        }
+    }
+
     fn count_under(&self, meaning: TotalMeanings) -> u64 {
         match meaning {
             TotalMeanings::AllRows => self.distinct,
@@ -185,6 +195,36 @@ impl Certificate {
             TotalMeanings::AllButBounced => self.distinct - self.bounced.min(self.distinct),
         }
     }
+}
+
+/// Decides which meanings of a provider's count stay possible after a reading of several listings.
+///
+/// One count may be wrong and agree with a meaning by chance, so it takes two listings of one reading to rule a meaning out for
+/// good, and none is ruled out by a reading in which a count fits nothing that was known. Where the counts of two listings or more
+/// contradict what is known and all of them have another meaning in common, what is known was wrong or the provider has changed:
+/// every meaning is possible again. The listings of that reading stay incomplete, so that it takes a second reading to act on.
+pub(super) fn meanings_after<'a>(
+    known: &BTreeSet<TotalMeanings>,
+    listings: impl IntoIterator<Item = &'a Certificate>,
+) -> BTreeSet<TotalMeanings> {
+    let mut comparable: Vec<(&Certificate, u64)> = Vec::new();
+    for listing in listings {
+        match (listing.comparable_count(), listing.group_total) {
+            (Some(count), _) => comparable.push((listing, count)),
+            // A listing that is not whole in itself leaves the others as doubtful as it is.
+            (None, CountRule::OneOfMeanings(_)) => return known.clone(),
+            (None, _) => {}
+        }
+    }
+    let against = |meaning: TotalMeanings| comparable.iter().filter(|(listing, count)| listing.count_under(meaning) != *count).count();
+    if known.iter().any(|meaning| against(*meaning) == 0) {
+        return known.iter().copied().filter(|meaning| against(*meaning) < 2).collect();
+    }
+    let contradicted = known.iter().all(|meaning| against(*meaning) >= 2);
+    if contradicted && TotalMeanings::all().into_iter().any(|meaning| against(meaning) == 0) {
+        return TotalMeanings::all();
+    }
+    known.clone()
 }
 
 #[cfg(test)]
@@ -221,6 +261,36 @@ mod tests {
         assert_eq!(meanings, BTreeSet::from([TotalMeanings::AllButOptedOut]));
         assert!(read(10, 2, 2, CountRule::OneOfMeanings(10)).certify((), &mut meanings).complete().is_none(), "all rows was ruled out");
         assert_eq!(meanings, BTreeSet::from([TotalMeanings::AllButOptedOut]), "a listing that disagrees narrows nothing");
+    }
+
+    const BUT_REFUSALS: [TotalMeanings; 1] = [TotalMeanings::AllButOptedOut];
+
+    fn after(known: &[TotalMeanings], listings: &[Certificate]) -> Vec<TotalMeanings> {
+        meanings_after(&known.iter().copied().collect(), listings).into_iter().collect()
+    }
+
+    #[test]
+    fn it_takes_two_listings_to_rule_a_meaning_out_for_good() {
+        let all: Vec<TotalMeanings> = TotalMeanings::all().into_iter().collect();
+        // All rows is what this account counts, and one count is wrong and looks like another meaning.
+        let (wrong, right) = (read(10, 2, 1, CountRule::OneOfMeanings(8)), read(10, 2, 1, CountRule::OneOfMeanings(10)));
+        assert_eq!(after(&all, std::slice::from_ref(&wrong)), all, "one listing may agree by chance");
+        let silent = read(5, 0, 0, CountRule::OneOfMeanings(5));
+        assert_eq!(after(&all, &[wrong.clone(), silent]), all, "a listing under which all meanings are alike is no second witness");
+        assert_eq!(after(&all, &[wrong.clone(), right.clone()]), all, "listings that contradict each other decide nothing");
+        assert_eq!(after(&all, &[wrong.clone(), wrong.clone()]), BUT_REFUSALS);
+        assert_eq!(after(&BUT_REFUSALS, &[right]), BUT_REFUSALS, "one listing overturns nothing");
+    }
+
+    #[test]
+    fn a_whole_reading_that_contradicts_what_is_known_opens_the_question_again() {
+        let all: Vec<TotalMeanings> = TotalMeanings::all().into_iter().collect();
+        let right = read(10, 2, 1, CountRule::OneOfMeanings(10));
+        assert_eq!(after(&BUT_REFUSALS, &[right.clone(), right.clone()]), all);
+        let cut_short = Certificate { problems: vec!["a page failed".into()], ..right.clone() };
+        assert_eq!(after(&BUT_REFUSALS, &[right.clone(), right.clone(), cut_short]), BUT_REFUSALS);
+        let unexplained = read(10, 2, 1, CountRule::OneOfMeanings(7));
+        assert_eq!(after(&BUT_REFUSALS, &[right.clone(), right, unexplained]), BUT_REFUSALS);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::address::normalise_address;
-use super::completeness::{Certificate, Incomplete, Reading, TotalMeanings};
+use super::completeness::{Certificate, Incomplete, Reading, TotalMeanings, meanings_after};
 use super::group::Group;
 use super::names::{Name, Names};
 use super::own::OwnRemovals;
@@ -351,10 +351,8 @@ impl<'a> SnapshotBuilder<'a> {
             listings.insert(group.clone(), certificate.certify(Listing { rows, removed: Vec::new(), refused_at }, meanings));
             certificates.insert(group, certificate);
         }
-        if listings.values().any(|listing| listing.complete().is_none()) {
-            // Where one count is wrong, another may agree by chance, and must not decide what counts mean from now on.
-            *meanings = known_meanings;
-        }
+        // Within the reading each listing narrows what the next ones may mean; what is remembered takes more.
+        *meanings = meanings_after(&known_meanings, certificates.values());
         let account_state = match self.account_state {
             Some(certificate) => certificate.certify((), meanings),
             None => Reading::Incomplete(Incomplete {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::GroupPair;
 use crate::model::{Name, RowHash, Value};
 
 /// How a pair came about.
@@ -102,6 +103,10 @@ pub struct Bars {
     pub held_account: HashSet<Name>,
     /// Those of the groups' bars that are held, by the target group's id.
     pub held_groups: HashMap<String, HashSet<Name>>,
+    /// Addresses that refused a source group before it had a partner at the target, by the source group's id.
+    pub early: HashMap<String, HashSet<Name>>,
+    /// The same for the source groups of every job, by the name that the partner was to have, folded for comparison.
+    pub early_names: HashMap<String, HashSet<Name>>,
 }
 
 impl Bars {
@@ -120,6 +125,16 @@ impl Bars {
             None => self.account.is_empty(),
             Some(group) => self.groups.get(group).is_none_or(HashSet::is_empty),
         }
+    }
+
+    /// Tells whether an address refused the source group of a pair that is not linked yet, or one whose partner was to have the
+    /// same name.
+    ///
+    /// A link turns such a refusal into one of the target group, so that linked pairs have none.
+    pub fn is_early(&self, pair: &GroupPair, address: Name) -> bool {
+        let named = || self.early_names.get(&super::fold_group_name(&pair.name)).is_some_and(|addresses| addresses.contains(&address));
+        let of_source = || self.early.get(pair.source.as_deref()?).filter(|addresses| addresses.contains(&address));
+        !pair.linked && (of_source().is_some() || (pair.target.is_none() && named()))
     }
 
     /// Tells whether an address is barred from a group.

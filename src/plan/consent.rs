@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bars::{Bar, bar_of};
+use super::bars::{Bar, bar_of_account};
 use super::people::PersonIx;
 use super::{Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key};
 use crate::model::policy::{OnDrift, OptOuts};
@@ -50,7 +50,7 @@ pub(super) fn plan_people(
         if sources.is_empty() || !(listed.contains(&person) || row.linked) {
             // Somebody of ours may have gone from the source before the refusal reached the target.
             let ours = inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id));
-            if ours && bar_of(inputs, person, None).is_some_and(|bar| bar.is_due()) {
+            if ours && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due()) {
                 account_refusal(inputs, person, &on_lists, agreement, &mut out);
             }
             continue;
@@ -60,19 +60,43 @@ pub(super) fn plan_people(
         if row.moves_from.is_some() {
             change_address(inputs, person, &mut out);
         }
+        two_addresses(inputs, person, &mut out);
         update(inputs, person, &mut out);
     }
     for (&pair, people) in group_opt_outs {
         for &person in people {
             if !inputs.people.targets(person).is_empty() {
                 out.group_opt_outs.entry(pair).or_default().push(person);
+            } else if let Some(words) =
+                inputs.base.waiting.get(&item_key("create_members", "", inputs.names.text(inputs.people.get(person).address)))
+            {
+                out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
             } else if may_hold_refusal(inputs, person) {
+                // The contact that obeyed a refusal of all mail is gone, and the new one will be active by rosterd's doing.
+                if bar_of_account(inputs, person).is_some_and(|bar| bar.held) {
+                    agreement.bars.push((None, person));
+                }
                 out.holders.insert(person);
                 out.new_group_opt_outs.entry(pair).or_default().push(person);
+            } else if inputs.people.get(person).address_taken {
+                out.blocked.push(refusal_without_a_holder(inputs, person));
             }
         }
     }
+    refuse_all_from_the_start(inputs, &mut out);
     out
+}
+
+/// Has those who are created to hold one refusal hold the remembered one of all mail as well.
+fn refuse_all_from_the_start(inputs: &Inputs<'_>, out: &mut PersonPlan) {
+    if inputs.policy.members.opt_outs != OptOuts::Carry || !inputs.capabilities.account_opt_out {
+        return;
+    }
+    // Whatever obeyed the refusal before is gone, or there would be no need to create anybody.
+    let refuses = |person: &PersonIx| bar_of_account(inputs, *person).is_some();
+    let mut all: BTreeSet<PersonIx> = out.new_account_opt_outs.iter().copied().collect();
+    all.extend(out.holders.iter().copied().filter(refuses));
+    out.new_account_opt_outs = all.into_iter().collect();
 }
 
 /// Tells whether a remembered refusal of all mail is over: the target obeyed it once, the person is active there now without
@@ -84,7 +108,7 @@ pub(super) fn account_bar_ends(inputs: &Inputs<'_>, person: PersonIx) -> bool {
         && row.source_status != MemberStatus::OptedOut
         && row.target_status == MemberStatus::Active
         && !inputs.people.targets(person).is_empty()
-        && bar_of(inputs, person, None).is_some_and(|bar| bar.may_end())
+        && bar_of_account(inputs, person).is_some_and(|bar| bar.may_end())
 }
 
 /// Returns the contacts that this job's links name, where a refusal may be left to be carried to them.
@@ -161,7 +185,7 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
     };
     let refuses = |person: PersonIx| {
         let has_contact = !inputs.people.targets(person).is_empty() || held_anyway.contains(&person);
-        let due = || has_contact && bar_of(inputs, person, None).is_some_and(|bar| bar.is_due());
+        let due = || has_contact && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due());
         inputs.people.get(person).source_status == MemberStatus::OptedOut || due()
     };
     let people = inputs.people.iter().filter(|(person, row)| concerns(*person, row.linked) && refuses(*person));
@@ -186,7 +210,7 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
 fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, on_lists: &BTreeSet<PersonIx>, agreement: &mut Agreement, out: &mut PersonPlan) {
     let row = inputs.people.get(person);
     let refuses = row.source_status == MemberStatus::OptedOut;
-    let bar = bar_of(inputs, person, None);
+    let bar = bar_of_account(inputs, person);
     if !refuses && bar.is_none() {
         return;
     }
@@ -246,7 +270,15 @@ fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, on_lists: &BTreeSet<Pe
     } else if may_hold_refusal(inputs, person) {
         out.holders.insert(person);
         out.new_account_opt_outs.push(person);
+    } else if row.address_taken {
+        out.blocked.push(refusal_without_a_holder(inputs, person));
     }
+}
+
+/// Says that a refusal waits until the contact that has the address has got its own.
+fn refusal_without_a_holder(inputs: &Inputs<'_>, person: PersonIx) -> Blocked {
+    let detail = "the address belongs to another person at the target, so nobody there can hold the refusal yet".to_owned();
+    blocked(inputs, person, BlockedReason::AddressTaken, detail)
 }
 
 /// Tells whether a contact may be created only to hold a refusal: the target must be known not to have one.
@@ -274,8 +306,9 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         return;
     }
     // A contact must not become reachable under an address that refused mail.
-    let refused = inputs.base.bars.account.contains(&row.address)
-        || inputs.base.bars.groups.values().any(|addresses| addresses.contains(&row.address));
+    let bars = &inputs.base.bars;
+    let of_groups = || bars.groups.values().chain(bars.early.values()).any(|addresses| addresses.contains(&row.address));
+    let refused = bars.account.contains(&row.address) || of_groups();
     let target_at = inputs.people.targets(person)[0] as usize;
     if refused && inputs.target.members[target_at].status == MemberStatus::Active {
         out.blocked.push(blocked(inputs, person, BlockedReason::AddressTaken, "the new address has refused mail before".to_owned()));
@@ -286,11 +319,43 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
         return;
     }
+    if moved_at_target(inputs, person) {
+        match inputs.policy.guards.on_drift {
+            OnDrift::Overwrite => {}
+            OnDrift::Stop => {
+                out.overwritten.insert(key);
+            }
+            OnDrift::Keep => {
+                out.warnings.push("Somebody changed the address of a person at the target; it is kept.".to_owned());
+                return;
+            }
+        }
+    }
     out.address_changes.push(Edit::ChangeAddress {
         member: person,
         from: inputs.names.text(from).to_owned(),
         to: inputs.names.text(row.address).to_owned(),
     });
+}
+
+/// Tells whether it is the target's address that has changed since the last run, and not the source's.
+fn moved_at_target(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let own = inputs.people.get(person).address;
+    let sources = inputs.people.sources(person).iter();
+    sources.filter_map(|at| inputs.base.member_of_source(inputs.source.members[*at as usize].id)).all(|link| link.address == own)
+}
+
+/// Blocks somebody who moved to an address that another of the target's contacts has, while the old contact is still theirs.
+fn two_addresses(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
+    let row = inputs.people.get(person);
+    let contact = |at: &u32| &inputs.target.members[*at as usize];
+    let targets = inputs.people.targets(person);
+    let Some(left) = targets.iter().find(|at| contact(at).address != Some(row.address)) else { return };
+    if let Some(holder) = targets.iter().find(|at| contact(at).address == Some(row.address)) {
+        let (left, holder) = (inputs.names.text(contact(left).id), inputs.names.text(contact(holder).id));
+        let detail = format!("the target's contact {left} has an old address, and the new one belongs to contact {holder}");
+        out.blocked.push(blocked(inputs, person, BlockedReason::AddressTaken, detail));
+    }
 }
 
 fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {

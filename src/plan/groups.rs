@@ -8,7 +8,7 @@ use super::base::{GroupLink, Origin};
 use super::fields::{FieldRules, compare};
 use super::{Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, Reason, What, Withheld};
 use crate::model::policy::{Adopt, Dynamic, Missing};
-use crate::model::{Group, GroupKind, GroupStatus, ObjectKind, Record, Value};
+use crate::model::{Group, GroupKind, GroupStatus, ObjectKind, Record, Value, Writable};
 
 /// What planning the groups led to.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub fn in_scope(scope: &crate::model::policy::GroupScope, group: &Group) -> bool
 }
 
 /// Folds a name for comparison: trimmed, Unicode-normalised, lower-cased.
-pub(super) fn fold(name: &str) -> String {
+pub(crate) fn fold(name: &str) -> String {
     name.trim().nfc().collect::<String>().to_lowercase().nfc().collect()
 }
 
@@ -243,6 +243,11 @@ impl<'a> Planner<'a> {
                 edit.set.remove(spec.wire);
             }
         }
+        // What can be given on creation only is what it is; asking for a change would be asked for again in every run.
+        let fixed =
+            |field: &str| inputs.target_schema.by_wire(ObjectKind::Group, field).is_some_and(|spec| spec.writable == Writable::OnCreate);
+        edit.set.retain(|field, _| !fixed(field));
+        edit.kept.retain(|field| !fixed(field));
         edit.set.retain(|field, _| {
             let key = super::item_key("update_group", &target.id, field);
             match inputs.base.waiting.get(&key) {

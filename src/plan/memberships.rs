@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bars::{Bar, bar_of};
+use super::bars::{Bar, bar_of_account, bar_of_pair, nobody_refused};
 use super::consent::account_bar_ends;
 use super::people::PersonIx;
 use super::seats::Seats;
@@ -24,6 +24,8 @@ pub(super) struct PairPlan {
     pub(super) opt_out_removals: Vec<PersonIx>,
     /// Group opt-outs to write.
     pub(super) opt_outs: Vec<PersonIx>,
+    /// People whose refusal the provider did not take and whose next attempt is not due.
+    pub(super) waiting_opt_outs: Vec<PersonIx>,
     pub(super) withheld: Vec<Withheld>,
     pub(super) blocked: Vec<Blocked>,
     /// Additions that undo what somebody did at the target.
@@ -70,6 +72,7 @@ pub(super) fn plan_pair(
     let wanted = source_states(inputs, source.seen(), &mut out);
     out.listed = wanted.keys().copied().collect();
     if !pair.writable {
+        remember_refusals(inputs, ix, pair, &wanted, agreement);
         return out;
     }
     let nobody = Reading::Incomplete(Incomplete { partial: Listing::default(), why: Vec::new(), opt_outs_complete: false });
@@ -107,6 +110,30 @@ pub(super) fn plan_pair(
         decide.removals(&wanted, source, target);
     }
     out
+}
+
+/// Remembers the refusals of a pair of which nothing can be written, so that they outlive whatever blocks it.
+fn remember_refusals(
+    inputs: &Inputs<'_>,
+    ix: PairIx,
+    pair: &GroupPair,
+    wanted: &BTreeMap<PersonIx, MembershipState>,
+    agreement: &mut Agreement,
+) {
+    let listing = pair.target.as_deref().and_then(|group| inputs.target.listing(group));
+    for (&person, _) in wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut) {
+        let address = inputs.people.get(person).address;
+        let known = pair.target.as_deref().and_then(|group| inputs.base.bars.held(Some(group), address));
+        let refused_there = || {
+            let targets = inputs.people.targets(person);
+            let refuses = |at: &u32| listing.is_some_and(|listing| listing.seen().state_of(*at) == Some(MembershipState::OptedOut));
+            !targets.is_empty() && targets.iter().all(refuses)
+        };
+        let open = known == Some(false) || inputs.base.bars.is_early(pair, address);
+        if !open && (known.is_none() || !refused_there()) {
+            agreement.bars.push((Some(ix), person));
+        }
+    }
 }
 
 fn incomplete(pair: &GroupPair, id: &str, detail: &str) -> Blocked {
@@ -181,12 +208,15 @@ impl Decider<'_, '_> {
         self.inputs.facts.get(&person).is_none_or(|facts| facts.counts)
     }
 
-    /// Finds the people whose refusal of the group matters: those who refuse it at the source, and those whose refusal is
+    /// Finds the people whose refusal of the group matters: those who refuse it at either side, and those whose refusal is
     /// remembered and who are in the group at either side.
     fn refusing(&self, wanted: &BTreeMap<PersonIx, MembershipState>) -> BTreeSet<PersonIx> {
         let refusing = wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut).map(|(person, _)| *person);
         let mut refusing: BTreeSet<PersonIx> = refusing.collect();
-        if !self.inputs.base.bars.is_empty(self.pair.target.as_deref()) {
+        // The target forgets a refusal when somebody takes the membership away, so it is remembered here as well.
+        let refused_there = self.target_states.iter().filter(|(_, state)| **state == MembershipState::OptedOut);
+        refusing.extend(refused_there.map(|(person, _)| *person).filter(|person| !self.any_contact_active(*person)));
+        if !nobody_refused(self.inputs, self.pair) {
             refusing.extend(wanted.keys().chain(self.target_states.keys()).filter(|person| self.bar(**person).is_some()));
         }
         refusing
@@ -194,7 +224,7 @@ impl Decider<'_, '_> {
 
     /// Finds the remembered refusal of the pair's group.
     fn bar(&self, person: PersonIx) -> Option<Bar> {
-        bar_of(self.inputs, person, Some(self.pair.target.as_deref()?))
+        bar_of_pair(self.inputs, person, self.pair)
     }
 
     /// Group opt-outs: written where the target can hold them, else the membership goes and a bar stays (rule 1). One that the
@@ -215,12 +245,14 @@ impl Decider<'_, '_> {
             let obeyed = refused_there || (!inputs.capabilities.group_opt_out && target_whole && !still_mailed);
             let row = inputs.people.get(person);
             let bar = self.bar(person);
-            let known = inputs.base.bars.held(Some(group.unwrap_or_default()), row.address);
+            // One that the source group showed before it had a partner is news to the partner.
+            let early = inputs.base.bars.is_early(self.pair, row.address);
+            let known = group.filter(|_| !early).and_then(|group| inputs.base.bars.held(Some(group), row.address));
             // A refusal that has to be carried anew is remembered as one that the target does not obey; one of all mail is
             // remembered as such, and not once more for each group.
             let remember = of_group.contains(&person)
                 && match known {
-                    None if refuses => !refused_there,
+                    None if refuses || refused_there => true,
                     None => !(state == Some(MembershipState::Active) && self.change_of_mind(person, bar.as_ref())),
                     Some(held) => refuses && held && !obeyed,
                 };
@@ -233,10 +265,37 @@ impl Decider<'_, '_> {
                 let unheld = standing.filter(|address| inputs.base.bars.held(Some(group), *address) != Some(true));
                 self.agreement.held_bars.extend(unheld.map(|address| (Some(group.to_owned()), address)));
             }
+            // Of somebody whom the source does not list nobody else asks whether they came back.
+            if let (Some(bar), Some(group), false) = (&bar, group, wanted.contains_key(&person))
+                && state == Some(MembershipState::Active)
+                && self.change_of_mind(person, Some(bar))
+            {
+                self.agreement.ended_bars.extend(bar.addresses.iter().map(|address| (Some(group.to_owned()), *address)));
+            }
             let held_before = bar.as_ref().is_some_and(|bar| bar.held);
             let of_all = refusers.contains(&person);
             let due = if refuses || of_all { !refused_there } else { still_mailed && bar.as_ref().is_some_and(Bar::is_due) };
             if !due || !carry {
+                continue;
+            }
+            let removes = !inputs.capabilities.group_opt_out;
+            self.out.unheld_opt_outs += u64::from(removes);
+            if removes && !(still_mailed && target_whole) {
+                continue;
+            }
+            if let (true, Some(why)) = (removes, self.seats.and_then(Seats::no_parking)) {
+                // Whoever is wanted elsewhere leaves by that, or is shown there.
+                if !self.seats.is_some_and(|seats| seats.is_wanted(person)) {
+                    self.out.blocked.extend(self.seats.map(|seats| seats.stranded(self.ix, person, why)));
+                }
+                continue;
+            }
+            // What was not taken once is sent again when it is due, and listed until then; it is never given up.
+            let op = if removes { "remove_memberships" } else { "set_opt_out" };
+            let key = item_key(op, group.unwrap_or(&self.pair.name), inputs.names.text(row.address));
+            if let Some(words) = inputs.base.waiting.get(&key) {
+                self.out.waiting_opt_outs.push(person);
+                self.block(person, BlockedReason::ValueRefused, words.clone());
                 continue;
             }
             if still_mailed && !refuses && !of_all {
@@ -245,26 +304,18 @@ impl Decider<'_, '_> {
                     self.pair.name
                 ));
             }
-            if inputs.capabilities.group_opt_out {
-                if refuses && held_before && still_mailed {
-                    self.out.warnings.push(format!(
-                        "\"{}\": somebody is active again at the target while the source still shows the refusal; it is carried again.",
-                        self.pair.name
-                    ));
-                }
-                // Whether there is a contact to hold it, and who is created for it, is decided once per person.
-                self.out.opt_outs.push(person);
-            } else {
-                self.out.unheld_opt_outs += 1;
-                if still_mailed && target_whole {
-                    match self.seats.and_then(Seats::no_parking) {
-                        None => self.out.opt_out_removals.push(person),
-                        // Whoever is wanted elsewhere leaves by that, or is shown there.
-                        Some(_) if self.seats.is_some_and(|seats| seats.is_wanted(person)) => {}
-                        Some(why) => self.out.blocked.extend(self.seats.map(|seats| seats.stranded(self.ix, person, why))),
-                    }
-                }
+            if removes {
+                self.out.opt_out_removals.push(person);
+                continue;
             }
+            if refuses && held_before && still_mailed {
+                self.out.warnings.push(format!(
+                    "\"{}\": somebody is active again at the target while the source still shows the refusal; it is carried again.",
+                    self.pair.name
+                ));
+            }
+            // Whether there is a contact to hold it, and who is created for it, is decided once per person.
+            self.out.opt_outs.push(person);
         }
     }
 
@@ -392,8 +443,7 @@ impl Decider<'_, '_> {
         let targets = inputs.people.targets(person);
         let group = self.pair.target.as_deref();
         // A bar that this run sees end must not hold back what the next run would then add (rule 11).
-        let barred = group.is_some_and(|group| bar_of(inputs, person, Some(group)).is_some())
-            || (bar_of(inputs, person, None).is_some() && !account_bar_ends(inputs, person));
+        let barred = self.bar(person).is_some() || (bar_of_account(inputs, person).is_some() && !account_bar_ends(inputs, person));
         if barred {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }
@@ -497,6 +547,7 @@ impl Decider<'_, '_> {
                 // Both were found in the order of the people.
                 && self.out.opt_out_removals.binary_search(&person).is_err()
                 && self.out.opt_outs.binary_search(&person).is_err()
+                && self.out.waiting_opt_outs.binary_search(&person).is_err()
             {
                 let key = item_key("remove_memberships", group, inputs.names.text(inputs.people.get(person).address));
                 match inputs.base.waiting.get(&key) {

@@ -22,6 +22,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use build::plan;
+pub(crate) use groups::fold as fold_group_name;
 pub use groups::{in_scope, partners};
 pub use guard::tripped_items;
 pub use people::{People, PersonIx};

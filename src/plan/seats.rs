@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::bars::bar_of;
+use super::bars::{bar_of_account, bar_of_pair};
 use super::memberships::PairPlan;
 use super::people::PersonIx;
 use super::{Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope};
@@ -102,7 +102,7 @@ impl<'a> Seats<'a> {
                 *known = row.state.max(*known);
             }
         }
-        let bar_of_group = |person| pair.target.as_deref().and_then(|group| bar_of(inputs, person, Some(group)));
+        let bar_of_group = |person| bar_of_pair(inputs, person, pair);
         if inputs.policy.members.opt_outs == OptOuts::Carry {
             let refuses = states.iter().filter(|(_, state)| **state == MembershipState::OptedOut).map(|(person, _)| *person);
             self.refused.extend(refuses.map(|person| (ix, person)));
@@ -116,7 +116,7 @@ impl<'a> Seats<'a> {
             let row = inputs.people.get(person);
             let counts = inputs.facts.get(&person).is_none_or(|facts| facts.counts && facts.undecided.is_none());
             let joins = state == MembershipState::Active && row.source_status == MemberStatus::Active;
-            let barred = bar_of(inputs, person, None).is_some() || bar_of_group(person).is_some();
+            let barred = bar_of_account(inputs, person).is_some() || bar_of_group(person).is_some();
             if counts && joins && !barred && self.exists_or_may(person) {
                 self.wanted.entry(person).or_default().push(ix);
             }

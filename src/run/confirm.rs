@@ -4,6 +4,7 @@ use super::RunError;
 use super::apply::{Applying, Item, Shown, Standing, parts};
 use super::persons::{self, UNREAD};
 use super::prepare::Prepared;
+use super::recover::early_bars;
 use crate::model::{Leaving, MemberStatus, MembershipState, ObjectKind, Record, Value, Write};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
@@ -259,17 +260,9 @@ impl Applying<'_> {
             changes.push(self.carry(ObjectKind::Group, id, "protected", Value::Boolean(true)));
         }
         changes.extend(self.carried_of_group(&source, id));
-        // Refusals that were seen before the group existed bind it from its first moment.
-        for (barred, person) in &plan.agreement.bars {
-            // Those of a group that was there before stand already.
-            if *barred == Some(ix) && pair.target.is_none() {
-                changes.push(Change::Bar {
-                    provider: self.job.target.clone(),
-                    group: Some(id.to_owned()),
-                    address: self.prepared.planned.address(*person).to_owned(),
-                    origin: format!("seen at {}", self.job.source),
-                });
-            }
+        // Refusals that this pair showed come with the link; those of another job's group of the name bind a new group as well.
+        if pair.target.is_none() {
+            changes.extend(early_bars(&self.job.target, &self.prepared.base.bars, &self.prepared.planned.names, &pair.name, id));
         }
         changes
     }
@@ -481,6 +474,12 @@ impl Applying<'_> {
                 }
             }
         }
+        // What a link just turned into a refusal of its group may be obeyed there already.
+        changes.extend(plan.agreement.held_bars.iter().map(|(group, address)| Change::BarHeld {
+            provider: self.job.target.clone(),
+            group: group.clone(),
+            address: prepared.planned.text(*address).to_owned(),
+        }));
         changes
     }
 

@@ -6,7 +6,7 @@ use super::read::Sides;
 use super::remember::stands_as_compared;
 use super::{RunError, staging_error};
 use crate::config::settled::JobConfig;
-use crate::model::{MemberStatus, ObjectKind, Record, RowHash, Snapshot, Value, row_hash};
+use crate::model::{MemberStatus, ObjectKind, Record, RowHash, Schema, Snapshot, Value, Writable, row_hash};
 use crate::plan::base::{Base, FieldBase, FieldBases};
 use crate::plan::fields::{FieldRules, compare};
 use crate::plan::{Loss, People, PersonFacts, PersonIx};
@@ -106,7 +106,14 @@ pub(super) fn bases_of(desired: &Record, current: &Record) -> FieldBases {
 }
 
 /// Looks into everybody whose profile may have changed; people whose fingerprints stand as remembered are passed over.
-pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, people: &People) -> Result<Facts, RunError> {
+pub(super) fn look(
+    store: &Store,
+    job: &JobConfig,
+    schema: &Schema,
+    sides: &Sides,
+    base: &Base,
+    people: &People,
+) -> Result<Facts, RunError> {
     let explicit = job.map_member.keys().cloned().collect();
     let carried = store.has_carried(&job.source, ObjectKind::Member)?;
     let mut out = Facts { losses: losses_of_fields(sides), ..Facts::default() };
@@ -166,7 +173,9 @@ pub(super) fn look(store: &Store, job: &JobConfig, sides: &Sides, base: &Base, p
                 let current = current(sides, people, person)?;
                 let then = fields_base(store, job, sides, base, people, person, &current)?;
                 let rules = FieldRules { explicit: &explicit, on_drift: job.guards.on_drift, created: false };
-                let edit = compare(&mapped.fields, &current, then.as_ref(), rules);
+                let mut edit = compare(&mapped.fields, &current, then.as_ref(), rules);
+                let fixed = |field: &str| schema.by_wire(ObjectKind::Member, field).is_some_and(|spec| spec.writable == Writable::OnCreate);
+                edit.set.retain(|field, _| !fixed(field));
                 facts.edit = Some(edit);
                 out.refresh.push(person);
             }

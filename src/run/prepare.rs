@@ -15,7 +15,8 @@ use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Ta
 use crate::plan::base::{Base, Measure};
 use crate::plan::pack::{Step, pack};
 use crate::plan::{
-    Blocked, DesiredGroup, Edit, Inputs, Loss, PairIx, People, PersonFacts, PersonIx, Plan, Policy, Summary, in_scope, plan,
+    Blocked, DesiredGroup, Edit, Inputs, Loss, PairIx, People, PersonFacts, PersonIx, Plan, Policy, Summary, fold_group_name, in_scope,
+    plan,
 };
 use crate::provider;
 use crate::state::Change;
@@ -72,7 +73,7 @@ impl Runner {
         let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, &policy, schema);
         let desired = self.with_defaults(job, desired, schema);
         let people = People::pair(&sides.source, &sides.target, &base, &sides.names);
-        let found = persons::look(self.store(), job, &sides, &base, &people)?;
+        let found = persons::look(self.store(), job, schema, &sides, &base, &people)?;
         losses.extend(found.losses);
         let explicit: BTreeSet<String> = job.map_group.keys().cloned().collect();
         let missing: Vec<String> = sides.mapping.missing_custom().into_iter().map(|field| field.label).collect();
@@ -287,18 +288,21 @@ impl Prepared {
         let mut changes: Vec<Change> = seen.map(|(provider, group, id)| ended(provider, group, id)).collect();
         let overtaken = plan.agreement.ended_removals.iter();
         changes.extend(overtaken.map(|(group, member)| ended(&job.target, group, self.planned.text(*member))));
-        changes.extend(plan.agreement.bars.iter().filter_map(|(pair, person)| {
-            let group = match pair {
-                None => None,
-                // A group that does not exist yet gets its bars when it is created.
-                Some(pair) => Some(plan.pair(*pair).target.clone()?),
-            };
-            Some(Change::Bar {
+        changes.extend(plan.agreement.bars.iter().flat_map(|(pair, person)| {
+            let address = || self.planned.address(*person).to_owned();
+            let origin = || format!("seen at {}", job.source);
+            let bar = |group| Change::Bar { provider: job.target.clone(), group, address: address(), origin: origin() };
+            let Some(pair) = pair.map(|pair| plan.pair(pair)) else { return vec![bar(None)] };
+            // Until the pair is linked, which group the refusal will bind is not settled.
+            let early = pair.source.as_ref().filter(|_| !pair.linked).map(|source| Change::EarlyBar {
                 provider: job.target.clone(),
-                group,
-                address: self.planned.address(*person).to_owned(),
-                origin: format!("seen at {}", job.source),
-            })
+                job: job.name.clone(),
+                source: source.clone(),
+                name: fold_group_name(&pair.name),
+                address: address(),
+                origin: origin(),
+            });
+            pair.target.clone().map(|group| bar(Some(group))).into_iter().chain(early).collect()
         }));
         // What was just seen to stand comes after what is remembered as open.
         changes.extend(plan.agreement.held_bars.iter().map(|(group, address)| Change::BarHeld {

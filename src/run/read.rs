@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::accounts::Handle;
+use super::recover::{Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, settle_members, unlisted_groups};
+use super::verify::{GroupNow, group_now};
 use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, Mapping, MappingSpec};
@@ -297,7 +299,8 @@ impl Runner {
             let group = begun.source_groups.iter().find(|group| group.id == source);
             group.map(|group| mapping.group(&group.canonical).fields).unwrap_or_default()
         };
-        if super::recover::adopt_created_groups(store, job, &rows, asked, self.now())? {
+        let known = KnownGroups { base: &begun.base, names: &begun.names, schema, rows: &rows };
+        if adopt_created_groups(store, job, known, asked, self.now())? {
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
 
@@ -311,9 +314,13 @@ impl Runner {
         let asked: Vec<GroupRow> = rows.iter().filter(|row| partners.contains(&row.id)).cloned().collect();
 
         progress.stage(&job.name, &format!("Reading members of {}", job.target));
+        let mut warnings = Vec::new();
         let mut staging = Staging::new().map_err(super::staging_error)?;
-        let addresses: Vec<String> =
+        let mut addresses: BTreeSet<String> =
             source.members.iter().filter_map(|member| member.address).map(|address| begun.names.text(address).to_owned()).collect();
+        // Whoever left the source meanwhile is asked about as well, as long as a write to them is in doubt.
+        addresses.extend(doubtful_addresses(store, &job.name)?);
+        let addresses: Vec<String> = addresses.into_iter().collect();
         let mut fields = mapping.member_fields();
         // The spelling of the address, for requests that go by it.
         fields.extend(schema.by_canonical(ObjectKind::Member, "email").map(|field| field.wire.to_owned()));
@@ -324,13 +331,36 @@ impl Runner {
             read_members(&target, &ask, &mut builder, &meanings).await?;
             builder.finish(groups, &certificate, &mut meanings, &store.own_removals(&job.target)?)
         };
-        if super::recover::settle_members(store, job, &target.capabilities, &snapshot, &begun.names, self.now())? {
+        let looked_up = self.look_up(job, &target, &snapshot, &mut warnings).await?;
+        let evidence = Evidence { target: &snapshot, names: &begun.names, looked_up: &looked_up };
+        let settled = settle_members(store, job, schema, &target.capabilities, evidence, self.now())?;
+        warnings.extend(settled.warnings);
+        if settled.changed {
             snapshot.set_apart(&store.own_removals(&job.target)?, &begun.names);
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
         let rows = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         let side = TargetSide { mapping, custom, rows, certificate, snapshot, staging, meanings, read_time, remembered: false };
-        Ok(begun.finish(job, side, Vec::new()))
+        Ok(begun.finish(job, side, warnings))
+    }
+
+    /// Lists the groups of doubtful writes that no listing of this run covers.
+    async fn look_up(
+        &self,
+        job: &JobConfig,
+        target: &Handle,
+        snapshot: &Snapshot,
+        warnings: &mut Vec<String>,
+    ) -> Result<BTreeMap<String, GroupNow>, RunError> {
+        let mut looked_up = BTreeMap::new();
+        for group in unlisted_groups(self.store(), &job.name, snapshot)? {
+            match group_now(target, &group).await {
+                Ok(now) => drop(looked_up.insert(group, now)),
+                // The rest of the run does not need this group; the doubt stays for the next run.
+                Err(error) => warnings.push(format!("What became of a write of group {group} is not known yet: {error}.")),
+            }
+        }
+        Ok(looked_up)
     }
 
     /// Waits for work of a provider that an interrupted write may have begun: nothing is read or sent before it is over.

@@ -1,28 +1,43 @@
 //! Finds out what became of writes whose outcome nobody knows: by reading, before anything is planned (rule 5).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::RunError;
+use super::verify::GroupNow;
 use crate::config::settled::JobConfig;
-use crate::model::{Capabilities, Existence, GroupRow, Member, MemberStatus, MembershipState, Names, Record, Snapshot};
-use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
-use crate::state::{Change, JournalItem, JournalOutcome, Store};
+use crate::model::{Capabilities, Existence, GroupRow, Member, MemberStatus, MembershipState, Names, ObjectKind, Record, Schema, Snapshot};
+use crate::plan::base::{Bars, Base, FieldBase, FieldBases, GroupLink, Origin};
+use crate::plan::fold_group_name;
+use crate::state::{Change, JournalItem, JournalOutcome, Store, UnsettledItem};
 
-/// Links groups that an interrupted run created: found by their name, for which the account had no group before.
+/// What is known of the groups of a target before its members are read.
+#[derive(Clone, Copy)]
+pub(super) struct KnownGroups<'a> {
+    pub(super) base: &'a Base,
+    pub(super) names: &'a Names,
+    pub(super) schema: &'static Schema,
+    pub(super) rows: &'a [GroupRow],
+}
+
+/// Links groups that an interrupted run created: found by their name, where they can't be anybody else's.
 ///
-/// Returns whether something was linked.
+/// A group that had the name before, that is linked or that another job has linked is none of them. Of several that are left
+/// none is taken; the planner then asks a person. Returns whether something was linked.
 /// `desired` gives what a source group, by its id, asks of its partner.
 pub(super) fn adopt_created_groups(
     store: &Store,
     job: &JobConfig,
-    rows: &[GroupRow],
+    known: KnownGroups<'_>,
     desired: impl Fn(&str) -> Record,
     now: Timestamp,
 ) -> Result<bool, RunError> {
-    let links = store.links(&job.name)?;
-    let mut linked_targets: HashSet<String> = links.iter().map(|link| link.target.clone()).collect();
+    let KnownGroups { base, names, schema, rows } = known;
+    let name_field = schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+    let mut taken: HashSet<&str> = base.groups.iter().map(|link| link.target.as_str()).collect();
+    taken.extend(base.groups_of_others.iter().chain(job.groups.pin.values()).map(String::as_str));
+    let mut linked_sources: HashSet<String> = base.groups.iter().map(|link| link.source.clone()).collect();
     let mut changed = false;
     for entry in store.unsettled(&job.name)?.into_iter().filter(|entry| entry.operation == "create_group") {
         let mut outcomes = Vec::new();
@@ -32,36 +47,48 @@ pub(super) fn adopt_created_groups(
                 outcomes.push(not_done());
                 continue;
             };
-            let found = rows.iter().find(|row| {
-                !linked_targets.contains(&row.id)
-                    && row.wire.values().any(|value| value.as_text() == Some(name))
-                    && row.wire.iter().any(|(field, value)| is_name(field) && value.to_string() == *name)
-            });
-            match found {
-                Some(row) if !links.iter().any(|link| link.source == *source) => {
-                    linked_targets.insert(row.id.clone());
-                    // What is asked for was written; what came from defaults is not the source's to change.
-                    let asked = desired(source);
-                    let fields: FieldBases = row
-                        .wire
-                        .iter()
-                        .filter(|(field, _)| asked.contains_key(*field))
-                        .map(|(field, value)| (field.clone(), FieldBase { desired: Some(value.clone()), target: Some(value.clone()) }))
-                        .collect();
-                    let link = GroupLink {
-                        source: source.clone(),
-                        target: row.id.clone(),
-                        origin: Origin::Created,
-                        protect_set: job.groups.protect,
-                        name: name.clone(),
-                        fields,
-                    };
-                    changes.push(Change::LinkGroup { job: job.name.clone(), link });
-                    outcomes.push(JournalOutcome::Confirmed { id: Some(row.id.clone()) });
+            let before: Vec<&str> = unsettled.item.group.iter().flat_map(|ids| ids.split(',')).collect();
+            let candidates: Vec<&GroupRow> = rows
+                .iter()
+                .filter(|row| !taken.contains(row.id.as_str()) && !before.contains(&row.id.as_str()))
+                .filter(|row| row.wire.get(name_field).is_some_and(|held| fold_group_name(&held.to_string()) == fold_group_name(name)))
+                .collect();
+            let row = match candidates.as_slice() {
+                [] => {
+                    outcomes.push(not_done());
+                    continue;
                 }
-                Some(row) => outcomes.push(JournalOutcome::Confirmed { id: Some(row.id.clone()) }),
-                None => outcomes.push(not_done()),
+                [only] => *only,
+                several => {
+                    let ids: Vec<&str> = several.iter().map(|row| row.id.as_str()).collect();
+                    let message = format!("the groups {} have the name since, and which one was created can't be told", ids.join(" and "));
+                    outcomes.push(JournalOutcome::Failed { code: None, message });
+                    continue;
+                }
+            };
+            outcomes.push(JournalOutcome::Confirmed { id: Some(row.id.clone()) });
+            if !linked_sources.insert(source.clone()) {
+                continue;
             }
+            taken.insert(&row.id);
+            // What is asked for was written; what came from defaults is not the source's to change.
+            let asked = desired(source);
+            let fields: FieldBases = row
+                .wire
+                .iter()
+                .filter(|(field, _)| asked.contains_key(*field))
+                .map(|(field, value)| (field.clone(), FieldBase { desired: Some(value.clone()), target: Some(value.clone()) }))
+                .collect();
+            let link = GroupLink {
+                source: source.clone(),
+                target: row.id.clone(),
+                origin: Origin::Created,
+                protect_set: job.groups.protect,
+                name: name.clone(),
+                fields,
+            };
+            changes.push(Change::LinkGroup { job: job.name.clone(), link });
+            changes.extend(early_bars(&job.target, &base.bars, names, name, &row.id));
         }
         changed |= !changes.is_empty();
         store.settle_write(entry.id, &outcomes, &changes, now)?;
@@ -69,26 +96,83 @@ pub(super) fn adopt_created_groups(
     Ok(changed)
 }
 
-fn is_name(field: &str) -> bool {
-    ["groupName", "name", "title"].iter().any(|name| field.eq_ignore_ascii_case(name))
+/// Binds a new group by the refusals that other jobs saw of groups of its name and that have no partner yet (rule 1).
+pub(super) fn early_bars(target: &str, bars: &Bars, names: &Names, name: &str, group: &str) -> Vec<Change> {
+    let addresses = bars.early_names.get(&fold_group_name(name)).into_iter().flatten();
+    let mut addresses: Vec<&str> = addresses.map(|address| names.text(*address)).collect();
+    addresses.sort_unstable();
+    let bar = |address: &str| Change::Bar {
+        provider: target.to_owned(),
+        group: Some(group.to_owned()),
+        address: address.to_owned(),
+        origin: format!("seen of a group that was to be named \"{name}\""),
+    };
+    addresses.into_iter().map(bar).collect()
+}
+
+/// How long a write of a group that this job no longer lists is asked about.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Returns the addresses of people whose writes are not settled, so that the target is asked about them.
+pub(super) fn doubtful_addresses(store: &Store, job: &str) -> Result<Vec<String>, RunError> {
+    let items = store.unsettled(job)?.into_iter().flat_map(|entry| entry.items);
+    Ok(items.filter(is_open).filter_map(|unsettled| unsettled.item.member).collect())
+}
+
+/// Returns the groups of unsettled writes that exist and that nobody listed, because they left the scope or are linked no more.
+pub(super) fn unlisted_groups(store: &Store, job: &str, target: &Snapshot) -> Result<BTreeSet<String>, RunError> {
+    let entries = store.unsettled(job)?.into_iter().filter(|entry| entry.operation != "create_group");
+    let items: Vec<UnsettledItem> = entries.flat_map(|entry| entry.items).filter(is_open).collect();
+    let groups = items.iter().flat_map(|unsettled| groups_of(&unsettled.item));
+    Ok(groups.filter(|id| target.group(id).is_some() && target.listing(id).is_none()).map(str::to_owned).collect())
+}
+
+fn is_open(unsettled: &UnsettledItem) -> bool {
+    !unsettled.outcome.as_ref().is_some_and(JournalOutcome::is_final)
+}
+
+fn groups_of(item: &JournalItem) -> impl Iterator<Item = &str> {
+    item.group.iter().flat_map(|groups| groups.split(',')).filter(|group| !group.is_empty())
+}
+
+/// What the target holds, as far as it is known.
+#[derive(Clone, Copy)]
+pub(super) struct Evidence<'a> {
+    pub(super) target: &'a Snapshot,
+    pub(super) names: &'a Names,
+    /// Groups that were listed only because of a doubt.
+    pub(super) looked_up: &'a BTreeMap<String, GroupNow>,
+}
+
+/// What settling led to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// Whether the base changed.
+    pub(super) changed: bool,
+    /// What could not be found out for good.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Settles every other write of an interrupted run by what the target holds now.
 ///
 /// What was done is remembered as this job's own; what was not is simply planned again; what could not be read to its end stays
-/// open until it can. Returns whether the base changed.
+/// open until it can. A write of a group that is not the job's any more is not asked about for ever: in the end it counts as not
+/// done, of which a warning tells.
 pub(super) fn settle_members(
     store: &Store,
     job: &JobConfig,
+    schema: &Schema,
     capabilities: &Capabilities,
-    target: &Snapshot,
-    names: &Names,
+    evidence: Evidence<'_>,
     now: Timestamp,
-) -> Result<bool, RunError> {
+) -> Result<Settled, RunError> {
+    let name_field = schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
     let links = store.links(&job.name)?;
-    let mut changed = false;
+    let mut settled = Settled::default();
     for entry in store.unsettled(&job.name)? {
         let mut changes = Vec::new();
+        let mut given_up = BTreeSet::new();
+        let old = now.duration_since(entry.intended) > PATIENCE;
         let outcomes: Vec<JournalOutcome> = entry
             .items
             .iter()
@@ -96,26 +180,42 @@ pub(super) fn settle_members(
                 Some(outcome) if outcome.is_final() => outcome.clone(),
                 _ => {
                     if entry.operation == "edit_groups" {
-                        changes.extend(renamed(&links, job, target, &unsettled.item));
+                        changes.extend(renamed(&links, job, name_field, evidence.target, &unsettled.item));
                     }
-                    let doubtful = Doubtful::new(job, target, names, &unsettled.item);
-                    doubtful.settle(&entry.operation, capabilities, now, &mut changes)
+                    let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(&entry.operation, capabilities, now, &mut changes);
+                    let groups: Vec<&str> = groups_of(&unsettled.item).collect();
+                    let ours = groups.iter().any(|group| links.iter().any(|link| link.target == *group));
+                    if old && !ours && !groups.is_empty() && !outcome.is_final() {
+                        given_up.extend(groups);
+                        let message = "what became of it could not be found out; nothing is taken for done".to_owned();
+                        return JournalOutcome::Failed { code: None, message };
+                    }
+                    outcome
                 }
             })
             .collect();
-        changed |= !changes.is_empty();
+        if !given_up.is_empty() {
+            let groups: Vec<&str> = given_up.into_iter().collect();
+            settled.warnings.push(format!(
+                "What became of a write of {} ({} of group {}) could not be found out, and the group is not this job's any more; it counts as not done.",
+                entry.intended.strftime("%Y-%m-%d %H:%M:%SZ"),
+                entry.operation,
+                groups.join(" and ")
+            ));
+        }
+        settled.changed |= !changes.is_empty();
         store.settle_write(entry.id, &outcomes, &changes, now)?;
     }
-    Ok(changed)
+    Ok(settled)
 }
 
 /// Remembers a name that an interrupted run gave to a linked group, perhaps on the way to another one: it is nobody else's doing.
-fn renamed(links: &[GroupLink], job: &JobConfig, target: &Snapshot, item: &JournalItem) -> Option<Change> {
+fn renamed(links: &[GroupLink], job: &JobConfig, name_field: &str, target: &Snapshot, item: &JournalItem) -> Option<Change> {
     let (group, name) = (item.group.as_deref()?, item.detail.as_deref()?);
     let link = links.iter().find(|link| link.target == group)?;
-    let (field, held) = target.group(group)?.wire.iter().find(|(field, value)| is_name(field) && value.to_string() == name)?;
+    let held = target.group(group)?.wire.get(name_field).filter(|held| held.to_string() == name)?;
     let mut fields = link.fields.clone();
-    fields.insert(field.clone(), FieldBase { desired: Some(held.clone()), target: Some(held.clone()) });
+    fields.insert(name_field.to_owned(), FieldBase { desired: Some(held.clone()), target: Some(held.clone()) });
     Some(Change::GroupFields { job: job.name.clone(), source: link.source.clone(), fields, name: link.name.clone() })
 }
 
@@ -141,12 +241,14 @@ struct Doubtful<'a> {
     job: &'a JobConfig,
     target: &'a Snapshot,
     names: &'a Names,
+    looked_up: &'a BTreeMap<String, GroupNow>,
     item: &'a JournalItem,
     found: Found,
 }
 
 impl<'a> Doubtful<'a> {
-    fn new(job: &'a JobConfig, target: &'a Snapshot, names: &'a Names, item: &'a JournalItem) -> Self {
+    fn new(job: &'a JobConfig, evidence: Evidence<'a>, item: &'a JournalItem) -> Self {
+        let Evidence { target, names, looked_up } = evidence;
         let address = item.member.as_deref().and_then(|address| names.find(address));
         let fits = |member: &Member| match &item.member_id {
             Some(id) => names.find(id) == Some(member.id),
@@ -163,7 +265,7 @@ impl<'a> Doubtful<'a> {
             (None, _) if !absent => Found::Unread,
             _ => Found::Nobody,
         };
-        Doubtful { job, target, names, item, found }
+        Doubtful { job, target, names, looked_up, item, found }
     }
 
     fn settle(&self, operation: &str, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
@@ -196,7 +298,7 @@ impl<'a> Doubtful<'a> {
     }
 
     fn groups(&self) -> Vec<&'a str> {
-        self.item.group.iter().flat_map(|groups| groups.split(',')).filter(|group| !group.is_empty()).collect()
+        groups_of(self.item).collect()
     }
 
     fn standing(&self, group: &str) -> Standing {
@@ -205,8 +307,24 @@ impl<'a> Doubtful<'a> {
             Found::Nobody | Found::Unread => match self.target.listing(group) {
                 Some(listing) if listing.complete().is_some() => Standing::Absent,
                 None if self.target.group(group).is_none() => Standing::Absent,
-                _ => Standing::Unread,
+                None => self.standing_looked_up(group, self.item.member_id.as_deref()),
+                Some(_) => Standing::Unread,
             },
+        }
+    }
+
+    /// How somebody stands in a group that was listed only because of a doubt; by the address where no id is known.
+    fn standing_looked_up(&self, group: &str, id: Option<&str>) -> Standing {
+        let Some(now) = self.looked_up.get(group) else { return Standing::Unread };
+        let state = match (id, &self.item.member) {
+            (Some(id), _) => now.by_id.get(id).copied(),
+            (None, Some(address)) => now.by_address.get(address).into_iter().flatten().map(|(_, state)| *state).max(),
+            (None, None) => return Standing::Unread,
+        };
+        match state {
+            Some(state) => Standing::Listed(state),
+            None if now.whole => Standing::Absent,
+            None => Standing::Unread,
         }
     }
 
@@ -217,9 +335,9 @@ impl<'a> Doubtful<'a> {
                 None if listing.complete().is_some() => Standing::Absent,
                 None => Standing::Unread,
             },
-            // A group that is gone has no members; one that this run does not list may be listed by the next.
+            // A group that is gone has no members.
             None if self.target.group(group).is_none() => Standing::Absent,
-            None => Standing::Unread,
+            None => self.standing_looked_up(group, Some(self.names.text(self.target.members[at as usize].id))),
         }
     }
 
@@ -268,7 +386,10 @@ impl<'a> Doubtful<'a> {
         let Some(member) = self.id() else { return not_done() };
         let (mut all, mut unread) = (!self.groups().is_empty(), false);
         for group in self.groups() {
-            let whole = self.target.listing(group).is_some_and(|listing| listing.complete().is_some());
+            let whole = match self.target.listing(group) {
+                Some(listing) => listing.complete().is_some(),
+                None => self.looked_up.get(group).is_some_and(|now| now.whole),
+            };
             match self.standing(group) {
                 Standing::Listed(MembershipState::Active) if whole => all = false,
                 standing @ (Standing::Listed(_) | Standing::Absent) if whole => {
@@ -300,8 +421,11 @@ impl<'a> Doubtful<'a> {
     }
 
     fn refused_at(&self, group: &str) -> Option<i64> {
-        let Found::Contact(at) = self.found else { return None };
-        self.target.listing(group)?.seen().refused_at(at)
+        match (self.target.listing(group), self.found) {
+            (Some(listing), Found::Contact(at)) => listing.seen().refused_at(at),
+            (None, _) => self.looked_up.get(group)?.refused_at.get(&self.id()?).copied(),
+            _ => None,
+        }
     }
 
     fn opt_out(&self, changes: &mut Vec<Change>) -> JournalOutcome {

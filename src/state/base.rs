@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Store;
 use super::convert::{fields_from_json, optional_count, stamp, word};
 use super::error::{Fault, StateError};
-use super::jobs;
+use super::{early, jobs};
 use crate::model::{Names, RowHash};
 use crate::plan::base::{Bars, Base, BaseMembership, FieldBases, GroupLink, Measure, MemberLink, Origin};
 
@@ -30,7 +30,7 @@ impl Store {
             load_members(connection, job, names, &mut base)?;
             load_memberships(connection, job, names, &mut base)?;
             load_others(connection, job, target_provider, names, &mut base)?;
-            base.bars = bars(connection, target_provider, names)?;
+            base.bars = bars(connection, job, target_provider, names)?;
             base.waiting = waiting(connection, job, now)?;
             let remembered = connection
                 .prepare_cached("SELECT last_writing_run, measure_groups, measure_memberships FROM jobs WHERE name = ?1")?
@@ -144,13 +144,21 @@ fn load_others(connection: &Connection, job: &str, target_provider: &str, names:
     Ok(())
 }
 
-fn bars(connection: &Connection, provider: &str, names: &mut Names) -> Result<Bars, Fault> {
+fn bars(connection: &Connection, job: &str, provider: &str, names: &mut Names) -> Result<Bars, Fault> {
     let mut bars = Bars::default();
+    let own_source = early::providers(connection, job)?.map(|(source, _)| source).unwrap_or_default();
     let mut select = connection.prepare_cached("SELECT group_id, address, held FROM bars WHERE provider = ?1")?;
     let mut rows = select.query([provider])?;
     while let Some(row) = rows.next()? {
         let address = names.intern(text(row, 1)?);
         let held: bool = row.get(2)?;
+        if let Some((source_provider, key)) = early::parse(text(row, 0)?) {
+            if key.job == job || (!own_source.is_empty() && source_provider == own_source) {
+                bars.early.entry(key.source.to_owned()).or_default().insert(address);
+            }
+            bars.early_names.entry(key.name.to_owned()).or_default().insert(address);
+            continue;
+        }
         match text(row, 0)? {
             "" => {
                 bars.account.insert(address);

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::Store;
 use super::carried;
 use super::convert::{fields_to_json, json, stamp};
+use super::early::{self, EarlyKey};
 use super::error::{Fault, StateError};
 use super::forget;
 use crate::model::{ObjectKind, RowHash, TotalMeanings, Value};
@@ -116,6 +117,21 @@ pub enum Change {
         /// Where it was seen.
         origin: String,
     },
+    /// Remembers a refusal of a source group that has no partner at the target yet: a link turns it into one of the target group.
+    EarlyBar {
+        /// The target provider.
+        provider: String,
+        /// The job that saw it.
+        job: String,
+        /// The source group's id.
+        source: String,
+        /// The name that the partner is to have, folded for comparison.
+        name: String,
+        /// The address.
+        address: String,
+        /// Where it was seen.
+        origin: String,
+    },
     /// Remembers that the target was seen to obey a refusal; nothing happens where none is remembered.
     BarHeld {
         /// The target provider.
@@ -217,6 +233,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                     &link.name,
                     fields_to_json(&link.fields),
                 ))?;
+            early::bind(connection, job, link)?;
         }
         Change::UnlinkGroup { job, source } => unlink_group(connection, job, source)?,
         Change::GroupFields { job, source, fields, name } => {
@@ -277,6 +294,9 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                     "INSERT INTO bars (provider, group_id, address, origin) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET held = 0",
                 )?
                 .execute((provider, group.as_deref().unwrap_or_default(), address, origin))?;
+        }
+        Change::EarlyBar { provider, job, source, name, address, origin } => {
+            early::remember(connection, provider, &EarlyKey { job, source, name }, address, origin)?;
         }
         Change::BarHeld { provider, group, address } => {
             connection.prepare_cached("UPDATE bars SET held = 1 WHERE provider = ?1 AND group_id = ?2 AND address = ?3")?.execute((

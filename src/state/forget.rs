@@ -99,7 +99,8 @@ pub(super) fn names_forgotten(change: &Change, forgotten: &Forgotten) -> bool {
         Change::LinkMember { address, .. }
         | Change::MemberBase { address, .. }
         | Change::Bar { address, .. }
-        | Change::OwnRemoval { address, .. } => forgotten.contains(address),
+        | Change::OwnRemoval { address, .. }
+        | Change::EarlyBar { address, .. } => forgotten.contains(address),
         _ => false,
     }
 }

@@ -20,7 +20,7 @@ pub struct JournalId(i64);
 pub struct JournalItem {
     /// The item's key, the same in the plan, the failures and here.
     pub key: String,
-    /// The target group's id, where there is one yet.
+    /// The target group's id, where there is one yet, and several with commas. A creation names those that had the name before.
     pub group: Option<String>,
     /// The source group's id.
     pub group_source: Option<String>,

@@ -12,6 +12,7 @@ mod base;
 mod carried;
 mod change;
 mod convert;
+mod early;
 mod error;
 mod failures;
 mod forget;

@@ -218,3 +218,74 @@ async fn each_of_several_contacts_refuses_and_may_come_back() {
         assert_eq!(bench.sent(), [], "{source} to {target}: the bar ended");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_the_target_does_not_take_waits_with_growing_pauses_and_is_never_dropped() {
+    for (source, target) in PAIRS {
+        for of_all in [false, true] {
+            let place = format!("{source} to {target}, of all mail {of_all}");
+            let bench = synced(source, target).await;
+            for operation in outgoing(source, target).await {
+                bench.emulator.add_fault(FaultRule::every(Fault::ServerError(400)).at(target).on(&operation));
+            }
+            on(
+                &bench,
+                source,
+                |account, group, contact| {
+                    if of_all { account.opt_out_of_account(contact) } else { account.opt_out_of_group(group, contact) }
+                },
+            );
+            bench.writes();
+            let report = bench.sync().await;
+            assert_eq!((report.exit_code(), bench.sent().is_empty()), (4, false), "{place}: {}", tell(&report));
+            let waits = async |seconds: i64| {
+                bench.pass(seconds);
+                let report = bench.sync().await;
+                assert_eq!(report.exit_code(), 4, "{place}: {}", tell(&report));
+                let sent = !bench.sent().is_empty();
+                let listed = report
+                    .blocked
+                    .iter()
+                    .any(|blocked| blocked.reason.as_str() == "value_refused" && blocked.member.as_deref() == Some("reader0@example.org"));
+                assert_eq!(listed, !sent, "{place}: {}", tell(&report));
+                !sent
+            };
+            assert!(waits(0).await, "{place}: it was refused a moment ago");
+            assert!(!waits(16 * 60).await, "{place}: it is due");
+            assert!(waits(16 * 60).await, "{place}: the pause has grown");
+            bench.store.retry_now("test", jiff::Timestamp::UNIX_EPOCH).unwrap();
+            assert!(!waits(0).await, "{place}: asked for by hand it is sent at once");
+            // Nothing that happens at the source meanwhile takes it back.
+            on(
+                &bench,
+                source,
+                |account, group, contact| {
+                    if of_all { account.resubscribe(contact) } else { account.resubscribe_to_group(group, contact) }
+                },
+            );
+            assert!(waits(0).await, "{place}");
+            bench.emulator.clear_faults();
+            bench.pass(7 * 3600);
+            let report = bench.settle().await;
+            assert!(!mailed(&bench, target), "{place}: {}", tell(&report));
+            assert_eq!(refuses_all(&bench, target), of_all, "{place}");
+            assert!(bench.store.failures(Some("test")).unwrap().is_empty(), "{place}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_a_group_that_waits_does_not_hold_back_one_of_all_mail() {
+    for (source, target) in PAIRS {
+        let bench = synced(source, target).await;
+        for operation in outgoing(source, target).await {
+            bench.emulator.add_fault(FaultRule::every(Fault::ServerError(400)).at(target).on(&operation));
+        }
+        on(&bench, source, Account::opt_out_of_group);
+        assert_eq!(bench.sync().await.exit_code(), 4);
+        bench.emulator.clear_faults();
+        on(&bench, source, |account, _, contact| account.opt_out_of_account(contact));
+        let report = bench.sync().await;
+        assert!(refuses_all(&bench, target), "{source} to {target}: {}", tell(&report));
+    }
+}

@@ -177,7 +177,8 @@ async fn users_are_created_where_the_config_asks_for_it() {
     bench.account("campaigns", |account| {
         let eve = account.user_by_email(&address("eve")).unwrap();
         let user = account.user_mut(eve);
-        ("Eve".clone_into(&mut user.first_name), "Example".clone_into(&mut user.last_name));
+        "Eve".clone_into(&mut user.first_name);
+        "Example".clone_into(&mut user.last_name);
     });
     bench.pass(90_000);
     bench.settle().await;

@@ -40,7 +40,7 @@ impl Call<'_> {
     }
 
     /// Refuses a group that has all the users it may have.
-    fn check_seats(&self, group: u64) -> Result<(), String> {
+    pub(super) fn check_seats(&self, group: u64) -> Result<(), String> {
         let limit = self.account.user_groups.get(&group).and_then(|group| group.limits.get("user"));
         if limit.is_some_and(|limit| self.account.users_in(group).len() as u64 >= limit.quantity) {
             return Err("Your license does not allow any more users in this group.".to_owned());

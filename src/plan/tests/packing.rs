@@ -54,7 +54,10 @@ fn check(input: &str, expected: &str) {
                     format!("back {}", rows.join(", "))
                 }
                 Step::CreateOptedOut { member } => format!("create opted out {}", who(member)),
-                Step::OptOutOfGroups { member, pairs, .. } => format!("opt out {} of {}", who(member), groups(pairs)),
+                Step::OptOutOfGroups { member, contact, pairs } => {
+                    let which = if *contact > 0 { format!("#{}", contact + 1) } else { String::new() };
+                    format!("opt out {}{which} of {}", who(member), groups(pairs))
+                }
             })
             .collect::<Vec<_>>()
     });
@@ -187,6 +190,21 @@ fn refusals_go_first_and_those_of_newcomers_right_after_their_creation() {
          add ana eve to 11
          add ana to new New
          remove gone from 11",
+    );
+}
+
+#[test]
+fn a_group_is_refused_by_each_of_several_contacts() {
+    check(
+        "source 1 Donors ext=d : ana=opted_out bo=opted_out
+         source 2 Fans ext=f : ana=opted_out
+         target 11 Donors ext=d : ana ana#2 bo
+         target 12 Fans ext=f : ana#2
+         link 1=11
+         link 2=12",
+        "opt out ana of 11+12
+         opt out ana#2 of 11+12
+         opt out bo of 11",
     );
 }
 

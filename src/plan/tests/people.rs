@@ -245,6 +245,53 @@ fn what_was_refused_waits_for_its_time() {
 }
 
 #[test]
+fn a_refusal_of_a_group_waits_for_its_time_and_is_listed() {
+    let world = "source 1 Donors ext=d : ana=opted_out
+         source 2 Fans ext=f : ana=opted_out
+         target 11 Donors ext=d : ana
+         target 12 Fans ext=f : ana
+         link 1=11
+         link 2=12";
+    check(
+        &format!("{world}\nwaiting set_opt_out 11 ana@example.org"),
+        "opt out of Fans: ana
+         - Donors ana opted_out_at_source
+         - Fans ana opted_out_at_source
+         ! membership Donors ana value_refused",
+    );
+    check(
+        &format!("{world}\nset group_opt_out=no\nwaiting remove_memberships 11 ana@example.org"),
+        "remove from Fans: ana
+         - Donors ana opted_out_at_source
+         - Fans ana opted_out_at_source
+         ! membership Donors ana value_refused
+         lost 2 group opt-out",
+    );
+    // Whoever has no contact yet is created to hold it, and waits where that was refused.
+    check(
+        "source 1 Donors ext=d : ana=opted_out
+         target 11 Donors ext=d
+         link 1=11
+         waiting create_members  ana@example.org",
+        "- Donors ana opted_out_at_source
+         ! member ana value_refused",
+    );
+}
+
+#[test]
+fn a_refusal_of_a_group_that_waits_is_not_taken_for_a_departure() {
+    check(
+        "source 1 Donors ext=d
+         target 11 Donors ext=d : ana
+         link 1=11
+         base 11 : ana+
+         bar 11 : ana
+         waiting set_opt_out 11 ana@example.org",
+        "! membership Donors ana value_refused",
+    );
+}
+
+#[test]
 fn a_refusal_that_never_reached_the_target_follows_a_change_of_address() {
     let facts = "source 1 Donors ext=d : ana
          person source ana address=anna@example.org
@@ -291,5 +338,19 @@ fn a_refusal_that_never_reached_the_target_outlives_the_person_at_the_source() {
          bar 11 : ana
          bar * : ana",
         "opt out of Donors: ana",
+    );
+}
+
+#[test]
+fn who_is_created_to_refuse_one_group_refuses_all_mail_as_well_where_that_is_due() {
+    check(
+        "source 1 Donors ext=d : ana=opted_out
+         target 11 Donors ext=d
+         link 1=11
+         bar * : ana",
+        "create people to opt out: ana
+         opt out of * (new): ana
+         opt out of Donors (new): ana
+         - Donors ana opted_out_at_source",
     );
 }

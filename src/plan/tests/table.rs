@@ -193,6 +193,8 @@ fn expected(case: Case, around: Around) -> Fate {
     if around.carry && bar == Bar::Account && (concerns_us || linked) {
         fate.out_of_account |= target_status.is_some_and(|status| status != MemberStatus::OptedOut);
     }
+    // Whoever is created to refuse the group would otherwise be there without the refusal of all mail.
+    fate.out_of_account |= fate.created_to_opt_out && matches!(bar, Bar::Account | Bar::HeldAccount);
 
     // Who is added: active at both levels of the source, in no state at the target, under no bar; and everything was read.
     let may_conclude = around.accounts && around.target && (around.source.0 || around.source.1);
@@ -324,7 +326,7 @@ fn keeps_the_rules(case: Case, around: Around, fate: &Fate) {
     }
     if fate.out_of_account {
         let shown = case.source.map(|(status, _)| status) == Some(MemberStatus::OptedOut);
-        assert!(shown || case.bar == Bar::Account, "an opt-out of a group never grows: {case:?}");
+        assert!(shown || matches!(case.bar, Bar::Account | Bar::HeldAccount), "an opt-out of a group never grows: {case:?}");
     }
     assert!(!(fate.added && fate.removed), "rule 12: remove-and-add is no repair: {case:?}");
     assert!(around.carry || !(fate.out_of_account || fate.out_of_group), "skip writes nothing: {case:?}");

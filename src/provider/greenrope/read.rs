@@ -89,6 +89,7 @@ fn is_fatal(error: &CallError) -> bool {
         | CallError::CircuitOpen { .. }
         | CallError::Throttled { .. }
         | CallError::DayQuota { .. }
+        | CallError::NoRoom { .. }
         | CallError::Unsendable { .. } => true,
         // A login that fails, or a fixed token that is refused.
         CallError::Denied { operation, reason, .. } => *operation == "GetAuthToken" || !reason.to_lowercase().contains("permission"),

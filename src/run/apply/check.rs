@@ -65,10 +65,18 @@ impl Applying<'_> {
                 }
                 let field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
                 let before = &self.prepared.sides.target_rows;
-                let found = rows
+                let mut found = rows
                     .into_iter()
-                    .find(|row| !before.contains_key(&row.id) && row.wire.get(field).is_some_and(|value| value.to_string() == *name));
-                vec![found.map(|row| Standing::of(&row.id))]
+                    .filter(|row| !before.contains_key(&row.id) && row.wire.get(field).is_some_and(|value| value.to_string() == *name));
+                let first = found.next();
+                if let (Some(first), Some(second)) = (&first, found.next()) {
+                    let why = format!(
+                        "the groups {} and {} appeared while one of that name was created, and which one it is can't be told; keep one of them",
+                        first.id, second.id
+                    );
+                    return Err(RunError::Write { provider: self.handle.name.clone(), why });
+                }
+                vec![first.map(|row| Standing::of(&row.id))]
             }
             Write::EditGroups { edits } => {
                 let ids: BTreeSet<&str> = edits.iter().map(|edit| edit.id.as_str()).collect();
@@ -108,6 +116,7 @@ impl Applying<'_> {
                         };
                     }
                 }
+                self.with_account_states(items, &mut found).await?;
                 found
             }
             Write::CreateMembers { .. } | Write::CreateOptedOut { .. } | Write::ChangeAddress { .. } | Write::OptOutOfAccount { .. } => {
@@ -165,6 +174,22 @@ impl Applying<'_> {
                 vec![fields.find(label).is_some().then(Standing::default)]
             }
         })
+    }
+
+    /// Adds what holds for people in the whole account to what their groups show: the listing of a group need not tell it.
+    async fn with_account_states(&self, items: &[Item], found: &mut [Option<Standing>]) -> Result<(), RunError> {
+        let there = || items.iter().zip(&*found).filter(|(_, found)| found.is_some()).filter_map(|(item, _)| item.person);
+        let addresses: Vec<String> = there().map(|person| self.address(person)).collect();
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let now = people_now(&self.handle, &addresses).await?;
+        for (item, found) in items.iter().zip(found) {
+            let (Some(person), Some(found)) = (item.person, found) else { continue };
+            let strictest = now.by_address.get(&self.address(person)).into_iter().flatten().map(|person| person.status).max();
+            found.status = found.status.max(strictest);
+        }
+        Ok(())
     }
 
     /// Tells whether somebody who is created is meant to refuse mail.

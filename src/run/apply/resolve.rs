@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{Applying, Item};
 use crate::model::{
-    FieldType, GroupEdit, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberReturn, MemberValues, MembershipState, ObjectKind, Record,
-    Value, Write,
+    FieldType, GroupEdit, GroupRow, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberReturn, MemberValues, MembershipState, ObjectKind,
+    Record, Value, Write,
 };
 use crate::plan::pack::{Leave, Step};
-use crate::plan::{PairIx, PersonIx, item_key};
+use crate::plan::{PairIx, PersonIx, fold_group_name, item_key};
 use crate::run::{RunError, persons};
 use crate::state::JournalItem;
 
@@ -292,7 +292,10 @@ impl Applying<'_> {
     pub(super) fn journal_item(&self, item: &Item) -> JournalItem {
         let planned = &self.prepared.planned;
         let joined: Vec<String> = item.joins.iter().filter_map(|pair| self.group_id(*pair)).collect();
-        let group = item.pair.and_then(|pair| self.group_id(pair)).or_else(|| (!joined.is_empty()).then(|| joined.join(",")));
+        let group = match item.op {
+            "create_group" => Some(self.namesakes(item)).filter(|ids| !ids.is_empty()).map(|ids| ids.join(",")),
+            _ => item.pair.and_then(|pair| self.group_id(pair)).or_else(|| (!joined.is_empty()).then(|| joined.join(","))),
+        };
         JournalItem {
             key: self.key(item),
             group,
@@ -305,5 +308,13 @@ impl Applying<'_> {
             member_id: item.target_id.clone(),
             detail: item.detail.clone(),
         }
+    }
+
+    /// Returns the groups that have the name of a group before it is created: whatever becomes of the request, none of them is it.
+    fn namesakes(&self, item: &Item) -> Vec<&str> {
+        let Some(name) = item.detail.as_deref().map(fold_group_name) else { return Vec::new() };
+        let field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+        let has_name = |row: &&GroupRow| row.wire.get(field).is_some_and(|held| fold_group_name(&held.to_string()) == name);
+        self.prepared.sides.target_rows.values().filter(has_name).map(|row| row.id.as_str()).collect()
     }
 }

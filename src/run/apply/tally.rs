@@ -59,6 +59,10 @@ impl Applying<'_> {
                 self.lost_people.insert(person);
                 self.unproved.remove(&person);
             }
+            // Whatever goes by the new address would create a second person.
+            ("change_address", _, Some(person)) => {
+                self.lost_people.insert(person);
+            }
             _ => {}
         }
         let group = item.pair.or(item.joins.first().copied()).map(|pair| self.prepared.planned.plan.pair(pair).name.clone());
@@ -68,10 +72,12 @@ impl Applying<'_> {
             (Some(_), "add_memberships" | "remove_memberships") => "membership",
             (Some(_), _) => "member",
         };
-        // A creation that joins is planned as an addition, and is waited for as one; so is each group of a row.
+        // A creation that joins is planned as an addition, and is waited for as one; so is each group of a row,
+        // and a refusal group by group.
         let op = match item.op {
             "create_members" | "add_memberships" => Some("add_memberships"),
             "remove_memberships" => Some("remove_memberships"),
+            "set_opt_out" => Some("set_opt_out"),
             _ => None,
         };
         let mut keys: Vec<(String, Option<String>)> = match op {
@@ -98,7 +104,7 @@ impl Applying<'_> {
         self.report.failures.push(ItemFailure { op: item.op.to_owned(), group, member, code, message: message.to_owned() });
     }
 
-    /// Names one group of an item by row, as the plan does.
+    /// Names one group of an item that is about several, as the plan does.
     fn key_of_group(&self, op: &str, pair: PairIx, item: &Item) -> (String, Option<String>) {
         let group = self.prepared.planned.plan.pair(pair);
         let id = group.target.as_deref().or(self.group_ids.get(&pair).map(String::as_str)).unwrap_or(&group.name);

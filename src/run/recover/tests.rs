@@ -1,5 +1,6 @@
 //! What is concluded of the writes of an interrupted run.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -8,7 +9,6 @@ use super::*;
 use crate::model::{
     Certificate, Group, GroupKind, GroupStatus, MemberRow, MemberSink, OwnRemovals, SnapshotBuilder, Stage, TotalMeanings, Value,
 };
-use crate::plan::base::Base;
 use crate::provider;
 use crate::state::JournalEntry;
 
@@ -63,7 +63,9 @@ fn target(names: &mut Names, people: &[(&str, &str, bool, Option<MembershipState
     }
     builder.begin_listing("g");
     for (id, _, _, state) in people {
-        state.iter().for_each(|state| builder.listed(id, *state));
+        if let Some(state) = state {
+            builder.listed(id, *state);
+        }
     }
     let problems = if whole { Vec::new() } else { vec!["a page failed".to_owned()] };
     builder.end_listing(Certificate { problems, ..Certificate::default() });
@@ -112,15 +114,9 @@ fn settled(store: &Store, people: &[(&str, &str, bool, Option<MembershipState>)]
     let mut names = Names::new();
     store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
     let target = target(&mut names, people, whole);
-    settle_members(
-        store,
-        &job(),
-        crate::provider::capabilities(crate::model::ProviderKind::Emfluence),
-        &target,
-        &names,
-        Timestamp::UNIX_EPOCH,
-    )
-    .unwrap();
+    let looked_up = BTreeMap::new();
+    let evidence = Evidence { target: &target, names: &names, looked_up: &looked_up };
+    settle_members(store, &job(), provider::schema(KIND), provider::capabilities(KIND), evidence, Timestamp::UNIX_EPOCH).unwrap();
     let base = store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
     (base, names, store.unsettled("test").unwrap().is_empty())
 }
@@ -194,4 +190,167 @@ fn a_refusal_that_is_found_written_is_held_once_every_contact_has_it() {
         let ana = names.find(ANA).unwrap();
         assert_eq!((base.bars.held(None, ana), base.bars.held(Some("g"), ana)), (Some(expected), Some(expected)));
     }
+}
+
+const KIND: crate::model::ProviderKind = crate::model::ProviderKind::Emfluence;
+
+/// Recovers the creation of "News" for the source group `s`, which was journaled with the groups that had the name before.
+fn recovered(store: &Store, before: Option<&str>, kind: crate::model::ProviderKind, rows: &[GroupRow]) -> Vec<GroupLink> {
+    let creation = JournalItem {
+        group: before.map(str::to_owned),
+        group_source: Some("s".into()),
+        detail: Some("News".into()),
+        ..JournalItem::default()
+    };
+    store.register_job("test", "crm", "mail").unwrap();
+    begin(store, "create_group", creation);
+    let mut names = Names::new();
+    let now = Timestamp::UNIX_EPOCH;
+    let base = store.load_base("test", "mail", now, &mut names).unwrap();
+    let known = KnownGroups { base: &base, names: &names, schema: provider::schema(kind), rows };
+    adopt_created_groups(store, &job(), known, |_| Record::new(), now).unwrap();
+    assert!(store.unsettled("test").unwrap().is_empty());
+    store.links("test").unwrap()
+}
+
+fn targets(links: &[GroupLink]) -> Vec<(&str, &str)> {
+    links.iter().map(|link| (link.source.as_str(), link.target.as_str())).collect()
+}
+
+#[test]
+fn a_group_that_had_the_name_before_is_not_the_one_that_was_created() {
+    let rows = [row("7", "news "), row("8", "News")];
+    assert_eq!(targets(&recovered(&Store::in_memory(), Some("7"), KIND, &rows)), [("s", "8")]);
+    assert_eq!(targets(&recovered(&Store::in_memory(), Some("7"), KIND, &rows[..1])), [], "it was not created");
+}
+
+#[test]
+fn of_several_groups_that_may_have_been_created_none_is_taken() {
+    assert_eq!(targets(&recovered(&Store::in_memory(), None, KIND, &[row("7", "News"), row("8", "News")])), []);
+}
+
+#[test]
+fn a_group_of_another_job_is_not_the_one_that_was_created() {
+    let store = Store::in_memory();
+    store.register_job("other", "crm2", "mail").unwrap();
+    let link = GroupLink {
+        source: "o".into(),
+        target: "7".into(),
+        origin: Origin::Created,
+        protect_set: false,
+        name: "News".into(),
+        fields: FieldBases::new(),
+    };
+    store.record(&[Change::LinkGroup { job: "other".into(), link }]).unwrap();
+    assert_eq!(targets(&recovered(&store, None, KIND, &[row("7", "News")])), []);
+    let store = Store::in_memory();
+    assert_eq!(targets(&recovered(&store, None, KIND, &[row("7", "News")])), [("s", "7")], "without the other job it is");
+}
+
+#[test]
+fn the_field_that_holds_the_name_is_the_schemas() {
+    let kinds = [crate::model::ProviderKind::ActiveCampaignUsers, crate::model::ProviderKind::GreenRope];
+    for (kind, field) in kinds.into_iter().zip(["title", "Name"]) {
+        let titled = GroupRow { wire: Record::from([(field.into(), Value::from("News"))]), ..row("7", "") };
+        let described = GroupRow { wire: Record::from([("descript".into(), Value::from("News"))]), ..row("8", "") };
+        assert_eq!(targets(&recovered(&Store::in_memory(), None, kind, &[described, titled])), [("s", "7")], "{field}");
+    }
+}
+
+#[test]
+fn a_refusal_that_was_seen_before_the_group_existed_binds_the_group_that_is_recovered() {
+    let early = |job: &str, source: &str| Change::EarlyBar {
+        provider: "mail".into(),
+        job: job.into(),
+        source: source.into(),
+        name: "news".into(),
+        address: ANA.into(),
+        origin: "seen".into(),
+    };
+    for (job, source, bound) in [("test", "s", true), ("other", "o", true), ("test", "another", true)] {
+        let store = Store::in_memory();
+        store.register_job("test", "crm", "mail").unwrap();
+        store.register_job("other", "crm2", "mail").unwrap();
+        store.record(&[early(job, source)]).unwrap();
+        recovered(&store, None, KIND, &[row("7", "News")]);
+        let mut names = Names::new();
+        let base = store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
+        let held = names.find(ANA).and_then(|ana| base.bars.held(Some("7"), ana));
+        assert_eq!(held, bound.then_some(false), "{job} {source}");
+    }
+}
+
+fn group_now(people: &[(&str, &str, MembershipState)], whole: bool) -> BTreeMap<String, GroupNow> {
+    let mut now = GroupNow { by_id: HashMap::new(), by_address: HashMap::new(), refused_at: HashMap::new(), whole };
+    for (id, address, state) in people {
+        now.by_id.insert((*id).to_owned(), *state);
+        now.by_address.entry((*address).to_owned()).or_default().push(((*id).to_owned(), *state));
+    }
+    BTreeMap::from([("h".to_owned(), now)])
+}
+
+/// A doubt about the group `h`, which exists and which nobody lists any more.
+fn unlisted(store: &Store, operation: &str, looked_up: &BTreeMap<String, GroupNow>, days: i64) -> (Base, Names, bool, Vec<String>) {
+    if store.unsettled("test").unwrap().is_empty() {
+        known(store);
+        begin(store, operation, JournalItem { group: Some("h".into()), ..item(Some("t1")) });
+    }
+    let now = Timestamp::from_second(days * 86_400).unwrap();
+    let mut names = Names::new();
+    store.load_base("test", "mail", now, &mut names).unwrap();
+    let mut target = target(&mut names, &[("t1", ANA, false, None)], true);
+    let more = vec![Group::from_row(row("g", "News"), provider::schema(KIND)), Group::from_row(row("h", "Alumni"), provider::schema(KIND))];
+    target.groups = Certificate::default().certify(more, &mut TotalMeanings::all());
+    assert_eq!(unlisted_groups(store, "test", &target).unwrap(), BTreeSet::from(["h".to_owned()]));
+    let evidence = Evidence { target: &target, names: &names, looked_up };
+    let settled = settle_members(store, &job(), provider::schema(KIND), provider::capabilities(KIND), evidence, now).unwrap();
+    let base = store.load_base("test", "mail", now, &mut names).unwrap();
+    (base, names, store.unsettled("test").unwrap().is_empty(), settled.warnings)
+}
+
+#[test]
+fn a_group_that_is_listed_no_more_is_looked_up() {
+    let there = group_now(&[("t1", ANA, MembershipState::Active)], true);
+    for (looked_up, brought) in [(there, true), (group_now(&[], true), false)] {
+        let store = Store::in_memory();
+        let (base, names, done, warnings) = unlisted(&store, "add_memberships", &looked_up, 0);
+        assert!(done && warnings.is_empty());
+        assert_eq!(base.membership("h", names.find("t1").unwrap()).map(|membership| membership.brought), brought.then_some(true));
+    }
+    let store = Store::in_memory();
+    let (base, _, done, _) = unlisted(&store, "remove_memberships", &group_now(&[], true), 0);
+    assert!(done && base.members[0].removed_by_us);
+}
+
+#[test]
+fn what_can_not_be_found_out_of_a_group_that_is_not_ours_ends_with_a_warning_and_is_not_taken_for_done() {
+    for operation in ["add_memberships", "remove_memberships", "set_opt_out", "create_members"] {
+        let store = Store::in_memory();
+        let partly = group_now(&[], false);
+        for days in [0, 7] {
+            let (_, _, done, warnings) = unlisted(&store, operation, &partly, days);
+            assert!(!done && warnings.is_empty(), "{operation}: it may still be found out");
+        }
+        let (base, names, done, warnings) = unlisted(&store, operation, &partly, 8);
+        assert!(done, "{operation}");
+        assert!(warnings.len() == 1 && warnings[0].contains("group h") && !warnings[0].contains(ANA), "{warnings:?}");
+        assert!(base.membership("h", names.find("t1").unwrap()).is_none() && !base.members[0].removed_by_us, "{operation}");
+    }
+}
+
+#[test]
+fn a_group_of_ours_is_asked_about_until_it_answers() {
+    let store = Store::in_memory();
+    let link = GroupLink {
+        source: "s9".into(),
+        target: "h".into(),
+        origin: Origin::Created,
+        protect_set: false,
+        name: "Alumni".into(),
+        fields: FieldBases::new(),
+    };
+    known(&store);
+    store.record(&[Change::LinkGroup { job: "test".into(), link }]).unwrap();
+    let (_, _, done, warnings) = unlisted(&store, "add_memberships", &group_now(&[], false), 30);
+    assert!(!done && warnings.is_empty());
 }

@@ -56,6 +56,41 @@ fn hostile_faults_are_refused_before_the_emulator_listens() {
     }
 }
 
+#[tokio::test]
+async fn a_hostile_body_changes_nothing_at_the_control_endpoint() {
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use tower::ServiceExt;
+
+    let emulator = rosterd::emulator::Emulator::new(super::bed::small_world());
+    let world = || emulator.with_world(|world| serde_json::to_string(&world.accounts).unwrap());
+    let before = world();
+    for (method, path) in [("PUT", "world"), ("POST", "faults"), ("PUT", "clock")] {
+        for (name, text) in hostile_texts() {
+            let request = Request::builder().method(method).uri(format!("/_emulator/{path}")).body(Body::from(text)).unwrap();
+            let answer = emulator.router().oneshot(request).await.unwrap();
+            assert!(
+                matches!(answer.status(), StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE),
+                "{path}, {name}: {}",
+                answer.status()
+            );
+            let said = axum::body::to_bytes(answer.into_body(), 100_000).await.unwrap();
+            assert!(said.len() < 2_000, "{path}, {name}: {} bytes", said.len());
+            assert!(world() == before, "{path}, {name}: the accounts have changed");
+        }
+    }
+    // The accounts themselves take hostile bodies as services do: with an error.
+    for path in ["emfluence/v1/groups/search", "greenrope/api-xml", "activecampaign/admin/api.php", "activecampaign/api/3/contacts"] {
+        for (name, text) in hostile_texts() {
+            let request = Request::builder().method("POST").uri(format!("/{path}")).body(Body::from(text)).unwrap();
+            let answer = emulator.router().oneshot(request).await.unwrap();
+            let said = axum::body::to_bytes(answer.into_body(), 100_000).await.unwrap();
+            assert!(said.len() < 10_000, "{path}, {name}: {} bytes", said.len());
+            assert!(world() == before, "{path}, {name}: the accounts have changed");
+        }
+    }
+}
+
 #[test]
 fn a_hostile_config_is_refused() {
     let bed = Bed::new();

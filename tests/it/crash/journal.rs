@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::Request;
@@ -127,31 +127,35 @@ async fn a_process_that_ends_again_while_it_follows_up_is_followed_up() {
 async fn no_request_that_writes_arrives_before_its_intent_is_kept() {
     for course in COURSES {
         let bench = Stage::new(course).await.enter();
-        let kept = Arc::new(AtomicUsize::new(0));
-        let counter = kept.clone();
-        bench.store.watch_journal(move |moment| {
-            if moment == JournalMoment::IntentKept {
-                counter.fetch_add(1, Ordering::SeqCst);
-            }
+        // One entry may take several requests, all of them between its intent and its outcome.
+        let open = Arc::new(AtomicBool::new(false));
+        let watched = open.clone();
+        bench.store.watch_journal(move |moment| match moment {
+            JournalMoment::IntentKept => watched.store(true, Ordering::SeqCst),
+            JournalMoment::OutcomeKept => watched.store(false, Ordering::SeqCst),
+            JournalMoment::IntentWritten | JournalMoment::OutcomeWritten => {}
         });
         let emulator = bench.emulator.clone();
         let wrong = Arc::new(Mutex::new(Vec::new()));
         let found = wrong.clone();
         let router = bench.emulator.router().layer(from_fn(move |request: Request, next: Next| {
-            let (emulator, kept, found) = (emulator.clone(), kept.clone(), found.clone());
+            let (emulator, open, found) = (emulator.clone(), open.clone(), found.clone());
             async move {
+                let journaled = open.load(Ordering::SeqCst);
+                let before = emulator.requests().len();
                 let answer = next.run(request).await;
-                let writes = emulator.requests().iter().filter(|request| request.is_write).count();
-                if writes > kept.load(Ordering::SeqCst) {
-                    found.lock().unwrap().push(writes);
-                }
+                let arrived = emulator.requests();
+                found.lock().unwrap().extend(
+                    arrived[before..].iter().filter(|request| request.is_write && !journaled).map(|request| request.operation.clone()),
+                );
                 answer
             }
         }));
         bench.rest().await;
         let report = bench.runner_through(router).sync("test", SyncOptions::default()).await.unwrap();
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
-        assert_eq!(*wrong.lock().unwrap(), Vec::<usize>::new(), "{course:?}");
+        assert_eq!(*wrong.lock().unwrap(), Vec::<String>::new(), "{course:?}");
+        assert!(bench.sent().len() > 8, "{course:?}");
     }
 }
 

@@ -32,6 +32,11 @@ impl Dice {
         &choices[self.below(choices.len())]
     }
 
+    /// One of some words.
+    pub fn word(&mut self, choices: &[&'static str]) -> &'static str {
+        choices[self.below(choices.len())]
+    }
+
     /// One of the choices, if there is any.
     pub fn any<T: Copy>(&mut self, choices: &[T]) -> Option<T> {
         (!choices.is_empty()).then(|| *self.pick(choices))

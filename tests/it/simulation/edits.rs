@@ -13,7 +13,7 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
     let contact = dice.any(&contacts);
     let who = |account: &Account, id: u64| format!("{id} ({})", account.contacts[&id].email);
     let place = |account: &Account, id: u64| format!("group {id} \"{}\"", account.groups[&id].name);
-    let told = match dice.below(34) {
+    let told = match dice.below(38) {
         0..=5 => {
             let (group, contact) = (group?, contact?);
             if account.membership(group, contact).is_some() || !account.join(group, contact) {
@@ -26,10 +26,6 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
             let members: Vec<u64> = account.members_of(group).into_iter().map(|(contact, _)| contact).collect();
             let contact = dice.any(&members)?;
             let state = account.membership(group, contact);
-            // A refusal that is taken away together with the membership is not remembered from the target's side.
-            if state == Some(MembershipState::OptedOut) {
-                return None;
-            }
             account.leave(group, contact);
             format!("{} leaves {} ({:?} there)", who(account, contact), place(account, group), state?)
         }
@@ -44,6 +40,9 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
         13 | 14 => {
             let contact = contact?;
             let (field, value) = *dice.pick(&[("city", "Capital City"), ("city", ""), ("company", "Internal"), ("first_name", "Dora")]);
+            if field == "city" && account.kind == Kind::ActiveCampaign {
+                return None;
+            }
             account.change_contact(contact, [(field, value)], []);
             format!("{} gets {field} \"{value}\"", who(account, contact))
         }
@@ -133,13 +132,13 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
             account.rename_group(one, &second);
             format!("groups {one} and {other} swap the names \"{first}\" and \"{second}\"")
         }
-        29 => {
+        29 | 33 | 34 => {
             let group = group?;
             let told = format!("{} is deleted", place(account, group));
             account.delete_group(group);
             told
         }
-        30 if account.kind == Kind::Emfluence => {
+        30 | 35 if account.kind == Kind::Emfluence => {
             let group = group?;
             if account.groups[&group].status == GroupStatus::Active {
                 account.archive_group(group);
@@ -149,7 +148,7 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
                 format!("{} is used again", place(account, group))
             }
         }
-        31 if account.kind == Kind::Emfluence => {
+        31 | 36 if account.kind == Kind::Emfluence => {
             let id = group?;
             let choice = dice.below(4);
             let told = place(account, id);
@@ -162,7 +161,7 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
                 0 => group.protected = !group.protected,
                 1 => group.auto_response = if group.auto_response.is_some() { None } else { Some(9001) },
                 2 => group.kind = GroupKind::Dynamic,
-                _ => group.description = "Once a week.".to_owned(),
+                _ => "Once a week.".clone_into(&mut group.description),
             }
             let words = ["gets the other protected flag", "gets the other auto-response", "becomes dynamic", "is described anew"];
             format!("{told} {}", words[choice])
@@ -182,6 +181,9 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
         _ => {
             let contact = contact?;
             let (field, value) = *dice.pick(&[("phone", "555-0100"), ("last_name", "Beispiel"), ("zip", "62701")]);
+            if field == "zip" && account.kind == Kind::ActiveCampaign {
+                return None;
+            }
             account.change_contact(contact, [(field, value)], []);
             format!("{} gets {field} \"{value}\"", who(account, contact))
         }

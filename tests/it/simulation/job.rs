@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use rosterd::emulator::Kind;
+use rosterd::emulator::{Kind, World};
 
 use super::dice::Dice;
+use super::truth;
 use super::world::ACCOUNTS;
 
 /// What a job may do, in the words of the config.
@@ -35,15 +36,15 @@ impl Job {
     fn random(dice: &mut Dice, name: &'static str, pair: (usize, usize), kinds: &[Kind]) -> Job {
         let missing = match dice.below(4) {
             0 if kinds[pair.1] == Kind::Emfluence => "archive",
-            1 => "delete",
+            1 | 2 => "delete",
             _ => "keep",
         };
         Job {
             name,
             source: ACCOUNTS[pair.0].0,
             target: ACCOUNTS[pair.1].0,
-            mode: *dice.pick(&["add", "managed", "managed", "mirror"]),
-            on_drift: *dice.pick(&["overwrite", "overwrite", "keep", "stop"]),
+            mode: dice.word(&["add", "managed", "managed", "mirror"]),
+            on_drift: dice.word(&["overwrite", "overwrite", "keep", "stop"]),
             missing,
             carry: dice.chance(80),
             adopt: dice.chance(80),
@@ -63,6 +64,14 @@ impl Job {
     /// Whether the job covers groups of this name.
     pub fn covers(&self, name: &str) -> bool {
         !(self.exclude.is_some() && name.to_lowercase().starts_with("spring"))
+    }
+
+    /// Whether a run lists the members of a pair: its source group is in scope, and its target group takes members.
+    pub fn sees(&self, pair: &(usize, u64, u64), world: &World) -> bool {
+        let source = world.account(self.source).groups.get(&pair.1);
+        let target = world.account(self.target).groups.get(&pair.2);
+        source.is_some_and(|group| truth::covered(self, group))
+            && target.is_some_and(|group| truth::takes_members(group) && (group.auto_response.is_none() || self.auto_response))
     }
 
     fn text(&self) -> String {

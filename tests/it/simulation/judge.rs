@@ -67,6 +67,8 @@ pub(crate) struct Judge {
     pub ever_erased: bool,
     /// Contacts of which somebody has edited the profile by hand: account and contact.
     pub edited: BTreeSet<(String, u64)>,
+    /// Whether the journal says that the request of the moment creates people.
+    pub creates: bool,
     /// Whether the database has never been lost or set back.
     pub pristine: bool,
 }
@@ -92,6 +94,7 @@ impl Judge {
             moved: BTreeSet::new(),
             ever_erased: false,
             edited: BTreeSet::new(),
+            creates: false,
             pristine: true,
         }
     }
@@ -139,7 +142,9 @@ impl Judge {
                 if refuses || contact.opted_out.is_some() {
                     self.ever_refused.insert(fold(&contact.email));
                 }
-                if contact.bounced.is_some() {
+                let bounces = |state: MembershipState| matches!(state, MembershipState::Bounced | MembershipState::Unconfirmed);
+                let listed = account.groups.values().filter_map(|group| group.members.get(&contact.id));
+                if contact.bounced.is_some() || listed.into_iter().any(|membership| bounces(membership.state)) {
                     self.ever_bounced.insert(fold(&contact.email));
                 }
             }
@@ -226,6 +231,16 @@ impl Judge {
                 }
             }
         }
+        for (_, _, partner) in self.pairs.iter().filter(|pair| pair.0 == run.job && job.sees(pair, &run.start)) {
+            let Some(group) = target.groups.get(partner) else { continue };
+            for (address, state) in truth::listing(target, group) {
+                let all = truth::contacts(target, &address)
+                    .all(|contact| target.membership(*partner, contact.id).is_none_or(|state| state == MembershipState::OptedOut));
+                if state == MembershipState::OptedOut && all {
+                    refusals.insert((job.target.to_owned(), *partner, address));
+                }
+            }
+        }
         self.memory.refused_group.extend(refusals);
         if refused {
             return;
@@ -249,6 +264,23 @@ impl Judge {
         let job = &self.jobs[run.job];
         let Some(target) = self.seen.account(job.target).groups.get(&group) else { return Vec::new() };
         truth::scope(job, &run.start).filter(|source| truth::alike(job, source, target)).map(|source| source.id).collect()
+    }
+
+    /// Whether somebody refuses all mail at the source of any job into the same account, or was seen to.
+    pub fn refuses_anywhere(&self, run: &Run, address: &str) -> bool {
+        let target = self.jobs[run.job].target;
+        self.memory.refused_account.contains(&(target.to_owned(), address.to_owned()))
+            || self.jobs.iter().filter(|job| job.target == target).any(|job| truth::refuses_all(run.start.account(job.source), address))
+    }
+
+    /// Whether somebody refuses a target group at the source of any job into it, or was seen to.
+    pub fn refuses_group_anywhere(&self, run: &Run, group: u64, address: &str) -> bool {
+        let target = self.jobs[run.job].target;
+        let shows = |(job, here, _): &(usize, u64, u64)| {
+            truth::state(run.start.account(self.jobs[*job].source), *here, address) == Some(MembershipState::OptedOut)
+        };
+        self.memory.refused_group.contains(&(target.to_owned(), group, address.to_owned()))
+            || self.pairs.iter().filter(|pair| pair.2 == group && self.jobs[pair.0].target == target).any(shows)
     }
 
     /// The addresses at the source of whoever a target contact stands for.

@@ -19,11 +19,13 @@ impl Judge {
         }
         let there = now.account(&event.account);
         match &event.change {
+            // The account remembers who refused and was taken out. rosterd can know it only where a run has seen the refusal.
+            Change::GroupOptOutCleared { group, contact } if before.account(&event.account).membership(*group, *contact).is_none() => {}
             change if change.undoes_opt_out() => self.complain("rule 1", format!("a request undid a refusal: {change:?}")),
-            Change::MembershipAdded { group, contact, .. } | Change::MembershipChanged { group, contact } => {
-                if there.membership(*group, *contact) == Some(MembershipState::Active) {
-                    self.joins(&run, *group, *contact, there);
-                }
+            Change::MembershipAdded { group, contact, .. } | Change::MembershipChanged { group, contact }
+                if there.membership(*group, *contact) == Some(MembershipState::Active) =>
+            {
+                self.joins(&run, *group, *contact, there);
             }
             Change::MembershipRemoved { group, contact, .. } => self.leaves(&run, *group, *contact, before.account(&event.account)),
             Change::GroupOptOutSet { group, contact } => self.refuses_group(&run, *group, *contact, there),
@@ -34,10 +36,8 @@ impl Judge {
             Change::ContactDeleted { .. } | Change::UserDeleted { .. } => {
                 self.complain("rule 6", format!("a request deleted a person: {:?}", event.change));
             }
-            Change::MailSent { group, contact } => {
-                if !job.auto_response {
-                    self.complain("rule 12", format!("contact {contact} got a mail for joining group {group}"));
-                }
+            Change::MailSent { group, contact } if !job.auto_response => {
+                self.complain("rule 12", format!("contact {contact} got a mail for joining group {group}"));
             }
             Change::BounceSet { .. } | Change::BounceCleared { .. } => {
                 self.complain("rule 10", format!("a request wrote a delivery state: {:?}", event.change));
@@ -143,6 +143,7 @@ impl Judge {
                 }
             }
         }
+        refused |= names.iter().any(|address| self.refuses_group_anywhere(run, group, address));
         let in_place_of_refusal = refused && job.carry && before.kind == Kind::GreenRope;
         if !in_place_of_refusal {
             let counts = !job.not_internal
@@ -187,7 +188,8 @@ impl Judge {
         let names = self.source_addresses(run, contact, &address);
         let partners = self.partners(run, group);
         let mut states = partners.iter().flat_map(|partner| names.iter().map(|address| truth::state(source, *partner, address)));
-        if !states.any(|state| state == Some(MembershipState::OptedOut)) {
+        let elsewhere = names.iter().any(|address| self.refuses_group_anywhere(run, group, address));
+        if !elsewhere && !states.any(|state| state == Some(MembershipState::OptedOut)) {
             self.complain("rule 1", format!("{place}, which nobody refuses at the source"));
         }
         if !job.carry {
@@ -200,10 +202,9 @@ impl Judge {
 
     fn refuses_all(&mut self, run: &Run, contact: u64, there: &Account) {
         let job = self.jobs[run.job].clone();
-        let source = run.start.account(job.source);
         let address = fold(&there.contacts[&contact].email);
         let place = format!("a request made contact {contact} ({address}) refuse all mail");
-        if !self.source_addresses(run, contact, &address).iter().any(|address| truth::refuses_all(source, address)) {
+        if !self.source_addresses(run, contact, &address).iter().any(|address| self.refuses_anywhere(run, address)) {
             self.complain("rule 1", format!("{place}, which nobody does at the source"));
         }
         if !job.carry {
@@ -218,6 +219,9 @@ impl Judge {
         let place = format!("a request created contact {contact} ({address})");
         if truth::contacts(there, &address).count() > 1 {
             self.complain("rule 5", format!("{place}, whose address another contact has"));
+        }
+        if !self.creates {
+            self.complain("rule 5", format!("{place}, and the journal says nothing of that"));
         }
         if !job.create {
             self.complain("create", format!("{place} though it may not"));
@@ -391,11 +395,10 @@ impl Judge {
             let key = (job.target.to_owned(), group.id);
             if group.protected && !was {
                 let source = run.start.account(job.source);
-                let asked = self.partners(&run, group.id).iter().any(|partner| {
-                    // What another job brought there may carry a flag that the account can't hold.
-                    let carried = source.kind != Kind::Emfluence && self.made_groups.contains(&(job.source.to_owned(), *partner));
-                    carried || source.groups.get(partner).is_some_and(|group| group.protected)
-                });
+                let protected = |partner: &u64| source.groups.get(partner).is_some_and(|group| group.protected);
+                // Another job may have carried a flag there that the account can't hold.
+                let carried = source.kind != Kind::Emfluence && self.jobs.iter().any(|other| other.target == job.source);
+                let asked = carried || self.partners(&run, group.id).iter().any(protected);
                 if asked {
                     self.own_flags.remove(&key);
                 } else if !job.protect {

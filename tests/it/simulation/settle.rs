@@ -105,6 +105,10 @@ impl Sim {
                 if job.not_internal && rows.iter().any(|row| row.get("company") == "Internal") {
                     continue;
                 }
+                // An address that somebody changed at the target is kept there, and so is the membership under it.
+                if job.on_drift == "keep" && self.is_elsewhere(number, address) {
+                    continue;
+                }
                 let reason = plan.withheld.iter().find(|withheld| {
                     withheld.pair.0 as usize == at && withheld.member.is_some_and(|person| planned.address(person) == address)
                 });
@@ -130,6 +134,17 @@ impl Sim {
         for (rule, text) in wrong {
             self.complain(rule, format!("job {}: {text}", job.name));
         }
+    }
+
+    /// Whether the contact that a person had at the target has another address now.
+    fn is_elsewhere(&self, number: usize, address: &str) -> bool {
+        let state = self.wire.lock();
+        let judge = &state.judge;
+        let (source, target) = (judge.seen.account(judge.jobs[number].source), judge.seen.account(judge.jobs[number].target));
+        truth::contacts(source, address).any(|here| {
+            let known = judge.memory.people.get(&(number, here.id)).and_then(|(there, _)| target.contacts.get(there));
+            known.is_some_and(|there| fold(&there.email) != *address)
+        })
     }
 
     /// Whoever has left the source is not in a group that is kept in step.
@@ -185,7 +200,12 @@ impl Sim {
             if !made || edited || stuck.contains(&address) || (job.not_internal && here.get("company") == "Internal") {
                 continue;
             }
-            for field in ["first_name", "last_name", "company", "city", "zip", "phone"] {
+            let shared: &[&str] = if source.kind == Kind::ActiveCampaign {
+                &["first_name", "last_name", "company", "phone"]
+            } else {
+                &["first_name", "last_name", "company", "city", "zip", "phone"]
+            };
+            for field in shared {
                 if here.get(field) != there.get(field) {
                     let text =
                         format!("{address}: {field} is \"{}\" at the source and \"{}\" at the target", here.get(field), there.get(field));

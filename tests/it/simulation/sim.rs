@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rosterd::config::settled::Config;
-use rosterd::emulator::{Account, Emulator, Fault, FaultRule, Kind, When, World};
+use rosterd::emulator::{Account, Actor, Emulator, Fault, FaultRule, Kind, MisuseKind, When, World};
 use rosterd::http::Transport;
 use rosterd::run::{Outcome, Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
 use rosterd::state::Store;
@@ -64,16 +64,16 @@ pub(crate) fn script(seed: u64) -> Vec<Step> {
         steps.push(Step { what: What::Sync, seed: dice.next() });
     }
     for _ in 0..dice.below(9) + 3 {
-        let what = match dice.below(30) {
+        let what = match dice.below(34) {
             0..=11 => What::Edit,
-            12..=16 => What::Sync,
-            17 | 18 => What::Apply,
-            19..=22 => What::Faults,
-            23 | 24 => What::Kill,
-            25 => What::Stop,
-            26 => What::Lose,
-            27 => *dice.pick(&[What::Copy, What::Copy, What::Restore]),
-            28 => What::Clock,
+            12..=15 => What::Sync,
+            16 | 17 => What::Apply,
+            18..=24 => What::Faults,
+            25..=28 => What::Kill,
+            29 => What::Stop,
+            30 => What::Lose,
+            31 => *dice.pick(&[What::Copy, What::Copy, What::Restore]),
+            32 => What::Clock,
             _ => What::Expire,
         };
         steps.push(Step { what, seed: dice.next() });
@@ -120,12 +120,19 @@ pub(crate) struct Sim {
     secrets: Vec<String>,
     logs: Logs,
     blind: BTreeSet<String>,
+    /// The last event that was told.
+    told: u64,
 }
 
 impl Sim {
     pub fn new(seed: u64) -> Sim {
         let mut dice = Dice::new(seed);
-        let kinds: Vec<Kind> = (0..if dice.chance(25) { 3 } else { 2 }).map(|_| *dice.pick(&[Kind::Emfluence, Kind::GreenRope])).collect();
+        let mut kinds: Vec<Kind> =
+            (0..if dice.chance(25) { 3 } else { 2 }).map(|_| *dice.pick(&[Kind::Emfluence, Kind::GreenRope])).collect();
+        // The first account is a source only, and lists are simulated as that.
+        if dice.chance(25) {
+            kinds[0] = Kind::ActiveCampaign;
+        }
         let world = world(&mut dice, &kinds);
         let jobs = jobs(&mut dice, &kinds);
         Sim::of(world, jobs)
@@ -160,6 +167,7 @@ impl Sim {
             secrets,
             logs,
             blind: BTreeSet::new(),
+            told: 0,
         };
         sim.tell(format!("accounts: {kinds:?}"));
         for job in sim.jobs.clone() {
@@ -221,7 +229,7 @@ impl Sim {
         let job = dice.below(self.jobs.len());
         match step.what {
             What::Edit => {
-                for _ in 0..dice.below(4) + 1 {
+                for _ in 0..=dice.below(4) {
                     let account = ACCOUNTS[dice.below(self.world().accounts.len())].0;
                     if let Some(told) = self.person(account, |account| edit(&mut dice, account)) {
                         self.tell(format!("{account}: {told}"));
@@ -338,25 +346,38 @@ impl Sim {
         let sent = self.sent();
         match ending {
             Ending::Error(RunError::PlanMoved(_)) if !sent.is_empty() => {
-                self.complain("apply", format!("the plan had moved, and {sent:?} was sent"))
+                self.complain("apply", format!("the plan had moved, and {sent:?} was sent"));
             }
-            Ending::Error(RunError::PlanMoved(words)) if !changed && !words.contains("a plan is used once") => {
+            Ending::Error(RunError::PlanMoved(words))
+                if !changed && !self.jobs[job].remembers && !words.contains("a plan is used once") =>
+            {
                 self.complain("apply", format!("nothing has changed, and the plan had moved: {words}"));
             }
             _ => {}
         }
     }
 
+    /// Tells what the requests of the last run have changed.
+    fn tell_changes(&mut self) {
+        let history = self.emulator.history();
+        let fresh = history.iter().filter(|event| event.seq > self.told && matches!(event.actor, Actor::Request(_)));
+        let changes: Vec<String> = fresh.map(|event| format!("{:?}", event.change).replace(" {", ":").replace(" }", "")).collect();
+        self.told = history.last().map_or(0, |event| event.seq);
+        if !changes.is_empty() {
+            self.tell(format!("  -> {}", changes.join("; ")));
+        }
+    }
+
     /// Puts random faults in force.
     fn faults(&mut self, job: usize, dice: &mut Dice) {
         for _ in 0..=dice.below(2) {
-            let fault = match dice.below(15) {
+            let fault = match dice.below(18) {
                 0 => Fault::TooManyRequests { retry_after: Some(20) },
                 1 => Fault::TooManyRequests { retry_after: None },
                 2 => Fault::ServerError(503),
                 3 => Fault::ServerError(500),
                 4 => Fault::ResetBeforeEffect,
-                5 | 6 => Fault::ResetAfterEffect,
+                5 | 6 | 15 | 16 => Fault::ResetAfterEffect,
                 7 => Fault::TruncatedBody,
                 8 => Fault::EmptyBody,
                 9 => Fault::HtmlWith200,
@@ -381,7 +402,7 @@ impl Sim {
             rule = rule.at(account);
             let kind = self.world().account(account).kind;
             let mut told = format!("{} at {account} {when:?}", fault.name());
-            if dice.chance(40) {
+            if kind != Kind::ActiveCampaign && dice.chance(40) {
                 let operations: &[&str] = match kind {
                     Kind::Emfluence => {
                         &["groups/search", "groups/getContacts", "contacts/search", "contacts/import", "groups/addContacts", "groups/save"]
@@ -389,7 +410,7 @@ impl Sim {
                     Kind::GreenRope => {
                         &["GetGroups", "GetContacts", "AddContacts", "EditContacts", "AddContactsToGroup", "UnsubscribeContacts"]
                     }
-                    Kind::ActiveCampaign => &["contact_list"],
+                    Kind::ActiveCampaign => &[],
                 };
                 let operation = *dice.pick(operations);
                 rule = rule.on(operation);
@@ -427,6 +448,10 @@ impl Sim {
     fn end(&mut self, job: usize) {
         self.wire.look();
         for misuse in self.emulator.misuse() {
+            // What the account remembers of a membership that is gone, rosterd can't read.
+            if misuse.kind == MisuseKind::Resubscribed && misuse.detail.contains("taken out and added again") {
+                continue;
+            }
             self.complain("misuse", format!("{misuse:?}"));
         }
         let source = self.jobs[job].source;
@@ -481,6 +506,15 @@ impl Sim {
         };
         let sent = self.sent();
         self.tell(format!("job {name} runs{approved}: {words}, sent {sent:?}"));
+        self.tell_changes();
+        if let Ending::Report(report) = &ending {
+            let blocked = report.blocked.iter().map(|blocked| format!("{:?} {:?}", blocked.member, blocked.reason));
+            let failed = report.failures.iter().map(|failure| format!("{} {:?} {}", failure.op, failure.member, failure.message));
+            let open: Vec<String> = blocked.chain(failed).collect();
+            if !open.is_empty() {
+                self.tell(format!("  open: {}", open.join("; ")));
+            }
+        }
         let said = match &ending {
             Ending::Report(report) => report.error.clone().unwrap_or_default(),
             Ending::Error(error) => error.to_string(),

@@ -1,6 +1,6 @@
 //! Random accounts: few people and groups, and every odd thing that an account can hold.
 
-use rosterd::emulator::{Account, Counted, CustomField, GroupKind, GroupStatus, Kind, UnknownGroup, Visibility, World};
+use rosterd::emulator::{Account, Counted, CustomField, GroupKind, GroupStatus, Kind, MembershipState, UnknownGroup, Visibility, World};
 
 use super::dice::Dice;
 
@@ -73,9 +73,16 @@ pub(crate) fn add_address(dice: &mut Dice, account: &mut Account, address: &str)
     if known && (account.kind != Kind::GreenRope || dice.chance(60)) {
         return None;
     }
-    let contact = account.add_person(address, *dice.pick(&["Ana", "Bo", "Cem"]), *dice.pick(&["Example", "Muster"]));
+    let contact = account.add_person(address, dice.word(&["Ana", "Bo", "Cem"]), dice.word(&["Example", "Muster"]));
     let company = *dice.pick(&["Example Society", "Internal", ""]);
-    account.change_contact(contact, [("company", company), ("city", *dice.pick(&CITIES))], []);
+    account.change_contact(contact, [("company", company)], []);
+    if account.kind == Kind::ActiveCampaign {
+        if dice.chance(30) {
+            account.change_contact(contact, [], [("MEMBERSHIP_LEVEL", "Gold")]);
+        }
+        return Some(contact);
+    }
+    account.change_contact(contact, [("city", *dice.pick(&CITIES))], []);
     if account.kind == Kind::Emfluence && dice.chance(30) {
         account.change_contact(contact, [], [("custom1", "Gold")]);
     }
@@ -109,7 +116,9 @@ fn groups(dice: &mut Dice, account: &mut Account) -> Vec<u64> {
 
 /// Adds a group, unless one of that name is there.
 pub(crate) fn add_group(dice: &mut Dice, account: &mut Account, name: &str) -> Option<u64> {
-    if account.groups.values().any(|group| fold_name(&group.name) == fold_name(name)) {
+    // ActiveCampaign takes a name twice.
+    let twice = account.kind == Kind::ActiveCampaign && dice.chance(30);
+    if !twice && account.groups.values().any(|group| fold_name(&group.name) == fold_name(name)) {
         return None;
     }
     let id = account.add_group(name);
@@ -118,16 +127,16 @@ pub(crate) fn add_group(dice: &mut Dice, account: &mut Account, name: &str) -> O
     if kind == Kind::Emfluence {
         group.friendly_name = if dice.chance(30) { format!("Friends of {name}") } else { String::new() };
         group.description = if dice.chance(30) { "Twice a month.".to_owned() } else { String::new() };
-        group.protected = dice.chance(20);
+        group.protected = dice.chance(50);
+        group.auto_response = dice.chance(15).then_some(9001);
         group.visibility = *dice.pick(&[Visibility::Public, Visibility::Private]);
         if dice.chance(20) {
             group.external_id = format!("ext-{number}-{id}");
         }
-        match dice.below(20) {
+        match dice.below(12) {
             0 => group.kind = GroupKind::Dynamic,
             1 => group.status = GroupStatus::Archived,
             2 => group.send_tests = true,
-            3 => group.auto_response = Some(9001),
             _ => {}
         }
     } else if kind == Kind::GreenRope {
@@ -165,6 +174,11 @@ fn refusals(dice: &mut Dice, account: &mut Account) {
             }
             3 => {
                 account.bounce(contact);
+            }
+            4 if account.kind == Kind::ActiveCampaign => {
+                if let Some(group) = dice.any(&joinable(account)) {
+                    account.set_membership_state(group, contact, MembershipState::Unconfirmed);
+                }
             }
             _ => {}
         }
@@ -208,6 +222,7 @@ fn quirks(dice: &mut Dice, account: &mut Account) {
     emfluence.strict_rows = dice.chance(30);
     emfluence.bad_row_refuses_import = dice.chance(30);
     emfluence.update_resets_flags = dice.chance(50);
+    settings.activecampaign.portuguese = dice.chance(30);
     let greenrope = &mut settings.greenrope;
     greenrope.odd_item_tags = dice.chance(50);
     greenrope.zone_slash = dice.chance(50);

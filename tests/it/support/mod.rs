@@ -77,7 +77,7 @@ pub fn group_of(account: &mut Account, name: &str, prefix: &str, count: usize) -
 
 /// The name of the provider that stands for the user groups of an ActiveCampaign account: `staff` for `campaigns`.
 pub fn staff_of(account: &str) -> String {
-    account.replace("campaigns", "staff")
+    if account.contains("campaigns") { account.replace("campaigns", "staff") } else { format!("{account}-staff") }
 }
 
 /// Config text with one provider per emulated account, under the account's name; the lists of an ActiveCampaign account bear that

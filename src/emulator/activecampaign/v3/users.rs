@@ -140,7 +140,9 @@ pub(super) fn create(call: &mut Call<'_>, body: &Value) -> Answer {
             return Err(invalid(&format!("The user {needed} was not provided."), needed, "field_missing"));
         }
     }
-    let mut user = User { group: call.read_group_id(given)?, language: "english".to_owned(), ..User::default() };
+    let group = call.read_group_id(given)?;
+    call.check_seats(group).map_err(|message| invalid(&message, "group", "limit_exceeded"))?;
+    let mut user = User { group, language: "english".to_owned(), ..User::default() };
     call.fill_user(&mut user, given)?;
     let id = call.account.insert_user(user);
     Ok((201, call.account.users.get(&id).map(written).unwrap_or_default()))
@@ -151,6 +153,9 @@ pub(super) fn update(call: &mut Call<'_>, id: u64, body: &Value) -> Answer {
     let mut user = call.account.users.get(&id).cloned().ok_or_else(|| not_found("User", id))?;
     let given = wrapped(call, body, "user")?;
     let group = if given.contains_key("group") { Some(call.read_group_id(given)?) } else { None };
+    if let Some(group) = group.filter(|group| *group != user.group) {
+        call.check_seats(group).map_err(|message| invalid(&message, "group", "limit_exceeded"))?;
+    }
     let fields = call.fill_user(&mut user, given)?;
     call.account.users.insert(id, user);
     if !fields.is_empty() {

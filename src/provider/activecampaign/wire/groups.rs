@@ -118,6 +118,45 @@ pub(in super::super) fn full(fields: &Map<String, Json>) -> Result<GroupRow, Dec
     group(fields, true)
 }
 
+/// Names what an edit has to repeat and an answer to group_view does not show at all, permissions apart.
+pub(in super::super) fn unshown(fields: &Map<String, Json>) -> Vec<&'static str> {
+    let needed = ["descript", "lists", "sendmethods", "abuseratio", "unsubscribelink"];
+    needed.into_iter().chain(LIMITS.iter().map(|(name, ..)| *name)).filter(|name| !fields.contains_key(*name)).collect()
+}
+
+/// Names the permissions that a group does not show: some are missing from answers of version 1.
+pub(in super::super) fn unshown_flags(wire: &Record) -> Vec<&'static str> {
+    FLAGS.iter().map(|(name, _)| *name).filter(|name| !wire.contains_key(*name)).collect()
+}
+
+/// Asks version 3 for one user group.
+pub(in super::super) fn one(group: u64) -> Call {
+    v3_read("groups", &format!("groups/{group}"), Vec::new())
+}
+
+/// Decodes some permissions of version 3, where `pg_subscriber_add` is called `pgContactAdd`.
+pub(in super::super) fn flags_of_v3(fields: &Map<String, Json>, group: u64, names: &[&'static str]) -> Result<Record, DecodeError> {
+    let row = fields.get("group").and_then(Json::as_object).ok_or_else(|| protocol("\"group\" is missing or not an object"))?;
+    if id_of(row, "id") != Some(group) {
+        return Err(protocol("the question for one user group is answered with another"));
+    }
+    let shown = |name: &&'static str| {
+        let value = row.get(*name).or_else(|| row.get(&camel(name))).and_then(flag)?;
+        Some(((*name).to_owned(), Value::Boolean(value)))
+    };
+    Ok(names.iter().filter_map(shown).collect())
+}
+
+fn camel(name: &str) -> String {
+    let name = name.replace("subscriber", "contact");
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |text, word| {
+        let mut letters = word.chars();
+        text + &letters.next().map(|letter| letter.to_uppercase().collect::<String>()).unwrap_or_default() + letters.as_str()
+    })
+}
+
 fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeError> {
     let number = id_of(fields, "id").ok_or_else(|| protocol("a user group has no \"id\""))?;
     let title = text_of(fields, "title").ok_or_else(|| protocol(format!("user group {number} has no \"title\"")))?;

@@ -1,6 +1,6 @@
 //! Users on the wire. Views of version 1 carry the stored hash of the password, which is never picked out of an answer.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value as Json, json};
 
 use super::groups::ids_of;
@@ -155,6 +155,19 @@ pub(in super::super) fn put(id: u64, user: &Record, group: u64) -> Call {
         "phone": value("phone"), "group": group,
     }});
     v3_write("users", Method::Put, &format!("users/{id}"), &body)
+}
+
+/// Creates a user by version 3, with a password that nobody knows.
+pub(in super::super) fn create(user: &Record, group: u64, password: &SecretString) -> Call {
+    let value = |name: &str| user.get(name).map(Value::to_string).unwrap_or_default();
+    let mut body = json!({
+        "username": value("username"), "email": value("email"), "firstName": value("first_name"), "lastName": value("last_name"),
+        "password": password.expose_secret(), "group": group,
+    });
+    if let Some(phone) = user.get("phone").filter(|phone| !phone.is_empty()) {
+        body["phone"] = json!(phone.to_string());
+    }
+    v3_write("users", Method::Post, "users", &json!({ "user": body }))
 }
 
 /// Tells whether a refusal speaks of the password, in a language that an account can have.

@@ -2,6 +2,9 @@
 //!
 //! A user is in one group, so joining is a move and leaving is a move to the parking group. No answer is believed about where a
 //! user is: it is looked up each time.
+//!
+//! Version 3 comes first: it takes the group of a user as one number. How version 1 wants it indexed is not certain, and an index
+//! that it does not understand puts the user among the administrators, if only until that is seen and put right.
 
 use std::fmt::Write as _;
 
@@ -63,12 +66,20 @@ impl ActiveCampaign {
 
     async fn edit_user_group(&self, edit: &GroupEdit) -> Result<ItemOutcome, CallError> {
         let group = self.id("group_edit", &edit.id)?;
-        let current = self.ask_v1(group_wire::view(group), group_wire::full).await?;
-        let Some(current) = current.filter(|current| current.id == group.to_string()) else {
+        let current = self.ask_v1(group_wire::view(group), |fields| Ok((group_wire::full(fields)?, group_wire::unshown(fields)))).await?;
+        let Some((current, unshown)) = current.filter(|(current, _)| current.id == group.to_string()) else {
             return Ok(refused(&format!("user group {group} is not there any more, or the key may not see it")));
         };
-        // Whatever is not sent is lost, so everything goes back.
+        // Whatever is not sent is lost, so everything goes back, and what can't be seen can't.
+        let lost: Vec<&str> = unshown.into_iter().filter(|name| !edit.fields.contains_key(*name)).collect();
+        if !lost.is_empty() {
+            return Ok(refused(&format!(
+                "ActiveCampaign does not show {} of user group {group}, and an edit would take it away; change the group there by hand",
+                lost.join(" and ")
+            )));
+        }
         let mut wanted = current.wire;
+        wanted.extend(self.flags_unseen(group, &wanted).await?);
         wanted.extend(edit.fields.clone());
         self.tell_v1(group_wire::save(Some(group), &wanted, &[]), |_| Ok(())).await?;
         Ok(match self.settle_user_group(group, &wanted).await {
@@ -79,6 +90,18 @@ impl ActiveCampaign {
             )),
             _ => ItemOutcome::Unknown,
         })
+    }
+
+    /// Looks in version 3 for the permissions that version 1 leaves out.
+    async fn flags_unseen(&self, group: u64, shown: &Record) -> Result<Record, CallError> {
+        let names = group_wire::unshown_flags(shown);
+        if names.is_empty() {
+            return Ok(Record::new());
+        }
+        match self.ask_v3(group_wire::one(group), |fields| group_wire::flags_of_v3(fields, group, &names)).await {
+            Err(CallError::Refused { .. } | CallError::Denied { .. } | CallError::Protocol { .. }) => Ok(Record::new()),
+            found => found,
+        }
     }
 
     /// Compares a group with the whole that was sent, and takes permissions away by a zero where leaving them out did not.
@@ -147,9 +170,14 @@ impl ActiveCampaign {
         let Some(password) = unknown_password() else {
             return Ok(refused("no random password could be made on this machine, so no user is created"));
         };
-        let index = self.memory().group_index;
         self.memory().asked_for.insert(address_hash(&row.address));
-        self.tell_v1(wire::add(&user, group, index, &password), |_| Ok(())).await?;
+        match self.tell_v3(wire::create(&user, group, &password), |_| Ok(())).await {
+            Err(error) if lacks_v3(&error) => {
+                let index = self.memory().group_index;
+                self.tell_v1(wire::add(&user, group, index, &password), |_| Ok(())).await?;
+            }
+            told => told?,
+        }
         // The id in the answer may be of another kind than the one that everything else goes by.
         let Ok(Some(created)) = self.ask_v1(wire::view_email(&row.address), wire::user).await else { return Ok(ItemOutcome::Unknown) };
         let id = created.id.to_string();
@@ -197,7 +225,7 @@ impl ActiveCampaign {
     /// Changes a user, whole, and looks where they are afterwards. Without `group` they stay where they are.
     async fn change_user(&self, member: &str, fields: &Record, group: Option<u64>) -> Result<ItemOutcome, CallError> {
         let id = self.id("user_edit", member)?;
-        let Some(user) = self.read_user(id).await? else {
+        let Some((user, by_v3)) = self.find_user(id).await? else {
             return Ok(refused(&format!("user {id} is not in the account any more, or the key may not see them")));
         };
         let current = self.group_of(&user).await?;
@@ -211,51 +239,81 @@ impl ActiveCampaign {
         );
         // Until it is seen where the user is, nobody knows.
         self.memory().seats.remove(&id);
+        // Version 3 takes the group as a number, which can't be misread, and no password.
+        if by_v3 {
+            match self.tell_v3(wire::put(id, &wanted, group), |_| Ok(())).await {
+                Ok(()) => {
+                    if let Some(outcome) = self.seen_in(id, group, fields, &wanted).await {
+                        return Ok(outcome);
+                    }
+                }
+                Err(error) if lacks_v3(&error) => {}
+                Err(CallError::Refused { refusal, .. }) => return Ok(ItemOutcome::Refused(neutral(refusal))),
+                Err(error) => return Err(error),
+            }
+        }
         let first = self.memory().group_index;
         let other = if first == GroupIndex::ItsId { GroupIndex::Zero } else { GroupIndex::ItsId };
         for index in [first, other] {
             match self.tell_v1(wire::edit(id, &wanted, group, index), |_| Ok(())).await {
                 Ok(()) => {}
-                // Version 3 asks for no password. Any other refusal stands: it may be of seats that are used up.
-                Err(CallError::Refused { refusal, .. }) if wire::is_about_password(&refusal.message) => {
+                // Any other refusal stands: it may be of seats that are used up.
+                Err(CallError::Refused { refusal, .. }) if !by_v3 && wire::is_about_password(&refusal.message) => {
                     self.tell_v3(wire::put(id, &wanted, group), |_| Ok(())).await?;
                 }
                 Err(CallError::Refused { refusal, .. }) => return Ok(ItemOutcome::Refused(neutral(refusal))),
                 Err(error) => return Err(error),
             }
-            let Ok(Some(shown)) = self.read_user(id).await else { return Ok(ItemOutcome::Unknown) };
-            let Ok(found) = self.group_of(&shown).await else { return Ok(ItemOutcome::Unknown) };
-            self.memory().seats.insert(id, found);
-            if found != group {
-                // A group that was not understood puts the user into those of the key's own user, so it is put right at once.
-                continue;
+            // A group that was not understood puts the user into those of the key's own user, so it is put right at once.
+            if let Some(outcome) = self.seen_in(id, group, fields, &wanted).await {
+                self.memory().group_index = index;
+                return Ok(outcome);
             }
-            self.memory().group_index = index;
-            let otherwise: Vec<&str> = ["email", "first_name", "last_name"]
-                .into_iter()
-                .filter(|name| {
-                    fields.contains_key(*name) && shown.value(name).trim().to_lowercase() != text(&wanted, name).trim().to_lowercase()
-                })
-                .collect();
-            return Ok(if otherwise.is_empty() {
-                ItemOutcome::Done { id: Some(id.to_string()) }
-            } else {
-                refused(&format!("ActiveCampaign answered that user {id} is saved and shows another value of {}", otherwise.join(", ")))
-            });
         }
         Ok(refused(&format!("ActiveCampaign answered that user {id} is saved and shows them in another group than {group}")))
     }
 
-    /// Reads a user, by version 3 for the phone number, which version 1 does not show and an edit would lose.
-    async fn read_user(&self, id: u64) -> Result<Option<User>, CallError> {
+    /// Looks whether a user is in a group and shows what was written; nothing when they are in another one.
+    async fn seen_in(&self, id: u64, group: u64, fields: &Record, wanted: &Record) -> Option<ItemOutcome> {
+        let Ok(Some((shown, _))) = self.find_user(id).await else { return Some(ItemOutcome::Unknown) };
+        let Ok(found) = self.group_of(&shown).await else { return Some(ItemOutcome::Unknown) };
+        self.memory().seats.insert(id, found);
+        if found != group {
+            return None;
+        }
+        let otherwise: Vec<&str> = ["email", "first_name", "last_name"]
+            .into_iter()
+            .filter(|name| {
+                fields.contains_key(*name) && shown.value(name).trim().to_lowercase() != text(wanted, name).trim().to_lowercase()
+            })
+            .collect();
+        Some(if otherwise.is_empty() {
+            ItemOutcome::Done { id: Some(id.to_string()) }
+        } else {
+            refused(&format!("ActiveCampaign answered that user {id} is saved and shows another value of {}", otherwise.join(", ")))
+        })
+    }
+
+    /// Reads a user, by version 3 for the phone number, which version 1 does not show and an edit would lose; and says whether it
+    /// was version 3 that answered.
+    async fn find_user(&self, id: u64) -> Result<Option<(User, bool)>, CallError> {
         match self.ask_v3(wire::one(id), wire::wrapped).await {
-            Ok(user) if user.id == id => return Ok(Some(user)),
+            Ok(user) if user.id == id => return Ok(Some((user, true))),
             Ok(_) => return Err(self.broken_rule("users", "the question for one user is answered with another")),
             Err(CallError::Refused { .. } | CallError::Protocol { .. } | CallError::Denied { .. }) => {}
             Err(error) => return Err(error),
         }
         let user = self.ask_v1(wire::view(id), wire::user).await?;
-        Ok(user.filter(|user| user.id == id))
+        Ok(user.filter(|user| user.id == id).map(|user| (user, false)))
+    }
+}
+
+/// Tells whether an error says that version 3 does not offer a call to this key, rather than what is wrong with the request.
+fn lacks_v3(error: &CallError) -> bool {
+    match error {
+        CallError::Denied { .. } => true,
+        CallError::Refused { refusal, .. } => matches!(refusal.code.as_deref(), Some("HTTP 404" | "HTTP 405")),
+        _ => false,
     }
 }
 

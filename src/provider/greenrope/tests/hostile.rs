@@ -5,6 +5,9 @@ use crate::provider::hostile::assert_linear;
 
 const MANY: usize = 100_000;
 
+/// What a document repeats, what makes it, and how often it does so.
+type Shape<'a> = (&'static str, &'a dyn Fn(usize) -> Vec<u8>, usize);
+
 fn answer(inside: &str) -> Vec<u8> {
     format!("<GetContactsResponse><Result>Success</Result><Contacts>{inside}</Contacts></GetContactsResponse>").into_bytes()
 }
@@ -77,13 +80,14 @@ fn work_grows_with_the_document_and_not_faster() {
         answer(&(0..count).map(|id| person(id + 1, "<Email>ana@example.org</Email><Bio>a &amp; b</Bio>")).collect::<String>())
     };
     let attributes = |count: usize| {
-        let list: String = (0..count).map(|number| format!(" a{number}=\"1\"")).collect();
+        let list = (0..count).map(|number| format!(" a{number}=\"1\"")).collect::<Vec<_>>().concat();
         answer(&format!("<Contact{list}><Contact_id>1</Contact_id></Contact>"))
     };
-    let fields = |count: usize| answer(&person(1, &(0..count).map(|number| format!("<F{number}>x</F{number}>")).collect::<String>()));
+    let fields =
+        |count: usize| answer(&person(1, &(0..count).map(|number| format!("<F{number}>x</F{number}>")).collect::<Vec<_>>().concat()));
     let texts = |count: usize| answer(&person(1, &format!("<Bio>{}</Bio>", "&amp;<![CDATA[x]]>".repeat(count))));
     let groups = |count: usize| answer(&person(1, &format!("<Groups>{}</Groups>", "<Group><Name>x</Name></Group>".repeat(count))));
-    let shapes: [(&str, &dyn Fn(usize) -> Vec<u8>, usize); 5] = [
+    let shapes: [Shape<'_>; 5] = [
         ("people", &people, 3_000),
         ("attributes", &attributes, 4_000),
         ("fields", &fields, 10_000),

@@ -39,9 +39,9 @@
 //! **Journal before wire.** An intent is on disk before its request leaves ([`state::Store::begin_write`]). A write of
 //! unknown outcome is read back, and only what is missing is sent again. After a crash the next run does the same.
 //!
-//! **Consent only grows stricter.** No request type can say "active again" ([`model::Write`]), nobody who is listed in a
-//! group in any state is added to it, and refusals that a target can't hold are remembered as bars. Where a removal looks like
-//! a refusal, rosterd remembers the ones it made, and only such a memory ([`model::OwnRemoval`]) can ask for a person back.
+//! **Consent only grows stricter.** No request type can say "active again" of somebody who refused ([`model::Write`]);
+//! whom rosterd itself took out may come back by the proof of it alone ([`model::OwnRemoval`]). Nobody who is listed in a group in
+//! any state is added to it, and refusals that a target can't hold are remembered as bars.
 //!
 //! # The rules that are never broken
 //!

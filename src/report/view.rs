@@ -89,7 +89,7 @@ pub(super) struct PlanView<'a> {
     pub(super) profiles: Vec<ProfileChange<'a>>,
     /// Everybody who is created.
     pub(super) created: HashSet<PersonIx>,
-    /// Those who are created only to hold an opt-out.
+    /// Those who are created only to hold an opt-out and join no group.
     pub(super) holders: Vec<PersonIx>,
     pub(super) withheld: BTreeMap<Reason, Vec<Withheld>>,
     pub(super) blocked: BTreeMap<BlockedReason, Vec<&'a Blocked>>,
@@ -148,6 +148,9 @@ impl<'a> PlanView<'a> {
                 members: members.into_iter().collect(),
             })
             .collect();
+        // Who is created for an opt-out and joins another group as well is shown there.
+        let joining: HashSet<PersonIx> = memberships.values().flat_map(|change| change.added.iter().copied()).collect();
+        view.holders.retain(|person| !joining.contains(person));
         view.memberships = memberships.into_values().collect();
         view.profiles = profiles.into_values().collect();
         for withheld in &plan.withheld {

@@ -163,6 +163,14 @@ impl Begun {
                 "This is the first run without a base: what exists at the target is adopted, nothing is removed, and refusals that only rosterd remembered are not known."
                     .to_owned(),
             );
+            if self.source.capabilities.removal_shows_opt_out
+                && members.snapshot.listings.values().all(|listing| listing.seen().removed.is_empty())
+            {
+                warnings.push(format!(
+                    "Whoever rosterd itself took off lists of {} in a state that was lost counts as somebody who refuses them.",
+                    job.source
+                ));
+            }
         }
         let sides = Sides {
             names: Arc::new(std::mem::take(&mut self.names)),

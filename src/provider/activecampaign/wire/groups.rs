@@ -59,7 +59,15 @@ pub(in super::super) const FLAGS: [Flag; 32] = flags![
 /// Makes the row of a permission for the field table.
 pub(in super::super) const fn flag_spec(at: usize) -> FieldSpec {
     let (wire, canonical) = FLAGS[at];
-    FieldSpec { wire, canonical, kind: FieldType::Boolean, source: "group_edit and group_view reference", ..FieldSpec::TEXT }
+    FieldSpec {
+        wire,
+        canonical,
+        kind: FieldType::Boolean,
+        // A recorded answer lacks pg_reports_deal, which the reference lets one write.
+        may_be_unshown: true,
+        source: "group_edit and group_view reference; an answer may leave a flag out",
+        ..FieldSpec::TEXT
+    }
 }
 
 /// Limits: field, checkbox and the value that means none.

@@ -10,6 +10,8 @@ pub mod greenrope;
 #[cfg(test)]
 mod hostile;
 
+use std::collections::BTreeSet;
+
 use futures_util::future::BoxFuture;
 
 use crate::http::CallError;
@@ -110,6 +112,12 @@ pub trait Source: Send + Sync {
     /// A listing that fails is closed with a certificate that names the problem; only what makes the whole account
     /// unreadable is an error. `Source` and `Target` asks also close the account-wide state.
     fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>>;
+
+    /// Reads which objects a group field with ids of other objects may name; nothing where the field holds no such ids, or where
+    /// the objects could not be read to their end.
+    fn nameable<'a>(&'a self, _field: &'a str) -> BoxFuture<'a, Result<Option<BTreeSet<String>>, ReadError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Predicts how many requests reading the groups takes, without sending any.
     fn predicted_reads(&self, groups: &[GroupRow], target: bool) -> u64;

@@ -109,9 +109,8 @@ async fn a_move_to_another_account_of_the_kind_loses_nothing_of_a_person() {
         let planned = bench.plan().await;
         assert!(planned.plan.losses.is_empty(), "{source}: {:?}", planned.plan.losses);
         bench.settle().await;
-        let held = |address: &str| {
-            bench.account(&target, |account| account.contacts[&account.contact_by_email(address).unwrap()].profile.clone())
-        };
+        let held =
+            |address: &str| bench.account(&target, |account| account.contacts[&account.contact_by_email(address).unwrap()].profile.clone());
         for field in fields {
             assert_eq!(held("donor0@example.org").get(*field), Some(&value(field)), "{source}: {field}");
             let expected = if *field == fields[1] { "Kept".to_owned() } else { value(field) };

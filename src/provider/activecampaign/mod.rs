@@ -17,7 +17,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -237,6 +237,10 @@ impl Source for ActiveCampaign {
 
     fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>> {
         if self.has_lists() { self.read_contacts(ask, sink).boxed() } else { self.read_users(ask, sink).boxed() }
+    }
+
+    fn nameable<'a>(&'a self, field: &'a str) -> BoxFuture<'a, Result<Option<BTreeSet<String>>, ReadError>> {
+        self.read_nameable(field).boxed()
     }
 
     fn predicted_reads(&self, groups: &[GroupRow], target: bool) -> u64 {

@@ -6,7 +6,7 @@ mod contacts;
 mod listing;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ActiveCampaign;
@@ -125,6 +125,15 @@ impl ActiveCampaign {
             }
         }
         Ok((rows, certificate))
+    }
+
+    /// Reads the ids of the lists that a user group may name, as far as the key sees them.
+    pub(super) async fn read_nameable(&self, field: &str) -> Result<Option<BTreeSet<String>>, ReadError> {
+        if self.has_lists() || field != "lists" {
+            return Ok(None);
+        }
+        let (rows, certificate) = self.read_lists(&|_, _| false).await?;
+        Ok(certificate.problems.is_empty().then(|| rows.into_iter().map(|row| row.id).collect()))
     }
 
     /// Reads one list with every field, or finds that there is none.

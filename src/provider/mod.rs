@@ -78,6 +78,21 @@ pub enum Role<'a> {
     Check,
 }
 
+/// What jobs may do at an account that they write to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Duties {
+    /// They make and change groups.
+    pub save_groups: bool,
+    /// They delete groups.
+    pub delete_groups: bool,
+    /// They create members.
+    pub create_members: bool,
+    /// They change members and their memberships, and write refusals of mail.
+    pub change_members: bool,
+    /// They create custom fields.
+    pub create_fields: bool,
+}
+
 /// A provider that can be read.
 ///
 /// Every method returns either rows with their evidence or an error. No error, and no answer that was not understood, is ever
@@ -92,6 +107,12 @@ pub trait Source: Send + Sync {
     /// Says in whole sentences what the login may not see, as far as logging in has shown; empty where it has shown nothing.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Says in whole sentences which rights the login lacks for such jobs, as far as reading can show it; empty where it shows
+    /// nothing. The groups are those that the login sees.
+    fn lacks<'a>(&'a self, _duties: Duties, _groups: &'a [GroupRow]) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
     /// Reads the account's definitions of custom fields; unknown (and no error) where the login may not see them.

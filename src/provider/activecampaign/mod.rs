@@ -27,7 +27,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value as Json};
 use tokio::time::Instant;
 
-use super::{MemberAsk, ReadError, Source, Target};
+use super::{Duties, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallError, DecodeError};
 use crate::model::{Certificate, CustomFields, GroupRow, Load, MemberSink, ProviderKind, Settlement, Takes, Ticket, Write};
 
@@ -83,6 +83,8 @@ struct Memory {
     looked_for_imports: bool,
     /// Whether the key's user is known to be no administrator, who alone sees everything.
     restricted: bool,
+    /// The user groups of the key's user, as far as its own view shows them.
+    own_groups: Vec<u64>,
     /// How this account reads the group of a user, once one was placed.
     group_index: GroupIndex,
     /// The group of each user, as a target was last read and written: whoever has been moved since is left alone.
@@ -163,7 +165,9 @@ impl ActiveCampaign {
             V1Answer::Empty(refusal) => Err(DecodeError::Denied(refusal.message)),
         });
         let groups = groups.await?.unwrap_or_default();
-        self.memory().restricted = !groups.is_empty() && !groups.iter().any(|group| group == ADMINISTRATORS);
+        let mut memory = self.memory();
+        memory.restricted = !groups.is_empty() && !groups.iter().any(|group| group == ADMINISTRATORS);
+        memory.own_groups = groups.iter().filter_map(|group| wire::id_number(group)).collect();
         Ok(())
     }
 
@@ -218,6 +222,10 @@ impl Source for ActiveCampaign {
              use the key of a user in the Admin group, or say shared_access = true"
         );
         restricted.then_some(remark).into_iter().collect()
+    }
+
+    fn lacks<'a>(&'a self, duties: Duties, _groups: &'a [GroupRow]) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
+        self.read_lacks(duties).boxed()
     }
 
     fn custom_fields(&self) -> BoxFuture<'_, Result<CustomFields, ReadError>> {

@@ -137,6 +137,15 @@ pub(in super::super) fn unshown_flags(wire: &Record) -> Vec<&'static str> {
     FLAGS.iter().map(|(name, _)| *name).filter(|name| !wire.contains_key(*name)).collect()
 }
 
+/// Decodes which of some permissions an answer to group_view shows, and whether they are granted.
+pub(in super::super) fn shown_flags(
+    fields: &Map<String, Json>,
+    names: &BTreeSet<&'static str>,
+) -> Result<Vec<(&'static str, bool)>, DecodeError> {
+    id_of(fields, "id").ok_or_else(|| protocol("a user group has no \"id\""))?;
+    Ok(names.iter().filter_map(|name| Some((*name, fields.get(*name).and_then(flag)?))).collect())
+}
+
 /// Asks version 3 for one user group.
 pub(in super::super) fn one(group: u64) -> Call {
     v3_read("groups", &format!("groups/{group}"), Vec::new())

@@ -1,5 +1,7 @@
 //! Limits, strictness and quirks of an account: where the documentation leaves a choice, it is made here.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::world::Kind;
@@ -173,6 +175,8 @@ pub struct ActiveCampaignQuirks {
     pub password_needed: bool,
     /// Seconds that the importer, or the deletion of a list, takes to begin and then to end.
     pub background_seconds: u64,
+    /// Permissions that no answer shows, by their names in version 1, as `pg_reports_deal` was missing from a recorded row.
+    pub hidden_flags: BTreeSet<String>,
 }
 
 impl Default for ActiveCampaignQuirks {
@@ -186,6 +190,7 @@ impl Default for ActiveCampaignQuirks {
             global_user_ids: false,
             password_needed: false,
             background_seconds: 3,
+            hidden_flags: BTreeSet::new(),
         }
     }
 }

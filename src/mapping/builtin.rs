@@ -10,7 +10,7 @@ pub(super) fn rules(object: ObjectKind, source: &Schema, target: &Schema, source
     target
         .fields(object)
         .iter()
-        .filter(|field| field.writable != Writable::No && vocabulary::built_in(object, field.canonical, source, target))
+        .filter(|field| field.writable != Writable::No && vocabulary::built_in(object, field, source, target))
         .map(|field| Rule {
             wire: field.wire.to_owned(),
             shape: Some(Shape::of(field)),

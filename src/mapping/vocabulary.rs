@@ -95,20 +95,23 @@ pub(super) fn not_mappable(object: ObjectKind, canonical: &str) -> Option<&'stat
     }
 }
 
-/// Tells whether the built-in map copies a canonical field between the two providers.
-pub(super) fn built_in(object: ObjectKind, canonical: &str, source: &Schema, target: &Schema) -> bool {
+/// Tells whether the built-in map copies a source's canonical field of the same meaning into a field of the target.
+pub(super) fn built_in(object: ObjectKind, field: &FieldSpec, source: &Schema, target: &Schema) -> bool {
+    let canonical = field.canonical;
     if not_mappable(object, canonical).is_some() || is_bookkeeping(canonical) {
         return false;
     }
-    if !shared_names(object).contains(&canonical) {
-        // What only one service has goes from group to group there (the parts of a list's sender), also by way of a provider
-        // that can't hold it, where it comes as a carried value.
+    if !shared_names(object).contains(&first_part(canonical)) {
+        // What only one service has goes from account to account there (the parts of a list's sender, the memo of a contact), also
+        // by way of a provider that can't hold it, where it comes as a carried value. What is unique belongs to its account.
         let known = source.by_canonical(object, canonical);
-        return object == ObjectKind::Group && known.is_none_or(|row| row.readable && source.kind == target.kind);
+        return field.readable && !field.unique && known.is_none_or(|row| row.readable && source.kind == target.kind);
     }
     match canonical {
         // The planner owns the flag: it may set it, and never clears it by a copied value (rule 2).
-        "protected" | "custom" => false,
+        "protected" => false,
+        // Custom fields are paired by their labels once both accounts are known.
+        _ if first_part(canonical) == "custom" => false,
         // Spelled differently by each kind of provider, so that a copy would be wrong more often than right.
         "birth_date" | "gender" => source.kind == target.kind,
         _ => true,

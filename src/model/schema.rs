@@ -162,6 +162,8 @@ pub struct FieldSpec {
     pub kind: FieldType,
     /// Whether the provider returns it.
     pub readable: bool,
+    /// Whether a reading may leave the field out although it is set, so that its absence says nothing.
+    pub may_be_unshown: bool,
     /// When the provider takes it.
     pub writable: Writable,
     /// Whether an object can't be created without it.
@@ -185,6 +187,7 @@ impl FieldSpec {
         canonical: "",
         kind: FieldType::Text,
         readable: true,
+        may_be_unshown: false,
         writable: Writable::Always,
         required: false,
         unique: false,

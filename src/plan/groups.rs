@@ -236,7 +236,9 @@ impl<'a> Planner<'a> {
         // A group whose creation was interrupted is the job's own in every field, and no field of it is remembered.
         let created = link.is_some_and(|link| link.origin == Origin::Created && link.fields.is_empty());
         let rules = FieldRules { explicit: inputs.explicit_group_fields, on_drift: inputs.policy.guards.on_drift, created };
-        let mut edit = compare(&wanted, &target.wire, link.map(|link| &link.fields), rules);
+        let unshown = self.unshown(target);
+        let current = Self::with_unshown(target, link, &unshown);
+        let mut edit = compare(&wanted, &current, link.map(|link| &link.fields), rules);
         if let Some(spec) = inputs.target_schema.by_canonical(ObjectKind::Group, "protected") {
             // A protected flag is never cleared by an update.
             if edit.set.get(spec.wire).is_some_and(|value| value.as_bool() != Some(true)) {
@@ -271,6 +273,13 @@ impl<'a> Planner<'a> {
         for field in &edit.kept {
             self.out.warnings.push(format!("\"{}\": somebody changed {field} at the target; it is kept.", target.name));
         }
+        if !edit.set.is_empty() {
+            // Where an edit replaces the whole, only what is sent with it stays; what is not shown can't be repeated otherwise.
+            let refused = |field: &str| inputs.base.waiting.contains_key(&super::item_key("update_group", &target.id, field));
+            let repeated = unshown.iter().filter(|field| !refused(field));
+            let repeated = repeated.filter_map(|field| Some(((*field).to_owned(), wanted.get(*field)?.clone())));
+            edit.set.extend(repeated.collect::<Vec<_>>());
+        }
         let new_name = edit.set.get(self.name_field).map(Value::to_string);
         let pair = self.pair(group, Some(target.id.clone()), new_name.clone().unwrap_or_else(|| target.name.clone()), link.is_some(), true);
         match new_name {
@@ -281,6 +290,22 @@ impl<'a> Planner<'a> {
             None if !edit.set.is_empty() => self.out.edits.push(Edit::UpdateGroup { pair, fields: edit.set, before: edit.before }),
             None => {}
         }
+    }
+
+    /// Names the fields that a reading of a target group leaves out without saying that they are not set.
+    fn unshown(&self, target: &Group) -> Vec<&'static str> {
+        let fields = self.inputs.target_schema.groups.iter().filter(|field| field.may_be_unshown);
+        fields.map(|field| field.wire).filter(|wire| !target.wire.contains_key(*wire)).collect()
+    }
+
+    /// Returns what a target group holds, with what is remembered in the place of what no reading shows.
+    fn with_unshown(target: &Group, link: Option<&GroupLink>, unshown: &[&'static str]) -> Record {
+        let mut current = target.wire.clone();
+        for field in unshown {
+            let remembered = link.and_then(|link| link.fields.get(*field)).and_then(|then| then.target.clone());
+            current.extend(remembered.map(|value| ((*field).to_owned(), value)));
+        }
+        current
     }
 
     /// Sets the protected flag where the source or the config asks for it, and never asks for its absence.

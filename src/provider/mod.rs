@@ -10,6 +10,8 @@ pub mod greenrope;
 #[cfg(test)]
 mod hostile;
 
+use std::collections::BTreeSet;
+
 use futures_util::future::BoxFuture;
 
 use crate::http::CallError;
@@ -76,6 +78,21 @@ pub enum Role<'a> {
     Check,
 }
 
+/// What jobs may do at an account that they write to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Duties {
+    /// They make and change groups.
+    pub save_groups: bool,
+    /// They delete groups.
+    pub delete_groups: bool,
+    /// They create members.
+    pub create_members: bool,
+    /// They change members and their memberships, and write refusals of mail.
+    pub change_members: bool,
+    /// They create custom fields.
+    pub create_fields: bool,
+}
+
 /// A provider that can be read.
 ///
 /// Every method returns either rows with their evidence or an error. No error, and no answer that was not understood, is ever
@@ -90,6 +107,12 @@ pub trait Source: Send + Sync {
     /// Says in whole sentences what the login may not see, as far as logging in has shown; empty where it has shown nothing.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Says in whole sentences which rights the login lacks for such jobs, as far as reading can show it; empty where it shows
+    /// nothing. The groups are those that the login sees.
+    fn lacks<'a>(&'a self, _duties: Duties, _groups: &'a [GroupRow]) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
     /// Reads the account's definitions of custom fields; unknown (and no error) where the login may not see them.
@@ -110,6 +133,12 @@ pub trait Source: Send + Sync {
     /// A listing that fails is closed with a certificate that names the problem; only what makes the whole account
     /// unreadable is an error. `Source` and `Target` asks also close the account-wide state.
     fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>>;
+
+    /// Reads which objects a group field with ids of other objects may name; nothing where the field holds no such ids, or where
+    /// the objects could not be read to their end.
+    fn nameable<'a>(&'a self, _field: &'a str) -> BoxFuture<'a, Result<Option<BTreeSet<String>>, ReadError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Predicts how many requests reading the groups takes, without sending any.
     fn predicted_reads(&self, groups: &[GroupRow], target: bool) -> u64;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{RunError, Runner};
-use crate::config::settled::{Credentials, HttpConfig, ProviderConfig};
+use crate::config::settled::{Credentials, HttpConfig, Missing, ProviderConfig};
 use crate::http::{Account, AccountOptions, NetworkOptions, Transport};
 use crate::model::{Capabilities, ProviderKind};
 use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions};
 use crate::provider::emfluence::{Emfluence, EmfluenceOptions};
 use crate::provider::greenrope::{GreenRope, GreenRopeCredential, GreenRopeOptions};
-use crate::provider::{self, Target};
+use crate::provider::{self, Duties, Target};
 
 /// How long a request may take where the config does not say.
 const TIMEOUT_EMFLUENCE: Duration = Duration::from_mins(1);
@@ -44,6 +44,8 @@ pub struct OnlineReport {
     pub doubts: Vec<String>,
     /// What the login may not see, as far as it shows and the config does not say so itself.
     pub remarks: Vec<String>,
+    /// Which rights the login lacks for the jobs that write there, as far as the provider shows it.
+    pub lacks: Vec<String>,
     /// Whether the definitions of custom fields could be read.
     pub custom_fields_known: bool,
     /// Requests that this took.
@@ -78,14 +80,40 @@ impl Runner {
         handle.adapter.open().await.map_err(failed)?;
         let (groups, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
         let custom = handle.adapter.custom_fields().await.map_err(failed)?;
+        let lacks = match self.duties(name) {
+            Some(duties) => handle.adapter.lacks(duties, &groups).await.map_err(failed)?,
+            None => Vec::new(),
+        };
         let reading = certificate.certify((), &mut crate::model::TotalMeanings::all());
         Ok(OnlineReport {
             provider: name.to_owned(),
             groups: groups.len(),
             doubts: reading.why_incomplete().to_vec(),
             remarks: if shared { Vec::new() } else { handle.adapter.remarks() },
+            lacks,
             custom_fields_known: custom.known,
             requests: handle.account.statistics().requests() - before,
+        })
+    }
+
+    /// Returns what the jobs of the config may do at a provider; nothing where none writes there.
+    fn duties(&self, name: &str) -> Option<Duties> {
+        let config = &self.inner.config;
+        let users = config.providers.get(name)?.kind == ProviderKind::ActiveCampaignUsers;
+        let jobs = config.jobs.values().filter(|job| job.target == name);
+        jobs.map(|job| Duties {
+            save_groups: true,
+            delete_groups: job.groups.missing == Missing::Delete,
+            create_members: job.members.create && (job.members.create_users || !users),
+            change_members: true,
+            create_fields: job.create_fields,
+        })
+        .reduce(|one, other| Duties {
+            save_groups: one.save_groups || other.save_groups,
+            delete_groups: one.delete_groups || other.delete_groups,
+            create_members: one.create_members || other.create_members,
+            change_members: one.change_members || other.change_members,
+            create_fields: one.create_fields || other.create_fields,
         })
     }
 

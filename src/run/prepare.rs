@@ -71,13 +71,15 @@ impl Runner {
         capabilities.detach &= job.members.removal == Removal::Detach;
         let schema = provider::schema(target.adapter.kind());
         let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, &policy, schema);
-        let desired = self.with_defaults(job, desired, schema);
+        let mut desired = self.with_defaults(job, desired, schema);
+        let unknown = leave_out_unknown(&mut desired, &sides.nameable, &job.target);
         let people = People::pair(&sides.source, &sides.target, &base, &sides.names);
         let found = persons::look(self.store(), job, schema, &sides, &base, &people)?;
         losses.extend(found.losses);
         let explicit: BTreeSet<String> = job.map_group.keys().cloned().collect();
         let missing: Vec<String> = sides.mapping.missing_custom().into_iter().map(|field| field.label).collect();
-        let warnings = std::mem::take(&mut sides.warnings);
+        let mut warnings = std::mem::take(&mut sides.warnings);
+        warnings.extend(unknown);
         let plan = plan(&Inputs {
             policy: &policy,
             names: &sides.names,
@@ -220,6 +222,31 @@ pub(super) fn desired_groups(
     let losses =
         losses.into_iter().map(|((field, reason), (count, example))| Loss { field, object: "group", count, example, reason }).collect();
     (desired, losses)
+}
+
+/// Takes ids out of the wished-for values that name nothing at the target, and says so, once for each id.
+fn leave_out_unknown(
+    desired: &mut BTreeMap<String, DesiredGroup>,
+    nameable: &BTreeMap<String, BTreeSet<String>>,
+    target: &str,
+) -> Vec<String> {
+    let mut unknown: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    for group in desired.values_mut() {
+        for (field, ids) in nameable {
+            let Some(Value::List(named)) = group.fields.get_mut(field) else { continue };
+            for id in named.extract_if(.., |id| !ids.contains(id)) {
+                *unknown.entry((field, id)).or_default() += 1;
+            }
+            if named.is_empty() {
+                group.fields.remove(field);
+            }
+        }
+    }
+    let tell = |((field, id), groups): ((&str, String), u64)| {
+        let groups = if groups == 1 { "1 group".to_owned() } else { format!("{groups} groups") };
+        format!("The map names {id} in {field}, which {target} does not have or its login may not see; it is left out of {groups}.")
+    };
+    unknown.into_iter().map(tell).collect()
 }
 
 /// Finds out which target groups to list, before anybody at the target is known.

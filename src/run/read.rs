@@ -47,6 +47,8 @@ pub(super) struct Sides {
     pub(super) target_read_time: Timestamp,
     /// Whether the target was not read in this run, but is as an earlier one remembered it.
     pub(super) target_remembered: bool,
+    /// Of the mapped fields with ids of other objects, those that the target's groups may name; nothing of a remembered target.
+    pub(super) nameable: BTreeMap<String, BTreeSet<String>>,
     /// The fingerprint of the mapping, which entered those of the profiles.
     pub(super) salt: String,
 }
@@ -140,6 +142,7 @@ pub(super) struct TargetSide {
     pub(super) meanings: BTreeSet<TotalMeanings>,
     pub(super) read_time: Timestamp,
     pub(super) remembered: bool,
+    pub(super) nameable: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Begun {
@@ -188,6 +191,7 @@ impl Begun {
             target_read_at: self.target.account.now(),
             target_read_time: target.read_time,
             target_remembered: target.remembered,
+            nameable: target.nameable,
             salt: members.salt,
         };
         (sides, std::mem::take(&mut self.base))
@@ -347,8 +351,9 @@ impl Runner {
             snapshot.set_apart(&store.own_removals(&job.target)?, &begun.names);
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
-        let rows = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
-        let side = TargetSide { mapping, custom, rows, certificate, snapshot, staging, meanings, read_time, remembered: false };
+        let rows: BTreeMap<String, GroupRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let nameable = nameable(&target, job, &rows).await?;
+        let side = TargetSide { mapping, custom, rows, certificate, snapshot, staging, meanings, read_time, remembered: false, nameable };
         Ok(begun.finish(job, side, warnings))
     }
 
@@ -438,6 +443,25 @@ fn certain(provider: &str, certificate: &Certificate) -> Result<(), RunError> {
         Reading::Complete(_) => Ok(()),
         Reading::Incomplete(incomplete) => Err(RunError::Groups { provider: provider.to_owned(), why: incomplete.why.join("; ") }),
     }
+}
+
+/// Reads which objects the fields that the config maps may name; what a group names already counts, whether it is seen or not.
+async fn nameable(
+    target: &Handle,
+    job: &JobConfig,
+    rows: &BTreeMap<String, GroupRow>,
+) -> Result<BTreeMap<String, BTreeSet<String>>, RunError> {
+    let mut nameable = BTreeMap::new();
+    for field in job.map_group.keys() {
+        let Some(mut ids) = target.adapter.nameable(field).await.map_err(read_error(target))? else { continue };
+        for row in rows.values() {
+            if let Some(Value::List(named)) = row.wire.get(field) {
+                ids.extend(named.iter().cloned());
+            }
+        }
+        nameable.insert(field.clone(), ids);
+    }
+    Ok(nameable)
 }
 
 /// Makes groups of rows, with carried values as if the provider had returned them.

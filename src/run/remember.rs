@@ -97,6 +97,7 @@ impl Runner {
             meanings,
             read_time: memory.key.read_at,
             remembered: true,
+            nameable: BTreeMap::new(),
         })
     }
 

@@ -25,6 +25,7 @@ mod quirks;
 mod redaction;
 mod refresh;
 mod requests;
+mod rights;
 mod rules;
 mod settings;
 mod simulation;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rosterd::emulator::MembershipState::{Active, OptedOut};
-use rosterd::emulator::{Account, Fault, FaultRule, When};
+use rosterd::emulator::{Account, Fault, FaultRule, MisuseKind, When};
 use rosterd::state::JournalMoment;
 
 use crate::support::{Bench, bench, group_of, plain_world, tell};
@@ -83,6 +83,10 @@ async fn a_creation_that_meets_somebody_who_refuses_adds_them_to_nothing_further
     assert!(!mailed.contains(&READER.to_owned()), "{mailed:?} {}", tell(&report));
     assert!(!bench.members("mail", "Two").contains_key(READER), "{}", tell(&report));
     assert_eq!((report.summary.members_created, report.summary.memberships_added), (3, 4), "{}", tell(&report));
+    // Nobody could know at the time of the one request that was under way; it makes no sendable member, and none follows it.
+    let added: Vec<(MisuseKind, String)> = bench.emulator.misuse().into_iter().map(|misuse| (misuse.kind, misuse.operation)).collect();
+    assert_eq!(added, [(MisuseKind::AddedOptedOut, "contacts/import".to_owned())]);
+    bench.emulator.clear_log();
     bench.store.watch_journal(|_| ());
     bench.settle().await;
 }

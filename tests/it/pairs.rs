@@ -83,6 +83,55 @@ async fn every_pair_is_planned_without_a_map() {
     ");
 }
 
+/// What only one service has of a person, by the names of the emulated world.
+const OWN: [(&str, &[&str]); 2] = [
+    ("mail", &["external_id", "memo", "original_source", "birth_date"]),
+    ("crm", &["website", "gender", "hometown", "height", "weight", "skills", "bio", "birth_date"]),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_move_to_another_account_of_the_kind_loses_nothing_of_a_person() {
+    for (source, fields) in OWN {
+        let value = |field: &str| if field == "birth_date" { "1980-02-29".to_owned() } else { format!("Her {field}") };
+        let mut world = plain_world();
+        let account = world.account_mut(source);
+        group_of(account, "Donors", "donor", 3);
+        for address in ["donor0@example.org", "donor1@example.org"] {
+            let contact = account.contact_by_email(address).unwrap();
+            let profile = &mut account.contacts.get_mut(&contact).unwrap().profile;
+            profile.extend(fields.iter().map(|field| ((*field).to_owned(), value(field))));
+        }
+        // Somebody is there already, with a word of their own in one field.
+        let target = format!("{source}2");
+        let known = world.account_mut(&target).add_person("donor1@example.org", "Bo", "Example");
+        world.account_mut(&target).contacts.get_mut(&known).unwrap().profile.insert(fields[1].to_owned(), "Kept".to_owned());
+        let bench = bench(world, source, &target, "mode = \"managed\"");
+        let planned = bench.plan().await;
+        assert!(planned.plan.losses.is_empty(), "{source}: {:?}", planned.plan.losses);
+        bench.settle().await;
+        let held =
+            |address: &str| bench.account(&target, |account| account.contacts[&account.contact_by_email(address).unwrap()].profile.clone());
+        for field in fields {
+            assert_eq!(held("donor0@example.org").get(*field), Some(&value(field)), "{source}: {field}");
+            let expected = if *field == fields[1] { "Kept".to_owned() } else { value(field) };
+            assert_eq!(held("donor1@example.org").get(*field), Some(&expected), "{source}: {field}");
+            assert_eq!(held("donor2@example.org").get(*field), None, "{source}: {field}");
+        }
+        // A later change follows, and so does taking it away.
+        let change = |text: &str| {
+            bench.account(source, |account| {
+                let contact = account.contact_by_email("donor0@example.org").unwrap();
+                account.contacts.get_mut(&contact).unwrap().profile.insert(fields[2].to_owned(), text.to_owned());
+            });
+        };
+        for text in ["Anew", ""] {
+            change(text);
+            bench.settle().await;
+            assert_eq!(held("donor0@example.org").get(fields[2]).map_or("", String::as_str), text, "{source}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn lists_and_user_groups_of_an_account_are_logged_into_alike() {
     let bench = pair(ProviderKind::ActiveCampaignUsers, ProviderKind::ActiveCampaignLists);

@@ -162,6 +162,65 @@ async fn a_renamed_group_keeps_all_that_it_may_do() {
     }
 }
 
+/// A permission that no answer shows can't be compared, so what was granted once is taken as granted.
+#[tokio::test(start_paused = true)]
+async fn a_permission_that_is_never_shown_is_granted_once() {
+    for quirks in quirks() {
+        let mut world = two_accounts();
+        let hidden = BTreeSet::from(["pg_reports_deal".to_owned()]);
+        world.account_mut("campaigns2").settings.activecampaign = ActiveCampaignQuirks { hidden_flags: hidden, ..quirks.clone() };
+        let map = |granted: bool| format!("mode = \"managed\"\n[jobs.test.map.group]\npg_reports_deal = \"{granted}\"\n");
+        let mut bench = bench(world, "staff", "staff2", &map(true));
+        let granted = |bench: &Bench| -> Vec<bool> {
+            // One of the two is created, the other adopted.
+            let held = |account: &mut Account, title: &str| {
+                account.user_group(account.find_user_group(title).unwrap()).unwrap().permissions.contains("pg_reports_deal")
+            };
+            bench.account("campaigns2", |account| ["Editors", "Writers"].map(|title| held(account, title)).into())
+        };
+        bench.settle().await;
+        assert_eq!(granted(&bench), [true, true], "{quirks:?}");
+        // Another edit of the group does not take it away, though nothing shows that it is to be repeated.
+        bench.account("campaigns", |account| {
+            let writers = account.find_user_group("Writers").unwrap();
+            account.rename_user_group(writers, "Schreiber");
+            account.user_group_mut(writers).description = "They write".into();
+        });
+        bench.settle().await;
+        bench.account("campaigns", |account| {
+            let writers = account.find_user_group("Schreiber").unwrap();
+            account.rename_user_group(writers, "Writers");
+        });
+        bench.settle().await;
+        assert_eq!(granted(&bench), [true, true], "{quirks:?}");
+        bench.reconfigure(&format!("[jobs.test]\nsource = \"staff\"\ntarget = \"staff2\"\n{}", map(false)));
+        bench.settle().await;
+        assert!(quirks.group_edit_patches || granted(&bench) == [false, false], "{quirks:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_the_target_lacks_are_named_once_and_left_out() {
+    let mut world = two_accounts();
+    let news = world.account_mut("campaigns2").add_group("News");
+    let lists = format!("mode = \"managed\"\n[jobs.test.map.group]\nlists = \"['{news}', '4711']\"\n");
+    let bench = bench(world, "staff", "staff2", &lists);
+    let planned = bench.plan().await;
+    let told: Vec<&String> = planned.plan.warnings.iter().filter(|warning| warning.contains("4711")).collect();
+    assert_eq!(told, ["The map names 4711 in lists, which staff2 does not have or its login may not see; it is left out of 2 groups."]);
+    bench.settle().await;
+    let held = |bench: &Bench| {
+        bench.account("campaigns2", |account| account.user_group(account.find_user_group("Editors").unwrap()).unwrap().lists.clone())
+    };
+    assert_eq!(held(&bench), BTreeSet::from([news]));
+    // Nothing is left of the wish where no list of it exists.
+    bench.account("campaigns2", |account| account.delete_group(news));
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    bench.assert_settled().await;
+    assert_eq!(held(&bench), BTreeSet::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn users_are_created_where_the_config_asks_for_it() {
     let mut world = two_accounts();

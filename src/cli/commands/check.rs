@@ -147,7 +147,7 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
                 for doubt in &report.doubts {
                     writeln!(out, "  {WARNING}warning:{WARNING:#} the list of groups may not be whole: {}", harmless(doubt))?;
                 }
-                for remark in &report.remarks {
+                for remark in report.remarks.iter().chain(&report.lacks) {
                     writeln!(out, "  {WARNING}warning:{WARNING:#} {}", harmless(remark))?;
                 }
                 if !report.custom_fields_known {
@@ -206,6 +206,7 @@ fn document(findings: &Findings, code: ExitCode) -> Value {
                 "groups": report.groups,
                 "doubts": report.doubts,
                 "remarks": report.remarks,
+                "lacks": report.lacks,
                 "custom_fields_known": report.custom_fields_known,
                 "requests": report.requests,
             }),

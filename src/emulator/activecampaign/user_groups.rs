@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Call;
 use super::answer::{Answer, done, done_with, object, rows};
@@ -18,6 +18,14 @@ pub(super) const WRITABLE: &[&str] = &["id", "title", "descript", "lists", "send
 const PERIODS: [&str; 7] = ["day", "week", "month", "month1st", "monthcdate", "year", "ever"];
 
 impl Call<'_> {
+    /// Takes out of the row of a user group what this account never shows.
+    fn without_hidden(&self, mut row: Value) -> Value {
+        if let Some(row) = row.as_object_mut() {
+            row.retain(|name, _| !self.account.settings.activecampaign.hidden_flags.contains(name));
+        }
+        row
+    }
+
     /// Writes what the request holds over a group. Unless the account's edits patch, what it leaves out is reset.
     fn read_group(&mut self, mut group: UserGroup, patches: bool) -> Result<UserGroup, String> {
         let form = self.form;
@@ -133,7 +141,7 @@ pub(super) fn edit(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn view(call: &mut Call<'_>) -> Answer {
     let id = call.form.number("id");
-    object(call.account.user_groups.get(&id).map(group_full))
+    object(call.account.user_groups.get(&id).map(group_full).map(|row| call.without_hidden(row)))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
@@ -146,7 +154,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
     // The groups of visitors and of plain users are left out.
     let mut shown: Vec<&UserGroup> = groups.filter(|group| group.id >= ADMIN && (all || wanted.contains(&group.id))).collect();
     shown.sort_by_key(|group| fold(&group.title));
-    rows(shown.into_iter().map(group_short).collect::<Vec<_>>())
+    rows(shown.into_iter().map(|group| call.without_hidden(group_short(group))).collect::<Vec<_>>())
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Answer {

@@ -17,7 +17,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value as Json};
 use tokio::time::Instant;
 
-use super::{MemberAsk, ReadError, Source, Target};
+use super::{Duties, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallError, DecodeError};
 use crate::model::{Certificate, CustomFields, GroupRow, Load, MemberSink, ProviderKind, Settlement, Takes, Ticket, Write};
 
@@ -83,6 +83,8 @@ struct Memory {
     looked_for_imports: bool,
     /// Whether the key's user is known to be no administrator, who alone sees everything.
     restricted: bool,
+    /// The user groups of the key's user, as far as its own view shows them.
+    own_groups: Vec<u64>,
     /// How this account reads the group of a user, once one was placed.
     group_index: GroupIndex,
     /// The group of each user, as a target was last read and written: whoever has been moved since is left alone.
@@ -163,7 +165,9 @@ impl ActiveCampaign {
             V1Answer::Empty(refusal) => Err(DecodeError::Denied(refusal.message)),
         });
         let groups = groups.await?.unwrap_or_default();
-        self.memory().restricted = !groups.is_empty() && !groups.iter().any(|group| group == ADMINISTRATORS);
+        let mut memory = self.memory();
+        memory.restricted = !groups.is_empty() && !groups.iter().any(|group| group == ADMINISTRATORS);
+        memory.own_groups = groups.iter().filter_map(|group| wire::id_number(group)).collect();
         Ok(())
     }
 
@@ -220,6 +224,10 @@ impl Source for ActiveCampaign {
         restricted.then_some(remark).into_iter().collect()
     }
 
+    fn lacks<'a>(&'a self, duties: Duties, _groups: &'a [GroupRow]) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
+        self.read_lacks(duties).boxed()
+    }
+
     fn custom_fields(&self) -> BoxFuture<'_, Result<CustomFields, ReadError>> {
         self.read_custom_fields().boxed()
     }
@@ -237,6 +245,10 @@ impl Source for ActiveCampaign {
 
     fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>> {
         if self.has_lists() { self.read_contacts(ask, sink).boxed() } else { self.read_users(ask, sink).boxed() }
+    }
+
+    fn nameable<'a>(&'a self, field: &'a str) -> BoxFuture<'a, Result<Option<BTreeSet<String>>, ReadError>> {
+        self.read_nameable(field).boxed()
     }
 
     fn predicted_reads(&self, groups: &[GroupRow], target: bool) -> u64 {

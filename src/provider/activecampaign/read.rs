@@ -6,16 +6,16 @@ mod contacts;
 mod listing;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ActiveCampaign;
-use super::wire::groups::is_built_in;
+use super::wire::groups::{self, is_built_in};
 use super::wire::lists::{self, Definition};
 use super::wire::{PAGE_ROWS, id_number, v1_read};
 use crate::http::CallError;
 use crate::model::{Certificate, CustomField, CustomFields, FieldType, GroupRow, Value};
-use crate::provider::ReadError;
+use crate::provider::{Duties, ReadError};
 
 pub(super) use users::predicted_users;
 
@@ -42,6 +42,37 @@ impl ActiveCampaign {
             )),
             other => ReadError::Call(other),
         })
+    }
+
+    /// Looks which permissions the user group of the key's user shows as not granted. An administrator has them all.
+    pub(super) async fn read_lacks(&self, duties: Duties) -> Result<Vec<String>, ReadError> {
+        let (restricted, own) = {
+            let memory = self.memory();
+            (memory.restricted, memory.own_groups.clone())
+        };
+        let needed = needed_flags(self.has_lists(), duties);
+        if !restricted || needed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: BTreeSet<&'static str> = needed.iter().map(|(name, _)| *name).collect();
+        // Any of several groups may grant a permission.
+        let mut shown: BTreeMap<&'static str, bool> = BTreeMap::new();
+        for group in own {
+            match self.ask_v1(groups::view(group), |fields| groups::shown_flags(fields, &names)).await {
+                Ok(Some(flags)) => flags.into_iter().for_each(|(name, granted)| *shown.entry(name).or_default() |= granted),
+                // A key that may not look at its own group tells nothing.
+                Ok(None) | Err(CallError::Refused { .. }) => return Ok(Vec::new()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let missing = needed.into_iter().filter(|(name, _)| shown.get(name) == Some(&false));
+        Ok(missing
+            .map(|(name, purpose)| {
+                format!(
+                    "the user group of the key's user lacks {name}, which {purpose} takes; grant it there, or use an administrator's key"
+                )
+            })
+            .collect())
     }
 
     /// Reads the definitions of custom fields, of contacts only: users have none.
@@ -127,6 +158,15 @@ impl ActiveCampaign {
         Ok((rows, certificate))
     }
 
+    /// Reads the ids of the lists that a user group may name, as far as the key sees them.
+    pub(super) async fn read_nameable(&self, field: &str) -> Result<Option<BTreeSet<String>>, ReadError> {
+        if self.has_lists() || field != "lists" {
+            return Ok(None);
+        }
+        let (rows, certificate) = self.read_lists(&|_, _| false).await?;
+        Ok(certificate.problems.is_empty().then(|| rows.into_iter().map(|row| row.id).collect()))
+    }
+
     /// Reads one list with every field, or finds that there is none.
     pub(super) async fn read_list(&self, id: &str) -> Result<Option<GroupRow>, ReadError> {
         // What is no number is no list.
@@ -137,6 +177,28 @@ impl ActiveCampaign {
             Some(_) => Err(self.broken_rule("list_view", "the question for one list is answered with another").into()),
         }
     }
+}
+
+/// Names the permissions that duties take, each with what it is for.
+fn needed_flags(lists: bool, duties: Duties) -> Vec<(&'static str, &'static str)> {
+    let of_lists = [
+        (duties.save_groups, "pg_list_add", "creating lists"),
+        (duties.save_groups, "pg_list_edit", "changing lists"),
+        (duties.delete_groups, "pg_list_delete", "deleting lists"),
+        (duties.create_members, "pg_subscriber_add", "creating contacts"),
+        (duties.create_members || duties.change_members, "pg_subscriber_import", "adding contacts to lists by import"),
+        (duties.change_members, "pg_subscriber_edit", "changing contacts and their lists"),
+        (duties.create_fields, "pg_subscriber_fields", "creating custom fields"),
+    ];
+    let of_user_groups = [
+        (duties.save_groups, "pg_group_add", "creating user groups"),
+        (duties.save_groups, "pg_group_edit", "changing user groups"),
+        (duties.delete_groups, "pg_group_delete", "deleting user groups"),
+        (duties.create_members, "pg_user_add", "creating users"),
+        (duties.change_members, "pg_user_edit", "moving users between groups"),
+    ];
+    let needed: &[(bool, &'static str, &'static str)] = if lists { &of_lists } else { &of_user_groups };
+    needed.iter().filter(|(asked, ..)| *asked).map(|(_, name, purpose)| (*name, *purpose)).collect()
 }
 
 /// Predicts the requests that reading so many lists takes.

@@ -27,7 +27,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{MemberAsk, ReadError, Source, Target};
+use super::{Duties, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallBody, CallError, DecodeError, Method};
 pub use crate::model::Fingerprint;
 use crate::model::{Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket, Write};
@@ -118,6 +118,10 @@ impl Source for Emfluence {
 
     fn open(&self) -> BoxFuture<'_, Result<(), ReadError>> {
         self.read_access().boxed()
+    }
+
+    fn lacks<'a>(&'a self, duties: Duties, groups: &'a [GroupRow]) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
+        self.read_lacks(duties, groups).boxed()
     }
 
     fn custom_fields(&self) -> BoxFuture<'_, Result<CustomFields, ReadError>> {

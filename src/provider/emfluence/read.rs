@@ -10,8 +10,8 @@ use super::wire::paging::{Step, Walk};
 use super::wire::{self, LISTING_ROWS, LOOKUP_GROUPS, SEARCH_ROWS, contacts as contact_wire, id_number};
 use super::{Emfluence, Fingerprint};
 use crate::http::CallError;
-use crate::model::{Certificate, CustomFields, GroupRow, Value};
-use crate::provider::ReadError;
+use crate::model::{Certificate, CustomFields, GroupKind, GroupRow, GroupStatus, Value};
+use crate::provider::{Duties, ReadError};
 
 impl Emfluence {
     /// Proves the token and, where a fingerprint is configured, the account.
@@ -62,6 +62,38 @@ impl Emfluence {
             }
         }
         Ok(())
+    }
+
+    /// Tries the two reads that take the same permission as a write does, on one group: looking it up takes what saving groups
+    /// takes, and listing its contacts what adding contacts takes (groups reference).
+    pub(super) async fn read_lacks(&self, duties: Duties, groups: &[GroupRow]) -> Result<Vec<String>, ReadError> {
+        // The members of others can't be listed, whatever the rights.
+        let ordinary = groups.iter().filter(|group| group.kind == GroupKind::Static && group.status == GroupStatus::Active);
+        let Some(group) = ordinary.filter_map(|group| id_number(&group.id)).min() else { return Ok(Vec::new()) };
+        let mut tried = Vec::new();
+        if duties.save_groups || duties.delete_groups {
+            let answer = self.ask(group_wire::lookup(&[group]), |answer| group_wire::details(answer).map(|_| ())).await;
+            tried.push((answer, "Create Groups", "saving groups"));
+        }
+        if duties.create_members || duties.change_members {
+            let request = group_wire::get_contacts(group, 1, 1, None);
+            let answer = self.ask(request, |answer| group_wire::listing(answer, 1, 1).map(|_| ())).await;
+            tried.push((answer, "Contacts (Edit)", "writing to contacts and groups of them"));
+        }
+        let mut lacks = Vec::new();
+        for (answer, permission, purpose) in tried {
+            match answer {
+                Ok(()) => {}
+                Err(CallError::Refused { refusal, .. }) => lacks.push(format!(
+                    "the token's user seems to lack the permission {permission}, which {purpose} takes: looking at group {group} was refused ({refusal})"
+                )),
+                Err(CallError::Denied { reason, .. }) => lacks.push(format!(
+                    "the token's user lacks the permission {permission}, which {purpose} takes: looking at group {group} was refused ({reason})"
+                )),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(lacks)
     }
 
     fn access_error(&self, error: CallError) -> ReadError {

@@ -87,11 +87,18 @@ impl Applying<'_> {
                         let row = rows.iter().find(|row| row.id == edit.id)?;
                         // A name in between is replaced by a later edit of the same group.
                         let last_sent = self.prepared.sides.target_rows.get(&edit.id).map(|row| &row.wire);
-                        let stands = edit.fields.iter().all(|(field, value)| {
-                            let held = row.wire.get(field);
-                            let later = last_sent.and_then(|sent| sent.get(field));
-                            crate::plan::fields::same(Some(value), held) || (later.is_some() && crate::plan::fields::same(later, held))
-                        });
+                        let unshown = |field: &str| {
+                            !row.wire.contains_key(field)
+                                && self.prepared.schema.by_wire(ObjectKind::Group, field).is_some_and(|spec| spec.may_be_unshown)
+                        };
+                        // What is not shown proves nothing, and something has to.
+                        let mut shown = edit.fields.iter().filter(|(field, _)| !unshown(field)).peekable();
+                        let stands = shown.peek().is_some()
+                            && shown.all(|(field, value)| {
+                                let held = row.wire.get(field);
+                                let later = last_sent.and_then(|sent| sent.get(field));
+                                crate::plan::fields::same(Some(value), held) || (later.is_some() && crate::plan::fields::same(later, held))
+                            });
                         stands.then(Standing::default)
                     })
                     .collect()

@@ -86,7 +86,12 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn view(call: &mut Call<'_>, id: u64) -> Answer {
     let group = call.account.user_groups.get(&id).ok_or_else(|| not_found("Group", id))?;
-    Ok((200, json!({"group": row(group)})))
+    let mut row = row(group);
+    let hidden: BTreeSet<String> = call.account.settings.activecampaign.hidden_flags.iter().map(|name| camel(name)).collect();
+    if let Some(row) = row.as_object_mut() {
+        row.retain(|name, _| !hidden.contains(name));
+    }
+    Ok((200, json!({"group": row})))
 }
 
 pub(super) fn create(call: &mut Call<'_>, body: &Value) -> Answer {

@@ -59,7 +59,15 @@ pub(in super::super) const FLAGS: [Flag; 32] = flags![
 /// Makes the row of a permission for the field table.
 pub(in super::super) const fn flag_spec(at: usize) -> FieldSpec {
     let (wire, canonical) = FLAGS[at];
-    FieldSpec { wire, canonical, kind: FieldType::Boolean, source: "group_edit and group_view reference", ..FieldSpec::TEXT }
+    FieldSpec {
+        wire,
+        canonical,
+        kind: FieldType::Boolean,
+        // A recorded answer lacks pg_reports_deal, which the reference lets one write.
+        may_be_unshown: true,
+        source: "group_edit and group_view reference; an answer may leave a flag out",
+        ..FieldSpec::TEXT
+    }
 }
 
 /// Limits: field, checkbox and the value that means none.
@@ -127,6 +135,15 @@ pub(in super::super) fn unshown(fields: &Map<String, Json>) -> Vec<&'static str>
 /// Names the permissions that a group does not show: some are missing from answers of version 1.
 pub(in super::super) fn unshown_flags(wire: &Record) -> Vec<&'static str> {
     FLAGS.iter().map(|(name, _)| *name).filter(|name| !wire.contains_key(*name)).collect()
+}
+
+/// Decodes which of some permissions an answer to group_view shows, and whether they are granted.
+pub(in super::super) fn shown_flags(
+    fields: &Map<String, Json>,
+    names: &BTreeSet<&'static str>,
+) -> Result<Vec<(&'static str, bool)>, DecodeError> {
+    id_of(fields, "id").ok_or_else(|| protocol("a user group has no \"id\""))?;
+    Ok(names.iter().filter_map(|name| Some((*name, fields.get(*name).and_then(flag)?))).collect())
 }
 
 /// Asks version 3 for one user group.

@@ -41,7 +41,11 @@ fn shared_fields(source: Kind, target: Kind) -> Vec<&'static str> {
     fields.extend(["title", "mobile", "fax", "address1", "address2", "city", "state", "zip", "country", "notes"]);
     if source == target {
         fields.push("birth_date");
-        fields.push(if source == Kind::Emfluence { "external_id" } else { "website" });
+        let own: &[&str] = match source {
+            Kind::Emfluence => &["external_id", "memo", "original_source"],
+            _ => &["website", "gender", "hometown", "height", "weight", "skills", "bio"],
+        };
+        fields.extend(own);
     }
     fields
 }

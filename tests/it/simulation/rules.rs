@@ -310,9 +310,12 @@ impl Judge {
             };
             let (old, new) = (value(then), value(person));
             let custom = field.starts_with("custom.");
+            // What the source can't hold, the job that fills it may have left with the database.
+            let upstream = self.jobs.iter().filter(|other| other.target == job.source).map(|other| run.start.account(other.source));
+            let sources: Vec<&Account> = std::iter::once(source).chain(upstream).collect();
             let mut wanted = names
                 .iter()
-                .flat_map(|address| truth::contacts(source, address))
+                .flat_map(|address| sources.iter().flat_map(move |account| truth::contacts(account, address)))
                 .flat_map(|row| if custom { row.custom.values().cloned().collect::<Vec<_>>() } else { vec![row.get(field).to_owned()] });
             if !new.is_empty() && !wanted.any(|value| value == new) {
                 self.complain("rule 10", format!("{place}: {field} from \"{old}\" to \"{new}\", which the source does not hold"));

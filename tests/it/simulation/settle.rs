@@ -109,7 +109,7 @@ impl Sim {
                     continue;
                 }
                 // An address that somebody changed at the target is kept there, and so is the membership under it.
-                if job.on_drift == "keep" && self.is_elsewhere(number, address) {
+                if job.on_drift == "keep" && (self.is_elsewhere(number, address) || self.has_moved_there(number, address)) {
                     continue;
                 }
                 let reason = plan.withheld.iter().find(|withheld| {
@@ -161,6 +161,13 @@ impl Sim {
             let known = judge.memory.people.get(&(number, here.id)).and_then(|(there, _)| target.contacts.get(there));
             known.is_some_and(|there| fold(&there.email) != *address)
         })
+    }
+
+    /// Whether an address was changed by hand while the target's runs had trouble, so that nobody knows which of them saw the pair.
+    fn has_moved_there(&self, number: usize, address: &str) -> bool {
+        let state = self.wire.lock();
+        let judge = &state.judge;
+        judge.moved.contains(address) && truth::contacts(judge.seen.account(judge.jobs[number].target), address).next().is_none()
     }
 
     /// Whoever has left the source is not in a group that is kept in step.

@@ -166,8 +166,8 @@ impl Judge {
                 }
             }
         }
-        refused |= names.iter().any(|address| self.refuses_group_anywhere(run, group, address));
-        let in_place_of_refusal = refused && job.carry && before.kind == Kind::GreenRope;
+        let known = refused || names.iter().any(|address| self.refuses_group_anywhere(run, group, address));
+        let in_place_of_refusal = known && job.carry && before.kind == Kind::GreenRope;
         if !in_place_of_refusal {
             let counts = !job.not_internal
                 || names.iter().flat_map(|address| truth::contacts(source, address)).any(|contact| contact.get("company") != "Internal");
@@ -182,7 +182,7 @@ impl Judge {
             }
             for (other, entry) in self.jobs.clone().iter().enumerate() {
                 let held = self.memory.held.contains(&(other, group, contact));
-                if other != run.job && held && self.still_asks(other, entry, run, group, &address) {
+                if other != run.job && entry.target == job.target && held && self.still_asks(other, entry, run, group, &address) {
                     self.complain("rule 10", format!("{place}, and job \"{}\" holds the membership", entry.name));
                 }
             }
@@ -450,8 +450,14 @@ impl Judge {
                 let source = run.start.account(job.source);
                 let protected = |partner: &u64| source.groups.get(partner).is_some_and(|group| group.protected);
                 // Another job may have carried a flag there that the account can't hold.
-                let carried = source.kind != Kind::Emfluence && self.jobs.iter().any(|other| other.target == job.source);
-                let asked = carried || self.partners(&run, group.id).iter().any(protected);
+                let partners = self.partners(&run, group.id);
+                let carried = source.kind != Kind::Emfluence
+                    && self.ever_pairs.iter().any(|(other, upstream, partner)| {
+                        let other = &self.jobs[*other];
+                        let flag = run.start.account(other.source).groups.get(upstream).is_some_and(|group| group.protected);
+                        other.target == job.source && partners.contains(partner) && (flag || other.protect)
+                    });
+                let asked = carried || partners.iter().any(protected);
                 if asked {
                     self.own_flags.remove(&key);
                 } else if !job.protect {

@@ -270,7 +270,11 @@ impl Sim {
         let state = self.wire.lock();
         let judge = &state.judge;
         match reason {
-            Reason::OptedOutAtSource | Reason::OptedOutAtTarget if !judge.ever_refused.contains(address) => Some("nobody ever refused"),
+            Reason::OptedOutAtSource | Reason::OptedOutAtTarget
+                if !judge.ever_refused.contains(address) && !judge.moved.contains(address) =>
+            {
+                Some("nobody ever refused")
+            }
             Reason::Undeliverable if !judge.ever_bounced.contains(address) => Some("nothing ever bounced"),
             Reason::NoContact if create => Some("people may be created"),
             Reason::RemovedAtTarget if !judge.ever_left.contains(address) => Some("nobody took the person out"),

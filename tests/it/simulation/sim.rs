@@ -324,6 +324,7 @@ impl Sim {
         self.end(job);
         match result {
             Ok(planned) => Some(planned),
+            Err(_) if self.is_mute() => None,
             Err(error) => {
                 self.complain("calm", format!("planning failed: {error}"));
                 None
@@ -440,6 +441,11 @@ impl Sim {
         }
     }
 
+    /// Whether an account holds no group and calls that an error.
+    pub fn is_mute(&self) -> bool {
+        self.world().accounts.iter().any(|account| account.settings.greenrope.empty_is_error && account.groups.is_empty())
+    }
+
     /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the one before it sent.
     async fn rest(&self) {
         tokio::time::sleep(Duration::from_mins(1)).await;
@@ -543,7 +549,7 @@ impl Sim {
             self.complain("rule 7", format!("an error says too much: {said}"));
         }
         let moved = way.saved.is_some() && matches!(ending, Ending::Error(RunError::PlanMoved(_)));
-        match (way.trouble, ending.code()) {
+        match (way.trouble || self.is_mute(), ending.code()) {
             (false, Some(0 | 3 | 4)) | (true, None | Some(0 | 1 | 3 | 4)) => {}
             (_, code) => {
                 let told = if let Ending::Report(report) = &ending { tell(report) } else { words };

@@ -370,7 +370,9 @@ impl Judge {
 
     fn group_appears(&mut self, run: &Run, group: u64, name: &str, before: &Account) {
         let job = self.jobs[run.job].clone();
-        if before.groups.values().any(|other| fold_name(&other.name) == fold_name(name)) {
+        // Lists may share a name, and the partner of a list that is gone is no candidate for the next one.
+        let kept = |id: u64| job.lists && self.ever_pairs.iter().any(|pair| pair.0 == run.job && pair.2 == id);
+        if before.groups.values().any(|other| fold_name(&other.name) == fold_name(name) && !kept(other.id)) {
             self.complain("rule 5", format!("a request created group {group} \"{name}\", whose name another group has"));
         }
         if !truth::scope(&job, &run.start).any(|source| fold_name(&source.name) == fold_name(name)) {

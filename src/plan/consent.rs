@@ -228,7 +228,8 @@ fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, on_lists: &BTreeSet<Pe
     };
     let known = inputs.base.bars.held(None, row.address);
     // A refusal that has to be carried anew is remembered as one that the target does not hold.
-    let remember = if refuses { !all_hold && known != Some(false) } else { known.is_none() };
+    // Lists hold it only as far as they are in scope today, and a later one must know of it.
+    let remember = if refuses && !(as_lists && all_hold) { !all_hold && known != Some(false) } else { known.is_none() };
     if remember {
         agreement.bars.push((None, person));
     }

@@ -30,10 +30,17 @@ pub(crate) struct Job {
     /// Whether the limits are those of the default instead of none.
     pub limits: bool,
     pub batch: Option<usize>,
+    /// Whether memberships of lists are deleted instead of unsubscribed.
+    pub detach: bool,
+    /// Whether people may come back whom this job's database has unsubscribed from a list.
+    pub readd: bool,
+    /// Whether the target keeps lists.
+    pub lists: bool,
 }
 
 impl Job {
     fn random(dice: &mut Dice, name: &'static str, pair: (usize, usize), kinds: &[Kind]) -> Job {
+        let lists = kinds[pair.1] == Kind::ActiveCampaign;
         let missing = match dice.below(4) {
             0 if kinds[pair.1] == Kind::Emfluence => "archive",
             1 | 2 => "delete",
@@ -58,6 +65,9 @@ impl Job {
             remembers: dice.chance(20),
             limits: dice.chance(20),
             batch: dice.any(&[None, None, Some(1), Some(2), Some(5)]).flatten(),
+            detach: lists && dice.chance(30),
+            readd: lists && dice.chance(40),
+            lists,
         }
     }
 
@@ -92,6 +102,10 @@ impl Job {
         }
         write!(text, "[jobs.{name}.members]\ncreate = {create}\nupdate = {update}\nopt_outs = \"{opt_outs}\"\n")
             .expect("a text takes everything");
+        if self.lists {
+            let removal = if self.detach { "detach" } else { "unsubscribe" };
+            write!(text, "removal = \"{removal}\"\nreadd = {}\n", self.readd).expect("a text takes everything");
+        }
         if self.not_internal {
             text.push_str("where = \"source.company != 'Internal'\"\n");
         }

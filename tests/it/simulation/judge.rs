@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rosterd::emulator::{Actor, Change, HistoryEvent, MembershipState, World};
+use rosterd::emulator::{Actor, Change, HistoryEvent, Kind, MembershipState, World};
 
 use super::job::Job;
 use super::truth;
@@ -23,14 +23,20 @@ pub(crate) struct Memory {
     pub taken_out: BTreeSet<(String, u64)>,
     /// Memberships that a finished run of a job has seen at both sides, by job, group and contact.
     pub held: BTreeSet<(usize, u64, u64)>,
+    /// Removals by requests that show as refusals, by account, group and contact.
+    pub own: BTreeSet<(String, u64, u64)>,
 }
 
 /// One run while it goes on.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub job: usize,
-    /// The accounts when it began. Nobody edits them while a run goes on.
+    /// The accounts when it began, the source without what only looks like refusals there. Nobody edits them while a run goes on.
     pub start: World,
+    /// Whether the database of the run is still in use.
+    pub known: bool,
+    /// Whether the journal says that the run's requests create people.
+    pub creates: bool,
     /// Who was taken out of which group by this run.
     pub removed: BTreeSet<(u64, u64)>,
     /// The accounts whose listings of members were faulty in every answer.
@@ -42,6 +48,8 @@ pub(crate) struct Judge {
     pub jobs: Vec<Job>,
     pub memory: Memory,
     pub run: Option<Run>,
+    /// All runs by the number before their first request: an import goes on when its run has ended.
+    pub runs: BTreeMap<u64, Run>,
     /// What rules were broken, and how.
     pub complaints: Vec<String>,
     /// The accounts as they were last looked at.
@@ -54,6 +62,8 @@ pub(crate) struct Judge {
     pub touched: BTreeSet<String>,
     /// Pairs of groups: job, source group, target group.
     pub pairs: BTreeSet<(usize, u64, u64)>,
+    /// Pairs that were there at any time: a list goes a while after its deletion was asked for.
+    pub ever_pairs: BTreeSet<(usize, u64, u64)>,
     /// Protected flags that a request set: account and group.
     pub own_flags: BTreeSet<(String, u64)>,
     /// Memberships that a request brought and that nobody has changed by hand since: job, group and contact.
@@ -67,8 +77,6 @@ pub(crate) struct Judge {
     pub ever_erased: bool,
     /// Contacts of which somebody has edited the profile by hand: account and contact.
     pub edited: BTreeSet<(String, u64)>,
-    /// Whether the journal says that the request of the moment creates people.
-    pub creates: bool,
     /// Whether the database has never been lost or set back.
     pub pristine: bool,
 }
@@ -79,6 +87,7 @@ impl Judge {
             jobs,
             memory: Memory::default(),
             run: None,
+            runs: BTreeMap::new(),
             complaints: Vec::new(),
             seen: world,
             last_event: 0,
@@ -86,6 +95,7 @@ impl Judge {
             made_contacts: BTreeSet::new(),
             touched: BTreeSet::new(),
             pairs: BTreeSet::new(),
+            ever_pairs: BTreeSet::new(),
             own_flags: BTreeSet::new(),
             surely: BTreeSet::new(),
             ever_refused: BTreeSet::new(),
@@ -94,7 +104,6 @@ impl Judge {
             moved: BTreeSet::new(),
             ever_erased: false,
             edited: BTreeSet::new(),
-            creates: false,
             pristine: true,
         }
     }
@@ -104,12 +113,36 @@ impl Judge {
     }
 
     /// A run begins.
-    pub fn begin(&mut self, job: usize, world: World, blind: BTreeSet<String>) {
-        self.run = Some(Run { job, start: world, removed: BTreeSet::new(), blind });
+    pub fn begin(&mut self, job: usize, world: &World, blind: BTreeSet<String>, last: u64) {
+        let start = self.believed(world, self.jobs[job].source);
+        let run = Run { job, start, known: true, creates: false, removed: BTreeSet::new(), blind };
+        self.runs.insert(last, run.clone());
+        self.run = Some(run);
+    }
+
+    /// The database is another one from here on.
+    pub fn forget(&mut self) {
+        for run in self.runs.values_mut() {
+            run.known = false;
+        }
+    }
+
+    /// The accounts as a run reads one of them as its source: nobody is a member whom a request took out.
+    pub fn believed(&self, world: &World, source: &str) -> World {
+        let mut world = world.clone();
+        for (account, group, contact) in &self.memory.own {
+            if account == source
+                && let Some(group) = world.account_mut(source).groups.get_mut(group)
+            {
+                group.members.remove(contact);
+            }
+        }
+        world
     }
 
     /// Takes in what has happened since the last look, together with the pairs of groups that the database knows.
     pub fn look(&mut self, now: World, history: &[HistoryEvent], pairs: BTreeSet<(usize, u64, u64)>) {
+        self.ever_pairs.extend(pairs.iter().copied());
         self.pairs = pairs;
         let fresh: Vec<HistoryEvent> = history.iter().filter(|event| event.seq > self.last_event).cloned().collect();
         let before = std::mem::replace(&mut self.seen, now.clone());
@@ -117,9 +150,15 @@ impl Judge {
             self.last_event = event.seq;
             match event.actor {
                 Actor::Person => self.by_person(event, &before, &now),
-                Actor::Request(_) => self.by_request(event, &before, &now),
+                Actor::Request(number) => self.by_request(number, event, &before, &now),
             }
         }
+        // A click of the person's own makes a refusal of a removal, and leaves no event where the state stays.
+        self.memory.own.retain(|(account, group, contact)| {
+            let group = now.account(account).groups.get(group);
+            let membership = group.and_then(|group| group.members.get(contact));
+            membership.is_some_and(|membership| membership.state == MembershipState::OptedOut && membership.by_api)
+        });
         if fresh.iter().any(|event| matches!(event.actor, Actor::Request(_))) {
             self.flags(&before, &now);
         } else {
@@ -167,6 +206,14 @@ impl Judge {
             | Change::MembershipChanged { group, contact } => {
                 if now.account(&name).membership(*group, *contact) == Some(MembershipState::Active) {
                     self.memory.refused_group.remove(&(name.clone(), *group, address(contact)));
+                    // Lists hold a refusal of all mail one by one, and it ends with the last of them.
+                    let refuses = |pair: &(usize, u64, u64)| {
+                        self.jobs[pair.0].target == name
+                            && now.account(&name).membership(pair.2, *contact) == Some(MembershipState::OptedOut)
+                    };
+                    if now.account(&name).kind == Kind::ActiveCampaign && !self.pairs.iter().any(refuses) {
+                        self.memory.refused_account.remove(&(name.clone(), address(contact)));
+                    }
                 }
                 // A merge of several contacts depends on which of them are listed.
                 if truth::contacts(now.account(&name), &address(contact)).count() > 1 {
@@ -234,13 +281,23 @@ impl Judge {
         for (_, _, partner) in self.pairs.iter().filter(|pair| pair.0 == run.job && job.sees(pair, &run.start)) {
             let Some(group) = target.groups.get(partner) else { continue };
             for (address, state) in truth::listing(target, group) {
-                let all = truth::contacts(target, &address)
-                    .all(|contact| target.membership(*partner, contact.id).is_none_or(|state| state == MembershipState::OptedOut));
+                let all = truth::contacts(target, &address).all(|contact| {
+                    target.membership(*partner, contact.id).is_none_or(|state| state == MembershipState::OptedOut)
+                        && !self.memory.own.contains(&(job.target.to_owned(), *partner, contact.id))
+                });
                 if state == MembershipState::OptedOut && all {
                     refusals.insert((job.target.to_owned(), *partner, address));
                 }
             }
         }
+        let refuses = |account: &String, group: u64, address: &String| {
+            refusals.contains(&(account.clone(), group, address.clone()))
+                || self.memory.refused_account.contains(&(account.clone(), address.clone()))
+        };
+        self.memory.own.retain(|(account, group, contact)| {
+            let address = self.seen.account(account).contacts.get(contact).map(|contact| fold(&contact.email)).unwrap_or_default();
+            !refuses(account, *group, &address)
+        });
         self.memory.refused_group.extend(refusals);
         if refused {
             return;

@@ -7,11 +7,20 @@ use super::truth;
 use super::world::{fold, fold_name};
 
 impl Judge {
-    pub(super) fn by_request(&mut self, event: &HistoryEvent, before: &World, now: &World) {
-        let Some(run) = self.run.clone() else {
+    pub(super) fn by_request(&mut self, number: u64, event: &HistoryEvent, before: &World, now: &World) {
+        let Some((first, run)) = self.runs.range(..number).next_back().map(|(first, run)| (*first, run.clone())) else {
             self.complain("rule 5", format!("a change without a run: {event:?}"));
             return;
         };
+        let memory = (!run.known).then(|| self.memory.clone());
+        self.judge(&run, first, event, before, now);
+        // What another database has asked for, this one can't know.
+        if let Some(memory) = memory {
+            self.memory = memory;
+        }
+    }
+
+    fn judge(&mut self, run: &Run, first: u64, event: &HistoryEvent, before: &World, now: &World) {
         let job = self.jobs[run.job].clone();
         if event.account != job.target {
             self.complain("rule 10", format!("a request changed \"{}\", which is not the target: {:?}", event.account, event.change));
@@ -25,27 +34,37 @@ impl Judge {
             Change::MembershipAdded { group, contact, .. } | Change::MembershipChanged { group, contact }
                 if there.membership(*group, *contact) == Some(MembershipState::Active) =>
             {
-                self.joins(&run, *group, *contact, there);
+                self.joins(run, *group, *contact, there);
             }
-            Change::MembershipRemoved { group, contact, .. } => self.leaves(&run, *group, *contact, before.account(&event.account)),
-            Change::GroupOptOutSet { group, contact } => self.refuses_group(&run, *group, *contact, there),
-            Change::AccountOptOutSet { contact } => self.refuses_all(&run, *contact, there),
-            Change::ContactCreated { contact } => self.appears(&run, *contact, there),
-            Change::ContactChanged { contact, fields } => self.profile(&run, *contact, fields, before.account(&event.account), there),
-            Change::AddressChanged { contact, from, to } => self.moves(&run, *contact, from, to, there),
+            Change::MembershipRemoved { group, contact, .. } => {
+                let account = before.account(&event.account);
+                self.detaches(&job, *group, *contact, account);
+                self.leaves(run, first, *group, *contact, account);
+            }
+            Change::GroupOptOutSet { group, contact } => {
+                self.refuses_group(run, first, *group, *contact, before.account(&event.account), there);
+            }
+            Change::AccountOptOutSet { contact } => self.refuses_all(run, *contact, there),
+            Change::ContactCreated { contact } => self.appears(run, *contact, there),
+            Change::ContactChanged { contact, fields } => self.profile(run, *contact, fields, before.account(&event.account), there),
+            Change::AddressChanged { contact, from, to } => self.moves(run, *contact, from, to, there),
             Change::ContactDeleted { .. } | Change::UserDeleted { .. } => {
                 self.complain("rule 6", format!("a request deleted a person: {:?}", event.change));
             }
             Change::MailSent { group, contact } if !job.auto_response => {
                 self.complain("rule 12", format!("contact {contact} got a mail for joining group {group}"));
             }
+            // Nothing but the way back can't leave automations out.
+            Change::AutomationStarted { group, contact } if !job.readd => {
+                self.complain("rule 12", format!("an automation started for contact {contact} on list {group}"));
+            }
             Change::BounceSet { .. } | Change::BounceCleared { .. } => {
                 self.complain("rule 10", format!("a request wrote a delivery state: {:?}", event.change));
             }
-            Change::GroupCreated { group, name } => self.group_appears(&run, *group, name, before.account(&event.account)),
-            Change::GroupRenamed { group, from, to } => self.group_renamed(&run, *group, from, to),
-            Change::GroupChanged { group, fields } => self.group_changed(&run, *group, fields, before.account(&event.account)),
-            Change::GroupArchived { group } | Change::GroupDeleted { group } => self.group_goes(&run, *group, &event.change),
+            Change::GroupCreated { group, name } => self.group_appears(run, *group, name, before.account(&event.account)),
+            Change::GroupRenamed { group, from, to } => self.group_renamed(run, *group, from, to),
+            Change::GroupChanged { group, fields } => self.group_changed(run, *group, fields, before.account(&event.account)),
+            Change::GroupArchived { group } | Change::GroupDeleted { group } => self.group_goes(run, *group, &event.change),
             Change::GroupRestored { group } => self.complain("rule 4", format!("a request brought group {group} back into use")),
             Change::FieldChanged { field } => self.complain("rule 10", format!("a request defined the field {field}")),
             _ => {}
@@ -66,7 +85,11 @@ impl Judge {
         if names.iter().any(|address| truth::refuses_all(source, address)) {
             self.complain("rule 1", format!("{place} though the person refuses all mail of the source"));
         }
-        if let Some(state) = names.iter().find_map(|address| truth::state(start, group, address)) {
+        let key = (job.target.to_owned(), group, contact);
+        let back = job.readd && self.memory.own.remove(&key) && run.known;
+        if let Some(state) = names.iter().find_map(|address| truth::state(start, group, address))
+            && !back
+        {
             self.complain("rule 1", format!("{place} though the person was listed there as {state:?}"));
         }
         if names.iter().any(|address| self.memory.refused_account.contains(&(job.target.to_owned(), address.clone()))) {
@@ -119,7 +142,7 @@ impl Judge {
     }
 
     /// Somebody is no member any more.
-    fn leaves(&mut self, run: &Run, group: u64, contact: u64, before: &Account) {
+    fn leaves(&mut self, run: &Run, first: u64, group: u64, contact: u64, before: &Account) {
         let job = self.jobs[run.job].clone();
         let source = run.start.account(job.source);
         let address = before.contacts.get(&contact).map(|contact| fold(&contact.email)).unwrap_or_default();
@@ -143,8 +166,8 @@ impl Judge {
                 }
             }
         }
-        refused |= names.iter().any(|address| self.refuses_group_anywhere(run, group, address));
-        let in_place_of_refusal = refused && job.carry && before.kind == Kind::GreenRope;
+        let known = refused || names.iter().any(|address| self.refuses_group_anywhere(run, group, address));
+        let in_place_of_refusal = known && job.carry && before.kind == Kind::GreenRope;
         if !in_place_of_refusal {
             let counts = !job.not_internal
                 || names.iter().flat_map(|address| truth::contacts(source, address)).any(|contact| contact.get("company") != "Internal");
@@ -159,7 +182,7 @@ impl Judge {
             }
             for (other, entry) in self.jobs.clone().iter().enumerate() {
                 let held = self.memory.held.contains(&(other, group, contact));
-                if other != run.job && held && self.still_asks(other, entry, run, group, &address) {
+                if other != run.job && entry.target == job.target && held && self.still_asks(other, entry, run, group, &address) {
                     self.complain("rule 10", format!("{place}, and job \"{}\" holds the membership", entry.name));
                 }
             }
@@ -167,7 +190,7 @@ impl Judge {
                 self.complain("rule 3", format!("{place} though the listings of {:?} could not be read to their end", run.blind));
             }
         }
-        if let Some(run) = &mut self.run {
+        if let Some(run) = self.runs.get_mut(&first) {
             run.removed.insert((group, contact));
         }
         self.memory.taken_out.insert((job.target.to_owned(), contact));
@@ -180,7 +203,20 @@ impl Judge {
         partners.into_iter().any(|pair| truth::state(source, pair.1, address) == Some(MembershipState::Active))
     }
 
-    fn refuses_group(&mut self, run: &Run, group: u64, contact: u64, there: &Account) {
+    /// Somebody's membership is deleted at lists: only where that is asked for, and never the last one.
+    fn detaches(&mut self, job: &super::job::Job, group: u64, contact: u64, before: &Account) {
+        if before.kind != Kind::ActiveCampaign {
+            return;
+        }
+        if !job.detach {
+            self.complain("removal", format!("contact {contact} was detached from list {group}, which nobody asked for"));
+        }
+        if before.groups_of(contact).len() < 2 {
+            self.complain("rule 6", format!("contact {contact} was detached from list {group}, the last one"));
+        }
+    }
+
+    fn refuses_group(&mut self, run: &Run, first: u64, group: u64, contact: u64, before: &Account, there: &Account) {
         let job = self.jobs[run.job].clone();
         let source = run.start.account(job.source);
         let address = fold(&there.contacts[&contact].email);
@@ -189,7 +225,20 @@ impl Judge {
         let partners = self.partners(run, group);
         let mut states = partners.iter().flat_map(|partner| names.iter().map(|address| truth::state(source, *partner, address)));
         let elsewhere = names.iter().any(|address| self.refuses_group_anywhere(run, group, address));
-        if !elsewhere && !states.any(|state| state == Some(MembershipState::OptedOut)) {
+        let refuses = elsewhere || states.any(|state| state == Some(MembershipState::OptedOut));
+        if there.kind == Kind::ActiveCampaign {
+            let of_all = names.iter().any(|address| self.refuses_anywhere(run, address));
+            let key = (job.target.to_owned(), group, contact);
+            if job.carry && (refuses || of_all) {
+                self.memory.own.remove(&key);
+            } else {
+                // It only looks like a refusal.
+                self.leaves(run, first, group, contact, before);
+                self.memory.own.insert(key);
+            }
+            return;
+        }
+        if !refuses {
             self.complain("rule 1", format!("{place}, which nobody refuses at the source"));
         }
         if !job.carry {
@@ -220,7 +269,7 @@ impl Judge {
         if truth::contacts(there, &address).count() > 1 {
             self.complain("rule 5", format!("{place}, whose address another contact has"));
         }
-        if !self.creates {
+        if !run.creates {
             self.complain("rule 5", format!("{place}, and the journal says nothing of that"));
         }
         if !job.create {
@@ -261,9 +310,12 @@ impl Judge {
             };
             let (old, new) = (value(then), value(person));
             let custom = field.starts_with("custom.");
+            // What the source can't hold, the job that fills it may have left with the database.
+            let upstream = self.jobs.iter().filter(|other| other.target == job.source).map(|other| run.start.account(other.source));
+            let sources: Vec<&Account> = std::iter::once(source).chain(upstream).collect();
             let mut wanted = names
                 .iter()
-                .flat_map(|address| truth::contacts(source, address))
+                .flat_map(|address| sources.iter().flat_map(move |account| truth::contacts(account, address)))
                 .flat_map(|row| if custom { row.custom.values().cloned().collect::<Vec<_>>() } else { vec![row.get(field).to_owned()] });
             if !new.is_empty() && !wanted.any(|value| value == new) {
                 self.complain("rule 10", format!("{place}: {field} from \"{old}\" to \"{new}\", which the source does not hold"));
@@ -318,7 +370,9 @@ impl Judge {
 
     fn group_appears(&mut self, run: &Run, group: u64, name: &str, before: &Account) {
         let job = self.jobs[run.job].clone();
-        if before.groups.values().any(|other| fold_name(&other.name) == fold_name(name)) {
+        // Lists may share a name, and the partner of a list that is gone is no candidate for the next one.
+        let kept = |id: u64| job.lists && self.ever_pairs.iter().any(|pair| pair.0 == run.job && pair.2 == id);
+        if before.groups.values().any(|other| fold_name(&other.name) == fold_name(name) && !kept(other.id)) {
             self.complain("rule 5", format!("a request created group {group} \"{name}\", whose name another group has"));
         }
         if !truth::scope(&job, &run.start).any(|source| fold_name(&source.name) == fold_name(name)) {
@@ -367,7 +421,8 @@ impl Judge {
         if job.missing != wanted {
             self.complain("missing", format!("{place}, and missing is \"{}\"", job.missing));
         }
-        let partners: Vec<u64> = self.pairs.iter().filter(|pair| pair.0 == run.job && pair.2 == group).map(|pair| pair.1).collect();
+        let pairs = if job.lists { &self.ever_pairs } else { &self.pairs };
+        let partners: Vec<u64> = pairs.iter().filter(|pair| pair.0 == run.job && pair.2 == group).map(|pair| pair.1).collect();
         if partners.is_empty() || partners.iter().any(|partner| source.groups.contains_key(partner)) {
             self.complain("missing", format!("{place}, and its source groups are {partners:?}"));
         }
@@ -397,8 +452,14 @@ impl Judge {
                 let source = run.start.account(job.source);
                 let protected = |partner: &u64| source.groups.get(partner).is_some_and(|group| group.protected);
                 // Another job may have carried a flag there that the account can't hold.
-                let carried = source.kind != Kind::Emfluence && self.jobs.iter().any(|other| other.target == job.source);
-                let asked = carried || self.partners(&run, group.id).iter().any(protected);
+                let partners = self.partners(&run, group.id);
+                let carried = source.kind != Kind::Emfluence
+                    && self.ever_pairs.iter().any(|(other, upstream, partner)| {
+                        let other = &self.jobs[*other];
+                        let flag = run.start.account(other.source).groups.get(upstream).is_some_and(|group| group.protected);
+                        other.target == job.source && partners.contains(partner) && (flag || other.protect)
+                    });
+                let asked = carried || partners.iter().any(protected);
                 if asked {
                     self.own_flags.remove(&key);
                 } else if !job.protect {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rosterd::emulator::{Kind, MembershipState};
+use rosterd::emulator::{Kind, MembershipState, World};
 use rosterd::plan::{BlockedReason, Reason};
 use rosterd::run::{Outcome, Planned};
 
@@ -55,7 +55,7 @@ impl Sim {
     /// Holds what both sides hold, and what the plan says of the rest, against the accounts themselves.
     fn judge_rest(&mut self, number: usize, planned: &Planned) {
         let job = self.jobs[number].clone();
-        let world = self.world();
+        let world = self.believed(job.source);
         let (source, target) = (world.account(job.source), world.account(job.target));
         let plan = &planned.plan;
         let mut wrong: Vec<(&str, String)> = Vec::new();
@@ -98,7 +98,10 @@ impl Sim {
                 if *state == MembershipState::OptedOut && job.carry && holds && there_at_all && !refused_there && !stuck.contains(address) {
                     wrong.push(("rule 1", format!("{place} refuses the group at the source only")));
                 }
-                if *state != MembershipState::Active || refuses || has.contains_key(address) {
+                if *state != MembershipState::Active
+                    || refuses
+                    || (has.contains_key(address) && !self.is_removed(job.target, there, address))
+                {
                     continue;
                 }
                 let rows: Vec<_> = truth::contacts(source, address).collect();
@@ -106,7 +109,7 @@ impl Sim {
                     continue;
                 }
                 // An address that somebody changed at the target is kept there, and so is the membership under it.
-                if job.on_drift == "keep" && self.is_elsewhere(number, address) {
+                if job.on_drift == "keep" && (self.is_elsewhere(number, address) || self.has_moved_there(number, address)) {
                     continue;
                 }
                 let reason = plan.withheld.iter().find(|withheld| {
@@ -136,6 +139,19 @@ impl Sim {
         }
     }
 
+    /// The accounts as a run reads one of them as its source.
+    fn believed(&self, source: &str) -> World {
+        let world = self.world();
+        self.wire.lock().judge.believed(&world, source)
+    }
+
+    /// Whether a request took a person out of a list where that looks like a refusal.
+    fn is_removed(&self, account: &str, group: u64, address: &str) -> bool {
+        let state = self.wire.lock();
+        let account = state.judge.seen.account(account);
+        truth::contacts(account, address).any(|contact| state.judge.memory.own.contains(&(account.name.clone(), group, contact.id)))
+    }
+
     /// Whether the contact that a person had at the target has another address now.
     fn is_elsewhere(&self, number: usize, address: &str) -> bool {
         let state = self.wire.lock();
@@ -145,6 +161,13 @@ impl Sim {
             let known = judge.memory.people.get(&(number, here.id)).and_then(|(there, _)| target.contacts.get(there));
             known.is_some_and(|there| fold(&there.email) != *address)
         })
+    }
+
+    /// Whether an address was changed by hand while the target's runs had trouble, so that nobody knows which of them saw the pair.
+    fn has_moved_there(&self, number: usize, address: &str) -> bool {
+        let state = self.wire.lock();
+        let judge = &state.judge;
+        judge.moved.contains(address) && truth::contacts(judge.seen.account(judge.jobs[number].target), address).next().is_none()
     }
 
     /// Whoever has left the source is not in a group that is kept in step.
@@ -200,7 +223,7 @@ impl Sim {
             if !made || edited || stuck.contains(&address) || (job.not_internal && here.get("company") == "Internal") {
                 continue;
             }
-            let shared: &[&str] = if source.kind == Kind::ActiveCampaign {
+            let shared: &[&str] = if [source.kind, target.kind].contains(&Kind::ActiveCampaign) {
                 &["first_name", "last_name", "company", "phone"]
             } else {
                 &["first_name", "last_name", "company", "city", "zip", "phone"]
@@ -221,14 +244,22 @@ impl Sim {
         if !job.carry {
             return;
         }
-        let world = self.world();
+        let world = self.believed(job.source);
         let (source, target) = (world.account(job.source), world.account(job.target));
         for address in truth::listed(job, &world) {
             if !truth::refuses_all(source, &address) || stuck.contains(&address) {
                 continue;
             }
             let there: Vec<_> = truth::contacts(target, &address).collect();
-            if there.iter().any(|contact| contact.opted_out.is_none()) {
+            if target.kind == Kind::ActiveCampaign {
+                let pairs = self.wire.lock().judge.pairs.clone();
+                for pair in pairs.iter().filter(|pair| pair.0 == number && job.sees(pair, &world)) {
+                    let holds = |id: u64| target.membership(pair.2, id) == Some(MembershipState::OptedOut);
+                    if !there.iter().all(|contact| holds(contact.id)) || (job.create && there.is_empty()) {
+                        wrong.push(("rule 1", format!("{address} refuses all mail at the source, and not list {}", pair.2)));
+                    }
+                }
+            } else if there.iter().any(|contact| contact.opted_out.is_none()) {
                 wrong.push(("rule 1", format!("{address} refuses all mail at the source only")));
             }
         }
@@ -239,11 +270,16 @@ impl Sim {
         let state = self.wire.lock();
         let judge = &state.judge;
         match reason {
-            Reason::OptedOutAtSource | Reason::OptedOutAtTarget if !judge.ever_refused.contains(address) => Some("nobody ever refused"),
+            Reason::OptedOutAtSource | Reason::OptedOutAtTarget
+                if !judge.ever_refused.contains(address) && !judge.moved.contains(address) =>
+            {
+                Some("nobody ever refused")
+            }
             Reason::Undeliverable if !judge.ever_bounced.contains(address) => Some("nothing ever bounced"),
             Reason::NoContact if create => Some("people may be created"),
             Reason::RemovedAtTarget if !judge.ever_left.contains(address) => Some("nobody took the person out"),
-            Reason::Unconfirmed | Reason::Protected | Reason::NoUser | Reason::RemovedByRosterd => Some("there is no such thing here"),
+            Reason::RemovedByRosterd if !judge.ever_refused.contains(address) => Some("nobody was ever unsubscribed"),
+            Reason::Unconfirmed | Reason::Protected | Reason::NoUser => Some("there is no such thing here"),
             _ => None,
         }
     }

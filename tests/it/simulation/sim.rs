@@ -127,11 +127,10 @@ pub(crate) struct Sim {
 impl Sim {
     pub fn new(seed: u64) -> Sim {
         let mut dice = Dice::new(seed);
-        let mut kinds: Vec<Kind> =
-            (0..if dice.chance(25) { 3 } else { 2 }).map(|_| *dice.pick(&[Kind::Emfluence, Kind::GreenRope])).collect();
-        // The first account is a source only, and lists are simulated as that.
-        if dice.chance(25) {
-            kinds[0] = Kind::ActiveCampaign;
+        let all = [Kind::Emfluence, Kind::GreenRope, Kind::Emfluence, Kind::GreenRope, Kind::ActiveCampaign];
+        let mut kinds: Vec<Kind> = (0..if dice.chance(25) { 3 } else { 2 }).map(|_| *dice.pick(&all)).collect();
+        if dice.chance(30) {
+            kinds[1] = Kind::ActiveCampaign;
         }
         let world = world(&mut dice, &kinds);
         let jobs = jobs(&mut dice, &kinds);
@@ -209,6 +208,7 @@ impl Sim {
         let mut state = self.wire.lock();
         state.store = Arc::new(Store::in_memory());
         state.judge.memory = Memory::default();
+        state.judge.forget();
         state.judge.surely.clear();
         state.judge.pristine = false;
     }
@@ -229,6 +229,7 @@ impl Sim {
         let job = dice.below(self.jobs.len());
         match step.what {
             What::Edit => {
+                self.wait().await;
                 for _ in 0..=dice.below(4) {
                     let account = ACCOUNTS[dice.below(self.world().accounts.len())].0;
                     if let Some(told) = self.person(account, |account| edit(&mut dice, account)) {
@@ -286,6 +287,7 @@ impl Sim {
                     let mut state = self.wire.lock();
                     state.store.restore_from(&directory.path().join("copy.db"), now).unwrap();
                     state.judge.memory = memory.clone();
+                    state.judge.forget();
                     state.judge.pristine = false;
                     state.judge.surely.retain(|known| memory.brought.contains(known));
                     drop(state);
@@ -322,6 +324,7 @@ impl Sim {
         self.end(job);
         match result {
             Ok(planned) => Some(planned),
+            Err(_) if self.is_mute() => None,
             Err(error) => {
                 self.complain("calm", format!("planning failed: {error}"));
                 None
@@ -330,6 +333,7 @@ impl Sim {
     }
 
     async fn apply(&mut self, job: usize, dice: &mut Dice) {
+        self.wait().await;
         let Some(planned) = self.plan(job).await else { return };
         let mut changed = false;
         if dice.chance(40) {
@@ -402,7 +406,7 @@ impl Sim {
             rule = rule.at(account);
             let kind = self.world().account(account).kind;
             let mut told = format!("{} at {account} {when:?}", fault.name());
-            if kind != Kind::ActiveCampaign && dice.chance(40) {
+            if dice.chance(40) {
                 let operations: &[&str] = match kind {
                     Kind::Emfluence => {
                         &["groups/search", "groups/getContacts", "contacts/search", "contacts/import", "groups/addContacts", "groups/save"]
@@ -410,7 +414,15 @@ impl Sim {
                     Kind::GreenRope => {
                         &["GetGroups", "GetContacts", "AddContacts", "EditContacts", "AddContactsToGroup", "UnsubscribeContacts"]
                     }
-                    Kind::ActiveCampaign => &[],
+                    Kind::ActiveCampaign => &[
+                        "POST /import/bulk_import",
+                        "POST /import/bulk_import",
+                        "GET /import/info",
+                        "GET /contacts",
+                        "contact_sync",
+                        "list_add",
+                        "list_list",
+                    ],
                 };
                 let operation = *dice.pick(operations);
                 rule = rule.on(operation);
@@ -429,18 +441,31 @@ impl Sim {
         }
     }
 
+    /// Whether an account holds no group and calls that an error.
+    pub fn is_mute(&self) -> bool {
+        self.world().accounts.iter().any(|account| account.settings.greenrope.empty_is_error && account.groups.is_empty())
+    }
+
     /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the one before it sent.
     async fn rest(&self) {
         tokio::time::sleep(Duration::from_mins(1)).await;
     }
 
+    /// Lets whatever an account does in the background come to its end.
+    async fn wait(&self) {
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        self.wire.look();
+    }
+
     fn begin(&mut self, job: usize, way: &Way) -> CancellationToken {
         let token = CancellationToken::new();
+        self.wire.look();
         let start = self.world();
         let mut state = self.wire.lock();
+        let last = state.seq;
         let stop = way.stop.map(|nth| (nth, token.clone()));
         state.trip = Trip { kill: way.kill, stop, ..Trip::default() };
-        state.judge.begin(job, start, self.blind.clone());
+        state.judge.begin(job, &start, self.blind.clone(), last);
         token
     }
 
@@ -524,7 +549,7 @@ impl Sim {
             self.complain("rule 7", format!("an error says too much: {said}"));
         }
         let moved = way.saved.is_some() && matches!(ending, Ending::Error(RunError::PlanMoved(_)));
-        match (way.trouble, ending.code()) {
+        match (way.trouble || self.is_mute(), ending.code()) {
             (false, Some(0 | 3 | 4)) | (true, None | Some(0 | 1 | 3 | 4)) => {}
             (_, code) => {
                 let told = if let Ending::Report(report) = &ending { tell(report) } else { words };

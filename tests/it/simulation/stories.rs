@@ -177,3 +177,25 @@ async fn simulation_story_a_contact_made_to_hold_a_refusal_ends_no_other() {
     }
     bench.assert_no_misuse();
 }
+
+/// Seed 440: a refusal of all mail that all lists hold already is remembered for those to come, also by a new database.
+#[tokio::test(start_paused = true)]
+async fn simulation_story_a_refusal_that_all_lists_hold_is_known_to_later_lists() {
+    for source in ["mail", "crm"] {
+        let mut world = plain_world();
+        group_of(world.account_mut(source), "News", "reader", 12);
+        let mut bench = bench(world, source, "campaigns", "mode = \"managed\"\n[jobs.test.guards]\nmax_opt_outs = \"none\"");
+        let reader = |account: &Account| account.contact_by_email("reader0@example.org").unwrap();
+        bench.settle().await;
+        bench.account(source, |account| account.opt_out_of_account(reader(account)));
+        bench.settle().await;
+        bench.lose_state();
+        bench.settle().await;
+        bench.account(source, |account| {
+            account.resubscribe(reader(account));
+            group_of(account, "Later", "reader", 12);
+        });
+        let report = bench.settle().await;
+        assert!(!bench.members("campaigns", "Later").contains_key("reader0@example.org"), "{source}: {}", tell(&report));
+    }
+}

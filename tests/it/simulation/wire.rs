@@ -38,6 +38,8 @@ pub(crate) struct Trip {
 }
 
 pub(crate) struct State {
+    /// The number of the last request that was seen.
+    pub seq: u64,
     pub judge: Judge,
     pub store: Arc<Store>,
     pub trip: Trip,
@@ -51,7 +53,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub fn new(emulator: Emulator, judge: Judge, store: Arc<Store>) -> Arc<Wire> {
-        Arc::new(Wire { emulator, state: Mutex::new(State { judge, store, trip: Trip::default() }) })
+        Arc::new(Wire { emulator, state: Mutex::new(State { seq: 0, judge, store, trip: Trip::default() }) })
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,12 +92,25 @@ fn pairs(state: &State) -> BTreeSet<(usize, u64, u64)> {
 struct After {
     wire: Arc<Wire>,
     last: u64,
+    /// Whether the target keeps lists.
+    lists: bool,
     /// The numbers of items of the open entries of the journal, with what they are.
     open: Vec<(String, usize)>,
 }
 
 impl Drop for After {
     fn drop(&mut self) {
+        // Whoever joins or refuses a list is created there on the way.
+        let creates = self.open.iter().any(|(operation, _)| {
+            operation == "create_members" || (self.lists && matches!(operation.as_str(), "add_memberships" | "set_opt_out"))
+        });
+        {
+            let mut state = self.wire.lock();
+            state.seq = state.seq.max(self.wire.emulator.requests().last().map_or(0, |request| request.seq));
+            if let Some(run) = state.judge.runs.values_mut().next_back() {
+                run.creates = creates || (self.lists && run.creates);
+            }
+        }
         let fresh: Vec<_> =
             self.wire.emulator.requests().into_iter().filter(|request| request.seq > self.last && request.is_write).collect();
         for request in &fresh {
@@ -113,24 +128,26 @@ impl Drop for After {
             }
         }
         if !fresh.is_empty() {
-            self.wire.lock().judge.creates = self.open.iter().any(|(operation, _)| operation == "create_members");
             self.wire.look();
         }
     }
 }
 
+/// The bulk importer of lists.
+const IMPORT: &str = "POST /import/bulk_import";
+
 /// Whether a request of this operation may be sent for a journal entry.
 fn may_carry(entry: &str, operation: &str) -> bool {
     let operations: &[&str] = match entry {
-        "create_group" => &["groups/save", "CreateGroup"],
-        "edit_groups" => &["groups/save", "EditGroups"],
-        "delete_group" => &["groups/delete", "DeleteGroups"],
-        "create_members" => &["contacts/import", "contacts/save", "AddContacts"],
-        "update_members" => &["contacts/import", "contacts/save", "EditContacts"],
-        "change_address" => &["contacts/save", "EditContacts"],
-        "add_memberships" => &["groups/addContacts", "contacts/import", "AddContactsToGroup"],
-        "remove_memberships" => &["groups/removeContacts", "DeleteContactsFromGroup"],
-        "set_opt_out" => &["contacts/import", "contacts/save", "contacts/saveGroups", "UnsubscribeContacts"],
+        "create_group" => &["groups/save", "CreateGroup", "list_add"],
+        "edit_groups" => &["groups/save", "EditGroups", "list_edit"],
+        "delete_group" => &["groups/delete", "DeleteGroups", "list_delete"],
+        "create_members" => &["contacts/import", "contacts/save", "AddContacts", IMPORT, "contact_sync"],
+        "update_members" => &["contacts/import", "contacts/save", "EditContacts", IMPORT, "contact_sync"],
+        "change_address" => &["contacts/save", "EditContacts", "contact_edit"],
+        "add_memberships" => &["groups/addContacts", "contacts/import", "AddContactsToGroup", IMPORT, "contact_sync"],
+        "remove_memberships" => &["groups/removeContacts", "DeleteContactsFromGroup", IMPORT, "contact_sync", "contact_delete"],
+        "set_opt_out" => &["contacts/import", "contacts/save", "contacts/saveGroups", "UnsubscribeContacts", IMPORT, "contact_sync"],
         _ => &[],
     };
     operations.contains(&operation)
@@ -148,6 +165,11 @@ async fn forward(wire: Arc<Wire>, inner: Router, request: Request<Body>) -> Resp
             .filter(|entry| entry.items.iter().any(|item| item.outcome.is_none()))
             .map(|entry| (entry.operation, entry.items.len()))
             .collect();
+        let lists = state
+            .judge
+            .run
+            .as_ref()
+            .is_some_and(|run| run.start.account(state.judge.jobs[run.job].target).kind == rosterd::emulator::Kind::ActiveCampaign);
         let trip = &mut state.trip;
         trip.requests += 1;
         trip.writes += usize::from(!open.is_empty());
@@ -162,7 +184,7 @@ async fn forward(wire: Arc<Wire>, inner: Router, request: Request<Body>) -> Resp
             None => (false, false),
         };
         let last = wire.emulator.requests().last().map_or(0, |request| request.seq);
-        (now && !after, now && after, trip.died.clone(), After { wire: wire.clone(), last, open })
+        (now && !after, now && after, trip.died.clone(), After { wire: wire.clone(), last, lists, open })
     };
     if dies_before {
         died.notify_one();

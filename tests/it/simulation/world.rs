@@ -223,6 +223,7 @@ fn quirks(dice: &mut Dice, account: &mut Account) {
     emfluence.bad_row_refuses_import = dice.chance(30);
     emfluence.update_resets_flags = dice.chance(50);
     settings.activecampaign.portuguese = dice.chance(30);
+    settings.activecampaign.background_seconds = *dice.pick(&[1, 5, 40]);
     let greenrope = &mut settings.greenrope;
     greenrope.odd_item_tags = dice.chance(50);
     greenrope.zone_slash = dice.chance(50);

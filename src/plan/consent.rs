@@ -123,8 +123,12 @@ fn linked_contacts(inputs: &Inputs<'_>) -> BTreeSet<Name> {
 
 /// Tells whether somebody is active on every list of the scope that lists them, without rosterd's doing, and on one at least.
 ///
-/// A list that was not read to its end may hold a refusal that nobody has seen.
+/// A list that was not read to its end may hold a refusal that nobody has seen, and so may one that only another job fills. What
+/// another job holds is no sign that the person came back.
 fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    if inputs.base.groups_of_others.iter().any(|group| !inputs.target.listings.contains_key(group)) {
+        return false;
+    }
     let mut seen = false;
     for (group, listing) in &inputs.target.listings {
         let Some(listing) = listing.complete() else { return false };
@@ -132,8 +136,9 @@ fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
             match listing.state_of(*at) {
                 None => {}
                 Some(MembershipState::Active) => {
-                    let known = inputs.base.membership(group, inputs.target.members[*at as usize].id);
-                    if known.is_some_and(|known| known.brought) {
+                    let member = inputs.target.members[*at as usize].id;
+                    let ours = inputs.base.membership(group, member).is_some_and(|known| known.brought);
+                    if ours || inputs.base.held_by_others.get(group).is_some_and(|held| held.contains(&member)) {
                         return false;
                     }
                     seen = true;

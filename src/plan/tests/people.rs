@@ -1,6 +1,7 @@
 //! Who is who, and what happens to a person as a whole.
 
 use super::check;
+use super::text::parse;
 
 const PAIR: &str = "source 1 Donors ext=d : ana
          target 11 Donors ext=d
@@ -353,4 +354,28 @@ fn who_is_created_to_refuse_one_group_refuses_all_mail_as_well_where_that_is_due
          opt out of Donors (new): ana
          - Donors ana opted_out_at_source",
     );
+}
+
+/// One list, and somebody who is active there after a refusal of all mail that the target obeyed.
+const BACK_ON_A_LIST: &str = "set lists=yes
+         source 1 Donors ext=d : ana
+         target 11 Donors ext=d : ana
+         link 1=11
+         known ana
+         held_bar * : ana";
+
+#[test]
+fn what_another_job_does_ends_no_refusal_of_all_mail() {
+    let ends = |more: &str| {
+        let world = parse(&format!("{BACK_ON_A_LIST}\n{more}"));
+        world.planned(|_, plan| plan.agreement.ended_bars.iter().any(|(group, _)| group.is_none()))
+    };
+    assert!(ends(""), "the person came back");
+    assert!(ends("target 12 Friends ext=f : bo\nset other_job_fills=12"), "the other list was read and says nothing of the person");
+    assert!(ends("target 12 Friends ext=f : ana\nset other_job_fills=12"), "the person came back there as well");
+    assert!(!ends("set other_job_fills=12"), "a list that was not read may hold the refusal");
+    assert!(!ends("target 12 Friends ext=f unlisted : ana\nset other_job_fills=12"));
+    assert!(!ends("target 12 Friends ext=f incomplete : ana\nset other_job_fills=12"));
+    assert!(!ends("target 12 Friends ext=f : ana=opted_out\nset other_job_fills=12"));
+    assert!(!ends("others 11 : ana"), "another job put the person there");
 }

@@ -379,3 +379,30 @@ fn what_another_job_does_ends_no_refusal_of_all_mail() {
     assert!(!ends("target 12 Friends ext=f : ana=opted_out\nset other_job_fills=12"));
     assert!(!ends("others 11 : ana"), "another job put the person there");
 }
+
+#[test]
+fn a_refusal_of_all_mail_is_obeyed_once_every_list_shows_it() {
+    let obeyed = |first: &str, second: &str, more: &str| {
+        let world = parse(&format!(
+            "set lists=yes
+             source 1 Donors ext=d : ana
+             source 2 Friends ext=f : ana
+             person source ana opted_out
+             target 11 Donors ext=d : {first}
+             target 12 Friends ext=f : {second}
+             link 1=11
+             link 2=12
+             known ana
+             bar * : ana
+             {more}"
+        ));
+        world.planned(|_, plan| plan.agreement.held_bars.iter().any(|(group, _)| group.is_none()))
+    };
+    let waits = "waiting set_opt_out 12 ana@example.org";
+    assert!(obeyed("ana=opted_out", "ana=opted_out", ""));
+    assert!(obeyed("ana=opted_out", "ana=opted_out", "own 12 : ana"), "rosterd's own removal");
+    assert!(!obeyed("ana=opted_out", "ana", ""), "it is written to the second list now");
+    assert!(!obeyed("ana=opted_out", "ana", waits), "the second list did not take it");
+    assert!(!obeyed("ana=opted_out", "", waits));
+    assert!(!obeyed("ana=opted_out", "", ""), "a list that does not show the person");
+}

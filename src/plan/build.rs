@@ -48,7 +48,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             group_opt_outs.insert(PairIx(at as u32), pair.opt_outs.clone());
         }
     }
-    let people = plan_people(inputs, &listed, &group_opt_outs, &mut agreement);
+    let people = plan_people(inputs, &groups.pairs, &listed, &group_opt_outs, &mut agreement);
     blocked.extend(without_address(inputs, &pair_plans));
 
     let mut operations = Vec::new();

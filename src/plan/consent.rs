@@ -38,6 +38,7 @@ pub(super) struct PersonPlan {
 /// `group_opt_outs` are the people whose opt-out of a pair is to be written.
 pub(super) fn plan_people(
     inputs: &Inputs<'_>,
+    pairs: &[GroupPair],
     listed: &BTreeSet<PersonIx>,
     group_opt_outs: &BTreeMap<PairIx, Vec<PersonIx>>,
     agreement: &mut Agreement,
@@ -51,12 +52,12 @@ pub(super) fn plan_people(
             // Somebody of ours may have gone from the source before the refusal reached the target.
             let ours = inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id));
             if ours && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due()) {
-                account_refusal(inputs, person, &on_lists, agreement, &mut out);
+                account_refusal(inputs, pairs, person, &on_lists, agreement, &mut out);
             }
             continue;
         }
         link(inputs, person, agreement);
-        account_refusal(inputs, person, &on_lists, agreement, &mut out);
+        account_refusal(inputs, pairs, person, &on_lists, agreement, &mut out);
         if row.moves_from.is_some() {
             change_address(inputs, person, &mut out);
         }
@@ -123,8 +124,12 @@ fn linked_contacts(inputs: &Inputs<'_>) -> BTreeSet<Name> {
 
 /// Tells whether somebody is active on every list of the scope that lists them, without rosterd's doing, and on one at least.
 ///
-/// A list that was not read to its end may hold a refusal that nobody has seen.
+/// A list that was not read to its end may hold a refusal that nobody has seen, and so may one that only another job fills. What
+/// another job holds is no sign that the person came back.
 fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    if inputs.base.groups_of_others.iter().any(|group| !inputs.target.listings.contains_key(group)) {
+        return false;
+    }
     let mut seen = false;
     for (group, listing) in &inputs.target.listings {
         let Some(listing) = listing.complete() else { return false };
@@ -132,8 +137,9 @@ fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
             match listing.state_of(*at) {
                 None => {}
                 Some(MembershipState::Active) => {
-                    let known = inputs.base.membership(group, inputs.target.members[*at as usize].id);
-                    if known.is_some_and(|known| known.brought) {
+                    let member = inputs.target.members[*at as usize].id;
+                    let ours = inputs.base.membership(group, member).is_some_and(|known| known.brought);
+                    if ours || inputs.base.held_by_others.get(group).is_some_and(|held| held.contains(&member)) {
                         return false;
                     }
                     seen = true;
@@ -145,14 +151,23 @@ fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     seen
 }
 
-/// Tells whether each contact of a person shows a refusal on some list, as far as a refusal of all mail is held list by list.
-fn holds_on_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+/// Tells whether every list that a refusal of all mail is written to shows it of each contact of a person. One that waits for its
+/// next attempt shows on no list, so that it is not held.
+fn holds_on_lists(inputs: &Inputs<'_>, pairs: &[GroupPair], person: PersonIx) -> bool {
     let targets = inputs.people.targets(person);
-    let refuses = |at: &u32| {
-        let listings = inputs.target.listings.values().map(crate::model::Reading::seen);
-        listings.into_iter().any(|listing| listing.state_of(*at) == Some(MembershipState::OptedOut) || listing.is_removed(*at))
+    let written = |pair: &&GroupPair| pair.writable && covered_source(inputs, pair).is_some();
+    let mut lists = pairs.iter().filter(written).filter_map(|pair| pair.target.as_deref()).peekable();
+    let refuses = |list: &str| {
+        let Some(listing) = inputs.target.listing(list).map(crate::model::Reading::seen) else { return false };
+        targets.iter().all(|at| listing.state_of(*at) == Some(MembershipState::OptedOut) || listing.is_removed(*at))
     };
-    inputs.policy.members.opt_outs == OptOuts::Carry && !targets.is_empty() && targets.iter().all(refuses)
+    inputs.policy.members.opt_outs == OptOuts::Carry && !targets.is_empty() && lists.peek().is_some() && lists.all(refuses)
+}
+
+/// Returns the source group of a pair, while it is in scope.
+fn covered_source<'a>(inputs: &Inputs<'_>, pair: &'a GroupPair) -> Option<&'a str> {
+    let id = pair.source.as_deref()?;
+    inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)).then_some(id)
 }
 
 fn is_active_on_a_list(inputs: &Inputs<'_>, person: PersonIx) -> bool {
@@ -170,8 +185,7 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
     let mut listed: BTreeSet<PersonIx> = BTreeSet::new();
     // A contact is made for whoever refuses a group, and has to refuse all that is due from its first moment.
     let mut held_anyway: BTreeSet<PersonIx> = BTreeSet::new();
-    let sources = pairs.iter().filter_map(|pair| pair.source.as_deref());
-    let covered = sources.filter(|id| inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)));
+    let covered = pairs.iter().filter_map(|pair| covered_source(inputs, pair));
     for row in covered.filter_map(|id| inputs.source.listing(id)).flat_map(|listing| &listing.seen().rows) {
         let Some(person) = inputs.people.of_source(row.member) else { continue };
         listed.insert(person);
@@ -208,7 +222,14 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
 
 /// Remembers and carries a refusal of all mail: one that the source shows, and one that it showed before and that the target was
 /// never seen to obey. `on_lists` are those whose refusal is written to some group.
-fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, on_lists: &BTreeSet<PersonIx>, agreement: &mut Agreement, out: &mut PersonPlan) {
+fn account_refusal(
+    inputs: &Inputs<'_>,
+    pairs: &[GroupPair],
+    person: PersonIx,
+    on_lists: &BTreeSet<PersonIx>,
+    agreement: &mut Agreement,
+    out: &mut PersonPlan,
+) {
     let row = inputs.people.get(person);
     let refuses = row.source_status == MemberStatus::OptedOut;
     let bar = bar_of_account(inputs, person);
@@ -222,7 +243,7 @@ fn account_refusal(inputs: &Inputs<'_>, person: PersonIx, on_lists: &BTreeSet<Pe
     let targets = inputs.people.targets(person);
     let as_lists = inputs.capabilities.account_opt_out_as_lists;
     let all_hold = if as_lists {
-        holds_on_lists(inputs, person) && !on_lists.contains(&person)
+        holds_on_lists(inputs, pairs, person) && !on_lists.contains(&person)
     } else {
         !targets.is_empty() && targets.iter().all(|at| inputs.target.members[*at as usize].status == MemberStatus::OptedOut)
     };

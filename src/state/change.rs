@@ -245,6 +245,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             ))?;
         }
         Change::LinkMember { job, source, target, address, origin } => {
+            refusals_follow(connection, job, source, address)?;
             connection
                 .prepare_cached("DELETE FROM member_links WHERE job = ?1 AND source = ?2 AND target <> ?3")?
                 .execute((job, source, target))?;
@@ -256,6 +257,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                 .execute((job, source, target, address, origin.as_str()))?;
         }
         Change::MemberBase { job, source, address, source_hash, target_hash, fields } => {
+            refusals_follow(connection, job, source, address)?;
             let linked = connection
                 .prepare_cached("UPDATE member_links SET address = ?3, source_hash = ?4, target_hash = ?5 WHERE job = ?1 AND source = ?2")?
                 .execute((job, source, address, source_hash.cast_signed(), target_hash.cast_signed()))?;
@@ -339,6 +341,22 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         }
         Change::Meanings { provider, meanings } => carried::replace_meanings(connection, provider, meanings)?,
     }
+    Ok(())
+}
+
+/// Has the refusals of a linked person stand under a new address as well, before the link forgets the old one. Nobody has seen
+/// the target obey them under it.
+fn refusals_follow(connection: &Connection, job: &str, source: &str, address: &str) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO bars (provider, group_id, address, origin, held)
+                 SELECT bars.provider, bars.group_id, ?3, bars.origin, 0
+                 FROM member_links
+                     JOIN jobs ON jobs.name = member_links.job
+                     JOIN bars ON bars.provider = jobs.target_provider AND bars.address = member_links.address
+                 WHERE member_links.job = ?1 AND member_links.source = ?2 AND member_links.address <> ?3",
+        )?
+        .execute((job, source, address))?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Who is who, and what happens to a person as a whole.
 
 use super::check;
+use super::text::parse;
 
 const PAIR: &str = "source 1 Donors ext=d : ana
          target 11 Donors ext=d
@@ -353,4 +354,55 @@ fn who_is_created_to_refuse_one_group_refuses_all_mail_as_well_where_that_is_due
          opt out of Donors (new): ana
          - Donors ana opted_out_at_source",
     );
+}
+
+/// One list, and somebody who is active there after a refusal of all mail that the target obeyed.
+const BACK_ON_A_LIST: &str = "set lists=yes
+         source 1 Donors ext=d : ana
+         target 11 Donors ext=d : ana
+         link 1=11
+         known ana
+         held_bar * : ana";
+
+#[test]
+fn what_another_job_does_ends_no_refusal_of_all_mail() {
+    let ends = |more: &str| {
+        let world = parse(&format!("{BACK_ON_A_LIST}\n{more}"));
+        world.planned(|_, plan| plan.agreement.ended_bars.iter().any(|(group, _)| group.is_none()))
+    };
+    assert!(ends(""), "the person came back");
+    assert!(ends("target 12 Friends ext=f : bo\nset other_job_fills=12"), "the other list was read and says nothing of the person");
+    assert!(ends("target 12 Friends ext=f : ana\nset other_job_fills=12"), "the person came back there as well");
+    assert!(!ends("set other_job_fills=12"), "a list that was not read may hold the refusal");
+    assert!(!ends("target 12 Friends ext=f unlisted : ana\nset other_job_fills=12"));
+    assert!(!ends("target 12 Friends ext=f incomplete : ana\nset other_job_fills=12"));
+    assert!(!ends("target 12 Friends ext=f : ana=opted_out\nset other_job_fills=12"));
+    assert!(!ends("others 11 : ana"), "another job put the person there");
+}
+
+#[test]
+fn a_refusal_of_all_mail_is_obeyed_once_every_list_shows_it() {
+    let obeyed = |first: &str, second: &str, more: &str| {
+        let world = parse(&format!(
+            "set lists=yes
+             source 1 Donors ext=d : ana
+             source 2 Friends ext=f : ana
+             person source ana opted_out
+             target 11 Donors ext=d : {first}
+             target 12 Friends ext=f : {second}
+             link 1=11
+             link 2=12
+             known ana
+             bar * : ana
+             {more}"
+        ));
+        world.planned(|_, plan| plan.agreement.held_bars.iter().any(|(group, _)| group.is_none()))
+    };
+    let waits = "waiting set_opt_out 12 ana@example.org";
+    assert!(obeyed("ana=opted_out", "ana=opted_out", ""));
+    assert!(obeyed("ana=opted_out", "ana=opted_out", "own 12 : ana"), "rosterd's own removal");
+    assert!(!obeyed("ana=opted_out", "ana", ""), "it is written to the second list now");
+    assert!(!obeyed("ana=opted_out", "ana", waits), "the second list did not take it");
+    assert!(!obeyed("ana=opted_out", "", waits));
+    assert!(!obeyed("ana=opted_out", "", ""), "a list that does not show the person");
 }

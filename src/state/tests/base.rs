@@ -182,6 +182,52 @@ fn a_bar_is_held_until_the_refusal_is_seen_anew() {
 }
 
 #[test]
+fn refusals_follow_a_linked_person_to_a_new_address() {
+    let bar = |provider: &str, group: Option<&str>| Change::Bar {
+        provider: provider.into(),
+        group: group.map(Into::into),
+        address: "ana@example.org".into(),
+        origin: "listing".into(),
+    };
+    let base = Change::MemberBase {
+        job: "job".into(),
+        source: "s7".into(),
+        address: "ana@new.example.org".into(),
+        source_hash: 1,
+        target_hash: 1,
+        fields: FieldBases::new(),
+    };
+    let moves = [base, link_member("job", "s7", "t7", "ana@new.example.org"), link_member("job", "s7", "t8", "ana@new.example.org")];
+    for change in moves {
+        let store = Store::in_memory();
+        store.register_job("job", "crm", "mail").unwrap();
+        store
+            .record(&[
+                link_member("job", "s7", "t7", "ana@example.org"),
+                bar("mail", None),
+                bar("mail", Some("g")),
+                Change::BarHeld { provider: "mail".into(), group: Some("g".into()), address: "ana@example.org".into() },
+                bar("elsewhere", Some("h")),
+            ])
+            .unwrap();
+        store.record(std::slice::from_ref(&change)).unwrap();
+        let mut names = Names::new();
+        let (old, new) = (names.intern("ana@example.org"), names.intern("ana@new.example.org"));
+        let bars = load(&store, "job", &mut names).bars;
+        assert_eq!((bars.held(None, new), bars.held(Some("g"), new)), (Some(false), Some(false)), "{change:?}");
+        assert_eq!((bars.held(None, old), bars.held(Some("g"), old)), (Some(false), Some(true)), "{change:?}");
+        let elsewhere = store.load_base("other", "elsewhere", at(0), &mut names).unwrap().bars;
+        assert_eq!(elsewhere.held(Some("h"), new), None, "another account");
+
+        // What is known of the new address by then stays so.
+        let held = Change::BarHeld { provider: "mail".into(), group: Some("g".into()), address: "ana@new.example.org".into() };
+        store.record(&[held, change.clone()]).unwrap();
+        let bars = load(&store, "job", &mut names).bars;
+        assert_eq!(bars.held(Some("g"), new), Some(true), "{change:?}");
+    }
+}
+
+#[test]
 fn carried_values_and_meanings_come_back() {
     let store = Store::in_memory();
     let carry = |id: &str, field: &str, value: Option<Value>| Change::Carried {

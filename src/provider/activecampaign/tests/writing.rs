@@ -80,6 +80,24 @@ async fn an_import_that_can_not_be_asked_after_is_of_unknown_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_import_stays_of_unknown_outcome_when_it_can_not_be_waited_for() {
+    let (adapter, log) = scripted(ActiveCampaignGroups::Lists, |asked| match (asked.call.as_str(), asked.body.is_empty()) {
+        ("import/bulk_import", false) => (500, b"{}".to_vec()),
+        ("import/bulk_import", true) => (404, b"{}".to_vec()),
+        _ => (200, fixture!("broken/empty.json").to_vec()),
+    });
+    let row = MemberJoin { id: Some("7".into()), address: "p@example.org".into(), fields: record(&[]), groups: vec!["3".into()] };
+    let write = Write::JoinGroups { rows: vec![row] };
+    let error = adapter.send(&write).await.unwrap_err();
+    assert!(error.may_have_been_done(), "{error}");
+    // Nothing else is queued while the doubt stands.
+    let again = adapter.send(&write).await.unwrap_err();
+    assert!(!again.may_have_been_done(), "{again}");
+    let queued = log.lock().unwrap().iter().filter(|asked| !asked.body.is_empty()).count();
+    assert_eq!(queued, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_import_is_settled_row_by_row() {
     let check = |info: Json, expected: &[&str]| {
         let expected: Vec<String> = expected.iter().map(|word| (*word).to_owned()).collect();

@@ -84,7 +84,7 @@ struct Memory {
     /// Whether the key's user is known to be no administrator, who alone sees everything.
     restricted: bool,
     /// How this account reads the group of a user, once one was placed.
-    group_index: GroupIndex,
+    group_index: Option<GroupIndex>,
     /// The group of each user, as a target was last read and written: whoever has been moved since is left alone.
     seats: HashMap<u64, u64>,
     /// Hashes of addresses for which this process has asked for a user.

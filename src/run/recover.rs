@@ -394,9 +394,11 @@ impl<'a> Doubtful<'a> {
                 origin: Origin::Adopted,
             });
         }
+        let strayed = if capabilities.one_group_per_member { self.strayed() } else { None };
         match self.joined(changes) {
-            Some(false) if capabilities.one_group_per_member => {
-                changes.extend(self.strayed());
+            // Whoever was to be created without a group belongs into the parking group.
+            Some(all) if capabilities.one_group_per_member && (!all || strayed.is_some()) => {
+                changes.extend(strayed);
                 JournalOutcome::Failed { code: None, message: "created, and in another group than the one that was asked for".to_owned() }
             }
             // The person is there, and a group that is missing is planned again.

@@ -357,9 +357,15 @@ fn a_group_of_ours_is_asked_about_until_it_answers() {
 
 #[test]
 fn a_user_who_was_created_into_another_group_is_not_settled_and_may_be_moved_on() {
+    for group in [Some("g".to_owned()), None] {
+        a_user_who_strayed(JournalItem { group, ..item(None) });
+    }
+}
+
+fn a_user_who_strayed(item: JournalItem) {
     let store = Store::in_memory();
     store.register_job("test", "crm", "mail").unwrap();
-    begin(&store, "create_members", item(None));
+    begin(&store, "create_members", item);
     let kind = crate::model::ProviderKind::ActiveCampaignUsers;
     let mut names = Names::new();
     let look = |names: &mut Names, seated: &[&str]| {

@@ -112,6 +112,7 @@ pub(super) struct Inner {
     pub(super) last_problem: Mutex<Option<Problem>>,
     pub(super) quota: Option<Mutex<DayQuota>>,
     pub(super) counters: Counters,
+    pub(super) looked_at: tokio::sync::Mutex<()>,
 }
 
 /// One account at a provider. Clones share everything: pace, pauses, breaker, quota and statistics.
@@ -169,6 +170,7 @@ impl Account {
             last_problem: Mutex::new(None),
             quota: options.requests_per_day.map(|limit| Mutex::new(DayQuota::new(limit))),
             counters: Counters::default(),
+            looked_at: tokio::sync::Mutex::default(),
             options,
         };
         Self { inner: Arc::new(inner) }
@@ -182,6 +184,11 @@ impl Account {
     /// What the account was set up with.
     pub fn options(&self) -> &AccountOptions {
         &self.inner.options
+    }
+
+    /// Waits until nobody else writes to the account what rests on a look at it, and keeps others waiting until this is dropped.
+    pub async fn look_and_write(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.looked_at.lock().await
     }
 
     /// The clock that pacing runs on, for the age of tokens; it follows paused time.

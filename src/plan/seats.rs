@@ -5,6 +5,7 @@
 //!   is a removal there, and needs what a removal needs: a mode that allows it (never `add`; in `managed` only what this job
 //!   brought; in `mirror` anybody), nobody else's claim, and a whole listing of the group at the source. A group that is about
 //!   to be deleted, and one that the person refuses, may be left in any mode.
+//! - Whom this job created, and the target put into a group that came with the account, is moved on in any mode.
 //! - A move is one operation, the addition. The removal that it replaces is not planned, and guards count it all the same.
 //! - Whoever leaves a group for none goes to the parking group. Whoever is wanted in another group and can't get there yet stays.
 //! - Nobody is moved while the groups of the target were not all read to their end (rule 3).
@@ -16,7 +17,7 @@ use super::memberships::PairPlan;
 use super::people::PersonIx;
 use super::{Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope};
 use crate::model::policy::{Mode, OptOuts};
-use crate::model::{MemberStatus, MembershipState};
+use crate::model::{GroupKind, MemberStatus, MembershipState};
 
 /// Who sits where at the target, and who is wanted where.
 pub(super) struct Seats<'a> {
@@ -185,6 +186,11 @@ impl<'a> Seats<'a> {
         }
         let name = inputs.target.group(group).map_or(group, |group| group.name.as_str());
         let Some(&ix) = self.pair_of.get(group) else {
+            // Nobody is put there on purpose, so whom this job brought there it brought by a request that was misread.
+            let built_in = inputs.target.group(group).is_some_and(|group| group.kind == GroupKind::BuiltIn);
+            if built_in && inputs.base.membership(group, member).is_some_and(|base| base.brought) {
+                return Ok(());
+            }
             return stays(format!("in \"{name}\", a group that this job does not fill"));
         };
         if self.refused.contains(&(ix, person)) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::accounts::Handle;
-use super::recover::{Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, settle_members, unlisted_groups};
+use super::recover::{Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members, unlisted_groups};
 use super::verify::{GroupNow, group_now};
 use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
@@ -345,9 +345,11 @@ impl Runner {
         };
         let looked_up = self.look_up(job, &target, &snapshot, &mut warnings).await?;
         let evidence = Evidence { target: &snapshot, names: &begun.names, looked_up: &looked_up };
+        // Before anything is settled, so that what is settled now stays.
+        let strays = forget_strays(store, job, &begun.base, evidence)?;
         let settled = settle_members(store, job, schema, &target.capabilities, evidence, self.now())?;
         warnings.extend(settled.warnings);
-        if settled.changed {
+        if settled.changed || strays {
             snapshot.set_apart(&store.own_removals(&job.target)?, &begun.names);
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }

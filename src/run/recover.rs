@@ -7,7 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::RunError;
 use super::verify::GroupNow;
 use crate::config::settled::JobConfig;
-use crate::model::{Capabilities, Existence, GroupRow, Member, MemberStatus, MembershipState, Names, ObjectKind, Record, Schema, Snapshot};
+use crate::model::{
+    Capabilities, Existence, GroupKind, GroupRow, Member, MemberStatus, MembershipState, Names, ObjectKind, Record, Schema, Snapshot,
+};
 use crate::plan::base::{Bars, Base, FieldBase, FieldBases, GroupLink, Origin};
 use crate::plan::fold_group_name;
 use crate::state::{Change, JournalItem, JournalOutcome, Store, UnsettledItem};
@@ -209,6 +211,25 @@ pub(super) fn settle_members(
     Ok(settled)
 }
 
+/// Forgets those in groups that came with the account who are not in them any more: whoever comes back there was put there by
+/// somebody else, and stays.
+pub(super) fn forget_strays(store: &Store, job: &JobConfig, base: &Base, evidence: Evidence<'_>) -> Result<bool, RunError> {
+    let Evidence { target, names, .. } = evidence;
+    let mut changes = Vec::new();
+    for group in target.groups.seen().iter().filter(|group| group.kind == GroupKind::BuiltIn) {
+        let Some(listing) = target.listing(&group.id).and_then(|listing| listing.complete()) else { continue };
+        let here: HashSet<_> = listing.rows.iter().map(|row| target.members[row.member as usize].id).collect();
+        let known = base.memberships.get(&group.id).into_iter().flatten();
+        changes.extend(known.filter(|known| !here.contains(&known.member)).map(|known| Change::MembershipGone {
+            job: job.name.clone(),
+            group: group.id.clone(),
+            member: names.text(known.member).to_owned(),
+        }));
+    }
+    store.record(&changes)?;
+    Ok(!changes.is_empty())
+}
+
 /// Remembers a name that an interrupted run gave to a linked group, perhaps on the way to another one: it is nobody else's doing.
 fn renamed(links: &[GroupLink], job: &JobConfig, name_field: &str, target: &Snapshot, item: &JournalItem) -> Option<Change> {
     let (group, name) = (item.group.as_deref()?, item.detail.as_deref()?);
@@ -270,7 +291,7 @@ impl<'a> Doubtful<'a> {
 
     fn settle(&self, operation: &str, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
         match operation {
-            "create_members" => self.creation(changes),
+            "create_members" => self.creation(capabilities, changes),
             "add_memberships" => match self.joined(changes) {
                 Some(true) => self.confirmed(),
                 Some(false) => not_done(),
@@ -357,7 +378,7 @@ impl<'a> Doubtful<'a> {
         (!unread).then_some(all)
     }
 
-    fn creation(&self, changes: &mut Vec<Change>) -> JournalOutcome {
+    fn creation(&self, capabilities: &Capabilities, changes: &mut Vec<Change>) -> JournalOutcome {
         match self.found {
             Found::Nobody => return not_done(),
             Found::Unread => return JournalOutcome::Unknown,
@@ -373,11 +394,27 @@ impl<'a> Doubtful<'a> {
                 origin: Origin::Adopted,
             });
         }
+        let strayed = if capabilities.one_group_per_member { self.strayed() } else { None };
         match self.joined(changes) {
+            // Whoever was to be created without a group belongs into the parking group.
+            Some(all) if capabilities.one_group_per_member && (!all || strayed.is_some()) => {
+                changes.extend(strayed);
+                JournalOutcome::Failed { code: None, message: "created, and in another group than the one that was asked for".to_owned() }
+            }
             // The person is there, and a group that is missing is planned again.
             Some(_) => self.confirmed(),
             None => JournalOutcome::Unknown,
         }
+    }
+
+    /// Remembers that somebody of our own making sits in a group that came with the account, where a misread request has put them:
+    /// so they may be moved on.
+    fn strayed(&self) -> Option<Change> {
+        let Found::Contact(at) = self.found else { return None };
+        let held = |id: &str| self.target.listing(id).and_then(|listing| listing.seen().state_of(at)).is_some();
+        let group = self.target.groups.seen().iter().find(|group| group.kind == GroupKind::BuiltIn && held(&group.id))?;
+        let (job, group, member) = (self.job.name.clone(), group.id.clone(), self.id()?);
+        Some(Change::Membership { job, group, member, brought: true })
     }
 
     /// A removal may have taken the contact out of sight: that it is out of the group is enough. One that shows as a refusal is

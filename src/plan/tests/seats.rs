@@ -77,6 +77,9 @@ fn people_of_other_groups_are_left_there() {
     };
     check(&world(""), "! membership Editors ana other_group");
     check(&world(" builtin"), "! membership Editors ana other_group");
+    // Whom this job created, and who landed there, is moved on.
+    check(&world(" builtin").replace("link 1=11", "link 1=11\n             base 3 : ana+"), "add to Editors: ana");
+    check(&world(" builtin").replace("link 1=11", "link 1=11\n             base 3 : ana"), "! membership Editors ana other_group");
     // A group that the login does not see is no better.
     check(
         "set seats=yes parking=19 mode=mirror measure=1/1

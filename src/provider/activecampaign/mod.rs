@@ -86,7 +86,7 @@ struct Memory {
     /// The user groups of the key's user, as far as its own view shows them.
     own_groups: Vec<u64>,
     /// How this account reads the group of a user, once one was placed.
-    group_index: GroupIndex,
+    group_index: Option<GroupIndex>,
     /// The group of each user, as a target was last read and written: whoever has been moved since is left alone.
     seats: HashMap<u64, u64>,
     /// Hashes of addresses for which this process has asked for a user.

@@ -224,6 +224,8 @@ impl ActiveCampaign {
     async fn detach(&self, leaver: &Leaver) -> Result<ItemOutcome, CallError> {
         let nothing = wire::ProfileFields::default();
         let Some(id) = leaver.id else { return Ok(refused("somebody who is not in the account is on no list to be taken off")) };
+        // Two who take the same person off two lists would each see the other list still there.
+        let _turn = self.account.look_and_write().await;
         for list in &leaver.lists {
             let shown = self.ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing)).await?;
             let Some(memberships) = shown.filter(|shown| shown.id == id).and_then(|shown| shown.memberships) else {
@@ -240,6 +242,15 @@ impl ActiveCampaign {
                 wire::unsubscribe(&leaver.address, &[*list], None)
             };
             self.tell_v1(call, |_| Ok(())).await?;
+            // Somebody else may have taken away the other lists since the look, and the person with them.
+            match self.ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing)).await {
+                Ok(Some(shown)) if shown.id == id => {}
+                Ok(_) => {
+                    tracing::warn!(contact = id, list, "A contact who was taken off a list is not in the account any more.");
+                    return Ok(ItemOutcome::Unknown);
+                }
+                Err(_) => return Ok(ItemOutcome::Unknown),
+            }
         }
         Ok(ItemOutcome::Accepted { id: Some(id.to_string()) })
     }
@@ -383,7 +394,8 @@ pub(super) fn takes(load: Load) -> Takes {
         Load::CreateGroup | Load::ChangeAddress => looked_at(1),
         Load::EditGroups(count) => Takes { writes: count as u64, reads: 2 * count as u64, waits: 0 },
         Load::UpdateMembers { people, clears } if people < WORTHWHILE || clears => forms(people),
-        Load::Leave { memberships, how: Leaving::Detach, .. } => looked_at(memberships),
+        // One look before and one after.
+        Load::Leave { memberships, how: Leaving::Detach, .. } => Takes { reads: 2 * memberships as u64, ..looked_at(memberships) },
         Load::Leave { people, .. } if people < WORTHWHILE => forms(people),
         Load::CreateMembers(_) | Load::Join(_) | Load::UpdateMembers { .. } | Load::Leave { .. } => import,
         Load::BringBack(count) => looked_at(count),

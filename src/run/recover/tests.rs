@@ -354,3 +354,51 @@ fn a_group_of_ours_is_asked_about_until_it_answers() {
     let (_, _, done, warnings) = unlisted(&store, "add_memberships", &group_now(&[], false), 30);
     assert!(!done && warnings.is_empty());
 }
+
+#[test]
+fn a_user_who_was_created_into_another_group_is_not_settled_and_may_be_moved_on() {
+    for group in [Some("g".to_owned()), None] {
+        a_user_who_strayed(JournalItem { group, ..item(None) });
+    }
+}
+
+fn a_user_who_strayed(item: JournalItem) {
+    let store = Store::in_memory();
+    store.register_job("test", "crm", "mail").unwrap();
+    begin(&store, "create_members", item);
+    let kind = crate::model::ProviderKind::ActiveCampaignUsers;
+    let mut names = Names::new();
+    let look = |names: &mut Names, seated: &[&str]| {
+        let mut stage = Nowhere;
+        let mut builder = SnapshotBuilder::new("mail", "", names, &mut stage);
+        let address = Some(ANA.to_owned());
+        builder.member(MemberRow { id: "t1".into(), address, status: Some(MemberStatus::Active), wire: None }).unwrap();
+        for group in ["3", "g"] {
+            builder.begin_listing(group);
+            if seated.contains(&group) {
+                builder.listed("t1", MembershipState::Active);
+            }
+            builder.end_listing(Certificate::default());
+        }
+        builder.whole_account();
+        let mut admin = Group::from_row(row("3", "Admin"), provider::schema(KIND));
+        admin.kind = GroupKind::BuiltIn;
+        let groups = vec![admin, Group::from_row(row("g", "News"), provider::schema(KIND))];
+        builder.finish(groups, &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
+    };
+    let looked_up = BTreeMap::new();
+    let now = Timestamp::UNIX_EPOCH;
+    let target = look(&mut names, &["3"]);
+    let evidence = Evidence { target: &target, names: &names, looked_up: &looked_up };
+    settle_members(&store, &job(), provider::schema(kind), provider::capabilities(kind), evidence, now).unwrap();
+    let base = store.load_base("test", "mail", now, &mut names).unwrap();
+    let ana = names.find("t1").unwrap();
+    assert!(base.membership("g", ana).is_none(), "nobody takes them for settled in the group that was asked for");
+    assert!(base.membership("3", ana).unwrap().brought, "so they may be moved on");
+    let here = look(&mut names, &["3"]);
+    assert!(!forget_strays(&store, &job(), &base, Evidence { target: &here, names: &names, looked_up: &looked_up }).unwrap());
+    let gone = look(&mut names, &["g"]);
+    assert!(forget_strays(&store, &job(), &base, Evidence { target: &gone, names: &names, looked_up: &looked_up }).unwrap());
+    let base = store.load_base("test", "mail", now, &mut names).unwrap();
+    assert!(base.membership("3", ana).is_none(), "whoever is put there later was put there by a person");
+}

@@ -316,3 +316,33 @@ async fn only_what_rosterd_left_is_brought_back() {
     assert_eq!(emulator.requests().iter().filter(|request| request.operation == "contact_sync").count(), 1, "one had to be written");
     assert_no_misuse(&emulator);
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_who_take_somebody_off_two_lists_at_once_leave_the_person_in_the_account() {
+    let (emulator, lists) = seeded(ActiveCampaignQuirks::default(), 10);
+    let (one, two, person) = emulator.with_world(|world| {
+        let account = world.account_mut("campaigns");
+        let (one, two) = (account.add_group("One"), account.add_group("Two"));
+        let person = account.add_person("lone@example.org", "Ana", "Example");
+        account.join_all(one, [person]);
+        account.join_all(two, [person]);
+        (one.to_string(), two.to_string(), person.to_string())
+    });
+    let leave = |list: &str| {
+        let row = MemberLeave {
+            id: Some(person.clone()),
+            address: "lone@example.org".into(),
+            fields: record(&[]),
+            groups: vec![list.to_owned()],
+        };
+        Write::LeaveGroups { rows: vec![row], how: Leaving::Detach }
+    };
+    let (first, second) = (leave(&one), leave(&two));
+    let (first, second) = tokio::join!(sent(&lists, &first), sent(&lists, &second));
+    for outcomes in [first, second] {
+        assert!(matches!(outcomes[0], ItemOutcome::Accepted { .. }), "{outcomes:?}");
+    }
+    let now = read(&lists, &[], Role::Check).await.unwrap();
+    assert_eq!((now.listing(&one), now.listing(&two)), (String::new(), format!("{person}:opted_out")));
+    assert_no_misuse(&emulator);
+}

@@ -1,9 +1,11 @@
 //! User groups and users, against the emulated service and a scripted one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::codec::fixture;
 use super::emulated::{assert_no_misuse, seeded, with_key};
 use super::service::{id, parking, read, read_groups, record, scripted, sent};
-use crate::emulator::{ActiveCampaignQuirks, Emulator, Fault, FaultRule, MisuseKind};
+use crate::emulator::{ActiveCampaignQuirks, Emulator, Fault, FaultRule, MisuseKind, When};
 use crate::model::{Existence, GroupEdit, GroupKind, ItemOutcome, MemberEdit, MemberValues, Value, Write};
 use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups};
 use crate::provider::{Role, Source};
@@ -289,4 +291,60 @@ async fn groups_are_looked_for_by_id_where_nothing_lists_them() {
     assert_eq!(groups.iter().map(|group| group.id.as_str()).collect::<Vec<_>>(), ["3", "26"]);
     let lists = log.lock().unwrap().iter().filter(|asked| asked.call == "group_list").count();
     assert_eq!(lists, 4, "without ids, the first window, and two that are empty");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_could_not_be_put_right_is_not_settled() {
+    let (emulator, adapter) = users(ActiveCampaignQuirks { group_at_zero: true, ..ActiveCampaignQuirks::default() });
+    let (editors, wanda) = emulator.with_world(|world| {
+        let account = world.account_mut("campaigns");
+        (account.add_user_group("Editors").to_string(), account.user_by_name("wanda").unwrap().to_string())
+    });
+    let clogged = || {
+        for call in ["PUT /users/{id}", "POST /users"] {
+            emulator.add_fault(FaultRule::every(Fault::ServerError(404)).on(call));
+        }
+    };
+    clogged();
+    emulator.add_fault(FaultRule::every(Fault::TooManyRequests { retry_after: None }).on("user_edit"));
+    let row = MemberValues { address: "zoe@example.org".into(), fields: record(&[("first_name", "Zoë"), ("last_name", "Example")]) };
+    let create = Write::CreateMembers { rows: vec![row], join: vec![editors.clone()] };
+    assert_eq!(sent(&adapter, &create).await, [ItemOutcome::Unknown], "she is there, and not where she was asked for");
+    let zoe = emulator.with_world(|world| world.account("campaigns").user_by_email("zoe@example.org").unwrap().to_string());
+    assert_ne!(group_of(&emulator, &zoe).to_string(), editors);
+    // The first try goes wrong and the second does not come through.
+    emulator.clear_faults();
+    clogged();
+    emulator.add_fault(FaultRule::every(Fault::TooManyRequests { retry_after: None }).on("user_edit").when(When::Nth(2)));
+    emulator.add_fault(FaultRule::every(Fault::TooManyRequests { retry_after: None }).on("user_edit").when(When::Nth(3)));
+    let join = Write::AddMemberships { group: editors.clone(), members: vec![wanda.clone()] };
+    assert_eq!(sent(&adapter, &join).await, [ItemOutcome::Unknown]);
+    assert_ne!(group_of(&emulator, &wanda).to_string(), editors);
+    emulator.clear_faults();
+    for (write, user) in [(create, zoe), (join, wanda)] {
+        assert!(matches!(sent(&adapter, &write).await[0], ItemOutcome::Done { .. }), "{write:?}");
+        assert_eq!(group_of(&emulator, &user).to_string(), editors);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_of_where_a_user_is_does_not_lead_to_another_way_of_writing() {
+    let (looks, written) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (adapter, log) = scripted(ActiveCampaignGroups::UserGroups, move |asked| {
+        if asked.call == "users/7" && asked.body.starts_with('{') {
+            written.store(1, Ordering::Relaxed);
+        }
+        match asked.call.as_str() {
+            "users/7" => (200, br#"{"user":{"id":"7","username":"ana","email":"ana@example.org","firstName":"Ana"}}"#.to_vec()),
+            "users/7/userGroup" => {
+                let late = written.load(Ordering::Relaxed) == 0 || looks.fetch_add(1, Ordering::Relaxed) < 2;
+                let group = if late { "26" } else { "27" };
+                (200, format!(r#"{{"userGroup":{{"id":"7","user":"7","group":"{group}"}}}}"#).into_bytes())
+            }
+            _ => (403, fixture!("broken/forbidden.json").to_vec()),
+        }
+    });
+    let join = Write::AddMemberships { group: "27".into(), members: vec!["7".into()] };
+    assert_eq!(sent(&adapter, &join).await, [ItemOutcome::Done { id: Some("7".into()) }]);
+    assert!(log.lock().unwrap().iter().all(|asked| asked.call != "user_edit"));
 }

@@ -7,6 +7,7 @@
 //! that it does not understand puts the user among the administrators, if only until that is seen and put right.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -17,6 +18,12 @@ use super::super::{ActiveCampaign, address_hash};
 use super::{neutral, refused};
 use crate::http::CallError;
 use crate::model::{GroupEdit, ItemOutcome, MemberValues, Record, Settlement, Value, Write};
+
+/// How often it is looked where a user is before they count as elsewhere.
+const LOOKS: usize = 3;
+
+/// How long to wait between such looks.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 const BUILT_IN: &str = "nobody is put into a group that came with the account: the third of them has every right";
 
@@ -153,7 +160,7 @@ impl ActiveCampaign {
             }
             // Whoever is there by an earlier attempt is put into the right group; whoever came otherwise stays where they are.
             return if asked_before {
-                self.change_user(&id, &Record::new(), Some(group)).await
+                Ok(self.place_created(&id, group).await)
             } else {
                 Ok(refused(&format!("user {id} with this address appeared since the account was read; the next run looks again")))
             };
@@ -171,9 +178,11 @@ impl ActiveCampaign {
             return Ok(refused("no random password could be made on this machine, so no user is created"));
         };
         self.memory().asked_for.insert(address_hash(&row.address));
+        let mut tried = None;
         match self.tell_v3(wire::create(&user, group, &password), |_| Ok(())).await {
             Err(error) if lacks_v3(&error) => {
-                let index = self.memory().group_index;
+                let index = self.memory().group_index.unwrap_or_default();
+                tried = Some(index);
                 self.tell_v1(wire::add(&user, group, index, &password), |_| Ok(())).await?;
             }
             told => told?,
@@ -182,9 +191,23 @@ impl ActiveCampaign {
         let Ok(Some(created)) = self.ask_v1(wire::view_email(&row.address), wire::user).await else { return Ok(ItemOutcome::Unknown) };
         let id = created.id.to_string();
         match self.group_of(&created).await {
-            Ok(found) if found == group => Ok(ItemOutcome::Done { id: Some(id) }),
-            Ok(_) => self.change_user(&id, &Record::new(), Some(group)).await,
-            Err(_) => Ok(ItemOutcome::Accepted { id: Some(id) }),
+            Ok(found) if found == group => {
+                if tried.is_some() {
+                    self.memory().group_index = tried;
+                }
+                Ok(ItemOutcome::Done { id: Some(id) })
+            }
+            Ok(_) => Ok(self.place_created(&id, group).await),
+            Err(_) => Ok(ItemOutcome::Unknown),
+        }
+    }
+
+    /// Puts a user of our own making into the right group. The user is there whatever keeps us from that, perhaps among the
+    /// administrators, so nothing but success settles it.
+    async fn place_created(&self, id: &str, group: u64) -> ItemOutcome {
+        match self.change_user(id, &Record::new(), Some(group)).await {
+            Ok(done @ ItemOutcome::Done { .. }) => done,
+            _ => ItemOutcome::Unknown,
         }
     }
 
@@ -240,9 +263,11 @@ impl ActiveCampaign {
         // Until it is seen where the user is, nobody knows.
         self.memory().seats.remove(&id);
         // Version 3 takes the group as a number, which can't be misread, and no password.
+        let mut told = false;
         if by_v3 {
             match self.tell_v3(wire::put(id, &wanted, group), |_| Ok(())).await {
                 Ok(()) => {
+                    told = true;
                     if let Some(outcome) = self.seen_in(id, group, fields, &wanted).await {
                         return Ok(outcome);
                     }
@@ -252,29 +277,50 @@ impl ActiveCampaign {
                 Err(error) => return Err(error),
             }
         }
-        let first = self.memory().group_index;
+        let first = self.memory().group_index.unwrap_or_default();
         let other = if first == GroupIndex::ItsId { GroupIndex::Zero } else { GroupIndex::ItsId };
         for index in [first, other] {
-            match self.tell_v1(wire::edit(id, &wanted, group, index), |_| Ok(())).await {
-                Ok(()) => {}
+            let mut by_index = true;
+            let mut answer = self.tell_v1(wire::edit(id, &wanted, group, index), |_| Ok(())).await;
+            if matches!(&answer, Err(CallError::Refused { refusal, .. }) if !by_v3 && wire::is_about_password(&refusal.message)) {
+                by_index = false;
+                answer = self.tell_v3(wire::put(id, &wanted, group), |_| Ok(())).await;
+            }
+            match answer {
+                Ok(()) => told = true,
+                // The user was written before and is elsewhere, and could not be put right.
+                Err(_) if told => return Ok(ItemOutcome::Unknown),
                 // Any other refusal stands: it may be of seats that are used up.
-                Err(CallError::Refused { refusal, .. }) if !by_v3 && wire::is_about_password(&refusal.message) => {
-                    self.tell_v3(wire::put(id, &wanted, group), |_| Ok(())).await?;
-                }
                 Err(CallError::Refused { refusal, .. }) => return Ok(ItemOutcome::Refused(neutral(refusal))),
                 Err(error) => return Err(error),
             }
             // A group that was not understood puts the user into those of the key's own user, so it is put right at once.
             if let Some(outcome) = self.seen_in(id, group, fields, &wanted).await {
-                self.memory().group_index = index;
+                if by_index && outcome != ItemOutcome::Unknown {
+                    self.memory().group_index = Some(index);
+                }
                 return Ok(outcome);
             }
         }
-        Ok(refused(&format!("ActiveCampaign answered that user {id} is saved and shows them in another group than {group}")))
+        // Where the user is now nobody asked for, so this is no refusal to be forgotten.
+        tracing::warn!(user = id, group, "A user was saved and is in another group than the one that was asked for.");
+        Ok(ItemOutcome::Unknown)
+    }
+
+    /// Looks several times whether a user is in a group, as [`Self::look_in`] does: an answer that is late must not make us write
+    /// in another way, which may be misread.
+    async fn seen_in(&self, id: u64, group: u64, fields: &Record, wanted: &Record) -> Option<ItemOutcome> {
+        for _ in 1..LOOKS {
+            if let Some(outcome) = self.look_in(id, group, fields, wanted).await {
+                return Some(outcome);
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        self.look_in(id, group, fields, wanted).await
     }
 
     /// Looks whether a user is in a group and shows what was written; nothing when they are in another one.
-    async fn seen_in(&self, id: u64, group: u64, fields: &Record, wanted: &Record) -> Option<ItemOutcome> {
+    async fn look_in(&self, id: u64, group: u64, fields: &Record, wanted: &Record) -> Option<ItemOutcome> {
         let Ok(Some((shown, _))) = self.find_user(id).await else { return Some(ItemOutcome::Unknown) };
         let Ok(found) = self.group_of(&shown).await else { return Some(ItemOutcome::Unknown) };
         self.memory().seats.insert(id, found);

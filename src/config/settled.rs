@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::value::is_loopback;
 pub use crate::model::Fingerprint;
 use crate::model::ProviderKind;
 pub use crate::model::policy::{
@@ -115,14 +116,23 @@ pub struct ProviderConfig {
 
 impl ProviderConfig {
     /// Returns what tells this account from others: kind, base URL and account (rule 8). Two provider names may share it, and so do
-    /// the lists and the user groups of one ActiveCampaign account, which has one pace and one lock.
+    /// the lists and the user groups of one ActiveCampaign account, which has one pace and one lock. Each ActiveCampaign account has
+    /// a host of its own, which all its users' keys share; only a rehearsal on this machine serves several under one address.
     pub fn account_key(&self) -> String {
+        if self.is_known_by_host() {
+            return format!("{} {}", self.kind, self.base_url);
+        }
         let login = match &self.credentials {
             Credentials::AccessToken(secret) | Credentials::ApiKey(secret) => secret.identity(),
             Credentials::Password { .. } | Credentials::AuthToken { .. } => String::new(),
         };
         let account = self.account_id.clone().unwrap_or(login);
         format!("{} {} {account}", self.kind, self.base_url)
+    }
+
+    /// Tells whether the address alone says which account it is.
+    fn is_known_by_host(&self) -> bool {
+        matches!(self.kind, ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers) && !is_loopback(&self.base_url)
     }
 
     /// Returns what tells the groups of this provider from those of others: the account, and which of its objects are the groups.

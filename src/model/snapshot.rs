@@ -99,6 +99,9 @@ pub struct Listing {
     /// The positions of people whom rosterd itself took out in a way that shows as a refusal, in ascending order. They are no
     /// members, and so not among the rows.
     pub removed: Vec<u32>,
+    /// The positions of people who show as refusing while nobody knows yet whether that is a removal of rosterd's own, in
+    /// ascending order. They are not among the rows either, and prove nothing.
+    pub pending: Vec<u32>,
     /// When people refused, in seconds since 1970, where the provider shows it; in ascending order of the position.
     pub refused_at: Vec<(u32, i64)>,
 }
@@ -114,11 +117,29 @@ impl Listing {
         self.removed.binary_search(&member).is_ok()
     }
 
+    /// Tells whether it is open if rosterd itself took somebody out in a way that shows as a refusal.
+    pub fn is_pending(&self, member: u32) -> bool {
+        self.pending.binary_search(&member).is_ok()
+    }
+
+    /// Sets those apart who show as refusing while a removal is open.
+    fn set_pending_apart(&mut self, open: &BTreeSet<String>, id_of: impl Fn(u32) -> String) {
+        let pending = &mut self.pending;
+        self.rows.retain(|row| {
+            let is_open = row.state == MembershipState::OptedOut && open.contains(&id_of(row.member));
+            if is_open {
+                pending.push(row.member);
+            }
+            !is_open
+        });
+        pending.sort_unstable();
+    }
+
     /// Sets rosterd's own removals apart, and returns the ids of those that have ended: another state is seen, the refusal is
     /// another one, or, in a `whole` listing, nothing is left of the membership.
     fn set_apart(&mut self, own: &BTreeMap<String, super::own::OwnRemoval>, whole: bool, id_of: impl Fn(u32) -> String) -> Vec<String> {
         let mut ended = Vec::new();
-        let mut met: HashSet<String> = self.removed.iter().map(|at| id_of(*at)).collect();
+        let mut met: HashSet<String> = self.removed.iter().chain(&self.pending).map(|at| id_of(*at)).collect();
         let mut removed = std::mem::take(&mut self.removed);
         let refused_at = std::mem::take(&mut self.refused_at);
         let shown = |member: u32| refused_at.binary_search_by_key(&member, |row| row.0).ok().map(|at| refused_at[at].1);
@@ -203,6 +224,18 @@ impl Snapshot {
         }
         self.ended_removals.sort();
         self.ended_removals.dedup();
+    }
+
+    /// Sets the memberships apart that show as refused while a removal of rosterd's own is open, by group and person: what they are
+    /// shows once that removal is settled. Comes after [`Snapshot::set_apart`], which knows what is settled.
+    pub fn set_pending_apart(&mut self, open: &BTreeMap<String, BTreeSet<String>>, names: &Names) {
+        for (group, people) in open {
+            let Some(listing) = self.listings.get_mut(group) else { continue };
+            let members = &self.members;
+            listing.seen_mut().set_pending_apart(people, |at| names.text(members[at as usize].id).to_owned());
+        }
+        // Whoever sent the removal says what becomes of the one before it.
+        self.ended_removals.retain(|(group, member)| !open.get(group).is_some_and(|people| people.contains(member)));
     }
 
     /// Finds a group by id.
@@ -348,7 +381,7 @@ impl<'a> SnapshotBuilder<'a> {
                 }
                 same
             });
-            listings.insert(group.clone(), certificate.certify(Listing { rows, removed: Vec::new(), refused_at }, meanings));
+            listings.insert(group.clone(), certificate.certify(Listing { rows, refused_at, ..Listing::default() }, meanings));
             certificates.insert(group, certificate);
         }
         // Within the reading each listing narrows what the next ones may mean; what is remembered takes more.

@@ -311,6 +311,12 @@ impl Decider<'_, '_> {
         if parted.is_some_and(|(listing, at)| listing.seen().state_of(at) == Some(MembershipState::OptedOut)) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
         }
+        // As long as a removal is open nobody knows whose doing it is, so that nothing proves that the person may come back.
+        let listing = group.and_then(|group| inputs.target.listing(group));
+        let mut there = targets.iter().copied().chain(row.parted_from);
+        if listing.is_some_and(|listing| there.any(|at| listing.seen().is_pending(at))) {
+            return Some(Obstacle::Withheld(Reason::RemovedByRosterd));
+        }
         if !inputs.policy.members.readd && self.was_removed(person) {
             return Some(Obstacle::Withheld(Reason::RemovedByRosterd));
         }

@@ -13,8 +13,8 @@ use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, Mapping, MappingSpec};
 use crate::model::{
-    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Join, Listing, MemberSink, Name, Names, ObjectKind, Reading,
-    Snapshot, SnapshotBuilder, TotalMeanings, Value, Writable, row_hash,
+    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Join, Listing, MemberSink, Name, Names, ObjectKind, OwnRemovals,
+    Reading, Snapshot, SnapshotBuilder, TotalMeanings, Value, Writable, row_hash,
 };
 use crate::plan::base::Base;
 use crate::plan::{Policy, in_scope};
@@ -277,10 +277,13 @@ impl Runner {
             .collect();
         let rows: Vec<GroupRow> = begun.source_rows.iter().filter(|row| begun.covered.contains(&row.id)).cloned().collect();
         let mut builder = SnapshotBuilder::new(&job.source, &salt, &mut begun.names, &mut staging);
+        // What another job took out here must not come to light only after the lists were read.
+        self.wait_for_earlier(&begun.source).await?;
         let ask = MemberAsk { groups: &rows, fields: &fields, role: Role::Source };
         read_members(&begun.source, &ask, &mut builder, &meanings).await?;
-        let own = self.store().own_removals(&job.source)?;
-        let snapshot = builder.finish(std::mem::take(&mut begun.source_groups), &begun.source_certificate, &mut meanings, &own);
+        let groups = std::mem::take(&mut begun.source_groups);
+        let mut snapshot = builder.finish(groups, &begun.source_certificate, &mut meanings, &OwnRemovals::default());
+        self.set_own_apart(&mut snapshot, &begun.names)?;
         begun.members = Some(SourceMembers { snapshot, staging, meanings, salt });
         Ok(())
     }
@@ -349,14 +352,26 @@ impl Runner {
         let strays = forget_strays(store, job, &begun.base, evidence)?;
         let settled = settle_members(store, job, schema, &target.capabilities, evidence, self.now())?;
         warnings.extend(settled.warnings);
+        self.set_own_apart(&mut snapshot, &begun.names)?;
         if settled.changed || strays {
-            snapshot.set_apart(&store.own_removals(&job.target)?, &begun.names);
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
         let rows: BTreeMap<String, GroupRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         let nameable = nameable(&target, job, &rows).await?;
         let side = TargetSide { mapping, custom, rows, certificate, snapshot, staging, meanings, read_time, remembered: false, nameable };
         Ok(begun.finish(job, side, warnings))
+    }
+
+    /// Sets apart what shows as a refusal and is rosterd's own doing, or may turn out to be, whichever job did it.
+    pub(super) fn set_own_apart(&self, snapshot: &mut Snapshot, names: &Names) -> Result<(), RunError> {
+        let capabilities = provider::capabilities(self.config().providers[&snapshot.provider].kind);
+        // A removal that is settled in between is in both, and never in neither.
+        let pending = self.store().pending_removals(&snapshot.provider)?;
+        snapshot.set_apart(&self.store().own_removals(&snapshot.provider)?, names);
+        if capabilities.removal_shows_opt_out {
+            snapshot.set_pending_apart(&pending, names);
+        }
+        Ok(())
     }
 
     /// Lists the groups of doubtful writes that no listing of this run covers.

@@ -83,7 +83,7 @@ impl Runner {
             snapshot.listings.insert(group.clone(), certificate.certify(listing, &mut TotalMeanings::all()));
             snapshot.certificates.insert(group, certificate);
         }
-        snapshot.set_apart(&self.store().own_removals(&job.target)?, &begun.names);
+        self.set_own_apart(&mut snapshot, &begun.names)?;
         // Nothing is remembered of an account whose states were not read to their end.
         snapshot.account_state = crate::model::Certificate::default().certify((), &mut TotalMeanings::all());
         snapshot.existence = memory.existence;

@@ -1,5 +1,6 @@
 //! The journal of writes (rule 5): intended before the request leaves, settled item by item after it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -232,6 +233,28 @@ impl Store {
             let mut select = connection
                 .prepare_cached("SELECT intended FROM journal WHERE account = ?1 AND settled IS NULL ORDER BY id DESC LIMIT 1")?;
             Ok(select.query_row([account], |row| time(row, 0)).optional()?)
+        })
+    }
+
+    /// Returns the removals at an account of which nobody knows yet whether they were done, as group and person by id, whichever
+    /// job sent them.
+    pub fn pending_removals(&self, account: &str) -> Result<BTreeMap<String, BTreeSet<String>>, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT item.group_id, item.member_id FROM journal JOIN journal_items AS item ON item.entry = journal.id
+                 WHERE journal.account = ?1 AND journal.settled IS NULL AND journal.operation = 'remove_memberships'
+                     AND (item.outcome IS NULL OR item.outcome NOT IN ('confirmed', 'failed'))
+                     AND item.group_id IS NOT NULL AND item.member_id IS NOT NULL",
+            )?;
+            let mut rows = select.query([account])?;
+            let mut pending: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let (groups, member): (String, String) = (row.get(0)?, row.get(1)?);
+                for group in groups.split(',') {
+                    pending.entry(group.to_owned()).or_default().insert(member.clone());
+                }
+            }
+            Ok(pending)
         })
     }
 

@@ -166,7 +166,8 @@ fn insert(connection: &Connection, job: &str, reading: &TargetReading<'_>, names
         connection.prepare_cached("INSERT INTO remembered_listings (target, group_id, certificate, listed) VALUES (?1, ?2, ?3, ?4)")?;
     for (group, listing) in &snapshot.listings {
         // Removals of rosterd's own are set apart again by whoever loads this, as they are remembered by then.
-        let removed = listing.seen().removed.iter().map(|at| ListingRow { member: *at, state: MembershipState::OptedOut });
+        let apart = listing.seen().removed.iter().chain(&listing.seen().pending);
+        let removed = apart.map(|at| ListingRow { member: *at, state: MembershipState::OptedOut });
         let mut rows: Vec<ListingRow> = listing.seen().rows.iter().copied().chain(removed).collect();
         rows.sort_unstable();
         let mut packed = Vec::with_capacity(rows.len() * PACKED);

@@ -116,7 +116,10 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
     for (name, section) in root.tables("providers") {
         let (fact, provider) = provider::settle(&mut settling, &name.value, section);
         facts.insert(name.value.clone(), fact);
-        providers.extend(provider.map(|provider| (name.value.clone(), provider)));
+        if let Some(provider) = provider {
+            provider::check_single_name(&mut settling, &name.span, &provider, &providers);
+            providers.insert(name.value.clone(), provider);
+        }
     }
     if root.tables("providers").is_empty() && root.entry("providers").is_none_or(|entry| entry.item.is_some()) {
         settling.sink.warn(&(0..0), "The file names no provider.", Some("add a table such as [providers.crm] with a `kind`".to_owned()));

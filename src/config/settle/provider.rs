@@ -1,6 +1,7 @@
 //! The accounts.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use url::Url;
 
@@ -74,6 +75,25 @@ pub(super) fn settle(settling: &mut Settling<'_>, name: &str, section: &Section)
     };
     let groups = provider.as_ref().map(ProviderConfig::groups_key);
     (Facts { kind: Some(kind), groups, parking_group, defaults }, provider)
+}
+
+/// Refuses a second name for the lists of an account: the jobs of one name would not know what those of the other took out.
+pub(super) fn check_single_name(
+    settling: &mut Settling<'_>,
+    span: &Range<usize>,
+    provider: &ProviderConfig,
+    others: &BTreeMap<String, ProviderConfig>,
+) {
+    if provider.kind != ProviderKind::ActiveCampaignLists {
+        return;
+    }
+    let Some(other) = others.values().find(|other| other.groups_key() == provider.groups_key()) else { return };
+    let message = format!(
+        "`providers.{}` and `providers.{}` are the lists of one account, and what rosterd remembers of an account goes by the provider's name.",
+        other.name, provider.name
+    );
+    let hint = format!("keep one of them and let every job name it, as in `source = \"{}\"`", other.name);
+    settling.sink.error(span, message, Some(hint));
 }
 
 /// Explains the two things at ActiveCampaign that a config may mean by a group.

@@ -68,6 +68,30 @@ fn an_account_has_the_pace_of_its_service() {
 }
 
 #[test]
+fn one_host_is_one_account_whatever_the_key() {
+    let second = |host: &str| {
+        let lists = format!(
+            "[providers.letters]\nkind = \"activecampaign\"\nbase_url = \"{host}\"\napi_key = {{ env = \"L\" }}\ngroups = \"lists\"\n[providers.staff]"
+        );
+        instead(&[("[providers.staff]", &lists)])
+    };
+    let said = second("https://example.api-us1.com");
+    assert!(said.contains("`providers.campaigns` and `providers.letters` are the lists of one account"), "{said}");
+    assert_eq!(second("https://other.api-us1.com"), "");
+    // A rehearsal serves several accounts under one address.
+    let local = BASE.replace("https://example.api-us1.com", "http://127.0.0.1:9");
+    let staff = local.replacen("api_key = { env = \"K\" }\ngroups = \"user", "api_key = { env = \"L\" }\ngroups = \"user", 1);
+    let keys = |text: &str| {
+        let known = config(text);
+        (known.providers["campaigns"].account_key(), known.providers["staff"].account_key())
+    };
+    let (campaigns, other) = keys(&staff);
+    assert_ne!(campaigns, other);
+    let (campaigns, other) = keys(&BASE.replacen("{ env = \"K\" }\ngroups = \"user", "{ env = \"L\" }\ngroups = \"user", 1));
+    assert_eq!(campaigns, other, "two keys of one account share its lock and its pace");
+}
+
+#[test]
 fn what_counts_as_a_group_has_to_be_said() {
     assert_snapshot!(instead(&[("groups = \"lists\"\n", "")]), @r#"
     error: `providers.campaigns` lacks `groups`: ActiveCampaign has two things that could be a group. `groups = "lists"` means the lists, whose members are contacts and get mail; `groups = "user-groups"` means the groups of the people who log in to the account, with their permissions.

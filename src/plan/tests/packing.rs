@@ -336,6 +336,25 @@ fn only_a_removal_that_is_remembered_is_undone_and_only_where_that_is_asked_for(
 }
 
 #[test]
+fn an_open_removal_is_neither_a_refusal_nor_a_proof() {
+    let source = "source 1 Donors ext=d : ana=opted_out bo=opted_out
+         target 11 Donors ext=d : ana bo
+         link 1=11
+         known ana bo
+         base 11 : ana bo";
+    check(&format!("set lists=yes\n{source}"), "refuse ana from 11, bo from 11");
+    check(&format!("set lists=yes\n{source}\npending 1 : ana"), "refuse bo from 11");
+    let target = "source 1 Donors ext=d : ana
+         target 11 Donors ext=d : ana=opted_out
+         link 1=11
+         known ana
+         own 11 : ana";
+    check(&format!("set lists=yes readd=yes\n{target}"), "back ana to 11");
+    let open = target.replace("own 11", "pending 11");
+    check(&format!("set lists=yes readd=yes\n{open}"), "");
+}
+
+#[test]
 fn too_many_lists_are_too_long_for_one_request() {
     let rows: Vec<usize> = vec![3000; 7];
     let batches = super::super::pack::chunks(rows, 250, |places| *places);

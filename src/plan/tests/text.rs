@@ -61,6 +61,9 @@ pub(super) fn parse(text: &str) -> TestWorld {
             ["own", id] => listed.iter().for_each(|name| {
                 world.memory.own.insert(((*id).to_owned(), format!("t.{name}")));
             }),
+            ["pending", id] => listed.iter().for_each(|name| {
+                world.memory.pending.entry((*id).to_owned()).or_default().extend([format!("s.{name}"), format!("t.{name}")]);
+            }),
             ["others", id] => listed.iter().for_each(|name| {
                 world.memory.others.insert(((*id).to_owned(), format!("t.{name}")));
             }),

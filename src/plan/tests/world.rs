@@ -154,6 +154,8 @@ pub(super) struct Memory {
     pub(super) other_groups: BTreeSet<String>,
     /// Target group and target person of removals that show as refusals.
     pub(super) own: BTreeSet<(String, String)>,
+    /// Group and person of removals, at either side, of which nobody knows yet whether they were done.
+    pub(super) pending: BTreeMap<String, BTreeSet<String>>,
     /// Target group (none for the account) and address.
     pub(super) bars: BTreeSet<(Option<String>, String)>,
     /// Those of the bars that the target was seen to obey.
@@ -391,6 +393,7 @@ impl TestWorld {
             }
         }
         let mut snapshot = builder.finish(groups, &evidence(side.groups_incomplete, "a group"), &mut TotalMeanings::all(), &own);
+        snapshot.set_pending_apart(&self.memory.pending, names);
         if side.existence_unknown {
             snapshot.existence = Existence::Unknown;
         }

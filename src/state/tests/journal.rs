@@ -1,5 +1,7 @@
 //! Rule 5: nothing is sent that is not in the journal.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{at, count_rows, membership, place};
 use crate::model::Names;
 use crate::state::{JournalEntry, JournalItem, JournalOutcome, StateError, Store};
@@ -84,6 +86,26 @@ fn an_entry_is_settled_when_its_last_item_is() {
     assert_eq!(open[0].items[2].outcome, Some(failed.clone()));
     store.settle_write(id, &[failed.clone(), failed.clone(), failed.clone(), failed], &[], at(8)).unwrap();
     assert!(store.unsettled("job").unwrap().is_empty());
+}
+
+#[test]
+fn removals_are_pending_for_every_job_until_they_are_settled() {
+    let store = Store::in_memory();
+    store.begin_write("run-1", &entry(&["zoe"])).unwrap();
+    let mut removal = entry(&["ana", "bo", "cy"]);
+    removal.operation = "remove_memberships".into();
+    removal.items[0].group = Some("1,2".into());
+    let id = store.begin_write("run-1", &removal).unwrap();
+    let people = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+    let all = BTreeMap::from([("1".to_owned(), people(&["ana", "bo", "cy"])), ("2".to_owned(), people(&["ana"]))]);
+    assert_eq!(store.pending_removals("mail").unwrap(), all);
+    assert!(store.pending_removals("crm").unwrap().is_empty(), "ids mean nothing at another account");
+    let failed = JournalOutcome::Failed { code: None, message: "not done".into() };
+    store.settle_write(id, &[JournalOutcome::Unknown, JournalOutcome::Confirmed { id: None }, failed], &[], at(6)).unwrap();
+    let left = BTreeMap::from([("1".to_owned(), people(&["ana"])), ("2".to_owned(), people(&["ana"]))]);
+    assert_eq!(store.pending_removals("mail").unwrap(), left);
+    store.settle_write(id, &vec![JournalOutcome::Confirmed { id: None }; 3], &[], at(7)).unwrap();
+    assert!(store.pending_removals("mail").unwrap().is_empty());
 }
 
 #[test]

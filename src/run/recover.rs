@@ -10,7 +10,7 @@ use crate::config::settled::JobConfig;
 use crate::model::{Capabilities, Existence, GroupRow, Member, MemberStatus, MembershipState, Names, ObjectKind, Record, Schema, Snapshot};
 use crate::plan::base::{Bars, Base, FieldBase, FieldBases, GroupLink, Origin};
 use crate::plan::fold_group_name;
-use crate::state::{Change, JournalItem, JournalOutcome, Store, UnsettledItem};
+use crate::state::{Change, JournalItem, JournalOutcome, Store, UnsettledEntry, UnsettledItem};
 
 /// What is known of the groups of a target before its members are read.
 #[derive(Clone, Copy)]
@@ -113,6 +113,10 @@ pub(super) fn early_bars(target: &str, bars: &Bars, names: &Names, name: &str, g
 /// How long a write of a group that this job no longer lists is asked about.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// How far the time of a refusal may lie from the moment at which rosterd meant to remove the person, in seconds, so that it is
+/// taken for rosterd's own doing.
+const OWN_WITHIN: u64 = 60;
+
 /// Returns the addresses of people whose writes are not settled, so that the target is asked about them.
 pub(super) fn doubtful_addresses(store: &Store, job: &str) -> Result<Vec<String>, RunError> {
     let items = store.unsettled(job)?.into_iter().flat_map(|entry| entry.items);
@@ -182,7 +186,7 @@ pub(super) fn settle_members(
                     if entry.operation == "edit_groups" {
                         changes.extend(renamed(&links, job, name_field, evidence.target, &unsettled.item));
                     }
-                    let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(&entry.operation, capabilities, now, &mut changes);
+                    let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(&entry, capabilities, now, &mut changes);
                     let groups: Vec<&str> = groups_of(&unsettled.item).collect();
                     let ours = groups.iter().any(|group| links.iter().any(|link| link.target == *group));
                     if old && !ours && !groups.is_empty() && !outcome.is_final() {
@@ -268,15 +272,15 @@ impl<'a> Doubtful<'a> {
         Doubtful { job, target, names, looked_up, item, found }
     }
 
-    fn settle(&self, operation: &str, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
-        match operation {
+    fn settle(&self, entry: &UnsettledEntry, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
+        match entry.operation.as_str() {
             "create_members" => self.creation(changes),
             "add_memberships" => match self.joined(changes) {
                 Some(true) => self.confirmed(),
                 Some(false) => not_done(),
                 None => JournalOutcome::Unknown,
             },
-            "remove_memberships" => self.removal(capabilities, now, changes),
+            "remove_memberships" => self.removal(capabilities, entry.intended, now, changes),
             "set_opt_out" => self.opt_out(changes),
             // Everything else shows in what was read and is planned again where it is missing.
             _ => match self.found {
@@ -381,8 +385,8 @@ impl<'a> Doubtful<'a> {
     }
 
     /// A removal may have taken the contact out of sight: that it is out of the group is enough. One that shows as a refusal is
-    /// remembered as rosterd's own.
-    fn removal(&self, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
+    /// remembered as rosterd's own only where its time says so: the request may never have left, and the person refused.
+    fn removal(&self, capabilities: &Capabilities, intended: Timestamp, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
         let Some(member) = self.id() else { return not_done() };
         let (mut all, mut unread) = (!self.groups().is_empty(), false);
         for group in self.groups() {
@@ -397,7 +401,7 @@ impl<'a> Doubtful<'a> {
                     changes.push(Change::MembershipGone { job: job(), group: group.to_owned(), member: member.clone() });
                     if !capabilities.removal_shows_opt_out {
                         changes.push(Change::MemberRemovedByUs { job: job(), target: member.clone(), removed: true });
-                    } else if matches!(standing, Standing::Listed(MembershipState::OptedOut)) {
+                    } else if matches!(standing, Standing::Listed(MembershipState::OptedOut)) && is_own(self.refused_at(group), intended) {
                         changes.push(Change::OwnRemoval {
                             provider: self.job.target.clone(),
                             group: group.to_owned(),
@@ -467,6 +471,11 @@ impl<'a> Doubtful<'a> {
             changes.push(Change::BarHeld { provider: self.job.target.clone(), group: group.map(str::to_owned), address: address.clone() });
         }
     }
+}
+
+/// Tells whether a refusal is certainly the removal that was intended at a moment; one without a time is not.
+fn is_own(refused_at: Option<i64>, intended: Timestamp) -> bool {
+    refused_at.is_some_and(|time| time.abs_diff(intended.as_second()) <= OWN_WITHIN)
 }
 
 fn not_done() -> JournalOutcome {

@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::plan::base::{Bars, Base, FieldBase, FieldBases, GroupLink, Origin};
 use crate::plan::fold_group_name;
-use crate::state::{Change, JournalItem, JournalOutcome, Store, UnsettledItem};
+use crate::state::{Change, JournalItem, JournalOutcome, Store, UnsettledEntry, UnsettledItem};
 
 /// What is known of the groups of a target before its members are read.
 #[derive(Clone, Copy)]
@@ -115,6 +115,10 @@ pub(super) fn early_bars(target: &str, bars: &Bars, names: &Names, name: &str, g
 /// How long a write of a group that this job no longer lists is asked about.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// How long after the moment at which rosterd meant to remove the person a refusal is taken for rosterd's own doing, in seconds.
+/// One from before that moment is the person's own; two seconds are granted to clocks that differ and to times without fractions.
+const OWN_WITHIN: std::ops::RangeInclusive<i64> = -2..=60;
+
 /// Returns the addresses of people whose writes are not settled, so that the target is asked about them.
 pub(super) fn doubtful_addresses(store: &Store, job: &str) -> Result<Vec<String>, RunError> {
     let items = store.unsettled(job)?.into_iter().flat_map(|entry| entry.items);
@@ -184,7 +188,7 @@ pub(super) fn settle_members(
                     if entry.operation == "edit_groups" {
                         changes.extend(renamed(&links, job, name_field, evidence.target, &unsettled.item));
                     }
-                    let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(&entry.operation, capabilities, now, &mut changes);
+                    let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(&entry, capabilities, now, &mut changes);
                     let groups: Vec<&str> = groups_of(&unsettled.item).collect();
                     let ours = groups.iter().any(|group| links.iter().any(|link| link.target == *group));
                     if old && !ours && !groups.is_empty() && !outcome.is_final() {
@@ -289,15 +293,15 @@ impl<'a> Doubtful<'a> {
         Doubtful { job, target, names, looked_up, item, found }
     }
 
-    fn settle(&self, operation: &str, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
-        match operation {
+    fn settle(&self, entry: &UnsettledEntry, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
+        match entry.operation.as_str() {
             "create_members" => self.creation(capabilities, changes),
             "add_memberships" => match self.joined(changes) {
                 Some(true) => self.confirmed(),
                 Some(false) => not_done(),
                 None => JournalOutcome::Unknown,
             },
-            "remove_memberships" => self.removal(capabilities, now, changes),
+            "remove_memberships" => self.removal(capabilities, entry.intended, now, changes),
             "set_opt_out" => self.opt_out(changes),
             // Everything else shows in what was read and is planned again where it is missing.
             _ => match self.found {
@@ -418,8 +422,8 @@ impl<'a> Doubtful<'a> {
     }
 
     /// A removal may have taken the contact out of sight: that it is out of the group is enough. One that shows as a refusal is
-    /// remembered as rosterd's own.
-    fn removal(&self, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
+    /// remembered as rosterd's own only where its time says so: the request may never have left, and the person refused.
+    fn removal(&self, capabilities: &Capabilities, intended: Timestamp, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
         let Some(member) = self.id() else { return not_done() };
         let (mut all, mut unread) = (!self.groups().is_empty(), false);
         for group in self.groups() {
@@ -434,7 +438,7 @@ impl<'a> Doubtful<'a> {
                     changes.push(Change::MembershipGone { job: job(), group: group.to_owned(), member: member.clone() });
                     if !capabilities.removal_shows_opt_out {
                         changes.push(Change::MemberRemovedByUs { job: job(), target: member.clone(), removed: true });
-                    } else if matches!(standing, Standing::Listed(MembershipState::OptedOut)) {
+                    } else if matches!(standing, Standing::Listed(MembershipState::OptedOut)) && is_own(self.refused_at(group), intended) {
                         changes.push(Change::OwnRemoval {
                             provider: self.job.target.clone(),
                             group: group.to_owned(),
@@ -504,6 +508,11 @@ impl<'a> Doubtful<'a> {
             changes.push(Change::BarHeld { provider: self.job.target.clone(), group: group.map(str::to_owned), address: address.clone() });
         }
     }
+}
+
+/// Tells whether a refusal is certainly the removal that was intended at a moment; one without a time is not.
+fn is_own(refused_at: Option<i64>, intended: Timestamp) -> bool {
+    refused_at.is_some_and(|time| OWN_WITHIN.contains(&time.saturating_sub(intended.as_second())))
 }
 
 fn not_done() -> JournalOutcome {

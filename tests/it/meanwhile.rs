@@ -162,3 +162,41 @@ async fn a_group_is_refused_by_each_of_several_contacts_at_emfluence() {
         assert_eq!(bench.sent(), [], "{source}");
     }
 }
+
+/// Whoever refuses a list after it was read, and before the run comes to remove the person, is not removed by it.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_right_before_a_removal_stays_the_persons_own() {
+    for removal in ["unsubscribe", "detach"] {
+        let mut world = plain_world();
+        let account = world.account_mut("mail");
+        let news = group_of(account, "News", "reader", 30);
+        let reader = account.contact_by_email(READER).unwrap();
+        let job =
+            "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+        let bench = bench(world, "mail", "campaigns", &format!("{job}\n[jobs.test.members]\nremoval = \"{removal}\"\nreadd = true"));
+        bench.settle().await;
+        bench.account("mail", |account| {
+            account.leave(news, reader);
+            let other = account.contact_by_email("reader1@example.org").unwrap();
+            account.leave(news, other);
+            account.add_group("Later");
+        });
+        once(&bench, "campaigns", JournalMoment::IntentKept, "create_group", |account| {
+            let (list, contact) = (account.find_group("News").unwrap(), account.contact_by_email(READER).unwrap());
+            account.refuse_group(list, contact);
+        });
+        let report = bench.sync().await;
+        let place = format!("{removal}: {}", tell(&report));
+        assert_eq!(bench.members("campaigns", "News")[READER], OptedOut, "{place}");
+        assert_eq!((report.exit_code(), report.summary.memberships_removed), (0, 1), "{place}");
+        let own = bench.store.own_removals("campaigns").unwrap();
+        let list = bench.account("campaigns", |account| account.find_group("News").unwrap()).to_string();
+        assert_eq!(own.of_group(&list).map_or(0, |own| own.len()), 1, "the other one alone: {place}");
+        bench.store.watch_journal(|_| ());
+        bench.settle().await;
+        bench.account("mail", |account| account.join(news, reader));
+        let report = bench.settle().await;
+        assert_eq!(bench.members("campaigns", "News")[READER], OptedOut, "{removal}: {}", tell(&report));
+        assert_eq!(report.withheld_by_reason.get("opted_out_at_target"), Some(&1), "{removal}: {}", tell(&report));
+    }
+}

@@ -232,9 +232,9 @@ impl ActiveCampaign {
                 return Ok(ItemOutcome::Unknown);
             };
             let Some((_, status)) = memberships.iter().find(|(other, _)| other == list) else { continue };
-            // What is opted out, bounced or unconfirmed is not a membership to take away.
+            // What is opted out, bounced or unconfirmed is not a membership to take away, nor anything that rosterd did.
             if wire::state(*status) != MembershipState::Active {
-                continue;
+                return Ok(refused(&format!("contact {id} is not active on list {list} any more, so it stays as it is")));
             }
             let call = if memberships.iter().any(|(other, _)| other != list) {
                 wire::detach(id, *list)

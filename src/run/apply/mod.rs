@@ -20,7 +20,7 @@ use super::prepare::Prepared;
 use super::verify::{GroupNow, groups_now};
 use super::{Outcome, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
-use crate::model::{Refusal, Write};
+use crate::model::{Leaving, MembershipState, Refusal, Write};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx};
 use crate::state::{FailureNote, JournalId, JournalOutcome, RunItem};
@@ -78,6 +78,8 @@ pub(super) struct Applying<'a> {
     lost_groups: HashSet<PairIx>,
     /// Who was found in a group that was read again; only additions to that group concern them no more.
     already_there: HashSet<(PairIx, PersonIx)>,
+    /// Contacts that are not active in a group any more although its listing showed them so; nobody takes them out of it.
+    left_already: HashSet<(PairIx, String)>,
     /// Contacts that obey a refusal by now, of one group or of all mail.
     pub(super) refused_there: HashSet<(Option<PairIx>, String)>,
     open: Vec<Open>,
@@ -113,6 +115,7 @@ impl Runner {
             lost_people: HashSet::new(),
             lost_groups: HashSet::new(),
             already_there: HashSet::new(),
+            left_already: HashSet::new(),
             refused_there: HashSet::new(),
             open: Vec::new(),
             checked: HashSet::new(),
@@ -226,6 +229,31 @@ impl Applying<'_> {
         let seen = groups_now(&self.handle, &groups).await?;
         for pair in pairs {
             self.look_again(pair, &seen);
+        }
+        self.look_who_left(step).await
+    }
+
+    /// Right before people are taken out of groups in a way that shows as a refusal, finds out who is not active there any more:
+    /// what became of them is their own doing, and is never recorded as rosterd's (rule 1).
+    async fn look_who_left(&mut self, step: &Step) -> Result<(), RunError> {
+        let rows = match step {
+            Step::LeaveGroups { rows, how } if *how != Leaving::OptOut && self.prepared.capabilities.removal_shows_opt_out => rows,
+            _ => return Ok(()),
+        };
+        let pairs: BTreeSet<PairIx> = rows.iter().flat_map(|row| row.pairs.iter().copied()).collect();
+        let groups: BTreeSet<String> = pairs.iter().filter_map(|pair| self.group_id(*pair)).collect();
+        let seen = groups_now(&self.handle, &groups).await?;
+        for row in rows {
+            for pair in &row.pairs {
+                let Some(now) = self.group_id(*pair).and_then(|group| seen.get(&group)) else { continue };
+                if !now.whole {
+                    self.lost_groups.insert(*pair);
+                    continue;
+                }
+                let left = |id: &String| now.by_id.get(id) != Some(&MembershipState::Active);
+                let left: Vec<String> = self.ids(row.member).into_iter().filter(left).collect();
+                self.left_already.extend(left.into_iter().map(|id| (*pair, id)));
+            }
         }
         Ok(())
     }

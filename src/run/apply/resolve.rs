@@ -199,7 +199,8 @@ impl Applying<'_> {
                 Leaving::Remove | Leaving::Detach => {
                     let listing = self.group_id(*pair).and_then(|group| self.prepared.sides.target.listing(&group).cloned());
                     let state = position.zip(listing).and_then(|(at, listing)| listing.seen().state_of(at));
-                    !self.lost_groups.contains(pair) && state == Some(MembershipState::Active)
+                    let left = id.as_ref().is_some_and(|id| self.left_already.contains(&(*pair, id.clone())));
+                    !self.lost_groups.contains(pair) && !left && state == Some(MembershipState::Active)
                 }
             };
             let (pairs, groups) = self.with_ids(pairs.into_iter().filter(leaves_group));

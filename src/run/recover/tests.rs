@@ -402,3 +402,26 @@ fn a_user_who_strayed(item: JournalItem) {
     let base = store.load_base("test", "mail", now, &mut names).unwrap();
     assert!(base.membership("3", ana).is_none(), "whoever is put there later was put there by a person");
 }
+
+/// The request may never have left, and the person may have refused before rosterd came back.
+#[test]
+fn a_removal_is_rosterds_own_only_where_the_time_of_the_refusal_says_so() {
+    let lists = crate::model::ProviderKind::ActiveCampaignLists;
+    let intended = Timestamp::UNIX_EPOCH;
+    for (shown, own) in [(None, false), (Some(0), true), (Some(60), true), (Some(-2), true), (Some(61), false), (Some(-3), false)] {
+        let store = Store::in_memory();
+        known(&store);
+        begin(&store, "remove_memberships", JournalItem { group: Some("h".into()), ..item(Some("t1")) });
+        let mut names = Names::new();
+        store.load_base("test", "mail", intended, &mut names).unwrap();
+        let mut target = target(&mut names, &[("t1", ANA, false, None)], true);
+        let groups = vec![Group::from_row(row("h", "Alumni"), provider::schema(KIND))];
+        target.groups = Certificate::default().certify(groups, &mut TotalMeanings::all());
+        let mut looked_up = group_now(&[("t1", ANA, MembershipState::OptedOut)], true);
+        looked_up.get_mut("h").unwrap().refused_at.extend(shown.map(|time| ("t1".to_owned(), time)));
+        let evidence = Evidence { target: &target, names: &names, looked_up: &looked_up };
+        settle_members(&store, &job(), provider::schema(KIND), provider::capabilities(lists), evidence, intended).unwrap();
+        assert!(store.unsettled("test").unwrap().is_empty(), "{shown:?}");
+        assert_eq!(store.own_removals("mail").unwrap().get("h", "t1").is_some(), own, "{shown:?}");
+    }
+}

@@ -168,6 +168,12 @@ impl Bench {
         Bench { emulator: Emulator::new(world), store: Arc::new(store), config: self.config.clone(), seconds: self.seconds.clone() }
     }
 
+    /// Sets the clock of the accounts to that of the runs.
+    pub fn set_clocks_alike(&self) {
+        let now = Timestamp::from_second(self.seconds.load(Ordering::Relaxed)).expect("a moment in 2027");
+        self.emulator.with_world(|world| world.clock.now = now);
+    }
+
     /// Lets time pass for the runs, not for the accounts.
     pub fn pass(&self, seconds: i64) {
         self.seconds.fetch_add(seconds, Ordering::Relaxed);

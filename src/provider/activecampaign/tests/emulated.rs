@@ -269,6 +269,9 @@ async fn people_leave_by_row_each_from_lists_of_their_own() {
     assert!(!format!(" {}", now.listing(&one)).contains(&format!(" {}:", ids.0)), "gone without a trace");
     assert!(now.listing(&two).contains(&format!("{}:opted_out", ids.1)), "never deleted with the last list");
     assert_eq!(held(&emulator, &two), now.listing(&two));
+    // Whoever is found opted out already was not taken out by this.
+    let outcomes = sent(&lists, &Write::LeaveGroups { rows: vec![leave(21, vec![two.clone()])], how: Leaving::Detach }).await;
+    assert!(matches!(&outcomes[..], [ItemOutcome::Refused(_)]), "{outcomes:?}");
 }
 
 #[tokio::test(start_paused = true)]

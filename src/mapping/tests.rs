@@ -279,7 +279,10 @@ fn a_constant_that_the_target_does_not_take_is_a_problem() {
 fn the_built_in_map_carries_what_means_the_same() {
     let mapping = to_web(&[], &[], None);
     assert_eq!(mapping.group_fields(), ["description", "externalID", "friendlyName", "groupName", "notes", "private"]);
-    assert_eq!(mapping.member_fields(), ["customerID", "firstName", "lastName"], "no status, no address, no date of another kind");
+    // What the source's kind does not know can still be carried for a person, and is given back then.
+    let carried = ["score", "tags", "vip"];
+    let expected: Vec<&str> = ["customerID", "firstName", "lastName"].into_iter().chain(carried).collect();
+    assert_eq!(mapping.member_fields(), expected, "no status, no address, no date of another kind");
     let group =
         record(&[("id", "9985"), ("name", "Donors"), ("visibility", "hidden"), ("sender_name", "Example Society"), ("status", "active")]);
     let mapped = mapping.group(&group);
@@ -366,7 +369,7 @@ fn unknown_labels_are_problems_only_where_fields_are_known() {
     map.member.custom.Levl: the target account has no custom field `Levl` (hint: did you mean `Level`?)
     map.member.custom.udf1: `custom.Level` and `custom.udf1` are the same field (hint: keep one of the two lines)
     "#);
-    assert_eq!(bound.member_fields(), ["Company", "Firstname", "custom.udf1"]);
+    assert_eq!(bound.member_fields(), ["Company", "Firstname", "Hometown", "custom.udf1"]);
     let (bound, problems) = mapping.bind(&CustomFields::default(), &CustomFields::default());
     assert_eq!(problems, []);
     assert_eq!(bound.member(&record(&[("custom.Shoe sise", "9")])).fields.get("custom.Levl"), Some(&Value::from("9")));

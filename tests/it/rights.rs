@@ -55,7 +55,7 @@ async fn the_permissions_of_a_token_show_where_a_read_takes_them() {
         (Rights { create_groups: false, contacts_edit: false, ..Rights::all() }, &["Create Groups", "Contacts (Edit)"][..]),
         (Rights { contacts_delete: false, ..Rights::all() }, &[][..]),
     ] {
-        let lacks = lacks(world("mail", &[], rights.clone()), "mail", "").await;
+        let lacks = lacks(world("mail", &[], rights), "mail", "").await;
         assert_eq!(lacks.len(), expected.len(), "{rights:?}: {lacks:?}");
         assert!(lacks.iter().zip(expected).all(|(said, name)| said.contains(&format!("the permission {name},"))), "{lacks:?}");
     }

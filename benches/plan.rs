@@ -1,7 +1,8 @@
 //! How long it takes to pair people and to plan, and how much memory that needs.
 //!
-//! `cargo bench --bench plan`. Each account holds as many memberships as the argument says, ten groups per person; one in a
-//! hundred people is new at the source, one has left it, and one has opted out.
+//! `cargo bench --bench plan`. Each account holds as many memberships as the argument says, ten
+//! groups per person; one in a hundred people is new at the source, one has left it, and one has
+//! opted out.
 
 #![expect(clippy::print_stderr, reason = "a benchmark says what it measured")]
 
@@ -9,10 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use divan::{Bencher, black_box};
-use rosterd::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, Removal};
+use rosterd::model::policy::{
+    Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts,
+    Removal,
+};
 use rosterd::model::{
-    Certificate, Group, GroupKind, GroupRow, GroupStatus, MemberRow, MemberSink, MemberStatus, MembershipState, Names, OwnRemovals,
-    ProviderKind, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings, Value,
+    Certificate, Group, GroupKind, GroupRow, GroupStatus, MemberRow, MemberSink, MemberStatus,
+    MembershipState, Names, OwnRemovals, ProviderKind, Record, Snapshot, SnapshotBuilder, Stage,
+    TotalMeanings, Value,
 };
 use rosterd::plan::base::{Base, BaseMembership, GroupLink, MemberLink, Origin};
 use rosterd::plan::{DesiredGroup, Inputs, People, Policy, plan};
@@ -24,8 +29,13 @@ const GROUPS_PER_PERSON: usize = 10;
 fn main() {
     divan::main();
     let peak = fs::read_to_string("/proc/self/status").ok();
-    let peak = peak.as_deref().and_then(|status| status.lines().find(|line| line.starts_with("VmHWM")));
-    eprintln!("peak resident memory: {}", peak.map_or("unknown", |line| line.trim_start_matches("VmHWM:").trim()));
+    let peak = peak
+        .as_deref()
+        .and_then(|status| status.lines().find(|line| line.starts_with("VmHWM")));
+    eprintln!(
+        "peak resident memory: {}",
+        peak.map_or("unknown", |line| line.trim_start_matches("VmHWM:").trim())
+    );
 }
 
 struct Nowhere;
@@ -62,9 +72,18 @@ fn snapshot(
     let mut builder = SnapshotBuilder::new(provider, "", names, &mut stage);
     let mut listed: Vec<Vec<usize>> = vec![Vec::new(); GROUPS];
     for person in (0..people).filter(|person| here(*person)) {
-        let status = if refuses(person) { MemberStatus::OptedOut } else { MemberStatus::Active };
+        let status = if refuses(person) {
+            MemberStatus::OptedOut
+        } else {
+            MemberStatus::Active
+        };
         let address = Some(format!("person{person}@example.org"));
-        let row = MemberRow { id: format!("{provider}{person}"), address, status: Some(status), wire: None };
+        let row = MemberRow {
+            id: format!("{provider}{person}"),
+            address,
+            status: Some(status),
+            wire: None,
+        };
         builder.member(row).expect("nowhere takes everything");
         groups_of(person).for_each(|group| listed[group].push(person));
     }
@@ -78,14 +97,24 @@ fn snapshot(
     builder.account_state(Certificate::default());
     builder.whole_account();
     let schema = schema(ProviderKind::Emfluence);
-    let groups = (0..GROUPS).map(|group| Group::from_row(row(group), schema)).collect();
-    builder.finish(groups, &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
+    let groups = (0..GROUPS)
+        .map(|group| Group::from_row(row(group), schema))
+        .collect();
+    builder.finish(
+        groups,
+        &Certificate::default(),
+        &mut TotalMeanings::all(),
+        &OwnRemovals::default(),
+    )
 }
 
 fn row(group: usize) -> GroupRow {
     GroupRow {
         id: group.to_string(),
-        wire: Record::from([("groupName".to_owned(), Value::Text(format!("Group {group}")))]),
+        wire: Record::from([(
+            "groupName".to_owned(),
+            Value::Text(format!("Group {group}")),
+        )]),
         kind: GroupKind::Static,
         status: GroupStatus::Active,
         test_group: false,
@@ -98,13 +127,32 @@ fn row(group: usize) -> GroupRow {
 fn accounts(memberships: usize) -> Accounts {
     let mut names = Names::new();
     names.intern("");
-    let source = snapshot("s", memberships, &mut names, |person| person % 100 != 1, |person| person % 100 == 2);
-    let target = snapshot("t", memberships, &mut names, |person| person % 100 != 0, |_| false);
+    let source = snapshot(
+        "s",
+        memberships,
+        &mut names,
+        |person| person % 100 != 1,
+        |person| person % 100 == 2,
+    );
+    let target = snapshot(
+        "t",
+        memberships,
+        &mut names,
+        |person| person % 100 != 0,
+        |_| false,
+    );
     let mut base = Base::default();
     for group in 0..GROUPS {
         let id = group.to_string();
         let name = format!("Group {group}");
-        let link = GroupLink { source: id.clone(), target: id, origin: Origin::Created, protect_set: false, name, fields: BTreeMap::new() };
+        let link = GroupLink {
+            source: id.clone(),
+            target: id,
+            origin: Origin::Created,
+            protect_set: false,
+            name,
+            fields: BTreeMap::new(),
+        };
         base.groups.push(link);
     }
     for person in (0..memberships / GROUPS_PER_PERSON).filter(|person| person % 100 != 0) {
@@ -119,19 +167,42 @@ fn accounts(memberships: usize) -> Accounts {
             removed_by_us: false,
         });
         for group in groups_of(person) {
-            base.memberships.entry(group.to_string()).or_default().push(BaseMembership { member: target, brought: true });
+            base.memberships
+                .entry(group.to_string())
+                .or_default()
+                .push(BaseMembership {
+                    member: target,
+                    brought: true,
+                });
         }
     }
     base.members.sort_by_key(|link| link.source);
-    base.memberships.values_mut().for_each(|rows| rows.sort_unstable());
-    let wish = |group: usize| DesiredGroup { fields: row(group).wire, ..DesiredGroup::default() };
-    let desired = (0..GROUPS).map(|group| (group.to_string(), wish(group))).collect();
-    Accounts { names, source, target, base, desired, policy: policy() }
+    base.memberships
+        .values_mut()
+        .for_each(|rows| rows.sort_unstable());
+    let wish = |group: usize| DesiredGroup {
+        fields: row(group).wire,
+        ..DesiredGroup::default()
+    };
+    let desired = (0..GROUPS)
+        .map(|group| (group.to_string(), wish(group)))
+        .collect();
+    Accounts {
+        names,
+        source,
+        target,
+        base,
+        desired,
+        policy: policy(),
+    }
 }
 
 fn policy() -> Policy {
     let none = Limit::default();
-    let tenth = Limit { share: Some(0.1), count: None };
+    let tenth = Limit {
+        share: Some(0.1),
+        count: None,
+    };
     Policy {
         job: "bench".to_owned(),
         source: "s".to_owned(),
@@ -192,20 +263,37 @@ fn plan_all(accounts: &Accounts, people: &People) -> usize {
         new_custom_fields: &[],
         warnings: &[],
     });
-    assert!(made.summary.memberships_added > 0 && made.summary.memberships_removed > 0 && made.summary.opt_outs > 0);
+    assert!(
+        made.summary.memberships_added > 0
+            && made.summary.memberships_removed > 0
+            && made.summary.opt_outs > 0
+    );
     made.operations.len()
 }
 
 #[divan::bench(args = [100_000, 1_000_000], sample_count = 10)]
 fn pairing(bencher: Bencher<'_, '_>, memberships: usize) {
     let accounts = accounts(memberships);
-    bencher.bench_local(|| black_box(People::pair(&accounts.source, &accounts.target, &accounts.base, &accounts.names)).len());
+    bencher.bench_local(|| {
+        black_box(People::pair(
+            &accounts.source,
+            &accounts.target,
+            &accounts.base,
+            &accounts.names,
+        ))
+        .len()
+    });
 }
 
 #[divan::bench(args = [100_000, 1_000_000], sample_count = 10)]
 fn planning(bencher: Bencher<'_, '_>, memberships: usize) {
     let accounts = accounts(memberships);
-    let people = People::pair(&accounts.source, &accounts.target, &accounts.base, &accounts.names);
+    let people = People::pair(
+        &accounts.source,
+        &accounts.target,
+        &accounts.base,
+        &accounts.names,
+    );
     bencher.bench_local(|| black_box(plan_all(&accounts, &people)));
 }
 

@@ -26,27 +26,53 @@ pub struct EmulateOptions {
     pub faults: Option<PathBuf>,
 }
 
-/// Prints one line of JSON with base URLs and test credentials, and serves until it is interrupted or terminated.
+/// Prints one line of JSON with base URLs and test credentials, and serves until it is interrupted
+/// or terminated.
 ///
 /// # Errors
 /// A fault file that can't be read, and an address that can't be listened on.
 pub async fn run(options: &EmulateOptions, out: &mut dyn Write) -> anyhow::Result<()> {
-    let emulator = Emulator::new(World::seeded_all("crm", &Seed { seed: options.seed, groups: options.groups, members: options.members }));
+    let emulator = Emulator::new(World::seeded_all(
+        "crm",
+        &Seed {
+            seed: options.seed,
+            groups: options.groups,
+            members: options.members,
+        },
+    ));
     if let Some(path) = &options.faults {
-        read_faults(path)?.into_iter().for_each(|rule| emulator.add_fault(rule));
+        read_faults(path)?
+            .into_iter()
+            .for_each(|rule| emulator.add_fault(rule));
     }
     let mut signals = signals::Signals::listen()?;
-    let listener = TcpListener::bind(options.listen).await.with_context(|| format!("the emulator can't listen on {}", options.listen))?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("the emulator can't listen on {}", options.listen))?;
     writeln!(out, "{}", introduction(&emulator, listener.local_addr()?))?;
     out.flush()?;
-    emulator.serve(listener, async move { signals.stop().await }).await.context("the emulator can't take connections any more")
+    emulator
+        .serve(listener, async move { signals.stop().await })
+        .await
+        .context("the emulator can't take connections any more")
 }
 
 fn read_faults(path: &Path) -> anyhow::Result<Vec<FaultRule>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("the fault file {} can't be read", path.display()))?;
-    let value: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("the fault file {} is not JSON", path.display()))?;
-    let rules = if value.is_array() { serde_json::from_value(value) } else { serde_json::from_value(value).map(|rule| vec![rule]) };
-    rules.with_context(|| format!("the fault file {} does not hold fault rules", path.display()))
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the fault file {} can't be read", path.display()))?;
+    let value: serde_json::Value = serde_json::from_str(&text)
+        .with_context(|| format!("the fault file {} is not JSON", path.display()))?;
+    let rules = if value.is_array() {
+        serde_json::from_value(value)
+    } else {
+        serde_json::from_value(value).map(|rule| vec![rule])
+    };
+    rules.with_context(|| {
+        format!(
+            "the fault file {} does not hold fault rules",
+            path.display()
+        )
+    })
 }
 
 /// What a program needs to use the emulated accounts, on one line.
@@ -65,7 +91,8 @@ fn introduction(emulator: &Emulator, address: SocketAddr) -> serde_json::Value {
         };
         merged(common, login)
     };
-    let accounts: Vec<_> = emulator.with_world(|world| world.accounts.iter().map(account).collect());
+    let accounts: Vec<_> =
+        emulator.with_world(|world| world.accounts.iter().map(account).collect());
     json!({"listen": address.to_string(), "control": format!("http://{address}/_emulator"), "accounts": accounts})
 }
 
@@ -82,15 +109,28 @@ mod tests {
 
     #[test]
     fn every_account_is_introduced_with_its_address_and_login() {
-        let emulator = Emulator::new(World::seeded(&Seed { groups: 1, members: 1, ..Seed::default() }));
+        let emulator = Emulator::new(World::seeded(&Seed {
+            groups: 1,
+            members: 1,
+            ..Seed::default()
+        }));
         let line = introduction(&emulator, "127.0.0.1:8099".parse().unwrap());
         assert_eq!(line["control"], "http://127.0.0.1:8099/_emulator");
         let accounts = line["accounts"].as_array().unwrap();
-        let named: Vec<_> = accounts.iter().map(|account| account["account"].as_str().unwrap()).collect();
+        let named: Vec<_> = accounts
+            .iter()
+            .map(|account| account["account"].as_str().unwrap())
+            .collect();
         assert_eq!(named, ["crm", "mail", "crm2", "mail2"]);
-        assert_eq!(accounts[0]["base_url"], "http://127.0.0.1:8099/greenrope/api-xml");
+        assert_eq!(
+            accounts[0]["base_url"],
+            "http://127.0.0.1:8099/greenrope/api-xml"
+        );
         assert_eq!(accounts[0]["account_id"], "45429");
-        assert_eq!(accounts[1]["base_url"], "http://127.0.0.1:8099/emfluence/v1");
+        assert_eq!(
+            accounts[1]["base_url"],
+            "http://127.0.0.1:8099/emfluence/v1"
+        );
         assert!(accounts[1]["access_token"].is_string() && accounts[1].get("password").is_none());
         assert!(!line.to_string().contains('\n'));
     }
@@ -101,11 +141,20 @@ mod tests {
         let rule = serde_json::to_value(FaultRule::every(crate::emulator::Fault::ServerError(503)));
         let rule = rule.unwrap();
         let path = directory.path().join("faults.json");
-        for (text, expected) in [(rule.to_string(), Some(1)), (json!([rule, rule]).to_string(), Some(2)), ("[{}]".to_owned(), None)] {
+        for (text, expected) in [
+            (rule.to_string(), Some(1)),
+            (json!([rule, rule]).to_string(), Some(2)),
+            ("[{}]".to_owned(), None),
+        ] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(read_faults(&path).ok().map(|rules| rules.len()), expected);
         }
-        let error = read_faults(&directory.path().join("none")).unwrap_err().to_string();
-        assert!(error.starts_with("the fault file") && error.ends_with("can't be read"), "{error}");
+        let error = read_faults(&directory.path().join("none"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("the fault file") && error.ends_with("can't be read"),
+            "{error}"
+        );
     }
 }

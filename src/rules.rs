@@ -1,8 +1,9 @@
 //! The rules that are never broken: where each is held, and which tests fail without it.
 //!
-//! No option and no mapping overrides a rule. Most are held twice: by a type that can't express the breach, or by one place that
-//! everything passes, and by tests that look at the accounts afterwards and not at the code. The names below are those of test
-//! functions, and a test checks that each of them exists.
+//! No option and no mapping overrides a rule. Most are held twice: by a type that can't express the
+//! breach, or by one place that everything passes, and by tests that look at the accounts
+//! afterwards and not at the code. The names below are those of test functions, and a test checks
+//! that each of them exists.
 //!
 //! | rule | held by | tests that fail without it |
 //! |---|---|---|

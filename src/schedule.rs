@@ -1,11 +1,13 @@
 //! From a cron line and a time zone to the next instant. Pure: `now` is always an argument.
 //!
-//! The [`cron`] crate parses fields and walks the wall clock; this module knows Unix and daylight saving.
-//! Between two transitions of a zone the offset is fixed, so each such stretch is walked on a wall clock that has no
-//! daylight saving at all (dressed as UTC). Every candidate is an instant later than `now` by construction, also in
-//! the hour that a zone lives twice, where the crate on its own can answer with the past.
+//! The [`cron`] crate parses fields and walks the wall clock; this module knows Unix and daylight
+//! saving. Between two transitions of a zone the offset is fixed, so each such stretch is walked on
+//! a wall clock that has no daylight saving at all (dressed as UTC). Every candidate is an instant
+//! later than `now` by construction, also in the hour that a zone lives twice, where the crate on
+//! its own can answer with the past.
 //!
-//! - A fixed hour fires once: in the first of two passes, or shifted by the gap when its wall time does not exist.
+//! - A fixed hour fires once: in the first of two passes, or shifted by the gap when its wall time
+//!   does not exist.
 //! - A wildcard hour (`*`, `*/2`, or all 24) fires in both passes.
 
 mod dialect;
@@ -53,13 +55,17 @@ pub enum ScheduleError {
         allowed: &'static str,
     },
     /// A word with `@` that is not known.
-    #[error("schedule \"{line}\" is not known; use @hourly, @daily, @weekly, @monthly, @yearly or five fields")]
+    #[error(
+        "schedule \"{line}\" is not known; use @hourly, @daily, @weekly, @monthly, @yearly or five fields"
+    )]
     Shorthand {
         /// The line as written.
         line: String,
     },
     /// Every field is right, and yet there is no such day.
-    #[error("schedule \"{line}\" never fires, because no month in it has such a day; change day or month")]
+    #[error(
+        "schedule \"{line}\" never fires, because no month in it has such a day; change day or month"
+    )]
     Never {
         /// The line as written.
         line: String,
@@ -88,17 +94,27 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Reads a cron line with Unix meaning, five fields or six with seconds first, and the IANA name of a time zone.
+    /// Reads a cron line with Unix meaning, five fields or six with seconds first, and the IANA
+    /// name of a time zone.
     ///
     /// # Errors
     ///
-    /// Names the field that can't be read, the zone that is not known, or says that the schedule never fires.
+    /// Names the field that can't be read, the zone that is not known, or says that the schedule
+    /// never fires.
     pub fn parse(line: &str, zone: &str) -> Result<Self, ScheduleError> {
         let dialect = Dialect::parse(line)?;
         let Ok(time_zone) = TimeZone::get(zone) else {
-            return Err(ScheduleError::Zone { zone: zone.to_owned(), nearest: nearest_zone(zone) });
+            return Err(ScheduleError::Zone {
+                zone: zone.to_owned(),
+                nearest: nearest_zone(zone),
+            });
         };
-        Ok(Self { line: line.to_owned(), zone_name: zone.to_owned(), zone: time_zone, dialect })
+        Ok(Self {
+            line: line.to_owned(),
+            zone_name: zone.to_owned(),
+            zone: time_zone,
+            dialect,
+        })
     }
 
     /// The name of the time zone, as written.
@@ -111,9 +127,11 @@ impl Schedule {
         &self.zone
     }
 
-    /// The first instant after `now` at which the schedule fires; `None` once the calendar of the parser ends (2100).
+    /// The first instant after `now` at which the schedule fires; `None` once the calendar of the
+    /// parser ends (2100).
     pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        // Whole seconds, rounded down: the first candidate is then later than the exact instant, too.
+        // Whole seconds, rounded down: the first candidate is then later than the exact instant,
+        // too.
         let mut after = now.as_second();
         loop {
             let stretch = Stretch::around(&self.zone, after + SECOND)?;
@@ -128,7 +146,9 @@ impl Schedule {
 
     /// The next `n` fires after `now`.
     pub fn upcoming(&self, now: Timestamp, n: usize) -> Vec<Timestamp> {
-        std::iter::successors(self.next_after(now), |&fire| self.next_after(fire)).take(n).collect()
+        std::iter::successors(self.next_after(now), |&fire| self.next_after(fire))
+            .take(n)
+            .collect()
     }
 
     /// The time between the next two fires after `now`; `None` when fewer than two are left.
@@ -138,7 +158,8 @@ impl Schedule {
         Duration::try_from(second.duration_since(first)).ok()
     }
 
-    /// The next fire of a job that has failed so often in a row, the last time at `last`: see [`slow_down`].
+    /// The next fire of a job that has failed so often in a row, the last time at `last`: see
+    /// [`slow_down`].
     pub fn next_after_failures(&self, last: Timestamp, failures: u32) -> Option<Timestamp> {
         let Some(period) = self.period(last) else {
             return self.next_after(last);
@@ -176,13 +197,19 @@ fn nearest_zone(zone: &str) -> Option<String> {
     jiff::tz::db()
         .available()
         .map(|name| name.to_string())
-        .map(|name| (strsim::damerau_levenshtein(&wanted, &name.to_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&wanted, &name.to_lowercase()),
+                name,
+            )
+        })
         .filter(|(distance, _)| *distance <= 3)
         .min()
         .map(|(_, name)| name)
 }
 
-/// A stretch of time in which a zone has one offset. All times in seconds since 1970, offsets in seconds east.
+/// A stretch of time in which a zone has one offset. All times in seconds since 1970, offsets in
+/// seconds east.
 #[derive(Debug)]
 struct Stretch {
     offset: i64,
@@ -207,8 +234,15 @@ impl Stretch {
             .next()
             .map(|transition| transition.timestamp().as_second())
             .and_then(|start| Some((start, offset_at(start - SECOND)?)));
-        let end = zone.following(at).next().map(|transition| transition.timestamp().as_second());
-        Some(Self { offset: offset_at(second)?, start, end })
+        let end = zone
+            .following(at)
+            .next()
+            .map(|transition| transition.timestamp().as_second());
+        Some(Self {
+            offset: offset_at(second)?,
+            start,
+            end,
+        })
     }
 
     /// The first fire of this stretch after the given second.
@@ -218,20 +252,31 @@ impl Stretch {
         if let Some((start, before)) = self.start {
             let gained = self.offset - before;
             if gained > 0 {
-                // The clock jumped forward. Wall times in the gap fire as if it had not, which shifts them by the gap.
-                shifted = dialect.next(after.max(start - SECOND) + before).map(|wall| wall - before).filter(|&fire| fire < start + gained);
+                // The clock jumped forward. Wall times in the gap fire as if it had not, which
+                // shifts them by the gap.
+                shifted = dialect
+                    .next(after.max(start - SECOND) + before)
+                    .map(|wall| wall - before)
+                    .filter(|&fire| fire < start + gained);
             } else if gained < 0 && !dialect.wildcard_hour {
                 // The clock was set back. A fixed hour had its turn in the first pass.
                 regular_after = regular_after.max(start - gained - SECOND);
             }
             regular_after = regular_after.max(start - SECOND);
         }
-        let regular = dialect.next(regular_after + self.offset).map(|wall| wall - self.offset);
-        [shifted, regular].into_iter().flatten().filter(|&fire| self.end.is_none_or(|end| fire < end)).min()
+        let regular = dialect
+            .next(regular_after + self.offset)
+            .map(|wall| wall - self.offset);
+        [shifted, regular]
+            .into_iter()
+            .flatten()
+            .filter(|&fire| self.end.is_none_or(|end| fire < end))
+            .min()
     }
 }
 
-/// A share of `max` that depends on job and fire only, so that jobs with one schedule spread out the same way each time.
+/// A share of `max` that depends on job and fire only, so that jobs with one schedule spread out
+/// the same way each time.
 pub fn jitter(job_name: &str, fire: Timestamp, max: Duration) -> Duration {
     let mut hasher = blake3::Hasher::new();
     hasher.update(job_name.as_bytes());
@@ -246,12 +291,14 @@ pub fn jitter(job_name: &str, fire: Timestamp, max: Duration) -> Duration {
 
 /// How long a job rests between two runs when it has failed so often in a row.
 ///
-/// One failure changes nothing, since the next ordinary run may well succeed; from the second on the rest doubles, up
-/// to six hours or the job's own period, whichever is longer. With no failure there is no rest: one good run and the
-/// job is back on its schedule.
+/// One failure changes nothing, since the next ordinary run may well succeed; from the second on
+/// the rest doubles, up to six hours or the job's own period, whichever is longer. With no failure
+/// there is no rest: one good run and the job is back on its schedule.
 pub fn slow_down(consecutive_failures: u32, period: Duration) -> Duration {
     match consecutive_failures {
         0 => Duration::ZERO,
-        failures => period.saturating_mul(1_u32 << (failures - 1).min(16)).min(LONGEST_REST.max(period)),
+        failures => period
+            .saturating_mul(1_u32 << (failures - 1).min(16))
+            .min(LONGEST_REST.max(period)),
     }
 }

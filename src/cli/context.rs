@@ -1,4 +1,5 @@
-//! What commands share: the options before the command, the config, the state database and the runner.
+//! What commands share: the options before the command, the config, the state database and the
+//! runner.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,9 +80,13 @@ impl Context {
     pub(super) fn runner(&self, config: Config) -> Result<Runner, CommandError> {
         let store = Context::store(&config)?;
         self.interrupt.watch()?;
-        let wanted = !self.global.quiet && self.global.log_format == super::logging::LogFormat::Text;
-        let options =
-            RunnerOptions { progress: progress(&self.bars, wanted), stop: self.interrupt.stop.clone(), ..RunnerOptions::default() };
+        let wanted =
+            !self.global.quiet && self.global.log_format == super::logging::LogFormat::Text;
+        let options = RunnerOptions {
+            progress: progress(&self.bars, wanted),
+            stop: self.interrupt.stop.clone(),
+            ..RunnerOptions::default()
+        };
         Ok(Runner::new(Arc::new(config), Arc::new(store), options))
     }
 }
@@ -92,8 +97,17 @@ pub(super) fn find_job<'a>(config: &'a Config, name: &str) -> Result<&'a JobConf
         return Ok(job);
     }
     let distance = |known: &String| strsim::damerau_levenshtein(known, name);
-    let nearest = config.jobs.keys().map(|known| (distance(known), known)).filter(|(far, known)| far * 2 <= known.len().max(2)).min();
-    Err(RunError::UnknownJob { name: name.to_owned(), hint: nearest.map(|(_, known)| known.clone()) }.into())
+    let nearest = config
+        .jobs
+        .keys()
+        .map(|known| (distance(known), known))
+        .filter(|(far, known)| far * 2 <= known.len().max(2))
+        .min();
+    Err(RunError::UnknownJob {
+        name: name.to_owned(),
+        hint: nearest.map(|(_, known)| known.clone()),
+    }
+    .into())
 }
 
 /// Returns the default path of the config.

@@ -24,7 +24,13 @@ pub struct CommandError {
 impl CommandError {
     /// Makes a failure of one sentence.
     pub(super) fn new(code: ExitCode, message: impl Into<String>) -> CommandError {
-        CommandError { code, message: message.into(), causes: Vec::new(), hints: Vec::new(), rendered: false }
+        CommandError {
+            code,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            rendered: false,
+        }
     }
 
     /// Makes a failure that comes from what was typed.
@@ -33,7 +39,12 @@ impl CommandError {
     }
 
     /// Makes a failure of reading or writing a file.
-    pub(super) fn file(code: ExitCode, doing: &str, path: &std::path::Path, error: &std::io::Error) -> CommandError {
+    pub(super) fn file(
+        code: ExitCode,
+        doing: &str,
+        path: &std::path::Path,
+        error: &std::io::Error,
+    ) -> CommandError {
         CommandError::new(code, format!("{doing} {} failed: {error}", path.display()))
     }
 
@@ -76,7 +87,13 @@ impl CommandError {
             }
             source = cause.source();
         }
-        CommandError { code, message, causes, hints: Vec::new(), rendered: false }
+        CommandError {
+            code,
+            message,
+            causes,
+            hints: Vec::new(),
+            rendered: false,
+        }
     }
 
     /// Prints the failure.
@@ -86,8 +103,12 @@ impl CommandError {
         } else {
             writeln!(out, "{ERROR}error:{ERROR:#} {}", harmless(&self.message))?;
         }
-        self.causes.iter().try_for_each(|cause| writeln!(out, "  caused by: {}", harmless(cause)))?;
-        self.hints.iter().try_for_each(|hint| writeln!(out, "{HINT}hint:{HINT:#} {hint}"))
+        self.causes
+            .iter()
+            .try_for_each(|cause| writeln!(out, "  caused by: {}", harmless(cause)))?;
+        self.hints
+            .iter()
+            .try_for_each(|hint| writeln!(out, "{HINT}hint:{HINT:#} {hint}"))
     }
 }
 
@@ -97,7 +118,9 @@ impl From<RunError> for CommandError {
         match error {
             RunError::UnknownJob { .. } => failure.hint("`rosterd status` lists the jobs"),
             RunError::Busy(_) => failure.hint("`rosterd status` shows what is running"),
-            RunError::Config { .. } => failure.hint("`rosterd check --online` tries every provider"),
+            RunError::Config { .. } => {
+                failure.hint("`rosterd check --online` tries every provider")
+            }
             _ => failure,
         }
     }
@@ -111,7 +134,11 @@ impl From<StateError> for CommandError {
 
 impl From<LockError> for CommandError {
     fn from(error: LockError) -> Self {
-        let code = if matches!(error, LockError::Busy { .. }) { ExitCode::Busy } else { ExitCode::Usage };
+        let code = if matches!(error, LockError::Busy { .. }) {
+            ExitCode::Busy
+        } else {
+            ExitCode::Usage
+        };
         CommandError::from_error(code, &error)
     }
 }
@@ -124,7 +151,12 @@ impl From<ConfigError> for CommandError {
         };
         let failure = CommandError::from_error(ExitCode::Usage, &error);
         match rendered {
-            Some(message) => CommandError { message, rendered: true, causes: Vec::new(), ..failure },
+            Some(message) => CommandError {
+                message,
+                rendered: true,
+                causes: Vec::new(),
+                ..failure
+            },
             None => failure,
         }
     }
@@ -132,7 +164,10 @@ impl From<ConfigError> for CommandError {
 
 impl From<std::io::Error> for CommandError {
     fn from(error: std::io::Error) -> Self {
-        CommandError::new(ExitCode::Failed, format!("writing the result failed: {error}"))
+        CommandError::new(
+            ExitCode::Failed,
+            format!("writing the result failed: {error}"),
+        )
     }
 }
 
@@ -148,7 +183,10 @@ mod tests {
 
     #[test]
     fn an_error_is_a_sentence_and_hints() {
-        let error = RunError::UnknownJob { name: "crm-to-mial".to_owned(), hint: Some("crm-to-mail".to_owned()) };
+        let error = RunError::UnknownJob {
+            name: "crm-to-mial".to_owned(),
+            hint: Some("crm-to-mail".to_owned()),
+        };
         let error = CommandError::from(error);
         assert_eq!(error.code(), ExitCode::Usage);
         insta::assert_snapshot!(printed(&error), @r#"
@@ -159,7 +197,9 @@ mod tests {
 
     #[test]
     fn a_failed_cause_is_not_said_twice() {
-        let error = RunError::State(StateError::Full { path: "rosterd.db".into() });
+        let error = RunError::State(StateError::Full {
+            path: "rosterd.db".into(),
+        });
         insta::assert_snapshot!(printed(&CommandError::from(error)), @"
         error: the disk that holds the state database rosterd.db is full; make room and run again, the journal knows how far it got
         ");
@@ -167,8 +207,15 @@ mod tests {
 
     #[test]
     fn findings_of_the_config_are_shown_with_their_place() {
-        let findings = crate::config::parse("[jobs.a]\nsorce = \"crm\"\n", std::path::Path::new("rosterd.toml")).unwrap_err();
+        let findings = crate::config::parse(
+            "[jobs.a]\nsorce = \"crm\"\n",
+            std::path::Path::new("rosterd.toml"),
+        )
+        .unwrap_err();
         let text = printed(&CommandError::from(ConfigError::Invalid(findings)));
-        assert!(text.contains("rosterd.toml:2:1") && text.contains("sorce"), "{text}");
+        assert!(
+            text.contains("rosterd.toml:2:1") && text.contains("sorce"),
+            "{text}"
+        );
     }
 }

@@ -20,8 +20,14 @@ pub enum ExitCode {
 }
 
 /// From the worst to the best; [`ExitCode::Pending`] belongs to no run.
-const WORST_FIRST: [ExitCode; 6] =
-    [ExitCode::Usage, ExitCode::Failed, ExitCode::Refused, ExitCode::Busy, ExitCode::NeedsPerson, ExitCode::Done];
+const WORST_FIRST: [ExitCode; 6] = [
+    ExitCode::Usage,
+    ExitCode::Failed,
+    ExitCode::Refused,
+    ExitCode::Busy,
+    ExitCode::NeedsPerson,
+    ExitCode::Done,
+];
 
 impl ExitCode {
     /// Returns the number.
@@ -39,13 +45,19 @@ impl ExitCode {
 
     /// Returns the code of a number that a run gave; an unknown one is a failure.
     pub fn of(number: u8) -> ExitCode {
-        WORST_FIRST.into_iter().find(|code| code.number() == number).unwrap_or(ExitCode::Failed)
+        WORST_FIRST
+            .into_iter()
+            .find(|code| code.number() == number)
+            .unwrap_or(ExitCode::Failed)
     }
 
     /// Returns the code that several jobs end with: the worst of theirs.
     pub fn worst(codes: impl IntoIterator<Item = ExitCode>) -> ExitCode {
         let rank = |code: &ExitCode| WORST_FIRST.iter().position(|known| known == code);
-        codes.into_iter().min_by_key(|code| rank(code).unwrap_or(WORST_FIRST.len())).unwrap_or(ExitCode::Done)
+        codes
+            .into_iter()
+            .min_by_key(|code| rank(code).unwrap_or(WORST_FIRST.len()))
+            .unwrap_or(ExitCode::Done)
     }
 }
 
@@ -72,7 +84,11 @@ mod tests {
             (&[0, 4, 5, 3, 1, 2], 2),
             (&[4, 0, 3], 3),
         ] {
-            assert_eq!(ExitCode::worst(codes.iter().map(|code| ExitCode::of(*code))).number(), expected, "{codes:?}");
+            assert_eq!(
+                ExitCode::worst(codes.iter().map(|code| ExitCode::of(*code))).number(),
+                expected,
+                "{codes:?}"
+            );
         }
     }
 

@@ -21,19 +21,26 @@ pub(super) struct Interrupt {
 impl Interrupt {
     /// Begins to listen; from here on a signal no longer ends the process by itself.
     pub(super) fn watch(&self) -> Result<(), CommandError> {
-        let mut signals = Signals::listen().map_err(|error| CommandError::from_any(ExitCode::Failed, &error))?;
+        let mut signals =
+            Signals::listen().map_err(|error| CommandError::from_any(ExitCode::Failed, &error))?;
         let Interrupt { stop, abort } = self.clone();
         tokio::spawn(async move {
             signals.stop().await;
             stop.cancel();
-            tell(|out| writeln!(out, "Stopping after the request in flight; once more stops at once."));
+            tell(|out| {
+                writeln!(
+                    out,
+                    "Stopping after the request in flight; once more stops at once."
+                )
+            });
             signals.stop().await;
             abort.cancel();
         });
         Ok(())
     }
 
-    /// Waits for some work. At the second signal it is dropped where it stands; the journal knows how far it got.
+    /// Waits for some work. At the second signal it is dropped where it stands; the journal knows
+    /// how far it got.
     pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, CommandError> {
         tokio::select! {
             done = work => Ok(done),

@@ -16,14 +16,26 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the logs. `verbose` counts how often `-v` was given; `quiet` leaves errors only; `service` begins at INFO.
-pub(super) fn start(format: LogFormat, verbose: u8, quiet: bool, service: bool, bars: &MultiProgress) {
+/// Starts the logs. `verbose` counts how often `-v` was given; `quiet` leaves errors only;
+/// `service` begins at INFO.
+pub(super) fn start(
+    format: LogFormat,
+    verbose: u8,
+    quiet: bool,
+    service: bool,
+    bars: &MultiProgress,
+) {
     let filter = EnvFilter::new(directives(verbose, quiet, service));
     let writer = BesideBars(bars.clone());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(verbose > 1);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_target(verbose > 1);
     // A second start in one process, as in tests, keeps the first.
     let started = match format {
-        LogFormat::Text => builder.with_ansi(anstream::stderr().is_terminal()).try_init(),
+        LogFormat::Text => builder
+            .with_ansi(anstream::stderr().is_terminal())
+            .try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     drop(started);
@@ -71,7 +83,10 @@ mod tests {
     fn other_crates_never_log_below_info() {
         for verbose in 0..5 {
             for service in [false, true] {
-                let others = directives(verbose, false, service).split(',').next().unwrap();
+                let others = directives(verbose, false, service)
+                    .split(',')
+                    .next()
+                    .unwrap();
                 assert!(["warn", "info"].contains(&others), "{others}");
             }
         }

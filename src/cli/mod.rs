@@ -1,7 +1,7 @@
 //! What a person types and reads: one file per command below `commands`, and what they share.
 //!
-//! Results go to standard output, everything else to standard error. Commands decide nothing: they read what was typed, call the
-//! library, print what it returns, and turn outcomes into exit codes.
+//! Results go to standard output, everything else to standard error. Commands decide nothing: they
+//! read what was typed, call the library, print what it returns, and turn outcomes into exit codes.
 
 mod commands;
 mod context;
@@ -32,8 +32,9 @@ pub use logging::LogFormat;
 
 /// Keeps groups and their members the same at two email-marketing or CRM providers.
 ///
-/// rosterd reads both accounts, shows a plan, and applies it. Nothing happens that the plan did not show, and nobody who refused
-/// mail is ever added again. Begin with `rosterd demo`, which needs no account, or with `rosterd init`.
+/// rosterd reads both accounts, shows a plan, and applies it. Nothing happens that the plan did not
+/// show, and nobody who refused mail is ever added again. Begin with `rosterd demo`, which needs no
+/// account, or with `rosterd init`.
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -64,7 +65,13 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "FILE")]
     state: Option<PathBuf>,
     /// How log lines on standard error look.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     log_format: LogFormat,
     /// Shows every address and more log lines; more often, more of them.
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -104,7 +111,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+            let code = if error.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::Done
+            };
             // A closed pipe must not turn `--help | head` into a failure.
             drop(error.print());
             return code;
@@ -112,13 +123,33 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let bars = MultiProgress::new();
     let global = &cli.global;
-    logging::start(global.log_format, global.verbose, global.quiet, cli.command.is_service(), &bars);
-    let context = Context { global: cli.global, bars, interrupt: Interrupt::default() };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&CommandError::new(ExitCode::Failed, format!("the program could not start: {error}"))),
+    logging::start(
+        global.log_format,
+        global.verbose,
+        global.quiet,
+        cli.command.is_service(),
+        &bars,
+    );
+    let context = Context {
+        global: cli.global,
+        bars,
+        interrupt: Interrupt::default(),
     };
-    runtime.block_on(cli.command.run(&context)).unwrap_or_else(|error| failed(&error))
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return failed(&CommandError::new(
+                ExitCode::Failed,
+                format!("the program could not start: {error}"),
+            ));
+        }
+    };
+    runtime
+        .block_on(cli.command.run(&context))
+        .unwrap_or_else(|error| failed(&error))
 }
 
 fn failed(error: &CommandError) -> ExitCode {

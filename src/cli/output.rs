@@ -6,7 +6,8 @@ use super::error::CommandError;
 
 /// A writer whose reader may leave.
 ///
-/// Somebody who has seen enough closes the pipe, which is no failure: the rest is dropped, and the command goes on to its end.
+/// Somebody who has seen enough closes the pipe, which is no failure: the rest is dropped, and the
+/// command goes on to its end.
 pub(super) struct Leavable<W> {
     inner: W,
     left: bool,
@@ -47,7 +48,9 @@ impl<W: Write> Write for Leavable<W> {
 }
 
 /// Prints a result.
-pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CommandError> {
+pub(super) fn print(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), CommandError> {
     let mut out = BufWriter::new(Leavable::new(anstream::stdout().lock()));
     write(&mut out)?;
     Ok(out.flush()?)
@@ -83,7 +86,11 @@ mod tests {
     #[test]
     fn a_closed_pipe_is_no_failure_and_a_full_disk_is() {
         let mut closed = Leavable::new(Failing(ErrorKind::BrokenPipe));
-        assert!(closed.write_all(b"plan").is_ok() && closed.flush().is_ok() && closed.write_all(b"more").is_ok());
+        assert!(
+            closed.write_all(b"plan").is_ok()
+                && closed.flush().is_ok()
+                && closed.write_all(b"more").is_ok()
+        );
         let mut full = Leavable::new(Failing(ErrorKind::StorageFull));
         assert!(full.write_all(b"plan").is_err());
     }

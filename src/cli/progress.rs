@@ -13,7 +13,10 @@ use crate::run::{Progress, Silent};
 /// Returns progress bars where a person can see them, and silence elsewhere.
 pub(super) fn progress(bars: &MultiProgress, wanted: bool) -> Arc<dyn Progress> {
     if wanted && std::io::stderr().is_terminal() {
-        Arc::new(Bars { all: bars.clone(), by_job: Mutex::default() })
+        Arc::new(Bars {
+            all: bars.clone(),
+            by_job: Mutex::default(),
+        })
     } else {
         Arc::new(Silent)
     }
@@ -40,7 +43,8 @@ impl Bars {
 impl Progress for Bars {
     fn stage(&self, job: &str, text: &str) {
         let bar = self.bar(job);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {wide_msg} {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {wide_msg} {elapsed}")
+        {
             bar.set_style(style);
         }
         bar.set_message(harmless(text).into_owned());
@@ -48,7 +52,9 @@ impl Progress for Bars {
 
     fn advance(&self, job: &str, done: u64, of: u64) {
         let bar = self.bar(job);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {msg} {wide_bar} {pos}/{len}, {eta} left") {
+        if let Ok(style) = ProgressStyle::with_template(
+            "{spinner} {prefix}: {msg} {wide_bar} {pos}/{len}, {eta} left",
+        ) {
             bar.set_style(style);
         }
         bar.set_length(of);
@@ -56,7 +62,11 @@ impl Progress for Bars {
     }
 
     fn finish(&self, job: &str) {
-        let bar = self.by_job.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
+        let bar = self
+            .by_job
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(job);
         if let Some(bar) = bar {
             bar.finish_and_clear();
             self.all.remove(&bar);

@@ -97,10 +97,22 @@ fn help_names_every_command() {
 #[test]
 fn every_command_says_what_it_does() {
     for command in Cli::command().get_subcommands() {
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        assert!(about.len() > 10 && about.starts_with(char::is_uppercase), "{}: {about}", command.get_name());
+        let about = command
+            .get_about()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        assert!(
+            about.len() > 10 && about.starts_with(char::is_uppercase),
+            "{}: {about}",
+            command.get_name()
+        );
         for argument in command.get_arguments() {
-            assert!(argument.get_help().is_some(), "{} {} has no help", command.get_name(), argument.get_id());
+            assert!(
+                argument.get_help().is_some(),
+                "{} {} has no help",
+                command.get_name(),
+                argument.get_id()
+            );
         }
     }
 }

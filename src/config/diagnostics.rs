@@ -55,7 +55,11 @@ pub type Warning = Diagnostic;
 impl Diagnostic {
     /// Renders the finding for people: message, place, the line with a caret, and the hint.
     pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if colour {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -64,9 +68,18 @@ impl Diagnostic {
         let mut group = match &self.source_line {
             Some(line) => {
                 let annotation = AnnotationKind::Primary.span(self.span_in(line));
-                title.element(Snippet::source(line.as_str()).path(self.file.as_str()).line_start(self.line).annotation(annotation))
+                title.element(
+                    Snippet::source(line.as_str())
+                        .path(self.file.as_str())
+                        .line_start(self.line)
+                        .annotation(annotation),
+                )
             }
-            None => title.element(Origin::path(self.file.as_str()).line(self.line).char_column(self.column)),
+            None => title.element(
+                Origin::path(self.file.as_str())
+                    .line(self.line)
+                    .char_column(self.column),
+            ),
         };
         if let Some(hint) = &self.hint {
             group = group.element(Level::HELP.with_name("hint").message(hint.as_str()));
@@ -88,7 +101,10 @@ impl Diagnostic {
 
     /// Translates the span into bytes of the line, cut at the line's end.
     fn span_in(&self, line: &str) -> Range<usize> {
-        let start = line.char_indices().nth(self.column - 1).map_or(line.len(), |(at, _)| at);
+        let start = line
+            .char_indices()
+            .nth(self.column - 1)
+            .map_or(line.len(), |(at, _)| at);
         let mut end = (start + self.span.len()).clamp(start, line.len());
         while !line.is_char_boundary(end) {
             end += 1;
@@ -104,8 +120,10 @@ pub struct Diagnostics(Vec<Diagnostic>);
 impl Diagnostics {
     /// Puts findings in the order of the file.
     pub fn new(mut findings: Vec<Diagnostic>) -> Self {
-        findings
-            .sort_by(|a, b| (a.line, a.column, a.severity, &a.message, &a.hint).cmp(&(b.line, b.column, b.severity, &b.message, &b.hint)));
+        findings.sort_by(|a, b| {
+            (a.line, a.column, a.severity, &a.message, &a.hint)
+                .cmp(&(b.line, b.column, b.severity, &b.message, &b.hint))
+        });
         findings.dedup();
         Diagnostics(findings)
     }
@@ -127,12 +145,18 @@ impl Diagnostics {
 
     /// Tells whether the configuration can't be used.
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|finding| finding.severity == Severity::Error)
+        self.0
+            .iter()
+            .any(|finding| finding.severity == Severity::Error)
     }
 
     /// Renders all findings for people, with an empty line between them.
     pub fn render(&self, colour: bool) -> String {
-        self.0.iter().map(|finding| finding.render(colour)).collect::<Vec<_>>().join("\n\n")
+        self.0
+            .iter()
+            .map(|finding| finding.render(colour))
+            .collect::<Vec<_>>()
+            .join("\n\n")
     }
 
     /// Returns the findings as a JSON list.
@@ -163,7 +187,8 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// Collects findings while a file is walked; their places are worked out at the end, when all secret lines are known.
+/// Collects findings while a file is walked; their places are worked out at the end, when all
+/// secret lines are known.
 #[derive(Debug, Default)]
 pub(super) struct Sink {
     findings: Vec<Finding>,
@@ -181,13 +206,33 @@ struct Finding {
 
 impl Sink {
     /// Takes an error.
-    pub(super) fn error(&mut self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) {
-        self.findings.push(Finding { severity: Severity::Error, span: span.clone(), message: message.into(), hint });
+    pub(super) fn error(
+        &mut self,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.findings.push(Finding {
+            severity: Severity::Error,
+            span: span.clone(),
+            message: message.into(),
+            hint,
+        });
     }
 
     /// Takes a warning.
-    pub(super) fn warn(&mut self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) {
-        self.findings.push(Finding { severity: Severity::Warning, span: span.clone(), message: message.into(), hint });
+    pub(super) fn warn(
+        &mut self,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.findings.push(Finding {
+            severity: Severity::Warning,
+            span: span.clone(),
+            message: message.into(),
+            hint,
+        });
     }
 
     /// Marks bytes whose lines are never shown.
@@ -196,7 +241,12 @@ impl Sink {
     }
 
     /// Takes an error of the TOML syntax, after which nothing else can be judged.
-    pub(super) fn syntax_error(&mut self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) {
+    pub(super) fn syntax_error(
+        &mut self,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         self.unreadable = true;
         self.error(span, message, hint);
     }
@@ -213,14 +263,23 @@ impl Sink {
 
     /// Counts the errors so far.
     pub(super) fn errors(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .count()
     }
 
     /// Works out the places.
     pub(super) fn finish(self, text: &str, path: &Path) -> Diagnostics {
         let lines = Lines::new(text);
-        let hidden: Vec<Range<usize>> =
-            self.hidden.iter().map(|span| lines.number(span.start)..lines.number(span.end.saturating_sub(1).max(span.start)) + 1).collect();
+        let hidden: Vec<Range<usize>> = self
+            .hidden
+            .iter()
+            .map(|span| {
+                lines.number(span.start)
+                    ..lines.number(span.end.saturating_sub(1).max(span.start)) + 1
+            })
+            .collect();
         let file = path.display().to_string();
         let findings = self.findings.into_iter().map(|finding| {
             let start = floor_boundary(text, finding.span.start);
@@ -228,7 +287,8 @@ impl Sink {
             let number = lines.number(start);
             let line = lines.text(number);
             let line_start = lines.starts[number];
-            let shown = !hidden.iter().any(|lines| lines.contains(&number)) && !remarks_on_a_secret(line);
+            let shown =
+                !hidden.iter().any(|lines| lines.contains(&number)) && !remarks_on_a_secret(line);
             Diagnostic {
                 severity: finding.severity,
                 message: finding.message,
@@ -244,9 +304,14 @@ impl Sink {
     }
 }
 
-/// Tells whether what follows a `#` speaks of a secret: people note down in comments what they took out of the line.
+/// Tells whether what follows a `#` speaks of a secret: people note down in comments what they took
+/// out of the line.
 fn remarks_on_a_secret(line: &str) -> bool {
-    line.split_once('#').is_some_and(|(_, comment)| comment.split(|c: char| !c.is_alphanumeric()).any(super::keys::sounds_secret))
+    line.split_once('#').is_some_and(|(_, comment)| {
+        comment
+            .split(|c: char| !c.is_alphanumeric())
+            .any(super::keys::sounds_secret)
+    })
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {
@@ -264,7 +329,9 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
         Lines { text, starts }
     }
 
@@ -274,12 +341,16 @@ impl<'a> Lines<'a> {
     }
 
     fn text(&self, number: usize) -> &'a str {
-        let end = self.starts.get(number + 1).map_or(self.text.len(), |next| next - 1);
+        let end = self
+            .starts
+            .get(number + 1)
+            .map_or(self.text.len(), |next| next - 1);
         self.text[self.starts[number]..end].trim_end_matches('\r')
     }
 }
 
-/// Puts a name in back ticks, without characters that could upset a terminal and without its far end when it is long.
+/// Puts a name in back ticks, without characters that could upset a terminal and without its far
+/// end when it is long.
 pub(super) fn quoted(name: &str) -> String {
     let mut shown: String = name.chars().take(60).flat_map(char::escape_debug).collect();
     shown = shown.replace("\\'", "'").replace("\\\"", "\"");
@@ -290,12 +361,18 @@ pub(super) fn quoted(name: &str) -> String {
 }
 
 /// Asks "did you mean …?" where a known name is close to what was typed.
-pub(super) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(super) fn did_you_mean<'a>(
+    typed: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     nearest(typed, known).map(|name| format!("did you mean `{name}`?"))
 }
 
 /// Finds the known name that is closest to what was typed, if any is close.
-pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(
+    typed: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     // Long texts are no typing errors, and the distance costs the product of the lengths.
     if typed.chars().count() > 60 {
         return None;
@@ -303,8 +380,15 @@ pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
     let typed = typed.to_lowercase().replace('-', "_");
     known
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&typed, &name.to_lowercase().replace('-', "_")), name))
-        .filter(|(distance, name)| *distance <= name.chars().count().max(typed.chars().count()).div_ceil(3))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&typed, &name.to_lowercase().replace('-', "_")),
+                name,
+            )
+        })
+        .filter(|(distance, name)| {
+            *distance <= name.chars().count().max(typed.chars().count()).div_ceil(3)
+        })
         .min()
         .map(|(_, name)| name)
 }

@@ -40,14 +40,18 @@ pub enum ImplicitJobError {
     },
 }
 
-/// Makes the job of a pair of providers that has none: every default, mode `add`, no schedule, named `FROM-to-TO`.
+/// Makes the job of a pair of providers that has none: every default, mode `add`, no schedule,
+/// named `FROM-to-TO`.
 ///
 /// # Errors
 /// Says what is missing in the configuration for such a job.
 pub fn implicit_job(config: &Config, from: &str, to: &str) -> Result<JobConfig, ImplicitJobError> {
     let (source, target) = (provider(config, from)?, provider(config, to)?);
     if from == to || source.groups_key() == target.groups_key() {
-        return Err(ImplicitJobError::SameAccount(from.to_owned(), to.to_owned()));
+        return Err(ImplicitJobError::SameAccount(
+            from.to_owned(),
+            to.to_owned(),
+        ));
     }
     let name = format!("{from}-to-{to}");
     if config.jobs.contains_key(&name) {
@@ -55,22 +59,40 @@ pub fn implicit_job(config: &Config, from: &str, to: &str) -> Result<JobConfig, 
     }
     let job = without_section(&name, from, to);
     if lacks_users_as_contacts(&job, source.kind, target.kind) {
-        return Err(ImplicitJobError::UsersAsContacts(from.to_owned(), to.to_owned()));
+        return Err(ImplicitJobError::UsersAsContacts(
+            from.to_owned(),
+            to.to_owned(),
+        ));
     }
     if why_users_leave(&job, target.kind).is_some() && target.parking_group.is_none() {
-        return Err(ImplicitJobError::NoParkingGroup { target: to.to_owned() });
+        return Err(ImplicitJobError::NoParkingGroup {
+            target: to.to_owned(),
+        });
     }
     let keys = missing_defaults(&job, source.kind, target.kind, &target.defaults);
-    if keys.is_empty() { Ok(job) } else { Err(ImplicitJobError::MissingDefaults { target: to.to_owned(), keys }) }
+    if keys.is_empty() {
+        Ok(job)
+    } else {
+        Err(ImplicitJobError::MissingDefaults {
+            target: to.to_owned(),
+            keys,
+        })
+    }
 }
 
 fn provider<'a>(config: &'a Config, name: &str) -> Result<&'a ProviderConfig, ImplicitJobError> {
-    config.providers.get(name).ok_or_else(|| ImplicitJobError::UnknownProvider {
-        name: name.to_owned(),
-        known: nearest(name, config.providers.keys().map(String::as_str)).map(ToOwned::to_owned),
-    })
+    config
+        .providers
+        .get(name)
+        .ok_or_else(|| ImplicitJobError::UnknownProvider {
+            name: name.to_owned(),
+            known: nearest(name, config.providers.keys().map(String::as_str))
+                .map(ToOwned::to_owned),
+        })
 }
 
 fn suggestion(known: Option<&str>) -> String {
-    known.map(|known| format!("; the closest name is {}", quoted(known))).unwrap_or_default()
+    known
+        .map(|known| format!("; the closest name is {}", quoted(known)))
+        .unwrap_or_default()
 }

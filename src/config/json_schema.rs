@@ -72,9 +72,14 @@ pub fn fields_table() -> Vec<FieldRow> {
 
 /// Returns the JSON Schema (draft 2020-12) of the configuration.
 pub fn json_schema() -> Value {
-    let Value::Object(body) = table(keys::ROOT) else { return Value::Null };
+    let Value::Object(body) = table(keys::ROOT) else {
+        return Value::Null;
+    };
     let mut root = Map::new();
-    root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+    root.insert(
+        "$schema".to_owned(),
+        json!("https://json-schema.org/draft/2020-12/schema"),
+    );
     root.insert("title".to_owned(), json!("rosterd configuration"));
     root.extend(body);
     let definitions = json!({ "secret": secret(), "limit": limit(), "duration": duration() });
@@ -83,9 +88,17 @@ pub fn json_schema() -> Value {
 }
 
 fn table(keys: &[Key]) -> Value {
-    let properties: Map<String, Value> = keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
-    let required: Vec<&str> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
-    let mut schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });
+    let properties: Map<String, Value> = keys
+        .iter()
+        .map(|key| (key.name.to_owned(), property(key)))
+        .collect();
+    let required: Vec<&str> = keys
+        .iter()
+        .filter(|key| key.required)
+        .map(|key| key.name)
+        .collect();
+    let mut schema =
+        json!({ "type": "object", "additionalProperties": false, "properties": properties });
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
@@ -121,7 +134,10 @@ fn by_kind(keys: &[Key]) -> Value {
 
 /// A key of another kind is taken at its default and refused otherwise.
 fn allowed_elsewhere(key: &Key) -> Value {
-    key.default.map_or(Value::Bool(false), |default| json!({ "const": as_json(default) }))
+    key.default.map_or(
+        Value::Bool(false),
+        |default| json!({ "const": as_json(default) }),
+    )
 }
 
 fn property(key: &Key) -> Value {
@@ -141,19 +157,27 @@ fn property(key: &Key) -> Value {
 
 fn shape(shape: Shape) -> Value {
     match shape {
-        Shape::Text | Shape::TimeZone | Shape::FilePath | Shape::Listen => json!({ "type": "string", "minLength": 1 }),
+        Shape::Text | Shape::TimeZone | Shape::FilePath | Shape::Listen => {
+            json!({ "type": "string", "minLength": 1 })
+        }
         Shape::Address => json!({ "type": "string", "format": "email" }),
         Shape::Id => json!({ "type": ["string", "integer"], "minLength": 1, "minimum": 0 }),
         Shape::Boolean => json!({ "type": "boolean" }),
-        Shape::Integer { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Shape::Integer { least, most } => {
+            json!({ "type": "integer", "minimum": least, "maximum": most })
+        }
         Shape::Duration => json!({ "$ref": "#/$defs/duration" }),
-        Shape::Refresh => json!({ "anyOf": [{ "const": "always" }, { "$ref": "#/$defs/duration" }] }),
+        Shape::Refresh => {
+            json!({ "anyOf": [{ "const": "always" }, { "$ref": "#/$defs/duration" }] })
+        }
         Shape::Choice(words) => json!({ "enum": words }),
         Shape::Secret => json!({ "$ref": "#/$defs/secret" }),
         Shape::Url(_) => json!({ "type": "string", "format": "uri" }),
         Shape::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
         Shape::Limit => json!({ "$ref": "#/$defs/limit" }),
-        Shape::IdPairs => json!({ "type": "object", "additionalProperties": { "type": ["string", "integer"] } }),
+        Shape::IdPairs => {
+            json!({ "type": "object", "additionalProperties": { "type": ["string", "integer"] } })
+        }
         // `custom.name` without quotes is a table to TOML.
         Shape::Expressions => json!({
             "type": "object",
@@ -189,5 +213,8 @@ fn duration() -> Value {
 /// Reads a default of the key table as JSON.
 fn as_json(default: &str) -> Value {
     let line = format!("value = {default}");
-    line.parse::<toml::Table>().ok().and_then(|table| serde_json::to_value(table.get("value")?).ok()).unwrap_or_default()
+    line.parse::<toml::Table>()
+        .ok()
+        .and_then(|table| serde_json::to_value(table.get("value")?).ok())
+        .unwrap_or_default()
 }

@@ -1,11 +1,14 @@
 //! Every key that a configuration may hold: its shape, its default and what it means.
 //!
-//! Reading, defaults and the JSON Schema all follow this one table, so that none of them can drift from the others.
+//! Reading, defaults and the JSON Schema all follow this one table, so that none of them can drift
+//! from the others.
 
-use crate::model::ProviderKind::{self, ActiveCampaignLists, ActiveCampaignUsers, Emfluence, GreenRope};
+use crate::model::ProviderKind::{
+    self, ActiveCampaignLists, ActiveCampaignUsers, Emfluence, GreenRope,
+};
 use Shape::{
-    Address, Boolean, Choice, Duration, Expressions, FilePath, Id, IdPairs, Integer, Limit, Listen, NamedTables, Refresh, Secret, Table,
-    Text, Texts, TimeZone, Url,
+    Address, Boolean, Choice, Duration, Expressions, FilePath, Id, IdPairs, Integer, Limit, Listen,
+    NamedTables, Refresh, Secret, Table, Text, Texts, TimeZone, Url,
 };
 
 /// What a value looks like.
@@ -99,20 +102,38 @@ const EMFLUENCE: &[ProviderKind] = &[Emfluence];
 const GREENROPE: &[ProviderKind] = &[GreenRope];
 
 const fn key(name: &'static str, shape: Shape, doc: &'static str) -> Key {
-    Key { name, shape, default: None, default_by_kind: &[], required: false, kinds: &[], side: Side::Any, doc }
+    Key {
+        name,
+        shape,
+        default: None,
+        default_by_kind: &[],
+        required: false,
+        kinds: &[],
+        side: Side::Any,
+        doc,
+    }
 }
 
 impl Key {
     const fn or(self, default: &'static str) -> Key {
-        Key { default: Some(default), ..self }
+        Key {
+            default: Some(default),
+            ..self
+        }
     }
 
     const fn or_by_kind(self, default_by_kind: &'static [(ProviderKind, &'static str)]) -> Key {
-        Key { default_by_kind, ..self }
+        Key {
+            default_by_kind,
+            ..self
+        }
     }
 
     const fn required(self) -> Key {
-        Key { required: true, ..self }
+        Key {
+            required: true,
+            ..self
+        }
     }
 
     const fn only(self, kinds: &'static [ProviderKind]) -> Key {
@@ -120,11 +141,19 @@ impl Key {
     }
 
     const fn only_from(self, kinds: &'static [ProviderKind]) -> Key {
-        Key { kinds, side: Side::Source, ..self }
+        Key {
+            kinds,
+            side: Side::Source,
+            ..self
+        }
     }
 
     const fn only_to(self, kinds: &'static [ProviderKind]) -> Key {
-        Key { kinds, side: Side::Target, ..self }
+        Key {
+            kinds,
+            side: Side::Target,
+            ..self
+        }
     }
 
     /// Tells whether accounts of a kind know the key.
@@ -134,21 +163,42 @@ impl Key {
 
     /// Returns the default as TOML for an account of a kind.
     pub(super) fn default_for(&self, kind: ProviderKind) -> Option<&'static str> {
-        self.default_by_kind.iter().find(|(own, _)| *own == kind).map(|(_, default)| *default).or(self.default)
+        self.default_by_kind
+            .iter()
+            .find(|(own, _)| *own == kind)
+            .map(|(_, default)| *default)
+            .or(self.default)
     }
 }
 
 /// The whole file.
 pub(super) const ROOT: &[Key] = &[
     key("state", Table(STATE), "The state database."),
-    key("providers", NamedTables(PROVIDER), "The provider accounts, each under a name of your choice."),
-    key("jobs", NamedTables(JOB), "The jobs, each one direction between two providers."),
-    key("daemon", Table(DAEMON), "The service that `rosterd run` starts."),
+    key(
+        "providers",
+        NamedTables(PROVIDER),
+        "The provider accounts, each under a name of your choice.",
+    ),
+    key(
+        "jobs",
+        NamedTables(JOB),
+        "The jobs, each one direction between two providers.",
+    ),
+    key(
+        "daemon",
+        Table(DAEMON),
+        "The service that `rosterd run` starts.",
+    ),
     key("notify", Table(NOTIFY), "Who is told what happens."),
 ];
 
 const STATE: &[Key] = &[
-    key("path", FilePath, "The state database, relative to this file.").or("\"rosterd.db\""),
+    key(
+        "path",
+        FilePath,
+        "The state database, relative to this file.",
+    )
+    .or("\"rosterd.db\""),
     key("retention", Duration, "How long history is kept.").or("\"400d\""),
 ];
 
@@ -190,11 +240,23 @@ const FINGERPRINT: &[Key] = &[
 
 /// The defaults of a provider.
 pub(super) const DEFAULTS: &[Key] = &[
-    key("group_type", Text, "Who sees the group.").or("\"Hidden\"").only(GREENROPE),
+    key("group_type", Text, "Who sees the group.")
+        .or("\"Hidden\"")
+        .only(GREENROPE),
     key("sender_name", Text, "The sender's name.").only(&[GreenRope, ActiveCampaignLists]),
     key("sender_email", Address, "The sender's address.").only(GREENROPE),
-    key("postal_address", Text, "The postal address shown in mails, on one line.").only(GREENROPE),
-    key("time_zone", TimeZone, "The time zone of the group's events.").only(GREENROPE),
+    key(
+        "postal_address",
+        Text,
+        "The postal address shown in mails, on one line.",
+    )
+    .only(GREENROPE),
+    key(
+        "time_zone",
+        TimeZone,
+        "The time zone of the group's events.",
+    )
+    .only(GREENROPE),
     key("sender_addr1", Text, "The sender's street.").only(LISTS),
     key("sender_addr2", Text, "The sender's second address line.").only(LISTS),
     key("sender_city", Text, "The sender's city.").only(LISTS),
@@ -202,7 +264,12 @@ pub(super) const DEFAULTS: &[Key] = &[
     key("sender_zip", Text, "The sender's zip code.").only(LISTS),
     key("sender_country", Text, "The sender's country.").only(LISTS),
     key("sender_url", Text, "The sender's web site.").only(LISTS),
-    key("sender_reminder", Text, "Why people get mail from this list.").only(LISTS),
+    key(
+        "sender_reminder",
+        Text,
+        "Why people get mail from this list.",
+    )
+    .only(LISTS),
 ];
 
 const HTTP: &[Key] = &[
@@ -292,55 +359,145 @@ const MEMBERS: &[Key] = &[
 ];
 
 const MAP: &[Key] = &[
-    key("group", Expressions, "The target's field name = an expression over the source group."),
-    key("member", Expressions, "The target's field name = an expression over the source member; `custom.NAME` for custom fields."),
+    key(
+        "group",
+        Expressions,
+        "The target's field name = an expression over the source group.",
+    ),
+    key(
+        "member",
+        Expressions,
+        "The target's field name = an expression over the source member; `custom.NAME` for custom fields.",
+    ),
 ];
 
 const GUARDS: &[Key] = &[
-    key("max_membership_removals", Limit, "Memberships removed over all groups.").or("\"10%\""),
-    key("max_membership_removals_per_group", Limit, "Memberships removed in one group.").or("\"50%\""),
-    key("max_group_removals", Limit, "Groups archived and deleted, together.").or("0"),
+    key(
+        "max_membership_removals",
+        Limit,
+        "Memberships removed over all groups.",
+    )
+    .or("\"10%\""),
+    key(
+        "max_membership_removals_per_group",
+        Limit,
+        "Memberships removed in one group.",
+    )
+    .or("\"50%\""),
+    key(
+        "max_group_removals",
+        Limit,
+        "Groups archived and deleted, together.",
+    )
+    .or("0"),
     key("max_member_creations", Limit, "People created.").or("\"none\""),
     key("max_updates", Limit, "People and groups changed.").or("\"none\""),
-    key("max_opt_outs", Limit, "Opt-outs written; not judged while the base is empty.").or("\"10%\""),
-    key("floor", Integer { least: 0, most: 1_000_000_000 }, "A share is judged only when at least so many items would be affected.")
-        .or("10"),
-    key("on_drift", Choice(&["overwrite", "keep", "stop"]), "What to do when somebody changed a mapped field at the target.")
-        .or("\"overwrite\""),
+    key(
+        "max_opt_outs",
+        Limit,
+        "Opt-outs written; not judged while the base is empty.",
+    )
+    .or("\"10%\""),
+    key(
+        "floor",
+        Integer {
+            least: 0,
+            most: 1_000_000_000,
+        },
+        "A share is judged only when at least so many items would be affected.",
+    )
+    .or("10"),
+    key(
+        "on_drift",
+        Choice(&["overwrite", "keep", "stop"]),
+        "What to do when somebody changed a mapped field at the target.",
+    )
+    .or("\"overwrite\""),
 ];
 
 const DAEMON: &[Key] = &[
-    key("listen", Listen, "Where the status page listens; another address than loopback needs `admin_token`.").or("\"127.0.0.1:8087\""),
-    key("admin_token", Secret, "The token that signs in at the status page."),
-    key("grace", Duration, "How long a request in flight may take when the service is asked to stop.").or("\"30s\""),
+    key(
+        "listen",
+        Listen,
+        "Where the status page listens; another address than loopback needs `admin_token`.",
+    )
+    .or("\"127.0.0.1:8087\""),
+    key(
+        "admin_token",
+        Secret,
+        "The token that signs in at the status page.",
+    ),
+    key(
+        "grace",
+        Duration,
+        "How long a request in flight may take when the service is asked to stop.",
+    )
+    .or("\"30s\""),
 ];
 
 const NOTIFY: &[Key] = &[
-    key("webhook", Table(WEBHOOK), "A web address that takes notifications."),
-    key("command", Texts, "A command that takes notifications on standard input."),
-    key("alive", Url(Plain::Loopback), "A web address that is called after each good run."),
+    key(
+        "webhook",
+        Table(WEBHOOK),
+        "A web address that takes notifications.",
+    ),
+    key(
+        "command",
+        Texts,
+        "A command that takes notifications on standard input.",
+    ),
+    key(
+        "alive",
+        Url(Plain::Loopback),
+        "A web address that is called after each good run.",
+    ),
 ];
 
-const WEBHOOK: &[Key] =
-    &[key("url", Url(Plain::Loopback), "The address.").required(), key("secret", Secret, "The secret that signs the notifications.")];
+const WEBHOOK: &[Key] = &[
+    key("url", Url(Plain::Loopback), "The address.").required(),
+    key("secret", Secret, "The secret that signs the notifications."),
+];
 
 /// The ways to give a secret.
 pub(super) const SECRET: &[Key] = &[
     key("env", Text, "An environment variable."),
-    key("file", FilePath, "A file, relative to this one; white space around the text is left out."),
+    key(
+        "file",
+        FilePath,
+        "A file, relative to this one; white space around the text is left out.",
+    ),
     key("credential", Text, "The name of a systemd credential."),
     key("command", Texts, "A command that prints the secret."),
 ];
 
 /// Tells whether a key's name speaks of a secret, so that its line is better not shown.
 pub(super) fn sounds_secret(name: &str) -> bool {
-    const WORDS: &[&str] = &["pass", "pw", "token", "secret", "key", "auth", "credential", "bearer"];
-    const NAMES: &[&str] = &["password", "auth_token", "access_token", "api_key", "admin_token", "secret"];
+    const WORDS: &[&str] = &[
+        "pass",
+        "pw",
+        "token",
+        "secret",
+        "key",
+        "auth",
+        "credential",
+        "bearer",
+    ];
+    const NAMES: &[&str] = &[
+        "password",
+        "auth_token",
+        "access_token",
+        "api_key",
+        "admin_token",
+        "secret",
+    ];
     let name = name.to_lowercase();
     if name.len() > 200 {
         return true;
     }
-    WORDS.iter().any(|word| name.contains(word)) || NAMES.iter().any(|known| strsim::damerau_levenshtein(known, &name) <= 2)
+    WORDS.iter().any(|word| name.contains(word))
+        || NAMES
+            .iter()
+            .any(|known| strsim::damerau_levenshtein(known, &name) <= 2)
 }
 
 /// Finds the tables that know a key, written as the config writes them.
@@ -350,7 +507,11 @@ pub(super) fn homes_of(name: &str) -> Vec<String> {
             if key.name == name && !path.is_empty() {
                 found.push(format!("[{path}]"));
             }
-            let inner = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+            let inner = if path.is_empty() {
+                key.name.to_owned()
+            } else {
+                format!("{path}.{}", key.name)
+            };
             match key.shape {
                 Table(keys) => search(keys, &inner, name, found),
                 NamedTables(keys) => search(keys, &format!("{inner}.NAME"), name, found),

@@ -1,4 +1,5 @@
-//! The configuration: what was typed, what it means ([`settled`]), and everything that is wrong with it, at once.
+//! The configuration: what was typed, what it means ([`settled`]), and everything that is wrong
+//! with it, at once.
 //!
 //! | module | responsibility |
 //! |---|---|
@@ -9,8 +10,8 @@
 //! | [`diagnostics`] | findings with file, line, column and a hint |
 //! | [`secrets`] | fetching a secret at the moment it is needed |
 //!
-//! Nothing but [`load`] and [`secrets`] reads anything. A secret is never part of the file; where somebody wrote one into it,
-//! neither the text nor its line is ever shown.
+//! Nothing but [`load`] and [`secrets`] reads anything. A secret is never part of the file; where
+//! somebody wrote one into it, neither the text nor its line is ever shown.
 
 pub mod diagnostics;
 mod implicit;
@@ -60,7 +61,10 @@ pub enum ConfigError {
 pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
     let text = std::fs::read(path).map_err(|reason| match reason.kind() {
         io::ErrorKind::NotFound => ConfigError::NotFound(path.to_path_buf()),
-        _ => ConfigError::Unreadable { path: path.to_path_buf(), reason },
+        _ => ConfigError::Unreadable {
+            path: path.to_path_buf(),
+            reason,
+        },
     })?;
     let text = String::from_utf8(text).map_err(|_| ConfigError::Unreadable {
         path: path.to_path_buf(),
@@ -69,7 +73,8 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
     parse(&text, path).map_err(ConfigError::Invalid)
 }
 
-/// Checks the text of a configuration file; `path` is shown in findings, and relative paths start from its directory.
+/// Checks the text of a configuration file; `path` is shown in findings, and relative paths start
+/// from its directory.
 ///
 /// # Errors
 /// Every finding of the text, warnings included, in the order of the file.
@@ -77,11 +82,19 @@ pub fn parse(text: &str, path: &Path) -> Result<(Config, Vec<Warning>), Diagnost
     let mut sink = Sink::default();
     let root = read::read(text, &mut sink);
     let readable = !sink.has_syntax_errors();
-    let config = if readable { settle::settle(&root, text, path, &mut sink) } else { None };
+    let config = if readable {
+        settle::settle(&root, text, path, &mut sink)
+    } else {
+        None
+    };
     let findings = sink.finish(text, path);
     match config {
         Some(config) if !findings.has_errors() => {
-            debug_assert!(findings.iter().all(|finding| finding.severity == Severity::Warning));
+            debug_assert!(
+                findings
+                    .iter()
+                    .all(|finding| finding.severity == Severity::Warning)
+            );
             Ok((config, findings.into_vec()))
         }
         _ => Err(findings),

@@ -66,7 +66,12 @@ impl PartialEq for Section {
 impl Section {
     /// Makes a table in which nothing was typed.
     pub(super) fn empty(path: &str, span: Range<usize>, keys: &'static [Key]) -> Section {
-        Section { path: path.to_owned(), span, entries: BTreeMap::new(), keys }
+        Section {
+            path: path.to_owned(),
+            span,
+            entries: BTreeMap::new(),
+            keys,
+        }
     }
 
     /// Returns what was typed under a key.
@@ -76,7 +81,8 @@ impl Section {
 
     /// Returns the place of a key's value, or that of the table.
     pub(super) fn span_of(&self, name: &str) -> Range<usize> {
-        self.entry(name).map_or_else(|| self.span.clone(), |entry| entry.span.clone())
+        self.entry(name)
+            .map_or_else(|| self.span.clone(), |entry| entry.span.clone())
     }
 
     /// Returns what was typed under a key, where it has the right shape.
@@ -86,10 +92,13 @@ impl Section {
 
     /// Returns what was typed under a key, or the key's default.
     pub(super) fn item(&self, name: &str) -> Option<Item> {
-        self.given(name).cloned().or_else(|| default_item(self.key(name)?.default?, self.key(name)?))
+        self.given(name)
+            .cloned()
+            .or_else(|| default_item(self.key(name)?.default?, self.key(name)?))
     }
 
-    /// Returns what was typed under a key, or the default for a provider's kind, or the key's default.
+    /// Returns what was typed under a key, or the default for a provider's kind, or the key's
+    /// default.
     pub(super) fn item_for(&self, name: &str, kind: ProviderKind) -> Option<Item> {
         if let Some(item) = self.given(name) {
             return Some(item.clone());
@@ -188,5 +197,9 @@ impl Section {
 pub(super) fn join(path: &str, name: &str) -> String {
     let shown = quoted(name);
     let name = shown.trim_matches('`');
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }

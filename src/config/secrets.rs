@@ -1,6 +1,7 @@
 //! Fetching secrets at the moment they are needed.
 //!
-//! Errors name the config key and the place, never the text: a command's output, standard error included, is not shown.
+//! Errors name the config key and the place, never the text: a command's output, standard error
+//! included, is not shown.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,9 @@ const LONGEST: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The environment variable is not set, or is not text.
-    #[error("`{place}`: the environment variable `{name}` is not set: set it, or give the secret another way.")]
+    #[error(
+        "`{place}`: the environment variable `{name}` is not set: set it, or give the secret another way."
+    )]
     NoVariable {
         /// The config key.
         place: String,
@@ -105,15 +108,21 @@ impl Secret {
     pub fn fetch(&self, place: &str) -> Result<SecretString, SecretError> {
         match self {
             Secret::Known(secret) => Ok(secret.clone()),
-            Secret::Source(source) => {
-                fetch(source, place, COMMAND_PATIENCE, std::env::var_os("CREDENTIALS_DIRECTORY").as_deref().map(Path::new))
-            }
+            Secret::Source(source) => fetch(
+                source,
+                place,
+                COMMAND_PATIENCE,
+                std::env::var_os("CREDENTIALS_DIRECTORY")
+                    .as_deref()
+                    .map(Path::new),
+            ),
         }
     }
 }
 
 impl Config {
-    /// Lists every secret of the configuration with its config key, so that they can be tried before they are needed.
+    /// Lists every secret of the configuration with its config key, so that they can be tried
+    /// before they are needed.
     pub fn secrets(&self) -> Vec<(String, &Secret)> {
         let mut secrets = Vec::new();
         for (name, provider) in &self.providers {
@@ -125,37 +134,74 @@ impl Config {
             };
             secrets.push((format!("providers.{name}.{key}"), secret));
         }
-        secrets.extend(self.daemon.admin_token.as_ref().map(|secret| ("daemon.admin_token".to_owned(), secret)));
-        let hook = self.notify.webhook.as_ref().and_then(|(_, secret)| secret.as_ref());
+        secrets.extend(
+            self.daemon
+                .admin_token
+                .as_ref()
+                .map(|secret| ("daemon.admin_token".to_owned(), secret)),
+        );
+        let hook = self
+            .notify
+            .webhook
+            .as_ref()
+            .and_then(|(_, secret)| secret.as_ref());
         secrets.extend(hook.map(|secret| ("notify.webhook.secret".to_owned(), secret)));
         secrets
     }
 }
 
-fn fetch(source: &SecretSource, place: &str, patience: Duration, credentials: Option<&Path>) -> Result<SecretString, SecretError> {
+fn fetch(
+    source: &SecretSource,
+    place: &str,
+    patience: Duration,
+    credentials: Option<&Path>,
+) -> Result<SecretString, SecretError> {
     let place = place.to_owned();
     match source {
         SecretSource::Env(name) => {
-            let text = std::env::var(name).map_err(|_| SecretError::NoVariable { place: place.clone(), name: name.clone() })?;
-            finish(text.into_bytes(), place, format!("the environment variable `{name}`"))
+            let text = std::env::var(name).map_err(|_| SecretError::NoVariable {
+                place: place.clone(),
+                name: name.clone(),
+            })?;
+            finish(
+                text.into_bytes(),
+                place,
+                format!("the environment variable `{name}`"),
+            )
         }
         SecretSource::File(path) => from_file(path, place, true),
         SecretSource::Credential(name) => match credentials {
             Some(directory) => from_file(&directory.join(name), place, false),
-            None => Err(SecretError::NoCredentials { place, name: name.clone() }),
+            None => Err(SecretError::NoCredentials {
+                place,
+                name: name.clone(),
+            }),
         },
         SecretSource::Command(words) => from_command(words, place, patience),
     }
 }
 
 fn from_file(path: &Path, place: String, judge_mode: bool) -> Result<SecretString, SecretError> {
-    let failed = |reason| SecretError::File { place: place.clone(), path: path.to_path_buf(), reason };
+    let failed = |reason| SecretError::File {
+        place: place.clone(),
+        path: path.to_path_buf(),
+        reason,
+    };
     let file = std::fs::File::open(path).map_err(failed)?;
-    if judge_mode && file.metadata().is_ok_and(|metadata| is_open_to_all(&metadata)) {
-        tracing::warn!(key = place, "A file that holds a secret can be read by every user of this machine.");
+    if judge_mode
+        && file
+            .metadata()
+            .is_ok_and(|metadata| is_open_to_all(&metadata))
+    {
+        tracing::warn!(
+            key = place,
+            "A file that holds a secret can be read by every user of this machine."
+        );
     }
     let mut bytes = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(LONGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     finish(bytes, place, format!("the file `{}`", path.display()))
 }
 
@@ -170,22 +216,43 @@ fn is_open_to_all(_: &std::fs::Metadata) -> bool {
     false
 }
 
-fn from_command(words: &[String], place: String, patience: Duration) -> Result<SecretString, SecretError> {
+fn from_command(
+    words: &[String],
+    place: String,
+    patience: Duration,
+) -> Result<SecretString, SecretError> {
     let program = words.first().cloned().unwrap_or_default();
-    let failed = |reason| SecretError::Command { place: place.clone(), program: program.clone(), reason };
+    let failed = |reason| SecretError::Command {
+        place: place.clone(),
+        program: program.clone(),
+        reason,
+    };
     let mut command = Command::new(&program);
-    command.args(words.get(1..).unwrap_or_default()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .args(words.get(1..).unwrap_or_default())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut child = command.spawn().map_err(failed)?;
-    let output = child.stdout.take().ok_or_else(|| failed(io::Error::other("it has no output")))?;
+    let output = child
+        .stdout
+        .take()
+        .ok_or_else(|| failed(io::Error::other("it has no output")))?;
     // A thread reads, so that a command that prints nothing and never ends can be given up.
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        let read = output.take(LONGEST + 1).read_to_end(&mut bytes).map(|_| bytes);
+        let read = output
+            .take(LONGEST + 1)
+            .read_to_end(&mut bytes)
+            .map(|_| bytes);
         // The receiver is gone once the command was given up; there is nobody left to tell.
         drop(sender.send(read));
     });
-    #[expect(clippy::disallowed_methods, reason = "a process outside is waited for, whatever tokio's clock says")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a process outside is waited for, whatever tokio's clock says"
+    )]
     let started = std::time::Instant::now();
     let Ok(read) = receiver.recv_timeout(patience) else {
         end(&mut child);
@@ -195,8 +262,14 @@ fn from_command(words: &[String], place: String, patience: Duration) -> Result<S
     loop {
         if let Some(status) = child.try_wait().map_err(failed)? {
             if !status.success() {
-                let status = status.code().map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
-                return Err(SecretError::CommandFailed { place, program, status });
+                let status = status
+                    .code()
+                    .map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
+                return Err(SecretError::CommandFailed {
+                    place,
+                    program,
+                    status,
+                });
             }
             return finish(bytes, place, format!("the output of `{program}`"));
         }
@@ -204,7 +277,10 @@ fn from_command(words: &[String], place: String, patience: Duration) -> Result<S
             end(&mut child);
             return Err(SecretError::CommandTimedOut { place, program });
         }
-        #[expect(clippy::disallowed_methods, reason = "secrets are fetched before any job runs")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "secrets are fetched before any job runs"
+        )]
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -218,7 +294,11 @@ fn end(child: &mut Child) {
 
 fn finish(bytes: Vec<u8>, place: String, what: String) -> Result<SecretString, SecretError> {
     let whole = bytes.len() as u64 <= LONGEST;
-    let Some(text) = String::from_utf8(bytes).ok().filter(|_| whole).map(SecretString::from) else {
+    let Some(text) = String::from_utf8(bytes)
+        .ok()
+        .filter(|_| whole)
+        .map(SecretString::from)
+    else {
         return Err(SecretError::NotText { place, what });
     };
     let trimmed = secrecy::ExposeSecret::expose_secret(&text).trim();
@@ -238,11 +318,21 @@ mod tests {
     use super::*;
 
     fn check(source: SecretSource, credentials: Option<&Path>, expected: Result<&str, &str>) {
-        let fetched = fetch(&source, "providers.crm.password", Duration::from_millis(300), credentials);
-        let fetched = fetched.map(|secret| secret.expose_secret().to_owned()).map_err(|error| error.to_string());
+        let fetched = fetch(
+            &source,
+            "providers.crm.password",
+            Duration::from_millis(300),
+            credentials,
+        );
+        let fetched = fetched
+            .map(|secret| secret.expose_secret().to_owned())
+            .map_err(|error| error.to_string());
         match (&fetched, expected) {
             (Ok(text), Ok(expected)) => assert_eq!(text, expected),
-            (Err(text), Err(expected)) => assert!(text.starts_with("`providers.crm.password`: ") && text.contains(expected), "{text}"),
+            (Err(text), Err(expected)) => assert!(
+                text.starts_with("`providers.crm.password`: ") && text.contains(expected),
+                "{text}"
+            ),
             _ => panic!("{source:?} gave {fetched:?}"),
         }
     }
@@ -259,13 +349,41 @@ mod tests {
         std::fs::write(directory.path().join("empty"), "\n").unwrap();
         std::fs::write(directory.path().join("odd"), "two\nlines").unwrap();
         check(SecretSource::File(file), None, Ok("s3cret"));
-        check(SecretSource::Credential("token".to_owned()), Some(directory.path()), Ok("s3cret"));
-        check(SecretSource::Credential("token".to_owned()), None, Err("LoadCredential=token"));
-        check(SecretSource::File(directory.path().join("none")), None, Err("can't be read"));
-        check(SecretSource::File(directory.path().join("empty")), None, Err("is empty"));
-        check(SecretSource::File(directory.path().join("odd")), None, Err("not a secret"));
-        check(SecretSource::Env("ROSTERD_TEST_NOT_SET".to_owned()), None, Err("`ROSTERD_TEST_NOT_SET` is not set"));
-        check(SecretSource::Env("CARGO_PKG_NAME".to_owned()), None, Ok("rosterd"));
+        check(
+            SecretSource::Credential("token".to_owned()),
+            Some(directory.path()),
+            Ok("s3cret"),
+        );
+        check(
+            SecretSource::Credential("token".to_owned()),
+            None,
+            Err("LoadCredential=token"),
+        );
+        check(
+            SecretSource::File(directory.path().join("none")),
+            None,
+            Err("can't be read"),
+        );
+        check(
+            SecretSource::File(directory.path().join("empty")),
+            None,
+            Err("is empty"),
+        );
+        check(
+            SecretSource::File(directory.path().join("odd")),
+            None,
+            Err("not a secret"),
+        );
+        check(
+            SecretSource::Env("ROSTERD_TEST_NOT_SET".to_owned()),
+            None,
+            Err("`ROSTERD_TEST_NOT_SET` is not set"),
+        );
+        check(
+            SecretSource::Env("CARGO_PKG_NAME".to_owned()),
+            None,
+            Ok("rosterd"),
+        );
     }
 
     #[cfg(unix)]
@@ -275,13 +393,23 @@ mod tests {
         check(command("echo s3cret; exit 7"), None, Err("exit code 7"));
         check(command("echo s3cret >&2"), None, Err("is empty"));
         check(command("sleep 20"), None, Err("did not end"));
-        check(SecretSource::Command(vec!["/nonexistent/program".to_owned()]), None, Err("can't be run"));
+        check(
+            SecretSource::Command(vec!["/nonexistent/program".to_owned()]),
+            None,
+            Err("can't be run"),
+        );
     }
 
     #[cfg(unix)]
     #[test]
     fn an_error_shows_neither_output_nor_arguments() {
-        let error = fetch(&command("echo s3cret; echo s3cret >&2; exit 1"), "key", COMMAND_PATIENCE, None).unwrap_err();
+        let error = fetch(
+            &command("echo s3cret; echo s3cret >&2; exit 1"),
+            "key",
+            COMMAND_PATIENCE,
+            None,
+        )
+        .unwrap_err();
         assert!(!format!("{error} {error:?}").contains("s3cret"));
     }
 }

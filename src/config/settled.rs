@@ -11,7 +11,8 @@ use super::value::is_loopback;
 pub use crate::model::Fingerprint;
 use crate::model::ProviderKind;
 pub use crate::model::policy::{
-    Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, Removal, wildcard_matches,
+    Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts,
+    Removal, wildcard_matches,
 };
 use crate::schedule::Schedule;
 
@@ -61,7 +62,9 @@ impl Secret {
     fn identity(&self) -> String {
         match self {
             Secret::Source(source) => format!("{source:?}"),
-            Secret::Known(text) => blake3::hash(text.expose_secret().as_bytes()).to_hex()[..32].to_owned(),
+            Secret::Known(text) => {
+                blake3::hash(text.expose_secret().as_bytes()).to_hex()[..32].to_owned()
+            }
         }
     }
 }
@@ -96,7 +99,8 @@ pub struct ProviderConfig {
     pub name: String,
     /// What it speaks.
     pub kind: ProviderKind,
-    /// Where it is reached; at ActiveCampaign the host, to which each request adds the path of its interface.
+    /// Where it is reached; at ActiveCampaign the host, to which each request adds the path of its
+    /// interface.
     pub base_url: Url,
     /// The account number; GreenRope only.
     pub account_id: Option<String>,
@@ -115,9 +119,11 @@ pub struct ProviderConfig {
 }
 
 impl ProviderConfig {
-    /// Returns what tells this account from others: kind, base URL and account (rule 8). Two provider names may share it, and so do
-    /// the lists and the user groups of one ActiveCampaign account, which has one pace and one lock. Each ActiveCampaign account has
-    /// a host of its own, which all its users' keys share; only a rehearsal on this machine serves several under one address.
+    /// Returns what tells this account from others: kind, base URL and account (rule 8). Two
+    /// provider names may share it, and so do the lists and the user groups of one ActiveCampaign
+    /// account, which has one pace and one lock. Each ActiveCampaign account has a host of its own,
+    /// which all its users' keys share; only a rehearsal on this machine serves several under one
+    /// address.
     pub fn account_key(&self) -> String {
         if self.is_known_by_host() {
             return format!("{} {}", self.kind, self.base_url);
@@ -132,12 +138,20 @@ impl ProviderConfig {
 
     /// Tells whether the address alone says which account it is.
     fn is_known_by_host(&self) -> bool {
-        matches!(self.kind, ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers) && !is_loopback(&self.base_url)
+        matches!(
+            self.kind,
+            ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers
+        ) && !is_loopback(&self.base_url)
     }
 
-    /// Returns what tells the groups of this provider from those of others: the account, and which of its objects are the groups.
+    /// Returns what tells the groups of this provider from those of others: the account, and which
+    /// of its objects are the groups.
     pub fn groups_key(&self) -> String {
-        format!("{} {}", self.account_key(), self.kind.groups_word().unwrap_or_default())
+        format!(
+            "{} {}",
+            self.account_key(),
+            self.kind.groups_word().unwrap_or_default()
+        )
     }
 }
 

@@ -5,19 +5,43 @@ use super::keys;
 
 /// Reports a syntax error with its place.
 ///
-/// Its line is shown only when it can't hold a secret: a forgotten quotation mark is as likely at a password as anywhere.
+/// Its line is shown only when it can't hold a secret: a forgotten quotation mark is as likely at a
+/// password as anywhere.
 pub(super) fn report(text: &str, error: &toml::de::Error, sink: &mut Sink) {
     let span = error.span().unwrap_or(0..0);
-    let at = (0..=span.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let at = (0..=span.start.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
     let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let line_end = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
+    let line_end = text[at..]
+        .find('\n')
+        .map_or(text.len(), |newline| at + newline);
     let line = text[line_start..line_end].trim();
-    let harmless = line.starts_with('[') || line.split_once('=').is_some_and(|(key, _)| is_plain_key(key.trim()));
-    let inside_long_text = text[..line_start].contains("\"\"\"") || text[..line_start].contains("'''");
-    if harmless && !inside_long_text && !line.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(keys::sounds_secret) {
+    let harmless = line.starts_with('[')
+        || line
+            .split_once('=')
+            .is_some_and(|(key, _)| is_plain_key(key.trim()));
+    let inside_long_text =
+        text[..line_start].contains("\"\"\"") || text[..line_start].contains("'''");
+    if harmless
+        && !inside_long_text
+        && !line
+            .to_lowercase()
+            .split(|c: char| !c.is_alphanumeric())
+            .any(keys::sounds_secret)
+    {
         sink.syntax_error(
             &span,
-            format!("This is not valid TOML: {}.", error.message().lines().next().unwrap_or_default().trim_end_matches('.')),
+            format!(
+                "This is not valid TOML: {}.",
+                error
+                    .message()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .trim_end_matches('.')
+            ),
             None,
         );
     } else {

@@ -22,7 +22,11 @@ fn config(text: &str) -> Config {
 
 fn rendered(text: &str) -> String {
     match parse(text, Path::new("rosterd.toml")) {
-        Ok((_, warnings)) => warnings.iter().map(|warning| warning.render(false)).collect::<Vec<_>>().join("\n\n"),
+        Ok((_, warnings)) => warnings
+            .iter()
+            .map(|warning| warning.render(false))
+            .collect::<Vec<_>>()
+            .join("\n\n"),
         Err(findings) => findings.to_string(),
     }
 }

@@ -22,7 +22,11 @@ pub(super) struct Problem {
 }
 
 fn problem(message: impl Into<String>, hint: &str) -> Problem {
-    Problem { message: message.into(), hint: Some(hint.to_owned()), secret: false }
+    Problem {
+        message: message.into(),
+        hint: Some(hint.to_owned()),
+        secret: false,
+    }
 }
 
 /// Names the type of a value as people do.
@@ -83,13 +87,21 @@ pub(super) fn text(shape: Shape, text: &str) -> Result<Item, Problem> {
     match shape {
         Shape::Duration => duration(text).map(Item::Duration),
         Shape::Refresh if text == "always" => Ok(Item::Always),
-        Shape::Refresh => duration(text)
-            .map(Item::Duration)
-            .map_err(|_| problem("is neither \"always\" nor a duration", "write \"always\" or a duration such as \"6h\"")),
+        Shape::Refresh => duration(text).map(Item::Duration).map_err(|_| {
+            problem(
+                "is neither \"always\" nor a duration",
+                "write \"always\" or a duration such as \"6h\"",
+            )
+        }),
         Shape::Choice(words) if words.contains(&text) => Ok(Item::Text(text.to_owned())),
         Shape::Choice(words) => {
-            let list = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-            let hint = did_you_mean(text, words.iter().copied()).unwrap_or_else(|| format!("the words are {list}"));
+            let list = words
+                .iter()
+                .map(|word| format!("`{word}`"))
+                .collect::<Vec<_>>()
+                .join(", ");
+            let hint = did_you_mean(text, words.iter().copied())
+                .unwrap_or_else(|| format!("the words are {list}"));
             Err(problem(format!("must be one of {list}"), &hint))
         }
         Shape::Url(plain) => web_address(text, plain).map(Item::Url),
@@ -98,30 +110,48 @@ pub(super) fn text(shape: Shape, text: &str) -> Result<Item, Problem> {
             .replace("localhost:", "127.0.0.1:")
             .parse::<SocketAddr>()
             .map(Item::Listen)
-            .map_err(|_| problem("is not an address and a port", "write it as \"127.0.0.1:8087\" or \"[::1]:8087\"")),
+            .map_err(|_| {
+                problem(
+                    "is not an address and a port",
+                    "write it as \"127.0.0.1:8087\" or \"[::1]:8087\"",
+                )
+            }),
         Shape::TimeZone => {
             if jiff::tz::TimeZone::get(text.trim()).is_ok() {
                 return Ok(Item::Text(own()));
             }
-            let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+            let names: Vec<String> = jiff::tz::db()
+                .available()
+                .map(|name| name.to_string())
+                .collect();
             let hint = did_you_mean(text, names.iter().map(String::as_str))
                 .unwrap_or_else(|| "write a name such as \"Europe/Berlin\" or \"UTC\"".to_owned());
             Err(problem("is not a time zone that this machine knows", &hint))
         }
-        Shape::Address if crate::model::normalise_address(text).is_err() => {
-            Err(problem("is not an e-mail address", "write it as \"name@example.org\""))
-        }
+        Shape::Address if crate::model::normalise_address(text).is_err() => Err(problem(
+            "is not an e-mail address",
+            "write it as \"name@example.org\"",
+        )),
         Shape::Id | Shape::Address => Ok(Item::Text(own())),
         _ => Ok(Item::Text(text.to_owned())),
     }
 }
 
-/// Reads a friendly duration. Days have 24 hours; months and years have no fixed length and are not taken.
+/// Reads a friendly duration. Days have 24 hours; months and years have no fixed length and are not
+/// taken.
 pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
-    let wrong = || problem("is not a duration", "write it as \"30s\", \"15m\", \"6h\" or \"400d\"");
+    let wrong = || {
+        problem(
+            "is not a duration",
+            "write it as \"30s\", \"15m\", \"6h\" or \"400d\"",
+        )
+    };
     let span: Span = text.trim().parse().map_err(|_| wrong())?;
-    let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
-    Duration::try_from(signed).map_err(|_| problem("is negative", "write a duration that is not below zero"))
+    let signed = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| wrong())?;
+    Duration::try_from(signed)
+        .map_err(|_| problem("is negative", "write a duration that is not below zero"))
 }
 
 /// Reads a whole number that is not negative.
@@ -134,32 +164,57 @@ pub(super) fn integer(value: &DeValue<'_>) -> Option<u64> {
 pub(super) fn limit(value: &DeValue<'_>) -> Result<Limit, String> {
     match value {
         DeValue::String(text) if text.as_ref() == "none" => Ok(Limit::default()),
-        DeValue::String(text) => Ok(Limit { share: Some(share(text)?), count: None }),
-        DeValue::Integer(_) => Ok(Limit { share: None, count: Some(integer(value).ok_or("is below zero or too large")?) }),
+        DeValue::String(text) => Ok(Limit {
+            share: Some(share(text)?),
+            count: None,
+        }),
+        DeValue::Integer(_) => Ok(Limit {
+            share: None,
+            count: Some(integer(value).ok_or("is below zero or too large")?),
+        }),
         DeValue::Array(items) => {
             let mut both = Limit::default();
             for item in items {
                 match item.get_ref() {
-                    DeValue::String(text) if text.as_ref() == "none" => return Err("mixes \"none\" with a limit".to_owned()),
+                    DeValue::String(text) if text.as_ref() == "none" => {
+                        return Err("mixes \"none\" with a limit".to_owned());
+                    }
                     DeValue::String(_) | DeValue::Integer(_) => {}
                     other => return Err(format!("holds {}", name_of(other))),
                 }
                 let one = limit(item.get_ref())?;
-                if (one.share.is_some() && both.share.is_some()) || (one.count.is_some() && both.count.is_some()) {
+                if (one.share.is_some() && both.share.is_some())
+                    || (one.count.is_some() && both.count.is_some())
+                {
                     return Err("has two limits of one kind".to_owned());
                 }
-                both = Limit { share: both.share.or(one.share), count: both.count.or(one.count) };
+                both = Limit {
+                    share: both.share.or(one.share),
+                    count: both.count.or(one.count),
+                };
             }
-            if items.is_empty() { Err("is an empty list".to_owned()) } else { Ok(both) }
+            if items.is_empty() {
+                Err("is an empty list".to_owned())
+            } else {
+                Ok(both)
+            }
         }
         other => Err(format!("is {}", name_of(other))),
     }
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let number = text.trim().strip_suffix('%').ok_or("is not a limit")?.trim();
+    let number = text
+        .trim()
+        .strip_suffix('%')
+        .ok_or("is not a limit")?
+        .trim();
     let plain = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let percent: f64 = number.parse().ok().filter(|_| plain).ok_or("is not a share")?;
+    let percent: f64 = number
+        .parse()
+        .ok()
+        .filter(|_| plain)
+        .ok_or("is not a share")?;
     if percent > 100.0 {
         return Err("is more than \"100%\"".to_owned());
     }
@@ -167,13 +222,27 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 fn web_address(text: &str, plain: Plain) -> Result<Url, Problem> {
-    let url = Url::parse(text.trim()).map_err(|_| problem("is not a web address", "write it in full, as \"https://host/path\""))?;
+    let url = Url::parse(text.trim()).map_err(|_| {
+        problem(
+            "is not a web address",
+            "write it in full, as \"https://host/path\"",
+        )
+    })?;
     if !url.username().is_empty() || url.password().is_some() {
         let message = "holds a user name or password in plain text";
-        return Err(Problem { secret: true, ..problem(message, "take the part before `@` out; no secret may stand in this file") });
+        return Err(Problem {
+            secret: true,
+            ..problem(
+                message,
+                "take the part before `@` out; no secret may stand in this file",
+            )
+        });
     }
     if url.host().is_none() || !matches!(url.scheme(), "http" | "https") {
-        return Err(problem("is not a web address", "write it in full, as \"https://host/path\""));
+        return Err(problem(
+            "is not a web address",
+            "write it in full, as \"https://host/path\"",
+        ));
     }
     if url.scheme() == "http" && plain == Plain::Loopback && !is_loopback(&url) {
         return Err(problem(
@@ -196,5 +265,6 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 
 /// Tells whether a text can be the name of an environment variable.
 pub(super) fn is_variable(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

@@ -1,4 +1,5 @@
-//! What to start now and when to look again. Pure: the moment and everything that is known are arguments.
+//! What to start now and when to look again. Pure: the moment and everything that is known are
+//! arguments.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,7 +42,8 @@ pub(crate) enum Ended {
 #[derive(Clone, Debug, PartialEq)]
 struct Job {
     timing: Timing,
-    /// The moment from which the next fire is counted: the last start, or when the job came or was resumed.
+    /// The moment from which the next fire is counted: the last start, or when the job came or was
+    /// resumed.
     since: Timestamp,
     failures: u32,
     retry: Option<Timestamp>,
@@ -62,7 +64,8 @@ pub(crate) struct Start {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) start: Vec<Start>,
-    /// Jobs whose fire came while their last run was still going on, with how often that has happened.
+    /// Jobs whose fire came while their last run was still going on, with how often that has
+    /// happened.
     pub(crate) skipped: Vec<(String, u64)>,
     /// When something is due next; none when nothing is.
     pub(crate) wake: Option<Timestamp>,
@@ -75,11 +78,29 @@ pub(crate) struct Agenda {
 }
 
 impl Agenda {
-    /// Takes a job in. `last_fire` is the last start that is remembered; fires after it were missed.
-    pub(crate) fn add(&mut self, name: &str, timing: Timing, last_fire: Option<Timestamp>, failures: u32, now: Timestamp) {
+    /// Takes a job in. `last_fire` is the last start that is remembered; fires after it were
+    /// missed.
+    pub(crate) fn add(
+        &mut self,
+        name: &str,
+        timing: Timing,
+        last_fire: Option<Timestamp>,
+        failures: u32,
+        now: Timestamp,
+    ) {
         let since = last_fire.unwrap_or(now).min(now);
         let running = self.is_running(name);
-        self.jobs.insert(name.to_owned(), Job { timing, since, failures, retry: None, running, skipped: 0 });
+        self.jobs.insert(
+            name.to_owned(),
+            Job {
+                timing,
+                since,
+                failures,
+                retry: None,
+                running,
+                skipped: 0,
+            },
+        );
     }
 
     /// Gives a job another timing; what fired before is not made up for under the new one.
@@ -96,7 +117,9 @@ impl Agenda {
 
     /// Notes that a run has ended.
     pub(crate) fn ended(&mut self, name: &str, how: Ended, now: Timestamp) {
-        let Some(job) = self.jobs.get_mut(name) else { return };
+        let Some(job) = self.jobs.get_mut(name) else {
+            return;
+        };
         job.running = false;
         match how {
             Ended::Through | Ended::Refused => job.failures = 0,
@@ -127,7 +150,10 @@ impl Agenda {
             } else {
                 job.running = true;
                 let late = Duration::try_from(now.duration_since(fire)).unwrap_or_default();
-                decision.start.push(Start { job: name.clone(), catches_up: late > LATE });
+                decision.start.push(Start {
+                    job: name.clone(),
+                    catches_up: late > LATE,
+                });
             }
             if let Some(next) = job.due(name) {
                 decision.wake = decision.wake.into_iter().chain([next]).min();
@@ -145,8 +171,14 @@ impl Agenda {
 impl Job {
     /// When the job is to start next.
     fn due(&self, name: &str) -> Option<Timestamp> {
-        let fire = self.timing.schedule.as_ref()?.next_after_failures(self.since, self.failures)?;
-        let fire = fire.checked_add(jitter(name, fire, self.timing.jitter)).unwrap_or(fire);
+        let fire = self
+            .timing
+            .schedule
+            .as_ref()?
+            .next_after_failures(self.since, self.failures)?;
+        let fire = fire
+            .checked_add(jitter(name, fire, self.timing.jitter))
+            .unwrap_or(fire);
         Some(self.retry.map_or(fire, |retry| retry.min(fire)))
     }
 }
@@ -160,7 +192,11 @@ mod tests {
     }
 
     fn timing(line: &str) -> Timing {
-        Timing { schedule: Some(Schedule::parse(line, "UTC").unwrap()), jitter: Duration::ZERO, enabled: true }
+        Timing {
+            schedule: Some(Schedule::parse(line, "UTC").unwrap()),
+            jitter: Duration::ZERO,
+            enabled: true,
+        }
     }
 
     fn quarterly(last: Option<&str>) -> Agenda {
@@ -176,10 +212,32 @@ mod tests {
 
     fn look_paused(agenda: &mut Agenda, moment: &str, paused: bool) -> String {
         let decision = agenda.look(at(moment), &|_| paused);
-        let mut words: Vec<String> =
-            decision.start.iter().map(|start| format!("{} {}", if start.catches_up { "catch up" } else { "start" }, start.job)).collect();
-        words.extend(decision.skipped.iter().map(|(job, times)| format!("skip {job} #{times}")));
-        words.extend(decision.wake.map(|wake| format!("wake {}", wake.strftime("%H:%M:%S"))));
+        let mut words: Vec<String> = decision
+            .start
+            .iter()
+            .map(|start| {
+                format!(
+                    "{} {}",
+                    if start.catches_up {
+                        "catch up"
+                    } else {
+                        "start"
+                    },
+                    start.job
+                )
+            })
+            .collect();
+        words.extend(
+            decision
+                .skipped
+                .iter()
+                .map(|(job, times)| format!("skip {job} #{times}")),
+        );
+        words.extend(
+            decision
+                .wake
+                .map(|wake| format!("wake {}", wake.strftime("%H:%M:%S"))),
+        );
         words.join(", ")
     }
 
@@ -207,7 +265,11 @@ mod tests {
         assert_eq!(look(&mut agenda, "10:30:00"), "skip a #1, wake 10:45:00");
         assert_eq!(look(&mut agenda, "10:45:00"), "skip a #2, wake 11:00:00");
         agenda.ended("a", Ended::Through, at("10:46:00"));
-        assert_eq!(look(&mut agenda, "10:46:00"), "wake 11:00:00", "a skipped fire is not made up for");
+        assert_eq!(
+            look(&mut agenda, "10:46:00"),
+            "wake 11:00:00",
+            "a skipped fire is not made up for"
+        );
     }
 
     #[test]
@@ -224,7 +286,11 @@ mod tests {
             let mut agenda = quarterly(None);
             look(&mut agenda, "10:15:00");
             agenda.ended("a", ended, at("10:16:30"));
-            assert_eq!(look(&mut agenda, "10:16:30"), format!("wake {next}"), "{ended:?}");
+            assert_eq!(
+                look(&mut agenda, "10:16:30"),
+                format!("wake {next}"),
+                "{ended:?}"
+            );
         }
         let mut agenda = quarterly(None);
         agenda.ended("a", Ended::Failed(5), at("10:05:00"));
@@ -238,14 +304,30 @@ mod tests {
         assert_eq!(look_paused(&mut agenda, "10:05:00", true), "");
         assert_eq!(look_paused(&mut agenda, "10:20:00", true), "");
         assert_eq!(look(&mut agenda, "10:21:00"), "wake 10:30:00");
-        agenda.change("a", Timing { enabled: false, ..timing("* * * * *") }, at("10:21:00"));
+        agenda.change(
+            "a",
+            Timing {
+                enabled: false,
+                ..timing("* * * * *")
+            },
+            at("10:21:00"),
+        );
         assert_eq!(look(&mut agenda, "10:40:00"), "");
     }
 
     #[test]
     fn jobs_come_change_and_go() {
         let mut agenda = quarterly(None);
-        agenda.add("b", Timing { schedule: None, ..timing("* * * * *") }, None, 0, at("10:05:00"));
+        agenda.add(
+            "b",
+            Timing {
+                schedule: None,
+                ..timing("* * * * *")
+            },
+            None,
+            0,
+            at("10:05:00"),
+        );
         agenda.add("c", timing("20 * * * *"), None, 0, at("10:05:00"));
         assert_eq!(look(&mut agenda, "10:05:00"), "wake 10:15:00");
         agenda.change("a", timing("@daily"), at("10:05:00"));
@@ -259,7 +341,16 @@ mod tests {
     #[test]
     fn a_jittered_start_lies_within_its_bound() {
         let mut agenda = Agenda::default();
-        agenda.add("a", Timing { jitter: Duration::from_mins(5), ..timing("@hourly") }, None, 0, at("10:05:00"));
+        agenda.add(
+            "a",
+            Timing {
+                jitter: Duration::from_mins(5),
+                ..timing("@hourly")
+            },
+            None,
+            0,
+            at("10:05:00"),
+        );
         let wake = agenda.look(at("10:05:00"), &|_| false).wake.unwrap();
         assert!(wake >= at("11:00:00") && wake < at("11:05:00"), "{wake}");
         assert_eq!(agenda.look(wake, &|_| false).start.len(), 1);

@@ -7,8 +7,9 @@
 //! | `service` | the loop that waits, starts runs and takes in how they ended |
 //! | `systemd` | readiness, stopping and the watchdog |
 //!
-//! One service per state database (rule 8). Jobs run in parallel and share the accounts of one runner, each of which has one pace
-//! for all of them. Whatever wakes the service is a variant of one closed enum.
+//! One service per state database (rule 8). Jobs run in parallel and share the accounts of one
+//! runner, each of which has one pace for all of them. Whatever wakes the service is a variant of
+//! one closed enum.
 
 mod decide;
 mod reload;
@@ -37,10 +38,11 @@ struct ServiceOptions {
     asked: mpsc::UnboundedReceiver<crate::signals::Asked>,
 }
 
-/// Runs every enabled job on its schedule until SIGTERM or SIGINT, and returns the exit code: 0 after a stop that was asked for,
-/// 5 when another service has the state database.
+/// Runs every enabled job on its schedule until SIGTERM or SIGINT, and returns the exit code: 0
+/// after a stop that was asked for, 5 when another service has the state database.
 ///
-/// `state` is a state database that takes precedence over the config's, also when SIGHUP makes the service read its config again.
+/// `state` is a state database that takes precedence over the config's, also when SIGHUP makes the
+/// service read its config again.
 ///
 /// # Errors
 /// A state database that can't be opened, and signals that can't be listened for.
@@ -56,6 +58,16 @@ pub async fn run(mut config: Config, state: Option<PathBuf>) -> anyhow::Result<u
         config
     };
     config = with_state(config);
-    let reload = Box::new(move || config::load(&path).map(|(config, _)| with_state(config)).map_err(|error| error.to_string()));
-    service::serve(ServiceOptions { config, reload, runner: RunnerOptions::default(), asked }).await
+    let reload = Box::new(move || {
+        config::load(&path)
+            .map(|(config, _)| with_state(config))
+            .map_err(|error| error.to_string())
+    });
+    service::serve(ServiceOptions {
+        config,
+        reload,
+        runner: RunnerOptions::default(),
+        asked,
+    })
+    .await
 }

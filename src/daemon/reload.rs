@@ -25,11 +25,18 @@ pub(crate) fn compare(old: &Config, new: &Config) -> JobsDiff {
             None => diff.added.push(name.clone()),
             Some(before) if timing(before) != timing(job) => diff.retimed.push(name.clone()),
             // A settled job holds no secrets, so its whole text tells it from another.
-            Some(before) if format!("{before:?}") != format!("{job:?}") => diff.changed.push(name.clone()),
+            Some(before) if format!("{before:?}") != format!("{job:?}") => {
+                diff.changed.push(name.clone())
+            }
             Some(_) => {}
         }
     }
-    diff.removed = old.jobs.keys().filter(|name| !new.jobs.contains_key(*name)).cloned().collect();
+    diff.removed = old
+        .jobs
+        .keys()
+        .filter(|name| !new.jobs.contains_key(*name))
+        .cloned()
+        .collect();
     diff
 }
 
@@ -48,7 +55,11 @@ pub(crate) fn follow(agenda: &mut Agenda, diff: &JobsDiff, new: &Config, now: Ti
 
 /// Takes the part of a job that says when it runs.
 pub(crate) fn timing(job: &JobConfig) -> Timing {
-    Timing { schedule: job.schedule.clone(), jitter: job.jitter, enabled: job.enabled }
+    Timing {
+        schedule: job.schedule.clone(),
+        jitter: job.jitter,
+        enabled: job.enabled,
+    }
 }
 
 #[cfg(test)]
@@ -60,17 +71,29 @@ mod tests {
             "[providers.crm]\nkind = \"greenrope\"\naccount_id = \"1\"\nemail = \"ops@example.org\"\npassword = {{ env = \"P\" }}\n\
              [providers.mail]\nkind = \"emfluence\"\naccess_token = {{ env = \"T\" }}\n{jobs}"
         );
-        crate::config::parse(&text, std::path::Path::new("rosterd.toml")).unwrap_or_else(|findings| panic!("{findings}")).0
+        crate::config::parse(&text, std::path::Path::new("rosterd.toml"))
+            .unwrap_or_else(|findings| panic!("{findings}"))
+            .0
     }
 
     fn job(name: &str, lines: &str) -> String {
-        format!("[jobs.{name}]\nsource = \"crm\"\ntarget = \"mail\"\n{lines}\n[jobs.{name}.groups]\ninclude = [\"{name} *\"]\n")
+        format!(
+            "[jobs.{name}]\nsource = \"crm\"\ntarget = \"mail\"\n{lines}\n[jobs.{name}.groups]\ninclude = [\"{name} *\"]\n"
+        )
     }
 
     #[test]
     fn each_difference_has_its_list() {
         let hourly = "schedule = \"@hourly\"";
-        let old = config(&[job("gone", hourly), job("same", hourly), job("other", hourly), job("later", hourly)].concat());
+        let old = config(
+            &[
+                job("gone", hourly),
+                job("same", hourly),
+                job("other", hourly),
+                job("later", hourly),
+            ]
+            .concat(),
+        );
         let new = config(
             &[
                 job("same", hourly),
@@ -80,9 +103,17 @@ mod tests {
             ]
             .concat(),
         );
-        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let expected =
-            JobsDiff { added: names(&["new"]), removed: names(&["gone"]), retimed: names(&["later"]), changed: names(&["other"]) };
+        let names = |list: &[&str]| {
+            list.iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let expected = JobsDiff {
+            added: names(&["new"]),
+            removed: names(&["gone"]),
+            retimed: names(&["later"]),
+            changed: names(&["other"]),
+        };
         assert_eq!(compare(&old, &new), expected);
         assert_eq!(compare(&new, &new), JobsDiff::default());
     }

@@ -42,7 +42,12 @@ enum Event {
 
 /// Serves until it is asked to stop; see [`super::run`].
 pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
-    let ServiceOptions { config, reload, runner, mut asked } = options;
+    let ServiceOptions {
+        config,
+        reload,
+        runner,
+        mut asked,
+    } = options;
     let locks = Locks::new(&config.state_path);
     let _lock: Guard = match locks.lock_service() {
         Ok(guard) => guard,
@@ -120,10 +125,26 @@ impl Service {
         let mut agenda = Agenda::default();
         for (name, job) in &config.jobs {
             let status = store.job_status(name)?;
-            agenda.add(name, reload::timing(job), status.last_fire, status.consecutive_failures, now);
+            agenda.add(
+                name,
+                reload::timing(job),
+                status.last_fire,
+                status.consecutive_failures,
+                now,
+            );
         }
         let (runs, names, moods) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
-        Ok(Service { config, store, runner, options, stop, agenda, runs, names, moods })
+        Ok(Service {
+            config,
+            store,
+            runner,
+            options,
+            stop,
+            agenda,
+            runs,
+            names,
+            moods,
+        })
     }
 
     fn now(&self) -> Timestamp {
@@ -133,27 +154,50 @@ impl Service {
     /// Starts what is due and returns how long to sleep.
     fn look(&mut self) -> Duration {
         let now = self.now();
-        let paused: BTreeSet<&str> = self.config.jobs.keys().map(String::as_str).filter(|name| is_paused(&self.store, name)).collect();
+        let paused: BTreeSet<&str> = self
+            .config
+            .jobs
+            .keys()
+            .map(String::as_str)
+            .filter(|name| is_paused(&self.store, name))
+            .collect();
         let decision = self.agenda.look(now, &|name| paused.contains(name));
         for (job, skipped) in &decision.skipped {
-            tracing::warn!(job, skipped, "The last run is still going on, so this one is skipped.");
+            tracing::warn!(
+                job,
+                skipped,
+                "The last run is still going on, so this one is skipped."
+            );
         }
         for start in decision.start {
             self.start(start, now);
         }
-        let wait = decision.wake.map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or_default());
+        let wait = decision
+            .wake
+            .map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or_default());
         wait.map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP))
     }
 
     fn start(&mut self, start: Start, now: Timestamp) {
         let Start { job, catches_up } = start;
         if let Err(error) = self.store.note_fire(&job, now) {
-            // Without the note a restart may run the job once more, which changes nothing that is done.
+            // Without the note a restart may run the job once more, which changes nothing that is
+            // done.
             tracing::warn!(job, %error, "The start of a run could not be noted.");
         }
         tracing::info!(job, catches_up, "A run begins.");
         let (runner, name) = (self.runner.clone(), job.clone());
-        let handle = self.runs.spawn(async move { runner.sync(&name, SyncOptions { approve: None, trigger: "schedule" }).await });
+        let handle = self.runs.spawn(async move {
+            runner
+                .sync(
+                    &name,
+                    SyncOptions {
+                        approve: None,
+                        trigger: "schedule",
+                    },
+                )
+                .await
+        });
         self.names.insert(handle.id(), job);
     }
 
@@ -162,22 +206,32 @@ impl Service {
             Ok((id, result)) => (id, Some(result)),
             Err(error) => (error.id(), None),
         };
-        let Some(job) = self.names.remove(&id) else { return };
-        // The run itself has been written down by the runner; this is what the schedule makes of it.
-        let failures = self.store.job_status(&job).map_or(1, |status| status.consecutive_failures.max(1));
+        let Some(job) = self.names.remove(&id) else {
+            return;
+        };
+        // The run itself has been written down by the runner; this is what the schedule makes of
+        // it.
+        let failures = self
+            .store
+            .job_status(&job)
+            .map_or(1, |status| status.consecutive_failures.max(1));
         let (how, why) = match result {
             Some(Ok(report)) => (judge(report.outcome, failures), tell_report(&job, &report)),
             Some(Err(RunError::Stopped)) => (Ended::Stopped, None),
             Some(Err(RunError::Busy(why))) => (Ended::Busy, Some(why)),
             Some(Err(error)) => (Ended::Failed(failures), Some(error.to_string())),
-            None => (Ended::Failed(failures), Some("the run broke off because of a defect in rosterd".to_owned())),
+            None => (
+                Ended::Failed(failures),
+                Some("the run broke off because of a defect in rosterd".to_owned()),
+            ),
         };
         self.tell_change(&job, how, why.as_deref());
         let now = self.now();
         self.agenda.ended(&job, how, now);
     }
 
-    /// Logs what an operator has to know: that a job fails or is refused, and that it is well again.
+    /// Logs what an operator has to know: that a job fails or is refused, and that it is well
+    /// again.
     fn tell_change(&mut self, job: &str, how: Ended, why: Option<&str>) {
         let mood = self.moods.entry(job.to_owned()).or_default();
         let error = without_addresses(why.unwrap_or_default());
@@ -190,8 +244,17 @@ impl Service {
                     "A guard refused the plan, so nothing was written; the job looks again at each fire and waits for an approval or for the cause to go."
                 );
             }
-            Ended::Failed(failures) => tracing::error!(job, failures, error, "A run failed; the job slows down until one succeeds."),
-            Ended::Busy => tracing::warn!(job, error, "The job or an account is in use, so the run is tried again in a minute."),
+            Ended::Failed(failures) => tracing::error!(
+                job,
+                failures,
+                error,
+                "A run failed; the job slows down until one succeeds."
+            ),
+            Ended::Busy => tracing::warn!(
+                job,
+                error,
+                "The job or an account is in use, so the run is tried again in a minute."
+            ),
         }
         match how {
             Ended::Through => *mood = Mood::Well,
@@ -201,11 +264,14 @@ impl Service {
         }
     }
 
-    /// Takes on a new config, or keeps the old one when the new one is wrong. Runs that are going on finish with the old one.
+    /// Takes on a new config, or keeps the old one when the new one is wrong. Runs that are going
+    /// on finish with the old one.
     fn reload(&mut self, read: &dyn Fn() -> Result<Config, String>) {
         let new = match read() {
             Ok(new) if new.state_path != self.config.state_path => {
-                tracing::error!("The new config names another state database, which takes a restart; the old config stays.");
+                tracing::error!(
+                    "The new config names another state database, which takes a restart; the old config stays."
+                );
                 return;
             }
             Ok(new) => new,
@@ -222,19 +288,26 @@ impl Service {
         let changed = diff.retimed.len() + diff.changed.len();
         self.config = Arc::new(new);
         // Secrets may have changed as well, and a new runner fetches them anew.
-        self.runner = Runner::new(self.config.clone(), self.store.clone(), self.options.clone());
+        self.runner = Runner::new(
+            self.config.clone(),
+            self.store.clone(),
+            self.options.clone(),
+        );
         tracing::info!(added, removed, changed, "The config was read again.");
     }
 
     fn prune(&self) {
-        let Ok(before) = self.now().checked_sub(self.config.retention) else { return };
+        let Ok(before) = self.now().checked_sub(self.config.retention) else {
+            return;
+        };
         match self.store.prune(before) {
             Ok(rows) => tracing::info!(rows, "Old history was deleted."),
             Err(error) => tracing::warn!(%error, "Old history could not be deleted."),
         }
     }
 
-    /// Lets runs finish their request in flight, and drops them after the time of grace: the journal holds what was intended.
+    /// Lets runs finish their request in flight, and drops them after the time of grace: the
+    /// journal holds what was intended.
     async fn stop(&mut self, asked: &mut tokio::sync::mpsc::UnboundedReceiver<Asked>) {
         systemd::tell(NotifyState::Stopping);
         tracing::info!(running = self.runs.len(), "The service stops.");
@@ -248,7 +321,10 @@ impl Service {
             }
         }
         if !self.runs.is_empty() {
-            tracing::warn!(running = self.runs.len(), "Runs were dropped where they stood; the next ones find out how far they got.");
+            tracing::warn!(
+                running = self.runs.len(),
+                "Runs were dropped where they stood; the next ones find out how far they got."
+            );
             self.runs.shutdown().await;
         }
         tracing::info!("The service has stopped.");
@@ -257,7 +333,13 @@ impl Service {
 
 /// Takes addresses out of a text: a provider's words may repeat one, and logs name nobody (rule 7).
 fn without_addresses(text: &str) -> String {
-    let words = text.split(' ').map(|word| if word.contains('@') { "(address)" } else { word });
+    let words = text.split(' ').map(|word| {
+        if word.contains('@') {
+            "(address)"
+        } else {
+            word
+        }
+    });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -308,7 +390,9 @@ mod tests {
     #[test]
     fn logs_name_nobody() {
         assert_eq!(
-            without_addresses("mail: the row of <ana@example.org> was refused: \"bo@example.org\" is odd"),
+            without_addresses(
+                "mail: the row of <ana@example.org> was refused: \"bo@example.org\" is odd"
+            ),
             "mail: the row of (address) was refused: (address) is odd"
         );
     }

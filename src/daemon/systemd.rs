@@ -11,7 +11,8 @@ pub(super) fn tell(state: NotifyState<'_>) {
     }
 }
 
-/// How often systemd wants to hear that the service is alive: twice in the time after which it gives up.
+/// How often systemd wants to hear that the service is alive: twice in the time after which it
+/// gives up.
 pub(super) fn watchdog_period() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| (limit / 2).max(Duration::from_millis(100)))
 }

@@ -40,7 +40,12 @@ impl Bench {
         let emulator = Emulator::new(world.without_pace());
         let directory = tempfile::tempdir().unwrap();
         let text = Arc::new(Mutex::new(text(&emulator, directory.path(), job)));
-        Bench { emulator, directory, text, began: Instant::now() }
+        Bench {
+            emulator,
+            directory,
+            text,
+            began: Instant::now(),
+        }
     }
 
     fn change(&self, job: &str) {
@@ -52,18 +57,31 @@ impl Bench {
         let text = self.text.clone();
         let read = move || -> Result<Config, String> {
             let text = text.lock().unwrap();
-            config::parse(&text, &path).map(|(config, _)| config).map_err(|findings| findings.to_string())
+            config::parse(&text, &path)
+                .map(|(config, _)| config)
+                .map_err(|findings| findings.to_string())
         };
         let began = self.began;
         let clock = move || {
             let ten: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
             ten + jiff::SignedDuration::try_from(began.elapsed()).unwrap()
         };
-        let runner =
-            RunnerOptions { transport: Some(Transport::Local(self.emulator.router())), clock: Arc::new(clock), ..RunnerOptions::default() };
+        let runner = RunnerOptions {
+            transport: Some(Transport::Local(self.emulator.router())),
+            clock: Arc::new(clock),
+            ..RunnerOptions::default()
+        };
         let (ask, asked) = unbounded_channel();
         let config = read().unwrap();
-        (ask, tokio::spawn(service::serve(ServiceOptions { config, reload: Box::new(read), runner, asked })))
+        (
+            ask,
+            tokio::spawn(service::serve(ServiceOptions {
+                config,
+                reload: Box::new(read),
+                runner,
+                asked,
+            })),
+        )
     }
 
     fn store(&self) -> Store {
@@ -81,7 +99,11 @@ impl Bench {
     fn told(&self) -> Vec<String> {
         let tell = |run: &RunRecord| {
             assert_eq!(run.trigger, "schedule");
-            format!("{} {}", run.started.strftime("%H:%M"), run.outcome.map_or("running", Outcome::as_str))
+            format!(
+                "{} {}",
+                run.started.strftime("%H:%M"),
+                run.outcome.map_or("running", Outcome::as_str)
+            )
         };
         self.runs().iter().map(tell).collect()
     }
@@ -89,7 +111,8 @@ impl Bench {
     fn mailed(&self) -> usize {
         self.emulator.with_world(|world| {
             let mail = world.account("mail");
-            mail.find_group("Donors").map_or(0, |group| mail.mailed_by(group).len())
+            mail.find_group("Donors")
+                .map_or(0, |group| mail.mailed_by(group).len())
         })
     }
 
@@ -100,9 +123,18 @@ impl Bench {
 }
 
 fn text(emulator: &Emulator, directory: &Path, job: &str) -> String {
-    let (crm, mail) = emulator.with_world(|world| (world.account("crm").credentials(), world.account("mail").credentials()));
+    let (crm, mail) = emulator.with_world(|world| {
+        (
+            world.account("crm").credentials(),
+            world.account("mail").credentials(),
+        )
+    });
     for account in [&crm, &mail] {
-        let secret = if account.kind == Kind::Emfluence { &account.token } else { &account.password };
+        let secret = if account.kind == Kind::Emfluence {
+            &account.token
+        } else {
+            &account.password
+        };
         std::fs::write(directory.join(&account.account), secret).unwrap();
     }
     format!(
@@ -148,7 +180,9 @@ async fn a_missed_run_is_made_up_for_once_after_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn a_second_service_ends_with_the_code_of_a_lock_that_is_taken() {
     let bench = Bench::new(QUARTERLY);
-    let _held = Locks::new(&bench.directory.path().join("rosterd.db")).lock_service().unwrap();
+    let _held = Locks::new(&bench.directory.path().join("rosterd.db"))
+        .lock_service()
+        .unwrap();
     let (_ask, served) = bench.start();
     assert_eq!(served.await.unwrap().unwrap(), 5);
 }
@@ -156,11 +190,19 @@ async fn a_second_service_ends_with_the_code_of_a_lock_that_is_taken() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_job_slows_down_and_recovers() {
     let bench = Bench::new(QUARTERLY);
-    bench.emulator.add_fault(FaultRule::every(Fault::ServerError(503)).at("mail"));
+    bench
+        .emulator
+        .add_fault(FaultRule::every(Fault::ServerError(503)).at("mail"));
     let (ask, served) = bench.start();
     sleep(minutes(4 * 60)).await;
     let failed = bench.runs();
-    assert!(failed.iter().all(|run| run.outcome == Some(Outcome::Failed)), "{:?}", bench.told());
+    assert!(
+        failed
+            .iter()
+            .all(|run| run.outcome == Some(Outcome::Failed)),
+        "{:?}",
+        bench.told()
+    );
     assert!((3..=6).contains(&failed.len()), "{:?}", bench.told());
     bench.emulator.clear_faults();
     sleep(minutes(5 * 60)).await;
@@ -169,8 +211,14 @@ async fn a_failing_job_slows_down_and_recovers() {
     let last: Vec<String> = bench.told().into_iter().rev().take(3).collect();
     assert!(last.iter().all(|run| run.ends_with("done")), "{last:?}");
     let runs = bench.runs();
-    let [.., before, after] = runs.as_slice() else { panic!("{runs:?}") };
-    assert_eq!(after.started.duration_since(before.started).as_secs() / 60, 15, "one good run, and the job is back on its schedule");
+    let [.., before, after] = runs.as_slice() else {
+        panic!("{runs:?}")
+    };
+    assert_eq!(
+        after.started.duration_since(before.started).as_secs() / 60,
+        15,
+        "one good run, and the job is back on its schedule"
+    );
     assert_eq!(bench.mailed(), 40);
 }
 
@@ -182,14 +230,22 @@ async fn a_refused_job_waits_and_goes_on_by_itself() {
     let lost: Vec<u64> = bench.emulator.with_world(|world| {
         let crm = world.account_mut("crm");
         let group = crm.find_group("Donors").unwrap();
-        let lost: Vec<u64> = crm.members_of(group).into_iter().map(|(contact, _)| contact).skip(10).collect();
+        let lost: Vec<u64> = crm
+            .members_of(group)
+            .into_iter()
+            .map(|(contact, _)| contact)
+            .skip(10)
+            .collect();
         for contact in &lost {
             assert!(crm.leave(group, *contact));
         }
         lost
     });
     sleep(minutes(30)).await;
-    assert_eq!(bench.told(), ["10:15 done", "10:30 refused", "10:45 refused"]);
+    assert_eq!(
+        bench.told(),
+        ["10:15 done", "10:30 refused", "10:45 refused"]
+    );
     assert_eq!(bench.mailed(), 40, "a refused plan writes nothing");
     bench.emulator.with_world(|world| {
         let crm = world.account_mut("crm");
@@ -207,9 +263,15 @@ async fn a_paused_job_rests_without_a_restart() {
     let bench = Bench::new(QUARTERLY);
     let (ask, served) = bench.start();
     sleep(minutes(20)).await;
-    bench.store().set_paused("crm-to-mail", Some("moving house"), Timestamp::now()).unwrap();
+    bench
+        .store()
+        .set_paused("crm-to-mail", Some("moving house"), Timestamp::now())
+        .unwrap();
     sleep(minutes(60)).await;
-    bench.store().set_paused("crm-to-mail", None, Timestamp::now()).unwrap();
+    bench
+        .store()
+        .set_paused("crm-to-mail", None, Timestamp::now())
+        .unwrap();
     sleep(minutes(15)).await;
     ask.send(Asked::Stop).unwrap();
     served.await.unwrap().unwrap();
@@ -236,9 +298,16 @@ async fn a_new_config_is_taken_on_and_a_wrong_one_is_not() {
 async fn a_stop_leaves_nothing_that_the_next_run_does_not_finish() {
     for (latency, finished_in_grace) in [(20, true), (50, false)] {
         let bench = Bench::new(QUARTERLY);
-        bench.emulator.add_fault(FaultRule::every(Fault::SlowAnswer(Duration::from_secs(latency))).on("contacts/import"));
+        bench.emulator.add_fault(
+            FaultRule::every(Fault::SlowAnswer(Duration::from_secs(latency))).on("contacts/import"),
+        );
         let (ask, served) = bench.start();
-        while !bench.emulator.requests().iter().any(|request| request.operation == "contacts/import") {
+        while !bench
+            .emulator
+            .requests()
+            .iter()
+            .any(|request| request.operation == "contacts/import")
+        {
             sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(bench.told(), ["10:15 running"]);
@@ -251,7 +320,11 @@ async fn a_stop_leaves_nothing_that_the_next_run_does_not_finish() {
         sleep(minutes(20)).await;
         ask.send(Asked::Stop).unwrap();
         served.await.unwrap().unwrap();
-        assert!(bench.told().last().unwrap().ends_with("done"), "{:?}", bench.told());
+        assert!(
+            bench.told().last().unwrap().ends_with("done"),
+            "{:?}",
+            bench.told()
+        );
         assert_eq!(bench.mailed(), 40);
         bench.assert_no_misuse();
     }

@@ -5,20 +5,34 @@ const ENTRIES: usize = 4;
 /// Lines shown below each entry.
 const DETAILS: usize = 2;
 
-/// Keeps the first entries of each section and the first lines below each entry, and counts the rest.
+/// Keeps the first entries of each section and the first lines below each entry, and counts the
+/// rest.
 ///
-/// Sections are separated by empty lines; an entry is indented, what belongs to it is indented more.
+/// Sections are separated by empty lines; an entry is indented, what belongs to it is indented
+/// more.
 pub(super) fn abridge(text: &str) -> String {
-    text.trim_end().split("\n\n").map(section).collect::<Vec<_>>().join("\n\n") + "\n"
+    text.trim_end()
+        .split("\n\n")
+        .map(section)
+        .collect::<Vec<_>>()
+        .join("\n\n")
+        + "\n"
 }
 
 /// Keeps what a plan does and leaves out what it does not do, which a reader has seen before.
 pub(super) fn operations_only(text: &str) -> String {
     let explains = |section: &&str| {
         let title = anstream::adapter::strip_str(section).to_string();
-        ["Withheld", "Blocked", "Losses", "Warnings"].iter().any(|word| title.starts_with(word))
+        ["Withheld", "Blocked", "Losses", "Warnings"]
+            .iter()
+            .any(|word| title.starts_with(word))
     };
-    text.trim_end().split("\n\n").filter(|section| !explains(section)).collect::<Vec<_>>().join("\n\n") + "\n"
+    text.trim_end()
+        .split("\n\n")
+        .filter(|section| !explains(section))
+        .collect::<Vec<_>>()
+        .join("\n\n")
+        + "\n"
 }
 
 fn section(text: &str) -> String {
@@ -41,12 +55,21 @@ fn section(text: &str) -> String {
             _ => {
                 details += 1;
                 // A single line is not worth being replaced by a line that counts it.
-                if details <= DETAILS { kept.push(line.to_owned()) } else { hidden_details += 1 }
+                if details <= DETAILS {
+                    kept.push(line.to_owned())
+                } else {
+                    hidden_details += 1
+                }
             }
         }
     }
     more(&mut kept, "        ", "line", &mut hidden_details);
-    more(&mut kept, "  ", "entry", &mut entries.saturating_sub(ENTRIES));
+    more(
+        &mut kept,
+        "  ",
+        "entry",
+        &mut entries.saturating_sub(ENTRIES),
+    );
     kept.join("\n")
 }
 
@@ -70,7 +93,10 @@ mod tests {
     #[test]
     fn explanations_go_and_operations_stay() {
         let text = "Plan\n\n\u{1b}[1mWithheld\u{1b}[0m  3 items\n  o a\n\nGroups\n  + A\n\nLosses\n  - b\n\nLast line.\n";
-        assert_eq!(operations_only(text), "Plan\n\nGroups\n  + A\n\nLast line.\n");
+        assert_eq!(
+            operations_only(text),
+            "Plan\n\nGroups\n  + A\n\nLast line.\n"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The chapters between GreenRope and emfluence: the first run, a day, a slip of the hand, a change of mind.
+//! The chapters between GreenRope and emfluence: the first run, a day, a slip of the hand, a change
+//! of mind.
 
 use anyhow::ensure;
 
@@ -16,7 +17,9 @@ fn all(_: &str) -> bool {
 
 impl Story<'_> {
     pub(super) async fn first_run(&mut self) -> anyhow::Result<()> {
-        self.chapter(&format!("The plan of job {ONWARD}, before anything is written (abridged)"))?;
+        self.chapter(&format!(
+            "The plan of job {ONWARD}, before anything is written (abridged)"
+        ))?;
         let planned = Box::pin(self.stage.runner.plan(ONWARD)).await?;
         self.show(abridge, |out| write_plan_text(out, &planned, false))?;
         self.chapter("The first run")?;
@@ -29,13 +32,19 @@ impl Story<'_> {
             "{} groups compared in the accounts themselves: {} memberships get mail, nobody is missing, nobody who refused is mailed.",
             verdict.groups, verdict.mailed
         ))?;
-        self.say(&format!("  It took {} requests that read and {} that wrote.", traffic.reads, traffic.writes))
+        self.say(&format!(
+            "  It took {} requests that read and {} that wrote.",
+            traffic.reads, traffic.writes
+        ))
     }
 
     pub(super) async fn nothing_to_do(&mut self) -> anyhow::Result<()> {
         self.chapter("The same run again")?;
         let traffic = self.sync_in_vain(ONWARD).await?;
-        self.proved(&format!("{} requests that read reached the accounts, and 0 that write.", traffic.reads))
+        self.proved(&format!(
+            "{} requests that read reached the accounts, and 0 that write.",
+            traffic.reads
+        ))
     }
 
     /// Returns the people whose day it was.
@@ -48,7 +57,10 @@ impl Story<'_> {
             format!("{} leaves \"{}\"", cast.leaver, cast.group),
             format!("{} is now {}", cast.mover.0, cast.mover.1),
             format!("{} joins \"{}\"", cast.newcomer, cast.group),
-            format!("\"{}\" is now called \"{}\"", cast.renamed.0, cast.renamed.1),
+            format!(
+                "\"{}\" is now called \"{}\"",
+                cast.renamed.0, cast.renamed.1
+            ),
         ] {
             self.say(&format!("  - {line}"))?;
         }
@@ -61,22 +73,39 @@ impl Story<'_> {
         self.say("")?;
         self.show_last_line(&report)?;
         self.compare("crm", "mail", all)?;
-        self.proved(&format!("Applied with {} requests that write; both accounts agree again.", traffic.writes))?;
+        self.proved(&format!(
+            "Applied with {} requests that write; both accounts agree again.",
+            traffic.writes
+        ))?;
         Ok(cast)
     }
 
     pub(super) async fn accident(&mut self) -> anyhow::Result<()> {
         self.chapter("A slip of the hand")?;
         let accident = self.stage.emulator.with_world(scenes::accident)?;
-        self.say(&format!("Somebody at the source takes {} people out of \"{}\". The next run:\n", accident.lost.len(), accident.name))?;
+        self.say(&format!(
+            "Somebody at the source takes {} people out of \"{}\". The next run:\n",
+            accident.lost.len(),
+            accident.name
+        ))?;
         self.traffic();
         let report = Box::pin(self.stage.runner.sync(ONWARD, SyncOptions::default())).await?;
         let traffic = self.traffic();
-        ensure!(report.outcome == Outcome::Refused, "a run that takes {} people out of a group was not refused", accident.lost.len());
-        ensure!(traffic.writes == 0, "a refused run sent {} requests that write", traffic.writes);
+        ensure!(
+            report.outcome == Outcome::Refused,
+            "a run that takes {} people out of a group was not refused",
+            accident.lost.len()
+        );
+        ensure!(
+            traffic.writes == 0,
+            "a refused run sent {} requests that write",
+            traffic.writes
+        );
         self.show(abridge, |out| write_run_text(out, &report, false))?;
         self.proved("0 requests that write reached the accounts. The service would wait here, and go on by itself once this is repaired.")?;
-        self.stage.emulator.with_world(|world| scenes::repair(world, &accident));
+        self.stage
+            .emulator
+            .with_world(|world| scenes::repair(world, &accident));
         let report = self.sync(ONWARD).await?;
         self.say("\nThe people are put back at the source, and the next run is an ordinary one:")?;
         self.show_last_line(&report)
@@ -84,14 +113,32 @@ impl Story<'_> {
 
     pub(super) async fn change_of_mind(&mut self, refuser: &str) -> anyhow::Result<()> {
         self.chapter("Consent")?;
-        self.stage.emulator.with_world(|world| scenes::change_of_mind(world, refuser))?;
-        self.say(&format!("{refuser}, who had refused all mail, subscribes again at the source.\n"))?;
+        self.stage
+            .emulator
+            .with_world(|world| scenes::change_of_mind(world, refuser))?;
+        self.say(&format!(
+            "{refuser}, who had refused all mail, subscribes again at the source.\n"
+        ))?;
         let planned = Box::pin(self.stage.runner.plan(ONWARD)).await?;
-        let of_person =
-            planned.plan.withheld.iter().filter(|withheld| withheld.member.is_some_and(|member| planned.address(member) == refuser));
-        let withheld: Vec<_> = of_person.map(|withheld| (planned.plan.pair(withheld.pair).name.clone(), withheld.reason)).collect();
+        let of_person = planned.plan.withheld.iter().filter(|withheld| {
+            withheld
+                .member
+                .is_some_and(|member| planned.address(member) == refuser)
+        });
+        let withheld: Vec<_> = of_person
+            .map(|withheld| {
+                (
+                    planned.plan.pair(withheld.pair).name.clone(),
+                    withheld.reason,
+                )
+            })
+            .collect();
         for (group, reason) in &withheld {
-            self.say(&format!("  o withheld from \"{}\": {}", harmless(group), reason.as_str()))?;
+            self.say(&format!(
+                "  o withheld from \"{}\": {}",
+                harmless(group),
+                reason.as_str()
+            ))?;
         }
         if withheld.is_empty() {
             self.say("  The plan does nothing about it: emfluence still lists the person, as somebody who refuses mail.")?;
@@ -104,14 +151,30 @@ impl Story<'_> {
             let mailed_by = |name: &str, covers: fn(&str) -> bool| {
                 let account = world.account(name);
                 let groups = account.groups.values().filter(|group| covers(&group.name));
-                groups.filter(|group| account.mailed_by(group.id).binary_search(&refuser.to_owned()).is_ok()).count()
+                groups
+                    .filter(|group| {
+                        account
+                            .mailed_by(group.id)
+                            .binary_search(&refuser.to_owned())
+                            .is_ok()
+                    })
+                    .count()
             };
-            mailed_by("mail", all) + mailed_by("campaigns", is_passed_on) + mailed_by("mail2", is_passed_on)
+            mailed_by("mail", all)
+                + mailed_by("campaigns", is_passed_on)
+                + mailed_by("mail2", is_passed_on)
         });
-        ensure!(mailed == 0, "somebody who refused all mail is mailed by {mailed} groups");
+        ensure!(
+            mailed == 0,
+            "somebody who refused all mail is mailed by {mailed} groups"
+        );
         self.proved("No group that the jobs write to mails this person: a refusal is undone only by the person, at the target.")?;
-        let undone =
-            self.stage.emulator.history().into_iter().filter(|event| event.actor != Actor::Person && event.change.undoes_opt_out());
+        let undone = self
+            .stage
+            .emulator
+            .history()
+            .into_iter()
+            .filter(|event| event.actor != Actor::Person && event.change.undoes_opt_out());
         let undone = undone.count();
         ensure!(undone == 0, "{undone} opt-outs were undone by requests");
         let misuse = self.stage.emulator.misuse();

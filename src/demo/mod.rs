@@ -1,8 +1,10 @@
-//! The main job on a fresh machine, told as a story: emulated accounts at three providers, a plan, a run, and the quiet after it.
+//! The main job on a fresh machine, told as a story: emulated accounts at three providers, a plan,
+//! a run, and the quiet after it.
 //!
-//! Nothing here decides anything. The accounts are emulated in this process; the config is a file like any other, and plans and
-//! runs are made by the same [`crate::run::Runner`] as everywhere else. What the story claims is compared with what the emulated
-//! accounts hold, and a claim that does not hold ends the demo with an error.
+//! Nothing here decides anything. The accounts are emulated in this process; the config is a file
+//! like any other, and plans and runs are made by the same [`crate::run::Runner`] as everywhere
+//! else. What the story claims is compared with what the emulated accounts hold, and a claim that
+//! does not hold ends the demo with an error.
 
 mod abridge;
 mod chapters;
@@ -40,16 +42,23 @@ pub struct DemoOptions<'a> {
 /// Tells the story, and keeps the emulated accounts up afterwards when asked to.
 ///
 /// # Errors
-/// What keeps a run from being made, and every difference between what the story says and what the accounts hold.
+/// What keeps a run from being made, and every difference between what the story says and what the
+/// accounts hold.
 pub async fn run(options: DemoOptions<'_>) -> anyhow::Result<()> {
     let DemoOptions { serve, listen, out } = options;
-    let size = Seed { seed: 1, groups: 25, members: 1_000 };
+    let size = Seed {
+        seed: 1,
+        groups: 25,
+        members: 1_000,
+    };
     if !serve {
         let stage = Stage::build(IN_PROCESS, &size)?;
         return story::tell(&stage, out).await;
     }
     // The socket comes first: the config file names its address.
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("the emulated accounts can't listen on {listen}"))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("the emulated accounts can't listen on {listen}"))?;
     let base = format!("http://{}", listener.local_addr()?);
     let stage = Stage::build(&base, &size)?;
     story::tell(&stage, out).await?;

@@ -28,8 +28,16 @@ pub(super) struct Cast {
 pub(super) fn everyday_changes(world: &mut World) -> anyhow::Result<Cast> {
     let (group, name, people) = {
         let (source, target) = (world.account("crm"), world.account("mail"));
-        let mut found = source.groups.values().map(|group| (group.id, group.name.clone(), plain_people(source, target, group.id)));
-        found.find(|(_, _, people)| people.len() >= 8).context("the made-up data has no group that is large enough")?
+        let mut found = source.groups.values().map(|group| {
+            (
+                group.id,
+                group.name.clone(),
+                plain_people(source, target, group.id),
+            )
+        });
+        found
+            .find(|(_, _, people)| people.len() >= 8)
+            .context("the made-up data has no group that is large enough")?
     };
     let [refuser, reluctant, leaver, mover] = [people[0], people[2], people[4], people[6]];
     let source = world.account_mut("crm");
@@ -55,26 +63,39 @@ pub(super) fn everyday_changes(world: &mut World) -> anyhow::Result<Cast> {
 }
 
 fn rename_another(source: &mut Account, except: u64) -> anyhow::Result<(String, String)> {
-    let other = source.groups.values().find(|group| group.id != except).context("the made-up data has one group only")?;
+    let other = source
+        .groups
+        .values()
+        .find(|group| group.id != except)
+        .context("the made-up data has one group only")?;
     let (id, from) = (other.id, other.name.clone());
     let to = format!("{from} and friends");
     source.rename_group(id, &to);
     Ok((from, to))
 }
 
-/// Members of a group at the source who are mailed at both sides and whose address is plain and stands only once.
+/// Members of a group at the source who are mailed at both sides and whose address is plain and
+/// stands only once.
 fn plain_people(source: &Account, target: &Account, group: u64) -> Vec<u64> {
     let Some(partner) = target.find_group(&source.groups[&group].name) else {
         return Vec::new();
     };
     let mailed = target.mailed_by(partner);
     let mut uses: BTreeMap<String, u32> = BTreeMap::new();
-    source.contacts.values().for_each(|contact| *uses.entry(contact.email.to_lowercase()).or_default() += 1);
+    source
+        .contacts
+        .values()
+        .for_each(|contact| *uses.entry(contact.email.to_lowercase()).or_default() += 1);
     let plain = |contact: &u64| {
         let address = source.contacts[contact].email.to_lowercase();
         address.is_ascii() && uses[&address] == 1 && mailed.binary_search(&address).is_ok()
     };
-    source.groups[&group].members.keys().copied().filter(plain).collect()
+    source.groups[&group]
+        .members
+        .keys()
+        .copied()
+        .filter(plain)
+        .collect()
 }
 
 /// A group that lost most of its people, and who they were.
@@ -87,7 +108,11 @@ pub(super) struct Accident {
 /// Takes three of four people out of the largest group of the source, as a slip of the hand does.
 pub(super) fn accident(world: &mut World) -> anyhow::Result<Accident> {
     let source = world.account_mut("crm");
-    let largest = source.groups.values().max_by_key(|group| group.members.len()).context("the made-up data has no group")?;
+    let largest = source
+        .groups
+        .values()
+        .max_by_key(|group| group.members.len())
+        .context("the made-up data has no group")?;
     let (group, name) = (largest.id, largest.name.clone());
     let lost: Vec<u64> = source
         .members_of(group)
@@ -105,13 +130,17 @@ pub(super) fn accident(world: &mut World) -> anyhow::Result<Accident> {
 
 /// Puts everybody back.
 pub(super) fn repair(world: &mut World, accident: &Accident) {
-    world.account_mut("crm").join_all(accident.group, accident.lost.iter().copied());
+    world
+        .account_mut("crm")
+        .join_all(accident.group, accident.lost.iter().copied());
 }
 
 /// Somebody who refused all mail changes their mind at the source.
 pub(super) fn change_of_mind(world: &mut World, address: &str) -> anyhow::Result<()> {
     let source = world.account_mut("crm");
-    let contact = source.contact_by_email(address).context("somebody of the made-up data has vanished")?;
+    let contact = source
+        .contact_by_email(address)
+        .context("somebody of the made-up data has vanished")?;
     source.resubscribe(contact);
     Ok(())
 }

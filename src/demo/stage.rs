@@ -32,7 +32,10 @@ pub(super) fn is_passed_on(name: &str) -> bool {
 
 /// The jobs of the demo. Opt-outs are carried wherever they can be, which is the default.
 fn jobs() -> String {
-    let include: Vec<String> = PASSED_ON.iter().map(|name| format!("\"{name}*\"")).collect();
+    let include: Vec<String> = PASSED_ON
+        .iter()
+        .map(|name| format!("\"{name}*\""))
+        .collect();
     let include = include.join(", ");
     format!(
         r#"
@@ -80,7 +83,10 @@ pub(super) struct Stage {
 impl Stage {
     /// Sets up accounts, config and state; `base` is where the accounts answer.
     pub(super) fn build(base: &str, size: &Seed) -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("rosterd-demo-").tempdir().context("the demo needs a temporary directory")?;
+        let directory = tempfile::Builder::new()
+            .prefix("rosterd-demo-")
+            .tempdir()
+            .context("the demo needs a temporary directory")?;
         let mut world = World::seeded_all("crm", size).without_pace();
         for account in &mut world.accounts {
             // Whoever watches need not wait for a queue.
@@ -90,9 +96,17 @@ impl Stage {
         let config_path = write_config(&emulator, base, directory.path())?;
         let (config, _) = config::load(&config_path)?;
         let store = Store::open(&config.state_path, Timestamp::now())?;
-        let options = RunnerOptions { transport: Some(Transport::Local(emulator.router())), ..RunnerOptions::default() };
+        let options = RunnerOptions {
+            transport: Some(Transport::Local(emulator.router())),
+            ..RunnerOptions::default()
+        };
         let runner = Runner::new(Arc::new(config), Arc::new(store), options);
-        Ok(Self { emulator, runner, config_path, directory })
+        Ok(Self {
+            emulator,
+            runner,
+            config_path,
+            directory,
+        })
     }
 
     /// Returns where config, secrets and state are.
@@ -101,9 +115,15 @@ impl Stage {
     }
 }
 
-/// Writes a config for the emulated accounts, with each secret in a file of its own, and returns its path.
-pub(super) fn write_config(emulator: &Emulator, base: &str, directory: &Path) -> anyhow::Result<PathBuf> {
-    let accounts: Vec<Credentials> = emulator.with_world(|world| world.accounts.iter().map(Account::credentials).collect());
+/// Writes a config for the emulated accounts, with each secret in a file of its own, and returns
+/// its path.
+pub(super) fn write_config(
+    emulator: &Emulator,
+    base: &str,
+    directory: &Path,
+) -> anyhow::Result<PathBuf> {
+    let accounts: Vec<Credentials> =
+        emulator.with_world(|world| world.accounts.iter().map(Account::credentials).collect());
     let mut text = "# Made by `rosterd demo`: everything in it is made up.\n\n[state]\npath = \"rosterd.db\"\n".to_owned();
     for account in &accounts {
         let lines = match account.kind {
@@ -111,9 +131,15 @@ pub(super) fn write_config(emulator: &Emulator, base: &str, directory: &Path) ->
             Kind::Emfluence => emfluence(account),
             Kind::ActiveCampaign => activecampaign(account),
         };
-        write_private(&directory.join(format!("{}.secret", account.account)), secret(account))?;
+        write_private(
+            &directory.join(format!("{}.secret", account.account)),
+            secret(account),
+        )?;
         let name = &account.account;
-        let section = format!("\n[providers.{name}]\nkind = \"{}\"\nbase_url = \"{base}{}\"\n{lines}", account.kind, account.base_path);
+        let section = format!(
+            "\n[providers.{name}]\nkind = \"{}\"\nbase_url = \"{base}{}\"\n{lines}",
+            account.kind, account.base_path
+        );
         text.push_str(&section);
     }
     text.push_str(&jobs());
@@ -148,11 +174,15 @@ time_zone = "America/Chicago"
     )
 }
 
-/// The emulated accounts take requests as fast as they come, so the pace of the real services would only cost time.
+/// The emulated accounts take requests as fast as they come, so the pace of the real services would
+/// only cost time.
 const NO_PACE: &str = "# The emulated account has no pace; leave this out with a real one.\nhttp = { requests_per_minute = 100000 }\n";
 
 fn emfluence(account: &Credentials) -> String {
-    format!("access_token = {{ file = \"{name}.secret\" }}\n{NO_PACE}", name = account.account)
+    format!(
+        "access_token = {{ file = \"{name}.secret\" }}\n{NO_PACE}",
+        name = account.account
+    )
 }
 
 fn activecampaign(account: &Credentials) -> String {
@@ -181,6 +211,8 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
     written.with_context(|| format!("{} can't be written", path.display()))
 }

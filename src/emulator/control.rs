@@ -15,11 +15,23 @@ pub(super) fn router() -> Router<Emulator> {
     Router::new()
         .route("/world", get(read_world).put(write_world))
         .route("/credentials", get(credentials))
-        .route("/faults", get(read_faults).post(add_faults).delete(clear_faults))
+        .route(
+            "/faults",
+            get(read_faults).post(add_faults).delete(clear_faults),
+        )
         .route("/clock", get(read_clock).put(write_clock))
-        .route("/requests", get(|State(emulator): State<Emulator>| async move { Json(emulator.requests()) }))
-        .route("/misuse", get(|State(emulator): State<Emulator>| async move { Json(emulator.misuse()) }))
-        .route("/history", get(|State(emulator): State<Emulator>| async move { Json(emulator.history()) }))
+        .route(
+            "/requests",
+            get(|State(emulator): State<Emulator>| async move { Json(emulator.requests()) }),
+        )
+        .route(
+            "/misuse",
+            get(|State(emulator): State<Emulator>| async move { Json(emulator.misuse()) }),
+        )
+        .route(
+            "/history",
+            get(|State(emulator): State<Emulator>| async move { Json(emulator.history()) }),
+        )
         .route("/log", delete(clear_log))
         .route("/tokens", delete(clear_tokens))
 }
@@ -40,7 +52,16 @@ async fn write_world(State(emulator): State<Emulator>, body: String) -> Response
 
 async fn credentials(State(emulator): State<Emulator>) -> Json<Vec<Credentials>> {
     Json(emulator.with_world(|world| {
-        world.accounts.iter().flat_map(|account| account.logins.iter().map(|login| account.credentials_for(login))).collect()
+        world
+            .accounts
+            .iter()
+            .flat_map(|account| {
+                account
+                    .logins
+                    .iter()
+                    .map(|login| account.credentials_for(login))
+            })
+            .collect()
     }))
 }
 
@@ -95,5 +116,9 @@ async fn clear_tokens(State(emulator): State<Emulator>) -> StatusCode {
 }
 
 fn refuse(what: &str, error: &serde_json::Error) -> Response {
-    (StatusCode::BAD_REQUEST, format!("The {what} could not be read: {error}.\n")).into_response()
+    (
+        StatusCode::BAD_REQUEST,
+        format!("The {what} could not be read: {error}.\n"),
+    )
+        .into_response()
 }

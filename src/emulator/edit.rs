@@ -1,12 +1,17 @@
-//! Edits of an account: what a person does in the provider's own pages, and what API calls are made of.
+//! Edits of an account: what a person does in the provider's own pages, and what API calls are made
+//! of.
 //!
-//! Each edit that changes something leaves one event in the history; one that changes nothing leaves none.
+//! Each edit that changes something leaves one event in the history; one that changes nothing
+//! leaves none.
 
 use std::collections::BTreeMap;
 
 use super::history::Change;
 use super::users::{ADMIN, VISITOR};
-use super::world::{Account, Contact, Group, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility, fold};
+use super::world::{
+    Account, Contact, Group, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility,
+    fold,
+};
 
 impl Account {
     pub(super) fn record(&mut self, change: Change) {
@@ -16,7 +21,13 @@ impl Account {
     /// Makes an active static group and returns its id.
     pub fn add_group(&mut self, name: &str) -> u64 {
         let id = self.take_id();
-        let mut group = Group { id, name: name.to_owned(), added: self.now, modified: self.now, ..Group::default() };
+        let mut group = Group {
+            id,
+            name: name.to_owned(),
+            added: self.now,
+            modified: self.now,
+            ..Group::default()
+        };
         match self.kind {
             Kind::Emfluence => group.owner = Some(1),
             Kind::GreenRope => {
@@ -46,7 +57,10 @@ impl Account {
             }
         }
         self.groups.insert(id, group);
-        self.record(Change::GroupCreated { group: id, name: name.to_owned() });
+        self.record(Change::GroupCreated {
+            group: id,
+            name: name.to_owned(),
+        });
         id
     }
 
@@ -61,18 +75,26 @@ impl Account {
     ///
     /// Panics when there is no such group.
     pub fn group_mut(&mut self, id: u64) -> &mut Group {
-        self.groups.get_mut(&id).unwrap_or_else(|| panic!("the emulated account has no group {id}"))
+        self.groups
+            .get_mut(&id)
+            .unwrap_or_else(|| panic!("the emulated account has no group {id}"))
     }
 
     /// The id of the group with exactly this name.
     pub fn find_group(&self, name: &str) -> Option<u64> {
-        self.groups.values().find(|group| group.name == name).map(|group| group.id)
+        self.groups
+            .values()
+            .find(|group| group.name == name)
+            .map(|group| group.id)
     }
 
     /// The group whose name is the same in any case, as uniqueness is judged.
     pub(super) fn group_named_like(&self, name: &str, except: Option<u64>) -> Option<u64> {
         let wanted = fold(name);
-        self.groups.values().find(|group| Some(group.id) != except && fold(&group.name) == wanted).map(|group| group.id)
+        self.groups
+            .values()
+            .find(|group| Some(group.id) != except && fold(&group.name) == wanted)
+            .map(|group| group.id)
     }
 
     /// Gives a group another name.
@@ -84,7 +106,11 @@ impl Account {
         }
         let from = std::mem::replace(&mut group.name, name.to_owned());
         group.modified = now;
-        self.record(Change::GroupRenamed { group: id, from, to: name.to_owned() });
+        self.record(Change::GroupRenamed {
+            group: id,
+            from,
+            to: name.to_owned(),
+        });
     }
 
     /// Puts a group away.
@@ -127,16 +153,27 @@ impl Account {
     ///
     /// Panics when an account that is not at GreenRope already has the address.
     pub fn add_contact(&mut self, email: &str) -> u64 {
-        assert!(self.kind == Kind::GreenRope || self.contact_by_email(email).is_none(), "the emulated account already has this address");
-        self.insert_contact(Contact { email: email.to_owned(), owner: 1, ..Contact::default() })
+        assert!(
+            self.kind == Kind::GreenRope || self.contact_by_email(email).is_none(),
+            "the emulated account already has this address"
+        );
+        self.insert_contact(Contact {
+            email: email.to_owned(),
+            owner: 1,
+            ..Contact::default()
+        })
     }
 
     /// Makes a contact with a first and a last name.
     pub fn add_person(&mut self, email: &str, first_name: &str, last_name: &str) -> u64 {
         let id = self.add_contact(email);
         let contact = self.contact_mut(id);
-        contact.profile.insert("first_name".to_owned(), first_name.to_owned());
-        contact.profile.insert("last_name".to_owned(), last_name.to_owned());
+        contact
+            .profile
+            .insert("first_name".to_owned(), first_name.to_owned());
+        contact
+            .profile
+            .insert("last_name".to_owned(), last_name.to_owned());
         id
     }
 
@@ -151,9 +188,16 @@ impl Account {
         if opted_out {
             self.record(Change::AccountOptOutSet { contact: id });
         }
-        let everybody = self.groups.values().find(|group| group.kind == GroupKind::BuiltIn).map(|group| group.id);
+        let everybody = self
+            .groups
+            .values()
+            .find(|group| group.kind == GroupKind::BuiltIn)
+            .map(|group| group.id);
         if let Some(group) = everybody {
-            let membership = Membership { since: self.now, ..Membership::default() };
+            let membership = Membership {
+                since: self.now,
+                ..Membership::default()
+            };
             self.group_mut(group).members.insert(id, membership);
         }
         id
@@ -170,25 +214,35 @@ impl Account {
     ///
     /// Panics when there is no such contact.
     pub fn contact_mut(&mut self, id: u64) -> &mut Contact {
-        self.contacts.get_mut(&id).unwrap_or_else(|| panic!("the emulated account has no contact {id}"))
+        self.contacts
+            .get_mut(&id)
+            .unwrap_or_else(|| panic!("the emulated account has no contact {id}"))
     }
 
     /// The contact with the lowest id that has this address, in any case.
     pub fn contact_by_email(&self, email: &str) -> Option<u64> {
         let wanted = fold(email);
-        self.contacts.values().find(|contact| !contact.email.is_empty() && fold(&contact.email) == wanted).map(|contact| contact.id)
+        self.contacts
+            .values()
+            .find(|contact| !contact.email.is_empty() && fold(&contact.email) == wanted)
+            .map(|contact| contact.id)
     }
 
     /// Contacts by folded address; the lowest id wins.
     pub(super) fn address_index(&self) -> BTreeMap<String, u64> {
         let mut index = BTreeMap::new();
-        for contact in self.contacts.values().filter(|contact| !contact.email.is_empty()) {
+        for contact in self
+            .contacts
+            .values()
+            .filter(|contact| !contact.email.is_empty())
+        {
             index.entry(fold(&contact.email)).or_insert(contact.id);
         }
         index
     }
 
-    /// Writes profile values by neutral name and custom values by field name; empty text clears. Returns what changed.
+    /// Writes profile values by neutral name and custom values by field name; empty text clears.
+    /// Returns what changed.
     pub fn change_contact<'a>(
         &mut self,
         id: u64,
@@ -210,7 +264,10 @@ impl Account {
         }
         if !fields.is_empty() {
             contact.modified = now;
-            self.record(Change::ContactChanged { contact: id, fields: fields.clone() });
+            self.record(Change::ContactChanged {
+                contact: id,
+                fields: fields.clone(),
+            });
         }
         fields
     }
@@ -224,7 +281,11 @@ impl Account {
         }
         let from = std::mem::replace(&mut contact.email, email.to_owned());
         contact.modified = now;
-        self.record(Change::AddressChanged { contact: id, from, to: email.to_owned() });
+        self.record(Change::AddressChanged {
+            contact: id,
+            from,
+            to: email.to_owned(),
+        });
     }
 
     /// Deletes a contact from the account and from all its groups.
@@ -236,17 +297,24 @@ impl Account {
         for group in self.groups.values_mut() {
             let membership = group.members.remove(&id);
             // ActiveCampaign keeps refusals on the lists alone.
-            opted_out |=
-                self.kind == Kind::ActiveCampaign && membership.is_some_and(|membership| membership.state == MembershipState::OptedOut);
+            opted_out |= self.kind == Kind::ActiveCampaign
+                && membership
+                    .is_some_and(|membership| membership.state == MembershipState::OptedOut);
             group.former.remove(&id);
         }
-        self.record(Change::ContactDeleted { contact: id, opted_out });
+        self.record(Change::ContactDeleted {
+            contact: id,
+            opted_out,
+        });
     }
 
-    /// Records that a person refuses all mail of the account. ActiveCampaign knows that only as a refusal of every list.
+    /// Records that a person refuses all mail of the account. ActiveCampaign knows that only as a
+    /// refusal of every list.
     pub fn opt_out_of_account(&mut self, contact: u64) -> bool {
         if self.kind == Kind::ActiveCampaign {
-            return self.on_every_list(contact, |account, list| account.opt_out_of_group(list, contact));
+            return self.on_every_list(contact, |account, list| {
+                account.opt_out_of_group(list, contact)
+            });
         }
         let now = self.now;
         let entry = self.contact_mut(contact);
@@ -259,8 +327,13 @@ impl Account {
         true
     }
 
-    /// Does something for each list that a contact is on, and returns whether any of it changed anything.
-    fn on_every_list(&mut self, contact: u64, mut edit: impl FnMut(&mut Self, u64) -> bool) -> bool {
+    /// Does something for each list that a contact is on, and returns whether any of it changed
+    /// anything.
+    fn on_every_list(
+        &mut self,
+        contact: u64,
+        mut edit: impl FnMut(&mut Self, u64) -> bool,
+    ) -> bool {
         let mut changed = false;
         for list in self.groups_of(contact) {
             changed |= edit(self, list);
@@ -272,7 +345,8 @@ impl Account {
     pub fn resubscribe(&mut self, contact: u64) -> bool {
         if self.kind == Kind::ActiveCampaign {
             return self.on_every_list(contact, |account, list| {
-                account.membership(list, contact) == Some(MembershipState::OptedOut) && account.join(list, contact)
+                account.membership(list, contact) == Some(MembershipState::OptedOut)
+                    && account.join(list, contact)
             });
         }
         let now = self.now;
@@ -321,7 +395,8 @@ impl Account {
     pub fn release(&mut self, contact: u64) -> bool {
         if self.kind == Kind::ActiveCampaign {
             return self.on_every_list(contact, |account, list| {
-                account.membership(list, contact) == Some(MembershipState::Bounced) && account.join(list, contact)
+                account.membership(list, contact) == Some(MembershipState::Bounced)
+                    && account.join(list, contact)
             });
         }
         let now = self.now;

@@ -1,4 +1,5 @@
-//! One request from arrival to answer: pace, faults, the provider's own handling, and what may go wrong on the way back.
+//! One request from arrival to answer: pace, faults, the provider's own handling, and what may go
+//! wrong on the way back.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -22,7 +23,8 @@ use super::{Emulator, Fault, State, activecampaign, emfluence, greenrope};
 /// The largest request body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
-/// Requests above the pace that are forgiven in each minute, because evenly spaced requests jitter on their way.
+/// Requests above the pace that are forgiven in each minute, because evenly spaced requests jitter
+/// on their way.
 const PACE_SLACK: usize = 2;
 
 /// A request as the providers' parts see it.
@@ -37,7 +39,10 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn header(&self, name: header::HeaderName) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
     }
 }
 
@@ -72,12 +77,16 @@ impl Context {
 
     /// Whether a fault makes the item at this position, counted from 0, fail.
     pub(super) fn item_fails(&self, position: usize) -> bool {
-        self.fail_every.iter().any(|every| *every > 0 && (position + 1).is_multiple_of(*every))
+        self.fail_every
+            .iter()
+            .any(|every| *every > 0 && (position + 1).is_multiple_of(*every))
     }
 
     /// Whether a fault makes this address or id spoil the whole request.
     pub(super) fn is_poison(&self, key: &str) -> bool {
-        self.poison.iter().any(|poison| poison.eq_ignore_ascii_case(key.trim()))
+        self.poison
+            .iter()
+            .any(|poison| poison.eq_ignore_ascii_case(key.trim()))
     }
 
     /// The moment of arrival by the runtime's clock, for the life of tokens.
@@ -111,7 +120,9 @@ impl Drop for InFlight {
         let mut state = self.emulator.lock();
         if let Some(lane) = state.traffic.accounts.get_mut(&self.account) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
-            lane.writes_in_flight = lane.writes_in_flight.saturating_sub(usize::from(self.is_write));
+            lane.writes_in_flight = lane
+                .writes_in_flight
+                .saturating_sub(usize::from(self.is_write));
         }
     }
 }
@@ -125,17 +136,34 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
     let now = Instant::now();
     let (target, mut context, faults, pause) = {
         let mut state = emulator.lock();
-        state.arrive(kind, &incoming, now, now.duration_since(emulator.inner.started))
+        state.arrive(
+            kind,
+            &incoming,
+            now,
+            now.duration_since(emulator.inner.started),
+        )
     };
-    let flight = InFlight { emulator: emulator.clone(), account: target.account.clone(), is_write: target.is_write };
+    let flight = InFlight {
+        emulator: emulator.clone(),
+        account: target.account.clone(),
+        is_write: target.is_write,
+    };
 
     if let Some(seconds) = pause {
         emulator.settle(&target, &context, StatusCode::TOO_MANY_REQUESTS, "too fast");
         let mut response = too_many_requests(Some(seconds));
         if kind == Kind::ActiveCampaign {
-            let limit = emulator.lock().world.find_account(&target.account).and_then(|account| account.settings.requests_per_second);
-            response.headers_mut().insert("ratelimit-limit", limit.unwrap_or(0).into());
-            response.headers_mut().insert("ratelimit-remaining", 0.into());
+            let limit = emulator
+                .lock()
+                .world
+                .find_account(&target.account)
+                .and_then(|account| account.settings.requests_per_second);
+            response
+                .headers_mut()
+                .insert("ratelimit-limit", limit.unwrap_or(0).into());
+            response
+                .headers_mut()
+                .insert("ratelimit-remaining", 0.into());
         }
         return response;
     }
@@ -146,7 +174,12 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
     }
     for fault in &faults {
         if let Some(response) = before_effect(fault) {
-            emulator.settle(&target, &context, response.status(), &format!("fault: {}", fault.name()));
+            emulator.settle(
+                &target,
+                &context,
+                response.status(),
+                &format!("fault: {}", fault.name()),
+            );
             return response;
         }
     }
@@ -158,7 +191,9 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
         let reply = match kind {
             Kind::Emfluence => emfluence::answer(&mut state, &incoming, &target, &mut context),
             Kind::GreenRope => greenrope::answer(&mut state, &incoming, &target, &mut context),
-            Kind::ActiveCampaign => activecampaign::answer(&mut state, &incoming, &target, &mut context),
+            Kind::ActiveCampaign => {
+                activecampaign::answer(&mut state, &incoming, &target, &mut context)
+            }
         };
         state.drain(Actor::Request(context.seq));
         reply
@@ -168,7 +203,11 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
         match fault {
             Fault::WrongCount(by) => reply.document.shift_counts(*by),
             Fault::MissingList => reply.document.remove_lists(),
-            Fault::SlowAnswer(_) | Fault::ResetAfterEffect | Fault::TruncatedBody | Fault::EmptyBody | Fault::SlowDrip { .. } => {}
+            Fault::SlowAnswer(_)
+            | Fault::ResetAfterEffect
+            | Fault::TruncatedBody
+            | Fault::EmptyBody
+            | Fault::SlowDrip { .. } => {}
             _ => continue,
         }
         outcome = format!("fault: {} after {outcome}", fault.name());
@@ -186,7 +225,9 @@ async fn read(request: Request) -> Result<Incoming, Response> {
     let (parts, body) = request.into_parts();
     // In process no length header is written, but the body knows its length.
     let declared = parts.headers.contains_key(header::TRANSFER_ENCODING);
-    let chunked = declared || (!parts.headers.contains_key(header::CONTENT_LENGTH) && body.size_hint().exact().is_none());
+    let chunked = declared
+        || (!parts.headers.contains_key(header::CONTENT_LENGTH)
+            && body.size_hint().exact().is_none());
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
         return Err((StatusCode::BAD_REQUEST, "The body could not be read.").into_response());
     };
@@ -217,7 +258,12 @@ impl State {
             Kind::GreenRope => greenrope::target(&self.world, incoming),
             Kind::ActiveCampaign => activecampaign::target(&self.world, incoming),
         };
-        let mut context = Context { seq: self.last_request, items: 1, now: Some(now), ..Context::default() };
+        let mut context = Context {
+            seq: self.last_request,
+            items: 1,
+            now: Some(now),
+            ..Context::default()
+        };
         self.requests.push(RequestRecord {
             seq: context.seq,
             provider: kind,
@@ -231,28 +277,48 @@ impl State {
             millis: u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX),
         });
 
-        let lane = self.traffic.accounts.entry(target.account.clone()).or_default();
+        let lane = self
+            .traffic
+            .accounts
+            .entry(target.account.clone())
+            .or_default();
         lane.in_flight += 1;
         lane.writes_in_flight += usize::from(target.is_write);
         let mut pause = None;
         if let Some(account) = self.world.find_account(&target.account) {
             if lane.in_flight > account.settings.max_in_flight {
-                context.misuse(MisuseKind::TooManyInFlight, format!("{} requests", lane.in_flight));
+                context.misuse(
+                    MisuseKind::TooManyInFlight,
+                    format!("{} requests", lane.in_flight),
+                );
             }
             // ActiveCampaign takes two requests at a time and says nothing against two changes.
             if target.is_write && lane.writes_in_flight > 1 && kind != Kind::ActiveCampaign {
-                context.misuse(MisuseKind::ConcurrentWrites, format!("{} changes", lane.writes_in_flight));
+                context.misuse(
+                    MisuseKind::ConcurrentWrites,
+                    format!("{} changes", lane.writes_in_flight),
+                );
             }
             if let Some(limit) = account.settings.requests_per_minute {
                 pause = lane.pace(now, Duration::from_mins(1), limit as usize + PACE_SLACK);
                 if pause.is_some() {
-                    context.misuse(MisuseKind::TooFast, format!("more than {limit} requests in a minute"));
+                    context.misuse(
+                        MisuseKind::TooFast,
+                        format!("more than {limit} requests in a minute"),
+                    );
                 }
             }
-            if let Some(limit) = account.settings.requests_per_second.filter(|_| pause.is_none()) {
+            if let Some(limit) = account
+                .settings
+                .requests_per_second
+                .filter(|_| pause.is_none())
+            {
                 pause = lane.pace(now, Duration::from_secs(1), limit as usize);
                 if pause.is_some() {
-                    context.misuse(MisuseKind::TooFast, format!("more than {limit} requests in a second"));
+                    context.misuse(
+                        MisuseKind::TooFast,
+                        format!("more than {limit} requests in a second"),
+                    );
                 }
             }
             if pause.is_none() {
@@ -278,27 +344,42 @@ impl State {
 
     /// Records what a request should not have done.
     fn blame(&mut self, target: &Target, seq: u64, misuse: Vec<(MisuseKind, String)>) {
-        self.misuse.extend(misuse.into_iter().map(|(kind, detail)| Misuse {
-            request: seq,
-            account: target.account.clone(),
-            operation: target.operation.clone(),
-            kind,
-            detail,
-        }));
+        self.misuse
+            .extend(misuse.into_iter().map(|(kind, detail)| Misuse {
+                request: seq,
+                account: target.account.clone(),
+                operation: target.operation.clone(),
+                kind,
+                detail,
+            }));
     }
 }
 
 impl Lane {
-    /// Returns how many seconds the client has to wait if so many requests arrived in a period that ends now.
+    /// Returns how many seconds the client has to wait if so many requests arrived in a period that
+    /// ends now.
     fn pace(&mut self, now: Instant, period: Duration, limit: usize) -> Option<u64> {
-        while self.arrivals.front().is_some_and(|arrival| now.duration_since(*arrival) >= Duration::from_mins(1)) {
+        while self
+            .arrivals
+            .front()
+            .is_some_and(|arrival| now.duration_since(*arrival) >= Duration::from_mins(1))
+        {
             self.arrivals.pop_front();
         }
-        let recent = self.arrivals.iter().rev().take_while(|arrival| now.duration_since(**arrival) < period).count();
+        let recent = self
+            .arrivals
+            .iter()
+            .rev()
+            .take_while(|arrival| now.duration_since(**arrival) < period)
+            .count();
         if recent < limit {
             return None;
         }
-        let oldest = self.arrivals.get(self.arrivals.len() - recent).copied().unwrap_or(now);
+        let oldest = self
+            .arrivals
+            .get(self.arrivals.len() - recent)
+            .copied()
+            .unwrap_or(now);
         Some((period.saturating_sub(now.duration_since(oldest))).as_secs() + 1)
     }
 }
@@ -307,7 +388,12 @@ impl Emulator {
     /// Writes the end of a request into the log.
     fn settle(&self, target: &Target, context: &Context, status: StatusCode, outcome: &str) {
         let mut state = self.lock();
-        if let Some(record) = state.requests.iter_mut().rev().find(|record| record.seq == context.seq) {
+        if let Some(record) = state
+            .requests
+            .iter_mut()
+            .rev()
+            .find(|record| record.seq == context.seq)
+        {
             record.items = context.items;
             record.status = status.as_u16();
             outcome.clone_into(&mut record.outcome);
@@ -338,14 +424,19 @@ fn before_effect(fault: &Fault) -> Option<Response> {
 fn too_many_requests(retry_after: Option<u64>) -> Response {
     let mut response = (StatusCode::TOO_MANY_REQUESTS, "Too many requests.").into_response();
     if let Some(seconds) = retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
 
 /// A body that breaks off after the given bytes.
 fn broken(start: Vec<u8>) -> Body {
-    let reset = io::Error::new(io::ErrorKind::ConnectionReset, "the emulator broke the connection");
+    let reset = io::Error::new(
+        io::ErrorKind::ConnectionReset,
+        "the emulator broke the connection",
+    );
     Body::from_stream(stream::iter([Ok(Bytes::from(start)), Err(reset)]))
 }
 
@@ -361,7 +452,12 @@ fn write_out(reply: &Reply, faults: &[Fault], mut flight: Option<InFlight>) -> R
                 body = Some(broken(bytes.clone()));
             }
             Fault::SlowDrip { bytes: size, pause } => {
-                body = Some(drip(bytes.clone(), (*size).max(1), Duration::from_millis(*pause), flight.take()));
+                body = Some(drip(
+                    bytes.clone(),
+                    (*size).max(1),
+                    Duration::from_millis(*pause),
+                    flight.take(),
+                ));
             }
             _ => {}
         }
@@ -369,19 +465,26 @@ fn write_out(reply: &Reply, faults: &[Fault], mut flight: Option<InFlight>) -> R
     let body = body.unwrap_or_else(|| Body::from(bytes));
     let mut response = Response::new(body);
     *response.status_mut() = reply.status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(reply.document.content_type()));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static(reply.document.content_type()),
+    );
     response
 }
 
-/// A body in pieces. A dripping answer outlives the call that makes it, so the request stays in flight with it.
+/// A body in pieces. A dripping answer outlives the call that makes it, so the request stays in
+/// flight with it.
 fn drip(bytes: Vec<u8>, size: usize, pause: Duration, flight: Option<InFlight>) -> Body {
-    let pieces = stream::unfold((Bytes::from(bytes), flight), move |(mut rest, flight)| async move {
-        if rest.is_empty() {
-            return None;
-        }
-        tokio::time::sleep(pause).await;
-        let piece = rest.split_to(size.min(rest.len()));
-        Some((Ok::<_, io::Error>(piece), (rest, flight)))
-    });
+    let pieces = stream::unfold(
+        (Bytes::from(bytes), flight),
+        move |(mut rest, flight)| async move {
+            if rest.is_empty() {
+                return None;
+            }
+            tokio::time::sleep(pause).await;
+            let piece = rest.split_to(size.min(rest.len()));
+            Some((Ok::<_, io::Error>(piece), (rest, flight)))
+        },
+    );
     Body::from_stream(pieces)
 }

@@ -29,7 +29,13 @@ pub struct FaultRule {
 impl FaultRule {
     /// A rule for every request to every account.
     pub fn every(fault: Fault) -> Self {
-        Self { account: None, provider: None, operation: None, when: When::Every, fault }
+        Self {
+            account: None,
+            provider: None,
+            operation: None,
+            when: When::Every,
+            fault,
+        }
     }
 
     /// Narrows the rule to one operation.
@@ -51,9 +57,14 @@ impl FaultRule {
     }
 
     fn matches(&self, account: &str, provider: Kind, operation: &str) -> bool {
-        self.account.as_deref().is_none_or(|wanted| wanted == account)
+        self.account
+            .as_deref()
+            .is_none_or(|wanted| wanted == account)
             && self.provider.is_none_or(|wanted| wanted == provider)
-            && self.operation.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(operation))
+            && self
+                .operation
+                .as_deref()
+                .is_none_or(|wanted| wanted.eq_ignore_ascii_case(operation))
     }
 }
 
@@ -105,9 +116,11 @@ fn dice(seed: u64, count: u64) -> f64 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// Nothing happens for this long, then the request is carried out; in JSON a number of milliseconds.
+    /// Nothing happens for this long, then the request is carried out; in JSON a number of
+    /// milliseconds.
     Latency(#[serde(with = "millis")] Duration),
-    /// The request is carried out at once and its answer takes this long; in JSON a number of milliseconds.
+    /// The request is carried out at once and its answer takes this long; in JSON a number of
+    /// milliseconds.
     SlowAnswer(#[serde(with = "millis")] Duration),
     /// Status 429, nothing done.
     TooManyRequests {
@@ -177,11 +190,16 @@ mod millis {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }
@@ -227,16 +245,39 @@ mod tests {
     #[test]
     fn a_rule_counts_only_what_it_matches() {
         let mut faults = Faults::default();
-        faults.add(FaultRule::every(Fault::EmptyBody).on("groups/search").when(When::Nth(2)));
-        assert!(faults.strike("mail", Kind::Emfluence, "groups/search").is_empty());
-        assert!(faults.strike("mail", Kind::Emfluence, "contacts/import").is_empty());
-        assert_eq!(faults.strike("mail", Kind::Emfluence, "groups/search"), [Fault::EmptyBody]);
-        assert!(faults.strike("mail", Kind::Emfluence, "groups/search").is_empty());
+        faults.add(
+            FaultRule::every(Fault::EmptyBody)
+                .on("groups/search")
+                .when(When::Nth(2)),
+        );
+        assert!(
+            faults
+                .strike("mail", Kind::Emfluence, "groups/search")
+                .is_empty()
+        );
+        assert!(
+            faults
+                .strike("mail", Kind::Emfluence, "contacts/import")
+                .is_empty()
+        );
+        assert_eq!(
+            faults.strike("mail", Kind::Emfluence, "groups/search"),
+            [Fault::EmptyBody]
+        );
+        assert!(
+            faults
+                .strike("mail", Kind::Emfluence, "groups/search")
+                .is_empty()
+        );
     }
 
     #[test]
     fn chance_is_repeatable_and_near_its_share() {
-        let hits = |seed| (1..=1000).filter(|count| When::Chance { share: 0.3, seed }.strikes(*count)).collect::<Vec<_>>();
+        let hits = |seed| {
+            (1..=1000)
+                .filter(|count| When::Chance { share: 0.3, seed }.strikes(*count))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(hits(7), hits(7));
         assert_ne!(hits(7), hits(8));
         assert!((200..400).contains(&hits(7).len()));
@@ -249,9 +290,16 @@ mod tests {
             {"account":"crm","when":{"chance":{"share":0.5,"seed":1}},"fault":{"latency":1500}},
             {"fault":"reset_after_effect"}]"#;
         let rules: Vec<FaultRule> = serde_json::from_str(text).unwrap();
-        assert_eq!(rules[0].fault, Fault::TooManyRequests { retry_after: Some(30) });
+        assert_eq!(
+            rules[0].fault,
+            Fault::TooManyRequests {
+                retry_after: Some(30)
+            }
+        );
         assert_eq!(rules[1].fault, Fault::Latency(Duration::from_millis(1500)));
         assert_eq!(rules[2].when, When::Every);
-        assert!(serde_json::from_str::<FaultRule>(r#"{"fault":"empty_body","operaton":"x"}"#).is_err());
+        assert!(
+            serde_json::from_str::<FaultRule>(r#"{"fault":"empty_body","operaton":"x"}"#).is_err()
+        );
     }
 }

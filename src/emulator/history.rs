@@ -230,6 +230,9 @@ pub enum Change {
 impl Change {
     /// Whether somebody who had refused mail gets mail again by this change.
     pub fn undoes_opt_out(&self) -> bool {
-        matches!(self, Self::GroupOptOutCleared { .. } | Self::AccountOptOutCleared { .. })
+        matches!(
+            self,
+            Self::GroupOptOutCleared { .. } | Self::AccountOptOutCleared { .. }
+        )
     }
 }

@@ -15,9 +15,11 @@ pub struct Login {
     pub email: String,
     /// The password that GreenRope logs in with.
     pub password: String,
-    /// The access token (emfluence), the key (ActiveCampaign), or a fixed `auth_token` that never expires (GreenRope).
+    /// The access token (emfluence), the key (ActiveCampaign), or a fixed `auth_token` that never
+    /// expires (GreenRope).
     pub token: String,
-    /// Whether this login owns the account; a GreenRope login that does not is a shared-access user.
+    /// Whether this login owns the account; a GreenRope login that does not is a shared-access
+    /// user.
     pub owner: bool,
     /// What the user may do.
     pub rights: Rights,
@@ -55,19 +57,28 @@ impl Login {
 
     /// A login of an ActiveCampaign user, who may do and see what the user group allows.
     pub fn of_user(account: &str, user_id: u32) -> Self {
-        Self { sees_groups: None, ..Self::restricted(account, user_id, []) }
+        Self {
+            sees_groups: None,
+            ..Self::restricted(account, user_id, [])
+        }
     }
 
     /// Whether this login sees a group.
     pub(super) fn sees(&self, group: u64) -> bool {
-        self.sees_groups.as_ref().is_none_or(|groups| groups.contains(&group))
+        self.sees_groups
+            .as_ref()
+            .is_none_or(|groups| groups.contains(&group))
     }
 }
 
 /// A token in the shape of a GUID that nobody could mistake for a real one.
 fn fake_token(account: &str, number: u32) -> String {
     let digest = blake3::hash(account.as_bytes()).to_hex();
-    format!("fa4e0000-0000-4000-8000-{}{:06x}", &digest.as_str()[..6], number & 0x00ff_ffff)
+    format!(
+        "fa4e0000-0000-4000-8000-{}{:06x}",
+        &digest.as_str()[..6],
+        number & 0x00ff_ffff
+    )
 }
 
 /// What a user may do, as far as the provider pages name permissions.
@@ -86,7 +97,12 @@ pub struct Rights {
 impl Rights {
     /// Every right.
     pub fn all() -> Self {
-        Self { create_groups: true, contacts_edit: true, contacts_delete: true, client_admin: true }
+        Self {
+            create_groups: true,
+            contacts_edit: true,
+            contacts_delete: true,
+            client_admin: true,
+        }
     }
 }
 
@@ -112,7 +128,10 @@ pub struct Credentials {
 impl Account {
     /// The credentials of the account's owner.
     pub fn credentials(&self) -> Credentials {
-        self.logins.first().map_or_else(|| self.credentials_for(&Login::owner(&self.name, 0)), |login| self.credentials_for(login))
+        self.logins.first().map_or_else(
+            || self.credentials_for(&Login::owner(&self.name, 0)),
+            |login| self.credentials_for(login),
+        )
     }
 
     /// The credentials of one login of this account.

@@ -1,12 +1,12 @@
 //! Stand-ins for the three providers, served from one process over one world model.
 //!
-//! The emulator answers as the providers document it, oddities included, and is stricter than they are: what the
-//! documentation forbids or warns of is refused where that is possible, and recorded as [`Misuse`] in any case.
-//! Where the documentation leaves a question open, it takes the answer that is worst for a careless client, or
-//! leaves the choice to a quirk of the account.
+//! The emulator answers as the providers document it, oddities included, and is stricter than they
+//! are: what the documentation forbids or warns of is refused where that is possible, and recorded
+//! as [`Misuse`] in any case. Where the documentation leaves a question open, it takes the answer
+//! that is worst for a careless client, or leaves the choice to a quirk of the account.
 //!
-//! It shares no code with the adapters, so that both can't be wrong in the same way. It reads no system clock:
-//! the [`World`] has its own, so the same requests always get the same bytes.
+//! It shares no code with the adapters, so that both can't be wrong in the same way. It reads no
+//! system clock: the [`World`] has its own, so the same requests always get the same bytes.
 
 mod activecampaign;
 mod control;
@@ -47,16 +47,20 @@ pub use log::RequestRecord;
 pub use login::{Credentials, Login, Rights};
 pub use misuse::{Misuse, MisuseKind};
 pub use seed::{Seed, populate};
-pub use settings::{ActiveCampaignQuirks, Counted, EmfluenceQuirks, GreenRopeQuirks, Settings, UnknownGroup};
+pub use settings::{
+    ActiveCampaignQuirks, Counted, EmfluenceQuirks, GreenRopeQuirks, Settings, UnknownGroup,
+};
 pub use users::{User, UserGroup, UserGroupLimit};
 pub use world::{
-    Account, Clock, Contact, CustomField, Group, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility, World,
+    Account, Clock, Contact, CustomField, Group, GroupKind, GroupStatus, Kind, Membership,
+    MembershipState, Visibility, World,
 };
 
 use exchange::Traffic;
 use faults::Faults;
 
-/// The emulated providers: a world, the faults in force, and a record of all that happens. Clones share everything.
+/// The emulated providers: a world, the faults in force, and a record of all that happens. Clones
+/// share everything.
 #[derive(Clone)]
 pub struct Emulator {
     inner: Arc<Inner>,
@@ -104,7 +108,12 @@ impl Emulator {
         };
         state.world.sync_clock();
         state.drain(Actor::Person);
-        Self { inner: Arc::new(Inner { state: Mutex::new(state), started: Instant::now() }) }
+        Self {
+            inner: Arc::new(Inner {
+                state: Mutex::new(state),
+                started: Instant::now(),
+            }),
+        }
     }
 
     /// All routes: `/emfluence/v1/…`, `/greenrope/api-xml` with its older name `/greenrope/xml.pl`,
@@ -125,8 +134,14 @@ impl Emulator {
     /// # Errors
     ///
     /// Returns an error when the listener can't take connections any more.
-    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        axum::serve(listener, self.router()).with_graceful_shutdown(shutdown).await
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(shutdown)
+            .await
     }
 
     /// Reads or edits the world. Edits count as made by a person in the provider's own pages.
@@ -182,7 +197,10 @@ impl Emulator {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in a test's closure must not hide behind a second one here.
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -201,20 +219,35 @@ impl State {
         for account in &mut self.world.accounts {
             for change in account.pending.drain(..) {
                 self.last_event += 1;
-                self.history.push(HistoryEvent { seq: self.last_event, at, account: account.name.clone(), actor, change });
+                self.history.push(HistoryEvent {
+                    seq: self.last_event,
+                    at,
+                    account: account.name.clone(),
+                    actor,
+                    change,
+                });
             }
         }
     }
 }
 
-async fn emfluence_route(Extracted(emulator): Extracted<Emulator>, request: Request) -> axum::response::Response {
+async fn emfluence_route(
+    Extracted(emulator): Extracted<Emulator>,
+    request: Request,
+) -> axum::response::Response {
     exchange::exchange(emulator, Kind::Emfluence, request).await
 }
 
-async fn greenrope_route(Extracted(emulator): Extracted<Emulator>, request: Request) -> axum::response::Response {
+async fn greenrope_route(
+    Extracted(emulator): Extracted<Emulator>,
+    request: Request,
+) -> axum::response::Response {
     exchange::exchange(emulator, Kind::GreenRope, request).await
 }
 
-async fn activecampaign_route(Extracted(emulator): Extracted<Emulator>, request: Request) -> axum::response::Response {
+async fn activecampaign_route(
+    Extracted(emulator): Extracted<Emulator>,
+    request: Request,
+) -> axum::response::Response {
     exchange::exchange(emulator, Kind::ActiveCampaign, request).await
 }

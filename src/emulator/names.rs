@@ -29,7 +29,13 @@ pub(super) const PEOPLE: [(&str, &str, &str); 24] = [
 ];
 
 /// Domains that never lead anywhere.
-pub(super) const DOMAINS: [&str; 5] = ["example.org", "example.net", "example.com", "mail.test", "post.example"];
+pub(super) const DOMAINS: [&str; 5] = [
+    "example.org",
+    "example.net",
+    "example.com",
+    "mail.test",
+    "post.example",
+];
 
 /// City, state, zip code, country.
 pub(super) const PLACES: [(&str, &str, &str, &str); 6] = [
@@ -42,7 +48,14 @@ pub(super) const PLACES: [(&str, &str, &str, &str); 6] = [
 ];
 
 /// Companies.
-pub(super) const COMPANIES: [&str; 6] = ["Example Society", "Sample & Sons", "Ünïcode GmbH", "Internal", "Acorn [West]", ""];
+pub(super) const COMPANIES: [&str; 6] = [
+    "Example Society",
+    "Sample & Sons",
+    "Ünïcode GmbH",
+    "Internal",
+    "Acorn [West]",
+    "",
+];
 
 /// Group names, the odd ones first so that small worlds have them.
 pub(super) const GROUPS: [&str; 16] = [

@@ -74,7 +74,14 @@ impl Document {
 }
 
 fn shift_json(value: &mut Value, by: i64) {
-    const COUNTS: [&str; 6] = ["totalRecords", "totalMembers", "recordsInserted", "recordsUpdated", "recordsInData", "totalSuccess"];
+    const COUNTS: [&str; 6] = [
+        "totalRecords",
+        "totalMembers",
+        "recordsInserted",
+        "recordsUpdated",
+        "recordsInData",
+        "totalSuccess",
+    ];
     match value {
         Value::Object(map) => {
             for (key, value) in map {

@@ -6,7 +6,8 @@ use super::login::Login;
 use super::names::{COMPANIES, DOMAINS, GROUPS, PEOPLE, PLACES, ZONES};
 use super::settings::{ActiveCampaignQuirks, EmfluenceQuirks, GreenRopeQuirks};
 use super::world::{
-    Account, Contact, CustomField, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility, World, fold, plus_seconds,
+    Account, Contact, CustomField, GroupKind, GroupStatus, Kind, Membership, MembershipState,
+    Visibility, World, fold, plus_seconds,
 };
 
 #[cfg(test)]
@@ -30,7 +31,8 @@ const ACCOUNTS: [(Kind, &str, u32); 6] = [
 pub struct Seed {
     /// The same seed and sizes always give the same world.
     pub seed: u64,
-    /// How many groups; an emfluence account gets four special ones on top: dynamic, test, archived and auto-response.
+    /// How many groups; an emfluence account gets four special ones on top: dynamic, test, archived
+    /// and auto-response.
     pub groups: usize,
     /// How many contacts.
     pub members: usize,
@@ -38,20 +40,27 @@ pub struct Seed {
 
 impl Default for Seed {
     fn default() -> Self {
-        Self { seed: 1, groups: 12, members: 200 }
+        Self {
+            seed: 1,
+            groups: 12,
+            members: 200,
+        }
     }
 }
 
 impl World {
-    /// Makes a world with two accounts of each kind: `crm` and `crm2` at GreenRope, `mail` and `mail2` at emfluence.
+    /// Makes a world with two accounts of each kind: `crm` and `crm2` at GreenRope, `mail` and
+    /// `mail2` at emfluence.
     ///
-    /// `crm` is filled as the seed says. `mail` holds a few groups and people of its own, some of them the same as in
-    /// `crm` and some opted out. The second accounts are empty. `crm` and `mail` also have a login that sees a part only.
+    /// `crm` is filled as the seed says. `mail` holds a few groups and people of its own, some of
+    /// them the same as in `crm` and some opted out. The second accounts are empty. `crm` and
+    /// `mail` also have a login that sees a part only.
     pub fn seeded(seed: &Seed) -> Self {
         Self::seeded_in("crm", seed)
     }
 
-    /// Makes the same accounts as [`World::seeded`], with the named one filled and its counterpart holding a little.
+    /// Makes the same accounts as [`World::seeded`], with the named one filled and its counterpart
+    /// holding a little.
     ///
     /// # Panics
     ///
@@ -60,10 +69,12 @@ impl World {
         Self::furnished(&ACCOUNTS[..4], rich, seed)
     }
 
-    /// Makes the accounts of [`World::seeded`], and `campaigns` and `campaigns2` at ActiveCampaign, where groups are lists.
+    /// Makes the accounts of [`World::seeded`], and `campaigns` and `campaigns2` at ActiveCampaign,
+    /// where groups are lists.
     ///
-    /// The named account is filled as the seed says, and its counterparts at the other two providers hold a little. An
-    /// ActiveCampaign account among them also has groups of users with people in them, and a key that sees a part only.
+    /// The named account is filled as the seed says, and its counterparts at the other two
+    /// providers hold a little. An ActiveCampaign account among them also has groups of users with
+    /// people in them, and a key that sees a part only.
     ///
     /// # Panics
     ///
@@ -79,7 +90,9 @@ impl World {
             match kind {
                 Kind::Emfluence => account.settings.emfluence = EmfluenceQuirks::mixed(),
                 Kind::GreenRope => account.settings.greenrope = GreenRopeQuirks::mixed(),
-                Kind::ActiveCampaign => account.settings.activecampaign = ActiveCampaignQuirks::mixed(),
+                Kind::ActiveCampaign => {
+                    account.settings.activecampaign = ActiveCampaignQuirks::mixed()
+                }
             }
         }
         populate(world.account_mut(rich), seed);
@@ -96,7 +109,12 @@ impl World {
                 hire(account);
                 continue;
             }
-            let seen: Vec<u64> = account.groups.values().filter(|group| group.kind == GroupKind::Static).map(|group| group.id).collect();
+            let seen: Vec<u64> = account
+                .groups
+                .values()
+                .filter(|group| group.kind == GroupKind::Static)
+                .map(|group| group.id)
+                .collect();
             let login = Login::restricted(&account.name, 2, seen.into_iter().step_by(2));
             account.logins.push(login);
         }
@@ -104,7 +122,8 @@ impl World {
     }
 }
 
-/// Gives an ActiveCampaign account a few people who log in, the groups they are in, and a key that sees a part.
+/// Gives an ActiveCampaign account a few people who log in, the groups they are in, and a key that
+/// sees a part.
 fn hire(account: &mut Account) {
     let staff = account.add_user_group("Campaign staff");
     account.add_user_group("Parking");
@@ -112,7 +131,15 @@ fn hire(account: &mut Account) {
     let group = account.user_group_mut(staff);
     "People who write campaigns".clone_into(&mut group.description);
     group.lists.extend(lists);
-    group.permissions.extend(["pg_list_edit", "pg_message_add", "pg_subscriber_add", "pg_subscriber_edit"].map(str::to_owned));
+    group.permissions.extend(
+        [
+            "pg_list_edit",
+            "pg_message_add",
+            "pg_subscriber_add",
+            "pg_subscriber_edit",
+        ]
+        .map(str::to_owned),
+    );
     let writer = account.add_user("wanda", "wanda.writer@example.org", staff);
     account.add_user("edgar", "edgar.editor@example.org", staff);
     let login = Login::of_user(&account.name, u32::try_from(writer).unwrap_or(u32::MAX));
@@ -141,14 +168,17 @@ impl Dice {
     }
 }
 
-/// Fills an account. The oddities come early, so that seven contacts and five groups are enough to have most of them.
+/// Fills an account. The oddities come early, so that seven contacts and five groups are enough to
+/// have most of them.
 ///
 /// What is added this way is not part of the history.
 pub fn populate(account: &mut Account, seed: &Seed) {
     let recorded = account.pending.len();
     let mut dice = Dice(seed.seed);
     define_fields(account);
-    let groups: Vec<u64> = (0..seed.groups).map(|number| make_group(account, number, &mut dice)).collect();
+    let groups: Vec<u64> = (0..seed.groups)
+        .map(|number| make_group(account, number, &mut dice))
+        .collect();
     let mut first_address = String::new();
     // Addresses made here differ by their number, so only earlier contacts can have one of them.
     let taken = account.address_index();
@@ -160,13 +190,21 @@ pub fn populate(account: &mut Account, seed: &Seed) {
         let now = account.now;
         for place in 0..=dice.below(3) {
             // The last of many groups stays empty, as happens in every account.
-            let choices = if groups.len() > 8 { groups.len() - 1 } else { groups.len() };
-            let Some(group) = groups.get((number + place * 5 + dice.below(choices)) % choices.max(1)).copied() else {
+            let choices = if groups.len() > 8 {
+                groups.len() - 1
+            } else {
+                groups.len()
+            };
+            let Some(group) = groups
+                .get((number + place * 5 + dice.below(choices)) % choices.max(1))
+                .copied()
+            else {
                 break;
             };
             let since = plus_seconds(now, -DAY * (1 + dice.below(700) as i64));
             let campaigns = account.kind == Kind::ActiveCampaign;
-            // ActiveCampaign has no state of the whole account: what would be one stands on every list.
+            // ActiveCampaign has no state of the whole account: what would be one stands on every
+            // list.
             let state = match number % 50 {
                 3 | 23 | 33 if place == 0 => MembershipState::OptedOut,
                 2 | 22 if campaigns => MembershipState::OptedOut,
@@ -174,9 +212,19 @@ pub fn populate(account: &mut Account, seed: &Seed) {
                 7 | 37 if campaigns => MembershipState::Unconfirmed,
                 _ => MembershipState::Active,
             };
-            let changed = (state == MembershipState::OptedOut).then(|| plus_seconds(since, DAY / 2));
-            let membership = Membership { state, since, changed, by_api: false };
-            account.group_mut(group).members.entry(contact).or_insert(membership);
+            let changed =
+                (state == MembershipState::OptedOut).then(|| plus_seconds(since, DAY / 2));
+            let membership = Membership {
+                state,
+                since,
+                changed,
+                by_api: false,
+            };
+            account
+                .group_mut(group)
+                .members
+                .entry(contact)
+                .or_insert(membership);
         }
     }
     if account.kind == Kind::Emfluence {
@@ -193,12 +241,16 @@ fn define_fields(account: &mut Account) {
             ("External ref", "External ref", "ShortText", 50),
             ("Dietary notes", "Dietary notes", "Text", 0),
         ],
-        Kind::Emfluence => {
-            [("custom1", "Membership level", "Text", 50), ("custom2", "Joined on", "Date", 10), ("custom3", "External ref", "Text", 50)]
-        }
-        Kind::ActiveCampaign => {
-            [("MEMBERSHIP_LEVEL", "Membership level", "5", 0), ("EXTERNAL_REF", "External ref", "1", 0), ("JOINED_ON", "Joined on", "9", 0)]
-        }
+        Kind::Emfluence => [
+            ("custom1", "Membership level", "Text", 50),
+            ("custom2", "Joined on", "Date", 10),
+            ("custom3", "External ref", "Text", 50),
+        ],
+        Kind::ActiveCampaign => [
+            ("MEMBERSHIP_LEVEL", "Membership level", "5", 0),
+            ("EXTERNAL_REF", "External ref", "1", 0),
+            ("JOINED_ON", "Joined on", "9", 0),
+        ],
     };
     for (position, (name, label, data_type, max_length)) in definitions.into_iter().enumerate() {
         if account.fields.iter().any(|field| field.name == name) {
@@ -225,7 +277,11 @@ fn define_fields(account: &mut Account) {
 fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
     let name = match GROUPS.get(number) {
         Some(name) => (*name).to_owned(),
-        None => format!("Chapter {} {}", number - GROUPS.len() + 1, dice.pick(&PLACES).0),
+        None => format!(
+            "Chapter {} {}",
+            number - GROUPS.len() + 1,
+            dice.pick(&PLACES).0
+        ),
     };
     // Populating an account that holds a group of this name must not make a second one.
     if let Some(id) = account.group_named_like(&name, None) {
@@ -240,7 +296,8 @@ fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
     group.last_sent = (!number.is_multiple_of(3)).then(|| plus_seconds(added, DAY * 90));
     match kind {
         Kind::GreenRope => {
-            group.visibility = [Visibility::Hidden, Visibility::Private, Visibility::Public][number % 3];
+            group.visibility =
+                [Visibility::Hidden, Visibility::Private, Visibility::Public][number % 3];
             "Example Society".clone_into(&mut group.sender_name);
             "news@example.org".clone_into(&mut group.sender_email);
             "1 Example Street, Springfield, IL, 62701, USA".clone_into(&mut group.postal_address);
@@ -248,7 +305,11 @@ fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
             group.login_link = number.is_multiple_of(4);
         }
         Kind::Emfluence => {
-            group.visibility = if number.is_multiple_of(3) { Visibility::Public } else { Visibility::Private };
+            group.visibility = if number.is_multiple_of(3) {
+                Visibility::Public
+            } else {
+                Visibility::Private
+            };
             group.protected = number % 4 == 1;
             if !number.is_multiple_of(2) {
                 group.friendly_name = format!("Friends of {name}");
@@ -260,15 +321,30 @@ fn make_group(account: &mut Account, number: usize, dice: &mut Dice) -> u64 {
             }
         }
         Kind::ActiveCampaign => {
-            group.visibility = if number.is_multiple_of(3) { Visibility::Private } else { Visibility::Public };
-            group.settings.insert("sender_city".to_owned(), PLACES[number % PLACES.len()].0.to_owned());
-            group.settings.insert("stringid".to_owned(), format!("list-{number}"));
+            group.visibility = if number.is_multiple_of(3) {
+                Visibility::Private
+            } else {
+                Visibility::Public
+            };
+            group.settings.insert(
+                "sender_city".to_owned(),
+                PLACES[number % PLACES.len()].0.to_owned(),
+            );
+            group
+                .settings
+                .insert("stringid".to_owned(), format!("list-{number}"));
         }
     }
     id
 }
 
-fn make_contact(account: &mut Account, number: usize, first_address: &str, taken: &BTreeMap<String, u64>, dice: &mut Dice) -> u64 {
+fn make_contact(
+    account: &mut Account,
+    number: usize,
+    first_address: &str,
+    taken: &BTreeMap<String, u64>,
+    dice: &mut Dice,
+) -> u64 {
     let (first_name, last_name, local) = dice.pick(&PEOPLE);
     let domain = dice.pick(&DOMAINS);
     let greenrope = account.kind == Kind::GreenRope;
@@ -285,7 +361,11 @@ fn make_contact(account: &mut Account, number: usize, first_address: &str, taken
     let phone = format!("+1 555 01{:02}", number % 100);
     let mobile = format!("+155501{:05}", number % 100_000);
     let reference = format!("{number:06}");
-    let mut contact = Contact { email, owner: 1 + (number % 3) as u64, ..Contact::default() };
+    let mut contact = Contact {
+        email,
+        owner: 1 + (number % 3) as u64,
+        ..Contact::default()
+    };
     for (name, value) in [
         ("first_name", first_name),
         ("last_name", last_name),
@@ -297,11 +377,33 @@ fn make_contact(account: &mut Account, number: usize, first_address: &str, taken
         ("phone", phone.as_str()),
         ("mobile", mobile.as_str()),
         ("title", if number.is_multiple_of(7) { "Dr." } else { "" }),
-        ("external_id", if account.kind == Kind::Emfluence { reference.as_str() } else { "" }),
-        ("website", if greenrope && number.is_multiple_of(9) { "https://www.example.org/~me?a=1&b=2" } else { "" }),
-        ("notes", if number.is_multiple_of(11) { "Met at the fair <2024>.\nCalls back & forth." } else { "" }),
+        (
+            "external_id",
+            if account.kind == Kind::Emfluence {
+                reference.as_str()
+            } else {
+                ""
+            },
+        ),
+        (
+            "website",
+            if greenrope && number.is_multiple_of(9) {
+                "https://www.example.org/~me?a=1&b=2"
+            } else {
+                ""
+            },
+        ),
+        (
+            "notes",
+            if number.is_multiple_of(11) {
+                "Met at the fair <2024>.\nCalls back & forth."
+            } else {
+                ""
+            },
+        ),
     ] {
-        let held = account.kind != Kind::ActiveCampaign || matches!(name, "first_name" | "last_name" | "company" | "phone");
+        let held = account.kind != Kind::ActiveCampaign
+            || matches!(name, "first_name" | "last_name" | "company" | "phone");
         if held && !value.is_empty() {
             contact.profile.insert(name.to_owned(), value.to_owned());
         }
@@ -344,7 +446,12 @@ fn make_contact(account: &mut Account, number: usize, first_address: &str, taken
 /// The groups that are no targets, which emfluence has beside ordinary ones.
 fn special_groups(account: &mut Account) {
     let members: Vec<u64> = account.contacts.keys().copied().step_by(7).collect();
-    for name in ["Clicked last month", "Proof readers", "Gala 2019", "Welcome series"] {
+    for name in [
+        "Clicked last month",
+        "Proof readers",
+        "Gala 2019",
+        "Welcome series",
+    ] {
         if account.find_group(name).is_some() {
             continue;
         }
@@ -358,7 +465,13 @@ fn special_groups(account: &mut Account) {
             _ => group.auto_response = Some(9001),
         }
         for contact in &members {
-            group.members.insert(*contact, Membership { since: plus_seconds(now, -DAY), ..Membership::default() });
+            group.members.insert(
+                *contact,
+                Membership {
+                    since: plus_seconds(now, -DAY),
+                    ..Membership::default()
+                },
+            );
         }
     }
 }
@@ -370,18 +483,39 @@ fn overlap(account: &mut Account, people: &[Contact]) {
     let newsletter = account.add_group("Old newsletter");
     let empty = account.add_group("Waiting list");
     account.group_mut(empty).protected = account.kind == Kind::Emfluence;
-    for (number, person) in people.iter().filter(|person| !person.email.is_empty()).step_by(4).take(40).enumerate() {
+    for (number, person) in people
+        .iter()
+        .filter(|person| !person.email.is_empty())
+        .step_by(4)
+        .take(40)
+        .enumerate()
+    {
         if account.contact_by_email(&person.email).is_some() {
             continue;
         }
-        let keep = |name: &str| person.profile.get_key_value(name).map(|(name, value)| (name.clone(), value.clone()));
+        let keep = |name: &str| {
+            person
+                .profile
+                .get_key_value(name)
+                .map(|(name, value)| (name.clone(), value.clone()))
+        };
         let contact = account.insert_contact(Contact {
             email: person.email.clone(),
-            profile: ["first_name", "last_name"].into_iter().filter_map(keep).collect(),
+            profile: ["first_name", "last_name"]
+                .into_iter()
+                .filter_map(keep)
+                .collect(),
             owner: 1,
             ..Contact::default()
         });
-        account.join(if number.is_multiple_of(2) { donors } else { newsletter }, contact);
+        account.join(
+            if number.is_multiple_of(2) {
+                donors
+            } else {
+                newsletter
+            },
+            contact,
+        );
         match number % 5 {
             1 => {
                 account.opt_out_of_account(contact);

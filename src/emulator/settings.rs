@@ -1,4 +1,5 @@
-//! Limits, strictness and quirks of an account: where the documentation leaves a choice, it is made here.
+//! Limits, strictness and quirks of an account: where the documentation leaves a choice, it is made
+//! here.
 
 use std::collections::BTreeSet;
 
@@ -50,14 +51,27 @@ impl Settings {
     /// The settings a new account of this kind starts with.
     pub fn of(kind: Kind) -> Self {
         match kind {
-            Kind::Emfluence => Self { requests_per_minute: Some(100), max_in_flight: 1, ..Self::default() },
-            Kind::GreenRope => Self { utc_offset_minutes: -360, ..Self::default() },
-            Kind::ActiveCampaign => Self { requests_per_second: Some(5), max_in_flight: 2, utc_offset_minutes: -360, ..Self::default() },
+            Kind::Emfluence => Self {
+                requests_per_minute: Some(100),
+                max_in_flight: 1,
+                ..Self::default()
+            },
+            Kind::GreenRope => Self {
+                utc_offset_minutes: -360,
+                ..Self::default()
+            },
+            Kind::ActiveCampaign => Self {
+                requests_per_second: Some(5),
+                max_in_flight: 2,
+                utc_offset_minutes: -360,
+                ..Self::default()
+            },
         }
     }
 }
 
-/// Ways in which emfluence answers may differ; all off is the plainest service that fits the documentation.
+/// Ways in which emfluence answers may differ; all off is the plainest service that fits the
+/// documentation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EmfluenceQuirks {
@@ -126,7 +140,8 @@ pub enum UnknownGroup {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GreenRopeQuirks {
-    /// Every second item of an answer's list bears the container's name, as in the manual's EditGroups example.
+    /// Every second item of an answer's list bears the container's name, as in the manual's
+    /// EditGroups example.
     pub odd_item_tags: bool,
     /// Time zones are shown with a final slash.
     pub zone_slash: bool,
@@ -151,7 +166,14 @@ pub struct GreenRopeQuirks {
 impl GreenRopeQuirks {
     /// The mixture that seeded worlds use.
     pub fn mixed() -> Self {
-        Self { odd_item_tags: true, zone_slash: true, counted: Counted::All, scrambled_order: true, omit_empty: true, ..Self::default() }
+        Self {
+            odd_item_tags: true,
+            zone_slash: true,
+            counted: Counted::All,
+            scrambled_order: true,
+            omit_empty: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -163,7 +185,8 @@ pub struct ActiveCampaignQuirks {
     pub portuguese: bool,
     /// The version 3 contact listing passes over `include`.
     pub no_include: bool,
-    /// `group_edit` keeps what is not sent and reads flags by their value, as its page may be understood.
+    /// `group_edit` keeps what is not sent and reads flags by their value, as its page may be
+    /// understood.
     pub group_edit_patches: bool,
     /// `group_list` without `ids` lists all groups instead of nothing.
     pub group_list_without_ids: bool,
@@ -175,7 +198,8 @@ pub struct ActiveCampaignQuirks {
     pub password_needed: bool,
     /// Seconds that the importer, or the deletion of a list, takes to begin and then to end.
     pub background_seconds: u64,
-    /// Permissions that no answer shows, by their names in version 1, as `pg_reports_deal` was missing from a recorded row.
+    /// Permissions that no answer shows, by their names in version 1, as `pg_reports_deal` was
+    /// missing from a recorded row.
     pub hidden_flags: BTreeSet<String>,
 }
 
@@ -198,6 +222,10 @@ impl Default for ActiveCampaignQuirks {
 impl ActiveCampaignQuirks {
     /// The mixture that seeded worlds use.
     pub fn mixed() -> Self {
-        Self { portuguese: true, global_user_ids: true, ..Self::default() }
+        Self {
+            portuguese: true,
+            global_user_ids: true,
+            ..Self::default()
+        }
     }
 }

@@ -9,10 +9,14 @@ use tower::ServiceExt;
 use super::greenrope::Node;
 use super::{Account, Emulator, Kind, MisuseKind, World};
 
-/// One emfluence account called `mail` and one GreenRope account called `crm`, both empty and without a pace.
+/// One emfluence account called `mail` and one GreenRope account called `crm`, both empty and
+/// without a pace.
 pub(super) fn emulator() -> Emulator {
     let mut world = World::empty();
-    world.add_account(Account::new(Kind::Emfluence, "mail", 1)).settings.requests_per_minute = None;
+    world
+        .add_account(Account::new(Kind::Emfluence, "mail", 1))
+        .settings
+        .requests_per_minute = None;
     world.add_account(Account::new(Kind::GreenRope, "crm", 45_429));
     Emulator::new(world)
 }
@@ -26,7 +30,11 @@ pub(super) fn crm<R>(emulator: &Emulator, edit: impl FnOnce(&mut Account) -> R) 
 }
 
 pub(super) fn kinds(emulator: &Emulator) -> Vec<MisuseKind> {
-    emulator.misuse().into_iter().map(|misuse| misuse.kind).collect()
+    emulator
+        .misuse()
+        .into_iter()
+        .map(|misuse| misuse.kind)
+        .collect()
 }
 
 pub(super) async fn send(emulator: &Emulator, request: Request<Body>) -> Response {
@@ -34,7 +42,13 @@ pub(super) async fn send(emulator: &Emulator, request: Request<Body>) -> Respons
 }
 
 pub(super) async fn text_of(response: Response) -> String {
-    String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap()
+    String::from_utf8(
+        to_bytes(response.into_body(), usize::MAX)
+            .await
+            .unwrap()
+            .to_vec(),
+    )
+    .unwrap()
 }
 
 /// A well-formed emfluence request of the owner.
@@ -58,8 +72,13 @@ pub(super) async fn emfluence(emulator: &Emulator, path: &str, body: Value) -> V
 
 /// A GreenRope request with these form fields.
 pub(super) fn form_request(fields: &[(&str, &str)]) -> Request<Body> {
-    let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    Request::post("/greenrope/api-xml").header("content-type", "application/x-www-form-urlencoded").body(Body::from(form)).unwrap()
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish();
+    Request::post("/greenrope/api-xml")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(form))
+        .unwrap()
 }
 
 /// Sends a GreenRope request with these form fields and returns the body.
@@ -72,6 +91,10 @@ pub(super) async fn form(emulator: &Emulator, fields: &[(&str, &str)]) -> String
 /// Sends a GreenRope request with the owner's fixed token.
 pub(super) async fn greenrope(emulator: &Emulator, xml: &str) -> Node {
     let credentials = crm(emulator, |account| account.credentials());
-    let fields = [("email", credentials.email.as_str()), ("auth_token", &credentials.token), ("xml", xml)];
+    let fields = [
+        ("email", credentials.email.as_str()),
+        ("auth_token", &credentials.token),
+        ("xml", xml),
+    ];
     Node::parse(&form(emulator, &fields).await).unwrap().root
 }

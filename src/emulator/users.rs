@@ -1,4 +1,5 @@
-//! The people who log in to an ActiveCampaign account, and the groups that say what they may do there.
+//! The people who log in to an ActiveCampaign account, and the groups that say what they may do
+//! there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,14 +75,22 @@ pub(super) const READ_ONLY_FLAGS: [&str; 20] = [
 ];
 
 /// What a user group may have a limit of.
-pub(super) const LIMITS: [&str; 6] = ["attachment", "campaign", "list", "mail", "subscriber", "user"];
+pub(super) const LIMITS: [&str; 6] = [
+    "attachment",
+    "campaign",
+    "list",
+    "mail",
+    "subscriber",
+    "user",
+];
 
 /// A quantity that a user group may not exceed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserGroupLimit {
     /// How many.
     pub quantity: u64,
-    /// In which period, for limits of campaigns and mail: day, week, month, month1st, monthcdate, year or ever.
+    /// In which period, for limits of campaigns and mail: day, week, month, month1st, monthcdate,
+    /// year or ever.
     #[serde(default)]
     pub per: String,
 }
@@ -140,14 +149,25 @@ pub struct User {
 
 /// The stored form of a made-up password.
 pub(super) fn hash_password(password: &str) -> String {
-    format!("hashed-{}", &blake3::hash(password.as_bytes()).to_hex()[..32])
+    format!(
+        "hashed-{}",
+        &blake3::hash(password.as_bytes()).to_hex()[..32]
+    )
 }
 
 impl Account {
     /// Sets up what every new ActiveCampaign account has.
     pub(super) fn furnish_users(&mut self) {
-        let all: BTreeSet<String> = WRITABLE_FLAGS.iter().chain(&READ_ONLY_FLAGS).map(|flag| (*flag).to_owned()).collect();
-        for (id, title, permissions) in [(VISITOR, "Visitor", BTreeSet::new()), (2, "User", BTreeSet::new()), (ADMIN, "Admin", all)] {
+        let all: BTreeSet<String> = WRITABLE_FLAGS
+            .iter()
+            .chain(&READ_ONLY_FLAGS)
+            .map(|flag| (*flag).to_owned())
+            .collect();
+        for (id, title, permissions) in [
+            (VISITOR, "Visitor", BTreeSet::new()),
+            (2, "User", BTreeSet::new()),
+            (ADMIN, "Admin", all),
+        ] {
             let group = UserGroup {
                 id,
                 title: title.to_owned(),
@@ -179,7 +199,13 @@ impl Account {
     }
 
     fn take_user_id(&mut self) -> u64 {
-        let highest = self.user_groups.keys().next_back().max(self.users.keys().next_back()).copied().unwrap_or(0);
+        let highest = self
+            .user_groups
+            .keys()
+            .next_back()
+            .max(self.users.keys().next_back())
+            .copied()
+            .unwrap_or(0);
         let id = self.next_user_id.max(highest + 1);
         self.next_user_id = id + 1;
         id
@@ -197,7 +223,10 @@ impl Account {
             ..UserGroup::default()
         };
         self.user_groups.insert(id, group);
-        self.record(Change::UserGroupCreated { group: id, title: title.to_owned() });
+        self.record(Change::UserGroupCreated {
+            group: id,
+            title: title.to_owned(),
+        });
         id
     }
 
@@ -212,17 +241,25 @@ impl Account {
     ///
     /// Panics when there is no such user group.
     pub fn user_group_mut(&mut self, id: u64) -> &mut UserGroup {
-        self.user_groups.get_mut(&id).unwrap_or_else(|| panic!("the emulated account has no user group {id}"))
+        self.user_groups
+            .get_mut(&id)
+            .unwrap_or_else(|| panic!("the emulated account has no user group {id}"))
     }
 
     /// The id of the first user group with exactly this title.
     pub fn find_user_group(&self, title: &str) -> Option<u64> {
-        self.user_groups.values().find(|group| group.title == title).map(|group| group.id)
+        self.user_groups
+            .values()
+            .find(|group| group.title == title)
+            .map(|group| group.id)
     }
 
     /// Gives a user group another title.
     pub fn rename_user_group(&mut self, id: u64, title: &str) {
-        let renamed = UserGroup { title: title.to_owned(), ..self.user_group_mut(id).clone() };
+        let renamed = UserGroup {
+            title: title.to_owned(),
+            ..self.user_group_mut(id).clone()
+        };
         self.replace_user_group(renamed);
     }
 
@@ -237,7 +274,10 @@ impl Account {
             ("limits", present.limits != wanted.limits),
             ("lists", present.lists != wanted.lists),
             ("sendmethods", present.send_methods != wanted.send_methods),
-            ("unsubscribelink", present.unsubscribe_link != wanted.unsubscribe_link),
+            (
+                "unsubscribelink",
+                present.unsubscribe_link != wanted.unsubscribe_link,
+            ),
             ("abuseratio", present.abuse_ratio != wanted.abuse_ratio),
         ] {
             if differs {
@@ -265,15 +305,27 @@ impl Account {
     /// Lets the users of a group see a list or not.
     pub fn grant_list(&mut self, group: u64, list: u64, granted: bool) {
         let entry = self.user_group_mut(group);
-        let changed = if granted { entry.lists.insert(list) } else { entry.lists.remove(&list) };
+        let changed = if granted {
+            entry.lists.insert(list)
+        } else {
+            entry.lists.remove(&list)
+        };
         if changed {
-            self.record(Change::UserGroupChanged { group, fields: vec!["lists".to_owned()] });
+            self.record(Change::UserGroupChanged {
+                group,
+                fields: vec!["lists".to_owned()],
+            });
         }
     }
 
     /// Makes a user and returns the id.
     pub fn add_user(&mut self, username: &str, email: &str, group: u64) -> u64 {
-        self.insert_user(User { username: username.to_owned(), email: email.to_owned(), group, ..User::default() })
+        self.insert_user(User {
+            username: username.to_owned(),
+            email: email.to_owned(),
+            group,
+            ..User::default()
+        })
     }
 
     pub(super) fn insert_user(&mut self, mut user: User) -> u64 {
@@ -299,29 +351,45 @@ impl Account {
     ///
     /// Panics when there is no such user.
     pub fn user_mut(&mut self, id: u64) -> &mut User {
-        self.users.get_mut(&id).unwrap_or_else(|| panic!("the emulated account has no user {id}"))
+        self.users
+            .get_mut(&id)
+            .unwrap_or_else(|| panic!("the emulated account has no user {id}"))
     }
 
     /// The first user with this address, in any case.
     pub fn user_by_email(&self, email: &str) -> Option<u64> {
-        self.users.values().find(|user| fold(&user.email) == fold(email)).map(|user| user.id)
+        self.users
+            .values()
+            .find(|user| fold(&user.email) == fold(email))
+            .map(|user| user.id)
     }
 
     /// The user with this name, in any case.
     pub fn user_by_name(&self, username: &str) -> Option<u64> {
-        self.users.values().find(|user| fold(&user.username) == fold(username)).map(|user| user.id)
+        self.users
+            .values()
+            .find(|user| fold(&user.username) == fold(username))
+            .map(|user| user.id)
     }
 
     /// The users of a group.
     pub fn users_in(&self, group: u64) -> Vec<u64> {
-        self.users.values().filter(|user| user.group == group).map(|user| user.id).collect()
+        self.users
+            .values()
+            .filter(|user| user.group == group)
+            .map(|user| user.id)
+            .collect()
     }
 
     /// Puts a user into another group; a user is in exactly one.
     pub fn move_user(&mut self, id: u64, group: u64) {
         let from = std::mem::replace(&mut self.user_mut(id).group, group);
         if from != group {
-            self.record(Change::UserMoved { user: id, from, to: group });
+            self.record(Change::UserMoved {
+                user: id,
+                from,
+                to: group,
+            });
         }
     }
 

@@ -1,7 +1,8 @@
 //! What the emulated accounts hold: one model for every kind of provider.
 //!
-//! Profile values live under neutral names (`first_name`, `zip`), which each provider's part translates
-//! to its own spelling; a name without a neutral counterpart keeps a name of its own. Nothing is dropped on the way.
+//! Profile values live under neutral names (`first_name`, `zip`), which each provider's part
+//! translates to its own spelling; a name without a neutral counterpart keeps a name of its own.
+//! Nothing is dropped on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -46,7 +47,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The clock of a world: it moves by a fixed step with each request and never reads the system's clock.
+/// The clock of a world: it moves by a fixed step with each request and never reads the system's
+/// clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     /// The present moment.
@@ -57,7 +59,10 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { now: Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH), step: 1 }
+        Self {
+            now: Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH),
+            step: 1,
+        }
     }
 }
 
@@ -100,7 +105,8 @@ impl World {
     ///
     /// Panics when there is no such account: the names are chosen by whoever builds the world.
     pub fn account(&self, name: &str) -> &Account {
-        self.find_account(name).unwrap_or_else(|| panic!("the emulated world has no account named {name}"))
+        self.find_account(name)
+            .unwrap_or_else(|| panic!("the emulated world has no account named {name}"))
     }
 
     /// Returns an account by name, to be edited.
@@ -225,7 +231,13 @@ impl Account {
 
     /// Takes an id that no object of this account has had.
     pub(super) fn take_id(&mut self) -> u64 {
-        let highest = self.groups.keys().next_back().max(self.contacts.keys().next_back()).copied().unwrap_or(0);
+        let highest = self
+            .groups
+            .keys()
+            .next_back()
+            .max(self.contacts.keys().next_back())
+            .copied()
+            .unwrap_or(0);
         let id = self.next_id.max(highest + 1);
         self.next_id = id + 1;
         id
@@ -301,7 +313,8 @@ pub struct Group {
     pub send_tests: bool,
     /// emfluence: users with access.
     pub user_ids: Vec<u64>,
-    /// ActiveCampaign: everything else that a list has, by the name in version 1, such as `sender_addr1`.
+    /// ActiveCampaign: everything else that a list has, by the name in version 1, such as
+    /// `sender_addr1`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
     /// GreenRope and ActiveCampaign: the name that mail comes from.
@@ -409,7 +422,8 @@ pub(super) fn fold(text: &str) -> String {
 pub struct CustomField {
     /// Its id (GreenRope `UserFieldID`).
     pub id: u64,
-    /// The name values are kept under: emfluence `systemName`, GreenRope `FieldName`, ActiveCampaign `perstag`.
+    /// The name values are kept under: emfluence `systemName`, GreenRope `FieldName`,
+    /// ActiveCampaign `perstag`.
     pub name: String,
     /// The label people see (emfluence and ActiveCampaign).
     pub label: String,

@@ -17,7 +17,8 @@ use super::limit::{DayQuota, Limiter, Slot};
 use super::retry;
 use super::transport::Transport;
 
-/// How long a call waits for a pause to end that the provider asked for; with a longer one it fails at once.
+/// How long a call waits for a pause to end that the provider asked for; with a longer one it fails
+/// at once.
 pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What an account needs to know.
@@ -123,7 +124,9 @@ pub struct Account {
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("name", &self.inner.options.name).finish_non_exhaustive()
+        f.debug_struct("Account")
+            .field("name", &self.inner.options.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -168,12 +171,16 @@ impl Account {
             limiter: Mutex::new(Limiter::new(options.requests_per_minute, PATIENCE)),
             breaker: Mutex::new(Breaker::new()),
             last_problem: Mutex::new(None),
-            quota: options.requests_per_day.map(|limit| Mutex::new(DayQuota::new(limit))),
+            quota: options
+                .requests_per_day
+                .map(|limit| Mutex::new(DayQuota::new(limit))),
             counters: Counters::default(),
             looked_at: tokio::sync::Mutex::default(),
             options,
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// The provider's name in the config.
@@ -186,7 +193,8 @@ impl Account {
         &self.inner.options
     }
 
-    /// Waits until nobody else writes to the account what rests on a look at it, and keeps others waiting until this is dropped.
+    /// Waits until nobody else writes to the account what rests on a look at it, and keeps others
+    /// waiting until this is dropped.
     pub async fn look_and_write(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.inner.looked_at.lock().await
     }
@@ -206,7 +214,8 @@ impl Account {
         lock(&self.inner.limiter).rest(Instant::now())
     }
 
-    /// Counts requests of the last 24 hours that an earlier process sent, so that a restart does not renew the quota.
+    /// Counts requests of the last 24 hours that an earlier process sent, so that a restart does
+    /// not renew the quota.
     pub fn count_earlier_requests(&self, sent: u64) {
         if let Some(quota) = &self.inner.quota {
             lock(quota).preload(Instant::now(), sent);
@@ -228,17 +237,27 @@ impl Account {
 
     /// Sends a read, repeating what may be repeated.
     ///
-    /// `decode` runs on each complete answer with a 2xx status (or one of the call's `decoded_statuses`). When it says
-    /// [`DecodeError::NotAnAnswer`], the read is repeated as after a broken connection.
-    pub async fn read<T>(&self, call: &Call, decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>) -> Result<T, CallError> {
+    /// `decode` runs on each complete answer with a 2xx status (or one of the call's
+    /// `decoded_statuses`). When it says [`DecodeError::NotAnAnswer`], the read is repeated as
+    /// after a broken connection.
+    pub async fn read<T>(
+        &self,
+        call: &Call,
+        decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
         self.send(call, Effect::Read, decode).await
     }
 
     /// Sends a write once, and again only when it is known not to have been done.
     ///
-    /// That is: no connection came about, or the provider asked for patience (429, 503 with `Retry-After`, or
-    /// [`DecodeError::Throttled`]). Whatever else is not a judged answer ends with [`CallError::OutcomeUnknown`].
-    pub async fn write<T>(&self, call: &Call, decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>) -> Result<T, CallError> {
+    /// That is: no connection came about, or the provider asked for patience (429, 503 with
+    /// `Retry-After`, or [`DecodeError::Throttled`]). Whatever else is not a judged answer ends
+    /// with [`CallError::OutcomeUnknown`].
+    pub async fn write<T>(
+        &self,
+        call: &Call,
+        decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
         self.send(call, Effect::Write, decode).await
     }
 
@@ -247,12 +266,18 @@ impl Account {
         loop {
             // Whoever would only wait to hear that the circuit is open can hear it now.
             self.look(call)?;
-            let permit = self.inner.permits.acquire().await.expect("nobody closes the semaphore of an account");
+            let permit = self
+                .inner
+                .permits
+                .acquire()
+                .await
+                .expect("nobody closes the semaphore of an account");
             let slot = lock(&self.inner.limiter).reserve(Instant::now(), call.lane);
             match slot {
                 Slot::At(at) => {
                     tokio::time::sleep_until(at).await;
-                    // The account may have been stopped while this call slept; then it queues up again.
+                    // The account may have been stopped while this call slept; then it queues up
+                    // again.
                     if self.paused_for().is_zero() {
                         return Ok(permit);
                     }
@@ -262,7 +287,11 @@ impl Account {
                     tokio::time::sleep_until(until).await;
                 }
                 Slot::Resting(retry_in) => {
-                    return Err(CallError::Throttled { account: self.name().to_owned(), operation: call.operation, retry_in });
+                    return Err(CallError::Throttled {
+                        account: self.name().to_owned(),
+                        operation: call.operation,
+                        retry_in,
+                    });
                 }
             }
         }
@@ -271,22 +300,31 @@ impl Account {
     /// Asks breaker and quota, in this order, at the moment of sending.
     pub(super) fn admit(&self, call: &Call) -> Result<Admission<'_>, CallError> {
         let now = Instant::now();
-        lock(&self.inner.breaker).admit(now).map_err(|retry_in| self.circuit_open(call, retry_in))?;
-        let admission = Admission { breaker: &self.inner.breaker, settled: false };
+        lock(&self.inner.breaker)
+            .admit(now)
+            .map_err(|retry_in| self.circuit_open(call, retry_in))?;
+        let admission = Admission {
+            breaker: &self.inner.breaker,
+            settled: false,
+        };
         if let Some(quota) = &self.inner.quota {
-            lock(quota).take(now).map_err(|(limit, retry_in)| CallError::DayQuota {
-                account: self.name().to_owned(),
-                operation: call.operation,
-                limit,
-                retry_in,
-            })?;
+            lock(quota)
+                .take(now)
+                .map_err(|(limit, retry_in)| CallError::DayQuota {
+                    account: self.name().to_owned(),
+                    operation: call.operation,
+                    limit,
+                    retry_in,
+                })?;
         }
         Ok(admission)
     }
 
     /// Fails when the circuit is open, without taking the place of a probe.
     pub(super) fn look(&self, call: &Call) -> Result<(), CallError> {
-        lock(&self.inner.breaker).look(Instant::now()).map_err(|retry_in| self.circuit_open(call, retry_in))
+        lock(&self.inner.breaker)
+            .look(Instant::now())
+            .map_err(|retry_in| self.circuit_open(call, retry_in))
     }
 
     fn circuit_open(&self, call: &Call, retry_in: Duration) -> CallError {

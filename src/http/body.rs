@@ -1,4 +1,5 @@
-//! Answers on their way in: capped, complete before anyone parses them, and never larger in memory than one megabyte.
+//! Answers on their way in: capped, complete before anyone parses them, and never larger in memory
+//! than one megabyte.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -23,8 +24,12 @@ impl Body {
     /// A body made from bytes at hand.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let mut file = SpooledTempFile::new(usize::MAX);
-        file.write_all(bytes).expect("memory takes all that is written to it");
-        Self { file, len: bytes.len() as u64 }
+        file.write_all(bytes)
+            .expect("memory takes all that is written to it");
+        Self {
+            file,
+            len: bytes.len() as u64,
+        }
     }
 
     /// The number of bytes, after decompression.
@@ -40,30 +45,38 @@ impl Body {
     /// Reads from the beginning; may be called any number of times.
     pub fn reader(&mut self) -> impl BufRead + '_ {
         let failed = self.file.seek(SeekFrom::Start(0)).err();
-        BufReader::new(Rewound { file: &mut self.file, failed })
+        BufReader::new(Rewound {
+            file: &mut self.file,
+            failed,
+        })
     }
 
     /// The whole body, for answers that are known to be small.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Protocol`] when it is longer than `limit` bytes, [`DecodeError::NotAnAnswer`] when it can't be
-    /// read back from disk.
+    /// [`DecodeError::Protocol`] when it is longer than `limit` bytes, [`DecodeError::NotAnAnswer`]
+    /// when it can't be read back from disk.
     pub fn bytes_capped(&mut self, limit: u64) -> Result<Vec<u8>, DecodeError> {
         if self.len > limit {
-            return Err(DecodeError::Protocol(format!("an answer of {} bytes where at most {limit} make sense", self.len)));
+            return Err(DecodeError::Protocol(format!(
+                "an answer of {} bytes where at most {limit} make sense",
+                self.len
+            )));
         }
         let mut bytes = Vec::with_capacity(self.len as usize);
-        self.reader()
-            .read_to_end(&mut bytes)
-            .map_err(|error| DecodeError::NotAnAnswer(format!("it can't be read back from disk: {error}")))?;
+        self.reader().read_to_end(&mut bytes).map_err(|error| {
+            DecodeError::NotAnAnswer(format!("it can't be read back from disk: {error}"))
+        })?;
         Ok(bytes)
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("Body")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,7 +119,14 @@ impl Incoming {
         if announced.is_some_and(|announced| announced > limit) {
             return Err(Spill::TooLarge(limit));
         }
-        Ok(Self { body: Body { file: SpooledTempFile::new(IN_MEMORY), len: 0 }, limit, announced })
+        Ok(Self {
+            body: Body {
+                file: SpooledTempFile::new(IN_MEMORY),
+                len: 0,
+            },
+            limit,
+            announced,
+        })
     }
 
     /// Takes in the next piece.
@@ -123,7 +143,10 @@ impl Incoming {
     /// Ends the body; one that is shorter or longer than announced is no body.
     pub(crate) fn finish(self) -> Result<Body, Spill> {
         match self.announced {
-            Some(announced) if announced != self.body.len => Err(Spill::CutOff { got: self.body.len, announced }),
+            Some(announced) if announced != self.body.len => Err(Spill::CutOff {
+                got: self.body.len,
+                announced,
+            }),
             _ => Ok(self.body),
         }
     }
@@ -143,7 +166,10 @@ mod tests {
         let mut first = [0; 2];
         body.reader().read_exact(&mut first).unwrap();
         assert_eq!(body.bytes_capped(8).unwrap(), b"one\ntwo\n");
-        assert!(matches!(body.bytes_capped(7), Err(DecodeError::Protocol(_))));
+        assert!(matches!(
+            body.bytes_capped(7),
+            Err(DecodeError::Protocol(_))
+        ));
     }
 
     #[test]
@@ -156,12 +182,21 @@ mod tests {
         let mut body = incoming.finish().unwrap();
         assert!(body.file.is_rolled());
         assert_eq!(body.len(), 20 * 64 * 1024);
-        assert_eq!(body.reader().bytes().filter(|b| matches!(b, Ok(b'x'))).count(), 20 * 64 * 1024);
+        assert_eq!(
+            body.reader()
+                .bytes()
+                .filter(|b| matches!(b, Ok(b'x')))
+                .count(),
+            20 * 64 * 1024
+        );
     }
 
     #[test]
     fn the_cap_holds_for_what_is_announced_and_for_what_arrives() {
-        assert!(matches!(Incoming::begin(10, Some(11)), Err(Spill::TooLarge(10))));
+        assert!(matches!(
+            Incoming::begin(10, Some(11)),
+            Err(Spill::TooLarge(10))
+        ));
         let mut incoming = Incoming::begin(10, None).unwrap();
         incoming.push(b"0123456789").unwrap();
         assert!(matches!(incoming.push(b"x"), Err(Spill::TooLarge(10))));
@@ -171,6 +206,12 @@ mod tests {
     fn a_body_shorter_than_announced_is_none() {
         let mut incoming = Incoming::begin(10, Some(5)).unwrap();
         incoming.push(b"abc").unwrap();
-        assert!(matches!(incoming.finish(), Err(Spill::CutOff { got: 3, announced: 5 })));
+        assert!(matches!(
+            incoming.finish(),
+            Err(Spill::CutOff {
+                got: 3,
+                announced: 5
+            })
+        ));
     }
 }

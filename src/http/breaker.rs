@@ -1,4 +1,5 @@
-//! The circuit breaker: an account that keeps failing is left alone for a growing while, then tried with one request.
+//! The circuit breaker: an account that keeps failing is left alone for a growing while, then tried
+//! with one request.
 
 use std::time::Duration;
 
@@ -32,7 +33,9 @@ pub(crate) struct Breaker {
 impl Breaker {
     /// A closed circuit.
     pub(crate) fn new() -> Self {
-        Self { state: State::Closed { failures: 0 } }
+        Self {
+            state: State::Closed { failures: 0 },
+        }
     }
 
     /// How long nothing can pass, without taking the place of the probe.
@@ -45,7 +48,8 @@ impl Breaker {
         }
     }
 
-    /// Lets a request pass, or says how long none can. After a pause the first to ask becomes the probe.
+    /// Lets a request pass, or says how long none can. After a pause the first to ask becomes the
+    /// probe.
     pub(crate) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         self.look(now)?;
         if let State::Open { pause, .. } = self.state {
@@ -63,7 +67,9 @@ impl Breaker {
     pub(crate) fn failed(&mut self, now: Instant) -> Option<Duration> {
         let pause = match self.state {
             State::Closed { failures } if failures + 1 < FAILURES => {
-                self.state = State::Closed { failures: failures + 1 };
+                self.state = State::Closed {
+                    failures: failures + 1,
+                };
                 return None;
             }
             State::Closed { .. } => FIRST_PAUSE,
@@ -71,7 +77,10 @@ impl Breaker {
             // A straggler that left before the circuit opened proves nothing new.
             State::Open { .. } => return None,
         };
-        self.state = State::Open { until: now + pause, pause };
+        self.state = State::Open {
+            until: now + pause,
+            pause,
+        };
         Some(pause)
     }
 

@@ -105,7 +105,8 @@ pub enum CallBody {
 
 /// A budget of its own for some calls, beside the account's pace.
 ///
-/// ActiveCampaign allows 20 imports a minute of a single contact, for example, while other calls go on.
+/// ActiveCampaign allows 20 imports a minute of a single contact, for example, while other calls go
+/// on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lane {
     /// Calls with the same name share the budget.
@@ -123,9 +124,11 @@ pub struct Call {
     pub operation: &'static str,
     /// The HTTP method.
     pub method: Method,
-    /// The path below the account's base URL; empty for the base URL itself. Each segment is encoded here.
+    /// The path below the account's base URL; empty for the base URL itself. Each segment is
+    /// encoded here.
     pub path: String,
-    /// Query parameters, encoded here. Never put a secret into them: URLs end up in the logs of proxies.
+    /// Query parameters, encoded here. Never put a secret into them: URLs end up in the logs of
+    /// proxies.
     pub query: Vec<(String, String)>,
     /// Request headers, all treated as secret.
     pub headers: Vec<(String, SecretString)>,
@@ -137,9 +140,11 @@ pub struct Call {
     pub timeout: Option<Duration>,
     /// How many bytes the answer may have after decompression; `None` means the account's own.
     pub max_body: Option<u64>,
-    /// Whether the provider is known to answer 403 without meaning it; then it is asked at most twice more.
+    /// Whether the provider is known to answer 403 without meaning it; then it is asked at most
+    /// twice more.
     pub forbidden_is_spurious: bool,
-    /// Statuses besides 2xx whose body holds an answer that the decoder understands. 429 and 5xx are never among them.
+    /// Statuses besides 2xx whose body holds an answer that the decoder understands. 429 and 5xx
+    /// are never among them.
     pub decoded_statuses: &'static [u16],
     /// A budget that this call shares with others of its kind.
     pub lane: Option<Lane>,
@@ -166,7 +171,10 @@ impl Call {
 
     /// A write with no body, no headers and the account's defaults.
     pub fn write(operation: &'static str, method: Method, path: impl Into<String>) -> Self {
-        Self { effect: Effect::Write, ..Self::read(operation, method, path) }
+        Self {
+            effect: Effect::Write,
+            ..Self::read(operation, method, path)
+        }
     }
 
     /// Turns the call into what goes over the wire; the error never contains a value.
@@ -179,7 +187,10 @@ impl Call {
                 for (name, value) in pairs {
                     form.append_pair(name, value.expose());
                 }
-                (Some("application/x-www-form-urlencoded"), form.finish().into_bytes())
+                (
+                    Some("application/x-www-form-urlencoded"),
+                    form.finish().into_bytes(),
+                )
             }
         };
         let mut headers = HeaderMap::new();
@@ -191,14 +202,21 @@ impl Call {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         for (name, value) in &self.headers {
-            let parsed = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| "a header's name has characters that are not allowed there".to_owned())?;
-            let mut value = HeaderValue::from_str(value.expose_secret())
-                .map_err(|_| format!("the value of header {parsed} has characters that are not allowed there"))?;
+            let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                "a header's name has characters that are not allowed there".to_owned()
+            })?;
+            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
+                format!("the value of header {parsed} has characters that are not allowed there")
+            })?;
             value.set_sensitive(true);
             headers.insert(parsed, value);
         }
-        Ok(Wire { method: self.method, url: join(base_url, &self.path, &self.query)?, headers, body: Bytes::from(body) })
+        Ok(Wire {
+            method: self.method,
+            url: join(base_url, &self.path, &self.query)?,
+            headers,
+            body: Bytes::from(body),
+        })
     }
 }
 
@@ -214,8 +232,8 @@ impl fmt::Debug for Call {
 
 /// Appends a path to the base URL without ever replacing a part of it.
 ///
-/// Plain URL resolution would drop the last segment of a base without a trailing slash (emfluence's `/v1`), and all of
-/// it for a path that begins with one.
+/// Plain URL resolution would drop the last segment of a base without a trailing slash (emfluence's
+/// `/v1`), and all of it for a path that begins with one.
 fn join(base_url: &Url, path: &str, query: &[(String, String)]) -> Result<Url, String> {
     if !matches!(base_url.scheme(), "http" | "https") {
         return Err("base_url is neither http nor https".to_owned());
@@ -224,11 +242,18 @@ fn join(base_url: &Url, path: &str, query: &[(String, String)]) -> Result<Url, S
     url.set_fragment(None);
     let path = path.trim_matches('/');
     if !path.is_empty() {
-        // A dot segment would walk out of the base; the library drops them silently, which is no better.
-        if path.split('/').any(|segment| matches!(segment, "." | ".." | "")) {
+        // A dot segment would walk out of the base; the library drops them silently, which is no
+        // better.
+        if path
+            .split('/')
+            .any(|segment| matches!(segment, "." | ".." | ""))
+        {
             return Err("a path segment is empty or made of dots".to_owned());
         }
-        url.path_segments_mut().map_err(|()| "base_url can't have a path".to_owned())?.pop_if_empty().extend(path.split('/'));
+        url.path_segments_mut()
+            .map_err(|()| "base_url can't have a path".to_owned())?
+            .pop_if_empty()
+            .extend(path.split('/'));
     }
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
@@ -261,7 +286,12 @@ pub struct Reply {
 impl Reply {
     /// An answer made from bytes at hand, for codec tests.
     pub fn from_bytes(status: u16, content_type: Option<&str>, body: &[u8]) -> Self {
-        Self { status, content_type: content_type.map(str::to_owned), retry_after: None, body: Body::from_bytes(body) }
+        Self {
+            status,
+            content_type: content_type.map(str::to_owned),
+            retry_after: None,
+            body: Body::from_bytes(body),
+        }
     }
 }
 
@@ -270,7 +300,9 @@ mod tests {
     use super::*;
 
     fn joined(base: &str, path: &str) -> String {
-        join(&Url::parse(base).unwrap(), path, &[]).unwrap().to_string()
+        join(&Url::parse(base).unwrap(), path, &[])
+            .unwrap()
+            .to_string()
     }
 
     #[test]
@@ -280,9 +312,18 @@ mod tests {
                 assert_eq!(joined(base, path), "https://api.example.org/v1/helper/ping");
             }
         }
-        assert_eq!(joined("https://api.example.org/api-xml", ""), "https://api.example.org/api-xml");
-        assert_eq!(joined("https://a.example.org", "admin/api.php"), "https://a.example.org/admin/api.php");
-        assert_eq!(joined("https://a.example.org/x", "a b/c?d#e"), "https://a.example.org/x/a%20b/c%3Fd%23e");
+        assert_eq!(
+            joined("https://api.example.org/api-xml", ""),
+            "https://api.example.org/api-xml"
+        );
+        assert_eq!(
+            joined("https://a.example.org", "admin/api.php"),
+            "https://a.example.org/admin/api.php"
+        );
+        assert_eq!(
+            joined("https://a.example.org/x", "a b/c?d#e"),
+            "https://a.example.org/x/a%20b/c%3Fd%23e"
+        );
     }
 
     #[test]
@@ -298,11 +339,18 @@ mod tests {
     fn query_and_form_are_encoded() {
         let mut call = Call::write("contact_sync", Method::Post, "admin/api.php");
         call.query = vec![("filters[a&b]".into(), "x+y z".into())];
-        call.body =
-            CallBody::Form(vec![("field[%TAG%,0]".into(), "a&b=c".into()), ("auth_token".into(), SecretString::from("s+1").into())]);
-        let wire = call.wire(&Url::parse("https://a.example.org").unwrap()).unwrap();
+        call.body = CallBody::Form(vec![
+            ("field[%TAG%,0]".into(), "a&b=c".into()),
+            ("auth_token".into(), SecretString::from("s+1").into()),
+        ]);
+        let wire = call
+            .wire(&Url::parse("https://a.example.org").unwrap())
+            .unwrap();
         assert_eq!(wire.url.query(), Some("filters%5Ba%26b%5D=x%2By+z"));
-        assert_eq!(&wire.body[..], b"field%5B%25TAG%25%2C0%5D=a%26b%3Dc&auth_token=s%2B1");
+        assert_eq!(
+            &wire.body[..],
+            b"field%5B%25TAG%25%2C0%5D=a%26b%3Dc&auth_token=s%2B1"
+        );
         assert_eq!(wire.headers[CONTENT_LENGTH], wire.body.len().to_string());
     }
 
@@ -313,7 +361,10 @@ mod tests {
         call.query = vec![("email".into(), "hush@example.org".into())];
         call.body = CallBody::Form(vec![("password".into(), "hush".into())]);
         let shown = format!("{call:?}");
-        assert!(shown.contains("groups/search") && !shown.contains("hush"), "{shown}");
+        assert!(
+            shown.contains("groups/search") && !shown.contains("hush"),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -323,6 +374,9 @@ mod tests {
         let Err(error) = call.wire(&Url::parse("https://a.example.org").unwrap()) else {
             panic!("a line break in a header was accepted");
         };
-        assert!(error.contains("api-token") && !error.contains("hush"), "{error}");
+        assert!(
+            error.contains("api-token") && !error.contains("hush"),
+            "{error}"
+        );
     }
 }

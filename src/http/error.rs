@@ -10,13 +10,15 @@ pub(crate) use crate::model::tidy;
 
 /// What a decoder found instead of the answer it was asked for.
 ///
-/// The texts say what is wrong and where ("`data.records[3].groupID` is no number"); they never quote content, which
-/// may be a person's. Only a [`Refusal`] carries the provider's words.
+/// The texts say what is wrong and where ("`data.records[3].groupID` is no number"); they never
+/// quote content, which may be a person's. Only a [`Refusal`] carries the provider's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecodeError {
-    /// The body is not the provider's answer at all: HTML, cut off, empty. A read is repeated, a write's outcome is unknown.
+    /// The body is not the provider's answer at all: HTML, cut off, empty. A read is repeated, a
+    /// write's outcome is unknown.
     NotAnAnswer(String),
-    /// The body is well formed but breaks the provider's own rules. It fails the run and is never taken for "nothing there".
+    /// The body is well formed but breaks the provider's own rules. It fails the run and is never
+    /// taken for "nothing there".
     Protocol(String),
     /// The provider understood and said no.
     Refused(Refusal),
@@ -148,7 +150,9 @@ pub enum CallError {
         retry_in: Duration,
     },
     /// Wrong credentials or a missing right; nothing was done.
-    #[error("{account}: {operation} was denied ({reason}); check the account's credentials and rights at the provider")]
+    #[error(
+        "{account}: {operation} was denied ({reason}); check the account's credentials and rights at the provider"
+    )]
     Denied {
         /// The account.
         account: String,
@@ -158,7 +162,9 @@ pub enum CallError {
         reason: String,
     },
     /// The login is no longer good; nothing was done. The caller may log in again once.
-    #[error("{account}: {operation} needs a new login ({reason}); check the account's credentials if this persists")]
+    #[error(
+        "{account}: {operation} needs a new login ({reason}); check the account's credentials if this persists"
+    )]
     LoginExpired {
         /// The account.
         account: String,
@@ -168,7 +174,9 @@ pub enum CallError {
         reason: String,
     },
     /// The provider understood and said no; nothing was done.
-    #[error("{account}: {operation} was refused by the provider: {refusal}; correct the item or the config, then try again")]
+    #[error(
+        "{account}: {operation} was refused by the provider: {refusal}; correct the item or the config, then try again"
+    )]
     Refused {
         /// The account.
         account: String,
@@ -177,7 +185,8 @@ pub enum CallError {
         /// What the provider said.
         refusal: Refusal,
     },
-    /// The answer breaks the provider's own rules. After a write it proves nothing about what was done.
+    /// The answer breaks the provider's own rules. After a write it proves nothing about what was
+    /// done.
     #[error(
         "{account}: {operation} was answered against the provider's rules ({reason}); check base_url and whether the provider changed its API"
     )]
@@ -190,7 +199,9 @@ pub enum CallError {
         reason: String,
     },
     /// The answer to a read is longer than allowed.
-    #[error("{account}: the answer to {operation} is longer than {limit} bytes; ask for smaller pages or fewer groups")]
+    #[error(
+        "{account}: the answer to {operation} is longer than {limit} bytes; ask for smaller pages or fewer groups"
+    )]
     TooLarge {
         /// The account.
         account: String,
@@ -199,7 +210,8 @@ pub enum CallError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The answer to a read could not be kept on this machine's disk, which the next one would meet as well.
+    /// The answer to a read could not be kept on this machine's disk, which the next one would meet
+    /// as well.
     #[error(
         "{account}: the answer to {operation} could not be kept in the directory for temporary files ({reason}); make room there, then try again"
     )]
@@ -212,7 +224,9 @@ pub enum CallError {
         reason: String,
     },
     /// The write may or may not have been done: look before sending it again.
-    #[error("{account}: nobody knows whether {operation} was carried out ({problem}); read the objects back before sending it again")]
+    #[error(
+        "{account}: nobody knows whether {operation} was carried out ({problem}); read the objects back before sending it again"
+    )]
     OutcomeUnknown {
         /// The account.
         account: String,
@@ -222,7 +236,9 @@ pub enum CallError {
         problem: Problem,
     },
     /// The call itself can't be sent as it is.
-    #[error("{account}: {operation} can't be sent ({reason}); check base_url and the credentials in the config")]
+    #[error(
+        "{account}: {operation} can't be sent ({reason}); check base_url and the credentials in the config"
+    )]
     Unsendable {
         /// The account.
         account: String,
@@ -278,7 +294,10 @@ impl CallError {
     ///
     /// `false` means that it is known not to have been done.
     pub fn may_have_been_done(&self) -> bool {
-        matches!(self, Self::OutcomeUnknown { .. } | Self::Protocol { .. } | Self::TooLarge { .. })
+        matches!(
+            self,
+            Self::OutcomeUnknown { .. } | Self::Protocol { .. } | Self::TooLarge { .. }
+        )
     }
 
     /// Whether the same call may succeed later without anybody changing anything.
@@ -319,7 +338,9 @@ pub enum TransportError {
         reason: String,
     },
     /// The HTTP client could not be built.
-    #[error("can't set up the HTTP client ({reason}); check ca_file and the system's certificate store")]
+    #[error(
+        "can't set up the HTTP client ({reason}); check ca_file and the system's certificate store"
+    )]
     Client {
         /// What the library said.
         reason: String,

@@ -42,7 +42,8 @@ fn interval(requests_per_minute: u32) -> Duration {
 }
 
 impl Limiter {
-    /// A limiter at this pace (none: no spacing) that lets nobody wait longer than `patience` for a pause to end.
+    /// A limiter at this pace (none: no spacing) that lets nobody wait longer than `patience` for a
+    /// pause to end.
     pub(crate) fn new(requests_per_minute: Option<u32>, patience: Duration) -> Self {
         Self {
             interval: requests_per_minute.map_or(Duration::ZERO, interval),
@@ -66,7 +67,8 @@ impl Limiter {
             {
                 return Slot::LaneBusy(free);
             }
-            self.lanes.insert(lane.name, at + interval(lane.requests_per_minute));
+            self.lanes
+                .insert(lane.name, at + interval(lane.requests_per_minute));
         }
         self.next = Some(at + self.interval);
         Slot::At(at)
@@ -75,14 +77,18 @@ impl Limiter {
     /// Stops the whole account for so long; a longer pause that is already on stays.
     pub(crate) fn pause(&mut self, now: Instant, pause: Duration) {
         let until = now + pause.min(LONGEST_PAUSE);
-        if self.rests_until.is_none_or(|rests_until| rests_until < until) {
+        if self
+            .rests_until
+            .is_none_or(|rests_until| rests_until < until)
+        {
             self.rests_until = Some(until);
         }
     }
 
     /// How much longer the account is stopped.
     pub(crate) fn rest(&self, now: Instant) -> Duration {
-        self.rests_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+        self.rests_until
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 }
 
@@ -96,7 +102,10 @@ pub(crate) struct DayQuota {
 impl DayQuota {
     /// A quota of so many requests in any 24 hours.
     pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, hours: VecDeque::new() }
+        Self {
+            limit,
+            hours: VecDeque::new(),
+        }
     }
 
     /// Counts requests that were sent before this account was set up, as if they had left just now.
@@ -113,7 +122,9 @@ impl DayQuota {
             self.hours.pop_front();
         }
         if self.hours.iter().map(|(_, count)| count).sum::<u64>() >= self.limit {
-            let frees = self.hours.front().map_or(Duration::ZERO, |&(start, _)| (start + DAY + HOUR).saturating_duration_since(now));
+            let frees = self.hours.front().map_or(Duration::ZERO, |&(start, _)| {
+                (start + DAY + HOUR).saturating_duration_since(now)
+            });
             return Err((self.limit, frees));
         }
         match self.hours.back_mut() {
@@ -136,7 +147,14 @@ mod tests {
         let mut limiter = Limiter::new(Some(300), PATIENCE);
         let slots: Vec<_> = (0..3).map(|_| limiter.reserve(now, None)).collect();
         let ms = Duration::from_millis;
-        assert_eq!(slots, [Slot::At(now), Slot::At(now + ms(200)), Slot::At(now + ms(400))]);
+        assert_eq!(
+            slots,
+            [
+                Slot::At(now),
+                Slot::At(now + ms(200)),
+                Slot::At(now + ms(400))
+            ]
+        );
         let later = now + Duration::from_mins(5);
         assert_eq!(limiter.reserve(later, None), Slot::At(later));
         assert_eq!(limiter.reserve(later, None), Slot::At(later + ms(200)));
@@ -145,12 +163,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lane_has_its_own_pace_and_leaves_the_others_alone() {
         let now = Instant::now();
-        let lane = Some(Lane { name: "import-one", requests_per_minute: 20 });
+        let lane = Some(Lane {
+            name: "import-one",
+            requests_per_minute: 20,
+        });
         let mut limiter = Limiter::new(Some(240), PATIENCE);
         assert_eq!(limiter.reserve(now, lane), Slot::At(now));
         let free = now + Duration::from_secs(3);
         assert_eq!(limiter.reserve(now, lane), Slot::LaneBusy(free));
-        assert_eq!(limiter.reserve(now, None), Slot::At(now + Duration::from_millis(250)));
+        assert_eq!(
+            limiter.reserve(now, None),
+            Slot::At(now + Duration::from_millis(250))
+        );
         assert_eq!(limiter.reserve(free, lane), Slot::At(free));
     }
 
@@ -160,9 +184,15 @@ mod tests {
         let mut limiter = Limiter::new(None, PATIENCE);
         limiter.pause(now, Duration::from_secs(30));
         limiter.pause(now, Duration::from_secs(5));
-        assert_eq!(limiter.reserve(now, None), Slot::At(now + Duration::from_secs(30)));
+        assert_eq!(
+            limiter.reserve(now, None),
+            Slot::At(now + Duration::from_secs(30))
+        );
         limiter.pause(now, Duration::from_mins(11));
-        assert_eq!(limiter.reserve(now, None), Slot::Resting(Duration::from_mins(11)));
+        assert_eq!(
+            limiter.reserve(now, None),
+            Slot::Resting(Duration::from_mins(11))
+        );
         limiter.pause(now, Duration::MAX);
         assert_eq!(limiter.reserve(now, None), Slot::Resting(LONGEST_PAUSE));
     }

@@ -1,13 +1,13 @@
 //! The only place that talks to the network.
 //!
-//! An adapter builds a [`Call`], hands it to its [`Account`] together with a decoder, and gets back what the decoder
-//! made of a complete [`Reply`].
-//! Pacing, retrying, waiting, caps, the circuit breaker and request logs are here and nowhere else, so that no adapter
-//! can forget them.
+//! An adapter builds a [`Call`], hands it to its [`Account`] together with a decoder, and gets back
+//! what the decoder made of a complete [`Reply`]. Pacing, retrying, waiting, caps, the circuit
+//! breaker and request logs are here and nowhere else, so that no adapter can forget them.
 //!
-//! The two verbs differ in one thing only: [`Account::read`] repeats whatever failed on the way, while
-//! [`Account::write`] repeats a request only when it is known not to have been carried out. Everything in between is
-//! [`CallError::OutcomeUnknown`], and the caller has to look before it sends anything again.
+//! The two verbs differ in one thing only: [`Account::read`] repeats whatever failed on the way,
+//! while [`Account::write`] repeats a request only when it is known not to have been carried out.
+//! Everything in between is [`CallError::OutcomeUnknown`], and the caller has to look before it
+//! sends anything again.
 
 mod account;
 mod body;

@@ -1,4 +1,5 @@
-//! Judgement first, timing second: what a status means, and how long to wait before the next attempt.
+//! Judgement first, timing second: what a status means, and how long to wait before the next
+//! attempt.
 //!
 //! Pure: no clock, no randomness. The jitter comes from a seed.
 
@@ -34,8 +35,9 @@ pub(crate) enum Verdict {
 
 /// Judges a reply by its status.
 ///
-/// 503 means "too fast" only when it says for how long (an ActiveCampaign user saw 503 in place of 429); without that
-/// it is a failure like any other 5xx. 408 and 425 are the server giving up on the connection, not on the request.
+/// 503 means "too fast" only when it says for how long (an ActiveCampaign user saw 503 in place of
+/// 429); without that it is a failure like any other 5xx. 408 and 425 are the server giving up on
+/// the connection, not on the request.
 pub(crate) fn judge(call: &Call, status: u16, retry_after: Option<Duration>) -> Verdict {
     match status {
         429 => Verdict::Throttled,
@@ -45,17 +47,20 @@ pub(crate) fn judge(call: &Call, status: u16, retry_after: Option<Duration>) -> 
         _ if call.decoded_statuses.contains(&status) => Verdict::Decode,
         401 | 403 => Verdict::Denied,
         400..=499 => Verdict::Refused,
-        // 1xx never arrives here and 3xx is not followed: a body must not be replayed to another host.
+        // 1xx never arrives here and 3xx is not followed: a body must not be replayed to another
+        // host.
         _ => Verdict::Redirected,
     }
 }
 
-/// How long to wait before the next attempt: exponential, and somewhere in the upper half of its step so that several
-/// waiters do not come back at the same moment.
+/// How long to wait before the next attempt: exponential, and somewhere in the upper half of its
+/// step so that several waiters do not come back at the same moment.
 ///
 /// `attempt` counts the failed attempts from 1.
 pub(crate) fn backoff(seed: u64, attempt: u32) -> Duration {
-    let step = FIRST_WAIT.saturating_mul(1_u32 << attempt.saturating_sub(1).min(16)).min(LONGEST_WAIT);
+    let step = FIRST_WAIT
+        .saturating_mul(1_u32 << attempt.saturating_sub(1).min(16))
+        .min(LONGEST_WAIT);
     let share = splitmix(seed.wrapping_add(u64::from(attempt))) % 1000;
     step / 2 + (step / 2).mul_f64(share as f64 / 1000.0)
 }
@@ -70,13 +75,20 @@ fn splitmix(number: u64) -> u64 {
 
 /// A stable number for a name (FNV-1a).
 pub(crate) fn seed(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    })
 }
 
 /// Reads a `Retry-After` header: seconds, or an HTTP date measured against the server's own `Date`.
 ///
-/// The server's clock is preferred to ours because only the difference matters; `now` helps out where it sent none.
-pub(crate) fn retry_after(header: &str, date: Option<&str>, now: impl Fn() -> jiff::Timestamp) -> Option<Duration> {
+/// The server's clock is preferred to ours because only the difference matters; `now` helps out
+/// where it sent none.
+pub(crate) fn retry_after(
+    header: &str,
+    date: Option<&str>,
+    now: impl Fn() -> jiff::Timestamp,
+) -> Option<Duration> {
     let header = header.trim();
     if let Ok(seconds) = header.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
@@ -91,7 +103,9 @@ pub(crate) fn retry_after(header: &str, date: Option<&str>, now: impl Fn() -> ji
 }
 
 fn http_date(text: &str) -> Option<jiff::Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+    jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()
 }
 
 #[cfg(test)]
@@ -133,11 +147,15 @@ mod tests {
             for attempt in 1..40 {
                 let step = Duration::from_secs(1 << (attempt - 1).min(6)).min(LONGEST_WAIT);
                 let wait = backoff(seed, attempt);
-                assert!(wait >= step / 2 && wait <= step, "{seed} {attempt} {wait:?}");
+                assert!(
+                    wait >= step / 2 && wait <= step,
+                    "{seed} {attempt} {wait:?}"
+                );
                 assert_eq!(wait, backoff(seed, attempt));
             }
         }
-        let different: std::collections::HashSet<_> = (0..100).map(|seed| backoff(seed, 3)).collect();
+        let different: std::collections::HashSet<_> =
+            (0..100).map(|seed| backoff(seed, 3)).collect();
         assert!(different.len() > 80);
     }
 

@@ -1,4 +1,5 @@
-//! One call from the first attempt to its result: send, judge, wait, send again where that is allowed.
+//! One call from the first attempt to its result: send, judge, wait, send again where that is
+//! allowed.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -33,11 +34,19 @@ impl Account {
         effect: Effect,
         mut decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
     ) -> Result<T, CallError> {
-        let unsendable = |reason: String| CallError::Unsendable { account: self.name().to_owned(), operation: call.operation, reason };
+        let unsendable = |reason: String| CallError::Unsendable {
+            account: self.name().to_owned(),
+            operation: call.operation,
+            reason,
+        };
         if call.effect != effect {
-            return Err(unsendable("a read was called as a write or the other way round".to_owned()));
+            return Err(unsendable(
+                "a read was called as a write or the other way round".to_owned(),
+            ));
         }
-        let wire = call.wire(&self.inner.options.base_url).map_err(unsendable)?;
+        let wire = call
+            .wire(&self.inner.options.base_url)
+            .map_err(unsendable)?;
         let number = self.inner.counters.calls.fetch_add(1, Ordering::Relaxed);
         let seed = self.inner.seed ^ retry::seed(call.operation) ^ number;
         let mut attempt = 1;
@@ -50,23 +59,40 @@ impl Account {
             let last = attempt > self.inner.options.max_retries;
             let wait = retry::backoff(seed, attempt);
             let problem = match failure {
-                Failure::Forbidden(_) if call.forbidden_is_spurious && forbidden < retry::SPURIOUS_FORBIDDEN && !last => {
+                Failure::Forbidden(_)
+                    if call.forbidden_is_spurious
+                        && forbidden < retry::SPURIOUS_FORBIDDEN
+                        && !last =>
+                {
                     forbidden += 1;
                     Problem::Forbidden
                 }
                 Failure::Forbidden(error) | Failure::Final(error) => return Err(error),
                 Failure::Throttled(after) => {
-                    self.inner.counters.throttled.fetch_add(1, Ordering::Relaxed);
+                    self.inner
+                        .counters
+                        .throttled
+                        .fetch_add(1, Ordering::Relaxed);
                     // Zero seconds, and no number at all, still mean "slower".
-                    self.pause_for(after.map_or(wait, |after| after.max(wait.min(Duration::from_secs(1)))));
+                    self.pause_for(
+                        after.map_or(wait, |after| after.max(wait.min(Duration::from_secs(1)))),
+                    );
                     let retry_in = self.paused_for();
                     if last || retry_in > PATIENCE {
-                        return Err(CallError::Throttled { account: self.name().to_owned(), operation: call.operation, retry_in });
+                        return Err(CallError::Throttled {
+                            account: self.name().to_owned(),
+                            operation: call.operation,
+                            retry_in,
+                        });
                     }
                     Problem::Throttled
                 }
                 Failure::Unclear(problem) if effect == Effect::Write => {
-                    return Err(CallError::OutcomeUnknown { account: self.name().to_owned(), operation: call.operation, problem });
+                    return Err(CallError::OutcomeUnknown {
+                        account: self.name().to_owned(),
+                        operation: call.operation,
+                        problem,
+                    });
                 }
                 Failure::NotDone(problem) | Failure::Unclear(problem) if last => {
                     return Err(CallError::Network {
@@ -80,7 +106,11 @@ impl Account {
             };
             // Waiting is idle when the circuit has just opened.
             self.look(call)?;
-            let wait = if problem == Problem::Throttled { self.paused_for() } else { wait };
+            let wait = if problem == Problem::Throttled {
+                self.paused_for()
+            } else {
+                wait
+            };
             warn!(
                 account = self.name(),
                 operation = call.operation,
@@ -117,13 +147,17 @@ impl Account {
         let max_body = call.max_body.unwrap_or(options.max_body);
         let started = Instant::now();
         let exchange = options.transport.exchange(wire.clone(), max_body);
-        let exchanged = tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(Problem::TimedOut(timeout)));
+        let exchanged = tokio::time::timeout(timeout, exchange)
+            .await
+            .unwrap_or(Err(Problem::TimedOut(timeout)));
         drop(permit);
         let millis = started.elapsed().as_millis() as u64;
 
         let outcome = match exchanged {
             Ok(mut reply) => {
-                counters.bytes.fetch_add(reply.body.len(), Ordering::Relaxed);
+                counters
+                    .bytes
+                    .fetch_add(reply.body.len(), Ordering::Relaxed);
                 debug!(
                     account = self.name(),
                     operation = call.operation,
@@ -186,23 +220,49 @@ impl Account {
                 Err(DecodeError::Throttled { after }) => {
                     return Err(Failure::Throttled(after.or(reply.retry_after)));
                 }
-                Err(DecodeError::Protocol(reason)) => CallError::Protocol { account, operation, reason: tidy(&reason) },
-                Err(DecodeError::Refused(refusal)) => CallError::Refused { account, operation, refusal },
-                Err(DecodeError::LoginExpired(reason)) => CallError::LoginExpired { account, operation, reason: tidy(&reason) },
-                Err(DecodeError::Denied(reason)) => CallError::Denied { account, operation, reason: tidy(&reason) },
+                Err(DecodeError::Protocol(reason)) => CallError::Protocol {
+                    account,
+                    operation,
+                    reason: tidy(&reason),
+                },
+                Err(DecodeError::Refused(refusal)) => CallError::Refused {
+                    account,
+                    operation,
+                    refusal,
+                },
+                Err(DecodeError::LoginExpired(reason)) => CallError::LoginExpired {
+                    account,
+                    operation,
+                    reason: tidy(&reason),
+                },
+                Err(DecodeError::Denied(reason)) => CallError::Denied {
+                    account,
+                    operation,
+                    reason: tidy(&reason),
+                },
             },
             Verdict::Throttled => return Err(Failure::Throttled(reply.retry_after)),
             Verdict::ServerError => return Err(Failure::Unclear(Problem::ServerError(status))),
-            Verdict::Denied => CallError::Denied { account, operation, reason: format!("HTTP status {status}") },
+            Verdict::Denied => CallError::Denied {
+                account,
+                operation,
+                reason: format!("HTTP status {status}"),
+            },
             Verdict::Redirected => CallError::Protocol {
                 account,
                 operation,
-                reason: format!("HTTP status {status} points elsewhere, and redirects are not followed"),
+                reason: format!(
+                    "HTTP status {status} points elsewhere, and redirects are not followed"
+                ),
             },
             Verdict::Refused => CallError::Refused {
                 account,
                 operation,
-                refusal: Refusal::new(Some(&format!("HTTP {status}")), "the server refused the request", None),
+                refusal: Refusal::new(
+                    Some(&format!("HTTP {status}")),
+                    "the server refused the request",
+                    None,
+                ),
             },
         };
         Err(match error {
@@ -217,11 +277,20 @@ impl Account {
             Problem::NotConnected { .. } => Failure::NotDone(problem),
             // The next attempt would only meet the same length.
             Problem::TooLarge(limit) if call.effect == Effect::Read => {
-                Failure::Final(CallError::TooLarge { account: self.name().to_owned(), operation: call.operation, limit })
+                Failure::Final(CallError::TooLarge {
+                    account: self.name().to_owned(),
+                    operation: call.operation,
+                    limit,
+                })
             }
-            // Nor would it find more room, and what is not seen for lack of room is not missing at the provider.
+            // Nor would it find more room, and what is not seen for lack of room is not missing at
+            // the provider.
             Problem::Storage(reason) if call.effect == Effect::Read => {
-                Failure::Final(CallError::NoRoom { account: self.name().to_owned(), operation: call.operation, reason })
+                Failure::Final(CallError::NoRoom {
+                    account: self.name().to_owned(),
+                    operation: call.operation,
+                    reason,
+                })
             }
             problem => Failure::Unclear(problem),
         }

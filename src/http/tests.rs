@@ -57,7 +57,11 @@ fn write_call() -> Call {
 /// Takes JSON-looking bodies for answers and everything else for none.
 fn decode(reply: &mut Reply) -> Result<String, DecodeError> {
     let text = String::from_utf8(reply.body.bytes_capped(1000)?).unwrap();
-    if text.starts_with('{') { Ok(text) } else { Err(DecodeError::NotAnAnswer("no JSON".to_owned())) }
+    if text.starts_with('{') {
+        Ok(text)
+    } else {
+        Err(DecodeError::NotAnAnswer("no JSON".to_owned()))
+    }
 }
 
 const OK: &str = "{}";

@@ -20,14 +20,15 @@ use super::trouble::Place;
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an unused connection is kept; shorter than what common servers keep theirs, so that a write seldom meets a
-/// connection that is just being closed.
+/// How long an unused connection is kept; shorter than what common servers keep theirs, so that a
+/// write seldom meets a connection that is just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the network transport needs to know.
 #[derive(Clone, Default)]
 pub struct NetworkOptions {
-    /// A proxy for all requests, as `http://host:port`. Proxies named by the environment are not used.
+    /// A proxy for all requests, as `http://host:port`. Proxies named by the environment are not
+    /// used.
     pub proxy: Option<Url>,
     /// A PEM file with certificate authorities to trust besides the usual ones.
     pub ca_file: Option<PathBuf>,
@@ -36,7 +37,10 @@ pub struct NetworkOptions {
 // A proxy's URL may hold a password.
 impl fmt::Debug for NetworkOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NetworkOptions").field("proxy", &self.proxy.is_some()).field("ca_file", &self.ca_file).finish()
+        f.debug_struct("NetworkOptions")
+            .field("proxy", &self.proxy.is_some())
+            .field("ca_file", &self.ca_file)
+            .finish()
     }
 }
 
@@ -51,7 +55,8 @@ pub enum Transport {
     Local(axum::Router),
 }
 
-/// What a [`Transport::Local`] router puts into a response's extensions to act out a connection that fails.
+/// What a [`Transport::Local`] router puts into a response's extensions to act out a connection
+/// that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocalFault {
     /// No connection came about: the caller must believe that nothing was sent.
@@ -70,12 +75,13 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// Sets up the network: TLS with the system's certificate authorities and a bundled set beside them, gzip, no
-    /// redirects, no repetitions of its own.
+    /// Sets up the network: TLS with the system's certificate authorities and a bundled set beside
+    /// them, gzip, no redirects, no repetitions of its own.
     pub fn network(options: &NetworkOptions) -> Result<Self, TransportError> {
         // Without any authority the client can't even be built, and small containers have none.
-        let bundled =
-            webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok());
+        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok());
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
@@ -86,7 +92,10 @@ impl Transport {
             .no_proxy()
             .tls_certs_merge(bundled);
         if let Some(path) = &options.ca_file {
-            let pem = std::fs::read(path).map_err(|source| TransportError::CaFile { path: path.clone(), source })?;
+            let pem = std::fs::read(path).map_err(|source| TransportError::CaFile {
+                path: path.clone(),
+                source,
+            })?;
             let extra = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
             if extra.is_empty() {
                 return Err(TransportError::CaFormat { path: path.clone() });
@@ -94,10 +103,15 @@ impl Transport {
             builder = builder.tls_certs_merge(extra);
         }
         if let Some(proxy) = &options.proxy {
-            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|error| TransportError::Proxy { reason: describe(error) })?;
+            let proxy =
+                reqwest::Proxy::all(proxy.clone()).map_err(|error| TransportError::Proxy {
+                    reason: describe(error),
+                })?;
             builder = builder.proxy(proxy);
         }
-        let client = builder.build().map_err(|error| TransportError::Client { reason: describe(error) })?;
+        let client = builder.build().map_err(|error| TransportError::Client {
+            reason: describe(error),
+        })?;
         Ok(Self::Net(client))
     }
 
@@ -110,19 +124,32 @@ impl Transport {
     }
 }
 
-async fn over_network(client: &reqwest::Client, wire: Wire, max_body: u64) -> Result<Reply, Problem> {
+async fn over_network(
+    client: &reqwest::Client,
+    wire: Wire,
+    max_body: u64,
+) -> Result<Reply, Problem> {
     let place = Place::of(&wire.url);
     let mut request = reqwest::Request::new(wire.method.wire(), wire.url);
     *request.headers_mut() = wire.headers;
     *request.body_mut() = Some(wire.body.into());
     let mut response = client.execute(request).await.map_err(|error| {
         // Only the connector fails like this, and it runs before the first byte of the request.
-        if error.is_connect() { place.not_connected(&error) } else { place.broken(&error) }
+        if error.is_connect() {
+            place.not_connected(&error)
+        } else {
+            place.broken(&error)
+        }
     })?;
     let head = Head::of(response.status(), response.headers());
-    // The library takes the length away from what it decompresses, and the rest is checked below it.
+    // The library takes the length away from what it decompresses, and the rest is checked below
+    // it.
     let mut incoming = Incoming::begin(max_body, head.length).map_err(spilt)?;
-    while let Some(piece) = response.chunk().await.map_err(|error| place.broken(&error))? {
+    while let Some(piece) = response
+        .chunk()
+        .await
+        .map_err(|error| place.broken(&error))?
+    {
         incoming.push(&piece).map_err(spilt)?;
     }
     head.reply(incoming)
@@ -131,7 +158,11 @@ async fn over_network(client: &reqwest::Client, wire: Wire, max_body: u64) -> Re
 async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<Reply, Problem> {
     let mut request = Request::new(axum::body::Body::from(wire.body));
     *request.method_mut() = wire.method.wire();
-    *request.uri_mut() = wire.url.as_str().parse().map_err(|_| not_connected("the URL can't be written as a request line"))?;
+    *request.uri_mut() = wire
+        .url
+        .as_str()
+        .parse()
+        .map_err(|_| not_connected("the URL can't be written as a request line"))?;
     *request.headers_mut() = wire.headers;
     if let Ok(host) = HeaderValue::from_str(wire.url.authority()) {
         request.headers_mut().insert(HOST, host);
@@ -148,7 +179,9 @@ async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<R
         None => {}
     }
     if parts.headers.contains_key(CONTENT_ENCODING) {
-        return Err(Problem::NotAnAnswer("it is compressed, which was not asked for".to_owned()));
+        return Err(Problem::NotAnAnswer(
+            "it is compressed, which was not asked for".to_owned(),
+        ));
     }
     let head = Head::of(parts.status, &parts.headers);
     let mut incoming = Incoming::begin(max_body, head.length).map_err(spilt)?;
@@ -162,7 +195,10 @@ async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<R
 }
 
 fn not_connected(what: &str) -> Problem {
-    Problem::NotConnected { what: what.to_owned(), advice: "check base_url" }
+    Problem::NotConnected {
+        what: what.to_owned(),
+        advice: "check base_url",
+    }
 }
 
 /// What the headers of an answer say.
@@ -179,7 +215,8 @@ impl Head {
         Self {
             status: status.as_u16(),
             content_type: text(CONTENT_TYPE).map(str::to_owned),
-            retry_after: text(RETRY_AFTER).and_then(|header| retry::retry_after(header, text(DATE), jiff::Timestamp::now)),
+            retry_after: text(RETRY_AFTER)
+                .and_then(|header| retry::retry_after(header, text(DATE), jiff::Timestamp::now)),
             length: text(CONTENT_LENGTH).and_then(|length| length.trim().parse().ok()),
         }
     }
@@ -197,7 +234,9 @@ impl Head {
 fn spilt(spill: Spill) -> Problem {
     match spill {
         Spill::TooLarge(limit) => Problem::TooLarge(limit),
-        Spill::CutOff { got, announced } => Problem::ConnectionBroken(format!("the answer ended after {got} of {announced} bytes")),
+        Spill::CutOff { got, announced } => {
+            Problem::ConnectionBroken(format!("the answer ended after {got} of {announced} bytes"))
+        }
         Spill::Storage(error) => Problem::Storage(error.to_string()),
     }
 }

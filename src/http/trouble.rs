@@ -1,4 +1,5 @@
-//! What a failed connection is called: one sentence, where the libraries below tell nested fragments.
+//! What a failed connection is called: one sentence, where the libraries below tell nested
+//! fragments.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -17,7 +18,10 @@ pub(super) struct Place {
 impl Place {
     /// The host and port of a URL.
     pub(super) fn of(url: &Url) -> Self {
-        Self { host: url.host_str().unwrap_or_default().to_owned(), port: url.port_or_known_default().unwrap_or_default() }
+        Self {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or_default(),
+        }
     }
 
     /// Names what kept a connection from coming about; nothing was sent.
@@ -25,21 +29,48 @@ impl Place {
         let Self { host, port } = self;
         let chain = Chain::of(error);
         let (what, advice) = if chain.says("dns error") || chain.says("lookup") {
-            (format!("the name {host} is not known"), "check base_url, the proxy, and how this machine resolves names")
+            (
+                format!("the name {host} is not known"),
+                "check base_url, the proxy, and how this machine resolves names",
+            )
         } else if chain.says("certificate") {
-            (format!("the certificate of {host} is not accepted because {}", chain.certificate()), CERTIFICATE_ADVICE)
+            (
+                format!(
+                    "the certificate of {host} is not accepted because {}",
+                    chain.certificate()
+                ),
+                CERTIFICATE_ADVICE,
+            )
         } else if chain.says("tunnel") || chain.says("proxy") {
-            (format!("the proxy did not let it through to {host}:{port}"), "check the proxy and what it allows")
+            (
+                format!("the proxy did not let it through to {host}:{port}"),
+                "check the proxy and what it allows",
+            )
         } else if chain.kind == Some(ErrorKind::ConnectionRefused) {
             (format!("{host}:{port} refuses connections"), NETWORK_ADVICE)
         } else if error.is_timeout() || chain.kind == Some(ErrorKind::TimedOut) {
-            (format!("{host}:{port} does not take connections in time"), NETWORK_ADVICE)
-        } else if matches!(chain.kind, Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable)) {
-            (format!("there is no way to {host}:{port} from here"), NETWORK_ADVICE)
+            (
+                format!("{host}:{port} does not take connections in time"),
+                NETWORK_ADVICE,
+            )
+        } else if matches!(
+            chain.kind,
+            Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable)
+        ) {
+            (
+                format!("there is no way to {host}:{port} from here"),
+                NETWORK_ADVICE,
+            )
         } else if chain.speaks_otherwise() {
-            (format!("what answers at {host}:{port} does not speak TLS"), "check the scheme and the port of base_url")
+            (
+                format!("what answers at {host}:{port} does not speak TLS"),
+                "check the scheme and the port of base_url",
+            )
         } else {
-            (format!("{host}:{port} ended the connection before it was set up"), NETWORK_ADVICE)
+            (
+                format!("{host}:{port} ended the connection before it was set up"),
+                NETWORK_ADVICE,
+            )
         };
         Problem::NotConnected { what, advice }
     }
@@ -65,7 +96,8 @@ impl Place {
 const NETWORK_ADVICE: &str = "check base_url, the network and the provider's status page";
 const CERTIFICATE_ADVICE: &str = "check base_url and the clock, and set ca_file if the certificate comes from an authority of your own";
 
-/// An error with its causes: all their words, and the system's kind of failure where one is among them.
+/// An error with its causes: all their words, and the system's kind of failure where one is among
+/// them.
 struct Chain {
     words: String,
     kind: Option<ErrorKind>,
@@ -73,7 +105,10 @@ struct Chain {
 
 impl Chain {
     fn of(error: &reqwest::Error) -> Self {
-        let mut chain = Self { words: String::new(), kind: None };
+        let mut chain = Self {
+            words: String::new(),
+            kind: None,
+        };
         let mut cause: Option<&(dyn Error + 'static)> = error.source();
         while let Some(inner) = cause {
             chain.words.push_str(&inner.to_string().to_lowercase());
@@ -92,7 +127,9 @@ impl Chain {
 
     /// The other side answered a greeting with something else.
     fn speaks_otherwise(&self) -> bool {
-        self.kind == Some(ErrorKind::InvalidData) || self.says("corrupt message") || self.says("invalidcontenttype")
+        self.kind == Some(ErrorKind::InvalidData)
+            || self.says("corrupt message")
+            || self.says("invalidcontenttype")
     }
 
     fn certificate(&self) -> &'static str {

@@ -1,4 +1,5 @@
-//! From rules to rules for two accounts: labels of custom fields become the names that requests use.
+//! From rules to rules for two accounts: labels of custom fields become the names that requests
+//! use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,13 +14,20 @@ use crate::model::{CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, 
 impl Mapping {
     /// Binds the rules to the custom fields of the two accounts.
     ///
-    /// A rule with a problem is left out of the result. A label that nobody knows is a problem only where the account's
-    /// fields are known; elsewhere it is taken at its word.
-    pub fn bind(&self, source: &CustomFields, target: &CustomFields) -> (BoundMapping, Vec<MappingProblem>) {
+    /// A rule with a problem is left out of the result. A label that nobody knows is a problem only
+    /// where the account's fields are known; elsewhere it is taken at its word.
+    pub fn bind(
+        &self,
+        source: &CustomFields,
+        target: &CustomFields,
+    ) -> (BoundMapping, Vec<MappingProblem>) {
         let mut binding = Binding {
             source: distinct_labels(source),
             target,
-            custom_row: self.target.by_wire(ObjectKind::Member, "custom.*").filter(|row| row.writable != Writable::No),
+            custom_row: self
+                .target
+                .by_wire(ObjectKind::Member, "custom.*")
+                .filter(|row| row.writable != Writable::No),
             create_fields: self.create_fields && target.known,
             aliases: Vec::new(),
             missing: Vec::new(),
@@ -42,18 +50,41 @@ impl Mapping {
             if let Action::Expression(compiled) = &rule.action {
                 binding.labels(compiled, &place);
             }
-            let Some(bound) = binding.rule(rule, &place) else { continue };
+            let Some(bound) = binding.rule(rule, &place) else {
+                continue;
+            };
             if let Some(other) = member.iter().find(|other| other.wire == bound.wire) {
                 let message = format!("`{}` and `{}` are the same field", other.typed, bound.typed);
-                binding.problem(&place, message, Some("keep one of the two lines".to_owned()));
+                binding.problem(
+                    &place,
+                    message,
+                    Some("keep one of the two lines".to_owned()),
+                );
                 continue;
             }
             member.push(bound);
         }
         member.extend(binding.built_in_custom(&member));
-        let Binding { source: source_fields, aliases, mut missing, problems, .. } = binding;
+        let Binding {
+            source: source_fields,
+            aliases,
+            mut missing,
+            problems,
+            ..
+        } = binding;
         missing.sort_by(|left, right| left.label.cmp(&right.label));
-        (BoundMapping::new(self, source_fields, target.clone(), group, member, Arc::new(aliases), missing), problems)
+        (
+            BoundMapping::new(
+                self,
+                source_fields,
+                target.clone(),
+                group,
+                member,
+                Arc::new(aliases),
+                missing,
+            ),
+            problems,
+        )
     }
 }
 
@@ -69,12 +100,22 @@ struct Binding<'a> {
 
 impl Binding<'_> {
     fn problem(&mut self, place: &Place, message: String, hint: Option<String>) {
-        self.problems.push(MappingProblem { place: place.clone(), message, hint, span: None });
+        self.problems.push(MappingProblem {
+            place: place.clone(),
+            message,
+            hint,
+            span: None,
+        });
     }
 
     /// Resolves the labels of source fields that an expression reads.
     fn labels(&mut self, compiled: &Compiled, place: &Place) {
-        for (_, part) in compiled.mentions().parts.iter().filter(|(field, _)| field == "custom") {
+        for (_, part) in compiled
+            .mentions()
+            .parts
+            .iter()
+            .filter(|(field, _)| field == "custom")
+        {
             match self.source.find(&part.name) {
                 Some(field) => {
                     let alias = (part.name.clone(), format!("custom.{}", field.label));
@@ -104,13 +145,19 @@ impl Binding<'_> {
             });
         }
         let name = rule.wire.strip_prefix("custom.")?.trim();
-        // Looked up again by object: only members have custom fields at any provider so far, and the row says what they take.
+        // Looked up again by object: only members have custom fields at any provider so far, and
+        // the row says what they take.
         let row = self.custom_row?;
         let (system_name, shape) = match self.find_target(name) {
             Found::One(field) => (field.system_name.clone(), Shape::of_custom(row, field)),
             Found::Several => {
-                let message = format!("the target account has several custom fields with the label `{name}`");
-                self.problem(place, message, Some("name the field by its system name".to_owned()));
+                let message =
+                    format!("the target account has several custom fields with the label `{name}`");
+                self.problem(
+                    place,
+                    message,
+                    Some("name the field by its system name".to_owned()),
+                );
                 return None;
             }
             Found::None if self.create_fields => {
@@ -136,7 +183,10 @@ impl Binding<'_> {
 
     fn find_target(&self, name: &str) -> Found<'_> {
         let fields = &self.target.fields;
-        if let Some(field) = fields.iter().find(|field| field.system_name.eq_ignore_ascii_case(name)) {
+        if let Some(field) = fields
+            .iter()
+            .find(|field| field.system_name.eq_ignore_ascii_case(name))
+        {
             return Found::One(field);
         }
         one_by_label(fields, name)
@@ -145,7 +195,11 @@ impl Binding<'_> {
     /// Notes a field that the target lacks, once.
     fn create(&mut self, label: &str, kind: FieldType) -> CustomField {
         let wanted = normal_label(label);
-        if let Some(field) = self.missing.iter().find(|field| normal_label(&field.label) == wanted) {
+        if let Some(field) = self
+            .missing
+            .iter()
+            .find(|field| normal_label(&field.label) == wanted)
+        {
             return field.clone();
         }
         let label = label.trim().to_owned();
@@ -160,15 +214,20 @@ impl Binding<'_> {
         field
     }
 
-    /// Pairs every source field with the target field of the same label, except where the config names the target field.
+    /// Pairs every source field with the target field of the same label, except where the config
+    /// names the target field.
     fn built_in_custom(&mut self, explicit: &[BoundRule]) -> Vec<BoundRule> {
-        let Some(row) = self.custom_row else { return Vec::new() };
+        let Some(row) = self.custom_row else {
+            return Vec::new();
+        };
         let mut taken: BTreeSet<String> = explicit.iter().map(|rule| rule.wire.clone()).collect();
         let mut rules = Vec::new();
         for field in self.source.fields.clone() {
             let target = match one_by_label(&self.target.fields, &field.label) {
                 Found::One(found) => found.clone(),
-                Found::None if self.create_fields && !field.label.trim().is_empty() => self.create(&field.label, field.kind),
+                Found::None if self.create_fields && !field.label.trim().is_empty() => {
+                    self.create(&field.label, field.kind)
+                }
                 // Two fields of one label: no home, which the losses show, rather than a guess.
                 Found::None | Found::Several => continue,
             };
@@ -195,7 +254,9 @@ enum Found<'a> {
 
 fn one_by_label<'a>(fields: &'a [CustomField], label: &str) -> Found<'a> {
     let wanted = normal_label(label);
-    let mut found = fields.iter().filter(|field| !wanted.is_empty() && normal_label(&field.label) == wanted);
+    let mut found = fields
+        .iter()
+        .filter(|field| !wanted.is_empty() && normal_label(&field.label) == wanted);
     match (found.next(), found.next()) {
         (None, _) => Found::None,
         (Some(field), None) => Found::One(field),
@@ -211,17 +272,25 @@ fn distinct_labels(fields: &CustomFields) -> CustomFields {
     }
     let mut distinct = fields.clone();
     for field in &mut distinct.fields {
-        if uses.get(&normal_label(&field.label)).is_some_and(|count| *count > 1) {
+        if uses
+            .get(&normal_label(&field.label))
+            .is_some_and(|count| *count > 1)
+        {
             field.label = format!("{} ({})", field.label.trim(), field.system_name);
         } else if field.label.trim().is_empty() {
             field.label.clone_from(&field.system_name);
         }
     }
-    distinct.fields.sort_by(|left, right| left.system_name.cmp(&right.system_name));
+    distinct
+        .fields
+        .sort_by(|left, right| left.system_name.cmp(&right.system_name));
     distinct
 }
 
 fn suggestion(name: &str, fields: &CustomFields) -> Option<String> {
-    let known = fields.fields.iter().flat_map(|field| [field.label.as_str(), field.system_name.as_str()]);
+    let known = fields
+        .fields
+        .iter()
+        .flat_map(|field| [field.label.as_str(), field.system_name.as_str()]);
     nearest(name, known).map(|near| format!("did you mean `{near}`?"))
 }

@@ -60,7 +60,12 @@ impl BoundMapping {
     ) -> BoundMapping {
         let filter = mapping.filter.clone();
         let mut member_roots = roots(&member);
-        member_roots.extend(filter.iter().flat_map(|filter| filter.reads()).map(|name| first_part(&name).to_owned()));
+        member_roots.extend(
+            filter
+                .iter()
+                .flat_map(|filter| filter.reads())
+                .map(|name| first_part(&name).to_owned()),
+        );
         let mut bound = BoundMapping {
             source: mapping.source,
             target: mapping.target,
@@ -82,7 +87,8 @@ impl BoundMapping {
         bound
     }
 
-    /// Maps a group. The record has canonical names, with the group's `id` and whatever is carried for it.
+    /// Maps a group. The record has canonical names, with the group's `id` and whatever is carried
+    /// for it.
     pub fn group(&self, canonical: &Record) -> Mapped {
         self.apply(&self.group, &self.group_roots, canonical)
     }
@@ -97,15 +103,19 @@ impl BoundMapping {
     ///
     /// Where several custom fields share a label, the system name is added to it.
     pub fn source_member(&self, wire: &Record) -> Record {
-        self.source.to_canonical(ObjectKind::Member, wire, &self.source_fields)
+        self.source
+            .to_canonical(ObjectKind::Member, wire, &self.source_fields)
     }
 
     /// Tells whether a person of the source counts as a member; everybody does without a filter.
     ///
     /// # Errors
-    /// A sentence, when the filter can't be evaluated on this record. The person is then neither in nor out.
+    /// A sentence, when the filter can't be evaluated on this record. The person is then neither in
+    /// nor out.
     pub fn counts(&self, canonical: &Record) -> Result<bool, String> {
-        let Some(filter) = &self.filter else { return Ok(true) };
+        let Some(filter) = &self.filter else {
+            return Ok(true);
+        };
         let result = filter.evaluate(&self.view(&self.member_roots, canonical))?;
         Ok(result.is_true())
     }
@@ -130,41 +140,60 @@ impl BoundMapping {
         self.group_homes.clone()
     }
 
-    /// Returns the canonical names of the member fields that are read, also by the filter; `custom.*` stands for all
-    /// custom fields where an expression picks one by its content.
+    /// Returns the canonical names of the member fields that are read, also by the filter;
+    /// `custom.*` stands for all custom fields where an expression picks one by its content.
     pub fn member_reads(&self) -> BTreeSet<String> {
         let mut reads = self.member_homes.clone();
-        reads.extend(self.filter.iter().flat_map(|filter| self.resolved(filter.reads())));
+        reads.extend(
+            self.filter
+                .iter()
+                .flat_map(|filter| self.resolved(filter.reads())),
+        );
         reads
     }
 
-    /// Returns the fields, the address apart, that creating a person at the target takes and that a mapped record lacks.
+    /// Returns the fields, the address apart, that creating a person at the target takes and that a
+    /// mapped record lacks.
     pub fn missing_required(&self, mapped: &Record) -> Vec<&'static str> {
-        let needed = self.target.members.iter().filter(|field| field.required && field.canonical != "email");
-        needed.map(|field| field.wire).filter(|wire| mapped.get(*wire).is_none_or(Value::is_empty)).collect()
+        let needed = self
+            .target
+            .members
+            .iter()
+            .filter(|field| field.required && field.canonical != "email");
+        needed
+            .map(|field| field.wire)
+            .filter(|wire| mapped.get(*wire).is_none_or(Value::is_empty))
+            .collect()
     }
 
     /// Tells whether the config names a target field, rather than the built-in map.
     pub fn is_explicit(&self, object: ObjectKind, wire: &str) -> bool {
-        self.rules(object).iter().any(|rule| rule.explicit && (rule.wire == wire || rule.typed == wire))
+        self.rules(object)
+            .iter()
+            .any(|rule| rule.explicit && (rule.wire == wire || rule.typed == wire))
     }
 
     /// Returns the expression that gives a target field its value, as a config could hold it.
     pub fn expression(&self, object: ObjectKind, wire: &str) -> Option<String> {
-        self.rules(object).iter().find(|rule| rule.wire == wire || rule.typed == wire).map(|rule| rule.action.text())
+        self.rules(object)
+            .iter()
+            .find(|rule| rule.wire == wire || rule.typed == wire)
+            .map(|rule| rule.action.text())
     }
 
     /// Returns the custom fields that the target lacks and that are to be created, by label.
     ///
-    /// Their values stand under `custom.` and the label until they exist and the mapping is bound anew.
+    /// Their values stand under `custom.` and the label until they exist and the mapping is bound
+    /// anew.
     pub fn missing_custom(&self) -> Vec<CustomField> {
         self.missing.clone()
     }
 
-    /// Returns the canonical fields that have a value and no home at the target: no writable target field is made of them.
+    /// Returns the canonical fields that have a value and no home at the target: no writable target
+    /// field is made of them.
     ///
-    /// What describes the account rather than the group or person (ids, statuses, counts, permissions, dates that the
-    /// provider sets) is not missed there.
+    /// What describes the account rather than the group or person (ids, statuses, counts,
+    /// permissions, dates that the provider sets) is not missed there.
     pub fn carried_fields(&self, object: ObjectKind, canonical: &Record) -> Record {
         let homes = match object {
             ObjectKind::Group => &self.group_homes,
@@ -173,28 +202,38 @@ impl BoundMapping {
         canonical
             .iter()
             .filter(|(name, value)| {
-                let has_home = homes.contains(*name) || (name.starts_with("custom.") && homes.contains("custom.*"));
-                let is_missed = is_worth_carrying(object, name, self.source, self.target) && !self.is_kept_by_plan(object, name, value);
+                let has_home = homes.contains(*name)
+                    || (name.starts_with("custom.") && homes.contains("custom.*"));
+                let is_missed = is_worth_carrying(object, name, self.source, self.target)
+                    && !self.is_kept_by_plan(object, name, value);
                 is_missed && !has_home && !value.is_empty()
             })
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
     }
 
-    /// Returns what a group of the source grants its members and no line of the config grants at the target: `permissions`,
-    /// `limits`, `settings` and `lists`, each with an example.
+    /// Returns what a group of the source grants its members and no line of the config grants at
+    /// the target: `permissions`, `limits`, `settings` and `lists`, each with an example.
     ///
-    /// Only what people enter at the source counts. It is not carried either: what nobody grants anew is not to come back later.
+    /// Only what people enter at the source counts. It is not carried either: what nobody grants
+    /// anew is not to come back later.
     pub fn ungranted(&self, canonical: &Record) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for (name, value) in canonical {
             let root = first_part(name);
-            let entered = || self.source.by_canonical(ObjectKind::Group, name).is_some_and(|row| row.writable != Writable::No);
+            let entered = || {
+                self.source
+                    .by_canonical(ObjectKind::Group, name)
+                    .is_some_and(|row| row.writable != Writable::No)
+            };
             let granted = || self.group_homes.contains(name) || self.group_homes.contains(root);
             // The period of a limit says nothing without the limit.
-            let says_nothing = value.is_empty() || value.as_bool() == Some(false) || name.ends_with("_type");
+            let says_nothing =
+                value.is_empty() || value.as_bool() == Some(false) || name.ends_with("_type");
             if is_right(name) && !says_nothing && entered() && !granted() {
-                let part = name.strip_prefix(root).and_then(|rest| rest.strip_prefix('.'));
+                let part = name
+                    .strip_prefix(root)
+                    .and_then(|rest| rest.strip_prefix('.'));
                 let example = match (part, value.as_bool()) {
                     (Some(part), Some(_)) => part.to_owned(),
                     (Some(part), None) => format!("{part} {value}"),
@@ -206,7 +245,8 @@ impl BoundMapping {
         found
     }
 
-    /// Returns a fingerprint of everything that decides results: expressions, tables of custom fields, names.
+    /// Returns a fingerprint of everything that decides results: expressions, tables of custom
+    /// fields, names.
     pub fn salt(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         let mut take = |text: &str| {
@@ -225,11 +265,25 @@ impl BoundMapping {
                 take(&rule.action.text());
             }
         }
-        for (side, fields) in [("source", &self.source_fields), ("target", &self.target_fields)] {
+        for (side, fields) in [
+            ("source", &self.source_fields),
+            ("target", &self.target_fields),
+        ] {
             let mut rows: Vec<String> = fields
                 .fields
                 .iter()
-                .map(|field| format!("{:?}", (&field.system_name, &field.label, field.kind.as_str(), field.max_length, &field.options)))
+                .map(|field| {
+                    format!(
+                        "{:?}",
+                        (
+                            &field.system_name,
+                            &field.label,
+                            field.kind.as_str(),
+                            field.max_length,
+                            &field.options
+                        )
+                    )
+                })
                 .collect();
             // A provider may list its fields in any order.
             rows.sort_unstable();
@@ -249,7 +303,11 @@ impl BoundMapping {
     }
 
     fn fields(&self, object: ObjectKind) -> Vec<String> {
-        let names: BTreeSet<String> = self.rules(object).iter().map(|rule| rule.wire.clone()).collect();
+        let names: BTreeSet<String> = self
+            .rules(object)
+            .iter()
+            .map(|rule| rule.wire.clone())
+            .collect();
         names.into_iter().collect()
     }
 
@@ -257,7 +315,9 @@ impl BoundMapping {
         let view = OnceCell::new();
         let mut mapped = Mapped::default();
         for rule in rules {
-            let value = rule.action.value(canonical, || view.get_or_init(|| self.view(roots, canonical)).clone());
+            let value = rule.action.value(canonical, || {
+                view.get_or_init(|| self.view(roots, canonical)).clone()
+            });
             match value {
                 Err(reason) => mapped.failed.push((rule.wire.clone(), reason)),
                 Ok(value) => match convert(&rule.shape, &rule.wire, value) {
@@ -282,7 +342,10 @@ impl BoundMapping {
     }
 
     fn rule_reads(&self, object: ObjectKind) -> BTreeSet<String> {
-        self.rules(object).iter().flat_map(|rule| self.resolved(rule.action.reads())).collect()
+        self.rules(object)
+            .iter()
+            .flat_map(|rule| self.resolved(rule.action.reads()))
+            .collect()
     }
 
     /// Replaces custom fields as an expression names them by their canonical names.
@@ -290,18 +353,24 @@ impl BoundMapping {
         names
             .into_iter()
             .map(|name| {
-                let alias = name.strip_prefix("custom.").and_then(|label| self.aliases.iter().find(|(alias, _)| alias == label));
+                let alias = name
+                    .strip_prefix("custom.")
+                    .and_then(|label| self.aliases.iter().find(|(alias, _)| alias == label));
                 alias.map_or(name.clone(), |(_, canonical)| canonical.clone())
             })
             .collect()
     }
 
-    /// Tells whether the plan writes a field without a rule: it sets the protected flag of a target that has one.
+    /// Tells whether the plan writes a field without a rule: it sets the protected flag of a target
+    /// that has one.
     fn is_kept_by_plan(&self, object: ObjectKind, name: &str, value: &crate::model::Value) -> bool {
         object == ObjectKind::Group
             && name == "protected"
             && (value.as_bool() == Some(false)
-                || self.target.by_canonical(object, name).is_some_and(|field| field.writable != Writable::No))
+                || self
+                    .target
+                    .by_canonical(object, name)
+                    .is_some_and(|field| field.writable != Writable::No))
     }
 }
 

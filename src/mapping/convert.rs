@@ -23,7 +23,11 @@ impl Shape {
             canonical: field.canonical.to_owned(),
             kind: field.kind,
             max_length: field.max_length,
-            values: field.values.iter().map(|(wire, canonical)| ((*wire).to_owned(), (*canonical).to_owned())).collect(),
+            values: field
+                .values
+                .iter()
+                .map(|(wire, canonical)| ((*wire).to_owned(), (*canonical).to_owned()))
+                .collect(),
         }
     }
 
@@ -33,7 +37,11 @@ impl Shape {
             canonical: "custom.*".to_owned(),
             kind: field.kind,
             max_length: field.max_length.or(row.max_length),
-            values: field.options.iter().map(|option| (option.clone(), option.clone())).collect(),
+            values: field
+                .options
+                .iter()
+                .map(|option| (option.clone(), option.clone()))
+                .collect(),
         }
     }
 }
@@ -45,7 +53,13 @@ pub(super) fn convert(shape: &Shape, wire: &str, given: Given) -> Result<Option<
     let value = match given {
         Given::Nothing => return Ok(None),
         Given::Value(value) => value,
-        Given::Other(text) => return Err(LeftOut { wire: wire.to_owned(), value: text, reason: LeftOutReason::WrongType }),
+        Given::Other(text) => {
+            return Err(LeftOut {
+                wire: wire.to_owned(),
+                value: text,
+                reason: LeftOutReason::WrongType,
+            });
+        }
     };
     let is_blank = match &value {
         Value::Text(text) => text.trim().is_empty(),
@@ -54,16 +68,26 @@ pub(super) fn convert(shape: &Shape, wire: &str, given: Given) -> Result<Option<
     if is_blank {
         return Ok(None);
     }
-    let left_out = |reason| LeftOut { wire: wire.to_owned(), value: value.to_string(), reason };
+    let left_out = |reason| LeftOut {
+        wire: wire.to_owned(),
+        value: value.to_string(),
+        reason,
+    };
     let converted = match shape.kind {
         FieldType::Boolean => boolean(shape, &value).map(Value::Boolean),
         FieldType::Integer => match integer(&allowed(shape, &value).map_err(left_out)?) {
             // A limit of nothing is how providers spell that there is none.
-            Some(number) if number <= 0 && shape.canonical.starts_with("limits.") => return Ok(None),
+            Some(number) if number <= 0 && shape.canonical.starts_with("limits.") => {
+                return Ok(None);
+            }
             number => number.map(Value::Integer),
         },
-        FieldType::Text | FieldType::Timestamp => text(shape, &allowed(shape, &value).map_err(left_out)?).map(Value::Text),
-        FieldType::List if is_id_set(shape) => list(shape, &value).map_err(left_out)?.map(|ids| Value::List(sorted_ids(&ids))),
+        FieldType::Text | FieldType::Timestamp => {
+            text(shape, &allowed(shape, &value).map_err(left_out)?).map(Value::Text)
+        }
+        FieldType::List if is_id_set(shape) => list(shape, &value)
+            .map_err(left_out)?
+            .map(|ids| Value::List(sorted_ids(&ids))),
         FieldType::List => list(shape, &value).map_err(left_out)?.map(Value::List),
     };
     let converted = converted.ok_or_else(|| left_out(LeftOutReason::WrongType))?;
@@ -72,7 +96,11 @@ pub(super) fn convert(shape: &Shape, wire: &str, given: Given) -> Result<Option<
     }
     let longest = match &converted {
         Value::Text(text) => text.chars().count(),
-        Value::List(items) => items.iter().map(|item| item.chars().count()).max().unwrap_or(0),
+        Value::List(items) => items
+            .iter()
+            .map(|item| item.chars().count())
+            .max()
+            .unwrap_or(0),
         Value::Integer(number) => number.to_string().len(),
         Value::Boolean(_) => 0,
     };
@@ -89,7 +117,11 @@ fn is_id_set(shape: &Shape) -> bool {
 
 /// Puts ids in the order in which they are read back, so that their order is never a difference.
 fn sorted_ids(items: &[String]) -> Vec<String> {
-    let mut ids: Vec<String> = items.iter().flat_map(|item| item.split(',')).map(|id| id.trim().to_owned()).collect();
+    let mut ids: Vec<String> = items
+        .iter()
+        .flat_map(|item| item.split(','))
+        .map(|id| id.trim().to_owned())
+        .collect();
     ids.retain(|id| !id.is_empty());
     ids.sort_by_key(|id| (id.len(), id.clone()));
     ids.dedup();
@@ -107,17 +139,29 @@ fn allowed(shape: &Shape, value: &Value) -> Result<Value, LeftOutReason> {
 fn word<'a>(shape: &'a Shape, text: &str) -> Result<&'a str, LeftOutReason> {
     let wanted = text.trim().to_lowercase();
     // The provider's own word first: another provider's canonical word must not shadow it.
-    let by_wire = shape.values.iter().find(|(wire, _)| wire.to_lowercase() == wanted);
-    let found = by_wire.or_else(|| shape.values.iter().find(|(_, canonical)| canonical.to_lowercase() == wanted));
+    let by_wire = shape
+        .values
+        .iter()
+        .find(|(wire, _)| wire.to_lowercase() == wanted);
+    let found = by_wire.or_else(|| {
+        shape
+            .values
+            .iter()
+            .find(|(_, canonical)| canonical.to_lowercase() == wanted)
+    });
     found
         .map(|(wire, _)| wire.as_str())
-        .ok_or_else(|| LeftOutReason::NotAllowed { allowed: shape.values.iter().map(|(wire, _)| wire.clone()).collect() })
+        .ok_or_else(|| LeftOutReason::NotAllowed {
+            allowed: shape.values.iter().map(|(wire, _)| wire.clone()).collect(),
+        })
 }
 
 /// Returns the value as a word; a source that only knows "private or not" speaks in truth values.
 fn spoken(shape: &Shape, value: &Value) -> String {
     match value {
-        Value::Boolean(private) if shape.canonical == "visibility" => if *private { "private" } else { "public" }.to_owned(),
+        Value::Boolean(private) if shape.canonical == "visibility" => {
+            if *private { "private" } else { "public" }.to_owned()
+        }
         other => other.to_string(),
     }
 }
@@ -130,7 +174,8 @@ fn boolean(shape: &Shape, value: &Value) -> Option<bool> {
         Value::Text(text) => {
             let wanted = text.trim().to_lowercase();
             if shape.canonical == "visibility" {
-                // The flag means "private": whoever can't tell hidden from private keeps both from the public.
+                // The flag means "private": whoever can't tell hidden from private keeps both from
+                // the public.
                 match wanted.as_str() {
                     "public" => return Some(false),
                     "private" | "hidden" => return Some(true),
@@ -170,7 +215,11 @@ fn text(shape: &Shape, value: &Value) -> Option<String> {
 
 fn list(shape: &Shape, value: &Value) -> Result<Option<Vec<String>>, LeftOutReason> {
     let items: Vec<String> = match value {
-        Value::List(items) => items.iter().filter(|item| !item.trim().is_empty()).cloned().collect(),
+        Value::List(items) => items
+            .iter()
+            .filter(|item| !item.trim().is_empty())
+            .cloned()
+            .collect(),
         Value::Text(text) => vec![text.clone()],
         Value::Integer(number) => vec![number.to_string()],
         Value::Boolean(_) => return Ok(None),
@@ -178,5 +227,9 @@ fn list(shape: &Shape, value: &Value) -> Result<Option<Vec<String>>, LeftOutReas
     if shape.values.is_empty() {
         return Ok(Some(items));
     }
-    items.iter().map(|item| word(shape, item).map(str::to_owned)).collect::<Result<Vec<_>, _>>().map(Some)
+    items
+        .iter()
+        .map(|item| word(shape, item).map(str::to_owned))
+        .collect::<Result<Vec<_>, _>>()
+        .map(Some)
 }

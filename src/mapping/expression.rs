@@ -1,7 +1,7 @@
 //! One compiled expression and the language it is written in.
 //!
-//! Only filters whose cost is bounded by their input are offered: an expression runs once per person, on values that
-//! strangers typed.
+//! Only filters whose cost is bounded by their input are offered: an expression runs once per
+//! person, on values that strangers typed.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,7 +9,9 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value as Dynamic, filters, tests};
+use minijinja::{
+    Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value as Dynamic, filters, tests,
+};
 
 use super::scan::{Mentions, scan};
 use crate::model::{Record, Value};
@@ -154,9 +156,16 @@ fn language() -> Environment<'static> {
 
 /// Replaces a text in a text; bounded, because replacements can be chained into one another.
 fn replace(value: String, from: String, to: String) -> Result<String, Error> {
-    let found = if from.is_empty() { value.chars().count() + 1 } else { value.matches(&from).count() };
+    let found = if from.is_empty() {
+        value.chars().count() + 1
+    } else {
+        value.matches(&from).count()
+    };
     if found.saturating_mul(to.len()).saturating_add(value.len()) > MAX_TEXT {
-        return Err(Error::new(ErrorKind::InvalidOperation, "the replaced text is too long"));
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "the replaced text is too long",
+        ));
     }
     Ok(value.replace(&from, &to))
 }
@@ -174,10 +183,15 @@ fn join(value: Dynamic, joiner: Option<String>) -> Result<String, Error> {
         }
         match item.as_str() {
             Some(text) => joined.push_str(text),
-            None => write!(joined, "{item}").map_err(|_| Error::new(ErrorKind::WriteFailure, "an item can't be shown as text"))?,
+            None => write!(joined, "{item}").map_err(|_| {
+                Error::new(ErrorKind::WriteFailure, "an item can't be shown as text")
+            })?,
         }
         if joined.len() > MAX_TEXT {
-            return Err(Error::new(ErrorKind::InvalidOperation, "the joined text is too long"));
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "the joined text is too long",
+            ));
         }
     }
     Ok(joined)
@@ -201,7 +215,10 @@ impl Compiled {
     /// Compiles a text, and finds what it mentions.
     pub(super) fn new(text: &str) -> Result<Compiled, SyntaxProblem> {
         if text.trim().is_empty() {
-            return Err(SyntaxProblem { message: "the expression is empty".to_owned(), span: None });
+            return Err(SyntaxProblem {
+                message: "the expression is empty".to_owned(),
+                span: None,
+            });
         }
         if text.len() > MAX_EXPRESSION {
             return Err(SyntaxProblem {
@@ -209,11 +226,22 @@ impl Compiled {
                 span: Some(0..text.len()),
             });
         }
-        let expression = LANGUAGE.compile_expression_owned(text.to_owned()).map_err(|error| SyntaxProblem {
-            message: format!("this is not an expression: {}", error.detail().unwrap_or("it can't be read")),
-            span: error.range().filter(|range| text.get(range.clone()).is_some()),
-        })?;
-        Ok(Compiled { text: text.to_owned(), mentions: scan(text), expression })
+        let expression = LANGUAGE
+            .compile_expression_owned(text.to_owned())
+            .map_err(|error| SyntaxProblem {
+                message: format!(
+                    "this is not an expression: {}",
+                    error.detail().unwrap_or("it can't be read")
+                ),
+                span: error
+                    .range()
+                    .filter(|range| text.get(range.clone()).is_some()),
+            })?;
+        Ok(Compiled {
+            text: text.to_owned(),
+            mentions: scan(text),
+            expression,
+        })
     }
 
     /// Returns the text as it was written.
@@ -226,11 +254,21 @@ impl Compiled {
         &self.mentions
     }
 
-    /// Returns the canonical names that are read, `custom.*` where a part is known only on evaluation.
+    /// Returns the canonical names that are read, `custom.*` where a part is known only on
+    /// evaluation.
     pub(super) fn reads(&self) -> BTreeSet<String> {
-        let mut reads: BTreeSet<String> = self.mentions.parts.iter().map(|(field, part)| format!("{field}.{}", part.name)).collect();
+        let mut reads: BTreeSet<String> = self
+            .mentions
+            .parts
+            .iter()
+            .map(|(field, part)| format!("{field}.{}", part.name))
+            .collect();
         for whole in &self.mentions.wholes {
-            reads.insert(if whole.name == "custom" { "custom.*".to_owned() } else { whole.name.clone() });
+            reads.insert(if whole.name == "custom" {
+                "custom.*".to_owned()
+            } else {
+                whole.name.clone()
+            });
         }
         reads
     }
@@ -240,7 +278,9 @@ impl Compiled {
     /// # Errors
     /// One sentence without the place, which the caller knows.
     pub(super) fn evaluate(&self, source: &Dynamic) -> Result<Dynamic, String> {
-        self.expression.eval(minijinja::context! { source => source }).map_err(|error| explain(&error))
+        self.expression
+            .eval(minijinja::context! { source => source })
+            .map_err(|error| explain(&error))
     }
 }
 
@@ -257,7 +297,8 @@ fn explain(error: &Error) -> String {
     }
 }
 
-/// A record as expressions see it: names with dots are nested, and the parts of `custom` are found ignoring case.
+/// A record as expressions see it: names with dots are nested, and the parts of `custom` are found
+/// ignoring case.
 #[derive(Debug)]
 struct View {
     record: Arc<Record>,
@@ -270,7 +311,11 @@ pub(super) type Aliases = Vec<(String, String)>;
 
 /// Makes a record visible to expressions.
 pub(super) fn view(record: Record, aliases: &Arc<Aliases>) -> Dynamic {
-    Dynamic::from_object(View { record: Arc::new(record), aliases: Arc::clone(aliases), prefix: String::new() })
+    Dynamic::from_object(View {
+        record: Arc::new(record),
+        aliases: Arc::clone(aliases),
+        prefix: String::new(),
+    })
 }
 
 impl View {
@@ -305,15 +350,31 @@ impl Object for View {
             return Some(dynamic(value));
         }
         let prefix = format!("{}{name}.", self.prefix);
-        let has_parts = self.record.range(prefix.clone()..).next().is_some_and(|(key, _)| key.starts_with(&prefix));
-        // These can always be asked for a part, so that a record without any reads as undefined rather than as a failure.
-        let is_map = self.prefix.is_empty() && matches!(name, "custom" | "permissions" | "limits" | "settings");
-        (has_parts || is_map)
-            .then(|| Dynamic::from_object(View { record: Arc::clone(&self.record), aliases: Arc::clone(&self.aliases), prefix }))
+        let has_parts = self
+            .record
+            .range(prefix.clone()..)
+            .next()
+            .is_some_and(|(key, _)| key.starts_with(&prefix));
+        // These can always be asked for a part, so that a record without any reads as undefined
+        // rather than as a failure.
+        let is_map = self.prefix.is_empty()
+            && matches!(name, "custom" | "permissions" | "limits" | "settings");
+        (has_parts || is_map).then(|| {
+            Dynamic::from_object(View {
+                record: Arc::clone(&self.record),
+                aliases: Arc::clone(&self.aliases),
+                prefix,
+            })
+        })
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let names = self.record.keys().filter_map(|key| key.strip_prefix(&self.prefix)).map(Dynamic::from).collect();
+        let names = self
+            .record
+            .keys()
+            .filter_map(|key| key.strip_prefix(&self.prefix))
+            .map(Dynamic::from)
+            .collect();
         Enumerator::Values(names)
     }
 }
@@ -344,8 +405,12 @@ pub(super) fn given(result: &Dynamic) -> Given {
         ValueKind::Undefined | ValueKind::None => Given::Nothing,
         ValueKind::Bool => Given::Value(Value::Boolean(result.is_true())),
         ValueKind::Number => Given::Value(number(result)),
-        ValueKind::String => Given::Value(Value::Text(result.as_str().unwrap_or_default().to_owned())),
-        ValueKind::Seq | ValueKind::Iterable => items(result).map_or_else(|| Given::Other("a nested list".to_owned()), Given::Value),
+        ValueKind::String => {
+            Given::Value(Value::Text(result.as_str().unwrap_or_default().to_owned()))
+        }
+        ValueKind::Seq | ValueKind::Iterable => {
+            items(result).map_or_else(|| Given::Other("a nested list".to_owned()), Given::Value)
+        }
         ValueKind::Map | ValueKind::Plain => Given::Other("a map".to_owned()),
         kind => Given::Other(kind.to_string()),
     }
@@ -355,7 +420,8 @@ fn number(result: &Dynamic) -> Value {
     if let Some(whole) = result.as_i64() {
         return Value::Integer(whole);
     }
-    // Text, because no field holds a fraction; a whole number beyond 64 bits keeps its digits as well.
+    // Text, because no field holds a fraction; a whole number beyond 64 bits keeps its digits as
+    // well.
     Value::Text(result.to_string())
 }
 

@@ -1,15 +1,17 @@
 //! Field rules from one provider's schema to another's.
 //!
-//! A [`Mapping`] is compiled once from the config and the two field tables, and finds everything that is wrong with the
-//! config's expressions at once. It is bound to the custom fields of two accounts when these have been read; only the
-//! [`BoundMapping`] turns records into values. Nothing here does I/O or knows a clock: the same mapping, tables and record
-//! give the same values.
+//! A [`Mapping`] is compiled once from the config and the two field tables, and finds everything
+//! that is wrong with the config's expressions at once. It is bound to the custom fields of two
+//! accounts when these have been read; only the [`BoundMapping`] turns records into values. Nothing
+//! here does I/O or knows a clock: the same mapping, tables and record give the same values.
 //!
-//! Where the config is silent, every writable target field takes the source's canonical field of the same meaning. What
-//! the provider or the plan decides is left alone: ids, addresses, statuses, protection, permissions, and ids that mean
-//! nothing in another account. The config's own lines stand in for built-in ones field by field.
+//! Where the config is silent, every writable target field takes the source's canonical field of
+//! the same meaning. What the provider or the plan decides is left alone: ids, addresses, statuses,
+//! protection, permissions, and ids that mean nothing in another account. The config's own lines
+//! stand in for built-in ones field by field.
 //!
-//! Values are never cut or repaired to fit: what a field does not take is reported in [`Mapped::left_out`].
+//! Values are never cut or repaired to fit: what a field does not take is reported in
+//! [`Mapped::left_out`].
 
 mod bind;
 mod bound;
@@ -50,7 +52,8 @@ pub struct MappingSpec<'a> {
     pub member: &'a BTreeMap<String, String>,
     /// The expression that says who counts as a member.
     pub r#where: Option<&'a str>,
-    /// Whether custom fields that the target lacks are created: the job asks for it and the target can do it.
+    /// Whether custom fields that the target lacks are created: the job asks for it and the target
+    /// can do it.
     pub create_fields: bool,
 }
 

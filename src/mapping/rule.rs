@@ -12,7 +12,8 @@ use crate::model::{Record, Value};
 pub(super) enum Action {
     /// A canonical field as it is.
     Copy(String),
-    /// The external id of the source's group, or else one made of the provider's name and the group's id.
+    /// The external id of the source's group, or else one made of the provider's name and the
+    /// group's id.
     ExternalId { source_name: String },
     /// An expression of the config.
     Expression(Arc<Compiled>),
@@ -39,7 +40,10 @@ impl Action {
                 None => format!("source.{canonical}"),
             },
             Action::ExternalId { source_name } => {
-                format!("source.external_id | default('rosterd:{}:' ~ source.id, true)", quoted(source_name))
+                format!(
+                    "source.external_id | default('rosterd:{}:' ~ source.id, true)",
+                    quoted(source_name)
+                )
             }
             Action::Expression(compiled) => compiled.text().to_owned(),
         }
@@ -49,18 +53,32 @@ impl Action {
     pub(super) fn reads(&self) -> BTreeSet<String> {
         match self {
             Action::Copy(canonical) => BTreeSet::from([canonical.clone()]),
-            Action::ExternalId { .. } => BTreeSet::from(["external_id".to_owned(), "id".to_owned()]),
+            Action::ExternalId { .. } => {
+                BTreeSet::from(["external_id".to_owned(), "id".to_owned()])
+            }
             Action::Expression(compiled) => compiled.reads(),
         }
     }
 
     /// Gets the value out of a canonical record; `view` makes the record visible to expressions.
-    pub(super) fn value(&self, canonical: &Record, view: impl FnOnce() -> minijinja::Value) -> Result<Given, String> {
+    pub(super) fn value(
+        &self,
+        canonical: &Record,
+        view: impl FnOnce() -> minijinja::Value,
+    ) -> Result<Given, String> {
         match self {
-            Action::Copy(name) => Ok(canonical.get(name).map_or(Given::Nothing, |value| Given::Value(value.clone()))),
+            Action::Copy(name) => Ok(canonical
+                .get(name)
+                .map_or(Given::Nothing, |value| Given::Value(value.clone()))),
             Action::ExternalId { source_name } => {
-                let own = canonical.get("external_id").filter(|value| !value.to_string().trim().is_empty());
-                let value = own.cloned().or_else(|| canonical.get("id").map(|id| Value::Text(format!("rosterd:{source_name}:{id}"))));
+                let own = canonical
+                    .get("external_id")
+                    .filter(|value| !value.to_string().trim().is_empty());
+                let value = own.cloned().or_else(|| {
+                    canonical
+                        .get("id")
+                        .map(|id| Value::Text(format!("rosterd:{source_name}:{id}")))
+                });
                 Ok(value.map_or(Given::Nothing, Given::Value))
             }
             Action::Expression(compiled) => compiled.evaluate(&view()).map(|result| given(&result)),

@@ -1,4 +1,5 @@
-//! Finds the names in an expression before anything is evaluated, also those in branches that a sample would not reach.
+//! Finds the names in an expression before anything is evaluated, also those in branches that a
+//! sample would not reach.
 
 use std::ops::Range;
 
@@ -9,7 +10,8 @@ pub(super) struct Mentions {
     pub(super) fields: Vec<Mention>,
     /// Parts read as `source.name.part` or `source.name['part']`: the field and the part.
     pub(super) parts: Vec<(String, Mention)>,
-    /// Fields that have parts and are read as a whole, such as `source.custom`, or by a part that only evaluation knows.
+    /// Fields that have parts and are read as a whole, such as `source.custom`, or by a part that
+    /// only evaluation knows.
     pub(super) wholes: Vec<Mention>,
     /// Names after `|`.
     pub(super) filters: Vec<Mention>,
@@ -42,7 +44,8 @@ enum Token {
     Symbol(char),
 }
 
-/// Lists what an expression mentions. Text that is not an expression gives some list, never a panic.
+/// Lists what an expression mentions. Text that is not an expression gives some list, never a
+/// panic.
 pub(super) fn scan(expression: &str) -> Mentions {
     let tokens = tokens(expression);
     let symbol = |at: usize, wanted: char| matches!(tokens.get(at), Some((Token::Symbol(found), _)) if *found == wanted);
@@ -51,12 +54,18 @@ pub(super) fn scan(expression: &str) -> Mentions {
     while at < tokens.len() {
         let (Token::Name(name), span) = &tokens[at] else {
             if symbol(at, '*') && !symbol(at + 1, '*') && !(at > 0 && symbol(at - 1, '*')) {
-                mentions.multiplications.push(Mention { name: "*".to_owned(), span: tokens[at].1.clone() });
+                mentions.multiplications.push(Mention {
+                    name: "*".to_owned(),
+                    span: tokens[at].1.clone(),
+                });
             }
             at += 1;
             continue;
         };
-        let mention = Mention { name: name.clone(), span: span.clone() };
+        let mention = Mention {
+            name: name.clone(),
+            span: span.clone(),
+        };
         let after_dot = at > 0 && symbol(at - 1, '.');
         let is_call = symbol(at + 1, '(');
         if after_dot {
@@ -84,7 +93,12 @@ pub(super) fn scan(expression: &str) -> Mentions {
 }
 
 /// Reads what follows `source` and returns where to go on.
-fn scan_source(tokens: &[(Token, Range<usize>)], at: usize, source: Mention, mentions: &mut Mentions) -> usize {
+fn scan_source(
+    tokens: &[(Token, Range<usize>)],
+    at: usize,
+    source: Mention,
+    mentions: &mut Mentions,
+) -> usize {
     let Some((field, next)) = access(tokens, at + 1) else {
         mentions.bare.push(source);
         return at + 1;
@@ -93,8 +107,10 @@ fn scan_source(tokens: &[(Token, Range<usize>)], at: usize, source: Mention, men
         Some((part, end)) => (Some(part), end),
         None => (None, next),
     };
-    let is_method =
-        |end: usize| matches!(tokens.get(end), Some((Token::Symbol('('), _))) && matches!(tokens.get(end - 1), Some((Token::Name(_), _)));
+    let is_method = |end: usize| {
+        matches!(tokens.get(end), Some((Token::Symbol('('), _)))
+            && matches!(tokens.get(end - 1), Some((Token::Name(_), _)))
+    };
     match part {
         _ if is_method(next) => {
             mentions.methods.push(field);
@@ -121,9 +137,23 @@ fn scan_source(tokens: &[(Token, Range<usize>)], at: usize, source: Mention, men
 /// Reads `.name` or `['name']` and returns it with the place after it.
 fn access(tokens: &[(Token, Range<usize>)], at: usize) -> Option<(Mention, usize)> {
     match (tokens.get(at)?, tokens.get(at + 1)?) {
-        ((Token::Symbol('.'), _), (Token::Name(name), span)) => Some((Mention { name: name.clone(), span: span.clone() }, at + 2)),
-        ((Token::Symbol('['), _), (Token::Text(name), span)) if matches!(tokens.get(at + 2), Some((Token::Symbol(']'), _))) => {
-            Some((Mention { name: name.clone(), span: span.clone() }, at + 3))
+        ((Token::Symbol('.'), _), (Token::Name(name), span)) => Some((
+            Mention {
+                name: name.clone(),
+                span: span.clone(),
+            },
+            at + 2,
+        )),
+        ((Token::Symbol('['), _), (Token::Text(name), span))
+            if matches!(tokens.get(at + 2), Some((Token::Symbol(']'), _))) =>
+        {
+            Some((
+                Mention {
+                    name: name.clone(),
+                    span: span.clone(),
+                },
+                at + 3,
+            ))
         }
         _ => None,
     }
@@ -135,11 +165,27 @@ fn follows_is(tokens: &[(Token, Range<usize>)], at: usize) -> bool {
         _ => None,
     };
     let previous = at.checked_sub(1).and_then(name_at);
-    previous == Some("is") || (previous == Some("not") && at.checked_sub(2).and_then(name_at) == Some("is"))
+    previous == Some("is")
+        || (previous == Some("not") && at.checked_sub(2).and_then(name_at) == Some("is"))
 }
 
 fn is_keyword(name: &str) -> bool {
-    matches!(name, "and" | "or" | "not" | "in" | "is" | "if" | "else" | "true" | "false" | "none" | "True" | "False" | "None")
+    matches!(
+        name,
+        "and"
+            | "or"
+            | "not"
+            | "in"
+            | "is"
+            | "if"
+            | "else"
+            | "true"
+            | "false"
+            | "none"
+            | "True"
+            | "False"
+            | "None"
+    )
 }
 
 fn tokens(expression: &str) -> Vec<(Token, Range<usize>)> {
@@ -165,12 +211,17 @@ fn tokens(expression: &str) -> Vec<(Token, Range<usize>)> {
             Token::Text(text)
         } else if first.is_ascii_alphabetic() || first == '_' {
             let mut name = String::from(first);
-            while let Some((_, next)) = rest.next_if(|(_, next)| next.is_ascii_alphanumeric() || *next == '_') {
+            while let Some((_, next)) =
+                rest.next_if(|(_, next)| next.is_ascii_alphanumeric() || *next == '_')
+            {
                 name.push(next);
             }
             Token::Name(name)
         } else if first.is_ascii_digit() {
-            while rest.next_if(|(_, next)| next.is_ascii_alphanumeric() || *next == '_').is_some() {}
+            while rest
+                .next_if(|(_, next)| next.is_ascii_alphanumeric() || *next == '_')
+                .is_some()
+            {}
             Token::Number
         } else {
             Token::Symbol(first)
@@ -186,16 +237,27 @@ mod tests {
     use super::*;
 
     fn names(mentions: &[Mention]) -> Vec<&str> {
-        mentions.iter().map(|mention| mention.name.as_str()).collect()
+        mentions
+            .iter()
+            .map(|mention| mention.name.as_str())
+            .collect()
     }
 
     #[test]
     fn every_way_to_name_a_field_is_found() {
-        let text = "source.a ~ source['b c'] ~ source.custom.d ~ source.custom['é f'] ~ source.custom[x]";
+        let text =
+            "source.a ~ source['b c'] ~ source.custom.d ~ source.custom['é f'] ~ source.custom[x]";
         let found = scan(text);
-        assert_eq!(names(&found.fields), ["a", "b c", "custom", "custom", "custom"]);
         assert_eq!(
-            found.parts.iter().map(|(field, part)| (field.as_str(), part.name.as_str())).collect::<Vec<_>>(),
+            names(&found.fields),
+            ["a", "b c", "custom", "custom", "custom"]
+        );
+        assert_eq!(
+            found
+                .parts
+                .iter()
+                .map(|(field, part)| (field.as_str(), part.name.as_str()))
+                .collect::<Vec<_>>(),
             [("custom", "d"), ("custom", "é f")]
         );
         assert_eq!(names(&found.wholes), ["a", "b c", "custom"]);
@@ -208,12 +270,16 @@ mod tests {
         let found = scan("'source.x | y is z' if source.a is not defined and \"it\\'s\" else none");
         assert_eq!(names(&found.fields), ["a"]);
         assert_eq!(names(&found.tests), ["defined"]);
-        assert!(found.filters.is_empty() && found.variables.is_empty() && found.functions.is_empty());
+        assert!(
+            found.filters.is_empty() && found.variables.is_empty() && found.functions.is_empty()
+        );
     }
 
     #[test]
     fn filters_functions_methods_and_arguments_are_told_apart() {
-        let found = scan("source.a | default(value='x', boolean=true) | upper ~ range(3) ~ source.b.strip() ~ source ~ (a == b)");
+        let found = scan(
+            "source.a | default(value='x', boolean=true) | upper ~ range(3) ~ source.b.strip() ~ source ~ (a == b)",
+        );
         assert_eq!(names(&found.filters), ["default", "upper"]);
         assert_eq!(names(&found.functions), ["range"]);
         assert_eq!(names(&found.methods), ["strip"]);

@@ -7,68 +7,236 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{CustomField, CustomFields, FieldSpec, FieldType, ProviderKind, Value, Writable};
+use crate::model::{
+    CustomField, CustomFields, FieldSpec, FieldType, ProviderKind, Value, Writable,
+};
 
 static WEB: Schema = Schema {
     kind: ProviderKind::Emfluence,
     groups: &[
-        FieldSpec { wire: "groupID", canonical: "id", writable: Writable::No, ..FieldSpec::TEXT },
-        FieldSpec { wire: "groupName", canonical: "name", required: true, max_length: Some(20), ..FieldSpec::TEXT },
-        FieldSpec { wire: "friendlyName", canonical: "display_name", ..FieldSpec::TEXT },
-        FieldSpec { wire: "description", canonical: "description", ..FieldSpec::TEXT },
-        FieldSpec { wire: "externalID", canonical: "external_id", ..FieldSpec::TEXT },
-        FieldSpec { wire: "notes", canonical: "notes", ..FieldSpec::TEXT },
-        FieldSpec { wire: "private", canonical: "visibility", kind: FieldType::Boolean, ..FieldSpec::TEXT },
-        FieldSpec { wire: "protected", canonical: "protected", kind: FieldType::Boolean, ..FieldSpec::TEXT },
-        FieldSpec { wire: "status", canonical: "status", values: &[("Active", "active"), ("Archived", "archived")], ..FieldSpec::TEXT },
-        FieldSpec { wire: "userIDs", canonical: "permissions", kind: FieldType::List, ..FieldSpec::TEXT },
-        FieldSpec { wire: "totalMembers", canonical: "member_count", kind: FieldType::Integer, writable: Writable::No, ..FieldSpec::TEXT },
-        FieldSpec { wire: "dateAdded", canonical: "created_at", kind: FieldType::Timestamp, writable: Writable::No, ..FieldSpec::TEXT },
+        FieldSpec {
+            wire: "groupID",
+            canonical: "id",
+            writable: Writable::No,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "groupName",
+            canonical: "name",
+            required: true,
+            max_length: Some(20),
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "friendlyName",
+            canonical: "display_name",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "description",
+            canonical: "description",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "externalID",
+            canonical: "external_id",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "notes",
+            canonical: "notes",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "private",
+            canonical: "visibility",
+            kind: FieldType::Boolean,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "protected",
+            canonical: "protected",
+            kind: FieldType::Boolean,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "status",
+            canonical: "status",
+            values: &[("Active", "active"), ("Archived", "archived")],
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "userIDs",
+            canonical: "permissions",
+            kind: FieldType::List,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "totalMembers",
+            canonical: "member_count",
+            kind: FieldType::Integer,
+            writable: Writable::No,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "dateAdded",
+            canonical: "created_at",
+            kind: FieldType::Timestamp,
+            writable: Writable::No,
+            ..FieldSpec::TEXT
+        },
     ],
     members: &[
-        FieldSpec { wire: "contactID", canonical: "id", writable: Writable::No, ..FieldSpec::TEXT },
-        FieldSpec { wire: "email", canonical: "email", ..FieldSpec::TEXT },
-        FieldSpec { wire: "firstName", canonical: "first_name", max_length: Some(5), ..FieldSpec::TEXT },
-        FieldSpec { wire: "lastName", canonical: "last_name", ..FieldSpec::TEXT },
-        FieldSpec { wire: "customerID", canonical: "external_id", ..FieldSpec::TEXT },
-        FieldSpec { wire: "dateOfBirth", canonical: "birth_date", kind: FieldType::Timestamp, ..FieldSpec::TEXT },
-        FieldSpec { wire: "score", canonical: "score", kind: FieldType::Integer, ..FieldSpec::TEXT },
-        FieldSpec { wire: "vip", canonical: "vip", kind: FieldType::Boolean, ..FieldSpec::TEXT },
-        FieldSpec { wire: "tags", canonical: "tags", kind: FieldType::List, ..FieldSpec::TEXT },
-        FieldSpec { wire: "suppressed", canonical: "status", kind: FieldType::Boolean, ..FieldSpec::TEXT },
-        FieldSpec { wire: "purl", canonical: "purl", writable: Writable::No, ..FieldSpec::TEXT },
-        FieldSpec { wire: "custom.*", canonical: "custom.*", max_length: Some(255), ..FieldSpec::TEXT },
+        FieldSpec {
+            wire: "contactID",
+            canonical: "id",
+            writable: Writable::No,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "email",
+            canonical: "email",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "firstName",
+            canonical: "first_name",
+            max_length: Some(5),
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "lastName",
+            canonical: "last_name",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "customerID",
+            canonical: "external_id",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "dateOfBirth",
+            canonical: "birth_date",
+            kind: FieldType::Timestamp,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "score",
+            canonical: "score",
+            kind: FieldType::Integer,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "vip",
+            canonical: "vip",
+            kind: FieldType::Boolean,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "tags",
+            canonical: "tags",
+            kind: FieldType::List,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "suppressed",
+            canonical: "status",
+            kind: FieldType::Boolean,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "purl",
+            canonical: "purl",
+            writable: Writable::No,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "custom.*",
+            canonical: "custom.*",
+            max_length: Some(255),
+            ..FieldSpec::TEXT
+        },
     ],
 };
 
 static CRM: Schema = Schema {
     kind: ProviderKind::GreenRope,
     groups: &[
-        FieldSpec { wire: "Group_id", canonical: "id", writable: Writable::No, ..FieldSpec::TEXT },
-        FieldSpec { wire: "Name", canonical: "name", required: true, ..FieldSpec::TEXT },
+        FieldSpec {
+            wire: "Group_id",
+            canonical: "id",
+            writable: Writable::No,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "Name",
+            canonical: "name",
+            required: true,
+            ..FieldSpec::TEXT
+        },
         FieldSpec {
             wire: "GroupType",
             canonical: "visibility",
-            values: &[("Public", "public"), ("Private", "private"), ("Hidden", "hidden")],
+            values: &[
+                ("Public", "public"),
+                ("Private", "private"),
+                ("Hidden", "hidden"),
+            ],
             ..FieldSpec::TEXT
         },
-        FieldSpec { wire: "EmailsSentFromName", canonical: "sender_name", ..FieldSpec::TEXT },
+        FieldSpec {
+            wire: "EmailsSentFromName",
+            canonical: "sender_name",
+            ..FieldSpec::TEXT
+        },
     ],
     members: &[
-        FieldSpec { wire: "Contact_id", canonical: "id", writable: Writable::No, ..FieldSpec::TEXT },
-        FieldSpec { wire: "Email", canonical: "email", ..FieldSpec::TEXT },
-        FieldSpec { wire: "Firstname", canonical: "first_name", ..FieldSpec::TEXT },
-        FieldSpec { wire: "Company", canonical: "company", ..FieldSpec::TEXT },
-        FieldSpec { wire: "Birthdate", canonical: "birth_date", ..FieldSpec::TEXT },
-        FieldSpec { wire: "Hometown", canonical: "hometown", ..FieldSpec::TEXT },
-        FieldSpec { wire: "custom.*", canonical: "custom.*", ..FieldSpec::TEXT },
+        FieldSpec {
+            wire: "Contact_id",
+            canonical: "id",
+            writable: Writable::No,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "Email",
+            canonical: "email",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "Firstname",
+            canonical: "first_name",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "Company",
+            canonical: "company",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "Birthdate",
+            canonical: "birth_date",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "Hometown",
+            canonical: "hometown",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "custom.*",
+            canonical: "custom.*",
+            ..FieldSpec::TEXT
+        },
     ],
 };
 
 type Lines<'a> = &'a [(&'a str, &'a str)];
 
 fn table(lines: Lines<'_>) -> BTreeMap<String, String> {
-    lines.iter().map(|(wire, text)| ((*wire).to_owned(), (*text).to_owned())).collect()
+    lines
+        .iter()
+        .map(|(wire, text)| ((*wire).to_owned(), (*text).to_owned()))
+        .collect()
 }
 
 fn compile(
@@ -79,24 +247,45 @@ fn compile(
     filter: Option<&str>,
 ) -> Result<Mapping, Vec<MappingProblem>> {
     let (group, member) = (table(group), table(member));
-    let spec = MappingSpec { source, target, source_name: "crm", group: &group, member: &member, r#where: filter, create_fields: false };
+    let spec = MappingSpec {
+        source,
+        target,
+        source_name: "crm",
+        group: &group,
+        member: &member,
+        r#where: filter,
+        create_fields: false,
+    };
     Mapping::compile(&spec)
 }
 
 fn record(pairs: &[(&str, &str)]) -> Record {
-    pairs.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text))).collect()
+    pairs
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), Value::from(*text)))
+        .collect()
 }
 
 fn field(system_name: &str, label: &str) -> CustomField {
-    CustomField { system_name: system_name.to_owned(), label: label.to_owned(), kind: FieldType::Text, max_length: None, options: vec![] }
+    CustomField {
+        system_name: system_name.to_owned(),
+        label: label.to_owned(),
+        kind: FieldType::Text,
+        max_length: None,
+        options: vec![],
+    }
 }
 
 fn known(fields: &[CustomField]) -> CustomFields {
-    CustomFields { known: true, fields: fields.to_vec() }
+    CustomFields {
+        known: true,
+        fields: fields.to_vec(),
+    }
 }
 
 fn to_web(group: Lines<'_>, member: Lines<'_>, filter: Option<&str>) -> BoundMapping {
-    let mapping = compile(&CRM, &WEB, group, member, filter).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let mapping = compile(&CRM, &WEB, group, member, filter)
+        .unwrap_or_else(|problems| panic!("{problems:?}"));
     let (bound, problems) = mapping.bind(&CustomFields::default(), &CustomFields::default());
     assert_eq!(problems, []);
     bound
@@ -112,7 +301,10 @@ fn shown(problems: &[MappingProblem], lines: Lines<'_>) -> String {
                 Place::Group(wire) | Place::Member(wire) => wire.as_str(),
                 Place::Where => "",
             };
-            let expression = lines.iter().find(|(name, _)| *name == wire).map_or("", |(_, expression)| expression);
+            let expression = lines
+                .iter()
+                .find(|(name, _)| *name == wire)
+                .map_or("", |(_, expression)| expression);
             text.extend([" [", expression.get(span.clone()).unwrap_or("?"), "]"]);
         }
         if let Some(hint) = &problem.hint {
@@ -141,7 +333,10 @@ fn expressions_give_what_they_say() {
         ("source.first_name", Some(" Ana ")),
         ("source.first_name | trim | upper", Some("ANA")),
         ("source.company", Some("Example & Sons")),
-        ("source.company | replace('&', 'and')", Some("Example and Sons")),
+        (
+            "source.company | replace('&', 'and')",
+            Some("Example and Sons"),
+        ),
         ("source.custom['Membership level'] | upper", Some("GOLD")),
         ("source.custom['membership LEVEL ']", Some("gold")),
         ("source.custom.Age", Some("42")),
@@ -153,7 +348,10 @@ fn expressions_give_what_they_say() {
         ("source.city | default('Springfield')", Some("Springfield")),
         ("[source.zip, source.id] | join('/')", Some("00123/17")),
         ("source.city ~ ' '", None),
-        ("'yes' if source.company == 'Example & Sons' else 'no'", Some("yes")),
+        (
+            "'yes' if source.company == 'Example & Sons' else 'no'",
+            Some("yes"),
+        ),
         ("'yes' if source.city", None),
         ("none", None),
         ("true", Some("true")),
@@ -161,8 +359,16 @@ fn expressions_give_what_they_say() {
         ("2 ** 3", Some("8")),
     ] {
         let mapped = to_web(&[], &[("lastName", expression)], None).member(&person);
-        assert_eq!(mapped.fields.get("lastName"), expected.map(Value::from).as_ref(), "{expression}");
-        assert_eq!((mapped.left_out, mapped.failed), (vec![], vec![]), "{expression}");
+        assert_eq!(
+            mapped.fields.get("lastName"),
+            expected.map(Value::from).as_ref(),
+            "{expression}"
+        );
+        assert_eq!(
+            (mapped.left_out, mapped.failed),
+            (vec![], vec![]),
+            "{expression}"
+        );
     }
 }
 
@@ -178,14 +384,34 @@ fn results_take_the_type_of_the_field() {
         ("vip", "source.company", wrong("maybe")),
         ("vip", "source.city", Ok(None)),
         ("score", "source.id", Ok(Some(Value::Integer(17)))),
-        ("score", "(source.id | int) + 17", Ok(Some(Value::Integer(34)))),
+        (
+            "score",
+            "(source.id | int) + 17",
+            Ok(Some(Value::Integer(34))),
+        ),
         ("score", "source.company", wrong("maybe")),
-        ("tags", "[source.id, 'x']", Ok(Some(Value::List(vec!["17".to_owned(), "x".to_owned()])))),
-        ("tags", "source.title", Ok(Some(Value::List(vec!["Yes".to_owned()])))),
+        (
+            "tags",
+            "[source.id, 'x']",
+            Ok(Some(Value::List(vec!["17".to_owned(), "x".to_owned()]))),
+        ),
+        (
+            "tags",
+            "source.title",
+            Ok(Some(Value::List(vec!["Yes".to_owned()]))),
+        ),
         ("tags", "source.city", Ok(None)),
         ("tags", "[source.city]", Ok(None)),
-        ("firstName", "source.id ~ source.title", Ok(Some(Value::from("17Yes")))),
-        ("firstName", "source.id ~ source.company", Err(("17maybe".to_owned(), LeftOutReason::TooLong { max: 5 }))),
+        (
+            "firstName",
+            "source.id ~ source.title",
+            Ok(Some(Value::from("17Yes"))),
+        ),
+        (
+            "firstName",
+            "source.id ~ source.company",
+            Err(("17maybe".to_owned(), LeftOutReason::TooLong { max: 5 })),
+        ),
     ] {
         let mapped = to_web(&[], &[(wire, expression)], None).member(&person);
         let got = match mapped.left_out.first() {
@@ -199,8 +425,20 @@ fn results_take_the_type_of_the_field() {
 #[test]
 fn length_is_counted_in_characters() {
     let mapping = to_web(&[], &[], None);
-    assert_eq!(mapping.member(&record(&[("first_name", "Ärger")])).fields.get("firstName"), Some(&Value::from("Ärger")));
-    assert_eq!(mapping.member(&record(&[("first_name", "Ärgern")])).left_out.len(), 1);
+    assert_eq!(
+        mapping
+            .member(&record(&[("first_name", "Ärger")]))
+            .fields
+            .get("firstName"),
+        Some(&Value::from("Ärger"))
+    );
+    assert_eq!(
+        mapping
+            .member(&record(&[("first_name", "Ärgern")]))
+            .left_out
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -232,8 +470,20 @@ fn every_problem_is_found_at_once() {
         ("custom.", "1"),
         ("custom.c", "  "),
     ];
-    let problems = compile(&CRM, &WEB, group, member, Some("source.compny != 'Internal'")).unwrap_err();
-    let all: Vec<(&str, &str)> = group.iter().chain(member).chain(&[("", "source.compny != 'Internal'")]).copied().collect();
+    let problems = compile(
+        &CRM,
+        &WEB,
+        group,
+        member,
+        Some("source.compny != 'Internal'"),
+    )
+    .unwrap_err();
+    let all: Vec<(&str, &str)> = group
+        .iter()
+        .chain(member)
+        .chain(&[("", "source.compny != 'Internal'")])
+        .copied()
+        .collect();
     insta::assert_snapshot!(shown(&problems, &all), @r#"
     members.where: `source` has no field `compny` [compny] (hint: did you mean `source.company`?)
     map.group.GroupName: `GroupName` is not a field of a group at emfluence (hint: did you mean `groupName`?)
@@ -268,23 +518,57 @@ fn every_problem_is_found_at_once() {
 
 #[test]
 fn a_constant_that_the_target_does_not_take_is_a_problem() {
-    let problems = |wire, text| compile(&WEB, &CRM, &[(wire, text)], &[], None).map(|_| ()).map_err(|all| all[0].message.clone());
-    assert_eq!(problems("GroupType", "'Secret'"), Err("the result is not one of Public, Private, Hidden".to_owned()));
+    let problems = |wire, text| {
+        compile(&WEB, &CRM, &[(wire, text)], &[], None)
+            .map(|_| ())
+            .map_err(|all| all[0].message.clone())
+    };
+    assert_eq!(
+        problems("GroupType", "'Secret'"),
+        Err("the result is not one of Public, Private, Hidden".to_owned())
+    );
     assert_eq!(problems("GroupType", "'hidden'"), Ok(()));
-    assert_eq!(problems("GroupType", "source.notes"), Ok(()), "a note may hold one of the words");
+    assert_eq!(
+        problems("GroupType", "source.notes"),
+        Ok(()),
+        "a note may hold one of the words"
+    );
     assert_eq!(problems("GroupType", "source.visibility"), Ok(()));
 }
 
 #[test]
 fn the_built_in_map_carries_what_means_the_same() {
     let mapping = to_web(&[], &[], None);
-    assert_eq!(mapping.group_fields(), ["description", "externalID", "friendlyName", "groupName", "notes", "private"]);
-    // What the source's kind does not know can still be carried for a person, and is given back then.
+    assert_eq!(
+        mapping.group_fields(),
+        [
+            "description",
+            "externalID",
+            "friendlyName",
+            "groupName",
+            "notes",
+            "private"
+        ]
+    );
+    // What the source's kind does not know can still be carried for a person, and is given back
+    // then.
     let carried = ["score", "tags", "vip"];
-    let expected: Vec<&str> = ["customerID", "firstName", "lastName"].into_iter().chain(carried).collect();
-    assert_eq!(mapping.member_fields(), expected, "no status, no address, no date of another kind");
-    let group =
-        record(&[("id", "9985"), ("name", "Donors"), ("visibility", "hidden"), ("sender_name", "Example Society"), ("status", "active")]);
+    let expected: Vec<&str> = ["customerID", "firstName", "lastName"]
+        .into_iter()
+        .chain(carried)
+        .collect();
+    assert_eq!(
+        mapping.member_fields(),
+        expected,
+        "no status, no address, no date of another kind"
+    );
+    let group = record(&[
+        ("id", "9985"),
+        ("name", "Donors"),
+        ("visibility", "hidden"),
+        ("sender_name", "Example Society"),
+        ("status", "active"),
+    ]);
     let mapped = mapping.group(&group);
     assert_eq!(
         mapped.fields,
@@ -294,145 +578,342 @@ fn the_built_in_map_carries_what_means_the_same() {
             ("private".to_owned(), Value::Boolean(true)),
         ])
     );
-    assert_eq!(mapping.carried_fields(ObjectKind::Group, &group), record(&[("sender_name", "Example Society")]));
-    let own = mapping.group(&record(&[("id", "1"), ("name", "A"), ("external_id", "X-1"), ("visibility", "public")]));
+    assert_eq!(
+        mapping.carried_fields(ObjectKind::Group, &group),
+        record(&[("sender_name", "Example Society")])
+    );
+    let own = mapping.group(&record(&[
+        ("id", "1"),
+        ("name", "A"),
+        ("external_id", "X-1"),
+        ("visibility", "public"),
+    ]));
     assert_eq!(own.fields.get("externalID"), Some(&Value::from("X-1")));
     assert_eq!(own.fields.get("private"), Some(&Value::Boolean(false)));
 }
 
 #[test]
 fn visibility_is_translated_both_ways() {
-    let (mapping, _) = compile(&WEB, &CRM, &[], &[], None).unwrap().bind(&CustomFields::default(), &CustomFields::default());
-    for (value, expected) in [(Value::Boolean(true), "Private"), (Value::Boolean(false), "Public"), (Value::from("hidden"), "Hidden")] {
-        let group = Record::from([("id".to_owned(), Value::from("1")), ("visibility".to_owned(), value)]);
-        assert_eq!(mapping.group(&group).fields.get("GroupType"), Some(&Value::from(expected)));
+    let (mapping, _) = compile(&WEB, &CRM, &[], &[], None)
+        .unwrap()
+        .bind(&CustomFields::default(), &CustomFields::default());
+    for (value, expected) in [
+        (Value::Boolean(true), "Private"),
+        (Value::Boolean(false), "Public"),
+        (Value::from("hidden"), "Hidden"),
+    ] {
+        let group = Record::from([
+            ("id".to_owned(), Value::from("1")),
+            ("visibility".to_owned(), value),
+        ]);
+        assert_eq!(
+            mapping.group(&group).fields.get("GroupType"),
+            Some(&Value::from(expected))
+        );
     }
     let odd = mapping.group(&record(&[("id", "1"), ("visibility", "secret")]));
-    assert_eq!(odd.left_out[0].reason.to_string(), "not one of Public, Private, Hidden");
+    assert_eq!(
+        odd.left_out[0].reason.to_string(),
+        "not one of Public, Private, Hidden"
+    );
 }
 
 #[test]
 fn the_same_kind_keeps_dates_and_carries_nothing() {
-    let (mapping, _) = compile(&WEB, &WEB, &[], &[], None).unwrap().bind(&CustomFields::default(), &CustomFields::default());
-    let person = record(&[("id", "1"), ("email", "ana@example.org"), ("birth_date", "1980-02-03"), ("purl", "ana"), ("status", "active")]);
-    assert_eq!(mapping.member(&person).fields, record(&[("dateOfBirth", "1980-02-03")]));
-    assert_eq!(mapping.carried_fields(ObjectKind::Member, &person), Record::new());
+    let (mapping, _) = compile(&WEB, &WEB, &[], &[], None)
+        .unwrap()
+        .bind(&CustomFields::default(), &CustomFields::default());
+    let person = record(&[
+        ("id", "1"),
+        ("email", "ana@example.org"),
+        ("birth_date", "1980-02-03"),
+        ("purl", "ana"),
+        ("status", "active"),
+    ]);
+    assert_eq!(
+        mapping.member(&person).fields,
+        record(&[("dateOfBirth", "1980-02-03")])
+    );
+    assert_eq!(
+        mapping.carried_fields(ObjectKind::Member, &person),
+        Record::new()
+    );
 }
 
 #[test]
 fn what_has_no_home_is_carried_and_bookkeeping_is_not() {
-    let (mapping, _) = compile(&WEB, &CRM, &[], &[], None).unwrap().bind(&CustomFields::default(), &known(&[]));
-    let mut group = record(&[("id", "1"), ("name", "A"), ("description", "For donors"), ("created_at", "2026-01-01"), ("kind", "static")]);
+    let (mapping, _) = compile(&WEB, &CRM, &[], &[], None)
+        .unwrap()
+        .bind(&CustomFields::default(), &known(&[]));
+    let mut group = record(&[
+        ("id", "1"),
+        ("name", "A"),
+        ("description", "For donors"),
+        ("created_at", "2026-01-01"),
+        ("kind", "static"),
+    ]);
     group.insert("protected".to_owned(), Value::Boolean(true));
     group.insert("permissions".to_owned(), Value::List(vec!["3".to_owned()]));
     group.insert("member_count".to_owned(), Value::Integer(3));
     let carried = mapping.carried_fields(ObjectKind::Group, &group);
-    assert_eq!(carried.keys().collect::<Vec<_>>(), ["description", "protected"]);
-    let person = record(&[("first_name", "Ana"), ("last_name", "Example"), ("custom.Shoe size", "9"), ("score", "3")]);
+    assert_eq!(
+        carried.keys().collect::<Vec<_>>(),
+        ["description", "protected"]
+    );
+    let person = record(&[
+        ("first_name", "Ana"),
+        ("last_name", "Example"),
+        ("custom.Shoe size", "9"),
+        ("score", "3"),
+    ]);
     let carried = mapping.carried_fields(ObjectKind::Member, &person);
-    assert_eq!(carried.keys().collect::<Vec<_>>(), ["custom.Shoe size", "last_name", "score"]);
+    assert_eq!(
+        carried.keys().collect::<Vec<_>>(),
+        ["custom.Shoe size", "last_name", "score"]
+    );
 }
 
 #[test]
 fn custom_fields_meet_by_label() {
-    let source = known(&[field("custom1", "Shoe size"), field("custom2", "Level"), field("custom3", "Twin"), field("custom4", "twin ")]);
+    let source = known(&[
+        field("custom1", "Shoe size"),
+        field("custom2", "Level"),
+        field("custom3", "Twin"),
+        field("custom4", "twin "),
+    ]);
     let target = known(&[field("udf9", " shoe SIZE"), field("udf8", "Other")]);
-    let mapping = compile(&WEB, &CRM, &[], &[("custom.other", "source.custom.custom2 | upper")], None).unwrap();
+    let mapping = compile(
+        &WEB,
+        &CRM,
+        &[],
+        &[("custom.other", "source.custom.custom2 | upper")],
+        None,
+    )
+    .unwrap();
     let (bound, problems) = mapping.bind(&source, &target);
     assert_eq!(problems, []);
-    let wire = record(&[("custom.custom1", "9"), ("custom.custom2", "gold"), ("custom.custom3", "a"), ("custom.custom4", "b")]);
+    let wire = record(&[
+        ("custom.custom1", "9"),
+        ("custom.custom2", "gold"),
+        ("custom.custom3", "a"),
+        ("custom.custom4", "b"),
+    ]);
     let person = bound.source_member(&wire);
     assert_eq!(
         person,
-        record(&[("custom.Shoe size", "9"), ("custom.Level", "gold"), ("custom.Twin (custom3)", "a"), ("custom.twin (custom4)", "b")])
+        record(&[
+            ("custom.Shoe size", "9"),
+            ("custom.Level", "gold"),
+            ("custom.Twin (custom3)", "a"),
+            ("custom.twin (custom4)", "b")
+        ])
     );
-    assert_eq!(bound.member(&person).fields, record(&[("custom.udf9", "9"), ("custom.udf8", "GOLD")]));
     assert_eq!(
-        bound.carried_fields(ObjectKind::Member, &person).into_keys().collect::<Vec<_>>(),
+        bound.member(&person).fields,
+        record(&[("custom.udf9", "9"), ("custom.udf8", "GOLD")])
+    );
+    assert_eq!(
+        bound
+            .carried_fields(ObjectKind::Member, &person)
+            .into_keys()
+            .collect::<Vec<_>>(),
         ["custom.Twin (custom3)", "custom.twin (custom4)"]
     );
-    assert!(bound.is_explicit(ObjectKind::Member, "custom.udf8") && bound.is_explicit(ObjectKind::Member, "custom.other"));
+    assert!(
+        bound.is_explicit(ObjectKind::Member, "custom.udf8")
+            && bound.is_explicit(ObjectKind::Member, "custom.other")
+    );
     assert!(!bound.is_explicit(ObjectKind::Member, "custom.udf9"));
     assert!(bound.member_reads().contains("custom.Level"));
-    assert_eq!(bound.expression(ObjectKind::Member, "custom.udf9").as_deref(), Some("source.custom['Shoe size']"));
+    assert_eq!(
+        bound
+            .expression(ObjectKind::Member, "custom.udf9")
+            .as_deref(),
+        Some("source.custom['Shoe size']")
+    );
     assert_eq!(bound.missing_custom(), []);
 }
 
 #[test]
 fn unknown_labels_are_problems_only_where_fields_are_known() {
-    let lines: Lines<'_> = &[("custom.Levl", "source.custom['Shoe sise']"), ("custom.Level", "1"), ("custom.udf1", "2")];
+    let lines: Lines<'_> = &[
+        ("custom.Levl", "source.custom['Shoe sise']"),
+        ("custom.Level", "1"),
+        ("custom.udf1", "2"),
+    ];
     let mapping = compile(&WEB, &CRM, &[], lines, Some("source.custom.vip")).unwrap();
-    let (bound, problems) = mapping.bind(&known(&[field("custom1", "Shoe size")]), &known(&[field("udf1", "Level")]));
+    let (bound, problems) = mapping.bind(
+        &known(&[field("custom1", "Shoe size")]),
+        &known(&[field("udf1", "Level")]),
+    );
     insta::assert_snapshot!(shown(&problems, lines), @r#"
     members.where: the source account has no custom field `vip` [?]
     map.member.custom.Levl: the source account has no custom field `Shoe sise` ['Shoe sise'] (hint: did you mean `Shoe size`?)
     map.member.custom.Levl: the target account has no custom field `Levl` (hint: did you mean `Level`?)
     map.member.custom.udf1: `custom.Level` and `custom.udf1` are the same field (hint: keep one of the two lines)
     "#);
-    assert_eq!(bound.member_fields(), ["Company", "Firstname", "Hometown", "custom.udf1"]);
+    assert_eq!(
+        bound.member_fields(),
+        ["Company", "Firstname", "Hometown", "custom.udf1"]
+    );
     let (bound, problems) = mapping.bind(&CustomFields::default(), &CustomFields::default());
     assert_eq!(problems, []);
-    assert_eq!(bound.member(&record(&[("custom.Shoe sise", "9")])).fields.get("custom.Levl"), Some(&Value::from("9")));
+    assert_eq!(
+        bound
+            .member(&record(&[("custom.Shoe sise", "9")]))
+            .fields
+            .get("custom.Levl"),
+        Some(&Value::from("9"))
+    );
 }
 
 #[test]
 fn missing_custom_fields_are_named_and_filled() {
     let (group, member) = (BTreeMap::new(), table(&[("custom.Origin", "'web'")]));
-    let spec =
-        MappingSpec { source: &WEB, target: &CRM, source_name: "mail", group: &group, member: &member, r#where: None, create_fields: true };
+    let spec = MappingSpec {
+        source: &WEB,
+        target: &CRM,
+        source_name: "mail",
+        group: &group,
+        member: &member,
+        r#where: None,
+        create_fields: true,
+    };
     let mapping = Mapping::compile(&spec).unwrap();
     let source = known(&[field("custom1", "Shoe size"), field("custom2", "Level")]);
     let (bound, problems) = mapping.bind(&source, &known(&[field("Level", "Level")]));
     assert_eq!(problems, []);
-    assert_eq!(bound.missing_custom().iter().map(|field| field.label.as_str()).collect::<Vec<_>>(), ["Origin", "Shoe size"]);
-    let person = bound.source_member(&record(&[("custom.custom1", "9"), ("custom.custom2", "gold")]));
-    assert_eq!(bound.member(&person).fields, record(&[("custom.Level", "gold"), ("custom.Origin", "web"), ("custom.Shoe size", "9")]));
-    assert_eq!(bound.carried_fields(ObjectKind::Member, &person), Record::new());
+    assert_eq!(
+        bound
+            .missing_custom()
+            .iter()
+            .map(|field| field.label.as_str())
+            .collect::<Vec<_>>(),
+        ["Origin", "Shoe size"]
+    );
+    let person = bound.source_member(&record(&[
+        ("custom.custom1", "9"),
+        ("custom.custom2", "gold"),
+    ]));
+    assert_eq!(
+        bound.member(&person).fields,
+        record(&[
+            ("custom.Level", "gold"),
+            ("custom.Origin", "web"),
+            ("custom.Shoe size", "9")
+        ])
+    );
+    assert_eq!(
+        bound.carried_fields(ObjectKind::Member, &person),
+        Record::new()
+    );
     let (unknown, _) = mapping.bind(&source, &CustomFields::default());
-    assert_eq!(unknown.missing_custom(), [], "nothing is created where nobody knows what exists");
+    assert_eq!(
+        unknown.missing_custom(),
+        [],
+        "nothing is created where nobody knows what exists"
+    );
 }
 
 #[test]
 fn options_of_a_custom_field_are_the_only_words() {
-    let target = CustomField { options: vec!["Gold".to_owned(), "Silver".to_owned()], max_length: Some(4), ..field("udf1", "Level") };
-    let (bound, _) = compile(&WEB, &CRM, &[], &[], None).unwrap().bind(&known(&[field("custom1", "Level")]), &known(&[target]));
-    assert_eq!(bound.member(&record(&[("custom.Level", "gold")])).fields, record(&[("custom.udf1", "Gold")]));
-    let left_out = |level| bound.member(&record(&[("custom.Level", level)])).left_out[0].reason.clone();
-    assert_eq!(left_out("bronze"), LeftOutReason::NotAllowed { allowed: vec!["Gold".to_owned(), "Silver".to_owned()] });
+    let target = CustomField {
+        options: vec!["Gold".to_owned(), "Silver".to_owned()],
+        max_length: Some(4),
+        ..field("udf1", "Level")
+    };
+    let (bound, _) = compile(&WEB, &CRM, &[], &[], None)
+        .unwrap()
+        .bind(&known(&[field("custom1", "Level")]), &known(&[target]));
+    assert_eq!(
+        bound.member(&record(&[("custom.Level", "gold")])).fields,
+        record(&[("custom.udf1", "Gold")])
+    );
+    let left_out = |level| {
+        bound.member(&record(&[("custom.Level", level)])).left_out[0]
+            .reason
+            .clone()
+    };
+    assert_eq!(
+        left_out("bronze"),
+        LeftOutReason::NotAllowed {
+            allowed: vec!["Gold".to_owned(), "Silver".to_owned()]
+        }
+    );
     assert_eq!(left_out("silver"), LeftOutReason::TooLong { max: 4 });
 }
 
 #[test]
 fn the_config_stands_in_for_built_in_lines_field_by_field() {
-    let mapping = to_web(&[("notes", "'CRM group ' ~ source.id"), ("protected", "true")], &[], None);
-    let mapped = mapping.group(&record(&[("id", "7"), ("name", "A"), ("notes", "old"), ("display_name", "B")]));
-    assert_eq!(mapped.fields.get("notes"), Some(&Value::from("CRM group 7")));
+    let mapping = to_web(
+        &[("notes", "'CRM group ' ~ source.id"), ("protected", "true")],
+        &[],
+        None,
+    );
+    let mapped = mapping.group(&record(&[
+        ("id", "7"),
+        ("name", "A"),
+        ("notes", "old"),
+        ("display_name", "B"),
+    ]));
+    assert_eq!(
+        mapped.fields.get("notes"),
+        Some(&Value::from("CRM group 7"))
+    );
     assert_eq!(mapped.fields.get("friendlyName"), Some(&Value::from("B")));
     assert_eq!(mapped.fields.get("protected"), Some(&Value::Boolean(true)));
-    assert!(mapping.is_explicit(ObjectKind::Group, "notes") && !mapping.is_explicit(ObjectKind::Group, "groupName"));
+    assert!(
+        mapping.is_explicit(ObjectKind::Group, "notes")
+            && !mapping.is_explicit(ObjectKind::Group, "groupName")
+    );
     assert!(!mapping.is_explicit(ObjectKind::Member, "notes"));
 }
 
 #[test]
 fn a_filter_decides_by_truth() {
-    let counts = |filter, pairs: &[(&str, &str)]| to_web(&[], &[], Some(filter)).counts(&record(pairs));
-    assert_eq!(counts("source.company != 'Internal'", &[("company", "Internal")]), Ok(false));
-    assert_eq!(counts("source.company != 'Internal'", &[("company", "Example")]), Ok(true));
-    assert_eq!(counts("source.company != 'Internal'", &[]), Ok(true), "a missing name equals nothing");
-    assert_eq!(counts("source.company", &[]), Ok(false));
+    let counts =
+        |filter, pairs: &[(&str, &str)]| to_web(&[], &[], Some(filter)).counts(&record(pairs));
     assert_eq!(
-        counts("source.custom.VIP == 'yes' and source.status == 'active'", &[("custom.vip", "yes"), ("status", "active")]),
+        counts("source.company != 'Internal'", &[("company", "Internal")]),
+        Ok(false)
+    );
+    assert_eq!(
+        counts("source.company != 'Internal'", &[("company", "Example")]),
         Ok(true)
     );
-    assert!(counts("source.custom.Age | int > 17", &[("custom.Age", "unknown")]).is_err(), "neither in nor out");
+    assert_eq!(
+        counts("source.company != 'Internal'", &[]),
+        Ok(true),
+        "a missing name equals nothing"
+    );
+    assert_eq!(counts("source.company", &[]), Ok(false));
+    assert_eq!(
+        counts(
+            "source.custom.VIP == 'yes' and source.status == 'active'",
+            &[("custom.vip", "yes"), ("status", "active")]
+        ),
+        Ok(true)
+    );
+    assert!(
+        counts("source.custom.Age | int > 17", &[("custom.Age", "unknown")]).is_err(),
+        "neither in nor out"
+    );
     assert_eq!(to_web(&[], &[], None).counts(&Record::new()), Ok(true));
     assert!(!to_web(&[], &[], None).has_where() && to_web(&[], &[], Some("true")).has_where());
-    assert!(to_web(&[], &[], Some("source.fax is defined")).member_reads().contains("fax"));
+    assert!(
+        to_web(&[], &[], Some("source.fax is defined"))
+            .member_reads()
+            .contains("fax")
+    );
 }
 
 #[test]
 fn a_failure_on_one_record_is_told_and_spoils_no_other_field() {
-    let mapping = to_web(&[], &[("score", "source.title | int"), ("lastName", "source.city")], None);
+    let mapping = to_web(
+        &[],
+        &[("score", "source.title | int"), ("lastName", "source.city")],
+        None,
+    );
     let mapped = mapping.member(&record(&[("title", "Dr"), ("city", "Springfield")]));
     assert_eq!(mapped.failed.len(), 1);
     assert_eq!(mapped.failed[0].0, "score");
@@ -443,7 +924,10 @@ fn a_failure_on_one_record_is_told_and_spoils_no_other_field() {
 fn results_can_not_explode() {
     let bomb = format!("'aaaaaaaaaa'{}", " | replace('a', 'aaaaaaaaaa')".repeat(30));
     let problems = compile(&CRM, &WEB, &[("notes", &bomb)], &[], None).unwrap_err();
-    assert_eq!(problems[0].message, "this can't be evaluated: the replaced text is too long");
+    assert_eq!(
+        problems[0].message,
+        "this can't be evaluated: the replaced text is too long"
+    );
     let nested = format!("{}1{}", "(".repeat(1_900), ")".repeat(1_900));
     assert!(compile(&CRM, &WEB, &[("notes", &nested)], &[], None).is_err());
     let list = format!("[1]{}", " * 1000".repeat(5));
@@ -455,12 +939,18 @@ fn results_can_not_explode() {
 fn every_offered_filter_and_test_exists() {
     for filter in expression::FILTERS {
         let compiled = expression::Compiled::new(&format!("source.zip | {filter}")).unwrap();
-        let message = compiled.evaluate(&expression::view(record(&[("zip", "1")]), &Arc::default())).err().unwrap_or_default();
+        let message = compiled
+            .evaluate(&expression::view(record(&[("zip", "1")]), &Arc::default()))
+            .err()
+            .unwrap_or_default();
         assert!(!message.contains("unknown"), "{filter}: {message}");
     }
     for test in expression::TESTS {
         let compiled = expression::Compiled::new(&format!("source.zip is {test}")).unwrap();
-        let message = compiled.evaluate(&expression::view(record(&[("zip", "1")]), &Arc::default())).err().unwrap_or_default();
+        let message = compiled
+            .evaluate(&expression::view(record(&[("zip", "1")]), &Arc::default()))
+            .err()
+            .unwrap_or_default();
         assert!(!message.contains("unknown"), "{test}: {message}");
     }
 }
@@ -468,14 +958,39 @@ fn every_offered_filter_and_test_exists() {
 #[test]
 fn the_salt_changes_with_what_decides_results_and_with_nothing_else() {
     let bind = |lines: Lines<'_>, filter, source: &[CustomField]| {
-        compile(&WEB, &CRM, &[], lines, filter).unwrap().bind(&known(source), &known(&[field("udf1", "Level")])).0.salt()
+        compile(&WEB, &CRM, &[], lines, filter)
+            .unwrap()
+            .bind(&known(source), &known(&[field("udf1", "Level")]))
+            .0
+            .salt()
     };
     let (one, two) = (field("custom1", "Level"), field("custom2", "Size"));
     let plain = bind(&[], None, &[one.clone(), two.clone()]);
-    assert_eq!(plain, bind(&[], None, &[two.clone(), one.clone()]), "the order of a listing says nothing");
-    assert_ne!(plain, bind(&[("Company", "source.company")], Some("true"), &[one.clone(), two.clone()]));
-    assert_ne!(plain, bind(&[("Company", "source.company | upper")], None, &[one.clone(), two.clone()]));
-    assert_ne!(plain, bind(&[], None, &[one, field("custom2", "Shoe size")]));
+    assert_eq!(
+        plain,
+        bind(&[], None, &[two.clone(), one.clone()]),
+        "the order of a listing says nothing"
+    );
+    assert_ne!(
+        plain,
+        bind(
+            &[("Company", "source.company")],
+            Some("true"),
+            &[one.clone(), two.clone()]
+        )
+    );
+    assert_ne!(
+        plain,
+        bind(
+            &[("Company", "source.company | upper")],
+            None,
+            &[one.clone(), two.clone()]
+        )
+    );
+    assert_ne!(
+        plain,
+        bind(&[], None, &[one, field("custom2", "Shoe size")])
+    );
 }
 
 #[test]
@@ -496,7 +1011,9 @@ fn only_the_model_is_known_here() {
             assert!(line.contains("crate::model::"), "{line}");
         }
         assert!(
-            !text.contains(concat!("std::", "time")) && !text.contains(concat!("std::", "fs")) && !text.contains(concat!("async", " fn"))
+            !text.contains(concat!("std::", "time"))
+                && !text.contains(concat!("std::", "fs"))
+                && !text.contains(concat!("async", " fn"))
         );
     }
 }
@@ -515,9 +1032,23 @@ fn any_record() -> impl Strategy<Value = Record> {
         .iter()
         .chain(MEMBER_NAMES)
         .map(|name| (*name).to_owned())
-        .chain(["custom.Level", "custom.", "custom.level ", "settings.a", "", "."].map(str::to_owned))
+        .chain(
+            [
+                "custom.Level",
+                "custom.",
+                "custom.level ",
+                "settings.a",
+                "",
+                ".",
+            ]
+            .map(str::to_owned),
+        )
         .collect();
-    prop::collection::btree_map(prop_oneof![prop::sample::select(names), any::<String>()], any_value(), 0..12)
+    prop::collection::btree_map(
+        prop_oneof![prop::sample::select(names), any::<String>()],
+        any_value(),
+        0..12,
+    )
 }
 
 proptest! {

@@ -48,7 +48,10 @@ pub fn normalise_address(text: &str) -> Result<Address, AddressError> {
     let normal: String = normal.nfc().collect();
     let (local, domain) = normal.rsplit_once('@').ok_or(AddressError::Malformed)?;
     let domain = idna::domain_to_ascii(domain).map_err(|_| AddressError::Malformed)?;
-    if local.is_empty() || domain.is_empty() || !email_address::EmailAddress::is_valid(&format!("{local}@{domain}")) {
+    if local.is_empty()
+        || domain.is_empty()
+        || !email_address::EmailAddress::is_valid(&format!("{local}@{domain}"))
+    {
         return Err(AddressError::Malformed);
     }
     // Quoted local parts and address literals are valid on paper and refused by every provider.
@@ -63,7 +66,11 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Result<&str, AddressError>) {
-        assert_eq!(normalise_address(text).as_ref().map(Address::as_str), expected.as_ref().copied(), "{text:?}");
+        assert_eq!(
+            normalise_address(text).as_ref().map(Address::as_str),
+            expected.as_ref().copied(),
+            "{text:?}"
+        );
     }
 
     #[test]
@@ -83,7 +90,10 @@ mod tests {
         check("a b@example.org", Err(AddressError::Malformed));
         check("ana@", Err(AddressError::Malformed));
         check("@example.org", Err(AddressError::Malformed));
-        check("ana@example.org, bo@example.org", Err(AddressError::Malformed));
+        check(
+            "ana@example.org, bo@example.org",
+            Err(AddressError::Malformed),
+        );
     }
 
     #[test]

@@ -35,7 +35,9 @@ pub struct Batches {
 impl Batches {
     /// Lowers every bound to a configured cap.
     pub fn capped(self, cap: Option<usize>) -> Self {
-        let Some(cap) = cap.map(|cap| cap.max(1)) else { return self };
+        let Some(cap) = cap.map(|cap| cap.max(1)) else {
+            return self;
+        };
         Batches {
             create_members: self.create_members.min(cap),
             update_members: self.update_members.min(cap),
@@ -60,10 +62,11 @@ pub struct Capabilities {
     pub group_opt_out: bool,
     /// Whether a person's opt-out of the whole account can be written.
     pub account_opt_out: bool,
-    /// Whether an opt-out of the whole account has to be written as an opt-out of every group in scope.
+    /// Whether an opt-out of the whole account has to be written as an opt-out of every group in
+    /// scope.
     pub account_opt_out_as_lists: bool,
-    /// Whether taking somebody out of a group leaves a membership that shows as opted out, which has to be told from a refusal of
-    /// the person's own by remembering it.
+    /// Whether taking somebody out of a group leaves a membership that shows as opted out, which
+    /// has to be told from a refusal of the person's own by remembering it.
     pub removal_shows_opt_out: bool,
     /// Whether a membership can be taken away without a trace of it.
     pub detach: bool,
@@ -77,6 +80,7 @@ pub struct Capabilities {
     pub protected_flag: bool,
     /// Whether a custom field that the account lacks can be defined.
     pub custom_fields_creatable: bool,
-    /// Whether the listing of a group's opt-outs is a read of its own, which can be complete when the listing is not.
+    /// Whether the listing of a group's opt-outs is a read of its own, which can be complete when
+    /// the listing is not.
     pub separate_opt_out_listing: bool,
 }

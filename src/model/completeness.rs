@@ -1,7 +1,8 @@
 //! Completeness of what was read, as a type.
 //!
-//! Absence is the dangerous observation: that somebody is not in a listing means something only when the listing is whole.
-//! A [`Complete`] value can be made in one way, by [`Certificate::certify`], and only what holds one may conclude absence.
+//! Absence is the dangerous observation: that somebody is not in a listing means something only
+//! when the listing is whole. A [`Complete`] value can be made in one way, by
+//! [`Certificate::certify`], and only what holds one may conclude absence.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -39,7 +40,8 @@ pub enum Reading<T> {
 }
 
 impl<T> Reading<T> {
-    /// Returns what was read, whole or not: who is in it is there, who is not in it may be there all the same.
+    /// Returns what was read, whole or not: who is in it is there, who is not in it may be there
+    /// all the same.
     pub fn seen(&self) -> &T {
         match self {
             Reading::Complete(complete) => &complete.0,
@@ -72,7 +74,8 @@ impl<T> Reading<T> {
     }
 }
 
-/// What a provider's own count of a group may stand for. Which one is not documented, so each listing narrows the candidates.
+/// What a provider's own count of a group may stand for. Which one is not documented, so each
+/// listing narrows the candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TotalMeanings {
     /// Every distinct row.
@@ -86,7 +89,11 @@ pub enum TotalMeanings {
 impl TotalMeanings {
     /// Every meaning that is thought possible.
     pub fn all() -> BTreeSet<TotalMeanings> {
-        BTreeSet::from([TotalMeanings::AllRows, TotalMeanings::AllButOptedOut, TotalMeanings::AllButBounced])
+        BTreeSet::from([
+            TotalMeanings::AllRows,
+            TotalMeanings::AllButOptedOut,
+            TotalMeanings::AllButBounced,
+        ])
     }
 
     /// Returns the word kept in the database.
@@ -100,7 +107,9 @@ impl TotalMeanings {
 
     /// Reads the word kept in the database.
     pub fn parse(text: &str) -> Option<TotalMeanings> {
-        TotalMeanings::all().into_iter().find(|meaning| meaning.as_str() == text)
+        TotalMeanings::all()
+            .into_iter()
+            .find(|meaning| meaning.as_str() == text)
     }
 }
 
@@ -142,24 +151,34 @@ pub struct Certificate {
 impl Certificate {
     /// Judges the evidence and wraps the value accordingly.
     ///
-    /// `meanings` are the candidates remembered for the account; a listing that agrees narrows them.
+    /// `meanings` are the candidates remembered for the account; a listing that agrees narrows
+    /// them.
     pub fn certify<T>(&self, value: T, meanings: &mut BTreeSet<TotalMeanings>) -> Reading<T> {
         let mut why = self.problems.clone();
         if let Some(total) = self.total
             && total != self.distinct
         {
-            why.push(format!("the provider announced {total} rows and {} different ones came", self.distinct));
+            why.push(format!(
+                "the provider announced {total} rows and {} different ones came",
+                self.distinct
+            ));
         }
         if why.is_empty() {
             match self.group_total {
                 CountRule::None => {}
                 CountRule::AtMostRows(count) if count <= self.distinct => {}
                 CountRule::AtMostRows(count) => {
-                    why.push(format!("the group counts {count} members and only {} can be seen", self.distinct));
+                    why.push(format!(
+                        "the group counts {count} members and only {} can be seen",
+                        self.distinct
+                    ));
                 }
                 CountRule::OneOfMeanings(count) => {
-                    let agreeing: BTreeSet<TotalMeanings> =
-                        meanings.iter().copied().filter(|meaning| self.count_under(*meaning) == count).collect();
+                    let agreeing: BTreeSet<TotalMeanings> = meanings
+                        .iter()
+                        .copied()
+                        .filter(|meaning| self.count_under(*meaning) == count)
+                        .collect();
                     if agreeing.is_empty() {
                         why.push(format!(
                             "the group counts {count} members, and {} were read ({} opted out, {} bounced)",
@@ -174,14 +193,21 @@ impl Certificate {
         if why.is_empty() {
             Reading::Complete(Complete(value))
         } else {
-            Reading::Incomplete(Incomplete { partial: value, why, opt_outs_complete: self.opt_outs_complete })
+            Reading::Incomplete(Incomplete {
+                partial: value,
+                why,
+                opt_outs_complete: self.opt_outs_complete,
+            })
         }
     }
 
     /// Tells whether the count can be held against the rows, and returns it.
     fn comparable_count(&self) -> Option<u64> {
         match self.group_total {
-            CountRule::OneOfMeanings(count) if self.problems.is_empty() && self.total.is_none_or(|total| total == self.distinct) => {
+            CountRule::OneOfMeanings(count)
+                if self.problems.is_empty()
+                    && self.total.is_none_or(|total| total == self.distinct) =>
+            {
                 Some(count)
             }
             _ => None,
@@ -199,10 +225,12 @@ impl Certificate {
 
 /// Decides which meanings of a provider's count stay possible after a reading of several listings.
 ///
-/// One count may be wrong and agree with a meaning by chance, so it takes two listings of one reading to rule a meaning out for
-/// good, and none is ruled out by a reading in which a count fits nothing that was known. Where the counts of two listings or more
-/// contradict what is known and all of them have another meaning in common, what is known was wrong or the provider has changed:
-/// every meaning is possible again. The listings of that reading stay incomplete, so that it takes a second reading to act on.
+/// One count may be wrong and agree with a meaning by chance, so it takes two listings of one
+/// reading to rule a meaning out for good, and none is ruled out by a reading in which a count fits
+/// nothing that was known. Where the counts of two listings or more contradict what is known and
+/// all of them have another meaning in common, what is known was wrong or the provider has changed:
+/// every meaning is possible again. The listings of that reading stay incomplete, so that it takes
+/// a second reading to act on.
 pub(super) fn meanings_after<'a>(
     known: &BTreeSet<TotalMeanings>,
     listings: impl IntoIterator<Item = &'a Certificate>,
@@ -216,12 +244,25 @@ pub(super) fn meanings_after<'a>(
             (None, _) => {}
         }
     }
-    let against = |meaning: TotalMeanings| comparable.iter().filter(|(listing, count)| listing.count_under(meaning) != *count).count();
+    let against = |meaning: TotalMeanings| {
+        comparable
+            .iter()
+            .filter(|(listing, count)| listing.count_under(meaning) != *count)
+            .count()
+    };
     if known.iter().any(|meaning| against(*meaning) == 0) {
-        return known.iter().copied().filter(|meaning| against(*meaning) < 2).collect();
+        return known
+            .iter()
+            .copied()
+            .filter(|meaning| against(*meaning) < 2)
+            .collect();
     }
     let contradicted = known.iter().all(|meaning| against(*meaning) >= 2);
-    if contradicted && TotalMeanings::all().into_iter().any(|meaning| against(meaning) == 0) {
+    if contradicted
+        && TotalMeanings::all()
+            .into_iter()
+            .any(|meaning| against(meaning) == 0)
+    {
         return TotalMeanings::all();
     }
     known.clone()
@@ -248,38 +289,90 @@ mod tests {
     #[test]
     fn a_count_that_disagrees_is_incomplete() {
         let mut meanings = TotalMeanings::all();
-        let certificate = Certificate { total: Some(3), distinct: 2, ..Certificate::default() };
+        let certificate = Certificate {
+            total: Some(3),
+            distinct: 2,
+            ..Certificate::default()
+        };
         assert!(certificate.certify((), &mut meanings).complete().is_none());
-        assert!(read(2, 0, 0, CountRule::AtMostRows(3)).certify((), &mut meanings).complete().is_none());
-        assert!(read(3, 0, 0, CountRule::AtMostRows(2)).certify((), &mut meanings).complete().is_some(), "a counter may lag");
+        assert!(
+            read(2, 0, 0, CountRule::AtMostRows(3))
+                .certify((), &mut meanings)
+                .complete()
+                .is_none()
+        );
+        assert!(
+            read(3, 0, 0, CountRule::AtMostRows(2))
+                .certify((), &mut meanings)
+                .complete()
+                .is_some(),
+            "a counter may lag"
+        );
     }
 
     #[test]
     fn each_listing_narrows_what_the_count_means() {
         let mut meanings = TotalMeanings::all();
-        assert!(read(10, 2, 0, CountRule::OneOfMeanings(8)).certify((), &mut meanings).complete().is_some());
+        assert!(
+            read(10, 2, 0, CountRule::OneOfMeanings(8))
+                .certify((), &mut meanings)
+                .complete()
+                .is_some()
+        );
         assert_eq!(meanings, BTreeSet::from([TotalMeanings::AllButOptedOut]));
-        assert!(read(10, 2, 2, CountRule::OneOfMeanings(10)).certify((), &mut meanings).complete().is_none(), "all rows was ruled out");
-        assert_eq!(meanings, BTreeSet::from([TotalMeanings::AllButOptedOut]), "a listing that disagrees narrows nothing");
+        assert!(
+            read(10, 2, 2, CountRule::OneOfMeanings(10))
+                .certify((), &mut meanings)
+                .complete()
+                .is_none(),
+            "all rows was ruled out"
+        );
+        assert_eq!(
+            meanings,
+            BTreeSet::from([TotalMeanings::AllButOptedOut]),
+            "a listing that disagrees narrows nothing"
+        );
     }
 
     const BUT_REFUSALS: [TotalMeanings; 1] = [TotalMeanings::AllButOptedOut];
 
     fn after(known: &[TotalMeanings], listings: &[Certificate]) -> Vec<TotalMeanings> {
-        meanings_after(&known.iter().copied().collect(), listings).into_iter().collect()
+        meanings_after(&known.iter().copied().collect(), listings)
+            .into_iter()
+            .collect()
     }
 
     #[test]
     fn it_takes_two_listings_to_rule_a_meaning_out_for_good() {
         let all: Vec<TotalMeanings> = TotalMeanings::all().into_iter().collect();
-        // All rows is what this account counts, and one count is wrong and looks like another meaning.
-        let (wrong, right) = (read(10, 2, 1, CountRule::OneOfMeanings(8)), read(10, 2, 1, CountRule::OneOfMeanings(10)));
-        assert_eq!(after(&all, std::slice::from_ref(&wrong)), all, "one listing may agree by chance");
+        // All rows is what this account counts, and one count is wrong and looks like another
+        // meaning.
+        let (wrong, right) = (
+            read(10, 2, 1, CountRule::OneOfMeanings(8)),
+            read(10, 2, 1, CountRule::OneOfMeanings(10)),
+        );
+        assert_eq!(
+            after(&all, std::slice::from_ref(&wrong)),
+            all,
+            "one listing may agree by chance"
+        );
         let silent = read(5, 0, 0, CountRule::OneOfMeanings(5));
-        assert_eq!(after(&all, &[wrong.clone(), silent]), all, "a listing under which all meanings are alike is no second witness");
-        assert_eq!(after(&all, &[wrong.clone(), right.clone()]), all, "listings that contradict each other decide nothing");
+        assert_eq!(
+            after(&all, &[wrong.clone(), silent]),
+            all,
+            "a listing under which all meanings are alike is no second witness"
+        );
+        assert_eq!(
+            after(&all, &[wrong.clone(), right.clone()]),
+            all,
+            "listings that contradict each other decide nothing"
+        );
         assert_eq!(after(&all, &[wrong.clone(), wrong.clone()]), BUT_REFUSALS);
-        assert_eq!(after(&BUT_REFUSALS, &[right]), BUT_REFUSALS, "one listing overturns nothing");
+        assert_eq!(
+            after(&BUT_REFUSALS, &[right]),
+            BUT_REFUSALS,
+            "one listing overturns nothing"
+        );
     }
 
     #[test]
@@ -287,15 +380,27 @@ mod tests {
         let all: Vec<TotalMeanings> = TotalMeanings::all().into_iter().collect();
         let right = read(10, 2, 1, CountRule::OneOfMeanings(10));
         assert_eq!(after(&BUT_REFUSALS, &[right.clone(), right.clone()]), all);
-        let cut_short = Certificate { problems: vec!["a page failed".into()], ..right.clone() };
-        assert_eq!(after(&BUT_REFUSALS, &[right.clone(), right.clone(), cut_short]), BUT_REFUSALS);
+        let cut_short = Certificate {
+            problems: vec!["a page failed".into()],
+            ..right.clone()
+        };
+        assert_eq!(
+            after(&BUT_REFUSALS, &[right.clone(), right.clone(), cut_short]),
+            BUT_REFUSALS
+        );
         let unexplained = read(10, 2, 1, CountRule::OneOfMeanings(7));
-        assert_eq!(after(&BUT_REFUSALS, &[right.clone(), right, unexplained]), BUT_REFUSALS);
+        assert_eq!(
+            after(&BUT_REFUSALS, &[right.clone(), right, unexplained]),
+            BUT_REFUSALS
+        );
     }
 
     #[test]
     fn a_problem_is_never_outweighed_by_counts() {
-        let certificate = Certificate { problems: vec!["a page failed".into()], ..read(1, 0, 0, CountRule::None) };
+        let certificate = Certificate {
+            problems: vec!["a page failed".into()],
+            ..read(1, 0, 0, CountRule::None)
+        };
         let reading = certificate.certify((), &mut TotalMeanings::all());
         assert_eq!(reading.why_incomplete(), ["a page failed"]);
     }

@@ -12,7 +12,8 @@ pub enum GroupKind {
     Dynamic,
     /// By the provider itself, such as a group of everybody.
     BuiltIn,
-    /// By people leaving other groups, where nobody can be in none: the config names it, and no job reads or fills it.
+    /// By people leaving other groups, where nobody can be in none: the config names it, and no job
+    /// reads or fills it.
     Parking,
 }
 
@@ -137,16 +138,33 @@ pub struct Group {
 impl Group {
     /// Makes a group of a decoded row.
     pub fn from_row(row: GroupRow, schema: &Schema) -> Group {
-        let mut canonical = schema.to_canonical(ObjectKind::Group, &row.wire, &CustomFields::default());
+        let mut canonical =
+            schema.to_canonical(ObjectKind::Group, &row.wire, &CustomFields::default());
         canonical.insert("id".to_owned(), Value::from(row.id.as_str()));
         canonical.insert("kind".to_owned(), Value::from(row.kind.as_str()));
-        canonical.insert("status".to_owned(), Value::from(if row.status == GroupStatus::Archived { "archived" } else { "active" }));
+        canonical.insert(
+            "status".to_owned(),
+            Value::from(if row.status == GroupStatus::Archived {
+                "archived"
+            } else {
+                "active"
+            }),
+        );
         if let Some(count) = row.member_count {
-            canonical.insert("member_count".to_owned(), Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
+            canonical.insert(
+                "member_count".to_owned(),
+                Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)),
+            );
         }
         Group {
-            name: canonical.get("name").map(Value::to_string).unwrap_or_default(),
-            protected: canonical.get("protected").and_then(Value::as_bool).unwrap_or(false),
+            name: canonical
+                .get("name")
+                .map(Value::to_string)
+                .unwrap_or_default(),
+            protected: canonical
+                .get("protected")
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
             id: row.id,
             kind: row.kind,
             status: row.status,
@@ -171,7 +189,8 @@ impl Group {
     }
 }
 
-/// A group that must exist under this id and name, which proves that a token opens the right account.
+/// A group that must exist under this id and name, which proves that a token opens the right
+/// account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The group's id.

@@ -1,7 +1,7 @@
 //! The canonical words: groups, members, memberships, and what a provider can hold of them.
 //!
-//! Nothing here knows a provider's wire format, a file, a clock or a database.
-//! A provider's rows arrive as [`Record`]s under the provider's own field names; its [`Schema`] says which canonical
+//! Nothing here knows a provider's wire format, a file, a clock or a database. A provider's rows
+//! arrive as [`Record`]s under the provider's own field names; its [`Schema`] says which canonical
 //! field each of them is.
 
 mod address;
@@ -25,13 +25,15 @@ pub use names::{Name, Names};
 pub use own::{OwnRemoval, OwnRemovals};
 pub use refusal::Refusal;
 pub(crate) use refusal::tidy;
-pub use schema::{CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, ProviderKind, Schema, Writable};
+pub use schema::{
+    CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, ProviderKind, Schema, Writable,
+};
 pub use snapshot::{
-    Existence, Listing, ListingRow, Member, MemberRow, MemberSink, MemberStatus, MembershipState, SinkError, Snapshot, SnapshotBuilder,
-    Stage,
+    Existence, Listing, ListingRow, Member, MemberRow, MemberSink, MemberStatus, MembershipState,
+    SinkError, Snapshot, SnapshotBuilder, Stage,
 };
 pub use value::{Record, RowHash, Value, row_hash};
 pub use write::{
-    GroupEdit, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn, MemberValues, Settlement, Takes, Ticket,
-    Write,
+    GroupEdit, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn,
+    MemberValues, Settlement, Takes, Ticket, Write,
 };

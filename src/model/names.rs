@@ -11,7 +11,8 @@ pub struct Name(u32);
 
 /// The table of all ids and addresses that one run has seen.
 ///
-/// A million addresses cost about 60 bytes each, so that two snapshots of a large account fit in memory.
+/// A million addresses cost about 60 bytes each, so that two snapshots of a large account fit in
+/// memory.
 #[derive(Debug, Default)]
 pub struct Names {
     text: String,
@@ -34,7 +35,8 @@ impl Names {
             }
             slot = slot.wrapping_add(1);
         }
-        let new = u32::try_from(self.ends.len()).expect("a run sees fewer than four thousand million texts");
+        let new = u32::try_from(self.ends.len())
+            .expect("a run sees fewer than four thousand million texts");
         self.text.push_str(text);
         self.ends.push(self.text.len());
         self.index.insert(slot, new);
@@ -70,7 +72,11 @@ impl Names {
 
     fn text_at(&self, number: u32) -> &str {
         let number = number as usize;
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        let start = if number == 0 {
+            0
+        } else {
+            self.ends[number - 1]
+        };
         &self.text[start..self.ends[number]]
     }
 }

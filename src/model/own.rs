@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-/// The proof that rosterd itself took somebody out of a group in a way that shows as a refusal, and that nothing seen since
-/// says otherwise.
+/// The proof that rosterd itself took somebody out of a group in a way that shows as a refusal, and
+/// that nothing seen since says otherwise.
 ///
-/// Only what is remembered hands it out, so that a [`super::Write`] that brings somebody back can't be made up (rule 1).
+/// Only what is remembered hands it out, so that a [`super::Write`] that brings somebody back can't
+/// be made up (rule 1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnRemoval {
     group: String,
@@ -25,15 +26,16 @@ impl OwnRemoval {
         &self.member
     }
 
-    /// Tells whether a membership that shows as refused is still the one that rosterd left, by the time of the refusal as the
-    /// provider shows it, in seconds since 1970.
+    /// Tells whether a membership that shows as refused is still the one that rosterd left, by the
+    /// time of the refusal as the provider shows it, in seconds since 1970.
     ///
     /// A provider that shows no time gives no sign of another refusal.
     pub fn still_fits(&self, shown: Option<i64>) -> bool {
         match (self.shown, shown) {
             (_, None) => true,
             (Some(then), Some(now)) => then == now,
-            // Nothing was shown when it was written, so a time that lies after it is of something else.
+            // Nothing was shown when it was written, so a time that lies after it is of something
+            // else.
             (None, Some(now)) => now <= self.since,
         }
     }
@@ -46,11 +48,20 @@ pub struct OwnRemovals {
 }
 
 impl OwnRemovals {
-    /// Takes in a removal as it is remembered: group, person, the time that the provider showed for it, and the time at which
-    /// it was confirmed, both in seconds since 1970. For the state database alone.
+    /// Takes in a removal as it is remembered: group, person, the time that the provider showed for
+    /// it, and the time at which it was confirmed, both in seconds since 1970. For the state
+    /// database alone.
     pub(crate) fn recall(&mut self, group: String, member: String, shown: Option<i64>, since: i64) {
-        let removal = OwnRemoval { group: group.clone(), member: member.clone(), shown, since };
-        self.groups.entry(group).or_default().insert(member, removal);
+        let removal = OwnRemoval {
+            group: group.clone(),
+            member: member.clone(),
+            shown,
+            since,
+        };
+        self.groups
+            .entry(group)
+            .or_default()
+            .insert(member, removal);
     }
 
     /// Returns the removals from one group, by the person's id.
@@ -75,7 +86,12 @@ mod tests {
 
     #[test]
     fn another_time_is_another_refusal() {
-        let removal = |shown| OwnRemoval { group: "7".into(), member: "1".into(), shown, since: 100 };
+        let removal = |shown| OwnRemoval {
+            group: "7".into(),
+            member: "1".into(),
+            shown,
+            since: 100,
+        };
         for (known, shown, fits) in [
             (None, None, true),
             (Some(90), None, true),
@@ -85,7 +101,11 @@ mod tests {
             (None, Some(100), true),
             (None, Some(101), false),
         ] {
-            assert_eq!(removal(known).still_fits(shown), fits, "{known:?} and {shown:?}");
+            assert_eq!(
+                removal(known).still_fits(shown),
+                fits,
+                "{known:?} and {shown:?}"
+            );
         }
     }
 }

@@ -138,7 +138,10 @@ impl GroupScope {
             Some(wanted) => wanted.trim() == id,
             None => by_name && wildcard_matches(pattern, name),
         };
-        self.include.iter().any(|pattern| matches(pattern, !built_in)) && !self.exclude.iter().any(|pattern| matches(pattern, true))
+        self.include
+            .iter()
+            .any(|pattern| matches(pattern, !built_in))
+            && !self.exclude.iter().any(|pattern| matches(pattern, true))
     }
 }
 
@@ -201,7 +204,11 @@ mod tests {
             ("a*b*c", "aXbY", false),
             ("", "", true),
         ] {
-            assert_eq!(wildcard_matches(pattern, name), expected, "{pattern} on {name}");
+            assert_eq!(
+                wildcard_matches(pattern, name),
+                expected,
+                "{pattern} on {name}"
+            );
         }
     }
 }

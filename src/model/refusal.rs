@@ -3,7 +3,8 @@
 /// The longest provider text that is kept, in characters.
 const MAX_WORDS: usize = 500;
 
-/// Makes foreign text fit for an error: one line, no control characters, at most [`MAX_WORDS`] characters.
+/// Makes foreign text fit for an error: one line, no control characters, at most [`MAX_WORDS`]
+/// characters.
 pub(crate) fn tidy(text: &str) -> String {
     let mut tidy = String::new();
     let words = text.split(|c: char| c.is_control() || c.is_whitespace());
@@ -26,8 +27,8 @@ pub(crate) fn tidy(text: &str) -> String {
 
 /// A provider's "no" to a request that it understood.
 ///
-/// The message is the provider's own and may name a person, so it belongs into reports that the user asked for and
-/// never into a log.
+/// The message is the provider's own and may name a person, so it belongs into reports that the
+/// user asked for and never into a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// The provider's error code, or `HTTP 404` and the like where only the status spoke.

@@ -1,6 +1,7 @@
 //! What a provider's groups and members can hold, as data.
 //!
-//! Each provider module publishes one [`Schema`]. Mapping, `check`, the loss report, `schema fields` and the docs derive from it.
+//! Each provider module publishes one [`Schema`]. Mapping, `check`, the loss report, `schema
+//! fields` and the docs derive from it.
 
 use std::fmt;
 
@@ -21,12 +22,19 @@ pub enum ProviderKind {
 
 impl ProviderKind {
     /// The kinds that a config can name, in the order of the documentation.
-    pub const ALL: [ProviderKind; 4] =
-        [ProviderKind::Emfluence, ProviderKind::GreenRope, ProviderKind::ActiveCampaignLists, ProviderKind::ActiveCampaignUsers];
+    pub const ALL: [ProviderKind; 4] = [
+        ProviderKind::Emfluence,
+        ProviderKind::GreenRope,
+        ProviderKind::ActiveCampaignLists,
+        ProviderKind::ActiveCampaignUsers,
+    ];
 
-    /// Returns the kind behind the config's `kind` and, where the service has several things that could be a group, its `groups`.
+    /// Returns the kind behind the config's `kind` and, where the service has several things that
+    /// could be a group, its `groups`.
     pub fn from_config(kind: &str, groups: Option<&str>) -> Option<ProviderKind> {
-        Self::ALL.into_iter().find(|known| known.as_str() == kind && known.groups_word().is_none_or(|word| groups == Some(word)))
+        Self::ALL.into_iter().find(|known| {
+            known.as_str() == kind && known.groups_word().is_none_or(|word| groups == Some(word))
+        })
     }
 
     /// Returns the config's word for what counts as a group, where the service leaves a choice.
@@ -38,13 +46,15 @@ impl ProviderKind {
         }
     }
 
-    /// Returns the name used in the config, logs and the database; it names the service, so both kinds of group at ActiveCampaign
-    /// share it, and with it the account's lock.
+    /// Returns the name used in the config, logs and the database; it names the service, so both
+    /// kinds of group at ActiveCampaign share it, and with it the account's lock.
     pub fn as_str(self) -> &'static str {
         match self {
             ProviderKind::Emfluence => "emfluence",
             ProviderKind::GreenRope => "greenrope",
-            ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => "activecampaign",
+            ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => {
+                "activecampaign"
+            }
         }
     }
 
@@ -62,7 +72,9 @@ impl ProviderKind {
         match self {
             ProviderKind::Emfluence => "emfluence",
             ProviderKind::GreenRope => "GreenRope",
-            ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => "ActiveCampaign",
+            ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => {
+                "ActiveCampaign"
+            }
         }
     }
 
@@ -154,15 +166,18 @@ pub enum Writable {
 /// One field of a provider's group or member.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldSpec {
-    /// The provider's own name, as the config's `map` tables write it; `custom.*` stands for the custom fields.
+    /// The provider's own name, as the config's `map` tables write it; `custom.*` stands for the
+    /// custom fields.
     pub wire: &'static str,
-    /// The canonical name, as expressions write it after `source.`; `custom.*` for the custom fields.
+    /// The canonical name, as expressions write it after `source.`; `custom.*` for the custom
+    /// fields.
     pub canonical: &'static str,
     /// The type of the value.
     pub kind: FieldType,
     /// Whether the provider returns it.
     pub readable: bool,
-    /// Whether a reading may leave the field out although it is set, so that its absence says nothing.
+    /// Whether a reading may leave the field out although it is set, so that its absence says
+    /// nothing.
     pub may_be_unshown: bool,
     /// When the provider takes it.
     pub writable: Writable,
@@ -172,9 +187,11 @@ pub struct FieldSpec {
     pub unique: bool,
     /// The longest value in characters, where one is known or assumed.
     pub max_length: Option<usize>,
-    /// The only values allowed, as (the provider's word, the canonical word); empty where anything goes.
+    /// The only values allowed, as (the provider's word, the canonical word); empty where anything
+    /// goes.
     pub values: &'static [(&'static str, &'static str)],
-    /// The provider default in the config that stands in when a created group has no value (`sender_name`), if any.
+    /// The provider default in the config that stands in when a created group has no value
+    /// (`sender_name`), if any.
     pub default_key: Option<&'static str>,
     /// Where this row comes from.
     pub source: &'static str,
@@ -203,7 +220,11 @@ impl FieldSpec {
             return value.clone();
         }
         let text = value.to_string();
-        match self.values.iter().find(|(wire, _)| wire.eq_ignore_ascii_case(text.trim())) {
+        match self
+            .values
+            .iter()
+            .find(|(wire, _)| wire.eq_ignore_ascii_case(text.trim()))
+        {
             Some((_, canonical)) => Value::from(*canonical),
             None => Value::Text(text),
         }
@@ -213,7 +234,8 @@ impl FieldSpec {
 /// A custom field that an account has defined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CustomField {
-    /// The name that requests use (`custom3`, or the label itself where the provider has no other name).
+    /// The name that requests use (`custom3`, or the label itself where the provider has no other
+    /// name).
     pub system_name: String,
     /// The name that people see, and that expressions use.
     pub label: String,
@@ -228,7 +250,8 @@ pub struct CustomField {
 /// The custom fields of an account, or the fact that they could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CustomFields {
-    /// Whether `fields` is the whole list; a login without the right to read definitions leaves it unknown.
+    /// Whether `fields` is the whole list; a login without the right to read definitions leaves it
+    /// unknown.
     pub known: bool,
     /// The fields, by system name.
     pub fields: Vec<CustomField>,
@@ -241,7 +264,11 @@ impl CustomFields {
         self.fields
             .iter()
             .find(|field| field.system_name.eq_ignore_ascii_case(name))
-            .or_else(|| self.fields.iter().find(|field| field.label.trim().to_lowercase() == name.to_lowercase()))
+            .or_else(|| {
+                self.fields
+                    .iter()
+                    .find(|field| field.label.trim().to_lowercase() == name.to_lowercase())
+            })
     }
 
     /// Returns the label behind a system name, or the system name itself when no label is known.
@@ -273,16 +300,27 @@ impl Schema {
         }
     }
 
-    /// Finds a field by the provider's own name; `custom.anything` finds the row of the custom fields.
+    /// Finds a field by the provider's own name; `custom.anything` finds the row of the custom
+    /// fields.
     pub fn by_wire(&self, object: ObjectKind, wire: &str) -> Option<&'static FieldSpec> {
-        let key = if wire.starts_with("custom.") { "custom.*" } else { wire };
+        let key = if wire.starts_with("custom.") {
+            "custom.*"
+        } else {
+            wire
+        };
         self.fields(object).iter().find(|field| field.wire == key)
     }
 
     /// Finds a field by its canonical name; `custom.anything` finds the row of the custom fields.
     pub fn by_canonical(&self, object: ObjectKind, canonical: &str) -> Option<&'static FieldSpec> {
-        let key = if canonical.starts_with("custom.") { "custom.*" } else { canonical };
-        self.fields(object).iter().find(|field| field.canonical == key)
+        let key = if canonical.starts_with("custom.") {
+            "custom.*"
+        } else {
+            canonical
+        };
+        self.fields(object)
+            .iter()
+            .find(|field| field.canonical == key)
     }
 
     /// Translates a record under the provider's names into canonical names and words.
@@ -295,7 +333,10 @@ impl Schema {
                 continue;
             }
             if let Some(system_name) = name.strip_prefix("custom.") {
-                canonical.insert(format!("custom.{}", custom.label(system_name)), value.clone());
+                canonical.insert(
+                    format!("custom.{}", custom.label(system_name)),
+                    value.clone(),
+                );
             } else if let Some(field) = self.by_wire(object, name) {
                 canonical.insert(field.canonical.to_owned(), field.to_canonical(value));
             }

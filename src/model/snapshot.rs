@@ -1,6 +1,7 @@
 //! What was read from one provider at one time.
 //!
-//! Memory holds interned ids, states and row hashes; profile values go to a [`Stage`] as they arrive.
+//! Memory holds interned ids, states and row hashes; profile values go to a [`Stage`] as they
+//! arrive.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -50,9 +51,14 @@ impl MembershipState {
 
     /// Reads the word used in the database.
     pub fn parse(text: &str) -> Option<MembershipState> {
-        [MembershipState::Active, MembershipState::Unconfirmed, MembershipState::Bounced, MembershipState::OptedOut]
-            .into_iter()
-            .find(|state| state.as_str() == text)
+        [
+            MembershipState::Active,
+            MembershipState::Unconfirmed,
+            MembershipState::Bounced,
+            MembershipState::OptedOut,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
     }
 }
 
@@ -96,20 +102,25 @@ pub struct ListingRow {
 pub struct Listing {
     /// The rows in ascending order of the member's position.
     pub rows: Vec<ListingRow>,
-    /// The positions of people whom rosterd itself took out in a way that shows as a refusal, in ascending order. They are no
-    /// members, and so not among the rows.
+    /// The positions of people whom rosterd itself took out in a way that shows as a refusal, in
+    /// ascending order. They are no members, and so not among the rows.
     pub removed: Vec<u32>,
-    /// The positions of people who show as refusing while nobody knows yet whether that is a removal of rosterd's own, in
-    /// ascending order. They are not among the rows either, and prove nothing.
+    /// The positions of people who show as refusing while nobody knows yet whether that is a
+    /// removal of rosterd's own, in ascending order. They are not among the rows either, and prove
+    /// nothing.
     pub pending: Vec<u32>,
-    /// When people refused, in seconds since 1970, where the provider shows it; in ascending order of the position.
+    /// When people refused, in seconds since 1970, where the provider shows it; in ascending order
+    /// of the position.
     pub refused_at: Vec<(u32, i64)>,
 }
 
 impl Listing {
     /// Returns when a member refused, in seconds since 1970, where the provider shows it.
     pub fn refused_at(&self, member: u32) -> Option<i64> {
-        self.refused_at.binary_search_by_key(&member, |row| row.0).ok().map(|at| self.refused_at[at].1)
+        self.refused_at
+            .binary_search_by_key(&member, |row| row.0)
+            .ok()
+            .map(|at| self.refused_at[at].1)
     }
 
     /// Tells whether rosterd itself took somebody out in a way that shows as a refusal.
@@ -117,7 +128,8 @@ impl Listing {
         self.removed.binary_search(&member).is_ok()
     }
 
-    /// Tells whether it is open if rosterd itself took somebody out in a way that shows as a refusal.
+    /// Tells whether it is open if rosterd itself took somebody out in a way that shows as a
+    /// refusal.
     pub fn is_pending(&self, member: u32) -> bool {
         self.pending.binary_search(&member).is_ok()
     }
@@ -126,7 +138,8 @@ impl Listing {
     fn set_pending_apart(&mut self, open: &BTreeSet<String>, id_of: impl Fn(u32) -> String) {
         let pending = &mut self.pending;
         self.rows.retain(|row| {
-            let is_open = row.state == MembershipState::OptedOut && open.contains(&id_of(row.member));
+            let is_open =
+                row.state == MembershipState::OptedOut && open.contains(&id_of(row.member));
             if is_open {
                 pending.push(row.member);
             }
@@ -135,18 +148,37 @@ impl Listing {
         pending.sort_unstable();
     }
 
-    /// Sets rosterd's own removals apart, and returns the ids of those that have ended: another state is seen, the refusal is
-    /// another one, or, in a `whole` listing, nothing is left of the membership.
-    fn set_apart(&mut self, own: &BTreeMap<String, super::own::OwnRemoval>, whole: bool, id_of: impl Fn(u32) -> String) -> Vec<String> {
+    /// Sets rosterd's own removals apart, and returns the ids of those that have ended: another
+    /// state is seen, the refusal is another one, or, in a `whole` listing, nothing is left of the
+    /// membership.
+    fn set_apart(
+        &mut self,
+        own: &BTreeMap<String, super::own::OwnRemoval>,
+        whole: bool,
+        id_of: impl Fn(u32) -> String,
+    ) -> Vec<String> {
         let mut ended = Vec::new();
-        let mut met: HashSet<String> = self.removed.iter().chain(&self.pending).map(|at| id_of(*at)).collect();
+        let mut met: HashSet<String> = self
+            .removed
+            .iter()
+            .chain(&self.pending)
+            .map(|at| id_of(*at))
+            .collect();
         let mut removed = std::mem::take(&mut self.removed);
         let refused_at = std::mem::take(&mut self.refused_at);
-        let shown = |member: u32| refused_at.binary_search_by_key(&member, |row| row.0).ok().map(|at| refused_at[at].1);
+        let shown = |member: u32| {
+            refused_at
+                .binary_search_by_key(&member, |row| row.0)
+                .ok()
+                .map(|at| refused_at[at].1)
+        };
         self.rows.retain(|row| {
             let id = id_of(row.member);
-            let Some(removal) = own.get(&id) else { return true };
-            let ours = row.state == MembershipState::OptedOut && removal.still_fits(shown(row.member));
+            let Some(removal) = own.get(&id) else {
+                return true;
+            };
+            let ours =
+                row.state == MembershipState::OptedOut && removal.still_fits(shown(row.member));
             if ours {
                 removed.push(row.member);
             } else {
@@ -166,12 +198,18 @@ impl Listing {
 
     /// Returns the state of a member, or nothing when the listing does not hold it.
     pub fn state_of(&self, member: u32) -> Option<MembershipState> {
-        self.rows.binary_search_by_key(&member, |row| row.member).ok().map(|at| self.rows[at].state)
+        self.rows
+            .binary_search_by_key(&member, |row| row.member)
+            .ok()
+            .map(|at| self.rows[at].state)
     }
 
     /// Counts the active rows.
     pub fn active(&self) -> usize {
-        self.rows.iter().filter(|row| row.state == MembershipState::Active).count()
+        self.rows
+            .iter()
+            .filter(|row| row.state == MembershipState::Active)
+            .count()
     }
 }
 
@@ -204,9 +242,11 @@ pub struct Snapshot {
     pub account_state: Reading<()>,
     /// Which addresses are known not to exist.
     pub existence: Existence,
-    /// Per profile field under the provider's own name: how many people have a value, and the smallest value as an example.
+    /// Per profile field under the provider's own name: how many people have a value, and the
+    /// smallest value as an example.
     pub field_use: BTreeMap<String, (u64, String)>,
-    /// Removals of rosterd's own that have ended, as group and person by id: what shows there now is no doing of rosterd's.
+    /// Removals of rosterd's own that have ended, as group and person by id: what shows there now
+    /// is no doing of rosterd's.
     pub ended_removals: Vec<(String, String)>,
 }
 
@@ -216,26 +256,40 @@ impl Snapshot {
     /// May be asked again when more is remembered than before.
     pub fn set_apart(&mut self, own: &OwnRemovals, names: &Names) {
         for (group, listing) in &mut self.listings {
-            let Some(own) = own.of_group(group) else { continue };
+            let Some(own) = own.of_group(group) else {
+                continue;
+            };
             let whole = listing.complete().is_some();
             let members = &self.members;
-            let ended = listing.seen_mut().set_apart(own, whole, |at| names.text(members[at as usize].id).to_owned());
-            self.ended_removals.extend(ended.into_iter().map(|member| (group.clone(), member)));
+            let ended = listing.seen_mut().set_apart(own, whole, |at| {
+                names.text(members[at as usize].id).to_owned()
+            });
+            self.ended_removals
+                .extend(ended.into_iter().map(|member| (group.clone(), member)));
         }
         self.ended_removals.sort();
         self.ended_removals.dedup();
     }
 
-    /// Sets the memberships apart that show as refused while a removal of rosterd's own is open, by group and person: what they are
-    /// shows once that removal is settled. Comes after [`Snapshot::set_apart`], which knows what is settled.
+    /// Sets the memberships apart that show as refused while a removal of rosterd's own is open, by
+    /// group and person: what they are shows once that removal is settled. Comes after
+    /// [`Snapshot::set_apart`], which knows what is settled.
     pub fn set_pending_apart(&mut self, open: &BTreeMap<String, BTreeSet<String>>, names: &Names) {
         for (group, people) in open {
-            let Some(listing) = self.listings.get_mut(group) else { continue };
+            let Some(listing) = self.listings.get_mut(group) else {
+                continue;
+            };
             let members = &self.members;
-            listing.seen_mut().set_pending_apart(people, |at| names.text(members[at as usize].id).to_owned());
+            listing
+                .seen_mut()
+                .set_pending_apart(people, |at| names.text(members[at as usize].id).to_owned());
         }
         // Whoever sent the removal says what becomes of the one before it.
-        self.ended_removals.retain(|(group, member)| !open.get(group).is_some_and(|people| people.contains(member)));
+        self.ended_removals.retain(|(group, member)| {
+            !open
+                .get(group)
+                .is_some_and(|people| people.contains(member))
+        });
     }
 
     /// Finds a group by id.
@@ -272,16 +326,19 @@ pub trait Stage: Send {
 
 /// What an adapter hands its rows to.
 pub trait MemberSink: Send {
-    /// Takes what one row says of a person. Rows of one id are merged: the strictest status, the latest profile.
+    /// Takes what one row says of a person. Rows of one id are merged: the strictest status, the
+    /// latest profile.
     fn member(&mut self, row: MemberRow) -> Result<(), SinkError>;
 
     /// Opens the listing of a group; rows of an earlier reading of it are dropped.
     fn begin_listing(&mut self, group: &str);
 
-    /// Takes one row of the open listing. A person listed twice counts once, with the strictest state.
+    /// Takes one row of the open listing. A person listed twice counts once, with the strictest
+    /// state.
     fn listed(&mut self, member_id: &str, state: MembershipState);
 
-    /// Says when somebody of the open listing refused, in seconds since 1970, where the provider shows it.
+    /// Says when somebody of the open listing refused, in seconds since 1970, where the provider
+    /// shows it.
     fn refused_at(&mut self, _member_id: &str, _seconds: i64) {}
 
     /// Closes the open listing with its evidence.
@@ -320,7 +377,8 @@ pub struct SnapshotBuilder<'a> {
 }
 
 impl<'a> SnapshotBuilder<'a> {
-    /// Starts a snapshot of a provider; `salt` enters the row hashes, so that a changed mapping looks like changed rows.
+    /// Starts a snapshot of a provider; `salt` enters the row hashes, so that a changed mapping
+    /// looks like changed rows.
     pub fn new(provider: &str, salt: &str, names: &'a mut Names, stage: &'a mut dyn Stage) -> Self {
         SnapshotBuilder {
             provider: provider.to_owned(),
@@ -337,18 +395,21 @@ impl<'a> SnapshotBuilder<'a> {
         }
     }
 
-    /// Returns the groups whose listing does not certify as complete, so that each can be read once more.
+    /// Returns the groups whose listing does not certify as complete, so that each can be read once
+    /// more.
     pub fn doubtful_listings(&self, meanings: &BTreeSet<TotalMeanings>) -> Vec<String> {
         let mut meanings = meanings.clone();
         self.listings
             .iter()
-            .filter(|(_, (_, certificate))| certificate.certify((), &mut meanings).complete().is_none())
+            .filter(|(_, (_, certificate))| {
+                certificate.certify((), &mut meanings).complete().is_none()
+            })
             .map(|(group, _)| group.clone())
             .collect()
     }
 
-    /// Closes the snapshot: judges every listing, narrows what the account's counts may mean, and sets apart what shows as a
-    /// refusal and is rosterd's own doing.
+    /// Closes the snapshot: judges every listing, narrows what the account's counts may mean, and
+    /// sets apart what shows as a refusal and is rosterd's own doing.
     pub fn finish(
         self,
         groups: Vec<Group>,
@@ -362,7 +423,10 @@ impl<'a> SnapshotBuilder<'a> {
         let mut certificates = BTreeMap::new();
         let known_meanings = meanings.clone();
         for (group, (rows, certificate)) in self.listings {
-            let Rows { listed: mut rows, mut refused_at } = rows;
+            let Rows {
+                listed: mut rows,
+                mut refused_at,
+            } = rows;
             // Of several times the latest says most.
             refused_at.sort_unstable();
             refused_at.dedup_by(|later, kept| {
@@ -372,7 +436,8 @@ impl<'a> SnapshotBuilder<'a> {
                 }
                 same
             });
-            // The strictest state of a person who is listed twice comes last, and the last one stays.
+            // The strictest state of a person who is listed twice comes last, and the last one
+            // stays.
             rows.sort_unstable();
             rows.dedup_by(|later, kept| {
                 let same = later.member == kept.member;
@@ -381,10 +446,21 @@ impl<'a> SnapshotBuilder<'a> {
                 }
                 same
             });
-            listings.insert(group.clone(), certificate.certify(Listing { rows, refused_at, ..Listing::default() }, meanings));
+            listings.insert(
+                group.clone(),
+                certificate.certify(
+                    Listing {
+                        rows,
+                        refused_at,
+                        ..Listing::default()
+                    },
+                    meanings,
+                ),
+            );
             certificates.insert(group, certificate);
         }
-        // Within the reading each listing narrows what the next ones may mean; what is remembered takes more.
+        // Within the reading each listing narrows what the next ones may mean; what is remembered
+        // takes more.
         *meanings = meanings_after(&known_meanings, certificates.values());
         let account_state = match self.account_state {
             Some(certificate) => certificate.certify((), meanings),
@@ -411,10 +487,16 @@ impl<'a> SnapshotBuilder<'a> {
 
     fn position(&mut self, id: &str) -> u32 {
         let id = self.names.intern(id.trim());
-        let next = u32::try_from(self.members.len()).expect("an account has fewer than four thousand million people");
+        let next = u32::try_from(self.members.len())
+            .expect("an account has fewer than four thousand million people");
         let position = *self.positions.entry(id).or_insert(next);
         if position == next {
-            self.members.push(Member { id, address: None, status: MemberStatus::Active, hash: None });
+            self.members.push(Member {
+                id,
+                address: None,
+                status: MemberStatus::Active,
+                hash: None,
+            });
         }
         position
     }
@@ -440,7 +522,12 @@ impl MemberSink for SnapshotBuilder<'_> {
                 }
             }
             self.members[position].hash = Some(row_hash(&self.salt, &wire));
-            self.stage.put(row.id.trim(), &wire).map_err(|reason| SinkError { provider: self.provider.clone(), reason })?;
+            self.stage
+                .put(row.id.trim(), &wire)
+                .map_err(|reason| SinkError {
+                    provider: self.provider.clone(),
+                    reason,
+                })?;
         }
         Ok(())
     }
@@ -479,7 +566,9 @@ impl MemberSink for SnapshotBuilder<'_> {
     }
 
     fn absent(&mut self, address: &str) {
-        let Ok(address) = normalise_address(address) else { return };
+        let Ok(address) = normalise_address(address) else {
+            return;
+        };
         let address = self.names.intern(address.as_str());
         match &mut self.existence {
             Existence::Whole => {}

@@ -81,14 +81,15 @@ impl fmt::Display for Value {
 
 /// Values by field name, in the order of the names. A missing key means "no value".
 ///
-/// The names are a provider's own (`groupName`, `custom.custom3`) or canonical ones (`name`, `custom.Shoe size`);
-/// which of the two is said wherever a record is kept.
+/// The names are a provider's own (`groupName`, `custom.custom3`) or canonical ones (`name`,
+/// `custom.Shoe size`); which of the two is said wherever a record is kept.
 pub type Record = BTreeMap<String, Value>;
 
 /// A 64-bit fingerprint of a record, for telling "as before" without keeping the values.
 pub type RowHash = u64;
 
-/// Fingerprints a record under a salt (the settled mapping), so that a changed mapping looks like a changed row.
+/// Fingerprints a record under a salt (the settled mapping), so that a changed mapping looks like a
+/// changed row.
 pub fn row_hash(salt: &str, record: &Record) -> RowHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(salt.len() as u64).to_le_bytes());
@@ -110,7 +111,11 @@ pub fn row_hash(salt: &str, record: &Record) -> RowHash {
         hasher.update(text.as_bytes());
     }
     let bytes = hasher.finalize();
-    u64::from_le_bytes(bytes.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+    u64::from_le_bytes(
+        bytes.as_bytes()[..8]
+            .try_into()
+            .expect("a hash has 32 bytes"),
+    )
 }
 
 #[cfg(test)]
@@ -119,12 +124,23 @@ mod tests {
 
     #[test]
     fn a_hash_tells_values_and_fields_apart() {
-        let record =
-            |pairs: &[(&str, &str)]| pairs.iter().map(|(field, text)| ((*field).to_owned(), Value::from(*text))).collect::<Record>();
+        let record = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(field, text)| ((*field).to_owned(), Value::from(*text)))
+                .collect::<Record>()
+        };
         let plain = row_hash("", &record(&[("a", "1"), ("b", "2")]));
         assert_ne!(plain, row_hash("", &record(&[("a", "12"), ("b", "")])));
         assert_ne!(plain, row_hash("", &record(&[("a", "2"), ("b", "1")])));
-        assert_ne!(plain, row_hash("other mapping", &record(&[("a", "1"), ("b", "2")])));
-        assert_eq!(plain, row_hash("", &record(&[("a", "1"), ("b", "2"), ("c", "")])), "an empty value is no value");
+        assert_ne!(
+            plain,
+            row_hash("other mapping", &record(&[("a", "1"), ("b", "2")]))
+        );
+        assert_eq!(
+            plain,
+            row_hash("", &record(&[("a", "1"), ("b", "2"), ("c", "")])),
+            "an empty value is no value"
+        );
     }
 }

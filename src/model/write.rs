@@ -1,8 +1,9 @@
 //! The requests that change something, in neutral words.
 //!
-//! No variant can say "active again" of somebody who refused: a re-subscription can't be expressed (rule 1). Whom rosterd itself
-//! took out may come back, and a request for that can be made only of an [`OwnRemoval`], which only the state database hands
-//! out. Nor can the deletion of a person be expressed (rule 6).
+//! No variant can say "active again" of somebody who refused: a re-subscription can't be expressed
+//! (rule 1). Whom rosterd itself took out may come back, and a request for that can be made only of
+//! an [`OwnRemoval`], which only the state database hands out. Nor can the deletion of a person be
+//! expressed (rule 6).
 
 use super::own::OwnRemoval;
 use super::refusal::Refusal;
@@ -36,7 +37,8 @@ pub struct MemberEdit {
     pub id: String,
     /// The person's normalised address, for requests that go by address.
     pub address: String,
-    /// The fields that change, under the provider's own names; an empty text clears what rosterd itself had written.
+    /// The fields that change, under the provider's own names; an empty text clears what rosterd
+    /// itself had written.
     pub fields: Record,
 }
 
@@ -47,7 +49,8 @@ pub struct MemberJoin {
     pub id: Option<String>,
     /// The normalised address.
     pub address: String,
-    /// The profile of somebody who is created, under the provider's own names; people who exist keep theirs.
+    /// The profile of somebody who is created, under the provider's own names; people who exist
+    /// keep theirs.
     pub fields: Record,
     /// The groups' ids.
     pub groups: Vec<String>,
@@ -60,7 +63,8 @@ pub struct MemberLeave {
     pub id: Option<String>,
     /// The person's address as the provider spells it, for requests that go by address.
     pub address: String,
-    /// The profile of somebody who is created, under the provider's own names; people who exist keep theirs.
+    /// The profile of somebody who is created, under the provider's own names; people who exist
+    /// keep theirs.
     pub fields: Record,
     /// The groups' ids.
     pub groups: Vec<String>,
@@ -91,7 +95,8 @@ pub enum Leaving {
     OptOut,
     /// As a removal, in the provider's usual way.
     Remove,
-    /// As a removal that leaves nothing behind; from their last group people are removed in the usual way.
+    /// As a removal that leaves nothing behind; from their last group people are removed in the
+    /// usual way.
     Detach,
 }
 
@@ -115,7 +120,8 @@ pub enum Write {
         /// The group's id.
         id: String,
     },
-    /// Creates people, and joins all of them to `join` where the provider can do that in one request.
+    /// Creates people, and joins all of them to `join` where the provider can do that in one
+    /// request.
     ///
     /// People who exist already keep their data and are joined all the same.
     CreateMembers {
@@ -162,7 +168,8 @@ pub enum Write {
         /// How they leave.
         how: Leaving,
     },
-    /// Brings people back into groups from which rosterd itself took them, after a look that nothing else stands there now.
+    /// Brings people back into groups from which rosterd itself took them, after a look that
+    /// nothing else stands there now.
     BringBack {
         /// One entry per person and group.
         rows: Vec<MemberReturn>,
@@ -203,9 +210,9 @@ impl Write {
             Write::JoinGroups { rows } => rows.len(),
             Write::LeaveGroups { rows, .. } => rows.len(),
             Write::BringBack { rows } => rows.len(),
-            Write::AddMemberships { members, .. } | Write::RemoveMemberships { members, .. } | Write::OptOutOfAccount { members } => {
-                members.len()
-            }
+            Write::AddMemberships { members, .. }
+            | Write::RemoveMemberships { members, .. }
+            | Write::OptOutOfAccount { members } => members.len(),
             Write::CreateGroup { .. }
             | Write::DeleteGroup { .. }
             | Write::ChangeAddress { .. }
@@ -226,39 +233,81 @@ impl Write {
         match self {
             Write::EditGroups { mut edits } => {
                 let rest = edits.split_off(half);
-                (Write::EditGroups { edits }, Some(Write::EditGroups { edits: rest }))
+                (
+                    Write::EditGroups { edits },
+                    Some(Write::EditGroups { edits: rest }),
+                )
             }
             Write::CreateMembers { mut rows, join } => {
                 let rest = rows.split_off(half);
-                (Write::CreateMembers { rows, join: join.clone() }, Some(Write::CreateMembers { rows: rest, join }))
+                (
+                    Write::CreateMembers {
+                        rows,
+                        join: join.clone(),
+                    },
+                    Some(Write::CreateMembers { rows: rest, join }),
+                )
             }
             Write::UpdateMembers { mut edits } => {
                 let rest = edits.split_off(half);
-                (Write::UpdateMembers { edits }, Some(Write::UpdateMembers { edits: rest }))
+                (
+                    Write::UpdateMembers { edits },
+                    Some(Write::UpdateMembers { edits: rest }),
+                )
             }
             Write::AddMemberships { group, mut members } => {
                 let rest = members.split_off(half);
-                (Write::AddMemberships { group: group.clone(), members }, Some(Write::AddMemberships { group, members: rest }))
+                (
+                    Write::AddMemberships {
+                        group: group.clone(),
+                        members,
+                    },
+                    Some(Write::AddMemberships {
+                        group,
+                        members: rest,
+                    }),
+                )
             }
             Write::RemoveMemberships { group, mut members } => {
                 let rest = members.split_off(half);
-                (Write::RemoveMemberships { group: group.clone(), members }, Some(Write::RemoveMemberships { group, members: rest }))
+                (
+                    Write::RemoveMemberships {
+                        group: group.clone(),
+                        members,
+                    },
+                    Some(Write::RemoveMemberships {
+                        group,
+                        members: rest,
+                    }),
+                )
             }
             Write::JoinGroups { mut rows } => {
                 let rest = rows.split_off(half);
-                (Write::JoinGroups { rows }, Some(Write::JoinGroups { rows: rest }))
+                (
+                    Write::JoinGroups { rows },
+                    Some(Write::JoinGroups { rows: rest }),
+                )
             }
             Write::LeaveGroups { mut rows, how } => {
                 let rest = rows.split_off(half);
-                (Write::LeaveGroups { rows, how }, Some(Write::LeaveGroups { rows: rest, how }))
+                (
+                    Write::LeaveGroups { rows, how },
+                    Some(Write::LeaveGroups { rows: rest, how }),
+                )
             }
             Write::BringBack { mut rows } => {
                 let rest = rows.split_off(half);
-                (Write::BringBack { rows }, Some(Write::BringBack { rows: rest }))
+                (
+                    Write::BringBack { rows },
+                    Some(Write::BringBack { rows: rest }),
+                )
             }
             Write::OptOutOfAccount { mut members } => {
                 let rest = members.split_off(half);
-                (Write::OptOutOfAccount { members }, Some(Write::OptOutOfAccount { members: rest }))
+                (
+                    Write::OptOutOfAccount { members },
+                    Some(Write::OptOutOfAccount { members: rest }),
+                )
             }
             single => (single, None),
         }

@@ -28,7 +28,9 @@ impl Origin {
 
     /// Reads the word kept in the database.
     pub fn parse(text: &str) -> Option<Origin> {
-        [Origin::Created, Origin::Adopted, Origin::Pinned].into_iter().find(|origin| origin.as_str() == text)
+        [Origin::Created, Origin::Adopted, Origin::Pinned]
+            .into_iter()
+            .find(|origin| origin.as_str() == text)
     }
 }
 
@@ -80,7 +82,8 @@ pub struct MemberLink {
     pub removed_by_us: bool,
 }
 
-/// A membership that stood at both sides at the end of the last confirmed run, or that this job brought and has not removed.
+/// A membership that stood at both sides at the end of the last confirmed run, or that this job
+/// brought and has not removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BaseMembership {
     /// The target person's id.
@@ -91,8 +94,9 @@ pub struct BaseMembership {
 
 /// Refusals that are remembered because the target can't hold them, or because they were seen once.
 ///
-/// A bar is held once the target was seen to obey it: the person was opted out there, or was out of a group that can't hold a
-/// refusal. Only then does an active person at the target say something of a change of mind.
+/// A bar is held once the target was seen to obey it: the person was opted out there, or was out of
+/// a group that can't hold a refusal. Only then does an active person at the target say something
+/// of a change of mind.
 #[derive(Clone, Debug, Default)]
 pub struct Bars {
     /// Addresses barred from every group of the target account.
@@ -103,18 +107,23 @@ pub struct Bars {
     pub held_account: HashSet<Name>,
     /// Those of the groups' bars that are held, by the target group's id.
     pub held_groups: HashMap<String, HashSet<Name>>,
-    /// Addresses that refused a source group before it had a partner at the target, by the source group's id.
+    /// Addresses that refused a source group before it had a partner at the target, by the source
+    /// group's id.
     pub early: HashMap<String, HashSet<Name>>,
-    /// The same for the source groups of every job, by the name that the partner was to have, folded for comparison.
+    /// The same for the source groups of every job, by the name that the partner was to have,
+    /// folded for comparison.
     pub early_names: HashMap<String, HashSet<Name>>,
 }
 
 impl Bars {
-    /// Tells whether the bar of one group, or of the account, is held; nothing when there is no such bar.
+    /// Tells whether the bar of one group, or of the account, is held; nothing when there is no
+    /// such bar.
     pub fn held(&self, group: Option<&str>, address: Name) -> Option<bool> {
         let has = |account: &HashSet<Name>, groups: &HashMap<String, HashSet<Name>>| match group {
             None => account.contains(&address),
-            Some(group) => groups.get(group).is_some_and(|addresses| addresses.contains(&address)),
+            Some(group) => groups
+                .get(group)
+                .is_some_and(|addresses| addresses.contains(&address)),
         };
         has(&self.account, &self.groups).then(|| has(&self.held_account, &self.held_groups))
     }
@@ -127,20 +136,32 @@ impl Bars {
         }
     }
 
-    /// Tells whether an address refused the source group of a pair that is not linked yet, or one whose partner was to have the
-    /// same name.
+    /// Tells whether an address refused the source group of a pair that is not linked yet, or one
+    /// whose partner was to have the same name.
     ///
     /// A link turns such a refusal into one of the target group, so that linked pairs have none.
     pub fn is_early(&self, pair: &GroupPair, address: Name) -> bool {
-        let named = || self.early_names.get(&super::fold_group_name(&pair.name)).is_some_and(|addresses| addresses.contains(&address));
-        let of_source = || self.early.get(pair.source.as_deref()?).filter(|addresses| addresses.contains(&address));
+        let named = || {
+            self.early_names
+                .get(&super::fold_group_name(&pair.name))
+                .is_some_and(|addresses| addresses.contains(&address))
+        };
+        let of_source = || {
+            self.early
+                .get(pair.source.as_deref()?)
+                .filter(|addresses| addresses.contains(&address))
+        };
         !pair.linked && (of_source().is_some() || (pair.target.is_none() && named()))
     }
 
     /// Tells whether an address is barred from a group.
     pub fn bars(&self, group: Option<&str>, address: Name) -> bool {
         self.account.contains(&address)
-            || group.is_some_and(|group| self.groups.get(group).is_some_and(|addresses| addresses.contains(&address)))
+            || group.is_some_and(|group| {
+                self.groups
+                    .get(group)
+                    .is_some_and(|addresses| addresses.contains(&address))
+            })
     }
 }
 
@@ -160,7 +181,8 @@ pub struct Base {
     pub groups: Vec<GroupLink>,
     /// The pairs of people, in ascending order of the source's name in the table.
     pub members: Vec<MemberLink>,
-    /// The memberships, by the target group's id, in ascending order of the member's name in the table.
+    /// The memberships, by the target group's id, in ascending order of the member's name in the
+    /// table.
     pub memberships: BTreeMap<String, Vec<BaseMembership>>,
     /// The memberships that other jobs with the same target hold, by the target group's id.
     pub held_by_others: BTreeMap<String, HashSet<Name>>,
@@ -170,7 +192,8 @@ pub struct Base {
     pub bars: Bars,
     /// How much the source held when a run last finished unrefused; nothing before the first one.
     pub measure: Option<Measure>,
-    /// Items that the provider refused and whose next attempt is not due, by item key, with the provider's words.
+    /// Items that the provider refused and whose next attempt is not due, by item key, with the
+    /// provider's words.
     pub waiting: HashMap<String, String>,
     /// The job's last run that wrote something.
     pub last_writing_run: Option<String>,
@@ -194,12 +217,17 @@ impl Base {
 
     /// Finds the pair of a source person.
     pub fn member_of_source(&self, source: Name) -> Option<&MemberLink> {
-        self.members.binary_search_by_key(&source, |link| link.source).ok().map(|at| &self.members[at])
+        self.members
+            .binary_search_by_key(&source, |link| link.source)
+            .ok()
+            .map(|at| &self.members[at])
     }
 
     /// Finds a membership.
     pub fn membership(&self, group: &str, member: Name) -> Option<BaseMembership> {
         let rows = self.memberships.get(group)?;
-        rows.binary_search_by_key(&member, |row| row.member).ok().map(|at| rows[at])
+        rows.binary_search_by_key(&member, |row| row.member)
+            .ok()
+            .map(|at| rows[at])
     }
 }

@@ -1,8 +1,9 @@
 //! Puts the parts of a plan together, in the order in which they are applied.
 //!
-//! Opt-outs that can be written now; renames, creations and updates of groups; addresses; profiles; people that an opt-out
-//! needs; the remaining opt-outs; additions; removals; archiving and deletion. An interruption thus leaves too many rather
-//! than too few, and nobody mailed who refused.
+//! Opt-outs that can be written now; renames, creations and updates of groups; addresses; profiles;
+//! people that an opt-out needs; the remaining opt-outs; additions; removals; archiving and
+//! deletion. An interruption thus leaves too many rather than too few, and nobody mailed who
+//! refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,10 @@ use super::guard::{Judged, judge};
 use super::memberships::{AccountStates, PairPlan, plan_pair};
 use super::people::PersonIx;
 use super::seats::{Seats, moves_in_words};
-use super::{Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, Loss, PairIx, Plan, Summary, What, item_key};
+use super::{
+    Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, Loss, PairIx, Plan, Summary, What,
+    item_key,
+};
 
 /// Makes the plan.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
@@ -32,7 +36,17 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         .pairs
         .iter()
         .enumerate()
-        .map(|(at, pair)| plan_pair(inputs, PairIx(at as u32), pair, accounts, &refusers, seats.as_ref(), &mut agreement))
+        .map(|(at, pair)| {
+            plan_pair(
+                inputs,
+                PairIx(at as u32),
+                pair,
+                accounts,
+                &refusers,
+                seats.as_ref(),
+                &mut agreement,
+            )
+        })
         .collect();
     if let Some(seats) = &seats {
         blocked.extend(seats.conflicts());
@@ -48,29 +62,66 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             group_opt_outs.insert(PairIx(at as u32), pair.opt_outs.clone());
         }
     }
-    let people = plan_people(inputs, &groups.pairs, &listed, &group_opt_outs, &mut agreement);
+    let people = plan_people(
+        inputs,
+        &groups.pairs,
+        &listed,
+        &group_opt_outs,
+        &mut agreement,
+    );
     blocked.extend(without_address(inputs, &pair_plans));
 
     let mut operations = Vec::new();
-    operations.extend(inputs.new_custom_fields.iter().map(|label| Edit::CreateCustomField { label: label.clone() }));
+    operations.extend(
+        inputs
+            .new_custom_fields
+            .iter()
+            .map(|label| Edit::CreateCustomField {
+                label: label.clone(),
+            }),
+    );
     if !people.account_opt_outs.is_empty() {
-        operations.push(Edit::SetOptOut { pair: None, members: people.account_opt_outs, after_creation: false });
+        operations.push(Edit::SetOptOut {
+            pair: None,
+            members: people.account_opt_outs,
+            after_creation: false,
+        });
     }
     // A group opt-out of somebody who is listed there can be written at once; the group exists.
-    let (now, later): (Vec<_>, Vec<_>) =
-        people.group_opt_outs.into_iter().partition(|(pair, _)| groups.pairs[pair.0 as usize].target.is_some());
-    operations.extend(now.into_iter().map(|(pair, members)| Edit::SetOptOut { pair: Some(pair), members, after_creation: false }));
-    for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.opt_out_removals.is_empty()) {
-        operations.push(Edit::RemoveMemberships { pair: PairIx(at as u32), members: pair.opt_out_removals.clone() });
+    let (now, later): (Vec<_>, Vec<_>) = people
+        .group_opt_outs
+        .into_iter()
+        .partition(|(pair, _)| groups.pairs[pair.0 as usize].target.is_some());
+    operations.extend(now.into_iter().map(|(pair, members)| Edit::SetOptOut {
+        pair: Some(pair),
+        members,
+        after_creation: false,
+    }));
+    for (at, pair) in pair_plans
+        .iter()
+        .enumerate()
+        .filter(|(_, pair)| !pair.opt_out_removals.is_empty())
+    {
+        operations.push(Edit::RemoveMemberships {
+            pair: PairIx(at as u32),
+            members: pair.opt_out_removals.clone(),
+        });
     }
     operations.extend(groups.edits);
     operations.extend(people.address_changes);
     operations.extend(people.updates);
     if !people.holders.is_empty() {
-        operations.push(Edit::CreateMembers { members: people.holders.iter().copied().collect(), to_opt_out: true });
+        operations.push(Edit::CreateMembers {
+            members: people.holders.iter().copied().collect(),
+            to_opt_out: true,
+        });
     }
     if !people.new_account_opt_outs.is_empty() {
-        operations.push(Edit::SetOptOut { pair: None, members: people.new_account_opt_outs, after_creation: true });
+        operations.push(Edit::SetOptOut {
+            pair: None,
+            members: people.new_account_opt_outs,
+            after_creation: true,
+        });
     }
     let mut later: BTreeMap<PairIx, Vec<PersonIx>> = later.into_iter().collect();
     for (pair, members) in people.new_group_opt_outs {
@@ -78,26 +129,56 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     operations.extend(later.into_iter().map(|(pair, mut members)| {
         members.sort_unstable();
-        Edit::SetOptOut { pair: Some(pair), members, after_creation: true }
+        Edit::SetOptOut {
+            pair: Some(pair),
+            members,
+            after_creation: true,
+        }
     }));
     let newcomers: BTreeSet<PersonIx> = pair_plans
         .iter()
         .flat_map(|pair| pair.additions.iter().copied())
-        .filter(|person| inputs.people.targets(*person).is_empty() && !people.holders.contains(person))
+        .filter(|person| {
+            inputs.people.targets(*person).is_empty() && !people.holders.contains(person)
+        })
         .collect();
     if !newcomers.is_empty() {
-        operations.push(Edit::CreateMembers { members: newcomers.into_iter().collect(), to_opt_out: false });
+        operations.push(Edit::CreateMembers {
+            members: newcomers.into_iter().collect(),
+            to_opt_out: false,
+        });
     }
-    for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.additions.is_empty()) {
-        operations.push(Edit::AddMemberships { pair: PairIx(at as u32), members: pair.additions.clone() });
+    for (at, pair) in pair_plans
+        .iter()
+        .enumerate()
+        .filter(|(_, pair)| !pair.additions.is_empty())
+    {
+        operations.push(Edit::AddMemberships {
+            pair: PairIx(at as u32),
+            members: pair.additions.clone(),
+        });
     }
-    for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.returns.is_empty()) {
-        operations.push(Edit::BringBack { pair: PairIx(at as u32), members: pair.returns.clone() });
+    for (at, pair) in pair_plans
+        .iter()
+        .enumerate()
+        .filter(|(_, pair)| !pair.returns.is_empty())
+    {
+        operations.push(Edit::BringBack {
+            pair: PairIx(at as u32),
+            members: pair.returns.clone(),
+        });
     }
-    for (at, pair) in pair_plans.iter().enumerate().filter(|(_, pair)| !pair.removals.is_empty()) {
+    for (at, pair) in pair_plans
+        .iter()
+        .enumerate()
+        .filter(|(_, pair)| !pair.removals.is_empty())
+    {
         let mut members = pair.removals.clone();
         members.sort_unstable();
-        operations.push(Edit::RemoveMemberships { pair: PairIx(at as u32), members });
+        operations.push(Edit::RemoveMemberships {
+            pair: PairIx(at as u32),
+            members,
+        });
     }
     operations.extend(groups.removals);
     warnings.extend(moves_in_words(inputs, &operations, &groups.pairs));
@@ -112,7 +193,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             object: "membership",
             count: unheld,
             example: "opted_out".to_owned(),
-            reason: "the target can't hold it; the person is kept out of the group there".to_owned(),
+            reason: "the target can't hold it; the person is kept out of the group there"
+                .to_owned(),
         });
     }
     losses.sort();
@@ -120,7 +202,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut active = 0;
     for (at, pair) in pair_plans.into_iter().enumerate() {
         let entry = &groups.pairs[at];
-        if entry.source.is_some() && inputs.source.listing(entry.source.as_deref().unwrap_or_default()).is_some() {
+        if entry.source.is_some()
+            && inputs
+                .source
+                .listing(entry.source.as_deref().unwrap_or_default())
+                .is_some()
+        {
             measure.groups += 1;
         }
         measure.memberships += pair.source_active;
@@ -133,7 +220,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         }
         if let Some(target) = entry.target.as_deref() {
             for person in pair.overwritten {
-                overwritten.insert(item_key("add_memberships", target, inputs.names.text(inputs.people.get(person).address)));
+                overwritten.insert(item_key(
+                    "add_memberships",
+                    target,
+                    inputs.names.text(inputs.people.get(person).address),
+                ));
             }
         }
         withheld.extend(pair.withheld);
@@ -163,13 +254,21 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         measure,
         fingerprint: String::new(),
     };
-    plan.refusals = judge(&Judged { inputs, plan: &plan, active, overwritten: &overwritten });
+    plan.refusals = judge(&Judged {
+        inputs,
+        plan: &plan,
+        active,
+        overwritten: &overwritten,
+    });
     plan.fingerprint = fingerprint(inputs, &plan);
     plan
 }
 
 fn listed_active(inputs: &Inputs<'_>, pair: &GroupPair) -> u64 {
-    let listing = pair.target.as_deref().and_then(|id| inputs.target.listing(id));
+    let listing = pair
+        .target
+        .as_deref()
+        .and_then(|id| inputs.target.listing(id));
     listing.map_or(0, |listing| listing.seen().active() as u64)
 }
 
@@ -198,7 +297,10 @@ fn account_states(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) -> AccountSta
 
 /// Lists each person without a usable address once, whatever the number of groups.
 fn without_address(inputs: &Inputs<'_>, pairs: &[PairPlan]) -> Vec<Blocked> {
-    let positions: BTreeSet<u32> = pairs.iter().flat_map(|pair| pair.without_address.iter().copied()).collect();
+    let positions: BTreeSet<u32> = pairs
+        .iter()
+        .flat_map(|pair| pair.without_address.iter().copied())
+        .collect();
     positions
         .into_iter()
         .map(|at| {
@@ -228,7 +330,13 @@ fn counted(warnings: Vec<String>) -> Vec<String> {
     }
     order
         .into_iter()
-        .map(|warning| if counts[&warning] > 1 { format!("{warning} ({} times)", counts[&warning]) } else { warning })
+        .map(|warning| {
+            if counts[&warning] > 1 {
+                format!("{warning} ({} times)", counts[&warning])
+            } else {
+                warning
+            }
+        })
         .collect()
 }
 
@@ -246,7 +354,9 @@ fn summarise(operations: &[Edit]) -> Summary {
             Edit::SetOptOut { .. } => summary.opt_outs += members,
             Edit::CreateMembers { .. } => summary.members_created += members,
             Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => summary.members_updated += 1,
-            Edit::AddMemberships { .. } | Edit::BringBack { .. } => summary.memberships_added += members,
+            Edit::AddMemberships { .. } | Edit::BringBack { .. } => {
+                summary.memberships_added += members
+            }
             Edit::RemoveMemberships { .. } => summary.memberships_removed += members,
         }
     }

@@ -1,17 +1,18 @@
-//! What concerns a person and not one group: account opt-outs, creations that hold a refusal, addresses and profiles.
+//! What concerns a person and not one group: account opt-outs, creations that hold a refusal,
+//! addresses and profiles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bars::{Bar, bar_of_account};
 use super::people::PersonIx;
-use super::{Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key};
+use super::{
+    Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key,
+};
 use crate::model::policy::{OnDrift, OptOuts};
 use crate::model::{Existence, MemberStatus, MembershipState, Name, Record};
 
-const NOT_REACHED: &str =
-    "A refusal of all mail that the source showed before has not reached the target; it is carried, whatever the source shows now.";
-const CARRIED_AGAIN: &str =
-    "Somebody is active again at the target while the source still shows the refusal of all mail; it is carried again.";
+const NOT_REACHED: &str = "A refusal of all mail that the source showed before has not reached the target; it is carried, whatever the source shows now.";
+const CARRIED_AGAIN: &str = "Somebody is active again at the target while the source still shows the refusal of all mail; it is carried again.";
 
 /// What planning the people led to.
 #[derive(Debug, Default)]
@@ -50,7 +51,11 @@ pub(super) fn plan_people(
         let sources = inputs.people.sources(person);
         if sources.is_empty() || !(listed.contains(&person) || row.linked) {
             // Somebody of ours may have gone from the source before the refusal reached the target.
-            let ours = inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id));
+            let ours = inputs
+                .people
+                .targets(person)
+                .iter()
+                .any(|at| ours.contains(&inputs.target.members[*at as usize].id));
             if ours && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due()) {
                 account_refusal(inputs, pairs, person, &on_lists, agreement, &mut out);
             }
@@ -68,14 +73,24 @@ pub(super) fn plan_people(
         for &person in people {
             if !inputs.people.targets(person).is_empty() {
                 out.group_opt_outs.entry(pair).or_default().push(person);
-            } else if let Some(words) =
-                inputs.base.waiting.get(&item_key("create_members", "", inputs.names.text(inputs.people.get(person).address)))
-            {
-                out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
+            } else if let Some(words) = inputs.base.waiting.get(&item_key(
+                "create_members",
+                "",
+                inputs.names.text(inputs.people.get(person).address),
+            )) {
+                out.blocked.push(blocked(
+                    inputs,
+                    person,
+                    BlockedReason::ValueRefused,
+                    words.clone(),
+                ));
             } else if may_hold_refusal(inputs, person) {
-                // The contact that obeyed a refusal of all mail is gone, and the new one will be active by rosterd's doing.
-                // Where refusals stand on lists alone, the new contact is active nowhere.
-                if inputs.capabilities.account_opt_out && bar_of_account(inputs, person).is_some_and(|bar| bar.held) {
+                // The contact that obeyed a refusal of all mail is gone, and the new one will be
+                // active by rosterd's doing. Where refusals stand on lists alone, the new contact
+                // is active nowhere.
+                if inputs.capabilities.account_opt_out
+                    && bar_of_account(inputs, person).is_some_and(|bar| bar.held)
+                {
                     agreement.bars.push((None, person));
                 }
                 out.holders.insert(person);
@@ -101,19 +116,22 @@ fn refuse_all_from_the_start(inputs: &Inputs<'_>, out: &mut PersonPlan) {
     out.new_account_opt_outs = all.into_iter().collect();
 }
 
-/// Tells whether a remembered refusal of all mail is over: the target obeyed it once, the person is active there now without
-/// rosterd's doing, and the source shows no refusal.
+/// Tells whether a remembered refusal of all mail is over: the target obeyed it once, the person is
+/// active there now without rosterd's doing, and the source shows no refusal.
 pub(super) fn account_bar_ends(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let row = inputs.people.get(person);
     inputs.policy.members.opt_outs == OptOuts::Carry
-        && (inputs.capabilities.account_opt_out || (inputs.capabilities.account_opt_out_as_lists && active_on_all_lists(inputs, person)))
+        && (inputs.capabilities.account_opt_out
+            || (inputs.capabilities.account_opt_out_as_lists
+                && active_on_all_lists(inputs, person)))
         && row.source_status != MemberStatus::OptedOut
         && row.target_status == MemberStatus::Active
         && !inputs.people.targets(person).is_empty()
         && bar_of_account(inputs, person).is_some_and(|bar| bar.may_end())
 }
 
-/// Returns the contacts that this job's links name, where a refusal may be left to be carried to them.
+/// Returns the contacts that this job's links name, where a refusal may be left to be carried to
+/// them.
 fn linked_contacts(inputs: &Inputs<'_>) -> BTreeSet<Name> {
     let bars = &inputs.base.bars;
     if bars.account.len() == bars.held_account.len() {
@@ -122,24 +140,41 @@ fn linked_contacts(inputs: &Inputs<'_>) -> BTreeSet<Name> {
     inputs.base.members.iter().map(|link| link.target).collect()
 }
 
-/// Tells whether somebody is active on every list of the scope that lists them, without rosterd's doing, and on one at least.
+/// Tells whether somebody is active on every list of the scope that lists them, without rosterd's
+/// doing, and on one at least.
 ///
-/// A list that was not read to its end may hold a refusal that nobody has seen, and so may one that only another job fills. What
-/// another job holds is no sign that the person came back.
+/// A list that was not read to its end may hold a refusal that nobody has seen, and so may one that
+/// only another job fills. What another job holds is no sign that the person came back.
 fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
-    if inputs.base.groups_of_others.iter().any(|group| !inputs.target.listings.contains_key(group)) {
+    if inputs
+        .base
+        .groups_of_others
+        .iter()
+        .any(|group| !inputs.target.listings.contains_key(group))
+    {
         return false;
     }
     let mut seen = false;
     for (group, listing) in &inputs.target.listings {
-        let Some(listing) = listing.complete() else { return false };
+        let Some(listing) = listing.complete() else {
+            return false;
+        };
         for at in inputs.people.targets(person) {
             match listing.state_of(*at) {
                 None => {}
                 Some(MembershipState::Active) => {
                     let member = inputs.target.members[*at as usize].id;
-                    let ours = inputs.base.membership(group, member).is_some_and(|known| known.brought);
-                    if ours || inputs.base.held_by_others.get(group).is_some_and(|held| held.contains(&member)) {
+                    let ours = inputs
+                        .base
+                        .membership(group, member)
+                        .is_some_and(|known| known.brought);
+                    if ours
+                        || inputs
+                            .base
+                            .held_by_others
+                            .get(group)
+                            .is_some_and(|held| held.contains(&member))
+                    {
                         return false;
                     }
                     seen = true;
@@ -151,43 +186,73 @@ fn active_on_all_lists(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     seen
 }
 
-/// Tells whether every list that a refusal of all mail is written to shows it of each contact of a person. One that waits for its
-/// next attempt shows on no list, so that it is not held.
+/// Tells whether every list that a refusal of all mail is written to shows it of each contact of a
+/// person. One that waits for its next attempt shows on no list, so that it is not held.
 fn holds_on_lists(inputs: &Inputs<'_>, pairs: &[GroupPair], person: PersonIx) -> bool {
     let targets = inputs.people.targets(person);
     let written = |pair: &&GroupPair| pair.writable && covered_source(inputs, pair).is_some();
-    let mut lists = pairs.iter().filter(written).filter_map(|pair| pair.target.as_deref()).peekable();
+    let mut lists = pairs
+        .iter()
+        .filter(written)
+        .filter_map(|pair| pair.target.as_deref())
+        .peekable();
     let refuses = |list: &str| {
-        let Some(listing) = inputs.target.listing(list).map(crate::model::Reading::seen) else { return false };
-        targets.iter().all(|at| listing.state_of(*at) == Some(MembershipState::OptedOut) || listing.is_removed(*at))
+        let Some(listing) = inputs.target.listing(list).map(crate::model::Reading::seen) else {
+            return false;
+        };
+        targets.iter().all(|at| {
+            listing.state_of(*at) == Some(MembershipState::OptedOut) || listing.is_removed(*at)
+        })
     };
-    inputs.policy.members.opt_outs == OptOuts::Carry && !targets.is_empty() && lists.peek().is_some() && lists.all(refuses)
+    inputs.policy.members.opt_outs == OptOuts::Carry
+        && !targets.is_empty()
+        && lists.peek().is_some()
+        && lists.all(refuses)
 }
 
 /// Returns the source group of a pair, while it is in scope.
 fn covered_source<'a>(inputs: &Inputs<'_>, pair: &'a GroupPair) -> Option<&'a str> {
     let id = pair.source.as_deref()?;
-    inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)).then_some(id)
+    inputs
+        .source
+        .group(id)
+        .is_some_and(|group| in_scope(&inputs.policy.groups, group))
+        .then_some(id)
 }
 
 fn is_active_on_a_list(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let targets = inputs.people.targets(person);
-    let mut listings = inputs.target.listings.values().map(crate::model::Reading::seen);
-    listings.any(|listing| targets.iter().any(|at| listing.state_of(*at) == Some(MembershipState::Active)))
+    let mut listings = inputs
+        .target
+        .listings
+        .values()
+        .map(crate::model::Reading::seen);
+    listings.any(|listing| {
+        targets
+            .iter()
+            .any(|at| listing.state_of(*at) == Some(MembershipState::Active))
+    })
 }
 
-/// Finds the people whose refusal of all mail is to be written group by group: one that the source shows, of whoever it lists in
-/// scope in whatever state and of whoever is linked, and one that it showed before and that the target was never seen to obey.
+/// Finds the people whose refusal of all mail is to be written group by group: one that the source
+/// shows, of whoever it lists in scope in whatever state and of whoever is linked, and one that it
+/// showed before and that the target was never seen to obey.
 pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTreeSet<PersonIx> {
     if !inputs.capabilities.account_opt_out_as_lists {
         return BTreeSet::new();
     }
     let mut listed: BTreeSet<PersonIx> = BTreeSet::new();
-    // A contact is made for whoever refuses a group, and has to refuse all that is due from its first moment.
+    // A contact is made for whoever refuses a group, and has to refuse all that is due from its
+    // first moment.
     let mut held_anyway: BTreeSet<PersonIx> = BTreeSet::new();
     let covered = pairs.iter().filter_map(|pair| covered_source(inputs, pair));
-    for row in covered.filter_map(|id| inputs.source.listing(id)).flat_map(|listing| &listing.seen().rows) {
-        let Some(person) = inputs.people.of_source(row.member) else { continue };
+    for row in covered
+        .filter_map(|id| inputs.source.listing(id))
+        .flat_map(|listing| &listing.seen().rows)
+    {
+        let Some(person) = inputs.people.of_source(row.member) else {
+            continue;
+        };
         listed.insert(person);
         if row.state == MembershipState::OptedOut {
             held_anyway.insert(person);
@@ -195,15 +260,25 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
     }
     let ours = linked_contacts(inputs);
     let concerns = |person: PersonIx, linked: bool| {
-        let known = !inputs.people.sources(person).is_empty() && (linked || listed.contains(&person));
-        known || inputs.people.targets(person).iter().any(|at| ours.contains(&inputs.target.members[*at as usize].id))
+        let known =
+            !inputs.people.sources(person).is_empty() && (linked || listed.contains(&person));
+        known
+            || inputs
+                .people
+                .targets(person)
+                .iter()
+                .any(|at| ours.contains(&inputs.target.members[*at as usize].id))
     };
     let refuses = |person: PersonIx| {
-        let has_contact = !inputs.people.targets(person).is_empty() || held_anyway.contains(&person);
+        let has_contact =
+            !inputs.people.targets(person).is_empty() || held_anyway.contains(&person);
         let due = || has_contact && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due());
         inputs.people.get(person).source_status == MemberStatus::OptedOut || due()
     };
-    let people = inputs.people.iter().filter(|(person, row)| concerns(*person, row.linked) && refuses(*person));
+    let people = inputs
+        .people
+        .iter()
+        .filter(|(person, row)| concerns(*person, row.linked) && refuses(*person));
     people.map(|(person, _)| person).collect()
 }
 
@@ -212,7 +287,9 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
     if let [target] = inputs.people.targets(person) {
         let target_id = inputs.target.members[*target as usize].id;
         for &source in inputs.people.sources(person) {
-            let known = inputs.base.member_of_source(inputs.source.members[source as usize].id);
+            let known = inputs
+                .base
+                .member_of_source(inputs.source.members[source as usize].id);
             if known.is_none_or(|link| link.target != target_id) {
                 agreement.linked.push((person, source, *target));
             }
@@ -220,8 +297,9 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
     }
 }
 
-/// Remembers and carries a refusal of all mail: one that the source shows, and one that it showed before and that the target was
-/// never seen to obey. `on_lists` are those whose refusal is written to some group.
+/// Remembers and carries a refusal of all mail: one that the source shows, and one that it showed
+/// before and that the target was never seen to obey. `on_lists` are those whose refusal is written
+/// to some group.
 fn account_refusal(
     inputs: &Inputs<'_>,
     pairs: &[GroupPair],
@@ -237,7 +315,11 @@ fn account_refusal(
         return;
     }
     if account_bar_ends(inputs, person) {
-        agreement.ended_bars.extend(bar.into_iter().flat_map(|bar| bar.addresses).map(|address| (None, address)));
+        agreement.ended_bars.extend(
+            bar.into_iter()
+                .flat_map(|bar| bar.addresses)
+                .map(|address| (None, address)),
+        );
         return;
     }
     let targets = inputs.people.targets(person);
@@ -245,20 +327,32 @@ fn account_refusal(
     let all_hold = if as_lists {
         holds_on_lists(inputs, pairs, person) && !on_lists.contains(&person)
     } else {
-        !targets.is_empty() && targets.iter().all(|at| inputs.target.members[*at as usize].status == MemberStatus::OptedOut)
+        !targets.is_empty()
+            && targets
+                .iter()
+                .all(|at| inputs.target.members[*at as usize].status == MemberStatus::OptedOut)
     };
     let known = inputs.base.bars.held(None, row.address);
     // A refusal that has to be carried anew is remembered as one that the target does not hold.
     // Lists hold it only as far as they are in scope today, and a later one must know of it.
-    let remember = if refuses && !(as_lists && all_hold) { !all_hold && known != Some(false) } else { known.is_none() };
+    let remember = if refuses && !(as_lists && all_hold) {
+        !all_hold && known != Some(false)
+    } else {
+        known.is_none()
+    };
     if remember {
         agreement.bars.push((None, person));
     }
     if all_hold {
         let now = remember.then_some(row.address);
-        let standing = bar.iter().flat_map(|bar| bar.addresses.iter().copied()).chain(now);
+        let standing = bar
+            .iter()
+            .flat_map(|bar| bar.addresses.iter().copied())
+            .chain(now);
         let unheld = standing.filter(|address| inputs.base.bars.held(None, *address) != Some(true));
-        agreement.held_bars.extend(unheld.map(|address| (None, address)));
+        agreement
+            .held_bars
+            .extend(unheld.map(|address| (None, address)));
     }
     let held_before = bar.as_ref().is_some_and(|bar| bar.held);
     let due = refuses || (!targets.is_empty() && bar.as_ref().is_some_and(Bar::is_due));
@@ -278,7 +372,12 @@ fn account_refusal(
     }
     let key = item_key("set_opt_out", "", inputs.names.text(row.address));
     if let Some(words) = inputs.base.waiting.get(&key) {
-        out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
+        out.blocked.push(blocked(
+            inputs,
+            person,
+            BlockedReason::ValueRefused,
+            words.clone(),
+        ));
         return;
     }
     if !targets.is_empty() {
@@ -288,8 +387,17 @@ fn account_refusal(
             out.warnings.push(CARRIED_AGAIN.to_owned());
         }
         out.account_opt_outs.push(person);
-    } else if let Some(words) = inputs.base.waiting.get(&item_key("create_members", "", inputs.names.text(row.address))) {
-        out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
+    } else if let Some(words) = inputs.base.waiting.get(&item_key(
+        "create_members",
+        "",
+        inputs.names.text(row.address),
+    )) {
+        out.blocked.push(blocked(
+            inputs,
+            person,
+            BlockedReason::ValueRefused,
+            words.clone(),
+        ));
     } else if may_hold_refusal(inputs, person) {
         out.holders.insert(person);
         out.new_account_opt_outs.push(person);
@@ -304,7 +412,8 @@ fn refusal_without_a_holder(inputs: &Inputs<'_>, person: PersonIx) -> Blocked {
     blocked(inputs, person, BlockedReason::AddressTaken, detail)
 }
 
-/// Tells whether a contact may be created only to hold a refusal: the target must be known not to have one.
+/// Tells whether a contact may be created only to hold a refusal: the target must be known not to
+/// have one.
 fn may_hold_refusal(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let row = inputs.people.get(person);
     let absent = match &inputs.target.existence {
@@ -312,8 +421,16 @@ fn may_hold_refusal(inputs: &Inputs<'_>, person: PersonIx) -> bool {
         Existence::Asked(asked) => asked.contains(&row.address),
         Existence::Unknown => false,
     };
-    let waiting = inputs.base.waiting.contains_key(&item_key("create_members", "", inputs.names.text(row.address)));
-    inputs.policy.members.create && absent && !waiting && !row.address_taken && (row.vanished.is_none() || row.removed_by_us)
+    let waiting = inputs.base.waiting.contains_key(&item_key(
+        "create_members",
+        "",
+        inputs.names.text(row.address),
+    ));
+    inputs.policy.members.create
+        && absent
+        && !waiting
+        && !row.address_taken
+        && (row.vanished.is_none() || row.removed_by_us)
 }
 
 fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
@@ -330,16 +447,31 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     }
     // A contact must not become reachable under an address that refused mail.
     let bars = &inputs.base.bars;
-    let of_groups = || bars.groups.values().chain(bars.early.values()).any(|addresses| addresses.contains(&row.address));
+    let of_groups = || {
+        bars.groups
+            .values()
+            .chain(bars.early.values())
+            .any(|addresses| addresses.contains(&row.address))
+    };
     let refused = bars.account.contains(&row.address) || of_groups();
     let target_at = inputs.people.targets(person)[0] as usize;
     if refused && inputs.target.members[target_at].status == MemberStatus::Active {
-        out.blocked.push(blocked(inputs, person, BlockedReason::AddressTaken, "the new address has refused mail before".to_owned()));
+        out.blocked.push(blocked(
+            inputs,
+            person,
+            BlockedReason::AddressTaken,
+            "the new address has refused mail before".to_owned(),
+        ));
         return;
     }
     let key = item_key("change_address", "", inputs.names.text(row.address));
     if let Some(words) = inputs.base.waiting.get(&key) {
-        out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
+        out.blocked.push(blocked(
+            inputs,
+            person,
+            BlockedReason::ValueRefused,
+            words.clone(),
+        ));
         return;
     }
     if moved_at_target(inputs, person) {
@@ -349,7 +481,10 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
                 out.overwritten.insert(key);
             }
             OnDrift::Keep => {
-                out.warnings.push("Somebody changed the address of a person at the target; it is kept.".to_owned());
+                out.warnings.push(
+                    "Somebody changed the address of a person at the target; it is kept."
+                        .to_owned(),
+                );
                 return;
             }
         }
@@ -361,55 +496,106 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     });
 }
 
-/// Tells whether it is the target's address that has changed since the last run, and not the source's.
+/// Tells whether it is the target's address that has changed since the last run, and not the
+/// source's.
 fn moved_at_target(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let own = inputs.people.get(person).address;
     let sources = inputs.people.sources(person).iter();
-    sources.filter_map(|at| inputs.base.member_of_source(inputs.source.members[*at as usize].id)).all(|link| link.address == own)
+    sources
+        .filter_map(|at| {
+            inputs
+                .base
+                .member_of_source(inputs.source.members[*at as usize].id)
+        })
+        .all(|link| link.address == own)
 }
 
-/// Blocks somebody who moved to an address that another of the target's contacts has, while the old contact is still theirs.
+/// Blocks somebody who moved to an address that another of the target's contacts has, while the old
+/// contact is still theirs.
 fn two_addresses(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     let row = inputs.people.get(person);
     let contact = |at: &u32| &inputs.target.members[*at as usize];
     let targets = inputs.people.targets(person);
-    let Some(left) = targets.iter().find(|at| contact(at).address != Some(row.address)) else { return };
-    if let Some(holder) = targets.iter().find(|at| contact(at).address == Some(row.address)) {
-        let (left, holder) = (inputs.names.text(contact(left).id), inputs.names.text(contact(holder).id));
-        let detail = format!("the target's contact {left} has an old address, and the new one belongs to contact {holder}");
-        out.blocked.push(blocked(inputs, person, BlockedReason::AddressTaken, detail));
+    let Some(left) = targets
+        .iter()
+        .find(|at| contact(at).address != Some(row.address))
+    else {
+        return;
+    };
+    if let Some(holder) = targets
+        .iter()
+        .find(|at| contact(at).address == Some(row.address))
+    {
+        let (left, holder) = (
+            inputs.names.text(contact(left).id),
+            inputs.names.text(contact(holder).id),
+        );
+        let detail = format!(
+            "the target's contact {left} has an old address, and the new one belongs to contact {holder}"
+        );
+        out.blocked
+            .push(blocked(inputs, person, BlockedReason::AddressTaken, detail));
     }
 }
 
 fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
-    let Some(facts) = inputs.facts.get(&person).filter(|facts| facts.counts) else { return };
+    let Some(facts) = inputs.facts.get(&person).filter(|facts| facts.counts) else {
+        return;
+    };
     let Some(edit) = &facts.edit else { return };
     if !inputs.policy.members.update || inputs.people.targets(person).len() != 1 {
         return;
     }
     let address = inputs.names.text(inputs.people.get(person).address);
     if !edit.kept.is_empty() && inputs.policy.guards.on_drift == OnDrift::Keep {
-        out.warnings.push(format!("Somebody changed {} of a person at the target; it is kept.", edit.kept.join(", ")));
+        out.warnings.push(format!(
+            "Somebody changed {} of a person at the target; it is kept.",
+            edit.kept.join(", ")
+        ));
     }
     if edit.is_empty() {
         return;
     }
-    if let Some(words) = inputs.base.waiting.get(&item_key("update_member", "", address)) {
-        out.blocked.push(blocked(inputs, person, BlockedReason::ValueRefused, words.clone()));
+    if let Some(words) = inputs
+        .base
+        .waiting
+        .get(&item_key("update_member", "", address))
+    {
+        out.blocked.push(blocked(
+            inputs,
+            person,
+            BlockedReason::ValueRefused,
+            words.clone(),
+        ));
         return;
     }
     if !edit.overwritten.is_empty() {
-        out.overwritten.insert(item_key("update_member", "", address));
+        out.overwritten
+            .insert(item_key("update_member", "", address));
     }
     let before: Record = edit.before.clone();
-    out.updates.push(Edit::UpdateMember { member: person, fields: edit.set.clone(), before });
+    out.updates.push(Edit::UpdateMember {
+        member: person,
+        fields: edit.set.clone(),
+        before,
+    });
 }
 
-fn blocked(inputs: &Inputs<'_>, person: PersonIx, reason: BlockedReason, detail: String) -> Blocked {
+fn blocked(
+    inputs: &Inputs<'_>,
+    person: PersonIx,
+    reason: BlockedReason,
+    detail: String,
+) -> Blocked {
     Blocked {
         what: What::Member,
         group: None,
-        member: Some(inputs.names.text(inputs.people.get(person).address).to_owned()),
+        member: Some(
+            inputs
+                .names
+                .text(inputs.people.get(person).address)
+                .to_owned(),
+        ),
         id: None,
         reason,
         detail,

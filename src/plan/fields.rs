@@ -39,8 +39,14 @@ pub struct FieldRules<'a> {
 
 /// Compares the fields of one object.
 ///
-/// `base` is nothing for an object that this run links. `desired` and `current` are under the target's names.
-pub fn compare(desired: &Record, current: &Record, base: Option<&FieldBases>, rules: FieldRules<'_>) -> FieldEdit {
+/// `base` is nothing for an object that this run links. `desired` and `current` are under the
+/// target's names.
+pub fn compare(
+    desired: &Record,
+    current: &Record,
+    base: Option<&FieldBases>,
+    rules: FieldRules<'_>,
+) -> FieldEdit {
     let mut edit = FieldEdit::default();
     let none = FieldBases::new();
     let known = base.unwrap_or(&none);
@@ -53,13 +59,16 @@ pub fn compare(desired: &Record, current: &Record, base: Option<&FieldBases>, ru
         }
         let decision = match known.get(field) {
             None => match wanted {
-                Some(_) if held.is_none() || rules.explicit.contains(field) || rules.created => Decision::Write,
+                Some(_) if held.is_none() || rules.explicit.contains(field) || rules.created => {
+                    Decision::Write
+                }
                 _ => Decision::Leave,
             },
             Some(then) => {
                 let source_moved = !same(wanted, then.desired.as_ref());
                 let target_moved = !same(held, then.target.as_ref());
-                let was_ours = then.desired.is_some() && same(then.desired.as_ref(), then.target.as_ref());
+                let was_ours =
+                    then.desired.is_some() && same(then.desired.as_ref(), then.target.as_ref());
                 match (source_moved, target_moved) {
                     // A field that never agreed is not ours to defend.
                     (false, true) if !was_ours => Decision::Leave,
@@ -81,7 +90,12 @@ pub fn compare(desired: &Record, current: &Record, base: Option<&FieldBases>, ru
                 if matches!(decision, Decision::Overwrite) {
                     edit.overwritten.push(field.clone());
                 }
-                edit.set.insert(field.clone(), wanted.cloned().unwrap_or_else(|| Value::Text(String::new())));
+                edit.set.insert(
+                    field.clone(),
+                    wanted
+                        .cloned()
+                        .unwrap_or_else(|| Value::Text(String::new())),
+                );
                 if let Some(held) = held {
                     edit.before.insert(field.clone(), held.clone());
                 }
@@ -115,17 +129,47 @@ mod tests {
     use super::*;
     use crate::plan::base::FieldBase;
 
-    /// Columns: source now, target now, base (source, target) — `-` is nothing — and what is written, `.` being nothing.
-    fn check(source: &str, target: &str, base: Option<(&str, &str)>, on_drift: OnDrift, expected: &str) {
+    /// Columns: source now, target now, base (source, target) — `-` is nothing — and what is
+    /// written, `.` being nothing.
+    fn check(
+        source: &str,
+        target: &str,
+        base: Option<(&str, &str)>,
+        on_drift: OnDrift,
+        expected: &str,
+    ) {
         let value = |text: &str| (text != "-").then(|| Value::from(text));
-        let record = |text: &str| value(text).map(|value| Record::from([("f".to_owned(), value)])).unwrap_or_default();
-        let bases = base
-            .map(|(desired, target)| FieldBases::from([("f".to_owned(), FieldBase { desired: value(desired), target: value(target) })]));
-        let rules = FieldRules { explicit: &BTreeSet::new(), on_drift, created: false };
+        let record = |text: &str| {
+            value(text)
+                .map(|value| Record::from([("f".to_owned(), value)]))
+                .unwrap_or_default()
+        };
+        let bases = base.map(|(desired, target)| {
+            FieldBases::from([(
+                "f".to_owned(),
+                FieldBase {
+                    desired: value(desired),
+                    target: value(target),
+                },
+            )])
+        });
+        let rules = FieldRules {
+            explicit: &BTreeSet::new(),
+            on_drift,
+            created: false,
+        };
         let edit = compare(&record(source), &record(target), bases.as_ref(), rules);
-        let written =
-            edit.set.get("f").map_or(".".to_owned(), |value| if value.is_empty() { "clear".to_owned() } else { value.to_string() });
-        assert_eq!(written, expected, "source {source}, target {target}, base {base:?}, {on_drift:?}");
+        let written = edit.set.get("f").map_or(".".to_owned(), |value| {
+            if value.is_empty() {
+                "clear".to_owned()
+            } else {
+                value.to_string()
+            }
+        });
+        assert_eq!(
+            written, expected,
+            "source {source}, target {target}, base {base:?}, {on_drift:?}"
+        );
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub enum Reason {
     NoContact,
     /// Nobody with the address logs in at the target, and the config says to create no users.
     NoUser,
-    /// rosterd itself took the person out in a way that shows as a refusal, and the config says not to bring such people back.
+    /// rosterd itself took the person out in a way that shows as a refusal, and the config says not
+    /// to bring such people back.
     RemovedByRosterd,
 }
 
@@ -99,14 +100,28 @@ impl BlockedReason {
     pub fn remedy(self) -> &'static str {
         match self {
             BlockedReason::NoAddress => "give the person an e-mail address at the source",
-            BlockedReason::TwoCandidates => "merge or rename the duplicates, or settle groups with `rosterd link`",
-            BlockedReason::NameTaken => "rename one of the two groups, or settle the pair with `rosterd link`",
-            BlockedReason::AddressTaken => "merge the two people at the target, or correct the address at the source",
-            BlockedReason::TargetRefused => "choose another target group, or change this one at the target",
+            BlockedReason::TwoCandidates => {
+                "merge or rename the duplicates, or settle groups with `rosterd link`"
+            }
+            BlockedReason::NameTaken => {
+                "rename one of the two groups, or settle the pair with `rosterd link`"
+            }
+            BlockedReason::AddressTaken => {
+                "merge the two people at the target, or correct the address at the source"
+            }
+            BlockedReason::TargetRefused => {
+                "choose another target group, or change this one at the target"
+            }
             BlockedReason::IncompleteRead => "run again; if it stays, check what the login may see",
-            BlockedReason::GoneAtTarget => "create it again by hand at the target, or settle the pair with `rosterd unlink`",
-            BlockedReason::ValueRefused => "correct the value at the source, then run `rosterd retry`",
-            BlockedReason::SeveralGroups => "leave the person in one of the source's groups in scope, or take the others out of the scope",
+            BlockedReason::GoneAtTarget => {
+                "create it again by hand at the target, or settle the pair with `rosterd unlink`"
+            }
+            BlockedReason::ValueRefused => {
+                "correct the value at the source, then run `rosterd retry`"
+            }
+            BlockedReason::SeveralGroups => {
+                "leave the person in one of the source's groups in scope, or take the others out of the scope"
+            }
             BlockedReason::OtherGroup => {
                 "move the user to the parking group at the target, bring their group into the job's scope, or set a `parking_group`"
             }

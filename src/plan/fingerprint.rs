@@ -1,4 +1,5 @@
-//! What identifies a plan: the settled config of the job, the operations, the objects they touch, and the last run that wrote.
+//! What identifies a plan: the settled config of the job, the operations, the objects they touch,
+//! and the last run that wrote.
 //!
 //! Counters, dates and the order of reading stay out of it.
 
@@ -18,7 +19,11 @@ pub(super) fn fingerprint(inputs: &Inputs<'_>, plan: &Plan) -> String {
             print.text(pair.source.as_deref().unwrap_or(""));
             print.text(pair.target.as_deref().unwrap_or(""));
             print.text(&pair.name);
-            if let Some(group) = pair.target.as_deref().and_then(|id| inputs.target.group(id)) {
+            if let Some(group) = pair
+                .target
+                .as_deref()
+                .and_then(|id| inputs.target.group(id))
+            {
                 print.record(&group.wire);
             }
         }
@@ -71,11 +76,15 @@ impl Print {
     fn person(&mut self, inputs: &Inputs<'_>, person: PersonIx) {
         let row = inputs.people.get(person);
         self.text(inputs.names.text(row.address));
-        self.0.update(&[row.source_status as u8, row.target_status as u8]);
+        self.0
+            .update(&[row.source_status as u8, row.target_status as u8]);
         if let Some(facts) = inputs.facts.get(&person) {
             self.0.update(&facts.desired_hash.to_le_bytes());
         }
-        for (snapshot, rows) in [(inputs.source, inputs.people.sources(person)), (inputs.target, inputs.people.targets(person))] {
+        for (snapshot, rows) in [
+            (inputs.source, inputs.people.sources(person)),
+            (inputs.target, inputs.people.targets(person)),
+        ] {
             for at in rows {
                 let member = &snapshot.members[*at as usize];
                 self.text(inputs.names.text(member.id));

@@ -6,7 +6,9 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::base::{GroupLink, Origin};
 use super::fields::{FieldRules, compare};
-use super::{Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, Reason, What, Withheld};
+use super::{
+    Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, Reason, What, Withheld,
+};
 use crate::model::policy::{Adopt, Dynamic, Missing};
 use crate::model::{Group, GroupKind, GroupStatus, ObjectKind, Record, Value, Writable};
 
@@ -35,16 +37,28 @@ pub fn in_scope(scope: &crate::model::policy::GroupScope, group: &Group) -> bool
 
 /// Folds a name for comparison: trimmed, Unicode-normalised, lower-cased.
 pub(crate) fn fold(name: &str) -> String {
-    name.trim().nfc().collect::<String>().to_lowercase().nfc().collect()
+    name.trim()
+        .nfc()
+        .collect::<String>()
+        .to_lowercase()
+        .nfc()
+        .collect()
 }
 
 enum Partner<'a> {
-    Existing { group: &'a Group, link: Option<&'a GroupLink> },
+    Existing {
+        group: &'a Group,
+        link: Option<&'a GroupLink>,
+    },
     New,
 }
 
 /// A source group, what mapping made of it, and its partner or why it has none.
-type Found<'s, 'a> = (&'s Group, Option<&'s DesiredGroup>, Result<Partner<'a>, (BlockedReason, String)>);
+type Found<'s, 'a> = (
+    &'s Group,
+    Option<&'s DesiredGroup>,
+    Result<Partner<'a>, (BlockedReason, String)>,
+);
 
 struct Planner<'a> {
     inputs: &'a Inputs<'a>,
@@ -70,8 +84,12 @@ pub(super) fn plan_groups(inputs: &Inputs<'_>) -> GroupPlan {
             by_external_id.entry(id.to_owned()).or_default().push(group);
         }
     }
-    let linked_targets =
-        inputs.base.groups.iter().map(|link| link.target.as_str()).chain(inputs.policy.groups.pin.values().map(String::as_str));
+    let linked_targets = inputs
+        .base
+        .groups
+        .iter()
+        .map(|link| link.target.as_str())
+        .chain(inputs.policy.groups.pin.values().map(String::as_str));
     let mut planner = Planner {
         inputs,
         out: GroupPlan::default(),
@@ -90,7 +108,11 @@ impl<'a> Planner<'a> {
         let inputs = self.inputs;
         let scope = &inputs.policy.groups;
         let source_groups: Vec<&Group> = inputs.source.groups.seen().iter().collect();
-        let covered: Vec<&Group> = source_groups.iter().copied().filter(|group| in_scope(scope, group)).collect();
+        let covered: Vec<&Group> = source_groups
+            .iter()
+            .copied()
+            .filter(|group| in_scope(scope, group))
+            .collect();
 
         let mut found: Vec<Found<'_, 'a>> = covered
             .iter()
@@ -108,16 +130,31 @@ impl<'a> Planner<'a> {
                 Err((reason, detail)) => {
                     self.block(&name, Some(&group.id), reason, detail);
                     let link = inputs.base.group_of_source(&group.id);
-                    self.pair(group, link.map(|link| link.target.clone()), name, link.is_some(), false);
+                    self.pair(
+                        group,
+                        link.map(|link| link.target.clone()),
+                        name,
+                        link.is_some(),
+                        false,
+                    );
                 }
                 Ok(Partner::New) => {
                     let pair = self.pair(group, None, name, false, true);
-                    let mut fields = desired.map(|desired| desired.defaults.clone()).unwrap_or_default();
-                    fields.extend(desired.map(|desired| desired.fields.clone()).unwrap_or_default());
+                    let mut fields = desired
+                        .map(|desired| desired.defaults.clone())
+                        .unwrap_or_default();
+                    fields.extend(
+                        desired
+                            .map(|desired| desired.fields.clone())
+                            .unwrap_or_default(),
+                    );
                     self.own_protection(group, None, &mut fields);
                     self.out.edits.push(Edit::CreateGroup { pair, fields });
                 }
-                Ok(Partner::Existing { group: target, link }) => self.existing(group, desired, target, link, &mut renames),
+                Ok(Partner::Existing {
+                    group: target,
+                    link,
+                }) => self.existing(group, desired, target, link, &mut renames),
             }
         }
         self.order_renames(renames);
@@ -126,61 +163,120 @@ impl<'a> Planner<'a> {
     }
 
     fn desired_name(&self, group: &Group, desired: Option<&DesiredGroup>) -> String {
-        desired.and_then(|desired| desired.fields.get(self.name_field)).map_or_else(|| group.name.clone(), Value::to_string)
+        desired
+            .and_then(|desired| desired.fields.get(self.name_field))
+            .map_or_else(|| group.name.clone(), Value::to_string)
     }
 
-    fn partner(&self, group: &Group, desired: Option<&DesiredGroup>) -> Result<Partner<'a>, (BlockedReason, String)> {
+    fn partner(
+        &self,
+        group: &Group,
+        desired: Option<&DesiredGroup>,
+    ) -> Result<Partner<'a>, (BlockedReason, String)> {
         let inputs = self.inputs;
         let link = inputs.base.group_of_source(&group.id);
         let pinned = inputs.policy.groups.pin.get(&group.id);
-        if let Some(id) = pinned.map(String::as_str).or(link.map(|link| link.target.as_str())) {
+        if let Some(id) = pinned
+            .map(String::as_str)
+            .or(link.map(|link| link.target.as_str()))
+        {
             let link = link.filter(|link| link.target == id);
             return match inputs.target.group(id) {
-                Some(target) => Ok(Partner::Existing { group: target, link }),
-                None if inputs.target.groups.complete().is_none() || inputs.policy.target_shared => Err((
-                    BlockedReason::IncompleteRead,
-                    format!("the target group {id} can't be seen, and the list of target groups may not be whole"),
+                Some(target) => Ok(Partner::Existing {
+                    group: target,
+                    link,
+                }),
+                None if inputs.target.groups.complete().is_none()
+                    || inputs.policy.target_shared =>
+                {
+                    Err((
+                        BlockedReason::IncompleteRead,
+                        format!(
+                            "the target group {id} can't be seen, and the list of target groups may not be whole"
+                        ),
+                    ))
+                }
+                None => Err((
+                    BlockedReason::GoneAtTarget,
+                    format!("the target group {id} no longer exists"),
                 )),
-                None => Err((BlockedReason::GoneAtTarget, format!("the target group {id} no longer exists"))),
             };
         }
         if let Some(problem) = desired.and_then(|desired| desired.name_problem.as_ref()) {
             return Err((BlockedReason::ValueRefused, problem.clone()));
         }
         if self.inputs.target.groups.complete().is_none() {
-            return Err((BlockedReason::IncompleteRead, "the list of target groups is not whole".to_owned()));
+            return Err((
+                BlockedReason::IncompleteRead,
+                "the list of target groups is not whole".to_owned(),
+            ));
         }
-        let external_field = inputs.target_schema.by_canonical(ObjectKind::Group, "external_id").map(|spec| spec.wire);
-        let external_id = external_field.and_then(|field| desired?.fields.get(field)).map(Value::to_string);
+        let external_field = inputs
+            .target_schema
+            .by_canonical(ObjectKind::Group, "external_id")
+            .map(|spec| spec.wire);
+        let external_id = external_field
+            .and_then(|field| desired?.fields.get(field))
+            .map(Value::to_string);
         if let Some(candidates) = external_id.and_then(|id| self.by_external_id.get(&id)) {
-            let free: Vec<&&Group> = candidates.iter().filter(|group| !self.linked_targets.contains(group.id.as_str())).collect();
+            let free: Vec<&&Group> = candidates
+                .iter()
+                .filter(|group| !self.linked_targets.contains(group.id.as_str()))
+                .collect();
             match free.as_slice() {
                 [] => {}
-                [only] => return Ok(Partner::Existing { group: only, link: None }),
+                [only] => {
+                    return Ok(Partner::Existing {
+                        group: only,
+                        link: None,
+                    });
+                }
                 several => {
                     let ids: Vec<&str> = several.iter().map(|group| group.id.as_str()).collect();
-                    return Err((BlockedReason::TwoCandidates, format!("the target groups {} carry its external id", ids.join(" and "))));
+                    return Err((
+                        BlockedReason::TwoCandidates,
+                        format!(
+                            "the target groups {} carry its external id",
+                            ids.join(" and ")
+                        ),
+                    ));
                 }
             }
         }
         let name = self.desired_name(group, desired);
-        let same_name = self.by_name.get(&fold(&name)).map_or(&[][..], Vec::as_slice);
-        let free: Vec<&&'a Group> = same_name.iter().filter(|group| !self.linked_targets.contains(group.id.as_str())).collect();
+        let same_name = self
+            .by_name
+            .get(&fold(&name))
+            .map_or(&[][..], Vec::as_slice);
+        let free: Vec<&&'a Group> = same_name
+            .iter()
+            .filter(|group| !self.linked_targets.contains(group.id.as_str()))
+            .collect();
         match free.as_slice() {
             [] => Ok(Partner::New),
-            [only] if inputs.policy.groups.adopt == Adopt::ByName => Ok(Partner::Existing { group: only, link: None }),
+            [only] if inputs.policy.groups.adopt == Adopt::ByName => Ok(Partner::Existing {
+                group: only,
+                link: None,
+            }),
             [only] => Err((
                 BlockedReason::NameTaken,
-                format!("the target group {} has the name already, and `adopt = \"never\"` keeps rosterd from taking it over", only.id),
+                format!(
+                    "the target group {} has the name already, and `adopt = \"never\"` keeps rosterd from taking it over",
+                    only.id
+                ),
             )),
             several => {
                 let ids: Vec<&str> = several.iter().map(|group| group.id.as_str()).collect();
-                Err((BlockedReason::TwoCandidates, format!("the target groups {} have the same name", ids.join(" and "))))
+                Err((
+                    BlockedReason::TwoCandidates,
+                    format!("the target groups {} have the same name", ids.join(" and ")),
+                ))
             }
         }
     }
 
-    /// Blocks all source groups that found the same partner, or would create the same name: one of them would win by chance.
+    /// Blocks all source groups that found the same partner, or would create the same name: one of
+    /// them would win by chance.
     fn refuse_shared_partners(&self, found: &mut [Found<'_, 'a>]) {
         let mut claims: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, (group, desired, partner)) in found.iter().enumerate() {
@@ -193,7 +289,8 @@ impl<'a> Planner<'a> {
         }
         for rivals in claims.values().filter(|rivals| rivals.len() > 1) {
             // A linked pair is settled; only those who would join it now are refused.
-            let settled = |at: &usize| matches!(&found[*at].2, Ok(Partner::Existing { link: Some(_), .. }));
+            let settled =
+                |at: &usize| matches!(&found[*at].2, Ok(Partner::Existing { link: Some(_), .. }));
             let keep: Vec<usize> = rivals.iter().copied().filter(settled).collect();
             let ids: Vec<String> = rivals.iter().map(|at| found[*at].0.id.clone()).collect();
             for at in rivals {
@@ -202,7 +299,10 @@ impl<'a> Planner<'a> {
                 }
                 found[*at].2 = Err((
                     BlockedReason::TwoCandidates,
-                    format!("the source groups {} would be the same group at the target", ids.join(" and ")),
+                    format!(
+                        "the source groups {} would be the same group at the target",
+                        ids.join(" and ")
+                    ),
                 ));
             }
         }
@@ -218,36 +318,81 @@ impl<'a> Planner<'a> {
     ) {
         let inputs = self.inputs;
         if let Some(refusal) = target.refuses_members() {
-            self.block(&target.name, Some(&target.id), BlockedReason::TargetRefused, format!("the target group {}", refusal.explain()));
-            self.pair(group, Some(target.id.clone()), target.name.clone(), link.is_some(), false);
+            self.block(
+                &target.name,
+                Some(&target.id),
+                BlockedReason::TargetRefused,
+                format!("the target group {}", refusal.explain()),
+            );
+            self.pair(
+                group,
+                Some(target.id.clone()),
+                target.name.clone(),
+                link.is_some(),
+                false,
+            );
             return;
         }
         if target.auto_response && !inputs.policy.allow_auto_response {
             let detail = "the target group mails everyone who joins it; set `allow_auto_response = true` if that is wanted";
-            self.block(&target.name, Some(&target.id), BlockedReason::TargetRefused, detail.to_owned());
-            self.pair(group, Some(target.id.clone()), target.name.clone(), link.is_some(), false);
+            self.block(
+                &target.name,
+                Some(&target.id),
+                BlockedReason::TargetRefused,
+                detail.to_owned(),
+            );
+            self.pair(
+                group,
+                Some(target.id.clone()),
+                target.name.clone(),
+                link.is_some(),
+                false,
+            );
             return;
         }
         if target.auto_response {
-            self.out.warnings.push(format!("The group \"{}\" mails everyone who joins it.", target.name));
+            self.out.warnings.push(format!(
+                "The group \"{}\" mails everyone who joins it.",
+                target.name
+            ));
         }
-        let mut wanted = desired.map(|desired| desired.fields.clone()).unwrap_or_default();
+        let mut wanted = desired
+            .map(|desired| desired.fields.clone())
+            .unwrap_or_default();
         self.own_protection(group, Some(target), &mut wanted);
-        // A group whose creation was interrupted is the job's own in every field, and no field of it is remembered.
-        let created = link.is_some_and(|link| link.origin == Origin::Created && link.fields.is_empty());
-        let rules = FieldRules { explicit: inputs.explicit_group_fields, on_drift: inputs.policy.guards.on_drift, created };
+        // A group whose creation was interrupted is the job's own in every field, and no field of
+        // it is remembered.
+        let created =
+            link.is_some_and(|link| link.origin == Origin::Created && link.fields.is_empty());
+        let rules = FieldRules {
+            explicit: inputs.explicit_group_fields,
+            on_drift: inputs.policy.guards.on_drift,
+            created,
+        };
         let unshown = self.unshown(target);
         let current = Self::with_unshown(target, link, &unshown);
         let mut edit = compare(&wanted, &current, link.map(|link| &link.fields), rules);
-        if let Some(spec) = inputs.target_schema.by_canonical(ObjectKind::Group, "protected") {
+        if let Some(spec) = inputs
+            .target_schema
+            .by_canonical(ObjectKind::Group, "protected")
+        {
             // A protected flag is never cleared by an update.
-            if edit.set.get(spec.wire).is_some_and(|value| value.as_bool() != Some(true)) {
+            if edit
+                .set
+                .get(spec.wire)
+                .is_some_and(|value| value.as_bool() != Some(true))
+            {
                 edit.set.remove(spec.wire);
             }
         }
-        // What can be given on creation only is what it is; asking for a change would be asked for again in every run.
-        let fixed =
-            |field: &str| inputs.target_schema.by_wire(ObjectKind::Group, field).is_some_and(|spec| spec.writable == Writable::OnCreate);
+        // What can be given on creation only is what it is; asking for a change would be asked for
+        // again in every run.
+        let fixed = |field: &str| {
+            inputs
+                .target_schema
+                .by_wire(ObjectKind::Group, field)
+                .is_some_and(|spec| spec.writable == Writable::OnCreate)
+        };
         edit.set.retain(|field, _| !fixed(field));
         edit.kept.retain(|field| !fixed(field));
         edit.set.retain(|field, _| {
@@ -267,58 +412,125 @@ impl<'a> Planner<'a> {
                 }
             }
         });
-        for field in edit.overwritten.iter().filter(|field| edit.set.contains_key(*field)) {
-            self.out.overwritten.insert(super::item_key("update_group", &target.id, field));
+        for field in edit
+            .overwritten
+            .iter()
+            .filter(|field| edit.set.contains_key(*field))
+        {
+            self.out
+                .overwritten
+                .insert(super::item_key("update_group", &target.id, field));
         }
         for field in &edit.kept {
-            self.out.warnings.push(format!("\"{}\": somebody changed {field} at the target; it is kept.", target.name));
+            self.out.warnings.push(format!(
+                "\"{}\": somebody changed {field} at the target; it is kept.",
+                target.name
+            ));
         }
         if !edit.set.is_empty() {
-            // Where an edit replaces the whole, only what is sent with it stays; what is not shown can't be repeated otherwise.
-            let refused = |field: &str| inputs.base.waiting.contains_key(&super::item_key("update_group", &target.id, field));
+            // Where an edit replaces the whole, only what is sent with it stays; what is not shown
+            // can't be repeated otherwise.
+            let refused = |field: &str| {
+                inputs.base.waiting.contains_key(&super::item_key(
+                    "update_group",
+                    &target.id,
+                    field,
+                ))
+            };
             let repeated = unshown.iter().filter(|field| !refused(field));
-            let repeated = repeated.filter_map(|field| Some(((*field).to_owned(), wanted.get(*field)?.clone())));
+            let repeated = repeated
+                .filter_map(|field| Some(((*field).to_owned(), wanted.get(*field)?.clone())));
             edit.set.extend(repeated.collect::<Vec<_>>());
         }
         let new_name = edit.set.get(self.name_field).map(Value::to_string);
-        let pair = self.pair(group, Some(target.id.clone()), new_name.clone().unwrap_or_else(|| target.name.clone()), link.is_some(), true);
+        let pair = self.pair(
+            group,
+            Some(target.id.clone()),
+            new_name.clone().unwrap_or_else(|| target.name.clone()),
+            link.is_some(),
+            true,
+        );
         match new_name {
             Some(to) => {
-                renames.push(Edit::RenameGroup { pair, from: target.name.clone(), to, via: None, fields: edit.set, before: edit.before });
+                renames.push(Edit::RenameGroup {
+                    pair,
+                    from: target.name.clone(),
+                    to,
+                    via: None,
+                    fields: edit.set,
+                    before: edit.before,
+                });
             }
-            None if link.is_none() => self.out.edits.push(Edit::AdoptGroup { pair, fields: edit.set }),
-            None if !edit.set.is_empty() => self.out.edits.push(Edit::UpdateGroup { pair, fields: edit.set, before: edit.before }),
+            None if link.is_none() => self.out.edits.push(Edit::AdoptGroup {
+                pair,
+                fields: edit.set,
+            }),
+            None if !edit.set.is_empty() => self.out.edits.push(Edit::UpdateGroup {
+                pair,
+                fields: edit.set,
+                before: edit.before,
+            }),
             None => {}
         }
     }
 
-    /// Names the fields that a reading of a target group leaves out without saying that they are not set.
+    /// Names the fields that a reading of a target group leaves out without saying that they are
+    /// not set.
     fn unshown(&self, target: &Group) -> Vec<&'static str> {
-        let fields = self.inputs.target_schema.groups.iter().filter(|field| field.may_be_unshown);
-        fields.map(|field| field.wire).filter(|wire| !target.wire.contains_key(*wire)).collect()
+        let fields = self
+            .inputs
+            .target_schema
+            .groups
+            .iter()
+            .filter(|field| field.may_be_unshown);
+        fields
+            .map(|field| field.wire)
+            .filter(|wire| !target.wire.contains_key(*wire))
+            .collect()
     }
 
-    /// Returns what a target group holds, with what is remembered in the place of what no reading shows.
+    /// Returns what a target group holds, with what is remembered in the place of what no reading
+    /// shows.
     fn with_unshown(target: &Group, link: Option<&GroupLink>, unshown: &[&'static str]) -> Record {
         let mut current = target.wire.clone();
         for field in unshown {
-            let remembered = link.and_then(|link| link.fields.get(*field)).and_then(|then| then.target.clone());
+            let remembered = link
+                .and_then(|link| link.fields.get(*field))
+                .and_then(|then| then.target.clone());
             current.extend(remembered.map(|value| ((*field).to_owned(), value)));
         }
         current
     }
 
-    /// Sets the protected flag where the source or the config asks for it, and never asks for its absence.
+    /// Sets the protected flag where the source or the config asks for it, and never asks for its
+    /// absence.
     fn own_protection(&self, source: &Group, target: Option<&Group>, fields: &mut Record) {
-        let Some(spec) = self.inputs.target_schema.by_canonical(ObjectKind::Group, "protected") else { return };
-        let mapped = fields.remove(spec.wire).and_then(|value| value.as_bool()).unwrap_or(false);
-        let wanted = mapped || source.protected || (target.is_none() && self.inputs.policy.groups.protect);
+        let Some(spec) = self
+            .inputs
+            .target_schema
+            .by_canonical(ObjectKind::Group, "protected")
+        else {
+            return;
+        };
+        let mapped = fields
+            .remove(spec.wire)
+            .and_then(|value| value.as_bool())
+            .unwrap_or(false);
+        let wanted =
+            mapped || source.protected || (target.is_none() && self.inputs.policy.groups.protect);
         if wanted && !target.is_some_and(|target| target.protected) {
             fields.insert(spec.wire.to_owned(), Value::Boolean(true));
         }
     }
 
-    fn pair(&mut self, source: &Group, target: Option<String>, name: String, linked: bool, writable: bool) -> PairIx {
+    fn pair(
+        &mut self,
+        source: &Group,
+        target: Option<String>,
+        name: String,
+        linked: bool,
+        writable: bool,
+    ) -> PairIx {
         let pair = PairIx(self.out.pairs.len() as u32);
         self.out.pairs.push(GroupPair {
             source: Some(source.id.clone()),
@@ -342,7 +554,8 @@ impl<'a> Planner<'a> {
         });
     }
 
-    /// Orders renames so that each name is free when it is taken; one group of a ring steps aside for a moment.
+    /// Orders renames so that each name is free when it is taken; one group of a ring steps aside
+    /// for a moment.
     fn order_renames(&mut self, mut pending: Vec<Edit>) {
         let mut held: HashMap<String, String> = HashMap::new();
         if self.names_unique {
@@ -355,17 +568,21 @@ impl<'a> Planner<'a> {
         for edit in &pending {
             *wishes.entry(fold(&self.rename_of(edit).2)).or_default() += 1;
         }
-        let (rivals, mut pending): (Vec<Edit>, Vec<Edit>) =
-            pending.drain(..).partition(|edit| self.names_unique && wishes[&fold(&self.rename_of(edit).2)] > 1);
+        let (rivals, mut pending): (Vec<Edit>, Vec<Edit>) = pending
+            .drain(..)
+            .partition(|edit| self.names_unique && wishes[&fold(&self.rename_of(edit).2)] > 1);
         for edit in rivals {
             self.give_up_rename(edit);
         }
-        // Whoever wants a name of a group that stays can't be helped; dropping one may doom the next.
+        // Whoever wants a name of a group that stays can't be helped; dropping one may doom the
+        // next.
         loop {
-            let leaving: HashSet<String> = pending.iter().map(|edit| self.rename_of(edit).0).collect();
+            let leaving: HashSet<String> =
+                pending.iter().map(|edit| self.rename_of(edit).0).collect();
             let doomed = pending.iter().position(|edit| {
                 let (id, _, to) = self.rename_of(edit);
-                held.get(&fold(&to)).is_some_and(|owner| *owner != id && !leaving.contains(owner))
+                held.get(&fold(&to))
+                    .is_some_and(|owner| *owner != id && !leaving.contains(owner))
             });
             let Some(at) = doomed else { break };
             self.give_up_rename(pending.remove(at));
@@ -401,23 +618,46 @@ impl<'a> Planner<'a> {
     fn rename_of(&self, edit: &Edit) -> (String, String, String) {
         match edit {
             Edit::RenameGroup { pair, from, to, .. } => {
-                let id = self.out.pairs[pair.0 as usize].target.clone().unwrap_or_default();
+                let id = self.out.pairs[pair.0 as usize]
+                    .target
+                    .clone()
+                    .unwrap_or_default();
                 (id, from.clone(), to.clone())
             }
             _ => (String::new(), String::new(), String::new()),
         }
     }
 
-    /// Leaves a name as it is because another group keeps the wanted one; the other fields still change.
+    /// Leaves a name as it is because another group keeps the wanted one; the other fields still
+    /// change.
     fn give_up_rename(&mut self, edit: Edit) {
-        let Edit::RenameGroup { pair, from, to, mut fields, mut before, .. } = edit else { return };
+        let Edit::RenameGroup {
+            pair,
+            from,
+            to,
+            mut fields,
+            mut before,
+            ..
+        } = edit
+        else {
+            return;
+        };
         let target = self.out.pairs[pair.0 as usize].target.clone();
-        self.block(&from, target.as_deref(), BlockedReason::NameTaken, format!("another target group is named \"{to}\""));
+        self.block(
+            &from,
+            target.as_deref(),
+            BlockedReason::NameTaken,
+            format!("another target group is named \"{to}\""),
+        );
         from.clone_into(&mut self.out.pairs[pair.0 as usize].name);
         fields.remove(self.name_field);
         before.remove(self.name_field);
         if !fields.is_empty() {
-            self.out.edits.push(Edit::UpdateGroup { pair, fields, before });
+            self.out.edits.push(Edit::UpdateGroup {
+                pair,
+                fields,
+                before,
+            });
         }
     }
 
@@ -426,7 +666,14 @@ impl<'a> Planner<'a> {
         if !self.names_unique {
             return;
         }
-        let mut held: HashSet<String> = self.inputs.target.groups.seen().iter().map(|group| fold(&group.name)).collect();
+        let mut held: HashSet<String> = self
+            .inputs
+            .target
+            .groups
+            .seen()
+            .iter()
+            .map(|group| fold(&group.name))
+            .collect();
         for edit in &self.out.edits {
             if let Edit::RenameGroup { from, .. } = edit {
                 held.remove(&fold(from));
@@ -440,7 +687,9 @@ impl<'a> Planner<'a> {
         let edits = std::mem::take(&mut self.out.edits);
         for edit in edits {
             let taken = match &edit {
-                Edit::CreateGroup { pair, .. } => held.contains(&fold(&self.out.pairs[pair.0 as usize].name)).then_some(*pair),
+                Edit::CreateGroup { pair, .. } => held
+                    .contains(&fold(&self.out.pairs[pair.0 as usize].name))
+                    .then_some(*pair),
                 _ => None,
             };
             match taken {
@@ -449,27 +698,39 @@ impl<'a> Planner<'a> {
                     let entry = &mut self.out.pairs[pair.0 as usize];
                     entry.writable = false;
                     let (name, id) = (entry.name.clone(), entry.source.clone());
-                    let detail = "a target group that belongs to another source group has the name".to_owned();
+                    let detail = "a target group that belongs to another source group has the name"
+                        .to_owned();
                     self.block(&name, id.as_deref(), BlockedReason::NameTaken, detail);
                 }
             }
         }
     }
 
-    /// Freezes pairs whose source left the scope, and treats those whose source is gone as the config says.
+    /// Freezes pairs whose source left the scope, and treats those whose source is gone as the
+    /// config says.
     fn left_behind(&mut self, source_groups: &[&Group], covered: &[&Group]) {
         let inputs = self.inputs;
-        let present: HashSet<&str> = source_groups.iter().map(|group| group.id.as_str()).collect();
+        let present: HashSet<&str> = source_groups
+            .iter()
+            .map(|group| group.id.as_str())
+            .collect();
         let active: HashSet<&str> = covered.iter().map(|group| group.id.as_str()).collect();
         let trustworthy = inputs.source.groups.complete().is_some() && !inputs.policy.source_shared;
-        let mut links: Vec<&GroupLink> = inputs.base.groups.iter().filter(|link| !active.contains(link.source.as_str())).collect();
+        let mut links: Vec<&GroupLink> = inputs
+            .base
+            .groups
+            .iter()
+            .filter(|link| !active.contains(link.source.as_str()))
+            .collect();
         links.sort_by(|left, right| left.source.cmp(&right.source));
         for link in links {
             let target = inputs.target.group(&link.target);
             let name = target.map_or_else(|| link.name.clone(), |group| group.name.clone());
             let pair = PairIx(self.out.pairs.len() as u32);
             self.out.pairs.push(GroupPair {
-                source: present.contains(link.source.as_str()).then(|| link.source.clone()),
+                source: present
+                    .contains(link.source.as_str())
+                    .then(|| link.source.clone()),
                 target: Some(link.target.clone()),
                 name: name.clone(),
                 source_name: link.name.clone(),
@@ -480,19 +741,31 @@ impl<'a> Planner<'a> {
                 continue;
             }
             if !trustworthy {
-                self.out.warnings.push(format!("The source group of \"{name}\" can't be seen; nothing is concluded from that."));
+                self.out.warnings.push(format!(
+                    "The source group of \"{name}\" can't be seen; nothing is concluded from that."
+                ));
                 continue;
             }
             let Some(target) = target else { continue };
             // The group that takes whoever leaves another one outlives every source.
             let is_parking = inputs.policy.parking_group.as_deref() == Some(link.target.as_str());
-            let missing = if is_parking { Missing::Keep } else { inputs.policy.groups.missing };
+            let missing = if is_parking {
+                Missing::Keep
+            } else {
+                inputs.policy.groups.missing
+            };
             if missing == Missing::Keep {
-                self.out.warnings.push(format!("The source group of \"{name}\" is gone; the group is kept with its members."));
+                self.out.warnings.push(format!(
+                    "The source group of \"{name}\" is gone; the group is kept with its members."
+                ));
                 continue;
             }
             if target.protected && !link.protect_set {
-                self.out.withheld.push(Withheld { pair, member: None, reason: Reason::Protected });
+                self.out.withheld.push(Withheld {
+                    pair,
+                    member: None,
+                    reason: Reason::Protected,
+                });
                 continue;
             }
             if inputs.base.groups_of_others.contains(&link.target) {
@@ -502,20 +775,38 @@ impl<'a> Planner<'a> {
             let lift_protection = target.protected;
             match missing {
                 Missing::Archive if target.status == GroupStatus::Archived => {}
-                Missing::Archive => self.out.removals.push(Edit::ArchiveGroup { pair, lift_protection }),
-                Missing::Delete => self.out.removals.push(Edit::DeleteGroup { pair, lift_protection }),
+                Missing::Archive => self.out.removals.push(Edit::ArchiveGroup {
+                    pair,
+                    lift_protection,
+                }),
+                Missing::Delete => self.out.removals.push(Edit::DeleteGroup {
+                    pair,
+                    lift_protection,
+                }),
                 Missing::Keep => {}
             }
         }
     }
 }
 
-/// Names the target groups whose members planning needs: the partners of source groups, as far as they are known.
+/// Names the target groups whose members planning needs: the partners of source groups, as far as
+/// they are known.
 ///
 /// Where joining a group is leaving another, they are all groups that the login sees.
 pub fn partners(inputs: &Inputs<'_>) -> BTreeSet<String> {
     if inputs.capabilities.one_group_per_member {
-        return inputs.target.groups.seen().iter().map(|group| group.id.clone()).collect();
+        return inputs
+            .target
+            .groups
+            .seen()
+            .iter()
+            .map(|group| group.id.clone())
+            .collect();
     }
-    plan_groups(inputs).pairs.into_iter().filter(|pair| pair.source.is_some()).filter_map(|pair| pair.target).collect()
+    plan_groups(inputs)
+        .pairs
+        .into_iter()
+        .filter(|pair| pair.source.is_some())
+        .filter_map(|pair| pair.target)
+        .collect()
 }

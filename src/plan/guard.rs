@@ -1,7 +1,7 @@
 //! Stops a plan before anything is written.
 //!
-//! A guard judges the whole plan by numbers and says them: how many, of how many, the limit, the key that holds it, and the
-//! approval that lets exactly these operations pass.
+//! A guard judges the whole plan by numbers and says them: how many, of how many, the limit, the
+//! key that holds it, and the approval that lets exactly these operations pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,17 +22,32 @@ pub(super) struct Judged<'a> {
 
 /// Judges a plan; an empty list lets it pass.
 pub(super) fn judge(judged: &Judged<'_>) -> Vec<GuardRefusal> {
-    let Judged { inputs, plan, active, overwritten } = *judged;
+    let Judged {
+        inputs,
+        plan,
+        active,
+        overwritten,
+    } = *judged;
     let guards = &inputs.policy.guards;
     let key = |name: &str| format!("jobs.{}.guards.{name}", plan.job);
     let mut refusals: Vec<(GuardRefusal, BTreeSet<String>)> = Vec::new();
-    let mut limit = |guard: &'static str, group: Option<String>, limit: &Limit, of: u64, items: BTreeSet<String>, what: &str| {
+    let mut limit = |guard: &'static str,
+                     group: Option<String>,
+                     limit: &Limit,
+                     of: u64,
+                     items: BTreeSet<String>,
+                     what: &str| {
         let value = items.len() as u64;
         if let Some(words) = exceeded(limit, value, of, guards.floor) {
-            let place = group.as_ref().map(|name| format!(" in \"{name}\"")).unwrap_or_default();
+            let place = group
+                .as_ref()
+                .map(|name| format!(" in \"{name}\""))
+                .unwrap_or_default();
             let refusal = GuardRefusal {
                 guard,
-                explanation: format!("{value} {what}{place} of {of} active memberships exceed the limit of {words}"),
+                explanation: format!(
+                    "{value} {what}{place} of {of} active memberships exceed the limit of {words}"
+                ),
                 group,
                 value,
                 of,
@@ -46,10 +61,24 @@ pub(super) fn judge(judged: &Judged<'_>) -> Vec<GuardRefusal> {
 
     let leaving = leaving(judged);
     let removals: BTreeSet<String> = leaving.values().flatten().cloned().collect();
-    limit("max_membership_removals", None, &guards.max_membership_removals, active, removals.clone(), "removals");
+    limit(
+        "max_membership_removals",
+        None,
+        &guards.max_membership_removals,
+        active,
+        removals.clone(),
+        "removals",
+    );
     for (group, keys) in leaving {
-        let name = plan.pairs.iter().find(|pair| pair.target.as_ref() == Some(&group)).map(|pair| pair.name.clone());
-        let of = inputs.target.listing(&group).map_or(0, |listing| listing.seen().active() as u64);
+        let name = plan
+            .pairs
+            .iter()
+            .find(|pair| pair.target.as_ref() == Some(&group))
+            .map(|pair| pair.name.clone());
+        let of = inputs
+            .target
+            .listing(&group)
+            .map_or(0, |listing| listing.seen().active() as u64);
         limit(
             "max_membership_removals_per_group",
             Some(name.unwrap_or(group)),
@@ -59,18 +88,54 @@ pub(super) fn judge(judged: &Judged<'_>) -> Vec<GuardRefusal> {
             "removals",
         );
     }
-    let group_removals = items(judged, |edit| matches!(edit, Edit::ArchiveGroup { .. } | Edit::DeleteGroup { .. }));
-    let linked = plan.pairs.iter().filter(|pair| pair.linked).count() as u64;
-    limit("max_group_removals", None, &guards.max_group_removals, linked, group_removals.clone(), "groups to archive or delete");
-    let creations = items(judged, |edit| matches!(edit, Edit::CreateMembers { .. }));
-    limit("max_member_creations", None, &guards.max_member_creations, active, creations, "people to create");
-    let updates = items(judged, |edit| {
-        matches!(edit, Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } | Edit::UpdateGroup { .. } | Edit::RenameGroup { .. })
+    let group_removals = items(judged, |edit| {
+        matches!(edit, Edit::ArchiveGroup { .. } | Edit::DeleteGroup { .. })
     });
-    limit("max_updates", None, &guards.max_updates, active, updates, "updates");
+    let linked = plan.pairs.iter().filter(|pair| pair.linked).count() as u64;
+    limit(
+        "max_group_removals",
+        None,
+        &guards.max_group_removals,
+        linked,
+        group_removals.clone(),
+        "groups to archive or delete",
+    );
+    let creations = items(judged, |edit| matches!(edit, Edit::CreateMembers { .. }));
+    limit(
+        "max_member_creations",
+        None,
+        &guards.max_member_creations,
+        active,
+        creations,
+        "people to create",
+    );
+    let updates = items(judged, |edit| {
+        matches!(
+            edit,
+            Edit::UpdateMember { .. }
+                | Edit::ChangeAddress { .. }
+                | Edit::UpdateGroup { .. }
+                | Edit::RenameGroup { .. }
+        )
+    });
+    limit(
+        "max_updates",
+        None,
+        &guards.max_updates,
+        active,
+        updates,
+        "updates",
+    );
     if !inputs.base.is_empty() && !inputs.policy.opt_outs_confirmed {
         let opt_outs = items(judged, |edit| matches!(edit, Edit::SetOptOut { .. }));
-        limit("max_opt_outs", None, &guards.max_opt_outs, active, opt_outs, "opt-outs");
+        limit(
+            "max_opt_outs",
+            None,
+            &guards.max_opt_outs,
+            active,
+            opt_outs,
+            "opt-outs",
+        );
     }
 
     if guards.on_drift == OnDrift::Stop && !overwritten.is_empty() {
@@ -81,7 +146,10 @@ pub(super) fn judge(judged: &Judged<'_>) -> Vec<GuardRefusal> {
             of: active,
             limit: "stop".to_owned(),
             key: key("on_drift"),
-            explanation: format!("{} things were changed at the target since the last run, and would be changed back", overwritten.len()),
+            explanation: format!(
+                "{} things were changed at the target since the last run, and would be changed back",
+                overwritten.len()
+            ),
             approval: String::new(),
         };
         refusals.push((refusal, overwritten.clone()));
@@ -111,16 +179,32 @@ pub(super) fn judge(judged: &Judged<'_>) -> Vec<GuardRefusal> {
 /// Names the items for which the refusals of a plan ask approval.
 pub fn tripped_items(inputs: &Inputs<'_>, plan: &Plan) -> BTreeSet<String> {
     let kinds: BTreeSet<&str> = plan.refusals.iter().map(|refusal| refusal.guard).collect();
-    let judged = Judged { inputs, plan, active: 0, overwritten: &BTreeSet::new() };
-    let broad = ["empty_source", "source_shrank", "target_fuller", "on_drift"].iter().any(|guard| kinds.contains(guard));
-    let removals = broad || kinds.contains("max_membership_removals") || kinds.contains("max_membership_removals_per_group");
-    let mut tripped: BTreeSet<String> = if removals { leaving(&judged).into_values().flatten().collect() } else { BTreeSet::new() };
+    let judged = Judged {
+        inputs,
+        plan,
+        active: 0,
+        overwritten: &BTreeSet::new(),
+    };
+    let broad = ["empty_source", "source_shrank", "target_fuller", "on_drift"]
+        .iter()
+        .any(|guard| kinds.contains(guard));
+    let removals = broad
+        || kinds.contains("max_membership_removals")
+        || kinds.contains("max_membership_removals_per_group");
+    let mut tripped: BTreeSet<String> = if removals {
+        leaving(&judged).into_values().flatten().collect()
+    } else {
+        BTreeSet::new()
+    };
     tripped.extend(items(&judged, |edit| match edit {
-        Edit::ArchiveGroup { .. } | Edit::DeleteGroup { .. } => broad || kinds.contains("max_group_removals"),
-        Edit::CreateMembers { .. } => kinds.contains("max_member_creations"),
-        Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } | Edit::UpdateGroup { .. } | Edit::RenameGroup { .. } => {
-            broad || kinds.contains("max_updates")
+        Edit::ArchiveGroup { .. } | Edit::DeleteGroup { .. } => {
+            broad || kinds.contains("max_group_removals")
         }
+        Edit::CreateMembers { .. } => kinds.contains("max_member_creations"),
+        Edit::UpdateMember { .. }
+        | Edit::ChangeAddress { .. }
+        | Edit::UpdateGroup { .. }
+        | Edit::RenameGroup { .. } => broad || kinds.contains("max_updates"),
         Edit::AddMemberships { .. } | Edit::BringBack { .. } => broad,
         Edit::SetOptOut { .. } => kinds.contains("max_opt_outs"),
         _ => false,
@@ -128,7 +212,8 @@ pub fn tripped_items(inputs: &Inputs<'_>, plan: &Plan) -> BTreeSet<String> {
     tripped
 }
 
-/// Names the items of everybody who leaves a group, by the target group's id: by a removal, by a move, or with the group.
+/// Names the items of everybody who leaves a group, by the target group's id: by a removal, by a
+/// move, or with the group.
 fn leaving(judged: &Judged<'_>) -> BTreeMap<String, BTreeSet<String>> {
     let Judged { inputs, plan, .. } = *judged;
     let mut leaving: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -136,12 +221,17 @@ fn leaving(judged: &Judged<'_>) -> BTreeMap<String, BTreeSet<String>> {
         if let Edit::RemoveMemberships { pair, .. } = edit
             && let Some(group) = plan.pair(*pair).target.clone()
         {
-            leaving.entry(group).or_default().extend(keys_of(judged, edit));
+            leaving
+                .entry(group)
+                .or_default()
+                .extend(keys_of(judged, edit));
         }
     }
     for (group, people) in departures(inputs, &plan.operations, &plan.pairs) {
         let address = |person| inputs.names.text(inputs.people.get(person).address);
-        let keys = people.into_iter().map(|person| item_key("remove_memberships", &group, address(person)));
+        let keys = people
+            .into_iter()
+            .map(|person| item_key("remove_memberships", &group, address(person)));
         leaving.entry(group.clone()).or_default().extend(keys);
     }
     leaving
@@ -149,7 +239,12 @@ fn leaving(judged: &Judged<'_>) -> BTreeMap<String, BTreeSet<String>> {
 
 /// The three signs that a source, or the direction of a job, is not what it seems.
 fn suspicious(judged: &Judged<'_>) -> Vec<(&'static str, u64, String)> {
-    let Judged { inputs, plan, active, .. } = *judged;
+    let Judged {
+        inputs,
+        plan,
+        active,
+        ..
+    } = *judged;
     let mut found = Vec::new();
     let now = plan.measure;
     let known: usize = inputs.base.memberships.values().map(Vec::len).sum();
@@ -160,7 +255,10 @@ fn suspicious(judged: &Judged<'_>) -> Vec<(&'static str, u64, String)> {
             format!("the source holds nobody in the groups of this job, where {known} memberships are known"),
         ));
     } else if let Some(then) = inputs.base.measure {
-        for (before, after, what) in [(then.groups, now.groups, "groups"), (then.memberships, now.memberships, "memberships")] {
+        for (before, after, what) in [
+            (then.groups, now.groups, "groups"),
+            (then.memberships, now.memberships, "memberships"),
+        ] {
             if before > 0 && after * 2 < before {
                 found.push((
                     "source_shrank",
@@ -206,31 +304,54 @@ fn exceeded(limit: &Limit, value: u64, of: u64, floor: u64) -> Option<String> {
 }
 
 fn items(judged: &Judged<'_>, wanted: impl Fn(&Edit) -> bool) -> BTreeSet<String> {
-    judged.plan.operations.iter().filter(|edit| wanted(edit)).flat_map(|edit| keys_of(judged, edit)).collect()
+    judged
+        .plan
+        .operations
+        .iter()
+        .filter(|edit| wanted(edit))
+        .flat_map(|edit| keys_of(judged, edit))
+        .collect()
 }
 
 /// Names the items of an edit for approvals: operation, group and person.
 fn keys_of(judged: &Judged<'_>, edit: &Edit) -> Vec<String> {
-    let group = edit.pair().map(|pair| judged.plan.pair(pair)).map(|pair| pair.target.clone().unwrap_or_else(|| pair.name.clone()));
+    let group = edit
+        .pair()
+        .map(|pair| judged.plan.pair(pair))
+        .map(|pair| pair.target.clone().unwrap_or_else(|| pair.name.clone()));
     let group = group.unwrap_or_default();
     let members = edit.members();
     match edit {
-        Edit::UpdateGroup { fields, .. } | Edit::RenameGroup { fields, .. } => {
-            fields.keys().map(|field| item_key("update_group", &group, field)).collect()
-        }
+        Edit::UpdateGroup { fields, .. } | Edit::RenameGroup { fields, .. } => fields
+            .keys()
+            .map(|field| item_key("update_group", &group, field))
+            .collect(),
         _ if members.is_empty() => vec![item_key(edit.op(), &group, "")],
         // A refusal of all mail is one, on however many lists it has to be written.
         Edit::SetOptOut { .. } if judged.inputs.capabilities.account_opt_out_as_lists => members
             .iter()
             .map(|person| {
                 let row = judged.inputs.people.get(*person);
-                let group = if row.source_status == MemberStatus::OptedOut { "" } else { &group };
+                let group = if row.source_status == MemberStatus::OptedOut {
+                    ""
+                } else {
+                    &group
+                };
                 item_key(edit.op(), group, judged.inputs.names.text(row.address))
             })
             .collect(),
         _ => members
             .iter()
-            .map(|person| item_key(edit.op(), &group, judged.inputs.names.text(judged.inputs.people.get(*person).address)))
+            .map(|person| {
+                item_key(
+                    edit.op(),
+                    &group,
+                    judged
+                        .inputs
+                        .names
+                        .text(judged.inputs.people.get(*person).address),
+                )
+            })
             .collect(),
     }
 }
@@ -244,5 +365,11 @@ fn with_approval(refusals: Vec<(GuardRefusal, BTreeSet<String>)>) -> Vec<GuardRe
         hasher.update(b"\n");
     }
     let approval = hasher.finalize().to_hex()[..12].to_owned();
-    refusals.into_iter().map(|(refusal, _)| GuardRefusal { approval: approval.clone(), ..refusal }).collect()
+    refusals
+        .into_iter()
+        .map(|(refusal, _)| GuardRefusal {
+            approval: approval.clone(),
+            ..refusal
+        })
+        .collect()
 }

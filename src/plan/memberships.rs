@@ -1,7 +1,8 @@
 //! Who joins and who leaves a group.
 //!
-//! Additions need a whole listing of the target and whole account-wide states of both sides; removals need whole listings of
-//! both sides as well, and can be asked for only with a [`Complete`] listing in hand (rule 3).
+//! Additions need a whole listing of the target and whole account-wide states of both sides;
+//! removals need whole listings of both sides as well, and can be asked for only with a
+//! [`Complete`] listing in hand (rule 3).
 
 mod refusals;
 
@@ -11,9 +12,14 @@ use super::bars::bar_of_account;
 use super::consent::account_bar_ends;
 use super::people::PersonIx;
 use super::seats::Seats;
-use super::{Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope, item_key};
+use super::{
+    Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope,
+    item_key,
+};
 use crate::model::policy::{Mode, OnDrift};
-use crate::model::{Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Reading};
+use crate::model::{
+    Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Reading,
+};
 
 /// What planning the members of one pair led to.
 #[derive(Debug, Default)]
@@ -51,7 +57,8 @@ pub(super) struct AccountStates {
     pub(super) whole: bool,
 }
 
-/// Plans the members of one pair. `refusers` are the people whose refusal of all mail is to be written group by group.
+/// Plans the members of one pair. `refusers` are the people whose refusal of all mail is to be
+/// written group by group.
 pub(super) fn plan_pair(
     inputs: &Inputs<'_>,
     ix: PairIx,
@@ -62,13 +69,23 @@ pub(super) fn plan_pair(
     agreement: &mut Agreement,
 ) -> PairPlan {
     let mut out = PairPlan::default();
-    let Some(source_id) = pair.source.as_deref() else { return out };
+    let Some(source_id) = pair.source.as_deref() else {
+        return out;
+    };
     // A group that left the scope is not read, and its people are nobody's concern.
-    if !inputs.source.group(source_id).is_some_and(|group| in_scope(&inputs.policy.groups, group)) {
+    if !inputs
+        .source
+        .group(source_id)
+        .is_some_and(|group| in_scope(&inputs.policy.groups, group))
+    {
         return out;
     }
     let Some(source) = inputs.source.listing(source_id) else {
-        out.blocked.push(incomplete(pair, source_id, "its members were not read at the source"));
+        out.blocked.push(incomplete(
+            pair,
+            source_id,
+            "its members were not read at the source",
+        ));
         return out;
     };
     let wanted = source_states(inputs, source.seen(), &mut out);
@@ -77,44 +94,78 @@ pub(super) fn plan_pair(
         remember_refusals(inputs, ix, pair, &wanted, agreement);
         return out;
     }
-    let nobody = Reading::Incomplete(Incomplete { partial: Listing::default(), why: Vec::new(), opt_outs_complete: false });
+    let nobody = Reading::Incomplete(Incomplete {
+        partial: Listing::default(),
+        why: Vec::new(),
+        opt_outs_complete: false,
+    });
     let target = match pair.target.as_deref() {
         None => None,
         Some(id) => Some(inputs.target.listing(id).unwrap_or(&nobody)),
     };
-    let target_states = target.map(|listing| target_states(inputs, listing.seen())).unwrap_or_default();
+    let target_states = target
+        .map(|listing| target_states(inputs, listing.seen()))
+        .unwrap_or_default();
     out.target_active = target.map_or(0, |listing| listing.seen().active() as u64);
 
     // A group that does not exist yet has no members, and that is certain.
     let doubt = seats.and_then(Seats::doubt);
     let target_whole = target.is_none_or(|listing| listing.complete().is_some()) && doubt.is_none();
     if !target_whole {
-        let why = target.map(|listing| listing.why_incomplete().join("; ")).filter(|why| !why.is_empty());
+        let why = target
+            .map(|listing| listing.why_incomplete().join("; "))
+            .filter(|why| !why.is_empty());
         let why = why.or(doubt.map(str::to_owned)).unwrap_or_default();
-        let why = if why.is_empty() { "its members were not read".to_owned() } else { why };
-        out.blocked.push(incomplete(pair, pair.target.as_deref().unwrap_or_default(), &format!("at the target, {why}")));
+        let why = if why.is_empty() {
+            "its members were not read".to_owned()
+        } else {
+            why
+        };
+        out.blocked.push(incomplete(
+            pair,
+            pair.target.as_deref().unwrap_or_default(),
+            &format!("at the target, {why}"),
+        ));
     }
     let source_allows_additions = match source {
         Reading::Complete(_) => true,
         Reading::Incomplete(partly) => {
-            out.blocked.push(incomplete(pair, source_id, &format!("at the source, {}", partly.why.join("; "))));
+            out.blocked.push(incomplete(
+                pair,
+                source_id,
+                &format!("at the source, {}", partly.why.join("; ")),
+            ));
             partly.opt_outs_complete
         }
     };
-    let mut decide = Decider { inputs, ix, pair, seats, target_states: &target_states, agreement, out: &mut out };
+    let mut decide = Decider {
+        inputs,
+        ix,
+        pair,
+        seats,
+        target_states: &target_states,
+        agreement,
+        out: &mut out,
+    };
     decide.opt_outs(&wanted, refusers, target_whole);
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions(&wanted);
     }
-    // Where leaving is moving, whoever is missing here may be in a group that was not read to its end.
+    // Where leaving is moving, whoever is missing here may be in a group that was not read to its
+    // end.
     let may_leave = seats.is_none_or(|seats| target_whole && seats.sources_whole());
-    if let (Some(source), Some(target), true) = (source.complete(), target.and_then(Reading::complete), may_leave) {
+    if let (Some(source), Some(target), true) = (
+        source.complete(),
+        target.and_then(Reading::complete),
+        may_leave,
+    ) {
         decide.removals(&wanted, source, target);
     }
     out
 }
 
-/// Remembers the refusals of a pair of which nothing can be written, so that they outlive whatever blocks it.
+/// Remembers the refusals of a pair of which nothing can be written, so that they outlive whatever
+/// blocks it.
 fn remember_refusals(
     inputs: &Inputs<'_>,
     ix: PairIx,
@@ -122,13 +173,26 @@ fn remember_refusals(
     wanted: &BTreeMap<PersonIx, MembershipState>,
     agreement: &mut Agreement,
 ) {
-    let listing = pair.target.as_deref().and_then(|group| inputs.target.listing(group));
-    for (&person, _) in wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut) {
+    let listing = pair
+        .target
+        .as_deref()
+        .and_then(|group| inputs.target.listing(group));
+    for (&person, _) in wanted
+        .iter()
+        .filter(|(_, state)| **state == MembershipState::OptedOut)
+    {
         let address = inputs.people.get(person).address;
-        let known = pair.target.as_deref().and_then(|group| inputs.base.bars.held(Some(group), address));
+        let known = pair
+            .target
+            .as_deref()
+            .and_then(|group| inputs.base.bars.held(Some(group), address));
         let refused_there = || {
             let targets = inputs.people.targets(person);
-            let refuses = |at: &u32| listing.is_some_and(|listing| listing.seen().state_of(*at) == Some(MembershipState::OptedOut));
+            let refuses = |at: &u32| {
+                listing.is_some_and(|listing| {
+                    listing.seen().state_of(*at) == Some(MembershipState::OptedOut)
+                })
+            };
             !targets.is_empty() && targets.iter().all(refuses)
         };
         let open = known == Some(false) || inputs.base.bars.is_early(pair, address);
@@ -150,7 +214,11 @@ fn incomplete(pair: &GroupPair, id: &str, detail: &str) -> Blocked {
 }
 
 /// Merges the source's rows by person: of several rows the strictest counts.
-fn source_states(inputs: &Inputs<'_>, listing: &Listing, out: &mut PairPlan) -> BTreeMap<PersonIx, MembershipState> {
+fn source_states(
+    inputs: &Inputs<'_>,
+    listing: &Listing,
+    out: &mut PairPlan,
+) -> BTreeMap<PersonIx, MembershipState> {
     let mut states = BTreeMap::new();
     for row in &listing.rows {
         match inputs.people.of_source(row.member) {
@@ -191,7 +259,11 @@ struct Decider<'a, 'b> {
 
 impl Decider<'_, '_> {
     fn withhold(&mut self, person: PersonIx, reason: Reason) {
-        self.out.withheld.push(Withheld { pair: self.ix, member: Some(person), reason });
+        self.out.withheld.push(Withheld {
+            pair: self.ix,
+            member: Some(person),
+            reason,
+        });
     }
 
     fn block(&mut self, person: PersonIx, reason: BlockedReason, detail: String) {
@@ -199,7 +271,12 @@ impl Decider<'_, '_> {
         self.out.blocked.push(Blocked {
             what: What::Membership,
             group: Some(self.pair.name.clone()),
-            member: Some(self.inputs.names.text(people.get(person).address).to_owned()),
+            member: Some(
+                self.inputs
+                    .names
+                    .text(people.get(person).address)
+                    .to_owned(),
+            ),
             id: None,
             reason,
             detail,
@@ -207,7 +284,10 @@ impl Decider<'_, '_> {
     }
 
     fn counts(&self, person: PersonIx) -> bool {
-        self.inputs.facts.get(&person).is_none_or(|facts| facts.counts)
+        self.inputs
+            .facts
+            .get(&person)
+            .is_none_or(|facts| facts.counts)
     }
 
     fn additions(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>) {
@@ -215,7 +295,11 @@ impl Decider<'_, '_> {
         for (&person, &state) in wanted {
             let row = inputs.people.get(person);
             let held = self.target_states.get(&person).copied();
-            if let Some(why) = inputs.facts.get(&person).and_then(|facts| facts.undecided.clone()) {
+            if let Some(why) = inputs
+                .facts
+                .get(&person)
+                .and_then(|facts| facts.undecided.clone())
+            {
                 self.block(person, BlockedReason::ValueRefused, why);
                 continue;
             }
@@ -248,8 +332,12 @@ impl Decider<'_, '_> {
                     Obstacle::Blocked(reason, detail) => self.block(person, reason, detail),
                 }
             } else {
-                if let (Some(group), [only]) = (self.pair.target.as_deref(), inputs.people.targets(person))
-                    && inputs.base.membership(group, inputs.target.members[*only as usize].id).is_some()
+                if let (Some(group), [only]) =
+                    (self.pair.target.as_deref(), inputs.people.targets(person))
+                    && inputs
+                        .base
+                        .membership(group, inputs.target.members[*only as usize].id)
+                        .is_some()
                 {
                     self.out.overwritten.push(person);
                 }
@@ -262,10 +350,21 @@ impl Decider<'_, '_> {
         }
     }
 
-    /// Tells whether rosterd itself took somebody out of the target's group in a way that shows as a refusal.
+    /// Tells whether rosterd itself took somebody out of the target's group in a way that shows as
+    /// a refusal.
     fn was_removed(&self, person: PersonIx) -> bool {
-        let listing = self.pair.target.as_deref().and_then(|group| self.inputs.target.listing(group));
-        listing.is_some_and(|listing| self.inputs.people.targets(person).iter().any(|at| listing.seen().is_removed(*at)))
+        let listing = self
+            .pair
+            .target
+            .as_deref()
+            .and_then(|group| self.inputs.target.listing(group));
+        listing.is_some_and(|listing| {
+            self.inputs
+                .people
+                .targets(person)
+                .iter()
+                .any(|at| listing.seen().is_removed(*at))
+        })
     }
 
     /// Somebody who is listed in any state is never added (rule 1).
@@ -273,17 +372,31 @@ impl Decider<'_, '_> {
         let inputs = self.inputs;
         match held {
             MembershipState::Active => {
-                let Some(group) = self.pair.target.as_deref() else { return };
-                let Some(listing) = inputs.target.listing(group) else { return };
+                let Some(group) = self.pair.target.as_deref() else {
+                    return;
+                };
+                let Some(listing) = inputs.target.listing(group) else {
+                    return;
+                };
                 for &at in inputs.people.targets(person) {
                     if listing.seen().state_of(at) == Some(MembershipState::Active)
-                        && inputs.base.membership(group, inputs.target.members[at as usize].id).is_none()
+                        && inputs
+                            .base
+                            .membership(group, inputs.target.members[at as usize].id)
+                            .is_none()
                     {
                         self.agreement.memberships.push((self.ix, at));
                     }
                 }
-                if let Some(bar) = self.bar(person).filter(|bar| self.change_of_mind(person, Some(bar))) {
-                    self.agreement.ended_bars.extend(bar.addresses.into_iter().map(|address| (Some(group.to_owned()), address)));
+                if let Some(bar) = self
+                    .bar(person)
+                    .filter(|bar| self.change_of_mind(person, Some(bar)))
+                {
+                    self.agreement.ended_bars.extend(
+                        bar.addresses
+                            .into_iter()
+                            .map(|address| (Some(group.to_owned()), address)),
+                    );
                 }
             }
             MembershipState::OptedOut => self.withhold(person, Reason::OptedOutAtTarget),
@@ -297,21 +410,30 @@ impl Decider<'_, '_> {
         let row = inputs.people.get(person);
         let targets = inputs.people.targets(person);
         let group = self.pair.target.as_deref();
-        // A bar that this run sees end must not hold back what the next run would then add (rule 11).
-        let barred = self.bar(person).is_some() || (bar_of_account(inputs, person).is_some() && !account_bar_ends(inputs, person));
+        // A bar that this run sees end must not hold back what the next run would then add (rule
+        // 11).
+        let barred = self.bar(person).is_some()
+            || (bar_of_account(inputs, person).is_some() && !account_bar_ends(inputs, person));
         if barred {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }
         match row.target_status {
             MemberStatus::Active => {}
             MemberStatus::OptedOut => return Some(Obstacle::Withheld(Reason::OptedOutAtTarget)),
-            MemberStatus::Held | MemberStatus::Bounced => return Some(Obstacle::Withheld(Reason::Undeliverable)),
+            MemberStatus::Held | MemberStatus::Bounced => {
+                return Some(Obstacle::Withheld(Reason::Undeliverable));
+            }
         }
-        let parted = group.and_then(|group| inputs.target.listing(group)).zip(row.parted_from);
-        if parted.is_some_and(|(listing, at)| listing.seen().state_of(at) == Some(MembershipState::OptedOut)) {
+        let parted = group
+            .and_then(|group| inputs.target.listing(group))
+            .zip(row.parted_from);
+        if parted.is_some_and(|(listing, at)| {
+            listing.seen().state_of(at) == Some(MembershipState::OptedOut)
+        }) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
         }
-        // As long as a removal is open nobody knows whose doing it is, so that nothing proves that the person may come back.
+        // As long as a removal is open nobody knows whose doing it is, so that nothing proves that
+        // the person may come back.
         let listing = group.and_then(|group| inputs.target.listing(group));
         let mut there = targets.iter().copied().chain(row.parted_from);
         if listing.is_some_and(|listing| there.any(|at| listing.seen().is_pending(at))) {
@@ -321,14 +443,23 @@ impl Decider<'_, '_> {
             return Some(Obstacle::Withheld(Reason::RemovedByRosterd));
         }
         if targets.len() > 1 {
-            let ids: Vec<&str> = targets.iter().map(|at| inputs.names.text(inputs.target.members[*at as usize].id)).collect();
+            let ids: Vec<&str> = targets
+                .iter()
+                .map(|at| inputs.names.text(inputs.target.members[*at as usize].id))
+                .collect();
             return Some(Obstacle::Blocked(
                 BlockedReason::TwoCandidates,
-                format!("the target's contacts {} share the address", ids.join(" and ")),
+                format!(
+                    "the target's contacts {} share the address",
+                    ids.join(" and ")
+                ),
             ));
         }
         if row.address_taken {
-            return Some(Obstacle::Blocked(BlockedReason::AddressTaken, "the address belongs to another person at the target".to_owned()));
+            return Some(Obstacle::Blocked(
+                BlockedReason::AddressTaken,
+                "the address belongs to another person at the target".to_owned(),
+            ));
         }
         if let Some(gone) = row.vanished
             && !row.removed_by_us
@@ -336,22 +467,41 @@ impl Decider<'_, '_> {
             let id = inputs.names.text(gone);
             return Some(Obstacle::Blocked(
                 BlockedReason::GoneAtTarget,
-                format!("the target's contact {id} no longer exists; an erased person is not created again"),
+                format!(
+                    "the target's contact {id} no longer exists; an erased person is not created again"
+                ),
             ));
         }
-        let key = item_key("add_memberships", group.unwrap_or(&self.pair.name), inputs.names.text(row.address));
+        let key = item_key(
+            "add_memberships",
+            group.unwrap_or(&self.pair.name),
+            inputs.names.text(row.address),
+        );
         if let Some(words) = inputs.base.waiting.get(&key) {
-            return Some(Obstacle::Blocked(BlockedReason::ValueRefused, words.clone()));
+            return Some(Obstacle::Blocked(
+                BlockedReason::ValueRefused,
+                words.clone(),
+            ));
         }
         if let (Some(group), [only]) = (group, targets)
-            && inputs.base.membership(group, inputs.target.members[*only as usize].id).is_some()
+            && inputs
+                .base
+                .membership(group, inputs.target.members[*only as usize].id)
+                .is_some()
             && inputs.policy.guards.on_drift == OnDrift::Keep
         {
             return Some(Obstacle::Withheld(Reason::RemovedAtTarget));
         }
         if targets.is_empty() {
-            if let Some(words) = inputs.base.waiting.get(&item_key("create_members", "", inputs.names.text(row.address))) {
-                return Some(Obstacle::Blocked(BlockedReason::ValueRefused, words.clone()));
+            if let Some(words) = inputs.base.waiting.get(&item_key(
+                "create_members",
+                "",
+                inputs.names.text(row.address),
+            )) {
+                return Some(Obstacle::Blocked(
+                    BlockedReason::ValueRefused,
+                    words.clone(),
+                ));
             }
             let known_absent = match &inputs.target.existence {
                 Existence::Whole => true,
@@ -370,10 +520,15 @@ impl Decider<'_, '_> {
                     "whether the target has this person already could not be read".to_owned(),
                 ));
             }
-            let missing = inputs.facts.get(&person).map_or(&[][..], |facts| facts.missing.as_slice());
+            let missing = inputs
+                .facts
+                .get(&person)
+                .map_or(&[][..], |facts| facts.missing.as_slice());
             if !missing.is_empty() {
-                let words =
-                    format!("a person can't be created there without {}; fill it in at the source, or map it", missing.join(" and "));
+                let words = format!(
+                    "a person can't be created there without {}; fill it in at the source, or map it",
+                    missing.join(" and ")
+                );
                 return Some(Obstacle::Blocked(BlockedReason::ValueRefused, words));
             }
         }
@@ -385,19 +540,35 @@ impl Decider<'_, '_> {
         None
     }
 
-    /// Plans removals. The two [`Complete`] arguments are the proof that absence was seen and not merely not read.
-    fn removals(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, _source: &Complete<Listing>, target: &Complete<Listing>) {
+    /// Plans removals. The two [`Complete`] arguments are the proof that absence was seen and not
+    /// merely not read.
+    fn removals(
+        &mut self,
+        wanted: &BTreeMap<PersonIx, MembershipState>,
+        _source: &Complete<Listing>,
+        target: &Complete<Listing>,
+    ) {
         let inputs = self.inputs;
-        let Some(group) = self.pair.target.as_deref() else { return };
+        let Some(group) = self.pair.target.as_deref() else {
+            return;
+        };
         for row in &target.rows {
             let person = inputs.people.of_target(row.member);
-            let still_wanted = person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
+            let still_wanted =
+                person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
             if still_wanted || row.state != MembershipState::Active {
                 continue;
             }
             let member = inputs.target.members[row.member as usize].id;
-            let ours = inputs.base.membership(group, member).is_some_and(|base| base.brought);
-            let others = inputs.base.held_by_others.get(group).is_some_and(|held| held.contains(&member));
+            let ours = inputs
+                .base
+                .membership(group, member)
+                .is_some_and(|base| base.brought);
+            let others = inputs
+                .base
+                .held_by_others
+                .get(group)
+                .is_some_and(|held| held.contains(&member));
             let leaves = match inputs.policy.mode {
                 Mode::Add => false,
                 Mode::Managed => ours && !others,
@@ -410,21 +581,35 @@ impl Decider<'_, '_> {
                 && self.out.opt_outs.binary_search(&person).is_err()
                 && self.out.waiting_opt_outs.binary_search(&person).is_err()
             {
-                let key = item_key("remove_memberships", group, inputs.names.text(inputs.people.get(person).address));
+                let key = item_key(
+                    "remove_memberships",
+                    group,
+                    inputs.names.text(inputs.people.get(person).address),
+                );
                 match inputs.base.waiting.get(&key) {
                     Some(words) => self.block(person, BlockedReason::ValueRefused, words.clone()),
                     None => self.out.removals.push(person),
                 }
             }
         }
-        // What the base still holds although neither side does is over; what was brought is kept while it stands.
-        for known in inputs.base.memberships.get(group).map_or(&[][..], Vec::as_slice) {
+        // What the base still holds although neither side does is over; what was brought is kept
+        // while it stands.
+        for known in inputs
+            .base
+            .memberships
+            .get(group)
+            .map_or(&[][..], Vec::as_slice)
+        {
             let row = inputs.people.target_position(known.member);
             let person = row.and_then(|row| inputs.people.of_target(row));
-            let wanted_now = person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
-            let stands = row.is_some_and(|row| target.state_of(row) == Some(MembershipState::Active));
-            // A refusal ends what this job brought: should the person be active again, it is by the person's own wish.
-            let refused = row.is_some_and(|row| target.state_of(row) == Some(MembershipState::OptedOut));
+            let wanted_now =
+                person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
+            let stands =
+                row.is_some_and(|row| target.state_of(row) == Some(MembershipState::Active));
+            // A refusal ends what this job brought: should the person be active again, it is by the
+            // person's own wish.
+            let refused =
+                row.is_some_and(|row| target.state_of(row) == Some(MembershipState::OptedOut));
             if refused || (!wanted_now && (!stands || !known.brought)) {
                 self.agreement.ended.push((group.to_owned(), known.member));
             }

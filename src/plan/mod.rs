@@ -1,8 +1,8 @@
 //! From two snapshots to a plan: pure, total, deterministic.
 //!
-//! [`plan`] takes everything that matters as arguments: what the source holds now, what the target holds now, what the last
-//! run left behind, and the policy. It waits for nothing, reads no clock and writes nothing, so that the same inputs give the
-//! same plan byte for byte.
+//! [`plan`] takes everything that matters as arguments: what the source holds now, what the target
+//! holds now, what the last run left behind, and the policy. It waits for nothing, reads no clock
+//! and writes nothing, so that the same inputs give the same plan byte for byte.
 
 mod bars;
 pub mod base;
@@ -61,9 +61,11 @@ pub struct Policy {
     pub source_shared: bool,
     /// Whether the target's login sees only part of its account.
     pub target_shared: bool,
-    /// The target's group that takes whoever leaves another one; only where a member is in one group at a time.
+    /// The target's group that takes whoever leaves another one; only where a member is in one
+    /// group at a time.
     pub parking_group: Option<String>,
-    /// Whether a first run's opt-outs were confirmed by a person, so that their number is not judged.
+    /// Whether a first run's opt-outs were confirmed by a person, so that their number is not
+    /// judged.
     pub opt_outs_confirmed: bool,
     /// A fingerprint of the job's settled config.
     pub config_hash: String,
@@ -89,7 +91,8 @@ pub struct PersonFacts {
     pub undecided: Option<String>,
     /// The fingerprint of the fields that a creation would write.
     pub desired_hash: u64,
-    /// Fields that creating the person at the target takes and that mapping has no value for, under the target's names.
+    /// Fields that creating the person at the target takes and that mapping has no value for, under
+    /// the target's names.
     pub missing: Vec<&'static str>,
     /// The edits of the profile of a person who exists at the target.
     pub edit: Option<FieldEdit>,
@@ -109,13 +112,15 @@ pub struct Inputs<'a> {
     pub base: &'a Base,
     /// Who is who.
     pub people: &'a People,
-    /// What is known of each person of `people`; those who are missing count as members and change nothing.
+    /// What is known of each person of `people`; those who are missing count as members and change
+    /// nothing.
     pub facts: &'a BTreeMap<PersonIx, PersonFacts>,
     /// What mapping made of each source group in scope, by the source group's id.
     pub desired: &'a BTreeMap<String, DesiredGroup>,
     /// The target's field tables.
     pub target_schema: &'static Schema,
-    /// The group fields that the config maps by name, under the target's names: written even on adoption.
+    /// The group fields that the config maps by name, under the target's names: written even on
+    /// adoption.
     pub explicit_group_fields: &'a BTreeSet<String>,
     /// What the target can do.
     pub capabilities: &'a Capabilities,
@@ -245,7 +250,8 @@ pub enum Edit {
         /// Who.
         members: Vec<PersonIx>,
     },
-    /// Brings people back into a group from which rosterd itself took them in a way that shows as a refusal.
+    /// Brings people back into a group from which rosterd itself took them in a way that shows as a
+    /// refusal.
     BringBack {
         /// The group.
         pair: PairIx,
@@ -294,7 +300,10 @@ impl Edit {
             | Edit::BringBack { pair, .. }
             | Edit::RemoveMemberships { pair, .. } => Some(*pair),
             Edit::SetOptOut { pair, .. } => *pair,
-            Edit::CreateCustomField { .. } | Edit::CreateMembers { .. } | Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => None,
+            Edit::CreateCustomField { .. }
+            | Edit::CreateMembers { .. }
+            | Edit::UpdateMember { .. }
+            | Edit::ChangeAddress { .. } => None,
         }
     }
 
@@ -306,7 +315,9 @@ impl Edit {
             | Edit::AddMemberships { members, .. }
             | Edit::BringBack { members, .. }
             | Edit::RemoveMemberships { members, .. } => members,
-            Edit::UpdateMember { member, .. } | Edit::ChangeAddress { member, .. } => std::slice::from_ref(member),
+            Edit::UpdateMember { member, .. } | Edit::ChangeAddress { member, .. } => {
+                std::slice::from_ref(member)
+            }
             _ => &[],
         }
     }
@@ -319,15 +330,19 @@ pub struct Agreement {
     pub linked: Vec<(PersonIx, u32, u32)>,
     /// Memberships that stand at both sides and are not in the base, by pair.
     pub memberships: Vec<(PairIx, u32)>,
-    /// Memberships of the base that stand at the target no more and that the source no longer asks for.
+    /// Memberships of the base that stand at the target no more and that the source no longer asks
+    /// for.
     pub ended: Vec<(String, crate::model::Name)>,
     /// Refusals to remember: the target group's id, or none for the account, and the person.
     pub bars: Vec<(Option<PairIx>, PersonIx)>,
-    /// Remembered refusals that the target was seen to obey: the target group's id, or none for the account, and the address.
+    /// Remembered refusals that the target was seen to obey: the target group's id, or none for the
+    /// account, and the address.
     pub held_bars: Vec<(Option<String>, crate::model::Name)>,
-    /// Remembered refusals that ended, because the person is active at the target without rosterd's doing.
+    /// Remembered refusals that ended, because the person is active at the target without rosterd's
+    /// doing.
     pub ended_bars: Vec<(Option<String>, crate::model::Name)>,
-    /// Removals of rosterd's own at the target that a refusal at the source has overtaken, as group and person by id.
+    /// Removals of rosterd's own at the target that a refusal at the source has overtaken, as group
+    /// and person by id.
     pub ended_removals: Vec<(String, crate::model::Name)>,
 }
 
@@ -401,7 +416,8 @@ impl Plan {
     }
 }
 
-/// Names an item of a plan for approvals, journal and failures: the operation, the group and the person.
+/// Names an item of a plan for approvals, journal and failures: the operation, the group and the
+/// person.
 pub fn item_key(op: &str, group: &str, member: &str) -> String {
     format!("{op} {group} {member}").trim_end().to_owned()
 }

@@ -11,14 +11,21 @@ pub use step::{Leave, Step};
 use super::{Edit, PairIx, People, PersonIx, Plan};
 use crate::model::{Capabilities, Join, Leaving, Record, Value};
 
-/// The most memberships that one request names, where each person has lists of their own: it would grow too long.
+/// The most memberships that one request names, where each person has lists of their own: it would
+/// grow too long.
 const MOST_PLACES: usize = 8_000;
 
 /// Packs the operations of a plan into requests.
 ///
-/// `archived` is the record that archives a group under the target's names; `lifted` the one that clears its protected flag.
+/// `archived` is the record that archives a group under the target's names; `lifted` the one that
+/// clears its protected flag.
 pub fn pack(plan: &Plan, people: &People, capabilities: &Capabilities) -> Vec<Step> {
-    let mut packer = Packer { plan, people, capabilities, steps: Vec::new() };
+    let mut packer = Packer {
+        plan,
+        people,
+        capabilities,
+        steps: Vec::new(),
+    };
     packer.run();
     packer.steps
 }
@@ -55,7 +62,12 @@ impl Packer<'_> {
         let plan = self.plan;
         let mut group_opt_outs: BTreeMap<bool, BTreeMap<PersonIx, Vec<PairIx>>> = BTreeMap::new();
         for edit in &plan.operations {
-            if let Edit::SetOptOut { pair: Some(pair), members, after_creation } = edit {
+            if let Edit::SetOptOut {
+                pair: Some(pair),
+                members,
+                after_creation,
+            } = edit
+            {
                 let people = group_opt_outs.entry(*after_creation).or_default();
                 for member in members {
                     people.entry(*member).or_default().push(*pair);
@@ -65,25 +77,45 @@ impl Packer<'_> {
         let holders_of_account: BTreeSet<PersonIx> = plan
             .operations
             .iter()
-            .filter(|edit| matches!(edit, Edit::SetOptOut { pair: None, after_creation: true, .. }))
+            .filter(|edit| {
+                matches!(
+                    edit,
+                    Edit::SetOptOut {
+                        pair: None,
+                        after_creation: true,
+                        ..
+                    }
+                )
+            })
             .flat_map(|edit| edit.members().iter().copied())
             .collect();
 
         for edit in &plan.operations {
             if let Edit::CreateCustomField { label } = edit {
-                self.steps.push(Step::CreateCustomField { label: label.clone() });
+                self.steps.push(Step::CreateCustomField {
+                    label: label.clone(),
+                });
             }
         }
         self.account_opt_outs(false);
         self.group_opt_outs(group_opt_outs.remove(&false).unwrap_or_default());
-        // Removals that stand in for an opt-out come before the edits of groups in the plan, and here as well.
-        let first_group_edit = plan.operations.iter().position(|edit| edit.pair().is_some() && edit.members().is_empty());
-        let (early, late) = plan.operations.split_at(self.early_removals(first_group_edit));
+        // Removals that stand in for an opt-out come before the edits of groups in the plan, and
+        // here as well.
+        let first_group_edit = plan
+            .operations
+            .iter()
+            .position(|edit| edit.pair().is_some() && edit.members().is_empty());
+        let (early, late) = plan
+            .operations
+            .split_at(self.early_removals(first_group_edit));
         self.removals(early);
         self.group_edits();
         for edit in &plan.operations {
             if let Edit::ChangeAddress { member, to, .. } = edit {
-                self.steps.push(Step::ChangeAddress { member: *member, to: to.clone() });
+                self.steps.push(Step::ChangeAddress {
+                    member: *member,
+                    to: to.clone(),
+                });
             }
         }
         self.updates();
@@ -100,20 +132,32 @@ impl Packer<'_> {
         self.group_removals();
     }
 
-    /// Finds where the removals end that stand in for an opt-out: the plan puts them before anything else than opt-outs.
+    /// Finds where the removals end that stand in for an opt-out: the plan puts them before
+    /// anything else than opt-outs.
     fn early_removals(&self, first_group_edit: Option<usize>) -> usize {
         let early = self
             .plan
             .operations
             .iter()
-            .position(|edit| !matches!(edit, Edit::CreateCustomField { .. } | Edit::SetOptOut { .. } | Edit::RemoveMemberships { .. }))
+            .position(|edit| {
+                !matches!(
+                    edit,
+                    Edit::CreateCustomField { .. }
+                        | Edit::SetOptOut { .. }
+                        | Edit::RemoveMemberships { .. }
+                )
+            })
             .unwrap_or(0);
         early.min(first_group_edit.unwrap_or(early))
     }
 
     fn account_opt_outs(&mut self, after: bool) {
         for edit in &self.plan.operations {
-            if let Edit::SetOptOut { pair: None, members, after_creation } = edit
+            if let Edit::SetOptOut {
+                pair: None,
+                members,
+                after_creation,
+            } = edit
                 && *after_creation == after
             {
                 self.opt_out_batches(members);
@@ -121,7 +165,8 @@ impl Packer<'_> {
         }
     }
 
-    /// Packs account opt-outs; somebody with several contacts at the target takes a place for each of them.
+    /// Packs account opt-outs; somebody with several contacts at the target takes a place for each
+    /// of them.
     fn opt_out_batches(&mut self, members: &[PersonIx]) {
         let most = self.capabilities.batches.account_opt_outs.max(1);
         let mut batch = Vec::new();
@@ -129,7 +174,9 @@ impl Packer<'_> {
         for &person in members {
             let needed = self.people.targets(person).len().max(1);
             if places + needed > most && !batch.is_empty() {
-                self.steps.push(Step::OptOutOfAccount { members: std::mem::take(&mut batch) });
+                self.steps.push(Step::OptOutOfAccount {
+                    members: std::mem::take(&mut batch),
+                });
                 places = 0;
             }
             batch.push(person);
@@ -147,7 +194,11 @@ impl Packer<'_> {
         }
         for (member, pairs) in people {
             for contact in 0..self.people.targets(member).len().max(1) {
-                self.steps.push(Step::OptOutOfGroups { member, contact, pairs: pairs.clone() });
+                self.steps.push(Step::OptOutOfGroups {
+                    member,
+                    contact,
+                    pairs: pairs.clone(),
+                });
             }
         }
     }
@@ -157,21 +208,34 @@ impl Packer<'_> {
         let mut rows = Vec::new();
         for (member, pairs) in people {
             for contact in 0..self.people.targets(member).len().max(1) {
-                rows.push(Leave { member, contact, pairs: pairs.clone() });
+                rows.push(Leave {
+                    member,
+                    contact,
+                    pairs: pairs.clone(),
+                });
             }
         }
-        for rows in chunks(rows, self.capabilities.batches.remove_memberships, |row| row.pairs.len()) {
+        for rows in chunks(rows, self.capabilities.batches.remove_memberships, |row| {
+            row.pairs.len()
+        }) {
             self.steps.push(Step::LeaveGroups { rows, how });
         }
     }
 
-    /// Packs additions to all groups together: one row per person, whether the person exists or not.
+    /// Packs additions to all groups together: one row per person, whether the person exists or
+    /// not.
     fn join_by_row(&mut self, additions: &[(PairIx, &[PersonIx])]) {
         let mut groups: BTreeMap<PersonIx, Vec<PairIx>> = BTreeMap::new();
         for (pair, members) in additions {
-            members.iter().for_each(|member| groups.entry(*member).or_default().push(*pair));
+            members
+                .iter()
+                .for_each(|member| groups.entry(*member).or_default().push(*pair));
         }
-        for rows in chunks(groups.into_iter().collect(), self.capabilities.batches.create_members, |(_, pairs)| pairs.len()) {
+        for rows in chunks(
+            groups.into_iter().collect(),
+            self.capabilities.batches.create_members,
+            |(_, pairs)| pairs.len(),
+        ) {
             self.steps.push(Step::JoinGroups { rows });
         }
     }
@@ -184,7 +248,9 @@ impl Packer<'_> {
             }
         }
         for chunk in rows.chunks(self.capabilities.batches.remove_memberships.max(1)) {
-            self.steps.push(Step::BringBack { rows: chunk.to_vec() });
+            self.steps.push(Step::BringBack {
+                rows: chunk.to_vec(),
+            });
         }
     }
 
@@ -197,20 +263,38 @@ impl Packer<'_> {
                 waiting.push((pair, fields, "rename_group"));
             }
             match edit {
-                Edit::RenameGroup { pair, to, via, fields, .. } => match via {
+                Edit::RenameGroup {
+                    pair,
+                    to,
+                    via,
+                    fields,
+                    ..
+                } => match via {
                     Some(via) => {
-                        let name = fields.iter().find(|(_, value)| value.as_text() == Some(to)).map(|(field, _)| field.clone());
-                        let step_aside = name.map(|field| Record::from([(field, Value::from(via.as_str()))])).unwrap_or_default();
+                        let name = fields
+                            .iter()
+                            .find(|(_, value)| value.as_text() == Some(to))
+                            .map(|(field, _)| field.clone());
+                        let step_aside = name
+                            .map(|field| Record::from([(field, Value::from(via.as_str()))]))
+                            .unwrap_or_default();
                         waiting.push((*pair, step_aside, "rename_group"));
                         aside = Some((*pair, fields.clone()));
                     }
                     None => waiting.push((*pair, fields.clone(), "rename_group")),
                 },
-                Edit::UpdateGroup { pair, fields, .. } => waiting.push((*pair, fields.clone(), "update_group")),
-                Edit::AdoptGroup { pair, fields } if !fields.is_empty() => waiting.push((*pair, fields.clone(), "adopt_group")),
+                Edit::UpdateGroup { pair, fields, .. } => {
+                    waiting.push((*pair, fields.clone(), "update_group"))
+                }
+                Edit::AdoptGroup { pair, fields } if !fields.is_empty() => {
+                    waiting.push((*pair, fields.clone(), "adopt_group"))
+                }
                 Edit::CreateGroup { pair, fields } => {
                     self.flush_edits(&mut waiting);
-                    self.steps.push(Step::CreateGroup { pair: *pair, fields: fields.clone() });
+                    self.steps.push(Step::CreateGroup {
+                        pair: *pair,
+                        fields: fields.clone(),
+                    });
                 }
                 _ => {}
             }
@@ -224,7 +308,10 @@ impl Packer<'_> {
     fn flush_edits(&mut self, waiting: &mut Vec<(PairIx, Record, &'static str)>) {
         for chunk in waiting.chunks(self.capabilities.batches.edit_groups.max(1)) {
             self.steps.push(Step::EditGroups {
-                edits: chunk.iter().map(|(pair, fields, _)| (*pair, fields.clone())).collect(),
+                edits: chunk
+                    .iter()
+                    .map(|(pair, fields, _)| (*pair, fields.clone()))
+                    .collect(),
                 ops: chunk.iter().map(|(_, _, op)| *op).collect(),
             });
         }
@@ -249,7 +336,10 @@ impl Packer<'_> {
         let mut groups: BTreeMap<Vec<String>, Vec<(PersonIx, Option<Record>)>> = BTreeMap::new();
         for edit in edits {
             let shape = if batches.update_same_fields {
-                edit.1.as_ref().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
+                edit.1
+                    .as_ref()
+                    .map(|fields| fields.keys().cloned().collect())
+                    .unwrap_or_default()
             } else {
                 Vec::new()
             };
@@ -257,28 +347,48 @@ impl Packer<'_> {
         }
         for edits in groups.into_values() {
             for chunk in edits.chunks(batches.update_members.max(1)) {
-                self.steps.push(Step::UpdateMembers { edits: chunk.to_vec() });
+                self.steps.push(Step::UpdateMembers {
+                    edits: chunk.to_vec(),
+                });
             }
         }
     }
 
-    /// Creates the people that an opt-out needs, opted out from the first moment where the provider can do that.
+    /// Creates the people that an opt-out needs, opted out from the first moment where the provider
+    /// can do that.
     fn holders(&mut self, of_account: &BTreeSet<PersonIx>) {
         let holders: Vec<PersonIx> = self
             .plan
             .operations
             .iter()
-            .filter(|edit| matches!(edit, Edit::CreateMembers { to_opt_out: true, .. }))
+            .filter(|edit| {
+                matches!(
+                    edit,
+                    Edit::CreateMembers {
+                        to_opt_out: true,
+                        ..
+                    }
+                )
+            })
             .flat_map(|edit| edit.members().iter().copied())
             .collect();
-        let (born_opted_out, plain): (Vec<PersonIx>, Vec<PersonIx>) =
-            holders.into_iter().partition(|person| self.capabilities.create_opted_out && of_account.contains(person));
+        let (born_opted_out, plain): (Vec<PersonIx>, Vec<PersonIx>) = holders
+            .into_iter()
+            .partition(|person| self.capabilities.create_opted_out && of_account.contains(person));
         for person in &born_opted_out {
             self.steps.push(Step::CreateOptedOut { member: *person });
         }
-        self.pack_updates(born_opted_out.into_iter().map(|person| (person, None)).collect());
+        self.pack_updates(
+            born_opted_out
+                .into_iter()
+                .map(|person| (person, None))
+                .collect(),
+        );
         for chunk in plain.chunks(self.capabilities.batches.create_members.max(1)) {
-            self.steps.push(Step::CreateMembers { members: chunk.to_vec(), join: Vec::new() });
+            self.steps.push(Step::CreateMembers {
+                members: chunk.to_vec(),
+                join: Vec::new(),
+            });
         }
     }
 
@@ -287,7 +397,15 @@ impl Packer<'_> {
             .plan
             .operations
             .iter()
-            .filter(|edit| matches!(edit, Edit::CreateMembers { to_opt_out: false, .. }))
+            .filter(|edit| {
+                matches!(
+                    edit,
+                    Edit::CreateMembers {
+                        to_opt_out: false,
+                        ..
+                    }
+                )
+            })
             .flat_map(|edit| edit.members().iter().copied())
             .collect();
         let additions: Vec<(PairIx, &[PersonIx])> = self
@@ -303,7 +421,10 @@ impl Packer<'_> {
             Join::Separately => {
                 let people: Vec<PersonIx> = newcomers.into_iter().collect();
                 for chunk in people.chunks(self.capabilities.batches.create_members.max(1)) {
-                    self.steps.push(Step::CreateMembers { members: chunk.to_vec(), join: Vec::new() });
+                    self.steps.push(Step::CreateMembers {
+                        members: chunk.to_vec(),
+                        join: Vec::new(),
+                    });
                 }
                 self.add_by_id(&additions);
             }
@@ -316,63 +437,106 @@ impl Packer<'_> {
     fn add_by_id(&mut self, additions: &[(PairIx, &[PersonIx])]) {
         for (pair, members) in additions {
             for chunk in members.chunks(self.capabilities.batches.add_memberships.max(1)) {
-                self.steps.push(Step::AddMemberships { pair: *pair, members: chunk.to_vec() });
+                self.steps.push(Step::AddMemberships {
+                    pair: *pair,
+                    members: chunk.to_vec(),
+                });
             }
         }
     }
 
-    /// One request takes people and groups: either a request per group, or one per set of groups, whichever is fewer.
-    fn add_with_creation(&mut self, additions: &[(PairIx, &[PersonIx])], newcomers: &BTreeSet<PersonIx>) {
+    /// One request takes people and groups: either a request per group, or one per set of groups,
+    /// whichever is fewer.
+    fn add_with_creation(
+        &mut self,
+        additions: &[(PairIx, &[PersonIx])],
+        newcomers: &BTreeSet<PersonIx>,
+    ) {
         let most = self.capabilities.batches.create_members.max(1);
         if most == 1 {
             self.add_one_by_one(additions, newcomers);
             return;
         }
         let by_id = self.capabilities.batches.add_memberships.max(1);
-        let (with_new, known): (Vec<_>, Vec<_>) =
-            additions.iter().copied().partition(|(_, members)| members.iter().any(|person| newcomers.contains(person)));
-        let per_group: usize = with_new.iter().map(|(_, members)| members.len().div_ceil(most)).sum();
+        let (with_new, known): (Vec<_>, Vec<_>) = additions
+            .iter()
+            .copied()
+            .partition(|(_, members)| members.iter().any(|person| newcomers.contains(person)));
+        let per_group: usize = with_new
+            .iter()
+            .map(|(_, members)| members.len().div_ceil(most))
+            .sum();
         let mut sets: BTreeMap<PersonIx, Vec<PairIx>> = BTreeMap::new();
         for (pair, members) in &with_new {
-            members.iter().for_each(|member| sets.entry(*member).or_default().push(*pair));
+            members
+                .iter()
+                .for_each(|member| sets.entry(*member).or_default().push(*pair));
         }
         let mut by_set: BTreeMap<Vec<PairIx>, Vec<PersonIx>> = BTreeMap::new();
         for (person, pairs) in sets {
             by_set.entry(pairs).or_default().push(person);
         }
-        let per_set: usize = by_set.values().map(|members| members.len().div_ceil(most)).sum();
+        let per_set: usize = by_set
+            .values()
+            .map(|members| members.len().div_ceil(most))
+            .sum();
         if per_set < per_group {
             for (join, members) in by_set {
                 for chunk in members.chunks(most) {
-                    self.steps.push(Step::CreateMembers { members: chunk.to_vec(), join: join.clone() });
+                    self.steps.push(Step::CreateMembers {
+                        members: chunk.to_vec(),
+                        join: join.clone(),
+                    });
                 }
             }
         } else {
             for (pair, members) in &with_new {
                 for chunk in members.chunks(most) {
-                    self.steps.push(Step::CreateMembers { members: chunk.to_vec(), join: vec![*pair] });
+                    self.steps.push(Step::CreateMembers {
+                        members: chunk.to_vec(),
+                        join: vec![*pair],
+                    });
                 }
             }
         }
-        // Where everybody exists already, ids say more than addresses, and each row is answered for.
+        // Where everybody exists already, ids say more than addresses, and each row is answered
+        // for.
         for (pair, members) in known {
             for chunk in members.chunks(by_id) {
-                self.steps.push(Step::AddMemberships { pair, members: chunk.to_vec() });
+                self.steps.push(Step::AddMemberships {
+                    pair,
+                    members: chunk.to_vec(),
+                });
             }
         }
     }
 
-    /// Where a request takes one person, those who exist are named by id: nothing is gained by sending their address.
-    fn add_one_by_one(&mut self, additions: &[(PairIx, &[PersonIx])], newcomers: &BTreeSet<PersonIx>) {
+    /// Where a request takes one person, those who exist are named by id: nothing is gained by
+    /// sending their address.
+    fn add_one_by_one(
+        &mut self,
+        additions: &[(PairIx, &[PersonIx])],
+        newcomers: &BTreeSet<PersonIx>,
+    ) {
         let mut groups: BTreeMap<PersonIx, Vec<PairIx>> = BTreeMap::new();
         for (pair, members) in additions {
-            members.iter().filter(|person| newcomers.contains(person)).for_each(|person| groups.entry(*person).or_default().push(*pair));
+            members
+                .iter()
+                .filter(|person| newcomers.contains(person))
+                .for_each(|person| groups.entry(*person).or_default().push(*pair));
         }
         for (person, join) in groups {
-            self.steps.push(Step::CreateMembers { members: vec![person], join });
+            self.steps.push(Step::CreateMembers {
+                members: vec![person],
+                join,
+            });
         }
         for (pair, members) in additions {
-            let known: Vec<PersonIx> = members.iter().copied().filter(|person| !newcomers.contains(person)).collect();
+            let known: Vec<PersonIx> = members
+                .iter()
+                .copied()
+                .filter(|person| !newcomers.contains(person))
+                .collect();
             self.add_by_id(&[(*pair, &known)]);
         }
     }
@@ -387,14 +551,21 @@ impl Packer<'_> {
                     }
                 }
             }
-            let how = if self.capabilities.detach { Leaving::Detach } else { Leaving::Remove };
+            let how = if self.capabilities.detach {
+                Leaving::Detach
+            } else {
+                Leaving::Remove
+            };
             self.leave_by_row(people, how);
             return;
         }
         for edit in operations {
             if let Edit::RemoveMemberships { pair, members } = edit {
                 for chunk in members.chunks(self.capabilities.batches.remove_memberships.max(1)) {
-                    self.steps.push(Step::RemoveMemberships { pair: *pair, members: chunk.to_vec() });
+                    self.steps.push(Step::RemoveMemberships {
+                        pair: *pair,
+                        members: chunk.to_vec(),
+                    });
                 }
             }
         }
@@ -403,14 +574,23 @@ impl Packer<'_> {
     fn group_removals(&mut self) {
         for edit in &self.plan.operations {
             match edit {
-                Edit::ArchiveGroup { pair, lift_protection } => {
+                Edit::ArchiveGroup {
+                    pair,
+                    lift_protection,
+                } => {
                     if *lift_protection {
                         self.lift(*pair, "archive_group");
                     }
                     let fields = Record::from([("status".to_owned(), Value::from("Archived"))]);
-                    self.steps.push(Step::EditGroups { edits: vec![(*pair, fields)], ops: vec!["archive_group"] });
+                    self.steps.push(Step::EditGroups {
+                        edits: vec![(*pair, fields)],
+                        ops: vec!["archive_group"],
+                    });
                 }
-                Edit::DeleteGroup { pair, lift_protection } => {
+                Edit::DeleteGroup {
+                    pair,
+                    lift_protection,
+                } => {
                     if *lift_protection {
                         self.lift(*pair, "delete_group");
                     }
@@ -421,12 +601,16 @@ impl Packer<'_> {
         }
     }
 
-    /// Clears the flag where the target has one; elsewhere rosterd remembers the protection, and there is nothing to send.
+    /// Clears the flag where the target has one; elsewhere rosterd remembers the protection, and
+    /// there is nothing to send.
     fn lift(&mut self, pair: PairIx, op: &'static str) {
         if !self.capabilities.protected_flag {
             return;
         }
         let fields = Record::from([("protected".to_owned(), Value::Boolean(false))]);
-        self.steps.push(Step::EditGroups { edits: vec![(pair, fields)], ops: vec![op] });
+        self.steps.push(Step::EditGroups {
+            edits: vec![(pair, fields)],
+            ops: vec![op],
+        });
     }
 }

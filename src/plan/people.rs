@@ -1,6 +1,7 @@
 //! Who is who: source people and target people that are one person.
 //!
-//! A person is found by link first, then by normalised address. The link keeps the pair even when an address changes.
+//! A person is found by link first, then by normalised address. The link keeps the pair even when
+//! an address changes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,10 +23,11 @@ pub struct Person {
     pub vanished: Option<Name>,
     /// Whether rosterd's own removal was the last thing that happened to the vanished person.
     pub removed_by_us: bool,
-    /// The address at the target, when a link says that it is the same person and the source's address differs.
+    /// The address at the target, when a link says that it is the same person and the source's
+    /// address differs.
     pub moves_from: Option<Name>,
-    /// The position of the target's person that a link names and that stands for somebody else since the two got addresses of
-    /// their own; a refusal there still counts.
+    /// The position of the target's person that a link names and that stands for somebody else
+    /// since the two got addresses of their own; a refusal there still counts.
     pub parted_from: Option<u32>,
     /// Whether somebody else at the target has, or may get, the address.
     pub address_taken: bool,
@@ -66,7 +68,10 @@ impl People {
 
     /// Goes through the people in the order of their addresses.
     pub fn iter(&self) -> impl Iterator<Item = (PersonIx, &Person)> {
-        self.rows.iter().enumerate().map(|(at, person)| (PersonIx(at as u32), person))
+        self.rows
+            .iter()
+            .enumerate()
+            .map(|(at, person)| (PersonIx(at as u32), person))
     }
 
     /// Returns a person.
@@ -80,17 +85,25 @@ impl People {
         &self.source_members[from as usize..to as usize]
     }
 
-    /// Returns the positions of a person's rows at the target. More than one means that the target has duplicates.
+    /// Returns the positions of a person's rows at the target. More than one means that the target
+    /// has duplicates.
     pub fn targets(&self, person: PersonIx) -> &[u32] {
         let (from, to) = self.get(person).targets;
         &self.target_members[from as usize..to as usize]
     }
 
-    /// Returns the other addresses under which a person is known: at the target, and at the end of the last confirmed run.
+    /// Returns the other addresses under which a person is known: at the target, and at the end of
+    /// the last confirmed run.
     pub fn former_addresses(&self, person: PersonIx, source: &Snapshot, base: &Base) -> Vec<Name> {
         let row = self.get(person);
-        let linked = self.sources(person).iter().filter_map(|at| base.member_of_source(source.members[*at as usize].id));
-        let mut known: Vec<Name> = linked.map(|link| link.address).chain(row.moves_from).collect();
+        let linked = self
+            .sources(person)
+            .iter()
+            .filter_map(|at| base.member_of_source(source.members[*at as usize].id));
+        let mut known: Vec<Name> = linked
+            .map(|link| link.address)
+            .chain(row.moves_from)
+            .collect();
         known.retain(|address| *address != row.address);
         known
     }
@@ -134,25 +147,39 @@ struct Pairing<'a> {
 impl<'a> Pairing<'a> {
     fn new(source: &'a Snapshot, target: &'a Snapshot, base: &'a Base) -> Self {
         let mut target_by_id = HashMap::with_capacity(target.members.len());
-        let mut target_by_address: HashMap<Name, Vec<u32>> = HashMap::with_capacity(target.members.len());
+        let mut target_by_address: HashMap<Name, Vec<u32>> =
+            HashMap::with_capacity(target.members.len());
         for (at, member) in target.members.iter().enumerate() {
             target_by_id.insert(member.id, at as u32);
             if let Some(address) = member.address {
-                target_by_address.entry(address).or_default().push(at as u32);
+                target_by_address
+                    .entry(address)
+                    .or_default()
+                    .push(at as u32);
             }
         }
-        Pairing { source, target, base, target_by_id, target_by_address }
+        Pairing {
+            source,
+            target,
+            base,
+            target_by_id,
+            target_by_address,
+        }
     }
 
     fn run(&self, names: &Names) -> People {
-        let mut by_address: HashMap<Name, Vec<u32>> = HashMap::with_capacity(self.source.members.len());
+        let mut by_address: HashMap<Name, Vec<u32>> =
+            HashMap::with_capacity(self.source.members.len());
         for (at, member) in self.source.members.iter().enumerate() {
             if let Some(address) = member.address {
                 by_address.entry(address).or_default().push(at as u32);
             }
         }
         let mut taken: HashSet<u32> = HashSet::new();
-        let mut drafts: Vec<Draft> = by_address.into_iter().map(|(address, sources)| self.draft(address, sources)).collect();
+        let mut drafts: Vec<Draft> = by_address
+            .into_iter()
+            .map(|(address, sources)| self.draft(address, sources))
+            .collect();
         self.part(&mut drafts, names);
         for draft in &drafts {
             taken.extend(draft.targets.iter().filter(|_| draft.linked));
@@ -160,9 +187,16 @@ impl<'a> Pairing<'a> {
         for draft in &mut drafts {
             self.claim_by_address(draft, &taken);
         }
-        let claimed: HashSet<u32> = drafts.iter().flat_map(|draft| draft.targets.iter().copied()).collect();
+        let claimed: HashSet<u32> = drafts
+            .iter()
+            .flat_map(|draft| draft.targets.iter().copied())
+            .collect();
         for (address, targets) in &self.target_by_address {
-            let free: Vec<u32> = targets.iter().copied().filter(|at| !claimed.contains(at)).collect();
+            let free: Vec<u32> = targets
+                .iter()
+                .copied()
+                .filter(|at| !claimed.contains(at))
+                .collect();
             if !free.is_empty() {
                 drafts.push(Draft {
                     address: *address,
@@ -178,9 +212,18 @@ impl<'a> Pairing<'a> {
             }
         }
         if let Some(nobody) = names.find("") {
-            // People without an address can still be listed, and a mirror has to be able to name them.
-            let without = self.target.members.iter().enumerate().filter(|(_, member)| member.address.is_none());
-            for at in without.map(|(at, _)| at as u32).filter(|at| !claimed.contains(at)) {
+            // People without an address can still be listed, and a mirror has to be able to name
+            // them.
+            let without = self
+                .target
+                .members
+                .iter()
+                .enumerate()
+                .filter(|(_, member)| member.address.is_none());
+            for at in without
+                .map(|(at, _)| at as u32)
+                .filter(|at| !claimed.contains(at))
+            {
                 drafts.push(Draft {
                     address: nobody,
                     sources: Vec::new(),
@@ -210,10 +253,17 @@ impl<'a> Pairing<'a> {
             linked: false,
         };
         for at in draft.sources.clone() {
-            let Some(link) = self.base.member_of_source(self.source.members[at as usize].id) else { continue };
+            let Some(link) = self
+                .base
+                .member_of_source(self.source.members[at as usize].id)
+            else {
+                continue;
+            };
             draft.linked = true;
             match self.target_by_id.get(&link.target) {
-                Some(position) if !draft.targets.contains(position) => draft.targets.push(*position),
+                Some(position) if !draft.targets.contains(position) => {
+                    draft.targets.push(*position)
+                }
                 Some(_) => {}
                 None => {
                     draft.vanished = Some(link.target);
@@ -227,36 +277,52 @@ impl<'a> Pairing<'a> {
         draft
     }
 
-    /// Leaves a target person to one of several source people whom links lead to it: they shared an address once and do no more.
+    /// Leaves a target person to one of several source people whom links lead to it: they shared an
+    /// address once and do no more.
     ///
-    /// Whoever still has the target's address keeps it, else the one with the lowest id; otherwise the two would take the
-    /// contact from each other in every run.
+    /// Whoever still has the target's address keeps it, else the one with the lowest id; otherwise
+    /// the two would take the contact from each other in every run.
     fn part(&self, drafts: &mut [Draft], names: &Names) {
         let mut claims: HashMap<u32, Vec<usize>> = HashMap::new();
         for (at, draft) in drafts.iter().enumerate() {
-            draft.targets.iter().for_each(|target| claims.entry(*target).or_default().push(at));
+            draft
+                .targets
+                .iter()
+                .for_each(|target| claims.entry(*target).or_default().push(at));
         }
         for (target, rivals) in claims.into_iter().filter(|(_, rivals)| rivals.len() > 1) {
             let held = self.target.members[target as usize].address;
             let rank = |at: &usize| {
                 let draft = &drafts[*at];
-                let lowest = draft.sources.iter().map(|source| id_rank(names.text(self.source.members[*source as usize].id))).min();
+                let lowest = draft
+                    .sources
+                    .iter()
+                    .map(|source| id_rank(names.text(self.source.members[*source as usize].id)))
+                    .min();
                 (held != Some(draft.address), lowest)
             };
             let owner = rivals.iter().copied().min_by_key(rank);
             for at in rivals.into_iter().filter(|at| Some(*at) != owner) {
                 let draft = &mut drafts[at];
                 draft.targets.retain(|known| *known != target);
-                draft.parted_from = Some(draft.parted_from.map_or(target, |known| known.min(target)));
+                draft.parted_from =
+                    Some(draft.parted_from.map_or(target, |known| known.min(target)));
             }
         }
     }
 
-    /// Adds the target's people with the same address, unless a link says that they are somebody else.
+    /// Adds the target's people with the same address, unless a link says that they are somebody
+    /// else.
     fn claim_by_address(&self, draft: &mut Draft, taken: &HashSet<u32>) {
-        let with_address = self.target_by_address.get(&draft.address).map_or(&[][..], Vec::as_slice);
+        let with_address = self
+            .target_by_address
+            .get(&draft.address)
+            .map_or(&[][..], Vec::as_slice);
         if draft.linked && !draft.targets.is_empty() {
-            let holds = draft.targets.iter().any(|at| self.target.members[*at as usize].address == Some(draft.address));
+            let holds = draft
+                .targets
+                .iter()
+                .any(|at| self.target.members[*at as usize].address == Some(draft.address));
             if holds {
                 // Others with the same address are duplicates of this person.
                 for at in with_address {
@@ -284,9 +350,15 @@ impl<'a> Pairing<'a> {
     }
 
     fn collect(&self, mut drafts: Vec<Draft>, names: &Names) -> People {
-        // Two people can share an address here: one at the source, one at the target who is linked elsewhere.
+        // Two people can share an address here: one at the source, one at the target who is linked
+        // elsewhere.
         drafts.sort_by(|left, right| {
-            let id = |draft: &Draft| draft.targets.first().map(|at| names.text(self.target.members[*at as usize].id));
+            let id = |draft: &Draft| {
+                draft
+                    .targets
+                    .first()
+                    .map(|at| names.text(self.target.members[*at as usize].id))
+            };
             (names.text(left.address), left.sources.is_empty(), id(left)).cmp(&(
                 names.text(right.address),
                 right.sources.is_empty(),
@@ -301,21 +373,41 @@ impl<'a> Pairing<'a> {
             of_target: vec![None; self.target.members.len()],
             target_positions: self.target_by_id.clone(),
         };
-        let order = |snapshot: &Snapshot, at: u32| id_rank(names.text(snapshot.members[at as usize].id));
+        let order =
+            |snapshot: &Snapshot, at: u32| id_rank(names.text(snapshot.members[at as usize].id));
         for mut draft in drafts {
             let ix = PersonIx(people.rows.len() as u32);
             draft.sources.sort_by_key(|at| order(self.source, *at));
             draft.targets.sort_by_key(|at| order(self.target, *at));
-            draft.sources.iter().for_each(|at| people.of_source[*at as usize] = Some(ix));
-            draft.targets.iter().for_each(|at| people.of_target[*at as usize] = Some(ix));
+            draft
+                .sources
+                .iter()
+                .for_each(|at| people.of_source[*at as usize] = Some(ix));
+            draft
+                .targets
+                .iter()
+                .for_each(|at| people.of_target[*at as usize] = Some(ix));
             let strictest = |snapshot: &Snapshot, rows: &[u32]| {
-                rows.iter().map(|at| snapshot.members[*at as usize].status).max().unwrap_or(MemberStatus::Active)
+                rows.iter()
+                    .map(|at| snapshot.members[*at as usize].status)
+                    .max()
+                    .unwrap_or(MemberStatus::Active)
             };
-            // Whoever holds the address at the target speaks for its consent, also where a link says it is somebody else.
-            let same_address = self.target_by_address.get(&draft.address).map_or(&[][..], Vec::as_slice);
-            let parted = draft.parted_from.map(|at| self.target.members[at as usize].status);
-            let parted = parted.filter(|status| *status == MemberStatus::OptedOut).unwrap_or(MemberStatus::Active);
-            let target_status = strictest(self.target, &draft.targets).max(strictest(self.target, same_address)).max(parted);
+            // Whoever holds the address at the target speaks for its consent, also where a link
+            // says it is somebody else.
+            let same_address = self
+                .target_by_address
+                .get(&draft.address)
+                .map_or(&[][..], Vec::as_slice);
+            let parted = draft
+                .parted_from
+                .map(|at| self.target.members[at as usize].status);
+            let parted = parted
+                .filter(|status| *status == MemberStatus::OptedOut)
+                .unwrap_or(MemberStatus::Active);
+            let target_status = strictest(self.target, &draft.targets)
+                .max(strictest(self.target, same_address))
+                .max(parted);
             let span = |all: &mut Vec<u32>, rows: &[u32]| {
                 let from = all.len() as u32;
                 all.extend_from_slice(rows);

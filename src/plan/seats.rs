@@ -1,13 +1,18 @@
 //! Seats: targets where a person is in one group only, so that joining a group is leaving another.
 //!
-//! - A person who is active in several source groups in scope stays where they are, and is shown as blocked once.
-//! - People are taken only out of the parking group and out of groups that this job fills. Leaving such a group for another one
-//!   is a removal there, and needs what a removal needs: a mode that allows it (never `add`; in `managed` only what this job
-//!   brought; in `mirror` anybody), nobody else's claim, and a whole listing of the group at the source. A group that is about
-//!   to be deleted, and one that the person refuses, may be left in any mode.
-//! - Whom this job created, and the target put into a group that came with the account, is moved on in any mode.
-//! - A move is one operation, the addition. The removal that it replaces is not planned, and guards count it all the same.
-//! - Whoever leaves a group for none goes to the parking group. Whoever is wanted in another group and can't get there yet stays.
+//! - A person who is active in several source groups in scope stays where they are, and is shown as
+//!   blocked once.
+//! - People are taken only out of the parking group and out of groups that this job fills. Leaving
+//!   such a group for another one is a removal there, and needs what a removal needs: a mode that
+//!   allows it (never `add`; in `managed` only what this job brought; in `mirror` anybody), nobody
+//!   else's claim, and a whole listing of the group at the source. A group that is about to be
+//!   deleted, and one that the person refuses, may be left in any mode.
+//! - Whom this job created, and the target put into a group that came with the account, is moved on
+//!   in any mode.
+//! - A move is one operation, the addition. The removal that it replaces is not planned, and guards
+//!   count it all the same.
+//! - Whoever leaves a group for none goes to the parking group. Whoever is wanted in another group
+//!   and can't get there yet stays.
 //! - Nobody is moved while the groups of the target were not all read to their end (rule 3).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -42,7 +47,11 @@ pub(super) struct Seats<'a> {
 
 impl<'a> Seats<'a> {
     /// Takes note of all seats; nothing where people can be in several groups.
-    pub(super) fn take(inputs: &'a Inputs<'a>, pairs: &'a [GroupPair], group_removals: &[Edit]) -> Option<Seats<'a>> {
+    pub(super) fn take(
+        inputs: &'a Inputs<'a>,
+        pairs: &'a [GroupPair],
+        group_removals: &[Edit],
+    ) -> Option<Seats<'a>> {
         if !inputs.capabilities.one_group_per_member {
             return None;
         }
@@ -53,7 +62,11 @@ impl<'a> Seats<'a> {
             doubt: None,
             sources_whole: true,
             held: HashMap::new(),
-            pair_of: pairs.iter().enumerate().filter_map(|(at, pair)| Some((pair.target.as_deref()?, PairIx(at as u32)))).collect(),
+            pair_of: pairs
+                .iter()
+                .enumerate()
+                .filter_map(|(at, pair)| Some((pair.target.as_deref()?, PairIx(at as u32))))
+                .collect(),
             wanted: BTreeMap::new(),
             refused: HashSet::new(),
             dissolving: group_removals
@@ -78,20 +91,40 @@ impl<'a> Seats<'a> {
         for group in self.inputs.target.groups.seen() {
             let listing = self.inputs.target.listing(&group.id);
             if listing.and_then(|listing| listing.complete()).is_none() {
-                let why = listing.map(|listing| listing.why_incomplete().join("; ")).unwrap_or_default();
-                let why = if why.is_empty() { "its members were not read".to_owned() } else { why };
-                self.doubt.get_or_insert_with(|| format!("who is in which group is not certain, because of \"{}\": {why}", group.name));
+                let why = listing
+                    .map(|listing| listing.why_incomplete().join("; "))
+                    .unwrap_or_default();
+                let why = if why.is_empty() {
+                    "its members were not read".to_owned()
+                } else {
+                    why
+                };
+                self.doubt.get_or_insert_with(|| {
+                    format!(
+                        "who is in which group is not certain, because of \"{}\": {why}",
+                        group.name
+                    )
+                });
             }
             for row in listing.iter().flat_map(|listing| &listing.seen().rows) {
-                self.held.entry(row.member).and_modify(|seat| *seat = None).or_insert(Some(group.id.as_str()));
+                self.held
+                    .entry(row.member)
+                    .and_modify(|seat| *seat = None)
+                    .or_insert(Some(group.id.as_str()));
             }
         }
     }
 
     fn look_at_source(&mut self, ix: PairIx, pair: &GroupPair) {
         let inputs = self.inputs;
-        let Some(id) = pair.source.as_deref() else { return };
-        if !inputs.source.group(id).is_some_and(|group| in_scope(&inputs.policy.groups, group)) {
+        let Some(id) = pair.source.as_deref() else {
+            return;
+        };
+        if !inputs
+            .source
+            .group(id)
+            .is_some_and(|group| in_scope(&inputs.policy.groups, group))
+        {
             return;
         }
         let listing = inputs.source.listing(id);
@@ -105,18 +138,33 @@ impl<'a> Seats<'a> {
         }
         let bar_of_group = |person| bar_of_pair(inputs, person, pair);
         if inputs.policy.members.opt_outs == OptOuts::Carry {
-            let refuses = states.iter().filter(|(_, state)| **state == MembershipState::OptedOut).map(|(person, _)| *person);
+            let refuses = states
+                .iter()
+                .filter(|(_, state)| **state == MembershipState::OptedOut)
+                .map(|(person, _)| *person);
             self.refused.extend(refuses.map(|person| (ix, person)));
-            // A refusal that the target has not obeyed yet is carried whatever the source shows by now.
-            let listing = pair.target.as_deref().and_then(|group| inputs.target.listing(group));
+            // A refusal that the target has not obeyed yet is carried whatever the source shows by
+            // now.
+            let listing = pair
+                .target
+                .as_deref()
+                .and_then(|group| inputs.target.listing(group));
             let seated = listing.into_iter().flat_map(|listing| &listing.seen().rows);
             let seated = seated.filter_map(|row| inputs.people.of_target(row.member));
-            self.refused.extend(seated.filter(|person| bar_of_group(*person).is_some_and(|bar| bar.is_due())).map(|person| (ix, person)));
+            self.refused.extend(
+                seated
+                    .filter(|person| bar_of_group(*person).is_some_and(|bar| bar.is_due()))
+                    .map(|person| (ix, person)),
+            );
         }
         for (person, state) in states {
             let row = inputs.people.get(person);
-            let counts = inputs.facts.get(&person).is_none_or(|facts| facts.counts && facts.undecided.is_none());
-            let joins = state == MembershipState::Active && row.source_status == MemberStatus::Active;
+            let counts = inputs
+                .facts
+                .get(&person)
+                .is_none_or(|facts| facts.counts && facts.undecided.is_none());
+            let joins =
+                state == MembershipState::Active && row.source_status == MemberStatus::Active;
             let barred = bar_of_account(inputs, person).is_some() || bar_of_group(person).is_some();
             if counts && joins && !barred && self.exists_or_may(person) {
                 self.wanted.entry(person).or_default().push(ix);
@@ -126,7 +174,8 @@ impl<'a> Seats<'a> {
 
     /// Where nobody logs in with the address and nobody is created, several groups are no trouble.
     fn exists_or_may(&self, person: PersonIx) -> bool {
-        !self.inputs.people.targets(person).is_empty() || (self.inputs.policy.members.create_users && self.inputs.policy.members.create)
+        !self.inputs.people.targets(person).is_empty()
+            || (self.inputs.policy.members.create_users && self.inputs.policy.members.create)
     }
 
     /// Returns why nobody may be moved; nothing when everybody's group is known.
@@ -134,14 +183,17 @@ impl<'a> Seats<'a> {
         self.doubt.as_deref()
     }
 
-    /// Tells whether somebody who is not in a group of the source is certainly in no other one either.
+    /// Tells whether somebody who is not in a group of the source is certainly in no other one
+    /// either.
     pub(super) fn sources_whole(&self) -> bool {
         self.sources_whole
     }
 
     /// Tells whether the source asks for several groups for a person.
     pub(super) fn in_conflict(&self, person: PersonIx) -> bool {
-        self.wanted.get(&person).is_some_and(|pairs| pairs.len() > 1)
+        self.wanted
+            .get(&person)
+            .is_some_and(|pairs| pairs.len() > 1)
     }
 
     /// Tells whether the source asks for a group for a person.
@@ -160,91 +212,159 @@ impl<'a> Seats<'a> {
             .iter()
             .filter(|(_, pairs)| pairs.len() > 1)
             .map(|(person, pairs)| {
-                let names: Vec<String> = pairs.iter().map(|pair| format!("\"{}\"", self.pair(*pair).source_name)).collect();
+                let names: Vec<String> = pairs
+                    .iter()
+                    .map(|pair| format!("\"{}\"", self.pair(*pair).source_name))
+                    .collect();
                 Blocked {
                     what: What::Member,
                     group: None,
                     member: Some(self.address(*person)),
                     id: None,
                     reason: BlockedReason::SeveralGroups,
-                    detail: format!("the source has the person in {}, and a user can be in one group only", names.join(" and ")),
+                    detail: format!(
+                        "the source has the person in {}, and a user can be in one group only",
+                        names.join(" and ")
+                    ),
                 }
             })
             .collect()
     }
 
     /// Tells whether a user may be taken out of the group they are in.
-    pub(super) fn may_leave(&self, person: PersonIx, at: u32) -> Result<(), (BlockedReason, String)> {
+    pub(super) fn may_leave(
+        &self,
+        person: PersonIx,
+        at: u32,
+    ) -> Result<(), (BlockedReason, String)> {
         let inputs = self.inputs;
         let member = inputs.target.members[at as usize].id;
-        let stays = |why: String| Err((BlockedReason::OtherGroup, format!("user {} is {why}", inputs.names.text(member))));
+        let stays = |why: String| {
+            Err((
+                BlockedReason::OtherGroup,
+                format!("user {} is {why}", inputs.names.text(member)),
+            ))
+        };
         let Some(group) = self.held.get(&at).copied().flatten() else {
             return stays("in a group that the login does not see, and stays there".to_owned());
         };
-        if Some(group) == inputs.policy.parking_group.as_deref() || self.dissolving.contains(group) {
+        if Some(group) == inputs.policy.parking_group.as_deref() || self.dissolving.contains(group)
+        {
             return Ok(());
         }
-        let name = inputs.target.group(group).map_or(group, |group| group.name.as_str());
+        let name = inputs
+            .target
+            .group(group)
+            .map_or(group, |group| group.name.as_str());
         let Some(&ix) = self.pair_of.get(group) else {
-            // Nobody is put there on purpose, so whom this job brought there it brought by a request that was misread.
-            let built_in = inputs.target.group(group).is_some_and(|group| group.kind == GroupKind::BuiltIn);
-            if built_in && inputs.base.membership(group, member).is_some_and(|base| base.brought) {
+            // Nobody is put there on purpose, so whom this job brought there it brought by a
+            // request that was misread.
+            let built_in = inputs
+                .target
+                .group(group)
+                .is_some_and(|group| group.kind == GroupKind::BuiltIn);
+            if built_in
+                && inputs
+                    .base
+                    .membership(group, member)
+                    .is_some_and(|base| base.brought)
+            {
                 return Ok(());
             }
-            return stays(format!("in \"{name}\", a group that this job does not fill"));
+            return stays(format!(
+                "in \"{name}\", a group that this job does not fill"
+            ));
         };
         if self.refused.contains(&(ix, person)) {
             return Ok(());
         }
         let pair = self.pair(ix);
         if !pair.writable {
-            return stays(format!("in \"{name}\", a group that this job leaves as it is"));
+            return stays(format!(
+                "in \"{name}\", a group that this job leaves as it is"
+            ));
         }
         // Somebody is missing from a group of the source only when all of it was read.
-        let source = pair.source.as_deref().and_then(|id| inputs.source.listing(id));
+        let source = pair
+            .source
+            .as_deref()
+            .and_then(|id| inputs.source.listing(id));
         if source.is_none_or(|source| source.complete().is_none()) {
             return Err((
                 BlockedReason::IncompleteRead,
-                format!("whether the person has left \"{}\" at the source could not be read to its end", pair.source_name),
+                format!(
+                    "whether the person has left \"{}\" at the source could not be read to its end",
+                    pair.source_name
+                ),
             ));
         }
-        if inputs.base.held_by_others.get(group).is_some_and(|held| held.contains(&member)) {
-            return stays(format!("in \"{name}\", where another job wants them as well"));
+        if inputs
+            .base
+            .held_by_others
+            .get(group)
+            .is_some_and(|held| held.contains(&member))
+        {
+            return stays(format!(
+                "in \"{name}\", where another job wants them as well"
+            ));
         }
-        let ours = inputs.base.membership(group, member).is_some_and(|base| base.brought);
+        let ours = inputs
+            .base
+            .membership(group, member)
+            .is_some_and(|base| base.brought);
         match inputs.policy.mode {
-            Mode::Add => stays(format!("in \"{name}\", and a job that only adds takes nobody out of a group")),
-            Mode::Managed if !ours => stays(format!("in \"{name}\", where this job did not put them")),
+            Mode::Add => stays(format!(
+                "in \"{name}\", and a job that only adds takes nobody out of a group"
+            )),
+            Mode::Managed if !ours => {
+                stays(format!("in \"{name}\", where this job did not put them"))
+            }
             Mode::Managed | Mode::Mirror => Ok(()),
         }
     }
 
-    /// Takes removals back that a move makes needless, that would park somebody who is wanted elsewhere, or that lead nowhere.
+    /// Takes removals back that a move makes needless, that would park somebody who is wanted
+    /// elsewhere, or that lead nowhere.
     pub(super) fn settle_removals(&self, plans: &mut [PairPlan]) {
         for at in 0..plans.len() {
             let removals = std::mem::take(&mut plans[at].removals);
             let elsewhere = |person: PersonIx| {
                 let wanted = self.wanted.get(&person).into_iter().flatten();
-                let mut other = wanted.map(|pair| pair.0 as usize).filter(|pair| *pair != at);
+                let mut other = wanted
+                    .map(|pair| pair.0 as usize)
+                    .filter(|pair| *pair != at);
                 // Somebody who is held back by a reason of their own won't get there by waiting.
-                other.any(|pair| !plans[pair].withheld.iter().any(|withheld| withheld.member == Some(person)))
+                other.any(|pair| {
+                    !plans[pair]
+                        .withheld
+                        .iter()
+                        .any(|withheld| withheld.member == Some(person))
+                })
             };
-            let leaving: Vec<PersonIx> = removals.into_iter().filter(|person| !elsewhere(*person)).collect();
+            let leaving: Vec<PersonIx> = removals
+                .into_iter()
+                .filter(|person| !elsewhere(*person))
+                .collect();
             match &self.parking {
                 Ok(_) => plans[at].removals = leaving,
                 Err(why) => {
-                    let blocked = leaving.into_iter().map(|person| self.stranded(PairIx(at as u32), person, why));
+                    let blocked = leaving
+                        .into_iter()
+                        .map(|person| self.stranded(PairIx(at as u32), person, why));
                     plans[at].blocked.extend(blocked);
                 }
             }
         }
     }
 
-    /// Takes deletions back of groups whose people would have nowhere to go, or of whom nobody knows who they are.
+    /// Takes deletions back of groups whose people would have nowhere to go, or of whom nobody
+    /// knows who they are.
     pub(super) fn settle_deletions(&self, removals: &mut Vec<Edit>) -> Vec<Blocked> {
         let mut blocked = Vec::new();
         removals.retain(|edit| {
-            let (Edit::DeleteGroup { .. }, Some(ix)) = (edit, edit.pair()) else { return true };
+            let (Edit::DeleteGroup { .. }, Some(ix)) = (edit, edit.pair()) else {
+                return true;
+            };
             let why = match (&self.parking, self.doubt()) {
                 (Err(why), _) => (BlockedReason::OtherGroup, why.clone()),
                 (_, Some(why)) => (BlockedReason::IncompleteRead, why.to_owned()),
@@ -281,14 +401,19 @@ impl<'a> Seats<'a> {
     }
 
     fn address(&self, person: PersonIx) -> String {
-        self.inputs.names.text(self.inputs.people.get(person).address).to_owned()
+        self.inputs
+            .names
+            .text(self.inputs.people.get(person).address)
+            .to_owned()
     }
 }
 
 fn parking<'a>(inputs: &Inputs<'a>) -> Result<&'a str, String> {
     let key = format!("providers.{}.parking_group", inputs.policy.target);
     match inputs.policy.parking_group.as_deref() {
-        None => Err(format!("a user can leave a group only for another one; set `{key}` to say which takes them")),
+        None => Err(format!(
+            "a user can leave a group only for another one; set `{key}` to say which takes them"
+        )),
         Some(id) if inputs.target.group(id).is_none() => Err(format!(
             "a user can leave a group only for another one, and there is no group {id}, which `{key}` names; correct it, or create the group"
         )),
@@ -296,8 +421,13 @@ fn parking<'a>(inputs: &Inputs<'a>) -> Result<&'a str, String> {
     }
 }
 
-/// Returns who leaves which group of the target without a removal of their own: by moving on, or because the group is deleted.
-pub(super) fn departures(inputs: &Inputs<'_>, operations: &[Edit], pairs: &[GroupPair]) -> BTreeMap<String, BTreeSet<PersonIx>> {
+/// Returns who leaves which group of the target without a removal of their own: by moving on, or
+/// because the group is deleted.
+pub(super) fn departures(
+    inputs: &Inputs<'_>,
+    operations: &[Edit],
+    pairs: &[GroupPair],
+) -> BTreeMap<String, BTreeSet<PersonIx>> {
     let mut departures: BTreeMap<String, BTreeSet<PersonIx>> = BTreeMap::new();
     if !inputs.capabilities.one_group_per_member {
         return departures;
@@ -310,27 +440,42 @@ pub(super) fn departures(inputs: &Inputs<'_>, operations: &[Edit], pairs: &[Grou
         }
     }
     let seat = |at: u32| {
-        let holds = |(group, listing): (&'_ String, &crate::model::Reading<crate::model::Listing>)| {
-            listing.seen().state_of(at).is_some().then(|| group.clone())
-        };
+        let holds =
+            |(group, listing): (&'_ String, &crate::model::Reading<crate::model::Listing>)| {
+                listing.seen().state_of(at).is_some().then(|| group.clone())
+            };
         inputs.target.listings.iter().find_map(holds)
     };
     for edit in operations {
         match edit {
             Edit::AddMemberships { members, .. } => {
                 for person in members {
-                    let from = inputs.people.targets(*person).first().and_then(|at| seat(*at));
-                    let from = from.filter(|group| Some(group) != inputs.policy.parking_group.as_ref());
-                    if let Some(group) = from.filter(|group| !removed.contains(&(Some(group.as_str()), *person))) {
+                    let from = inputs
+                        .people
+                        .targets(*person)
+                        .first()
+                        .and_then(|at| seat(*at));
+                    let from =
+                        from.filter(|group| Some(group) != inputs.policy.parking_group.as_ref());
+                    if let Some(group) =
+                        from.filter(|group| !removed.contains(&(Some(group.as_str()), *person)))
+                    {
                         departures.entry(group).or_default().insert(*person);
                     }
                 }
             }
             Edit::DeleteGroup { pair, .. } => {
                 let Some(group) = target(*pair) else { continue };
-                let rows = inputs.target.listing(group).into_iter().flat_map(|listing| &listing.seen().rows);
+                let rows = inputs
+                    .target
+                    .listing(group)
+                    .into_iter()
+                    .flat_map(|listing| &listing.seen().rows);
                 let people = rows.filter_map(|row| inputs.people.of_target(row.member));
-                departures.entry(group.to_owned()).or_default().extend(people.filter(|person| !removed.contains(&(Some(group), *person))));
+                departures
+                    .entry(group.to_owned())
+                    .or_default()
+                    .extend(people.filter(|person| !removed.contains(&(Some(group), *person))));
             }
             _ => {}
         }
@@ -339,18 +484,37 @@ pub(super) fn departures(inputs: &Inputs<'_>, operations: &[Edit], pairs: &[Grou
 }
 
 /// Says which groups lose people to which others by a plan.
-pub(super) fn moves_in_words(inputs: &Inputs<'_>, operations: &[Edit], pairs: &[GroupPair]) -> Vec<String> {
+pub(super) fn moves_in_words(
+    inputs: &Inputs<'_>,
+    operations: &[Edit],
+    pairs: &[GroupPair],
+) -> Vec<String> {
     let departures = departures(inputs, operations, pairs);
     let mut moves: BTreeMap<(String, String), usize> = BTreeMap::new();
     for edit in operations {
-        let Edit::AddMemberships { pair, members } = edit else { continue };
+        let Edit::AddMemberships { pair, members } = edit else {
+            continue;
+        };
         for (from, people) in &departures {
-            let count = members.iter().filter(|person| people.contains(person)).count();
+            let count = members
+                .iter()
+                .filter(|person| people.contains(person))
+                .count();
             if count > 0 {
-                let from = inputs.target.group(from).map_or_else(|| from.clone(), |group| group.name.clone());
-                *moves.entry((from, pairs[pair.0 as usize].name.clone())).or_default() += count;
+                let from = inputs
+                    .target
+                    .group(from)
+                    .map_or_else(|| from.clone(), |group| group.name.clone());
+                *moves
+                    .entry((from, pairs[pair.0 as usize].name.clone()))
+                    .or_default() += count;
             }
         }
     }
-    moves.into_iter().map(|((from, to), count)| format!("Of those who join \"{to}\", {count} leave \"{from}\" for it.")).collect()
+    moves
+        .into_iter()
+        .map(|((from, to), count)| {
+            format!("Of those who join \"{to}\", {count} leave \"{from}\" for it.")
+        })
+        .collect()
 }

@@ -9,22 +9,46 @@ const MANY: usize = 100_000;
 
 /// JSON that no decoder may take for an answer, or that hurts a careless one.
 pub(super) fn json_bodies() -> Vec<(&'static str, Vec<u8>)> {
-    let envelope = |data: &str| format!("{{\"success\":1,\"result_code\":1,\"data\":{data},\"contacts\":{data}}}").into_bytes();
+    let envelope = |data: &str| {
+        format!("{{\"success\":1,\"result_code\":1,\"data\":{data},\"contacts\":{data}}}")
+            .into_bytes()
+    };
     vec![
         ("nothing", Vec::new()),
         ("arrays, open", "[".repeat(MANY).into_bytes()),
         ("objects, open", "{\"a\":".repeat(MANY).into_bytes()),
-        ("arrays in the answer", envelope(&format!("{}{}", "[".repeat(MANY), "]".repeat(MANY)))),
-        ("objects in the answer", envelope(&format!("{}1{}", "{\"a\":".repeat(MANY), "}".repeat(MANY)))),
+        (
+            "arrays in the answer",
+            envelope(&format!("{}{}", "[".repeat(MANY), "]".repeat(MANY))),
+        ),
+        (
+            "objects in the answer",
+            envelope(&format!("{}1{}", "{\"a\":".repeat(MANY), "}".repeat(MANY))),
+        ),
         ("a number without end", envelope(&"9".repeat(MANY * 10))),
         ("a number beyond all", envelope("1e999999")),
-        ("a text of ten megabytes", envelope(&format!("\"{}\"", "x".repeat(10_000_000)))),
-        ("a text that does not end", envelope(&format!("\"{}", "x".repeat(1_000_000)))),
+        (
+            "a text of ten megabytes",
+            envelope(&format!("\"{}\"", "x".repeat(10_000_000))),
+        ),
+        (
+            "a text that does not end",
+            envelope(&format!("\"{}", "x".repeat(1_000_000))),
+        ),
         ("zeros", vec![0; 1_000_000]),
         ("half a letter", envelope("\"\\ud800\"")),
         ("no text", b"{\"success\":1,\"data\":\"\xff\xfe\"}".to_vec()),
-        ("other bytes for text", "{\"success\":1}".encode_utf16().flat_map(u16::to_le_bytes).collect()),
-        ("two answers", b"{\"success\":1,\"data\":[]}{\"success\":1,\"data\":[]}".to_vec()),
+        (
+            "other bytes for text",
+            "{\"success\":1}"
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect(),
+        ),
+        (
+            "two answers",
+            b"{\"success\":1,\"data\":[]}{\"success\":1,\"data\":[]}".to_vec(),
+        ),
         ("blanks without end", " ".repeat(10_000_000).into_bytes()),
     ]
 }
@@ -57,19 +81,38 @@ pub(super) fn poisoned(sound: &[u8]) -> Vec<Vec<u8>> {
     ];
     let replaced = |place: &String, value: &Json| {
         let mut poisoned = document.clone();
-        *poisoned.pointer_mut(place).expect("the place is from this document") = value.clone();
+        *poisoned
+            .pointer_mut(place)
+            .expect("the place is from this document") = value.clone();
         poisoned.to_string().into_bytes()
     };
-    places.iter().flat_map(|place| values.iter().map(|value| replaced(place, value)).collect::<Vec<_>>()).collect()
+    places
+        .iter()
+        .flat_map(|place| {
+            values
+                .iter()
+                .map(|value| replaced(place, value))
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// Sound JSON with each row of each list in turn missing, and in turn there twice.
 pub(super) fn miscounted(sound: &[u8], list: &str) -> Vec<Vec<u8>> {
     let document: Json = serde_json::from_slice(sound).expect("the fixture is sound");
-    let rows = document.pointer(list).and_then(Json::as_array).expect("the list is there").len();
+    let rows = document
+        .pointer(list)
+        .and_then(Json::as_array)
+        .expect("the list is there")
+        .len();
     let edited = |edit: &dyn Fn(&mut Vec<Json>)| {
         let mut edited = document.clone();
-        edit(edited.pointer_mut(list).and_then(Json::as_array_mut).expect("the list is there"));
+        edit(
+            edited
+                .pointer_mut(list)
+                .and_then(Json::as_array_mut)
+                .expect("the list is there"),
+        );
         edited.to_string().into_bytes()
     };
     (0..rows)
@@ -86,10 +129,17 @@ pub(super) fn miscounted(sound: &[u8], list: &str) -> Vec<Vec<u8>> {
 
 fn collect(value: &Json, place: String, places: &mut Vec<String>) {
     match value {
-        Json::Array(items) => items.iter().enumerate().for_each(|(at, item)| collect(item, format!("{place}/{at}"), places)),
+        Json::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(at, item)| collect(item, format!("{place}/{at}"), places)),
         Json::Object(fields) => {
             for (name, item) in fields {
-                collect(item, format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")), places);
+                collect(
+                    item,
+                    format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")),
+                    places,
+                );
             }
         }
         _ => {}
@@ -97,8 +147,12 @@ fn collect(value: &Json, place: String, places: &mut Vec<String>) {
     places.push(place);
 }
 
-/// Fails when twice the work takes far more than twice the time: the best of several tries, since machines are busy.
-#[expect(clippy::disallowed_methods, reason = "work takes real time, and nothing waits here")]
+/// Fails when twice the work takes far more than twice the time: the best of several tries, since
+/// machines are busy.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "work takes real time, and nothing waits here"
+)]
 pub(super) fn assert_linear(what: &str, small: &dyn Fn(), large: &dyn Fn()) {
     let time = |work: &dyn Fn()| {
         let started = Instant::now();

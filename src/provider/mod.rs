@@ -1,8 +1,9 @@
 //! The providers: what each can hold and do, how it is read and how it is written.
 //!
-//! An adapter is a codec. It builds [`crate::http::Call`]s, decodes replies into rows and per-item outcomes, and knows the
-//! order of the calls that one question takes. Pacing, retrying and logging belong to [`crate::http`]; journaling,
-//! splitting of refused batches and reading back belong to the run.
+//! An adapter is a codec. It builds [`crate::http::Call`]s, decodes replies into rows and per-item
+//! outcomes, and knows the order of the calls that one question takes. Pacing, retrying and logging
+//! belong to [`crate::http`]; journaling, splitting of refused batches and reading back belong to
+//! the run.
 
 pub mod activecampaign;
 pub mod emfluence;
@@ -16,7 +17,8 @@ use futures_util::future::BoxFuture;
 
 use crate::http::CallError;
 use crate::model::{
-    Capabilities, Certificate, CustomFields, GroupRow, Load, MemberSink, ProviderKind, Schema, Settlement, SinkError, Takes, Ticket, Write,
+    Capabilities, Certificate, CustomFields, GroupRow, Load, MemberSink, ProviderKind, Schema,
+    Settlement, SinkError, Takes, Ticket, Write,
 };
 
 /// Returns the field tables of a kind.
@@ -48,7 +50,8 @@ pub enum ReadError {
     /// The rows could not be kept.
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// The login works and opens another account than the config says, or lacks a right; the sentence says which.
+    /// The login works and opens another account than the config says, or lacks a right; the
+    /// sentence says which.
     #[error("{0}")]
     Account(String),
 }
@@ -58,7 +61,8 @@ pub enum ReadError {
 pub struct MemberAsk<'a> {
     /// The groups to list, as the group listing returned them.
     pub groups: &'a [GroupRow],
-    /// The profile fields wanted, under the provider's own names (`custom.custom3` for custom fields); others may be left out.
+    /// The profile fields wanted, under the provider's own names (`custom.custom3` for custom
+    /// fields); others may be left out.
     pub fields: &'a [String],
     /// Which side of the job this is.
     pub role: Role<'a>,
@@ -69,12 +73,14 @@ pub struct MemberAsk<'a> {
 pub enum Role<'a> {
     /// To learn who is in the groups, with their profiles.
     Source,
-    /// To learn who is in the groups and which of the wanted addresses exist in the account at all, with their profiles.
+    /// To learn who is in the groups and which of the wanted addresses exist in the account at all,
+    /// with their profiles.
     Target {
         /// The normalised addresses that the run may add.
         wanted: &'a [String],
     },
-    /// To see whether what was written is there: listings only, neither account-wide states nor profiles.
+    /// To see whether what was written is there: listings only, neither account-wide states nor
+    /// profiles.
     Check,
 }
 
@@ -95,31 +101,38 @@ pub struct Duties {
 
 /// A provider that can be read.
 ///
-/// Every method returns either rows with their evidence or an error. No error, and no answer that was not understood, is ever
-/// an empty result.
+/// Every method returns either rows with their evidence or an error. No error, and no answer that
+/// was not understood, is ever an empty result.
 pub trait Source: Send + Sync {
     /// Returns the kind, and with it the field tables and capabilities.
     fn kind(&self) -> ProviderKind;
 
-    /// Logs in and proves that the login opens the configured account with the rights that reading takes.
+    /// Logs in and proves that the login opens the configured account with the rights that reading
+    /// takes.
     fn open(&self) -> BoxFuture<'_, Result<(), ReadError>>;
 
-    /// Says in whole sentences what the login may not see, as far as logging in has shown; empty where it has shown nothing.
+    /// Says in whole sentences what the login may not see, as far as logging in has shown; empty
+    /// where it has shown nothing.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Says in whole sentences which rights the login lacks for such jobs, as far as reading can show it; empty where it shows
-    /// nothing. The groups are those that the login sees.
-    fn lacks<'a>(&'a self, _duties: Duties, _groups: &'a [GroupRow]) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
+    /// Says in whole sentences which rights the login lacks for such jobs, as far as reading can
+    /// show it; empty where it shows nothing. The groups are those that the login sees.
+    fn lacks<'a>(
+        &'a self,
+        _duties: Duties,
+        _groups: &'a [GroupRow],
+    ) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
-    /// Reads the account's definitions of custom fields; unknown (and no error) where the login may not see them.
+    /// Reads the account's definitions of custom fields; unknown (and no error) where the login may
+    /// not see them.
     fn custom_fields(&self) -> BoxFuture<'_, Result<CustomFields, ReadError>>;
 
-    /// Reads all groups that the login sees, archived ones included, with every field of those for which `wanted` says so
-    /// (given the id and the name).
+    /// Reads all groups that the login sees, archived ones included, with every field of those for
+    /// which `wanted` says so (given the id and the name).
     fn groups<'a>(
         &'a self,
         wanted: &'a (dyn Fn(&str, &str) -> bool + Sync),
@@ -130,13 +143,21 @@ pub trait Source: Send + Sync {
 
     /// Reads members into a sink: for each group of the ask exactly one listing, opened and closed.
     ///
-    /// A listing that fails is closed with a certificate that names the problem; only what makes the whole account
-    /// unreadable is an error. `Source` and `Target` asks also close the account-wide state.
-    fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>>;
+    /// A listing that fails is closed with a certificate that names the problem; only what makes
+    /// the whole account unreadable is an error. `Source` and `Target` asks also close the
+    /// account-wide state.
+    fn members<'a>(
+        &'a self,
+        ask: &'a MemberAsk<'a>,
+        sink: &'a mut dyn MemberSink,
+    ) -> BoxFuture<'a, Result<(), ReadError>>;
 
-    /// Reads which objects a group field with ids of other objects may name; nothing where the field holds no such ids, or where
-    /// the objects could not be read to their end.
-    fn nameable<'a>(&'a self, _field: &'a str) -> BoxFuture<'a, Result<Option<BTreeSet<String>>, ReadError>> {
+    /// Reads which objects a group field with ids of other objects may name; nothing where the
+    /// field holds no such ids, or where the objects could not be read to their end.
+    fn nameable<'a>(
+        &'a self,
+        _field: &'a str,
+    ) -> BoxFuture<'a, Result<Option<BTreeSet<String>>, ReadError>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 
@@ -148,11 +169,12 @@ pub trait Source: Send + Sync {
 pub trait Target: Source {
     /// Sends one write, once, and says what the answer says of each item.
     ///
-    /// A login may precede it; the write itself is not repeated unless it is known not to have been done.
+    /// A login may precede it; the write itself is not repeated unless it is known not to have been
+    /// done.
     ///
     /// # Errors
-    /// [`CallError::OutcomeUnknown`] when nobody knows whether it was done; [`CallError::Refused`] when the provider refused
-    /// the request as a whole.
+    /// [`CallError::OutcomeUnknown`] when nobody knows whether it was done; [`CallError::Refused`]
+    /// when the provider refused the request as a whole.
     fn send<'a>(&'a self, write: &'a Write) -> BoxFuture<'a, Result<Settlement, CallError>>;
 
     /// Asks how work that the provider went on with has ended.
@@ -160,17 +182,22 @@ pub trait Target: Source {
 
     /// Tells what a write will take, without sending any.
     fn takes(&self, _load: Load) -> Takes {
-        Takes { writes: 1, ..Takes::default() }
+        Takes {
+            writes: 1,
+            ..Takes::default()
+        }
     }
 
-    /// Predicts how many requests it takes to read back `groups` groups that list `listed` people, in an account of `account`
-    /// people; nothing where the answers confirm most of what is written.
+    /// Predicts how many requests it takes to read back `groups` groups that list `listed` people,
+    /// in an account of `account` people; nothing where the answers confirm most of what is
+    /// written.
     fn predicted_check(&self, _groups: u64, _listed: u64, _account: u64) -> u64 {
         0
     }
 
-    /// Waits until no work is under way that a request of unknown outcome may have begun, at least where the provider goes on
-    /// working after its answers. The request must be at least ten seconds old by now.
+    /// Waits until no work is under way that a request of unknown outcome may have begun, at least
+    /// where the provider goes on working after its answers. The request must be at least ten
+    /// seconds old by now.
     fn settle_earlier(&self) -> BoxFuture<'_, Result<(), ReadError>> {
         Box::pin(std::future::ready(Ok(())))
     }

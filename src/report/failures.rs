@@ -1,4 +1,5 @@
-//! Items that a provider refused or that nobody can sync, with their age and what can be done about them.
+//! Items that a provider refused or that nobody can sync, with their age and what can be done about
+//! them.
 
 use std::io::{self, Write};
 
@@ -24,9 +25,15 @@ const REASONS: [BlockedReason; 8] = [
 
 /// Says what a person can do about a remembered failure.
 pub fn remedy(failure: &FailureRecord) -> String {
-    match REASONS.iter().find(|reason| reason.as_str() == failure.note.reason) {
+    match REASONS
+        .iter()
+        .find(|reason| reason.as_str() == failure.note.reason)
+    {
         Some(reason) => reason.remedy().to_owned(),
-        None => format!("settle what the provider says, then run `rosterd retry {}`", failure.job),
+        None => format!(
+            "settle what the provider says, then run `rosterd retry {}`",
+            failure.job
+        ),
     }
 }
 
@@ -34,7 +41,11 @@ pub fn remedy(failure: &FailureRecord) -> String {
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_failures_text(out: &mut dyn Write, failures: &[FailureRecord], now: Timestamp) -> io::Result<()> {
+pub fn write_failures_text(
+    out: &mut dyn Write,
+    failures: &[FailureRecord],
+    now: Timestamp,
+) -> io::Result<()> {
     if failures.is_empty() {
         return writeln!(out, "No failures.");
     }
@@ -47,22 +58,40 @@ pub fn write_failures_text(out: &mut dyn Write, failures: &[FailureRecord], now:
         }
         let note = &failure.note;
         let who = match (&note.member, &note.group) {
-            (Some(member), Some(group)) => format!("{} in \"{}\"", address(member), harmless(group)),
+            (Some(member), Some(group)) => {
+                format!("{} in \"{}\"", address(member), harmless(group))
+            }
             (Some(member), None) => address(member).into_owned(),
             (None, Some(group)) => format!("\"{}\"", harmless(group)),
             (None, None) => harmless(&note.key).into_owned(),
         };
-        let code = note.code.as_ref().map(|code| format!(" [{}]", harmless(code))).unwrap_or_default();
-        writeln!(out, "  {GONE}x{GONE:#} {} {who}: {}{code}", harmless(&note.what), harmless(&note.reason))?;
+        let code = note
+            .code
+            .as_ref()
+            .map(|code| format!(" [{}]", harmless(code)))
+            .unwrap_or_default();
+        writeln!(
+            out,
+            "  {GONE}x{GONE:#} {} {who}: {}{code}",
+            harmless(&note.what),
+            harmless(&note.reason)
+        )?;
         if !note.message.is_empty() {
             writeln!(out, "      {}", harmless(&note.message))?;
         }
         let mut age = format!("first seen {}", distance(now, failure.first_seen));
         if failure.attempts > 0 {
-            age = format!("{age}, sent {}", super::words::count(u64::from(failure.attempts), "time", "times"));
+            age = format!(
+                "{age}, sent {}",
+                super::words::count(u64::from(failure.attempts), "time", "times")
+            );
         }
         if let Some(next) = failure.next_try {
-            let when = if next <= now { "in the next run".to_owned() } else { distance(now, next) };
+            let when = if next <= now {
+                "in the next run".to_owned()
+            } else {
+                distance(now, next)
+            };
             age = format!("{age}, again {when}");
         }
         writeln!(out, "      {ASIDE}{age}{ASIDE:#}")?;
@@ -111,5 +140,11 @@ pub fn write_failures_json(out: &mut dyn Write, failures: &[FailureRecord]) -> i
             remedy: remedy(failure),
         })
         .collect();
-    write_document(out, &Document { version: FORMAT_VERSION, failures })
+    write_document(
+        out,
+        &Document {
+            version: FORMAT_VERSION,
+            failures,
+        },
+    )
 }

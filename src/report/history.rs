@@ -17,7 +17,11 @@ use crate::state::{Outcome, RunItem, RunRecord};
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_history_text(out: &mut dyn Write, runs: &[RunRecord], zone: &TimeZone) -> io::Result<()> {
+pub fn write_history_text(
+    out: &mut dyn Write,
+    runs: &[RunRecord],
+    zone: &TimeZone,
+) -> io::Result<()> {
     if runs.is_empty() {
         return writeln!(out, "No run yet.");
     }
@@ -35,7 +39,13 @@ pub fn write_history_text(out: &mut dyn Write, runs: &[RunRecord], zone: &TimeZo
             ]
         })
         .collect();
-    write_table(out, &["RUN", "JOB", "STARTED", "TOOK", "TRIGGER", "OUTCOME", "DONE"], &rows)
+    write_table(
+        out,
+        &[
+            "RUN", "JOB", "STARTED", "TOOK", "TRIGGER", "OUTCOME", "DONE",
+        ],
+        &rows,
+    )
 }
 
 /// Writes runs as JSON, in the order given.
@@ -48,19 +58,46 @@ pub fn write_history_json(out: &mut dyn Write, runs: &[RunRecord]) -> io::Result
         version: u32,
         runs: Vec<RunRow<'a>>,
     }
-    write_document(out, &Document { version: FORMAT_VERSION, runs: runs.iter().map(RunRow::new).collect() })
+    write_document(
+        out,
+        &Document {
+            version: FORMAT_VERSION,
+            runs: runs.iter().map(RunRow::new).collect(),
+        },
+    )
 }
 
 /// Writes one run with its items.
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_show_text(out: &mut dyn Write, run: &RunRecord, items: &[RunItem], zone: &TimeZone) -> io::Result<()> {
+pub fn write_show_text(
+    out: &mut dyn Write,
+    run: &RunRecord,
+    items: &[RunItem],
+    zone: &TimeZone,
+) -> io::Result<()> {
     let style = colour(run.outcome);
-    writeln!(out, "{HEADING}Run {}{HEADING:#} of {}: {style}{}{style:#}", harmless(&run.id), harmless(&run.job), outcome(run))?;
-    writeln!(out, "  started   {} ({})", instant(run.started, zone), harmless(&run.trigger))?;
+    writeln!(
+        out,
+        "{HEADING}Run {}{HEADING:#} of {}: {style}{}{style:#}",
+        harmless(&run.id),
+        harmless(&run.job),
+        outcome(run)
+    )?;
+    writeln!(
+        out,
+        "  started   {} ({})",
+        instant(run.started, zone),
+        harmless(&run.trigger)
+    )?;
     if let Some(finished) = run.finished {
-        writeln!(out, "  finished  {}, after {}", instant(finished, zone), took(run))?;
+        writeln!(
+            out,
+            "  finished  {}, after {}",
+            instant(finished, zone),
+            took(run)
+        )?;
     }
     if let Some(code) = run.exit_code {
         writeln!(out, "  exit code {code}")?;
@@ -88,7 +125,13 @@ fn write_item(out: &mut dyn Write, item: &RunItem) -> io::Result<()> {
         (None, Some(group)) => format!("\"{}\"", harmless(group)),
         (None, None) => String::new(),
     };
-    write!(out, "  {style}{sign}{style:#} {:>4}  {}  {who}  {style}{}{style:#}", item.seq, harmless(&item.op), harmless(&item.outcome))?;
+    write!(
+        out,
+        "  {style}{sign}{style:#} {:>4}  {}  {who}  {style}{}{style:#}",
+        item.seq,
+        harmless(&item.op),
+        harmless(&item.outcome)
+    )?;
     if let Some(reason) = &item.reason {
         write!(out, ", {}", harmless(reason))?;
     }
@@ -98,7 +141,12 @@ fn write_item(out: &mut dyn Write, item: &RunItem) -> io::Result<()> {
     writeln!(out)?;
     if let Some(fields) = item.fields.as_object() {
         for (field, value) in fields {
-            writeln!(out, "            {ASIDE}{}: {}{ASIDE:#}", harmless(field), shortened(&value.to_string(), false))?;
+            writeln!(
+                out,
+                "            {ASIDE}{}: {}{ASIDE:#}",
+                harmless(field),
+                shortened(&value.to_string(), false)
+            )?;
         }
     }
     Ok(())
@@ -138,7 +186,14 @@ pub fn write_show_json(out: &mut dyn Write, run: &RunRecord, items: &[RunItem]) 
         message: item.message.as_deref(),
         fields: &item.fields,
     });
-    write_document(out, &Document { version: FORMAT_VERSION, run: RunRow::new(run), items: items.collect() })
+    write_document(
+        out,
+        &Document {
+            version: FORMAT_VERSION,
+            run: RunRow::new(run),
+            items: items.collect(),
+        },
+    )
 }
 
 /// One run of the history as JSON.
@@ -186,7 +241,9 @@ pub(super) fn colour(outcome: Option<Outcome>) -> Style {
 }
 
 fn took(run: &RunRecord) -> String {
-    let Some(finished) = run.finished else { return "-".to_owned() };
+    let Some(finished) = run.finished else {
+        return "-".to_owned();
+    };
     let took = Duration::try_from(finished.duration_since(run.started)).unwrap_or_default();
     duration(Duration::from_secs(took.as_secs()))
 }
@@ -197,5 +254,9 @@ fn done(run: &RunRecord) -> String {
         return shortened(error, false).into_owned();
     }
     let words = summary(&summary_from_json(&run.summary), true);
-    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+    if words.is_empty() {
+        "-".to_owned()
+    } else {
+        words.join(", ")
+    }
 }

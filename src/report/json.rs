@@ -16,7 +16,9 @@ pub const FORMAT_VERSION: u32 = 1;
 /// A plan thus shows well in a diff, and a million operations cost no tree in memory.
 pub fn write_document(out: &mut dyn io::Write, document: &impl Serialize) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Lines::default());
-    document.serialize(&mut serializer).map_err(io::Error::from)?;
+    document
+        .serialize(&mut serializer)
+        .map_err(io::Error::from)?;
     out.write_all(b"\n")
 }
 
@@ -60,7 +62,11 @@ impl Formatter for Lines {
         self.close(out, b"]")
     }
 
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.before(out, first)
     }
 
@@ -72,7 +78,11 @@ impl Formatter for Lines {
         self.close(out, b"}")
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.before(out, first)
     }
 }
@@ -122,9 +132,17 @@ impl Counts {
                 archive: summary.groups_archived,
                 delete: summary.groups_deleted,
             },
-            members: MemberCounts { create: summary.members_created, update: summary.members_updated },
-            memberships: MembershipCounts { add: summary.memberships_added, remove: summary.memberships_removed },
-            opt_outs: OptOutCounts { carry: summary.opt_outs },
+            members: MemberCounts {
+                create: summary.members_created,
+                update: summary.members_updated,
+            },
+            memberships: MembershipCounts {
+                add: summary.memberships_added,
+                remove: summary.memberships_removed,
+            },
+            opt_outs: OptOutCounts {
+                carry: summary.opt_outs,
+            },
         }
     }
 }
@@ -221,7 +239,13 @@ pub(super) struct LossRow<'a> {
 
 impl<'a> LossRow<'a> {
     pub(super) fn new(loss: &'a Loss) -> LossRow<'a> {
-        LossRow { field: &loss.field, count: loss.count, example: &loss.example, object: loss.object, reason: &loss.reason }
+        LossRow {
+            field: &loss.field,
+            count: loss.count,
+            example: &loss.example,
+            object: loss.object,
+            reason: &loss.reason,
+        }
     }
 }
 
@@ -247,13 +271,20 @@ mod tests {
             opt_outs: 10,
         };
         assert_eq!(summary_from_json(&summary_json(&summary)), summary);
-        assert_eq!(summary_from_json(&serde_json::Value::Null), Summary::default());
+        assert_eq!(
+            summary_from_json(&serde_json::Value::Null),
+            Summary::default()
+        );
     }
 
     #[test]
     fn two_levels_are_spread_over_lines() {
         let mut out = Vec::new();
-        write_document(&mut out, &serde_json::json!({"a": 1, "b": [{"c": [1, 2]}, {}], "d": []})).unwrap();
+        write_document(
+            &mut out,
+            &serde_json::json!({"a": 1, "b": [{"c": [1, 2]}, {}], "d": []}),
+        )
+        .unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
         {
          "a":1,

@@ -1,8 +1,10 @@
-//! Results for people and for programs: plans, runs, history, status and failures, each as text and as JSON.
+//! Results for people and for programs: plans, runs, history, status and failures, each as text and
+//! as JSON.
 //!
-//! Everything is written to an [`std::io::Write`] while it is walked, so that a plan for a million people needs no second copy in
-//! memory. Text carries colours, which the caller strips where they are not wanted; every colour comes with a symbol or a word
-//! that says the same. Nothing here reads a clock: `now` is an argument.
+//! Everything is written to an [`std::io::Write`] while it is walked, so that a plan for a million
+//! people needs no second copy in memory. Text carries colours, which the caller strips where they
+//! are not wanted; every colour comes with a symbol or a word that says the same. Nothing here
+//! reads a clock: `now` is an argument.
 
 mod failures;
 mod history;
@@ -29,5 +31,8 @@ pub use plan_json::write_plan_json;
 pub use plan_text::write_plan_text;
 pub use run_json::{JobResult, write_run_json, write_runs_json};
 pub use run_text::write_run_text;
-pub use status::{JobRow, JobState, write_schedule_json, write_schedule_text, write_status_json, write_status_text};
+pub use status::{
+    JobRow, JobState, write_schedule_json, write_schedule_text, write_status_json,
+    write_status_text,
+};
 pub use words::{distance, duration, harmless, instant};

@@ -1,4 +1,5 @@
-//! A plan as one HTML page that can be mailed around: no script, no picture, nothing from elsewhere.
+//! A plan as one HTML page that can be mailed around: no script, no picture, nothing from
+//! elsewhere.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -29,16 +30,38 @@ const FOLDED_FROM: usize = 10;
 /// What writing to `out` says.
 pub fn write_plan_html(out: &mut dyn Write, planned: &Planned) -> io::Result<()> {
     let view = PlanView::new(planned);
-    let page = Page { planned, view: &view };
+    let page = Page {
+        planned,
+        view: &view,
+    };
     let plan = &planned.plan;
     let title = format!("Plan for {}", plan.job);
-    write!(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>", Escaped(&title))?;
-    writeln!(out, "<meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>")?;
+    write!(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>",
+        Escaped(&title)
+    )?;
+    writeln!(
+        out,
+        "<meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>"
+    )?;
     writeln!(out, "<h1>{}</h1>", Escaped(&title))?;
-    writeln!(out, "<p>{} → {}</p>", Escaped(&plan.source), Escaped(&plan.target))?;
-    writeln!(out, "<p><strong>{}</strong></p>", Escaped(&anstream::adapter::strip_str(&last_line(planned)).to_string()))?;
+    writeln!(
+        out,
+        "<p>{} → {}</p>",
+        Escaped(&plan.source),
+        Escaped(&plan.target)
+    )?;
+    writeln!(
+        out,
+        "<p><strong>{}</strong></p>",
+        Escaped(&anstream::adapter::strip_str(&last_line(planned)).to_string())
+    )?;
     if planned.first_run {
-        writeln!(out, "<p>Nothing is remembered of this job yet: this is its first run, or its state was lost.</p>")?;
+        writeln!(
+            out,
+            "<p>Nothing is remembered of this job yet: this is its first run, or its state was lost.</p>"
+        )?;
     }
     page.refusals(out)?;
     page.opt_outs(out)?;
@@ -48,7 +71,11 @@ pub fn write_plan_html(out: &mut dyn Write, planned: &Planned) -> io::Result<()>
     page.withheld(out)?;
     page.blocked(out)?;
     page.rest(out)?;
-    writeln!(out, "<p class=\"aside\">Fingerprint <code>{}</code></p>\n</body></html>", Escaped(&plan.fingerprint))
+    writeln!(
+        out,
+        "<p class=\"aside\">Fingerprint <code>{}</code></p>\n</body></html>",
+        Escaped(&plan.fingerprint)
+    )
 }
 
 /// A text that can stand anywhere in a page.
@@ -78,11 +105,19 @@ struct Page<'a> {
 impl Page<'_> {
     fn refusals(&self, out: &mut dyn Write) -> io::Result<()> {
         let plan = &self.planned.plan;
-        let Some(first) = plan.refusals.first() else { return Ok(()) };
-        writeln!(out, "<section class=\"stop\"><h2>Refused: nothing is written until a person approves</h2>")?;
+        let Some(first) = plan.refusals.first() else {
+            return Ok(());
+        };
+        writeln!(
+            out,
+            "<section class=\"stop\"><h2>Refused: nothing is written until a person approves</h2>"
+        )?;
         if plan.summary.opt_outs > 0 {
             let waiting = count(plan.summary.opt_outs, "opt-out", "opt-outs");
-            writeln!(out, "<p><strong>Behind this refusal wait {waiting}.</strong></p>")?;
+            writeln!(
+                out,
+                "<p><strong>Behind this refusal wait {waiting}.</strong></p>"
+            )?;
         }
         writeln!(out, "<ul>")?;
         for refusal in &plan.refusals {
@@ -109,20 +144,36 @@ impl Page<'_> {
         if self.view.opt_outs.is_empty() {
             return Ok(());
         }
-        writeln!(out, "<section class=\"optout\"><h2>Opt-outs, carried before anything else</h2>")?;
+        writeln!(
+            out,
+            "<section class=\"optout\"><h2>Opt-outs, carried before anything else</h2>"
+        )?;
         for opt_outs in &self.view.opt_outs {
-            let scope = opt_outs.group.map_or_else(|| "the whole account".to_owned(), |group| format!("\"{group}\""));
-            let title = format!("{} out of {scope}", count(opt_outs.members.len() as u64, "person", "people"));
+            let scope = opt_outs.group.map_or_else(
+                || "the whole account".to_owned(),
+                |group| format!("\"{group}\""),
+            );
+            let title = format!(
+                "{} out of {scope}",
+                count(opt_outs.members.len() as u64, "person", "people")
+            );
             self.people(out, &title, "", &opt_outs.members)?;
         }
-        self.people(out, "Created only to hold an opt-out", "", &self.view.holders)?;
+        self.people(
+            out,
+            "Created only to hold an opt-out",
+            "",
+            &self.view.holders,
+        )?;
         writeln!(out, "</section>")
     }
 
     fn groups(&self, out: &mut dyn Write) -> io::Result<()> {
         if !self.view.new_fields.is_empty() {
             writeln!(out, "<h2>Custom fields to create</h2><ul>")?;
-            self.view.new_fields.iter().try_for_each(|label| writeln!(out, "<li class=\"add\">+ {}</li>", Escaped(label)))?;
+            self.view.new_fields.iter().try_for_each(|label| {
+                writeln!(out, "<li class=\"add\">+ {}</li>", Escaped(label))
+            })?;
             writeln!(out, "</ul>")?;
         }
         if self.view.groups.is_empty() {
@@ -136,8 +187,18 @@ impl Page<'_> {
                 GroupVerb::Adopt => "keep",
                 GroupVerb::Archive | GroupVerb::Delete => "gone",
             };
-            write!(out, "<tr><td class=\"{class}\">{} {}</td>", change.verb.sign(), change.verb.word())?;
-            write!(out, "<td>{}</td><td>{}", Escaped(change.name), Escaped(change.note.as_deref().unwrap_or_default()))?;
+            write!(
+                out,
+                "<tr><td class=\"{class}\">{} {}</td>",
+                change.verb.sign(),
+                change.verb.word()
+            )?;
+            write!(
+                out,
+                "<td>{}</td><td>{}",
+                Escaped(change.name),
+                Escaped(change.note.as_deref().unwrap_or_default())
+            )?;
             fields(out, &change.fields)?;
             writeln!(out, "</td></tr>")?;
         }
@@ -151,12 +212,26 @@ impl Page<'_> {
         writeln!(out, "<h2>Members</h2>")?;
         let newcomers = self.view.created.len() - self.view.holders.len();
         if newcomers > 0 {
-            writeln!(out, "<p>{} created at the target, marked with *.</p>", count(newcomers as u64, "person is", "people are"))?;
+            writeln!(
+                out,
+                "<p>{} created at the target, marked with *.</p>",
+                count(newcomers as u64, "person is", "people are")
+            )?;
         }
         for change in &self.view.memberships {
             writeln!(out, "<h3>{}</h3>", Escaped(change.name))?;
-            self.people(out, &format!("+{} added", grouped(change.added.len() as u64)), "add", &change.added)?;
-            self.people(out, &format!("−{} removed", grouped(change.removed.len() as u64)), "gone", &change.removed)?;
+            self.people(
+                out,
+                &format!("+{} added", grouped(change.added.len() as u64)),
+                "add",
+                &change.added,
+            )?;
+            self.people(
+                out,
+                &format!("−{} removed", grouped(change.removed.len() as u64)),
+                "gone",
+                &change.removed,
+            )?;
         }
         Ok(())
     }
@@ -169,8 +244,17 @@ impl Page<'_> {
         for change in &self.view.profiles {
             write!(out, "<tr><td class=\"change\">~</td><td>")?;
             match change.address {
-                Some((from, to)) => write!(out, "{} → {}", Escaped(&address(from)), Escaped(&address(to)))?,
-                None => write!(out, "{}", Escaped(&address(self.planned.address(change.member))))?,
+                Some((from, to)) => write!(
+                    out,
+                    "{} → {}",
+                    Escaped(&address(from)),
+                    Escaped(&address(to))
+                )?,
+                None => write!(
+                    out,
+                    "{}",
+                    Escaped(&address(self.planned.address(change.member)))
+                )?,
             }
             write!(out, "</td><td>")?;
             fields(out, &change.fields)?;
@@ -185,9 +269,22 @@ impl Page<'_> {
         }
         writeln!(out, "<h2>Withheld on purpose; nobody needs to act</h2>")?;
         for (reason, items) in &self.view.withheld {
-            let title = format!("{} {}: {}", grouped(items.len() as u64), reason.as_str(), explain(*reason));
-            let open = if items.len() < FOLDED_FROM { " open" } else { "" };
-            writeln!(out, "<details{open}><summary>{}</summary><ul>", Escaped(&title))?;
+            let title = format!(
+                "{} {}: {}",
+                grouped(items.len() as u64),
+                reason.as_str(),
+                explain(*reason)
+            );
+            let open = if items.len() < FOLDED_FROM {
+                " open"
+            } else {
+                ""
+            };
+            writeln!(
+                out,
+                "<details{open}><summary>{}</summary><ul>",
+                Escaped(&title)
+            )?;
             for item in items {
                 writeln!(out, "<li>{}</li>", Escaped(&self.withheld_name(item)))?;
             }
@@ -210,9 +307,20 @@ impl Page<'_> {
         }
         writeln!(out, "<h2>Blocked, waiting for a person</h2>")?;
         for (reason, items) in &self.view.blocked {
-            writeln!(out, "<p class=\"gone\">{} {}; remedy: {}</p><ul>", items.len(), reason.as_str(), Escaped(reason.remedy()))?;
+            writeln!(
+                out,
+                "<p class=\"gone\">{} {}; remedy: {}</p><ul>",
+                items.len(),
+                reason.as_str(),
+                Escaped(reason.remedy())
+            )?;
             for item in items {
-                writeln!(out, "<li>{}: {}</li>", Escaped(&named(item)), Escaped(&item.detail))?;
+                writeln!(
+                    out,
+                    "<li>{}: {}</li>",
+                    Escaped(&named(item)),
+                    Escaped(&item.detail)
+                )?;
             }
             writeln!(out, "</ul>")?;
         }
@@ -222,7 +330,10 @@ impl Page<'_> {
     fn rest(&self, out: &mut dyn Write) -> io::Result<()> {
         let plan = &self.planned.plan;
         if !plan.losses.is_empty() {
-            writeln!(out, "<h2>Losses</h2><table><tr><th>field</th><th>values</th><th>example</th><th>why</th></tr>")?;
+            writeln!(
+                out,
+                "<h2>Losses</h2><table><tr><th>field</th><th>values</th><th>example</th><th>why</th></tr>"
+            )?;
             for loss in &plan.losses {
                 writeln!(
                     out,
@@ -238,24 +349,52 @@ impl Page<'_> {
         }
         if !plan.warnings.is_empty() {
             writeln!(out, "<h2>Warnings</h2><ul>")?;
-            plan.warnings.iter().try_for_each(|warning| writeln!(out, "<li>{}</li>", Escaped(warning)))?;
+            plan.warnings
+                .iter()
+                .try_for_each(|warning| writeln!(out, "<li>{}</li>", Escaped(warning)))?;
             writeln!(out, "</ul>")?;
         }
         if plan.is_empty() {
             return Ok(());
         }
-        writeln!(out, "<p>{}</p>", Escaped(&cost_sentence(&self.planned.cost)))
+        writeln!(
+            out,
+            "<p>{}</p>",
+            Escaped(&cost_sentence(&self.planned.cost))
+        )
     }
 
-    fn people(&self, out: &mut dyn Write, title: &str, class: &str, members: &[PersonIx]) -> io::Result<()> {
+    fn people(
+        &self,
+        out: &mut dyn Write,
+        title: &str,
+        class: &str,
+        members: &[PersonIx],
+    ) -> io::Result<()> {
         if members.is_empty() {
             return Ok(());
         }
-        let open = if members.len() < FOLDED_FROM { " open" } else { "" };
-        writeln!(out, "<details{open}><summary class=\"{class}\">{}</summary><ul>", Escaped(title))?;
+        let open = if members.len() < FOLDED_FROM {
+            " open"
+        } else {
+            ""
+        };
+        writeln!(
+            out,
+            "<details{open}><summary class=\"{class}\">{}</summary><ul>",
+            Escaped(title)
+        )?;
         for member in members {
-            let mark = if class == "add" && self.view.created.contains(member) { " *" } else { "" };
-            writeln!(out, "<li>{}{mark}</li>", Escaped(&address(self.planned.address(*member))))?;
+            let mark = if class == "add" && self.view.created.contains(member) {
+                " *"
+            } else {
+                ""
+            };
+            writeln!(
+                out,
+                "<li>{}{mark}</li>",
+                Escaped(&address(self.planned.address(*member)))
+            )?;
         }
         writeln!(out, "</ul></details>")
     }
@@ -265,9 +404,17 @@ fn fields(out: &mut dyn Write, fields: &[FieldChange<'_>]) -> io::Result<()> {
     for change in fields {
         write!(out, "<div>{}: ", Escaped(change.field))?;
         if change.compares {
-            write!(out, "<code>{}</code> → ", Escaped(&value(change.before, true)))?;
+            write!(
+                out,
+                "<code>{}</code> → ",
+                Escaped(&value(change.before, true))
+            )?;
         }
-        write!(out, "<code>{}</code></div>", Escaped(&value(change.after, true)))?;
+        write!(
+            out,
+            "<code>{}</code></div>",
+            Escaped(&value(change.after, true))
+        )?;
     }
     Ok(())
 }

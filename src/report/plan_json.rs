@@ -7,7 +7,9 @@ use std::io::{self, Write};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::json;
 
-use super::json::{BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document};
+use super::json::{
+    BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document,
+};
 use crate::model::Record;
 use crate::plan::{Edit, PersonIx, What, Withheld};
 use crate::run::Planned;
@@ -32,9 +34,22 @@ impl Serialize for Document<'_> {
         document.serialize_field("fingerprint", &plan.fingerprint)?;
         document.serialize_field("summary", &Summary::new(planned))?;
         document.serialize_field("operations", &Operations(planned))?;
-        document.serialize_field("withheld", &Rows(|| plan.withheld.iter().map(|row| WithheldRow::new(planned, row))))?;
-        document.serialize_field("blocked", &Rows(|| plan.blocked.iter().map(BlockedRow::new)))?;
-        document.serialize_field("refusals", &Rows(|| plan.refusals.iter().map(RefusalRow::new)))?;
+        document.serialize_field(
+            "withheld",
+            &Rows(|| {
+                plan.withheld
+                    .iter()
+                    .map(|row| WithheldRow::new(planned, row))
+            }),
+        )?;
+        document.serialize_field(
+            "blocked",
+            &Rows(|| plan.blocked.iter().map(BlockedRow::new)),
+        )?;
+        document.serialize_field(
+            "refusals",
+            &Rows(|| plan.refusals.iter().map(RefusalRow::new)),
+        )?;
         document.serialize_field("losses", &Rows(|| plan.losses.iter().map(LossRow::new)))?;
         document.serialize_field("warnings", &plan.warnings)?;
         document.serialize_field("source", &plan.source)?;
@@ -96,7 +111,11 @@ struct WithheldRow<'a> {
 
 impl<'a> WithheldRow<'a> {
     fn new(planned: &'a Planned, row: &Withheld) -> WithheldRow<'a> {
-        let what = if row.member.is_some() { What::Membership } else { What::Group };
+        let what = if row.member.is_some() {
+            What::Membership
+        } else {
+            What::Group
+        };
         WithheldRow {
             what: what.as_str(),
             group: &planned.plan.pair(row.pair).name,
@@ -111,7 +130,18 @@ struct Operations<'a>(&'a Planned);
 impl Serialize for Operations<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let planned = self.0;
-        serializer.collect_seq(planned.plan.operations.iter().enumerate().map(|(at, edit)| Operation { seq: at + 1, edit, planned }))
+        serializer.collect_seq(
+            planned
+                .plan
+                .operations
+                .iter()
+                .enumerate()
+                .map(|(at, edit)| Operation {
+                    seq: at + 1,
+                    edit,
+                    planned,
+                }),
+        )
     }
 }
 
@@ -138,9 +168,18 @@ impl Serialize for Operation<'_> {
         }
         match self.edit {
             Edit::CreateCustomField { label } => row.serialize_field("label", label)?,
-            Edit::CreateGroup { fields, .. } | Edit::AdoptGroup { fields, .. } => row.serialize_field("fields", fields)?,
+            Edit::CreateGroup { fields, .. } | Edit::AdoptGroup { fields, .. } => {
+                row.serialize_field("fields", fields)?
+            }
             Edit::UpdateGroup { fields, before, .. } => changed(&mut row, fields, before)?,
-            Edit::RenameGroup { from, to, via, fields, before, .. } => {
+            Edit::RenameGroup {
+                from,
+                to,
+                via,
+                fields,
+                before,
+                ..
+            } => {
                 row.serialize_field("from", from)?;
                 row.serialize_field("to", to)?;
                 if let Some(via) = via {
@@ -148,21 +187,41 @@ impl Serialize for Operation<'_> {
                 }
                 changed(&mut row, fields, before)?;
             }
-            Edit::ArchiveGroup { lift_protection, .. } | Edit::DeleteGroup { lift_protection, .. } => {
+            Edit::ArchiveGroup {
+                lift_protection, ..
+            }
+            | Edit::DeleteGroup {
+                lift_protection, ..
+            } => {
                 row.serialize_field("lift_protection", lift_protection)?;
             }
             Edit::SetOptOut { pair, members, .. } => {
                 row.serialize_field("scope", if pair.is_some() { "group" } else { "account" })?;
                 row.serialize_field("members", &Members(planned, members))?;
             }
-            Edit::CreateMembers { members, to_opt_out } => {
+            Edit::CreateMembers {
+                members,
+                to_opt_out,
+            } => {
                 row.serialize_field("members", &Members(planned, members))?;
                 if *to_opt_out {
                     row.serialize_field("to_opt_out", to_opt_out)?;
                 }
-                row.serialize_field("rows", &Rows(|| members.iter().map(|member| NewMember { planned, member: *member })))?;
+                row.serialize_field(
+                    "rows",
+                    &Rows(|| {
+                        members.iter().map(|member| NewMember {
+                            planned,
+                            member: *member,
+                        })
+                    }),
+                )?;
             }
-            Edit::UpdateMember { member, fields, before } => {
+            Edit::UpdateMember {
+                member,
+                fields,
+                before,
+            } => {
                 row.serialize_field("member", planned.address(*member))?;
                 changed(&mut row, fields, before)?;
             }
@@ -183,7 +242,11 @@ impl Serialize for Operation<'_> {
     }
 }
 
-fn changed<R: SerializeStruct>(row: &mut R, fields: &Record, before: &Record) -> Result<(), R::Error> {
+fn changed<R: SerializeStruct>(
+    row: &mut R,
+    fields: &Record,
+    before: &Record,
+) -> Result<(), R::Error> {
     row.serialize_field("fields", fields)?;
     row.serialize_field("before", before)
 }

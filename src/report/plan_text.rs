@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, KEPT, REFUSAL, STOP};
 use super::sections::{self, and_more, heading, limit};
-use super::view::{FieldChange, GroupChange, GroupVerb, MembershipChange, OptOuts, PlanView, ProfileChange};
-use super::words::{address, count, duration, explain, grouped, harmless, listed, padded, summary, value};
+use super::view::{
+    FieldChange, GroupChange, GroupVerb, MembershipChange, OptOuts, PlanView, ProfileChange,
+};
+use super::words::{
+    address, count, duration, explain, grouped, harmless, listed, padded, summary, value,
+};
 use crate::plan::{PersonIx, Reason, Withheld};
 use crate::run::{Cost, Planned};
 use unicode_width::UnicodeWidthStr;
@@ -21,10 +25,23 @@ const WIDEST: usize = 40;
 pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) -> io::Result<()> {
     let plan = &planned.plan;
     let view = PlanView::new(planned);
-    let text = Text { planned, view: &view, verbose };
-    writeln!(out, "{HEADING}Plan for {}{HEADING:#}: {} → {}", harmless(&plan.job), harmless(&plan.source), harmless(&plan.target))?;
+    let text = Text {
+        planned,
+        view: &view,
+        verbose,
+    };
+    writeln!(
+        out,
+        "{HEADING}Plan for {}{HEADING:#}: {} → {}",
+        harmless(&plan.job),
+        harmless(&plan.source),
+        harmless(&plan.target)
+    )?;
     if planned.first_run {
-        writeln!(out, "Nothing is remembered of this job yet: this is its first run, or its state was lost.")?;
+        writeln!(
+            out,
+            "Nothing is remembered of this job yet: this is its first run, or its state was lost."
+        )?;
     }
     text.opt_outs(out)?;
     text.new_fields(out)?;
@@ -55,9 +72,17 @@ pub(super) fn last_line(planned: &Planned) -> String {
     }
     let mut items = summary(&plan.summary, false);
     if items.is_empty() {
-        items.push(count(plan.operations.len() as u64, "operation", "operations"));
+        items.push(count(
+            plan.operations.len() as u64,
+            "operation",
+            "operations",
+        ));
     }
-    let refused = if plan.refusals.is_empty() { String::new() } else { format!(" {STOP}Refused by a guard.{STOP:#}") };
+    let refused = if plan.refusals.is_empty() {
+        String::new()
+    } else {
+        format!(" {STOP}Refused by a guard.{STOP:#}")
+    };
     format!("{HEADING}Plan:{HEADING:#} {}.{refused}", items.join(", "))
 }
 
@@ -67,14 +92,21 @@ fn waiting(blocked: usize) -> String {
 
 /// Says what applying costs.
 pub(super) fn cost_sentence(cost: &Cost) -> String {
-    let by_provider = |requests: &std::collections::BTreeMap<String, u64>, preposition: &str| -> String {
-        let parts: Vec<String> = requests
-            .iter()
-            .filter(|(_, number)| **number > 0)
-            .map(|(provider, number)| format!("{} {preposition} {}", count(*number, "request", "requests"), harmless(provider)))
-            .collect();
-        listed(&parts)
-    };
+    let by_provider =
+        |requests: &std::collections::BTreeMap<String, u64>, preposition: &str| -> String {
+            let parts: Vec<String> = requests
+                .iter()
+                .filter(|(_, number)| **number > 0)
+                .map(|(provider, number)| {
+                    format!(
+                        "{} {preposition} {}",
+                        count(*number, "request", "requests"),
+                        harmless(provider)
+                    )
+                })
+                .collect();
+            listed(&parts)
+        };
     let writes = by_provider(&cost.requests, "to");
     let reads = by_provider(&cost.reads, "of");
     let time = duration(Duration::from_secs(cost.estimated_seconds));
@@ -100,12 +132,22 @@ impl Text<'_> {
         if self.view.opt_outs.is_empty() {
             return Ok(());
         }
-        writeln!(out, "\n{REFUSAL}Opt-outs{REFUSAL:#}  {ASIDE}carried before anything else{ASIDE:#}")?;
+        writeln!(
+            out,
+            "\n{REFUSAL}Opt-outs{REFUSAL:#}  {ASIDE}carried before anything else{ASIDE:#}"
+        )?;
         for OptOuts { group, members } in &self.view.opt_outs {
             let number = count(members.len() as u64, "person", "people");
             match group {
-                Some(group) => writeln!(out, "  {REFUSAL}x{REFUSAL:#} {number} out of \"{}\"", harmless(group))?,
-                None => writeln!(out, "  {REFUSAL}x{REFUSAL:#} {number} out of the whole account")?,
+                Some(group) => writeln!(
+                    out,
+                    "  {REFUSAL}x{REFUSAL:#} {number} out of \"{}\"",
+                    harmless(group)
+                )?,
+                None => writeln!(
+                    out,
+                    "  {REFUSAL}x{REFUSAL:#} {number} out of the whole account"
+                )?,
             }
             self.people(out, "      ", members, |_| "")?;
         }
@@ -117,7 +159,10 @@ impl Text<'_> {
             return Ok(());
         }
         heading(out, "Custom fields", "created at the target")?;
-        self.view.new_fields.iter().try_for_each(|label| writeln!(out, "  {ADDED}+{ADDED:#} {}", harmless(label)))
+        self.view
+            .new_fields
+            .iter()
+            .try_for_each(|label| writeln!(out, "  {ADDED}+{ADDED:#} {}", harmless(label)))
     }
 
     fn groups(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -126,15 +171,30 @@ impl Text<'_> {
         }
         heading(out, "Groups", "")?;
         let width = widest(self.view.groups.iter().map(|change| change.name));
-        for GroupChange { verb, name, note, fields } in &self.view.groups {
+        for GroupChange {
+            verb,
+            name,
+            note,
+            fields,
+        } in &self.view.groups
+        {
             let style = match verb {
                 GroupVerb::Create => ADDED,
                 GroupVerb::Change => CHANGED,
                 GroupVerb::Adopt => KEPT,
                 GroupVerb::Archive | GroupVerb::Delete => GONE,
             };
-            let note = note.as_ref().map(|note| format!(": {}", harmless(note))).unwrap_or_default();
-            writeln!(out, "  {style}{}{style:#} {}  {style}{}{style:#}{note}", verb.sign(), padded(&harmless(name), width), verb.word())?;
+            let note = note
+                .as_ref()
+                .map(|note| format!(": {}", harmless(note)))
+                .unwrap_or_default();
+            writeln!(
+                out,
+                "  {style}{}{style:#} {}  {style}{}{style:#}{note}",
+                verb.sign(),
+                padded(&harmless(name), width),
+                verb.word()
+            )?;
             self.fields(out, fields)?;
         }
         Ok(())
@@ -147,11 +207,19 @@ impl Text<'_> {
         let newcomers = self.view.created.len() - self.view.holders.len();
         let note = match newcomers {
             0 => String::new(),
-            number => format!("{} new to the target (marked *)", count(number as u64, "person is", "people are")),
+            number => format!(
+                "{} new to the target (marked *)",
+                count(number as u64, "person is", "people are")
+            ),
         };
         heading(out, "Members", &note)?;
         let width = widest(self.view.memberships.iter().map(|change| change.name));
-        for MembershipChange { name, added, removed } in &self.view.memberships {
+        for MembershipChange {
+            name,
+            added,
+            removed,
+        } in &self.view.memberships
+        {
             let mut counts = Vec::new();
             if !added.is_empty() {
                 counts.push(format!("{ADDED}+{}{ADDED:#}", grouped(added.len() as u64)));
@@ -159,9 +227,20 @@ impl Text<'_> {
             if !removed.is_empty() {
                 counts.push(format!("{GONE}−{}{GONE:#}", grouped(removed.len() as u64)));
             }
-            writeln!(out, "  {}  {}", padded(&harmless(name), width), counts.join(" "))?;
+            writeln!(
+                out,
+                "  {}  {}",
+                padded(&harmless(name), width),
+                counts.join(" ")
+            )?;
             let added_sign = format!("    {ADDED}+{ADDED:#} ");
-            self.people(out, &added_sign, added, |person| if self.view.created.contains(&person) { " *" } else { "" })?;
+            self.people(out, &added_sign, added, |person| {
+                if self.view.created.contains(&person) {
+                    " *"
+                } else {
+                    ""
+                }
+            })?;
             self.people(out, &format!("    {GONE}−{GONE:#} "), removed, |_| "")?;
         }
         Ok(())
@@ -171,8 +250,17 @@ impl Text<'_> {
         if self.view.holders.is_empty() {
             return Ok(());
         }
-        heading(out, "Created only to hold an opt-out", "in no group, never mailed")?;
-        self.people(out, &format!("  {REFUSAL}x{REFUSAL:#} "), &self.view.holders, |_| "")
+        heading(
+            out,
+            "Created only to hold an opt-out",
+            "in no group, never mailed",
+        )?;
+        self.people(
+            out,
+            &format!("  {REFUSAL}x{REFUSAL:#} "),
+            &self.view.holders,
+            |_| "",
+        )
     }
 
     fn profiles(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -180,14 +268,32 @@ impl Text<'_> {
         if all.is_empty() {
             return Ok(());
         }
-        heading(out, "Profiles", &count(all.len() as u64, "person", "people"))?;
+        heading(
+            out,
+            "Profiles",
+            &count(all.len() as u64, "person", "people"),
+        )?;
         let shown = limit(all.len(), self.verbose);
-        for ProfileChange { member, address: moved, fields } in &all[..shown] {
+        for ProfileChange {
+            member,
+            address: moved,
+            fields,
+        } in &all[..shown]
+        {
             match moved {
                 Some((from, to)) => {
-                    writeln!(out, "  {CHANGED}~{CHANGED:#} {} → {}  {CHANGED}address{CHANGED:#}", address(from), address(to))?;
+                    writeln!(
+                        out,
+                        "  {CHANGED}~{CHANGED:#} {} → {}  {CHANGED}address{CHANGED:#}",
+                        address(from),
+                        address(to)
+                    )?;
                 }
-                None => writeln!(out, "  {CHANGED}~{CHANGED:#} {}", address(self.planned.address(*member)))?,
+                None => writeln!(
+                    out,
+                    "  {CHANGED}~{CHANGED:#} {}",
+                    address(self.planned.address(*member))
+                )?,
             }
             self.fields(out, fields)?;
         }
@@ -199,7 +305,11 @@ impl Text<'_> {
         for change in fields {
             write!(out, "      {}  ", padded(&harmless(change.field), width))?;
             if change.compares {
-                write!(out, "{ASIDE}{}{ASIDE:#} → ", value(change.before, self.verbose))?;
+                write!(
+                    out,
+                    "{ASIDE}{}{ASIDE:#} → ",
+                    value(change.before, self.verbose)
+                )?;
             }
             writeln!(out, "{}", value(change.after, self.verbose))?;
         }
@@ -211,7 +321,14 @@ impl Text<'_> {
         if total == 0 {
             return Ok(());
         }
-        heading(out, "Withheld", &format!("{}, on purpose; nobody needs to act", count(total as u64, "item", "items")))?;
+        heading(
+            out,
+            "Withheld",
+            &format!(
+                "{}, on purpose; nobody needs to act",
+                count(total as u64, "item", "items")
+            ),
+        )?;
         let width = widest(self.view.withheld.keys().map(|reason| reason.as_str()));
         for (reason, items) in &self.view.withheld {
             self.withheld_for(out, *reason, items, width)?;
@@ -219,15 +336,28 @@ impl Text<'_> {
         Ok(())
     }
 
-    fn withheld_for(&self, out: &mut dyn Write, reason: Reason, items: &[Withheld], width: usize) -> io::Result<()> {
+    fn withheld_for(
+        &self,
+        out: &mut dyn Write,
+        reason: Reason,
+        items: &[Withheld],
+        width: usize,
+    ) -> io::Result<()> {
         let example = match items.first() {
             Some(item) if !self.verbose => format!(", for example {}", self.named(item)),
             _ => String::new(),
         };
         let number = grouped(items.len() as u64);
-        writeln!(out, "  o {}  {number:>5}  {}{example}", padded(reason.as_str(), width), explain(reason))?;
+        writeln!(
+            out,
+            "  o {}  {number:>5}  {}{example}",
+            padded(reason.as_str(), width),
+            explain(reason)
+        )?;
         if self.verbose {
-            items.iter().try_for_each(|item| writeln!(out, "      {}", self.named(item)))?;
+            items
+                .iter()
+                .try_for_each(|item| writeln!(out, "      {}", self.named(item)))?;
         }
         Ok(())
     }
@@ -235,20 +365,39 @@ impl Text<'_> {
     fn named(&self, item: &Withheld) -> String {
         let group = &self.planned.plan.pair(item.pair).name;
         match item.member {
-            Some(member) => format!("{} in \"{}\"", address(self.planned.address(member)), harmless(group)),
+            Some(member) => format!(
+                "{} in \"{}\"",
+                address(self.planned.address(member)),
+                harmless(group)
+            ),
             None => format!("group \"{}\"", harmless(group)),
         }
     }
 
-    fn people(&self, out: &mut dyn Write, lead: &str, members: &[PersonIx], mark: impl Fn(PersonIx) -> &'static str) -> io::Result<()> {
+    fn people(
+        &self,
+        out: &mut dyn Write,
+        lead: &str,
+        members: &[PersonIx],
+        mark: impl Fn(PersonIx) -> &'static str,
+    ) -> io::Result<()> {
         let shown = limit(members.len(), self.verbose);
         for member in &members[..shown] {
-            writeln!(out, "{lead}{}{}", address(self.planned.address(*member)), mark(*member))?;
+            writeln!(
+                out,
+                "{lead}{}{}",
+                address(self.planned.address(*member)),
+                mark(*member)
+            )?;
         }
         and_more(out, "      ", members.len(), shown)
     }
 }
 
 fn widest<'a>(names: impl Iterator<Item = &'a str>) -> usize {
-    names.map(|name| harmless(name).width()).max().unwrap_or_default().min(WIDEST)
+    names
+        .map(|name| harmless(name).width())
+        .max()
+        .unwrap_or_default()
+        .min(WIDEST)
 }

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::json::{BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document};
+use super::json::{
+    BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document,
+};
 use crate::run::{ItemFailure, RunReport};
 
 /// How one job of a command ended.
@@ -44,8 +46,17 @@ pub fn write_runs_json(out: &mut dyn Write, results: &[JobResult]) -> io::Result
         version: u32,
         runs: Vec<Row<'a>>,
     }
-    let runs = results.iter().map(|result| Row::new(result, None)).collect();
-    write_document(out, &Document { version: FORMAT_VERSION, runs })
+    let runs = results
+        .iter()
+        .map(|result| Row::new(result, None))
+        .collect();
+    write_document(
+        out,
+        &Document {
+            version: FORMAT_VERSION,
+            runs,
+        },
+    )
 }
 
 #[derive(Serialize)]
@@ -59,9 +70,18 @@ impl<'a> Row<'a> {
     fn new(result: &'a JobResult, version: Option<u32>) -> Row<'a> {
         match result {
             JobResult::Report(report) => Row::Run(Box::new(RunRow::new(report, version))),
-            JobResult::NoRun { job, outcome, exit_code, error } => {
-                Row::NoRun(NoRunRow { version, job, outcome, exit_code: *exit_code, error })
-            }
+            JobResult::NoRun {
+                job,
+                outcome,
+                exit_code,
+                error,
+            } => Row::NoRun(NoRunRow {
+                version,
+                job,
+                outcome,
+                exit_code: *exit_code,
+                error,
+            }),
         }
     }
 }

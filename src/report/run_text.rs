@@ -13,7 +13,8 @@ use crate::run::{ItemFailure, Outcome, RunReport};
 /// # Errors
 /// What writing to `out` says.
 pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) -> io::Result<()> {
-    let took = Duration::try_from(report.finished.duration_since(report.started)).unwrap_or_default();
+    let took =
+        Duration::try_from(report.finished.duration_since(report.started)).unwrap_or_default();
     writeln!(
         out,
         "{HEADING}{}{HEADING:#}  {ASIDE}run {}, {}{ASIDE:#}",
@@ -26,10 +27,21 @@ pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) ->
         writeln!(out, "  {ADDED}*{ADDED:#} {line}")?;
     }
     if report.withheld > 0 {
-        let reasons: Vec<String> =
-            report.withheld_by_reason.iter().map(|(reason, number)| format!("{} {reason}", grouped(*number))).collect();
-        let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
-        writeln!(out, "  o {} withheld on purpose{reasons}", grouped(report.withheld))?;
+        let reasons: Vec<String> = report
+            .withheld_by_reason
+            .iter()
+            .map(|(reason, number)| format!("{} {reason}", grouped(*number)))
+            .collect();
+        let reasons = if reasons.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", reasons.join(", "))
+        };
+        writeln!(
+            out,
+            "  o {} withheld on purpose{reasons}",
+            grouped(report.withheld)
+        )?;
     }
     failures(out, &report.failures, verbose)?;
     sections::blocked(out, &report.blocked, verbose)?;
@@ -45,7 +57,13 @@ pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) ->
 }
 
 fn last_line(report: &RunReport, nothing: bool) -> String {
-    let error = || report.error.as_deref().map(|error| format!(" {}", sentence(error))).unwrap_or_default();
+    let error = || {
+        report
+            .error
+            .as_deref()
+            .map(|error| format!(" {}", sentence(error)))
+            .unwrap_or_default()
+    };
     match report.outcome {
         Outcome::Done if nothing => format!("{HEADING}Done:{HEADING:#} nothing had to be changed."),
         Outcome::Done => format!("{HEADING}Done.{HEADING:#}"),
@@ -63,7 +81,10 @@ fn last_line(report: &RunReport, nothing: bool) -> String {
 fn sentence(text: &str) -> String {
     let text = harmless(text);
     let mut characters = text.chars();
-    let first: String = characters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    let first: String = characters
+        .next()
+        .map(|first| first.to_uppercase().collect())
+        .unwrap_or_default();
     let end = if text.ends_with('.') { "" } else { "." };
     format!("{first}{}{end}", characters.as_str())
 }
@@ -71,7 +92,14 @@ fn sentence(text: &str) -> String {
 fn requests_sentence(report: &RunReport) -> Option<String> {
     let parts = |requests: &std::collections::BTreeMap<String, u64>, verb: &str| -> Vec<String> {
         let used = requests.iter().filter(|(_, number)| **number > 0);
-        used.map(|(provider, number)| format!("{} {verb} {}", count(*number, "request", "requests"), harmless(provider))).collect()
+        used.map(|(provider, number)| {
+            format!(
+                "{} {verb} {}",
+                count(*number, "request", "requests"),
+                harmless(provider)
+            )
+        })
+        .collect()
     };
     let mut all = parts(&report.reads, "reading");
     all.extend(parts(&report.requests, "writing to"));
@@ -82,17 +110,32 @@ fn failures(out: &mut dyn Write, failures: &[ItemFailure], verbose: bool) -> io:
     if failures.is_empty() {
         return Ok(());
     }
-    heading(out, "Refused by the provider", &count(failures.len() as u64, "item", "items"))?;
+    heading(
+        out,
+        "Refused by the provider",
+        &count(failures.len() as u64, "item", "items"),
+    )?;
     let shown = limit(failures.len(), verbose);
     for failure in &failures[..shown] {
         let who = match (&failure.member, &failure.group) {
-            (Some(member), Some(group)) => format!("{} in \"{}\"", address(member), harmless(group)),
+            (Some(member), Some(group)) => {
+                format!("{} in \"{}\"", address(member), harmless(group))
+            }
             (Some(member), None) => address(member).into_owned(),
             (None, Some(group)) => format!("\"{}\"", harmless(group)),
             (None, None) => String::new(),
         };
-        let code = failure.code.as_ref().map(|code| format!(" [{}]", harmless(code))).unwrap_or_default();
-        writeln!(out, "  {GONE}x{GONE:#} {} {who}:{code} {}", failure.op, harmless(&failure.message))?;
+        let code = failure
+            .code
+            .as_ref()
+            .map(|code| format!(" [{}]", harmless(code)))
+            .unwrap_or_default();
+        writeln!(
+            out,
+            "  {GONE}x{GONE:#} {} {who}:{code} {}",
+            failure.op,
+            harmless(&failure.message)
+        )?;
     }
     and_more(out, "    ", failures.len(), shown)
 }

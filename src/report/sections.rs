@@ -1,4 +1,5 @@
-//! Parts of a printed result that plans and runs share: what is blocked, refused, lost, and what a person should read.
+//! Parts of a printed result that plans and runs share: what is blocked, refused, lost, and what a
+//! person should read.
 
 use std::io::{self, Write};
 
@@ -13,13 +14,25 @@ pub(super) const SHOWN: usize = 10;
 /// Writes a heading, after an empty line.
 pub(super) fn heading(out: &mut dyn Write, title: &str, note: &str) -> io::Result<()> {
     let space = if note.is_empty() { "" } else { "  " };
-    writeln!(out, "\n{HEADING}{title}{HEADING:#}{space}{ASIDE}{note}{ASIDE:#}")
+    writeln!(
+        out,
+        "\n{HEADING}{title}{HEADING:#}{space}{ASIDE}{note}{ASIDE:#}"
+    )
 }
 
 /// Says how many items are left out of a list, if any.
-pub(super) fn and_more(out: &mut dyn Write, indent: &str, total: usize, shown: usize) -> io::Result<()> {
+pub(super) fn and_more(
+    out: &mut dyn Write,
+    indent: &str,
+    total: usize,
+    shown: usize,
+) -> io::Result<()> {
     if total > shown {
-        writeln!(out, "{indent}{ASIDE}… and {} more (-v shows all){ASIDE:#}", grouped((total - shown) as u64))?;
+        writeln!(
+            out,
+            "{indent}{ASIDE}… and {} more (-v shows all){ASIDE:#}",
+            grouped((total - shown) as u64)
+        )?;
     }
     Ok(())
 }
@@ -34,9 +47,21 @@ pub(super) fn blocked(out: &mut dyn Write, all: &[Blocked], verbose: bool) -> io
     if all.is_empty() {
         return Ok(());
     }
-    heading(out, "Blocked", &format!("{}, waiting for a person", count(all.len() as u64, "item", "items")))?;
+    heading(
+        out,
+        "Blocked",
+        &format!(
+            "{}, waiting for a person",
+            count(all.len() as u64, "item", "items")
+        ),
+    )?;
     for (reason, items) in by_reason(all) {
-        writeln!(out, "  {GONE}x {}{GONE:#}  {}", reason.as_str(), grouped(items.len() as u64))?;
+        writeln!(
+            out,
+            "  {GONE}x {}{GONE:#}  {}",
+            reason.as_str(),
+            grouped(items.len() as u64)
+        )?;
         let shown = limit(items.len(), verbose);
         for item in &items[..shown] {
             writeln!(out, "      {}: {}", named(item), harmless(&item.detail))?;
@@ -66,7 +91,11 @@ pub(super) fn losses(out: &mut dyn Write, losses: &[Loss]) -> io::Result<()> {
     if losses.is_empty() {
         return Ok(());
     }
-    heading(out, "Losses", "what the target can't hold; where possible rosterd remembers it")?;
+    heading(
+        out,
+        "Losses",
+        "what the target can't hold; where possible rosterd remembers it",
+    )?;
     for loss in losses {
         writeln!(
             out,
@@ -93,16 +122,40 @@ pub(super) fn warnings(out: &mut dyn Write, warnings: &[String]) -> io::Result<(
     Ok(())
 }
 
-/// Writes what the guards refuse, naming first how many opt-outs wait behind them, and how to go on.
-pub(super) fn refusals(out: &mut dyn Write, job: &str, refusals: &[GuardRefusal], waiting_opt_outs: u64) -> io::Result<()> {
-    let Some(first) = refusals.first() else { return Ok(()) };
-    writeln!(out, "\n{STOP}Refused{STOP:#}  nothing is written until a person approves")?;
+/// Writes what the guards refuse, naming first how many opt-outs wait behind them, and how to go
+/// on.
+pub(super) fn refusals(
+    out: &mut dyn Write,
+    job: &str,
+    refusals: &[GuardRefusal],
+    waiting_opt_outs: u64,
+) -> io::Result<()> {
+    let Some(first) = refusals.first() else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "\n{STOP}Refused{STOP:#}  nothing is written until a person approves"
+    )?;
     if waiting_opt_outs > 0 {
-        let verb = if waiting_opt_outs == 1 { "waits" } else { "wait" };
-        writeln!(out, "  {STOP}{} {verb} behind this refusal.{STOP:#}", count(waiting_opt_outs, "opt-out", "opt-outs"))?;
+        let verb = if waiting_opt_outs == 1 {
+            "waits"
+        } else {
+            "wait"
+        };
+        writeln!(
+            out,
+            "  {STOP}{} {verb} behind this refusal.{STOP:#}",
+            count(waiting_opt_outs, "opt-out", "opt-outs")
+        )?;
     }
     for refusal in refusals {
-        writeln!(out, "  {STOP}x{STOP:#} {}: {}", refusal.guard, harmless(&refusal.explanation))?;
+        writeln!(
+            out,
+            "  {STOP}x{STOP:#} {}: {}",
+            refusal.guard,
+            harmless(&refusal.explanation)
+        )?;
         writeln!(
             out,
             "      {ASIDE}value {} of {}, limit {}, key {}{ASIDE:#}",

@@ -34,7 +34,10 @@ impl JobState {
     pub fn of(status: &JobStatus, paused: bool, running: bool) -> JobState {
         let last = status.last_run.as_ref().and_then(|run| run.outcome);
         // A run without an end and without a lock was killed: nobody is running it.
-        let killed = status.last_run.as_ref().is_some_and(|run| run.finished.is_none());
+        let killed = status
+            .last_run
+            .as_ref()
+            .is_some_and(|run| run.finished.is_none());
         match last {
             _ if running => JobState::Running,
             _ if paused => JobState::Paused,
@@ -100,7 +103,13 @@ pub fn write_status_text(out: &mut dyn Write, jobs: &[JobRow], now: Timestamp) -
         .map(|job| {
             let last = job.last_run.as_ref().map_or_else(
                 || "never".to_owned(),
-                |run| format!("{} {}", outcome(run), distance(now, run.finished.unwrap_or(run.started))),
+                |run| {
+                    format!(
+                        "{} {}",
+                        outcome(run),
+                        distance(now, run.finished.unwrap_or(run.started))
+                    )
+                },
             );
             vec![
                 Cell::new(&job.job),
@@ -113,7 +122,13 @@ pub fn write_status_text(out: &mut dyn Write, jobs: &[JobRow], now: Timestamp) -
     write_table(out, &["JOB", "STATE", "NEXT", "LAST RUN"], &rows)?;
     for job in jobs {
         if let Some(paused) = &job.paused {
-            writeln!(out, "\n{} is paused since {}: {}", harmless(&job.job), instant(paused.since, &job.zone), harmless(&paused.reason))?;
+            writeln!(
+                out,
+                "\n{} is paused since {}: {}",
+                harmless(&job.job),
+                instant(paused.since, &job.zone),
+                harmless(&paused.reason)
+            )?;
         }
         if let Some(error) = job.last_run.as_ref().and_then(|run| run.error.as_ref()) {
             writeln!(out, "\n{}: {}", harmless(&job.job), harmless(error))?;
@@ -158,7 +173,9 @@ pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow]) -> io::Result<()>
         .map(|job| Row {
             job: &job.job,
             state: job.state.as_str(),
-            next: will_fire(job).then(|| job.next.first().map(Timestamp::to_string)).flatten(),
+            next: will_fire(job)
+                .then(|| job.next.first().map(Timestamp::to_string))
+                .flatten(),
             last_run: job.last_run.as_ref().map(RunRow::new),
             schedule: job.schedule.as_deref(),
             enabled: job.enabled,
@@ -166,7 +183,13 @@ pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow]) -> io::Result<()>
             paused_since: job.paused.as_ref().map(|paused| paused.since.to_string()),
         })
         .collect();
-    write_document(out, &Document { version: FORMAT_VERSION, jobs })
+    write_document(
+        out,
+        &Document {
+            version: FORMAT_VERSION,
+            jobs,
+        },
+    )
 }
 
 fn will_fire(job: &JobRow) -> bool {
@@ -189,10 +212,20 @@ pub fn write_schedule_text(out: &mut dyn Write, jobs: &[JobRow], now: Timestamp)
         };
         match &job.schedule {
             None => writeln!(out, "{}: by hand only", harmless(&job.job))?,
-            Some(line) => writeln!(out, "{}: {line} in {}{note}", harmless(&job.job), job.zone.iana_name().unwrap_or("UTC"))?,
+            Some(line) => writeln!(
+                out,
+                "{}: {line} in {}{note}",
+                harmless(&job.job),
+                job.zone.iana_name().unwrap_or("UTC")
+            )?,
         }
         for fire in &job.next {
-            writeln!(out, "  {}  {}", instant(*fire, &job.zone), distance(now, *fire))?;
+            writeln!(
+                out,
+                "  {}  {}",
+                instant(*fire, &job.zone),
+                distance(now, *fire)
+            )?;
         }
     }
     Ok(())
@@ -228,5 +261,11 @@ pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow]) -> io::Result<(
             next: job.next.iter().map(Timestamp::to_string).collect(),
         })
         .collect();
-    write_document(out, &Document { version: FORMAT_VERSION, jobs })
+    write_document(
+        out,
+        &Document {
+            version: FORMAT_VERSION,
+            jobs,
+        },
+    )
 }

@@ -6,16 +6,23 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::model::{Existence, Incomplete, Member, MemberStatus, Names, Reading, Record, Snapshot, Value};
+use crate::model::{
+    Existence, Incomplete, Member, MemberStatus, Names, Reading, Record, Snapshot, Value,
+};
 use crate::plan::base::{Base, Measure};
 use crate::plan::{
-    Agreement, Blocked, BlockedReason, Edit, GroupPair, GuardRefusal, Loss, PairIx, People, PersonIx, Plan, Reason, Summary, What, Withheld,
+    Agreement, Blocked, BlockedReason, Edit, GroupPair, GuardRefusal, Loss, PairIx, People,
+    PersonIx, Plan, Reason, Summary, What, Withheld,
 };
 use crate::run::{Cost, ItemFailure, Outcome, Planned, RunReport};
 use crate::state;
 
 fn incomplete<T>(partial: T) -> Reading<T> {
-    Reading::Incomplete(Incomplete { partial, why: Vec::new(), opt_outs_complete: false })
+    Reading::Incomplete(Incomplete {
+        partial,
+        why: Vec::new(),
+        opt_outs_complete: false,
+    })
 }
 
 fn snapshot(members: Vec<Member>) -> Snapshot {
@@ -33,7 +40,10 @@ fn snapshot(members: Vec<Member>) -> Snapshot {
 }
 
 fn record(pairs: &[(&str, &str)]) -> Record {
-    pairs.iter().map(|(field, text)| ((*field).to_owned(), Value::from(*text))).collect()
+    pairs
+        .iter()
+        .map(|(field, text)| ((*field).to_owned(), Value::from(*text)))
+        .collect()
 }
 
 /// Makes a plan for people with these addresses; they have to stand in the order of the alphabet.
@@ -47,7 +57,14 @@ fn planned(addresses: &[&str], plan: Plan) -> Planned {
     });
     let source = snapshot(rows.collect());
     let people = People::pair(&source, &snapshot(Vec::new()), &Base::default(), &names);
-    Planned { plan, names: names.into(), people, cost: Cost::default(), created_values: BTreeMap::new(), first_run: false }
+    Planned {
+        plan,
+        names: names.into(),
+        people,
+        cost: Cost::default(),
+        created_values: BTreeMap::new(),
+        first_run: false,
+    }
 }
 
 fn empty_plan() -> Plan {
@@ -118,9 +135,19 @@ fn full_plan() -> Planned {
     let [ana, bo, cy, dee, eve] = [0, 1, 2, 3, 4].map(PersonIx);
     let [donors, staff, board, former, friends] = [0, 1, 2, 3, 4].map(PairIx);
     let operations = vec![
-        Edit::CreateCustomField { label: "Shoe size".to_owned() },
-        Edit::SetOptOut { pair: None, members: vec![dee], after_creation: false },
-        Edit::SetOptOut { pair: Some(staff), members: vec![cy], after_creation: false },
+        Edit::CreateCustomField {
+            label: "Shoe size".to_owned(),
+        },
+        Edit::SetOptOut {
+            pair: None,
+            members: vec![dee],
+            after_creation: false,
+        },
+        Edit::SetOptOut {
+            pair: Some(staff),
+            members: vec![cy],
+            after_creation: false,
+        },
         Edit::RenameGroup {
             pair: board,
             from: "Board".to_owned(),
@@ -131,31 +158,80 @@ fn full_plan() -> Planned {
         },
         Edit::CreateGroup {
             pair: donors,
-            fields: [("groupName".to_owned(), Value::from("Donors")), ("protected".to_owned(), Value::Boolean(true))].into(),
+            fields: [
+                ("groupName".to_owned(), Value::from("Donors")),
+                ("protected".to_owned(), Value::Boolean(true)),
+            ]
+            .into(),
         },
-        Edit::AdoptGroup { pair: friends, fields: Record::new() },
-        Edit::ChangeAddress { member: bo, from: "bo@old.example.org".to_owned(), to: "bo@example.org".to_owned() },
-        Edit::UpdateMember { member: bo, fields: record(&[("firstName", "Bo"), ("phone", "")]), before: record(&[("phone", "555 0100")]) },
-        Edit::CreateMembers { members: vec![eve], to_opt_out: true },
-        Edit::SetOptOut { pair: None, members: vec![eve], after_creation: true },
-        Edit::CreateMembers { members: vec![ana], to_opt_out: false },
-        Edit::AddMemberships { pair: donors, members: vec![ana, bo] },
-        Edit::RemoveMemberships { pair: staff, members: vec![bo] },
-        Edit::ArchiveGroup { pair: former, lift_protection: true },
+        Edit::AdoptGroup {
+            pair: friends,
+            fields: Record::new(),
+        },
+        Edit::ChangeAddress {
+            member: bo,
+            from: "bo@old.example.org".to_owned(),
+            to: "bo@example.org".to_owned(),
+        },
+        Edit::UpdateMember {
+            member: bo,
+            fields: record(&[("firstName", "Bo"), ("phone", "")]),
+            before: record(&[("phone", "555 0100")]),
+        },
+        Edit::CreateMembers {
+            members: vec![eve],
+            to_opt_out: true,
+        },
+        Edit::SetOptOut {
+            pair: None,
+            members: vec![eve],
+            after_creation: true,
+        },
+        Edit::CreateMembers {
+            members: vec![ana],
+            to_opt_out: false,
+        },
+        Edit::AddMemberships {
+            pair: donors,
+            members: vec![ana, bo],
+        },
+        Edit::RemoveMemberships {
+            pair: staff,
+            members: vec![bo],
+        },
+        Edit::ArchiveGroup {
+            pair: former,
+            lift_protection: true,
+        },
     ];
     let plan = Plan {
         pairs: vec![
             pair("9985", None, "Donors"),
             pair("2", Some("4712"), "Staff"),
             pair("3", Some("4713"), "Trustees"),
-            GroupPair { source: None, ..pair("", Some("4714"), "Former \u{202e}members") },
+            GroupPair {
+                source: None,
+                ..pair("", Some("4714"), "Former \u{202e}members")
+            },
             pair("5", Some("4715"), "Friends <&>"),
         ],
         operations,
         withheld: vec![
-            Withheld { pair: donors, member: Some(cy), reason: Reason::OptedOutAtTarget },
-            Withheld { pair: staff, member: Some(cy), reason: Reason::OptedOutAtTarget },
-            Withheld { pair: former, member: None, reason: Reason::Protected },
+            Withheld {
+                pair: donors,
+                member: Some(cy),
+                reason: Reason::OptedOutAtTarget,
+            },
+            Withheld {
+                pair: staff,
+                member: Some(cy),
+                reason: Reason::OptedOutAtTarget,
+            },
+            Withheld {
+                pair: former,
+                member: None,
+                reason: Reason::Protected,
+            },
         ],
         blocked: vec![blocked()],
         refusals: vec![refusal()],
@@ -175,7 +251,13 @@ fn full_plan() -> Planned {
         },
         ..empty_plan()
     };
-    let addresses = ["ana@example.org", "bo@example.org", "cy@example.org", "dee@example.org", "eve@example.org"];
+    let addresses = [
+        "ana@example.org",
+        "bo@example.org",
+        "cy@example.org",
+        "dee@example.org",
+        "eve@example.org",
+    ];
     let mut planned = planned(&addresses, plan);
     planned.created_values = [(ana, record(&[("firstName", "Ana")]))].into();
     planned.cost = Cost {
@@ -314,14 +396,32 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
 #[test]
 fn the_keys_of_a_plan_keep_their_order() {
     let text = written(|out| write_plan_json(out, &full_plan()));
-    let keys: Vec<usize> =
-        ["version", "job", "fingerprint", "summary", "operations", "withheld", "blocked", "refusals", "losses", "warnings"]
-            .iter()
-            .map(|key| text.find(&format!("\n \"{key}\":")).unwrap_or_else(|| panic!("{key} is missing")))
-            .collect();
+    let keys: Vec<usize> = [
+        "version",
+        "job",
+        "fingerprint",
+        "summary",
+        "operations",
+        "withheld",
+        "blocked",
+        "refusals",
+        "losses",
+        "warnings",
+    ]
+    .iter()
+    .map(|key| {
+        text.find(&format!("\n \"{key}\":"))
+            .unwrap_or_else(|| panic!("{key} is missing"))
+    })
+    .collect();
     assert!(keys.is_sorted());
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let sequence: Vec<u64> = value["operations"].as_array().unwrap().iter().map(|row| row["seq"].as_u64().unwrap()).collect();
+    let sequence: Vec<u64> = value["operations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["seq"].as_u64().unwrap())
+        .collect();
     assert_eq!(sequence, (1..=14).collect::<Vec<u64>>());
 }
 
@@ -336,12 +436,17 @@ fn an_empty_plan_says_so() {
 
 #[test]
 fn long_lists_are_cut_unless_all_is_wanted() {
-    let addresses: Vec<String> = (10..40).map(|number| format!("p{number}@example.org")).collect();
+    let addresses: Vec<String> = (10..40)
+        .map(|number| format!("p{number}@example.org"))
+        .collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let members: Vec<PersonIx> = (0..30).map(PersonIx).collect();
     let plan = Plan {
         pairs: vec![pair("1", Some("2"), "Donors")],
-        operations: vec![Edit::AddMemberships { pair: PairIx(0), members }],
+        operations: vec![Edit::AddMemberships {
+            pair: PairIx(0),
+            members,
+        }],
         ..empty_plan()
     };
     let planned = planned(&addresses, plan);
@@ -361,12 +466,23 @@ fn a_page_escapes_everything_and_loads_nothing() {
     for forbidden in ["<script", "http://", "https://", "src=", "Friends <&>"] {
         assert!(!page.contains(forbidden), "{forbidden} in {page}");
     }
-    for address in ["ana@example.org", "bo@old.example.org", "cy@example.org", "dee@example.org", "eve@example.org", "0123456789ab"] {
+    for address in [
+        "ana@example.org",
+        "bo@old.example.org",
+        "cy@example.org",
+        "dee@example.org",
+        "eve@example.org",
+        "0123456789ab",
+    ] {
         assert!(page.contains(address), "{address}");
     }
     let opened: BTreeSet<&str> = ["table", "ul", "section", "details"].into();
     for element in opened {
-        assert_eq!(page.matches(&format!("<{element}")).count(), page.matches(&format!("</{element}>")).count(), "{element}");
+        assert_eq!(
+            page.matches(&format!("<{element}")).count(),
+            page.matches(&format!("</{element}>")).count(),
+            "{element}"
+        );
     }
 }
 
@@ -385,7 +501,12 @@ fn report(outcome: Outcome) -> RunReport {
         started: start(),
         finished: after(65),
         outcome,
-        summary: Summary { groups_created: 1, memberships_added: 5, opt_outs: 1, ..Summary::default() },
+        summary: Summary {
+            groups_created: 1,
+            memberships_added: 5,
+            opt_outs: 1,
+            ..Summary::default()
+        },
         withheld: 3,
         withheld_by_reason: [("opted_out_at_target", 2), ("unconfirmed", 1)].into(),
         blocked: vec![blocked()],
@@ -492,11 +613,20 @@ fn runs_are_json_alone_and_as_a_list() {
       {"field":"sender_email","count":12,"example":"ops@example.org","object":"group","reason":"emfluence groups have no such field"}],
      "warnings":[]}
     "#);
-    let busy = JobResult::NoRun { job: "mail-to-crm".to_owned(), outcome: "busy", exit_code: 5, error: "in use".to_owned() };
-    let list: serde_json::Value = serde_json::from_str(&written(|out| write_runs_json(out, &[result, busy]))).unwrap();
+    let busy = JobResult::NoRun {
+        job: "mail-to-crm".to_owned(),
+        outcome: "busy",
+        exit_code: 5,
+        error: "in use".to_owned(),
+    };
+    let list: serde_json::Value =
+        serde_json::from_str(&written(|out| write_runs_json(out, &[result, busy]))).unwrap();
     assert_eq!(list["version"], 1);
     assert_eq!(list["runs"][0]["outcome"], "partial");
-    assert_eq!(list["runs"][1], serde_json::json!({"job": "mail-to-crm", "outcome": "busy", "exit_code": 5, "error": "in use"}));
+    assert_eq!(
+        list["runs"][1],
+        serde_json::json!({"job": "mail-to-crm", "outcome": "busy", "exit_code": 5, "error": "in use"})
+    );
 }
 
 fn run_record(outcome: Option<state::Outcome>) -> state::RunRecord {
@@ -509,7 +639,10 @@ fn run_record(outcome: Option<state::Outcome>) -> state::RunRecord {
         outcome,
         exit_code: outcome.map(|_| 0),
         wrote: true,
-        summary: summary_json(&Summary { memberships_added: 5, ..Summary::default() }),
+        summary: summary_json(&Summary {
+            memberships_added: 5,
+            ..Summary::default()
+        }),
         error: None,
         measure: None,
     }
@@ -523,7 +656,8 @@ fn the_history_is_a_table_and_a_list() {
     20260301T060000Z-abc123  crm-to-mail  2026-03-01 06:00:00 UTC  1 min 5 s  manual   done     5 memberships added
     20260301T060000Z-abc123  crm-to-mail  2026-03-01 06:00:00 UTC  -          manual   running  5 memberships added
     ");
-    let value: serde_json::Value = serde_json::from_str(&written(|out| write_history_json(out, &runs))).unwrap();
+    let value: serde_json::Value =
+        serde_json::from_str(&written(|out| write_history_json(out, &runs))).unwrap();
     assert_eq!(value["runs"][0]["summary"]["memberships"]["add"], 5);
     assert_eq!(value["runs"][1]["outcome"], "running");
 }
@@ -550,7 +684,8 @@ fn one_run_is_shown_item_by_item() {
       x    2  update_member  bo@example.org  failed: No.
                 phone: ["555 0100",""]
     "#);
-    let value: serde_json::Value = serde_json::from_str(&written(|out| write_show_json(out, &run, &items))).unwrap();
+    let value: serde_json::Value =
+        serde_json::from_str(&written(|out| write_show_json(out, &run, &items))).unwrap();
     assert_eq!(value["run"], "20260301T060000Z-abc123");
     assert_eq!(value["items"][0]["message"], "No.");
 }
@@ -575,9 +710,16 @@ fn a_job_is_what_its_last_run_and_its_lock_say() {
         (None, 0, true, true, JobState::Running),
         (None, 0, false, false, JobState::Failing),
     ] {
-        assert_eq!(JobState::of(&status(outcome, failures), paused, running), expected, "{outcome:?}");
+        assert_eq!(
+            JobState::of(&status(outcome, failures), paused, running),
+            expected,
+            "{outcome:?}"
+        );
     }
-    assert_eq!(JobState::of(&state::JobStatus::default(), false, false), JobState::Ok);
+    assert_eq!(
+        JobState::of(&state::JobStatus::default(), false, false),
+        JobState::Ok
+    );
 }
 
 fn job_rows() -> Vec<JobRow> {
@@ -597,7 +739,10 @@ fn job_rows() -> Vec<JobRow> {
         schedule: None,
         next: Vec::new(),
         state: JobState::Paused,
-        paused: Some(state::PausedRecord { reason: "holidays".to_owned(), since: start() }),
+        paused: Some(state::PausedRecord {
+            reason: "holidays".to_owned(),
+            since: start(),
+        }),
         last_run: None,
         ..row.clone()
     };
@@ -619,11 +764,13 @@ fn status_and_schedule_are_tables_and_lists() {
       2026-03-01 07:30:00 CET  in 28 min
     mail-to-crm: by hand only
     ");
-    let value: serde_json::Value = serde_json::from_str(&written(|out| write_status_json(out, &job_rows()))).unwrap();
+    let value: serde_json::Value =
+        serde_json::from_str(&written(|out| write_status_json(out, &job_rows()))).unwrap();
     assert_eq!(value["jobs"][0]["state"], "ok");
     assert_eq!(value["jobs"][0]["next"], "2026-03-01T06:15:00Z");
     assert_eq!(value["jobs"][1]["paused_reason"], "holidays");
-    let value: serde_json::Value = serde_json::from_str(&written(|out| write_schedule_json(out, &job_rows()))).unwrap();
+    let value: serde_json::Value =
+        serde_json::from_str(&written(|out| write_schedule_json(out, &job_rows()))).unwrap();
     assert_eq!(value["jobs"][0]["time_zone"], "Europe/Berlin");
     assert_eq!(value["jobs"][0]["next"].as_array().unwrap().len(), 2);
 }
@@ -653,7 +800,11 @@ fn failures_name_age_and_remedy() {
           first seen 1 min ago, sent 2 times, again in 59 min
           remedy: correct the value at the source, then run `rosterd retry`
     "#);
-    let value: serde_json::Value = serde_json::from_str(&written(|out| write_failures_json(out, &[failure]))).unwrap();
-    assert_eq!(value["failures"][0]["remedy"], BlockedReason::ValueRefused.remedy());
+    let value: serde_json::Value =
+        serde_json::from_str(&written(|out| write_failures_json(out, &[failure]))).unwrap();
+    assert_eq!(
+        value["failures"][0]["remedy"],
+        BlockedReason::ValueRefused.remedy()
+    );
     assert_eq!(value["failures"][0]["attempts"], 2);
 }

@@ -114,9 +114,15 @@ impl<'a> PlanView<'a> {
         let mut profiles: BTreeMap<PersonIx, ProfileChange<'a>> = BTreeMap::new();
         for edit in &plan.operations {
             match edit {
-                Edit::SetOptOut { pair, members, .. } => opt_outs.entry(pair.map(|pair| pair.0)).or_default().extend(members),
+                Edit::SetOptOut { pair, members, .. } => opt_outs
+                    .entry(pair.map(|pair| pair.0))
+                    .or_default()
+                    .extend(members),
                 Edit::CreateCustomField { label } => view.new_fields.push(label),
-                Edit::CreateMembers { members, to_opt_out } => {
+                Edit::CreateMembers {
+                    members,
+                    to_opt_out,
+                } => {
                     view.created.extend(members);
                     if *to_opt_out {
                         view.holders.extend(members);
@@ -132,11 +138,21 @@ impl<'a> PlanView<'a> {
                     change.name = &plan.pair(*pair).name;
                     change.removed.extend(members);
                 }
-                Edit::UpdateMember { member, fields, before } => {
-                    profiles.entry(*member).or_insert_with(|| ProfileChange::of(*member)).fields = compared(fields, before);
+                Edit::UpdateMember {
+                    member,
+                    fields,
+                    before,
+                } => {
+                    profiles
+                        .entry(*member)
+                        .or_insert_with(|| ProfileChange::of(*member))
+                        .fields = compared(fields, before);
                 }
                 Edit::ChangeAddress { member, from, to } => {
-                    profiles.entry(*member).or_insert_with(|| ProfileChange::of(*member)).address = Some((from, to));
+                    profiles
+                        .entry(*member)
+                        .or_insert_with(|| ProfileChange::of(*member))
+                        .address = Some((from, to));
                 }
                 _ => view.groups.extend(group_change(plan, edit)),
             }
@@ -149,12 +165,18 @@ impl<'a> PlanView<'a> {
             })
             .collect();
         // Who is created for an opt-out and joins another group as well is shown there.
-        let joining: HashSet<PersonIx> = memberships.values().flat_map(|change| change.added.iter().copied()).collect();
+        let joining: HashSet<PersonIx> = memberships
+            .values()
+            .flat_map(|change| change.added.iter().copied())
+            .collect();
         view.holders.retain(|person| !joining.contains(person));
         view.memberships = memberships.into_values().collect();
         view.profiles = profiles.into_values().collect();
         for withheld in &plan.withheld {
-            view.withheld.entry(withheld.reason).or_default().push(*withheld);
+            view.withheld
+                .entry(withheld.reason)
+                .or_default()
+                .push(*withheld);
         }
         view
     }
@@ -162,7 +184,11 @@ impl<'a> PlanView<'a> {
 
 impl ProfileChange<'_> {
     fn of(member: PersonIx) -> Self {
-        ProfileChange { member, address: None, fields: Vec::new() }
+        ProfileChange {
+            member,
+            address: None,
+            fields: Vec::new(),
+        }
     }
 }
 
@@ -178,9 +204,16 @@ pub(super) fn by_reason(blocked: &[Blocked]) -> BTreeMap<BlockedReason, Vec<&Blo
 fn group_change<'a>(plan: &'a Plan, edit: &'a Edit) -> Option<GroupChange<'a>> {
     let pair = plan.pair(edit.pair()?);
     let name = pair.name.as_str();
-    let lifted = |lift: bool| lift.then(|| "its protection, which rosterd itself had set, is lifted first".to_owned());
+    let lifted = |lift: bool| {
+        lift.then(|| "its protection, which rosterd itself had set, is lifted first".to_owned())
+    };
     Some(match edit {
-        Edit::CreateGroup { fields, .. } => GroupChange { verb: GroupVerb::Create, name, note: None, fields: set(fields) },
+        Edit::CreateGroup { fields, .. } => GroupChange {
+            verb: GroupVerb::Create,
+            name,
+            note: None,
+            fields: set(fields),
+        },
         Edit::AdoptGroup { fields, .. } => {
             let id = pair.target.as_deref().unwrap_or_default();
             let note = if fields.is_empty() {
@@ -188,39 +221,87 @@ fn group_change<'a>(plan: &'a Plan, edit: &'a Edit) -> Option<GroupChange<'a>> {
             } else {
                 format!("group {id} at the target is linked, and what it lacks is filled in")
             };
-            GroupChange { verb: GroupVerb::Adopt, name, note: Some(note), fields: set(fields) }
+            GroupChange {
+                verb: GroupVerb::Adopt,
+                name,
+                note: Some(note),
+                fields: set(fields),
+            }
         }
-        Edit::UpdateGroup { fields, before, .. } => {
-            GroupChange { verb: GroupVerb::Change, name, note: None, fields: compared(fields, before) }
-        }
-        Edit::RenameGroup { from, to, via, fields, before, .. } => {
-            let detour = via.as_ref().map(|via| format!(", by way of \"{via}\"")).unwrap_or_default();
-            let others = fields.iter().filter(|(_, value)| value.as_text() != Some(to));
+        Edit::UpdateGroup { fields, before, .. } => GroupChange {
+            verb: GroupVerb::Change,
+            name,
+            note: None,
+            fields: compared(fields, before),
+        },
+        Edit::RenameGroup {
+            from,
+            to,
+            via,
+            fields,
+            before,
+            ..
+        } => {
+            let detour = via
+                .as_ref()
+                .map(|via| format!(", by way of \"{via}\""))
+                .unwrap_or_default();
+            let others = fields
+                .iter()
+                .filter(|(_, value)| value.as_text() != Some(to));
             GroupChange {
                 verb: GroupVerb::Change,
                 name: from,
                 note: Some(format!("is renamed to \"{to}\"{detour}")),
-                fields: others.map(|(field, after)| change(field, after, before)).collect(),
+                fields: others
+                    .map(|(field, after)| change(field, after, before))
+                    .collect(),
             }
         }
-        Edit::ArchiveGroup { lift_protection, .. } => {
-            GroupChange { verb: GroupVerb::Archive, name, note: lifted(*lift_protection), fields: Vec::new() }
-        }
-        Edit::DeleteGroup { lift_protection, .. } => {
-            GroupChange { verb: GroupVerb::Delete, name, note: lifted(*lift_protection), fields: Vec::new() }
-        }
+        Edit::ArchiveGroup {
+            lift_protection, ..
+        } => GroupChange {
+            verb: GroupVerb::Archive,
+            name,
+            note: lifted(*lift_protection),
+            fields: Vec::new(),
+        },
+        Edit::DeleteGroup {
+            lift_protection, ..
+        } => GroupChange {
+            verb: GroupVerb::Delete,
+            name,
+            note: lifted(*lift_protection),
+            fields: Vec::new(),
+        },
         _ => return None,
     })
 }
 
 fn set(fields: &Record) -> Vec<FieldChange<'_>> {
-    fields.iter().map(|(field, after)| FieldChange { field, before: None, after: Some(after), compares: false }).collect()
+    fields
+        .iter()
+        .map(|(field, after)| FieldChange {
+            field,
+            before: None,
+            after: Some(after),
+            compares: false,
+        })
+        .collect()
 }
 
 fn compared<'a>(fields: &'a Record, before: &'a Record) -> Vec<FieldChange<'a>> {
-    fields.iter().map(|(field, after)| change(field, after, before)).collect()
+    fields
+        .iter()
+        .map(|(field, after)| change(field, after, before))
+        .collect()
 }
 
 fn change<'a>(field: &'a str, after: &'a Value, before: &'a Record) -> FieldChange<'a> {
-    FieldChange { field, before: before.get(field), after: Some(after), compares: true }
+    FieldChange {
+        field,
+        before: before.get(field),
+        after: Some(after),
+        compares: true,
+    }
 }

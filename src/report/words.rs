@@ -16,8 +16,8 @@ const SHORT_VALUE: usize = 60;
 
 /// Makes a text from outside harmless on a terminal.
 ///
-/// Control characters could move the cursor or hide a line, and characters that turn the direction of writing could make one
-/// address look like another. They are shown as `\u{…}`.
+/// Control characters could move the cursor or hide a line, and characters that turn the direction
+/// of writing could make one address look like another. They are shown as `\u{…}`.
 pub fn harmless(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
@@ -42,7 +42,11 @@ fn is_harmful(character: char) -> bool {
 
 /// Shows an address, or says that there is none.
 pub(super) fn address(text: &str) -> Cow<'_, str> {
-    if text.is_empty() { Cow::Borrowed("(no address)") } else { harmless(text) }
+    if text.is_empty() {
+        Cow::Borrowed("(no address)")
+    } else {
+        harmless(text)
+    }
 }
 
 /// Shows a field's value; absent and empty ones look alike, as they mean the same.
@@ -73,7 +77,11 @@ pub(super) fn padded(text: &str, width: usize) -> String {
 
 /// Writes a number with its noun: `1 group`, `2 groups`, `1,200 groups`.
 pub(super) fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+    format!(
+        "{} {}",
+        grouped(number),
+        if number == 1 { one } else { many }
+    )
 }
 
 /// Writes a number with a comma between thousands.
@@ -105,7 +113,10 @@ pub fn duration(length: Duration) -> String {
         return "under 1 s".to_owned();
     }
     let parts = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let first = parts.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(parts.len() - 1);
+    let first = parts
+        .iter()
+        .position(|(unit, _)| seconds >= *unit)
+        .unwrap_or(parts.len() - 1);
     let (unit, name) = parts[first];
     let mut text = format!("{} {name}", seconds / unit);
     if let Some((smaller, name)) = parts.get(first + 1)
@@ -123,12 +134,18 @@ pub fn distance(now: Timestamp, then: Timestamp) -> String {
         return "now".to_owned();
     }
     let words = duration(Duration::from_secs(away.as_secs().unsigned_abs()));
-    if away.is_negative() { format!("{words} ago") } else { format!("in {words}") }
+    if away.is_negative() {
+        format!("{words} ago")
+    } else {
+        format!("in {words}")
+    }
 }
 
 /// Writes an instant in a time zone, with the name of the zone.
 pub fn instant(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    at.to_zoned(zone.clone())
+        .strftime("%Y-%m-%d %H:%M:%S %Z")
+        .to_string()
 }
 
 /// Says in words why people are withheld.
@@ -149,20 +166,86 @@ pub(super) fn explain(reason: Reason) -> &'static str {
 /// Says a summary in words, opt-outs first: what is to be done, or what was done.
 pub(super) fn summary(summary: &Summary, done: bool) -> Vec<String> {
     let rows = [
-        (summary.opt_outs, "opt-out", "opt-outs", "to carry", "carried"),
-        (summary.groups_created, "group", "groups", "to create", "created"),
-        (summary.groups_updated, "group", "groups", "to change", "changed"),
-        (summary.groups_adopted, "group", "groups", "to adopt", "adopted"),
-        (summary.members_created, "person", "people", "to create", "created"),
-        (summary.members_updated, "person", "people", "to update", "updated"),
-        (summary.memberships_added, "membership", "memberships", "to add", "added"),
-        (summary.memberships_removed, "membership", "memberships", "to remove", "removed"),
-        (summary.groups_archived, "group", "groups", "to archive", "archived"),
-        (summary.groups_deleted, "group", "groups", "to delete", "deleted"),
+        (
+            summary.opt_outs,
+            "opt-out",
+            "opt-outs",
+            "to carry",
+            "carried",
+        ),
+        (
+            summary.groups_created,
+            "group",
+            "groups",
+            "to create",
+            "created",
+        ),
+        (
+            summary.groups_updated,
+            "group",
+            "groups",
+            "to change",
+            "changed",
+        ),
+        (
+            summary.groups_adopted,
+            "group",
+            "groups",
+            "to adopt",
+            "adopted",
+        ),
+        (
+            summary.members_created,
+            "person",
+            "people",
+            "to create",
+            "created",
+        ),
+        (
+            summary.members_updated,
+            "person",
+            "people",
+            "to update",
+            "updated",
+        ),
+        (
+            summary.memberships_added,
+            "membership",
+            "memberships",
+            "to add",
+            "added",
+        ),
+        (
+            summary.memberships_removed,
+            "membership",
+            "memberships",
+            "to remove",
+            "removed",
+        ),
+        (
+            summary.groups_archived,
+            "group",
+            "groups",
+            "to archive",
+            "archived",
+        ),
+        (
+            summary.groups_deleted,
+            "group",
+            "groups",
+            "to delete",
+            "deleted",
+        ),
     ];
     rows.into_iter()
         .filter(|(number, ..)| *number > 0)
-        .map(|(number, one, many, planned, finished)| format!("{} {}", count(number, one, many), if done { finished } else { planned }))
+        .map(|(number, one, many, planned, finished)| {
+            format!(
+                "{} {}",
+                count(number, one, many),
+                if done { finished } else { planned }
+            )
+        })
         .collect()
 }
 
@@ -174,21 +257,44 @@ mod tests {
     fn characters_that_upset_a_terminal_are_shown_as_numbers() {
         assert_eq!(harmless("Ana Ⅳ 株式会社"), "Ana Ⅳ 株式会社");
         assert_eq!(harmless("a\u{1b}[31mb"), "a\\u{1b}[31mb");
-        assert_eq!(harmless("ana@\u{202e}gro.elpmaxe"), "ana@\\u{202e}gro.elpmaxe");
-        assert_eq!(harmless("line\nbreak\u{2028}\u{9b}"), "line\\u{a}break\\u{2028}\\u{9b}");
-        assert_eq!(harmless("می\u{200c}خواهم"), "می\u{200c}خواهم", "a joiner is part of the script");
+        assert_eq!(
+            harmless("ana@\u{202e}gro.elpmaxe"),
+            "ana@\\u{202e}gro.elpmaxe"
+        );
+        assert_eq!(
+            harmless("line\nbreak\u{2028}\u{9b}"),
+            "line\\u{a}break\\u{2028}\\u{9b}"
+        );
+        assert_eq!(
+            harmless("می\u{200c}خواهم"),
+            "می\u{200c}خواهم",
+            "a joiner is part of the script"
+        );
     }
 
     #[test]
     fn numbers_and_times_read_well() {
         assert_eq!(count(1, "group", "groups"), "1 group");
         assert_eq!(count(1_234_567, "group", "groups"), "1,234,567 groups");
-        for (seconds, words) in [(0, "0 s"), (59, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (7_500, "2 h 5 min"), (90_000, "1 d 1 h")] {
+        for (seconds, words) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (200, "3 min 20 s"),
+            (7_500, "2 h 5 min"),
+            (90_000, "1 d 1 h"),
+        ] {
             assert_eq!(duration(Duration::from_secs(seconds)), words);
         }
         let now = Timestamp::from_second(1_000_000).unwrap();
-        assert_eq!(distance(now, Timestamp::from_second(1_000_300).unwrap()), "in 5 min");
-        assert_eq!(distance(now, Timestamp::from_second(992_800).unwrap()), "2 h ago");
+        assert_eq!(
+            distance(now, Timestamp::from_second(1_000_300).unwrap()),
+            "in 5 min"
+        );
+        assert_eq!(
+            distance(now, Timestamp::from_second(992_800).unwrap()),
+            "2 h ago"
+        );
         assert_eq!(distance(now, now), "now");
     }
 

@@ -7,7 +7,9 @@ use super::{RunError, Runner};
 use crate::config::settled::{Credentials, HttpConfig, Missing, ProviderConfig};
 use crate::http::{Account, AccountOptions, NetworkOptions, Transport};
 use crate::model::{Capabilities, ProviderKind};
-use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions};
+use crate::provider::activecampaign::{
+    ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions,
+};
 use crate::provider::emfluence::{Emfluence, EmfluenceOptions};
 use crate::provider::greenrope::{GreenRope, GreenRopeCredential, GreenRopeOptions};
 use crate::provider::{self, Duties, Target};
@@ -16,7 +18,8 @@ use crate::provider::{self, Duties, Target};
 const TIMEOUT_EMFLUENCE: Duration = Duration::from_mins(1);
 /// GreenRope answers whole accounts at once; its clients wait two minutes.
 const TIMEOUT_GREENROPE: Duration = Duration::from_mins(2);
-/// ActiveCampaign is slow where it rebuilds the rights of a user group's users; its own client waits half a minute.
+/// ActiveCampaign is slow where it rebuilds the rights of a user group's users; its own client
+/// waits half a minute.
 const TIMEOUT_ACTIVECAMPAIGN: Duration = Duration::from_mins(2);
 
 /// A configured provider, ready to be used.
@@ -55,16 +58,17 @@ pub struct OnlineReport {
 impl Runner {
     /// Returns a provider of the config, set up on first use.
     pub(super) fn handle(&self, name: &str) -> Result<Arc<Handle>, RunError> {
-        let mut handles = self.inner.handles.lock().expect("nothing panics while it holds this lock");
+        let mut handles = self
+            .inner
+            .handles
+            .lock()
+            .expect("nothing panics while it holds this lock");
         if let Some(handle) = handles.get(name) {
             return Ok(handle.clone());
         }
-        let config = self
-            .inner
-            .config
-            .providers
-            .get(name)
-            .ok_or_else(|| RunError::Setup(format!("there is no provider \"{name}\" in the config")))?;
+        let config = self.inner.config.providers.get(name).ok_or_else(|| {
+            RunError::Setup(format!("there is no provider \"{name}\" in the config"))
+        })?;
         let handle = Arc::new(self.set_up(config)?);
         handles.insert(name.to_owned(), handle.clone());
         Ok(handle)
@@ -74,14 +78,26 @@ impl Runner {
     pub async fn check_online(&self, name: &str) -> Result<OnlineReport, RunError> {
         let handle = self.handle(name)?;
         let _counting = self.counting_of(name);
-        let shared = self.inner.config.providers.get(name).is_some_and(|provider| provider.shared_access);
+        let shared = self
+            .inner
+            .config
+            .providers
+            .get(name)
+            .is_some_and(|provider| provider.shared_access);
         let before = handle.account.statistics().requests();
-        let failed = |error| RunError::Read { provider: name.to_owned(), error: Box::new(error) };
+        let failed = |error| RunError::Read {
+            provider: name.to_owned(),
+            error: Box::new(error),
+        };
         handle.adapter.open().await.map_err(failed)?;
         let (groups, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
         let custom = handle.adapter.custom_fields().await.map_err(failed)?;
         let lacks = match self.duties(name) {
-            Some(duties) => handle.adapter.lacks(duties, &groups).await.map_err(failed)?,
+            Some(duties) => handle
+                .adapter
+                .lacks(duties, &groups)
+                .await
+                .map_err(failed)?,
             None => Vec::new(),
         };
         let reading = certificate.certify((), &mut crate::model::TotalMeanings::all());
@@ -89,7 +105,11 @@ impl Runner {
             provider: name.to_owned(),
             groups: groups.len(),
             doubts: reading.why_incomplete().to_vec(),
-            remarks: if shared { Vec::new() } else { handle.adapter.remarks() },
+            remarks: if shared {
+                Vec::new()
+            } else {
+                handle.adapter.remarks()
+            },
             lacks,
             custom_fields_known: custom.known,
             requests: handle.account.statistics().requests() - before,
@@ -119,7 +139,13 @@ impl Runner {
 
     /// Returns what tells a provider's account from others in the state database.
     pub(super) fn account_hash(&self, provider: &str) -> String {
-        let key = self.inner.config.providers.get(provider).map(ProviderConfig::account_key).unwrap_or_default();
+        let key = self
+            .inner
+            .config
+            .providers
+            .get(provider)
+            .map(ProviderConfig::account_key)
+            .unwrap_or_default();
         account_hash(&key)
     }
 
@@ -127,18 +153,31 @@ impl Runner {
         let account = self.account(config)?;
         let place = format!("providers.{}", config.name);
         let fetch = |secret: &crate::config::settled::Secret, key: &str| {
-            secret.fetch(&format!("{place}.{key}")).map_err(|error| RunError::Setup(error.to_string()))
+            secret
+                .fetch(&format!("{place}.{key}"))
+                .map_err(|error| RunError::Setup(error.to_string()))
         };
         let batch_cap = config.http.batch_size;
         let adapter: Arc<dyn Target> = match (config.kind, &config.credentials) {
             (ProviderKind::Emfluence, Credentials::AccessToken(token)) => Arc::new(Emfluence::new(
-                EmfluenceOptions { access_token: fetch(token, "access_token")?, fingerprint: config.fingerprint.clone(), batch_cap },
+                EmfluenceOptions {
+                    access_token: fetch(token, "access_token")?,
+                    fingerprint: config.fingerprint.clone(),
+                    batch_cap,
+                },
                 account.clone(),
             )),
-            (ProviderKind::GreenRope, Credentials::Password { email, .. } | Credentials::AuthToken { email, .. }) => {
+            (
+                ProviderKind::GreenRope,
+                Credentials::Password { email, .. } | Credentials::AuthToken { email, .. },
+            ) => {
                 let credential = match &config.credentials {
-                    Credentials::Password { password, .. } => GreenRopeCredential::Password(fetch(password, "password")?),
-                    Credentials::AuthToken { token, .. } | Credentials::AccessToken(token) | Credentials::ApiKey(token) => {
+                    Credentials::Password { password, .. } => {
+                        GreenRopeCredential::Password(fetch(password, "password")?)
+                    }
+                    Credentials::AuthToken { token, .. }
+                    | Credentials::AccessToken(token)
+                    | Credentials::ApiKey(token) => {
                         GreenRopeCredential::Token(fetch(token, "auth_token")?)
                     }
                 };
@@ -153,56 +192,96 @@ impl Runner {
                     account.clone(),
                 ))
             }
-            (kind @ (ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers), Credentials::ApiKey(key)) => {
-                Arc::new(ActiveCampaign::new(
-                    ActiveCampaignOptions {
-                        api_key: fetch(key, "api_key")?,
-                        groups: match kind {
-                            ProviderKind::ActiveCampaignUsers => ActiveCampaignGroups::UserGroups,
-                            _ => ActiveCampaignGroups::Lists,
-                        },
-                        parking_group: config.parking_group.clone(),
-                        batch_cap,
+            (
+                kind @ (ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers),
+                Credentials::ApiKey(key),
+            ) => Arc::new(ActiveCampaign::new(
+                ActiveCampaignOptions {
+                    api_key: fetch(key, "api_key")?,
+                    groups: match kind {
+                        ProviderKind::ActiveCampaignUsers => ActiveCampaignGroups::UserGroups,
+                        _ => ActiveCampaignGroups::Lists,
                     },
-                    account.clone(),
-                ))
+                    parking_group: config.parking_group.clone(),
+                    batch_cap,
+                },
+                account.clone(),
+            )),
+            (kind, _) => {
+                return Err(RunError::Setup(format!(
+                    "{place}: these credentials are not of the kind that {kind} takes"
+                )));
             }
-            (kind, _) => return Err(RunError::Setup(format!("{place}: these credentials are not of the kind that {kind} takes"))),
         };
         let mut capabilities = *provider::capabilities(config.kind);
         capabilities.batches = capabilities.batches.capped(batch_cap);
-        Ok(Handle { name: config.name.clone(), adapter, account, capabilities, requests_per_minute: config.http.requests_per_minute })
+        Ok(Handle {
+            name: config.name.clone(),
+            adapter,
+            account,
+            capabilities,
+            requests_per_minute: config.http.requests_per_minute,
+        })
     }
 
     /// Two provider names may stand for one account, which has one pace and one breaker.
     fn account(&self, config: &ProviderConfig) -> Result<Account, RunError> {
-        let mut accounts = self.inner.accounts.lock().expect("nothing panics while it holds this lock");
+        let mut accounts = self
+            .inner
+            .accounts
+            .lock()
+            .expect("nothing panics while it holds this lock");
         let key = config.account_key();
         if let Some(account) = accounts.get(&key) {
             return Ok(account.clone());
         }
         let transport = match &self.inner.options.transport {
             Some(transport) => transport.clone(),
-            None => Transport::network(&NetworkOptions { proxy: config.http.proxy.clone(), ca_file: config.http.ca_file.clone() })
-                .map_err(|error| RunError::Setup(format!("providers.{}.http: {error}", config.name)))?,
+            None => Transport::network(&NetworkOptions {
+                proxy: config.http.proxy.clone(),
+                ca_file: config.http.ca_file.clone(),
+            })
+            .map_err(|error| RunError::Setup(format!("providers.{}.http: {error}", config.name)))?,
         };
-        let mut options = AccountOptions::new(config.name.clone(), config.base_url.clone(), transport);
+        let mut options =
+            AccountOptions::new(config.name.clone(), config.base_url.clone(), transport);
         // Whichever name comes first, the account gets the strictest pace of all that stand for it.
-        let sharing: Vec<&HttpConfig> =
-            self.inner.config.providers.values().filter(|other| other.account_key() == key).map(|other| &other.http).collect();
-        options.requests_per_minute = sharing.iter().filter_map(|http| http.requests_per_minute).min();
-        options.concurrency = sharing.iter().map(|http| http.concurrency).min().unwrap_or(config.http.concurrency);
+        let sharing: Vec<&HttpConfig> = self
+            .inner
+            .config
+            .providers
+            .values()
+            .filter(|other| other.account_key() == key)
+            .map(|other| &other.http)
+            .collect();
+        options.requests_per_minute = sharing
+            .iter()
+            .filter_map(|http| http.requests_per_minute)
+            .min();
+        options.concurrency = sharing
+            .iter()
+            .map(|http| http.concurrency)
+            .min()
+            .unwrap_or(config.http.concurrency);
         options.max_retries = config.http.max_retries;
-        options.requests_per_day = sharing.iter().filter_map(|http| http.requests_per_day).min();
+        options.requests_per_day = sharing
+            .iter()
+            .filter_map(|http| http.requests_per_day)
+            .min();
         options.timeout = config.http.timeout.unwrap_or(match config.kind {
             ProviderKind::Emfluence => TIMEOUT_EMFLUENCE,
             ProviderKind::GreenRope => TIMEOUT_GREENROPE,
-            ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => TIMEOUT_ACTIVECAMPAIGN,
+            ProviderKind::ActiveCampaignLists | ProviderKind::ActiveCampaignUsers => {
+                TIMEOUT_ACTIVECAMPAIGN
+            }
         });
         let capped = options.requests_per_day.is_some();
         let account = Account::new(options);
         if capped {
-            account.count_earlier_requests(self.store().requests_of_a_day(&account_hash(&key), self.now())?);
+            account.count_earlier_requests(
+                self.store()
+                    .requests_of_a_day(&account_hash(&key), self.now())?,
+            );
         }
         accounts.insert(key, account.clone());
         Ok(account)

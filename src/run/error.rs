@@ -34,7 +34,9 @@ pub enum RunError {
         error: Box<ReadError>,
     },
     /// The list of groups could not be read to its end.
-    #[error("the list of groups of \"{provider}\" could not be read to its end: {why}; nothing was written")]
+    #[error(
+        "the list of groups of \"{provider}\" could not be read to its end: {why}; nothing was written"
+    )]
     Groups {
         /// The provider's configured name.
         provider: String,
@@ -45,7 +47,9 @@ pub enum RunError {
     #[error(transparent)]
     State(#[from] crate::state::StateError),
     /// A request that writes failed in a way that makes it pointless to go on.
-    #[error("writing to \"{provider}\" stopped: {why}; what was done is remembered, and the next run goes on from there")]
+    #[error(
+        "writing to \"{provider}\" stopped: {why}; what was done is remembered, and the next run goes on from there"
+    )]
     Write {
         /// The provider's configured name.
         provider: String,
@@ -62,7 +66,9 @@ pub enum RunError {
     #[error("{0}")]
     Approval(String),
     /// The run was asked to stop.
-    #[error("the run was asked to stop; what was done is remembered, and the next run goes on from there")]
+    #[error(
+        "the run was asked to stop; what was done is remembered, and the next run goes on from there"
+    )]
     Stopped,
 }
 
@@ -74,7 +80,10 @@ impl RunError {
             RunError::State(error) => state_exit_code(error),
             RunError::PlanMoved(_) | RunError::Approval(_) => 3,
             RunError::Busy(_) => 5,
-            RunError::Read { .. } | RunError::Groups { .. } | RunError::Write { .. } | RunError::Stopped => 1,
+            RunError::Read { .. }
+            | RunError::Groups { .. }
+            | RunError::Write { .. }
+            | RunError::Stopped => 1,
         }
     }
 }
@@ -82,10 +91,15 @@ impl RunError {
 /// Puts the provider's name before a failure that does not say it itself.
 fn named(provider: &str, error: &ReadError) -> String {
     let text = error.to_string();
-    if text.starts_with(&format!("{provider}: ")) { text } else { format!("{provider}: {text}") }
+    if text.starts_with(&format!("{provider}: ")) {
+        text
+    } else {
+        format!("{provider}: {text}")
+    }
 }
 
-/// Returns the exit code of a failure of the state database: 2 for a file that can't be the right one, 1 for the disk.
+/// Returns the exit code of a failure of the state database: 2 for a file that can't be the right
+/// one, 1 for the disk.
 pub fn state_exit_code(error: &StateError) -> u8 {
     match error {
         StateError::NoDirectory { .. }

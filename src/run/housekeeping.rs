@@ -1,4 +1,5 @@
-//! What is written down whatever becomes of a run: how many requests each account got; and, once a day, what retention lets go.
+//! What is written down whatever becomes of a run: how many requests each account got; and, once a
+//! day, what retention lets go.
 
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use jiff::Timestamp;
 use super::Runner;
 use crate::config::settled::JobConfig;
 
-/// Counts the requests of two accounts in the state database when it goes, also when a run is given up half-way: the cap on a
-/// day's requests holds across processes.
+/// Counts the requests of two accounts in the state database when it goes, also when a run is given
+/// up half-way: the cap on a day's requests holds across processes.
 pub(super) struct Counting {
     runner: Runner,
     providers: Vec<String>,
@@ -25,30 +26,54 @@ impl Drop for Counting {
 impl Runner {
     /// Counts the requests of a job's accounts from now on.
     pub(super) fn counting(&self, job: &JobConfig) -> Counting {
-        Counting { runner: self.clone(), providers: vec![job.source.clone(), job.target.clone()] }
+        Counting {
+            runner: self.clone(),
+            providers: vec![job.source.clone(), job.target.clone()],
+        }
     }
 
     /// The same for one provider.
     pub(super) fn counting_of(&self, provider: &str) -> Counting {
-        Counting { runner: self.clone(), providers: vec![provider.to_owned()] }
+        Counting {
+            runner: self.clone(),
+            providers: vec![provider.to_owned()],
+        }
     }
 
     /// Adds what a provider's account was sent since it was last counted.
     fn count_requests(&self, provider: &str) {
-        let Some(config) = self.inner.config.providers.get(provider) else { return };
+        let Some(config) = self.inner.config.providers.get(provider) else {
+            return;
+        };
         let key = config.account_key();
         let sent = {
-            let accounts = self.inner.accounts.lock().expect("nothing panics while it holds this lock");
-            let Some(account) = accounts.get(&key) else { return };
+            let accounts = self
+                .inner
+                .accounts
+                .lock()
+                .expect("nothing panics while it holds this lock");
+            let Some(account) = accounts.get(&key) else {
+                return;
+            };
             account.statistics().requests()
         };
         // Several jobs share an account, and each request counts once.
-        let mut counted = self.inner.counted.lock().expect("nothing panics while it holds this lock");
+        let mut counted = self
+            .inner
+            .counted
+            .lock()
+            .expect("nothing panics while it holds this lock");
         let known = counted.entry(key).or_default();
         if sent > *known {
-            match self.store().count_requests(&self.account_hash(provider), sent - *known, self.now()) {
+            match self.store().count_requests(
+                &self.account_hash(provider),
+                sent - *known,
+                self.now(),
+            ) {
                 Ok(()) => *known = sent,
-                Err(error) => tracing::warn!(provider, error = %error, "The requests of a run could not be counted."),
+                Err(error) => {
+                    tracing::warn!(provider, error = %error, "The requests of a run could not be counted.")
+                }
             }
         }
     }
@@ -56,7 +81,10 @@ impl Runner {
     /// Prunes history that is older than the config keeps, at most once a day.
     pub(super) fn prune_daily(&self) {
         let now = self.now();
-        match self.store().prune_daily(kept_since(now, self.inner.config.retention), now) {
+        match self
+            .store()
+            .prune_daily(kept_since(now, self.inner.config.retention), now)
+        {
             Ok(None | Some(0)) => {}
             Ok(Some(rows)) => tracing::info!(rows, "Old history was deleted."),
             Err(error) => tracing::warn!(error = %error, "Old history could not be deleted."),

@@ -1,4 +1,5 @@
-//! One run end to end: read both sides, plan, guard, apply, verify. The only module that sees everything.
+//! One run end to end: read both sides, plan, guard, apply, verify. The only module that sees
+//! everything.
 
 mod accounts;
 mod apply;
@@ -68,7 +69,12 @@ pub struct RunnerOptions {
 
 impl Default for RunnerOptions {
     fn default() -> Self {
-        RunnerOptions { transport: None, progress: Arc::new(Silent), clock: Arc::new(Timestamp::now), stop: CancellationToken::new() }
+        RunnerOptions {
+            transport: None,
+            progress: Arc::new(Silent),
+            clock: Arc::new(Timestamp::now),
+            stop: CancellationToken::new(),
+        }
     }
 }
 
@@ -83,7 +89,10 @@ pub struct SyncOptions {
 
 impl Default for SyncOptions {
     fn default() -> Self {
-        SyncOptions { approve: None, trigger: "manual" }
+        SyncOptions {
+            approve: None,
+            trigger: "manual",
+        }
     }
 }
 
@@ -168,18 +177,22 @@ impl Runner {
 
     /// Finds a job.
     pub fn job(&self, name: &str) -> Result<&JobConfig, RunError> {
-        self.inner.config.jobs.get(name).ok_or_else(|| RunError::UnknownJob {
-            name: name.to_owned(),
-            hint: self
-                .inner
-                .config
-                .jobs
-                .keys()
-                .map(|known| (strsim::damerau_levenshtein(known, name), known))
-                .filter(|(distance, known)| *distance * 2 <= known.len().max(2))
-                .min()
-                .map(|(_, known)| known.clone()),
-        })
+        self.inner
+            .config
+            .jobs
+            .get(name)
+            .ok_or_else(|| RunError::UnknownJob {
+                name: name.to_owned(),
+                hint: self
+                    .inner
+                    .config
+                    .jobs
+                    .keys()
+                    .map(|known| (strsim::damerau_levenshtein(known, name), known))
+                    .filter(|(distance, known)| *distance * 2 <= known.len().max(2))
+                    .min()
+                    .map(|(_, known)| known.clone()),
+            })
     }
 
     /// Reads both sides and makes the plan; writes to no provider.
@@ -189,7 +202,12 @@ impl Runner {
         let mut prepared = Box::pin(self.prepare(job, true, false)).await?;
         if let Some(refusal) = prepared.planned.plan.refusals.first() {
             let items = prepared.tripped();
-            let id = self.inner.store.offer_approval(&job.name, &refusal.approval, &items, self.now())?;
+            let id = self.inner.store.offer_approval(
+                &job.name,
+                &refusal.approval,
+                &items,
+                self.now(),
+            )?;
             rename_approval(&mut prepared.planned.plan.refusals, &id);
         }
         self.inner.options.progress.finish(&job.name);
@@ -204,9 +222,17 @@ impl Runner {
         Box::pin(self.run(job, &options, None)).await
     }
 
-    /// Applies a saved plan once: everything is read and planned again, and any difference stops before the first write.
-    pub async fn apply(&self, saved: &SavedPlan, approve: Option<&str>) -> Result<RunReport, RunError> {
-        let options = SyncOptions { approve: approve.map(str::to_owned), trigger: "apply" };
+    /// Applies a saved plan once: everything is read and planned again, and any difference stops
+    /// before the first write.
+    pub async fn apply(
+        &self,
+        saved: &SavedPlan,
+        approve: Option<&str>,
+    ) -> Result<RunReport, RunError> {
+        let options = SyncOptions {
+            approve: approve.map(str::to_owned),
+            trigger: "apply",
+        };
         Box::pin(self.run(&saved.job, &options, Some(saved))).await
     }
 
@@ -217,7 +243,12 @@ impl Runner {
         self.predict_reads(job).await
     }
 
-    async fn run(&self, name: &str, options: &SyncOptions, saved: Option<&SavedPlan>) -> Result<RunReport, RunError> {
+    async fn run(
+        &self,
+        name: &str,
+        options: &SyncOptions,
+        saved: Option<&SavedPlan>,
+    ) -> Result<RunReport, RunError> {
         let job = self.job(name)?;
         let started = self.now();
         let id = run_id(name, started);
@@ -233,7 +264,12 @@ impl Runner {
         let store = &self.inner.store;
         store.register_job(&job.name, &job.source, &job.target)?;
         store.close_abandoned_runs(&job.name, started)?;
-        store.start_run(&RunStart { id: id.clone(), job: job.name.clone(), trigger: options.trigger.to_owned(), started })?;
+        store.start_run(&RunStart {
+            id: id.clone(),
+            job: job.name.clone(),
+            trigger: options.trigger.to_owned(),
+            started,
+        })?;
         let result = Box::pin(self.run_started(job, &id, started, options, saved)).await;
         self.inner.options.progress.finish(&job.name);
         self.prune_daily();
@@ -253,7 +289,8 @@ impl Runner {
                     error: Some(error.to_string()),
                     measure: None,
                 };
-                // The first failure is the one to report; one of writing it down adds nothing to it.
+                // The first failure is the one to report; one of writing it down adds nothing to
+                // it.
                 drop(store.finish_run(&id, &end, &[]));
                 Err(error)
             }
@@ -284,7 +321,9 @@ impl Runner {
             let items = prepared.tripped();
             let offered = prepared.planned.plan.refusals[0].approval.clone();
             let answer = match &options.approve {
-                Some(approval) => Some(store.check_approval(&job.name, approval, &items, self.now())?),
+                Some(approval) => {
+                    Some(store.check_approval(&job.name, approval, &items, self.now())?)
+                }
                 None => None,
             };
             match (answer, &options.approve) {
@@ -292,7 +331,8 @@ impl Runner {
                     store.use_approval(&job.name, approval, self.now())?;
                 }
                 (answer, _) => {
-                    let id_offered = store.offer_approval(&job.name, &offered, &items, self.now())?;
+                    let id_offered =
+                        store.offer_approval(&job.name, &offered, &items, self.now())?;
                     rename_approval(&mut prepared.planned.plan.refusals, &id_offered);
                     let why = answer.map(|answer| approval_words(answer).to_owned());
                     return self.refused(job, id, started, &prepared, why);
@@ -313,14 +353,24 @@ impl Runner {
         prepared: &Prepared,
         why: Option<String>,
     ) -> Result<RunReport, RunError> {
-        let report = RunReport { error: why, ..prepared.report(job, id, started, self.now(), Outcome::Refused) };
+        let report = RunReport {
+            error: why,
+            ..prepared.report(job, id, started, self.now(), Outcome::Refused)
+        };
         let end = RunEnd {
             finished: report.finished,
             outcome: Outcome::Refused,
             exit_code: report.exit_code(),
             wrote: false,
             summary: report.summary_json(),
-            error: Some(report.refusals.iter().map(|refusal| refusal.explanation.clone()).collect::<Vec<_>>().join("; ")),
+            error: Some(
+                report
+                    .refusals
+                    .iter()
+                    .map(|refusal| refusal.explanation.clone())
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            ),
             measure: None,
         };
         self.inner.store.finish_run(id, &end, &[])?;
@@ -330,20 +380,31 @@ impl Runner {
     /// Takes the locks of a job and its two accounts (rule 8).
     fn hold(&self, job: &JobConfig) -> Result<Held, RunError> {
         let guard = self.inner.locks.lock_job(&job.name).map_err(lock_error)?;
-        let mut keys: Vec<String> =
-            [&job.source, &job.target].into_iter().filter_map(|name| Some(self.inner.config.providers.get(name)?.account_key())).collect();
+        let mut keys: Vec<String> = [&job.source, &job.target]
+            .into_iter()
+            .filter_map(|name| Some(self.inner.config.providers.get(name)?.account_key()))
+            .collect();
         keys.sort();
         keys.dedup();
         let mut accounts = Vec::new();
         for key in keys {
             accounts.push(self.hold_account(&key)?);
         }
-        Ok(Held { _counting: self.counting(job), _job: guard, _accounts: accounts })
+        Ok(Held {
+            _counting: self.counting(job),
+            _job: guard,
+            _accounts: accounts,
+        })
     }
 
-    /// Jobs of this process share an account; other processes are kept out while one of them uses it.
+    /// Jobs of this process share an account; other processes are kept out while one of them uses
+    /// it.
     fn hold_account(&self, key: &str) -> Result<Arc<Guard>, RunError> {
-        let mut held = self.inner.account_locks.lock().expect("nothing panics while it holds this lock");
+        let mut held = self
+            .inner
+            .account_locks
+            .lock()
+            .expect("nothing panics while it holds this lock");
         if let Some(guard) = held.get(key).and_then(Weak::upgrade) {
             return Ok(guard);
         }
@@ -379,7 +440,9 @@ fn approval_words(answer: ApprovalAnswer) -> &'static str {
         ApprovalAnswer::Used => "this approval has been used, so the refusal stands",
         ApprovalAnswer::Expired => "this approval is older than seven days, so the refusal stands",
         ApprovalAnswer::OtherJob => "this approval belongs to another job, so the refusal stands",
-        ApprovalAnswer::NotASubset => "the plan holds operations that this approval does not cover, so the refusal stands",
+        ApprovalAnswer::NotASubset => {
+            "the plan holds operations that this approval does not cover, so the refusal stands"
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Looks into the profiles of people: merged over duplicates, mapped, and compared with what the target holds.
+//! Looks into the profiles of people: merged over duplicates, mapped, and compared with what the
+//! target holds.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +7,16 @@ use super::read::Sides;
 use super::remember::stands_as_compared;
 use super::{RunError, staging_error};
 use crate::config::settled::JobConfig;
-use crate::model::{MemberStatus, ObjectKind, Record, RowHash, Schema, Snapshot, Value, Writable, row_hash};
+use crate::model::{
+    MemberStatus, ObjectKind, Record, RowHash, Schema, Snapshot, Value, Writable, row_hash,
+};
 use crate::plan::base::{Base, FieldBase, FieldBases};
 use crate::plan::fields::{FieldRules, compare};
 use crate::plan::{Loss, People, PersonFacts, PersonIx};
 use crate::state::Store;
 
-/// The fingerprint of a target profile that rosterd wrote and has not seen since: the next run takes what it reads as agreed.
+/// The fingerprint of a target profile that rosterd wrote and has not seen since: the next run
+/// takes what it reads as agreed.
 pub(super) const UNREAD: RowHash = 0;
 
 /// What looking into the profiles led to.
@@ -22,20 +26,36 @@ pub(super) struct Facts {
     pub(super) people: BTreeMap<PersonIx, PersonFacts>,
     /// People whose base has to be remembered anew although nothing is written.
     pub(super) refresh: Vec<PersonIx>,
-    /// Whether somebody's profile is to be compared with one of the target that was not read in this run.
+    /// Whether somebody's profile is to be compared with one of the target that was not read in
+    /// this run.
     pub(super) unread: bool,
     pub(super) losses: Vec<Loss>,
 }
 
-/// Loads the source's profile of a person under canonical names: of several rows, per field the lowest id that has a value.
-pub(super) fn canonical(store: &Store, job: &JobConfig, sides: &Sides, people: &People, person: PersonIx) -> Result<Record, RunError> {
+/// Loads the source's profile of a person under canonical names: of several rows, per field the
+/// lowest id that has a value.
+pub(super) fn canonical(
+    store: &Store,
+    job: &JobConfig,
+    sides: &Sides,
+    people: &People,
+    person: PersonIx,
+) -> Result<Record, RunError> {
     let mut merged = Record::new();
-    let rows = people.sources(person).iter().map(|at| &sides.source.members[*at as usize]);
-    // Of somebody who is in no group of the job only the refusal or the bounce was read, and nothing of the profile.
+    let rows = people
+        .sources(person)
+        .iter()
+        .map(|at| &sides.source.members[*at as usize]);
+    // Of somebody who is in no group of the job only the refusal or the bounce was read, and
+    // nothing of the profile.
     let profiles = rows.clone().any(|member| member.hash.is_some());
     for member in rows.filter(|member| !profiles || member.hash.is_some()) {
         let id = sides.names.text(member.id);
-        let wire = sides.source_staging.get(id).map_err(staging_error)?.unwrap_or_default();
+        let wire = sides
+            .source_staging
+            .get(id)
+            .map_err(staging_error)?
+            .unwrap_or_default();
         let mut record = sides.mapping.source_member(&wire);
         for (field, value) in store.carried_of(&job.source, ObjectKind::Member, id)? {
             record.entry(field).or_insert(value);
@@ -48,7 +68,10 @@ pub(super) fn canonical(store: &Store, job: &JobConfig, sides: &Sides, people: &
         }
     }
     let row = people.get(person);
-    merged.insert("email".to_owned(), Value::from(sides.names.text(row.address)));
+    merged.insert(
+        "email".to_owned(),
+        Value::from(sides.names.text(row.address)),
+    );
     let status = match row.source_status {
         MemberStatus::Active => "active",
         MemberStatus::Held => "held",
@@ -60,17 +83,26 @@ pub(super) fn canonical(store: &Store, job: &JobConfig, sides: &Sides, people: &
 }
 
 /// Loads what the target holds of a person, under its own names.
-pub(super) fn current(sides: &Sides, people: &People, person: PersonIx) -> Result<Record, RunError> {
+pub(super) fn current(
+    sides: &Sides,
+    people: &People,
+    person: PersonIx,
+) -> Result<Record, RunError> {
     match people.targets(person) {
         [only] => {
             let id = sides.names.text(sides.target.members[*only as usize].id);
-            Ok(sides.target_staging.get(id).map_err(staging_error)?.unwrap_or_default())
+            Ok(sides
+                .target_staging
+                .get(id)
+                .map_err(staging_error)?
+                .unwrap_or_default())
         }
         _ => Ok(Record::new()),
     }
 }
 
-/// Loads the base of a person. What was written and not seen since counts as agreed in the form in which it is seen now.
+/// Loads the base of a person. What was written and not seen since counts as agreed in the form in
+/// which it is seen now.
 pub(super) fn fields_base(
     store: &Store,
     job: &JobConfig,
@@ -84,7 +116,12 @@ pub(super) fn fields_base(
         .sources(person)
         .iter()
         .find_map(|at| base.member_of_source(sides.source.members[*at as usize].id))
-        .filter(|link| people.targets(person).iter().any(|at| sides.target.members[*at as usize].id == link.target))
+        .filter(|link| {
+            people
+                .targets(person)
+                .iter()
+                .any(|at| sides.target.members[*at as usize].id == link.target)
+        })
     else {
         return Ok(None);
     };
@@ -101,11 +138,20 @@ pub(super) fn fields_base(
 pub(super) fn bases_of(desired: &Record, current: &Record) -> FieldBases {
     desired
         .iter()
-        .map(|(field, value)| (field.clone(), FieldBase { desired: Some(value.clone()), target: current.get(field).cloned() }))
+        .map(|(field, value)| {
+            (
+                field.clone(),
+                FieldBase {
+                    desired: Some(value.clone()),
+                    target: current.get(field).cloned(),
+                },
+            )
+        })
         .collect()
 }
 
-/// Looks into everybody whose profile may have changed; people whose fingerprints stand as remembered are passed over.
+/// Looks into everybody whose profile may have changed; people whose fingerprints stand as
+/// remembered are passed over.
 pub(super) fn look(
     store: &Store,
     job: &JobConfig,
@@ -116,7 +162,10 @@ pub(super) fn look(
 ) -> Result<Facts, RunError> {
     let explicit = job.map_member.keys().cloned().collect();
     let carried = store.has_carried(&job.source, ObjectKind::Member)?;
-    let mut out = Facts { losses: losses_of_fields(sides), ..Facts::default() };
+    let mut out = Facts {
+        losses: losses_of_fields(sides),
+        ..Facts::default()
+    };
     let mut left_out: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
     let listed = listed(&sides.source);
     for (person, _) in people.iter() {
@@ -124,9 +173,13 @@ pub(super) fn look(
         let [first, ..] = sources else { continue };
         let source = &sides.source.members[*first as usize];
         let known = base.member_of_source(source.id);
-        // Without the target's profiles there is nothing to compare with; what stands as it was compared last needs none.
+        // Without the target's profiles there is nothing to compare with; what stands as it was
+        // compared last needs none.
         let remembered = sides.target_remembered && people.targets(person).len() == 1;
-        if remembered && people.get(person).linked && (carried || !stands_as_compared(&sides.source, &sides.target, base, people, person)) {
+        if remembered
+            && people.get(person).linked
+            && (carried || !stands_as_compared(&sides.source, &sides.target, base, people, person))
+        {
             out.unread = true;
         }
         let unchanged = remembered
@@ -144,27 +197,55 @@ pub(super) fn look(
             continue;
         }
         let unread = |at: &&u32| sides.source.members[**at as usize].hash.is_none();
-        if sources.iter().filter(unread).any(|at| listed[*at as usize]) || sources.iter().all(|at| unread(&at)) {
-            // A profile that was not read says nothing: neither that its fields are empty nor whether the person counts.
+        if sources.iter().filter(unread).any(|at| listed[*at as usize])
+            || sources.iter().all(|at| unread(&at))
+        {
+            // A profile that was not read says nothing: neither that its fields are empty nor
+            // whether the person counts.
             if sides.mapping.has_where() {
-                let undecided = Some("members.where could not be decided, because the profile was not read".to_owned());
-                out.people.insert(person, PersonFacts { counts: true, undecided, ..PersonFacts::default() });
+                let undecided = Some(
+                    "members.where could not be decided, because the profile was not read"
+                        .to_owned(),
+                );
+                out.people.insert(
+                    person,
+                    PersonFacts {
+                        counts: true,
+                        undecided,
+                        ..PersonFacts::default()
+                    },
+                );
             }
             continue;
         }
         let canonical = canonical(store, job, sides, people, person)?;
-        let mut facts = PersonFacts { counts: true, ..PersonFacts::default() };
+        let mut facts = PersonFacts {
+            counts: true,
+            ..PersonFacts::default()
+        };
         match sides.mapping.counts(&canonical) {
             Ok(counts) => facts.counts = counts,
-            Err(error) => facts.undecided = Some(format!("members.where could not be decided: {error}")),
+            Err(error) => {
+                facts.undecided = Some(format!("members.where could not be decided: {error}"))
+            }
         }
         if !unchanged {
             let mapped = sides.mapping.member(&canonical);
             for left in &mapped.left_out {
-                note(&mut left_out, &left.wire, &format!("{}, so it is left out", left.reason), &left.value);
+                note(
+                    &mut left_out,
+                    &left.wire,
+                    &format!("{}, so it is left out", left.reason),
+                    &left.value,
+                );
             }
             for (field, error) in &mapped.failed {
-                note(&mut left_out, field, "its expression could not be evaluated", error);
+                note(
+                    &mut left_out,
+                    field,
+                    "its expression could not be evaluated",
+                    error,
+                );
             }
             if people.targets(person).is_empty() {
                 facts.desired_hash = row_hash("", &mapped.fields);
@@ -172,39 +253,66 @@ pub(super) fn look(
             } else if people.targets(person).len() == 1 {
                 let current = current(sides, people, person)?;
                 let then = fields_base(store, job, sides, base, people, person, &current)?;
-                let rules = FieldRules { explicit: &explicit, on_drift: job.guards.on_drift, created: false };
+                let rules = FieldRules {
+                    explicit: &explicit,
+                    on_drift: job.guards.on_drift,
+                    created: false,
+                };
                 let mut edit = compare(&mapped.fields, &current, then.as_ref(), rules);
-                let fixed = |field: &str| schema.by_wire(ObjectKind::Member, field).is_some_and(|spec| spec.writable == Writable::OnCreate);
+                let fixed = |field: &str| {
+                    schema
+                        .by_wire(ObjectKind::Member, field)
+                        .is_some_and(|spec| spec.writable == Writable::OnCreate)
+                };
                 edit.set.retain(|field, _| !fixed(field));
                 facts.edit = Some(edit);
                 out.refresh.push(person);
             }
         }
-        if !facts.counts || facts.undecided.is_some() || facts.edit.is_some() || facts.desired_hash != 0 {
+        if !facts.counts
+            || facts.undecided.is_some()
+            || facts.edit.is_some()
+            || facts.desired_hash != 0
+        {
             out.people.insert(person, facts);
         }
     }
-    out.losses.extend(left_out.into_iter().map(|((field, reason), (count, example))| Loss {
-        field,
-        object: "member",
-        count,
-        example,
-        reason,
-    }));
+    out.losses.extend(
+        left_out
+            .into_iter()
+            .map(|((field, reason), (count, example))| Loss {
+                field,
+                object: "member",
+                count,
+                example,
+                reason,
+            }),
+    );
     Ok(out)
 }
 
 /// Tells of each member of a snapshot whether any listing has it.
 fn listed(snapshot: &Snapshot) -> Vec<bool> {
     let mut listed = vec![false; snapshot.members.len()];
-    for row in snapshot.listings.values().flat_map(|listing| &listing.seen().rows) {
+    for row in snapshot
+        .listings
+        .values()
+        .flat_map(|listing| &listing.seen().rows)
+    {
         listed[row.member as usize] = true;
     }
     listed
 }
 
-fn note(losses: &mut BTreeMap<(String, String), (u64, String)>, field: &str, reason: &str, example: &str) {
-    let entry = losses.entry((field.to_owned(), reason.to_owned())).or_insert_with(|| (0, example.to_owned()));
+fn note(
+    losses: &mut BTreeMap<(String, String), (u64, String)>,
+    field: &str,
+    reason: &str,
+    example: &str,
+) {
+    let entry = losses
+        .entry((field.to_owned(), reason.to_owned()))
+        .or_insert_with(|| (0, example.to_owned()));
     entry.0 += 1;
     if example < entry.1.as_str() {
         example.clone_into(&mut entry.1);
@@ -217,7 +325,11 @@ fn losses_of_fields(sides: &Sides) -> Vec<Loss> {
     for (wire, (count, example)) in &sides.source.field_use {
         let record = Record::from([(wire.clone(), Value::from(example.as_str()))]);
         let canonical = sides.mapping.source_member(&record);
-        for field in sides.mapping.carried_fields(ObjectKind::Member, &canonical).into_keys() {
+        for field in sides
+            .mapping
+            .carried_fields(ObjectKind::Member, &canonical)
+            .into_keys()
+        {
             losses.push(Loss {
                 field,
                 object: "member",

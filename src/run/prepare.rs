@@ -15,8 +15,8 @@ use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Ta
 use crate::plan::base::{Base, Measure};
 use crate::plan::pack::{Step, pack};
 use crate::plan::{
-    Blocked, DesiredGroup, Edit, Inputs, Loss, PairIx, People, PersonFacts, PersonIx, Plan, Policy, Summary, fold_group_name, in_scope,
-    plan,
+    Blocked, DesiredGroup, Edit, Inputs, Loss, PairIx, People, PersonFacts, PersonIx, Plan, Policy,
+    Summary, fold_group_name, in_scope, plan,
 };
 use crate::provider;
 use crate::state::Change;
@@ -39,9 +39,14 @@ pub(super) struct Prepared {
 }
 
 impl Runner {
-    /// Reads, maps and plans. `with_values` also collects what creations would write, for showing it; with `anew` the target is
-    /// read whatever is remembered of it.
-    pub(super) async fn prepare(&self, job: &JobConfig, with_values: bool, anew: bool) -> Result<Prepared, RunError> {
+    /// Reads, maps and plans. `with_values` also collects what creations would write, for showing
+    /// it; with `anew` the target is read whatever is remembered of it.
+    pub(super) async fn prepare(
+        &self,
+        job: &JobConfig,
+        with_values: bool,
+        anew: bool,
+    ) -> Result<Prepared, RunError> {
         let policy = self.policy(job);
         let recall = !anew && self.may_recall(job, &policy)?;
         let mut begun = self.begin_reading(job, !recall).await?;
@@ -77,7 +82,12 @@ impl Runner {
         let found = persons::look(self.store(), job, schema, &sides, &base, &people)?;
         losses.extend(found.losses);
         let explicit: BTreeSet<String> = job.map_group.keys().cloned().collect();
-        let missing: Vec<String> = sides.mapping.missing_custom().into_iter().map(|field| field.label).collect();
+        let missing: Vec<String> = sides
+            .mapping
+            .missing_custom()
+            .into_iter()
+            .map(|field| field.label)
+            .collect();
         let mut warnings = std::mem::take(&mut sides.warnings);
         warnings.extend(unknown);
         let plan = plan(&Inputs {
@@ -98,16 +108,23 @@ impl Runner {
         });
         let steps = pack(&plan, &people, &capabilities);
         let takes = takes(&target, &plan, &steps, &sides.target);
-        let seconds = target.requests_per_minute.map_or(0, |pace| ((takes.writes + takes.reads) * 60).div_ceil(u64::from(pace.max(1))));
+        let seconds = target.requests_per_minute.map_or(0, |pace| {
+            ((takes.writes + takes.reads) * 60).div_ceil(u64::from(pace.max(1)))
+        });
         let mut reads = sides.reads.clone();
         *reads.entry(job.target.clone()).or_default() += takes.reads;
-        let cost = Cost { requests: BTreeMap::from([(job.target.clone(), takes.writes)]), reads, estimated_seconds: seconds + takes.waits };
+        let cost = Cost {
+            requests: BTreeMap::from([(job.target.clone(), takes.writes)]),
+            reads,
+            estimated_seconds: seconds + takes.waits,
+        };
         let mut created_values = BTreeMap::new();
         if with_values {
             for edit in &plan.operations {
                 if let Edit::CreateMembers { members, .. } = edit {
                     for person in members {
-                        let canonical = persons::canonical(self.store(), job, &sides, &people, *person)?;
+                        let canonical =
+                            persons::canonical(self.store(), job, &sides, &people, *person)?;
                         created_values.insert(*person, sides.mapping.member(&canonical).fields);
                     }
                 }
@@ -116,7 +133,14 @@ impl Runner {
         let first_run = base.is_empty();
         let names = sides.names.clone();
         Ok(Prepared {
-            planned: Planned { plan, names, people, cost, created_values, first_run },
+            planned: Planned {
+                plan,
+                names,
+                people,
+                cost,
+                created_values,
+                first_run,
+            },
             sides,
             base,
             policy,
@@ -134,12 +158,19 @@ impl Runner {
     fn policy(&self, job: &JobConfig) -> Policy {
         let config = self.config();
         let mut hasher = blake3::Hasher::new();
-        // The settled job in its debug form holds no secret and changes with every setting that matters.
+        // The settled job in its debug form holds no secret and changes with every setting that
+        // matters.
         hasher.update(format!("{job:?}").as_bytes());
         for name in [&job.source, &job.target] {
             let provider = &config.providers[name];
             hasher.update(provider.account_key().as_bytes());
-            hasher.update(format!("{:?} {:?} {:?}", provider.kind, provider.parking_group, provider.defaults).as_bytes());
+            hasher.update(
+                format!(
+                    "{:?} {:?} {:?}",
+                    provider.kind, provider.parking_group, provider.defaults
+                )
+                .as_bytes(),
+            );
         }
         Policy {
             job: job.name.clone(),
@@ -172,7 +203,9 @@ impl Runner {
                 if let Some(value) = value
                     && !group.fields.contains_key(field.wire)
                 {
-                    group.defaults.insert(field.wire.to_owned(), Value::from(value.as_str()));
+                    group
+                        .defaults
+                        .insert(field.wire.to_owned(), Value::from(value.as_str()));
                 }
             }
         }
@@ -187,44 +220,88 @@ pub(super) fn desired_groups(
     policy: &Policy,
     schema: &Schema,
 ) -> (BTreeMap<String, DesiredGroup>, Vec<Loss>) {
-    let name_field = schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+    let name_field = schema
+        .by_canonical(ObjectKind::Group, "name")
+        .map_or("name", |spec| spec.wire);
     let mut desired = BTreeMap::new();
     let mut losses: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
     let mut note = |field: &str, reason: &str, example: String| {
-        let entry = losses.entry((field.to_owned(), reason.to_owned())).or_insert_with(|| (0, example.clone()));
+        let entry = losses
+            .entry((field.to_owned(), reason.to_owned()))
+            .or_insert_with(|| (0, example.clone()));
         entry.0 += 1;
         entry.1 = entry.1.clone().min(example);
     };
-    for group in source.groups.seen().iter().filter(|group| in_scope(&policy.groups, group)) {
+    for group in source
+        .groups
+        .seen()
+        .iter()
+        .filter(|group| in_scope(&policy.groups, group))
+    {
         let mapped = mapping.group(&group.canonical);
         for (field, value) in mapping.carried_fields(ObjectKind::Group, &group.canonical) {
-            note(&field, "the target has no field for it; it is kept as a carried value", value.to_string());
+            note(
+                &field,
+                "the target has no field for it; it is kept as a carried value",
+                value.to_string(),
+            );
         }
         for (field, example) in mapping.ungranted(&group.canonical) {
-            note(&field, "rosterd grants nothing unasked: it takes a line under `map.group`", example);
+            note(
+                &field,
+                "rosterd grants nothing unasked: it takes a line under `map.group`",
+                example,
+            );
         }
         let mut name_problem = None;
         for left in &mapped.left_out {
             if left.wire == name_field {
-                name_problem = Some(format!("its name can't be written at the target: it is {}", left.reason));
+                name_problem = Some(format!(
+                    "its name can't be written at the target: it is {}",
+                    left.reason
+                ));
             } else {
-                note(&left.wire, &format!("{}, so it is left out", left.reason), left.value.clone());
+                note(
+                    &left.wire,
+                    &format!("{}, so it is left out", left.reason),
+                    left.value.clone(),
+                );
             }
         }
         for (field, error) in &mapped.failed {
-            note(field, "its expression could not be evaluated", error.clone());
+            note(
+                field,
+                "its expression could not be evaluated",
+                error.clone(),
+            );
         }
         if name_problem.is_none() && !mapped.fields.contains_key(name_field) {
             name_problem = Some("it has no name".to_owned());
         }
-        desired.insert(group.id.clone(), DesiredGroup { fields: mapped.fields, defaults: Record::new(), name_problem });
+        desired.insert(
+            group.id.clone(),
+            DesiredGroup {
+                fields: mapped.fields,
+                defaults: Record::new(),
+                name_problem,
+            },
+        );
     }
-    let losses =
-        losses.into_iter().map(|((field, reason), (count, example))| Loss { field, object: "group", count, example, reason }).collect();
+    let losses = losses
+        .into_iter()
+        .map(|((field, reason), (count, example))| Loss {
+            field,
+            object: "group",
+            count,
+            example,
+            reason,
+        })
+        .collect();
     (desired, losses)
 }
 
-/// Takes ids out of the wished-for values that name nothing at the target, and says so, once for each id.
+/// Takes ids out of the wished-for values that name nothing at the target, and says so, once for
+/// each id.
 fn leave_out_unknown(
     desired: &mut BTreeMap<String, DesiredGroup>,
     nameable: &BTreeMap<String, BTreeSet<String>>,
@@ -233,7 +310,9 @@ fn leave_out_unknown(
     let mut unknown: BTreeMap<(&str, String), u64> = BTreeMap::new();
     for group in desired.values_mut() {
         for (field, ids) in nameable {
-            let Some(Value::List(named)) = group.fields.get_mut(field) else { continue };
+            let Some(Value::List(named)) = group.fields.get_mut(field) else {
+                continue;
+            };
             for id in named.extract_if(.., |id| !ids.contains(id)) {
                 *unknown.entry((field, id)).or_default() += 1;
             }
@@ -243,14 +322,23 @@ fn leave_out_unknown(
         }
     }
     let tell = |((field, id), groups): ((&str, String), u64)| {
-        let groups = if groups == 1 { "1 group".to_owned() } else { format!("{groups} groups") };
-        format!("The map names {id} in {field}, which {target} does not have or its login may not see; it is left out of {groups}.")
+        let groups = if groups == 1 {
+            "1 group".to_owned()
+        } else {
+            format!("{groups} groups")
+        };
+        format!(
+            "The map names {id} in {field}, which {target} does not have or its login may not see; it is left out of {groups}."
+        )
     };
     unknown.into_iter().map(tell).collect()
 }
 
 /// Finds out which target groups to list, before anybody at the target is known.
-#[expect(clippy::too_many_arguments, reason = "these are the parts of the planner's input that exist at this point")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "these are the parts of the planner's input that exist at this point"
+)]
 pub(super) fn partner_ids(
     policy: &Policy,
     names: &Names,
@@ -300,8 +388,8 @@ impl Prepared {
         })
     }
 
-    /// Returns the refusals of mail to remember, those that the target was seen to obey, and which removals of rosterd's own are
-    /// such refusals by now.
+    /// Returns the refusals of mail to remember, those that the target was seen to obey, and which
+    /// removals of rosterd's own are such refusals by now.
     pub(super) fn bars(&self, job: &JobConfig) -> Vec<Change> {
         let plan = &self.planned.plan;
         let ended = |provider: &String, group: &String, member: &str| Change::OwnRemovalEnded {
@@ -309,43 +397,85 @@ impl Prepared {
             group: group.clone(),
             member: member.to_owned(),
         };
-        // That a removal of rosterd's own has become a refusal of the person's own is seen in the same way.
-        let sides = [(&job.source, &self.sides.source), (&job.target, &self.sides.target)];
-        let seen = sides.into_iter().flat_map(|(provider, side)| side.ended_removals.iter().map(move |(group, id)| (provider, group, id)));
-        let mut changes: Vec<Change> = seen.map(|(provider, group, id)| ended(provider, group, id)).collect();
+        // That a removal of rosterd's own has become a refusal of the person's own is seen in the
+        // same way.
+        let sides = [
+            (&job.source, &self.sides.source),
+            (&job.target, &self.sides.target),
+        ];
+        let seen = sides.into_iter().flat_map(|(provider, side)| {
+            side.ended_removals
+                .iter()
+                .map(move |(group, id)| (provider, group, id))
+        });
+        let mut changes: Vec<Change> = seen
+            .map(|(provider, group, id)| ended(provider, group, id))
+            .collect();
         let overtaken = plan.agreement.ended_removals.iter();
-        changes.extend(overtaken.map(|(group, member)| ended(&job.target, group, self.planned.text(*member))));
+        changes.extend(
+            overtaken.map(|(group, member)| ended(&job.target, group, self.planned.text(*member))),
+        );
         changes.extend(plan.agreement.bars.iter().flat_map(|(pair, person)| {
             let address = || self.planned.address(*person).to_owned();
             let origin = || format!("seen at {}", job.source);
-            let bar = |group| Change::Bar { provider: job.target.clone(), group, address: address(), origin: origin() };
-            let Some(pair) = pair.map(|pair| plan.pair(pair)) else { return vec![bar(None)] };
-            // Until the pair is linked, which group the refusal will bind is not settled.
-            let early = pair.source.as_ref().filter(|_| !pair.linked).map(|source| Change::EarlyBar {
+            let bar = |group| Change::Bar {
                 provider: job.target.clone(),
-                job: job.name.clone(),
-                source: source.clone(),
-                name: fold_group_name(&pair.name),
+                group,
                 address: address(),
                 origin: origin(),
-            });
-            pair.target.clone().map(|group| bar(Some(group))).into_iter().chain(early).collect()
+            };
+            let Some(pair) = pair.map(|pair| plan.pair(pair)) else {
+                return vec![bar(None)];
+            };
+            // Until the pair is linked, which group the refusal will bind is not settled.
+            let early =
+                pair.source
+                    .as_ref()
+                    .filter(|_| !pair.linked)
+                    .map(|source| Change::EarlyBar {
+                        provider: job.target.clone(),
+                        job: job.name.clone(),
+                        source: source.clone(),
+                        name: fold_group_name(&pair.name),
+                        address: address(),
+                        origin: origin(),
+                    });
+            pair.target
+                .clone()
+                .map(|group| bar(Some(group)))
+                .into_iter()
+                .chain(early)
+                .collect()
         }));
         // What was just seen to stand comes after what is remembered as open.
-        changes.extend(plan.agreement.held_bars.iter().map(|(group, address)| Change::BarHeld {
-            provider: job.target.clone(),
-            group: group.clone(),
-            address: self.planned.text(*address).to_owned(),
-        }));
+        changes.extend(
+            plan.agreement
+                .held_bars
+                .iter()
+                .map(|(group, address)| Change::BarHeld {
+                    provider: job.target.clone(),
+                    group: group.clone(),
+                    address: self.planned.text(*address).to_owned(),
+                }),
+        );
         changes
     }
 
     /// Makes the report of a run that wrote nothing.
-    pub(super) fn report(&self, job: &JobConfig, id: &str, started: Timestamp, finished: Timestamp, outcome: Outcome) -> RunReport {
+    pub(super) fn report(
+        &self,
+        job: &JobConfig,
+        id: &str,
+        started: Timestamp,
+        finished: Timestamp,
+        outcome: Outcome,
+    ) -> RunReport {
         let plan = &self.planned.plan;
         let mut withheld_by_reason = BTreeMap::new();
         for withheld in &plan.withheld {
-            *withheld_by_reason.entry(withheld.reason.as_str()).or_default() += 1;
+            *withheld_by_reason
+                .entry(withheld.reason.as_str())
+                .or_default() += 1;
         }
         RunReport {
             run: id.to_owned(),
@@ -369,9 +499,18 @@ impl Prepared {
     }
 }
 
-/// Tells which blocked items are new to the failures: those that wait for their next attempt stand there already.
-pub(super) fn freshly_blocked<'a>(plan: &'a Plan, base: &'a Base) -> impl Iterator<Item = &'a Blocked> {
-    plan.blocked.iter().filter(|blocked| !base.waiting.values().any(|words| blocked.detail.ends_with(words.as_str())))
+/// Tells which blocked items are new to the failures: those that wait for their next attempt stand
+/// there already.
+pub(super) fn freshly_blocked<'a>(
+    plan: &'a Plan,
+    base: &'a Base,
+) -> impl Iterator<Item = &'a Blocked> {
+    plan.blocked.iter().filter(|blocked| {
+        !base
+            .waiting
+            .values()
+            .any(|words| blocked.detail.ends_with(words.as_str()))
+    })
 }
 
 /// Tells what applying takes at the target, reading back included.
@@ -384,12 +523,18 @@ fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Snapshot) -> T
     }
     if !shown_by.is_empty() {
         let rows = |pair: &PairIx| {
-            let listing = plan.pair(*pair).target.as_deref().and_then(|id| snapshot.listing(id));
+            let listing = plan
+                .pair(*pair)
+                .target
+                .as_deref()
+                .and_then(|id| snapshot.listing(id));
             listing.map_or(0, |listing| listing.seen().rows.len() as u64)
         };
         let listed = shown_by.iter().map(rows).sum::<u64>() + plan.summary.memberships_added;
         let account = snapshot.members.len() as u64 + plan.summary.members_created;
-        takes.reads += target.adapter.predicted_check(shown_by.len() as u64, listed, account);
+        takes.reads += target
+            .adapter
+            .predicted_check(shown_by.len() as u64, listed, account);
     }
     takes
 }

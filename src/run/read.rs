@@ -7,14 +7,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::accounts::Handle;
-use super::recover::{Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members, unlisted_groups};
+use super::recover::{
+    Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members,
+    unlisted_groups,
+};
 use super::verify::{GroupNow, group_now};
 use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, Mapping, MappingSpec};
 use crate::model::{
-    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Join, Listing, MemberSink, Name, Names, ObjectKind, OwnRemovals,
-    Reading, Snapshot, SnapshotBuilder, TotalMeanings, Value, Writable, row_hash,
+    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Join, Listing, MemberSink,
+    Name, Names, ObjectKind, OwnRemovals, Reading, Snapshot, SnapshotBuilder, TotalMeanings, Value,
+    Writable, row_hash,
 };
 use crate::plan::base::Base;
 use crate::plan::{Policy, in_scope};
@@ -47,7 +51,8 @@ pub(super) struct Sides {
     pub(super) target_read_time: Timestamp,
     /// Whether the target was not read in this run, but is as an earlier one remembered it.
     pub(super) target_remembered: bool,
-    /// Of the mapped fields with ids of other objects, those that the target's groups may name; nothing of a remembered target.
+    /// Of the mapped fields with ids of other objects, those that the target's groups may name;
+    /// nothing of a remembered target.
     pub(super) nameable: BTreeMap<String, BTreeSet<String>>,
     /// The fingerprint of the mapping, which entered those of the profiles.
     pub(super) salt: String,
@@ -59,7 +64,13 @@ impl SourceMembers {
         if self.salt == salt {
             return Ok(());
         }
-        let positions: HashMap<Name, usize> = self.snapshot.members.iter().enumerate().map(|(at, member)| (member.id, at)).collect();
+        let positions: HashMap<Name, usize> = self
+            .snapshot
+            .members
+            .iter()
+            .enumerate()
+            .map(|(at, member)| (member.id, at))
+            .collect();
         let members = &mut self.snapshot.members;
         self.staging
             .for_each(|id, record| {
@@ -73,7 +84,8 @@ impl SourceMembers {
     }
 }
 
-/// Compiles the mapping of a job; the config was checked, so problems here are of a changed program.
+/// Compiles the mapping of a job; the config was checked, so problems here are of a changed
+/// program.
 pub(super) fn compile(runner: &Runner, job: &JobConfig) -> Result<Mapping, RunError> {
     let kind = |name: &str| runner.config().providers[name].kind;
     let spec = MappingSpec {
@@ -83,7 +95,8 @@ pub(super) fn compile(runner: &Runner, job: &JobConfig) -> Result<Mapping, RunEr
         group: &job.map_group,
         member: &job.map_member,
         r#where: job.members.r#where.as_deref(),
-        create_fields: job.create_fields && provider::capabilities(kind(&job.target)).custom_fields_creatable,
+        create_fields: job.create_fields
+            && provider::capabilities(kind(&job.target)).custom_fields_creatable,
     };
     Mapping::compile(&spec).map_err(|problems| config_error(job, &problems))
 }
@@ -96,11 +109,17 @@ fn config_error(job: &JobConfig, problems: &[crate::mapping::MappingProblem]) ->
             None => problem.to_string(),
         })
         .collect();
-    RunError::Config { job: job.name.clone(), problems: problems.join("; ") }
+    RunError::Config {
+        job: job.name.clone(),
+        problems: problems.join("; "),
+    }
 }
 
 fn read_error(handle: &Handle) -> impl Fn(ReadError) -> RunError + '_ {
-    |error| RunError::Read { provider: handle.name.clone(), error: Box::new(error) }
+    |error| RunError::Read {
+        provider: handle.name.clone(),
+        error: Box::new(error),
+    }
 }
 
 /// A reading that is under way: what is known before the members of the target.
@@ -146,28 +165,54 @@ pub(super) struct TargetSide {
 }
 
 impl Begun {
-    /// Returns the linked and pinned groups of the target, and whether all groups in scope are linked, so that no others need
-    /// be known in detail.
+    /// Returns the linked and pinned groups of the target, and whether all groups in scope are
+    /// linked, so that no others need be known in detail.
     pub(super) fn partners_known(&self, job: &JobConfig) -> (BTreeSet<String>, bool) {
-        let linked: BTreeSet<&str> = self.base.groups.iter().map(|link| link.source.as_str()).collect();
+        let linked: BTreeSet<&str> = self
+            .base
+            .groups
+            .iter()
+            .map(|link| link.source.as_str())
+            .collect();
         let everything_linked = self.covered.iter().all(|id| linked.contains(id.as_str()));
-        let targets = self.base.groups.iter().map(|link| link.target.clone()).chain(job.groups.pin.values().cloned()).collect();
+        let targets = self
+            .base
+            .groups
+            .iter()
+            .map(|link| link.target.clone())
+            .chain(job.groups.pin.values().cloned())
+            .collect();
         (targets, everything_linked)
     }
 
-    /// Puts both sides together, and lends out names, base and the members of the source, which must have been read.
-    pub(super) fn finish(&mut self, job: &JobConfig, target: TargetSide, mut warnings: Vec<String>) -> (Sides, Base) {
-        let members = self.members.take().expect("the source is read before the target");
+    /// Puts both sides together, and lends out names, base and the members of the source, which
+    /// must have been read.
+    pub(super) fn finish(
+        &mut self,
+        job: &JobConfig,
+        target: TargetSide,
+        mut warnings: Vec<String>,
+    ) -> (Sides, Base) {
+        let members = self
+            .members
+            .take()
+            .expect("the source is read before the target");
         let mut reads = BTreeMap::new();
-        *reads.entry(job.source.clone()).or_default() += self.source.account.statistics().reads - self.reads_before.0;
-        *reads.entry(job.target.clone()).or_default() += self.target.account.statistics().reads - self.reads_before.1;
+        *reads.entry(job.source.clone()).or_default() +=
+            self.source.account.statistics().reads - self.reads_before.0;
+        *reads.entry(job.target.clone()).or_default() +=
+            self.target.account.statistics().reads - self.reads_before.1;
         if self.base.is_empty() {
             warnings.push(
                 "This is the first run without a base: what exists at the target is adopted, nothing is removed, and refusals that only rosterd remembered are not known."
                     .to_owned(),
             );
             if self.source.capabilities.removal_shows_opt_out
-                && members.snapshot.listings.values().all(|listing| listing.seen().removed.is_empty())
+                && members
+                    .snapshot
+                    .listings
+                    .values()
+                    .all(|listing| listing.seen().removed.is_empty())
             {
                 warnings.push(format!(
                     "Whoever rosterd itself took off lists of {} in a state that was lost counts as somebody who refuses them.",
@@ -185,7 +230,10 @@ impl Begun {
             target_custom: target.custom,
             target_rows: target.rows,
             target_certificate: target.certificate,
-            meanings: vec![(job.source.clone(), members.meanings), (job.target.clone(), target.meanings)],
+            meanings: vec![
+                (job.source.clone(), members.meanings),
+                (job.target.clone(), target.meanings),
+            ],
             warnings,
             reads,
             target_read_at: self.target.account.now(),
@@ -199,44 +247,77 @@ impl Begun {
 }
 
 impl Runner {
-    /// Logs in and reads the groups of the source; logs in at the target as well, unless it may turn out to be remembered.
+    /// Logs in and reads the groups of the source; logs in at the target as well, unless it may
+    /// turn out to be remembered.
     ///
-    /// The base is loaded here because reading needs to know what is linked; it may be loaded anew afterwards.
-    pub(super) async fn begin_reading(&self, job: &JobConfig, target_too: bool) -> Result<Begun, RunError> {
+    /// The base is loaded here because reading needs to know what is linked; it may be loaded anew
+    /// afterwards.
+    pub(super) async fn begin_reading(
+        &self,
+        job: &JobConfig,
+        target_too: bool,
+    ) -> Result<Begun, RunError> {
         let store = self.store();
         let progress = &self.inner.options.progress;
         let (source, target) = (self.handle(&job.source)?, self.handle(&job.target)?);
-        let reads_before = (source.account.statistics().reads, target.account.statistics().reads);
+        let reads_before = (
+            source.account.statistics().reads,
+            target.account.statistics().reads,
+        );
         let mut names = Names::new();
         names.intern("");
         let base = store.load_base(&job.name, &job.target, self.now(), &mut names)?;
 
         if target_too {
-            progress.stage(&job.name, &format!("Logging in at {} and {}", job.source, job.target));
+            progress.stage(
+                &job.name,
+                &format!("Logging in at {} and {}", job.source, job.target),
+            );
             source.adapter.open().await.map_err(read_error(&source))?;
             target.adapter.open().await.map_err(read_error(&target))?;
         } else {
             progress.stage(&job.name, &format!("Logging in at {}", job.source));
             source.adapter.open().await.map_err(read_error(&source))?;
         }
-        let source_custom = source.adapter.custom_fields().await.map_err(read_error(&source))?;
+        let source_custom = source
+            .adapter
+            .custom_fields()
+            .await
+            .map_err(read_error(&source))?;
 
         progress.stage(&job.name, &format!("Reading groups of {}", job.source));
         let linked: BTreeSet<String> = base.groups.iter().map(|link| link.source.clone()).collect();
-        let wanted = |id: &str, name: &str| linked.contains(id) || job.groups.covers(id, name, false);
-        let (mut source_rows, source_certificate) = source.adapter.groups(&wanted).await.map_err(read_error(&source))?;
+        let wanted =
+            |id: &str, name: &str| linked.contains(id) || job.groups.covers(id, name, false);
+        let (mut source_rows, source_certificate) = source
+            .adapter
+            .groups(&wanted)
+            .await
+            .map_err(read_error(&source))?;
         certain(&source.name, &source_certificate)?;
         // A group is missing only when it can't be found by id either.
         for link in &base.groups {
             if !source_rows.iter().any(|row| row.id == link.source)
-                && let Some(row) = source.adapter.group(&link.source).await.map_err(read_error(&source))?
+                && let Some(row) = source
+                    .adapter
+                    .group(&link.source)
+                    .await
+                    .map_err(read_error(&source))?
             {
                 source_rows.push(row);
             }
         }
-        let source_groups = groups_with_carried(store, &job.source, &source_rows, provider::schema(source.adapter.kind()))?;
-        let covered: BTreeSet<String> =
-            source_groups.iter().filter(|group| in_scope(&job.groups, group)).map(|group| group.id.clone()).collect();
+        let source_groups = groups_with_carried(
+            store,
+            &job.source,
+            &source_rows,
+            provider::schema(source.adapter.kind()),
+        )?;
+        let covered: BTreeSet<String> = source_groups
+            .iter()
+            .filter(|group| in_scope(&job.groups, group))
+            .map(|group| group.id.clone())
+            .collect();
         Ok(Begun {
             names,
             base,
@@ -254,18 +335,36 @@ impl Runner {
     }
 
     /// Binds the mapping of a job to the custom fields of its accounts.
-    pub(super) fn bind(&self, job: &JobConfig, source: &CustomFields, target: &CustomFields) -> Result<BoundMapping, RunError> {
+    pub(super) fn bind(
+        &self,
+        job: &JobConfig,
+        source: &CustomFields,
+        target: &CustomFields,
+    ) -> Result<BoundMapping, RunError> {
         let (mapping, problems) = compile(self, job)?.bind(source, target);
-        if problems.is_empty() { Ok(mapping) } else { Err(config_error(job, &problems)) }
+        if problems.is_empty() {
+            Ok(mapping)
+        } else {
+            Err(config_error(job, &problems))
+        }
     }
 
-    /// Reads the members of the source, once per run: for another mapping only their fingerprints are made anew.
-    pub(super) async fn read_source(&self, job: &JobConfig, begun: &mut Begun, mapping: &BoundMapping) -> Result<(), RunError> {
+    /// Reads the members of the source, once per run: for another mapping only their fingerprints
+    /// are made anew.
+    pub(super) async fn read_source(
+        &self,
+        job: &JobConfig,
+        begun: &mut Begun,
+        mapping: &BoundMapping,
+    ) -> Result<(), RunError> {
         let salt = mapping.salt();
         if let Some(members) = &mut begun.members {
             return members.salted(salt, &begun.names);
         }
-        self.inner.options.progress.stage(&job.name, &format!("Reading members of {}", job.source));
+        self.inner
+            .options
+            .progress
+            .stage(&job.name, &format!("Reading members of {}", job.source));
         let mut staging = Staging::new().map_err(super::staging_error)?;
         let mut meanings = self.store().meanings(&job.source)?;
         let fields: Vec<String> = provider::schema(begun.source.adapter.kind())
@@ -273,23 +372,53 @@ impl Runner {
             .iter()
             .filter(|field| field.readable && field.wire != "custom.*")
             .map(|field| field.wire.to_owned())
-            .chain(begun.source_custom.fields.iter().map(|field| format!("custom.{}", field.system_name)))
+            .chain(
+                begun
+                    .source_custom
+                    .fields
+                    .iter()
+                    .map(|field| format!("custom.{}", field.system_name)),
+            )
             .collect();
-        let rows: Vec<GroupRow> = begun.source_rows.iter().filter(|row| begun.covered.contains(&row.id)).cloned().collect();
+        let rows: Vec<GroupRow> = begun
+            .source_rows
+            .iter()
+            .filter(|row| begun.covered.contains(&row.id))
+            .cloned()
+            .collect();
         let mut builder = SnapshotBuilder::new(&job.source, &salt, &mut begun.names, &mut staging);
         // What another job took out here must not come to light only after the lists were read.
         self.wait_for_earlier(&begun.source).await?;
-        let ask = MemberAsk { groups: &rows, fields: &fields, role: Role::Source };
+        let ask = MemberAsk {
+            groups: &rows,
+            fields: &fields,
+            role: Role::Source,
+        };
         read_members(&begun.source, &ask, &mut builder, &meanings).await?;
         let groups = std::mem::take(&mut begun.source_groups);
-        let mut snapshot = builder.finish(groups, &begun.source_certificate, &mut meanings, &OwnRemovals::default());
+        let mut snapshot = builder.finish(
+            groups,
+            &begun.source_certificate,
+            &mut meanings,
+            &OwnRemovals::default(),
+        );
         self.set_own_apart(&mut snapshot, &begun.names)?;
-        begun.members = Some(SourceMembers { snapshot, staging, meanings, salt });
+        begun.members = Some(SourceMembers {
+            snapshot,
+            staging,
+            meanings,
+            salt,
+        });
         Ok(())
     }
 
     /// Reads the target in full, and the source as far as that was not done yet.
-    pub(super) async fn read_target(&self, job: &JobConfig, policy: &Policy, mut begun: Begun) -> Result<(Sides, Base), RunError> {
+    pub(super) async fn read_target(
+        &self,
+        job: &JobConfig,
+        policy: &Policy,
+        mut begun: Begun,
+    ) -> Result<(Sides, Base), RunError> {
         let store = self.store();
         let progress = &self.inner.options.progress;
         let target = begun.target.clone();
@@ -299,22 +428,37 @@ impl Runner {
             target.adapter.open().await.map_err(read_error(&target))?;
         }
         self.wait_for_earlier(&target).await?;
-        let custom = target.adapter.custom_fields().await.map_err(read_error(&target))?;
+        let custom = target
+            .adapter
+            .custom_fields()
+            .await
+            .map_err(read_error(&target))?;
         let mapping = self.bind(job, &begun.source_custom, &custom)?;
 
         progress.stage(&job.name, &format!("Reading groups of {}", job.target));
         let (targets, everything_linked) = begun.partners_known(job);
         // Finding partners by external id takes the details of every group that might be one.
         let wanted = |id: &str, _name: &str| !everything_linked || targets.contains(id);
-        let (rows, certificate) = target.adapter.groups(&wanted).await.map_err(read_error(&target))?;
+        let (rows, certificate) = target
+            .adapter
+            .groups(&wanted)
+            .await
+            .map_err(read_error(&target))?;
         certain(&target.name, &certificate)?;
         let schema = provider::schema(target.adapter.kind());
         let groups = groups_with_carried(store, &job.target, &rows, schema)?;
         let asked = |source: &str| {
             let group = begun.source_groups.iter().find(|group| group.id == source);
-            group.map(|group| mapping.group(&group.canonical).fields).unwrap_or_default()
+            group
+                .map(|group| mapping.group(&group.canonical).fields)
+                .unwrap_or_default()
         };
-        let known = KnownGroups { base: &begun.base, names: &begun.names, schema, rows: &rows };
+        let known = KnownGroups {
+            base: &begun.base,
+            names: &begun.names,
+            schema,
+            rows: &rows,
+        };
         if adopt_created_groups(store, job, known, asked, self.now())? {
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
@@ -324,46 +468,105 @@ impl Runner {
         let mut meanings = store.meanings(&job.target)?;
         let bare = bare_snapshot(&job.target, groups.clone(), &certificate, &mut meanings);
         let desired = super::prepare::desired_groups(&mapping, source, policy, schema).0;
-        let partners =
-            super::prepare::partner_ids(policy, &begun.names, source, &bare, &begun.base, &desired, schema, &target.capabilities);
-        let asked: Vec<GroupRow> = rows.iter().filter(|row| partners.contains(&row.id)).cloned().collect();
+        let partners = super::prepare::partner_ids(
+            policy,
+            &begun.names,
+            source,
+            &bare,
+            &begun.base,
+            &desired,
+            schema,
+            &target.capabilities,
+        );
+        let asked: Vec<GroupRow> = rows
+            .iter()
+            .filter(|row| partners.contains(&row.id))
+            .cloned()
+            .collect();
 
         progress.stage(&job.name, &format!("Reading members of {}", job.target));
         let mut warnings = Vec::new();
         let mut staging = Staging::new().map_err(super::staging_error)?;
-        let mut addresses: BTreeSet<String> =
-            source.members.iter().filter_map(|member| member.address).map(|address| begun.names.text(address).to_owned()).collect();
-        // Whoever left the source meanwhile is asked about as well, as long as a write to them is in doubt.
+        let mut addresses: BTreeSet<String> = source
+            .members
+            .iter()
+            .filter_map(|member| member.address)
+            .map(|address| begun.names.text(address).to_owned())
+            .collect();
+        // Whoever left the source meanwhile is asked about as well, as long as a write to them is
+        // in doubt.
         addresses.extend(doubtful_addresses(store, &job.name)?);
         let addresses: Vec<String> = addresses.into_iter().collect();
         let mut fields = mapping.member_fields();
         // The spelling of the address, for requests that go by it.
-        fields.extend(schema.by_canonical(ObjectKind::Member, "email").map(|field| field.wire.to_owned()));
+        fields.extend(
+            schema
+                .by_canonical(ObjectKind::Member, "email")
+                .map(|field| field.wire.to_owned()),
+        );
         let salt = mapping.salt();
         let mut snapshot = {
-            let mut builder = SnapshotBuilder::new(&job.target, &salt, &mut begun.names, &mut staging);
-            let ask = MemberAsk { groups: &asked, fields: &fields, role: Role::Target { wanted: &addresses } };
+            let mut builder =
+                SnapshotBuilder::new(&job.target, &salt, &mut begun.names, &mut staging);
+            let ask = MemberAsk {
+                groups: &asked,
+                fields: &fields,
+                role: Role::Target { wanted: &addresses },
+            };
             read_members(&target, &ask, &mut builder, &meanings).await?;
-            builder.finish(groups, &certificate, &mut meanings, &store.own_removals(&job.target)?)
+            builder.finish(
+                groups,
+                &certificate,
+                &mut meanings,
+                &store.own_removals(&job.target)?,
+            )
         };
         let looked_up = self.look_up(job, &target, &snapshot, &mut warnings).await?;
-        let evidence = Evidence { target: &snapshot, names: &begun.names, looked_up: &looked_up };
+        let evidence = Evidence {
+            target: &snapshot,
+            names: &begun.names,
+            looked_up: &looked_up,
+        };
         // Before anything is settled, so that what is settled now stays.
         let strays = forget_strays(store, job, &begun.base, evidence)?;
-        let settled = settle_members(store, job, schema, &target.capabilities, evidence, self.now())?;
+        let settled = settle_members(
+            store,
+            job,
+            schema,
+            &target.capabilities,
+            evidence,
+            self.now(),
+        )?;
         warnings.extend(settled.warnings);
         self.set_own_apart(&mut snapshot, &begun.names)?;
         if settled.changed || strays {
             begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
         }
-        let rows: BTreeMap<String, GroupRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let rows: BTreeMap<String, GroupRow> =
+            rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         let nameable = nameable(&target, job, &rows).await?;
-        let side = TargetSide { mapping, custom, rows, certificate, snapshot, staging, meanings, read_time, remembered: false, nameable };
+        let side = TargetSide {
+            mapping,
+            custom,
+            rows,
+            certificate,
+            snapshot,
+            staging,
+            meanings,
+            read_time,
+            remembered: false,
+            nameable,
+        };
         Ok(begun.finish(job, side, warnings))
     }
 
-    /// Sets apart what shows as a refusal and is rosterd's own doing, or may turn out to be, whichever job did it.
-    pub(super) fn set_own_apart(&self, snapshot: &mut Snapshot, names: &Names) -> Result<(), RunError> {
+    /// Sets apart what shows as a refusal and is rosterd's own doing, or may turn out to be,
+    /// whichever job did it.
+    pub(super) fn set_own_apart(
+        &self,
+        snapshot: &mut Snapshot,
+        names: &Names,
+    ) -> Result<(), RunError> {
         let capabilities = provider::capabilities(self.config().providers[&snapshot.provider].kind);
         // A removal that is settled in between is in both, and never in neither.
         let pending = self.store().pending_removals(&snapshot.provider)?;
@@ -387,42 +590,71 @@ impl Runner {
             match group_now(target, &group).await {
                 Ok(now) => drop(looked_up.insert(group, now)),
                 // The rest of the run does not need this group; the doubt stays for the next run.
-                Err(error) => warnings.push(format!("What became of a write of group {group} is not known yet: {error}.")),
+                Err(error) => warnings.push(format!(
+                    "What became of a write of group {group} is not known yet: {error}."
+                )),
             }
         }
         Ok(looked_up)
     }
 
-    /// Waits for work of a provider that an interrupted write may have begun: nothing is read or sent before it is over.
+    /// Waits for work of a provider that an interrupted write may have begun: nothing is read or
+    /// sent before it is over.
     ///
     /// Any job may have sent it, in this process or in one that is no more.
     async fn wait_for_earlier(&self, target: &Handle) -> Result<(), RunError> {
-        let Some(intended) = self.store().last_unsettled(&target.name)? else { return Ok(()) };
+        let Some(intended) = self.store().last_unsettled(&target.name)? else {
+            return Ok(());
+        };
         // A request that has just left may not show yet among the work that is under way.
         let age = Duration::try_from(self.now().duration_since(intended)).unwrap_or_default();
         if target.capabilities.join == Join::PerRow {
             tokio::time::sleep(UNSEEN.saturating_sub(age)).await;
         }
-        target.adapter.settle_earlier().await.map_err(read_error(target))
+        target
+            .adapter
+            .settle_earlier()
+            .await
+            .map_err(read_error(target))
     }
 
     /// Predicts the reading requests of a job from the lists of groups.
-    pub(super) async fn predict_reads(&self, job: &JobConfig) -> Result<super::Prediction, RunError> {
+    pub(super) async fn predict_reads(
+        &self,
+        job: &JobConfig,
+    ) -> Result<super::Prediction, RunError> {
         let mut reads = BTreeMap::new();
         let mut minutes = 0.0;
         for (name, is_target) in [(&job.source, false), (&job.target, true)] {
             let handle = self.handle(name)?;
             handle.adapter.open().await.map_err(read_error(&handle))?;
-            let (rows, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(read_error(&handle))?;
+            let (rows, certificate) = handle
+                .adapter
+                .groups(&|_, _| false)
+                .await
+                .map_err(read_error(&handle))?;
             certain(&handle.name, &certificate)?;
             let schema = provider::schema(handle.adapter.kind());
-            let covered: Vec<GroupRow> =
-                rows.into_iter().filter(|row| is_target || in_scope(&job.groups, &Group::from_row(row.clone(), schema))).collect();
+            let covered: Vec<GroupRow> = rows
+                .into_iter()
+                .filter(|row| {
+                    is_target || in_scope(&job.groups, &Group::from_row(row.clone(), schema))
+                })
+                .collect();
             let count = handle.adapter.predicted_reads(&covered, is_target);
-            minutes += handle.requests_per_minute.map_or(0.0, |pace| count as f64 / f64::from(pace.max(1)));
+            minutes += handle
+                .requests_per_minute
+                .map_or(0.0, |pace| count as f64 / f64::from(pace.max(1)));
             reads.insert(name.clone(), count);
         }
-        Ok(super::Prediction { reads, minutes, period: job.schedule.as_ref().and_then(|schedule| schedule.period(self.now())) })
+        Ok(super::Prediction {
+            reads,
+            minutes,
+            period: job
+                .schedule
+                .as_ref()
+                .and_then(|schedule| schedule.period(self.now())),
+        })
     }
 }
 
@@ -433,12 +665,17 @@ async fn read_members(
     builder: &mut SnapshotBuilder<'_>,
     meanings: &BTreeSet<TotalMeanings>,
 ) -> Result<(), RunError> {
-    handle.adapter.members(ask, builder as &mut dyn MemberSink).await.map_err(read_error(handle))?;
+    handle
+        .adapter
+        .members(ask, builder as &mut dyn MemberSink)
+        .await
+        .map_err(read_error(handle))?;
     let doubtful = builder.doubtful_listings(meanings);
     if doubtful.is_empty() {
         return Ok(());
     }
-    // The counts that a listing is held against may be older than the listing, so they are read again as well.
+    // The counts that a listing is held against may be older than the listing, so they are read
+    // again as well.
     let mut rows = Vec::new();
     for id in &doubtful {
         if let Some(row) = handle.adapter.group(id).await.map_err(read_error(handle))? {
@@ -450,19 +687,31 @@ async fn read_members(
         Role::Target { wanted } => Role::Target { wanted },
         Role::Check => Role::Check,
     };
-    let again = MemberAsk { groups: &rows, fields: ask.fields, role };
-    handle.adapter.members(&again, builder as &mut dyn MemberSink).await.map_err(read_error(handle))
+    let again = MemberAsk {
+        groups: &rows,
+        fields: ask.fields,
+        role,
+    };
+    handle
+        .adapter
+        .members(&again, builder as &mut dyn MemberSink)
+        .await
+        .map_err(read_error(handle))
 }
 
 /// Without a whole list of groups nothing else means anything.
 fn certain(provider: &str, certificate: &Certificate) -> Result<(), RunError> {
     match certificate.certify((), &mut TotalMeanings::all()) {
         Reading::Complete(_) => Ok(()),
-        Reading::Incomplete(incomplete) => Err(RunError::Groups { provider: provider.to_owned(), why: incomplete.why.join("; ") }),
+        Reading::Incomplete(incomplete) => Err(RunError::Groups {
+            provider: provider.to_owned(),
+            why: incomplete.why.join("; "),
+        }),
     }
 }
 
-/// Reads which objects the fields that the config maps may name; what a group names already counts, whether it is seen or not.
+/// Reads which objects the fields that the config maps may name; what a group names already counts,
+/// whether it is seen or not.
 async fn nameable(
     target: &Handle,
     job: &JobConfig,
@@ -470,7 +719,14 @@ async fn nameable(
 ) -> Result<BTreeMap<String, BTreeSet<String>>, RunError> {
     let mut nameable = BTreeMap::new();
     for field in job.map_group.keys() {
-        let Some(mut ids) = target.adapter.nameable(field).await.map_err(read_error(target))? else { continue };
+        let Some(mut ids) = target
+            .adapter
+            .nameable(field)
+            .await
+            .map_err(read_error(target))?
+        else {
+            continue;
+        };
         for row in rows.values() {
             if let Some(Value::List(named)) = row.wire.get(field) {
                 ids.extend(named.iter().cloned());
@@ -495,13 +751,20 @@ pub(super) fn groups_with_carried(
             let mut group = Group::from_row(row.clone(), schema);
             for (field, value) in carried.remove(&group.id).unwrap_or_default() {
                 // What a provider makes up of other fields is not what somebody wrote elsewhere.
-                if schema.by_canonical(ObjectKind::Group, &field).is_some_and(|row| row.writable == Writable::No) {
+                if schema
+                    .by_canonical(ObjectKind::Group, &field)
+                    .is_some_and(|row| row.writable == Writable::No)
+                {
                     group.canonical.insert(field, value);
                 } else {
                     group.canonical.entry(field).or_insert(value);
                 }
             }
-            group.protected |= group.canonical.get("protected").and_then(Value::as_bool).unwrap_or(false);
+            group.protected |= group
+                .canonical
+                .get("protected")
+                .and_then(Value::as_bool)
+                .unwrap_or(false);
             group
         })
         .collect())
@@ -521,7 +784,11 @@ pub(super) fn bare_snapshot(
         members: Vec::new(),
         listings: BTreeMap::<String, Reading<Listing>>::new(),
         certificates: BTreeMap::new(),
-        account_state: Reading::Incomplete(Incomplete { partial: (), why: Vec::new(), opt_outs_complete: false }),
+        account_state: Reading::Incomplete(Incomplete {
+            partial: (),
+            why: Vec::new(),
+            opt_outs_complete: false,
+        }),
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
         ended_removals: Vec::new(),

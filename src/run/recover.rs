@@ -1,4 +1,5 @@
-//! Finds out what became of writes whose outcome nobody knows: by reading, before anything is planned (rule 5).
+//! Finds out what became of writes whose outcome nobody knows: by reading, before anything is
+//! planned (rule 5).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -8,7 +9,8 @@ use super::RunError;
 use super::verify::GroupNow;
 use crate::config::settled::JobConfig;
 use crate::model::{
-    Capabilities, Existence, GroupKind, GroupRow, Member, MemberStatus, MembershipState, Names, ObjectKind, Record, Schema, Snapshot,
+    Capabilities, Existence, GroupKind, GroupRow, Member, MemberStatus, MembershipState, Names,
+    ObjectKind, Record, Schema, Snapshot,
 };
 use crate::plan::base::{Bars, Base, FieldBase, FieldBases, GroupLink, Origin};
 use crate::plan::fold_group_name;
@@ -23,11 +25,12 @@ pub(super) struct KnownGroups<'a> {
     pub(super) rows: &'a [GroupRow],
 }
 
-/// Links groups that an interrupted run created: found by their name, where they can't be anybody else's.
+/// Links groups that an interrupted run created: found by their name, where they can't be anybody
+/// else's.
 ///
-/// A group that had the name before, that is linked or that another job has linked is none of them. Of several that are left
-/// none is taken; the planner then asks a person. Returns whether something was linked.
-/// `desired` gives what a source group, by its id, asks of its partner.
+/// A group that had the name before, that is linked or that another job has linked is none of them.
+/// Of several that are left none is taken; the planner then asks a person. Returns whether
+/// something was linked. `desired` gives what a source group, by its id, asks of its partner.
 pub(super) fn adopt_created_groups(
     store: &Store,
     job: &JobConfig,
@@ -35,25 +38,58 @@ pub(super) fn adopt_created_groups(
     desired: impl Fn(&str) -> Record,
     now: Timestamp,
 ) -> Result<bool, RunError> {
-    let KnownGroups { base, names, schema, rows } = known;
-    let name_field = schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
-    let mut taken: HashSet<&str> = base.groups.iter().map(|link| link.target.as_str()).collect();
-    taken.extend(base.groups_of_others.iter().chain(job.groups.pin.values()).map(String::as_str));
-    let mut linked_sources: HashSet<String> = base.groups.iter().map(|link| link.source.clone()).collect();
+    let KnownGroups {
+        base,
+        names,
+        schema,
+        rows,
+    } = known;
+    let name_field = schema
+        .by_canonical(ObjectKind::Group, "name")
+        .map_or("name", |spec| spec.wire);
+    let mut taken: HashSet<&str> = base
+        .groups
+        .iter()
+        .map(|link| link.target.as_str())
+        .collect();
+    taken.extend(
+        base.groups_of_others
+            .iter()
+            .chain(job.groups.pin.values())
+            .map(String::as_str),
+    );
+    let mut linked_sources: HashSet<String> =
+        base.groups.iter().map(|link| link.source.clone()).collect();
     let mut changed = false;
-    for entry in store.unsettled(&job.name)?.into_iter().filter(|entry| entry.operation == "create_group") {
+    for entry in store
+        .unsettled(&job.name)?
+        .into_iter()
+        .filter(|entry| entry.operation == "create_group")
+    {
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
         for unsettled in &entry.items {
-            let (Some(source), Some(name)) = (&unsettled.item.group_source, &unsettled.item.detail) else {
+            let (Some(source), Some(name)) = (&unsettled.item.group_source, &unsettled.item.detail)
+            else {
                 outcomes.push(not_done());
                 continue;
             };
-            let before: Vec<&str> = unsettled.item.group.iter().flat_map(|ids| ids.split(',')).collect();
+            let before: Vec<&str> = unsettled
+                .item
+                .group
+                .iter()
+                .flat_map(|ids| ids.split(','))
+                .collect();
             let candidates: Vec<&GroupRow> = rows
                 .iter()
-                .filter(|row| !taken.contains(row.id.as_str()) && !before.contains(&row.id.as_str()))
-                .filter(|row| row.wire.get(name_field).is_some_and(|held| fold_group_name(&held.to_string()) == fold_group_name(name)))
+                .filter(|row| {
+                    !taken.contains(row.id.as_str()) && !before.contains(&row.id.as_str())
+                })
+                .filter(|row| {
+                    row.wire.get(name_field).is_some_and(|held| {
+                        fold_group_name(&held.to_string()) == fold_group_name(name)
+                    })
+                })
                 .collect();
             let row = match candidates.as_slice() {
                 [] => {
@@ -63,12 +99,20 @@ pub(super) fn adopt_created_groups(
                 [only] => *only,
                 several => {
                     let ids: Vec<&str> = several.iter().map(|row| row.id.as_str()).collect();
-                    let message = format!("the groups {} have the name since, and which one was created can't be told", ids.join(" and "));
-                    outcomes.push(JournalOutcome::Failed { code: None, message });
+                    let message = format!(
+                        "the groups {} have the name since, and which one was created can't be told",
+                        ids.join(" and ")
+                    );
+                    outcomes.push(JournalOutcome::Failed {
+                        code: None,
+                        message,
+                    });
                     continue;
                 }
             };
-            outcomes.push(JournalOutcome::Confirmed { id: Some(row.id.clone()) });
+            outcomes.push(JournalOutcome::Confirmed {
+                id: Some(row.id.clone()),
+            });
             if !linked_sources.insert(source.clone()) {
                 continue;
             }
@@ -79,7 +123,15 @@ pub(super) fn adopt_created_groups(
                 .wire
                 .iter()
                 .filter(|(field, _)| asked.contains_key(*field))
-                .map(|(field, value)| (field.clone(), FieldBase { desired: Some(value.clone()), target: Some(value.clone()) }))
+                .map(|(field, value)| {
+                    (
+                        field.clone(),
+                        FieldBase {
+                            desired: Some(value.clone()),
+                            target: Some(value.clone()),
+                        },
+                    )
+                })
                 .collect();
             let link = GroupLink {
                 source: source.clone(),
@@ -89,7 +141,10 @@ pub(super) fn adopt_created_groups(
                 name: name.clone(),
                 fields,
             };
-            changes.push(Change::LinkGroup { job: job.name.clone(), link });
+            changes.push(Change::LinkGroup {
+                job: job.name.clone(),
+                link,
+            });
             changes.extend(early_bars(&job.target, &base.bars, names, name, &row.id));
         }
         changed |= !changes.is_empty();
@@ -98,9 +153,20 @@ pub(super) fn adopt_created_groups(
     Ok(changed)
 }
 
-/// Binds a new group by the refusals that other jobs saw of groups of its name and that have no partner yet (rule 1).
-pub(super) fn early_bars(target: &str, bars: &Bars, names: &Names, name: &str, group: &str) -> Vec<Change> {
-    let addresses = bars.early_names.get(&fold_group_name(name)).into_iter().flatten();
+/// Binds a new group by the refusals that other jobs saw of groups of its name and that have no
+/// partner yet (rule 1).
+pub(super) fn early_bars(
+    target: &str,
+    bars: &Bars,
+    names: &Names,
+    name: &str,
+    group: &str,
+) -> Vec<Change> {
+    let addresses = bars
+        .early_names
+        .get(&fold_group_name(name))
+        .into_iter()
+        .flatten();
     let mut addresses: Vec<&str> = addresses.map(|address| names.text(*address)).collect();
     addresses.sort_unstable();
     let bar = |address: &str| Change::Bar {
@@ -115,30 +181,60 @@ pub(super) fn early_bars(target: &str, bars: &Bars, names: &Names, name: &str, g
 /// How long a write of a group that this job no longer lists is asked about.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How long after the moment at which rosterd meant to remove the person a refusal is taken for rosterd's own doing, in seconds.
-/// One from before that moment is the person's own; two seconds are granted to clocks that differ and to times without fractions.
+/// How long after the moment at which rosterd meant to remove the person a refusal is taken for
+/// rosterd's own doing, in seconds. One from before that moment is the person's own; two seconds
+/// are granted to clocks that differ and to times without fractions.
 const OWN_WITHIN: std::ops::RangeInclusive<i64> = -2..=60;
 
-/// Returns the addresses of people whose writes are not settled, so that the target is asked about them.
+/// Returns the addresses of people whose writes are not settled, so that the target is asked about
+/// them.
 pub(super) fn doubtful_addresses(store: &Store, job: &str) -> Result<Vec<String>, RunError> {
-    let items = store.unsettled(job)?.into_iter().flat_map(|entry| entry.items);
-    Ok(items.filter(is_open).filter_map(|unsettled| unsettled.item.member).collect())
+    let items = store
+        .unsettled(job)?
+        .into_iter()
+        .flat_map(|entry| entry.items);
+    Ok(items
+        .filter(is_open)
+        .filter_map(|unsettled| unsettled.item.member)
+        .collect())
 }
 
-/// Returns the groups of unsettled writes that exist and that nobody listed, because they left the scope or are linked no more.
-pub(super) fn unlisted_groups(store: &Store, job: &str, target: &Snapshot) -> Result<BTreeSet<String>, RunError> {
-    let entries = store.unsettled(job)?.into_iter().filter(|entry| entry.operation != "create_group");
-    let items: Vec<UnsettledItem> = entries.flat_map(|entry| entry.items).filter(is_open).collect();
-    let groups = items.iter().flat_map(|unsettled| groups_of(&unsettled.item));
-    Ok(groups.filter(|id| target.group(id).is_some() && target.listing(id).is_none()).map(str::to_owned).collect())
+/// Returns the groups of unsettled writes that exist and that nobody listed, because they left the
+/// scope or are linked no more.
+pub(super) fn unlisted_groups(
+    store: &Store,
+    job: &str,
+    target: &Snapshot,
+) -> Result<BTreeSet<String>, RunError> {
+    let entries = store
+        .unsettled(job)?
+        .into_iter()
+        .filter(|entry| entry.operation != "create_group");
+    let items: Vec<UnsettledItem> = entries
+        .flat_map(|entry| entry.items)
+        .filter(is_open)
+        .collect();
+    let groups = items
+        .iter()
+        .flat_map(|unsettled| groups_of(&unsettled.item));
+    Ok(groups
+        .filter(|id| target.group(id).is_some() && target.listing(id).is_none())
+        .map(str::to_owned)
+        .collect())
 }
 
 fn is_open(unsettled: &UnsettledItem) -> bool {
-    !unsettled.outcome.as_ref().is_some_and(JournalOutcome::is_final)
+    !unsettled
+        .outcome
+        .as_ref()
+        .is_some_and(JournalOutcome::is_final)
 }
 
 fn groups_of(item: &JournalItem) -> impl Iterator<Item = &str> {
-    item.group.iter().flat_map(|groups| groups.split(',')).filter(|group| !group.is_empty())
+    item.group
+        .iter()
+        .flat_map(|groups| groups.split(','))
+        .filter(|group| !group.is_empty())
 }
 
 /// What the target holds, as far as it is known.
@@ -161,9 +257,9 @@ pub(super) struct Settled {
 
 /// Settles every other write of an interrupted run by what the target holds now.
 ///
-/// What was done is remembered as this job's own; what was not is simply planned again; what could not be read to its end stays
-/// open until it can. A write of a group that is not the job's any more is not asked about for ever: in the end it counts as not
-/// done, of which a warning tells.
+/// What was done is remembered as this job's own; what was not is simply planned again; what could
+/// not be read to its end stays open until it can. A write of a group that is not the job's any
+/// more is not asked about for ever: in the end it counts as not done, of which a warning tells.
 pub(super) fn settle_members(
     store: &Store,
     job: &JobConfig,
@@ -172,7 +268,9 @@ pub(super) fn settle_members(
     evidence: Evidence<'_>,
     now: Timestamp,
 ) -> Result<Settled, RunError> {
-    let name_field = schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+    let name_field = schema
+        .by_canonical(ObjectKind::Group, "name")
+        .map_or("name", |spec| spec.wire);
     let links = store.links(&job.name)?;
     let mut settled = Settled::default();
     for entry in store.unsettled(&job.name)? {
@@ -186,15 +284,33 @@ pub(super) fn settle_members(
                 Some(outcome) if outcome.is_final() => outcome.clone(),
                 _ => {
                     if entry.operation == "edit_groups" {
-                        changes.extend(renamed(&links, job, name_field, evidence.target, &unsettled.item));
+                        changes.extend(renamed(
+                            &links,
+                            job,
+                            name_field,
+                            evidence.target,
+                            &unsettled.item,
+                        ));
                     }
-                    let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(&entry, capabilities, now, &mut changes);
+                    let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(
+                        &entry,
+                        capabilities,
+                        now,
+                        &mut changes,
+                    );
                     let groups: Vec<&str> = groups_of(&unsettled.item).collect();
-                    let ours = groups.iter().any(|group| links.iter().any(|link| link.target == *group));
+                    let ours = groups
+                        .iter()
+                        .any(|group| links.iter().any(|link| link.target == *group));
                     if old && !ours && !groups.is_empty() && !outcome.is_final() {
                         given_up.extend(groups);
-                        let message = "what became of it could not be found out; nothing is taken for done".to_owned();
-                        return JournalOutcome::Failed { code: None, message };
+                        let message =
+                            "what became of it could not be found out; nothing is taken for done"
+                                .to_owned();
+                        return JournalOutcome::Failed {
+                            code: None,
+                            message,
+                        };
                     }
                     outcome
                 }
@@ -215,33 +331,78 @@ pub(super) fn settle_members(
     Ok(settled)
 }
 
-/// Forgets those in groups that came with the account who are not in them any more: whoever comes back there was put there by
-/// somebody else, and stays.
-pub(super) fn forget_strays(store: &Store, job: &JobConfig, base: &Base, evidence: Evidence<'_>) -> Result<bool, RunError> {
+/// Forgets those in groups that came with the account who are not in them any more: whoever comes
+/// back there was put there by somebody else, and stays.
+pub(super) fn forget_strays(
+    store: &Store,
+    job: &JobConfig,
+    base: &Base,
+    evidence: Evidence<'_>,
+) -> Result<bool, RunError> {
     let Evidence { target, names, .. } = evidence;
     let mut changes = Vec::new();
-    for group in target.groups.seen().iter().filter(|group| group.kind == GroupKind::BuiltIn) {
-        let Some(listing) = target.listing(&group.id).and_then(|listing| listing.complete()) else { continue };
-        let here: HashSet<_> = listing.rows.iter().map(|row| target.members[row.member as usize].id).collect();
+    for group in target
+        .groups
+        .seen()
+        .iter()
+        .filter(|group| group.kind == GroupKind::BuiltIn)
+    {
+        let Some(listing) = target
+            .listing(&group.id)
+            .and_then(|listing| listing.complete())
+        else {
+            continue;
+        };
+        let here: HashSet<_> = listing
+            .rows
+            .iter()
+            .map(|row| target.members[row.member as usize].id)
+            .collect();
         let known = base.memberships.get(&group.id).into_iter().flatten();
-        changes.extend(known.filter(|known| !here.contains(&known.member)).map(|known| Change::MembershipGone {
-            job: job.name.clone(),
-            group: group.id.clone(),
-            member: names.text(known.member).to_owned(),
-        }));
+        changes.extend(
+            known
+                .filter(|known| !here.contains(&known.member))
+                .map(|known| Change::MembershipGone {
+                    job: job.name.clone(),
+                    group: group.id.clone(),
+                    member: names.text(known.member).to_owned(),
+                }),
+        );
     }
     store.record(&changes)?;
     Ok(!changes.is_empty())
 }
 
-/// Remembers a name that an interrupted run gave to a linked group, perhaps on the way to another one: it is nobody else's doing.
-fn renamed(links: &[GroupLink], job: &JobConfig, name_field: &str, target: &Snapshot, item: &JournalItem) -> Option<Change> {
+/// Remembers a name that an interrupted run gave to a linked group, perhaps on the way to another
+/// one: it is nobody else's doing.
+fn renamed(
+    links: &[GroupLink],
+    job: &JobConfig,
+    name_field: &str,
+    target: &Snapshot,
+    item: &JournalItem,
+) -> Option<Change> {
     let (group, name) = (item.group.as_deref()?, item.detail.as_deref()?);
     let link = links.iter().find(|link| link.target == group)?;
-    let held = target.group(group)?.wire.get(name_field).filter(|held| held.to_string() == name)?;
+    let held = target
+        .group(group)?
+        .wire
+        .get(name_field)
+        .filter(|held| held.to_string() == name)?;
     let mut fields = link.fields.clone();
-    fields.insert(name_field.to_owned(), FieldBase { desired: Some(held.clone()), target: Some(held.clone()) });
-    Some(Change::GroupFields { job: job.name.clone(), source: link.source.clone(), fields, name: link.name.clone() })
+    fields.insert(
+        name_field.to_owned(),
+        FieldBase {
+            desired: Some(held.clone()),
+            target: Some(held.clone()),
+        },
+    );
+    Some(Change::GroupFields {
+        job: job.name.clone(),
+        source: link.source.clone(),
+        fields,
+        name: link.name.clone(),
+    })
 }
 
 /// Where a person of a journaled item was found.
@@ -273,13 +434,25 @@ struct Doubtful<'a> {
 
 impl<'a> Doubtful<'a> {
     fn new(job: &'a JobConfig, evidence: Evidence<'a>, item: &'a JournalItem) -> Self {
-        let Evidence { target, names, looked_up } = evidence;
-        let address = item.member.as_deref().and_then(|address| names.find(address));
+        let Evidence {
+            target,
+            names,
+            looked_up,
+        } = evidence;
+        let address = item
+            .member
+            .as_deref()
+            .and_then(|address| names.find(address));
         let fits = |member: &Member| match &item.member_id {
             Some(id) => names.find(id) == Some(member.id),
             None => address.is_some() && member.address == address,
         };
-        let mut found = target.members.iter().enumerate().filter(|(_, member)| fits(member)).map(|(at, _)| at as u32);
+        let mut found = target
+            .members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| fits(member))
+            .map(|(at, _)| at as u32);
         let absent = match &target.existence {
             Existence::Whole => true,
             Existence::Asked(asked) => address.is_some_and(|address| asked.contains(&address)),
@@ -290,10 +463,23 @@ impl<'a> Doubtful<'a> {
             (None, _) if !absent => Found::Unread,
             _ => Found::Nobody,
         };
-        Doubtful { job, target, names, looked_up, item, found }
+        Doubtful {
+            job,
+            target,
+            names,
+            looked_up,
+            item,
+            found,
+        }
     }
 
-    fn settle(&self, entry: &UnsettledEntry, capabilities: &Capabilities, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
+    fn settle(
+        &self,
+        entry: &UnsettledEntry,
+        capabilities: &Capabilities,
+        now: Timestamp,
+        changes: &mut Vec<Change>,
+    ) -> JournalOutcome {
         match entry.operation.as_str() {
             "create_members" => self.creation(capabilities, changes),
             "add_memberships" => match self.joined(changes) {
@@ -313,7 +499,11 @@ impl<'a> Doubtful<'a> {
 
     fn id(&self) -> Option<String> {
         match self.found {
-            Found::Contact(at) => Some(self.names.text(self.target.members[at as usize].id).to_owned()),
+            Found::Contact(at) => Some(
+                self.names
+                    .text(self.target.members[at as usize].id)
+                    .to_owned(),
+            ),
             Found::Nobody | Found::Unread => self.item.member_id.clone(),
         }
     }
@@ -338,12 +528,21 @@ impl<'a> Doubtful<'a> {
         }
     }
 
-    /// How somebody stands in a group that was listed only because of a doubt; by the address where no id is known.
+    /// How somebody stands in a group that was listed only because of a doubt; by the address where
+    /// no id is known.
     fn standing_looked_up(&self, group: &str, id: Option<&str>) -> Standing {
-        let Some(now) = self.looked_up.get(group) else { return Standing::Unread };
+        let Some(now) = self.looked_up.get(group) else {
+            return Standing::Unread;
+        };
         let state = match (id, &self.item.member) {
             (Some(id), _) => now.by_id.get(id).copied(),
-            (None, Some(address)) => now.by_address.get(address).into_iter().flatten().map(|(_, state)| *state).max(),
+            (None, Some(address)) => now
+                .by_address
+                .get(address)
+                .into_iter()
+                .flatten()
+                .map(|(_, state)| *state)
+                .max(),
             (None, None) => return Standing::Unread,
         };
         match state {
@@ -362,17 +561,26 @@ impl<'a> Doubtful<'a> {
             },
             // A group that is gone has no members.
             None if self.target.group(group).is_none() => Standing::Absent,
-            None => self.standing_looked_up(group, Some(self.names.text(self.target.members[at as usize].id))),
+            None => self.standing_looked_up(
+                group,
+                Some(self.names.text(self.target.members[at as usize].id)),
+            ),
         }
     }
 
-    /// Remembers the memberships that are there. Tells whether all are; nothing where that could not be read.
+    /// Remembers the memberships that are there. Tells whether all are; nothing where that could
+    /// not be read.
     fn joined(&self, changes: &mut Vec<Change>) -> Option<bool> {
         let (mut all, mut unread) = (true, false);
         for group in self.groups() {
             match (self.standing(group), self.id()) {
                 (Standing::Listed(MembershipState::Active), Some(member)) => {
-                    changes.push(Change::Membership { job: self.job.name.clone(), group: group.to_owned(), member, brought: true });
+                    changes.push(Change::Membership {
+                        job: self.job.name.clone(),
+                        group: group.to_owned(),
+                        member,
+                        brought: true,
+                    });
                 }
                 (Standing::Listed(_), _) => {}
                 (Standing::Absent, _) => all = false,
@@ -398,12 +606,20 @@ impl<'a> Doubtful<'a> {
                 origin: Origin::Adopted,
             });
         }
-        let strayed = if capabilities.one_group_per_member { self.strayed() } else { None };
+        let strayed = if capabilities.one_group_per_member {
+            self.strayed()
+        } else {
+            None
+        };
         match self.joined(changes) {
             // Whoever was to be created without a group belongs into the parking group.
             Some(all) if capabilities.one_group_per_member && (!all || strayed.is_some()) => {
                 changes.extend(strayed);
-                JournalOutcome::Failed { code: None, message: "created, and in another group than the one that was asked for".to_owned() }
+                JournalOutcome::Failed {
+                    code: None,
+                    message: "created, and in another group than the one that was asked for"
+                        .to_owned(),
+                }
             }
             // The person is there, and a group that is missing is planned again.
             Some(_) => self.confirmed(),
@@ -411,20 +627,46 @@ impl<'a> Doubtful<'a> {
         }
     }
 
-    /// Remembers that somebody of our own making sits in a group that came with the account, where a misread request has put them:
-    /// so they may be moved on.
+    /// Remembers that somebody of our own making sits in a group that came with the account, where
+    /// a misread request has put them: so they may be moved on.
     fn strayed(&self) -> Option<Change> {
-        let Found::Contact(at) = self.found else { return None };
-        let held = |id: &str| self.target.listing(id).and_then(|listing| listing.seen().state_of(at)).is_some();
-        let group = self.target.groups.seen().iter().find(|group| group.kind == GroupKind::BuiltIn && held(&group.id))?;
+        let Found::Contact(at) = self.found else {
+            return None;
+        };
+        let held = |id: &str| {
+            self.target
+                .listing(id)
+                .and_then(|listing| listing.seen().state_of(at))
+                .is_some()
+        };
+        let group = self
+            .target
+            .groups
+            .seen()
+            .iter()
+            .find(|group| group.kind == GroupKind::BuiltIn && held(&group.id))?;
         let (job, group, member) = (self.job.name.clone(), group.id.clone(), self.id()?);
-        Some(Change::Membership { job, group, member, brought: true })
+        Some(Change::Membership {
+            job,
+            group,
+            member,
+            brought: true,
+        })
     }
 
-    /// A removal may have taken the contact out of sight: that it is out of the group is enough. One that shows as a refusal is
-    /// remembered as rosterd's own only where its time says so: the request may never have left, and the person refused.
-    fn removal(&self, capabilities: &Capabilities, intended: Timestamp, now: Timestamp, changes: &mut Vec<Change>) -> JournalOutcome {
-        let Some(member) = self.id() else { return not_done() };
+    /// A removal may have taken the contact out of sight: that it is out of the group is enough.
+    /// One that shows as a refusal is remembered as rosterd's own only where its time says so: the
+    /// request may never have left, and the person refused.
+    fn removal(
+        &self,
+        capabilities: &Capabilities,
+        intended: Timestamp,
+        now: Timestamp,
+        changes: &mut Vec<Change>,
+    ) -> JournalOutcome {
+        let Some(member) = self.id() else {
+            return not_done();
+        };
         let (mut all, mut unread) = (!self.groups().is_empty(), false);
         for group in self.groups() {
             let whole = match self.target.listing(group) {
@@ -435,10 +677,20 @@ impl<'a> Doubtful<'a> {
                 Standing::Listed(MembershipState::Active) if whole => all = false,
                 standing @ (Standing::Listed(_) | Standing::Absent) if whole => {
                     let job = || self.job.name.clone();
-                    changes.push(Change::MembershipGone { job: job(), group: group.to_owned(), member: member.clone() });
+                    changes.push(Change::MembershipGone {
+                        job: job(),
+                        group: group.to_owned(),
+                        member: member.clone(),
+                    });
                     if !capabilities.removal_shows_opt_out {
-                        changes.push(Change::MemberRemovedByUs { job: job(), target: member.clone(), removed: true });
-                    } else if matches!(standing, Standing::Listed(MembershipState::OptedOut)) && is_own(self.refused_at(group), intended) {
+                        changes.push(Change::MemberRemovedByUs {
+                            job: job(),
+                            target: member.clone(),
+                            removed: true,
+                        });
+                    } else if matches!(standing, Standing::Listed(MembershipState::OptedOut))
+                        && is_own(self.refused_at(group), intended)
+                    {
                         changes.push(Change::OwnRemoval {
                             provider: self.job.target.clone(),
                             group: group.to_owned(),
@@ -464,7 +716,12 @@ impl<'a> Doubtful<'a> {
     fn refused_at(&self, group: &str) -> Option<i64> {
         match (self.target.listing(group), self.found) {
             (Some(listing), Found::Contact(at)) => listing.seen().refused_at(at),
-            (None, _) => self.looked_up.get(group)?.refused_at.get(&self.id()?).copied(),
+            (None, _) => self
+                .looked_up
+                .get(group)?
+                .refused_at
+                .get(&self.id()?)
+                .copied(),
             _ => None,
         }
     }
@@ -480,7 +737,11 @@ impl<'a> Doubtful<'a> {
             if self.target.members[at as usize].status != MemberStatus::OptedOut {
                 return not_done();
             }
-            self.held(None, |at| self.target.members[at as usize].status == MemberStatus::OptedOut, changes);
+            self.held(
+                None,
+                |at| self.target.members[at as usize].status == MemberStatus::OptedOut,
+                changes,
+            );
             return self.confirmed();
         }
         let mut all = true;
@@ -488,8 +749,17 @@ impl<'a> Doubtful<'a> {
             match self.standing(group) {
                 Standing::Listed(MembershipState::OptedOut) => {
                     let member = self.id().unwrap_or_default();
-                    changes.push(Change::MembershipGone { job: self.job.name.clone(), group: group.to_owned(), member });
-                    let refuses = |at| matches!(self.standing_of(group, at), Standing::Listed(MembershipState::OptedOut));
+                    changes.push(Change::MembershipGone {
+                        job: self.job.name.clone(),
+                        group: group.to_owned(),
+                        member,
+                    });
+                    let refuses = |at| {
+                        matches!(
+                            self.standing_of(group, at),
+                            Standing::Listed(MembershipState::OptedOut)
+                        )
+                    };
                     self.held(Some(group), refuses, changes);
                 }
                 Standing::Listed(_) | Standing::Absent => all = false,
@@ -501,22 +771,38 @@ impl<'a> Doubtful<'a> {
 
     /// Remembers that the target obeys a refusal, once everybody with the address does.
     fn held(&self, group: Option<&str>, refuses: impl Fn(u32) -> bool, changes: &mut Vec<Change>) {
-        let Some(address) = &self.item.member else { return };
+        let Some(address) = &self.item.member else {
+            return;
+        };
         let name = self.names.find(address);
-        let others = self.target.members.iter().enumerate().filter(|(_, member)| member.address.is_some() && member.address == name);
+        let others = self
+            .target
+            .members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| member.address.is_some() && member.address == name);
         if others.map(|(at, _)| at as u32).all(refuses) {
-            changes.push(Change::BarHeld { provider: self.job.target.clone(), group: group.map(str::to_owned), address: address.clone() });
+            changes.push(Change::BarHeld {
+                provider: self.job.target.clone(),
+                group: group.map(str::to_owned),
+                address: address.clone(),
+            });
         }
     }
 }
 
-/// Tells whether a refusal is certainly the removal that was intended at a moment; one without a time is not.
+/// Tells whether a refusal is certainly the removal that was intended at a moment; one without a
+/// time is not.
 fn is_own(refused_at: Option<i64>, intended: Timestamp) -> bool {
     refused_at.is_some_and(|time| OWN_WITHIN.contains(&time.saturating_sub(intended.as_second())))
 }
 
 fn not_done() -> JournalOutcome {
-    JournalOutcome::Failed { code: None, message: "not found after an interruption; planned again where it is still wanted".to_owned() }
+    JournalOutcome::Failed {
+        code: None,
+        message: "not found after an interruption; planned again where it is still wanted"
+            .to_owned(),
+    }
 }
 
 #[cfg(test)]

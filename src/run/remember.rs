@@ -1,8 +1,8 @@
 //! Does without reading the target where nothing has changed since it was read: `refresh = "6h"`.
 //!
-//! A remembered target can only lead to the finding that there is nothing to do. Whatever else a plan from memory would do or
-//! remember, and every question that memory can't answer, has the target read in full and planned again, so that what is out of
-//! date never leads to a write.
+//! A remembered target can only lead to the finding that there is nothing to do. Whatever else a
+//! plan from memory would do or remember, and every question that memory can't answer, has the
+//! target read in full and planned again, so that what is out of date never leads to a write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,9 @@ use super::read::{Begun, SourceMembers, TargetSide, groups_with_carried};
 use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
 use crate::mapping::BoundMapping;
-use crate::model::{Existence, GroupRow, Name, OwnRemovals, Reading, Snapshot, SnapshotBuilder, TotalMeanings};
+use crate::model::{
+    Existence, GroupRow, Name, OwnRemovals, Reading, Snapshot, SnapshotBuilder, TotalMeanings,
+};
 use crate::plan::base::Base;
 use crate::plan::{People, PersonIx, Policy};
 use crate::provider;
@@ -24,8 +26,12 @@ use crate::state::{MemoryKey, RememberedTarget, Staging, TargetReading};
 impl Runner {
     /// Tells whether the target of a job is remembered, freshly enough and under the same config.
     pub(super) fn may_recall(&self, job: &JobConfig, policy: &Policy) -> Result<bool, RunError> {
-        let Some(refresh) = job.refresh else { return Ok(false) };
-        let Some(key) = self.store().remembered_key(&job.name)? else { return Ok(false) };
+        let Some(refresh) = job.refresh else {
+            return Ok(false);
+        };
+        let Some(key) = self.store().remembered_key(&job.name)? else {
+            return Ok(false);
+        };
         Ok(key.account == self.account_hash(&job.target)
             && key.config_hash == policy.config_hash
             && age(key.read_at, self.now()).is_some_and(|age| age < refresh)
@@ -33,14 +39,27 @@ impl Runner {
             && self.store().unsettled(&job.name)?.is_empty())
     }
 
-    /// Plans with the remembered target. Nothing but the begun reading comes back where the target has to be read.
-    pub(super) async fn recall(&self, job: &JobConfig, policy: &Policy, mut begun: Begun) -> Result<Result<Prepared, Begun>, RunError> {
+    /// Plans with the remembered target. Nothing but the begun reading comes back where the target
+    /// has to be read.
+    pub(super) async fn recall(
+        &self,
+        job: &JobConfig,
+        policy: &Policy,
+        mut begun: Begun,
+    ) -> Result<Result<Prepared, Begun>, RunError> {
         if begun.base.is_empty() {
             return Ok(Err(begun));
         }
-        let Some(memory) = self.store().remembered_target(&job.name, &mut begun.names)? else { return Ok(Err(begun)) };
+        let Some(memory) = self
+            .store()
+            .remembered_target(&job.name, &mut begun.names)?
+        else {
+            return Ok(Err(begun));
+        };
         // Custom fields that are gone are a reason to look, not to fail.
-        let Ok(mapping) = self.bind(job, &begun.source_custom, &memory.custom) else { return Ok(Err(begun)) };
+        let Ok(mapping) = self.bind(job, &begun.source_custom, &memory.custom) else {
+            return Ok(Err(begun));
+        };
         if mapping.salt() != memory.key.salt || !knows_details(job, &begun, &memory.rows) {
             return Ok(Err(begun));
         }
@@ -48,7 +67,9 @@ impl Runner {
         let read_at = memory.key.read_at;
         let side = self.side_of(job, &mut begun, memory, mapping)?;
         let source = &begun.members.as_ref().expect("it was just read").snapshot;
-        if !knows_everybody(source, &side.snapshot) || !self.lists_partners(job, policy, &begun, &side) {
+        if !knows_everybody(source, &side.snapshot)
+            || !self.lists_partners(job, policy, &begun, &side)
+        {
             return Ok(Err(begun));
         }
         let (sides, base) = begun.finish(job, side, vec![warning(read_at, self.now())]);
@@ -56,23 +77,50 @@ impl Runner {
         if prepared.changes_nothing() {
             return Ok(Ok(prepared));
         }
-        let Prepared { planned, sides, base, .. } = prepared;
+        let Prepared {
+            planned,
+            sides,
+            base,
+            ..
+        } = prepared;
         drop(planned);
-        let meanings = sides.meanings.into_iter().next().map_or_else(TotalMeanings::all, |(_, meanings)| meanings);
-        begun.names = Arc::into_inner(sides.names).expect("the plan is gone, and nobody else had the names");
+        let meanings = sides
+            .meanings
+            .into_iter()
+            .next()
+            .map_or_else(TotalMeanings::all, |(_, meanings)| meanings);
+        begun.names =
+            Arc::into_inner(sides.names).expect("the plan is gone, and nobody else had the names");
         begun.base = base;
-        begun.members = Some(SourceMembers { snapshot: sides.source, staging: sides.source_staging, meanings, salt: sides.salt });
+        begun.members = Some(SourceMembers {
+            snapshot: sides.source,
+            staging: sides.source_staging,
+            meanings,
+            salt: sides.salt,
+        });
         Ok(Err(begun))
     }
 
     /// Makes a side of what is remembered.
-    fn side_of(&self, job: &JobConfig, begun: &mut Begun, memory: RememberedTarget, mapping: BoundMapping) -> Result<TargetSide, RunError> {
+    fn side_of(
+        &self,
+        job: &JobConfig,
+        begun: &mut Begun,
+        memory: RememberedTarget,
+        mapping: BoundMapping,
+    ) -> Result<TargetSide, RunError> {
         let schema = provider::schema(self.config().providers[&job.target].kind);
         let groups = groups_with_carried(self.store(), &job.target, &memory.rows, schema)?;
         let meanings = self.store().meanings(&job.target)?;
         let mut staging = Staging::new().map_err(super::staging_error)?;
         let mut every = TotalMeanings::all();
-        let mut snapshot = SnapshotBuilder::new(&job.target, &memory.key.salt, &mut begun.names, &mut staging).finish(
+        let mut snapshot = SnapshotBuilder::new(
+            &job.target,
+            &memory.key.salt,
+            &mut begun.names,
+            &mut staging,
+        )
+        .finish(
             groups,
             &memory.certificate,
             &mut every,
@@ -80,17 +128,25 @@ impl Runner {
         );
         snapshot.members = memory.members;
         for (group, (listing, certificate)) in memory.listings {
-            snapshot.listings.insert(group.clone(), certificate.certify(listing, &mut TotalMeanings::all()));
+            snapshot.listings.insert(
+                group.clone(),
+                certificate.certify(listing, &mut TotalMeanings::all()),
+            );
             snapshot.certificates.insert(group, certificate);
         }
         self.set_own_apart(&mut snapshot, &begun.names)?;
         // Nothing is remembered of an account whose states were not read to their end.
-        snapshot.account_state = crate::model::Certificate::default().certify((), &mut TotalMeanings::all());
+        snapshot.account_state =
+            crate::model::Certificate::default().certify((), &mut TotalMeanings::all());
         snapshot.existence = memory.existence;
         Ok(TargetSide {
             mapping,
             custom: memory.custom,
-            rows: memory.rows.into_iter().map(|row| (row.id.clone(), row)).collect(),
+            rows: memory
+                .rows
+                .into_iter()
+                .map(|row| (row.id.clone(), row))
+                .collect(),
             certificate: memory.certificate,
             snapshot,
             staging,
@@ -102,10 +158,20 @@ impl Runner {
     }
 
     /// Tells whether the remembered target has the listing of every group that this run would list.
-    fn lists_partners(&self, job: &JobConfig, policy: &Policy, begun: &Begun, side: &TargetSide) -> bool {
+    fn lists_partners(
+        &self,
+        job: &JobConfig,
+        policy: &Policy,
+        begun: &Begun,
+        side: &TargetSide,
+    ) -> bool {
         let kind = self.config().providers[&job.target].kind;
         let schema = provider::schema(kind);
-        let source = &begun.members.as_ref().expect("the source was read").snapshot;
+        let source = &begun
+            .members
+            .as_ref()
+            .expect("the source was read")
+            .snapshot;
         let desired = super::prepare::desired_groups(&side.mapping, source, policy, schema).0;
         let partners = super::prepare::partner_ids(
             policy,
@@ -118,7 +184,10 @@ impl Runner {
             provider::capabilities(kind),
         );
         // A partner that the list of groups did not show can't be listed in any run.
-        partners.iter().filter(|id| side.rows.contains_key(*id)).all(|id| matches!(side.snapshot.listing(id), Some(Reading::Complete(_))))
+        partners
+            .iter()
+            .filter(|id| side.rows.contains_key(*id))
+            .all(|id| matches!(side.snapshot.listing(id), Some(Reading::Complete(_))))
     }
 
     /// Remembers the target as a run has read it that had nothing to write there.
@@ -141,7 +210,9 @@ impl Runner {
                 certificate: &sides.target_certificate,
                 snapshot: &sides.target,
             };
-            self.store().remember_target(&job.name, &reading, &sides.names).map(|_| ())
+            self.store()
+                .remember_target(&job.name, &reading, &sides.names)
+                .map(|_| ())
         } else {
             self.store().drop_remembered_of(&job.name)
         };
@@ -151,14 +222,16 @@ impl Runner {
         }
     }
 
-    /// Forgets what is remembered of a provider's account, because something is about to be written there.
+    /// Forgets what is remembered of a provider's account, because something is about to be written
+    /// there.
     pub(super) fn forget_target(&self, provider: &str) -> Result<(), RunError> {
         Ok(self.store().drop_remembered(&self.account_hash(provider))?)
     }
 }
 
 impl Prepared {
-    /// Tells whether a plan from memory leaves everything as it is, so that there is nothing for which the target had to be read.
+    /// Tells whether a plan from memory leaves everything as it is, so that there is nothing for
+    /// which the target had to be read.
     fn changes_nothing(&self) -> bool {
         let plan = &self.planned.plan;
         let agreement = &plan.agreement;
@@ -175,9 +248,18 @@ impl Prepared {
     }
 }
 
-/// Tells whether the profiles of both sides stand as they did when they were last compared, for every row of a person.
-pub(super) fn stands_as_compared(source: &Snapshot, target: &Snapshot, base: &Base, people: &People, person: PersonIx) -> bool {
-    let [at] = people.targets(person) else { return true };
+/// Tells whether the profiles of both sides stand as they did when they were last compared, for
+/// every row of a person.
+pub(super) fn stands_as_compared(
+    source: &Snapshot,
+    target: &Snapshot,
+    base: &Base,
+    people: &People,
+    person: PersonIx,
+) -> bool {
+    let [at] = people.targets(person) else {
+        return true;
+    };
     let target = &target.members[*at as usize];
     people.sources(person).iter().all(|at| {
         let source = &source.members[*at as usize];
@@ -196,20 +278,31 @@ fn knows_everybody(source: &Snapshot, target: &Snapshot) -> bool {
         Existence::Asked(asked) => Some(asked),
         Existence::Unknown => None,
     };
-    let there: std::collections::HashSet<Name> = target.members.iter().filter_map(|member| member.address).collect();
+    let there: std::collections::HashSet<Name> = target
+        .members
+        .iter()
+        .filter_map(|member| member.address)
+        .collect();
     source
         .members
         .iter()
         .filter_map(|member| member.address)
-        .all(|address| there.contains(&address) || asked.is_some_and(|asked| asked.contains(&address)))
+        .all(|address| {
+            there.contains(&address) || asked.is_some_and(|asked| asked.contains(&address))
+        })
 }
 
 /// Tells whether the remembered groups are known in the detail that this run would ask for.
 fn knows_details(job: &JobConfig, begun: &Begun, rows: &[GroupRow]) -> bool {
     let (targets, everything_linked): (BTreeSet<String>, bool) = begun.partners_known(job);
-    let rows: BTreeMap<&str, bool> = rows.iter().map(|row| (row.id.as_str(), row.detailed)).collect();
+    let rows: BTreeMap<&str, bool> = rows
+        .iter()
+        .map(|row| (row.id.as_str(), row.detailed))
+        .collect();
     if everything_linked {
-        targets.iter().all(|id| rows.get(id.as_str()).is_none_or(|detailed| *detailed))
+        targets
+            .iter()
+            .all(|id| rows.get(id.as_str()).is_none_or(|detailed| *detailed))
     } else {
         rows.values().all(|detailed| *detailed)
     }
@@ -228,7 +321,10 @@ fn warning(read_at: Timestamp, now: Timestamp) -> String {
         3600..172_800 => format!("{} h", ago / 3600),
         _ => format!("{} d", ago / 86_400),
     };
-    format!("The target was not read; it was read {words} ago, at {}.", read_at.strftime("%Y-%m-%d %H:%M:%SZ"))
+    format!(
+        "The target was not read; it was read {words} ago, at {}.",
+        read_at.strftime("%Y-%m-%d %H:%M:%SZ")
+    )
 }
 
 #[cfg(test)]
@@ -238,11 +334,23 @@ mod tests {
     #[test]
     fn ages_are_said_in_the_largest_whole_unit() {
         let then = Timestamp::from_second(1_800_000_000).unwrap();
-        let said = |seconds: i64| warning(then, Timestamp::from_second(1_800_000_000 + seconds).unwrap());
-        assert_eq!(said(59), "The target was not read; it was read 59 s ago, at 2027-01-15 08:00:00Z.");
+        let said = |seconds: i64| {
+            warning(
+                then,
+                Timestamp::from_second(1_800_000_000 + seconds).unwrap(),
+            )
+        };
+        assert_eq!(
+            said(59),
+            "The target was not read; it was read 59 s ago, at 2027-01-15 08:00:00Z."
+        );
         assert!(said(3599).contains("read 59 min ago"));
         assert!(said(2 * 3600 + 5).contains("read 2 h ago"));
         assert!(said(3 * 86_400).contains("read 3 d ago"));
-        assert_eq!(age(then, Timestamp::from_second(1_799_999_999).unwrap()), None, "a clock that was set back proves nothing");
+        assert_eq!(
+            age(then, Timestamp::from_second(1_799_999_999).unwrap()),
+            None,
+            "a clock that was set back proves nothing"
+        );
     }
 }

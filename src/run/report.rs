@@ -31,7 +31,8 @@ pub struct Planned {
     pub people: People,
     /// What applying costs.
     pub cost: Cost,
-    /// The values that creating a person would write, under the target's names; by person of `create_members` operations.
+    /// The values that creating a person would write, under the target's names; by person of
+    /// `create_members` operations.
     pub created_values: BTreeMap<PersonIx, Record>,
     /// Whether nothing was known before: the first run, or a lost database.
     pub first_run: bool,

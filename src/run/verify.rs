@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::accounts::Handle;
 use super::{RunError, staging_error};
 use crate::model::{
-    Existence, GroupRow, Join, MemberStatus, MembershipState, Names, OwnRemovals, Reading, Record, Snapshot, SnapshotBuilder, Stage,
-    TotalMeanings,
+    Existence, GroupRow, Join, MemberStatus, MembershipState, Names, OwnRemovals, Reading, Record,
+    Snapshot, SnapshotBuilder, Stage, TotalMeanings,
 };
 use crate::provider::{MemberAsk, Role};
 use crate::state::Staging;
@@ -43,13 +43,19 @@ impl Stage for Nothing {
 }
 
 fn failed(handle: &Handle) -> impl Fn(crate::provider::ReadError) -> RunError + '_ {
-    |error| RunError::Write { provider: handle.name.clone(), why: format!("what was written could not be read back: {error}") }
+    |error| RunError::Write {
+        provider: handle.name.clone(),
+        why: format!("what was written could not be read back: {error}"),
+    }
 }
 
 /// Lists a group as it is now.
 pub(super) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, RunError> {
     let Some(row) = handle.adapter.group(id).await.map_err(failed(handle))? else {
-        return Err(RunError::Write { provider: handle.name.clone(), why: format!("the group {id} has vanished") });
+        return Err(RunError::Write {
+            provider: handle.name.clone(),
+            why: format!("the group {id} has vanished"),
+        });
     };
     let mut names = Names::new();
     let mut stage = Nothing;
@@ -58,7 +64,10 @@ pub(super) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, Run
 }
 
 /// Lists several groups as they are now, for which one reading may be enough.
-pub(super) async fn groups_now(handle: &Handle, ids: &BTreeSet<String>) -> Result<HashMap<String, GroupNow>, RunError> {
+pub(super) async fn groups_now(
+    handle: &Handle,
+    ids: &BTreeSet<String>,
+) -> Result<HashMap<String, GroupNow>, RunError> {
     let mut seen = HashMap::new();
     if handle.capabilities.join != Join::PerRow || ids.len() < 2 {
         for id in ids {
@@ -66,29 +75,52 @@ pub(super) async fn groups_now(handle: &Handle, ids: &BTreeSet<String>) -> Resul
         }
         return Ok(seen);
     }
-    let (mut rows, _) = handle.adapter.groups(&|_, _| false).await.map_err(failed(handle))?;
+    let (mut rows, _) = handle
+        .adapter
+        .groups(&|_, _| false)
+        .await
+        .map_err(failed(handle))?;
     rows.retain(|row| ids.contains(&row.id));
     if let Some(id) = ids.iter().find(|id| rows.iter().all(|row| row.id != **id)) {
-        return Err(RunError::Write { provider: handle.name.clone(), why: format!("the group {id} has vanished") });
+        return Err(RunError::Write {
+            provider: handle.name.clone(),
+            why: format!("the group {id} has vanished"),
+        });
     }
     let mut names = Names::new();
     let mut stage = Nothing;
     let snapshot = read(handle, &rows, Role::Check, &mut names, &mut stage).await?;
-    seen.extend(ids.iter().map(|id| (id.clone(), listed_now(&snapshot, id, &names))));
+    seen.extend(
+        ids.iter()
+            .map(|id| (id.clone(), listed_now(&snapshot, id, &names))),
+    );
     Ok(seen)
 }
 
 fn listed_now(snapshot: &Snapshot, id: &str, names: &Names) -> GroupNow {
-    let mut now = GroupNow { by_id: HashMap::new(), by_address: HashMap::new(), refused_at: HashMap::new(), whole: false };
+    let mut now = GroupNow {
+        by_id: HashMap::new(),
+        by_address: HashMap::new(),
+        refused_at: HashMap::new(),
+        whole: false,
+    };
     if let Some(listing) = snapshot.listing(id) {
         now.whole = matches!(listing, Reading::Complete(_));
         for row in &listing.seen().rows {
             let member = &snapshot.members[row.member as usize];
             let id = names.text(member.id).to_owned();
             if let Some(address) = member.address {
-                now.by_address.entry(names.text(address).to_owned()).or_default().push((id.clone(), row.state));
+                now.by_address
+                    .entry(names.text(address).to_owned())
+                    .or_default()
+                    .push((id.clone(), row.state));
             }
-            now.refused_at.extend(listing.seen().refused_at(row.member).map(|time| (id.clone(), time)));
+            now.refused_at.extend(
+                listing
+                    .seen()
+                    .refused_at(row.member)
+                    .map(|time| (id.clone(), time)),
+            );
             now.by_id.insert(id, row.state);
         }
     }
@@ -96,32 +128,73 @@ fn listed_now(snapshot: &Snapshot, id: &str, names: &Names) -> GroupNow {
 }
 
 /// Finds the people behind addresses.
-pub(super) async fn people_now(handle: &Handle, addresses: &[String]) -> Result<PeopleNow, RunError> {
+pub(super) async fn people_now(
+    handle: &Handle,
+    addresses: &[String],
+) -> Result<PeopleNow, RunError> {
     let mut names = Names::new();
     let mut staging = Staging::new().map_err(staging_error)?;
-    let snapshot = read(handle, &[], Role::Target { wanted: addresses }, &mut names, &mut staging).await?;
+    let snapshot = read(
+        handle,
+        &[],
+        Role::Target { wanted: addresses },
+        &mut names,
+        &mut staging,
+    )
+    .await?;
     let wanted: std::collections::HashSet<&str> = addresses.iter().map(String::as_str).collect();
     let mut by_address: BTreeMap<String, Vec<PersonNow>> = BTreeMap::new();
     for member in &snapshot.members {
-        let Some(address) = member.address.map(|address| names.text(address)) else { continue };
+        let Some(address) = member.address.map(|address| names.text(address)) else {
+            continue;
+        };
         if wanted.contains(address) {
-            let person = PersonNow { id: names.text(member.id).to_owned(), status: member.status };
-            by_address.entry(address.to_owned()).or_default().push(person);
+            let person = PersonNow {
+                id: names.text(member.id).to_owned(),
+                status: member.status,
+            };
+            by_address
+                .entry(address.to_owned())
+                .or_default()
+                .push(person);
         }
     }
     let absent = |address: &&str| match &snapshot.existence {
         Existence::Whole => true,
-        Existence::Asked(asked) => names.find(address).is_some_and(|name| asked.contains(&name)),
+        Existence::Asked(asked) => names
+            .find(address)
+            .is_some_and(|name| asked.contains(&name)),
         Existence::Unknown => false,
     };
-    let whole = wanted.iter().all(|address| by_address.contains_key(*address) || absent(address));
+    let whole = wanted
+        .iter()
+        .all(|address| by_address.contains_key(*address) || absent(address));
     Ok(PeopleNow { by_address, whole })
 }
 
-async fn read(handle: &Handle, rows: &[GroupRow], role: Role<'_>, names: &mut Names, stage: &mut dyn Stage) -> Result<Snapshot, RunError> {
+async fn read(
+    handle: &Handle,
+    rows: &[GroupRow],
+    role: Role<'_>,
+    names: &mut Names,
+    stage: &mut dyn Stage,
+) -> Result<Snapshot, RunError> {
     let mut builder = SnapshotBuilder::new(&handle.name, "", names, stage);
-    let ask = MemberAsk { groups: rows, fields: &[], role };
-    handle.adapter.members(&ask, &mut builder).await.map_err(failed(handle))?;
+    let ask = MemberAsk {
+        groups: rows,
+        fields: &[],
+        role,
+    };
+    handle
+        .adapter
+        .members(&ask, &mut builder)
+        .await
+        .map_err(failed(handle))?;
     // Whoever looks what stands wants to see what stands, whoever brought it about.
-    Ok(builder.finish(Vec::new(), &crate::model::Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default()))
+    Ok(builder.finish(
+        Vec::new(),
+        &crate::model::Certificate::default(),
+        &mut TotalMeanings::all(),
+        &OwnRemovals::default(),
+    ))
 }

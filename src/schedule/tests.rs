@@ -29,21 +29,50 @@ const LORD_HOWE: &str = "Australia/Lord_Howe";
 
 #[test]
 fn ordinary_days() {
-    check("*/15 * * * *", "Europe/Berlin", "2026-01-10T11:50:00.5Z", &["01-10 13:00:00 +01:00", "01-10 13:15:00 +01:00"]);
+    check(
+        "*/15 * * * *",
+        "Europe/Berlin",
+        "2026-01-10T11:50:00.5Z",
+        &["01-10 13:00:00 +01:00", "01-10 13:15:00 +01:00"],
+    );
     check(
         "30 9 * * 1-5",
         "Asia/Kolkata",
         "2026-01-09T04:00:00Z",
-        &["01-12 09:30:00 +05:30", "01-13 09:30:00 +05:30", "01-14 09:30:00 +05:30"],
+        &[
+            "01-12 09:30:00 +05:30",
+            "01-13 09:30:00 +05:30",
+            "01-14 09:30:00 +05:30",
+        ],
     );
-    check("*/20 0 0 * * *", "UTC", "2026-01-10T00:00:20Z", &["01-10 00:00:40 +00:00", "01-11 00:00:00 +00:00"]);
-    check("0 0 29 2 *", NEW_YORK, "2026-01-10T00:00:00Z", &["02-29 00:00:00 -05:00"]);
+    check(
+        "*/20 0 0 * * *",
+        "UTC",
+        "2026-01-10T00:00:20Z",
+        &["01-10 00:00:40 +00:00", "01-11 00:00:00 +00:00"],
+    );
+    check(
+        "0 0 29 2 *",
+        NEW_YORK,
+        "2026-01-10T00:00:00Z",
+        &["02-29 00:00:00 -05:00"],
+    );
 }
 
 #[test]
 fn an_instant_that_fires_is_not_its_own_successor() {
-    check("0 * * * *", "UTC", "2026-01-10T12:00:00Z", &["01-10 13:00:00 +00:00"]);
-    check("0 * * * *", "UTC", "2026-01-10T11:59:59.999Z", &["01-10 12:00:00 +00:00"]);
+    check(
+        "0 * * * *",
+        "UTC",
+        "2026-01-10T12:00:00Z",
+        &["01-10 13:00:00 +00:00"],
+    );
+    check(
+        "0 * * * *",
+        "UTC",
+        "2026-01-10T11:59:59.999Z",
+        &["01-10 12:00:00 +00:00"],
+    );
 }
 
 #[test]
@@ -89,58 +118,165 @@ fn two_restricted_day_fields_mean_either() {
         "0 0 13,15 * 5",
         "UTC",
         "2026-03-01T00:00:00Z",
-        &["03-06 00:00:00 +00:00", "03-13 00:00:00 +00:00", "03-15 00:00:00 +00:00", "03-20 00:00:00 +00:00"],
+        &[
+            "03-06 00:00:00 +00:00",
+            "03-13 00:00:00 +00:00",
+            "03-15 00:00:00 +00:00",
+            "03-20 00:00:00 +00:00",
+        ],
     );
     // A field that begins with a star restricts nothing by itself, so both have to match.
-    check("0 0 */10 * 6", "UTC", "2026-03-01T00:00:00Z", &["03-21 00:00:00 +00:00"]);
+    check(
+        "0 0 */10 * 6",
+        "UTC",
+        "2026-03-01T00:00:00Z",
+        &["03-21 00:00:00 +00:00"],
+    );
     // One impossible half does not spoil the other.
-    check("0 0 30 2 1", "UTC", "2026-01-30T00:00:00Z", &["02-02 00:00:00 +00:00"]);
+    check(
+        "0 0 30 2 1",
+        "UTC",
+        "2026-01-30T00:00:00Z",
+        &["02-02 00:00:00 +00:00"],
+    );
 }
 
 #[test]
 fn a_fixed_hour_fires_once_when_clocks_are_set_back() {
-    check("30 1 * * *", NEW_YORK, "2026-10-31T12:00:00Z", &["11-01 01:30:00 -04:00", "11-02 01:30:00 -05:00"]);
+    check(
+        "30 1 * * *",
+        NEW_YORK,
+        "2026-10-31T12:00:00Z",
+        &["11-01 01:30:00 -04:00", "11-02 01:30:00 -05:00"],
+    );
     // Asked in the middle of the second pass.
-    check("30 1 * * *", NEW_YORK, "2026-11-01T06:00:01Z", &["11-02 01:30:00 -05:00"]);
-    check("*/30 1 * * *", NEW_YORK, "2026-11-01T00:00:00Z", &["11-01 01:00:00 -04:00", "11-01 01:30:00 -04:00", "11-02 01:00:00 -05:00"]);
-    check("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", &["10-25 02:30:00 +02:00", "10-26 02:30:00 +01:00"]);
-    check("45 1 * * *", LORD_HOWE, "2026-04-04T00:00:00Z", &["04-05 01:45:00 +11:00", "04-06 01:45:00 +10:30"]);
+    check(
+        "30 1 * * *",
+        NEW_YORK,
+        "2026-11-01T06:00:01Z",
+        &["11-02 01:30:00 -05:00"],
+    );
+    check(
+        "*/30 1 * * *",
+        NEW_YORK,
+        "2026-11-01T00:00:00Z",
+        &[
+            "11-01 01:00:00 -04:00",
+            "11-01 01:30:00 -04:00",
+            "11-02 01:00:00 -05:00",
+        ],
+    );
+    check(
+        "30 2 * * *",
+        "Europe/Berlin",
+        "2026-10-24T12:00:00Z",
+        &["10-25 02:30:00 +02:00", "10-26 02:30:00 +01:00"],
+    );
+    check(
+        "45 1 * * *",
+        LORD_HOWE,
+        "2026-04-04T00:00:00Z",
+        &["04-05 01:45:00 +11:00", "04-06 01:45:00 +10:30"],
+    );
     // The hour after the repeated one is an ordinary one.
-    check("0 2 * * *", NEW_YORK, "2026-11-01T05:30:00Z", &["11-01 02:00:00 -05:00", "11-02 02:00:00 -05:00"]);
+    check(
+        "0 2 * * *",
+        NEW_YORK,
+        "2026-11-01T05:30:00Z",
+        &["11-01 02:00:00 -05:00", "11-02 02:00:00 -05:00"],
+    );
 }
 
 #[test]
 fn a_wildcard_hour_fires_in_both_passes() {
-    let both =
-        ["11-01 01:00:00 -04:00", "11-01 01:30:00 -04:00", "11-01 01:00:00 -05:00", "11-01 01:30:00 -05:00", "11-01 02:00:00 -05:00"];
+    let both = [
+        "11-01 01:00:00 -04:00",
+        "11-01 01:30:00 -04:00",
+        "11-01 01:00:00 -05:00",
+        "11-01 01:30:00 -05:00",
+        "11-01 02:00:00 -05:00",
+    ];
     for line in ["*/30 * * * *", "*/30 0-23 * * *", "0 0/30 * * * *"] {
         check(line, NEW_YORK, "2026-11-01T04:45:00Z", &both);
     }
     // The instant that sends the parser alone into the past.
-    check("0 0/30 * * * *", NEW_YORK, "2026-11-01T06:00:01Z", &both[3..]);
+    check(
+        "0 0/30 * * * *",
+        NEW_YORK,
+        "2026-11-01T06:00:01Z",
+        &both[3..],
+    );
     check(
         "*/15 * * * *",
         LORD_HOWE,
         "2026-04-04T14:30:00Z",
-        &["04-05 01:45:00 +11:00", "04-05 01:30:00 +10:30", "04-05 01:45:00 +10:30", "04-05 02:00:00 +10:30"],
+        &[
+            "04-05 01:45:00 +11:00",
+            "04-05 01:30:00 +10:30",
+            "04-05 01:45:00 +10:30",
+            "04-05 02:00:00 +10:30",
+        ],
     );
 }
 
 #[test]
 fn a_wall_time_that_does_not_exist_is_shifted_and_fires_once() {
-    check("30 2 * * *", NEW_YORK, "2026-03-07T12:00:00Z", &["03-08 03:30:00 -04:00", "03-09 02:30:00 -04:00"]);
-    check("0,30 2,3 * * *", NEW_YORK, "2026-03-08T06:00:00Z", &["03-08 03:00:00 -04:00", "03-08 03:30:00 -04:00", "03-09 02:00:00 -04:00"]);
-    check("45 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", &["03-29 03:45:00 +02:00", "03-30 02:45:00 +02:00"]);
-    check("10 2 * * *", LORD_HOWE, "2026-10-03T00:00:00Z", &["10-04 02:40:00 +11:00", "10-05 02:10:00 +11:00"]);
+    check(
+        "30 2 * * *",
+        NEW_YORK,
+        "2026-03-07T12:00:00Z",
+        &["03-08 03:30:00 -04:00", "03-09 02:30:00 -04:00"],
+    );
+    check(
+        "0,30 2,3 * * *",
+        NEW_YORK,
+        "2026-03-08T06:00:00Z",
+        &[
+            "03-08 03:00:00 -04:00",
+            "03-08 03:30:00 -04:00",
+            "03-09 02:00:00 -04:00",
+        ],
+    );
+    check(
+        "45 2 * * *",
+        "Europe/Berlin",
+        "2026-03-28T12:00:00Z",
+        &["03-29 03:45:00 +02:00", "03-30 02:45:00 +02:00"],
+    );
+    check(
+        "10 2 * * *",
+        LORD_HOWE,
+        "2026-10-03T00:00:00Z",
+        &["10-04 02:40:00 +11:00", "10-05 02:10:00 +11:00"],
+    );
     // Asked inside the shifted stretch, after an earlier shifted fire.
-    check("15,45 2 * * *", NEW_YORK, "2026-03-08T07:20:00Z", &["03-08 03:45:00 -04:00", "03-09 02:15:00 -04:00"]);
-    check("*/30 * * * *", NEW_YORK, "2026-03-08T06:30:00Z", &["03-08 03:00:00 -04:00", "03-08 03:30:00 -04:00", "03-08 04:00:00 -04:00"]);
+    check(
+        "15,45 2 * * *",
+        NEW_YORK,
+        "2026-03-08T07:20:00Z",
+        &["03-08 03:45:00 -04:00", "03-09 02:15:00 -04:00"],
+    );
+    check(
+        "*/30 * * * *",
+        NEW_YORK,
+        "2026-03-08T06:30:00Z",
+        &[
+            "03-08 03:00:00 -04:00",
+            "03-08 03:30:00 -04:00",
+            "03-08 04:00:00 -04:00",
+        ],
+    );
 }
 
 #[test]
 fn a_zone_that_skips_a_whole_day_loses_no_run() {
     // Samoa had no 30 December 2011.
-    check("0 12 * * *", "Pacific/Apia", "2011-12-29T23:00:00Z", &["12-31 12:00:00 +14:00", "01-01 12:00:00 +14:00"]);
+    check(
+        "0 12 * * *",
+        "Pacific/Apia",
+        "2011-12-29T23:00:00Z",
+        &["12-31 12:00:00 +14:00", "01-01 12:00:00 +14:00"],
+    );
 }
 
 #[test]
@@ -170,7 +306,9 @@ fn what_is_wrong_is_named() {
         let text = error(line).to_string();
         assert!(text.contains(expected), "{line}: {text}");
     }
-    let text = Schedule::parse("@daily", "Europe/Berln").unwrap_err().to_string();
+    let text = Schedule::parse("@daily", "Europe/Berln")
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("did you mean Europe/Berlin?"), "{text}");
 }
 
@@ -178,7 +316,10 @@ fn what_is_wrong_is_named() {
 fn a_schedule_shows_itself_as_written() {
     let schedule = Schedule::parse("*/15 8-18 * * mon-fri", "Europe/Berlin").unwrap();
     assert_eq!(schedule.to_string(), "*/15 8-18 * * mon-fri");
-    assert_eq!(format!("{schedule:?}"), "Schedule(\"*/15 8-18 * * mon-fri\", \"Europe/Berlin\")");
+    assert_eq!(
+        format!("{schedule:?}"),
+        "Schedule(\"*/15 8-18 * * mon-fri\", \"Europe/Berlin\")"
+    );
     assert_eq!(schedule.zone(), "Europe/Berlin");
 }
 
@@ -186,7 +327,9 @@ fn a_schedule_shows_itself_as_written() {
 fn jitter_is_a_stable_share_and_spreads() {
     let fire = at("2026-01-10T12:00:00Z");
     let max = Duration::from_mins(5);
-    let all: std::collections::HashSet<_> = (0..100).map(|n| jitter(&format!("job-{n}"), fire, max)).collect();
+    let all: std::collections::HashSet<_> = (0..100)
+        .map(|n| jitter(&format!("job-{n}"), fire, max))
+        .collect();
     assert!(all.iter().all(|share| *share < max));
     assert!(all.len() > 95);
     assert!(all.iter().max().unwrap() > &(max * 3 / 4));
@@ -198,14 +341,21 @@ fn jitter_is_a_stable_share_and_spreads() {
 #[test]
 fn a_failing_job_slows_down_and_recovers_at_once() {
     let quarter = Duration::from_mins(15);
-    let rests: Vec<u64> = (0..9).map(|failures| slow_down(failures, quarter).as_secs() / 60).collect();
+    let rests: Vec<u64> = (0..9)
+        .map(|failures| slow_down(failures, quarter).as_secs() / 60)
+        .collect();
     assert_eq!(rests, [0, 15, 30, 60, 120, 240, 360, 360, 360]);
     let day = Duration::from_hours(24);
     assert_eq!(slow_down(u32::MAX, day), day);
 
     let schedule = Schedule::parse("*/15 * * * *", "UTC").unwrap();
     let failed = at("2026-01-10T12:00:20Z");
-    let next = |failures| schedule.next_after_failures(failed, failures).unwrap().to_string();
+    let next = |failures| {
+        schedule
+            .next_after_failures(failed, failures)
+            .unwrap()
+            .to_string()
+    };
     assert_eq!(next(0), "2026-01-10T12:15:00Z");
     assert_eq!(next(1), "2026-01-10T12:15:00Z");
     assert_eq!(next(2), "2026-01-10T12:30:00Z");
@@ -216,7 +366,8 @@ fn a_failing_job_slows_down_and_recovers_at_once() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Wherever the clock stands, fires come later than `now`, in order, and none is left out between them.
+    /// Wherever the clock stands, fires come later than `now`, in order, and none is left out
+    /// between them.
     #[test]
     fn fires_are_strictly_increasing_and_complete(
         zone in prop::sample::select(vec![NEW_YORK, "Europe/Berlin", LORD_HOWE, "Asia/Kolkata", "UTC", "Africa/Casablanca"]),
@@ -243,7 +394,8 @@ proptest! {
         }
     }
 
-    /// The same fires come from walking over every wall time and asking the calendar library what it is.
+    /// The same fires come from walking over every wall time and asking the calendar library what
+    /// it is.
     #[test]
     fn fires_agree_with_a_walk_over_the_calendar(
         zone in prop::sample::select(vec![NEW_YORK, "Europe/Berlin", LORD_HOWE, "Asia/Kolkata", "America/St_Johns", "UTC"]),

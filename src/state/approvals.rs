@@ -32,9 +32,15 @@ pub enum ApprovalAnswer {
 impl Store {
     /// Offers an approval for the items that tripped a guard, and returns the identifier to print.
     ///
-    /// Offering the same again lets its seven days begin anew. An identifier that is used up stays so: the items are then offered
-    /// under it with a number added, and that one is returned.
-    pub fn offer_approval(&self, job: &str, id: &str, items: &BTreeSet<String>, now: Timestamp) -> Result<String, StateError> {
+    /// Offering the same again lets its seven days begin anew. An identifier that is used up stays
+    /// so: the items are then offered under it with a number added, and that one is returned.
+    pub fn offer_approval(
+        &self,
+        job: &str,
+        id: &str,
+        items: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<String, StateError> {
         self.write(|connection| {
             jobs::ensure(connection, job)?;
             let mut offered = id.to_owned();
@@ -58,11 +64,23 @@ impl Store {
     }
 
     /// Tells whether an approval lets pass what trips the guards now.
-    pub fn check_approval(&self, job: &str, id: &str, items: &BTreeSet<String>, now: Timestamp) -> Result<ApprovalAnswer, StateError> {
+    pub fn check_approval(
+        &self,
+        job: &str,
+        id: &str,
+        items: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<ApprovalAnswer, StateError> {
         self.read(|connection| {
             let Some((offered, used)) = find(connection, job, id)? else {
-                let elsewhere = connection.prepare_cached("SELECT 1 FROM approvals WHERE id = ?1")?.exists([id])?;
-                return Ok(if elsewhere { ApprovalAnswer::OtherJob } else { ApprovalAnswer::Unknown });
+                let elsewhere = connection
+                    .prepare_cached("SELECT 1 FROM approvals WHERE id = ?1")?
+                    .exists([id])?;
+                return Ok(if elsewhere {
+                    ApprovalAnswer::OtherJob
+                } else {
+                    ApprovalAnswer::Unknown
+                });
             };
             if used.is_some() {
                 return Ok(ApprovalAnswer::Used);
@@ -70,8 +88,9 @@ impl Store {
             if now.duration_since(offered) > LIFETIME {
                 return Ok(ApprovalAnswer::Expired);
             }
-            let mut select =
-                connection.prepare_cached("SELECT 1 FROM approval_items WHERE job = ?1 AND approval = ?2 AND item_key = ?3")?;
+            let mut select = connection.prepare_cached(
+                "SELECT 1 FROM approval_items WHERE job = ?1 AND approval = ?2 AND item_key = ?3",
+            )?;
             for item in items {
                 if !select.exists((job, id, item))? {
                     return Ok(ApprovalAnswer::NotASubset);
@@ -85,7 +104,9 @@ impl Store {
     pub fn use_approval(&self, job: &str, id: &str, now: Timestamp) -> Result<bool, StateError> {
         self.write(|connection| {
             let used = connection
-                .prepare_cached("UPDATE approvals SET used = ?3 WHERE job = ?1 AND id = ?2 AND used IS NULL")?
+                .prepare_cached(
+                    "UPDATE approvals SET used = ?3 WHERE job = ?1 AND id = ?2 AND used IS NULL",
+                )?
                 .execute((job, id, stamp(now)))?;
             Ok(used > 0)
         })
@@ -94,25 +115,40 @@ impl Store {
     /// Tells when a saved plan was applied, if it was.
     pub fn plan_used(&self, fingerprint: &str) -> Result<Option<Timestamp>, StateError> {
         self.read(|connection| {
-            let mut select = connection.prepare_cached("SELECT used FROM used_plans WHERE fingerprint = ?1")?;
-            Ok(select.query_row([fingerprint], |row| time(row, 0)).optional()?)
+            let mut select =
+                connection.prepare_cached("SELECT used FROM used_plans WHERE fingerprint = ?1")?;
+            Ok(select
+                .query_row([fingerprint], |row| time(row, 0))
+                .optional()?)
         })
     }
 
     /// Takes down that a saved plan is used up; the first time stands.
-    pub fn mark_plan_used(&self, fingerprint: &str, job: &str, now: Timestamp) -> Result<(), StateError> {
+    pub fn mark_plan_used(
+        &self,
+        fingerprint: &str,
+        job: &str,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
         self.write(|connection| {
-            connection.prepare_cached("INSERT OR IGNORE INTO used_plans (fingerprint, job, used) VALUES (?1, ?2, ?3)")?.execute((
-                fingerprint,
-                job,
-                stamp(now),
-            ))?;
+            connection
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO used_plans (fingerprint, job, used) VALUES (?1, ?2, ?3)",
+                )?
+                .execute((fingerprint, job, stamp(now)))?;
             Ok(())
         })
     }
 }
 
-fn find(connection: &Connection, job: &str, id: &str) -> Result<Option<(Timestamp, Option<Timestamp>)>, Fault> {
-    let mut select = connection.prepare_cached("SELECT offered, used FROM approvals WHERE job = ?1 AND id = ?2")?;
-    Ok(select.query_row((job, id), |row| Ok((time(row, 0)?, optional_time(row, 1)?))).optional()?)
+fn find(
+    connection: &Connection,
+    job: &str,
+    id: &str,
+) -> Result<Option<(Timestamp, Option<Timestamp>)>, Fault> {
+    let mut select = connection
+        .prepare_cached("SELECT offered, used FROM approvals WHERE job = ?1 AND id = ?2")?;
+    Ok(select
+        .query_row((job, id), |row| Ok((time(row, 0)?, optional_time(row, 1)?)))
+        .optional()?)
 }

@@ -10,16 +10,25 @@ use super::convert::{fields_from_json, optional_count, stamp, word};
 use super::error::{Fault, StateError};
 use super::{early, jobs};
 use crate::model::{Names, RowHash};
-use crate::plan::base::{Bars, Base, BaseMembership, FieldBases, GroupLink, Measure, MemberLink, Origin};
+use crate::plan::base::{
+    Bars, Base, BaseMembership, FieldBases, GroupLink, Measure, MemberLink, Origin,
+};
 
 impl Store {
     /// Loads the base of a job and what other jobs hold at the same target.
     ///
-    /// The job is taken down with its target when it is new. `now` decides which refused items still wait.
+    /// The job is taken down with its target when it is new. `now` decides which refused items
+    /// still wait.
     ///
     /// # Errors
     /// [`StateError::JobMoved`] when the job is remembered with another target.
-    pub fn load_base(&self, job: &str, target_provider: &str, now: Timestamp, names: &mut Names) -> Result<Base, StateError> {
+    pub fn load_base(
+        &self,
+        job: &str,
+        target_provider: &str,
+        now: Timestamp,
+        names: &mut Names,
+    ) -> Result<Base, StateError> {
         if self.read_only {
             self.read(|connection| jobs::check_providers(connection, job, None, target_provider))?;
         } else {
@@ -44,11 +53,17 @@ impl Store {
         })
     }
 
-    /// Returns the fields of a linked person at the end of the last confirmed run; empty when none are remembered.
+    /// Returns the fields of a linked person at the end of the last confirmed run; empty when none
+    /// are remembered.
     pub fn member_fields(&self, job: &str, source_id: &str) -> Result<FieldBases, StateError> {
         self.read(|connection| {
-            let mut select = connection.prepare_cached("SELECT fields FROM member_fields WHERE job = ?1 AND source = ?2")?;
-            Ok(select.query_row((job, source_id), |row| fields_from_json(row, 0)).optional()?.unwrap_or_default())
+            let mut select = connection.prepare_cached(
+                "SELECT fields FROM member_fields WHERE job = ?1 AND source = ?2",
+            )?;
+            Ok(select
+                .query_row((job, source_id), |row| fields_from_json(row, 0))
+                .optional()?
+                .unwrap_or_default())
         })
     }
 
@@ -74,7 +89,12 @@ fn links(connection: &Connection, job: &str) -> Result<Vec<GroupLink>, Fault> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn load_members(connection: &Connection, job: &str, names: &mut Names, base: &mut Base) -> Result<(), Fault> {
+fn load_members(
+    connection: &Connection,
+    job: &str,
+    names: &mut Names,
+    base: &mut Base,
+) -> Result<(), Fault> {
     let mut select = connection.prepare_cached(
         "SELECT source, target, address, origin, source_hash, target_hash, removed_by_us FROM member_links WHERE job = ?1",
     )?;
@@ -94,7 +114,12 @@ fn load_members(connection: &Connection, job: &str, names: &mut Names, base: &mu
     Ok(())
 }
 
-fn load_memberships(connection: &Connection, job: &str, names: &mut Names, base: &mut Base) -> Result<(), Fault> {
+fn load_memberships(
+    connection: &Connection,
+    job: &str,
+    names: &mut Names,
+    base: &mut Base,
+) -> Result<(), Fault> {
     // In the order of the key, so that each group is one stretch of rows.
     let mut select =
         connection.prepare_cached("SELECT group_id, member, brought FROM memberships WHERE job = ?1 ORDER BY group_id, member")?;
@@ -103,10 +128,14 @@ fn load_memberships(connection: &Connection, job: &str, names: &mut Names, base:
     while let Some(row) = rows.next()? {
         let group = text(row, 0)?;
         if open.as_ref().is_none_or(|(known, _)| known != group) {
-            base.memberships.extend(open.replace((group.to_owned(), Vec::new())));
+            base.memberships
+                .extend(open.replace((group.to_owned(), Vec::new())));
         }
         if let Some((_, members)) = &mut open {
-            members.push(BaseMembership { member: names.intern(text(row, 1)?), brought: row.get(2)? });
+            members.push(BaseMembership {
+                member: names.intern(text(row, 1)?),
+                brought: row.get(2)?,
+            });
         }
     }
     base.memberships.extend(open);
@@ -116,7 +145,13 @@ fn load_memberships(connection: &Connection, job: &str, names: &mut Names, base:
     Ok(())
 }
 
-fn load_others(connection: &Connection, job: &str, target_provider: &str, names: &mut Names, base: &mut Base) -> Result<(), Fault> {
+fn load_others(
+    connection: &Connection,
+    job: &str,
+    target_provider: &str,
+    names: &mut Names,
+    base: &mut Base,
+) -> Result<(), Fault> {
     let mut select = connection.prepare_cached(
         "SELECT memberships.group_id, memberships.member FROM jobs JOIN memberships ON memberships.job = jobs.name
          WHERE jobs.target_provider = ?1 AND jobs.name <> ?2",
@@ -130,7 +165,8 @@ fn load_others(connection: &Connection, job: &str, target_provider: &str, names:
                 members.insert(member);
             }
             None => {
-                base.held_by_others.insert(group.to_owned(), [member].into());
+                base.held_by_others
+                    .insert(group.to_owned(), [member].into());
             }
         }
     }
@@ -144,19 +180,33 @@ fn load_others(connection: &Connection, job: &str, target_provider: &str, names:
     Ok(())
 }
 
-fn bars(connection: &Connection, job: &str, provider: &str, names: &mut Names) -> Result<Bars, Fault> {
+fn bars(
+    connection: &Connection,
+    job: &str,
+    provider: &str,
+    names: &mut Names,
+) -> Result<Bars, Fault> {
     let mut bars = Bars::default();
-    let own_source = early::providers(connection, job)?.map(|(source, _)| source).unwrap_or_default();
-    let mut select = connection.prepare_cached("SELECT group_id, address, held FROM bars WHERE provider = ?1")?;
+    let own_source = early::providers(connection, job)?
+        .map(|(source, _)| source)
+        .unwrap_or_default();
+    let mut select = connection
+        .prepare_cached("SELECT group_id, address, held FROM bars WHERE provider = ?1")?;
     let mut rows = select.query([provider])?;
     while let Some(row) = rows.next()? {
         let address = names.intern(text(row, 1)?);
         let held: bool = row.get(2)?;
         if let Some((source_provider, key)) = early::parse(text(row, 0)?) {
             if key.job == job || (!own_source.is_empty() && source_provider == own_source) {
-                bars.early.entry(key.source.to_owned()).or_default().insert(address);
+                bars.early
+                    .entry(key.source.to_owned())
+                    .or_default()
+                    .insert(address);
             }
-            bars.early_names.entry(key.name.to_owned()).or_default().insert(address);
+            bars.early_names
+                .entry(key.name.to_owned())
+                .or_default()
+                .insert(address);
             continue;
         }
         match text(row, 0)? {
@@ -167,9 +217,15 @@ fn bars(connection: &Connection, job: &str, provider: &str, names: &mut Names) -
                 }
             }
             group => {
-                bars.groups.entry(group.to_owned()).or_default().insert(address);
+                bars.groups
+                    .entry(group.to_owned())
+                    .or_default()
+                    .insert(address);
                 if held {
-                    bars.held_groups.entry(group.to_owned()).or_default().insert(address);
+                    bars.held_groups
+                        .entry(group.to_owned())
+                        .or_default()
+                        .insert(address);
                 }
             }
         }
@@ -177,15 +233,23 @@ fn bars(connection: &Connection, job: &str, provider: &str, names: &mut Names) -
     Ok(bars)
 }
 
-fn waiting(connection: &Connection, job: &str, now: Timestamp) -> Result<HashMap<String, String>, Fault> {
-    let mut select =
-        connection.prepare_cached("SELECT item_key, message FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2")?;
+fn waiting(
+    connection: &Connection,
+    job: &str,
+    now: Timestamp,
+) -> Result<HashMap<String, String>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT item_key, message FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2",
+    )?;
     let rows = select.query_map((job, stamp(now)), |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Lends the text of a column.
-pub(super) fn text<'row>(row: &'row rusqlite::Row<'_>, column: usize) -> rusqlite::Result<&'row str> {
+pub(super) fn text<'row>(
+    row: &'row rusqlite::Row<'_>,
+    column: usize,
+) -> rusqlite::Result<&'row str> {
     Ok(row.get_ref(column)?.as_str()?)
 }
 

@@ -10,25 +10,43 @@ use super::error::{Fault, StateError};
 use crate::model::{ObjectKind, Record, TotalMeanings};
 
 impl Store {
-    /// Returns the carried values of all objects of a kind, by object id, under canonical field names.
-    pub fn carried(&self, provider: &str, object: ObjectKind) -> Result<BTreeMap<String, Record>, StateError> {
+    /// Returns the carried values of all objects of a kind, by object id, under canonical field
+    /// names.
+    pub fn carried(
+        &self,
+        provider: &str,
+        object: ObjectKind,
+    ) -> Result<BTreeMap<String, Record>, StateError> {
         self.read(|connection| {
             let mut carried: BTreeMap<String, Record> = BTreeMap::new();
-            let mut select = connection.prepare_cached("SELECT id, field, value FROM carried WHERE provider = ?1 AND object = ?2")?;
+            let mut select = connection.prepare_cached(
+                "SELECT id, field, value FROM carried WHERE provider = ?1 AND object = ?2",
+            )?;
             let mut rows = select.query((provider, object.as_str()))?;
             while let Some(row) = rows.next()? {
-                carried.entry(row.get(0)?).or_default().insert(row.get(1)?, from_json(row, 2)?);
+                carried
+                    .entry(row.get(0)?)
+                    .or_default()
+                    .insert(row.get(1)?, from_json(row, 2)?);
             }
             Ok(carried)
         })
     }
 
     /// Returns the carried values of one object, under canonical field names.
-    pub fn carried_of(&self, provider: &str, object: ObjectKind, id: &str) -> Result<Record, StateError> {
+    pub fn carried_of(
+        &self,
+        provider: &str,
+        object: ObjectKind,
+        id: &str,
+    ) -> Result<Record, StateError> {
         self.read(|connection| {
-            let mut select =
-                connection.prepare_cached("SELECT field, value FROM carried WHERE provider = ?1 AND object = ?2 AND id = ?3")?;
-            let rows = select.query_map((provider, object.as_str(), id), |row| Ok((row.get(0)?, from_json(row, 1)?)))?;
+            let mut select = connection.prepare_cached(
+                "SELECT field, value FROM carried WHERE provider = ?1 AND object = ?2 AND id = ?3",
+            )?;
+            let rows = select.query_map((provider, object.as_str(), id), |row| {
+                Ok((row.get(0)?, from_json(row, 1)?))
+            })?;
             Ok(rows.collect::<rusqlite::Result<Record>>()?)
         })
     }
@@ -36,26 +54,42 @@ impl Store {
     /// Tells whether any object of a kind has carried values.
     pub fn has_carried(&self, provider: &str, object: ObjectKind) -> Result<bool, StateError> {
         self.read(|connection| {
-            let mut select = connection.prepare_cached("SELECT 1 FROM carried WHERE provider = ?1 AND object = ?2 LIMIT 1")?;
+            let mut select = connection.prepare_cached(
+                "SELECT 1 FROM carried WHERE provider = ?1 AND object = ?2 LIMIT 1",
+            )?;
             Ok(select.exists((provider, object.as_str()))?)
         })
     }
 
-    /// Returns the meanings that are left for a provider's count of a group; all of them before the first listing agreed.
+    /// Returns the meanings that are left for a provider's count of a group; all of them before the
+    /// first listing agreed.
     pub fn meanings(&self, provider: &str) -> Result<BTreeSet<TotalMeanings>, StateError> {
         self.read(|connection| {
-            let mut select = connection.prepare_cached("SELECT meaning FROM total_meanings WHERE provider = ?1")?;
-            let found =
-                select.query_map([provider], |row| word(row, 0, TotalMeanings::parse))?.collect::<rusqlite::Result<BTreeSet<_>>>()?;
-            Ok(if found.is_empty() { TotalMeanings::all() } else { found })
+            let mut select = connection
+                .prepare_cached("SELECT meaning FROM total_meanings WHERE provider = ?1")?;
+            let found = select
+                .query_map([provider], |row| word(row, 0, TotalMeanings::parse))?
+                .collect::<rusqlite::Result<BTreeSet<_>>>()?;
+            Ok(if found.is_empty() {
+                TotalMeanings::all()
+            } else {
+                found
+            })
         })
     }
 }
 
 /// Replaces the meanings of a provider inside a transaction.
-pub(super) fn replace_meanings(connection: &Connection, provider: &str, meanings: &BTreeSet<TotalMeanings>) -> Result<(), Fault> {
-    connection.prepare_cached("DELETE FROM total_meanings WHERE provider = ?1")?.execute([provider])?;
-    let mut insert = connection.prepare_cached("INSERT INTO total_meanings (provider, meaning) VALUES (?1, ?2)")?;
+pub(super) fn replace_meanings(
+    connection: &Connection,
+    provider: &str,
+    meanings: &BTreeSet<TotalMeanings>,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached("DELETE FROM total_meanings WHERE provider = ?1")?
+        .execute([provider])?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO total_meanings (provider, meaning) VALUES (?1, ?2)")?;
     for meaning in meanings {
         insert.execute((provider, meaning.as_str()))?;
     }

@@ -14,7 +14,8 @@ use super::forget;
 use crate::model::{ObjectKind, RowHash, TotalMeanings, Value};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 
-/// One confirmed change of what is remembered. Ids are the providers' own, addresses are normalised.
+/// One confirmed change of what is remembered. Ids are the providers' own, addresses are
+/// normalised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Remembers a pair of groups, replacing an earlier pair of the same source group.
@@ -70,7 +71,8 @@ pub enum Change {
         /// All fields.
         fields: FieldBases,
     },
-    /// Remembers whether rosterd's own removal was the last thing that happened to a person at the target.
+    /// Remembers whether rosterd's own removal was the last thing that happened to a person at the
+    /// target.
     MemberRemovedByUs {
         /// The job.
         job: String,
@@ -106,7 +108,8 @@ pub enum Change {
         /// The target person's id.
         member: String,
     },
-    /// Remembers a refusal at a target account, for every job that writes there. It is not held there, whatever was known before.
+    /// Remembers a refusal at a target account, for every job that writes there. It is not held
+    /// there, whatever was known before.
     Bar {
         /// The target provider.
         provider: String,
@@ -117,7 +120,8 @@ pub enum Change {
         /// Where it was seen.
         origin: String,
     },
-    /// Remembers a refusal of a source group that has no partner at the target yet: a link turns it into one of the target group.
+    /// Remembers a refusal of a source group that has no partner at the target yet: a link turns it
+    /// into one of the target group.
     EarlyBar {
         /// The target provider.
         provider: String,
@@ -132,7 +136,8 @@ pub enum Change {
         /// Where it was seen.
         origin: String,
     },
-    /// Remembers that the target was seen to obey a refusal; nothing happens where none is remembered.
+    /// Remembers that the target was seen to obey a refusal; nothing happens where none is
+    /// remembered.
     BarHeld {
         /// The target provider.
         provider: String,
@@ -209,7 +214,10 @@ pub(super) fn apply(connection: &Connection, changes: &[Change]) -> Result<(), F
         return Ok(());
     }
     let forgotten = forget::load(connection)?;
-    for change in changes.iter().filter(|change| !forget::names_forgotten(change, &forgotten)) {
+    for change in changes
+        .iter()
+        .filter(|change| !forget::names_forgotten(change, &forgotten))
+    {
         apply_one(connection, change)?;
     }
     Ok(())
@@ -236,18 +244,30 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             early::bind(connection, job, link)?;
         }
         Change::UnlinkGroup { job, source } => unlink_group(connection, job, source)?,
-        Change::GroupFields { job, source, fields, name } => {
-            connection.prepare_cached("UPDATE group_links SET fields = ?3, name = ?4 WHERE job = ?1 AND source = ?2")?.execute((
-                job,
-                source,
-                fields_to_json(fields),
-                name,
-            ))?;
+        Change::GroupFields {
+            job,
+            source,
+            fields,
+            name,
+        } => {
+            connection
+                .prepare_cached(
+                    "UPDATE group_links SET fields = ?3, name = ?4 WHERE job = ?1 AND source = ?2",
+                )?
+                .execute((job, source, fields_to_json(fields), name))?;
         }
-        Change::LinkMember { job, source, target, address, origin } => {
+        Change::LinkMember {
+            job,
+            source,
+            target,
+            address,
+            origin,
+        } => {
             refusals_follow(connection, job, source, address)?;
             connection
-                .prepare_cached("DELETE FROM member_links WHERE job = ?1 AND source = ?2 AND target <> ?3")?
+                .prepare_cached(
+                    "DELETE FROM member_links WHERE job = ?1 AND source = ?2 AND target <> ?3",
+                )?
                 .execute((job, source, target))?;
             connection
                 .prepare_cached(
@@ -256,7 +276,14 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                 )?
                 .execute((job, source, target, address, origin.as_str()))?;
         }
-        Change::MemberBase { job, source, address, source_hash, target_hash, fields } => {
+        Change::MemberBase {
+            job,
+            source,
+            address,
+            source_hash,
+            target_hash,
+            fields,
+        } => {
             refusals_follow(connection, job, source, address)?;
             let linked = connection
                 .prepare_cached("UPDATE member_links SET address = ?3, source_hash = ?4, target_hash = ?5 WHERE job = ?1 AND source = ?2")?
@@ -269,15 +296,28 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                 ))?;
             }
         }
-        Change::MemberRemovedByUs { job, target, removed } => {
+        Change::MemberRemovedByUs {
+            job,
+            target,
+            removed,
+        } => {
             connection
-                .prepare_cached("UPDATE member_links SET removed_by_us = ?3 WHERE job = ?1 AND target = ?2")?
+                .prepare_cached(
+                    "UPDATE member_links SET removed_by_us = ?3 WHERE job = ?1 AND target = ?2",
+                )?
                 .execute((job, target, removed))?;
         }
         Change::UnlinkMember { job, source } => {
-            connection.prepare_cached("DELETE FROM member_links WHERE job = ?1 AND source = ?2")?.execute((job, source))?;
+            connection
+                .prepare_cached("DELETE FROM member_links WHERE job = ?1 AND source = ?2")?
+                .execute((job, source))?;
         }
-        Change::Membership { job, group, member, brought } => {
+        Change::Membership {
+            job,
+            group,
+            member,
+            brought,
+        } => {
             connection
                 .prepare_cached(
                     "INSERT INTO memberships (job, group_id, member, brought) VALUES (?1, ?2, ?3, ?4)
@@ -287,34 +327,68 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         }
         Change::MembershipGone { job, group, member } => {
             connection
-                .prepare_cached("DELETE FROM memberships WHERE job = ?1 AND group_id = ?2 AND member = ?3")?
+                .prepare_cached(
+                    "DELETE FROM memberships WHERE job = ?1 AND group_id = ?2 AND member = ?3",
+                )?
                 .execute((job, group, member))?;
         }
-        Change::Bar { provider, group, address, origin } => {
+        Change::Bar {
+            provider,
+            group,
+            address,
+            origin,
+        } => {
             connection
                 .prepare_cached(
                     "INSERT INTO bars (provider, group_id, address, origin) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET held = 0",
                 )?
                 .execute((provider, group.as_deref().unwrap_or_default(), address, origin))?;
         }
-        Change::EarlyBar { provider, job, source, name, address, origin } => {
-            early::remember(connection, provider, &EarlyKey { job, source, name }, address, origin)?;
+        Change::EarlyBar {
+            provider,
+            job,
+            source,
+            name,
+            address,
+            origin,
+        } => {
+            early::remember(
+                connection,
+                provider,
+                &EarlyKey { job, source, name },
+                address,
+                origin,
+            )?;
         }
-        Change::BarHeld { provider, group, address } => {
+        Change::BarHeld {
+            provider,
+            group,
+            address,
+        } => {
             connection.prepare_cached("UPDATE bars SET held = 1 WHERE provider = ?1 AND group_id = ?2 AND address = ?3")?.execute((
                 provider,
                 group.as_deref().unwrap_or_default(),
                 address,
             ))?;
         }
-        Change::EndBar { provider, group, address } => {
-            connection.prepare_cached("DELETE FROM bars WHERE provider = ?1 AND group_id = ?2 AND address = ?3")?.execute((
-                provider,
-                group.as_deref().unwrap_or_default(),
-                address,
-            ))?;
+        Change::EndBar {
+            provider,
+            group,
+            address,
+        } => {
+            connection
+                .prepare_cached(
+                    "DELETE FROM bars WHERE provider = ?1 AND group_id = ?2 AND address = ?3",
+                )?
+                .execute((provider, group.as_deref().unwrap_or_default(), address))?;
         }
-        Change::Carried { provider, object, id, field, value } => match value {
+        Change::Carried {
+            provider,
+            object,
+            id,
+            field,
+            value,
+        } => match value {
             Some(value) => {
                 connection
                     .prepare_cached("INSERT OR REPLACE INTO carried (provider, object, id, field, value) VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -326,7 +400,14 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                     .execute((provider, object.as_str(), id, field))?;
             }
         },
-        Change::OwnRemoval { provider, group, member, address, shown, since } => {
+        Change::OwnRemoval {
+            provider,
+            group,
+            member,
+            address,
+            shown,
+            since,
+        } => {
             connection
                 .prepare_cached(
                     "INSERT OR REPLACE INTO own_removals (provider, group_id, member, address, shown, since)
@@ -334,19 +415,30 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                 )?
                 .execute((provider, group, member, address, shown, stamp(*since)))?;
         }
-        Change::OwnRemovalEnded { provider, group, member } => {
+        Change::OwnRemovalEnded {
+            provider,
+            group,
+            member,
+        } => {
             connection
                 .prepare_cached("DELETE FROM own_removals WHERE provider = ?1 AND group_id = ?2 AND member = ?3")?
                 .execute((provider, group, member))?;
         }
-        Change::Meanings { provider, meanings } => carried::replace_meanings(connection, provider, meanings)?,
+        Change::Meanings { provider, meanings } => {
+            carried::replace_meanings(connection, provider, meanings)?
+        }
     }
     Ok(())
 }
 
-/// Has the refusals of a linked person stand under a new address as well, before the link forgets the old one. Nobody has seen
-/// the target obey them under it.
-fn refusals_follow(connection: &Connection, job: &str, source: &str, address: &str) -> Result<(), Fault> {
+/// Has the refusals of a linked person stand under a new address as well, before the link forgets
+/// the old one. Nobody has seen the target obey them under it.
+fn refusals_follow(
+    connection: &Connection,
+    job: &str,
+    source: &str,
+    address: &str,
+) -> Result<(), Fault> {
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO bars (provider, group_id, address, origin, held)
@@ -360,7 +452,8 @@ fn refusals_follow(connection: &Connection, job: &str, source: &str, address: &s
     Ok(())
 }
 
-/// Forgets a pair of groups, and the memberships of its target group unless another pair of the job still has it.
+/// Forgets a pair of groups, and the memberships of its target group unless another pair of the job
+/// still has it.
 pub(super) fn unlink_group(connection: &Connection, job: &str, source: &str) -> Result<(), Fault> {
     connection
         .prepare_cached(
@@ -369,6 +462,8 @@ pub(super) fn unlink_group(connection: &Connection, job: &str, source: &str) -> 
                  AND group_id NOT IN (SELECT target FROM group_links WHERE job = ?1 AND source <> ?2)",
         )?
         .execute((job, source))?;
-    connection.prepare_cached("DELETE FROM group_links WHERE job = ?1 AND source = ?2")?.execute((job, source))?;
+    connection
+        .prepare_cached("DELETE FROM group_links WHERE job = ?1 AND source = ?2")?
+        .execute((job, source))?;
     Ok(())
 }

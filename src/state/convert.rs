@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::Value;
 use crate::plan::base::{FieldBase, FieldBases};
 
-/// Writes a time with nine digits after the second, so that the order of the texts is the order of the times.
+/// Writes a time with nine digits after the second, so that the order of the texts is the order of
+/// the times.
 pub(super) fn stamp(time: Timestamp) -> String {
     format!("{time:.9}")
 }
@@ -19,13 +20,18 @@ pub(super) fn stamp(time: Timestamp) -> String {
 /// Reads a time.
 pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     let text: String = row.get(column)?;
-    text.parse().map_err(|error: jiff::Error| unreadable(column, error))
+    text.parse()
+        .map_err(|error: jiff::Error| unreadable(column, error))
 }
 
 /// Reads a time that may be missing.
 pub(super) fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     let text: Option<String> = row.get(column)?;
-    text.map(|text| text.parse().map_err(|error: jiff::Error| unreadable(column, error))).transpose()
+    text.map(|text| {
+        text.parse()
+            .map_err(|error: jiff::Error| unreadable(column, error))
+    })
+    .transpose()
 }
 
 /// Writes a value as JSON.
@@ -40,7 +46,11 @@ pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> ru
 }
 
 /// Reads one of a few words.
-pub(super) fn word<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn word<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: fn(&str) -> Option<T>,
+) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     parse(&text).ok_or_else(|| unreadable(column, UnknownWord(text)))
 }
@@ -65,7 +75,15 @@ struct StoredField {
 pub(super) fn fields_to_json(fields: &FieldBases) -> String {
     let stored: std::collections::BTreeMap<&str, StoredField> = fields
         .iter()
-        .map(|(name, base)| (name.as_str(), StoredField { desired: base.desired.clone(), target: base.target.clone() }))
+        .map(|(name, base)| {
+            (
+                name.as_str(),
+                StoredField {
+                    desired: base.desired.clone(),
+                    target: base.target.clone(),
+                },
+            )
+        })
         .collect();
     json(&stored)
 }
@@ -73,7 +91,18 @@ pub(super) fn fields_to_json(fields: &FieldBases) -> String {
 /// Reads the fields of an object.
 pub(super) fn fields_from_json(row: &Row<'_>, column: usize) -> rusqlite::Result<FieldBases> {
     let stored: std::collections::BTreeMap<String, StoredField> = from_json(row, column)?;
-    Ok(stored.into_iter().map(|(name, field)| (name, FieldBase { desired: field.desired, target: field.target })).collect())
+    Ok(stored
+        .into_iter()
+        .map(|(name, field)| {
+            (
+                name,
+                FieldBase {
+                    desired: field.desired,
+                    target: field.target,
+                },
+            )
+        })
+        .collect())
 }
 
 /// Writes a count; what exceeds the column is cut to the largest number.
@@ -84,5 +113,7 @@ pub(super) fn count(number: u64) -> i64 {
 /// Reads a count that may be missing.
 pub(super) fn optional_count(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
     let number: Option<i64> = row.get(column)?;
-    number.map(|number| u64::try_from(number).map_err(|error| unreadable(column, error))).transpose()
+    number
+        .map(|number| u64::try_from(number).map_err(|error| unreadable(column, error)))
+        .transpose()
 }

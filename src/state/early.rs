@@ -1,14 +1,15 @@
 //! Refusals of source groups that have no partner at the target yet.
 //!
-//! They stand among the bars in the place of the target group's id, which no provider's id can be mistaken for, so that whatever
-//! is done to a person's bars is done to these as well.
+//! They stand among the bars in the place of the target group's id, which no provider's id can be
+//! mistaken for, so that whatever is done to a person's bars is done to these as well.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::Fault;
 use crate::plan::base::GroupLink;
 
-/// Begins the key and parts what it is made of; no text from a provider holds it, because the parts are stripped of it.
+/// Begins the key and parts what it is made of; no text from a provider holds it, because the parts
+/// are stripped of it.
 const MARK: char = '\u{1f}';
 
 /// Which group a refusal was seen of.
@@ -23,7 +24,11 @@ pub(super) struct EarlyKey<'a> {
 
 /// Returns the start of the keys of a source group, whatever jobs saw its refusals.
 fn of_group(source_provider: &str, source: &str) -> String {
-    format!("{MARK}{}{MARK}{}{MARK}", bare(source_provider), bare(source))
+    format!(
+        "{MARK}{}{MARK}{}{MARK}",
+        bare(source_provider),
+        bare(source)
+    )
 }
 
 fn of_job(source_provider: &str, source: &str, job: &str) -> String {
@@ -34,33 +39,61 @@ fn bare(text: &str) -> String {
     text.replace(MARK, " ")
 }
 
-/// Reads a key back as the source provider, the job and the rest; nothing for the id of a target group.
+/// Reads a key back as the source provider, the job and the rest; nothing for the id of a target
+/// group.
 pub(super) fn parse(key: &str) -> Option<(&str, EarlyKey<'_>)> {
     let mut parts = key.strip_prefix(MARK)?.splitn(4, MARK);
     let (provider, source, job) = (parts.next()?, parts.next()?, parts.next()?);
-    Some((provider, EarlyKey { job, source, name: parts.next()? }))
+    Some((
+        provider,
+        EarlyKey {
+            job,
+            source,
+            name: parts.next()?,
+        },
+    ))
 }
 
 /// Returns the source and target provider of a job.
-pub(super) fn providers(connection: &Connection, job: &str) -> Result<Option<(String, String)>, Fault> {
-    let mut select = connection.prepare_cached("SELECT source_provider, target_provider FROM jobs WHERE name = ?1")?;
-    Ok(select.query_row([job], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+pub(super) fn providers(
+    connection: &Connection,
+    job: &str,
+) -> Result<Option<(String, String)>, Fault> {
+    let mut select = connection
+        .prepare_cached("SELECT source_provider, target_provider FROM jobs WHERE name = ?1")?;
+    Ok(select
+        .query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
 }
 
 /// Remembers a refusal of a source group under the job that saw it.
-pub(super) fn remember(connection: &Connection, provider: &str, key: &EarlyKey<'_>, address: &str, origin: &str) -> Result<(), Fault> {
-    let source_provider = providers(connection, key.job)?.map(|(source, _)| source).unwrap_or_default();
-    let place = format!("{}{}", of_job(&source_provider, key.source, key.job), bare(key.name));
+pub(super) fn remember(
+    connection: &Connection,
+    provider: &str,
+    key: &EarlyKey<'_>,
+    address: &str,
+    origin: &str,
+) -> Result<(), Fault> {
+    let source_provider = providers(connection, key.job)?
+        .map(|(source, _)| source)
+        .unwrap_or_default();
+    let place = format!(
+        "{}{}",
+        of_job(&source_provider, key.source, key.job),
+        bare(key.name)
+    );
     connection
         .prepare_cached("INSERT OR IGNORE INTO bars (provider, group_id, address, origin) VALUES (?1, ?2, ?3, ?4)")?
         .execute((provider, place, address, origin))?;
     Ok(())
 }
 
-/// Turns the refusals of a source group into refusals of its new partner. Those that other jobs saw bind the partner as well, and
-/// stay for the partner that those jobs will find.
+/// Turns the refusals of a source group into refusals of its new partner. Those that other jobs saw
+/// bind the partner as well, and stay for the partner that those jobs will find.
 pub(super) fn bind(connection: &Connection, job: &str, link: &GroupLink) -> Result<(), Fault> {
-    let Some((source_provider, target_provider)) = providers(connection, job)? else { return Ok(()) };
+    let Some((source_provider, target_provider)) = providers(connection, job)? else {
+        return Ok(());
+    };
     let seen = of_group(&source_provider, &link.source);
     connection
         .prepare_cached(
@@ -112,15 +145,26 @@ mod tests {
             name: "News".into(),
             fields: FieldBases::new(),
         };
-        Change::LinkGroup { job: job.into(), link }
+        Change::LinkGroup {
+            job: job.into(),
+            link,
+        }
     }
 
-    /// The groups that bar Ana, as a job sees it, the source groups and the names that do so before a link in front.
+    /// The groups that bar Ana, as a job sees it, the source groups and the names that do so before
+    /// a link in front.
     fn bars(store: &Store, job: &str) -> (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>) {
         let mut names = Names::new();
-        let bars = store.load_base(job, "mail", at(0), &mut names).unwrap().bars;
+        let bars = store
+            .load_base(job, "mail", at(0), &mut names)
+            .unwrap()
+            .bars;
         assert!(bars.held_groups.is_empty());
-        (bars.early.into_keys().collect(), bars.early_names.into_keys().collect(), bars.groups.into_keys().collect())
+        (
+            bars.early.into_keys().collect(),
+            bars.early_names.into_keys().collect(),
+            bars.groups.into_keys().collect(),
+        )
     }
 
     fn set(texts: &[&str]) -> BTreeSet<String> {
@@ -131,12 +175,25 @@ mod tests {
     fn a_link_turns_what_its_source_group_showed_into_refusals_of_the_target_group() {
         let store = store();
         assert_eq!(bars(&store, "one"), (set(&["7"]), set(&["news"]), set(&[])));
-        store.record(&[link("one", "8", "80"), link("one", "77", "81")]).unwrap();
-        assert_eq!(bars(&store, "one"), (set(&["7"]), set(&["news"]), set(&[])), "other groups");
+        store
+            .record(&[link("one", "8", "80"), link("one", "77", "81")])
+            .unwrap();
+        assert_eq!(
+            bars(&store, "one"),
+            (set(&["7"]), set(&["news"]), set(&[])),
+            "other groups"
+        );
         store.record(&[link("one", "7", "70")]).unwrap();
         assert_eq!(bars(&store, "one"), (set(&[]), set(&[]), set(&["70"])));
-        // The person may come back there; the link that is written anew does not bring the refusal back.
-        store.record(&[Change::EndBar { provider: "mail".into(), group: Some("70".into()), address: ANA.into() }]).unwrap();
+        // The person may come back there; the link that is written anew does not bring the refusal
+        // back.
+        store
+            .record(&[Change::EndBar {
+                provider: "mail".into(),
+                group: Some("70".into()),
+                address: ANA.into(),
+            }])
+            .unwrap();
         store.record(&[link("one", "7", "70")]).unwrap();
         assert_eq!(bars(&store, "one"), (set(&[]), set(&[]), set(&[])));
     }
@@ -144,12 +201,28 @@ mod tests {
     #[test]
     fn what_one_job_saw_binds_the_partners_that_others_find() {
         let store = store();
-        assert_eq!(bars(&store, "two"), (set(&["7"]), set(&["news"]), set(&[])), "the same source group");
-        assert_eq!(bars(&store, "three"), (set(&[]), set(&["news"]), set(&[])), "a group that may turn out to be the same");
+        assert_eq!(
+            bars(&store, "two"),
+            (set(&["7"]), set(&["news"]), set(&[])),
+            "the same source group"
+        );
+        assert_eq!(
+            bars(&store, "three"),
+            (set(&[]), set(&["news"]), set(&[])),
+            "a group that may turn out to be the same"
+        );
         store.record(&[link("three", "7", "60")]).unwrap();
-        assert_eq!(bars(&store, "three").2, set(&[]), "a group of another account that has the id by chance");
+        assert_eq!(
+            bars(&store, "three").2,
+            set(&[]),
+            "a group of another account that has the id by chance"
+        );
         store.record(&[link("two", "7", "70")]).unwrap();
-        assert_eq!(bars(&store, "one"), (set(&["7"]), set(&["news"]), set(&["70"])), "the first job may find another partner");
+        assert_eq!(
+            bars(&store, "one"),
+            (set(&["7"]), set(&["news"]), set(&["70"])),
+            "the first job may find another partner"
+        );
     }
 
     #[test]

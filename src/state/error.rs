@@ -81,7 +81,8 @@ pub enum StateError {
         /// The database file.
         path: PathBuf,
     },
-    /// The disk takes no more, for another reason than being full: a quota, a limit of the process, a broken disk.
+    /// The disk takes no more, for another reason than being full: a quota, a limit of the process,
+    /// a broken disk.
     #[error(
         "writing the state database {} failed ({reason}); make room, or look at the disk and its quota, and run again: \
          the journal knows how far it got",
@@ -131,7 +132,9 @@ pub enum StateError {
         is: String,
     },
     /// A journal entry does not exist, or its items and the outcomes differ in number.
-    #[error("journal entry {entry} has {items} items and {outcomes} outcomes came; this is a fault of rosterd, please report it")]
+    #[error(
+        "journal entry {entry} has {items} items and {outcomes} outcomes came; this is a fault of rosterd, please report it"
+    )]
     Outcomes {
         /// The entry.
         entry: i64,
@@ -147,7 +150,9 @@ pub enum StateError {
         prefix: String,
     },
     /// The profiles of a run could not be kept aside.
-    #[error("the profiles of this run can't be kept for the comparison: {reason}; make room on the disk that holds temporary files")]
+    #[error(
+        "the profiles of this run can't be kept for the comparison: {reason}; make room on the disk that holds temporary files"
+    )]
     Staging {
         /// What the store said.
         reason: String,
@@ -167,20 +172,44 @@ impl StateError {
     pub(super) fn of_sqlite(path: &Path, error: rusqlite::Error) -> StateError {
         let path = path.to_owned();
         if let rusqlite::Error::FromSqlConversionFailure(..) = error {
-            return StateError::Damaged { path, reason: error.to_string() };
+            return StateError::Damaged {
+                path,
+                reason: error.to_string(),
+            };
         }
-        let writing = [rusqlite::ffi::SQLITE_IOERR_WRITE, rusqlite::ffi::SQLITE_IOERR_FSYNC, rusqlite::ffi::SQLITE_IOERR_TRUNCATE];
-        if error.sqlite_error().is_some_and(|error| writing.contains(&error.extended_code)) {
-            return StateError::Unwritable { path, reason: error.to_string() };
+        let writing = [
+            rusqlite::ffi::SQLITE_IOERR_WRITE,
+            rusqlite::ffi::SQLITE_IOERR_FSYNC,
+            rusqlite::ffi::SQLITE_IOERR_TRUNCATE,
+        ];
+        if error
+            .sqlite_error()
+            .is_some_and(|error| writing.contains(&error.extended_code))
+        {
+            return StateError::Unwritable {
+                path,
+                reason: error.to_string(),
+            };
         }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StateError::Full { path },
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StateError::ReadOnly { path },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                StateError::ReadOnly { path }
+            }
             Some(ErrorCode::NotADatabase) => StateError::NotADatabase { path },
-            Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => StateError::Unreadable { path, reason: error.to_string() },
-            Some(ErrorCode::DatabaseCorrupt) => StateError::Damaged { path, reason: error.to_string() },
+            Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => StateError::Unreadable {
+                path,
+                reason: error.to_string(),
+            },
+            Some(ErrorCode::DatabaseCorrupt) => StateError::Damaged {
+                path,
+                reason: error.to_string(),
+            },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StateError::Busy { path },
-            _ => StateError::Sqlite { path, source: error },
+            _ => StateError::Sqlite {
+                path,
+                source: error,
+            },
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Items that a provider refused, with growing pauses between attempts, and items that wait for a person.
+//! Items that a provider refused, with growing pauses between attempts, and items that wait for a
+//! person.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +45,8 @@ pub struct FailureRecord {
     pub next_try: Option<Timestamp>,
 }
 
-/// Returns the pause after so many refusals: what heals by itself does so soon, and the rest must not cost a request in every run.
+/// Returns the pause after so many refusals: what heals by itself does so soon, and the rest must
+/// not cost a request in every run.
 fn pause(attempts: u32) -> SignedDuration {
     match attempts {
         0 | 1 => SignedDuration::from_mins(15),
@@ -57,7 +59,12 @@ fn pause(attempts: u32) -> SignedDuration {
 
 impl Store {
     /// Takes down that a provider refused items, once more or for the first time.
-    pub fn note_failures(&self, job: &str, failures: &[FailureNote], now: Timestamp) -> Result<(), StateError> {
+    pub fn note_failures(
+        &self,
+        job: &str,
+        failures: &[FailureNote],
+        now: Timestamp,
+    ) -> Result<(), StateError> {
         self.write(|connection| {
             jobs::ensure(connection, job)?;
             let mut select =
@@ -93,7 +100,9 @@ impl Store {
     /// Forgets refusals of items that went through, or that nobody asks for any more.
     pub fn clear_failures(&self, job: &str, keys: &[String]) -> Result<(), StateError> {
         self.write(|connection| {
-            let mut delete = connection.prepare_cached("DELETE FROM failures WHERE job = ?1 AND blocked = 0 AND item_key = ?2")?;
+            let mut delete = connection.prepare_cached(
+                "DELETE FROM failures WHERE job = ?1 AND blocked = 0 AND item_key = ?2",
+            )?;
             for key in keys {
                 delete.execute((job, key))?;
             }
@@ -101,8 +110,14 @@ impl Store {
         })
     }
 
-    /// Replaces the items that wait for a person; those that stay keep the time at which they were seen first.
-    pub fn replace_blocked(&self, job: &str, blocked: &[FailureNote], now: Timestamp) -> Result<(), StateError> {
+    /// Replaces the items that wait for a person; those that stay keep the time at which they were
+    /// seen first.
+    pub fn replace_blocked(
+        &self,
+        job: &str,
+        blocked: &[FailureNote],
+        now: Timestamp,
+    ) -> Result<(), StateError> {
         self.write(|connection| {
             jobs::ensure(connection, job)?;
             let wanted: BTreeSet<&str> = blocked.iter().map(|note| note.key.as_str()).collect();
@@ -169,7 +184,9 @@ impl Store {
     /// Makes every refused item of a job due, and counts them.
     pub fn retry_now(&self, job: &str, now: Timestamp) -> Result<usize, StateError> {
         self.write(|connection| {
-            Ok(connection.prepare_cached("UPDATE failures SET next_try = ?2 WHERE job = ?1 AND blocked = 0")?.execute((job, stamp(now)))?)
+            Ok(connection
+                .prepare_cached("UPDATE failures SET next_try = ?2 WHERE job = ?1 AND blocked = 0")?
+                .execute((job, stamp(now)))?)
         })
     }
 }

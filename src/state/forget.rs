@@ -1,4 +1,5 @@
-//! Removing a person from everything that is remembered, except for the fact that nobody may subscribe them again.
+//! Removing a person from everything that is remembered, except for the fact that nobody may
+//! subscribe them again.
 
 use std::collections::HashSet;
 
@@ -17,7 +18,8 @@ pub struct Forgotten {
 }
 
 impl Forgotten {
-    /// Tells whether the person of a normalised address was forgotten, and so is barred from every group of every provider.
+    /// Tells whether the person of a normalised address was forgotten, and so is barred from every
+    /// group of every provider.
     pub fn contains(&self, address: &str) -> bool {
         !self.hashes.is_empty() && self.hashes.contains(&hash(address))
     }
@@ -31,9 +33,10 @@ impl Forgotten {
 impl Store {
     /// Removes the person of a normalised address and counts the rows that were removed or emptied.
     ///
-    /// A hash of the address stays and bars the person everywhere; links and bases of the person are not stored again. An open
-    /// journal entry can't be followed up for a person nobody knows, so it counts as failed. Content is overwritten in the file;
-    /// copies and backups are left as they are.
+    /// A hash of the address stays and bars the person everywhere; links and bases of the person
+    /// are not stored again. An open journal entry can't be followed up for a person nobody knows,
+    /// so it counts as failed. Content is overwritten in the file; copies and backups are left as
+    /// they are.
     pub fn forget_person(&self, address: &str, now: Timestamp) -> Result<usize, StateError> {
         let touched = self.write(|connection| {
             connection.pragma_update(None, "secure_delete", true)?;
@@ -90,7 +93,11 @@ impl Store {
 /// Loads who was forgotten inside a transaction.
 pub(super) fn load(connection: &Connection) -> Result<Forgotten, Fault> {
     let mut select = connection.prepare_cached("SELECT hash FROM forgotten")?;
-    Ok(Forgotten { hashes: select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()? })
+    Ok(Forgotten {
+        hashes: select
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?,
+    })
 }
 
 /// Tells whether a change would store a forgotten person again.
@@ -123,7 +130,12 @@ mod tests {
         let store = Store::open(&path, at(0)).unwrap();
         let ana = "ana-who-leaves@example.org";
         store.register_job("job", "crm", "mail").unwrap();
-        let bar = Change::Bar { provider: "mail".into(), group: None, address: ana.into(), origin: "listing".into() };
+        let bar = Change::Bar {
+            provider: "mail".into(),
+            group: None,
+            address: ana.into(),
+            origin: "listing".into(),
+        };
         let link = link_member("job", "s1", "t1", ana);
         store
             .record(&[
@@ -134,26 +146,71 @@ mod tests {
                 membership("job", "g", "t2", true),
             ])
             .unwrap();
-        store.start_run(&RunStart { id: "r".into(), job: "job".into(), trigger: "manual".into(), started: at(0) }).unwrap();
-        store.add_run_items("r", &[RunItem { member: Some(ana.into()), ..RunItem::default() }]).unwrap();
-        let note = FailureNote { key: format!("member/{ana}"), member: Some(ana.into()), ..FailureNote::default() };
+        store
+            .start_run(&RunStart {
+                id: "r".into(),
+                job: "job".into(),
+                trigger: "manual".into(),
+                started: at(0),
+            })
+            .unwrap();
+        store
+            .add_run_items(
+                "r",
+                &[RunItem {
+                    member: Some(ana.into()),
+                    ..RunItem::default()
+                }],
+            )
+            .unwrap();
+        let note = FailureNote {
+            key: format!("member/{ana}"),
+            member: Some(ana.into()),
+            ..FailureNote::default()
+        };
         store.note_failures("job", &[note], at(0)).unwrap();
-        store.offer_approval("job", "x", &[format!("member/{ana}")].into(), at(0)).unwrap();
-        let item = JournalItem { key: format!("member/{ana}"), member: Some(ana.into()), ..JournalItem::default() };
-        let entry =
-            JournalEntry { job: "job".into(), account: "mail".into(), operation: "create_members".into(), items: vec![item], now: at(0) };
+        store
+            .offer_approval("job", "x", &[format!("member/{ana}")].into(), at(0))
+            .unwrap();
+        let item = JournalItem {
+            key: format!("member/{ana}"),
+            member: Some(ana.into()),
+            ..JournalItem::default()
+        };
+        let entry = JournalEntry {
+            job: "job".into(),
+            account: "mail".into(),
+            operation: "create_members".into(),
+            items: vec![item],
+            now: at(0),
+        };
         store.begin_write("r", &entry).unwrap();
 
         assert!(!store.forgotten().unwrap().contains(ana));
         store.forget_person(ana, at(1)).unwrap();
-        assert!(store.forgotten().unwrap().contains(ana) && !store.forgotten().unwrap().contains("bo@example.org"));
+        assert!(
+            store.forgotten().unwrap().contains(ana)
+                && !store.forgotten().unwrap().contains("bo@example.org")
+        );
         assert!(store.unsettled("job").unwrap().is_empty());
         store.record(&[link, bar]).unwrap();
-        assert_eq!((count_rows(&store, "member_links"), count_rows(&store, "memberships"), count_rows(&store, "bars")), (1, 1, 0));
+        assert_eq!(
+            (
+                count_rows(&store, "member_links"),
+                count_rows(&store, "memberships"),
+                count_rows(&store, "bars")
+            ),
+            (1, 1, 0)
+        );
         drop(store);
         for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-            assert!(!bytes.windows(ana.len()).any(|window| window == ana.as_bytes()), "the address is still in a file");
+            assert!(
+                !bytes
+                    .windows(ana.len())
+                    .any(|window| window == ana.as_bytes()),
+                "the address is still in a file"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Counts and chores that outlive a process: how many requests each account got, and when history was last pruned.
+//! Counts and chores that outlive a process: how many requests each account got, and when history
+//! was last pruned.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,8 +12,14 @@ use super::runs;
 const COUNTED: SignedDuration = SignedDuration::from_hours(24);
 
 impl Store {
-    /// Counts requests that were sent to an account in the hour of `now`, and lets go of counts that are too old to matter.
-    pub fn count_requests(&self, account: &str, sent: u64, now: Timestamp) -> Result<(), StateError> {
+    /// Counts requests that were sent to an account in the hour of `now`, and lets go of counts
+    /// that are too old to matter.
+    pub fn count_requests(
+        &self,
+        account: &str,
+        sent: u64,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
         self.write(|connection| {
             connection
                 .prepare_cached(
@@ -20,13 +27,15 @@ impl Store {
                      ON CONFLICT (account, hour) DO UPDATE SET sent = sent + excluded.sent",
                 )?
                 .execute((account, hour(now), count(sent)))?;
-            connection.prepare_cached("DELETE FROM request_counts WHERE hour < ?1")?.execute([oldest(now)])?;
+            connection
+                .prepare_cached("DELETE FROM request_counts WHERE hour < ?1")?
+                .execute([oldest(now)])?;
             Ok(())
         })
     }
 
-    /// Returns how many requests were counted for an account in the last 24 hours. The hour in which they begin counts in full,
-    /// so that the number is never too low.
+    /// Returns how many requests were counted for an account in the last 24 hours. The hour in
+    /// which they begin counts in full, so that the number is never too low.
     pub fn requests_of_a_day(&self, account: &str, now: Timestamp) -> Result<u64, StateError> {
         self.read(|connection| {
             let sum: i64 = connection
@@ -36,9 +45,13 @@ impl Store {
         })
     }
 
-    /// Prunes history that ended before a time, as [`Store::prune`] does, unless that was done today (UTC) already. Returns how
-    /// many records were deleted; nothing when it was not due.
-    pub fn prune_daily(&self, before: Timestamp, now: Timestamp) -> Result<Option<usize>, StateError> {
+    /// Prunes history that ended before a time, as [`Store::prune`] does, unless that was done
+    /// today (UTC) already. Returns how many records were deleted; nothing when it was not due.
+    pub fn prune_daily(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<usize>, StateError> {
         let today = now.strftime("%Y-%m-%d").to_string();
         self.write(|connection| {
             let due = connection
@@ -47,7 +60,11 @@ impl Store {
                      ON CONFLICT (name) DO UPDATE SET day = excluded.day WHERE day <> excluded.day",
                 )?
                 .execute([today])?;
-            if due == 0 { Ok(None) } else { runs::prune(connection, &stamp(before)).map(Some) }
+            if due == 0 {
+                Ok(None)
+            } else {
+                runs::prune(connection, &stamp(before)).map(Some)
+            }
         })
     }
 }
@@ -75,7 +92,11 @@ mod tests {
         assert_eq!(store.requests_of_a_day("mail", at(23 * 3600)).unwrap(), 12);
         assert_eq!(store.requests_of_a_day("mail", at(25 * 3600)).unwrap(), 0);
         store.count_requests("mail", 1, at(48 * 3600)).unwrap();
-        assert_eq!(super::super::tests::count_rows(&store, "request_counts"), 1, "old counts are let go");
+        assert_eq!(
+            super::super::tests::count_rows(&store, "request_counts"),
+            1,
+            "old counts are let go"
+        );
         assert_eq!(store.requests_of_a_day("other", at(0)).unwrap(), 0);
     }
 
@@ -83,7 +104,14 @@ mod tests {
     fn history_is_pruned_once_a_day() {
         let store = Store::in_memory();
         let run = |id: &str, seconds| {
-            store.start_run(&RunStart { id: id.into(), job: "job".into(), trigger: "manual".into(), started: at(seconds) }).unwrap();
+            store
+                .start_run(&RunStart {
+                    id: id.into(),
+                    job: "job".into(),
+                    trigger: "manual".into(),
+                    started: at(seconds),
+                })
+                .unwrap();
             let end = RunEnd {
                 finished: at(seconds),
                 outcome: Outcome::Done,
@@ -99,7 +127,14 @@ mod tests {
         run("b", 1);
         run("c", 2);
         assert_eq!(store.prune_daily(at(1), at(10)).unwrap(), Some(1));
-        assert_eq!(store.prune_daily(at(2), at(20)).unwrap(), None, "not twice on one day");
-        assert_eq!(store.prune_daily(at(2), at(20 + 24 * 3600)).unwrap(), Some(1));
+        assert_eq!(
+            store.prune_daily(at(2), at(20)).unwrap(),
+            None,
+            "not twice on one day"
+        );
+        assert_eq!(
+            store.prune_daily(at(2), at(20 + 24 * 3600)).unwrap(),
+            Some(1)
+        );
     }
 }

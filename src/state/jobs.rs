@@ -1,4 +1,5 @@
-//! What is remembered of each job apart from its base: providers, pauses, fires and how its last runs went.
+//! What is remembered of each job apart from its base: providers, pauses, fires and how its last
+//! runs went.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
@@ -34,12 +35,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StateError::JobMoved`] when the job is remembered with other providers.
-    pub fn register_job(&self, job: &str, source_provider: &str, target_provider: &str) -> Result<(), StateError> {
+    pub fn register_job(
+        &self,
+        job: &str,
+        source_provider: &str,
+        target_provider: &str,
+    ) -> Result<(), StateError> {
         self.write(|connection| register(connection, job, Some(source_provider), target_provider))
     }
 
-    /// Pauses a job, or resumes it when there is no reason. A paused job keeps the time of its first pause.
-    pub fn set_paused(&self, job: &str, reason: Option<&str>, now: Timestamp) -> Result<(), StateError> {
+    /// Pauses a job, or resumes it when there is no reason. A paused job keeps the time of its
+    /// first pause.
+    pub fn set_paused(
+        &self,
+        job: &str,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
         self.write(|connection| {
             ensure(connection, job)?;
             connection
@@ -69,9 +81,13 @@ impl Store {
                 .query_row([job], |row| optional_time(row, 0))
                 .optional()?
                 .flatten();
-            let mut status = JobStatus { last_fire, ..JobStatus::default() };
-            let mut select =
-                connection.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE job = ?1 ORDER BY started DESC, id DESC"))?;
+            let mut status = JobStatus {
+                last_fire,
+                ..JobStatus::default()
+            };
+            let mut select = connection.prepare_cached(&format!(
+                "SELECT {RUN_COLUMNS} FROM runs WHERE job = ?1 ORDER BY started DESC, id DESC"
+            ))?;
             let mut rows = select.query([job])?;
             while let Some(row) = rows.next()? {
                 let run = read_run(row)?;
@@ -91,16 +107,20 @@ impl Store {
     pub fn note_fire(&self, job: &str, at: Timestamp) -> Result<(), StateError> {
         self.write(|connection| {
             ensure(connection, job)?;
-            connection.prepare_cached("UPDATE jobs SET last_fire = ?2 WHERE name = ?1")?.execute((job, stamp(at)))?;
+            connection
+                .prepare_cached("UPDATE jobs SET last_fire = ?2 WHERE name = ?1")?
+                .execute((job, stamp(at)))?;
             Ok(())
         })
     }
 
-    /// Forgets a pair of groups and what the job holds in its target group; tells whether there was one.
+    /// Forgets a pair of groups and what the job holds in its target group; tells whether there was
+    /// one.
     pub fn forget_link(&self, job: &str, source_group: &str) -> Result<bool, StateError> {
         self.write(|connection| {
-            let known =
-                connection.prepare_cached("SELECT 1 FROM group_links WHERE job = ?1 AND source = ?2")?.exists((job, source_group))?;
+            let known = connection
+                .prepare_cached("SELECT 1 FROM group_links WHERE job = ?1 AND source = ?2")?
+                .exists((job, source_group))?;
             change::unlink_group(connection, job, source_group)?;
             Ok(known)
         })
@@ -109,12 +129,19 @@ impl Store {
 
 /// Makes sure that a job has a row.
 pub(super) fn ensure(connection: &Connection, job: &str) -> Result<(), Fault> {
-    connection.prepare_cached("INSERT OR IGNORE INTO jobs (name) VALUES (?1)")?.execute([job])?;
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO jobs (name) VALUES (?1)")?
+        .execute([job])?;
     Ok(())
 }
 
 /// Takes a job down with its providers inside a transaction.
-pub(super) fn register(connection: &Connection, job: &str, source: Option<&str>, target: &str) -> Result<(), Fault> {
+pub(super) fn register(
+    connection: &Connection,
+    job: &str,
+    source: Option<&str>,
+    target: &str,
+) -> Result<(), Fault> {
     check_providers(connection, job, source, target)?;
     ensure(connection, job)?;
     connection
@@ -124,19 +151,37 @@ pub(super) fn register(connection: &Connection, job: &str, source: Option<&str>,
 }
 
 /// Refuses a job whose remembered ids belong to other accounts.
-pub(super) fn check_providers(connection: &Connection, job: &str, source: Option<&str>, target: &str) -> Result<(), Fault> {
+pub(super) fn check_providers(
+    connection: &Connection,
+    job: &str,
+    source: Option<&str>,
+    target: &str,
+) -> Result<(), Fault> {
     let known = connection
         .prepare_cached("SELECT source_provider, target_provider FROM jobs WHERE name = ?1")?
-        .query_row([job], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .query_row([job], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })
         .optional()?;
-    let Some((known_source, known_target)) = known else { return Ok(()) };
-    let pairs = [("source", known_source, source), ("target", known_target, Some(target))];
+    let Some((known_source, known_target)) = known else {
+        return Ok(());
+    };
+    let pairs = [
+        ("source", known_source, source),
+        ("target", known_target, Some(target)),
+    ];
     for (role, was, is) in pairs {
         if let Some(is) = is
             && !was.is_empty()
             && was != is
         {
-            return Err(StateError::JobMoved { job: job.to_owned(), role, was, is: is.to_owned() }.into());
+            return Err(StateError::JobMoved {
+                job: job.to_owned(),
+                role,
+                was,
+                is: is.to_owned(),
+            }
+            .into());
         }
     }
     Ok(())

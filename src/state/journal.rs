@@ -1,4 +1,5 @@
-//! The journal of writes (rule 5): intended before the request leaves, settled item by item after it.
+//! The journal of writes (rule 5): intended before the request leaves, settled item by item after
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,7 +22,8 @@ pub struct JournalId(i64);
 pub struct JournalItem {
     /// The item's key, the same in the plan, the failures and here.
     pub key: String,
-    /// The target group's id, where there is one yet, and several with commas. A creation names those that had the name before.
+    /// The target group's id, where there is one yet, and several with commas. A creation names
+    /// those that had the name before.
     pub group: Option<String>,
     /// The source group's id.
     pub group_source: Option<String>,
@@ -77,7 +79,10 @@ pub enum JournalOutcome {
 impl JournalOutcome {
     /// Tells whether nothing is left to find out.
     pub fn is_final(&self) -> bool {
-        matches!(self, JournalOutcome::Confirmed { .. } | JournalOutcome::Failed { .. })
+        matches!(
+            self,
+            JournalOutcome::Confirmed { .. } | JournalOutcome::Failed { .. }
+        )
     }
 }
 
@@ -107,7 +112,8 @@ pub struct UnsettledEntry {
     pub items: Vec<UnsettledItem>,
 }
 
-/// A moment in the journal's life: around each of its two kinds of entry, before and after the disk has it.
+/// A moment in the journal's life: around each of its two kinds of entry, before and after the disk
+/// has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JournalMoment {
     /// An intent is written, and is lost if the process ends now.
@@ -129,7 +135,11 @@ pub(super) struct Watcher(Mutex<Option<Watch>>);
 impl Watcher {
     fn reach(&self, moment: JournalMoment) {
         // The lock is free again before the watcher is called: it may end the run by a panic.
-        let watch = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let watch = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(watch) = watch {
             watch(moment);
         }
@@ -143,17 +153,24 @@ impl fmt::Debug for Watcher {
 }
 
 impl Store {
-    /// Calls back at each moment of the journal, until the next call; nothing in the product asks for it.
+    /// Calls back at each moment of the journal, until the next call; nothing in the product asks
+    /// for it.
     ///
-    /// A rehearsal of a crash panics in the callback, or copies the files as a power cut would leave them. The callback can neither
-    /// change what is written nor stop it from being written, other than by ending the run.
+    /// A rehearsal of a crash panics in the callback, or copies the files as a power cut would
+    /// leave them. The callback can neither change what is written nor stop it from being written,
+    /// other than by ending the run.
     pub fn watch_journal(&self, watch: impl Fn(JournalMoment) + Send + Sync + 'static) {
-        *self.watcher.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(watch));
+        *self
+            .watcher
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(watch));
     }
 
     /// Writes down that a request is about to leave; on disk when it returns.
     ///
-    /// The run counts as the job's last one that wrote from here on, so that a plan made before does not fit after a crash.
+    /// The run counts as the job's last one that wrote from here on, so that a plan made before
+    /// does not fit after a crash.
     pub fn begin_write(&self, run: &str, entry: &JournalEntry) -> Result<JournalId, StateError> {
         let id = self.write(|connection| {
             jobs::ensure(connection, &entry.job)?;
@@ -187,13 +204,21 @@ impl Store {
         Ok(id)
     }
 
-    /// Writes down what became of a request, one outcome per item, together with the changes that it confirms: all or nothing.
+    /// Writes down what became of a request, one outcome per item, together with the changes that
+    /// it confirms: all or nothing.
     ///
-    /// May be called again once more is known. An item that is confirmed or failed stays so. The entry is settled once every item is.
+    /// May be called again once more is known. An item that is confirmed or failed stays so. The
+    /// entry is settled once every item is.
     ///
     /// # Errors
     /// [`StateError::Outcomes`] when the outcomes are not one per item.
-    pub fn settle_write(&self, id: JournalId, outcomes: &[JournalOutcome], changes: &[Change], now: Timestamp) -> Result<(), StateError> {
+    pub fn settle_write(
+        &self,
+        id: JournalId,
+        outcomes: &[JournalOutcome],
+        changes: &[Change],
+        now: Timestamp,
+    ) -> Result<(), StateError> {
         self.write(|connection| {
             let items = items(connection, id)?.len();
             let known = connection.prepare_cached("SELECT 1 FROM journal WHERE id = ?1")?.exists([id.0])?;
@@ -227,7 +252,8 @@ impl Store {
         Ok(())
     }
 
-    /// Returns when the last write to an account was intended of which some item's outcome is not known, whichever job sent it.
+    /// Returns when the last write to an account was intended of which some item's outcome is not
+    /// known, whichever job sent it.
     pub fn last_unsettled(&self, account: &str) -> Result<Option<Timestamp>, StateError> {
         self.read(|connection| {
             let mut select = connection
@@ -236,9 +262,12 @@ impl Store {
         })
     }
 
-    /// Returns the removals at an account of which nobody knows yet whether they were done, as group and person by id, whichever
-    /// job sent them.
-    pub fn pending_removals(&self, account: &str) -> Result<BTreeMap<String, BTreeSet<String>>, StateError> {
+    /// Returns the removals at an account of which nobody knows yet whether they were done, as
+    /// group and person by id, whichever job sent them.
+    pub fn pending_removals(
+        &self,
+        account: &str,
+    ) -> Result<BTreeMap<String, BTreeSet<String>>, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT item.group_id, item.member_id FROM journal JOIN journal_items AS item ON item.entry = journal.id
@@ -305,9 +334,10 @@ fn items(connection: &Connection, entry: JournalId) -> Result<Vec<UnsettledItem>
                 None => None,
                 Some("confirmed") => Some(JournalOutcome::Confirmed { id: row.get(8)? }),
                 Some("accepted") => Some(JournalOutcome::Accepted { id: row.get(8)? }),
-                Some("failed") => {
-                    Some(JournalOutcome::Failed { code: row.get(9)?, message: row.get::<_, Option<String>>(10)?.unwrap_or_default() })
-                }
+                Some("failed") => Some(JournalOutcome::Failed {
+                    code: row.get(9)?,
+                    message: row.get::<_, Option<String>>(10)?.unwrap_or_default(),
+                }),
                 Some(_) => Some(JournalOutcome::Unknown),
             },
         })

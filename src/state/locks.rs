@@ -1,8 +1,9 @@
 //! One run per job, one process per account (rule 8): lock files beside the state database.
 //!
-//! The operating system holds the locks, so that one of a dead process does not block. A file stays when its lock is released:
-//! deleting it could take the lock away from somebody who has just opened it. A database in memory is known to one process only,
-//! so its locks live in memory as well.
+//! The operating system holds the locks, so that one of a dead process does not block. A file stays
+//! when its lock is released: deleting it could take the lock away from somebody who has just
+//! opened it. A database in memory is known to one process only, so its locks live in memory as
+//! well.
 
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
@@ -34,7 +35,10 @@ pub enum LockError {
 }
 
 fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+    pid.map_or_else(
+        || "another process".to_owned(),
+        |pid| format!("process {pid}"),
+    )
 }
 
 /// A lock that is held; dropping it releases the lock.
@@ -45,14 +49,22 @@ pub struct Guard {
 
 #[derive(Debug)]
 enum Held {
-    File { _file: File },
-    Name { name: String, names: Arc<Mutex<HashSet<String>>> },
+    File {
+        _file: File,
+    },
+    Name {
+        name: String,
+        names: Arc<Mutex<HashSet<String>>>,
+    },
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if let Held::Name { name, names } = self {
-            names.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+            names
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(name);
         }
     }
 }
@@ -74,16 +86,25 @@ impl Locks {
     pub fn new(state_path: &Path) -> Locks {
         // Two spellings of one path must lead to one lock.
         let canonical = state_path.canonicalize().or_else(|error| {
-            let directory = state_path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let directory = state_path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
             let name = state_path.file_name().ok_or(error)?;
-            directory.canonicalize().map(|directory| directory.join(name))
+            directory
+                .canonicalize()
+                .map(|directory| directory.join(name))
         });
-        Locks { place: Place::Beside(canonical.unwrap_or_else(|_| state_path.to_owned())) }
+        Locks {
+            place: Place::Beside(canonical.unwrap_or_else(|_| state_path.to_owned())),
+        }
     }
 
     /// Makes the locks of a database in memory; clones share them.
     pub fn in_memory() -> Locks {
-        Locks { place: Place::Memory(Arc::default()) }
+        Locks {
+            place: Place::Memory(Arc::default()),
+        }
     }
 
     /// Takes the lock of a job, for one run.
@@ -91,18 +112,30 @@ impl Locks {
     /// # Errors
     /// [`LockError::Busy`] when another run of the job is active.
     pub fn lock_job(&self, job: &str) -> Result<Guard, LockError> {
-        let plain = !job.is_empty() && job.len() <= 64 && job.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        let name = if plain { job.to_owned() } else { format!("~{}", hash(job)) };
+        let plain = !job.is_empty()
+            && job.len() <= 64
+            && job
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let name = if plain {
+            job.to_owned()
+        } else {
+            format!("~{}", hash(job))
+        };
         self.take(&format!("job-{name}"), format!("the job \"{job}\""))
     }
 
-    /// Takes the lock of a provider's account, for one run. The key stands for kind, base URL and account.
+    /// Takes the lock of a provider's account, for one run. The key stands for kind, base URL and
+    /// account.
     ///
     /// # Errors
     /// [`LockError::Busy`] when another process uses the account.
     pub fn lock_account(&self, key: &str) -> Result<Guard, LockError> {
         // The name of the file tells nothing of the account.
-        self.take(&format!("account-{}", hash(key)), "the provider's account".to_owned())
+        self.take(
+            &format!("account-{}", hash(key)),
+            "the provider's account".to_owned(),
+        )
     }
 
     /// Takes the lock of the service, of which there is one per state database.
@@ -117,22 +150,46 @@ impl Locks {
         let state = match &self.place {
             Place::Beside(state) => state,
             Place::Memory(names) => {
-                if !names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned()) {
-                    return Err(LockError::Busy { what, holder_pid: Some(std::process::id()) });
+                if !names
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(name.to_owned())
+                {
+                    return Err(LockError::Busy {
+                        what,
+                        holder_pid: Some(std::process::id()),
+                    });
                 }
-                return Ok(Guard { _held: Held::Name { name: name.to_owned(), names: names.clone() } });
+                return Ok(Guard {
+                    _held: Held::Name {
+                        name: name.to_owned(),
+                        names: names.clone(),
+                    },
+                });
             }
         };
         let path = beside(state, &format!(".{name}.lock"));
-        let failed = |source| LockError::File { path: path.clone(), source };
+        let failed = |source| LockError::File {
+            path: path.clone(),
+            source,
+        };
         let mut file = create_private(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Busy { what, holder_pid: read_pid(&mut file) }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Busy {
+                    what,
+                    holder_pid: read_pid(&mut file),
+                });
+            }
             Err(TryLockError::Error(source)) => return Err(LockError::File { path, source }),
         }
-        file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes())).map_err(failed)?;
-        Ok(Guard { _held: Held::File { _file: file } })
+        file.set_len(0)
+            .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()))
+            .map_err(failed)?;
+        Ok(Guard {
+            _held: Held::File { _file: file },
+        })
     }
 }
 
@@ -156,28 +213,55 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let locks = Locks::new(&directory.path().join("rosterd.db"));
         let other = Locks::new(&directory.path().join(".").join("rosterd.db"));
-        let held = [locks.lock_job("crm-to-mail").unwrap(), locks.lock_account("emfluence https://api.example.org 1").unwrap()];
+        let held = [
+            locks.lock_job("crm-to-mail").unwrap(),
+            locks
+                .lock_account("emfluence https://api.example.org 1")
+                .unwrap(),
+        ];
         let error = other.lock_job("crm-to-mail").unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("the job \"crm-to-mail\" is in use by process {}; wait until it is done, or stop it", std::process::id())
+            format!(
+                "the job \"crm-to-mail\" is in use by process {}; wait until it is done, or stop it",
+                std::process::id()
+            )
         );
-        assert!(matches!(other.lock_account("emfluence https://api.example.org 1"), Err(LockError::Busy { .. })));
-        let _free = [other.lock_account("emfluence https://api.example.org 2").unwrap(), other.lock_service().unwrap()];
-        let _odd = [other.lock_job("a/../b").unwrap(), other.lock_job("a/../c").unwrap()];
+        assert!(matches!(
+            other.lock_account("emfluence https://api.example.org 1"),
+            Err(LockError::Busy { .. })
+        ));
+        let _free = [
+            other
+                .lock_account("emfluence https://api.example.org 2")
+                .unwrap(),
+            other.lock_service().unwrap(),
+        ];
+        let _odd = [
+            other.lock_job("a/../b").unwrap(),
+            other.lock_job("a/../c").unwrap(),
+        ];
         drop(held);
         other.lock_job("crm-to-mail").unwrap();
         let files = std::fs::read_dir(directory.path()).unwrap().count();
-        assert_eq!(files, 6, "released files stay, and odd names stay beside the database");
+        assert_eq!(
+            files, 6,
+            "released files stay, and odd names stay beside the database"
+        );
     }
 
     #[test]
     fn what_a_dead_process_left_does_not_block() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("rosterd.db");
-        std::fs::write(directory.path().join("rosterd.db.job-nightly.lock"), "4194304000").unwrap();
+        std::fs::write(
+            directory.path().join("rosterd.db.job-nightly.lock"),
+            "4194304000",
+        )
+        .unwrap();
         let _held = Locks::new(&path).lock_job("nightly").unwrap();
-        let text = std::fs::read_to_string(directory.path().join("rosterd.db.job-nightly.lock")).unwrap();
+        let text =
+            std::fs::read_to_string(directory.path().join("rosterd.db.job-nightly.lock")).unwrap();
         assert_eq!(text, std::process::id().to_string());
     }
 
@@ -185,7 +269,10 @@ mod tests {
     fn a_database_in_memory_leaves_no_files_and_shares_its_locks_with_nobody_else() {
         let (locks, other) = (Locks::in_memory(), Locks::in_memory());
         let held = locks.lock_job("nightly").unwrap();
-        assert!(matches!(locks.clone().lock_job("nightly"), Err(LockError::Busy { .. })));
+        assert!(matches!(
+            locks.clone().lock_job("nightly"),
+            Err(LockError::Busy { .. })
+        ));
         let _elsewhere = other.lock_job("nightly").unwrap();
         drop(held);
         locks.lock_job("nightly").unwrap();
@@ -195,7 +282,9 @@ mod tests {
     #[test]
     fn a_missing_directory_is_said() {
         let directory = tempfile::tempdir().unwrap();
-        let error = Locks::new(&directory.path().join("none").join("rosterd.db")).lock_service().unwrap_err();
+        let error = Locks::new(&directory.path().join("none").join("rosterd.db"))
+            .lock_service()
+            .unwrap_err();
         assert!(matches!(error, LockError::File { .. }), "{error:?}");
     }
 }

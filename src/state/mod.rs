@@ -1,8 +1,9 @@
 //! The state database: what rosterd remembers between runs, and the only place that knows SQL.
 //!
-//! It holds links and bases of each job, carried values, remembered refusals, the journal of every write (rule 5), the history of
-//! runs, what providers refused, approvals, and which saved plans are used up. It never holds a token, a password or the body of a
-//! request (rule 7). Times are handed in by the caller: the store reads no clock.
+//! It holds links and bases of each job, carried values, remembered refusals, the journal of every
+//! write (rule 5), the history of runs, what providers refused, approvals, and which saved plans
+//! are used up. It never holds a token, a password or the body of a request (rule 7). Times are
+//! handed in by the caller: the store reads no clock.
 //!
 //! Losing the file is not a disaster: the next run adopts what it finds at the target.
 
@@ -42,7 +43,10 @@ pub use error::StateError;
 pub use failures::{FailureNote, FailureRecord};
 pub use forget::Forgotten;
 pub use jobs::{JobStatus, PausedRecord};
-pub use journal::{JournalEntry, JournalId, JournalItem, JournalMoment, JournalOutcome, UnsettledEntry, UnsettledItem};
+pub use journal::{
+    JournalEntry, JournalId, JournalItem, JournalMoment, JournalOutcome, UnsettledEntry,
+    UnsettledItem,
+};
 pub use locks::{Guard, LockError, Locks};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
 pub use runs::{Outcome, PastItem, RunEnd, RunItem, RunRecord, RunStart};
@@ -72,26 +76,42 @@ impl Store {
     /// Before an older one is changed, a copy is kept beside it as `<file>.before-<new version>`.
     ///
     /// # Errors
-    /// A [`StateError`] when the file belongs to another program or a newer version, or can't be written.
+    /// A [`StateError`] when the file belongs to another program or a newer version, or can't be
+    /// written.
     pub fn open(path: &Path, now: Timestamp) -> Result<Store, StateError> {
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         if !directory.is_dir() {
-            return Err(StateError::NoDirectory { path: path.to_owned(), directory: directory.to_owned() });
+            return Err(StateError::NoDirectory {
+                path: path.to_owned(),
+                directory: directory.to_owned(),
+            });
         }
         if path.is_dir() {
-            return Err(StateError::Directory { path: path.to_owned() });
+            return Err(StateError::Directory {
+                path: path.to_owned(),
+            });
         }
         // SQLite gives its companion files the rights of this one, and it holds addresses.
         backup::create_private(path).map_err(|error| match error.kind() {
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StateError::ReadOnly { path: path.to_owned() },
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StateError::Full { path: path.to_owned() },
-            _ => StateError::Unreadable { path: path.to_owned(), reason: error.to_string() },
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StateError::ReadOnly {
+                path: path.to_owned(),
+            },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StateError::Full {
+                path: path.to_owned(),
+            },
+            _ => StateError::Unreadable {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            },
         })?;
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .map_err(|error| StateError::of_sqlite(path, error))?;
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(|error| StateError::of_sqlite(path, error))?;
         Store::prepare(&connection, path, now).map_err(|fault| fault.at(path))?;
         Ok(Store {
             path: Some(path.to_owned()),
@@ -108,19 +128,37 @@ impl Store {
     /// A [`StateError`] when the file belongs to another program or another version.
     pub fn open_read_only(path: &Path) -> Result<Option<Store>, StateError> {
         match path.try_exists() {
-            Ok(true) if path.is_dir() => return Err(StateError::Directory { path: path.to_owned() }),
+            Ok(true) if path.is_dir() => {
+                return Err(StateError::Directory {
+                    path: path.to_owned(),
+                });
+            }
             Ok(true) => {}
             Ok(false) => return Ok(None),
-            Err(error) => return Err(StateError::Unreadable { path: path.to_owned(), reason: error.to_string() }),
+            Err(error) => {
+                return Err(StateError::Unreadable {
+                    path: path.to_owned(),
+                    reason: error.to_string(),
+                });
+            }
         }
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .map_err(|error| StateError::of_sqlite(path, error))?;
-        let identity = configure(&connection).map_err(Fault::from).and_then(|()| schema::identify(&connection, path));
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(|error| StateError::of_sqlite(path, error))?;
+        let identity = configure(&connection)
+            .map_err(Fault::from)
+            .and_then(|()| schema::identify(&connection, path));
         match identity.map_err(|fault| fault.at(path))? {
             // A file that a first run created and has not filled yet.
             schema::Identity::Fresh => return Ok(None),
             schema::Identity::Ours(version) if version < schema::VERSION => {
-                return Err(StateError::Older { path: path.to_owned(), found: version, known: schema::VERSION });
+                return Err(StateError::Older {
+                    path: path.to_owned(),
+                    found: version,
+                    known: schema::VERSION,
+                });
             }
             schema::Identity::Ours(_) => {}
         }
@@ -137,7 +175,8 @@ impl Store {
     pub fn in_memory() -> Store {
         let connection = Connection::open_in_memory().expect("memory is always there");
         configure(&connection).expect("a database in memory takes every setting");
-        schema::migrate(&connection, None, Timestamp::UNIX_EPOCH).expect("an empty database takes the schema");
+        schema::migrate(&connection, None, Timestamp::UNIX_EPOCH)
+            .expect("an empty database takes the schema");
         Store {
             path: None,
             read_only: false,
@@ -152,34 +191,48 @@ impl Store {
         self.path.as_deref().unwrap_or(Path::new(":memory:"))
     }
 
-    /// Returns the locks of the database: files beside it, or nothing but memory where there is no file.
+    /// Returns the locks of the database: files beside it, or nothing but memory where there is no
+    /// file.
     pub fn locks(&self) -> &Locks {
         &self.locks
     }
 
-    /// Checks the whole file and returns what is wrong with it, one sentence each; empty when all is well.
+    /// Checks the whole file and returns what is wrong with it, one sentence each; empty when all
+    /// is well.
     pub fn integrity_check(&self) -> Result<Vec<String>, StateError> {
         self.read(backup::problems)
     }
 
     fn prepare(connection: &Connection, path: &Path, now: Timestamp) -> Result<(), Fault> {
         configure(connection)?;
-        // Whose file it is comes first: switching the journal mode would already change a foreign one.
+        // Whose file it is comes first: switching the journal mode would already change a foreign
+        // one.
         schema::identify(connection, path)?;
         if connection.is_readonly("main")? {
-            return Err(StateError::ReadOnly { path: path.to_owned() }.into());
+            return Err(StateError::ReadOnly {
+                path: path.to_owned(),
+            }
+            .into());
         }
-        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
         if !mode.eq_ignore_ascii_case("wal") {
             let reason = "its file system can't hold a write-ahead log".to_owned();
-            return Err(StateError::Unreadable { path: path.to_owned(), reason }.into());
+            return Err(StateError::Unreadable {
+                path: path.to_owned(),
+                reason,
+            }
+            .into());
         }
         schema::migrate(connection, Some(path), now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        // A panic elsewhere has rolled its transaction back, so the connection is as good as before.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        // A panic elsewhere has rolled its transaction back, so the connection is as good as
+        // before.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads in one consistent view.
@@ -193,10 +246,14 @@ impl Store {
     }
 
     /// Writes all or nothing; on disk when it returns.
-    fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StateError> {
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StateError> {
         let connection = self.lock();
         let done = || {
-            let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
+            let transaction =
+                Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
             transaction.commit()?;
             Ok::<_, Fault>(value)

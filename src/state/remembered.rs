@@ -1,7 +1,8 @@
-//! The target of a job as it was last read in full, so that a run in which nothing has changed need not read it again.
+//! The target of a job as it was last read in full, so that a run in which nothing has changed need
+//! not read it again.
 //!
-//! Ids, addresses, states and fingerprints stand here, and no value of a profile. What is remembered proves nothing for a write:
-//! whoever has something to write reads the target anew.
+//! Ids, addresses, states and fingerprints stand here, and no value of a profile. What is
+//! remembered proves nothing for a write: whoever has something to write reads the target anew.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,15 +16,25 @@ use super::convert::{from_json, json, stamp, time, word};
 use super::error::{Fault, StateError};
 use super::forget;
 use crate::model::{
-    Certificate, CountRule, CustomField, CustomFields, Existence, FieldType, GroupKind, GroupRow, GroupStatus, Listing, ListingRow, Member,
-    MemberStatus, MembershipState, Names, Record, Snapshot,
+    Certificate, CountRule, CustomField, CustomFields, Existence, FieldType, GroupKind, GroupRow,
+    GroupStatus, Listing, ListingRow, Member, MemberStatus, MembershipState, Names, Record,
+    Snapshot,
 };
 
 /// Bytes of a packed row of a listing.
 const PACKED: usize = 5;
-const STATUSES: [MemberStatus; 4] = [MemberStatus::Active, MemberStatus::Held, MemberStatus::Bounced, MemberStatus::OptedOut];
-const STATES: [MembershipState; 4] =
-    [MembershipState::Active, MembershipState::Unconfirmed, MembershipState::Bounced, MembershipState::OptedOut];
+const STATUSES: [MemberStatus; 4] = [
+    MemberStatus::Active,
+    MemberStatus::Held,
+    MemberStatus::Bounced,
+    MemberStatus::OptedOut,
+];
+const STATES: [MembershipState; 4] = [
+    MembershipState::Active,
+    MembershipState::Unconfirmed,
+    MembershipState::Bounced,
+    MembershipState::OptedOut,
+];
 
 /// What decides whether a remembered target may stand for a reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,14 +84,23 @@ pub struct RememberedTarget {
 }
 
 impl Store {
-    /// Remembers the target of a job in the place of what was remembered before; tells whether it did.
+    /// Remembers the target of a job in the place of what was remembered before; tells whether it
+    /// did.
     ///
     /// A reading that is not whole is not remembered. People who were forgotten are left out.
-    pub fn remember_target(&self, job: &str, reading: &TargetReading<'_>, names: &Names) -> Result<bool, StateError> {
+    pub fn remember_target(
+        &self,
+        job: &str,
+        reading: &TargetReading<'_>,
+        names: &Names,
+    ) -> Result<bool, StateError> {
         let snapshot = reading.snapshot;
         let whole = snapshot.groups.complete().is_some()
             && snapshot.account_state.complete().is_some()
-            && snapshot.listings.values().all(|listing| listing.complete().is_some());
+            && snapshot
+                .listings
+                .values()
+                .all(|listing| listing.complete().is_some());
         self.write(|connection| {
             delete_of_job(connection, job)?;
             if whole {
@@ -93,21 +113,29 @@ impl Store {
     /// Tells what the remembered target of a job belongs to; nothing when none is remembered.
     pub fn remembered_key(&self, job: &str) -> Result<Option<MemoryKey>, StateError> {
         self.read(|connection| {
-            let mut select =
-                connection.prepare_cached("SELECT account, read_at, config_hash, salt FROM remembered_targets WHERE job = ?1")?;
+            let mut select = connection.prepare_cached(
+                "SELECT account, read_at, config_hash, salt FROM remembered_targets WHERE job = ?1",
+            )?;
             Ok(select.query_row([job], |row| key(row, 0)).optional()?)
         })
     }
 
     /// Loads the remembered target of a job.
-    pub fn remembered_target(&self, job: &str, names: &mut Names) -> Result<Option<RememberedTarget>, StateError> {
+    pub fn remembered_target(
+        &self,
+        job: &str,
+        names: &mut Names,
+    ) -> Result<Option<RememberedTarget>, StateError> {
         self.read(|connection| load(connection, job, names))
     }
 
-    /// Drops what is remembered of an account, whichever job read it: something is about to be written there.
+    /// Drops what is remembered of an account, whichever job read it: something is about to be
+    /// written there.
     pub fn drop_remembered(&self, account: &str) -> Result<(), StateError> {
         self.write(|connection| {
-            connection.prepare_cached("DELETE FROM remembered_targets WHERE account = ?1")?.execute([account])?;
+            connection
+                .prepare_cached("DELETE FROM remembered_targets WHERE account = ?1")?
+                .execute([account])?;
             Ok(())
         })
     }
@@ -119,12 +147,25 @@ impl Store {
 }
 
 fn delete_of_job(connection: &Connection, job: &str) -> Result<(), Fault> {
-    connection.prepare_cached("DELETE FROM remembered_targets WHERE job = ?1")?.execute([job])?;
+    connection
+        .prepare_cached("DELETE FROM remembered_targets WHERE job = ?1")?
+        .execute([job])?;
     Ok(())
 }
 
-fn insert(connection: &Connection, job: &str, reading: &TargetReading<'_>, names: &Names) -> Result<(), Fault> {
-    let TargetReading { key, custom, rows, certificate, snapshot } = *reading;
+fn insert(
+    connection: &Connection,
+    job: &str,
+    reading: &TargetReading<'_>,
+    names: &Names,
+) -> Result<(), Fault> {
+    let TargetReading {
+        key,
+        custom,
+        rows,
+        certificate,
+        snapshot,
+    } = *reading;
     let existence = match &snapshot.existence {
         Existence::Whole => "whole",
         Existence::Asked(_) => "asked",
@@ -158,17 +199,29 @@ fn insert(connection: &Connection, job: &str, reading: &TargetReading<'_>, names
             positions.push(None);
             continue;
         }
-        member_row.execute((target, next, names.text(member.id), address, member.status as u8, member.hash.map(u64::cast_signed)))?;
+        member_row.execute((
+            target,
+            next,
+            names.text(member.id),
+            address,
+            member.status as u8,
+            member.hash.map(u64::cast_signed),
+        ))?;
         positions.push(Some(next));
         next += 1;
     }
     let mut listing_row =
         connection.prepare_cached("INSERT INTO remembered_listings (target, group_id, certificate, listed) VALUES (?1, ?2, ?3, ?4)")?;
     for (group, listing) in &snapshot.listings {
-        // Removals of rosterd's own are set apart again by whoever loads this, as they are remembered by then.
+        // Removals of rosterd's own are set apart again by whoever loads this, as they are
+        // remembered by then.
         let apart = listing.seen().removed.iter().chain(&listing.seen().pending);
-        let removed = apart.map(|at| ListingRow { member: *at, state: MembershipState::OptedOut });
-        let mut rows: Vec<ListingRow> = listing.seen().rows.iter().copied().chain(removed).collect();
+        let removed = apart.map(|at| ListingRow {
+            member: *at,
+            state: MembershipState::OptedOut,
+        });
+        let mut rows: Vec<ListingRow> =
+            listing.seen().rows.iter().copied().chain(removed).collect();
         rows.sort_unstable();
         let mut packed = Vec::with_capacity(rows.len() * PACKED);
         for row in &rows {
@@ -177,19 +230,32 @@ fn insert(connection: &Connection, job: &str, reading: &TargetReading<'_>, names
                 packed.push(row.state as u8);
             }
         }
-        let certificate = snapshot.certificates.get(group).map(StoredCertificate::of).unwrap_or_default();
+        let certificate = snapshot
+            .certificates
+            .get(group)
+            .map(StoredCertificate::of)
+            .unwrap_or_default();
         listing_row.execute((target, group, json(&certificate), packed))?;
     }
     if let Existence::Asked(asked) = &snapshot.existence {
-        let mut absent = connection.prepare_cached("INSERT INTO remembered_absent (target, address) VALUES (?1, ?2)")?;
-        for address in asked.iter().map(|address| names.text(*address)).filter(|address| !forgotten.contains(address)) {
+        let mut absent = connection
+            .prepare_cached("INSERT INTO remembered_absent (target, address) VALUES (?1, ?2)")?;
+        for address in asked
+            .iter()
+            .map(|address| names.text(*address))
+            .filter(|address| !forgotten.contains(address))
+        {
             absent.execute((target, address))?;
         }
     }
     Ok(())
 }
 
-fn load(connection: &Connection, job: &str, names: &mut Names) -> Result<Option<RememberedTarget>, Fault> {
+fn load(
+    connection: &Connection,
+    job: &str,
+    names: &mut Names,
+) -> Result<Option<RememberedTarget>, Fault> {
     let head = connection
         .prepare_cached(
             "SELECT account, read_at, config_hash, salt, id, custom, group_rows, certificate, existence FROM remembered_targets
@@ -217,7 +283,9 @@ fn load(connection: &Connection, job: &str, names: &mut Names) -> Result<Option<
             Ok((row.get::<_, i64>(4)?, remembered))
         })
         .optional()?;
-    let Some((target, mut remembered)) = head else { return Ok(None) };
+    let Some((target, mut remembered)) = head else {
+        return Ok(None);
+    };
     let mut select =
         connection.prepare_cached("SELECT id, address, status, hash FROM remembered_members WHERE target = ?1 ORDER BY position")?;
     let mut rows = select.query([target])?;
@@ -227,20 +295,31 @@ fn load(connection: &Connection, job: &str, names: &mut Names) -> Result<Option<
             id: names.intern(text(row, 0)?),
             address,
             // A number that nobody wrote counts as the strictest.
-            status: STATUSES.get(usize::from(row.get::<_, u8>(2)?)).copied().unwrap_or(MemberStatus::OptedOut),
+            status: STATUSES
+                .get(usize::from(row.get::<_, u8>(2)?))
+                .copied()
+                .unwrap_or(MemberStatus::OptedOut),
             hash: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
         });
     }
     let count = remembered.members.len();
-    let mut select = connection.prepare_cached("SELECT group_id, certificate, listed FROM remembered_listings WHERE target = ?1")?;
+    let mut select = connection.prepare_cached(
+        "SELECT group_id, certificate, listed FROM remembered_listings WHERE target = ?1",
+    )?;
     let mut rows = select.query([target])?;
     while let Some(row) = rows.next()? {
         let certificate: StoredCertificate = from_json(row, 1)?;
-        let listing = Listing { rows: unpack(&row.get::<_, Vec<u8>>(2)?, count), ..Listing::default() };
-        remembered.listings.insert(row.get(0)?, (listing, certificate.into_model()));
+        let listing = Listing {
+            rows: unpack(&row.get::<_, Vec<u8>>(2)?, count),
+            ..Listing::default()
+        };
+        remembered
+            .listings
+            .insert(row.get(0)?, (listing, certificate.into_model()));
     }
     if let Existence::Asked(asked) = &mut remembered.existence {
-        let mut select = connection.prepare_cached("SELECT address FROM remembered_absent WHERE target = ?1")?;
+        let mut select =
+            connection.prepare_cached("SELECT address FROM remembered_absent WHERE target = ?1")?;
         let mut rows = select.query([target])?;
         while let Some(row) = rows.next()? {
             asked.insert(names.intern(text(row, 0)?));
@@ -250,10 +329,18 @@ fn load(connection: &Connection, job: &str, names: &mut Names) -> Result<Option<
 }
 
 fn key(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<MemoryKey> {
-    Ok(MemoryKey { account: row.get(from)?, read_at: time(row, from + 1)?, config_hash: row.get(from + 2)?, salt: row.get(from + 3)? })
+    Ok(MemoryKey {
+        account: row.get(from)?,
+        read_at: time(row, from + 1)?,
+        config_hash: row.get(from + 2)?,
+        salt: row.get(from + 3)?,
+    })
 }
 
-fn optional_text<'row>(row: &'row rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<&'row str>> {
+fn optional_text<'row>(
+    row: &'row rusqlite::Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<&'row str>> {
     Ok(row.get_ref(column)?.as_str_or_null()?)
 }
 
@@ -262,7 +349,10 @@ fn unpack(packed: &[u8], members: usize) -> Vec<ListingRow> {
         .chunks_exact(PACKED)
         .map(|row| ListingRow {
             member: u32::from_le_bytes([row[0], row[1], row[2], row[3]]),
-            state: STATES.get(usize::from(row[4])).copied().unwrap_or(MembershipState::OptedOut),
+            state: STATES
+                .get(usize::from(row[4]))
+                .copied()
+                .unwrap_or(MembershipState::OptedOut),
         })
         .filter(|row| (row.member as usize) < members)
         .collect()
@@ -292,19 +382,34 @@ impl StoredCustom {
             max_length: field.max_length,
             options: field.options.clone(),
         });
-        StoredCustom { known: custom.known, fields: fields.collect() }
+        StoredCustom {
+            known: custom.known,
+            fields: fields.collect(),
+        }
     }
 
     fn into_model(self) -> CustomFields {
-        let kinds = [FieldType::Text, FieldType::Integer, FieldType::Boolean, FieldType::Timestamp, FieldType::List];
+        let kinds = [
+            FieldType::Text,
+            FieldType::Integer,
+            FieldType::Boolean,
+            FieldType::Timestamp,
+            FieldType::List,
+        ];
         let fields = self.fields.into_iter().map(|field| CustomField {
-            kind: kinds.into_iter().find(|kind| kind.as_str() == field.kind).unwrap_or(FieldType::Text),
+            kind: kinds
+                .into_iter()
+                .find(|kind| kind.as_str() == field.kind)
+                .unwrap_or(FieldType::Text),
             system_name: field.system_name,
             label: field.label,
             max_length: field.max_length,
             options: field.options,
         });
-        CustomFields { known: self.known, fields: fields.collect() }
+        CustomFields {
+            known: self.known,
+            fields: fields.collect(),
+        }
     }
 }
 
@@ -335,13 +440,25 @@ impl StoredGroup {
     }
 
     fn into_model(self) -> GroupRow {
-        let kinds = [GroupKind::Static, GroupKind::Dynamic, GroupKind::BuiltIn, GroupKind::Parking];
+        let kinds = [
+            GroupKind::Static,
+            GroupKind::Dynamic,
+            GroupKind::BuiltIn,
+            GroupKind::Parking,
+        ];
         GroupRow {
             id: self.id,
             wire: self.wire,
             // A word that nobody wrote makes the group one that takes no members.
-            kind: kinds.into_iter().find(|kind| kind.as_str() == self.kind).unwrap_or(GroupKind::BuiltIn),
-            status: if self.archived { GroupStatus::Archived } else { GroupStatus::Active },
+            kind: kinds
+                .into_iter()
+                .find(|kind| kind.as_str() == self.kind)
+                .unwrap_or(GroupKind::BuiltIn),
+            status: if self.archived {
+                GroupStatus::Archived
+            } else {
+                GroupStatus::Active
+            },
             test_group: self.test_group,
             auto_response: self.auto_response,
             member_count: self.member_count,
@@ -394,7 +511,9 @@ impl StoredCertificate {
             opted_out: self.opted_out,
             bounced: self.bounced,
             total: self.total,
-            group_total: at_most.or(self.one_of.map(CountRule::OneOfMeanings)).unwrap_or_default(),
+            group_total: at_most
+                .or(self.one_of.map(CountRule::OneOfMeanings))
+                .unwrap_or_default(),
             opt_outs_complete: self.opt_outs_complete,
             problems: self.problems,
         }
@@ -405,7 +524,10 @@ impl StoredCertificate {
 mod tests {
     use super::super::tests::{at, count_rows};
     use super::*;
-    use crate::model::{Incomplete, MemberRow, MemberSink, OwnRemovals, Reading, SnapshotBuilder, Stage, TotalMeanings};
+    use crate::model::{
+        Incomplete, MemberRow, MemberSink, OwnRemovals, Reading, SnapshotBuilder, Stage,
+        TotalMeanings,
+    };
 
     struct Nothing;
 
@@ -416,13 +538,21 @@ mod tests {
     }
 
     fn key(account: &str) -> MemoryKey {
-        MemoryKey { account: account.into(), read_at: at(0), config_hash: "c".into(), salt: "s".into() }
+        MemoryKey {
+            account: account.into(),
+            read_at: at(0),
+            config_hash: "c".into(),
+            salt: "s".into(),
+        }
     }
 
     fn group() -> GroupRow {
         GroupRow {
             id: "7".into(),
-            wire: Record::from([("groupName".into(), "Donors".into()), ("protected".into(), true.into())]),
+            wire: Record::from([
+                ("groupName".into(), "Donors".into()),
+                ("protected".into(), true.into()),
+            ]),
             kind: GroupKind::Dynamic,
             status: GroupStatus::Archived,
             test_group: true,
@@ -440,17 +570,35 @@ mod tests {
             max_length: Some(20),
             options: vec!["1".into()],
         };
-        CustomFields { known: true, fields: vec![field] }
+        CustomFields {
+            known: true,
+            fields: vec![field],
+        }
     }
 
     fn snapshot(names: &mut Names) -> Snapshot {
         let mut stage = Nothing;
         let mut builder = SnapshotBuilder::new("mail", "s", names, &mut stage);
         let profile = Some(Record::from([("firstName".to_owned(), "Ana".into())]));
-        let row =
-            |id: &str, address: Option<&str>, status| MemberRow { id: id.into(), address: address.map(Into::into), status, wire: None };
-        builder.member(MemberRow { wire: profile, ..row("1", Some("ana@example.org"), Some(MemberStatus::Held)) }).unwrap();
-        builder.member(row("2", Some("bo@example.org"), Some(MemberStatus::OptedOut))).unwrap();
+        let row = |id: &str, address: Option<&str>, status| MemberRow {
+            id: id.into(),
+            address: address.map(Into::into),
+            status,
+            wire: None,
+        };
+        builder
+            .member(MemberRow {
+                wire: profile,
+                ..row("1", Some("ana@example.org"), Some(MemberStatus::Held))
+            })
+            .unwrap();
+        builder
+            .member(row(
+                "2",
+                Some("bo@example.org"),
+                Some(MemberStatus::OptedOut),
+            ))
+            .unwrap();
         builder.member(row("3", None, None)).unwrap();
         builder.begin_listing("7");
         builder.listed("1", MembershipState::Active);
@@ -466,14 +614,34 @@ mod tests {
         builder.end_listing(certificate);
         builder.account_state(Certificate::default());
         builder.absent("cy@example.org");
-        builder.finish(Vec::new(), &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
+        builder.finish(
+            Vec::new(),
+            &Certificate::default(),
+            &mut TotalMeanings::all(),
+            &OwnRemovals::default(),
+        )
     }
 
-    fn remember(store: &Store, job: &str, account: &str, snapshot: &Snapshot, names: &Names) -> bool {
+    fn remember(
+        store: &Store,
+        job: &str,
+        account: &str,
+        snapshot: &Snapshot,
+        names: &Names,
+    ) -> bool {
         let rows = BTreeMap::from([("7".to_owned(), group())]);
-        let certificate = Certificate { pages: 4, ..Certificate::default() };
+        let certificate = Certificate {
+            pages: 4,
+            ..Certificate::default()
+        };
         let (key, custom) = (key(account), custom());
-        let reading = TargetReading { key: &key, custom: &custom, rows: &rows, certificate: &certificate, snapshot };
+        let reading = TargetReading {
+            key: &key,
+            custom: &custom,
+            rows: &rows,
+            certificate: &certificate,
+            snapshot,
+        };
         store.remember_target(job, &reading, names).unwrap()
     }
 
@@ -482,38 +650,84 @@ mod tests {
         let (store, mut names) = (Store::in_memory(), Names::new());
         let read = snapshot(&mut names);
         assert!(remember(&store, "job", "a", &read, &names));
-        assert!(remember(&store, "job", "a", &read, &names), "a later reading takes the place of an earlier one");
-        assert_eq!((count_rows(&store, "remembered_targets"), count_rows(&store, "remembered_members")), (1, 3));
+        assert!(
+            remember(&store, "job", "a", &read, &names),
+            "a later reading takes the place of an earlier one"
+        );
+        assert_eq!(
+            (
+                count_rows(&store, "remembered_targets"),
+                count_rows(&store, "remembered_members")
+            ),
+            (1, 3)
+        );
         assert_eq!(store.remembered_key("job").unwrap(), Some(key("a")));
         assert_eq!(store.remembered_key("other").unwrap(), None);
 
         let mut fresh = Names::new();
         fresh.intern("something else");
         let known = store.remembered_target("job", &mut fresh).unwrap().unwrap();
-        assert_eq!((known.key, known.custom, known.rows), (key("a"), custom(), vec![group()]));
+        assert_eq!(
+            (known.key, known.custom, known.rows),
+            (key("a"), custom(), vec![group()])
+        );
         assert_eq!(known.certificate.pages, 4);
         let shown = |names: &Names, members: &[Member]| -> Vec<_> {
             let text = |name| names.text(name).to_owned();
-            members.iter().map(|member| (text(member.id), member.address.map(text), member.status, member.hash)).collect()
+            members
+                .iter()
+                .map(|member| {
+                    (
+                        text(member.id),
+                        member.address.map(text),
+                        member.status,
+                        member.hash,
+                    )
+                })
+                .collect()
         };
         assert_eq!(shown(&fresh, &known.members), shown(&names, &read.members));
         let (listing, certificate) = &known.listings["7"];
         assert_eq!(listing, read.listings["7"].seen());
         assert_eq!(*certificate, read.certificates["7"]);
-        assert_eq!(known.existence, Existence::Asked([fresh.find("cy@example.org").unwrap()].into()));
+        assert_eq!(
+            known.existence,
+            Existence::Asked([fresh.find("cy@example.org").unwrap()].into())
+        );
     }
 
     #[test]
     fn what_is_not_whole_is_not_remembered_and_takes_the_old_memory_away() {
         let (store, mut names) = (Store::in_memory(), Names::new());
         let whole = snapshot(&mut names);
-        let nothing = || Incomplete { partial: (), why: vec!["a page failed".into()], opt_outs_complete: false };
-        let listing = Incomplete { partial: Listing::default(), why: Vec::new(), opt_outs_complete: true };
-        let groups = Incomplete { partial: Vec::new(), why: Vec::new(), opt_outs_complete: true };
+        let nothing = || Incomplete {
+            partial: (),
+            why: vec!["a page failed".into()],
+            opt_outs_complete: false,
+        };
+        let listing = Incomplete {
+            partial: Listing::default(),
+            why: Vec::new(),
+            opt_outs_complete: true,
+        };
+        let groups = Incomplete {
+            partial: Vec::new(),
+            why: Vec::new(),
+            opt_outs_complete: true,
+        };
         for partly in [
-            Snapshot { account_state: Reading::Incomplete(nothing()), ..whole.clone() },
-            Snapshot { listings: BTreeMap::from([("7".to_owned(), Reading::Incomplete(listing))]), ..whole.clone() },
-            Snapshot { groups: Reading::Incomplete(groups), ..whole.clone() },
+            Snapshot {
+                account_state: Reading::Incomplete(nothing()),
+                ..whole.clone()
+            },
+            Snapshot {
+                listings: BTreeMap::from([("7".to_owned(), Reading::Incomplete(listing))]),
+                ..whole.clone()
+            },
+            Snapshot {
+                groups: Reading::Incomplete(groups),
+                ..whole.clone()
+            },
         ] {
             assert!(remember(&store, "job", "a", &whole, &names));
             assert!(!remember(&store, "job", "a", &partly, &names));
@@ -529,10 +743,21 @@ mod tests {
             assert!(remember(&store, job, account, &read, &names));
         }
         store.drop_remembered("a").unwrap();
-        assert_eq!((store.remembered_key("one").unwrap(), store.remembered_key("two").unwrap()), (None, None));
+        assert_eq!(
+            (
+                store.remembered_key("one").unwrap(),
+                store.remembered_key("two").unwrap()
+            ),
+            (None, None)
+        );
         assert!(store.remembered_key("three").unwrap().is_some());
         store.drop_remembered_of("three").unwrap();
-        for table in ["remembered_targets", "remembered_members", "remembered_listings", "remembered_absent"] {
+        for table in [
+            "remembered_targets",
+            "remembered_members",
+            "remembered_listings",
+            "remembered_absent",
+        ] {
             assert_eq!(count_rows(&store, table), 0, "{table}");
         }
     }
@@ -548,11 +773,29 @@ mod tests {
         assert!(remember(&store, "job", "a", &read, &names));
         let mut fresh = Names::new();
         let known = store.remembered_target("job", &mut fresh).unwrap().unwrap();
-        let ids: Vec<&str> = known.members.iter().map(|member| fresh.text(member.id)).collect();
+        let ids: Vec<&str> = known
+            .members
+            .iter()
+            .map(|member| fresh.text(member.id))
+            .collect();
         assert_eq!(ids, ["2", "3"]);
-        let states: Vec<_> = known.listings["7"].0.rows.iter().map(|row| (row.member, row.state)).collect();
-        assert_eq!(states, [(0, MembershipState::OptedOut), (1, MembershipState::Bounced)]);
-        assert_eq!((fresh.find("ana@example.org"), fresh.find("cy@example.org")), (None, None));
+        let states: Vec<_> = known.listings["7"]
+            .0
+            .rows
+            .iter()
+            .map(|row| (row.member, row.state))
+            .collect();
+        assert_eq!(
+            states,
+            [
+                (0, MembershipState::OptedOut),
+                (1, MembershipState::Bounced)
+            ]
+        );
+        assert_eq!(
+            (fresh.find("ana@example.org"), fresh.find("cy@example.org")),
+            (None, None)
+        );
     }
 
     #[test]
@@ -562,17 +805,41 @@ mod tests {
         let mut builder = SnapshotBuilder::new("mail", "s", &mut names, &mut stage);
         builder.begin_listing("7");
         for number in 0..100_000 {
-            let (id, address) = (number.to_string(), Some(format!("person{number}@example.org")));
-            builder.member(MemberRow { id: id.clone(), address, status: None, wire: None }).unwrap();
+            let (id, address) = (
+                number.to_string(),
+                Some(format!("person{number}@example.org")),
+            );
+            builder
+                .member(MemberRow {
+                    id: id.clone(),
+                    address,
+                    status: None,
+                    wire: None,
+                })
+                .unwrap();
             builder.listed(&id, MembershipState::Active);
         }
-        builder.end_listing(Certificate { distinct: 100_000, ..Certificate::default() });
+        builder.end_listing(Certificate {
+            distinct: 100_000,
+            ..Certificate::default()
+        });
         builder.account_state(Certificate::default());
         builder.whole_account();
-        let read = builder.finish(Vec::new(), &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default());
+        let read = builder.finish(
+            Vec::new(),
+            &Certificate::default(),
+            &mut TotalMeanings::all(),
+            &OwnRemovals::default(),
+        );
         assert!(remember(&store, "job", "a", &read, &names));
-        let known = store.remembered_target("job", &mut Names::new()).unwrap().unwrap();
-        assert_eq!((known.members.len(), known.listings["7"].0.rows.len()), (100_000, 100_000));
+        let known = store
+            .remembered_target("job", &mut Names::new())
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (known.members.len(), known.listings["7"].0.rows.len()),
+            (100_000, 100_000)
+        );
         assert_eq!(known.existence, Existence::Whole);
     }
 }

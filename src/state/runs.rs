@@ -52,9 +52,16 @@ impl Outcome {
 
     /// Reads the word used in the database.
     pub fn parse(text: &str) -> Option<Outcome> {
-        [Outcome::Done, Outcome::Failed, Outcome::Refused, Outcome::Partial, Outcome::Busy, Outcome::Interrupted]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == text)
+        [
+            Outcome::Done,
+            Outcome::Failed,
+            Outcome::Refused,
+            Outcome::Partial,
+            Outcome::Busy,
+            Outcome::Interrupted,
+        ]
+        .into_iter()
+        .find(|outcome| outcome.as_str() == text)
     }
 }
 
@@ -152,20 +159,18 @@ pub struct PastItem {
 }
 
 /// The columns that [`read_run`] takes, in its order.
-pub(super) const RUN_COLUMNS: &str =
-    "id, job, cause, started, finished, outcome, exit_code, wrote, summary, error, measure_groups, measure_memberships";
+pub(super) const RUN_COLUMNS: &str = "id, job, cause, started, finished, outcome, exit_code, wrote, summary, error, measure_groups, measure_memberships";
 
 impl Store {
     /// Takes down that a run has started.
     pub fn start_run(&self, run: &RunStart) -> Result<(), StateError> {
         self.write(|connection| {
             jobs::ensure(connection, &run.job)?;
-            connection.prepare_cached("INSERT INTO runs (id, job, cause, started) VALUES (?1, ?2, ?3, ?4)")?.execute((
-                &run.id,
-                &run.job,
-                &run.trigger,
-                stamp(run.started),
-            ))?;
+            connection
+                .prepare_cached(
+                    "INSERT INTO runs (id, job, cause, started) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute((&run.id, &run.job, &run.trigger, stamp(run.started)))?;
             Ok(())
         })
     }
@@ -206,7 +211,8 @@ impl Store {
         })
     }
 
-    /// Marks the runs of a job that never ended as interrupted and counts them. Only who holds the job's lock may call it.
+    /// Marks the runs of a job that never ended as interrupted and counts them. Only who holds the
+    /// job's lock may call it.
     pub fn close_abandoned_runs(&self, job: &str, now: Timestamp) -> Result<usize, StateError> {
         self.write(|connection| {
             Ok(connection
@@ -285,12 +291,19 @@ impl Store {
         })
     }
 
-    /// Returns what the runs that are still remembered did to a person, a group, or a person in a group; newest first.
+    /// Returns what the runs that are still remembered did to a person, a group, or a person in a
+    /// group; newest first.
     ///
     /// The group is compared as it is shown, the person by the normalised address.
-    pub fn past_items(&self, group: Option<&str>, member: Option<&str>, limit: usize) -> Result<Vec<PastItem>, StateError> {
+    pub fn past_items(
+        &self,
+        group: Option<&str>,
+        member: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<PastItem>, StateError> {
         self.read(|connection| {
-            // An "or" would keep SQLite from using an index, and a long history has millions of items.
+            // An "or" would keep SQLite from using an index, and a long history has millions of
+            // items.
             let by_group = if group.is_some() { "group_id = ?1" } else { "?1 IS NULL" };
             let by_member = if member.is_some() { "member = ?2" } else { "?2 IS NULL" };
             let mut select = connection.prepare_cached(&format!(
@@ -305,8 +318,9 @@ impl Store {
         })
     }
 
-    /// Deletes what is older than a time and counts the rows: runs with their items, settled journal entries, and approvals and plans
-    /// that are used up. What later runs need stays: bases, unsettled entries, and the newest run of each job.
+    /// Deletes what is older than a time and counts the rows: runs with their items, settled
+    /// journal entries, and approvals and plans that are used up. What later runs need stays:
+    /// bases, unsettled entries, and the newest run of each job.
     pub fn prune(&self, before: Timestamp) -> Result<usize, StateError> {
         self.write(|connection| prune(connection, &stamp(before)))
     }
@@ -343,7 +357,12 @@ pub(super) fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         wrote: row.get(7)?,
         summary: optional_json(row, 8)?,
         error: row.get(9)?,
-        measure: groups.zip(memberships).map(|(groups, memberships)| Measure { groups, memberships }),
+        measure: groups
+            .zip(memberships)
+            .map(|(groups, memberships)| Measure {
+                groups,
+                memberships,
+            }),
     })
 }
 

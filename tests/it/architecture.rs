@@ -1,4 +1,5 @@
-//! Who may know whom: read from the `crate::` paths of the sources, so that a wrong turn fails a test and not a review.
+//! Who may know whom: read from the `crate::` paths of the sources, so that a wrong turn fails a
+//! test and not a review.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,26 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 
 /// A word, where it may stand, and why nowhere else. Tests may say what they like.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
-    ("rusqlite", &["state"], "a second store will stand beside this one"),
-    ("reqwest", &["http"], "pacing, redaction and retries are in one place"),
-    ("own.recall(", &["state"], "only what is remembered proves that a removal was rosterd's own"),
-    ("SystemTime::now", &[], "the time of day is given from outside"),
+    (
+        "rusqlite",
+        &["state"],
+        "a second store will stand beside this one",
+    ),
+    (
+        "reqwest",
+        &["http"],
+        "pacing, redaction and retries are in one place",
+    ),
+    (
+        "own.recall(",
+        &["state"],
+        "only what is remembered proves that a removal was rosterd's own",
+    ),
+    (
+        "SystemTime::now",
+        &[],
+        "the time of day is given from outside",
+    ),
 ];
 
 /// Words that no deciding module may say: they wait, tell the time, roll dice or touch the world.
@@ -55,17 +72,40 @@ fn sources() -> Vec<Line> {
     files.sort();
     let mut lines = Vec::new();
     for file in files {
-        let path = file.strip_prefix(&root).expect("it is below").with_extension("");
-        let parts: Vec<String> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-        if parts.iter().any(|part| part == "tests" || part == "testing") {
+        let path = file
+            .strip_prefix(&root)
+            .expect("it is below")
+            .with_extension("");
+        let parts: Vec<String> = path
+            .iter()
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect();
+        if parts
+            .iter()
+            .any(|part| part == "tests" || part == "testing")
+        {
             continue;
         }
         let text = fs::read_to_string(&file).expect("sources are readable");
         // Unit tests stand at the end of their file.
-        let shipped = text.find("#[cfg(test)]\nmod tests {").map_or(text.as_str(), |end| &text[..end]);
-        for (number, line) in shipped.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
-            let place = format!("src/{}:{}", file.strip_prefix(&root).expect("it is below").display(), number + 1);
-            lines.push(Line { module: parts[0].clone(), place, text: line.to_owned() });
+        let shipped = text
+            .find("#[cfg(test)]\nmod tests {")
+            .map_or(text.as_str(), |end| &text[..end]);
+        for (number, line) in shipped
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
+            let place = format!(
+                "src/{}:{}",
+                file.strip_prefix(&root).expect("it is below").display(),
+                number + 1
+            );
+            lines.push(Line {
+                module: parts[0].clone(),
+                place,
+                text: line.to_owned(),
+            });
         }
     }
     lines
@@ -90,9 +130,17 @@ fn named(line: &str) -> Vec<String> {
         match rest.strip_prefix('{') {
             Some(list) => {
                 let list = list.split('}').next().unwrap_or(list);
-                found.extend(list.split(',').map(|path| path.trim().to_owned()).filter(|path| !path.is_empty()));
+                found.extend(
+                    list.split(',')
+                        .map(|path| path.trim().to_owned())
+                        .filter(|path| !path.is_empty()),
+                );
             }
-            None => found.push(rest.chars().take_while(|letter| letter.is_alphanumeric() || "_:".contains(*letter)).collect()),
+            None => found.push(
+                rest.chars()
+                    .take_while(|letter| letter.is_alphanumeric() || "_:".contains(*letter))
+                    .collect(),
+            ),
         }
     }
     found
@@ -102,12 +150,19 @@ fn named(line: &str) -> Vec<String> {
 fn modules_know_only_what_lies_below_them() {
     let mut wrong = Vec::new();
     for line in sources() {
-        let Some((_, allowed)) = MAY_KNOW.iter().find(|(module, _)| *module == line.module) else { continue };
+        let Some((_, allowed)) = MAY_KNOW.iter().find(|(module, _)| *module == line.module) else {
+            continue;
+        };
         for path in named(&line.text) {
             let itself = path.split("::").next() == Some(line.module.as_str());
-            let below = allowed.iter().any(|known| path == *known || path.starts_with(&format!("{known}::")));
+            let below = allowed
+                .iter()
+                .any(|known| path == *known || path.starts_with(&format!("{known}::")));
             if !itself && !below {
-                wrong.push(format!("{}: {} must not know {path}", line.place, line.module));
+                wrong.push(format!(
+                    "{}: {} must not know {path}",
+                    line.place, line.module
+                ));
             }
         }
     }
@@ -120,7 +175,10 @@ fn some_words_have_one_home() {
     for line in sources() {
         for (word, homes, why) in ONLY_IN {
             if line.text.contains(word) && !homes.contains(&line.module.as_str()) {
-                wrong.push(format!("{}: {word} belongs to {homes:?}: {why}", line.place));
+                wrong.push(format!(
+                    "{}: {word} belongs to {homes:?}: {why}",
+                    line.place
+                ));
             }
         }
     }
@@ -130,19 +188,41 @@ fn some_words_have_one_home() {
 #[test]
 fn deciding_modules_neither_wait_nor_look_outside() {
     let mut wrong = Vec::new();
-    for line in sources().iter().filter(|line| DECIDING.contains(&line.module.as_str())) {
-        wrong.extend(NOT_IN_DECIDING.iter().filter(|word| line.text.contains(**word)).map(|word| format!("{}: {word}", line.place)));
+    for line in sources()
+        .iter()
+        .filter(|line| DECIDING.contains(&line.module.as_str()))
+    {
+        wrong.extend(
+            NOT_IN_DECIDING
+                .iter()
+                .filter(|word| line.text.contains(**word))
+                .map(|word| format!("{}: {word}", line.place)),
+        );
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
 fn the_reader_of_paths_sees_through_braces_and_ignores_tests() {
-    assert_eq!(named("use crate::{model, http::Call};"), ["model", "http::Call"]);
-    assert_eq!(named("    crate::state::Store::open(crate::model::Names::new())"), ["state::Store::open", "model::Names::new"]);
+    assert_eq!(
+        named("use crate::{model, http::Call};"),
+        ["model", "http::Call"]
+    );
+    assert_eq!(
+        named("    crate::state::Store::open(crate::model::Names::new())"),
+        ["state::Store::open", "model::Names::new"]
+    );
     let lines = sources();
-    assert!(lines.iter().any(|line| line.module == "plan" && line.text.contains("crate::model")), "the sources are read");
-    assert!(lines.iter().all(|line| !line.text.contains("#[test]")), "tests are left out");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.module == "plan" && line.text.contains("crate::model")),
+        "the sources are read"
+    );
+    assert!(
+        lines.iter().all(|line| !line.text.contains("#[test]")),
+        "tests are left out"
+    );
 }
 
 #[test]
@@ -151,7 +231,14 @@ fn every_file_of_this_folder_takes_part() {
     let main = fs::read_to_string(folder.join("main.rs")).expect("the runner is readable");
     for entry in fs::read_dir(folder).expect("the folder is there") {
         let path = entry.expect("the folder is there").path();
-        let module = path.file_stem().expect("files have names").to_string_lossy().into_owned();
-        assert!(module == "main" || main.contains(&format!("mod {module};")), "tests/it/main.rs forgets {module}");
+        let module = path
+            .file_stem()
+            .expect("files have names")
+            .to_string_lossy()
+            .into_owned();
+        assert!(
+            module == "main" || main.contains(&format!("mod {module};")),
+            "tests/it/main.rs forgets {module}"
+        );
     }
 }

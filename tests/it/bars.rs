@@ -5,10 +5,16 @@ use rosterd::emulator::{Account, Fault, FaultRule};
 
 use crate::support::{Bench, bench, group_of, plain_world, tell};
 
-const PAIRS: [(&str, &str); 4] = [("crm", "mail"), ("mail", "crm"), ("crm", "crm2"), ("mail", "mail2")];
+const PAIRS: [(&str, &str); 4] = [
+    ("crm", "mail"),
+    ("mail", "crm"),
+    ("crm", "crm2"),
+    ("mail", "mail2"),
+];
 
 /// Lets no opt-out and no removal pass.
-const REFUSED: &str = "[jobs.test.guards]\nmax_opt_outs = 0\nmax_membership_removals = 0\nfloor = 0";
+const REFUSED: &str =
+    "[jobs.test.guards]\nmax_opt_outs = 0\nmax_membership_removals = 0\nfloor = 0";
 
 /// What keeps the refusal from being written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,7 +24,9 @@ enum Mishap {
 }
 
 fn job(source: &str, target: &str, more: &str) -> String {
-    format!("[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\nmode = \"managed\"\n{more}\n")
+    format!(
+        "[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\nmode = \"managed\"\n{more}\n"
+    )
 }
 
 async fn synced(source: &str, target: &str) -> Bench {
@@ -38,11 +46,17 @@ fn on<R>(bench: &Bench, account: &str, work: impl FnOnce(&mut Account, u64, u64)
 }
 
 fn refuses_all(bench: &Bench, account: &str) -> bool {
-    on(bench, account, |account, _, contact| account.contacts[&contact].opted_out.is_some())
+    on(bench, account, |account, _, contact| {
+        account.contacts[&contact].opted_out.is_some()
+    })
 }
 
 fn mailed(bench: &Bench, account: &str) -> bool {
-    on(bench, account, |account, group, _| account.mailed_by(group).contains(&"reader0@example.org".to_owned()))
+    on(bench, account, |account, group, _| {
+        account
+            .mailed_by(group)
+            .contains(&"reader0@example.org".to_owned())
+    })
 }
 
 /// Makes one run that sees the refusal and can't write it.
@@ -54,7 +68,11 @@ async fn fail(bench: &mut Bench, source: &str, target: &str, mishap: Mishap) {
         bench.reconfigure(&job(source, target, ""));
     } else {
         for operation in outgoing(source, target).await {
-            bench.emulator.add_fault(FaultRule::every(Fault::ServerError(503)).at(target).on(&operation));
+            bench.emulator.add_fault(
+                FaultRule::every(Fault::ServerError(503))
+                    .at(target)
+                    .on(&operation),
+            );
         }
         let report = bench.sync().await;
         assert_ne!(report.exit_code(), 0, "{}", tell(&report));
@@ -67,7 +85,9 @@ async fn fail(bench: &mut Bench, source: &str, target: &str, mishap: Mishap) {
 async fn outgoing(source: &str, target: &str) -> Vec<String> {
     let mut operations = Vec::new();
     let refusals: [fn(&mut Account, u64, u64) -> bool; 2] =
-        [Account::opt_out_of_group, |account, _, contact| account.opt_out_of_account(contact)];
+        [Account::opt_out_of_group, |account, _, contact| {
+            account.opt_out_of_account(contact)
+        }];
     for refuse in refusals {
         let bench = synced(source, target).await;
         bench.writes();
@@ -81,20 +101,37 @@ async fn outgoing(source: &str, target: &str) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_all_mail_that_could_not_be_written_outlives_a_re_subscription_at_the_source() {
+async fn a_refusal_of_all_mail_that_could_not_be_written_outlives_a_re_subscription_at_the_source()
+{
     for (source, target) in PAIRS {
         for mishap in [Mishap::Guard, Mishap::Outage] {
             let mut bench = synced(source, target).await;
-            on(&bench, source, |account, _, contact| account.opt_out_of_account(contact));
+            on(&bench, source, |account, _, contact| {
+                account.opt_out_of_account(contact)
+            });
             fail(&mut bench, source, target, mishap).await;
-            assert!(!refuses_all(&bench, target), "{source} to {target}, {mishap:?}: nothing was written yet");
-            on(&bench, source, |account, _, contact| account.resubscribe(contact));
+            assert!(
+                !refuses_all(&bench, target),
+                "{source} to {target}, {mishap:?}: nothing was written yet"
+            );
+            on(&bench, source, |account, _, contact| {
+                account.resubscribe(contact)
+            });
             let report = bench.settle().await;
-            assert!(refuses_all(&bench, target), "{source} to {target}, {mishap:?}: {}", tell(&report));
+            assert!(
+                refuses_all(&bench, target),
+                "{source} to {target}, {mishap:?}: {}",
+                tell(&report)
+            );
             // From here on it is the person's own doing.
-            on(&bench, target, |account, _, contact| account.resubscribe(contact));
+            on(&bench, target, |account, _, contact| {
+                account.resubscribe(contact)
+            });
             bench.settle().await;
-            assert!(mailed(&bench, target), "{source} to {target}, {mishap:?}: the bar ended");
+            assert!(
+                mailed(&bench, target),
+                "{source} to {target}, {mishap:?}: the bar ended"
+            );
         }
     }
 }
@@ -106,17 +143,31 @@ async fn a_refusal_of_a_group_that_could_not_be_written_outlives_a_re_subscripti
             let mut bench = synced(source, target).await;
             on(&bench, source, Account::opt_out_of_group);
             fail(&mut bench, source, target, mishap).await;
-            assert!(mailed(&bench, target), "{source} to {target}, {mishap:?}: nothing was written yet");
+            assert!(
+                mailed(&bench, target),
+                "{source} to {target}, {mishap:?}: nothing was written yet"
+            );
             on(&bench, source, Account::resubscribe_to_group);
             let report = bench.settle().await;
-            let state = bench.members(target, "News").get("reader0@example.org").copied();
+            let state = bench
+                .members(target, "News")
+                .get("reader0@example.org")
+                .copied();
             let holds = target.starts_with("mail");
-            assert_eq!(state, holds.then_some(OptedOut), "{source} to {target}, {mishap:?}: {}", tell(&report));
+            assert_eq!(
+                state,
+                holds.then_some(OptedOut),
+                "{source} to {target}, {mishap:?}: {}",
+                tell(&report)
+            );
             on(&bench, target, Account::join);
             bench.settle().await;
             on(&bench, target, Account::leave);
             bench.settle().await;
-            assert!(mailed(&bench, target), "{source} to {target}, {mishap:?}: the bar ended");
+            assert!(
+                mailed(&bench, target),
+                "{source} to {target}, {mishap:?}: the bar ended"
+            );
         }
     }
 }
@@ -145,7 +196,11 @@ async fn a_refusal_that_could_not_be_written_outlives_the_row_of_the_group() {
 async fn refusals_that_are_not_carried_only_withhold() {
     for (source, target) in PAIRS {
         let mut bench = synced(source, target).await;
-        bench.reconfigure(&job(source, target, "[jobs.test.members]\nopt_outs = \"skip\""));
+        bench.reconfigure(&job(
+            source,
+            target,
+            "[jobs.test.members]\nopt_outs = \"skip\"",
+        ));
         on(&bench, source, |account, group, contact| {
             account.opt_out_of_account(contact);
             account.opt_out_of_group(group, contact);
@@ -169,11 +224,15 @@ async fn refusals_that_are_not_carried_only_withhold() {
 async fn a_refusal_that_was_written_may_end_at_once() {
     for (source, target) in PAIRS {
         let bench = synced(source, target).await;
-        on(&bench, source, |account, _, contact| account.opt_out_of_account(contact));
+        on(&bench, source, |account, _, contact| {
+            account.opt_out_of_account(contact)
+        });
         bench.sync().await;
         assert!(refuses_all(&bench, target));
         for account in [source, target] {
-            on(&bench, account, |account, _, contact| account.resubscribe(contact));
+            on(&bench, account, |account, _, contact| {
+                account.resubscribe(contact)
+            });
         }
         bench.settle().await;
         assert!(mailed(&bench, target), "{source} to {target}");
@@ -201,11 +260,23 @@ async fn each_of_several_contacts_refuses_and_may_come_back() {
         account.join(group, twin);
         let bench = bench(world, source, target, "mode = \"managed\"");
         bench.sync().await;
-        let state = |bench: &Bench| bench.account(target, |account| account.membership(account.find_group("News").unwrap(), twin));
+        let state = |bench: &Bench| {
+            bench.account(target, |account| {
+                account.membership(account.find_group("News").unwrap(), twin)
+            })
+        };
         on(&bench, source, Account::opt_out_of_group);
         bench.sync().await;
-        let first = |bench: &Bench| on(bench, target, |account, group, contact| account.membership(group, contact));
-        assert_eq!((first(&bench), state(&bench)), (None, None), "{source} to {target}");
+        let first = |bench: &Bench| {
+            on(bench, target, |account, group, contact| {
+                account.membership(group, contact)
+            })
+        };
+        assert_eq!(
+            (first(&bench), state(&bench)),
+            (None, None),
+            "{source} to {target}"
+        );
         on(&bench, source, Account::resubscribe_to_group);
         bench.account(target, |account| {
             let group = account.find_group("News").unwrap();
@@ -226,50 +297,68 @@ async fn a_refusal_that_the_target_does_not_take_waits_with_growing_pauses_and_i
             let place = format!("{source} to {target}, of all mail {of_all}");
             let bench = synced(source, target).await;
             for operation in outgoing(source, target).await {
-                bench.emulator.add_fault(FaultRule::every(Fault::ServerError(400)).at(target).on(&operation));
+                bench.emulator.add_fault(
+                    FaultRule::every(Fault::ServerError(400))
+                        .at(target)
+                        .on(&operation),
+                );
             }
-            on(
-                &bench,
-                source,
-                |account, group, contact| {
-                    if of_all { account.opt_out_of_account(contact) } else { account.opt_out_of_group(group, contact) }
-                },
-            );
+            on(&bench, source, |account, group, contact| {
+                if of_all {
+                    account.opt_out_of_account(contact)
+                } else {
+                    account.opt_out_of_group(group, contact)
+                }
+            });
             bench.writes();
             let report = bench.sync().await;
-            assert_eq!((report.exit_code(), bench.sent().is_empty()), (4, false), "{place}: {}", tell(&report));
+            assert_eq!(
+                (report.exit_code(), bench.sent().is_empty()),
+                (4, false),
+                "{place}: {}",
+                tell(&report)
+            );
             let waits = async |seconds: i64| {
                 bench.pass(seconds);
                 let report = bench.sync().await;
                 assert_eq!(report.exit_code(), 4, "{place}: {}", tell(&report));
                 let sent = !bench.sent().is_empty();
-                let listed = report
-                    .blocked
-                    .iter()
-                    .any(|blocked| blocked.reason.as_str() == "value_refused" && blocked.member.as_deref() == Some("reader0@example.org"));
+                let listed = report.blocked.iter().any(|blocked| {
+                    blocked.reason.as_str() == "value_refused"
+                        && blocked.member.as_deref() == Some("reader0@example.org")
+                });
                 assert_eq!(listed, !sent, "{place}: {}", tell(&report));
                 !sent
             };
             assert!(waits(0).await, "{place}: it was refused a moment ago");
             assert!(!waits(16 * 60).await, "{place}: it is due");
             assert!(waits(16 * 60).await, "{place}: the pause has grown");
-            bench.store.retry_now("test", jiff::Timestamp::UNIX_EPOCH).unwrap();
-            assert!(!waits(0).await, "{place}: asked for by hand it is sent at once");
-            // Nothing that happens at the source meanwhile takes it back.
-            on(
-                &bench,
-                source,
-                |account, group, contact| {
-                    if of_all { account.resubscribe(contact) } else { account.resubscribe_to_group(group, contact) }
-                },
+            bench
+                .store
+                .retry_now("test", jiff::Timestamp::UNIX_EPOCH)
+                .unwrap();
+            assert!(
+                !waits(0).await,
+                "{place}: asked for by hand it is sent at once"
             );
+            // Nothing that happens at the source meanwhile takes it back.
+            on(&bench, source, |account, group, contact| {
+                if of_all {
+                    account.resubscribe(contact)
+                } else {
+                    account.resubscribe_to_group(group, contact)
+                }
+            });
             assert!(waits(0).await, "{place}");
             bench.emulator.clear_faults();
             bench.pass(7 * 3600);
             let report = bench.settle().await;
             assert!(!mailed(&bench, target), "{place}: {}", tell(&report));
             assert_eq!(refuses_all(&bench, target), of_all, "{place}");
-            assert!(bench.store.failures(Some("test")).unwrap().is_empty(), "{place}");
+            assert!(
+                bench.store.failures(Some("test")).unwrap().is_empty(),
+                "{place}"
+            );
         }
     }
 }
@@ -279,13 +368,23 @@ async fn a_refusal_of_a_group_that_waits_does_not_hold_back_one_of_all_mail() {
     for (source, target) in PAIRS {
         let bench = synced(source, target).await;
         for operation in outgoing(source, target).await {
-            bench.emulator.add_fault(FaultRule::every(Fault::ServerError(400)).at(target).on(&operation));
+            bench.emulator.add_fault(
+                FaultRule::every(Fault::ServerError(400))
+                    .at(target)
+                    .on(&operation),
+            );
         }
         on(&bench, source, Account::opt_out_of_group);
         assert_eq!(bench.sync().await.exit_code(), 4);
         bench.emulator.clear_faults();
-        on(&bench, source, |account, _, contact| account.opt_out_of_account(contact));
+        on(&bench, source, |account, _, contact| {
+            account.opt_out_of_account(contact)
+        });
         let report = bench.sync().await;
-        assert!(refuses_all(&bench, target), "{source} to {target}: {}", tell(&report));
+        assert!(
+            refuses_all(&bench, target),
+            "{source} to {target}: {}",
+            tell(&report)
+        );
     }
 }

@@ -41,15 +41,30 @@ fn fill(account: &mut Account, group: u64) {
             }
         }
     }
-    let people: Vec<u64> = account.group(group).unwrap().members.keys().copied().collect();
+    let people: Vec<u64> = account
+        .group(group)
+        .unwrap()
+        .members
+        .keys()
+        .copied()
+        .collect();
     for (number, contact) in people.into_iter().enumerate() {
         let (zip, reference) = (format!("0{number}234"), format!("{number:06}"));
         let mut values = vec![("company", "Weiß & Söhne"), ("phone", "+1 555 0101")];
         match kind {
             Kind::Emfluence => {
-                values.extend([("city", "Springfield"), ("zip", zip.as_str()), ("external_id", reference.as_str()), ("notes", "<b> & c")]);
+                values.extend([
+                    ("city", "Springfield"),
+                    ("zip", zip.as_str()),
+                    ("external_id", reference.as_str()),
+                    ("notes", "<b> & c"),
+                ]);
             }
-            Kind::GreenRope => values.extend([("city", "Springfield"), ("zip", zip.as_str()), ("website", "https://www.example.org")]),
+            Kind::GreenRope => values.extend([
+                ("city", "Springfield"),
+                ("zip", zip.as_str()),
+                ("website", "https://www.example.org"),
+            ]),
             Kind::ActiveCampaign => {}
         }
         account.change_contact(contact, values, []);
@@ -61,15 +76,34 @@ fn held(kind: Kind, group: &Group) -> Vec<String> {
     let mut held = vec![group.name.clone(), format!("{:?}", group.visibility)];
     match kind {
         Kind::Emfluence => {
-            held.extend([&group.external_id, &group.friendly_name, &group.description, &group.notes].map(Clone::clone));
+            held.extend(
+                [
+                    &group.external_id,
+                    &group.friendly_name,
+                    &group.description,
+                    &group.notes,
+                ]
+                .map(Clone::clone),
+            );
             held.push(format!("protected {}", group.protected));
         }
         Kind::GreenRope => {
-            held.extend([&group.sender_name, &group.sender_email, &group.postal_address, &group.time_zone].map(Clone::clone));
+            held.extend(
+                [
+                    &group.sender_name,
+                    &group.sender_email,
+                    &group.postal_address,
+                    &group.time_zone,
+                ]
+                .map(Clone::clone),
+            );
         }
         Kind::ActiveCampaign => {
             held.push(group.sender_name.clone());
-            let parts = group.settings.iter().filter(|(name, _)| name.starts_with("sender_") || *name == "to_name");
+            let parts = group
+                .settings
+                .iter()
+                .filter(|(name, _)| name.starts_with("sender_") || *name == "to_name");
             held.extend(parts.map(|(name, value)| format!("{name} {value}")));
         }
     }
@@ -94,13 +128,20 @@ impl Chain {
     fn assert_alike(&self, place: &str) {
         let group = |name: &str| {
             self.bench.account(name, |account| {
-                let id = account.find_group("News").unwrap_or_else(|| panic!("{place}: the group is missing"));
+                let id = account
+                    .find_group("News")
+                    .unwrap_or_else(|| panic!("{place}: the group is missing"));
                 held(account.kind, &account.groups[&id])
             })
         };
         assert_eq!(group(self.last), group(self.first), "{place}");
         let contacts = |name: &str| {
-            self.bench.account(name, |account| digest(account).into_iter().filter(|line| line.starts_with("contact")).collect::<Vec<_>>())
+            self.bench.account(name, |account| {
+                digest(account)
+                    .into_iter()
+                    .filter(|line| line.starts_with("contact"))
+                    .collect::<Vec<_>>()
+            })
         };
         assert_eq!(contacts(self.last), contacts(self.first), "{place}");
     }
@@ -125,7 +166,11 @@ async fn what_the_middle_cannot_hold_comes_back_at_the_end() {
             "[jobs.out]\nsource = \"{first}\"\ntarget = \"{middle}\"\nmode = \"managed\"\n\
              [jobs.on]\nsource = \"{middle}\"\ntarget = \"{last}\"\nmode = \"managed\"\n[jobs.on.groups]\nprotect = false\n"
         );
-        let chain = Chain { bench: bench_of(world, &jobs), first, last };
+        let chain = Chain {
+            bench: bench_of(world, &jobs),
+            first,
+            last,
+        };
         chain.pass_on().await;
         chain.assert_alike(&place);
 
@@ -134,18 +179,28 @@ async fn what_the_middle_cannot_hold_comes_back_at_the_end() {
             let entry = account.group_mut(group);
             match entry.settings.get_mut("sender_reminder") {
                 Some(reminder) => "You met us at the fair".clone_into(reminder),
-                None if entry.description.is_empty() => "Asia/Tokyo".clone_into(&mut entry.time_zone),
+                None if entry.description.is_empty() => {
+                    "Asia/Tokyo".clone_into(&mut entry.time_zone)
+                }
                 None => "Once a week.".clone_into(&mut entry.description),
             }
             let contact = account.contact_by_email("person3@example.org").unwrap();
-            let value = if account.kind == Kind::ActiveCampaign { ("phone", "+1 555 0199") } else { ("zip", "09999") };
+            let value = if account.kind == Kind::ActiveCampaign {
+                ("phone", "+1 555 0199")
+            } else {
+                ("zip", "09999")
+            };
             account.change_contact(contact, [value], []);
         });
         chain.pass_on().await;
         chain.assert_alike(&format!("{place}, changed"));
         chain.bench.writes();
         for job in ["out", "on"] {
-            assert_eq!(operations(&chain.bench.plan_of(job).await), Vec::<String>::new(), "{place}: {job}");
+            assert_eq!(
+                operations(&chain.bench.plan_of(job).await),
+                Vec::<String>::new(),
+                "{place}: {job}"
+            );
             chain.bench.sync_of(job).await;
             assert_eq!(chain.bench.sent(), [], "{place}: {job}");
         }

@@ -13,9 +13,16 @@ async fn synced(source: &str, target: &str, job: &str) -> (Bench, u64) {
     (bench, group)
 }
 
-fn on<R>(bench: &Bench, account: &str, number: usize, work: impl FnOnce(&mut rosterd::emulator::Account, u64, u64) -> R) {
+fn on<R>(
+    bench: &Bench,
+    account: &str,
+    number: usize,
+    work: impl FnOnce(&mut rosterd::emulator::Account, u64, u64) -> R,
+) {
     bench.account(account, |account| {
-        let contact = account.contact_by_email(&format!("reader{number}@example.org")).unwrap();
+        let contact = account
+            .contact_by_email(&format!("reader{number}@example.org"))
+            .unwrap();
         let group = account.find_group("News").unwrap();
         work(account, group, contact);
     });
@@ -23,33 +30,50 @@ fn on<R>(bench: &Bench, account: &str, number: usize, work: impl FnOnce(&mut ros
 
 fn refuses_all(bench: &Bench, account: &str, number: usize) -> bool {
     bench.account(account, |account| {
-        let contact = account.contact_by_email(&format!("reader{number}@example.org")).unwrap();
+        let contact = account
+            .contact_by_email(&format!("reader{number}@example.org"))
+            .unwrap();
         account.contacts[&contact].opted_out.is_some()
     })
 }
 
 fn mailed(bench: &Bench, account: &str, number: usize) -> bool {
     let address = format!("reader{number}@example.org");
-    bench.account(account, |account| account.mailed_by(account.find_group("News").unwrap()).contains(&address))
+    bench.account(account, |account| {
+        account
+            .mailed_by(account.find_group("News").unwrap())
+            .contains(&address)
+    })
 }
 
-const PAIRS: [(&str, &str); 4] = [("crm", "mail"), ("mail", "crm"), ("crm", "crm2"), ("mail", "mail2")];
+const PAIRS: [(&str, &str); 4] = [
+    ("crm", "mail"),
+    ("mail", "crm"),
+    ("crm", "crm2"),
+    ("mail", "mail2"),
+];
 
 #[tokio::test(start_paused = true)]
 async fn an_account_opt_out_at_the_source_is_carried_and_never_undone() {
     for (source, target) in PAIRS {
         let (bench, _) = synced(source, target, "mode = \"managed\"").await;
-        on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
+        on(&bench, source, 0, |account, _, contact| {
+            account.opt_out_of_account(contact)
+        });
         let planned = bench.plan().await;
         assert_eq!(operations(&planned), ["set_opt_out reader0@example.org"]);
         bench.settle().await;
         assert!(refuses_all(&bench, target, 0), "{source} to {target}");
         // A re-subscription at the source is not carried.
-        on(&bench, source, 0, |account, _, contact| account.resubscribe(contact));
+        on(&bench, source, 0, |account, _, contact| {
+            account.resubscribe(contact)
+        });
         bench.settle().await;
         assert!(refuses_all(&bench, target, 0), "{source} to {target}");
         // The person re-subscribes at the target, and may be added again from then on.
-        on(&bench, target, 0, |account, _, contact| account.resubscribe(contact));
+        on(&bench, target, 0, |account, _, contact| {
+            account.resubscribe(contact)
+        });
         bench.settle().await;
         assert!(mailed(&bench, target, 0));
     }
@@ -59,12 +83,23 @@ async fn an_account_opt_out_at_the_source_is_carried_and_never_undone() {
 async fn a_refusal_that_the_source_still_shows_is_carried_again_with_a_warning() {
     for (source, target) in PAIRS {
         let (bench, _) = synced(source, target, "mode = \"managed\"").await;
-        on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
+        on(&bench, source, 0, |account, _, contact| {
+            account.opt_out_of_account(contact)
+        });
         bench.settle().await;
-        on(&bench, target, 0, |account, _, contact| account.resubscribe(contact));
+        on(&bench, target, 0, |account, _, contact| {
+            account.resubscribe(contact)
+        });
         let report = bench.settle().await;
         assert_eq!(report.summary.opt_outs, 1);
-        assert!(report.warnings.iter().any(|warning| warning.contains("carried again")), "{}", tell(&report));
+        assert!(
+            report
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("carried again")),
+            "{}",
+            tell(&report)
+        );
         assert!(refuses_all(&bench, target, 0));
     }
 }
@@ -74,28 +109,66 @@ async fn a_group_opt_out_at_the_source_is_held_or_keeps_the_person_out() {
     for (source, target) in PAIRS {
         for mode in ["add", "managed", "mirror"] {
             let (bench, _) = synced(source, target, &format!("mode = \"{mode}\"")).await;
-            on(&bench, source, 1, rosterd::emulator::Account::opt_out_of_group);
+            on(
+                &bench,
+                source,
+                1,
+                rosterd::emulator::Account::opt_out_of_group,
+            );
             let planned = bench.plan().await;
             let holds = target.starts_with("mail");
-            let expected =
-                if holds { "set_opt_out \"News\" reader1@example.org" } else { "remove_memberships \"News\" reader1@example.org" };
-            assert_eq!(operations(&planned), [expected], "{source} to {target}, {mode}");
-            assert_eq!(planned.plan.losses.iter().any(|loss| loss.field == "group opt-out"), !holds);
+            let expected = if holds {
+                "set_opt_out \"News\" reader1@example.org"
+            } else {
+                "remove_memberships \"News\" reader1@example.org"
+            };
+            assert_eq!(
+                operations(&planned),
+                [expected],
+                "{source} to {target}, {mode}"
+            );
+            assert_eq!(
+                planned
+                    .plan
+                    .losses
+                    .iter()
+                    .any(|loss| loss.field == "group opt-out"),
+                !holds
+            );
             bench.settle().await;
-            let state = bench.members(target, "News").get("reader1@example.org").copied();
-            assert_eq!(state, holds.then_some(OptedOut), "{source} to {target}, {mode}");
-            assert!(!refuses_all(&bench, target, 1), "a group opt-out never grows into one of the account");
+            let state = bench
+                .members(target, "News")
+                .get("reader1@example.org")
+                .copied();
+            assert_eq!(
+                state,
+                holds.then_some(OptedOut),
+                "{source} to {target}, {mode}"
+            );
+            assert!(
+                !refuses_all(&bench, target, 1),
+                "a group opt-out never grows into one of the account"
+            );
             // Re-subscribed at the source: withheld, at the same target and by a second run.
-            on(&bench, source, 1, rosterd::emulator::Account::resubscribe_to_group);
+            on(
+                &bench,
+                source,
+                1,
+                rosterd::emulator::Account::resubscribe_to_group,
+            );
             let report = bench.settle().await;
             assert_eq!(report.withheld, 1, "{}", tell(&report));
             assert!(!mailed(&bench, target, 1), "{source} to {target}, {mode}");
-            // Re-subscribed at the target: the bar ends, and a later removal by hand is not taken for a refusal.
+            // Re-subscribed at the target: the bar ends, and a later removal by hand is not taken
+            // for a refusal.
             on(&bench, target, 1, rosterd::emulator::Account::join);
             bench.settle().await;
             on(&bench, target, 1, rosterd::emulator::Account::leave);
             bench.settle().await;
-            assert!(mailed(&bench, target, 1), "{source} to {target}, {mode}: the bar ended");
+            assert!(
+                mailed(&bench, target, 1),
+                "{source} to {target}, {mode}: the bar ended"
+            );
         }
     }
 }
@@ -107,8 +180,10 @@ async fn a_refusal_at_the_target_bars() {
         group_of(world.account_mut(source), "News", "reader", 6);
         let account = world.account_mut(target);
         let group = group_of(account, "News", "reader", 2);
-        let (first, second) =
-            (account.contact_by_email("reader0@example.org").unwrap(), account.contact_by_email("reader1@example.org").unwrap());
+        let (first, second) = (
+            account.contact_by_email("reader0@example.org").unwrap(),
+            account.contact_by_email("reader1@example.org").unwrap(),
+        );
         account.leave(group, first);
         account.opt_out_of_account(first);
         account.opt_out_of_group(group, second);
@@ -119,7 +194,10 @@ async fn a_refusal_at_the_target_bars() {
             let report = bench.settle().await;
             assert_eq!(report.withheld, 3, "{}", tell(&report));
             assert_eq!(bench.members(target, "News").len(), 4);
-            assert_eq!(bench.members(target, "News")["reader1@example.org"], OptedOut);
+            assert_eq!(
+                bench.members(target, "News")["reader1@example.org"],
+                OptedOut
+            );
             for number in 0..3 {
                 assert!(!mailed(&bench, target, number));
             }
@@ -132,18 +210,40 @@ async fn a_refusal_at_the_target_bars() {
 async fn a_lost_database_subscribes_no_one_and_duplicates_nothing() {
     for (source, target) in PAIRS {
         let (mut bench, _) = synced(source, target, "mode = \"managed\"").await;
-        on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
-        on(&bench, source, 1, rosterd::emulator::Account::opt_out_of_group);
-        on(&bench, target, 2, |account, _, contact| account.opt_out_of_account(contact));
-        on(&bench, target, 3, rosterd::emulator::Account::opt_out_of_group);
+        on(&bench, source, 0, |account, _, contact| {
+            account.opt_out_of_account(contact)
+        });
+        on(
+            &bench,
+            source,
+            1,
+            rosterd::emulator::Account::opt_out_of_group,
+        );
+        on(&bench, target, 2, |account, _, contact| {
+            account.opt_out_of_account(contact)
+        });
+        on(
+            &bench,
+            target,
+            3,
+            rosterd::emulator::Account::opt_out_of_group,
+        );
         bench.settle().await;
         let before = bench.account(target, |account| crate::support::digest(account));
         bench.lose_state();
         bench.writes();
         let report = bench.sync().await;
         assert!(bench.sent().is_empty(), "{}", tell(&report));
-        assert!(report.warnings.iter().any(|warning| warning.contains("without a base")));
-        assert_eq!(bench.account(target, |account| crate::support::digest(account)), before);
+        assert!(
+            report
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("without a base"))
+        );
+        assert_eq!(
+            bench.account(target, |account| crate::support::digest(account)),
+            before
+        );
         bench.assert_settled().await;
     }
 }
@@ -152,7 +252,12 @@ async fn a_lost_database_subscribes_no_one_and_duplicates_nothing() {
 async fn a_refusal_follows_a_change_of_address() {
     for (source, target) in PAIRS {
         let (bench, _) = synced(source, target, "mode = \"managed\"").await;
-        on(&bench, source, 1, rosterd::emulator::Account::opt_out_of_group);
+        on(
+            &bench,
+            source,
+            1,
+            rosterd::emulator::Account::opt_out_of_group,
+        );
         bench.settle().await;
         // The address changes, and with it the membership looks like a fresh one.
         on(&bench, source, 1, |account, group, contact| {
@@ -160,9 +265,17 @@ async fn a_refusal_follows_a_change_of_address() {
             account.change_address(contact, "moved@example.org");
         });
         bench.settle().await;
-        let mailed = bench.account(target, |account| account.mailed_by(account.find_group("News").unwrap()));
-        assert!(!mailed.contains(&"moved@example.org".to_owned()), "{source} to {target}");
-        assert!(!mailed.contains(&"reader1@example.org".to_owned()), "{source} to {target}");
+        let mailed = bench.account(target, |account| {
+            account.mailed_by(account.find_group("News").unwrap())
+        });
+        assert!(
+            !mailed.contains(&"moved@example.org".to_owned()),
+            "{source} to {target}"
+        );
+        assert!(
+            !mailed.contains(&"reader1@example.org".to_owned()),
+            "{source} to {target}"
+        );
     }
 }
 
@@ -181,7 +294,10 @@ async fn of_merged_duplicates_the_strictest_refusal_counts() {
         bench.settle().await;
         assert!(refuses_all(&bench, target, 0));
         assert!(!mailed(&bench, target, 0) && mailed(&bench, target, 2));
-        let state = bench.members(target, "News").get("reader1@example.org").copied();
+        let state = bench
+            .members(target, "News")
+            .get("reader1@example.org")
+            .copied();
         assert_ne!(state, Some(Active));
     }
 }
@@ -196,14 +312,31 @@ async fn opt_outs_can_be_left_out_of_writing_and_still_bar() {
         let second = account.contact_by_email("reader1@example.org").unwrap();
         account.opt_out_of_account(first);
         account.opt_out_of_group(group, second);
-        let bench = bench(world, source, target, "mode = \"managed\"\n[jobs.test.members]\nopt_outs = \"skip\"");
+        let bench = bench(
+            world,
+            source,
+            target,
+            "mode = \"managed\"\n[jobs.test.members]\nopt_outs = \"skip\"",
+        );
         let report = bench.settle().await;
-        assert_eq!((report.summary.opt_outs, report.withheld), (0, 2), "{}", tell(&report));
+        assert_eq!(
+            (report.summary.opt_outs, report.withheld),
+            (0, 2),
+            "{}",
+            tell(&report)
+        );
         assert_eq!(bench.members(target, "News").len(), 2);
         assert_eq!(bench.account(target, |account| account.contacts.len()), 2);
         // Re-subscribed at the source: a bar is a bar.
-        on(&bench, source, 0, |account, _, contact| account.resubscribe(contact));
-        on(&bench, source, 1, rosterd::emulator::Account::resubscribe_to_group);
+        on(&bench, source, 0, |account, _, contact| {
+            account.resubscribe(contact)
+        });
+        on(
+            &bench,
+            source,
+            1,
+            rosterd::emulator::Account::resubscribe_to_group,
+        );
         bench.settle().await;
         assert_eq!(bench.members(target, "News").len(), 2);
     }
@@ -212,18 +345,31 @@ async fn opt_outs_can_be_left_out_of_writing_and_still_bar() {
 #[tokio::test(start_paused = true)]
 async fn where_never_hides_an_opt_out() {
     for (source, target) in PAIRS {
-        let job = "mode = \"managed\"\n[jobs.test.members]\nwhere = \"source.company != 'Internal'\"";
+        let job =
+            "mode = \"managed\"\n[jobs.test.members]\nwhere = \"source.company != 'Internal'\"";
         let (bench, _) = synced(source, target, job).await;
         for number in 0..2 {
-            on(&bench, source, number, |account, _, contact| account.change_contact(contact, [("company", "Internal")], []));
+            on(&bench, source, number, |account, _, contact| {
+                account.change_contact(contact, [("company", "Internal")], [])
+            });
         }
-        on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
-        on(&bench, source, 1, rosterd::emulator::Account::opt_out_of_group);
+        on(&bench, source, 0, |account, _, contact| {
+            account.opt_out_of_account(contact)
+        });
+        on(
+            &bench,
+            source,
+            1,
+            rosterd::emulator::Account::opt_out_of_group,
+        );
         bench.settle().await;
         assert!(refuses_all(&bench, target, 0), "{source} to {target}");
         assert!(!mailed(&bench, target, 1), "{source} to {target}");
         if target.starts_with("mail") {
-            assert_eq!(bench.members(target, "News")["reader1@example.org"], OptedOut);
+            assert_eq!(
+                bench.members(target, "News")["reader1@example.org"],
+                OptedOut
+            );
         }
     }
 }
@@ -244,7 +390,9 @@ async fn somebody_erased_at_the_target_is_not_created_again() {
             assert_eq!(bench.sent(), []);
         }
         // An opt-out does not bring the person back either.
-        on(&bench, source, 0, |account, _, contact| account.opt_out_of_account(contact));
+        on(&bench, source, 0, |account, _, contact| {
+            account.opt_out_of_account(contact)
+        });
         bench.sync().await;
         assert_eq!(bench.sent(), []);
     }

@@ -1,11 +1,17 @@
-//! Rule 1 before a group exists: a refusal that was seen of a source group binds whatever partner the group gets.
+//! Rule 1 before a group exists: a refusal that was seen of a source group binds whatever partner
+//! the group gets.
 
 use rosterd::emulator::{Account, Fault, FaultRule};
 use rosterd::run::SyncOptions;
 
 use crate::support::{Bench, bench, bench_of, group_of, plain_world, tell};
 
-const PAIRS: [(&str, &str); 4] = [("crm", "mail"), ("mail", "crm"), ("crm", "crm2"), ("mail", "mail2")];
+const PAIRS: [(&str, &str); 4] = [
+    ("crm", "mail"),
+    ("mail", "crm"),
+    ("crm", "crm2"),
+    ("mail", "mail2"),
+];
 const READER: &str = "reader0@example.org";
 
 /// A group of which one refuses, and no partner at the target.
@@ -23,18 +29,27 @@ fn refusing(account: &mut Account) {
 
 fn resubscribe(bench: &Bench, source: &str) {
     bench.account(source, |account| {
-        let (group, contact) = (account.find_group("News").unwrap(), account.contact_by_email(READER).unwrap());
+        let (group, contact) = (
+            account.find_group("News").unwrap(),
+            account.contact_by_email(READER).unwrap(),
+        );
         account.resubscribe_to_group(group, contact);
     });
 }
 
 fn mailed(bench: &Bench, target: &str) -> Vec<String> {
-    bench.account(target, |account| account.mailed_by(account.find_group("News").unwrap()))
+    bench.account(target, |account| {
+        account.mailed_by(account.find_group("News").unwrap())
+    })
 }
 
 /// Makes one run whose writes all fail.
 async fn fail(bench: &Bench, job: &str, target: &str) {
-    bench.emulator.add_fault(FaultRule::every(Fault::ServerError(503)).at(target).on(creation(target)));
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::ServerError(503))
+            .at(target)
+            .on(creation(target)),
+    );
     bench.rest().await;
     let failed = match bench.runner().sync(job, SyncOptions::default()).await {
         Ok(report) => report.exit_code() != 0,
@@ -48,7 +63,11 @@ async fn fail(bench: &Bench, job: &str, target: &str) {
 }
 
 fn creation(target: &str) -> &'static str {
-    if target.starts_with("mail") { "groups/save" } else { "CreateGroup" }
+    if target.starts_with("mail") {
+        "groups/save"
+    } else {
+        "CreateGroup"
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,7 +78,11 @@ async fn a_refusal_outlives_a_run_that_ends_before_its_group_is_created() {
         resubscribe(&bench, source);
         let report = bench.settle().await;
         let found = mailed(&bench, target);
-        assert!(found.len() == 3 && !found.contains(&READER.to_owned()), "{source} to {target}: {found:?} {}", tell(&report));
+        assert!(
+            found.len() == 3 && !found.contains(&READER.to_owned()),
+            "{source} to {target}: {found:?} {}",
+            tell(&report)
+        );
     }
 }
 
@@ -67,18 +90,26 @@ async fn a_refusal_outlives_a_run_that_ends_before_its_group_is_created() {
 async fn a_refusal_outlives_a_plan_that_a_guard_refuses_before_its_group_is_created() {
     for (source, target) in PAIRS {
         let mut bench = begun(source, target);
-        let job = format!("[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\nmode = \"managed\"\n");
-        bench.reconfigure(&format!("{job}[jobs.test.guards]\nmax_member_creations = 0\nfloor = 0"));
+        let job = format!(
+            "[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\nmode = \"managed\"\n"
+        );
+        bench.reconfigure(&format!(
+            "{job}[jobs.test.guards]\nmax_member_creations = 0\nfloor = 0"
+        ));
         assert_eq!(bench.sync().await.exit_code(), 3);
         resubscribe(&bench, source);
         bench.reconfigure(&job);
         bench.settle().await;
         let found = mailed(&bench, target);
-        assert!(found.len() == 3 && !found.contains(&READER.to_owned()), "{source} to {target}: {found:?}");
+        assert!(
+            found.len() == 3 && !found.contains(&READER.to_owned()),
+            "{source} to {target}: {found:?}"
+        );
     }
 }
 
-/// While nothing may be written of a group, its refusals are seen all the same, and bind the group that is adopted or pinned at last.
+/// While nothing may be written of a group, its refusals are seen all the same, and bind the group
+/// that is adopted or pinned at last.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_outlives_what_blocks_its_group() {
     for (source, target) in PAIRS {
@@ -88,23 +119,45 @@ async fn a_refusal_outlives_what_blocks_its_group() {
                 bench.account(source, |account| account.find_group("News").unwrap()),
                 bench.account(target, |account| group_of(account, "News", "reader", 4)),
             );
-            let job = format!("[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\nmode = \"managed\"\n[jobs.test.groups]\n");
+            let job = format!(
+                "[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\nmode = \"managed\"\n[jobs.test.groups]\n"
+            );
             bench.reconfigure(&format!("{job}adopt = \"never\""));
             let report = bench.sync().await;
-            assert_eq!((report.exit_code(), report.blocked[0].reason.as_str()), (4, "name_taken"), "{}", tell(&report));
+            assert_eq!(
+                (report.exit_code(), report.blocked[0].reason.as_str()),
+                (4, "name_taken"),
+                "{}",
+                tell(&report)
+            );
             resubscribe(&bench, source);
-            let more = if pinned { format!("pin = {{ \"{theirs}\" = \"{ours}\" }}") } else { String::new() };
+            let more = if pinned {
+                format!("pin = {{ \"{theirs}\" = \"{ours}\" }}")
+            } else {
+                String::new()
+            };
             bench.reconfigure(&format!("{job}{more}"));
             let report = bench.settle().await;
             let found = mailed(&bench, target);
-            assert!(found.len() == 3 && !found.contains(&READER.to_owned()), "{source} to {target}: {found:?} {}", tell(&report));
+            assert!(
+                found.len() == 3 && !found.contains(&READER.to_owned()),
+                "{source} to {target}: {found:?} {}",
+                tell(&report)
+            );
             // From here on it is the person's own doing.
             bench.account(target, |account| {
-                let (group, contact) = (account.find_group("News").unwrap(), account.contact_by_email(READER).unwrap());
+                let (group, contact) = (
+                    account.find_group("News").unwrap(),
+                    account.contact_by_email(READER).unwrap(),
+                );
                 account.join(group, contact);
             });
             bench.settle().await;
-            assert_eq!(mailed(&bench, target).len(), 4, "{source} to {target}: the bar ended");
+            assert_eq!(
+                mailed(&bench, target).len(),
+                4,
+                "{source} to {target}: the bar ended"
+            );
         }
     }
 }
@@ -127,7 +180,11 @@ async fn a_refusal_that_one_job_saw_binds_the_group_that_another_one_creates() {
             let report = bench.sync_of(job).await;
             assert_eq!(report.exit_code(), 0, "{}", tell(&report));
             let found = mailed(&bench, target);
-            assert!(found.len() == 3 && !found.contains(&READER.to_owned()), "{job} to {target}: {found:?} {}", tell(&report));
+            assert!(
+                found.len() == 3 && !found.contains(&READER.to_owned()),
+                "{job} to {target}: {found:?} {}",
+                tell(&report)
+            );
         }
     }
 }

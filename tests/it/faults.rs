@@ -1,4 +1,5 @@
-//! Whatever goes wrong while writing, the target ends as if nothing had, and nothing that was done is sent twice.
+//! Whatever goes wrong while writing, the target ends as if nothing had, and nothing that was done
+//! is sent twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +8,7 @@ use rosterd::emulator::{Change, Fault, FaultRule, When, World};
 
 use crate::support::{Bench, bench, digest, group_of, plain_world, tell};
 
-const JOB: &str =
-    "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+const JOB: &str = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
 
 /// A first state of the source, synced, and then a bit of everything to do.
 async fn busy(source: &str, target: &str) -> Bench {
@@ -19,8 +19,15 @@ async fn busy(source: &str, target: &str) -> Bench {
     let bench = bench(world, source, target, JOB);
     bench.settle().await;
     bench.account(source, |account| {
-        let (one, two) = (account.find_group("One").unwrap(), account.find_group("Two").unwrap());
-        let who = |account: &rosterd::emulator::Account, name: &str| account.contact_by_email(&format!("{name}@example.org")).unwrap();
+        let (one, two) = (
+            account.find_group("One").unwrap(),
+            account.find_group("Two").unwrap(),
+        );
+        let who = |account: &rosterd::emulator::Account, name: &str| {
+            account
+                .contact_by_email(&format!("{name}@example.org"))
+                .unwrap()
+        };
         account.rename_group(one, "Uno");
         for name in ["one0", "one1"] {
             let contact = who(account, name);
@@ -51,17 +58,32 @@ async fn busy(source: &str, target: &str) -> Bench {
 fn duplicates(bench: &Bench, target: &str) -> Vec<String> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     bench.account(target, |account| {
-        account.contacts.values().for_each(|contact| *seen.entry(contact.email.to_lowercase()).or_default() += 1);
-        account.groups.values().for_each(|group| *seen.entry(group.name.clone()).or_default() += 1);
+        account
+            .contacts
+            .values()
+            .for_each(|contact| *seen.entry(contact.email.to_lowercase()).or_default() += 1);
+        account
+            .groups
+            .values()
+            .for_each(|group| *seen.entry(group.name.clone()).or_default() += 1);
     });
-    let created = bench.emulator.history().into_iter().filter_map(|event| match event.change {
-        Change::GroupCreated { name, .. } if event.account == target => Some(format!("created {name}")),
-        _ => None,
-    });
+    let created = bench
+        .emulator
+        .history()
+        .into_iter()
+        .filter_map(|event| match event.change {
+            Change::GroupCreated { name, .. } if event.account == target => {
+                Some(format!("created {name}"))
+            }
+            _ => None,
+        });
     for name in created {
         *seen.entry(name).or_default() += 1;
     }
-    seen.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name).collect()
+    seen.into_iter()
+        .filter(|(_, count)| *count > 1)
+        .map(|(name, _)| name)
+        .collect()
 }
 
 async fn calm(source: &str, target: &str) -> Vec<String> {
@@ -74,7 +96,11 @@ async fn calm(source: &str, target: &str) -> Vec<String> {
 async fn operations(source: &str, target: &str) -> Vec<String> {
     let bench = busy(source, target).await;
     bench.sync().await;
-    let mut operations: Vec<String> = bench.sent().into_iter().map(|(operation, _)| operation).collect();
+    let mut operations: Vec<String> = bench
+        .sent()
+        .into_iter()
+        .map(|(operation, _)| operation)
+        .collect();
     operations.sort();
     operations.dedup();
     operations
@@ -84,7 +110,12 @@ async fn survives(source: &str, target: &str, fault: &Fault, when: When) {
     let expected = calm(source, target).await;
     for operation in operations(source, target).await {
         let bench = busy(source, target).await;
-        bench.emulator.add_fault(FaultRule::every(fault.clone()).at(target).on(&operation).when(when));
+        bench.emulator.add_fault(
+            FaultRule::every(fault.clone())
+                .at(target)
+                .on(&operation)
+                .when(when),
+        );
         let place = format!("{source} to {target}, {operation}, {}", fault.name());
         let mut report = bench.sync().await;
         bench.emulator.clear_faults();
@@ -96,7 +127,11 @@ async fn survives(source: &str, target: &str, fault: &Fault, when: When) {
             report = bench.sync().await;
         }
         assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
-        assert_eq!(bench.account(target, |account| digest(account)), expected, "{place}");
+        assert_eq!(
+            bench.account(target, |account| digest(account)),
+            expected,
+            "{place}"
+        );
         assert_eq!(duplicates(&bench, target), Vec::<String>::new(), "{place}");
         bench.assert_settled().await;
     }
@@ -118,14 +153,28 @@ async fn connections_that_break() {
 #[tokio::test(start_paused = true)]
 async fn answers_that_come_too_late() {
     for (source, target) in WITH_LISTS {
-        survives(source, target, &Fault::SlowAnswer(Duration::from_mins(10)), When::First(1)).await;
+        survives(
+            source,
+            target,
+            &Fault::SlowAnswer(Duration::from_mins(10)),
+            When::First(1),
+        )
+        .await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn services_that_refuse_for_a_while() {
     for (source, target) in WITH_LISTS {
-        survives(source, target, &Fault::TooManyRequests { retry_after: Some(30) }, When::First(2)).await;
+        survives(
+            source,
+            target,
+            &Fault::TooManyRequests {
+                retry_after: Some(30),
+            },
+            When::First(2),
+        )
+        .await;
         survives(source, target, &Fault::ServerError(503), When::First(2)).await;
     }
 }
@@ -151,7 +200,13 @@ async fn services_that_stay_away_for_a_whole_run() {
 #[tokio::test(start_paused = true)]
 async fn batches_that_fail_in_part() {
     for (source, target) in WITH_LISTS {
-        survives(source, target, &Fault::PartialBatchFailure { every: 3 }, When::First(1)).await;
+        survives(
+            source,
+            target,
+            &Fault::PartialBatchFailure { every: 3 },
+            When::First(1),
+        )
+        .await;
     }
 }
 
@@ -160,10 +215,19 @@ async fn a_token_that_expires() {
     let expected = calm("mail", "crm").await;
     for operation in operations("mail", "crm").await {
         let bench = busy("mail", "crm").await;
-        bench.emulator.add_fault(FaultRule::every(Fault::ExpiredToken).at("crm").on(&operation).when(When::First(1)));
+        bench.emulator.add_fault(
+            FaultRule::every(Fault::ExpiredToken)
+                .at("crm")
+                .on(&operation)
+                .when(When::First(1)),
+        );
         let report = bench.sync().await;
         assert_eq!(report.exit_code(), 0, "{operation}: {}", tell(&report));
-        assert_eq!(bench.account("crm", |account| digest(account)), expected, "{operation}");
+        assert_eq!(
+            bench.account("crm", |account| digest(account)),
+            expected,
+            "{operation}"
+        );
         bench.emulator.clear_faults();
         bench.assert_settled().await;
     }
@@ -175,25 +239,46 @@ async fn a_poisoned_item_is_found_and_waits_while_the_rest_goes_through() {
         let mut world = plain_world();
         group_of(world.account_mut(source), "One", "one", 70);
         let bench = bench(world, source, target, JOB);
-        let call = if target == "mail" { "contacts/import" } else { "AddContacts" };
+        let call = if target == "mail" {
+            "contacts/import"
+        } else {
+            "AddContacts"
+        };
         let poison = Fault::PoisonItem("one33@example.org".to_owned());
-        bench.emulator.add_fault(FaultRule::every(poison).at(target).on(call));
+        bench
+            .emulator
+            .add_fault(FaultRule::every(poison).at(target).on(call));
         let report = bench.sync().await;
         assert_eq!(report.exit_code(), 4, "{}", tell(&report));
         assert_eq!(report.failures.len(), 1, "{}", tell(&report));
-        assert_eq!(report.failures[0].member.as_deref(), Some("one33@example.org"));
+        assert_eq!(
+            report.failures[0].member.as_deref(),
+            Some("one33@example.org")
+        );
         assert!(!report.failures[0].message.is_empty());
         assert_eq!(bench.members(target, "One").len(), 69);
         assert_eq!(report.summary.memberships_added, 69, "{}", tell(&report));
         let tries = bench.sent().len();
         assert!(tries < 40, "{target}: {tries} requests to find one item");
         let failures = bench.store.failures(Some("test")).unwrap();
-        assert_eq!(failures.iter().filter(|failure| !failure.blocked).count(), 1, "{failures:#?}");
+        assert_eq!(
+            failures.iter().filter(|failure| !failure.blocked).count(),
+            1,
+            "{failures:#?}"
+        );
         // It is not sent again before its time.
         let report = bench.sync().await;
-        assert_eq!((report.exit_code(), bench.sent().len()), (4, 0), "{}", tell(&report));
+        assert_eq!(
+            (report.exit_code(), bench.sent().len()),
+            (4, 0),
+            "{}",
+            tell(&report)
+        );
         // Asked for by hand it is, and refused once more.
-        bench.store.retry_now("test", jiff::Timestamp::from_second(1_700_000_000).unwrap()).unwrap();
+        bench
+            .store
+            .retry_now("test", jiff::Timestamp::from_second(1_700_000_000).unwrap())
+            .unwrap();
         assert_eq!(bench.sync().await.exit_code(), 4);
         assert!(!bench.sent().is_empty(), "{target}");
         // Once the provider takes it, the failure is over.
@@ -211,8 +296,17 @@ async fn nobody_is_created_for_a_group_that_could_not_be() {
     let mut world = plain_world();
     group_of(world.account_mut("crm"), "One", "one", 3);
     let bench = bench(world, "crm", "mail", JOB);
-    bench.emulator.add_fault(FaultRule::every(Fault::ServerError(400)).at("mail").on("groups/save"));
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::ServerError(400))
+            .at("mail")
+            .on("groups/save"),
+    );
     let report = bench.sync().await;
     assert_eq!(report.exit_code(), 4, "{}", tell(&report));
-    assert_eq!(bench.account("mail", |account| account.contacts.len()), 0, "{}", tell(&report));
+    assert_eq!(
+        bench.account("mail", |account| account.contacts.len()),
+        0,
+        "{}",
+        tell(&report)
+    );
 }

@@ -10,7 +10,10 @@ const DAY: i64 = 86_400;
 async fn synced(job: &str) -> (Bench, [u64; 2]) {
     let mut world = plain_world();
     let account = world.account_mut("crm");
-    let groups = [group_of(account, "One", "one", 20), group_of(account, "Two", "two", 20)];
+    let groups = [
+        group_of(account, "One", "one", 20),
+        group_of(account, "Two", "two", 20),
+    ];
     let bench = bench(world, "crm", "mail", job);
     bench.settle().await;
     (bench, groups)
@@ -19,7 +22,9 @@ async fn synced(job: &str) -> (Bench, [u64; 2]) {
 fn leave(bench: &Bench, group: u64, prefix: &str, numbers: std::ops::Range<usize>) {
     bench.account("crm", |account| {
         for number in numbers {
-            let contact = account.contact_by_email(&format!("{prefix}{number}@example.org")).unwrap();
+            let contact = account
+                .contact_by_email(&format!("{prefix}{number}@example.org"))
+                .unwrap();
             account.leave(group, contact);
         }
     });
@@ -30,7 +35,16 @@ async fn refused(bench: &Bench, guards: &[&str]) -> String {
     bench.writes();
     let report = bench.sync().await;
     assert_eq!(report.exit_code(), 3, "{}", tell(&report));
-    assert_eq!(report.refusals.iter().map(|refusal| refusal.guard).collect::<Vec<_>>(), guards, "{}", tell(&report));
+    assert_eq!(
+        report
+            .refusals
+            .iter()
+            .map(|refusal| refusal.guard)
+            .collect::<Vec<_>>(),
+        guards,
+        "{}",
+        tell(&report)
+    );
     assert_eq!(bench.sent(), []);
     let planned = bench.plan().await;
     assert_eq!(planned.plan.refusals.len(), guards.len());
@@ -45,8 +59,19 @@ async fn shares_are_judged_above_the_floor_only() {
     bench.settle().await;
     // Ten more are at the floor, and above both limits.
     leave(&bench, groups[0], "one", 9..19);
-    let approval = refused(&bench, &["max_membership_removals", "max_membership_removals_per_group"]).await;
-    assert_eq!(bench.approve("0123456789ab").await.exit_code(), 3, "an unknown approval changes nothing");
+    let approval = refused(
+        &bench,
+        &[
+            "max_membership_removals",
+            "max_membership_removals_per_group",
+        ],
+    )
+    .await;
+    assert_eq!(
+        bench.approve("0123456789ab").await.exit_code(),
+        3,
+        "an unknown approval changes nothing"
+    );
     assert_eq!(bench.sent(), []);
     assert_eq!(bench.approve(&approval).await.exit_code(), 0);
     assert_eq!(bench.sent(), [("groups/removeContacts".to_owned(), 10)]);
@@ -58,13 +83,18 @@ async fn shares_are_judged_above_the_floor_only() {
 async fn counts_are_judged_without_a_floor() {
     for (key, guard) in [
         ("max_membership_removals = 1", "max_membership_removals"),
-        ("max_membership_removals_per_group = 1", "max_membership_removals_per_group"),
+        (
+            "max_membership_removals_per_group = 1",
+            "max_membership_removals_per_group",
+        ),
         ("max_member_creations = 40", "max_member_creations"),
         ("max_updates = 1", "max_updates"),
         ("max_opt_outs = 1", "max_opt_outs"),
         ("max_group_removals = 0", "max_group_removals"),
     ] {
-        let job = format!("mode = \"managed\"\n[jobs.test.groups]\nmissing = \"delete\"\n[jobs.test.guards]\n{key}");
+        let job = format!(
+            "mode = \"managed\"\n[jobs.test.groups]\nmissing = \"delete\"\n[jobs.test.guards]\n{key}"
+        );
         let (bench, groups) = synced(&job).await;
         match guard {
             "max_member_creations" => bench.account("crm", |account| {
@@ -72,13 +102,17 @@ async fn counts_are_judged_without_a_floor() {
             }),
             "max_updates" => bench.account("crm", |account| {
                 for number in 0..2 {
-                    let contact = account.contact_by_email(&format!("one{number}@example.org")).unwrap();
+                    let contact = account
+                        .contact_by_email(&format!("one{number}@example.org"))
+                        .unwrap();
                     account.change_contact(contact, [("city", "Springfield")], []);
                 }
             }),
             "max_opt_outs" => bench.account("crm", |account| {
                 for number in 0..2 {
-                    let contact = account.contact_by_email(&format!("one{number}@example.org")).unwrap();
+                    let contact = account
+                        .contact_by_email(&format!("one{number}@example.org"))
+                        .unwrap();
                     account.opt_out_of_account(contact);
                 }
             }),
@@ -94,7 +128,8 @@ async fn counts_are_judged_without_a_floor() {
 
 #[tokio::test(start_paused = true)]
 async fn an_approval_is_used_once_and_covers_what_it_showed() {
-    let (bench, groups) = synced("mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = 2").await;
+    let (bench, groups) =
+        synced("mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = 2").await;
     leave(&bench, groups[0], "one", 0..4);
     let first = refused(&bench, &["max_membership_removals"]).await;
     // One of the four comes back: the rest is a subset, and passes.
@@ -114,7 +149,11 @@ async fn an_approval_is_used_once_and_covers_what_it_showed() {
     assert_eq!(bench.sent(), []);
     let third = refused(&bench, &["max_membership_removals"]).await;
     bench.pass(8 * DAY);
-    assert_eq!(bench.approve(&third).await.exit_code(), 3, "older than seven days");
+    assert_eq!(
+        bench.approve(&third).await.exit_code(),
+        3,
+        "older than seven days"
+    );
     assert_eq!(bench.sent(), []);
     let fourth = refused(&bench, &["max_membership_removals"]).await;
     bench.pass(6 * DAY);
@@ -160,13 +199,19 @@ async fn a_mirror_asks_before_it_empties_a_fuller_target() {
     bench.assert_settled().await;
     let members = bench.members("mail", "One");
     assert_eq!(members.len(), 5);
-    assert!(members.values().all(|state| *state == MembershipState::Active));
+    assert!(
+        members
+            .values()
+            .all(|state| *state == MembershipState::Active)
+    );
     // It is asked once only.
     bench.account("mail", |account| {
         group_of(account, "One more", "extra", 3);
         let group = account.find_group("One").unwrap();
         for number in 0..3 {
-            let contact = account.contact_by_email(&format!("extra{number}@example.org")).unwrap();
+            let contact = account
+                .contact_by_email(&format!("extra{number}@example.org"))
+                .unwrap();
             account.join(group, contact);
         }
     });
@@ -183,5 +228,10 @@ async fn a_refusal_says_how_many_opt_outs_wait() {
         account.opt_out_of_account(contact);
     });
     let report = bench.sync().await;
-    assert_eq!((report.exit_code(), report.waiting_opt_outs), (3, 1), "{}", tell(&report));
+    assert_eq!(
+        (report.exit_code(), report.waiting_opt_outs),
+        (3, 1),
+        "{}",
+        tell(&report)
+    );
 }

@@ -5,8 +5,7 @@ use rosterd::run::SyncOptions;
 
 use crate::support::{Bench, bench, group_of, plain_world, tell};
 
-const JOB: &str =
-    "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+const JOB: &str = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
 
 /// Two groups of eight, synced; then one leaves, one joins and one refuses, at the source.
 async fn busy(source: &str, target: &str) -> Bench {
@@ -17,7 +16,10 @@ async fn busy(source: &str, target: &str) -> Bench {
     let bench = bench(world, source, target, JOB);
     bench.settle().await;
     bench.account(source, |account| {
-        let (one, two) = (account.find_group("One").unwrap(), account.find_group("Two").unwrap());
+        let (one, two) = (
+            account.find_group("One").unwrap(),
+            account.find_group("Two").unwrap(),
+        );
         let contact = account.contact_by_email("one0@example.org").unwrap();
         account.leave(one, contact);
         let contact = account.contact_by_email("one1@example.org").unwrap();
@@ -41,9 +43,19 @@ async fn busy(source: &str, target: &str) -> Bench {
 /// Plays a fault on everything that one account is asked by one operation.
 async fn plays(source: &str, target: &str, faulty: &str, operation: &str, fault: &Fault) {
     let bench = busy(source, target).await;
-    let place = format!("{source} to {target}, {operation} at {faulty}, {}", fault.name());
-    let before: Vec<_> = ["One", "Two"].map(|group| bench.members(target, group)).into();
-    bench.emulator.add_fault(FaultRule::every(fault.clone()).at(faulty).on(operation).when(When::Every));
+    let place = format!(
+        "{source} to {target}, {operation} at {faulty}, {}",
+        fault.name()
+    );
+    let before: Vec<_> = ["One", "Two"]
+        .map(|group| bench.members(target, group))
+        .into();
+    bench.emulator.add_fault(
+        FaultRule::every(fault.clone())
+            .at(faulty)
+            .on(operation)
+            .when(When::Every),
+    );
     bench.rest().await;
     let result = bench.runner().sync("test", SyncOptions::default()).await;
     let code = match &result {
@@ -52,16 +64,27 @@ async fn plays(source: &str, target: &str, faulty: &str, operation: &str, fault:
     };
     bench.emulator.clear_faults();
     let told = result.as_ref().map_or_else(ToString::to_string, tell);
-    let after: Vec<_> = ["One", "Two"].map(|group| bench.members(target, group)).into();
+    let after: Vec<_> = ["One", "Two"]
+        .map(|group| bench.members(target, group))
+        .into();
     let refused = ["two2@example.org"];
     for (before, after) in before.iter().zip(&after) {
-        for address in before.keys().filter(|address| !refused.contains(&address.as_str())) {
+        for address in before
+            .keys()
+            .filter(|address| !refused.contains(&address.as_str()))
+        {
             // Reading again may have helped; then the run ends well and does what it should.
-            assert!(code == 0 || after.contains_key(address), "{place}: {address} was removed\n{told}");
+            assert!(
+                code == 0 || after.contains_key(address),
+                "{place}: {address} was removed\n{told}"
+            );
         }
         assert!(!after.contains_key("two3@example.org"), "{place}\n{told}");
         let added = after.len() > before.len();
-        assert!(faulty != target || code == 0 || !added, "{place}: somebody was added\n{told}");
+        assert!(
+            faulty != target || code == 0 || !added,
+            "{place}: somebody was added\n{told}"
+        );
     }
     assert!(matches!(code, 0 | 1 | 4), "{place}: {code}\n{told}");
     // Afterwards everything is as it should be.
@@ -69,8 +92,18 @@ async fn plays(source: &str, target: &str, faulty: &str, operation: &str, fault:
     bench.writes();
     let report = bench.sync().await;
     assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
-    assert!(!bench.members(target, "One").contains_key("one0@example.org"), "{place}");
-    assert!(bench.members(target, "One").contains_key("fresh@example.org"), "{place}");
+    assert!(
+        !bench
+            .members(target, "One")
+            .contains_key("one0@example.org"),
+        "{place}"
+    );
+    assert!(
+        bench
+            .members(target, "One")
+            .contains_key("fresh@example.org"),
+        "{place}"
+    );
     bench.assert_settled().await;
 }
 
@@ -88,7 +121,12 @@ fn faults() -> Vec<Fault> {
 
 #[tokio::test(start_paused = true)]
 async fn emfluence_as_the_source() {
-    for operation in ["groups/search", "groups/lookup", "groups/getContacts", "contacts/search"] {
+    for operation in [
+        "groups/search",
+        "groups/lookup",
+        "groups/getContacts",
+        "contacts/search",
+    ] {
         for fault in faults() {
             plays("mail", "crm", "mail", operation, &fault).await;
         }
@@ -97,7 +135,12 @@ async fn emfluence_as_the_source() {
 
 #[tokio::test(start_paused = true)]
 async fn emfluence_as_the_target() {
-    for operation in ["groups/search", "groups/lookup", "groups/getContacts", "contacts/search"] {
+    for operation in [
+        "groups/search",
+        "groups/lookup",
+        "groups/getContacts",
+        "contacts/search",
+    ] {
         for fault in faults() {
             plays("crm", "mail", "mail", operation, &fault).await;
         }
@@ -135,9 +178,17 @@ async fn each_reading_request_in_its_turn() {
             let bench = busy(source, target).await;
             let count = |group: &str| bench.members(target, group).len();
             let before = (count("One"), count("Two"));
-            bench.emulator.add_fault(FaultRule::every(Fault::WrongCount(2)).at(faulty).on(operation).when(When::Nth(nth)));
+            bench.emulator.add_fault(
+                FaultRule::every(Fault::WrongCount(2))
+                    .at(faulty)
+                    .on(operation)
+                    .when(When::Nth(nth)),
+            );
             let report = bench.sync().await;
-            let place = format!("{source} to {target}, {operation} {nth} at {faulty}: {}", tell(&report));
+            let place = format!(
+                "{source} to {target}, {operation} {nth} at {faulty}: {}",
+                tell(&report)
+            );
             bench.emulator.clear_faults();
             // A second look helps, unless it is the answer itself that nobody can certify.
             assert!(matches!(report.exit_code(), 0 | 4), "{place}");

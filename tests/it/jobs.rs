@@ -2,7 +2,8 @@
 
 use crate::support::{bench_of, group_of, operations, plain_world, tell};
 
-const NONE: &str = "max_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+const NONE: &str =
+    "max_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
 
 #[tokio::test(start_paused = true)]
 async fn a_membership_that_another_job_holds_stays() {
@@ -19,17 +20,30 @@ async fn a_membership_that_another_job_holds_stays() {
             let report = bench.sync_of(job).await;
             assert_eq!(report.exit_code(), 0, "{}", tell(&report));
         }
-        assert_eq!(bench.account(target, |account| account.groups.values().filter(|group| group.name == "News").count()), 1);
+        assert_eq!(
+            bench.account(target, |account| account
+                .groups
+                .values()
+                .filter(|group| group.name == "News")
+                .count()),
+            1
+        );
         let leave = |account: &str, group: u64, number: usize| {
             bench.account(account, |account| {
-                let contact = account.contact_by_email(&format!("person{number}@example.org")).unwrap();
+                let contact = account
+                    .contact_by_email(&format!("person{number}@example.org"))
+                    .unwrap();
                 account.leave(group, contact);
             });
         };
         // The second job found the first four, and holds them.
         leave(one, group, 0);
         leave(one, group, 5);
-        assert_eq!(operations(&bench.plan_of("one").await), ["remove_memberships \"News\" person5@example.org"], "{target}");
+        assert_eq!(
+            operations(&bench.plan_of("one").await),
+            ["remove_memberships \"News\" person5@example.org"],
+            "{target}"
+        );
         assert_eq!(bench.sync_of("one").await.exit_code(), 0);
         assert_eq!(bench.members(target, "News").len(), 5);
         // Once nobody asks for it, it goes, whoever brought it.
@@ -54,7 +68,10 @@ async fn jobs_side_by_side_share_the_pace_of_an_account() {
     let bench = bench_of(world, jobs);
     let runner = bench.runner();
     let options = rosterd::run::SyncOptions::default();
-    let (one, two) = tokio::join!(runner.sync("one", options.clone()), runner.sync("two", options.clone()));
+    let (one, two) = tokio::join!(
+        runner.sync("one", options.clone()),
+        runner.sync("two", options.clone())
+    );
     for report in [one.unwrap(), two.unwrap()] {
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
     }

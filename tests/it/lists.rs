@@ -19,7 +19,12 @@ fn address(number: usize) -> String {
     format!("reader{number}@example.org")
 }
 
-fn on<R>(bench: &Bench, account: &str, number: usize, work: impl FnOnce(&mut Account, u64, u64) -> R) -> R {
+fn on<R>(
+    bench: &Bench,
+    account: &str,
+    number: usize,
+    work: impl FnOnce(&mut Account, u64, u64) -> R,
+) -> R {
     bench.account(account, |account| {
         let contact = account.contact_by_email(&address(number)).unwrap();
         let group = account.find_group("News").unwrap();
@@ -37,11 +42,18 @@ async fn synced(count: usize, job: &str) -> Bench {
 }
 
 fn imports(writes: &[RequestRecord]) -> Vec<usize> {
-    writes.iter().filter(|write| write.is_write && write.operation.contains("bulk_import")).map(|write| write.items).collect()
+    writes
+        .iter()
+        .filter(|write| write.is_write && write.operation.contains("bulk_import"))
+        .map(|write| write.items)
+        .collect()
 }
 
 fn forms(writes: &[RequestRecord]) -> usize {
-    writes.iter().filter(|write| write.operation == "contact_sync").count()
+    writes
+        .iter()
+        .filter(|write| write.operation == "contact_sync")
+        .count()
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,8 +70,17 @@ async fn a_thousand_people_are_four_imports_and_cost_what_the_plan_says() {
     assert_eq!(writes.len(), 5, "{writes:#?}");
     assert_eq!(planned.cost.requests["campaigns"], 5);
     assert_eq!(report.requests["campaigns"], 5);
-    assert_eq!(planned.cost.reads["campaigns"], report.reads["campaigns"], "polling and reading back are reads");
-    assert_eq!((report.summary.members_created, report.summary.memberships_added), (1000, 1000));
+    assert_eq!(
+        planned.cost.reads["campaigns"], report.reads["campaigns"],
+        "polling and reading back are reads"
+    );
+    assert_eq!(
+        (
+            report.summary.members_created,
+            report.summary.memberships_added
+        ),
+        (1000, 1000)
+    );
     assert_eq!(bench.members("campaigns", "Thousand").len(), 1000);
     bench.assert_settled().await;
 }
@@ -74,8 +95,20 @@ async fn everybody_joins_all_lists_by_one_row() {
     let bench = bench(world, "mail", "campaigns", JOB);
     let report = bench.sync().await;
     assert_eq!(report.exit_code(), 0, "{}", tell(&report));
-    assert_eq!(imports(&bench.writes()), [40], "newcomers and people who exist, and all lists, go together");
-    assert_eq!((report.summary.members_created, report.summary.memberships_added), (20, 120), "{}", tell(&report));
+    assert_eq!(
+        imports(&bench.writes()),
+        [40],
+        "newcomers and people who exist, and all lists, go together"
+    );
+    assert_eq!(
+        (
+            report.summary.members_created,
+            report.summary.memberships_added
+        ),
+        (20, 120),
+        "{}",
+        tell(&report)
+    );
     bench.assert_settled().await;
 }
 
@@ -95,10 +128,22 @@ async fn ten_refusals_are_one_import_and_fewer_are_forms() {
         assert_eq!(forms(&writes), if by_import.is_empty() { count } else { 0 });
         assert_eq!(planned.cost.requests["campaigns"], writes.len() as u64);
         assert_eq!(planned.cost.reads["campaigns"], report.reads["campaigns"]);
-        let views = bench.emulator.requests().iter().filter(|request| request.operation.contains("contact_view")).count();
+        let views = bench
+            .emulator
+            .requests()
+            .iter()
+            .filter(|request| request.operation.contains("contact_view"))
+            .count();
         assert_eq!(views, 0, "no address is looked up");
         assert_eq!(report.summary.opt_outs, count as u64);
-        assert_eq!(bench.members("campaigns", "News").values().filter(|state| **state == OptedOut).count(), count);
+        assert_eq!(
+            bench
+                .members("campaigns", "News")
+                .values()
+                .filter(|state| **state == OptedOut)
+                .count(),
+            count
+        );
         bench.assert_settled().await;
     }
 }
@@ -117,7 +162,11 @@ async fn a_refusal_of_all_mail_stands_on_every_list() {
         let bench = bench(world, source, "campaigns", JOB);
         let report = bench.settle().await;
         for list in ["News", "Events"] {
-            assert_eq!(bench.members("campaigns", list)["stranger@example.org"], OptedOut, "{source}: {list}, also where not listed");
+            assert_eq!(
+                bench.members("campaigns", list)["stranger@example.org"],
+                OptedOut,
+                "{source}: {list}, also where not listed"
+            );
         }
         assert_eq!(report.summary.members_created, 13, "{}", tell(&report));
         // Somebody on one of the lists refuses all mail: both lists say so from then on.
@@ -126,7 +175,13 @@ async fn a_refusal_of_all_mail_stands_on_every_list() {
             account.opt_out_of_account(contact);
         });
         let planned = bench.plan().await;
-        assert_eq!(operations(&planned), ["set_opt_out \"News\" reader8@example.org", "set_opt_out \"Events\" reader8@example.org"]);
+        assert_eq!(
+            operations(&planned),
+            [
+                "set_opt_out \"News\" reader8@example.org",
+                "set_opt_out \"Events\" reader8@example.org"
+            ]
+        );
         bench.settle().await;
         for list in ["News", "Events"] {
             assert_eq!(bench.members("campaigns", list)[&address(8)], OptedOut);
@@ -137,7 +192,10 @@ async fn a_refusal_of_all_mail_stands_on_every_list() {
         });
         bench.settle().await;
         assert_eq!(bench.members("campaigns", "Late")[&address(8)], OptedOut);
-        assert_eq!(bench.members("campaigns", "Late")["stranger@example.org"], OptedOut);
+        assert_eq!(
+            bench.members("campaigns", "Late")["stranger@example.org"],
+            OptedOut
+        );
         // A change of mind at the source is not carried.
         bench.account(source, |account| {
             let contact = account.contact_by_email(&address(8)).unwrap();
@@ -147,7 +205,10 @@ async fn a_refusal_of_all_mail_stands_on_every_list() {
         // On one list alone it ends nothing.
         let set = |list: &str, work: fn(&mut Account, u64, u64) -> bool| {
             bench.account("campaigns", |account| {
-                let (list, contact) = (account.find_group(list).unwrap(), account.contact_by_email(&address(8)).unwrap());
+                let (list, contact) = (
+                    account.find_group(list).unwrap(),
+                    account.contact_by_email(&address(8)).unwrap(),
+                );
                 work(account, list, contact);
             });
         };
@@ -157,12 +218,21 @@ async fn a_refusal_of_all_mail_stands_on_every_list() {
             group_of(account, "Later", "reader", 12);
         });
         bench.settle().await;
-        assert!(!bench.members("campaigns", "Later").contains_key(&address(8)), "{source}: barred from all of the account");
+        assert!(
+            !bench
+                .members("campaigns", "Later")
+                .contains_key(&address(8)),
+            "{source}: barred from all of the account"
+        );
         // On all of them it does.
         set("Events", Account::join);
         set("Late", Account::join);
         bench.settle().await;
-        assert_eq!(bench.members("campaigns", "Later")[&address(8)], Active, "{source}");
+        assert_eq!(
+            bench.members("campaigns", "Later")[&address(8)],
+            Active,
+            "{source}"
+        );
     }
 }
 
@@ -172,8 +242,15 @@ async fn a_removal_is_told_from_a_refusal() {
         let bench = synced(30, &job(members)).await;
         on(&bench, "mail", 0, Account::leave);
         let report = bench.settle().await;
-        assert_eq!((report.summary.memberships_removed, report.summary.opt_outs), (1, 0));
-        assert_eq!(bench.members("campaigns", "News")[&address(0)], OptedOut, "that is how it shows");
+        assert_eq!(
+            (report.summary.memberships_removed, report.summary.opt_outs),
+            (1, 0)
+        );
+        assert_eq!(
+            bench.members("campaigns", "News")[&address(0)],
+            OptedOut,
+            "that is how it shows"
+        );
         let own = bench.store.own_removals("campaigns").unwrap();
         assert!(!own.is_empty());
         // Somebody refuses, too, and both come back at the source.
@@ -181,11 +258,27 @@ async fn a_removal_is_told_from_a_refusal() {
         on(&bench, "mail", 0, Account::join);
         let report = bench.settle().await;
         let expected = if back { Active } else { OptedOut };
-        assert_eq!(bench.members("campaigns", "News")[&address(0)], expected, "{}", tell(&report));
+        assert_eq!(
+            bench.members("campaigns", "News")[&address(0)],
+            expected,
+            "{}",
+            tell(&report)
+        );
         assert_eq!(bench.members("campaigns", "News")[&address(1)], OptedOut);
-        assert_eq!(report.withheld_by_reason.get("removed_by_rosterd"), (!back).then_some(&1), "{}", tell(&report));
-        assert_eq!(report.withheld_by_reason.get("opted_out_at_target"), Some(&1));
-        assert_eq!(bench.store.own_removals("campaigns").unwrap().is_empty(), back);
+        assert_eq!(
+            report.withheld_by_reason.get("removed_by_rosterd"),
+            (!back).then_some(&1),
+            "{}",
+            tell(&report)
+        );
+        assert_eq!(
+            report.withheld_by_reason.get("opted_out_at_target"),
+            Some(&1)
+        );
+        assert_eq!(
+            bench.store.own_removals("campaigns").unwrap().is_empty(),
+            back
+        );
         // What came back is this job's own again.
         on(&bench, "mail", 0, Account::leave);
         bench.settle().await;
@@ -195,7 +288,8 @@ async fn a_removal_is_told_from_a_refusal() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_comes_back_who_refused_since() {
-    // By a click at the provider, by joining and leaving there, at the source of the group, at the source of all mail.
+    // By a click at the provider, by joining and leaving there, at the source of the group, at the
+    // source of all mail.
     for way in 0..4 {
         let bench = synced(30, &job("readd = true")).await;
         on(&bench, "mail", 0, Account::leave);
@@ -210,11 +304,16 @@ async fn nobody_comes_back_who_refused_since() {
                 on(&bench, "mail", 0, Account::opt_out_of_group);
             }
             _ => {
-                on(&bench, "mail", 0, |account, _, contact| account.opt_out_of_account(contact));
+                on(&bench, "mail", 0, |account, _, contact| {
+                    account.opt_out_of_account(contact)
+                });
             }
         }
         bench.settle().await;
-        assert!(bench.store.own_removals("campaigns").unwrap().is_empty(), "way {way}: it is a refusal from now on");
+        assert!(
+            bench.store.own_removals("campaigns").unwrap().is_empty(),
+            "way {way}: it is a refusal from now on"
+        );
         match way {
             0 | 1 => drop(on(&bench, "mail", 0, Account::join)),
             2 => drop(on(&bench, "mail", 0, Account::resubscribe_to_group)),
@@ -224,7 +323,11 @@ async fn nobody_comes_back_who_refused_since() {
             }),
         }
         bench.settle().await;
-        assert_eq!(bench.members("campaigns", "News")[&address(0)], OptedOut, "way {way}");
+        assert_eq!(
+            bench.members("campaigns", "News")[&address(0)],
+            OptedOut,
+            "way {way}"
+        );
     }
 }
 
@@ -234,16 +337,23 @@ async fn a_lost_database_brings_nobody_back() {
     on(&bench, "mail", 0, Account::leave);
     on(&bench, "campaigns", 1, Account::refuse_group);
     on(&bench, "mail", 2, Account::opt_out_of_group);
-    on(&bench, "mail", 3, |account, _, contact| account.opt_out_of_account(contact));
+    on(&bench, "mail", 3, |account, _, contact| {
+        account.opt_out_of_account(contact)
+    });
     bench.settle().await;
     on(&bench, "mail", 0, Account::join);
     on(&bench, "mail", 2, Account::resubscribe_to_group);
-    on(&bench, "mail", 3, |account, _, contact| account.resubscribe(contact));
+    on(&bench, "mail", 3, |account, _, contact| {
+        account.resubscribe(contact)
+    });
     bench.lose_state();
     bench.writes();
     bench.settle().await;
     let members = bench.members("campaigns", "News");
-    assert!((0..4).all(|number| members[&address(number)] == OptedOut), "{members:?}");
+    assert!(
+        (0..4).all(|number| members[&address(number)] == OptedOut),
+        "{members:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,7 +378,10 @@ async fn another_job_reads_a_removal_as_no_membership() {
     on(&bench, "campaigns", 1, Account::join);
     bench.sync_of("on").await;
     let members = bench.members("crm", "News");
-    assert!(members.contains_key(&address(0)), "a removal of rosterd's own bars nobody");
+    assert!(
+        members.contains_key(&address(0)),
+        "a removal of rosterd's own bars nobody"
+    );
     assert!(!members.contains_key(&address(1)), "a refusal does");
 }
 
@@ -277,7 +390,12 @@ async fn people_are_detached_and_never_from_their_last_list() {
     let mut world = plain_world();
     group_of(world.account_mut("mail"), "News", "reader", 12);
     group_of(world.account_mut("campaigns"), "Others", "reader", 1);
-    let bench = bench(world, "mail", "campaigns", &job("removal = \"detach\"\nreadd = true"));
+    let bench = bench(
+        world,
+        "mail",
+        "campaigns",
+        &job("removal = \"detach\"\nreadd = true"),
+    );
     bench.settle().await;
     on(&bench, "mail", 0, Account::leave);
     on(&bench, "mail", 1, Account::leave);
@@ -286,13 +404,18 @@ async fn people_are_detached_and_never_from_their_last_list() {
     assert_eq!(members.get(&address(0)), None, "on another list as well");
     assert_eq!(members.get(&address(1)), Some(&OptedOut), "nowhere else");
     let own = bench.store.own_removals("campaigns").unwrap();
-    let list = bench.account("campaigns", |account| account.find_group("News").unwrap()).to_string();
+    let list = bench
+        .account("campaigns", |account| account.find_group("News").unwrap())
+        .to_string();
     assert_eq!(own.of_group(&list).unwrap().len(), 1);
     on(&bench, "mail", 0, Account::join);
     on(&bench, "mail", 1, Account::join);
     bench.settle().await;
     let members = bench.members("campaigns", "News");
-    assert_eq!((members[&address(0)], members[&address(1)]), (Active, Active));
+    assert_eq!(
+        (members[&address(0)], members[&address(1)]),
+        (Active, Active)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -304,7 +427,10 @@ async fn somebody_whom_the_importer_passes_over_is_not_done() {
     let report = bench.sync().await;
     assert_eq!(report.exit_code(), 4, "{}", tell(&report));
     assert_eq!(report.failures.len(), 1, "{}", tell(&report));
-    assert_eq!(report.failures[0].member.as_deref(), Some(address(3).as_str()));
+    assert_eq!(
+        report.failures[0].member.as_deref(),
+        Some(address(3).as_str())
+    );
     assert_eq!(report.summary.memberships_added, 11);
     assert_eq!(bench.members("campaigns", "News").len(), 11);
 }
@@ -316,22 +442,36 @@ async fn somebody_who_refuses_between_reading_and_writing_is_a_difference() {
     group_of(world.account_mut("campaigns"), "News", "other", 3);
     let bench = bench(world, "mail", "campaigns", JOB);
     bench.rest().await;
-    bench.emulator.add_fault(FaultRule::every(Fault::Latency(Duration::from_secs(5))).at("campaigns").on("POST /import/bulk_import"));
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::Latency(Duration::from_secs(5)))
+            .at("campaigns")
+            .on("POST /import/bulk_import"),
+    );
     let runner = bench.runner();
     let meanwhile = async {
         loop {
-            if bench.emulator.requests().iter().any(|request| request.operation.contains("bulk_import") && request.is_write) {
+            if bench
+                .emulator
+                .requests()
+                .iter()
+                .any(|request| request.operation.contains("bulk_import") && request.is_write)
+            {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         bench.account("campaigns", |account| {
             let list = account.find_group("News").unwrap();
-            let contact = account.contact_by_email(&address(5)).unwrap_or_else(|| account.add_person(&address(5), "Ana", "Example"));
+            let contact = account
+                .contact_by_email(&address(5))
+                .unwrap_or_else(|| account.add_person(&address(5), "Ana", "Example"));
             account.opt_out_of_group(list, contact);
         });
     };
-    let (report, ()) = tokio::join!(runner.sync("test", rosterd::run::SyncOptions::default()), meanwhile);
+    let (report, ()) = tokio::join!(
+        runner.sync("test", rosterd::run::SyncOptions::default()),
+        meanwhile
+    );
     let report = report.unwrap();
     assert_eq!(bench.members("campaigns", "News")[&address(5)], OptedOut);
     assert_eq!(report.exit_code(), 4, "{}", tell(&report));
@@ -344,17 +484,29 @@ async fn a_poisoned_row_is_found_and_the_rest_goes_through() {
     let mut world = plain_world();
     group_of(world.account_mut("mail"), "News", "reader", 70);
     let bench = bench(world, "mail", "campaigns", JOB);
-    bench.emulator.add_fault(FaultRule::every(Fault::PoisonItem(address(33))).at("campaigns").on("POST /import/bulk_import"));
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::PoisonItem(address(33)))
+            .at("campaigns")
+            .on("POST /import/bulk_import"),
+    );
     let report = bench.sync().await;
     assert_eq!(report.exit_code(), 4, "{}", tell(&report));
     assert_eq!(report.failures.len(), 1, "{}", tell(&report));
-    assert_eq!(report.failures[0].member.as_deref(), Some(address(33).as_str()));
+    assert_eq!(
+        report.failures[0].member.as_deref(),
+        Some(address(33).as_str())
+    );
     assert!(!report.failures[0].message.is_empty());
     assert_eq!(report.summary.memberships_added, 69);
     let tries = bench.sent().len();
     assert!(tries < 30, "{tries} requests to find one row");
     let report = bench.sync().await;
-    assert_eq!((report.exit_code(), bench.sent().len()), (4, 0), "{}", tell(&report));
+    assert_eq!(
+        (report.exit_code(), bench.sent().len()),
+        (4, 0),
+        "{}",
+        tell(&report)
+    );
     bench.emulator.clear_faults();
     bench.pass(86_400 * 8);
     bench.settle().await;
@@ -366,16 +518,30 @@ async fn two_jobs_share_the_pace_of_an_account() {
     let mut world = plain_world();
     group_of(world.account_mut("mail"), "News", "reader", 600);
     group_of(world.account_mut("crm"), "Events", "guest", 600);
-    let bench =
-        bench_of(world, "[jobs.test]\nsource = \"mail\"\ntarget = \"campaigns\"\n[jobs.other]\nsource = \"crm\"\ntarget = \"campaigns\"\n");
+    let bench = bench_of(
+        world,
+        "[jobs.test]\nsource = \"mail\"\ntarget = \"campaigns\"\n[jobs.other]\nsource = \"crm\"\ntarget = \"campaigns\"\n",
+    );
     bench.rest().await;
     let runner = bench.runner();
     let options = rosterd::run::SyncOptions::default;
-    let (one, other) = tokio::join!(runner.sync("test", options()), runner.sync("other", options()));
+    let (one, other) = tokio::join!(
+        runner.sync("test", options()),
+        runner.sync("other", options())
+    );
     let (one, other) = (one.unwrap(), other.unwrap());
-    assert_eq!((one.exit_code(), other.exit_code()), (0, 0), "{}\n{}", tell(&one), tell(&other));
+    assert_eq!(
+        (one.exit_code(), other.exit_code()),
+        (0, 0),
+        "{}\n{}",
+        tell(&one),
+        tell(&other)
+    );
     bench.assert_no_misuse();
-    assert_eq!(bench.members("campaigns", "News").len() + bench.members("campaigns", "Events").len(), 1200);
+    assert_eq!(
+        bench.members("campaigns", "News").len() + bench.members("campaigns", "Events").len(),
+        1200
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -383,7 +549,12 @@ async fn accounts_of_all_habits_end_alike() {
     let settle = |change: fn(&mut Account)| async move {
         let mut world = plain_world();
         for number in 0..3 {
-            group_of(world.account_mut("mail"), &format!("Group {number}"), "reader", 15);
+            group_of(
+                world.account_mut("mail"),
+                &format!("Group {number}"),
+                "reader",
+                15,
+            );
         }
         world.account_mut("mail").add_group("Empty");
         change(world.account_mut("campaigns"));
@@ -391,12 +562,24 @@ async fn accounts_of_all_habits_end_alike() {
         let report = bench.settle().await;
         assert_eq!(report.summary.memberships_added, 45, "{}", tell(&report));
         let lines = bench.account("campaigns", |account| digest(account));
-        lines.into_iter().filter(|line| !line.contains("List ")).collect::<Vec<_>>()
+        lines
+            .into_iter()
+            .filter(|line| !line.contains("List "))
+            .collect::<Vec<_>>()
     };
     let plain = settle(|_| {}).await;
-    assert_eq!(settle(|account| account.settings.activecampaign.portuguese = true).await, plain);
-    assert_eq!(settle(|account| account.settings.activecampaign.no_include = true).await, plain);
-    assert_eq!(settle(|account| account.settings.activecampaign.background_seconds = 90).await, plain);
+    assert_eq!(
+        settle(|account| account.settings.activecampaign.portuguese = true).await,
+        plain
+    );
+    assert_eq!(
+        settle(|account| account.settings.activecampaign.no_include = true).await,
+        plain
+    );
+    assert_eq!(
+        settle(|account| account.settings.activecampaign.background_seconds = 90).await,
+        plain
+    );
     let many = |account: &mut Account| {
         for number in 0..300 {
             account.add_group(&format!("List {number}"));
@@ -409,7 +592,12 @@ async fn accounts_of_all_habits_end_alike() {
 async fn three_hundred_lists_are_filled_and_read_back_together() {
     let mut world = plain_world();
     for number in 0..300 {
-        group_of(world.account_mut("crm"), &format!("Group {number}"), "reader", 4);
+        group_of(
+            world.account_mut("crm"),
+            &format!("Group {number}"),
+            "reader",
+            4,
+        );
     }
     let bench = bench(world, "crm", "campaigns", JOB);
     let planned = bench.plan().await;
@@ -427,7 +615,11 @@ async fn three_hundred_lists_are_filled_and_read_back_together() {
 async fn nothing_is_sent_while_an_earlier_import_may_be_under_way() {
     let mut world = plain_world();
     group_of(world.account_mut("mail"), "News", "reader", 40);
-    world.account_mut("campaigns").settings.activecampaign.background_seconds = 60;
+    world
+        .account_mut("campaigns")
+        .settings
+        .activecampaign
+        .background_seconds = 60;
     let bench = bench(world, "mail", "campaigns", JOB);
     bench.rest().await;
     let runner = bench.runner();
@@ -444,22 +636,46 @@ async fn nothing_is_sent_while_an_earlier_import_may_be_under_way() {
     drop(runner);
     bench.emulator.clear_log();
     // At once, as a service that is started again.
-    let report = bench.runner().sync("test", rosterd::run::SyncOptions::default()).await.unwrap();
+    let report = bench
+        .runner()
+        .sync("test", rosterd::run::SyncOptions::default())
+        .await
+        .unwrap();
     assert_eq!(report.exit_code(), 0, "{}", tell(&report));
-    assert!(imports(&bench.writes()).is_empty(), "the first import did it all");
+    assert!(
+        imports(&bench.writes()).is_empty(),
+        "the first import did it all"
+    );
     assert_eq!(bench.members("campaigns", "News").len(), 40);
-    let added = bench.emulator.history().into_iter().filter(|event| matches!(event.change, Change::MembershipAdded { .. }));
-    assert_eq!(added.filter(|event| event.account == "campaigns").count(), 40);
+    let added = bench
+        .emulator
+        .history()
+        .into_iter()
+        .filter(|event| matches!(event.change, Change::MembershipAdded { .. }));
+    assert_eq!(
+        added.filter(|event| event.account == "campaigns").count(),
+        40
+    );
     bench.assert_settled().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_import_whose_answer_is_lost_is_not_sent_again() {
-    for fault in [Fault::ResetAfterEffect, Fault::TruncatedBody, Fault::EmptyBody, Fault::SlowAnswer(Duration::from_mins(5))] {
+    for fault in [
+        Fault::ResetAfterEffect,
+        Fault::TruncatedBody,
+        Fault::EmptyBody,
+        Fault::SlowAnswer(Duration::from_mins(5)),
+    ] {
         let mut world = plain_world();
         group_of(world.account_mut("mail"), "News", "reader", 40);
         let bench = bench(world, "mail", "campaigns", JOB);
-        bench.emulator.add_fault(FaultRule::every(fault.clone()).at("campaigns").on("POST /import/bulk_import").when(When::First(1)));
+        bench.emulator.add_fault(
+            FaultRule::every(fault.clone())
+                .at("campaigns")
+                .on("POST /import/bulk_import")
+                .when(When::First(1)),
+        );
         let report = bench.sync().await;
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
         assert_eq!(imports(&bench.writes()).len(), 1, "{}", fault.name());
@@ -479,7 +695,9 @@ async fn busy() -> Bench {
     for number in 12..15 {
         on(&bench, "mail", number, Account::opt_out_of_group);
     }
-    on(&bench, "mail", 15, |account, _, contact| account.opt_out_of_account(contact));
+    on(&bench, "mail", 15, |account, _, contact| {
+        account.opt_out_of_account(contact)
+    });
     on(&bench, "mail", 30, Account::join);
     bench.account("mail", |account| {
         group_of(account, "Later", "later", 12);
@@ -497,7 +715,10 @@ async fn a_killed_run_remembers_what_it_removed() {
     let calm = busy().await;
     calm.settle().await;
     let expected = calm.account("campaigns", |account| digest(account));
-    for fault in [Fault::Latency(Duration::from_secs(2)), Fault::SlowAnswer(Duration::from_secs(2))] {
+    for fault in [
+        Fault::Latency(Duration::from_secs(2)),
+        Fault::SlowAnswer(Duration::from_secs(2)),
+    ] {
         for nth in 1..60 {
             let bench = busy().await;
             bench.rest().await;
@@ -506,7 +727,14 @@ async fn a_killed_run_remembers_what_it_removed() {
             bench.emulator.add_fault(FaultRule::every(fault.clone()));
             let runner = bench.runner();
             let reached = async {
-                while bench.emulator.requests().iter().filter(|request| request.is_write).count() < nth {
+                while bench
+                    .emulator
+                    .requests()
+                    .iter()
+                    .filter(|request| request.is_write)
+                    .count()
+                    < nth
+                {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             };
@@ -527,7 +755,11 @@ async fn a_killed_run_remembers_what_it_removed() {
             let place = format!("write {nth}, {}", fault.name());
             let report = bench.sync().await;
             assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
-            assert_eq!(bench.account("campaigns", |account| digest(account)), expected, "{place}");
+            assert_eq!(
+                bench.account("campaigns", |account| digest(account)),
+                expected,
+                "{place}"
+            );
             bench.assert_settled().await;
             // All twelve are known to be removals: they come back, and nobody else does.
             for number in 0..15 {
@@ -535,8 +767,14 @@ async fn a_killed_run_remembers_what_it_removed() {
             }
             bench.settle().await;
             let members = bench.members("campaigns", "News");
-            assert!((0..12).all(|number| members[&address(number)] == Active), "{place}: {members:?}");
-            assert!((12..16).all(|number| members[&address(number)] == OptedOut), "{place}: {members:?}");
+            assert!(
+                (0..12).all(|number| members[&address(number)] == Active),
+                "{place}: {members:?}"
+            );
+            assert!(
+                (12..16).all(|number| members[&address(number)] == OptedOut),
+                "{place}: {members:?}"
+            );
         }
     }
 }

@@ -12,12 +12,29 @@ use crate::support::{Bench, bench, group_of, plain_world, tell};
 const READER: &str = "reader0@example.org";
 const PAIRS: [(&str, &str); 2] = [("crm", "mail"), ("mail", "crm")];
 
-/// Does something at the target once, at a moment of the journal at which a write of the named kind is not settled.
-fn once(bench: &Bench, target: &str, moment: JournalMoment, operation: &'static str, work: impl Fn(&mut Account) + Send + Sync + 'static) {
-    let (store, emulator, target) = (bench.store.clone(), bench.emulator.clone(), target.to_owned());
+/// Does something at the target once, at a moment of the journal at which a write of the named kind
+/// is not settled.
+fn once(
+    bench: &Bench,
+    target: &str,
+    moment: JournalMoment,
+    operation: &'static str,
+    work: impl Fn(&mut Account) + Send + Sync + 'static,
+) {
+    let (store, emulator, target) = (
+        bench.store.clone(),
+        bench.emulator.clone(),
+        target.to_owned(),
+    );
     let done = Arc::new(AtomicBool::new(false));
     bench.store.watch_journal(move |reached| {
-        let open = || store.unsettled("test").unwrap().iter().any(|entry| entry.operation == operation);
+        let open = || {
+            store
+                .unsettled("test")
+                .unwrap()
+                .iter()
+                .any(|entry| entry.operation == operation)
+        };
         if reached == moment && open() && !done.swap(true, Ordering::SeqCst) {
             emulator.with_world(|world| work(world.account_mut(&target)));
         }
@@ -29,36 +46,75 @@ async fn somebody_of_a_doubtful_creation_who_turns_out_to_refuse_joins_nothing_f
     for (source, target) in PAIRS {
         let mut world = plain_world();
         let account = world.account_mut(source);
-        let (one, two) = (group_of(account, "One", "reader", 2), group_of(account, "Two", "fan", 2));
+        let (one, two) = (
+            group_of(account, "One", "reader", 2),
+            group_of(account, "Two", "fan", 2),
+        );
         let reader = account.contact_by_email(READER).unwrap();
         let fan = account.contact_by_email("fan0@example.org").unwrap();
         account.join(two, reader);
         account.join(one, fan);
         let bench = bench(world, source, target, "mode = \"managed\"");
-        // The answer is lost, and before the run looks what became of the request, the person refuses all mail.
-        let creation = if target == "mail" { "contacts/import" } else { "AddContacts" };
-        bench.emulator.add_fault(FaultRule::every(Fault::ResetAfterEffect).at(target).on(creation).when(When::First(1)));
-        once(&bench, target, JournalMoment::OutcomeKept, "create_members", |account| {
-            let contact = account.contact_by_email(READER).unwrap();
-            account.opt_out_of_account(contact);
-        });
+        // The answer is lost, and before the run looks what became of the request, the person
+        // refuses all mail.
+        let creation = if target == "mail" {
+            "contacts/import"
+        } else {
+            "AddContacts"
+        };
+        bench.emulator.add_fault(
+            FaultRule::every(Fault::ResetAfterEffect)
+                .at(target)
+                .on(creation)
+                .when(When::First(1)),
+        );
+        once(
+            &bench,
+            target,
+            JournalMoment::OutcomeKept,
+            "create_members",
+            |account| {
+                let contact = account.contact_by_email(READER).unwrap();
+                account.opt_out_of_account(contact);
+            },
+        );
         let report = bench.sync().await;
         let place = format!("{source} to {target}: {}", tell(&report));
         let (refuses, mailed) = bench.account(target, |account| {
             let contact = account.contact_by_email(READER).unwrap();
-            let mailed: Vec<String> =
-                ["One", "Two"].iter().flat_map(|group| account.mailed_by(account.find_group(group).unwrap())).collect();
+            let mailed: Vec<String> = ["One", "Two"]
+                .iter()
+                .flat_map(|group| account.mailed_by(account.find_group(group).unwrap()))
+                .collect();
             (account.contacts[&contact].opted_out.is_some(), mailed)
         });
-        assert!(refuses && !mailed.contains(&READER.to_owned()), "{mailed:?} {place}");
-        assert!(!bench.members(target, "Two").contains_key(READER), "{place}");
+        assert!(
+            refuses && !mailed.contains(&READER.to_owned()),
+            "{mailed:?} {place}"
+        );
+        assert!(
+            !bench.members(target, "Two").contains_key(READER),
+            "{place}"
+        );
         assert_eq!(bench.members(target, "Two").len(), 2, "{place}");
-        assert_eq!((report.summary.members_created, report.summary.memberships_added), (3, 4), "{place}");
+        assert_eq!(
+            (
+                report.summary.members_created,
+                report.summary.memberships_added
+            ),
+            (3, 4),
+            "{place}"
+        );
         bench.assert_no_misuse();
         bench.store.watch_journal(|_| ());
         // Afterwards the person is known to refuse, and nothing is left to do.
         let report = bench.settle().await;
-        assert!(report.withheld_by_reason.contains_key("opted_out_at_target"), "{place}");
+        assert!(
+            report
+                .withheld_by_reason
+                .contains_key("opted_out_at_target"),
+            "{place}"
+        );
     }
 }
 
@@ -66,32 +122,79 @@ async fn somebody_of_a_doubtful_creation_who_turns_out_to_refuse_joins_nothing_f
 async fn a_creation_that_meets_somebody_who_refuses_adds_them_to_nothing_further() {
     let mut world = plain_world();
     let account = world.account_mut("crm");
-    let (one, two) = (group_of(account, "One", "reader", 2), group_of(account, "Two", "fan", 2));
-    let (reader, fan) = (account.contact_by_email(READER).unwrap(), account.contact_by_email("fan0@example.org").unwrap());
+    let (one, two) = (
+        group_of(account, "One", "reader", 2),
+        group_of(account, "Two", "fan", 2),
+    );
+    let (reader, fan) = (
+        account.contact_by_email(READER).unwrap(),
+        account.contact_by_email("fan0@example.org").unwrap(),
+    );
     account.join(two, reader);
     account.join(one, fan);
     let bench = bench(world, "crm", "mail", "mode = \"managed\"");
-    bench.emulator.add_fault(FaultRule::every(Fault::ResetAfterEffect).at("mail").on("contacts/import").when(When::First(1)));
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::ResetAfterEffect)
+            .at("mail")
+            .on("contacts/import")
+            .when(When::First(1)),
+    );
     // The person comes to the account, and refuses, right before the request leaves.
-    once(&bench, "mail", JournalMoment::IntentKept, "create_members", |account| {
-        let contact = account.add_person(READER, "Ana", "Example");
-        account.opt_out_of_account(contact);
-    });
+    once(
+        &bench,
+        "mail",
+        JournalMoment::IntentKept,
+        "create_members",
+        |account| {
+            let contact = account.add_person(READER, "Ana", "Example");
+            account.opt_out_of_account(contact);
+        },
+    );
     let report = bench.sync().await;
-    let mailed: Vec<String> = bench
-        .account("mail", |account| ["One", "Two"].iter().flat_map(|group| account.mailed_by(account.find_group(group).unwrap())).collect());
-    assert!(!mailed.contains(&READER.to_owned()), "{mailed:?} {}", tell(&report));
-    assert!(!bench.members("mail", "Two").contains_key(READER), "{}", tell(&report));
-    assert_eq!((report.summary.members_created, report.summary.memberships_added), (3, 4), "{}", tell(&report));
-    // Nobody could know at the time of the one request that was under way; it makes no sendable member, and none follows it.
-    let added: Vec<(MisuseKind, String)> = bench.emulator.misuse().into_iter().map(|misuse| (misuse.kind, misuse.operation)).collect();
-    assert_eq!(added, [(MisuseKind::AddedOptedOut, "contacts/import".to_owned())]);
+    let mailed: Vec<String> = bench.account("mail", |account| {
+        ["One", "Two"]
+            .iter()
+            .flat_map(|group| account.mailed_by(account.find_group(group).unwrap()))
+            .collect()
+    });
+    assert!(
+        !mailed.contains(&READER.to_owned()),
+        "{mailed:?} {}",
+        tell(&report)
+    );
+    assert!(
+        !bench.members("mail", "Two").contains_key(READER),
+        "{}",
+        tell(&report)
+    );
+    assert_eq!(
+        (
+            report.summary.members_created,
+            report.summary.memberships_added
+        ),
+        (3, 4),
+        "{}",
+        tell(&report)
+    );
+    // Nobody could know at the time of the one request that was under way; it makes no sendable
+    // member, and none follows it.
+    let added: Vec<(MisuseKind, String)> = bench
+        .emulator
+        .misuse()
+        .into_iter()
+        .map(|misuse| (misuse.kind, misuse.operation))
+        .collect();
+    assert_eq!(
+        added,
+        [(MisuseKind::AddedOptedOut, "contacts/import".to_owned())]
+    );
     bench.emulator.clear_log();
     bench.store.watch_journal(|_| ());
     bench.settle().await;
 }
 
-/// A listing that is older than ten minutes is read again: whoever appeared there meanwhile is added elsewhere all the same.
+/// A listing that is older than ten minutes is read again: whoever appeared there meanwhile is
+/// added elsewhere all the same.
 #[tokio::test(start_paused = true)]
 async fn whoever_appears_in_one_group_meanwhile_is_still_added_to_the_other() {
     for (source, target) in PAIRS {
@@ -110,16 +213,33 @@ async fn whoever_appears_in_one_group_meanwhile_is_still_added_to_the_other() {
                 let group = account.find_group(group).unwrap();
                 account.join(group, reader);
             }
-            // Groups come before people: at one request a minute they take longer than a listing stays fresh.
+            // Groups come before people: at one request a minute they take longer than a listing
+            // stays fresh.
             for number in 0..15 {
                 account.add_group(&format!("Group {number}"));
             }
         });
-        bench.reconfigure_with(|config| config.providers.get_mut(target).unwrap().http.requests_per_minute = Some(1));
-        once(&bench, target, JournalMoment::IntentKept, "create_group", |account| {
-            let (group, contact) = (account.find_group("One").unwrap(), account.contact_by_email(READER).unwrap());
-            account.opt_out_of_group(group, contact);
+        bench.reconfigure_with(|config| {
+            config
+                .providers
+                .get_mut(target)
+                .unwrap()
+                .http
+                .requests_per_minute = Some(1)
         });
+        once(
+            &bench,
+            target,
+            JournalMoment::IntentKept,
+            "create_group",
+            |account| {
+                let (group, contact) = (
+                    account.find_group("One").unwrap(),
+                    account.contact_by_email(READER).unwrap(),
+                );
+                account.opt_out_of_group(group, contact);
+            },
+        );
         let report = bench.sync().await;
         let place = format!("{source} to {target}: {}", tell(&report));
         assert_eq!(report.exit_code(), 0, "{place}");
@@ -155,7 +275,12 @@ async fn a_group_is_refused_by_each_of_several_contacts_at_emfluence() {
         bench.account(source, |account| account.opt_out_of_group(group, ana));
         let report = bench.sync().await;
         for spelling in spellings {
-            assert_eq!(bench.members("mail", "News").get(spelling), Some(&OptedOut), "{source}, {spelling}: {}", tell(&report));
+            assert_eq!(
+                bench.members("mail", "News").get(spelling),
+                Some(&OptedOut),
+                "{source}, {spelling}: {}",
+                tell(&report)
+            );
         }
         bench.writes();
         bench.sync().await;
@@ -163,7 +288,8 @@ async fn a_group_is_refused_by_each_of_several_contacts_at_emfluence() {
     }
 }
 
-/// Whoever refuses a list after it was read, and before the run comes to remove the person, is not removed by it.
+/// Whoever refuses a list after it was read, and before the run comes to remove the person, is not
+/// removed by it.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_right_before_a_removal_stays_the_persons_own() {
     for removal in ["unsubscribe", "detach"] {
@@ -171,9 +297,13 @@ async fn a_refusal_right_before_a_removal_stays_the_persons_own() {
         let account = world.account_mut("mail");
         let news = group_of(account, "News", "reader", 30);
         let reader = account.contact_by_email(READER).unwrap();
-        let job =
-            "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
-        let bench = bench(world, "mail", "campaigns", &format!("{job}\n[jobs.test.members]\nremoval = \"{removal}\"\nreadd = true"));
+        let job = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+        let bench = bench(
+            world,
+            "mail",
+            "campaigns",
+            &format!("{job}\n[jobs.test.members]\nremoval = \"{removal}\"\nreadd = true"),
+        );
         bench.settle().await;
         bench.account("mail", |account| {
             account.leave(news, reader);
@@ -181,22 +311,56 @@ async fn a_refusal_right_before_a_removal_stays_the_persons_own() {
             account.leave(news, other);
             account.add_group("Later");
         });
-        once(&bench, "campaigns", JournalMoment::IntentKept, "create_group", |account| {
-            let (list, contact) = (account.find_group("News").unwrap(), account.contact_by_email(READER).unwrap());
-            account.refuse_group(list, contact);
-        });
+        once(
+            &bench,
+            "campaigns",
+            JournalMoment::IntentKept,
+            "create_group",
+            |account| {
+                let (list, contact) = (
+                    account.find_group("News").unwrap(),
+                    account.contact_by_email(READER).unwrap(),
+                );
+                account.refuse_group(list, contact);
+            },
+        );
         let report = bench.sync().await;
         let place = format!("{removal}: {}", tell(&report));
-        assert_eq!(bench.members("campaigns", "News")[READER], OptedOut, "{place}");
-        assert_eq!((report.exit_code(), report.summary.memberships_removed), (0, 1), "{place}");
+        assert_eq!(
+            bench.members("campaigns", "News")[READER],
+            OptedOut,
+            "{place}"
+        );
+        assert_eq!(
+            (report.exit_code(), report.summary.memberships_removed),
+            (0, 1),
+            "{place}"
+        );
         let own = bench.store.own_removals("campaigns").unwrap();
-        let list = bench.account("campaigns", |account| account.find_group("News").unwrap()).to_string();
-        assert_eq!(own.of_group(&list).map_or(0, std::collections::BTreeMap::len), 1, "the other one alone: {place}");
+        let list = bench
+            .account("campaigns", |account| account.find_group("News").unwrap())
+            .to_string();
+        assert_eq!(
+            own.of_group(&list)
+                .map_or(0, std::collections::BTreeMap::len),
+            1,
+            "the other one alone: {place}"
+        );
         bench.store.watch_journal(|_| ());
         bench.settle().await;
         bench.account("mail", |account| account.join(news, reader));
         let report = bench.settle().await;
-        assert_eq!(bench.members("campaigns", "News")[READER], OptedOut, "{removal}: {}", tell(&report));
-        assert_eq!(report.withheld_by_reason.get("opted_out_at_target"), Some(&1), "{removal}: {}", tell(&report));
+        assert_eq!(
+            bench.members("campaigns", "News")[READER],
+            OptedOut,
+            "{removal}: {}",
+            tell(&report)
+        );
+        assert_eq!(
+            report.withheld_by_reason.get("opted_out_at_target"),
+            Some(&1),
+            "{removal}: {}",
+            tell(&report)
+        );
     }
 }

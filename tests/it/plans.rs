@@ -13,7 +13,11 @@ fn world(source: &str) -> rosterd::emulator::World {
 async fn moved(bench: &Bench, fingerprint: &str) {
     bench.writes();
     let result = bench.apply(fingerprint, None).await;
-    assert!(matches!(&result, Err(error @ RunError::PlanMoved(_)) if error.exit_code() == 3), "{:?}", result.map(|report| tell(&report)));
+    assert!(
+        matches!(&result, Err(error @ RunError::PlanMoved(_)) if error.exit_code() == 3),
+        "{:?}",
+        result.map(|report| tell(&report))
+    );
     assert_eq!(bench.sent(), []);
 }
 
@@ -22,7 +26,11 @@ async fn a_plan_is_applied_once() {
     for (source, target) in [("crm", "mail"), ("mail", "crm")] {
         let bench = bench(world(source), source, target, "mode = \"managed\"");
         let first = bench.plan().await.plan;
-        assert_eq!(first.fingerprint, bench.plan().await.plan.fingerprint, "the same inputs give the same plan");
+        assert_eq!(
+            first.fingerprint,
+            bench.plan().await.plan.fingerprint,
+            "the same inputs give the same plan"
+        );
         let report = bench.apply(&first.fingerprint, None).await.unwrap();
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
         assert_eq!(bench.members(target, "News").len(), 12);
@@ -60,15 +68,26 @@ async fn a_plan_that_moved_is_not_applied() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_plan_needs_its_approval() {
-    let bench = bench(world("crm"), "crm", "mail", "mode = \"managed\"\n[jobs.test.guards]\nmax_member_creations = 5");
+    let bench = bench(
+        world("crm"),
+        "crm",
+        "mail",
+        "mode = \"managed\"\n[jobs.test.guards]\nmax_member_creations = 5",
+    );
     let plan = bench.plan().await.plan;
     bench.writes();
     let report = bench.apply(&plan.fingerprint, None).await.unwrap();
     assert_eq!(report.exit_code(), 3);
-    let report = bench.apply(&plan.fingerprint, Some("0123456789ab")).await.unwrap();
+    let report = bench
+        .apply(&plan.fingerprint, Some("0123456789ab"))
+        .await
+        .unwrap();
     assert_eq!(report.exit_code(), 3);
     assert_eq!(bench.sent(), []);
-    let report = bench.apply(&plan.fingerprint, Some(&plan.refusals[0].approval)).await.unwrap();
+    let report = bench
+        .apply(&plan.fingerprint, Some(&plan.refusals[0].approval))
+        .await
+        .unwrap();
     assert_eq!(report.exit_code(), 0, "{}", tell(&report));
     moved(&bench, &plan.fingerprint).await;
 }

@@ -6,22 +6,52 @@ use rosterd::run::Outcome;
 use crate::support::oracle::Oracle;
 use crate::support::{bench, group_of, plain_world, tell};
 
-const SIZE: Seed = Seed { seed: 11, groups: 6, members: 60 };
+const SIZE: Seed = Seed {
+    seed: 11,
+    groups: 6,
+    members: 60,
+};
 
 /// Runs both directions with a quirk at every account.
 async fn settles_with(name: &str, quirk: impl Fn(&mut Settings)) {
-    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("crm", "crm2"), ("mail", "mail2")] {
+    for (source, target) in [
+        ("crm", "mail"),
+        ("mail", "crm"),
+        ("crm", "crm2"),
+        ("mail", "mail2"),
+    ] {
         let mut world = World::seeded_in(source, &SIZE);
-        world.accounts.iter_mut().for_each(|account| quirk(&mut account.settings));
+        world
+            .accounts
+            .iter_mut()
+            .for_each(|account| quirk(&mut account.settings));
         let bench = bench(world, source, target, "mode = \"managed\"");
-        let (from, before) = (bench.account(source, |account| account.clone()), bench.account(target, |account| account.clone()));
+        let (from, before) = (
+            bench.account(source, |account| account.clone()),
+            bench.account(target, |account| account.clone()),
+        );
         let report = bench.sync().await;
         let place = format!("{name}, {source} to {target}: {}", tell(&report));
-        assert!(matches!(report.outcome, Outcome::Done | Outcome::Partial), "{place}");
+        assert!(
+            matches!(report.outcome, Outcome::Done | Outcome::Partial),
+            "{place}"
+        );
         assert!(report.failures.is_empty(), "{place}");
-        assert!(report.blocked.iter().all(|blocked| blocked.reason.as_str() == "no_address"), "{place}");
+        assert!(
+            report
+                .blocked
+                .iter()
+                .all(|blocked| blocked.reason.as_str() == "no_address"),
+            "{place}"
+        );
         let after = bench.account(target, |account| account.clone());
-        Oracle { source: &from, before: &before, after: &after, source_name: source }.judge();
+        Oracle {
+            source: &from,
+            before: &before,
+            after: &after,
+            source_name: source,
+        }
+        .judge();
         bench.assert_settled().await;
     }
 }
@@ -30,28 +60,54 @@ async fn settles_with(name: &str, quirk: impl Fn(&mut Settings)) {
 async fn emfluence_types_and_shapes() {
     settles_with("plain types", |settings| {
         let quirks = &mut settings.emfluence;
-        (quirks.digits_as_numbers, quirks.words_as_booleans, quirks.mixed_flags) = (false, false, false);
-        (quirks.no_empty_data, quirks.missing_as_empty, quirks.update_resets_flags) = (false, false, false);
+        (
+            quirks.digits_as_numbers,
+            quirks.words_as_booleans,
+            quirks.mixed_flags,
+        ) = (false, false, false);
+        (
+            quirks.no_empty_data,
+            quirks.missing_as_empty,
+            quirks.update_resets_flags,
+        ) = (false, false, false);
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn emfluence_judges_rows_strictly() {
-    settles_with("strict rows", |settings| settings.emfluence.strict_rows = true).await;
-    settles_with("one bad row", |settings| settings.emfluence.bad_row_refuses_import = true).await;
-    settles_with("a counter that lags", |settings| settings.emfluence.lagging_counter = 2).await;
+    settles_with("strict rows", |settings| {
+        settings.emfluence.strict_rows = true
+    })
+    .await;
+    settles_with("one bad row", |settings| {
+        settings.emfluence.bad_row_refuses_import = true
+    })
+    .await;
+    settles_with("a counter that lags", |settings| {
+        settings.emfluence.lagging_counter = 2
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn greenrope_counts_in_its_own_way() {
-    settles_with("not the opted-out", |settings| settings.greenrope.counted = Counted::NotOptedOut).await;
-    settles_with("not the bounced", |settings| settings.greenrope.counted = Counted::NotBounced).await;
+    settles_with("not the opted-out", |settings| {
+        settings.greenrope.counted = Counted::NotOptedOut
+    })
+    .await;
+    settles_with("not the bounced", |settings| {
+        settings.greenrope.counted = Counted::NotBounced
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn greenrope_leaves_things_out() {
-    settles_with("no request ids", |settings| settings.greenrope.no_request_id = true).await;
+    settles_with("no request ids", |settings| {
+        settings.greenrope.no_request_id = true
+    })
+    .await;
     settles_with("strict items", |settings| {
         settings.greenrope.strict_items = true;
         settings.greenrope.no_id_in_failed_items = true;
@@ -72,8 +128,20 @@ async fn an_error_instead_of_opt_outs_is_no_empty_list() {
         bench.account("mail", |account| account.add_group("Empty"));
         let report = bench.sync().await;
         assert_eq!(report.exit_code(), 4, "{}", tell(&report));
-        assert!(report.blocked.iter().any(|blocked| blocked.reason.as_str() == "incomplete_read"), "{}", tell(&report));
-        assert_eq!(report.summary.memberships_added + report.summary.memberships_removed, 0, "{}", tell(&report));
+        assert!(
+            report
+                .blocked
+                .iter()
+                .any(|blocked| blocked.reason.as_str() == "incomplete_read"),
+            "{}",
+            tell(&report)
+        );
+        assert_eq!(
+            report.summary.memberships_added + report.summary.memberships_removed,
+            0,
+            "{}",
+            tell(&report)
+        );
         assert_eq!(bench.members(target, "News").len(), 2);
     }
 }

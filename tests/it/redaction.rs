@@ -1,12 +1,15 @@
-//! Rule 7: secrets and request bodies reach no log, error, report or database. Marked ones are planted, whole commands run at
-//! their loudest, and everything that was written anywhere is searched.
+//! Rule 7: secrets and request bodies reach no log, error, report or database. Marked ones are
+//! planted, whole commands run at their loudest, and everything that was written anywhere is
+//! searched.
 
 use std::path::Path;
 use std::process::Command;
 
 use rosterd::emulator::{Fault, FaultRule, Rights, When, World};
 use rosterd::http::{Account, AccountOptions, NetworkOptions, Transport};
-use rosterd::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions};
+use rosterd::provider::activecampaign::{
+    ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions,
+};
 use rosterd::provider::emfluence::{Emfluence, EmfluenceOptions};
 use rosterd::provider::greenrope::{GreenRope, GreenRopeCredential, GreenRopeOptions};
 use rosterd::run::SyncOptions;
@@ -17,7 +20,8 @@ use crate::support::{bench, group_of, plain_world};
 
 /// What marks a secret: a password, a token, a key.
 const SECRET: &str = "canary-secret-";
-/// What marks a value that requests carry: it may stand in plans and in the database, and in no log and no error.
+/// What marks a value that requests carry: it may stand in plans and in the database, and in no log
+/// and no error.
 const VALUE: &str = "canary-value-";
 
 /// Everything that commands have said, by command.
@@ -26,10 +30,17 @@ struct Said(Vec<(String, String)>);
 
 impl Said {
     fn take(&mut self, what: &str, ended: &Ended) {
-        self.0.push((format!("{what}, standard output"), ended.out.clone()));
-        self.0.push((format!("{what}, standard error"), ended.err.clone()));
+        self.0
+            .push((format!("{what}, standard output"), ended.out.clone()));
+        self.0
+            .push((format!("{what}, standard error"), ended.err.clone()));
         let error = (format!("{what}, standard error"), ended.err.as_str());
-        assert!(!error.1.contains(VALUE), "{}: a value of a request\n{}", error.0, error.1);
+        assert!(
+            !error.1.contains(VALUE),
+            "{}: a value of a request\n{}",
+            error.0,
+            error.1
+        );
         assert!(!error.1.contains("panicked"), "{}\n{}", error.0, error.1);
     }
 
@@ -49,7 +60,13 @@ fn assert_clean_files(folder: &Path, sparing: &[&str]) -> usize {
             seen += assert_clean_files(&path, sparing);
         } else if !sparing.contains(&path.file_name().unwrap().to_str().unwrap()) {
             let bytes = std::fs::read(&path).unwrap();
-            assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "{} holds a secret", path.display());
+            assert!(
+                !bytes
+                    .windows(SECRET.len())
+                    .any(|window| window == SECRET.as_bytes()),
+                "{} holds a secret",
+                path.display()
+            );
             seen += 1;
         }
     }
@@ -102,7 +119,12 @@ fn no_command_says_or_writes_a_secret() {
         for command in COMMANDS {
             let line = format!("-vvv --log-format {format} {command}");
             let ended = bed.line(&line);
-            assert!(matches!(ended.code, Some(0 | 3)), "{line}: {:?}\n{}", ended.code, ended.err);
+            assert!(
+                matches!(ended.code, Some(0 | 3)),
+                "{line}: {:?}\n{}",
+                ended.code,
+                ended.err
+            );
             said.take(&line, &ended);
         }
         bed.leave("Donors", 1);
@@ -111,10 +133,16 @@ fn no_command_says_or_writes_a_secret() {
     for run in runs["runs"].as_array().unwrap() {
         let run = run["run"].as_str().unwrap();
         said.take("show", &bed.run(&["-vvv", "show", run]));
-        said.take("show as JSON", &bed.run(&["-vvv", "show", run, "--format", "json"]));
+        said.take(
+            "show as JSON",
+            &bed.run(&["-vvv", "show", run, "--format", "json"]),
+        );
     }
     said.assert_clean();
-    assert!(assert_clean_files(&bed.path(""), &[]) >= 4, "the database, its log, the config and the plan");
+    assert!(
+        assert_clean_files(&bed.path(""), &[]) >= 4,
+        "the database, its log, the config and the plan"
+    );
 }
 
 #[test]
@@ -124,7 +152,9 @@ fn no_failure_says_or_writes_a_secret() {
         Fault::TruncatedBody,
         Fault::MissingList,
         Fault::ServerError(500),
-        Fault::TooManyRequests { retry_after: Some(86_400) },
+        Fault::TooManyRequests {
+            retry_after: Some(86_400),
+        },
         Fault::ResetAfterEffect,
         Fault::PartialBatchFailure { every: 2 },
         Fault::PoisonItem("donor3@example.org".to_owned()),
@@ -133,29 +163,61 @@ fn no_failure_says_or_writes_a_secret() {
     let mut said = Said::default();
     for fault in faults {
         for account in ["crm", "mail"] {
-            bed.emulator.add_fault(FaultRule::every(fault.clone()).at(account).when(When::EachNth(3)));
+            bed.emulator.add_fault(
+                FaultRule::every(fault.clone())
+                    .at(account)
+                    .when(When::EachNth(3)),
+            );
             let ended = bed.run(&["-vvv", "sync", JOB]);
             said.take(&format!("{} at {account}", fault.name()), &ended);
             bed.emulator.clear_faults();
         }
     }
-    bed.account("mail", |mail| mail.logins[0].rights = Rights { contacts_edit: false, create_groups: false, ..Rights::all() });
+    bed.account("mail", |mail| {
+        mail.logins[0].rights = Rights {
+            contacts_edit: false,
+            create_groups: false,
+            ..Rights::all()
+        }
+    });
     bed.leave("Press", 1);
     said.take("no rights", &bed.run(&["-vvv", "sync", JOB]));
-    for (variable, value) in [("MAIL_TOKEN", "wrong-token"), ("CRM_PASSWORD", "wrong-password")] {
+    for (variable, value) in [
+        ("MAIL_TOKEN", "wrong-token"),
+        ("CRM_PASSWORD", "wrong-password"),
+    ] {
         let mut command = bed.command(&["-vvv", "sync", JOB]);
-        said.take(variable, &bed.end(command.env(variable, format!("{SECRET}{value}"))));
+        said.take(
+            variable,
+            &bed.end(command.env(variable, format!("{SECRET}{value}"))),
+        );
     }
     bed.write("secret", &format!("{SECRET}file\nand more\n"));
     let config = bed.read("rosterd.toml");
     for (what, way) in [
         ("a file", "{ file = \"secret\" }".to_owned()),
-        ("a command", format!("{{ command = [\"/bin/sh\", \"-c\", \"echo {SECRET}$((1+1)); echo {SECRET}err >&2; exit 3\"] }}")),
+        (
+            "a command",
+            format!(
+                "{{ command = [\"/bin/sh\", \"-c\", \"echo {SECRET}$((1+1)); echo {SECRET}err >&2; exit 3\"] }}"
+            ),
+        ),
         ("plain text", format!("\"{SECRET}plain\"")),
     ] {
-        bed.write("rosterd.toml", &config.replace("{ env = \"MAIL_TOKEN\" }", &way));
-        for command in ["check", "check --format json", "check --online", "sync crm-to-mail"] {
-            said.take(&format!("{command} with {what}"), &bed.line(&format!("-vvv {command}")));
+        bed.write(
+            "rosterd.toml",
+            &config.replace("{ env = \"MAIL_TOKEN\" }", &way),
+        );
+        for command in [
+            "check",
+            "check --format json",
+            "check --online",
+            "sync crm-to-mail",
+        ] {
+            said.take(
+                &format!("{command} with {what}"),
+                &bed.line(&format!("-vvv {command}")),
+            );
         }
     }
     said.assert_clean();
@@ -167,10 +229,25 @@ fn the_demo_and_the_emulator_tell_no_login_but_the_one_that_is_asked_for() {
     let bed = Bed::new();
     let ended = bed.line("-vvv demo");
     ended.assert(0);
-    for (what, text) in [("standard output", &ended.out), ("standard error", &ended.err)] {
-        assert!(!text.contains("fake-password") && !text.contains("fa4e0000"), "{what}: {text}");
+    for (what, text) in [
+        ("standard output", &ended.out),
+        ("standard error", &ended.err),
+    ] {
+        assert!(
+            !text.contains("fake-password") && !text.contains("fa4e0000"),
+            "{what}: {text}"
+        );
     }
-    let mut running = bed.start(&["-vvv", "emulate", "--listen", "127.0.0.1:0", "--groups", "1", "--members", "1"]);
+    let mut running = bed.start(&[
+        "-vvv",
+        "emulate",
+        "--listen",
+        "127.0.0.1:0",
+        "--groups",
+        "1",
+        "--members",
+        "1",
+    ]);
     std::thread::park_timeout(std::time::Duration::from_millis(300));
     running.signal("TERM");
     let seen = loop {
@@ -178,7 +255,10 @@ fn the_demo_and_the_emulator_tell_no_login_but_the_one_that_is_asked_for() {
             break seen;
         }
     };
-    assert!(!seen.contains("fake-password") && !seen.contains("fa4e0000"), "standard error: {seen}");
+    assert!(
+        !seen.contains("fake-password") && !seen.contains("fa4e0000"),
+        "standard error: {seen}"
+    );
 }
 
 const PANIC: &str = "ROSTERD_TEST_PANICS";
@@ -192,7 +272,9 @@ async fn a_run_that_panics_when_it_is_told_to() {
     let mut world = marked_world();
     group_of(world.account_mut("crm"), "More", "more", 3);
     let bench = bench(world, "crm", "mail", "mode = \"managed\"");
-    bench.store.watch_journal(|moment| assert_ne!(moment, JournalMoment::OutcomeWritten, "the end of this run"));
+    bench.store.watch_journal(|moment| {
+        assert_ne!(moment, JournalMoment::OutcomeWritten, "the end of this run")
+    });
     bench.rest().await;
     drop(bench.runner().sync("test", SyncOptions::default()).await);
 }
@@ -201,10 +283,25 @@ async fn a_run_that_panics_when_it_is_told_to() {
 fn a_panic_with_all_its_frames_says_no_secret() {
     let test = "redaction::a_run_that_panics_when_it_is_told_to";
     let mut command = Command::new(std::env::current_exe().unwrap());
-    let output = command.args([test, "--exact", "--nocapture"]).env(PANIC, "1").env("RUST_BACKTRACE", "full").output().unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(!output.status.success() && text.contains("the end of this run"), "{text}");
-    assert!(text.contains("begin_write") || text.contains("settle_write"), "the frames are there: {text}");
+    let output = command
+        .args([test, "--exact", "--nocapture"])
+        .env(PANIC, "1")
+        .env("RUST_BACKTRACE", "full")
+        .output()
+        .unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        !output.status.success() && text.contains("the end of this run"),
+        "{text}"
+    );
+    assert!(
+        text.contains("begin_write") || text.contains("settle_write"),
+        "the frames are there: {text}"
+    );
     assert!(!text.contains(SECRET) && !text.contains(VALUE), "{text}");
 }
 
@@ -212,7 +309,11 @@ fn a_panic_with_all_its_frames_says_no_secret() {
 fn no_debug_output_of_config_and_adapters_shows_a_secret() {
     let bench = bench(marked_world(), "crm", "mail", "");
     let runner = bench.runner();
-    assert!(!format!("{:?}", runner.config()).contains(SECRET), "{:?}", runner.config());
+    assert!(
+        !format!("{:?}", runner.config()).contains(SECRET),
+        "{:?}",
+        runner.config()
+    );
     let text = crate::support::providers(&bench.emulator)
         + "\n[providers.mail.http]\nproxy = \"http://someone:canary-secret-proxy@proxy.example.org:3128\"\n";
     match rosterd::config::parse(&text, Path::new("rosterd.toml")) {
@@ -227,9 +328,17 @@ fn no_debug_output_of_config_and_adapters_shows_a_secret() {
     }
 
     let transport = Transport::network(&NetworkOptions::default()).unwrap();
-    let account = Account::new(AccountOptions::new("mail", url::Url::parse("https://api.example.org/v1").unwrap(), transport));
+    let account = Account::new(AccountOptions::new(
+        "mail",
+        url::Url::parse("https://api.example.org/v1").unwrap(),
+        transport,
+    ));
     let secret = || format!("{SECRET}adapter").into();
-    let emfluence = EmfluenceOptions { access_token: secret(), fingerprint: None, batch_cap: None };
+    let emfluence = EmfluenceOptions {
+        access_token: secret(),
+        fingerprint: None,
+        batch_cap: None,
+    };
     let greenrope = |credential| GreenRopeOptions {
         account_id: "1".to_owned(),
         email: "owner@example.org".to_owned(),
@@ -237,20 +346,52 @@ fn no_debug_output_of_config_and_adapters_shows_a_secret() {
         shared_access: false,
         batch_cap: None,
     };
-    let campaigns = ActiveCampaignOptions { api_key: secret(), groups: ActiveCampaignGroups::Lists, parking_group: None, batch_cap: None };
+    let campaigns = ActiveCampaignOptions {
+        api_key: secret(),
+        groups: ActiveCampaignGroups::Lists,
+        parking_group: None,
+        batch_cap: None,
+    };
     let shown = [
-        format!("{emfluence:?} {:?}", Emfluence::new(emfluence.clone(), account.clone())),
-        format!("{:?}", GreenRope::new(greenrope(GreenRopeCredential::Password(secret())), account.clone())),
+        format!(
+            "{emfluence:?} {:?}",
+            Emfluence::new(emfluence.clone(), account.clone())
+        ),
+        format!(
+            "{:?}",
+            GreenRope::new(
+                greenrope(GreenRopeCredential::Password(secret())),
+                account.clone()
+            )
+        ),
         format!("{:?}", greenrope(GreenRopeCredential::Token(secret()))),
-        format!("{campaigns:?} {:?}", ActiveCampaign::new(campaigns.clone(), account.clone())),
+        format!(
+            "{campaigns:?} {:?}",
+            ActiveCampaign::new(campaigns.clone(), account.clone())
+        ),
     ];
-    assert!(shown.iter().all(|shown| !shown.contains(SECRET) && !shown.is_empty()), "{shown:?}");
+    assert!(
+        shown
+            .iter()
+            .all(|shown| !shown.contains(SECRET) && !shown.is_empty()),
+        "{shown:?}"
+    );
 }
 
 #[test]
 fn the_worlds_of_these_tests_are_marked() {
     let world = marked_world();
     assert!(world.account("crm").logins[0].password.starts_with(SECRET));
-    assert!(plain_world().account("crm").logins[0].password.starts_with("fake-"));
-    assert!(world.account("crm").contacts.values().any(|contact| contact.get("city").starts_with(VALUE)));
+    assert!(
+        plain_world().account("crm").logins[0]
+            .password
+            .starts_with("fake-")
+    );
+    assert!(
+        world
+            .account("crm")
+            .contacts
+            .values()
+            .any(|contact| contact.get("city").starts_with(VALUE))
+    );
 }

@@ -34,54 +34,95 @@ async fn a_thousand_people_new_to_greenrope_are_twenty_and_twenty() {
     assert_eq!(planned.cost.requests["crm"], 41);
     bench.writes();
     bench.sync().await;
-    let expected = [sent("CreateGroup", 1, 1), sent("AddContacts", 50, 20), sent("AddContactsToGroup", 50, 20)].concat();
+    let expected = [
+        sent("CreateGroup", 1, 1),
+        sent("AddContacts", 50, 20),
+        sent("AddContactsToGroup", 50, 20),
+    ]
+    .concat();
     assert_eq!(bench.sent(), expected);
 }
 
 #[tokio::test(start_paused = true)]
 async fn people_who_exist_are_added_and_removed_in_batches() {
     for (source, target, batch, add, remove) in [
-        ("crm", "mail", 1000, "groups/addContacts", "groups/removeContacts"),
-        ("mail", "crm", 50, "AddContactsToGroup", "DeleteContactsFromGroup"),
+        (
+            "crm",
+            "mail",
+            1000,
+            "groups/addContacts",
+            "groups/removeContacts",
+        ),
+        (
+            "mail",
+            "crm",
+            50,
+            "AddContactsToGroup",
+            "DeleteContactsFromGroup",
+        ),
     ] {
         let mut world = plain_world();
         let group = group_of(world.account_mut(source), "News", "person", 200);
         group_of(world.account_mut(target), "Others", "person", 200);
-        let job =
-            "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+        let job = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
         let bench = bench(world, source, target, job);
         bench.sync().await;
         let writes = bench.sent();
-        assert_eq!(writes[1..], sent(add, batch.min(200), 200_usize.div_ceil(batch)), "{target}");
+        assert_eq!(
+            writes[1..],
+            sent(add, batch.min(200), 200_usize.div_ceil(batch)),
+            "{target}"
+        );
         bench.account(source, |account| {
             for number in 0..100 {
-                let contact = account.contact_by_email(&format!("person{number}@example.org")).unwrap();
+                let contact = account
+                    .contact_by_email(&format!("person{number}@example.org"))
+                    .unwrap();
                 account.leave(group, contact);
             }
         });
         bench.settle().await;
-        assert_eq!(bench.members(target, "News").values().filter(|state| **state == MembershipState::Active).count(), 100);
+        assert_eq!(
+            bench
+                .members(target, "News")
+                .values()
+                .filter(|state| **state == MembershipState::Active)
+                .count(),
+            100
+        );
         bench.account(source, |account| {
             for number in 0..100 {
-                let contact = account.contact_by_email(&format!("person{}@example.org", number + 100)).unwrap();
+                let contact = account
+                    .contact_by_email(&format!("person{}@example.org", number + 100))
+                    .unwrap();
                 account.change_contact(contact, [("city", "Springfield")], []);
                 if number < 99 {
                     account.leave(group, contact);
                 }
             }
-            account.join_all(group, (0..50).map(|number| account_id(account, number)).collect::<Vec<_>>());
+            account.join_all(
+                group,
+                (0..50)
+                    .map(|number| account_id(account, number))
+                    .collect::<Vec<_>>(),
+            );
         });
         bench.writes();
         let report = bench.sync().await;
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
         let writes = bench.sent();
         assert!(writes.iter().any(|(operation, _)| operation == remove));
-        assert!(writes.len() <= 2 * 99_usize.div_ceil(batch) + 50_usize.div_ceil(batch) + 2, "{writes:?}");
+        assert!(
+            writes.len() <= 2 * 99_usize.div_ceil(batch) + 50_usize.div_ceil(batch) + 2,
+            "{writes:?}"
+        );
     }
 }
 
 fn account_id(account: &rosterd::emulator::Account, number: usize) -> u64 {
-    account.contact_by_email(&format!("person{number}@example.org")).unwrap()
+    account
+        .contact_by_email(&format!("person{number}@example.org"))
+        .unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +130,12 @@ async fn opt_outs_go_in_batches_where_there_are_any() {
     let mut world = plain_world();
     let account = world.account_mut("mail");
     group_of(account, "News", "person", 120);
-    let bench = bench(world, "mail", "crm", "[jobs.test.guards]\nmax_opt_outs = \"none\"");
+    let bench = bench(
+        world,
+        "mail",
+        "crm",
+        "[jobs.test.guards]\nmax_opt_outs = \"none\"",
+    );
     bench.settle().await;
     bench.account("mail", |account| {
         for number in 0..120 {
@@ -98,13 +144,22 @@ async fn opt_outs_go_in_batches_where_there_are_any() {
         }
     });
     bench.sync().await;
-    let expected = [sent("UnsubscribeContacts", 50, 2), sent("UnsubscribeContacts", 20, 1)].concat();
+    let expected = [
+        sent("UnsubscribeContacts", 50, 2),
+        sent("UnsubscribeContacts", 20, 1),
+    ]
+    .concat();
     assert_eq!(bench.sent(), expected);
 }
 
 #[tokio::test(start_paused = true)]
 async fn reading_takes_pages_of_the_documented_size_and_no_request_per_person() {
-    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("mail", "mail2"), ("crm", "crm2")] {
+    for (source, target) in [
+        ("crm", "mail"),
+        ("mail", "crm"),
+        ("mail", "mail2"),
+        ("crm", "crm2"),
+    ] {
         let mut world = plain_world();
         for name in ["One", "Two", "Three"] {
             group_of(world.account_mut(source), name, "person", 600);
@@ -114,13 +169,34 @@ async fn reading_takes_pages_of_the_documented_size_and_no_request_per_person() 
         bench.emulator.clear_log();
         bench.sync().await;
         let requests = bench.emulator.requests();
-        let count = |operation: &str| requests.iter().filter(|request| request.operation == operation).count();
+        let count = |operation: &str| {
+            requests
+                .iter()
+                .filter(|request| request.operation == operation)
+                .count()
+        };
         assert_eq!(count("contacts/lookup") + count("SearchContacts"), 0);
-        let mails = usize::from(source.starts_with("mail")) + usize::from(target.starts_with("mail"));
+        let mails =
+            usize::from(source.starts_with("mail")) + usize::from(target.starts_with("mail"));
         // Six hundred rows are one page of a listing and three of a search.
-        assert!(count("groups/getContacts") <= mails * 3 + mails * 3, "{source} to {target}: {}", count("groups/getContacts"));
-        assert!(count("contacts/search") <= mails * 3, "{source} to {target}: {}", count("contacts/search"));
-        assert!(requests.iter().filter(|request| request.provider == Kind::GreenRope).count() <= 30, "{source} to {target}");
+        assert!(
+            count("groups/getContacts") <= mails * 3 + mails * 3,
+            "{source} to {target}: {}",
+            count("groups/getContacts")
+        );
+        assert!(
+            count("contacts/search") <= mails * 3,
+            "{source} to {target}: {}",
+            count("contacts/search")
+        );
+        assert!(
+            requests
+                .iter()
+                .filter(|request| request.provider == Kind::GreenRope)
+                .count()
+                <= 30,
+            "{source} to {target}"
+        );
         bench.assert_no_misuse();
     }
 }
@@ -128,7 +204,12 @@ async fn reading_takes_pages_of_the_documented_size_and_no_request_per_person() 
 /// The operations of the log that read, with how often each was asked.
 fn reads(bench: &Bench, kind: Kind) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for request in bench.emulator.requests().into_iter().filter(|request| request.provider == kind && !request.is_write) {
+    for request in bench
+        .emulator
+        .requests()
+        .into_iter()
+        .filter(|request| request.provider == kind && !request.is_write)
+    {
         *counts.entry(request.operation).or_default() += 1;
     }
     counts
@@ -145,13 +226,22 @@ async fn a_thousand_people_new_to_a_list_are_four_imports() {
     let report = bench.sync().await;
     assert_eq!(report.exit_code(), 0, "{}", tell(&report));
     let reads = reads(&bench, Kind::ActiveCampaign);
-    let expected = [sent("list_add", 1, 1), sent("POST /import/bulk_import", 250, 4)].concat();
+    let expected = [
+        sent("list_add", 1, 1),
+        sent("POST /import/bulk_import", 250, 4),
+    ]
+    .concat();
     assert_eq!(bench.sent(), expected);
     // Eleven pages read the thousand back; each import is asked after until it is over.
     let pages = reads["GET /contacts"];
     assert!(pages <= 1 + 11, "{reads:?}");
     assert_eq!(reads["GET /contactLists"], 1, "{reads:?}");
-    assert!(reads.keys().all(|operation| !operation.starts_with("contact_view")), "nobody is asked after alone: {reads:?}");
+    assert!(
+        reads
+            .keys()
+            .all(|operation| !operation.starts_with("contact_view")),
+        "nobody is asked after alone: {reads:?}"
+    );
     bench.assert_settled().await;
 }
 
@@ -165,7 +255,10 @@ async fn people_join_and_leave_lists_in_imports() {
     bench.sync().await;
     // Newcomers and people who exist share the requests.
     let import = "POST /import/bulk_import";
-    assert_eq!(bench.sent()[1..], [sent(import, 250, 1), sent(import, 50, 1)].concat());
+    assert_eq!(
+        bench.sent()[1..],
+        [sent(import, 250, 1), sent(import, 50, 1)].concat()
+    );
     let leave = |people: std::ops::Range<usize>| {
         bench.account("crm", |account| {
             for number in people {
@@ -176,22 +269,47 @@ async fn people_join_and_leave_lists_in_imports() {
     };
     leave(0..10);
     bench.sync().await;
-    assert_eq!(bench.sent(), sent(import, 10, 1), "from ten people on the importer is shorter");
+    assert_eq!(
+        bench.sent(),
+        sent(import, 10, 1),
+        "from ten people on the importer is shorter"
+    );
     leave(10..19);
     bench.sync().await;
-    assert_eq!(bench.sent(), sent("contact_sync", 1, 9), "below that a form for each is");
-    assert_eq!(bench.members("campaigns", "News").values().filter(|state| **state == MembershipState::Active).count(), 281);
+    assert_eq!(
+        bench.sent(),
+        sent("contact_sync", 1, 9),
+        "below that a form for each is"
+    );
+    assert_eq!(
+        bench
+            .members("campaigns", "News")
+            .values()
+            .filter(|state| **state == MembershipState::Active)
+            .count(),
+        281
+    );
     bench.assert_settled().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn many_opt_outs_of_lists_are_one_import_over_all_lists() {
-    for (source, whole_account) in [("mail", false), ("mail", true), ("crm", true), ("campaigns2", false)] {
+    for (source, whole_account) in [
+        ("mail", false),
+        ("mail", true),
+        ("crm", true),
+        ("campaigns2", false),
+    ] {
         let place = format!("{source}, {whole_account}");
         let mut world = plain_world();
         let account = world.account_mut(source);
         let groups = ["One", "Two", "Three"].map(|name| group_of(account, name, "person", 120));
-        let bench = bench(world, source, "campaigns", "[jobs.test.guards]\nmax_opt_outs = \"none\"");
+        let bench = bench(
+            world,
+            source,
+            "campaigns",
+            "[jobs.test.guards]\nmax_opt_outs = \"none\"",
+        );
         bench.settle().await;
         let refuse = |people: std::ops::Range<usize>| {
             bench.account(source, |account| {
@@ -211,13 +329,24 @@ async fn many_opt_outs_of_lists_are_one_import_over_all_lists() {
         refuse(0..110);
         let report = bench.sync().await;
         assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
-        assert_eq!(bench.sent(), sent("POST /import/bulk_import", 110, 1), "{place}");
+        assert_eq!(
+            bench.sent(),
+            sent("POST /import/bulk_import", 110, 1),
+            "{place}"
+        );
         refuse(110..119);
         bench.sync().await;
         assert_eq!(bench.sent(), sent("contact_sync", 1, 9), "{place}");
         for list in ["One", "Two", "Three"] {
             let members = bench.members("campaigns", list);
-            assert_eq!(members.values().filter(|state| **state == MembershipState::OptedOut).count(), 119, "{place}: {list}");
+            assert_eq!(
+                members
+                    .values()
+                    .filter(|state| **state == MembershipState::OptedOut)
+                    .count(),
+                119,
+                "{place}: {list}"
+            );
         }
         bench.assert_settled().await;
     }
@@ -225,7 +354,11 @@ async fn many_opt_outs_of_lists_are_one_import_over_all_lists() {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_of_lists_is_read_in_one_pass() {
-    for (source, target) in [("campaigns", "mail"), ("crm", "campaigns"), ("campaigns", "campaigns2")] {
+    for (source, target) in [
+        ("campaigns", "mail"),
+        ("crm", "campaigns"),
+        ("campaigns", "campaigns2"),
+    ] {
         let place = format!("{source} to {target}");
         let mut world = plain_world();
         for name in ["One", "Two", "Three"] {
@@ -235,12 +368,16 @@ async fn an_account_of_lists_is_read_in_one_pass() {
         bench.settle().await;
         bench.emulator.clear_log();
         bench.sync().await;
-        let sides = usize::from(source.starts_with("campaigns")) + usize::from(target.starts_with("campaigns"));
+        let sides = usize::from(source.starts_with("campaigns"))
+            + usize::from(target.starts_with("campaigns"));
         let reads = reads(&bench, Kind::ActiveCampaign);
         // Seven pages of a hundred show everybody with all lists; each list is counted once.
         assert_eq!(reads["GET /contacts"], 7 * sides, "{place}: {reads:?}");
         assert_eq!(reads["GET /contactLists"], 3 * sides, "{place}: {reads:?}");
-        assert!(reads.values().sum::<usize>() <= 18 * sides, "{place}: {reads:?}");
+        assert!(
+            reads.values().sum::<usize>() <= 18 * sides,
+            "{place}: {reads:?}"
+        );
         bench.assert_no_misuse();
     }
 }

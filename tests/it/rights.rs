@@ -1,4 +1,5 @@
-//! What a look at the accounts says of the rights that the jobs will need, before anything is written.
+//! What a look at the accounts says of the rights that the jobs will need, before anything is
+//! written.
 
 use rosterd::emulator::{Login, Rights, World};
 
@@ -10,25 +11,47 @@ fn world(account: &str, permissions: &[&str], rights: Rights) -> World {
     let account = world.account_mut(account);
     account.add_group("News");
     let staff = account.add_user_group("Staff");
-    account.user_group_mut(staff).permissions.extend(permissions.iter().map(|name| (*name).to_owned()));
+    account
+        .user_group_mut(staff)
+        .permissions
+        .extend(permissions.iter().map(|name| (*name).to_owned()));
     let user = account.add_user("wanda", "wanda@example.org", staff);
     let login = Login::of_user(&account.name, u32::try_from(user).unwrap());
-    account.logins[0] = Login { rights, owner: account.logins[0].owner, ..login };
+    account.logins[0] = Login {
+        rights,
+        owner: account.logins[0].owner,
+        ..login
+    };
     world
 }
 
 /// What is lacking at a provider that a job with some config lines writes to.
 async fn lacks(world: World, target: &str, job: &str) -> Vec<String> {
     let bench = bench(world, "crm", target, job);
-    let report = bench.runner().check_online(target).await.unwrap_or_else(|error| panic!("{target}: {error}"));
+    let report = bench
+        .runner()
+        .check_online(target)
+        .await
+        .unwrap_or_else(|error| panic!("{target}: {error}"));
     assert!(bench.writes().is_empty(), "looking writes nothing");
     report.lacks
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_permissions_of_the_user_group_of_a_key_are_held_against_the_jobs() {
-    let few = ["pg_subscriber_add", "pg_subscriber_import", "pg_list_edit", "pg_user_edit", "pg_group_edit"];
-    let lists = lacks(world("campaigns", &few, Rights::all()), "campaigns", "[jobs.test.members]\nremoval = \"unsubscribe\"").await;
+    let few = [
+        "pg_subscriber_add",
+        "pg_subscriber_import",
+        "pg_list_edit",
+        "pg_user_edit",
+        "pg_group_edit",
+    ];
+    let lists = lacks(
+        world("campaigns", &few, Rights::all()),
+        "campaigns",
+        "[jobs.test.members]\nremoval = \"unsubscribe\"",
+    )
+    .await;
     insta::assert_snapshot!(lists.join("\n"), @r"
     the user group of the key's user lacks pg_list_add, which creating lists takes; grant it there, or use an administrator's key
     the user group of the key's user lacks pg_subscriber_edit, which changing contacts and their lists takes; grant it there, or use an administrator's key
@@ -36,34 +59,87 @@ async fn the_permissions_of_the_user_group_of_a_key_are_held_against_the_jobs() 
     let fields = "create_fields = true\n[jobs.test.groups]\nmissing = \"delete\"\n[jobs.test.members]\nremoval = \"unsubscribe\"";
     let fields = lacks(world("campaigns", &few, Rights::all()), "campaigns", fields).await;
     assert_eq!(fields.len(), 4, "{fields:?}");
-    let staff = lacks(world("campaigns", &few, Rights::all()), "staff", "create_users = true").await;
+    let staff = lacks(
+        world("campaigns", &few, Rights::all()),
+        "staff",
+        "create_users = true",
+    )
+    .await;
     insta::assert_snapshot!(staff.join("\n"), @r"
     the user group of the key's user lacks pg_group_add, which creating user groups takes; grant it there, or use an administrator's key
     the user group of the key's user lacks pg_user_add, which creating users takes; grant it there, or use an administrator's key
     ");
-    assert_eq!(lacks(world("campaigns", &few, Rights::all()), "staff", "").await.len(), 1, "no job creates users");
+    assert_eq!(
+        lacks(world("campaigns", &few, Rights::all()), "staff", "")
+            .await
+            .len(),
+        1,
+        "no job creates users"
+    );
     // An administrator may do everything, and nobody asks.
-    assert!(lacks(plain_world(), "campaigns", "[jobs.test.members]\nremoval = \"unsubscribe\"").await.is_empty());
+    assert!(
+        lacks(
+            plain_world(),
+            "campaigns",
+            "[jobs.test.members]\nremoval = \"unsubscribe\""
+        )
+        .await
+        .is_empty()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_permissions_of_a_token_show_where_a_read_takes_them() {
     for (rights, expected) in [
         (Rights::all(), &[][..]),
-        (Rights { create_groups: false, ..Rights::all() }, &["Create Groups"][..]),
-        (Rights { contacts_edit: false, ..Rights::all() }, &["Contacts (Edit)"][..]),
-        (Rights { create_groups: false, contacts_edit: false, ..Rights::all() }, &["Create Groups", "Contacts (Edit)"][..]),
-        (Rights { contacts_delete: false, ..Rights::all() }, &[][..]),
+        (
+            Rights {
+                create_groups: false,
+                ..Rights::all()
+            },
+            &["Create Groups"][..],
+        ),
+        (
+            Rights {
+                contacts_edit: false,
+                ..Rights::all()
+            },
+            &["Contacts (Edit)"][..],
+        ),
+        (
+            Rights {
+                create_groups: false,
+                contacts_edit: false,
+                ..Rights::all()
+            },
+            &["Create Groups", "Contacts (Edit)"][..],
+        ),
+        (
+            Rights {
+                contacts_delete: false,
+                ..Rights::all()
+            },
+            &[][..],
+        ),
     ] {
         let lacks = lacks(world("mail", &[], rights), "mail", "").await;
         assert_eq!(lacks.len(), expected.len(), "{rights:?}: {lacks:?}");
-        assert!(lacks.iter().zip(expected).all(|(said, name)| said.contains(&format!("the permission {name},"))), "{lacks:?}");
+        assert!(
+            lacks
+                .iter()
+                .zip(expected)
+                .all(|(said, name)| said.contains(&format!("the permission {name},"))),
+            "{lacks:?}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_account_that_no_job_writes_to_needs_no_rights_to_write() {
-    let bench = bench_of(world("campaigns", &[], Rights::all()), "[jobs.test]\nsource = \"campaigns\"\ntarget = \"mail\"\n");
+    let bench = bench_of(
+        world("campaigns", &[], Rights::all()),
+        "[jobs.test]\nsource = \"campaigns\"\ntarget = \"mail\"\n",
+    );
     let report = bench.runner().check_online("campaigns").await.unwrap();
     assert_eq!((report.lacks.len(), report.remarks.len()), (0, 1));
 }

@@ -12,7 +12,10 @@ fn over(job: &str, prepare: impl FnOnce(&mut Account, &mut Account)) -> Bench {
     let mut mail = world.account("mail").clone();
     prepare(world.account_mut("crm"), &mut mail);
     *world.account_mut("mail") = mail;
-    bench_of(world, &format!("[jobs.test]\nsource = \"crm\"\ntarget = \"mail\"\nmode = \"managed\"\n{job}\n"))
+    bench_of(
+        world,
+        &format!("[jobs.test]\nsource = \"crm\"\ntarget = \"mail\"\nmode = \"managed\"\n{job}\n"),
+    )
 }
 
 /// The same from emfluence to GreenRope.
@@ -20,15 +23,26 @@ fn back(job: &str, prepare: impl FnOnce(&mut Account)) -> Bench {
     let mut world = plain_world();
     group_of(world.account_mut("mail"), "Donors", "donor", 3);
     prepare(world.account_mut("mail"));
-    bench_of(world, &format!("[jobs.test]\nsource = \"mail\"\ntarget = \"crm\"\nmode = \"managed\"\n{job}\n"))
+    bench_of(
+        world,
+        &format!("[jobs.test]\nsource = \"mail\"\ntarget = \"crm\"\nmode = \"managed\"\n{job}\n"),
+    )
 }
 
 fn id_of(bench: &Bench, account: &str, group: &str) -> u64 {
-    bench.account(account, |account| account.find_group(group).unwrap_or_else(|| panic!("no group \"{group}\"")))
+    bench.account(account, |account| {
+        account
+            .find_group(group)
+            .unwrap_or_else(|| panic!("no group \"{group}\""))
+    })
 }
 
 fn blocked(report: &rosterd::run::RunReport) -> Vec<&'static str> {
-    report.blocked.iter().map(|blocked| blocked.reason.as_str()).collect()
+    report
+        .blocked
+        .iter()
+        .map(|blocked| blocked.reason.as_str())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,7 +51,10 @@ async fn created_groups_are_protected_unless_the_config_says_otherwise() {
         let bench = over(job, |_, _| {});
         bench.settle().await;
         let id = id_of(&bench, "mail", "Donors");
-        assert_eq!(bench.account("mail", |mail| mail.group(id).map(|group| group.protected)), Some(expected));
+        assert_eq!(
+            bench.account("mail", |mail| mail.group(id).map(|group| group.protected)),
+            Some(expected)
+        );
     }
 }
 
@@ -66,7 +83,10 @@ async fn a_pinned_pair_needs_no_common_name() {
     let bench = bench_of(world, &job);
     bench.settle().await;
     assert_eq!(bench.members("mail", "Supporters").len(), 3);
-    assert_eq!(bench.account("mail", |mail| mail.find_group("Donors")), None);
+    assert_eq!(
+        bench.account("mail", |mail| mail.find_group("Donors")),
+        None
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,26 +96,48 @@ async fn a_group_of_the_same_name_is_adopted_or_blocks() {
     };
     let bench = over("", same);
     let report = bench.settle().await;
-    assert_eq!((report.summary.groups_adopted, report.summary.groups_created), (1, 0));
+    assert_eq!(
+        (report.summary.groups_adopted, report.summary.groups_created),
+        (1, 0)
+    );
     let bench = over("[jobs.test.groups]\nadopt = \"never\"", same);
     let report = bench.sync().await;
-    assert_eq!((report.outcome, blocked(&report)), (Outcome::Partial, vec!["name_taken"]));
+    assert_eq!(
+        (report.outcome, blocked(&report)),
+        (Outcome::Partial, vec!["name_taken"])
+    );
     assert!(bench.members("mail", "Donors").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_whose_source_is_gone_is_kept_archived_or_deleted() {
-    for (missing, there) in [("keep", Some(GroupStatus::Active)), ("archive", Some(GroupStatus::Archived)), ("delete", None)] {
-        let job = format!("[jobs.test.groups]\nmissing = \"{missing}\"\n[jobs.test.guards]\nmax_group_removals = 1");
+    for (missing, there) in [
+        ("keep", Some(GroupStatus::Active)),
+        ("archive", Some(GroupStatus::Archived)),
+        ("delete", None),
+    ] {
+        let job = format!(
+            "[jobs.test.groups]\nmissing = \"{missing}\"\n[jobs.test.guards]\nmax_group_removals = 1"
+        );
         let bench = over(&job, |crm, _| {
             group_of(crm, "Former", "former", 2);
         });
         bench.settle().await;
         let id = id_of(&bench, "mail", "Former");
-        bench.account("crm", |crm| crm.delete_group(crm.find_group("Former").expect("it was made")));
+        bench.account("crm", |crm| {
+            crm.delete_group(crm.find_group("Former").expect("it was made"))
+        });
         let report = bench.sync().await;
-        assert!(report.refusals.is_empty(), "{missing}: {:?}", report.refusals);
-        assert_eq!(bench.account("mail", |mail| mail.group(id).map(|group| group.status)), there, "{missing}");
+        assert!(
+            report.refusals.is_empty(),
+            "{missing}: {:?}",
+            report.refusals
+        );
+        assert_eq!(
+            bench.account("mail", |mail| mail.group(id).map(|group| group.status)),
+            there,
+            "{missing}"
+        );
     }
 }
 
@@ -103,7 +145,10 @@ async fn a_group_whose_source_is_gone_is_kept_archived_or_deleted() {
 async fn no_request_holds_more_items_than_the_configured_cap() {
     let mut world = plain_world();
     group_of(world.account_mut("crm"), "Donors", "donor", 23);
-    let bench = bench_of(world, "[providers.mail.http]\nbatch_size = 10\n[jobs.test]\nsource = \"crm\"\ntarget = \"mail\"\n");
+    let bench = bench_of(
+        world,
+        "[providers.mail.http]\nbatch_size = 10\n[jobs.test]\nsource = \"crm\"\ntarget = \"mail\"\n",
+    );
     bench.sync().await;
     let sent = bench.sent();
     assert!(sent.iter().any(|(_, items)| *items > 1), "{sent:?}");
@@ -117,26 +162,42 @@ async fn people_are_created_only_where_that_is_allowed() {
         mail.add_contact("donor1@example.org");
     });
     let report = bench.settle().await;
-    assert_eq!(bench.members("mail", "Donors").into_keys().collect::<Vec<_>>(), ["donor1@example.org"]);
+    assert_eq!(
+        bench
+            .members("mail", "Donors")
+            .into_keys()
+            .collect::<Vec<_>>(),
+        ["donor1@example.org"]
+    );
     assert_eq!(report.withheld_by_reason.get("no_contact"), Some(&2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn profiles_are_changed_only_where_that_is_allowed() {
-    for (job, expected) in [("", "Renamed"), ("[jobs.test.members]\nupdate = false", "Donna")] {
+    for (job, expected) in [
+        ("", "Renamed"),
+        ("[jobs.test.members]\nupdate = false", "Donna"),
+    ] {
         let bench = over(job, |crm, _| {
-            let id = crm.contact_by_email("donor0@example.org").expect("it was made");
+            let id = crm
+                .contact_by_email("donor0@example.org")
+                .expect("it was made");
             crm.change_contact(id, [("first_name", "Donna")], []);
         });
         bench.settle().await;
         bench.account("crm", |crm| {
-            let id = crm.contact_by_email("donor0@example.org").expect("it was made");
+            let id = crm
+                .contact_by_email("donor0@example.org")
+                .expect("it was made");
             crm.change_contact(id, [("first_name", "Renamed")], []);
         });
         bench.settle().await;
         let name = bench.account("mail", |mail| {
-            let id = mail.contact_by_email("donor0@example.org").expect("it was synced");
-            mail.contact(id).map(|contact| contact.get("first_name").to_owned())
+            let id = mail
+                .contact_by_email("donor0@example.org")
+                .expect("it was synced");
+            mail.contact(id)
+                .map(|contact| contact.get("first_name").to_owned())
         });
         assert_eq!(name.as_deref(), Some(expected));
     }
@@ -145,14 +206,24 @@ async fn profiles_are_changed_only_where_that_is_allowed() {
 #[tokio::test(start_paused = true)]
 async fn opt_outs_are_carried_or_only_bar() {
     for (carry, carried) in [("carry", true), ("skip", false)] {
-        let job = format!("[jobs.test.members]\nopt_outs = \"{carry}\"\n[jobs.test.guards]\nmax_opt_outs = \"none\"");
+        let job = format!(
+            "[jobs.test.members]\nopt_outs = \"{carry}\"\n[jobs.test.guards]\nmax_opt_outs = \"none\""
+        );
         let bench = over(&job, |_, _| {});
         bench.settle().await;
-        bench.account("crm", |crm| crm.opt_out_of_account(crm.contact_by_email("donor0@example.org").expect("it was made")));
+        bench.account("crm", |crm| {
+            crm.opt_out_of_account(
+                crm.contact_by_email("donor0@example.org")
+                    .expect("it was made"),
+            )
+        });
         bench.sync().await;
         let refuses = bench.account("mail", |mail| {
-            let id = mail.contact_by_email("donor0@example.org").expect("it was synced");
-            mail.contact(id).is_some_and(|contact| contact.opted_out.is_some())
+            let id = mail
+                .contact_by_email("donor0@example.org")
+                .expect("it was synced");
+            mail.contact(id)
+                .is_some_and(|contact| contact.opted_out.is_some())
         });
         assert_eq!(refuses, carried, "{carry}");
     }
@@ -180,15 +251,29 @@ async fn a_login_that_sees_a_part_proves_nothing_by_absence() {
         let mut world = plain_world();
         group_of(world.account_mut("mail"), "Donors", "donor", 2);
         group_of(world.account_mut("mail"), "Former", "former", 2);
-        let text = format!("[jobs.test]\nsource = \"mail\"\ntarget = \"crm\"\nmode = \"managed\"\n{job}\n");
+        let text = format!(
+            "[jobs.test]\nsource = \"mail\"\ntarget = \"crm\"\nmode = \"managed\"\n{job}\n"
+        );
         let mut bench = bench_of(world, &text);
         bench.settle().await;
-        bench.account("mail", |mail| mail.delete_group(mail.find_group("Former").expect("it was made")));
+        bench.account("mail", |mail| {
+            mail.delete_group(mail.find_group("Former").expect("it was made"))
+        });
         if shared {
-            bench.reconfigure_with(|config| config.providers.get_mut("mail").expect("it is configured").shared_access = true);
+            bench.reconfigure_with(|config| {
+                config
+                    .providers
+                    .get_mut("mail")
+                    .expect("it is configured")
+                    .shared_access = true
+            });
         }
         bench.sync().await;
-        assert_eq!(bench.account("crm", |crm| crm.find_group("Former").is_some()), kept, "shared access: {shared}");
+        assert_eq!(
+            bench.account("crm", |crm| crm.find_group("Former").is_some()),
+            kept,
+            "shared access: {shared}"
+        );
     }
 }
 
@@ -207,8 +292,17 @@ async fn a_share_is_judged_from_the_floor_on() {
             }
         });
         let report = bench.sync().await;
-        assert_eq!(report.outcome == Outcome::Refused, refused, "{:?}", report.refusals);
-        let active = bench.members("mail", "Big").values().filter(|state| **state == MembershipState::Active).count();
+        assert_eq!(
+            report.outcome == Outcome::Refused,
+            refused,
+            "{:?}",
+            report.refusals
+        );
+        let active = bench
+            .members("mail", "Big")
+            .values()
+            .filter(|state| **state == MembershipState::Active)
+            .count();
         assert_eq!(active, if refused { 12 } else { 10 });
     }
 }

@@ -1,4 +1,5 @@
-//! Trouble around a run: services that ask for patience, clocks that jump, a journal that can't be written.
+//! Trouble around a run: services that ask for patience, clocks that jump, a journal that can't be
+//! written.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +22,19 @@ async fn calm(stage: &Stage, course: Course) -> Vec<String> {
 
 /// Requests to an account, each with the pause until the next one in milliseconds.
 fn pauses(requests: &[RequestRecord], account: &str) -> Vec<(RequestRecord, Option<u64>)> {
-    let own: Vec<&RequestRecord> = requests.iter().filter(|request| request.account == account).collect();
-    own.iter().enumerate().map(|(at, request)| ((*request).clone(), own.get(at + 1).map(|next| next.millis - request.millis))).collect()
+    let own: Vec<&RequestRecord> = requests
+        .iter()
+        .filter(|request| request.account == account)
+        .collect();
+    own.iter()
+        .enumerate()
+        .map(|(at, request)| {
+            (
+                (*request).clone(),
+                own.get(at + 1).map(|next| next.millis - request.millis),
+            )
+        })
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -32,16 +44,42 @@ async fn nothing_is_sent_to_an_account_that_asked_for_patience_before_its_time()
         let expected = calm(&stage, course).await;
         for account in [course.source, course.target] {
             let bench = stage.enter();
-            let patience = Fault::TooManyRequests { retry_after: Some(97) };
-            bench.emulator.add_fault(FaultRule::every(patience).at(account).when(When::EachNth(4)));
+            let patience = Fault::TooManyRequests {
+                retry_after: Some(97),
+            };
+            bench.emulator.add_fault(
+                FaultRule::every(patience)
+                    .at(account)
+                    .when(When::EachNth(4)),
+            );
             let report = bench.sync().await;
-            assert_eq!(report.exit_code(), 0, "{course:?} {account}: {}", tell(&report));
-            assert_same(&bench.account(course.target, |account| digest(account)), &expected, account);
+            assert_eq!(
+                report.exit_code(),
+                0,
+                "{course:?} {account}: {}",
+                tell(&report)
+            );
+            assert_same(
+                &bench.account(course.target, |account| digest(account)),
+                &expected,
+                account,
+            );
             let log = pauses(&bench.emulator.requests(), account);
-            let refused: Vec<_> = log.iter().filter(|(request, _)| request.status == 429).collect();
-            assert!(refused.len() >= 2, "{course:?} {account}: {} refused", refused.len());
+            let refused: Vec<_> = log
+                .iter()
+                .filter(|(request, _)| request.status == 429)
+                .collect();
+            assert!(
+                refused.len() >= 2,
+                "{course:?} {account}: {} refused",
+                refused.len()
+            );
             for (request, pause) in refused {
-                assert!(pause.is_none_or(|pause| pause >= 97_000), "{course:?}: {} was followed after {pause:?} ms", request.operation);
+                assert!(
+                    pause.is_none_or(|pause| pause >= 97_000),
+                    "{course:?}: {} was followed after {pause:?} ms",
+                    request.operation
+                );
             }
             bench.emulator.clear_faults();
             bench.assert_idle(account).await;
@@ -51,12 +89,30 @@ async fn nothing_is_sent_to_an_account_that_asked_for_patience_before_its_time()
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_is_renewed_once_and_not_for_ever() {
-    let logins = |bench: &Bench| bench.emulator.requests().iter().filter(|request| request.operation == "GetAuthToken").count();
-    for operation in ["GetGroups", "GetContacts", "AddGroups", "AddContacts", "AddContactsToGroup"] {
+    let logins = |bench: &Bench| {
+        bench
+            .emulator
+            .requests()
+            .iter()
+            .filter(|request| request.operation == "GetAuthToken")
+            .count()
+    };
+    for operation in [
+        "GetGroups",
+        "GetContacts",
+        "AddGroups",
+        "AddContacts",
+        "AddContactsToGroup",
+    ] {
         let mut world = plain_world();
         group_of(world.account_mut("mail"), "One", "one", 6);
         let fresh = bench(world.clone(), "mail", "crm", "mode = \"managed\"");
-        fresh.emulator.add_fault(FaultRule::every(Fault::ExpiredToken).at("crm").on(operation).when(When::First(1)));
+        fresh.emulator.add_fault(
+            FaultRule::every(Fault::ExpiredToken)
+                .at("crm")
+                .on(operation)
+                .when(When::First(1)),
+        );
         let report = fresh.sync().await;
         assert_eq!(report.exit_code(), 0, "{operation}: {}", tell(&report));
         let once = logins(&fresh);
@@ -65,29 +121,59 @@ async fn an_expired_token_is_renewed_once_and_not_for_ever() {
         fresh.assert_idle(operation).await;
 
         let never = bench(world, "mail", "crm", "mode = \"managed\"");
-        never.emulator.add_fault(FaultRule::every(Fault::ExpiredToken).at("crm").on("GetGroups"));
+        never.emulator.add_fault(
+            FaultRule::every(Fault::ExpiredToken)
+                .at("crm")
+                .on("GetGroups"),
+        );
         never.rest().await;
-        let error = never.runner().sync("test", SyncOptions::default()).await.err().map(|error| (error.exit_code(), error.to_string()));
-        assert!(error.as_ref().is_some_and(|(code, words)| *code == 1 && words.contains("crm: ")), "{operation}: {error:?}");
-        assert!(logins(&never) <= 3, "{operation}: {} logins", logins(&never));
+        let error = never
+            .runner()
+            .sync("test", SyncOptions::default())
+            .await
+            .err()
+            .map(|error| (error.exit_code(), error.to_string()));
+        assert!(
+            error
+                .as_ref()
+                .is_some_and(|(code, words)| *code == 1 && words.contains("crm: ")),
+            "{operation}: {error:?}"
+        );
+        assert!(
+            logins(&never) <= 3,
+            "{operation}: {} logins",
+            logins(&never)
+        );
         assert_eq!(never.sent(), [], "{operation}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_drips_is_given_up_and_is_not_taken_for_an_empty_one() {
-    for (source, target, slow, operation) in
-        [("crm", "mail", "crm", "GetContacts"), ("mail", "crm", "mail", "groups/getContacts"), ("mail", "crm", "crm", "GetGroups")]
-    {
+    for (source, target, slow, operation) in [
+        ("crm", "mail", "crm", "GetContacts"),
+        ("mail", "crm", "mail", "groups/getContacts"),
+        ("mail", "crm", "crm", "GetGroups"),
+    ] {
         let mut world = plain_world();
         group_of(world.account_mut(source), "One", "one", 8);
         let bench = bench(world, source, target, "mode = \"mirror\"");
         bench.settle().await;
         bench.writes();
-        bench.emulator.add_fault(FaultRule::every(Fault::SlowDrip { bytes: 1, pause: 5_000 }).at(slow).on(operation));
+        bench.emulator.add_fault(
+            FaultRule::every(Fault::SlowDrip {
+                bytes: 1,
+                pause: 5_000,
+            })
+            .at(slow)
+            .on(operation),
+        );
         bench.rest().await;
         let result = bench.runner().sync("test", SyncOptions::default()).await;
-        let code = result.as_ref().map_or_else(rosterd::run::RunError::exit_code, rosterd::run::RunReport::exit_code);
+        let code = result.as_ref().map_or_else(
+            rosterd::run::RunError::exit_code,
+            rosterd::run::RunReport::exit_code,
+        );
         assert!(matches!(code, 1 | 4), "{operation}: {code}");
         assert_eq!(bench.sent(), [], "{operation}");
         bench.emulator.clear_faults();
@@ -97,13 +183,22 @@ async fn an_answer_that_drips_is_given_up_and_is_not_taken_for_an_empty_one() {
     }
 }
 
-/// A stage whose database is a file, which fails to take the nth entry of its journal or what became of it.
+/// A stage whose database is a file, which fails to take the nth entry of its journal or what
+/// became of it.
 fn failing(stage: &Stage, directory: &TempDir, nth: usize, settling: bool) -> (Bench, Connection) {
     let path = directory.path().join("rosterd.db");
     let bench = stage.enter_at(&path);
     let connection = Connection::open(&path).unwrap();
-    let last: i64 = connection.query_row("SELECT coalesce(max(id), 0) FROM journal", [], |row| row.get(0)).unwrap();
-    let (event, row) = if settling { ("UPDATE ON journal_items", "OLD.entry") } else { ("INSERT ON journal", "NEW.id") };
+    let last: i64 = connection
+        .query_row("SELECT coalesce(max(id), 0) FROM journal", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    let (event, row) = if settling {
+        ("UPDATE ON journal_items", "OLD.entry")
+    } else {
+        ("INSERT ON journal", "NEW.id")
+    };
     let number = last + nth as i64;
     connection
         .execute_batch(&format!("CREATE TRIGGER disk AFTER {event} WHEN {row} = {number} BEGIN SELECT RAISE(ABORT, 'no room'); END"))
@@ -146,11 +241,18 @@ async fn nothing_is_sent_after_the_journal_failed_and_the_next_run_recovers() {
                     .unwrap() as usize;
                 // At ActiveCampaign one entry may take a request per person.
                 let exact = course.target != "campaigns";
-                assert!(!exact || sent == kept, "{place}: {sent} requests left and {kept} are in the journal");
+                assert!(
+                    !exact || sent == kept,
+                    "{place}: {sent} requests left and {kept} are in the journal"
+                );
                 connection.execute_batch("DROP TRIGGER disk").unwrap();
                 let report = bench.sync().await;
                 assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
-                assert_same(&bench.account(course.target, |account| digest(account)), &expected, &place);
+                assert_same(
+                    &bench.account(course.target, |account| digest(account)),
+                    &expected,
+                    &place,
+                );
                 assert_eq!(created(&bench.emulator, course.target), all, "{place}");
             }
         }
@@ -165,7 +267,11 @@ impl Progress for Jumping<'static> {
         self.0.pass(-40 * DAY);
     }
     fn advance(&self, _job: &str, done: u64, _of: u64) {
-        self.0.pass(if done.is_multiple_of(2) { 90 * DAY } else { -70 * DAY });
+        self.0.pass(if done.is_multiple_of(2) {
+            90 * DAY
+        } else {
+            -70 * DAY
+        });
     }
     fn finish(&self, _job: &str) {}
 }
@@ -177,10 +283,21 @@ async fn a_clock_that_jumps_during_a_run_changes_nothing_of_it() {
         let expected = calm(&stage, course).await;
         let bench: &'static Bench = Box::leak(Box::new(stage.enter()));
         bench.rest().await;
-        let options = RunnerOptions { progress: std::sync::Arc::new(Jumping(bench)), ..RunnerOptions::default() };
-        let report = bench.runner_of(options).sync("test", SyncOptions::default()).await.unwrap();
+        let options = RunnerOptions {
+            progress: std::sync::Arc::new(Jumping(bench)),
+            ..RunnerOptions::default()
+        };
+        let report = bench
+            .runner_of(options)
+            .sync("test", SyncOptions::default())
+            .await
+            .unwrap();
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
-        assert_same(&bench.account(course.target, |account| digest(account)), &expected, "clock");
+        assert_same(
+            &bench.account(course.target, |account| digest(account)),
+            &expected,
+            "clock",
+        );
         bench.assert_idle("afterwards").await;
     }
 }
@@ -197,12 +314,15 @@ async fn a_clock_that_jumps_between_runs_loses_nothing() {
             bench.account(source, |account| {
                 let group = account.find_group("One").unwrap();
                 for number in numbers {
-                    let contact = account.contact_by_email(&format!("one{number}@example.org")).unwrap();
+                    let contact = account
+                        .contact_by_email(&format!("one{number}@example.org"))
+                        .unwrap();
                     account.leave(group, contact);
                 }
             });
         };
-        // Back: what is remembered is from the future now, and proves nothing; somebody has refused meanwhile.
+        // Back: what is remembered is from the future now, and proves nothing; somebody has refused
+        // meanwhile.
         bench.pass(-400 * DAY);
         bench.account(target, |account| {
             let contact = account.contact_by_email("one19@example.org").unwrap();
@@ -234,6 +354,9 @@ async fn a_clock_that_jumps_between_runs_loses_nothing() {
         }
         let states: BTreeMap<_, _> = bench.members(target, "One");
         assert!(states.len() <= 11, "{states:?}");
-        assert!(bench.store.locks().lock_job("test").is_ok(), "no lock is left");
+        assert!(
+            bench.store.locks().lock_job("test").is_ok(),
+            "no lock is left"
+        );
     }
 }

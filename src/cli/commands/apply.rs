@@ -15,8 +15,8 @@ use crate::run::SavedPlan;
 
 /// Applies a plan that `rosterd plan --out` saved, once.
 ///
-/// Everything that the plan touches is read again first; any difference ends with 3, and nothing is written. What an interrupted
-/// apply left is finished by `rosterd sync`.
+/// Everything that the plan touches is read again first; any difference ends with 3, and nothing is
+/// written. What an interrupted apply left is finished by `rosterd sync`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ApplyArgs {
     /// The saved plan.
@@ -50,7 +50,10 @@ struct RefusalHeader {
     approval: String,
 }
 
-pub(crate) async fn cmd_apply(context: &Context, args: &ApplyArgs) -> Result<ExitCode, CommandError> {
+pub(crate) async fn cmd_apply(
+    context: &Context,
+    args: &ApplyArgs,
+) -> Result<ExitCode, CommandError> {
     let header = read_header(&args.file)?;
     if header.version != super::VERSION {
         return Err(CommandError::usage(format!(
@@ -59,40 +62,73 @@ pub(crate) async fn cmd_apply(context: &Context, args: &ApplyArgs) -> Result<Exi
             header.version,
             super::VERSION
         ))
-        .hint(format!("make a new one with `rosterd plan {} --out FILE`", header.job)));
+        .hint(format!(
+            "make a new one with `rosterd plan {} --out FILE`",
+            header.job
+        )));
     }
     let config = context.config()?;
     find_job(&config, &header.job)?;
     if let (Some(refusal), None) = (header.refusals.first(), &args.approve) {
-        return Err(CommandError::new(ExitCode::Refused, format!("the guard {} refused this plan; nothing was written", refusal.guard))
-            .hint(format!("to let it pass, once: rosterd apply {} --approve {}", args.file.display(), refusal.approval)));
+        return Err(CommandError::new(
+            ExitCode::Refused,
+            format!(
+                "the guard {} refused this plan; nothing was written",
+                refusal.guard
+            ),
+        )
+        .hint(format!(
+            "to let it pass, once: rosterd apply {} --approve {}",
+            args.file.display(),
+            refusal.approval
+        )));
     }
     let runner = context.runner(config)?;
-    let saved = SavedPlan { job: header.job, fingerprint: header.fingerprint };
-    let outcome = context.interrupt.run(Box::pin(runner.apply(&saved, args.approve.as_deref()))).await?;
+    let saved = SavedPlan {
+        job: header.job,
+        fingerprint: header.fingerprint,
+    };
+    let outcome = context
+        .interrupt
+        .run(Box::pin(runner.apply(&saved, args.approve.as_deref())))
+        .await?;
     let (result, code) = result_of(&saved.job, outcome);
     finish(context, args.format, &[result], code, false)
 }
 
 impl Header {
-    /// Whether its names are of a length that a plan's names have; longer ones would only flood whoever reads the message.
+    /// Whether its names are of a length that a plan's names have; longer ones would only flood
+    /// whoever reads the message.
     fn is_plausible(&self) -> bool {
-        let names = self.refusals.iter().flat_map(|refusal| [&refusal.guard, &refusal.approval]);
-        names.chain([&self.job, &self.fingerprint]).all(|name| name.len() <= LONGEST_NAME)
+        let names = self
+            .refusals
+            .iter()
+            .flat_map(|refusal| [&refusal.guard, &refusal.approval]);
+        names
+            .chain([&self.job, &self.fingerprint])
+            .all(|name| name.len() <= LONGEST_NAME)
     }
 }
 
 /// Reads what decides of a saved plan.
 pub(super) fn read_header(path: &Path) -> Result<Header, CommandError> {
-    let file = File::open(path).map_err(|error| CommandError::file(ExitCode::Usage, "opening the plan", path, &error))?;
-    let no_plan = || CommandError::usage(format!("{} is no saved plan", path.display())).hint("`rosterd plan JOB --out FILE` saves one");
+    let file = File::open(path)
+        .map_err(|error| CommandError::file(ExitCode::Usage, "opening the plan", path, &error))?;
+    let no_plan = || {
+        CommandError::usage(format!("{} is no saved plan", path.display()))
+            .hint("`rosterd plan JOB --out FILE` saves one")
+    };
     let header: Header = serde_json::from_reader(BufReader::new(file)).map_err(|error| {
         if error.is_io() {
             return CommandError::file(ExitCode::Usage, "reading the plan", path, &error.into());
         }
         no_plan()
     })?;
-    if header.is_plausible() { Ok(header) } else { Err(no_plan()) }
+    if header.is_plausible() {
+        Ok(header)
+    } else {
+        Err(no_plan())
+    }
 }
 
 #[cfg(test)]
@@ -111,10 +147,28 @@ mod tests {
             r#"{"version":1,"job":"a","fingerprint":"f","operations":[{"seq":1}],"refusals":[{"guard":"g","approval":"x","value":3}],"new":1}"#,
         )
         .unwrap();
-        assert_eq!((header.version, header.job.as_str(), header.fingerprint.as_str()), (1, "a", "f"));
+        assert_eq!(
+            (
+                header.version,
+                header.job.as_str(),
+                header.fingerprint.as_str()
+            ),
+            (1, "a", "f")
+        );
         assert_eq!(header.refusals[0].approval, "x");
-        let endless = format!(r#"{{"version":1,"job":"{}","fingerprint":"f","operations":[]}}"#, "x".repeat(2_000));
-        for text in ["", "{}", "[1]", "not json", r#"{"version":1,"runs":[]}"#, "\u{0}\u{1}", &endless] {
+        let endless = format!(
+            r#"{{"version":1,"job":"{}","fingerprint":"f","operations":[]}}"#,
+            "x".repeat(2_000)
+        );
+        for text in [
+            "",
+            "{}",
+            "[1]",
+            "not json",
+            r#"{"version":1,"runs":[]}"#,
+            "\u{0}\u{1}",
+            &endless,
+        ] {
             let error = header_of(text).unwrap_err();
             assert_eq!(error.code(), ExitCode::Usage, "{text}");
             assert!(error.message().ends_with("is no saved plan"), "{text}");
@@ -125,7 +179,11 @@ mod tests {
         let whole = r#"{"version":1,"job":"a","fingerprint":"f","operations":[{"seq":1,"fields":{"n":1e3,"t":"é\u0000"}}],"refusals":[]}"#;
         assert!(header_of(whole).is_ok());
         for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
-            assert_eq!(header_of(&whole[..end]).unwrap_err().code(), ExitCode::Usage, "cut at {end}");
+            assert_eq!(
+                header_of(&whole[..end]).unwrap_err().code(),
+                ExitCode::Usage,
+                "cut at {end}"
+            );
         }
     }
 }

@@ -20,7 +20,8 @@ use crate::run::{OnlineReport, Prediction, RunError};
 /// Checks the config and the state database; with `--online` also the accounts.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// Also logs in everywhere, proves account and rights, reads the groups, and predicts what a run takes.
+    /// Also logs in everywhere, proves account and rights, reads the groups, and predicts what a
+    /// run takes.
     #[arg(long)]
     online: bool,
     #[command(flatten)]
@@ -39,11 +40,17 @@ struct Findings {
     predictions: BTreeMap<String, Result<Prediction, CommandError>>,
 }
 
-pub(crate) async fn cmd_check(context: &Context, args: &CheckArgs) -> Result<ExitCode, CommandError> {
+pub(crate) async fn cmd_check(
+    context: &Context,
+    args: &CheckArgs,
+) -> Result<ExitCode, CommandError> {
     let (config, warnings) = match config::load(context.config_path()) {
         Ok((config, warnings)) => (context.with_state(config), warnings),
         Err(ConfigError::Invalid(found)) => {
-            let findings = Findings { config: found, ..Findings::default() };
+            let findings = Findings {
+                config: found,
+                ..Findings::default()
+            };
             show(context, args, &findings, ExitCode::Usage)?;
             return Ok(ExitCode::Usage);
         }
@@ -58,7 +65,10 @@ pub(crate) async fn cmd_check(context: &Context, args: &CheckArgs) -> Result<Exi
         ..Findings::default()
     };
     if let Some(store) = &store {
-        findings.state = Some((config.state_path.display().to_string(), store.integrity_check()?));
+        findings.state = Some((
+            config.state_path.display().to_string(),
+            store.integrity_check()?,
+        ));
     }
     drop(store);
     if args.online {
@@ -70,22 +80,44 @@ pub(crate) async fn cmd_check(context: &Context, args: &CheckArgs) -> Result<Exi
 }
 
 /// Asks every provider, and predicts every job whose providers answered.
-async fn online(context: &Context, config: Config, findings: &mut Findings) -> Result<(), CommandError> {
-    let jobs: Vec<(String, [String; 2])> =
-        config.jobs.values().map(|job| (job.name.clone(), [job.source.clone(), job.target.clone()])).collect();
+async fn online(
+    context: &Context,
+    config: Config,
+    findings: &mut Findings,
+) -> Result<(), CommandError> {
+    let jobs: Vec<(String, [String; 2])> = config
+        .jobs
+        .values()
+        .map(|job| (job.name.clone(), [job.source.clone(), job.target.clone()]))
+        .collect();
     let providers: Vec<String> = config.providers.keys().cloned().collect();
     let runner = context.runner(config)?;
     for provider in providers {
-        let answer = context.interrupt.run(Box::pin(runner.check_online(&provider))).await?;
-        findings.online.insert(provider, answer.map_err(|error| CommandError::from(error).without_hints()));
+        let answer = context
+            .interrupt
+            .run(Box::pin(runner.check_online(&provider)))
+            .await?;
+        findings.online.insert(
+            provider,
+            answer.map_err(|error| CommandError::from(error).without_hints()),
+        );
     }
     for (job, sides) in jobs {
         if context.interrupt.stop.is_cancelled() {
             return Err(RunError::Stopped.into());
         }
-        if sides.iter().all(|side| matches!(findings.online.get(side), Some(Ok(_)))) {
-            let prediction = context.interrupt.run(Box::pin(runner.predict(&job))).await?;
-            findings.predictions.insert(job, prediction.map_err(|error| CommandError::from(error).without_hints()));
+        if sides
+            .iter()
+            .all(|side| matches!(findings.online.get(side), Some(Ok(_))))
+        {
+            let prediction = context
+                .interrupt
+                .run(Box::pin(runner.predict(&job)))
+                .await?;
+            findings.predictions.insert(
+                job,
+                prediction.map_err(|error| CommandError::from(error).without_hints()),
+            );
         }
     }
     Ok(())
@@ -93,11 +125,25 @@ async fn online(context: &Context, config: Config, findings: &mut Findings) -> R
 
 impl Findings {
     fn code(&self) -> ExitCode {
-        let state = self.state.iter().filter(|(_, problems)| !problems.is_empty()).map(|_| ExitCode::Usage);
-        let online = self.online.values().filter_map(|answer| answer.as_ref().err());
-        let predicted = self.predictions.values().filter_map(|answer| answer.as_ref().err());
+        let state = self
+            .state
+            .iter()
+            .filter(|(_, problems)| !problems.is_empty())
+            .map(|_| ExitCode::Usage);
+        let online = self
+            .online
+            .values()
+            .filter_map(|answer| answer.as_ref().err());
+        let predicted = self
+            .predictions
+            .values()
+            .filter_map(|answer| answer.as_ref().err());
         let config = self.config.has_errors().then_some(ExitCode::Usage);
-        ExitCode::worst(state.chain(config).chain(online.chain(predicted).map(CommandError::code)))
+        ExitCode::worst(
+            state
+                .chain(config)
+                .chain(online.chain(predicted).map(CommandError::code)),
+        )
     }
 }
 
@@ -110,11 +156,21 @@ fn counted(count: usize, thing: &str) -> String {
 fn too_slow(prediction: &Prediction) -> Option<String> {
     let period = prediction.period?;
     let takes = Duration::from_secs_f64(prediction.minutes.max(0.0) * 60.0);
-    (takes > period)
-        .then(|| format!("reading takes about {} and the schedule fires every {}: a run can't fit", duration(takes), duration(period)))
+    (takes > period).then(|| {
+        format!(
+            "reading takes about {} and the schedule fires every {}: a run can't fit",
+            duration(takes),
+            duration(period)
+        )
+    })
 }
 
-fn show(context: &Context, args: &CheckArgs, findings: &Findings, code: ExitCode) -> Result<(), CommandError> {
+fn show(
+    context: &Context,
+    args: &CheckArgs,
+    findings: &Findings,
+    code: ExitCode,
+) -> Result<(), CommandError> {
     print(|out| match args.format.format {
         Format::Text => write_text(out, context, findings),
         Format::Json => crate::report::write_document(out, &document(findings, code)),
@@ -127,31 +183,66 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
     }
     let path = context.config_path().display();
     if findings.config.has_errors() {
-        let errors = findings.config.iter().filter(|finding| finding.severity == config::diagnostics::Severity::Error).count();
-        return writeln!(out, "{ERROR}{}{ERROR:#} in {path}.", counted(errors, "problem"));
+        let errors = findings
+            .config
+            .iter()
+            .filter(|finding| finding.severity == config::diagnostics::Severity::Error)
+            .count();
+        return writeln!(
+            out,
+            "{ERROR}{}{ERROR:#} in {path}.",
+            counted(errors, "problem")
+        );
     }
     let (providers, jobs) = (findings.providers, findings.jobs.len());
-    writeln!(out, "{GOOD}ok{GOOD:#} {path}: {}, {}", counted(providers, "provider"), counted(jobs, "job"))?;
+    writeln!(
+        out,
+        "{GOOD}ok{GOOD:#} {path}: {}, {}",
+        counted(providers, "provider"),
+        counted(jobs, "job")
+    )?;
     match &findings.state {
-        None => writeln!(out, "{GOOD}ok{GOOD:#} no state database yet; the first run makes one")?,
-        Some((path, problems)) if problems.is_empty() => writeln!(out, "{GOOD}ok{GOOD:#} state database {path}")?,
+        None => writeln!(
+            out,
+            "{GOOD}ok{GOOD:#} no state database yet; the first run makes one"
+        )?,
+        Some((path, problems)) if problems.is_empty() => {
+            writeln!(out, "{GOOD}ok{GOOD:#} state database {path}")?
+        }
         Some((path, problems)) => {
-            writeln!(out, "{ERROR}error:{ERROR:#} the state database {path} is damaged; restore a backup")?;
-            problems.iter().try_for_each(|problem| writeln!(out, "  {}", harmless(problem)))?;
+            writeln!(
+                out,
+                "{ERROR}error:{ERROR:#} the state database {path} is damaged; restore a backup"
+            )?;
+            problems
+                .iter()
+                .try_for_each(|problem| writeln!(out, "  {}", harmless(problem)))?;
         }
     }
     for (provider, answer) in &findings.online {
         match answer {
             Ok(report) => {
-                writeln!(out, "{GOOD}ok{GOOD:#} {}: logged in, {}", harmless(provider), counted(report.groups, "group"))?;
+                writeln!(
+                    out,
+                    "{GOOD}ok{GOOD:#} {}: logged in, {}",
+                    harmless(provider),
+                    counted(report.groups, "group")
+                )?;
                 for doubt in &report.doubts {
-                    writeln!(out, "  {WARNING}warning:{WARNING:#} the list of groups may not be whole: {}", harmless(doubt))?;
+                    writeln!(
+                        out,
+                        "  {WARNING}warning:{WARNING:#} the list of groups may not be whole: {}",
+                        harmless(doubt)
+                    )?;
                 }
                 for remark in report.remarks.iter().chain(&report.lacks) {
                     writeln!(out, "  {WARNING}warning:{WARNING:#} {}", harmless(remark))?;
                 }
                 if !report.custom_fields_known {
-                    writeln!(out, "  {WARNING}warning:{WARNING:#} this login may not read the definitions of custom fields")?;
+                    writeln!(
+                        out,
+                        "  {WARNING}warning:{WARNING:#} this login may not read the definitions of custom fields"
+                    )?;
                 }
             }
             Err(error) => error.print(out)?,
@@ -160,12 +251,22 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
     for (job, answer) in &findings.predictions {
         match answer {
             Ok(prediction) => {
-                let reads: Vec<String> =
-                    prediction.reads.iter().map(|(provider, reads)| format!("{reads} times from {}", harmless(provider))).collect();
+                let reads: Vec<String> = prediction
+                    .reads
+                    .iter()
+                    .map(|(provider, reads)| format!("{reads} times from {}", harmless(provider)))
+                    .collect();
                 let takes = duration(Duration::from_secs_f64(prediction.minutes.max(0.0) * 60.0));
-                let takes = if prediction.minutes * 60.0 < 1.0 { takes } else { format!("about {takes}") };
+                let takes = if prediction.minutes * 60.0 < 1.0 {
+                    takes
+                } else {
+                    format!("about {takes}")
+                };
                 let (job, reads) = (harmless(job), reads.join(" and "));
-                writeln!(out, "{GOOD}ok{GOOD:#} {job}: a run reads {reads}; that takes {takes} at the providers' pace")?;
+                writeln!(
+                    out,
+                    "{GOOD}ok{GOOD:#} {job}: a run reads {reads}; that takes {takes} at the providers' pace"
+                )?;
                 if let Some(warning) = too_slow(prediction) {
                     writeln!(out, "  {WARNING}warning:{WARNING:#} {warning}")?;
                 }
@@ -229,9 +330,20 @@ mod tests {
 
     #[test]
     fn a_run_has_to_fit_its_schedule() {
-        let prediction = |minutes, period| Prediction { reads: BTreeMap::new(), minutes, period };
+        let prediction = |minutes, period| Prediction {
+            reads: BTreeMap::new(),
+            minutes,
+            period,
+        };
         assert_eq!(too_slow(&prediction(20.0, None)), None);
-        assert_eq!(too_slow(&prediction(5.0, Some(Duration::from_mins(15)))), None);
-        assert!(too_slow(&prediction(20.0, Some(Duration::from_mins(15)))).unwrap().contains("about 20 min"));
+        assert_eq!(
+            too_slow(&prediction(5.0, Some(Duration::from_mins(15)))),
+            None
+        );
+        assert!(
+            too_slow(&prediction(20.0, Some(Duration::from_mins(15))))
+                .unwrap()
+                .contains("about 20 min")
+        );
     }
 }

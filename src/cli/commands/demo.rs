@@ -14,13 +14,24 @@ pub(crate) struct DemoArgs {
     #[arg(long)]
     serve: bool,
     /// Where they listen with `--serve`; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", requires = "serve")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:0",
+        requires = "serve"
+    )]
     listen: SocketAddr,
 }
 
 pub(crate) async fn cmd_demo(args: &DemoArgs) -> Result<ExitCode, CommandError> {
     let mut out = stdout();
-    let options = DemoOptions { serve: args.serve, listen: args.listen, out: &mut out };
-    Box::pin(demo::run(options)).await.map_err(|error| CommandError::from_any(ExitCode::Failed, &error))?;
+    let options = DemoOptions {
+        serve: args.serve,
+        listen: args.listen,
+        out: &mut out,
+    };
+    Box::pin(demo::run(options))
+        .await
+        .map_err(|error| CommandError::from_any(ExitCode::Failed, &error))?;
     Ok(ExitCode::Done)
 }

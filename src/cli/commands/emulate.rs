@@ -8,7 +8,8 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::stdout;
 use crate::emulate::{self, EmulateOptions};
 
-/// Serves an emulated emfluence, GreenRope and ActiveCampaign with made-up people, for rehearsals and tests.
+/// Serves an emulated emfluence, GreenRope and ActiveCampaign with made-up people, for rehearsals
+/// and tests.
 ///
 /// Prints one JSON line with base URLs and test credentials, then serves until it is asked to stop.
 #[derive(clap::Args, Debug)]
@@ -31,8 +32,15 @@ pub(crate) struct EmulateArgs {
 }
 
 pub(crate) async fn cmd_emulate(args: &EmulateArgs) -> Result<ExitCode, CommandError> {
-    let options =
-        EmulateOptions { listen: args.listen, seed: args.seed, groups: args.groups, members: args.members, faults: args.faults.clone() };
-    emulate::run(&options, &mut stdout()).await.map_err(|error| CommandError::from_any(ExitCode::Usage, &error))?;
+    let options = EmulateOptions {
+        listen: args.listen,
+        seed: args.seed,
+        groups: args.groups,
+        members: args.members,
+        faults: args.faults.clone(),
+    };
+    emulate::run(&options, &mut stdout())
+        .await
+        .map_err(|error| CommandError::from_any(ExitCode::Usage, &error))?;
     Ok(ExitCode::Done)
 }

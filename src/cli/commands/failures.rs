@@ -16,7 +16,10 @@ pub(crate) struct FailuresArgs {
     format: FormatArg,
 }
 
-pub(crate) fn cmd_failures(context: &Context, args: &FailuresArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn cmd_failures(
+    context: &Context,
+    args: &FailuresArgs,
+) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
     let failures = match Context::existing_store(&config)? {
         Some(store) => store.failures(args.job.as_deref())?,

@@ -19,16 +19,30 @@ pub(crate) struct InitArgs {
 }
 
 pub(crate) fn cmd_init(context: &Context, args: &InitArgs) -> Result<ExitCode, CommandError> {
-    let path = args.path.as_deref().unwrap_or_else(|| context.config_path());
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => CommandError::usage(format!("{} exists already, and is left as it is", path.display()))
+    let path = args
+        .path
+        .as_deref()
+        .unwrap_or_else(|| context.config_path());
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => CommandError::usage(format!(
+                "{} exists already, and is left as it is",
+                path.display()
+            ))
             .hint("name another file with `--path`, or check this one with `rosterd check`"),
-        _ => CommandError::file(ExitCode::Failed, "writing", path, &error),
-    })?;
-    file.write_all(starter().as_bytes()).map_err(|error| CommandError::file(ExitCode::Failed, "writing", path, &error))?;
+            _ => CommandError::file(ExitCode::Failed, "writing", path, &error),
+        })?;
+    file.write_all(starter().as_bytes())
+        .map_err(|error| CommandError::file(ExitCode::Failed, "writing", path, &error))?;
     print(|out| {
         writeln!(out, "Wrote {}.", path.display())?;
-        writeln!(out, "Next: fill in your accounts, then `rosterd check --online`, then `rosterd plan JOB`.")
+        writeln!(
+            out,
+            "Next: fill in your accounts, then `rosterd check --online`, then `rosterd plan JOB`."
+        )
     })?;
     Ok(ExitCode::Done)
 }

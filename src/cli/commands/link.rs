@@ -9,8 +9,8 @@ use crate::state::{Change, Locks};
 
 /// Settles by hand that a source group and a target group belong together.
 ///
-/// Groups are named by their ids at the provider, as plans show them; no provider is asked. The next plan adopts the target group
-/// and fills in what it lacks.
+/// Groups are named by their ids at the provider, as plans show them; no provider is asked. The
+/// next plan adopts the target group and fills in what it lacks.
 #[derive(clap::Args, Debug)]
 pub(crate) struct LinkArgs {
     /// The job.
@@ -36,25 +36,55 @@ pub(crate) fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitCode, C
     let config = context.config()?;
     let job = find_job(&config, &args.job)?;
     let (source, target) = (id(&args.source)?, id(&args.target)?);
-    if let Some(pinned) = job.groups.pin.get(source).filter(|pinned| *pinned != target) {
-        return Err(CommandError::usage(format!("the config pins source group {source} to target group {pinned}"))
-            .hint(format!("change `pin` below [jobs.{}.groups] instead", job.name)));
+    if let Some(pinned) = job
+        .groups
+        .pin
+        .get(source)
+        .filter(|pinned| *pinned != target)
+    {
+        return Err(CommandError::usage(format!(
+            "the config pins source group {source} to target group {pinned}"
+        ))
+        .hint(format!(
+            "change `pin` below [jobs.{}.groups] instead",
+            job.name
+        )));
     }
     let store = Context::store(&config)?;
     let _held = Locks::new(&config.state_path).lock_job(&job.name)?;
     store.register_job(&job.name, &job.source, &job.target)?;
     let links = store.links(&job.name)?;
-    if links.iter().any(|link| link.source == source && link.target == target) {
-        print(|out| writeln!(out, "Source group {source} and target group {target} are linked already."))?;
+    if links
+        .iter()
+        .any(|link| link.source == source && link.target == target)
+    {
+        print(|out| {
+            writeln!(
+                out,
+                "Source group {source} and target group {target} are linked already."
+            )
+        })?;
         return Ok(ExitCode::Done);
     }
     if let Some(link) = links.iter().find(|link| link.source == source) {
-        return Err(CommandError::usage(format!("source group {source} is linked to target group {}", link.target))
-            .hint(format!("to part them first: rosterd unlink {} {source}", job.name)));
+        return Err(CommandError::usage(format!(
+            "source group {source} is linked to target group {}",
+            link.target
+        ))
+        .hint(format!(
+            "to part them first: rosterd unlink {} {source}",
+            job.name
+        )));
     }
     if let Some(link) = links.iter().find(|link| link.target == target) {
-        return Err(CommandError::usage(format!("target group {target} is linked to source group {}", link.source))
-            .hint(format!("to part them first: rosterd unlink {} {}", job.name, link.source)));
+        return Err(CommandError::usage(format!(
+            "target group {target} is linked to source group {}",
+            link.source
+        ))
+        .hint(format!(
+            "to part them first: rosterd unlink {} {}",
+            job.name, link.source
+        )));
     }
     let link = GroupLink {
         source: source.to_owned(),
@@ -64,10 +94,20 @@ pub(crate) fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitCode, C
         name: String::new(),
         fields: FieldBases::new(),
     };
-    store.record(&[Change::LinkGroup { job: job.name.clone(), link }])?;
+    store.record(&[Change::LinkGroup {
+        job: job.name.clone(),
+        link,
+    }])?;
     print(|out| {
-        writeln!(out, "Source group {source} and target group {target} belong together now.")?;
-        writeln!(out, "`rosterd plan {}` shows what follows from it.", job.name)
+        writeln!(
+            out,
+            "Source group {source} and target group {target} belong together now."
+        )?;
+        writeln!(
+            out,
+            "`rosterd plan {}` shows what follows from it.",
+            job.name
+        )
     })?;
     Ok(ExitCode::Done)
 }
@@ -76,7 +116,12 @@ pub(crate) fn cmd_unlink(context: &Context, args: &UnlinkArgs) -> Result<ExitCod
     let config = context.config()?;
     let job = find_job(&config, &args.job)?;
     let source = id(&args.source)?;
-    let none = || CommandError::usage(format!("source group {source} is not linked by job \"{}\"", job.name));
+    let none = || {
+        CommandError::usage(format!(
+            "source group {source} is not linked by job \"{}\"",
+            job.name
+        ))
+    };
     if Context::existing_store(&config)?.is_none() {
         return Err(none());
     }
@@ -85,11 +130,20 @@ pub(crate) fn cmd_unlink(context: &Context, args: &UnlinkArgs) -> Result<ExitCod
     if !store.forget_link(&job.name, source)? {
         return Err(none());
     }
-    print(|out| writeln!(out, "Source group {source} is linked no more; nothing was changed at any provider."))?;
+    print(|out| {
+        writeln!(
+            out,
+            "Source group {source} is linked no more; nothing was changed at any provider."
+        )
+    })?;
     Ok(ExitCode::Done)
 }
 
 fn id(text: &str) -> Result<&str, CommandError> {
     let id = text.trim();
-    if id.is_empty() { Err(CommandError::usage("the id of a group is empty")) } else { Ok(id) }
+    if id.is_empty() {
+        Err(CommandError::usage("the id of a group is empty"))
+    } else {
+        Ok(id)
+    }
 }

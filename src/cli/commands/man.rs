@@ -20,8 +20,14 @@ pub(crate) struct ManArgs {
 pub(crate) fn cmd_man(args: &ManArgs) -> Result<ExitCode, CommandError> {
     match &args.dir {
         Some(directory) => {
-            clap_mangen::generate_to(definition(), directory)
-                .map_err(|error| CommandError::file(ExitCode::Failed, "writing manual pages into", directory, &error))?;
+            clap_mangen::generate_to(definition(), directory).map_err(|error| {
+                CommandError::file(
+                    ExitCode::Failed,
+                    "writing manual pages into",
+                    directory,
+                    &error,
+                )
+            })?;
         }
         None => print(|out| {
             let mut page = Vec::new();

@@ -28,7 +28,13 @@ pub(crate) fn cmd_pause(context: &Context, args: &PauseArgs) -> Result<ExitCode,
     let config = context.config()?;
     let job = find_job(&config, &args.job)?;
     Context::store(&config)?.set_paused(&job.name, Some(&args.reason), Context::now())?;
-    print(|out| writeln!(out, "Job \"{0}\" is paused; `rosterd resume {0}` lets it run again.", job.name))?;
+    print(|out| {
+        writeln!(
+            out,
+            "Job \"{0}\" is paused; `rosterd resume {0}` lets it run again.",
+            job.name
+        )
+    })?;
     Ok(ExitCode::Done)
 }
 

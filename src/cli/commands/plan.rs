@@ -23,7 +23,8 @@ pub(crate) struct PlanArgs {
     /// How the plan is printed.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: PlanFormat,
-    /// Ends with 10 when changes are pending, with 3 when a guard would refuse them, and with 0 when there are none.
+    /// Ends with 10 when changes are pending, with 3 when a guard would refuse them, and with 0
+    /// when there are none.
     #[arg(long)]
     detailed_exitcode: bool,
 }
@@ -36,17 +37,32 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
         may_be_replaced(path)?;
     }
     let runner = context.runner(config)?;
-    let planned = context.interrupt.run(Box::pin(runner.plan(&args.job))).await??;
+    let planned = context
+        .interrupt
+        .run(Box::pin(runner.plan(&args.job)))
+        .await??;
     if let Some(path) = &args.out {
-        save(path, &planned).map_err(|error| CommandError::file(ExitCode::Failed, "saving the plan as", path, &error))?;
-        tell(|out| writeln!(out, "Saved the plan as {0}; `rosterd apply {0}` applies it, once.", path.display()));
+        save(path, &planned).map_err(|error| {
+            CommandError::file(ExitCode::Failed, "saving the plan as", path, &error)
+        })?;
+        tell(|out| {
+            writeln!(
+                out,
+                "Saved the plan as {0}; `rosterd apply {0}` applies it, once.",
+                path.display()
+            )
+        });
     }
     print(|out| match args.format {
         PlanFormat::Text => write_plan_text(out, &planned, context.verbose()),
         PlanFormat::Json => write_plan_json(out, &planned),
         PlanFormat::Html => write_plan_html(out, &planned),
     })?;
-    Ok(if args.detailed_exitcode { detailed(&planned) } else { ExitCode::Done })
+    Ok(if args.detailed_exitcode {
+        detailed(&planned)
+    } else {
+        ExitCode::Done
+    })
 }
 
 fn detailed(planned: &Planned) -> ExitCode {
@@ -65,13 +81,24 @@ fn may_be_replaced(path: &Path) -> Result<(), CommandError> {
             if directory.is_dir() {
                 Ok(())
             } else {
-                Err(CommandError::usage(format!("there is no directory {} for the plan", directory.display())))
+                Err(CommandError::usage(format!(
+                    "there is no directory {} for the plan",
+                    directory.display()
+                )))
             }
         }
-        Err(error) => Err(CommandError::file(ExitCode::Usage, "looking at", path, &error)),
+        Err(error) => Err(CommandError::file(
+            ExitCode::Usage,
+            "looking at",
+            path,
+            &error,
+        )),
         Ok(_) if read_header(path).is_ok() => Ok(()),
-        Ok(_) => Err(CommandError::usage(format!("{} exists and is no saved plan, so it is left as it is", path.display()))
-            .hint("name another file with `--out`")),
+        Ok(_) => Err(CommandError::usage(format!(
+            "{} exists and is no saved plan, so it is left as it is",
+            path.display()
+        ))
+        .hint("name another file with `--out`")),
     }
 }
 
@@ -104,10 +131,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("plan.json");
         assert!(may_be_replaced(&path).is_ok());
-        std::fs::write(&path, r#"{"version":1,"job":"a","fingerprint":"f","operations":[]}"#).unwrap();
+        std::fs::write(
+            &path,
+            r#"{"version":1,"job":"a","fingerprint":"f","operations":[]}"#,
+        )
+        .unwrap();
         assert!(may_be_replaced(&path).is_ok());
         std::fs::write(&path, "dear diary").unwrap();
         assert_eq!(may_be_replaced(&path).unwrap_err().code(), ExitCode::Usage);
-        assert_eq!(may_be_replaced(&directory.path().join("missing/plan.json")).unwrap_err().code(), ExitCode::Usage);
+        assert_eq!(
+            may_be_replaced(&directory.path().join("missing/plan.json"))
+                .unwrap_err()
+                .code(),
+            ExitCode::Usage
+        );
     }
 }

@@ -15,7 +15,10 @@ pub(crate) struct RetryArgs {
     format: FormatArg,
 }
 
-pub(crate) async fn cmd_retry(context: &Context, args: &RetryArgs) -> Result<ExitCode, CommandError> {
+pub(crate) async fn cmd_retry(
+    context: &Context,
+    args: &RetryArgs,
+) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
     find_job(&config, &args.job)?;
     let waiting = Context::store(&config)?.retry_now(&args.job, Context::now())?;
@@ -24,5 +27,14 @@ pub(crate) async fn cmd_retry(context: &Context, args: &RetryArgs) -> Result<Exi
         1 => writeln!(out, "1 failed item is sent again; running the job."),
         many => writeln!(out, "{many} failed items are sent again; running the job."),
     });
-    Box::pin(super::sync::sync_jobs(context, config, std::slice::from_ref(&args.job), None, "retry", args.format, false)).await
+    Box::pin(super::sync::sync_jobs(
+        context,
+        config,
+        std::slice::from_ref(&args.job),
+        None,
+        "retry",
+        args.format,
+        false,
+    ))
+    .await
 }

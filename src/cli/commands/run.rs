@@ -9,7 +9,8 @@ use crate::state::StateError;
 
 /// Runs every job on its schedule until it is asked to stop. One per state database.
 ///
-/// SIGTERM and Ctrl-C let requests in flight finish; SIGHUP reads the config again, and keeps the old one if the new one is wrong.
+/// SIGTERM and Ctrl-C let requests in flight finish; SIGHUP reads the config again, and keeps the
+/// old one if the new one is wrong.
 #[derive(clap::Args, Debug)]
 pub(crate) struct RunArgs {}
 

@@ -18,7 +18,10 @@ pub(crate) struct ScheduleArgs {
     format: FormatArg,
 }
 
-pub(crate) fn cmd_schedule(context: &Context, args: &ScheduleArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn cmd_schedule(
+    context: &Context,
+    args: &ScheduleArgs,
+) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
     let store = Context::existing_store(&config)?;
     let now = Context::now();

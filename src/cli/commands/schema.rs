@@ -20,7 +20,8 @@ pub(crate) struct SchemaArgs {
 
 #[derive(clap::Subcommand, Debug)]
 enum What {
-    /// Prints what groups and members can hold at every provider, under the names that mappings use.
+    /// Prints what groups and members can hold at every provider, under the names that mappings
+    /// use.
     Fields(FormatArg),
 }
 
@@ -45,7 +46,12 @@ pub(crate) fn cmd_schema(args: &SchemaArgs) -> Result<ExitCode, CommandError> {
 }
 
 fn write_fields(out: &mut dyn Write, rows: &[FieldRow]) -> io::Result<()> {
-    let width = |text: fn(&FieldRow) -> &str| rows.iter().map(|row| text(row).len()).max().unwrap_or_default();
+    let width = |text: fn(&FieldRow) -> &str| {
+        rows.iter()
+            .map(|row| text(row).len())
+            .max()
+            .unwrap_or_default()
+    };
     let (wire, canonical) = (width(|row| row.wire), width(|row| row.canonical));
     let mut table = None;
     for row in rows {
@@ -54,10 +60,19 @@ fn write_fields(out: &mut dyn Write, rows: &[FieldRow]) -> io::Result<()> {
             writeln!(out, "{gap}{} {}", row.kind, row.object)?;
             table = Some((row.kind, row.object));
         }
-        let line = format!("  {:wire$}  {:canonical$}  {:9}  {}", row.wire, row.canonical, row.r#type, notes(row).join(", "));
+        let line = format!(
+            "  {:wire$}  {:canonical$}  {:9}  {}",
+            row.wire,
+            row.canonical,
+            row.r#type,
+            notes(row).join(", ")
+        );
         writeln!(out, "{}", line.trim_end())?;
     }
-    writeln!(out, "\nLeft the provider's own name, as it stands left in a mapping; then the name after `source.`.")
+    writeln!(
+        out,
+        "\nLeft the provider's own name, as it stands left in a mapping; then the name after `source.`."
+    )
 }
 
 fn notes(row: &FieldRow) -> Vec<String> {

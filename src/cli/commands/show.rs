@@ -18,8 +18,13 @@ pub(crate) struct ShowArgs {
 
 pub(crate) fn cmd_show(context: &Context, args: &ShowArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let unknown =
-        || CommandError::usage(format!("there is no run whose id begins with \"{}\"", args.run)).hint("`rosterd history` lists the runs");
+    let unknown = || {
+        CommandError::usage(format!(
+            "there is no run whose id begins with \"{}\"",
+            args.run
+        ))
+        .hint("`rosterd history` lists the runs")
+    };
     let store = Context::existing_store(&config)?.ok_or_else(unknown)?;
     let run = store.run(&args.run)?.ok_or_else(unknown)?;
     let items = store.run_items(&run.id)?;

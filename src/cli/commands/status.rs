@@ -34,42 +34,82 @@ pub(crate) fn cmd_status(context: &Context, args: &StatusArgs) -> Result<ExitCod
 }
 
 /// Gathers what is known of every job, with its next fires.
-pub(super) fn job_rows(config: &Config, store: Option<&Store>, now: Timestamp, fires: usize) -> Result<Vec<JobRow>, CommandError> {
-    config.jobs.values().map(|job| job_row(config, job, store, now, fires)).collect()
+pub(super) fn job_rows(
+    config: &Config,
+    store: Option<&Store>,
+    now: Timestamp,
+    fires: usize,
+) -> Result<Vec<JobRow>, CommandError> {
+    config
+        .jobs
+        .values()
+        .map(|job| job_row(config, job, store, now, fires))
+        .collect()
 }
 
-fn job_row(config: &Config, job: &JobConfig, store: Option<&Store>, now: Timestamp, fires: usize) -> Result<JobRow, CommandError> {
+fn job_row(
+    config: &Config,
+    job: &JobConfig,
+    store: Option<&Store>,
+    now: Timestamp,
+    fires: usize,
+) -> Result<JobRow, CommandError> {
     let (status, paused) = match store {
         Some(store) => (store.job_status(&job.name)?, store.paused(&job.name)?),
         None => (JobStatus::default(), None),
     };
-    let unfinished = status.last_run.as_ref().is_some_and(|run| run.finished.is_none());
+    let unfinished = status
+        .last_run
+        .as_ref()
+        .is_some_and(|run| run.finished.is_none());
     Ok(JobRow {
         job: job.name.clone(),
-        // The lock is tried only where a run has no end, so that looking never keeps a run from starting.
-        state: JobState::of(&status, paused.is_some(), unfinished && is_locked(config, &job.name)),
+        // The lock is tried only where a run has no end, so that looking never keeps a run from
+        // starting.
+        state: JobState::of(
+            &status,
+            paused.is_some(),
+            unfinished && is_locked(config, &job.name),
+        ),
         schedule: job.schedule.as_ref().map(ToString::to_string),
         enabled: job.enabled,
         next: next_fires(job, &status, now, fires),
-        zone: job.schedule.as_ref().map_or(TimeZone::UTC, |schedule| schedule.time_zone().clone()),
+        zone: job
+            .schedule
+            .as_ref()
+            .map_or(TimeZone::UTC, |schedule| schedule.time_zone().clone()),
         paused,
         last_run: status.last_run,
     })
 }
 
 fn is_locked(config: &Config, job: &str) -> bool {
-    matches!(Locks::new(&config.state_path).lock_job(job), Err(LockError::Busy { .. }))
+    matches!(
+        Locks::new(&config.state_path).lock_job(job),
+        Err(LockError::Busy { .. })
+    )
 }
 
-/// Finds the next fires as the service takes them: after the rest of a failing job, and with the job's own delay.
+/// Finds the next fires as the service takes them: after the rest of a failing job, and with the
+/// job's own delay.
 fn next_fires(job: &JobConfig, status: &JobStatus, now: Timestamp, fires: usize) -> Vec<Timestamp> {
-    let Some(schedule) = &job.schedule else { return Vec::new() };
+    let Some(schedule) = &job.schedule else {
+        return Vec::new();
+    };
     let last = status.last_run.as_ref().map(|run| run.started);
     let rested = match last {
-        Some(last) if status.consecutive_failures > 0 => schedule.next_after_failures(last, status.consecutive_failures),
+        Some(last) if status.consecutive_failures > 0 => {
+            schedule.next_after_failures(last, status.consecutive_failures)
+        }
         _ => None,
     };
     let first = rested.into_iter().chain(schedule.next_after(now)).max();
     let later = std::iter::successors(first, |fire| schedule.next_after(*fire));
-    later.take(fires).map(|fire| fire.checked_add(jitter(&job.name, fire, job.jitter)).unwrap_or(fire)).collect()
+    later
+        .take(fires)
+        .map(|fire| {
+            fire.checked_add(jitter(&job.name, fire, job.jitter))
+                .unwrap_or(fire)
+        })
+        .collect()
 }

@@ -14,7 +14,11 @@ use crate::state::Store;
 #[derive(clap::Args, Debug)]
 pub(crate) struct SyncArgs {
     /// The jobs, one after the other. A paused or disabled job runs when it is named.
-    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "JOB")]
+    #[arg(
+        required_unless_present = "all",
+        conflicts_with = "all",
+        value_name = "JOB"
+    )]
     jobs: Vec<String>,
     /// Every job that is neither paused nor disabled.
     #[arg(long)]
@@ -32,10 +36,26 @@ pub(crate) async fn cmd_sync(context: &Context, args: &SyncArgs) -> Result<ExitC
         find_job(&config, job)?;
     }
     if args.approve.is_some() && args.jobs.len() > 1 {
-        return Err(CommandError::usage("an approval belongs to one job, and several are named").hint("name the job that was refused"));
+        return Err(
+            CommandError::usage("an approval belongs to one job, and several are named")
+                .hint("name the job that was refused"),
+        );
     }
-    let jobs = if args.all { active_jobs(&config, &Context::store(&config)?)? } else { args.jobs.clone() };
-    Box::pin(sync_jobs(context, config, &jobs, args.approve.as_ref(), "manual", args.format, args.all || jobs.len() > 1)).await
+    let jobs = if args.all {
+        active_jobs(&config, &Context::store(&config)?)?
+    } else {
+        args.jobs.clone()
+    };
+    Box::pin(sync_jobs(
+        context,
+        config,
+        &jobs,
+        args.approve.as_ref(),
+        "manual",
+        args.format,
+        args.all || jobs.len() > 1,
+    ))
+    .await
 }
 
 /// Names the jobs that are neither disabled nor paused.
@@ -66,8 +86,14 @@ pub(super) async fn sync_jobs(
         if context.interrupt.stop.is_cancelled() {
             break;
         }
-        let options = SyncOptions { approve: approve.cloned(), trigger };
-        let outcome = context.interrupt.run(Box::pin(runner.sync(job, options))).await?;
+        let options = SyncOptions {
+            approve: approve.cloned(),
+            trigger,
+        };
+        let outcome = context
+            .interrupt
+            .run(Box::pin(runner.sync(job, options)))
+            .await?;
         let (result, code) = result_of(job, outcome);
         codes.push(code);
         if format.format == Format::Text {
@@ -105,7 +131,15 @@ pub(super) fn result_of(job: &str, outcome: Result<RunReport, RunError>) -> (Job
             };
             let code = failure.code();
             let error = failure.message().to_owned();
-            (JobResult::NoRun { job: job.to_owned(), outcome, exit_code: code.number(), error }, code)
+            (
+                JobResult::NoRun {
+                    job: job.to_owned(),
+                    outcome,
+                    exit_code: code.number(),
+                    error,
+                },
+                code,
+            )
         }
     }
 }

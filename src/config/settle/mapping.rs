@@ -10,8 +10,15 @@ use crate::model::ProviderKind;
 use crate::provider::{capabilities, schema};
 
 /// Reports every problem of the job's expressions.
-pub(super) fn check(settling: &mut Settling<'_>, section: &Section, job: &JobConfig, kinds: Option<(ProviderKind, ProviderKind)>) {
-    let Some((source, target)) = kinds else { return };
+pub(super) fn check(
+    settling: &mut Settling<'_>,
+    section: &Section,
+    job: &JobConfig,
+    kinds: Option<(ProviderKind, ProviderKind)>,
+) {
+    let Some((source, target)) = kinds else {
+        return;
+    };
     let spec = MappingSpec {
         source: schema(source),
         target: schema(target),
@@ -21,7 +28,9 @@ pub(super) fn check(settling: &mut Settling<'_>, section: &Section, job: &JobCon
         r#where: job.members.r#where.as_deref(),
         create_fields: job.create_fields && capabilities(target).custom_fields_creatable,
     };
-    let Err(problems) = Mapping::compile(&spec) else { return };
+    let Err(problems) = Mapping::compile(&spec) else {
+        return;
+    };
     for problem in problems {
         let (path, span) = place(settling.text, section, &problem);
         let message = format!("`{path}`: {}.", problem.message.trim_end_matches('.'));
@@ -36,14 +45,20 @@ fn place(text: &str, section: &Section, problem: &MappingProblem) -> (String, Ra
             let members = section.table("members");
             let span = members.span_of("where");
             let value = members.text("where").unwrap_or_default();
-            return (format!("{}.where", members.path), inside(text, &span, &value, problem.span.as_ref()).unwrap_or(span));
+            return (
+                format!("{}.where", members.path),
+                inside(text, &span, &value, problem.span.as_ref()).unwrap_or(span),
+            );
         }
         Place::Group(key) => ("group", key),
         Place::Member(key) => ("member", key),
     };
     let map = section.table("map");
     let path = format!("{}.{table}.{key}", map.path);
-    let found: Option<&Pair> = map.pairs(table).iter().find(|(name, _)| name.value.trim() == key);
+    let found: Option<&Pair> = map
+        .pairs(table)
+        .iter()
+        .find(|(name, _)| name.value.trim() == key);
     let span = found.map(|(name, value)| {
         let part = inside(text, &value.span, &value.value, problem.span.as_ref());
         part.unwrap_or_else(|| name.span.clone())
@@ -51,8 +66,14 @@ fn place(text: &str, section: &Section, problem: &MappingProblem) -> (String, Ra
     (path, span.unwrap_or_else(|| map.span.clone()))
 }
 
-/// Translates bytes of an expression into bytes of the file, where the file holds the expression letter by letter.
-fn inside(text: &str, value_span: &Range<usize>, value: &str, part: Option<&Range<usize>>) -> Option<Range<usize>> {
+/// Translates bytes of an expression into bytes of the file, where the file holds the expression
+/// letter by letter.
+fn inside(
+    text: &str,
+    value_span: &Range<usize>,
+    value: &str,
+    part: Option<&Range<usize>>,
+) -> Option<Range<usize>> {
     let part = part?;
     let start = value_span.start + 1;
     let literal = text.get(start..value_span.end.checked_sub(1)?)? == value;

@@ -1,4 +1,5 @@
-//! From what was typed to what it means: defaults, relations between keys, and the checks that take more than one of them.
+//! From what was typed to what it means: defaults, relations between keys, and the checks that take
+//! more than one of them.
 
 mod creation;
 mod cycles;
@@ -44,17 +45,22 @@ impl Settling<'_> {
         Some(Secret::Source(source))
     }
 
-    /// Reports the keys of a table that belong to accounts of other kinds, except where they stand at their default.
+    /// Reports the keys of a table that belong to accounts of other kinds, except where they stand
+    /// at their default.
     fn check_kinds(&mut self, section: &Section, kinds: Kinds<'_>) {
         for (name, entry) in &section.entries {
-            let Some(key) = section.key(name) else { continue };
+            let Some(key) = section.key(name) else {
+                continue;
+            };
             let asked = match key.side {
                 Side::Any => kinds.all,
                 Side::Source => kinds.source,
                 Side::Target => kinds.target,
             };
             if !asked.iter().any(|kind| key.is_of(*kind)) {
-                let default = key.default.and_then(|default| super::read::default_item(default, key));
+                let default = key
+                    .default
+                    .and_then(|default| super::read::default_item(default, key));
                 if entry.item.is_some() && entry.item == default {
                     continue;
                 }
@@ -63,8 +69,13 @@ impl Settling<'_> {
                     Side::Source => " as the source",
                     Side::Target => " as the target",
                 };
-                let message = format!("`{}.{name}` belongs to {}{as_what} only.", section.path, titles(key.kinds));
-                self.sink.error(&entry.key_span, message, Some("leave it out".to_owned()));
+                let message = format!(
+                    "`{}.{name}` belongs to {}{as_what} only.",
+                    section.path,
+                    titles(key.kinds)
+                );
+                self.sink
+                    .error(&entry.key_span, message, Some("leave it out".to_owned()));
             } else if let Some(Item::Table(inner)) = &entry.item {
                 self.check_kinds(inner, kinds);
             }
@@ -83,12 +94,20 @@ struct Kinds<'a> {
 impl<'a> Kinds<'a> {
     /// Makes the kinds of one account, which may leave open what counts as a group.
     fn of_account(all: &'a [ProviderKind]) -> Self {
-        Kinds { all, source: all, target: all }
+        Kinds {
+            all,
+            source: all,
+            target: all,
+        }
     }
 
     /// Makes the kinds of a job: those of its source and of its target.
     fn of_job(sides: &'a [ProviderKind; 2]) -> Self {
-        Kinds { all: sides, source: &sides[..1], target: &sides[1..] }
+        Kinds {
+            all: sides,
+            source: &sides[..1],
+            target: &sides[1..],
+        }
     }
 }
 
@@ -96,8 +115,15 @@ impl<'a> Kinds<'a> {
 fn titles(kinds: &[ProviderKind]) -> String {
     let mut names: Vec<String> = Vec::new();
     for kind in kinds {
-        let whole = ProviderKind::ALL.iter().filter(|other| other.as_str() == kind.as_str()).all(|other| kinds.contains(other));
-        let name = if whole { format!("{} accounts", kind.title()) } else { kind.full_title().to_owned() };
+        let whole = ProviderKind::ALL
+            .iter()
+            .filter(|other| other.as_str() == kind.as_str())
+            .all(|other| kinds.contains(other));
+        let name = if whole {
+            format!("{} accounts", kind.title())
+        } else {
+            kind.full_title().to_owned()
+        };
         if !names.contains(&name) {
             names.push(name);
         }
@@ -109,7 +135,11 @@ fn titles(kinds: &[ProviderKind]) -> String {
 pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -> Option<Config> {
     let directory = file.parent().unwrap_or(Path::new(""));
     let before = sink.errors();
-    let mut settling = Settling { text, directory, sink };
+    let mut settling = Settling {
+        text,
+        directory,
+        sink,
+    };
 
     let mut facts: BTreeMap<String, Facts> = BTreeMap::new();
     let mut providers = BTreeMap::new();
@@ -121,17 +151,31 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
             providers.insert(name.value.clone(), provider);
         }
     }
-    if root.tables("providers").is_empty() && root.entry("providers").is_none_or(|entry| entry.item.is_some()) {
-        settling.sink.warn(&(0..0), "The file names no provider.", Some("add a table such as [providers.crm] with a `kind`".to_owned()));
+    if root.tables("providers").is_empty()
+        && root
+            .entry("providers")
+            .is_none_or(|entry| entry.item.is_some())
+    {
+        settling.sink.warn(
+            &(0..0),
+            "The file names no provider.",
+            Some("add a table such as [providers.crm] with a `kind`".to_owned()),
+        );
     }
 
     let mut jobs = BTreeMap::new();
     let mut spans = BTreeMap::new();
     for (name, section) in root.tables("jobs") {
-        jobs.extend(job::settle(&mut settling, &name.value, section, &facts).map(|job| (name.value.clone(), job)));
+        jobs.extend(
+            job::settle(&mut settling, &name.value, section, &facts)
+                .map(|job| (name.value.clone(), job)),
+        );
         spans.insert(name.value.clone(), name.span.clone());
     }
-    let accounts = facts.iter().filter_map(|(name, fact)| Some((name.clone(), fact.groups.clone()?))).collect();
+    let accounts = facts
+        .iter()
+        .filter_map(|(name, fact)| Some((name.clone(), fact.groups.clone()?)))
+        .collect();
     cycles::check(&jobs, &accounts, &spans, settling.sink);
 
     let state = root.table("state");
@@ -139,7 +183,11 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
     let retention = state.duration("retention");
     if retention.is_zero() {
         let hint = "write how long history shall be kept, such as \"400d\"";
-        settling.sink.error(&state.span_of("retention"), "`state.retention` keeps no history.", Some(hint.to_owned()));
+        settling.sink.error(
+            &state.span_of("retention"),
+            "`state.retention` keeps no history.",
+            Some(hint.to_owned()),
+        );
     }
     warn_of_idle_keys(&mut settling, root);
     let daemon = daemon(&mut settling, &root.table("daemon"));
@@ -147,7 +195,15 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
     if settling.sink.errors() > before {
         return None;
     }
-    Some(Config { path: file.to_path_buf(), state_path, retention, providers, jobs, daemon: daemon?, notify })
+    Some(Config {
+        path: file.to_path_buf(),
+        state_path,
+        retention,
+        providers,
+        jobs,
+        daemon: daemon?,
+        notify,
+    })
 }
 
 /// Says of each key without effect in this version that it has none.
@@ -157,38 +213,61 @@ fn warn_of_idle_keys(settling: &mut Settling<'_>, root: &Section) {
     for key in ["listen", "admin_token"] {
         if daemon.entry(key).is_some() {
             let message = format!("`daemon.{key}` has no effect: this version has no status page.");
-            settling.sink.warn(&daemon.span_of(key), message, Some(hint.to_owned()));
+            settling
+                .sink
+                .warn(&daemon.span_of(key), message, Some(hint.to_owned()));
         }
     }
     if root.entry("notify").is_some() {
         let hint = "watch the exit codes, the log or `rosterd status`";
         let message = "`[notify]` has no effect: this version sends no notifications.";
-        settling.sink.warn(&root.span_of("notify"), message, Some(hint.to_owned()));
+        settling
+            .sink
+            .warn(&root.span_of("notify"), message, Some(hint.to_owned()));
     }
 }
 
 fn daemon(settling: &mut Settling<'_>, section: &Section) -> Option<DaemonConfig> {
-    let Some(Item::Listen(listen)) = section.item("listen") else { return None };
+    let Some(Item::Listen(listen)) = section.item("listen") else {
+        return None;
+    };
     if !listen.ip().is_loopback() && section.entry("admin_token").is_none() {
         let hint = "add `admin_token`, or listen on 127.0.0.1";
         settling.sink.error(
             &section.span_of("listen"),
-            format!("`daemon.listen` is open to other machines, and `{}` is missing.", "daemon.admin_token"),
+            format!(
+                "`daemon.listen` is open to other machines, and `{}` is missing.",
+                "daemon.admin_token"
+            ),
             Some(hint.to_owned()),
         );
     }
-    Some(DaemonConfig { listen, admin_token: settling.secret(section, "admin_token"), grace: section.duration("grace") })
+    Some(DaemonConfig {
+        listen,
+        admin_token: settling.secret(section, "admin_token"),
+        grace: section.duration("grace"),
+    })
 }
 
 fn notify(settling: &mut Settling<'_>, section: &Section) -> NotifyConfig {
     let webhook = section.table("webhook");
-    let command: Vec<String> = section.texts("command").into_iter().map(|word| word.value).collect();
+    let command: Vec<String> = section
+        .texts("command")
+        .into_iter()
+        .map(|word| word.value)
+        .collect();
     if command.is_empty() && section.given("command").is_some() {
         let hint = "write the program and its arguments, as in [\"/usr/local/bin/page-me\"]";
-        settling.sink.error(&section.span_of("command"), "`notify.command` names no program.", Some(hint.to_owned()));
+        settling.sink.error(
+            &section.span_of("command"),
+            "`notify.command` names no program.",
+            Some(hint.to_owned()),
+        );
     }
     NotifyConfig {
-        webhook: webhook.url("url").map(|url| (url, settling.secret(&webhook, "secret"))),
+        webhook: webhook
+            .url("url")
+            .map(|url| (url, settling.secret(&webhook, "secret"))),
         command: (!command.is_empty()).then_some(command),
         alive: section.url("alive"),
     }

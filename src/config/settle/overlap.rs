@@ -15,15 +15,29 @@ struct Scope {
 
 /// Tells whether some name is covered by all scopes; ids are left out of account.
 ///
-/// All patterns run side by side over every text there could be. Patterns beyond reason count as overlapping.
+/// All patterns run side by side over every text there could be. Patterns beyond reason count as
+/// overlapping.
 pub(super) fn names_overlap(scopes: &[&GroupScope]) -> bool {
-    let scopes: Vec<Scope> =
-        scopes.iter().map(|scope| Scope { include: patterns(&scope.include), exclude: patterns(&scope.exclude) }).collect();
-    let all = || scopes.iter().flat_map(|scope| scope.include.iter().chain(&scope.exclude));
+    let scopes: Vec<Scope> = scopes
+        .iter()
+        .map(|scope| Scope {
+            include: patterns(&scope.include),
+            exclude: patterns(&scope.exclude),
+        })
+        .collect();
+    let all = || {
+        scopes
+            .iter()
+            .flat_map(|scope| scope.include.iter().chain(&scope.exclude))
+    };
     if all().any(|pattern| pattern.len() > 120) {
         return true;
     }
-    let mut letters: Vec<char> = all().flatten().copied().filter(|letter| !matches!(letter, '*' | '?')).collect();
+    let mut letters: Vec<char> = all()
+        .flatten()
+        .copied()
+        .filter(|letter| !matches!(letter, '*' | '?'))
+        .collect();
     // Stands for every letter that no pattern names.
     letters.push('\u{0}');
     letters.sort_unstable();
@@ -34,7 +48,10 @@ pub(super) fn names_overlap(scopes: &[&GroupScope]) -> bool {
     let mut queue = VecDeque::from([start]);
     while let Some(state) = queue.pop_front() {
         for letter in &letters {
-            let next: Vec<u128> = all().zip(&state).map(|(pattern, places)| step(pattern, *places, *letter)).collect();
+            let next: Vec<u128> = all()
+                .zip(&state)
+                .map(|(pattern, places)| step(pattern, *places, *letter))
+                .collect();
             if accepted(&scopes, &next) {
                 return true;
             }
@@ -51,7 +68,9 @@ pub(super) fn names_overlap(scopes: &[&GroupScope]) -> bool {
 
 fn patterns(list: &[String]) -> Vec<Vec<char>> {
     let by_name = list.iter().filter(|pattern| !pattern.starts_with("id:"));
-    by_name.map(|pattern| pattern.trim().to_lowercase().chars().collect()).collect()
+    by_name
+        .map(|pattern| pattern.trim().to_lowercase().chars().collect())
+        .collect()
 }
 
 /// Adds the places that a star lets through without a letter.
@@ -128,7 +147,11 @@ mod tests {
             ((&["????"], &[]), (&["abc*"], &["abcd"]), true),
             ((&["id:4"], &[]), (&["*"], &[]), false),
         ] {
-            assert_eq!(names_overlap(&[&scope(left.0, left.1), &scope(right.0, right.1)]), expected, "{left:?} {right:?}");
+            assert_eq!(
+                names_overlap(&[&scope(left.0, left.1), &scope(right.0, right.1)]),
+                expected,
+                "{left:?} {right:?}"
+            );
         }
     }
 

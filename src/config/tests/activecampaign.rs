@@ -55,15 +55,42 @@ fn an_account_has_the_pace_of_its_service() {
     let known = config(BASE);
     let campaigns = &known.providers["campaigns"];
     assert_eq!(campaigns.kind, ProviderKind::ActiveCampaignLists);
-    assert_eq!((campaigns.http.requests_per_minute, campaigns.http.concurrency), (Some(240), 2));
-    assert!(matches!(campaigns.credentials, Credentials::ApiKey(_)) && campaigns.parking_group.is_none());
+    assert_eq!(
+        (
+            campaigns.http.requests_per_minute,
+            campaigns.http.concurrency
+        ),
+        (Some(240), 2)
+    );
+    assert!(
+        matches!(campaigns.credentials, Credentials::ApiKey(_))
+            && campaigns.parking_group.is_none()
+    );
     assert_eq!(campaigns.defaults.len(), 7);
     let staff = &known.providers["staff"];
-    assert_eq!((staff.kind, staff.parking_group.as_deref()), (ProviderKind::ActiveCampaignUsers, Some("5")));
-    assert_eq!(staff.account_key(), campaigns.account_key(), "one account has one lock");
-    assert_ne!(staff.groups_key(), campaigns.groups_key(), "and two kinds of group");
+    assert_eq!(
+        (staff.kind, staff.parking_group.as_deref()),
+        (ProviderKind::ActiveCampaignUsers, Some("5"))
+    );
+    assert_eq!(
+        staff.account_key(),
+        campaigns.account_key(),
+        "one account has one lock"
+    );
+    assert_ne!(
+        staff.groups_key(),
+        campaigns.groups_key(),
+        "and two kinds of group"
+    );
     let job = &known.jobs["j"];
-    assert_eq!((job.members.removal, job.members.readd, job.members.create_users), (Removal::Unsubscribe, false, false));
+    assert_eq!(
+        (
+            job.members.removal,
+            job.members.readd,
+            job.members.create_users
+        ),
+        (Removal::Unsubscribe, false, false)
+    );
     assert!(!job.users_as_contacts);
 }
 
@@ -76,19 +103,36 @@ fn one_host_is_one_account_whatever_the_key() {
         instead(&[("[providers.staff]", &lists)])
     };
     let said = second("https://example.api-us1.com");
-    assert!(said.contains("`providers.campaigns` and `providers.letters` are the lists of one account"), "{said}");
+    assert!(
+        said.contains("`providers.campaigns` and `providers.letters` are the lists of one account"),
+        "{said}"
+    );
     assert_eq!(second("https://other.api-us1.com"), "");
     // A rehearsal serves several accounts under one address.
     let local = BASE.replace("https://example.api-us1.com", "http://127.0.0.1:9");
-    let staff = local.replacen("api_key = { env = \"K\" }\ngroups = \"user", "api_key = { env = \"L\" }\ngroups = \"user", 1);
+    let staff = local.replacen(
+        "api_key = { env = \"K\" }\ngroups = \"user",
+        "api_key = { env = \"L\" }\ngroups = \"user",
+        1,
+    );
     let keys = |text: &str| {
         let known = config(text);
-        (known.providers["campaigns"].account_key(), known.providers["staff"].account_key())
+        (
+            known.providers["campaigns"].account_key(),
+            known.providers["staff"].account_key(),
+        )
     };
     let (campaigns, other) = keys(&staff);
     assert_ne!(campaigns, other);
-    let (campaigns, other) = keys(&BASE.replacen("{ env = \"K\" }\ngroups = \"user", "{ env = \"L\" }\ngroups = \"user", 1));
-    assert_eq!(campaigns, other, "two keys of one account share its lock and its pace");
+    let (campaigns, other) = keys(&BASE.replacen(
+        "{ env = \"K\" }\ngroups = \"user",
+        "{ env = \"L\" }\ngroups = \"user",
+        1,
+    ));
+    assert_eq!(
+        campaigns, other,
+        "two keys of one account share its lock and its pace"
+    );
 }
 
 #[test]
@@ -159,7 +203,8 @@ fn an_account_needs_a_host_and_a_key() {
 
 #[test]
 fn the_service_bounds_pace_and_concurrency() {
-    let http = "[providers.campaigns.http]\nrequests_per_minute = 301\nconcurrency = 3\n[providers.staff]";
+    let http =
+        "[providers.campaigns.http]\nrequests_per_minute = 301\nconcurrency = 3\n[providers.staff]";
     assert_snapshot!(instead(&[("[providers.staff]", http)]), @r"
     error: `providers.campaigns.http.requests_per_minute` is above 300: ActiveCampaign takes five requests a second from an account.
       --> rosterd.toml:16:23
@@ -179,7 +224,13 @@ fn the_service_bounds_pace_and_concurrency() {
     ");
     let local = "http://127.0.0.1:8099/activecampaign";
     let fast = "[providers.campaigns.http]\nrequests_per_minute = 100000\n[providers.staff]";
-    assert_eq!(instead(&[("https://example.api-us1.com/", local), ("[providers.staff]", fast)]), "");
+    assert_eq!(
+        instead(&[
+            ("https://example.api-us1.com/", local),
+            ("[providers.staff]", fast)
+        ]),
+        ""
+    );
 }
 
 #[test]
@@ -264,7 +315,11 @@ fn a_list_needs_a_whole_sender() {
     "#);
     assert_eq!(job("mail", "staff", ""), "", "a user group needs none");
     let other = "[providers.other]\nkind = \"activecampaign\"\nbase_url = \"https://other.api-us1.com\"\napi_key = { env = \"O\" }\ngroups = \"lists\"\n";
-    assert_eq!(job("campaigns", "other", other), "", "the source's lists have one");
+    assert_eq!(
+        job("campaigns", "other", other),
+        "",
+        "the source's lists have one"
+    );
 }
 
 #[test]
@@ -286,7 +341,14 @@ fn a_list_has_no_archive_and_a_removal_is_not_what_it_seems() {
        |
        = hint: write "keep" or "delete"
     "#);
-    assert_eq!(job("mail", "campaigns", "mode = \"mirror\"\n[jobs.j.members]\nremoval = \"unsubscribe\"\n"), "");
+    assert_eq!(
+        job(
+            "mail",
+            "campaigns",
+            "mode = \"mirror\"\n[jobs.j.members]\nremoval = \"unsubscribe\"\n"
+        ),
+        ""
+    );
     assert_snapshot!(job("mail", "staff", "create_fields = true\n"), @r"
     error: `jobs.j.create_fields` asks for new custom fields, and ActiveCampaign has none for its users.
       --> rosterd.toml:27:17
@@ -309,8 +371,16 @@ fn staff_is_not_mailed_unasked() {
        |
        = hint: if staff shall be mailed, add `users_as_contacts = true` to the job
     "#);
-    assert_eq!(job("staff", "campaigns", "users_as_contacts = true\n"), "", "lists and user groups of one account are not the same groups");
-    let said = |from: &str, to: &str| implicit_job(&config(BASE), from, to).unwrap_err().to_string();
+    assert_eq!(
+        job("staff", "campaigns", "users_as_contacts = true\n"),
+        "",
+        "lists and user groups of one account are not the same groups"
+    );
+    let said = |from: &str, to: &str| {
+        implicit_job(&config(BASE), from, to)
+            .unwrap_err()
+            .to_string()
+    };
     assert_snapshot!(said("staff", "mail"), @"Users who log in to `staff` would become contacts at `mail`: configure a job with `users_as_contacts = true` if that is meant.");
     assert_snapshot!(implicit_job(&config(&BASE.replace("parking_group = 5\n", "")), "mail", "staff").unwrap_err(), @"Users may have to leave their groups at `staff`: add `parking_group` to [providers.staff], the id of an ordinary user group.");
     assert!(implicit_job(&config(BASE), "mail", "staff").is_ok());
@@ -320,7 +390,10 @@ fn staff_is_not_mailed_unasked() {
 fn users_who_leave_need_a_place_to_go() {
     let without = |lines: &str| {
         let job = format!("source = \"mail\"\ntarget = \"staff\"\n{lines}");
-        instead(&[("parking_group = 5\n", ""), ("source = \"mail\"\ntarget = \"campaigns\"\n", &job)])
+        instead(&[
+            ("parking_group = 5\n", ""),
+            ("source = \"mail\"\ntarget = \"campaigns\"\n", &job),
+        ])
     };
     assert_snapshot!(without(""), @r#"
     error: `jobs.j` may have to move users out of their groups (a refusal of mail, which a user group can't hold, ends the membership), and `providers.staff.parking_group` does not say where to.
@@ -388,7 +461,10 @@ fn the_parking_group_is_never_in_scope() {
 #[test]
 fn rights_and_limits_are_mapped_like_any_other_field() {
     let sound = "pg_list_add = \"true\"\nlimit_mail = \"1000\"\nlimit_mail_type = \"'month'\"\nlists = \"['3']\"\n";
-    assert_eq!(job("mail", "staff", &format!("[jobs.j.map.group]\n{sound}")), "");
+    assert_eq!(
+        job("mail", "staff", &format!("[jobs.j.map.group]\n{sound}")),
+        ""
+    );
     let wrong = "pg_lst_add = \"true\"\nlist_edit = \"true\"\npg_user_add = \"'often'\"\nlimit_mail = \"'many'\"\nlimit_mail_type = \"'hourly'\"\nsdate = \"'today'\"\n\"permissions.form_edit\" = \"true\"\n";
     assert_snapshot!(job("mail", "staff", &format!("[jobs.j.map.group]\n{wrong}")), @r#"
     error: `jobs.j.map.group.pg_lst_add`: `pg_lst_add` is not a field of a user group at ActiveCampaign.

@@ -243,7 +243,10 @@ fn a_secret_is_not_shown_wherever_it_was_put() {
     ] {
         let findings = parse(text, Path::new("rosterd.toml")).unwrap_err();
         assert!(findings.has_errors());
-        assert!(!format!("{findings} {findings:?} {}", findings.to_json()).contains("hunter2"), "{findings}");
+        assert!(
+            !format!("{findings} {findings:?} {}", findings.to_json()).contains("hunter2"),
+            "{findings}"
+        );
     }
 }
 
@@ -386,7 +389,13 @@ fn addresses_are_encrypted_and_complete() {
       |
       = hint: write the address up to the version, as in "https://api.emailer.emfluence.com/v1"
     "#);
-    assert_eq!(instead("kind = \"emfluence\"", "kind = \"emfluence\"\nbase_url = \"http://127.0.0.1:9/emfluence/v1/\""), "");
+    assert_eq!(
+        instead(
+            "kind = \"emfluence\"",
+            "kind = \"emfluence\"\nbase_url = \"http://127.0.0.1:9/emfluence/v1/\""
+        ),
+        ""
+    );
     assert_snapshot!(with("[daemon]\nlisten = \"0.0.0.0:80\"\n"), @r#"
     error: `daemon.listen` is open to other machines, and `daemon.admin_token` is missing.
       --> rosterd.toml:14:10
@@ -613,7 +622,10 @@ fn a_target_gets_what_it_needs_and_nothing_it_lacks() {
        = hint: leave it out
     "#);
     let covered = "source = \"mail\"\ntarget = \"crm\"\n[jobs.j.groups]\ninclude = [\"id:1\"]\npin = { 1 = \"2\" }";
-    assert_eq!(rendered(&BASE.replace("source = \"crm\"\ntarget = \"mail\"", covered)), "");
+    assert_eq!(
+        rendered(&BASE.replace("source = \"crm\"\ntarget = \"mail\"", covered)),
+        ""
+    );
 }
 
 #[test]
@@ -673,7 +685,12 @@ fn circles_are_refused() {
        |
        = hint: narrow `groups.include` or `groups.exclude` of one of them until no group is in all
     "#);
-    assert_eq!(with(&format!("{back}groups.include = [\"Web *\"]\n[jobs.j.groups]\nexclude = [\"web *\"]\n")), "");
+    assert_eq!(
+        with(&format!(
+            "{back}groups.include = [\"Web *\"]\n[jobs.j.groups]\nexclude = [\"web *\"]\n"
+        )),
+        ""
+    );
     assert_snapshot!(with(&format!("{back}groups.include = [\"Web *\"]\n[jobs.j.groups]\ninclude = [\"id:7\"]\n")), @r#"
     warning: The jobs `j` and `k` might carry a group in a circle: an id and a pattern can't be compared here.
       --> rosterd.toml:10:7
@@ -683,8 +700,7 @@ fn circles_are_refused() {
        |
        = hint: narrow `groups.include` or `groups.exclude` of one of them until no group is in all
     "#);
-    let third =
-        "[providers.third]\nkind = \"emfluence\"\naccess_token = { env = \"U\" }\n[jobs.m]\nsource = \"mail\"\ntarget = \"third\"\n";
+    let third = "[providers.third]\nkind = \"emfluence\"\naccess_token = { env = \"U\" }\n[jobs.m]\nsource = \"mail\"\ntarget = \"third\"\n";
     assert_snapshot!(with(&format!("{third}{}", back.replace("source = \"mail\"", "source = \"third\""))), @r#"
     error: The jobs `j`, `m` and `k` carry the same groups in a circle.
       --> rosterd.toml:10:7
@@ -698,7 +714,11 @@ fn circles_are_refused() {
 
 #[test]
 fn findings_are_also_json() {
-    let findings = parse("[jobs.j]\nsorce = 1\nsource = \"a\"\ntarget = \"b\"\n", Path::new("r.toml")).unwrap_err();
+    let findings = parse(
+        "[jobs.j]\nsorce = 1\nsource = \"a\"\ntarget = \"b\"\n",
+        Path::new("r.toml"),
+    )
+    .unwrap_err();
     insta::assert_json_snapshot!(findings.to_json(), @r#"
     [
       {
@@ -739,6 +759,8 @@ fn findings_are_also_json() {
 
 #[test]
 fn a_file_that_is_not_there_says_what_to_do() {
-    let error = load(Path::new("nowhere/rosterd.toml")).unwrap_err().to_string();
+    let error = load(Path::new("nowhere/rosterd.toml"))
+        .unwrap_err()
+        .to_string();
     assert_snapshot!(error, @"there is no config file nowhere/rosterd.toml; name one with --config or ROSTERD_CONFIG, or write one with `rosterd init`");
 }

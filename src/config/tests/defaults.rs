@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use crate::config::keys::{self, Key, Shape};
 use crate::config::read::default_item;
-use crate::config::settled::{Adopt, Credentials, Dynamic, Limit, Missing, Mode, OnDrift, OptOuts, Secret, SecretSource};
+use crate::config::settled::{
+    Adopt, Credentials, Dynamic, Limit, Missing, Mode, OnDrift, OptOuts, Secret, SecretSource,
+};
 use crate::model::ProviderKind;
 use crate::provider::schema;
 
@@ -30,21 +32,46 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.daemon.listen.to_string(), "127.0.0.1:8087");
     assert_eq!(config.daemon.grace, Duration::from_secs(30));
     assert!(config.daemon.admin_token.is_none());
-    assert!(config.notify.webhook.is_none() && config.notify.command.is_none() && config.notify.alive.is_none());
+    assert!(
+        config.notify.webhook.is_none()
+            && config.notify.command.is_none()
+            && config.notify.alive.is_none()
+    );
 
     let crm = &config.providers["crm"];
     assert_eq!(crm.base_url.as_str(), "https://api.stgi.net/api-xml");
     assert_eq!(crm.account_id.as_deref(), Some("45429"));
     assert!(!crm.shared_access && crm.fingerprint.is_none());
-    assert_eq!((crm.http.requests_per_minute, crm.http.concurrency), (None, 1));
-    assert_eq!(crm.defaults.get("group_type").map(String::as_str), Some("Hidden"));
-    let Credentials::Password { password: Secret::Source(source), .. } = &crm.credentials else { panic!("a password") };
+    assert_eq!(
+        (crm.http.requests_per_minute, crm.http.concurrency),
+        (None, 1)
+    );
+    assert_eq!(
+        crm.defaults.get("group_type").map(String::as_str),
+        Some("Hidden")
+    );
+    let Credentials::Password {
+        password: Secret::Source(source),
+        ..
+    } = &crm.credentials
+    else {
+        panic!("a password")
+    };
     assert_eq!(*source, SecretSource::File("etc/secrets/crm".into()));
 
     let mail = &config.providers["mail"];
-    assert_eq!(mail.base_url.as_str(), "https://api.emailer.emfluence.com/v1");
-    assert_eq!((mail.http.requests_per_minute, mail.http.concurrency), (Some(100), 1));
-    assert_eq!((mail.http.timeout, mail.http.max_retries), (Some(Duration::from_mins(1)), 5));
+    assert_eq!(
+        mail.base_url.as_str(),
+        "https://api.emailer.emfluence.com/v1"
+    );
+    assert_eq!(
+        (mail.http.requests_per_minute, mail.http.concurrency),
+        (Some(100), 1)
+    );
+    assert_eq!(
+        (mail.http.timeout, mail.http.max_retries),
+        (Some(Duration::from_mins(1)), 5)
+    );
     assert!(mail.http.batch_size.is_none() && mail.http.requests_per_day.is_none());
     assert!(mail.http.proxy.is_none() && mail.http.ca_file.is_none() && mail.defaults.is_empty());
 
@@ -53,17 +80,47 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(job.mode, Mode::Add);
     assert!(!job.allow_auto_response && !job.create_fields);
     let groups = &job.groups;
-    assert_eq!((groups.include.as_slice(), groups.exclude.len(), groups.pin.len()), (&["*".to_owned()][..], 0, 0));
-    assert_eq!((groups.adopt, groups.protect, groups.dynamic, groups.missing), (Adopt::ByName, true, Dynamic::Skip, Missing::Keep));
+    assert_eq!(
+        (
+            groups.include.as_slice(),
+            groups.exclude.len(),
+            groups.pin.len()
+        ),
+        (&["*".to_owned()][..], 0, 0)
+    );
+    assert_eq!(
+        (groups.adopt, groups.protect, groups.dynamic, groups.missing),
+        (Adopt::ByName, true, Dynamic::Skip, Missing::Keep)
+    );
     let members = &job.members;
-    assert_eq!((&members.r#where, members.create, members.update, members.opt_outs), (&None, true, true, OptOuts::Carry));
+    assert_eq!(
+        (
+            &members.r#where,
+            members.create,
+            members.update,
+            members.opt_outs
+        ),
+        (&None, true, true, OptOuts::Carry)
+    );
     assert!(job.map_group.is_empty() && job.map_member.is_empty());
     let guards = &job.guards;
-    let share = |share| Limit { share: Some(share), count: None };
+    let share = |share| Limit {
+        share: Some(share),
+        count: None,
+    };
     assert_eq!(guards.max_membership_removals, share(0.1));
     assert_eq!(guards.max_membership_removals_per_group, share(0.5));
-    assert_eq!(guards.max_group_removals, Limit { share: None, count: Some(0) });
-    assert_eq!((guards.max_member_creations, guards.max_updates), (Limit::default(), Limit::default()));
+    assert_eq!(
+        guards.max_group_removals,
+        Limit {
+            share: None,
+            count: Some(0)
+        }
+    );
+    assert_eq!(
+        (guards.max_member_creations, guards.max_updates),
+        (Limit::default(), Limit::default())
+    );
     assert_eq!(guards.max_opt_outs, share(0.1));
     assert_eq!((guards.floor, guards.on_drift), (10, OnDrift::Overwrite));
 }
@@ -92,13 +149,33 @@ command = ["/usr/local/bin/page-me", "now"]
 "#),
     );
     let job = &config.jobs["j"];
-    assert_eq!(job.schedule.as_ref().map(crate::schedule::Schedule::zone), Some("Europe/Berlin"));
-    assert_eq!((job.refresh, job.mode), (Some(Duration::from_hours(6)), Mode::Mirror));
+    assert_eq!(
+        job.schedule.as_ref().map(crate::schedule::Schedule::zone),
+        Some("Europe/Berlin")
+    );
+    assert_eq!(
+        (job.refresh, job.mode),
+        (Some(Duration::from_hours(6)), Mode::Mirror)
+    );
     assert_eq!(job.groups.pin.get("9985").map(String::as_str), Some("4711"));
-    assert_eq!(job.guards.max_updates, Limit { share: Some(0.025), count: Some(9) });
-    assert_eq!(job.map_member.get("custom.custom3").map(String::as_str), Some("source.company"));
+    assert_eq!(
+        job.guards.max_updates,
+        Limit {
+            share: Some(0.025),
+            count: Some(9)
+        }
+    );
+    assert_eq!(
+        job.map_member.get("custom.custom3").map(String::as_str),
+        Some("source.company")
+    );
     assert_eq!(config.notify.command.as_ref().map(Vec::len), Some(2));
-    assert!(config.notify.webhook.is_some_and(|(_, secret)| secret.is_none()));
+    assert!(
+        config
+            .notify
+            .webhook
+            .is_some_and(|(_, secret)| secret.is_none())
+    );
     assert!(config.daemon.admin_token.is_some());
 }
 
@@ -108,13 +185,25 @@ fn keys_that_this_version_does_not_act_on_are_named_once_each() {
         + "[daemon]\nlisten = \"127.0.0.1:9000\"\nadmin_token = { env = \"ADMIN\" }\ngrace = \"5s\"\n[notify]\nalive = \"https://ping.example.org/r\"\ncommand = [\"page-me\"]\n";
     let (config, warnings) = parse(&text, Path::new("rosterd.toml")).unwrap();
     assert_eq!(config.daemon.grace, Duration::from_secs(5));
-    let said: Vec<(&str, usize)> = warnings.iter().map(|warning| (warning.message.as_str(), warning.line)).collect();
+    let said: Vec<(&str, usize)> = warnings
+        .iter()
+        .map(|warning| (warning.message.as_str(), warning.line))
+        .collect();
     assert_eq!(
         said,
         [
-            ("`daemon.listen` has no effect: this version has no status page.", 14),
-            ("`daemon.admin_token` has no effect: this version has no status page.", 15),
-            ("`[notify]` has no effect: this version sends no notifications.", 17),
+            (
+                "`daemon.listen` has no effect: this version has no status page.",
+                14
+            ),
+            (
+                "`daemon.admin_token` has no effect: this version has no status page.",
+                15
+            ),
+            (
+                "`[notify]` has no effect: this version sends no notifications.",
+                17
+            ),
         ]
     );
     let (_, warnings) = parse(SMALL, Path::new("rosterd.toml")).unwrap();
@@ -126,12 +215,30 @@ fn the_files_that_come_with_rosterd_are_sound() {
     for (name, text) in [
         ("starter", starter()),
         ("greenrope-to-emfluence", SOUND),
-        ("emfluence-to-greenrope", include_str!("../../../config/emfluence-to-greenrope.toml")),
-        ("emfluence-to-emfluence", include_str!("../../../config/emfluence-to-emfluence.toml")),
-        ("greenrope-to-greenrope", include_str!("../../../config/greenrope-to-greenrope.toml")),
-        ("greenrope-to-activecampaign", include_str!("../../../config/greenrope-to-activecampaign.toml")),
-        ("activecampaign-to-emfluence", include_str!("../../../config/activecampaign-to-emfluence.toml")),
-        ("activecampaign-staff", include_str!("../../../config/activecampaign-staff.toml")),
+        (
+            "emfluence-to-greenrope",
+            include_str!("../../../config/emfluence-to-greenrope.toml"),
+        ),
+        (
+            "emfluence-to-emfluence",
+            include_str!("../../../config/emfluence-to-emfluence.toml"),
+        ),
+        (
+            "greenrope-to-greenrope",
+            include_str!("../../../config/greenrope-to-greenrope.toml"),
+        ),
+        (
+            "greenrope-to-activecampaign",
+            include_str!("../../../config/greenrope-to-activecampaign.toml"),
+        ),
+        (
+            "activecampaign-to-emfluence",
+            include_str!("../../../config/activecampaign-to-emfluence.toml"),
+        ),
+        (
+            "activecampaign-staff",
+            include_str!("../../../config/activecampaign-staff.toml"),
+        ),
     ] {
         assert_eq!(rendered(text), "", "{name}");
         let known = config(text);
@@ -143,17 +250,28 @@ fn the_files_that_come_with_rosterd_are_sound() {
 #[test]
 fn the_starter_explains_every_key_and_its_lines_work() {
     assert_explained(keys::ROOT);
-    // Every commented line of TOML, taken in, gives a configuration that differs from a sound one only by having two credentials.
+    // Every commented line of TOML, taken in, gives a configuration that differs from a sound one
+    // only by having two credentials.
     let commented = |line: &str| {
         let rest = line.strip_prefix("# ").unwrap_or_default();
-        rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| !key.trim_matches('"').contains(' '))
+        rest.starts_with('[')
+            || rest
+                .split_once(" = ")
+                .is_some_and(|(key, _)| !key.trim_matches('"').contains(' '))
     };
     let all: Vec<&str> = starter()
         .lines()
-        .map(|line| if commented(line) { line.strip_prefix("# ").unwrap_or(line) } else { line })
+        .map(|line| {
+            if commented(line) {
+                line.strip_prefix("# ").unwrap_or(line)
+            } else {
+                line
+            }
+        })
         .filter(|line| !line.starts_with("auth_token"))
         .collect();
-    let (_, warnings) = parse(&all.join("\n"), Path::new("rosterd.toml")).unwrap_or_else(|findings| panic!("{findings}"));
+    let (_, warnings) = parse(&all.join("\n"), Path::new("rosterd.toml"))
+        .unwrap_or_else(|findings| panic!("{findings}"));
     let unexpected: Vec<&str> = warnings
         .iter()
         .map(|warning| warning.message.as_str())
@@ -164,7 +282,11 @@ fn the_starter_explains_every_key_and_its_lines_work() {
 
 fn assert_explained(keys: &'static [Key]) {
     for key in keys.iter().filter(|key| key.name != "external_id") {
-        assert!(starter().contains(key.name), "the starter lacks `{}`", key.name);
+        assert!(
+            starter().contains(key.name),
+            "the starter lacks `{}`",
+            key.name
+        );
         if let Shape::Table(inner) | Shape::NamedTables(inner) = key.shape {
             assert_explained(inner);
         }
@@ -175,9 +297,16 @@ fn assert_explained(keys: &'static [Key]) {
 fn every_default_has_the_shape_of_its_key() {
     fn walk(keys: &'static [Key]) {
         for key in keys {
-            let defaults = key.default.into_iter().chain(key.default_by_kind.iter().map(|(_, default)| *default));
+            let defaults = key
+                .default
+                .into_iter()
+                .chain(key.default_by_kind.iter().map(|(_, default)| *default));
             for default in defaults {
-                assert!(default_item(default, key).is_some(), "{}: {default}", key.name);
+                assert!(
+                    default_item(default, key).is_some(),
+                    "{}: {default}",
+                    key.name
+                );
             }
             assert!(key.doc.ends_with('.'), "{}", key.name);
             if let Shape::Table(inner) | Shape::NamedTables(inner) = key.shape {
@@ -191,8 +320,17 @@ fn every_default_has_the_shape_of_its_key() {
 #[test]
 fn every_default_of_the_field_tables_has_a_key() {
     for kind in ProviderKind::ALL {
-        for name in schema(kind).groups.iter().filter_map(|field| field.default_key) {
-            assert!(keys::DEFAULTS.iter().any(|key| key.name == name && key.is_of(kind)), "{kind}: {name}");
+        for name in schema(kind)
+            .groups
+            .iter()
+            .filter_map(|field| field.default_key)
+        {
+            assert!(
+                keys::DEFAULTS
+                    .iter()
+                    .any(|key| key.name == name && key.is_of(kind)),
+                "{kind}: {name}"
+            );
         }
     }
 }
@@ -201,11 +339,25 @@ fn every_default_of_the_field_tables_has_a_key() {
 fn the_implicit_job_has_the_defaults() {
     let known = config(SMALL);
     let job = implicit_job(&known, "crm", "mail").unwrap();
-    assert_eq!((job.name.as_str(), job.source.as_str(), job.target.as_str(), job.mode), ("crm-to-mail", "crm", "mail", Mode::Add));
+    assert_eq!(
+        (
+            job.name.as_str(),
+            job.source.as_str(),
+            job.target.as_str(),
+            job.mode
+        ),
+        ("crm-to-mail", "crm", "mail", Mode::Add)
+    );
     assert_eq!(job.guards, known.jobs["j"].guards);
     let said = |from: &str, to: &str| implicit_job(&known, from, to).unwrap_err().to_string();
-    assert_eq!(said("mail", "mail"), "`mail` and `mail` are one account: name two accounts.");
-    assert_eq!(said("crn", "mail"), "The configuration has no provider `crn`; the closest name is `crm`.");
+    assert_eq!(
+        said("mail", "mail"),
+        "`mail` and `mail` are one account: name two accounts."
+    );
+    assert_eq!(
+        said("crn", "mail"),
+        "The configuration has no provider `crn`; the closest name is `crm`."
+    );
     assert_eq!(
         said("mail", "crm"),
         "Groups can't be created at `crm` without sender_name, sender_email, postal_address, time_zone: add them to [providers.crm.defaults]."
@@ -218,16 +370,45 @@ fn the_schema_describes_every_table() {
     let provider = &schema["properties"]["providers"]["additionalProperties"];
     assert_eq!(provider["required"], serde_json::json!(["kind"]));
     assert_eq!(provider["additionalProperties"], serde_json::json!(false));
-    assert_eq!(provider["properties"]["http"]["properties"]["timeout"]["default"], "60s");
-    assert_eq!(provider["allOf"][0]["then"]["properties"]["account_id"], serde_json::json!(false));
+    assert_eq!(
+        provider["properties"]["http"]["properties"]["timeout"]["default"],
+        "60s"
+    );
+    assert_eq!(
+        provider["allOf"][0]["then"]["properties"]["account_id"],
+        serde_json::json!(false)
+    );
     let lists = &provider["allOf"][2];
-    assert_eq!(lists["if"]["properties"], serde_json::json!({ "kind": { "const": "activecampaign" }, "groups": { "const": "lists" } }));
-    assert_eq!(lists["then"]["properties"]["parking_group"], serde_json::json!(false));
-    assert_eq!(lists["then"]["required"], serde_json::json!(["groups", "base_url", "api_key"]));
-    assert_eq!(provider["allOf"].as_array().map(Vec::len), Some(ProviderKind::ALL.len()));
+    assert_eq!(
+        lists["if"]["properties"],
+        serde_json::json!({ "kind": { "const": "activecampaign" }, "groups": { "const": "lists" } })
+    );
+    assert_eq!(
+        lists["then"]["properties"]["parking_group"],
+        serde_json::json!(false)
+    );
+    assert_eq!(
+        lists["then"]["required"],
+        serde_json::json!(["groups", "base_url", "api_key"])
+    );
+    assert_eq!(
+        provider["allOf"].as_array().map(Vec::len),
+        Some(ProviderKind::ALL.len())
+    );
     assert_eq!(schema["$defs"]["secret"]["maxProperties"], 1);
-    assert!(fields_table().iter().any(|row| row.kind == "greenrope" && row.wire == "GroupType" && row.values.contains(&"Hidden")));
-    let tables: std::collections::BTreeSet<&str> = fields_table().iter().map(|row| row.kind).collect();
-    let expected = ["activecampaign-lists", "activecampaign-user-groups", "emfluence", "greenrope"];
-    assert!(tables.into_iter().eq(expected), "both tables of ActiveCampaign have a name of their own");
+    assert!(fields_table().iter().any(|row| row.kind == "greenrope"
+        && row.wire == "GroupType"
+        && row.values.contains(&"Hidden")));
+    let tables: std::collections::BTreeSet<&str> =
+        fields_table().iter().map(|row| row.kind).collect();
+    let expected = [
+        "activecampaign-lists",
+        "activecampaign-user-groups",
+        "emfluence",
+        "greenrope",
+    ];
+    assert!(
+        tables.into_iter().eq(expected),
+        "both tables of ActiveCampaign have a name of their own"
+    );
 }

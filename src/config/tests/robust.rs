@@ -9,7 +9,11 @@ fn survive(text: &str) {
         Err(findings) => {
             assert!(!findings.is_empty());
             drop(format!("{findings}{findings:?}{}", findings.to_json()));
-            assert_eq!(findings, parse(text, Path::new("rosterd.toml")).unwrap_err(), "the same text gives the same findings");
+            assert_eq!(
+                findings,
+                parse(text, Path::new("rosterd.toml")).unwrap_err(),
+                "the same text gives the same findings"
+            );
         }
     }
 }
@@ -46,5 +50,8 @@ proptest! {
 }
 
 fn boundary(at: usize) -> usize {
-    (0..=at).rev().find(|at| SOUND.is_char_boundary(*at)).unwrap_or(0)
+    (0..=at)
+        .rev()
+        .find(|at| SOUND.is_char_boundary(*at))
+        .unwrap_or(0)
 }

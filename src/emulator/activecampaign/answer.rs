@@ -18,12 +18,24 @@ pub(super) const NOTHING: &str = "Failed: Nothing is returned";
 
 /// A listing or view; one without anything in it is a failure.
 pub(super) fn found(fields: Map<String, Value>) -> Answer {
-    if fields.is_empty() { Err(NOTHING.to_owned()) } else { Ok(Good { fields, message: "Success: Something is returned" }) }
+    if fields.is_empty() {
+        Err(NOTHING.to_owned())
+    } else {
+        Ok(Good {
+            fields,
+            message: "Success: Something is returned",
+        })
+    }
 }
 
 /// A listing, whose rows stand under their positions.
 pub(super) fn rows(rows: impl IntoIterator<Item = Value>) -> Answer {
-    found(rows.into_iter().enumerate().map(|(position, row)| (position.to_string(), row)).collect())
+    found(
+        rows.into_iter()
+            .enumerate()
+            .map(|(position, row)| (position.to_string(), row))
+            .collect(),
+    )
 }
 
 /// An object, whose fields stand beside the envelope's own keys.
@@ -37,18 +49,28 @@ pub(super) fn object(value: Option<Value>) -> Answer {
 /// A success with nothing beside the message.
 #[expect(clippy::unnecessary_wraps, reason = "the ends of calls read alike")]
 pub(super) fn done(message: &'static str) -> Answer {
-    Ok(Good { fields: Map::new(), message })
+    Ok(Good {
+        fields: Map::new(),
+        message,
+    })
 }
 
 /// A success with some fields.
 #[expect(clippy::unnecessary_wraps, reason = "the ends of calls read alike")]
 pub(super) fn done_with(message: &'static str, fields: Value) -> Answer {
-    let fields = if let Value::Object(fields) = fields { fields } else { Map::new() };
+    let fields = if let Value::Object(fields) = fields {
+        fields
+    } else {
+        Map::new()
+    };
     Ok(Good { fields, message })
 }
 
 /// The whole answer.
-pub(super) fn envelope((fields, message): (Option<Map<String, Value>>, String), format: Format) -> Value {
+pub(super) fn envelope(
+    (fields, message): (Option<Map<String, Value>>, String),
+    format: Format,
+) -> Value {
     let code = u8::from(fields.is_some());
     let mut answer = fields.unwrap_or_default();
     answer.insert("result_code".to_owned(), json!(code));
@@ -86,9 +108,13 @@ pub(super) fn translate(message: &str, portuguese: bool) -> String {
         "User updated" => "Usuário atualizado",
         "User deleted" => "Usuário excluído",
         "You do not have permission to do that." => "Você não tem permissão para fazer isso.",
-        "You are not authorized to access this file" => "Você não está autorizado a acessar este arquivo",
+        "You are not authorized to access this file" => {
+            "Você não está autorizado a acessar este arquivo"
+        }
         "Please provide a password." => "Por favor, informe uma senha.",
-        "Sender Information is required and needs to be entered." => "As informações do remetente são obrigatórias.",
+        "Sender Information is required and needs to be entered." => {
+            "As informações do remetente são obrigatórias."
+        }
         other => other,
     };
     translated.to_owned()

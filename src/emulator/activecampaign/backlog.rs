@@ -1,7 +1,7 @@
 //! Work that goes on in the background: batches of the importer and the deletion of lists.
 //!
-//! It advances by the runtime's clock, so that a client has to wait for it, and is carried out by whatever looks at
-//! the world next.
+//! It advances by the runtime's clock, so that a client has to wait for it, and is carried out by
+//! whatever looks at the world next.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -47,7 +47,11 @@ pub(super) struct Batch {
 
 #[derive(Debug)]
 enum Work {
-    Import { batch: usize, rows: Vec<Row>, ends: bool },
+    Import {
+        batch: usize,
+        rows: Vec<Row>,
+        ends: bool,
+    },
     DeleteList(u64),
 }
 
@@ -72,13 +76,26 @@ pub(crate) struct Backlog {
 const IMPORTS_A_MINUTE: (usize, usize) = (100, 20);
 
 impl Backlog {
-    /// Carries out the first job that is due; returns the request that asked for it and what it should not have done.
-    pub(crate) fn run_one(&mut self, now: Instant, world: &mut World) -> Option<(u64, Vec<Misuse>)> {
-        let (position, _) = self.jobs.iter().enumerate().filter(|(_, job)| job.due <= now).min_by_key(|(_, job)| job.due)?;
+    /// Carries out the first job that is due; returns the request that asked for it and what it
+    /// should not have done.
+    pub(crate) fn run_one(
+        &mut self,
+        now: Instant,
+        world: &mut World,
+    ) -> Option<(u64, Vec<Misuse>)> {
+        let (position, _) = self
+            .jobs
+            .iter()
+            .enumerate()
+            .filter(|(_, job)| job.due <= now)
+            .min_by_key(|(_, job)| job.due)?;
         let job = self.jobs.remove(position)?;
         let mut blame = Vec::new();
         // A world may have been put in the place of the one the job was for.
-        let account = world.accounts.iter_mut().find(|account| account.name == job.account);
+        let account = world
+            .accounts
+            .iter_mut()
+            .find(|account| account.name == job.account);
         match (job.work, account) {
             (Work::DeleteList(list), Some(account)) => account.delete_group(list),
             (Work::Import { batch, rows, ends }, account) => {
@@ -112,7 +129,10 @@ impl Backlog {
     /// Notes a request to the importer, or returns false when there were too many.
     pub(super) fn admit(&mut self, account: &str, now: Instant, single: bool) -> bool {
         let arrivals = self.arrivals.entry(account.to_owned()).or_default();
-        while arrivals.front().is_some_and(|(at, _)| now.duration_since(*at) >= Duration::from_mins(1)) {
+        while arrivals
+            .front()
+            .is_some_and(|(at, _)| now.duration_since(*at) >= Duration::from_mins(1))
+        {
             arrivals.pop_front();
         }
         let singles = arrivals.iter().filter(|(_, single)| *single).count();
@@ -125,13 +145,16 @@ impl Backlog {
 
     /// The batches of an account.
     pub(super) fn batches_of(&self, account: &str) -> impl Iterator<Item = &Batch> {
-        self.batches.iter().filter(move |batch| batch.account == account)
+        self.batches
+            .iter()
+            .filter(move |batch| batch.account == account)
     }
 
     /// Whether an address is in a batch that is still under way.
     pub(super) fn is_in_flight(&self, account: &str, email: &str) -> bool {
         let email = fold(email);
-        self.batches_of(account).any(|batch| batch.addresses.contains(&email))
+        self.batches_of(account)
+            .any(|batch| batch.addresses.contains(&email))
     }
 }
 
@@ -141,7 +164,9 @@ impl Batch {
         match (self.completed, self.active) {
             (true, _) => Some("completed"),
             (false, true) => Some("active"),
-            (false, false) => (now.duration_since(self.queued) >= Duration::from_secs(1)).then_some("waiting"),
+            (false, false) => {
+                (now.duration_since(self.queued) >= Duration::from_secs(1)).then_some("waiting")
+            }
         }
     }
 }
@@ -162,13 +187,21 @@ impl Call<'_> {
         });
     }
 
-    /// Puts a batch into the queue and returns its id. Its first half is done when it becomes active, the rest at its end.
+    /// Puts a batch into the queue and returns its id. Its first half is done when it becomes
+    /// active, the rest at its end.
     pub(super) fn queue_import(&mut self, mut rows: Vec<Row>) -> String {
         let queued = self.context.instant();
         let number = self.backlog.batches.len();
         let name = self.account.name.clone();
         let digest = blake3::hash(format!("{name}:{number}").as_bytes()).to_hex();
-        let id = format!("{}-{}-4{}-8{}-{}", &digest[..8], &digest[8..12], &digest[13..16], &digest[17..20], &digest[20..32]);
+        let id = format!(
+            "{}-{}-4{}-8{}-{}",
+            &digest[..8],
+            &digest[8..12],
+            &digest[13..16],
+            &digest[17..20],
+            &digest[20..32]
+        );
         self.backlog.batches.push(Batch {
             id: id.clone(),
             account: name.clone(),
@@ -184,15 +217,29 @@ impl Call<'_> {
         let rest = rows.split_off(rows.len() / 2);
         for (step, (rows, ends)) in [(rows, false), (rest, true)].into_iter().enumerate() {
             let due = queued + self.background() * (step as u32 + 1);
-            let work = Work::Import { batch: number, rows, ends };
-            self.backlog.jobs.push_back(Job { due, request: self.context.seq, account: name.clone(), work });
+            let work = Work::Import {
+                batch: number,
+                rows,
+                ends,
+            };
+            self.backlog.jobs.push_back(Job {
+                due,
+                request: self.context.seq,
+                account: name.clone(),
+                work,
+            });
         }
         id
     }
 }
 
 /// Takes in one contact of a batch.
-fn take_row(account: &mut Account, row: Row, batch: &mut Batch, blame: &mut Vec<(MisuseKind, String)>) {
+fn take_row(
+    account: &mut Account,
+    row: Row,
+    batch: &mut Batch,
+    blame: &mut Vec<(MisuseKind, String)>,
+) {
     if account.excluded.contains(&fold(&row.email)) {
         return;
     }
@@ -201,7 +248,11 @@ fn take_row(account: &mut Account, row: Row, batch: &mut Batch, blame: &mut Vec<
         return;
     }
     let id = account.contact_by_email(&row.email).unwrap_or_else(|| {
-        let id = account.insert_contact(Contact { email: row.email.trim().to_owned(), owner: 1, ..Contact::default() });
+        let id = account.insert_contact(Contact {
+            email: row.email.trim().to_owned(),
+            owner: 1,
+            ..Contact::default()
+        });
         // Only people who are new are reported.
         batch.created.push(id);
         id
@@ -213,21 +264,36 @@ fn take_row(account: &mut Account, row: Row, batch: &mut Batch, blame: &mut Vec<
         }
     }
     for list in row.subscribe {
-        let Some(group) = account.group(list) else { continue };
+        let Some(group) = account.group(list) else {
+            continue;
+        };
         match group.members.get(&id).map(|membership| membership.state) {
             Some(MembershipState::Active) => continue,
             // The importer leaves a refusal as it is.
             Some(MembershipState::OptedOut) => {
-                blame.push((MisuseKind::AddedExistingMember, format!("list {list}, contact {id}")));
+                blame.push((
+                    MisuseKind::AddedExistingMember,
+                    format!("list {list}, contact {id}"),
+                ));
                 continue;
             }
-            Some(_) => blame.push((MisuseKind::AddedExistingMember, format!("list {list}, contact {id}"))),
+            Some(_) => blame.push((
+                MisuseKind::AddedExistingMember,
+                format!("list {list}, contact {id}"),
+            )),
             None if group.former.get(&id) == Some(&MembershipState::OptedOut) => {
-                blame.push((MisuseKind::Resubscribed, format!("list {list}, contact {id}")));
+                blame.push((
+                    MisuseKind::Resubscribed,
+                    format!("list {list}, contact {id}"),
+                ));
             }
             None => {}
         }
-        let manner = if row.exclude_automations { Manner::WithoutAutomations } else { Manner::Usual };
+        let manner = if row.exclude_automations {
+            Manner::WithoutAutomations
+        } else {
+            Manner::Usual
+        };
         subscribe(account, list, id, manner);
     }
 }

@@ -2,7 +2,9 @@
 
 use super::answer::Answer;
 use super::form::Form;
-use super::{Call, contact_reading, contact_removal, contact_writing, list_fields, lists, user_groups, users};
+use super::{
+    Call, contact_reading, contact_removal, contact_writing, list_fields, lists, user_groups, users,
+};
 use crate::emulator::exchange::Context;
 use crate::emulator::misuse::MisuseKind;
 use crate::emulator::users::{LIMITS, WRITABLE_FLAGS};
@@ -19,18 +21,71 @@ pub(super) struct Known {
     pub(super) run: fn(&mut Call<'_>) -> Answer,
 }
 
-const READ: Known = Known { name: "", is_write: false, needs_post: false, permission: None, parameters: &[], run: users::me };
-const SAVE: Known = Known { is_write: true, needs_post: true, ..READ };
-const DELETE: Known = Known { is_write: true, ..READ };
+const READ: Known = Known {
+    name: "",
+    is_write: false,
+    needs_post: false,
+    permission: None,
+    parameters: &[],
+    run: users::me,
+};
+const SAVE: Known = Known {
+    is_write: true,
+    needs_post: true,
+    ..READ
+};
+const DELETE: Known = Known {
+    is_write: true,
+    ..READ
+};
 
 const CALLS: &[Known] = &[
-    Known { name: "list_add", permission: Some("pg_list_add"), parameters: lists::WRITABLE, run: lists::add, ..SAVE },
-    Known { name: "list_edit", permission: Some("pg_list_edit"), parameters: lists::WRITABLE, run: lists::edit, ..SAVE },
-    Known { name: "list_view", parameters: &["id"], run: lists::view, ..READ },
-    Known { name: "list_list", parameters: &["ids", "filters", "global_fields", "full"], run: lists::list, ..READ },
-    Known { name: "list_paginator", parameters: &["sort", "offset", "limit", "filter", "public"], run: lists::paginator, ..READ },
-    Known { name: "list_delete", permission: Some("pg_list_delete"), parameters: &["id"], run: lists::delete, ..DELETE },
-    Known { name: "list_delete_list", permission: Some("pg_list_delete"), parameters: &["ids"], run: lists::delete_several, ..DELETE },
+    Known {
+        name: "list_add",
+        permission: Some("pg_list_add"),
+        parameters: lists::WRITABLE,
+        run: lists::add,
+        ..SAVE
+    },
+    Known {
+        name: "list_edit",
+        permission: Some("pg_list_edit"),
+        parameters: lists::WRITABLE,
+        run: lists::edit,
+        ..SAVE
+    },
+    Known {
+        name: "list_view",
+        parameters: &["id"],
+        run: lists::view,
+        ..READ
+    },
+    Known {
+        name: "list_list",
+        parameters: &["ids", "filters", "global_fields", "full"],
+        run: lists::list,
+        ..READ
+    },
+    Known {
+        name: "list_paginator",
+        parameters: &["sort", "offset", "limit", "filter", "public"],
+        run: lists::paginator,
+        ..READ
+    },
+    Known {
+        name: "list_delete",
+        permission: Some("pg_list_delete"),
+        parameters: &["id"],
+        run: lists::delete,
+        ..DELETE
+    },
+    Known {
+        name: "list_delete_list",
+        permission: Some("pg_list_delete"),
+        parameters: &["ids"],
+        run: lists::delete_several,
+        ..DELETE
+    },
     Known {
         name: "list_field_add",
         permission: Some("pg_subscriber_fields"),
@@ -45,8 +100,19 @@ const CALLS: &[Known] = &[
         run: list_fields::edit,
         ..SAVE
     },
-    Known { name: "list_field_view", parameters: &["id", "ids"], run: list_fields::view, ..READ },
-    Known { name: "list_field_delete", permission: Some("pg_subscriber_fields"), parameters: &["id"], run: list_fields::delete, ..DELETE },
+    Known {
+        name: "list_field_view",
+        parameters: &["id", "ids"],
+        run: list_fields::view,
+        ..READ
+    },
+    Known {
+        name: "list_field_delete",
+        permission: Some("pg_subscriber_fields"),
+        parameters: &["id"],
+        run: list_fields::delete,
+        ..DELETE
+    },
     Known {
         name: "contact_add",
         permission: Some("pg_subscriber_add"),
@@ -68,9 +134,24 @@ const CALLS: &[Known] = &[
         run: contact_writing::edit,
         ..SAVE
     },
-    Known { name: "contact_view", parameters: &["id"], run: contact_reading::view, ..READ },
-    Known { name: "contact_view_email", parameters: &["email"], run: contact_reading::view_email, ..READ },
-    Known { name: "contact_view_hash", parameters: &["hash"], run: contact_reading::view_hash, ..READ },
+    Known {
+        name: "contact_view",
+        parameters: &["id"],
+        run: contact_reading::view,
+        ..READ
+    },
+    Known {
+        name: "contact_view_email",
+        parameters: &["email"],
+        run: contact_reading::view_email,
+        ..READ
+    },
+    Known {
+        name: "contact_view_hash",
+        parameters: &["hash"],
+        run: contact_reading::view_hash,
+        ..READ
+    },
     Known {
         name: "contact_list",
         parameters: &["ids", "filters", "full", "sort", "sort_direction", "page"],
@@ -111,11 +192,39 @@ const CALLS: &[Known] = &[
         run: contact_removal::remove_tags,
         ..SAVE
     },
-    Known { name: "group_add", permission: Some("pg_group_add"), parameters: user_groups::WRITABLE, run: user_groups::add, ..SAVE },
-    Known { name: "group_edit", permission: Some("pg_group_edit"), parameters: user_groups::WRITABLE, run: user_groups::edit, ..SAVE },
-    Known { name: "group_view", parameters: &["id"], run: user_groups::view, ..READ },
-    Known { name: "group_list", parameters: &["ids"], run: user_groups::list, ..READ },
-    Known { name: "group_delete", permission: Some("pg_group_delete"), parameters: &["id", "alt"], run: user_groups::delete, ..DELETE },
+    Known {
+        name: "group_add",
+        permission: Some("pg_group_add"),
+        parameters: user_groups::WRITABLE,
+        run: user_groups::add,
+        ..SAVE
+    },
+    Known {
+        name: "group_edit",
+        permission: Some("pg_group_edit"),
+        parameters: user_groups::WRITABLE,
+        run: user_groups::edit,
+        ..SAVE
+    },
+    Known {
+        name: "group_view",
+        parameters: &["id"],
+        run: user_groups::view,
+        ..READ
+    },
+    Known {
+        name: "group_list",
+        parameters: &["ids"],
+        run: user_groups::list,
+        ..READ
+    },
+    Known {
+        name: "group_delete",
+        permission: Some("pg_group_delete"),
+        parameters: &["id", "alt"],
+        run: user_groups::delete,
+        ..DELETE
+    },
     Known {
         name: "group_delete_list",
         permission: Some("pg_group_delete"),
@@ -123,13 +232,51 @@ const CALLS: &[Known] = &[
         run: user_groups::delete_several,
         ..DELETE
     },
-    Known { name: "user_add", permission: Some("pg_user_add"), parameters: users::WRITABLE, run: users::add, ..SAVE },
-    Known { name: "user_edit", permission: Some("pg_user_edit"), parameters: users::WRITABLE, run: users::edit, ..SAVE },
-    Known { name: "user_view", parameters: &["id", "ids"], run: users::view, ..READ },
-    Known { name: "user_view_email", parameters: &["email"], run: users::view_email, ..READ },
-    Known { name: "user_view_username", parameters: &["username"], run: users::view_username, ..READ },
-    Known { name: "user_list", parameters: &["ids"], run: users::list, ..READ },
-    Known { name: "user_delete", permission: Some("pg_user_delete"), parameters: &["id", "extra"], run: users::delete, ..DELETE },
+    Known {
+        name: "user_add",
+        permission: Some("pg_user_add"),
+        parameters: users::WRITABLE,
+        run: users::add,
+        ..SAVE
+    },
+    Known {
+        name: "user_edit",
+        permission: Some("pg_user_edit"),
+        parameters: users::WRITABLE,
+        run: users::edit,
+        ..SAVE
+    },
+    Known {
+        name: "user_view",
+        parameters: &["id", "ids"],
+        run: users::view,
+        ..READ
+    },
+    Known {
+        name: "user_view_email",
+        parameters: &["email"],
+        run: users::view_email,
+        ..READ
+    },
+    Known {
+        name: "user_view_username",
+        parameters: &["username"],
+        run: users::view_username,
+        ..READ
+    },
+    Known {
+        name: "user_list",
+        parameters: &["ids"],
+        run: users::list,
+        ..READ
+    },
+    Known {
+        name: "user_delete",
+        permission: Some("pg_user_delete"),
+        parameters: &["id", "extra"],
+        run: users::delete,
+        ..DELETE
+    },
     Known {
         name: "user_delete_list",
         permission: Some("pg_user_delete"),
@@ -137,7 +284,11 @@ const CALLS: &[Known] = &[
         run: users::delete_several,
         ..DELETE
     },
-    Known { name: "user_me", run: users::me, ..READ },
+    Known {
+        name: "user_me",
+        run: users::me,
+        ..READ
+    },
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Known> {
@@ -153,14 +304,20 @@ impl Known {
                 LIMITS.iter().any(|limit| {
                     base == format!("limit_{limit}")
                         || base == format!("group_limit_{limit}_checkbox")
-                        || (matches!(*limit, "mail" | "campaign") && base == format!("limit_{limit}_type"))
+                        || (matches!(*limit, "mail" | "campaign")
+                            && base == format!("limit_{limit}_type"))
                 })
             };
             let known = matches!(base, "api_action" | "api_output" | "api_key")
                 || self.parameters.contains(&base)
-                || (self.name.starts_with("group_") && self.needs_post && (WRITABLE_FLAGS.contains(&base) || is_limit()));
+                || (self.name.starts_with("group_")
+                    && self.needs_post
+                    && (WRITABLE_FLAGS.contains(&base) || is_limit()));
             if !known {
-                context.misuse(MisuseKind::UnknownParameter, base.chars().take(40).collect::<String>());
+                context.misuse(
+                    MisuseKind::UnknownParameter,
+                    base.chars().take(40).collect::<String>(),
+                );
             }
         }
     }

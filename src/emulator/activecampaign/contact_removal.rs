@@ -20,7 +20,10 @@ impl Call<'_> {
             .collect();
         for list in &leaving {
             if self.account.membership(*list, id) == Some(MembershipState::OptedOut) {
-                self.context.misuse(MisuseKind::RemovedOptedOut, format!("list {list}, contact {id}"));
+                self.context.misuse(
+                    MisuseKind::RemovedOptedOut,
+                    format!("list {list}, contact {id}"),
+                );
             }
         }
         if lists.is_some() {
@@ -28,13 +31,15 @@ impl Call<'_> {
                 self.account.leave(*list, id);
             }
             if leaving.is_empty() {
-                self.context.misuse(MisuseKind::RemovedNonMember, format!("contact {id}"));
+                self.context
+                    .misuse(MisuseKind::RemovedNonMember, format!("contact {id}"));
                 return;
             }
         }
         // Somebody who is on no list any more is deleted with everything known about them.
         if lists.is_none() || self.account.groups_of(id).is_empty() {
-            self.context.misuse(MisuseKind::DeletedContact, format!("contact {id}"));
+            self.context
+                .misuse(MisuseKind::DeletedContact, format!("contact {id}"));
             self.account.delete_contact(id);
         }
     }
@@ -51,13 +56,22 @@ impl Call<'_> {
 
     /// The contact that a tag call is about.
     fn named_contact(&mut self) -> Result<u64, String> {
-        let id = if self.form.has("id") { Some(self.form.number("id")) } else { self.account.contact_by_email(self.form.text("email")) };
-        id.filter(|id| self.visible_contact(*id).is_some()).ok_or_else(|| "The contact does not exist.".to_owned())
+        let id = if self.form.has("id") {
+            Some(self.form.number("id"))
+        } else {
+            self.account.contact_by_email(self.form.text("email"))
+        };
+        id.filter(|id| self.visible_contact(*id).is_some())
+            .ok_or_else(|| "The contact does not exist.".to_owned())
     }
 
     fn tags(&self) -> Vec<String> {
         let listed = self.form.entries("tags").into_iter().map(|(_, tag)| tag);
-        listed.chain(self.form.get("tags")).map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect()
+        listed
+            .chain(self.form.get("tags"))
+            .map(|tag| tag.trim().to_owned())
+            .filter(|tag| !tag.is_empty())
+            .collect()
     }
 }
 
@@ -73,8 +87,19 @@ pub(super) fn delete_several(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn add_tags(call: &mut Call<'_>) -> Answer {
     let id = call.named_contact()?;
-    let tags = call.tags().iter().flat_map(|tags| tags.split(',')).map(|tag| tag.trim().to_owned()).collect();
-    call.write_values(id, &super::contact_values::Values { tags, ..Default::default() });
+    let tags = call
+        .tags()
+        .iter()
+        .flat_map(|tags| tags.split(','))
+        .map(|tag| tag.trim().to_owned())
+        .collect();
+    call.write_values(
+        id,
+        &super::contact_values::Values {
+            tags,
+            ..Default::default()
+        },
+    );
     done("Contact tag added")
 }
 
@@ -85,7 +110,10 @@ pub(super) fn remove_tags(call: &mut Call<'_>) -> Answer {
     let before = contact.tags.len();
     contact.tags.retain(|tag| !tags.contains(tag));
     if contact.tags.len() < before {
-        call.account.record(Change::ContactChanged { contact: id, fields: vec!["tags".to_owned()] });
+        call.account.record(Change::ContactChanged {
+            contact: id,
+            fields: vec!["tags".to_owned()],
+        });
     }
     done("Contact tag deleted")
 }

@@ -81,11 +81,22 @@ impl Call<'_> {
             match field {
                 Some(field) => values.custom.push((field.name.clone(), value.to_owned())),
                 // The service says nothing and keeps nothing.
-                None => self.context.misuse(MisuseKind::UnknownParameter, format!("field {}", key.chars().take(40).collect::<String>())),
+                None => self.context.misuse(
+                    MisuseKind::UnknownParameter,
+                    format!("field {}", key.chars().take(40).collect::<String>()),
+                ),
             }
         }
-        let listed = form.entries("tags").into_iter().map(|(_, value)| value).chain(form.get("tags"));
-        values.tags = listed.flat_map(|tags| tags.split(',')).map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect();
+        let listed = form
+            .entries("tags")
+            .into_iter()
+            .map(|(_, value)| value)
+            .chain(form.get("tags"));
+        values.tags = listed
+            .flat_map(|tags| tags.split(','))
+            .map(|tag| tag.trim().to_owned())
+            .filter(|tag| !tag.is_empty())
+            .collect();
         values
     }
 
@@ -99,17 +110,26 @@ impl Call<'_> {
             }
             let status = match form.at("status", list).map(str::trim) {
                 None | Some("") => {
-                    self.context.misuse(MisuseKind::MissingParameter, format!("status of list {list}"));
+                    self.context.misuse(
+                        MisuseKind::MissingParameter,
+                        format!("status of list {list}"),
+                    );
                     None
                 }
                 Some("1") => Some(1),
                 Some("2") => Some(2),
                 Some(_) => {
-                    self.context.misuse(MisuseKind::WrongType, format!("status of list {list}"));
+                    self.context
+                        .misuse(MisuseKind::WrongType, format!("status of list {list}"));
                     return Err("The status is not valid.".to_owned());
                 }
             };
-            let mut wish = Wish { list, status, opt_out_by_mail: false, mails: false };
+            let mut wish = Wish {
+                list,
+                status,
+                opt_out_by_mail: false,
+                mails: false,
+            };
             for name in ["instantresponders", "lastmessage", "sendoptout"] {
                 // That the key is there is enough, whatever its value.
                 if form.at(name, list).is_some() {
@@ -123,7 +143,10 @@ impl Call<'_> {
         for (key, _) in form.entries("status") {
             let key = super::form::number(key);
             if !wishes.iter().any(|wish| wish.list == key) {
-                self.context.misuse(MisuseKind::KeyMismatch, format!("status[{key}] without p[{key}]"));
+                self.context.misuse(
+                    MisuseKind::KeyMismatch,
+                    format!("status[{key}] without p[{key}]"),
+                );
             }
         }
         Ok(wishes)
@@ -143,21 +166,31 @@ impl Call<'_> {
                     self.account.unsubscribe_by_api(list, contact);
                 }
                 // Without a status new people wait for a confirmation, and old ones become active.
-                None if present.is_none() => self.account.set_membership_state(list, contact, MembershipState::Unconfirmed),
+                None if present.is_none() => {
+                    self.account
+                        .set_membership_state(list, contact, MembershipState::Unconfirmed)
+                }
                 Some(_) if by_form && present.is_none() => {
-                    self.account.set_membership_state(list, contact, MembershipState::Unconfirmed);
+                    self.account
+                        .set_membership_state(list, contact, MembershipState::Unconfirmed);
                 }
                 _ => self.subscribe_again(list, contact),
             }
             if wish.mails && wish.status != Some(2) {
-                self.account.record(Change::MailSent { group: list, contact });
+                self.account.record(Change::MailSent {
+                    group: list,
+                    contact,
+                });
             }
         }
     }
 }
 
 fn saved(message: &'static str, id: u64) -> Answer {
-    done_with(message, json!({"subscriber_id": id, "sendlast_should": 0, "sendlast_did": 0}))
+    done_with(
+        message,
+        json!({"subscriber_id": id, "sendlast_should": 0, "sendlast_did": 0}),
+    )
 }
 
 pub(super) fn add(call: &mut Call<'_>) -> Answer {
@@ -169,7 +202,9 @@ pub(super) fn add(call: &mut Call<'_>) -> Answer {
     }
     let present = call.account.contact_by_email(&email);
     if let Some(id) = present
-        && wishes.iter().any(|wish| call.account.membership(wish.list, id).is_some())
+        && wishes
+            .iter()
+            .any(|wish| call.account.membership(wish.list, id).is_some())
     {
         return Err("The contact is already on one of these lists.".to_owned());
     }
@@ -188,7 +223,14 @@ pub(super) fn sync(call: &mut Call<'_>) -> Answer {
     let id = present.unwrap_or_else(|| call.create_contact(&email));
     call.write_values(id, &values);
     call.apply_wishes(id, &wishes);
-    saved(if present.is_some() { "Contact updated" } else { "Contact added" }, id)
+    saved(
+        if present.is_some() {
+            "Contact updated"
+        } else {
+            "Contact added"
+        },
+        id,
+    )
 }
 
 pub(super) fn edit(call: &mut Call<'_>) -> Answer {
@@ -207,7 +249,8 @@ pub(super) fn edit(call: &mut Call<'_>) -> Answer {
     }
     call.readdress(id, &email)?;
     if overwrites {
-        call.context.misuse(MisuseKind::ReplacedGroups, format!("contact {id}"));
+        call.context
+            .misuse(MisuseKind::ReplacedGroups, format!("contact {id}"));
         for list in call.account.groups_of(id) {
             if call.sees_list(list) && !wishes.iter().any(|wish| wish.list == list) {
                 call.account.unsubscribe_by_api(list, id);
@@ -218,7 +261,13 @@ pub(super) fn edit(call: &mut Call<'_>) -> Answer {
                 values.profile.push((name, String::new()));
             }
         }
-        let held: Vec<String> = call.account.contact_mut(id).custom.keys().cloned().collect();
+        let held: Vec<String> = call
+            .account
+            .contact_mut(id)
+            .custom
+            .keys()
+            .cloned()
+            .collect();
         for name in held {
             if !values.custom.iter().any(|(given, _)| *given == name) {
                 values.custom.push((name, String::new()));

@@ -15,11 +15,21 @@ pub(super) struct Form {
 
 impl Form {
     pub(super) fn read(query: &str, body: &[u8], context: &mut Context) -> Self {
-        let parse = |bytes| url::form_urlencoded::parse(bytes).map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-        let mut form = Self { in_url: parse(query.as_bytes()), in_body: parse(body) };
+        let parse = |bytes| {
+            url::form_urlencoded::parse(bytes)
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect()
+        };
+        let mut form = Self {
+            in_url: parse(query.as_bytes()),
+            in_body: parse(body),
+        };
         for fields in [&mut form.in_url, &mut form.in_body] {
             if fields.len() > MAX_FIELDS {
-                context.misuse(MisuseKind::DroppedParameters, format!("{} fields", fields.len()));
+                context.misuse(
+                    MisuseKind::DroppedParameters,
+                    format!("{} fields", fields.len()),
+                );
                 fields.truncate(MAX_FIELDS);
             }
         }
@@ -32,12 +42,18 @@ impl Form {
 
     /// All parameters; those of the body come last and so win over those of the address.
     pub(super) fn pairs(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
-        self.in_url.iter().chain(&self.in_body).map(|(name, value)| (name.as_str(), value.as_str()))
+        self.in_url
+            .iter()
+            .chain(&self.in_body)
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The value of a parameter that is sent, even if it is empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.pairs().rev().find(|(key, _)| *key == name).map(|(_, value)| value)
+        self.pairs()
+            .rev()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
     }
 
     /// The value of a parameter, or the empty text.
@@ -51,7 +67,11 @@ impl Form {
 
     /// A parameter of the address alone.
     pub(super) fn in_url(&self, name: &str) -> Option<&str> {
-        self.in_url.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.in_url
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A number as PHP casts it: leading digits count, anything else is 0.
@@ -74,13 +94,17 @@ impl Form {
         self.get(&format!("{name}[{key}]"))
     }
 
-    /// The values of an array as ids. The service goes by the values; keys that say something else are recorded.
+    /// The values of an array as ids. The service goes by the values; keys that say something else
+    /// are recorded.
     pub(super) fn ids(&self, name: &str, context: &mut Context) -> Vec<u64> {
         let mut ids = Vec::new();
         for (key, value) in self.entries(name) {
             let id = number(value);
             if !key.is_empty() && number(key) != id {
-                context.misuse(MisuseKind::KeyMismatch, format!("{name}[{}] names {id}", number(key)));
+                context.misuse(
+                    MisuseKind::KeyMismatch,
+                    format!("{name}[{}] names {id}", number(key)),
+                );
             }
             if id > 0 && !ids.contains(&id) {
                 ids.push(id);
@@ -91,13 +115,19 @@ impl Form {
 
     /// The ids of a comma list.
     pub(super) fn id_list(&self, name: &str) -> Vec<u64> {
-        self.text(name).split(',').map(number).filter(|id| *id > 0).collect()
+        self.text(name)
+            .split(',')
+            .map(number)
+            .filter(|id| *id > 0)
+            .collect()
     }
 }
 
 /// A number as PHP casts text.
 pub(super) fn number(text: &str) -> u64 {
     let text = text.trim();
-    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
     text[..end].parse().unwrap_or(0)
 }

@@ -9,8 +9,19 @@ use crate::emulator::history::Change;
 use crate::emulator::misuse::MisuseKind;
 use crate::emulator::world::CustomField;
 
-pub(super) const WRITABLE: &[&str] =
-    &["id", "title", "type", "req", "perstag", "p", "options", "onfocus", "bubble_content", "default", "show_in_list"];
+pub(super) const WRITABLE: &[&str] = &[
+    "id",
+    "title",
+    "type",
+    "req",
+    "perstag",
+    "p",
+    "options",
+    "onfocus",
+    "bubble_content",
+    "default",
+    "show_in_list",
+];
 
 /// The known types, from text to date.
 const TYPES: [&str; 8] = ["1", "2", "3", "4", "5", "6", "7", "9"];
@@ -29,10 +40,21 @@ impl Call<'_> {
             return Err("The field type is unknown.".to_owned());
         }
         let name = self.form.text("perstag").trim_matches('%').to_uppercase();
-        if name.is_empty() || self.account.fields.iter().any(|field| field.name == name && field.id != id) {
+        if name.is_empty()
+            || self
+                .account
+                .fields
+                .iter()
+                .any(|field| field.name == name && field.id != id)
+        {
             return Err("The personalization tag is already in use.".to_owned());
         }
-        let mut lists: Vec<u64> = self.form.entries("p").into_iter().map(|(_, value)| super::form::number(value)).collect();
+        let mut lists: Vec<u64> = self
+            .form
+            .entries("p")
+            .into_iter()
+            .map(|(_, value)| super::form::number(value))
+            .collect();
         if lists.is_empty() {
             self.context.misuse(MisuseKind::MissingParameter, "p");
             return Err("The field belongs to no list.".to_owned());
@@ -46,7 +68,12 @@ impl Call<'_> {
             name,
             label: self.form.text("title").to_owned(),
             data_type: self.form.text("type").to_owned(),
-            possible_values: self.form.entries("options").into_iter().map(|(_, value)| value.to_owned()).collect(),
+            possible_values: self
+                .form
+                .entries("options")
+                .into_iter()
+                .map(|(_, value)| value.to_owned())
+                .collect(),
             editable: "Visible".to_owned(),
             lists,
             modified: self.account.now,
@@ -56,9 +83,18 @@ impl Call<'_> {
 }
 
 pub(super) fn add(call: &mut Call<'_>) -> Answer {
-    let id = call.account.fields.iter().map(|field| field.id).max().unwrap_or(0) + 1;
+    let id = call
+        .account
+        .fields
+        .iter()
+        .map(|field| field.id)
+        .max()
+        .unwrap_or(0)
+        + 1;
     let field = call.read_field(id)?;
-    call.account.record(Change::FieldChanged { field: field.name.clone() });
+    call.account.record(Change::FieldChanged {
+        field: field.name.clone(),
+    });
     call.account.fields.push(field);
     done_with("Field added", json!({"fieldid": id}))
 }
@@ -77,15 +113,27 @@ pub(super) fn edit(call: &mut Call<'_>) -> Answer {
             }
         }
     }
-    call.account.record(Change::FieldChanged { field: field.name.clone() });
+    call.account.record(Change::FieldChanged {
+        field: field.name.clone(),
+    });
     call.account.fields[position] = field;
     done("Field updated")
 }
 
 pub(super) fn view(call: &mut Call<'_>) -> Answer {
     let all = call.form.text("ids").eq_ignore_ascii_case("all");
-    let wanted = if call.form.has("id") { call.form.id_list("id") } else { call.form.id_list("ids") };
-    rows(call.account.fields.iter().filter(|field| all || wanted.contains(&field.id)).map(field_row))
+    let wanted = if call.form.has("id") {
+        call.form.id_list("id")
+    } else {
+        call.form.id_list("ids")
+    };
+    rows(
+        call.account
+            .fields
+            .iter()
+            .filter(|field| all || wanted.contains(&field.id))
+            .map(field_row),
+    )
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Answer {
@@ -95,7 +143,8 @@ pub(super) fn delete(call: &mut Call<'_>) -> Answer {
         for contact in call.account.contacts.values_mut() {
             contact.custom.remove(&field.name);
         }
-        call.account.record(Change::FieldChanged { field: field.name });
+        call.account
+            .record(Change::FieldChanged { field: field.name });
     }
     done("Field deleted")
 }

@@ -40,7 +40,15 @@ pub(super) const WRITABLE: &[&str] = &[
 ];
 
 /// What a list must have, beside its name, so that mail from it is lawful.
-const SENDER: [&str; 7] = ["sender_name", "sender_addr1", "sender_zip", "sender_city", "sender_country", "sender_url", "sender_reminder"];
+const SENDER: [&str; 7] = [
+    "sender_name",
+    "sender_addr1",
+    "sender_zip",
+    "sender_city",
+    "sender_country",
+    "sender_url",
+    "sender_reminder",
+];
 
 impl Call<'_> {
     /// Writes all settings of a list as the request has them; what it leaves out becomes empty.
@@ -52,7 +60,11 @@ impl Call<'_> {
         for name in LIST_TEXTS.into_iter().chain(LIST_FLAGS) {
             let mut value = form.text(name).to_owned();
             if LIST_FLAGS.contains(&name) {
-                value = if form.has(name) { "1".to_owned() } else { String::new() };
+                value = if form.has(name) {
+                    "1".to_owned()
+                } else {
+                    String::new()
+                };
             }
             if name == "stringid" && value.is_empty() {
                 value = slug(form.text("name"));
@@ -70,7 +82,11 @@ impl Call<'_> {
             fields.push("sender_name".to_owned());
             form.text("sender_name").clone_into(&mut list.sender_name);
         }
-        let visibility = if form.has("private") { Visibility::Private } else { Visibility::Public };
+        let visibility = if form.has("private") {
+            Visibility::Private
+        } else {
+            Visibility::Public
+        };
         if list.visibility != visibility {
             fields.push("private".to_owned());
             list.visibility = visibility;
@@ -79,10 +95,14 @@ impl Call<'_> {
         fields
     }
 
-    /// Grants a list to administrators, to the caller and, unless it is private, to visitors, and to nobody else.
+    /// Grants a list to administrators, to the caller and, unless it is private, to visitors, and
+    /// to nobody else.
     fn derive_access(&mut self, id: u64) {
         let own = self.own_group_id();
-        let public = self.account.group(id).is_some_and(|list| list.visibility == Visibility::Public);
+        let public = self
+            .account
+            .group(id)
+            .is_some_and(|list| list.visibility == Visibility::Public);
         let groups: Vec<u64> = self.account.user_groups.keys().copied().collect();
         for group in groups {
             let granted = group == ADMIN || group == own || (group == VISITOR && public);
@@ -102,15 +122,32 @@ impl Call<'_> {
 
 /// The name of a list in addresses.
 pub(super) fn slug(name: &str) -> String {
-    let dashed: String = fold(name).chars().map(|character| if character.is_alphanumeric() { character } else { '-' }).collect();
-    dashed.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+    let dashed: String = fold(name)
+        .chars()
+        .map(|character| {
+            if character.is_alphanumeric() {
+                character
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    dashed
+        .split('-')
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 fn check_sender(form: &Form) -> Result<(), String> {
     if SENDER.iter().any(|name| form.text(name).is_empty()) {
         return Err("Sender Information is required and needs to be entered.".to_owned());
     }
-    if SENDER.iter().filter(|name| **name != "sender_reminder").any(|name| form.text(name).contains('@')) {
+    if SENDER
+        .iter()
+        .filter(|name| **name != "sender_reminder")
+        .any(|name| form.text(name).contains('@'))
+    {
         return Err("Sender Information needs to contain postal, not e-mail address.".to_owned());
     }
     Ok(())
@@ -122,8 +159,14 @@ pub(super) fn add(call: &mut Call<'_>) -> Answer {
         call.context.misuse(MisuseKind::MissingParameter, "name");
         return Err("List name cannot be empty.".to_owned());
     }
-    check_sender(call.form).inspect_err(|_| call.context.misuse(MisuseKind::MissingParameter, "the sender"))?;
-    let most = call.own_group().and_then(|group| group.limits.get("list")).map(|limit| limit.quantity as usize);
+    check_sender(call.form).inspect_err(|_| {
+        call.context
+            .misuse(MisuseKind::MissingParameter, "the sender")
+    })?;
+    let most = call
+        .own_group()
+        .and_then(|group| group.limits.get("list"))
+        .map(|limit| limit.quantity as usize);
     if most.is_some_and(|most| call.visible_lists().len() >= most) {
         return Err("You do not have permission to add any more lists.".to_owned());
     }
@@ -133,8 +176,12 @@ pub(super) fn add(call: &mut Call<'_>) -> Answer {
     call.account.group_mut(id).owner = Some(owner);
     call.replace_list(id);
     call.derive_access(id);
-    if let Some(seen) =
-        call.account.logins.iter_mut().find(|login| login.token == call.login.token).and_then(|login| login.sees_groups.as_mut())
+    if let Some(seen) = call
+        .account
+        .logins
+        .iter_mut()
+        .find(|login| login.token == call.login.token)
+        .and_then(|login| login.sees_groups.as_mut())
     {
         seen.insert(id);
     }
@@ -152,7 +199,12 @@ pub(super) fn edit(call: &mut Call<'_>) -> Answer {
         return Err("List name cannot be empty.".to_owned());
     }
     // What is left out is emptied, so a careful client sends it all.
-    for needed in SENDER.into_iter().chain(["subscription_notify", "unsubscription_notify", "to_name", "carboncopy"]) {
+    for needed in SENDER.into_iter().chain([
+        "subscription_notify",
+        "unsubscription_notify",
+        "to_name",
+        "carboncopy",
+    ]) {
         if !call.form.has(needed) {
             call.context.misuse(MisuseKind::MissingParameter, needed);
         }
@@ -161,7 +213,8 @@ pub(super) fn edit(call: &mut Call<'_>) -> Answer {
     call.account.rename_group(id, name);
     let fields = call.replace_list(id);
     if !fields.is_empty() {
-        call.account.record(Change::GroupChanged { group: id, fields });
+        call.account
+            .record(Change::GroupChanged { group: id, fields });
     }
     call.derive_access(id);
     done("List updated")
@@ -188,7 +241,13 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
         .filter(|id| all || wanted.contains(id))
         .filter_map(|id| call.account.groups.get(&id))
         .filter(|list| fold(&list.name).contains(&fold(name.trim_matches('%'))))
-        .map(|list| if full { list_full(call.account, list) } else { list_short(list) });
+        .map(|list| {
+            if full {
+                list_full(call.account, list)
+            } else {
+                list_short(list)
+            }
+        });
     rows(shown)
 }
 

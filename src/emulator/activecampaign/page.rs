@@ -57,19 +57,29 @@ impl Page {
     /// Takes the rows out, for faults.
     pub(crate) fn remove_lists(&mut self) {
         if let Value::Object(map) = &mut self.value {
-            map.retain(|key, value| key.parse::<u64>().is_err() && !(value.is_array() && key != "errors"));
+            map.retain(|key, value| {
+                key.parse::<u64>().is_err() && !(value.is_array() && key != "errors")
+            });
         }
     }
 }
 
 fn shift(value: &mut Value, by: i64) {
-    const COUNTS: [&str; 5] = ["total", "cnt", "subscriber_count", "subscribers", "queued_contacts"];
+    const COUNTS: [&str; 5] = [
+        "total",
+        "cnt",
+        "subscriber_count",
+        "subscribers",
+        "queued_contacts",
+    ];
     match value {
         Value::Object(map) => {
             for (key, value) in map {
                 let counted = COUNTS.contains(&key.as_str());
                 match value {
-                    Value::Number(number) if counted => *value = (number.as_i64().unwrap_or(0) + by).max(0).into(),
+                    Value::Number(number) if counted => {
+                        *value = (number.as_i64().unwrap_or(0) + by).max(0).into()
+                    }
                     Value::String(text) if counted => {
                         let count: i64 = text.parse().unwrap_or(0);
                         *text = (count + by).max(0).to_string();
@@ -110,12 +120,18 @@ fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
 
 fn xml(text: &mut String, name: &str, value: &Value) {
     // A number can't be the name of an element.
-    let name = if name.starts_with(|character: char| character.is_ascii_digit()) { "row" } else { name };
+    let name = if name.starts_with(|character: char| character.is_ascii_digit()) {
+        "row"
+    } else {
+        name
+    };
     text.push('<');
     text.push_str(name);
     text.push('>');
     match value {
-        Value::Object(map) => ordered(map).into_iter().for_each(|(key, value)| xml(text, key, value)),
+        Value::Object(map) => ordered(map)
+            .into_iter()
+            .for_each(|(key, value)| xml(text, key, value)),
         Value::Array(values) => values.iter().for_each(|value| xml(text, "row", value)),
         Value::String(content) => text.push_str(&quick_xml::escape::escape(content.as_str())),
         Value::Null => {}
@@ -146,7 +162,9 @@ fn serialize(text: &mut String, value: &Value) {
             for (key, value) in ordered(map) {
                 match key.parse::<u64>() {
                     // PHP turns such keys into numbers.
-                    Ok(number) if number.to_string() == *key => put(text, format_args!("i:{number};")),
+                    Ok(number) if number.to_string() == *key => {
+                        put(text, format_args!("i:{number};"))
+                    }
                     _ => put(text, format_args!("s:{}:\"{key}\";", key.len())),
                 }
                 serialize(text, value);

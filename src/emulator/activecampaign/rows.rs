@@ -5,7 +5,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use crate::emulator::users::{LIMITS, READ_ONLY_FLAGS, User, UserGroup, WRITABLE_FLAGS};
-use crate::emulator::world::{Account, Contact, CustomField, Group, Membership, MembershipState, Visibility};
+use crate::emulator::world::{
+    Account, Contact, CustomField, Group, Membership, MembershipState, Visibility,
+};
 
 /// The settings of a list beside its name, as `list_edit` writes them.
 pub(super) const LIST_TEXTS: [&str; 14] = [
@@ -26,8 +28,14 @@ pub(super) const LIST_TEXTS: [&str; 14] = [
 ];
 
 /// The switches of a list.
-pub(super) const LIST_FLAGS: [&str; 6] =
-    ["p_use_captcha", "get_unsubscribe_reason", "send_last_broadcast", "require_name", "p_use_twitter", "p_use_facebook"];
+pub(super) const LIST_FLAGS: [&str; 6] = [
+    "p_use_captcha",
+    "get_unsubscribe_reason",
+    "send_last_broadcast",
+    "require_name",
+    "p_use_twitter",
+    "p_use_facebook",
+];
 
 /// The zone of all dates, whatever the account's own is.
 pub(super) fn zone() -> TimeZone {
@@ -36,12 +44,22 @@ pub(super) fn zone() -> TimeZone {
 
 /// A date without a zone.
 pub(super) fn stamp(moment: Timestamp) -> Value {
-    json!(moment.to_zoned(zone()).strftime("%Y-%m-%d %H:%M:%S").to_string())
+    json!(
+        moment
+            .to_zoned(zone())
+            .strftime("%Y-%m-%d %H:%M:%S")
+            .to_string()
+    )
 }
 
 /// A date with its offset.
 pub(super) fn iso(moment: Timestamp) -> Value {
-    json!(moment.to_zoned(zone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
+    json!(
+        moment
+            .to_zoned(zone())
+            .strftime("%Y-%m-%dT%H:%M:%S%:z")
+            .to_string()
+    )
 }
 
 pub(super) fn flag(on: bool) -> Value {
@@ -54,13 +72,21 @@ pub(super) fn text(value: impl ToString) -> Value {
 
 /// An object, which PHP writes as a list when it is empty.
 pub(super) fn php_map(map: Map<String, Value>) -> Value {
-    if map.is_empty() { json!([]) } else { Value::Object(map) }
+    if map.is_empty() {
+        json!([])
+    } else {
+        Value::Object(map)
+    }
 }
 
 impl Account {
     /// All tags in use; the id of a tag is its position, from 1.
     pub(super) fn tag_names(&self) -> Vec<String> {
-        let names: std::collections::BTreeSet<&String> = self.contacts.values().flat_map(|contact| &contact.tags).collect();
+        let names: std::collections::BTreeSet<&String> = self
+            .contacts
+            .values()
+            .flat_map(|contact| &contact.tags)
+            .collect();
         names.into_iter().cloned().collect()
     }
 }
@@ -87,7 +113,10 @@ pub(super) fn contact_hash(contact: &Contact) -> String {
 }
 
 fn active(list: &Group) -> usize {
-    list.members.values().filter(|member| member.state == MembershipState::Active).count()
+    list.members
+        .values()
+        .filter(|member| member.state == MembershipState::Active)
+        .count()
 }
 
 /// A list in six fields.
@@ -114,15 +143,27 @@ pub(super) fn list_full(account: &Account, list: &Group) -> Value {
     }
     row["sender_name"] = json!(list.sender_name);
     row["udate"] = stamp(list.modified);
-    let lines: Vec<&str> =
-        ["sender_addr1", "sender_city", "sender_zip", "sender_country"].into_iter().map(setting).filter(|part| !part.is_empty()).collect();
+    let lines: Vec<&str> = [
+        "sender_addr1",
+        "sender_city",
+        "sender_zip",
+        "sender_country",
+    ]
+    .into_iter()
+    .map(setting)
+    .filter(|part| !part.is_empty())
+    .collect();
     row["fulladdress"] = json!(lines.join(", "));
     row["subscribers"] = text(active(list));
     row["subscribers_active"] = text(active(list));
     row["deletestamp"] = Value::Null;
     row["bounces"] = json!([]);
-    row["optinoptout"] = json!({"id": "1", "name": "Default", "optin_confirm": "0", "optout_confirm": "0"});
-    let fields = account.fields.iter().filter(|field| belongs(field, list.id));
+    row["optinoptout"] =
+        json!({"id": "1", "name": "Default", "optin_confirm": "0", "optout_confirm": "0"});
+    let fields = account
+        .fields
+        .iter()
+        .filter(|field| belongs(field, list.id));
     row["fields"] = Value::Array(fields.map(field_row).collect());
     let groups: Map<String, Value> = account
         .user_groups
@@ -132,7 +173,12 @@ pub(super) fn list_full(account: &Account, list: &Group) -> Value {
             let mut row = group_short(group);
             row["listid"] = text(list.id);
             row["groupid"] = text(group.id);
-            for flag in ["p_list_add", "p_list_edit", "p_list_delete", "p_subscriber_add"] {
+            for flag in [
+                "p_list_add",
+                "p_list_edit",
+                "p_list_delete",
+                "p_subscriber_add",
+            ] {
                 row[flag] = json!("0");
             }
             (group.id.to_string(), row)
@@ -188,13 +234,16 @@ pub(super) fn group_full(group: &UserGroup) -> Value {
     for name in LIMITS {
         let limit = group.limits.get(name);
         let unlimited = if name == "attachment" { "-1" } else { "0" };
-        row[format!("limit_{name}")] = limit.map_or_else(|| json!(unlimited), |limit| text(limit.quantity));
+        row[format!("limit_{name}")] =
+            limit.map_or_else(|| json!(unlimited), |limit| text(limit.quantity));
         if matches!(name, "mail" | "campaign") {
             let per = limit.map_or("month", |limit| limit.per.as_str());
             row[format!("limit_{name}_type")] = json!(per);
         }
     }
-    let join = |ids: &std::collections::BTreeSet<u64>| ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+    let join = |ids: &std::collections::BTreeSet<u64>| {
+        ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+    };
     row["abuseratio"] = text(group.abuse_ratio);
     row["forcesenderinfo"] = json!("0");
     row["lists"] = json!(join(&group.lists));
@@ -241,12 +290,21 @@ pub(super) fn contact_short(account: &Account, contact: &Contact) -> Value {
 
 fn first_membership(account: &Account, contact: u64, lists: &[u64]) -> Option<(u64, Membership)> {
     let list = *lists.first()?;
-    account.groups.get(&list)?.members.get(&contact).map(|membership| (list, *membership))
+    account
+        .groups
+        .get(&list)?
+        .members
+        .get(&contact)
+        .map(|membership| (list, *membership))
 }
 
 /// A contact with everything, of the lists that are seen.
 pub(super) fn contact_full(account: &Account, contact: &Contact, visible: &[u64]) -> Value {
-    let lists: Vec<u64> = account.groups_of(contact.id).into_iter().filter(|list| visible.contains(list)).collect();
+    let lists: Vec<u64> = account
+        .groups_of(contact.id)
+        .into_iter()
+        .filter(|list| visible.contains(list))
+        .collect();
     let mut row = contact_short(account, contact);
     row["phone"] = json!(contact.get("phone"));
     row["orgname"] = json!(contact.get("company"));
@@ -265,16 +323,28 @@ pub(super) fn contact_full(account: &Account, contact: &Contact, visible: &[u64]
     }
     let mut edges = Map::new();
     for list in &lists {
-        let Some(group) = account.groups.get(list) else { continue };
-        let Some(membership) = group.members.get(&contact.id) else { continue };
+        let Some(group) = account.groups.get(list) else {
+            continue;
+        };
+        let Some(membership) = group.members.get(&contact.id) else {
+            continue;
+        };
         edges.insert(list.to_string(), edge(group, contact, membership));
     }
-    row["listslist"] = json!(lists.iter().map(u64::to_string).collect::<Vec<_>>().join("-"));
+    row["listslist"] = json!(
+        lists
+            .iter()
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join("-")
+    );
     row["lists"] = php_map(edges);
     let fields: Map<String, Value> = account
         .fields
         .iter()
-        .filter(|field| field.lists.is_empty() || field.lists.iter().any(|list| lists.contains(list)))
+        .filter(|field| {
+            field.lists.is_empty() || field.lists.iter().any(|list| lists.contains(list))
+        })
         .map(|field| {
             let mut row = field_row(field);
             row["val"] = json!(contact.custom.get(&field.name).map_or("", String::as_str));
@@ -283,14 +353,24 @@ pub(super) fn contact_full(account: &Account, contact: &Contact, visible: &[u64]
         .collect();
     row["fields"] = php_map(fields);
     row["tags"] = json!(contact.tags);
-    for name in ["actions", "bounces", "campaign_history", "automation_history", "geo"] {
+    for name in [
+        "actions",
+        "bounces",
+        "campaign_history",
+        "automation_history",
+        "geo",
+    ] {
         row[name] = json!([]);
     }
     row
 }
 
 fn edge(list: &Group, contact: &Contact, membership: &Membership) -> Value {
-    let left = if membership.state == MembershipState::OptedOut { membership.changed } else { None };
+    let left = if membership.state == MembershipState::OptedOut {
+        membership.changed
+    } else {
+        None
+    };
     json!({
         "id": edge_id(list.id, contact.id).to_string(),
         "subscriberid": contact.id.to_string(),

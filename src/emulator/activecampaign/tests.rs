@@ -27,7 +27,10 @@ const SENDER: [(&str, &str); 7] = [
 /// One empty account called `campaigns`, without a pace.
 fn emulator() -> Emulator {
     let mut world = World::empty();
-    world.add_account(Account::new(Kind::ActiveCampaign, "campaigns", 30_001)).settings.requests_per_second = None;
+    world
+        .add_account(Account::new(Kind::ActiveCampaign, "campaigns", 30_001))
+        .settings
+        .requests_per_second = None;
     Emulator::new(world)
 }
 
@@ -57,26 +60,42 @@ fn state(emulator: &Emulator, list: u64, contact: u64) -> Option<MembershipState
 
 /// What API requests changed.
 fn changes(emulator: &Emulator) -> Vec<Change> {
-    emulator.history().into_iter().filter(|event| matches!(event.actor, Actor::Request(_))).map(|event| event.change).collect()
+    emulator
+        .history()
+        .into_iter()
+        .filter(|event| matches!(event.actor, Actor::Request(_)))
+        .map(|event| event.change)
+        .collect()
 }
 
 fn encode<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
 }
 
 /// A version 1 request by POST with everything but the action in the body.
 fn post(key: &str, action: &str, output: &str, fields: &[(&str, &str)]) -> Request<Body> {
-    Request::post(format!("/activecampaign/admin/api.php?api_action={action}&api_output={output}"))
-        .header("api-token", key)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from(encode(fields.iter().copied())))
-        .unwrap()
+    Request::post(format!(
+        "/activecampaign/admin/api.php?api_action={action}&api_output={output}"
+    ))
+    .header("api-token", key)
+    .header("content-type", "application/x-www-form-urlencoded")
+    .body(Body::from(encode(fields.iter().copied())))
+    .unwrap()
 }
 
 /// A version 1 request by GET.
 fn get(key: &str, action: &str, output: &str, fields: &[(&str, &str)]) -> Request<Body> {
-    let query = encode([("api_action", action), ("api_output", output)].into_iter().chain(fields.iter().copied()));
-    Request::get(format!("/activecampaign/admin/api.php?{query}")).header("api-token", key).body(Body::empty()).unwrap()
+    let query = encode(
+        [("api_action", action), ("api_output", output)]
+            .into_iter()
+            .chain(fields.iter().copied()),
+    );
+    Request::get(format!("/activecampaign/admin/api.php?{query}"))
+        .header("api-token", key)
+        .body(Body::empty())
+        .unwrap()
 }
 
 async fn answer(emulator: &Emulator, request: Request<Body>) -> Value {
@@ -98,12 +117,35 @@ async fn v3(emulator: &Emulator, method: &str, path: &str, body: Value) -> (u16,
     v3_as(emulator, &key(emulator), method, path, body).await
 }
 
-async fn v3_as(emulator: &Emulator, key: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
-    let request = Request::builder().method(method).uri(format!("/activecampaign/api/3/{path}")).header("Api-Token", key);
-    let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-    let response = send(emulator, request.header("content-type", "application/json").body(body).unwrap()).await;
+async fn v3_as(
+    emulator: &Emulator,
+    key: &str,
+    method: &str,
+    path: &str,
+    body: Value,
+) -> (u16, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/activecampaign/api/3/{path}"))
+        .header("Api-Token", key);
+    let body = if body.is_null() {
+        Body::empty()
+    } else {
+        Body::from(body.to_string())
+    };
+    let response = send(
+        emulator,
+        request
+            .header("content-type", "application/json")
+            .body(body)
+            .unwrap(),
+    )
+    .await;
     let status = response.status().as_u16();
-    (status, serde_json::from_str(&text_of(response).await).unwrap())
+    (
+        status,
+        serde_json::from_str(&text_of(response).await).unwrap(),
+    )
 }
 
 /// The key of a user in a group that sees only the given lists and has the given permissions.
@@ -111,7 +153,10 @@ fn limited_key(emulator: &Emulator, lists: &[u64], flags: &[&str]) -> String {
     account(emulator, |account| {
         let group = account.add_user_group("Limited");
         account.user_group_mut(group).lists.extend(lists);
-        account.user_group_mut(group).permissions.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        account
+            .user_group_mut(group)
+            .permissions
+            .extend(flags.iter().map(|flag| (*flag).to_owned()));
         let user = account.add_user("limited", "limited@example.org", group);
         let login = crate::emulator::Login::of_user("campaigns", u32::try_from(user).unwrap());
         account.logins.push(login.clone());

@@ -9,15 +9,22 @@ use super::params::Params;
 use super::values::{stamp, text};
 use crate::emulator::world::MembershipState;
 
-/// The record keys of these two calls are not public; the ones here are in the style of the other calls.
+/// The record keys of these two calls are not public; the ones here are in the style of the other
+/// calls.
 pub(super) const PARAMETERS: &[&str] = &["contactID", "email", "page", "rpp"];
 
 pub(super) fn activities(call: &mut Call<'_>, params: &Params) -> Answer {
     let page = call.page(params, 25, 250)?;
     let id = find_contact(call, params)?.ok_or_else(|| no_contact("The contact"))?;
-    let contact = call.account.contact(id).ok_or_else(|| no_contact("The contact"))?;
+    let contact = call
+        .account
+        .contact(id)
+        .ok_or_else(|| no_contact("The contact"))?;
     let mut done = Vec::new();
-    for (kind, moment) in [("Open", contact.last_activity), ("Click", contact.last_click)] {
+    for (kind, moment) in [
+        ("Open", contact.last_activity),
+        ("Click", contact.last_click),
+    ] {
         done.extend(moment.map(|moment| (moment, kind)));
     }
     done.sort_unstable();
@@ -35,12 +42,19 @@ pub(super) fn email_history(call: &mut Call<'_>, params: &Params) -> Answer {
         .account
         .groups
         .values()
-        .filter(|group| group.members.get(&id).is_some_and(|member| member.state == MembershipState::Active))
+        .filter(|group| {
+            group
+                .members
+                .get(&id)
+                .is_some_and(|member| member.state == MembershipState::Active)
+        })
         .filter_map(|group| group.last_sent.map(|moment| (moment, group.id)))
         .collect();
     sent.sort_unstable();
     Ok(call.paged(&page, &sent, |account, (moment, group)| {
-        let name = account.group(*group).map_or(Value::Null, |group| text(account, &group.name));
+        let name = account
+            .group(*group)
+            .map_or(Value::Null, |group| text(account, &group.name));
         json!({"groupID": group, "groupName": name, "dateSent": stamp(account, Some(*moment))})
     }))
 }

@@ -60,7 +60,8 @@ impl Call<'_> {
         for (name, value) in values {
             match name.as_str() {
                 "suppressed" | "held" => {
-                    let flag = read_flag(value, false).ok_or_else(|| wrong_type(name, "0 or 1", self.context))?;
+                    let flag = read_flag(value, false)
+                        .ok_or_else(|| wrong_type(name, "0 or 1", self.context))?;
                     if name == "held" {
                         row.held = Some(flag);
                     } else {
@@ -85,18 +86,34 @@ impl Call<'_> {
     }
 
     fn read_custom(&mut self, value: &Value, row: &mut Row) -> Result<(), Failure> {
-        let fields = value.as_object().ok_or_else(|| wrong_type("customFields", "an object", self.context))?;
+        let fields = value
+            .as_object()
+            .ok_or_else(|| wrong_type("customFields", "an object", self.context))?;
         for (name, entry) in fields {
             let Some(field) = self.account.fields.iter().find(|field| field.name == *name) else {
-                self.context.misuse(MisuseKind::UnknownParameter, format!("customFields.{name}"));
-                return Err(Failure::new(Failure::UNKNOWN, format!("There is no custom field {name}.")));
+                self.context
+                    .misuse(MisuseKind::UnknownParameter, format!("customFields.{name}"));
+                return Err(Failure::new(
+                    Failure::UNKNOWN,
+                    format!("There is no custom field {name}."),
+                ));
             };
             let Some(text) = entry.get("value").and_then(Value::as_str) else {
-                return Err(wrong_type(name, "an object with a text \"value\"", self.context));
+                return Err(wrong_type(
+                    name,
+                    "an object with a text \"value\"",
+                    self.context,
+                ));
             };
             if field.max_length > 0 && text.chars().count() > field.max_length {
-                self.context.misuse(MisuseKind::TooLong, format!("{name} over {} characters", field.max_length));
-                return Err(Failure::new(Failure::INVALID, format!("{name} is longer than {}.", field.max_length)));
+                self.context.misuse(
+                    MisuseKind::TooLong,
+                    format!("{name} over {} characters", field.max_length),
+                );
+                return Err(Failure::new(
+                    Failure::INVALID,
+                    format!("{name} is longer than {}.", field.max_length),
+                ));
             }
             row.custom.push((name.clone(), text.to_owned()));
         }
@@ -107,8 +124,12 @@ impl Call<'_> {
     pub(super) fn write_row(&mut self, contact: u64, row: &Row) {
         self.account.change_contact(
             contact,
-            row.profile.iter().map(|(name, value)| (*name, value.as_str())),
-            row.custom.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+            row.profile
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+            row.custom
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
         );
     }
 
@@ -118,7 +139,11 @@ impl Call<'_> {
         let now = self.account.now;
         self.account.insert_contact(Contact {
             email: row.email.clone().unwrap_or_default(),
-            profile: row.profile.iter().filter_map(|(name, value)| some(((*name).to_owned(), value.clone()))).collect(),
+            profile: row
+                .profile
+                .iter()
+                .filter_map(|(name, value)| some(((*name).to_owned(), value.clone())))
+                .collect(),
             custom: row.custom.iter().cloned().filter_map(some).collect(),
             opted_out: (row.suppressed == Some(true)).then_some(now),
             bounced: (row.held == Some(true)).then_some(now),
@@ -129,7 +154,10 @@ impl Call<'_> {
 
     /// Finds a contact that the token's user sees.
     fn visible(&self, contact: u64) -> Option<u64> {
-        self.account.contact(contact).filter(|contact| self.sees_contact(contact.id)).map(|contact| contact.id)
+        self.account
+            .contact(contact)
+            .filter(|contact| self.sees_contact(contact.id))
+            .map(|contact| contact.id)
     }
 }
 
@@ -137,10 +165,19 @@ impl Call<'_> {
 fn check_text(name: &str, value: &str) -> Result<(), Failure> {
     let holds = match name {
         "dateOfBirth" => value.is_empty() || Date::strptime("%Y-%m-%d", value).is_ok(),
-        "purl" => value.chars().all(|character| character.is_ascii_alphanumeric() || ".-_!".contains(character)),
+        "purl" => value
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || ".-_!".contains(character)),
         _ => true,
     };
-    if holds { Ok(()) } else { Err(Failure::new(Failure::INVALID, format!("{name} is not valid."))) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure::new(
+            Failure::INVALID,
+            format!("{name} is not valid."),
+        ))
+    }
 }
 
 /// Whether an address can be one.
@@ -158,10 +195,17 @@ pub(super) fn find_contact(call: &mut Call<'_>, params: &Params) -> Result<Optio
     let email = params.text("email", call.context)?;
     match (id, email) {
         (Some(id), None) => Ok(call.visible(id)),
-        (None, Some(email)) => Ok(call.account.contact_by_email(email).and_then(|id| call.visible(id))),
+        (None, Some(email)) => Ok(call
+            .account
+            .contact_by_email(email)
+            .and_then(|id| call.visible(id))),
         (Some(_), Some(_)) => {
-            call.context.misuse(MisuseKind::AmbiguousTarget, "contactID together with email");
-            Err(Failure::new(Failure::INVALID, "Either contactID or email names the contact, not both."))
+            call.context
+                .misuse(MisuseKind::AmbiguousTarget, "contactID together with email");
+            Err(Failure::new(
+                Failure::INVALID,
+                "Either contactID or email names the contact, not both.",
+            ))
         }
         (None, None) => Err(missing("contactID or email", call.context)),
     }
@@ -187,13 +231,30 @@ pub(super) fn lookup(call: &mut Call<'_>, params: &Params) -> Answer {
 
 pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
     let id = params.id("contactID", call.context)?;
-    let groups = params.ids("groupIDs", usize::MAX, call.context)?.unwrap_or_default();
-    let removed_groups = params.ids("removeGroupIDs", usize::MAX, call.context)?.unwrap_or_default();
+    let groups = params
+        .ids("groupIDs", usize::MAX, call.context)?
+        .unwrap_or_default();
+    let removed_groups = params
+        .ids("removeGroupIDs", usize::MAX, call.context)?
+        .unwrap_or_default();
     let owner = params.id("userID", call.context)?;
     let values: Map<String, Value> = SAVE
         .iter()
-        .filter(|name| !["contactID", "groupIDs", "removeGroupIDs", "userID", "contentVariables"].contains(name))
-        .filter_map(|name| params.raw(name).map(|value| ((*name).to_owned(), value.clone())))
+        .filter(|name| {
+            ![
+                "contactID",
+                "groupIDs",
+                "removeGroupIDs",
+                "userID",
+                "contentVariables",
+            ]
+            .contains(name)
+        })
+        .filter_map(|name| {
+            params
+                .raw(name)
+                .map(|value| ((*name).to_owned(), value.clone()))
+        })
         .collect();
     let row = call.read_row(&values)?;
     if id.is_none() && row.email.is_none() {
@@ -202,10 +263,14 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
     if let Some(email) = &row.email
         && (!is_address(email) || call.context.is_poison(email))
     {
-        return Err(Failure::new(Failure::INVALID, "email is not a valid address."));
+        return Err(Failure::new(
+            Failure::INVALID,
+            "email is not a valid address.",
+        ));
     }
     if row.held.is_some() {
-        call.context.misuse(MisuseKind::WroteHeld, "held belongs to the service");
+        call.context
+            .misuse(MisuseKind::WroteHeld, "held belongs to the service");
     }
     for group in &groups {
         call.check_target(*group, Direction::In)?;
@@ -213,14 +278,24 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
     for group in &removed_groups {
         call.check_target(*group, Direction::Out)?;
     }
-    let by_address = row.email.as_deref().and_then(|email| call.account.contact_by_email(email));
-    let purl = row.profile.iter().find(|(name, value)| *name == "purl" && !value.is_empty());
+    let by_address = row
+        .email
+        .as_deref()
+        .and_then(|email| call.account.contact_by_email(email));
+    let purl = row
+        .profile
+        .iter()
+        .find(|(name, value)| *name == "purl" && !value.is_empty());
     if let Some((_, purl)) = purl {
         let own = id.or(by_address);
-        let holder =
-            call.account.contacts.values().find(|contact| Some(contact.id) != own && contact.get("purl").eq_ignore_ascii_case(purl));
+        let holder = call.account.contacts.values().find(|contact| {
+            Some(contact.id) != own && contact.get("purl").eq_ignore_ascii_case(purl)
+        });
         if let Some(holder) = holder {
-            return Err(Failure::new(Failure::DUPLICATE, "Another contact has this purl.").with_data(json!({"contactID": holder.id})));
+            return Err(
+                Failure::new(Failure::DUPLICATE, "Another contact has this purl.")
+                    .with_data(json!({"contactID": holder.id})),
+            );
         }
     }
     let id = match (id, by_address) {
@@ -228,7 +303,10 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
             return Err(no_contact(&format!("Contact {id}")));
         }
         (Some(id), Some(holder)) if holder != id => {
-            return Err(Failure::new(Failure::DUPLICATE, "Another contact has this address.").with_data(json!({"contactID": holder})));
+            return Err(
+                Failure::new(Failure::DUPLICATE, "Another contact has this address.")
+                    .with_data(json!({"contactID": holder})),
+            );
         }
         (Some(id), _) | (None, Some(id)) => {
             if let Some(email) = &row.email {
@@ -244,12 +322,17 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
         call.account.contact_mut(id).owner = owner;
     }
     for group in groups {
-        call.move_member(group, id, Direction::In).map_err(|message| Failure::new(Failure::REFUSED, message))?;
+        call.move_member(group, id, Direction::In)
+            .map_err(|message| Failure::new(Failure::REFUSED, message))?;
     }
     for group in removed_groups {
-        call.move_member(group, id, Direction::Out).map_err(|message| Failure::new(Failure::REFUSED, message))?;
+        call.move_member(group, id, Direction::Out)
+            .map_err(|message| Failure::new(Failure::REFUSED, message))?;
     }
-    Ok(call.account.contact(id).map_or(Value::Null, |contact| full(call.account, contact)))
+    Ok(call
+        .account
+        .contact(id)
+        .map_or(Value::Null, |contact| full(call.account, contact)))
 }
 
 /// Writes the two flags of an existing contact; both ways are possible here.
@@ -259,7 +342,10 @@ fn apply_flags(call: &mut Call<'_>, id: u64, row: &Row) {
             call.account.opt_out_of_account(id);
         }
         Some(false) if call.account.resubscribe(id) => {
-            call.context.misuse(MisuseKind::Resubscribed, format!("contact {id}, of the account"));
+            call.context.misuse(
+                MisuseKind::Resubscribed,
+                format!("contact {id}, of the account"),
+            );
         }
         Some(false) | None => {}
     }
@@ -274,12 +360,21 @@ fn apply_flags(call: &mut Call<'_>, id: u64, row: &Row) {
 
 pub(super) fn delete(call: &mut Call<'_>, params: &Params) -> Answer {
     let id = params.needed_id("contactID", call.context)?;
-    let suppressed_too = params.flag("deleteSuppressed", call.context)?.unwrap_or(false);
-    let contact = call.visible(id).and_then(|id| call.account.contact(id)).ok_or_else(|| no_contact("The contact"))?;
+    let suppressed_too = params
+        .flag("deleteSuppressed", call.context)?
+        .unwrap_or(false);
+    let contact = call
+        .visible(id)
+        .and_then(|id| call.account.contact(id))
+        .ok_or_else(|| no_contact("The contact"))?;
     if contact.opted_out.is_some() && !suppressed_too {
-        return Err(Failure::new(Failure::REFUSED, "Suppressed contacts are deleted only with deleteSuppressed."));
+        return Err(Failure::new(
+            Failure::REFUSED,
+            "Suppressed contacts are deleted only with deleteSuppressed.",
+        ));
     }
-    call.context.misuse(MisuseKind::DeletedContact, format!("contact {id}"));
+    call.context
+        .misuse(MisuseKind::DeletedContact, format!("contact {id}"));
     call.account.delete_contact(id);
     Ok(Value::Null)
 }
@@ -287,7 +382,16 @@ pub(super) fn delete(call: &mut Call<'_>, params: &Params) -> Answer {
 /// A contact as contacts/lookup and contacts/save show it.
 pub(super) fn full(account: &Account, contact: &Contact) -> Value {
     let mut value = Map::new();
-    for name in ["contactID", "email", "userID", "dateAdded", "dateModified", "held", "dateHeld", "suppressed"] {
+    for name in [
+        "contactID",
+        "email",
+        "userID",
+        "dateAdded",
+        "dateModified",
+        "held",
+        "dateHeld",
+        "suppressed",
+    ] {
         value.insert(name.to_owned(), field(account, contact, name));
     }
     for name in ["dateSuppressed", "lastActivityDate", "lastClickDate"] {
@@ -310,7 +414,10 @@ pub(super) fn full(account: &Account, contact: &Contact) -> Value {
         .collect();
     value.insert("customFields".to_owned(), Value::Object(custom));
     value.insert("contentVariables".to_owned(), json!({}));
-    value.insert("contactScore".to_owned(), json!({"percentile": "", "score": 0}));
+    value.insert(
+        "contactScore".to_owned(),
+        json!({"percentile": "", "score": 0}),
+    );
     Value::Object(value)
 }
 
@@ -333,7 +440,8 @@ pub(super) fn field(account: &Account, contact: &Contact, name: &str) -> Value {
     }
 }
 
-/// A mobile number as the service shows it since 2022: in E.164 form where it can be told, as it was given otherwise.
+/// A mobile number as the service shows it since 2022: in E.164 form where it can be told, as it
+/// was given otherwise.
 fn international(number: &str) -> String {
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
     match digits.len() {

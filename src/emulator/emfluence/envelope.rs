@@ -29,7 +29,11 @@ impl Failure {
     pub(super) const REFUSED: i64 = 320;
 
     pub(super) fn new(code: i64, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), data: None }
+        Self {
+            code,
+            message: message.into(),
+            data: None,
+        }
     }
 
     pub(super) fn with_data(mut self, data: Value) -> Self {
@@ -42,7 +46,11 @@ impl Failure {
 pub(super) fn reply(result: Answer, context: &Context, no_empty_data: bool) -> Reply {
     let (mut envelope, outcome) = match result {
         Ok(data) => {
-            let outcome = if context.failed_items > 0 { "partial".to_owned() } else { "ok".to_owned() };
+            let outcome = if context.failed_items > 0 {
+                "partial".to_owned()
+            } else {
+                "ok".to_owned()
+            };
             let mut envelope = json!({"success": 1, "code": 0});
             if !data.is_null() {
                 envelope["data"] = data;
@@ -52,7 +60,8 @@ pub(super) fn reply(result: Answer, context: &Context, no_empty_data: bool) -> R
             (envelope, outcome)
         }
         Err(failure) => {
-            let mut envelope = json!({"success": 0, "code": failure.code, "errors": [failure.message]});
+            let mut envelope =
+                json!({"success": 0, "code": failure.code, "errors": [failure.message]});
             if let Some(data) = failure.data {
                 envelope["data"] = data;
             }
@@ -60,12 +69,24 @@ pub(super) fn reply(result: Answer, context: &Context, no_empty_data: bool) -> R
         }
     };
     envelope["requestID"] = json!(request_id(context.seq));
-    Reply { status: StatusCode::OK, document: Document::Json(envelope), outcome }
+    Reply {
+        status: StatusCode::OK,
+        document: Document::Json(envelope),
+        outcome,
+    }
 }
 
 /// A request id in the shape of a GUID that depends on nothing but the request's number.
 fn request_id(seq: u64) -> String {
     let digest = blake3::hash(&seq.to_le_bytes()).to_hex();
     let digest = digest.as_str();
-    format!("{}-{}-{}-{}-{}", &digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32]).to_uppercase()
+    format!(
+        "{}-{}-{}-{}-{}",
+        &digest[..8],
+        &digest[8..12],
+        &digest[12..16],
+        &digest[16..20],
+        &digest[20..32]
+    )
+    .to_uppercase()
 }

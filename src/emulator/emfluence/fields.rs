@@ -14,11 +14,16 @@ pub(super) fn search(call: &mut Call<'_>, params: &Params) -> Answer {
 }
 
 pub(super) fn lookup(call: &mut Call<'_>, params: &Params) -> Answer {
-    let name = params.text("systemName", call.context)?.ok_or_else(|| missing("systemName", call.context))?;
+    let name = params
+        .text("systemName", call.context)?
+        .ok_or_else(|| missing("systemName", call.context))?;
     match call.account.fields.iter().find(|field| field.name == name) {
         Some(field) => Ok(show(field)),
         None if call.account.settings.emfluence.missing_as_empty => Ok(json!({})),
-        None => Err(Failure::new(Failure::NOT_FOUND, format!("There is no custom field {name}."))),
+        None => Err(Failure::new(
+            Failure::NOT_FOUND,
+            format!("There is no custom field {name}."),
+        )),
     }
 }
 

@@ -9,10 +9,22 @@ use super::values::{optional_id, stamp, text};
 use crate::emulator::history::Change;
 use crate::emulator::misuse::MisuseKind;
 use crate::emulator::settings::Counted;
-use crate::emulator::world::{Account, Group, GroupKind, GroupStatus, MembershipState, Visibility, fold};
+use crate::emulator::world::{
+    Account, Group, GroupKind, GroupStatus, MembershipState, Visibility, fold,
+};
 
-pub(super) const SEARCH: &[&str] =
-    &["groupName", "status", "groupIDs", "userID", "private", "type", "page", "rpp", "sortField", "sortDirection"];
+pub(super) const SEARCH: &[&str] = &[
+    "groupName",
+    "status",
+    "groupIDs",
+    "userID",
+    "private",
+    "type",
+    "page",
+    "rpp",
+    "sortField",
+    "sortDirection",
+];
 
 /// What can be set, then what a full group object holds besides, which is accepted and passed over.
 pub(super) const SAVE: &[&str] = &[
@@ -40,15 +52,27 @@ pub(super) const SAVE: &[&str] = &[
 pub(super) fn search(call: &mut Call<'_>, params: &Params) -> Answer {
     let context = &mut *call.context;
     let name = params.text("groupName", context)?.map(fold);
-    let status = params.word("status", &["Active", "Archived", "All"], context)?.unwrap_or("Active");
+    let status = params
+        .word("status", &["Active", "Archived", "All"], context)?
+        .unwrap_or("Active");
     let ids = params.ids("groupIDs", usize::MAX, context)?;
     let user = params.id("userID", context)?;
     let private = params.flag("private", context)?;
-    let kind = params.word("type", &["Dynamic", "Static", "All"], context)?.unwrap_or("All");
+    let kind = params
+        .word("type", &["Dynamic", "Static", "All"], context)?
+        .unwrap_or("All");
     let sort = params
         .word(
             "sortField",
-            &["groupID", "groupName", "dateAdded", "dateModified", "dateLastEmailSent", "totalMembers", "activeMembers"],
+            &[
+                "groupID",
+                "groupName",
+                "dateAdded",
+                "dateModified",
+                "dateLastEmailSent",
+                "totalMembers",
+                "activeMembers",
+            ],
             context,
         )?
         .unwrap_or("groupName");
@@ -60,11 +84,18 @@ pub(super) fn search(call: &mut Call<'_>, params: &Params) -> Answer {
         .groups
         .values()
         .filter(|group| call.login.sees(group.id))
-        .filter(|group| name.as_ref().is_none_or(|name| fold(&group.name).contains(name.as_str())))
+        .filter(|group| {
+            name.as_ref()
+                .is_none_or(|name| fold(&group.name).contains(name.as_str()))
+        })
         .filter(|group| status == "All" || status == status_word(group))
         .filter(|group| ids.as_ref().is_none_or(|ids| ids.contains(&group.id)))
-        .filter(|group| user.is_none_or(|user| group.owner == Some(user) || group.user_ids.contains(&user)))
-        .filter(|group| private.is_none_or(|private| (group.visibility != Visibility::Public) == private))
+        .filter(|group| {
+            user.is_none_or(|user| group.owner == Some(user) || group.user_ids.contains(&user))
+        })
+        .filter(|group| {
+            private.is_none_or(|private| (group.visibility != Visibility::Public) == private)
+        })
         .filter(|group| kind == "All" || kind == kind_word(group))
         .collect();
     found.sort_by_cached_key(|group| {
@@ -83,7 +114,11 @@ pub(super) fn search(call: &mut Call<'_>, params: &Params) -> Answer {
         found.reverse();
     }
     let ids: Vec<u64> = found.into_iter().map(|group| group.id).collect();
-    Ok(call.paged(&page, &ids, |account, id| account.group(*id).map_or(Value::Null, |group| summary(account, group))))
+    Ok(call.paged(&page, &ids, |account, id| {
+        account
+            .group(*id)
+            .map_or(Value::Null, |group| summary(account, group))
+    }))
 }
 
 pub(super) fn lookup(call: &mut Call<'_>, params: &Params) -> Answer {
@@ -99,7 +134,11 @@ pub(super) fn lookup(call: &mut Call<'_>, params: &Params) -> Answer {
         return Ok(json!(found));
     }
     let id = params.needed_id("groupID", call.context)?;
-    match call.account.group(id).filter(|group| call.login.sees(group.id)) {
+    match call
+        .account
+        .group(id)
+        .filter(|group| call.login.sees(group.id))
+    {
         Some(group) => Ok(full(call.account, group)),
         None if call.account.settings.emfluence.missing_as_empty => Ok(json!({})),
         None => Err(no_group(id)),
@@ -123,25 +162,45 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
     }
     if id.is_none() && params.raw("type").and_then(Value::as_str) == Some("Dynamic") {
         context.misuse(MisuseKind::ForbiddenTarget, "creating a dynamic group");
-        return Err(Failure::new(Failure::REFUSED, "Dynamic groups can't be created."));
+        return Err(Failure::new(
+            Failure::REFUSED,
+            "Dynamic groups can't be created.",
+        ));
     }
     if name.is_some_and(|name| call.context.is_poison(name)) {
         return Err(Failure::new(Failure::INVALID, "groupName is not valid."));
     }
     if let Some(owner) = name.and_then(|name| call.account.group_named_like(name, id)) {
-        return Err(Failure::new(Failure::DUPLICATE, "A group with this name exists already.").with_data(json!({"groupID": owner})));
+        return Err(
+            Failure::new(Failure::DUPLICATE, "A group with this name exists already.")
+                .with_data(json!({"groupID": owner})),
+        );
     }
 
     let resets = call.account.settings.emfluence.update_resets_flags;
     let id = if let Some(id) = id {
-        let group = call.account.group(id).filter(|group| call.login.sees(group.id)).ok_or_else(|| no_group(id))?;
+        let group = call
+            .account
+            .group(id)
+            .filter(|group| call.login.sees(group.id))
+            .ok_or_else(|| no_group(id))?;
         if group.kind == GroupKind::BuiltIn {
-            call.context.misuse(MisuseKind::ForbiddenTarget, format!("group {id} is built in"));
-            return Err(Failure::new(Failure::REFUSED, "This group can't be changed."));
+            call.context.misuse(
+                MisuseKind::ForbiddenTarget,
+                format!("group {id} is built in"),
+            );
+            return Err(Failure::new(
+                Failure::REFUSED,
+                "This group can't be changed.",
+            ));
         }
         if group.protected && status == Some("Archived") && group.status == GroupStatus::Active {
-            call.context.misuse(MisuseKind::ProtectedGroup, format!("archiving group {id}"));
-            return Err(Failure::new(Failure::REFUSED, "Protected groups can't be archived."));
+            call.context
+                .misuse(MisuseKind::ProtectedGroup, format!("archiving group {id}"));
+            return Err(Failure::new(
+                Failure::REFUSED,
+                "Protected groups can't be archived.",
+            ));
         }
         if let Some(name) = name {
             call.account.rename_group(id, name);
@@ -151,7 +210,11 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
         let id = call.account.add_group(name.unwrap_or_default());
         call.account.group_mut(id).owner = Some(call.login.user_id);
         // A restricted user sees what it makes.
-        if let Some(login) = call.account.logins.iter_mut().find(|login| login.token == call.login.token)
+        if let Some(login) = call
+            .account
+            .logins
+            .iter_mut()
+            .find(|login| login.token == call.login.token)
             && let Some(groups) = &mut login.sees_groups
         {
             groups.insert(id);
@@ -166,7 +229,11 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
         group.protected = protected;
     }
     if let Some(private) = private.or(resets.then_some(true)) {
-        group.visibility = if private { Visibility::Private } else { Visibility::Public };
+        group.visibility = if private {
+            Visibility::Private
+        } else {
+            Visibility::Public
+        };
     }
     for (target, value) in [
         (&mut group.description, description),
@@ -184,14 +251,18 @@ pub(super) fn save(call: &mut Call<'_>, params: &Params) -> Answer {
     let fields = changed(&before, group);
     if !fields.is_empty() {
         group.modified = now;
-        call.account.record(Change::GroupChanged { group: id, fields });
+        call.account
+            .record(Change::GroupChanged { group: id, fields });
     }
     match status {
         Some("Archived") => call.account.archive_group(id),
         Some(_) => call.account.restore_group(id),
         None => {}
     }
-    Ok(call.account.group(id).map_or(Value::Null, |group| full(call.account, group)))
+    Ok(call
+        .account
+        .group(id)
+        .map_or(Value::Null, |group| full(call.account, group)))
 }
 
 fn changed(before: &Group, after: &Group) -> Vec<String> {
@@ -212,14 +283,28 @@ fn changed(before: &Group, after: &Group) -> Vec<String> {
 
 pub(super) fn delete(call: &mut Call<'_>, params: &Params) -> Answer {
     let id = params.needed_id("groupID", call.context)?;
-    let group = call.account.group(id).filter(|group| call.login.sees(group.id)).ok_or_else(|| no_group(id))?;
+    let group = call
+        .account
+        .group(id)
+        .filter(|group| call.login.sees(group.id))
+        .ok_or_else(|| no_group(id))?;
     if group.protected {
-        call.context.misuse(MisuseKind::ProtectedGroup, format!("deleting group {id}"));
-        return Err(Failure::new(Failure::REFUSED, "Protected groups can't be deleted."));
+        call.context
+            .misuse(MisuseKind::ProtectedGroup, format!("deleting group {id}"));
+        return Err(Failure::new(
+            Failure::REFUSED,
+            "Protected groups can't be deleted.",
+        ));
     }
     if group.kind == GroupKind::BuiltIn {
-        call.context.misuse(MisuseKind::ForbiddenTarget, format!("deleting the built-in group {id}"));
-        return Err(Failure::new(Failure::REFUSED, "This group can't be deleted."));
+        call.context.misuse(
+            MisuseKind::ForbiddenTarget,
+            format!("deleting the built-in group {id}"),
+        );
+        return Err(Failure::new(
+            Failure::REFUSED,
+            "This group can't be deleted.",
+        ));
     }
     call.account.delete_group(id);
     Ok(Value::Null)
@@ -245,7 +330,11 @@ fn kind_word(group: &Group) -> &'static str {
 
 /// The name that contacts see.
 fn shown_name(group: &Group) -> &str {
-    if group.friendly_name.is_empty() { &group.name } else { &group.friendly_name }
+    if group.friendly_name.is_empty() {
+        &group.name
+    } else {
+        &group.friendly_name
+    }
 }
 
 fn active_members(account: &Account, group: &Group) -> usize {
@@ -254,7 +343,9 @@ fn active_members(account: &Account, group: &Group) -> usize {
         .iter()
         .filter(|(contact, membership)| {
             membership.state == MembershipState::Active
-                && account.contact(**contact).is_some_and(|contact| contact.opted_out.is_none() && contact.bounced.is_none())
+                && account
+                    .contact(**contact)
+                    .is_some_and(|contact| contact.opted_out.is_none() && contact.bounced.is_none())
         })
         .count()
 }

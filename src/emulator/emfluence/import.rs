@@ -22,12 +22,22 @@ pub(super) fn import(call: &mut Call<'_>, params: &Params) -> Answer {
         Some(_) => return Err(wrong_type("contacts", "an array of objects", call.context)),
     };
     call.context.items = rows.len();
-    let groups = params.ids("groupIDs", usize::MAX, call.context)?.unwrap_or_default();
-    let removed_groups = params.ids("removeGroupIDs", usize::MAX, call.context)?.unwrap_or_default();
+    let groups = params
+        .ids("groupIDs", usize::MAX, call.context)?
+        .unwrap_or_default();
+    let removed_groups = params
+        .ids("removeGroupIDs", usize::MAX, call.context)?
+        .unwrap_or_default();
     let update = params.flag("updateExisting", call.context)?.unwrap_or(true);
     if rows.is_empty() || rows.len() > MOST {
-        call.context.misuse(MisuseKind::TooManyItems, format!("{} rows of 1 to {MOST}", rows.len()));
-        return Err(Failure::new(Failure::INVALID, format!("contacts must hold 1 to {MOST} rows.")));
+        call.context.misuse(
+            MisuseKind::TooManyItems,
+            format!("{} rows of 1 to {MOST}", rows.len()),
+        );
+        return Err(Failure::new(
+            Failure::INVALID,
+            format!("contacts must hold 1 to {MOST} rows."),
+        ));
     }
     for group in &groups {
         call.check_target(*group, Direction::In)?;
@@ -36,13 +46,24 @@ pub(super) fn import(call: &mut Call<'_>, params: &Params) -> Answer {
         call.check_target(*group, Direction::Out)?;
     }
     let rows = read_rows(call, rows)?;
-    if rows.iter().any(|row| call.context.is_poison(row.email.as_deref().unwrap_or(""))) {
-        return Err(Failure::new(Failure::INVALID, "The contacts could not be imported."));
+    if rows
+        .iter()
+        .any(|row| call.context.is_poison(row.email.as_deref().unwrap_or("")))
+    {
+        return Err(Failure::new(
+            Failure::INVALID,
+            "The contacts could not be imported.",
+        ));
     }
     if call.account.settings.emfluence.bad_row_refuses_import
-        && let Some(position) = rows.iter().position(|row| !is_address(row.email.as_deref().unwrap_or("")))
+        && let Some(position) = rows
+            .iter()
+            .position(|row| !is_address(row.email.as_deref().unwrap_or("")))
     {
-        return Err(Failure::new(Failure::INVALID, format!("Row {} has no valid email.", position + 1)));
+        return Err(Failure::new(
+            Failure::INVALID,
+            format!("Row {} has no valid email.", position + 1),
+        ));
     }
 
     let mut index = call.account.address_index();
@@ -53,7 +74,10 @@ pub(super) fn import(call: &mut Call<'_>, params: &Params) -> Answer {
         let email = row.email.as_deref().unwrap_or("");
         let key = fold(email);
         if !seen.insert(key.clone()) {
-            call.context.misuse(MisuseKind::DuplicateInBatch, format!("row {}", position + 1));
+            call.context.misuse(
+                MisuseKind::DuplicateInBatch,
+                format!("row {}", position + 1),
+            );
         }
         let refusal = if call.context.item_fails(position) {
             Some("The row could not be imported.")
@@ -63,7 +87,8 @@ pub(super) fn import(call: &mut Call<'_>, params: &Params) -> Answer {
             None
         };
         if let Some(message) = refusal {
-            results.push(json!({"contactID": "", "email": email, "success": 0, "errors": [message]}));
+            results
+                .push(json!({"contactID": "", "email": email, "success": 0, "errors": [message]}));
             continue;
         }
         let contact = if let Some(contact) = index.get(&key).copied() {
@@ -72,9 +97,16 @@ pub(super) fn import(call: &mut Call<'_>, params: &Params) -> Answer {
                 // A refusal can be imported; taking one back can't.
                 if row.suppressed == Some(true) {
                     call.account.opt_out_of_account(contact);
-                } else if row.suppressed == Some(false) && call.account.contact(contact).is_some_and(|contact| contact.opted_out.is_some())
+                } else if row.suppressed == Some(false)
+                    && call
+                        .account
+                        .contact(contact)
+                        .is_some_and(|contact| contact.opted_out.is_some())
                 {
-                    call.context.misuse(MisuseKind::Resubscribed, format!("contact {contact}, without effect"));
+                    call.context.misuse(
+                        MisuseKind::Resubscribed,
+                        format!("contact {contact}, without effect"),
+                    );
                 }
                 updated += 1;
             }
@@ -94,7 +126,10 @@ pub(super) fn import(call: &mut Call<'_>, params: &Params) -> Answer {
         }
         results.push(json!({"contactID": contact, "email": email, "success": 1, "errors": []}));
     }
-    call.context.failed_items = results.iter().filter(|result| result["success"] == 0).count();
+    call.context.failed_items = results
+        .iter()
+        .filter(|result| result["success"] == 0)
+        .count();
     Ok(json!({
         "recordsInData": rows.len(),
         "recordsInserted": inserted,
@@ -112,13 +147,21 @@ fn read_rows(call: &mut Call<'_>, values: &[Value]) -> Result<Vec<Row>, Failure>
             return Err(wrong_type("contacts", "an array of objects", call.context));
         };
         if let Some(name) = entry.keys().find(|name| !is_row_key(name)) {
-            call.context.misuse(MisuseKind::UnknownParameter, format!("contacts[].{name}"));
-            return Err(Failure::new(Failure::UNKNOWN, format!("Unknown key {name} in contacts.")));
+            call.context
+                .misuse(MisuseKind::UnknownParameter, format!("contacts[].{name}"));
+            return Err(Failure::new(
+                Failure::UNKNOWN,
+                format!("Unknown key {name} in contacts."),
+            ));
         }
         let keys = keys_of(entry);
         if *structure.get_or_insert_with(|| keys.clone()) != keys {
-            call.context.misuse(MisuseKind::UnevenRows, format!("row {}", position + 1));
-            return Err(Failure::new(Failure::INVALID, "All contacts must have the structure of the first."));
+            call.context
+                .misuse(MisuseKind::UnevenRows, format!("row {}", position + 1));
+            return Err(Failure::new(
+                Failure::INVALID,
+                "All contacts must have the structure of the first.",
+            ));
         }
         if !entry.contains_key("email") {
             return Err(missing("contacts[].email", call.context));
@@ -130,7 +173,8 @@ fn read_rows(call: &mut Call<'_>, values: &[Value]) -> Result<Vec<Row>, Failure>
 
 /// Contacts are matched by address here, so a row has no id, and groups stand beside the rows.
 fn is_row_key(name: &str) -> bool {
-    SAVE.contains(&name) && !["contactID", "groupIDs", "removeGroupIDs", "held", "userID"].contains(&name)
+    SAVE.contains(&name)
+        && !["contactID", "groupIDs", "removeGroupIDs", "held", "userID"].contains(&name)
 }
 
 /// The names of all values, nested ones as paths.
@@ -140,7 +184,11 @@ fn keys_of(row: &Map<String, Value>) -> BTreeSet<String> {
         match value {
             Value::Object(nested) => {
                 keys.insert(name.clone());
-                keys.extend(keys_of(nested).into_iter().map(|key| format!("{name}.{key}")));
+                keys.extend(
+                    keys_of(nested)
+                        .into_iter()
+                        .map(|key| format!("{name}.{key}")),
+                );
             }
             _ => {
                 keys.insert(name.clone());

@@ -25,22 +25,38 @@ pub(super) fn list(call: &mut Call<'_>, params: &Params) -> Answer {
     let end = params.moment("dateAddedEnd", call.context)?;
     let page = call.page(params, 100, 1000)?;
     let account = &*call.account;
-    let group = account.group(id).filter(|group| call.login.sees(group.id)).ok_or_else(|| no_group(id))?;
+    let group = account
+        .group(id)
+        .filter(|group| call.login.sees(group.id))
+        .ok_or_else(|| no_group(id))?;
     if group.kind == GroupKind::Dynamic {
-        call.context.misuse(MisuseKind::ForbiddenTarget, format!("listing the dynamic group {id}"));
-        return Err(Failure::new(Failure::REFUSED, "The contacts of a dynamic group can't be listed."));
+        call.context.misuse(
+            MisuseKind::ForbiddenTarget,
+            format!("listing the dynamic group {id}"),
+        );
+        return Err(Failure::new(
+            Failure::REFUSED,
+            "The contacts of a dynamic group can't be listed.",
+        ));
     }
     let found: Vec<u64> = group
         .members
         .iter()
         .filter(|(contact, _)| call.sees_contact(**contact))
-        .filter(|(_, membership)| suppressed.is_none_or(|wanted| (membership.state == MembershipState::OptedOut) == wanted))
+        .filter(|(_, membership)| {
+            suppressed
+                .is_none_or(|wanted| (membership.state == MembershipState::OptedOut) == wanted)
+        })
         .filter(|(_, membership)| start.is_none_or(|start| membership.since >= start))
         .filter(|(_, membership)| end.is_none_or(|end| membership.since <= end))
         .map(|(contact, _)| *contact)
         .collect();
     Ok(call.paged(&page, &found, |account, contact| {
-        let membership = account.group(id).and_then(|group| group.members.get(contact)).copied().unwrap_or_default();
+        let membership = account
+            .group(id)
+            .and_then(|group| group.members.get(contact))
+            .copied()
+            .unwrap_or_default();
         let opted_out = membership.state == MembershipState::OptedOut;
         json!({
             "contactID": contact,
@@ -62,17 +78,23 @@ pub(super) fn remove(call: &mut Call<'_>, params: &Params) -> Answer {
 
 fn change(call: &mut Call<'_>, params: &Params, direction: Direction) -> Answer {
     let group = params.needed_id("groupID", call.context)?;
-    let contacts = params.ids("contactIDs", 1000, call.context)?.ok_or_else(|| missing("contactIDs", call.context))?;
+    let contacts = params
+        .ids("contactIDs", 1000, call.context)?
+        .ok_or_else(|| missing("contactIDs", call.context))?;
     call.context.items = contacts.len();
     call.check_target(group, direction)?;
     if contacts.iter().any(|contact| call.is_poisoned(*contact)) {
-        return Err(Failure::new(Failure::INVALID, "The contacts could not be processed."));
+        return Err(Failure::new(
+            Failure::INVALID,
+            "The contacts could not be processed.",
+        ));
     }
     let mut seen = std::collections::BTreeSet::new();
     let mut results = Vec::new();
     for (position, contact) in contacts.into_iter().enumerate() {
         if !seen.insert(contact) {
-            call.context.misuse(MisuseKind::DuplicateInBatch, format!("contact {contact}"));
+            call.context
+                .misuse(MisuseKind::DuplicateInBatch, format!("contact {contact}"));
         }
         let result = if call.context.item_fails(position) {
             Err("The contact could not be processed.".to_owned())
@@ -86,7 +108,10 @@ fn change(call: &mut Call<'_>, params: &Params, direction: Direction) -> Answer 
             Err(message) => json!({"contactID": contact, "success": 0, "errors": [message]}),
         });
     }
-    let errors = results.iter().filter(|result| result["success"] == 0).count();
+    let errors = results
+        .iter()
+        .filter(|result| result["success"] == 0)
+        .count();
     call.context.failed_items = errors;
     Ok(json!({
         "totalSuccess": results.len() - errors,
@@ -128,16 +153,29 @@ pub(super) fn save_groups(call: &mut Call<'_>, params: &Params) -> Answer {
     call.context.items = groups.len();
     let mut wanted = Vec::new();
     for group in groups {
-        let entry = group.as_object().ok_or_else(|| wrong_type("groups", "an array of objects", call.context))?;
-        if let Some(name) = entry.keys().find(|name| !["groupID", "suppressed"].contains(&name.as_str())) {
-            call.context.misuse(MisuseKind::UnknownParameter, format!("groups[].{name}"));
-            return Err(Failure::new(Failure::UNKNOWN, format!("Unknown key {name} in groups.")));
+        let entry = group
+            .as_object()
+            .ok_or_else(|| wrong_type("groups", "an array of objects", call.context))?;
+        if let Some(name) = entry
+            .keys()
+            .find(|name| !["groupID", "suppressed"].contains(&name.as_str()))
+        {
+            call.context
+                .misuse(MisuseKind::UnknownParameter, format!("groups[].{name}"));
+            return Err(Failure::new(
+                Failure::UNKNOWN,
+                format!("Unknown key {name} in groups."),
+            ));
         }
-        let id = entry.get("groupID").and_then(Value::as_u64).ok_or_else(|| wrong_type("groups[].groupID", "an integer", call.context))?;
+        let id = entry
+            .get("groupID")
+            .and_then(Value::as_u64)
+            .ok_or_else(|| wrong_type("groups[].groupID", "an integer", call.context))?;
         // What is left out counts as 0, which subscribes the contact again.
         let suppressed = match entry.get("suppressed") {
             None => false,
-            Some(value) => read_flag(value, false).ok_or_else(|| wrong_type("groups[].suppressed", "0 or 1", call.context))?,
+            Some(value) => read_flag(value, false)
+                .ok_or_else(|| wrong_type("groups[].suppressed", "0 or 1", call.context))?,
         };
         call.check_target(id, Direction::In)?;
         wanted.push((id, suppressed));
@@ -146,7 +184,8 @@ pub(super) fn save_groups(call: &mut Call<'_>, params: &Params) -> Answer {
         if suppressed {
             call.account.opt_out_of_group(group, contact);
         } else {
-            call.move_member(group, contact, Direction::In).map_err(|message| Failure::new(Failure::REFUSED, message))?;
+            call.move_member(group, contact, Direction::In)
+                .map_err(|message| Failure::new(Failure::REFUSED, message))?;
         }
     }
     Ok(Value::Null)
@@ -154,13 +193,16 @@ pub(super) fn save_groups(call: &mut Call<'_>, params: &Params) -> Answer {
 
 pub(super) fn delete_groups(call: &mut Call<'_>, params: &Params) -> Answer {
     let contact = call.named_contact(params)?;
-    let groups = params.ids("groupIDs", usize::MAX, call.context)?.ok_or_else(|| missing("groupIDs", call.context))?;
+    let groups = params
+        .ids("groupIDs", usize::MAX, call.context)?
+        .ok_or_else(|| missing("groupIDs", call.context))?;
     call.context.items = groups.len();
     for group in &groups {
         call.check_target(*group, Direction::Out)?;
     }
     for group in groups {
-        call.move_member(group, contact, Direction::Out).map_err(|message| Failure::new(Failure::REFUSED, message))?;
+        call.move_member(group, contact, Direction::Out)
+            .map_err(|message| Failure::new(Failure::REFUSED, message))?;
     }
     Ok(Value::Null)
 }
@@ -168,7 +210,11 @@ pub(super) fn delete_groups(call: &mut Call<'_>, params: &Params) -> Answer {
 impl Call<'_> {
     /// Whether the token's user sees a contact: a restricted one sees only those it owns.
     pub(super) fn sees_contact(&self, contact: u64) -> bool {
-        self.login.sees_groups.is_none() || self.account.contact(contact).is_some_and(|contact| contact.owner == self.login.user_id)
+        self.login.sees_groups.is_none()
+            || self
+                .account
+                .contact(contact)
+                .is_some_and(|contact| contact.owner == self.login.user_id)
     }
 
     /// The contact that `contactID` or `email` names.
@@ -179,12 +225,19 @@ impl Call<'_> {
 
     fn is_poisoned(&self, contact: u64) -> bool {
         self.context.is_poison(&contact.to_string())
-            || self.account.contact(contact).is_some_and(|contact| self.context.is_poison(&contact.email))
+            || self
+                .account
+                .contact(contact)
+                .is_some_and(|contact| self.context.is_poison(&contact.email))
     }
 
     /// Refuses groups whose members can't be changed.
     pub(super) fn check_target(&mut self, id: u64, direction: Direction) -> Result<(), Failure> {
-        let group = self.account.group(id).filter(|group| self.login.sees(group.id)).ok_or_else(|| no_group(id))?;
+        let group = self
+            .account
+            .group(id)
+            .filter(|group| self.login.sees(group.id))
+            .ok_or_else(|| no_group(id))?;
         let reason = if group.kind == GroupKind::Dynamic {
             "is dynamic"
         } else if group.kind == GroupKind::BuiltIn && direction == Direction::Out {
@@ -196,12 +249,21 @@ impl Call<'_> {
         } else {
             return Ok(());
         };
-        self.context.misuse(MisuseKind::ForbiddenTarget, format!("group {id} {reason}"));
-        Err(Failure::new(Failure::REFUSED, format!("The contacts of group {id} can't be changed: it {reason}.")))
+        self.context
+            .misuse(MisuseKind::ForbiddenTarget, format!("group {id} {reason}"));
+        Err(Failure::new(
+            Failure::REFUSED,
+            format!("The contacts of group {id} can't be changed: it {reason}."),
+        ))
     }
 
     /// Moves one contact and records what a careful client would not have asked for.
-    pub(super) fn move_member(&mut self, group: u64, contact: u64, direction: Direction) -> Result<(), String> {
+    pub(super) fn move_member(
+        &mut self,
+        group: u64,
+        contact: u64,
+        direction: Direction,
+    ) -> Result<(), String> {
         let state = self.account.membership(group, contact);
         let strict = self.account.settings.emfluence.strict_rows;
         let place = format!("contact {contact} in group {group}");
@@ -218,12 +280,23 @@ impl Call<'_> {
                 self.account.join(group, contact);
             }
             (Direction::In, None) => {
-                let had_refused =
-                    self.account.group(group).and_then(|group| group.former.get(&contact)).copied() == Some(MembershipState::OptedOut);
+                let had_refused = self
+                    .account
+                    .group(group)
+                    .and_then(|group| group.former.get(&contact))
+                    .copied()
+                    == Some(MembershipState::OptedOut);
                 if had_refused {
-                    self.context.misuse(MisuseKind::Resubscribed, format!("{place}, taken out and added again"));
+                    self.context.misuse(
+                        MisuseKind::Resubscribed,
+                        format!("{place}, taken out and added again"),
+                    );
                 }
-                if self.account.contact(contact).is_some_and(|contact| contact.opted_out.is_some()) {
+                if self
+                    .account
+                    .contact(contact)
+                    .is_some_and(|contact| contact.opted_out.is_some())
+                {
                     self.context.misuse(MisuseKind::AddedOptedOut, place);
                 }
                 self.account.join(group, contact);

@@ -52,10 +52,34 @@ struct Operation {
 }
 
 const OPERATIONS: &[Operation] = &[
-    Operation { name: "helper/ping", is_write: false, permission: Permission::None, parameters: &[], run: ping },
-    Operation { name: "helper/throw", is_write: false, permission: Permission::None, parameters: &["code"], run: throw },
-    Operation { name: "helper/systemInfo", is_write: false, permission: Permission::None, parameters: &[], run: system_info },
-    Operation { name: "groups/search", is_write: false, permission: Permission::None, parameters: groups::SEARCH, run: groups::search },
+    Operation {
+        name: "helper/ping",
+        is_write: false,
+        permission: Permission::None,
+        parameters: &[],
+        run: ping,
+    },
+    Operation {
+        name: "helper/throw",
+        is_write: false,
+        permission: Permission::None,
+        parameters: &["code"],
+        run: throw,
+    },
+    Operation {
+        name: "helper/systemInfo",
+        is_write: false,
+        permission: Permission::None,
+        parameters: &[],
+        run: system_info,
+    },
+    Operation {
+        name: "groups/search",
+        is_write: false,
+        permission: Permission::None,
+        parameters: groups::SEARCH,
+        run: groups::search,
+    },
     Operation {
         name: "groups/lookup",
         is_write: false,
@@ -63,7 +87,13 @@ const OPERATIONS: &[Operation] = &[
         parameters: &["groupID", "groupIDs"],
         run: groups::lookup,
     },
-    Operation { name: "groups/save", is_write: true, permission: Permission::CreateGroups, parameters: groups::SAVE, run: groups::save },
+    Operation {
+        name: "groups/save",
+        is_write: true,
+        permission: Permission::CreateGroups,
+        parameters: groups::SAVE,
+        run: groups::save,
+    },
     Operation {
         name: "groups/delete",
         is_write: true,
@@ -75,7 +105,14 @@ const OPERATIONS: &[Operation] = &[
         name: "groups/getContacts",
         is_write: false,
         permission: Permission::ContactsEdit,
-        parameters: &["groupID", "suppressed", "dateAddedStart", "dateAddedEnd", "page", "rpp"],
+        parameters: &[
+            "groupID",
+            "suppressed",
+            "dateAddedStart",
+            "dateAddedEnd",
+            "page",
+            "rpp",
+        ],
         run: members::list,
     },
     Operation {
@@ -201,7 +238,13 @@ fn find_login(world: &World, token: &str) -> Option<(usize, Login)> {
         .iter()
         .enumerate()
         .filter(|(_, account)| account.kind == Kind::Emfluence)
-        .find_map(|(position, account)| account.logins.iter().find(|login| login.token == token).map(|login| (position, login.clone())))
+        .find_map(|(position, account)| {
+            account
+                .logins
+                .iter()
+                .find(|login| login.token == token)
+                .map(|login| (position, login.clone()))
+        })
 }
 
 /// Finds out where a request goes.
@@ -209,16 +252,30 @@ pub(super) fn target(world: &World, incoming: &Incoming) -> Target {
     let name = operation_name(&incoming.path);
     let known = operation(name);
     Target {
-        account: find_login(world, token(incoming)).map(|(position, _)| world.accounts[position].name.clone()).unwrap_or_default(),
-        operation: known.map_or("unknown", |operation| operation.name).to_owned(),
+        account: find_login(world, token(incoming))
+            .map(|(position, _)| world.accounts[position].name.clone())
+            .unwrap_or_default(),
+        operation: known
+            .map_or("unknown", |operation| operation.name)
+            .to_owned(),
         is_write: known.is_some_and(|operation| operation.is_write),
     }
 }
 
 /// Carries out a request.
-pub(super) fn answer(state: &mut State, incoming: &Incoming, target: &Target, context: &mut Context) -> Reply {
+pub(super) fn answer(
+    state: &mut State,
+    incoming: &Incoming,
+    target: &Target,
+    context: &mut Context,
+) -> Reply {
     let found = find_login(&state.world, token(incoming));
-    let no_empty_data = found.as_ref().is_some_and(|(position, _)| state.world.accounts[*position].settings.emfluence.no_empty_data);
+    let no_empty_data = found.as_ref().is_some_and(|(position, _)| {
+        state.world.accounts[*position]
+            .settings
+            .emfluence
+            .no_empty_data
+    });
     let result = check_form(incoming, context).and_then(|parameters| {
         let known = operation(&target.operation).ok_or_else(|| {
             context.misuse(MisuseKind::UnknownOperation, "no such call");
@@ -226,16 +283,27 @@ pub(super) fn answer(state: &mut State, incoming: &Incoming, target: &Target, co
         })?;
         if incoming.method == Method::GET && known.is_write {
             context.misuse(MisuseKind::WrongMethod, "GET on a call that changes data");
-            return Err(Failure::new(Failure::INVALID, "This method must be called by POST."));
+            return Err(Failure::new(
+                Failure::INVALID,
+                "This method must be called by POST.",
+            ));
         }
         // Rejected before the parameters are read, as a login page would be.
-        let (position, login) =
-            found.filter(|_| !context.token_expired).ok_or_else(|| Failure::new(Failure::CREDENTIALS, "Invalid access token."))?;
+        let (position, login) = found
+            .filter(|_| !context.token_expired)
+            .ok_or_else(|| Failure::new(Failure::CREDENTIALS, "Invalid access token."))?;
         require(&login, known.permission)?;
         let parameters = Params::new(parameters, incoming.method == Method::GET);
         parameters.check_names(known.parameters, context)?;
         let account = &mut state.world.accounts[position];
-        (known.run)(&mut Call { account, login, context }, &parameters)
+        (known.run)(
+            &mut Call {
+                account,
+                login,
+                context,
+            },
+            &parameters,
+        )
     });
     reply(result, context, no_empty_data)
 }
@@ -248,14 +316,28 @@ fn require(login: &Login, permission: Permission) -> Result<(), Failure> {
         Permission::ContactsDelete => login.rights.contacts_delete,
         Permission::ClientAdmin => login.rights.client_admin,
     };
-    if allowed { Ok(()) } else { Err(Failure::new(Failure::PERMISSION, "You do not have permission for this method.")) }
+    if allowed {
+        Ok(())
+    } else {
+        Err(Failure::new(
+            Failure::PERMISSION,
+            "You do not have permission for this method.",
+        ))
+    }
 }
 
 /// Checks the form of a request and returns its parameters.
 fn check_form(incoming: &Incoming, context: &mut Context) -> Result<Map<String, Value>, Failure> {
     let query = incoming.query.as_deref().unwrap_or("");
-    if !incoming.header(header::AUTHORIZATION).is_empty() && !incoming.header(header::AUTHORIZATION).starts_with("Bearer ") {
-        context.misuse(MisuseKind::CredentialMisplaced, "the Authorization header lacks the word Bearer");
+    if !incoming.header(header::AUTHORIZATION).is_empty()
+        && !incoming
+            .header(header::AUTHORIZATION)
+            .starts_with("Bearer ")
+    {
+        context.misuse(
+            MisuseKind::CredentialMisplaced,
+            "the Authorization header lacks the word Bearer",
+        );
     }
     let parameters = match incoming.method {
         Method::GET => url::form_urlencoded::parse(query.as_bytes())
@@ -264,18 +346,33 @@ fn check_form(incoming: &Incoming, context: &mut Context) -> Result<Map<String, 
         Method::POST => {
             if !query.is_empty() {
                 context.misuse(MisuseKind::QueryOnPost, "a query string on a POST");
-                return Err(Failure::new(Failure::INVALID, "Parameters belong into the body of a POST."));
+                return Err(Failure::new(
+                    Failure::INVALID,
+                    "Parameters belong into the body of a POST.",
+                ));
             }
             read_body(incoming, context)?
         }
         _ => {
             context.misuse(MisuseKind::WrongMethod, incoming.method.as_str());
-            return Err(Failure::new(Failure::INVALID, "Only GET and POST are supported."));
+            return Err(Failure::new(
+                Failure::INVALID,
+                "Only GET and POST are supported.",
+            ));
         }
     };
-    if parameters.keys().any(|name| name.eq_ignore_ascii_case("accessToken")) {
-        context.misuse(MisuseKind::CredentialMisplaced, "the token among the parameters");
-        return Err(Failure::new(Failure::CREDENTIALS, "The access token belongs into the Authorization header."));
+    if parameters
+        .keys()
+        .any(|name| name.eq_ignore_ascii_case("accessToken"))
+    {
+        context.misuse(
+            MisuseKind::CredentialMisplaced,
+            "the token among the parameters",
+        );
+        return Err(Failure::new(
+            Failure::CREDENTIALS,
+            "The access token belongs into the Authorization header.",
+        ));
     }
     Ok(parameters)
 }
@@ -283,19 +380,34 @@ fn check_form(incoming: &Incoming, context: &mut Context) -> Result<Map<String, 
 fn read_body(incoming: &Incoming, context: &mut Context) -> Result<Map<String, Value>, Failure> {
     if incoming.chunked {
         context.misuse(MisuseKind::ChunkedBody, "no content length");
-        return Err(Failure::new(Failure::INVALID, "A Content-Length header is required."));
+        return Err(Failure::new(
+            Failure::INVALID,
+            "A Content-Length header is required.",
+        ));
     }
     let content_type = incoming.header(header::CONTENT_TYPE);
     let media_type = content_type.split(';').next().unwrap_or("").trim();
     if !media_type.eq_ignore_ascii_case("application/json") {
-        context.misuse(MisuseKind::WrongContentType, "the body is not declared as application/json");
-        return Err(Failure::new(Failure::INVALID, "The content type must be application/json."));
+        context.misuse(
+            MisuseKind::WrongContentType,
+            "the body is not declared as application/json",
+        );
+        return Err(Failure::new(
+            Failure::INVALID,
+            "The content type must be application/json.",
+        ));
     }
     if let Ok(Value::Object(parameters)) = serde_json::from_slice(&incoming.body) {
         return Ok(parameters);
     }
-    context.misuse(MisuseKind::UnreadableBody, "the body is not one JSON object");
-    Err(Failure::new(Failure::INVALID, "The body must be one JSON object."))
+    context.misuse(
+        MisuseKind::UnreadableBody,
+        "the body is not one JSON object",
+    );
+    Err(Failure::new(
+        Failure::INVALID,
+        "The body must be one JSON object.",
+    ))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "one signature for all operations")]
@@ -304,7 +416,9 @@ fn ping(_: &mut Call<'_>, _: &Params) -> Answer {
 }
 
 fn throw(call: &mut Call<'_>, params: &Params) -> Answer {
-    let code = params.int("code", call.context)?.unwrap_or(Failure::INVALID);
+    let code = params
+        .int("code", call.context)?
+        .unwrap_or(Failure::INVALID);
     Err(Failure::new(code, "This error was asked for."))
 }
 

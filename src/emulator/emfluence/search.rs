@@ -51,8 +51,17 @@ pub(super) const PARAMETERS: &[&str] = &[
 ];
 
 /// What is shown when no fields are asked for.
-const DEFAULT_FIELDS: [&str; 9] =
-    ["contactID", "email", "userID", "firstName", "lastName", "held", "suppressed", "dateAdded", "dateModified"];
+const DEFAULT_FIELDS: [&str; 9] = [
+    "contactID",
+    "email",
+    "userID",
+    "firstName",
+    "lastName",
+    "held",
+    "suppressed",
+    "dateAdded",
+    "dateModified",
+];
 
 /// Fields beside the profile ones that may be asked for.
 const OTHER_FIELDS: [&str; 12] = [
@@ -92,19 +101,36 @@ pub(super) fn search(call: &mut Call<'_>, params: &Params) -> Answer {
     let fields = wanted_fields(call, params)?;
     let filters = filters(call, params)?;
     let group = params.id("groupID", call.context)?;
-    let sort = params.word("sortField", &["contactID", "email", "dateModified", "contactScore"], call.context)?.unwrap_or("contactID");
+    let sort = params
+        .word(
+            "sortField",
+            &["contactID", "email", "dateModified", "contactScore"],
+            call.context,
+        )?
+        .unwrap_or("contactID");
     let descending = params.word("sortDirection", &["asc", "desc"], call.context)? == Some("desc");
 
     let account = &*call.account;
     let candidates: Vec<&Contact> = match group {
         Some(id) => {
-            let group = account.group(id).filter(|group| call.login.sees(group.id)).ok_or_else(|| no_group(id))?;
-            group.members.keys().filter_map(|contact| account.contact(*contact)).collect()
+            let group = account
+                .group(id)
+                .filter(|group| call.login.sees(group.id))
+                .ok_or_else(|| no_group(id))?;
+            group
+                .members
+                .keys()
+                .filter_map(|contact| account.contact(*contact))
+                .collect()
         }
         None => account.contacts.values().collect(),
     };
-    let mut found: Vec<&Contact> =
-        candidates.into_iter().filter(|contact| call.sees_contact(contact.id) && filters.iter().all(|filter| filter(contact))).collect();
+    let mut found: Vec<&Contact> = candidates
+        .into_iter()
+        .filter(|contact| {
+            call.sees_contact(contact.id) && filters.iter().all(|filter| filter(contact))
+        })
+        .collect();
     match sort {
         "email" => found.sort_by_cached_key(|contact| (fold(&contact.email), contact.id)),
         "dateModified" => found.sort_by_key(|contact| (contact.modified, contact.id)),
@@ -114,21 +140,37 @@ pub(super) fn search(call: &mut Call<'_>, params: &Params) -> Answer {
         found.reverse();
     }
     let ids: Vec<u64> = found.into_iter().map(|contact| contact.id).collect();
-    Ok(call.paged(&page, &ids, |account, id| account.contact(*id).map_or(Value::Null, |contact| record(account, contact, &fields))))
+    Ok(call.paged(&page, &ids, |account, id| {
+        account
+            .contact(*id)
+            .map_or(Value::Null, |contact| record(account, contact, &fields))
+    }))
 }
 
 fn wanted_fields(call: &mut Call<'_>, params: &Params) -> Result<Vec<String>, Failure> {
     let Some(text) = params.text("fields", call.context)? else {
-        return Ok(DEFAULT_FIELDS.iter().map(|name| (*name).to_owned()).collect());
+        return Ok(DEFAULT_FIELDS
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect());
     };
-    let fields: Vec<String> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let fields: Vec<String> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
     for name in &fields {
         let known = OTHER_FIELDS.contains(&name.as_str())
             || PROFILE.iter().any(|(wire, _)| wire == name)
             || call.account.fields.iter().any(|field| field.name == *name);
         if !known {
-            call.context.misuse(MisuseKind::UnknownParameter, format!("fields: {name}"));
-            return Err(Failure::new(Failure::UNKNOWN, format!("There is no field {name}.")));
+            call.context
+                .misuse(MisuseKind::UnknownParameter, format!("fields: {name}"));
+            return Err(Failure::new(
+                Failure::UNKNOWN,
+                format!("There is no field {name}."),
+            ));
         }
     }
     Ok(fields)
@@ -138,7 +180,9 @@ fn filters<'a>(call: &mut Call<'_>, params: &'a Params) -> Result<Vec<Filter<'a>
     let context = &mut *call.context;
     let mut filters: Vec<Filter<'a>> = Vec::new();
     if let Some(suppressed) = params.flag("suppressed", context)? {
-        filters.push(Box::new(move |contact| contact.opted_out.is_some() == suppressed));
+        filters.push(Box::new(move |contact| {
+            contact.opted_out.is_some() == suppressed
+        }));
     }
     if let Some(held) = params.flag("held", context)? {
         filters.push(Box::new(move |contact| contact.bounced.is_some() == held));
@@ -151,12 +195,16 @@ fn filters<'a>(call: &mut Call<'_>, params: &'a Params) -> Result<Vec<Filter<'a>
     }
     if let Some(pattern) = params.text("email", context)? {
         let pattern = fold(pattern);
-        filters.push(Box::new(move |contact| like(&pattern, &fold(&contact.email))));
+        filters.push(Box::new(move |contact| {
+            like(&pattern, &fold(&contact.email))
+        }));
     }
     for (wire, neutral) in TEXT_FILTERS {
         if let Some(wanted) = params.text(wire, context)? {
             let wanted = fold(wanted);
-            filters.push(Box::new(move |contact| fold(contact.get(neutral)) == wanted));
+            filters.push(Box::new(move |contact| {
+                fold(contact.get(neutral)) == wanted
+            }));
         }
     }
     for (name, start, length) in [("dobYear", 0, 4), ("dobMonth", 5, 2), ("dobDay", 8, 2)] {
@@ -168,7 +216,10 @@ fn filters<'a>(call: &mut Call<'_>, params: &'a Params) -> Result<Vec<Filter<'a>
         }
     }
     for (name, moment) in [
-        ("dateAdded", (|contact: &Contact| Some(contact.added)) as fn(&Contact) -> Option<Timestamp>),
+        (
+            "dateAdded",
+            (|contact: &Contact| Some(contact.added)) as fn(&Contact) -> Option<Timestamp>,
+        ),
         ("dateModified", |contact| Some(contact.modified)),
         ("lastActivityDate", |contact| contact.last_activity),
         ("lastClickDate", |contact| contact.last_click),
@@ -181,12 +232,15 @@ fn filters<'a>(call: &mut Call<'_>, params: &'a Params) -> Result<Vec<Filter<'a>
         // "inactive" asks for those without activity in the range.
         let kind = format!("{}Type", name.trim_end_matches("Date"));
         let wanted = match name {
-            "lastActivityDate" | "lastClickDate" => params.word(&kind, &["active", "inactive"], context)? != Some("inactive"),
+            "lastActivityDate" | "lastClickDate" => {
+                params.word(&kind, &["active", "inactive"], context)? != Some("inactive")
+            }
             _ => true,
         };
         filters.push(Box::new(move |contact| {
-            let inside =
-                moment(contact).is_some_and(|moment| start.is_none_or(|start| moment >= start) && end.is_none_or(|end| moment <= end));
+            let inside = moment(contact).is_some_and(|moment| {
+                start.is_none_or(|start| moment >= start) && end.is_none_or(|end| moment <= end)
+            });
             inside == wanted
         }));
     }
@@ -215,7 +269,8 @@ fn like(pattern: &str, text: &str) -> bool {
 
 /// A contact as contacts/search shows it: the asked fields, custom ones flat.
 fn record(account: &Account, contact: &Contact, fields: &[String]) -> Value {
-    let custom_text = |name: &str| text(account, contact.custom.get(name).map_or("", String::as_str));
+    let custom_text =
+        |name: &str| text(account, contact.custom.get(name).map_or("", String::as_str));
     let mut record = Map::new();
     let mut custom = Map::new();
     for name in fields {

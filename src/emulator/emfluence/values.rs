@@ -1,4 +1,5 @@
-//! How emfluence writes values: with empty text for what is unset, and types that wobble where a quirk says so.
+//! How emfluence writes values: with empty text for what is unset, and types that wobble where a
+//! quirk says so.
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
@@ -33,7 +34,10 @@ pub(super) const PROFILE: [(&str, &str); 20] = [
 
 /// The neutral name of a profile field on the wire.
 pub(super) fn neutral(wire: &str) -> Option<&'static str> {
-    PROFILE.iter().find(|(name, _)| *name == wire).map(|(_, neutral)| *neutral)
+    PROFILE
+        .iter()
+        .find(|(name, _)| *name == wire)
+        .map(|(_, neutral)| *neutral)
 }
 
 /// Writes a moment as the account's clock on the wall shows it.
@@ -41,8 +45,12 @@ pub(super) fn stamp(account: &Account, moment: Option<Timestamp>) -> String {
     let Some(moment) = moment else {
         return String::new();
     };
-    let offset = Offset::from_seconds(account.settings.utc_offset_minutes.saturating_mul(60)).unwrap_or(Offset::UTC);
-    moment.to_zoned(TimeZone::fixed(offset)).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    let offset = Offset::from_seconds(account.settings.utc_offset_minutes.saturating_mul(60))
+        .unwrap_or(Offset::UTC);
+    moment
+        .to_zoned(TimeZone::fixed(offset))
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
 }
 
 /// Writes a text, or what the service makes of it.
@@ -70,7 +78,11 @@ pub(super) fn text(account: &Account, text: &str) -> Value {
 
 /// Writes a flag of the record with this id.
 pub(super) fn flag(account: &Account, id: u64, flag: bool) -> Value {
-    if account.settings.emfluence.mixed_flags && id.is_multiple_of(2) { json!(flag) } else { json!(i32::from(flag)) }
+    if account.settings.emfluence.mixed_flags && id.is_multiple_of(2) {
+        json!(flag)
+    } else {
+        json!(i32::from(flag))
+    }
 }
 
 /// Writes an id that may be unset.

@@ -47,7 +47,11 @@ pub(super) fn get(call: &mut Call<'_>, root: &Node) -> Answer {
     if everywhere {
         call.context.misuse(MisuseKind::MixedAccounts, "get_all");
     }
-    let places = if everywhere { reachable(call.world, &call.login.email) } else { vec![(call.position, call.login.clone())] };
+    let places = if everywhere {
+        reachable(call.world, &call.login.email)
+    } else {
+        vec![(call.position, call.login.clone())]
+    };
     let mut rows = Vec::new();
     for (position, login) in &places {
         let account = &call.world.accounts[*position];
@@ -57,7 +61,10 @@ pub(super) fn get(call: &mut Call<'_>, root: &Node) -> Answer {
             found.sort_by_cached_key(|contact| *blake3::hash(&contact.id.to_le_bytes()).as_bytes());
         }
         for contact in found {
-            let own = groups.get(&contact.id).map(Vec::as_slice).unwrap_or_default();
+            let own = groups
+                .get(&contact.id)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let mut row = show::contact(account, login, contact, own);
             if root.attribute("do_lead_scoring").is_some() {
                 row.push(Node::leaf("LeadScore", "0"));
@@ -70,21 +77,39 @@ pub(super) fn get(call: &mut Call<'_>, root: &Node) -> Answer {
     }
     let total = rows.len();
     let rows = cut(call, root, rows, everywhere)?;
-    let contacts = Node { children: rows, ..Node::new("Contacts") };
-    Ok(vec![Node::leaf("Result", "Success"), Node::leaf("TotalMatchingContacts", total.to_string()), contacts])
+    let contacts = Node {
+        children: rows,
+        ..Node::new("Contacts")
+    };
+    Ok(vec![
+        Node::leaf("Result", "Success"),
+        Node::leaf("TotalMatchingContacts", total.to_string()),
+        contacts,
+    ])
 }
 
 /// Cuts out a page, which works in JSON only.
-fn cut(call: &mut Call<'_>, root: &Node, rows: Vec<Node>, everywhere: bool) -> Result<Vec<Node>, Failure> {
+fn cut(
+    call: &mut Call<'_>,
+    root: &Node,
+    rows: Vec<Node>,
+    everywhere: bool,
+) -> Result<Vec<Node>, Failure> {
     let number = |name: &str| root.attribute(name).map(str::parse::<usize>).transpose();
     let (Ok(page), Ok(size)) = (number("start_chunk_page"), number("start_chunk_size")) else {
-        call.context.misuse(MisuseKind::WrongType, "start_chunk_page and start_chunk_size are numbers");
+        call.context.misuse(
+            MisuseKind::WrongType,
+            "start_chunk_page and start_chunk_size are numbers",
+        );
         return Err(Failure::new(Failure::MALFORMED, "The chunk is not valid."));
     };
     let is_json = root.attribute("response") == Some("json");
     if !is_json {
         if page.is_some() || size.is_some() {
-            call.context.misuse(MisuseKind::WrongType, "pages in XML, where they have no known effect");
+            call.context.misuse(
+                MisuseKind::WrongType,
+                "pages in XML, where they have no known effect",
+            );
         }
         return Ok(rows);
     }
@@ -92,7 +117,11 @@ fn cut(call: &mut Call<'_>, root: &Node, rows: Vec<Node>, everywhere: bool) -> R
         return Ok(rows);
     }
     let size = size.unwrap_or(CHUNK).max(1);
-    Ok(rows.into_iter().skip(page.unwrap_or(0).saturating_mul(size)).take(size).collect())
+    Ok(rows
+        .into_iter()
+        .skip(page.unwrap_or(0).saturating_mul(size))
+        .take(size)
+        .collect())
 }
 
 /// The ids of each contact's groups.
@@ -117,7 +146,8 @@ impl Days {
     fn hold(&self, account: &Account, moment: Option<Timestamp>) -> bool {
         let Some(moment) = moment else { return false };
         let day = show::day(account, moment);
-        self.start.as_ref().is_none_or(|start| day >= *start) && self.end.as_ref().is_none_or(|end| day <= *end)
+        self.start.as_ref().is_none_or(|start| day >= *start)
+            && self.end.as_ref().is_none_or(|end| day <= *end)
     }
 }
 
@@ -150,7 +180,8 @@ impl Criteria {
                 DateTime::strptime("%Y-%m-%d %H:%M:%S", text)
                     .or_else(|_| Date::strptime("%Y-%m-%d", text).map(|date| date.at(0, 0, 0, 0)))
                     .map_err(|_| {
-                        call.context.misuse(MisuseKind::WrongType, "updated_timestamp");
+                        call.context
+                            .misuse(MisuseKind::WrongType, "updated_timestamp");
                         Failure::new(Failure::MALFORMED, "updated_timestamp is not valid.")
                     })?,
             ),
@@ -166,43 +197,85 @@ impl Criteria {
         })
     }
 
-    fn find<'a>(&self, account: &'a Account, login: &Login, root: &Node) -> Result<Vec<&'a Contact>, Failure> {
+    fn find<'a>(
+        &self,
+        account: &'a Account,
+        login: &Login,
+        root: &Node,
+    ) -> Result<Vec<&'a Contact>, Failure> {
         let group = match self.group {
             None => None,
-            Some(id) => Some(account.group(id).ok_or_else(|| Failure::new(Failure::NO_GROUP, "The group was not found."))?),
+            Some(id) => Some(
+                account
+                    .group(id)
+                    .ok_or_else(|| Failure::new(Failure::NO_GROUP, "The group was not found."))?,
+            ),
         };
-        let visible: Option<Vec<&Group>> =
-            login.sees_groups.as_ref().map(|groups| groups.iter().filter_map(|group| account.group(*group)).collect());
+        let visible: Option<Vec<&Group>> = login.sees_groups.as_ref().map(|groups| {
+            groups
+                .iter()
+                .filter_map(|group| account.group(*group))
+                .collect()
+        });
         let candidates: Vec<&Contact> = match group {
-            Some(group) => group.members.keys().filter_map(|contact| account.contact(*contact)).collect(),
+            Some(group) => group
+                .members
+                .keys()
+                .filter_map(|contact| account.contact(*contact))
+                .collect(),
             None => account.contacts.values().collect(),
         };
         Ok(candidates
             .into_iter()
-            .filter(|contact| visible.as_ref().is_none_or(|groups| groups.iter().any(|group| group.members.contains_key(&contact.id))))
+            .filter(|contact| {
+                visible.as_ref().is_none_or(|groups| {
+                    groups
+                        .iter()
+                        .any(|group| group.members.contains_key(&contact.id))
+                })
+            })
             .filter(|contact| matches(contact, root) && self.fits(account, group, contact))
             .collect())
     }
 
     fn fits(&self, account: &Account, group: Option<&Group>, contact: &Contact) -> bool {
         let membership = group.and_then(|group| group.members.get(&contact.id));
-        let unsubscribed = self.unsubscribed.as_ref().is_none_or(|days| match membership {
-            // With a group, its own opt-outs; without one, those of the account.
-            Some(membership) => membership.state == MembershipState::OptedOut && days.hold(account, membership.changed),
-            None => days.hold(account, contact.opted_out),
-        });
-        let bounced = self.bounced.as_ref().is_none_or(|days| {
-            let in_group = membership.filter(|membership| membership.state == MembershipState::Bounced);
-            days.hold(account, contact.bounced) || in_group.is_some_and(|membership| days.hold(account, membership.changed))
-        });
-        let updated = self.updated_after.is_none_or(|after| contact.modified.to_zoned(show::zone(account)).datetime() > after);
-        let last_name = fold(contact.get("last_name"));
-        let in_range = self.start_lastname.as_ref().is_none_or(|start| last_name >= *start)
-            && self.end_lastname.as_ref().is_none_or(|end| last_name <= *end);
-        let found = self
-            .search
+        let unsubscribed = self
+            .unsubscribed
             .as_ref()
-            .is_none_or(|text| fold(&contact.email).contains(text) || contact.profile.values().any(|value| fold(value).contains(text)));
+            .is_none_or(|days| match membership {
+                // With a group, its own opt-outs; without one, those of the account.
+                Some(membership) => {
+                    membership.state == MembershipState::OptedOut
+                        && days.hold(account, membership.changed)
+                }
+                None => days.hold(account, contact.opted_out),
+            });
+        let bounced = self.bounced.as_ref().is_none_or(|days| {
+            let in_group =
+                membership.filter(|membership| membership.state == MembershipState::Bounced);
+            days.hold(account, contact.bounced)
+                || in_group.is_some_and(|membership| days.hold(account, membership.changed))
+        });
+        let updated = self
+            .updated_after
+            .is_none_or(|after| contact.modified.to_zoned(show::zone(account)).datetime() > after);
+        let last_name = fold(contact.get("last_name"));
+        let in_range = self
+            .start_lastname
+            .as_ref()
+            .is_none_or(|start| last_name >= *start)
+            && self
+                .end_lastname
+                .as_ref()
+                .is_none_or(|end| last_name <= *end);
+        let found = self.search.as_ref().is_none_or(|text| {
+            fold(&contact.email).contains(text)
+                || contact
+                    .profile
+                    .values()
+                    .any(|value| fold(value).contains(text))
+        });
         unsubscribed && bounced && updated && in_range && found
     }
 }
@@ -214,7 +287,10 @@ fn days(call: &mut Call<'_>, root: &Node, name: &str) -> Result<Option<Days>, Fa
             continue;
         };
         if text.len() != 8 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            call.context.misuse(MisuseKind::WrongType, format!("{name}_{end} must be YYYYMMDD"));
+            call.context.misuse(
+                MisuseKind::WrongType,
+                format!("{name}_{end} must be YYYYMMDD"),
+            );
             return Err(Failure::new(Failure::MALFORMED, "The date is not valid."));
         }
         *place = Some(text.to_owned());
@@ -223,7 +299,10 @@ fn days(call: &mut Call<'_>, root: &Node, name: &str) -> Result<Option<Days>, Fa
         Some("true") => Ok(Some(range)),
         other => {
             if other.is_some() || range.start.is_some() || range.end.is_some() {
-                call.context.misuse(MisuseKind::WrongType, format!("{name} must be true for its dates to count"));
+                call.context.misuse(
+                    MisuseKind::WrongType,
+                    format!("{name} must be true for its dates to count"),
+                );
             }
             Ok(None)
         }
@@ -235,9 +314,16 @@ pub(super) fn groups_of_contact(call: &mut Call<'_>, root: &Node) -> Answer {
     let contact = call.match_contact(root)?;
     let account = call.account();
     let mut list = Node::new("ContactGroups");
-    for group in account.groups_of(contact).into_iter().filter(|group| call.login.sees(*group)) {
+    for group in account
+        .groups_of(contact)
+        .into_iter()
+        .filter(|group| call.login.sees(*group))
+    {
         if let Some(group) = account.group(group) {
-            list.push(Node { name: "ContactGroup".to_owned(), ..show::group(account, group) });
+            list.push(Node {
+                name: "ContactGroup".to_owned(),
+                ..show::group(account, group)
+            });
         }
     }
     Ok(vec![Node::leaf("Result", "Success"), list])

@@ -28,14 +28,24 @@ impl Form {
                 "auth_token" => form.auth_token = Some(value),
                 "xml" => form.xml = value,
                 // A body that is no form at all would be one long name.
-                other => form.others.push(other.chars().take(40).filter(char::is_ascii_alphanumeric).collect()),
+                other => form.others.push(
+                    other
+                        .chars()
+                        .take(40)
+                        .filter(char::is_ascii_alphanumeric)
+                        .collect(),
+                ),
             }
         }
         form
     }
 
     /// Checks everything but the login and returns the request document.
-    pub(super) fn check(&self, incoming: &Incoming, context: &mut Context) -> Result<Node, Failure> {
+    pub(super) fn check(
+        &self,
+        incoming: &Incoming,
+        context: &mut Context,
+    ) -> Result<Node, Failure> {
         if incoming.method != Method::POST {
             context.misuse(MisuseKind::WrongMethod, incoming.method.as_str());
             return Err(Failure::new(Failure::MALFORMED, "Only POST is accepted."));
@@ -46,7 +56,10 @@ impl Form {
         let content_type = incoming.header(header::CONTENT_TYPE);
         let media_type = content_type.split(';').next().unwrap_or("").trim();
         if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            context.misuse(MisuseKind::WrongContentType, "the body is not declared as a form");
+            context.misuse(
+                MisuseKind::WrongContentType,
+                "the body is not declared as a form",
+            );
             return Err(Failure::new(Failure::MALFORMED, "The body must be a form."));
         }
         if std::str::from_utf8(&incoming.body).is_err() {
@@ -57,12 +70,21 @@ impl Form {
             context.misuse(MisuseKind::UnknownParameter, format!("form field {name}"));
         }
         let parsed = Node::parse(&self.xml).map_err(|reason| {
-            context.misuse(MisuseKind::UnreadableBody, format!("the XML can't be read: {reason}"));
+            context.misuse(
+                MisuseKind::UnreadableBody,
+                format!("the XML can't be read: {reason}"),
+            );
             Failure::new(Failure::MALFORMED, "The XML could not be parsed.")
         })?;
         if parsed.declared {
-            context.misuse(MisuseKind::XmlDeclaration, "an XML declaration before the root");
-            return Err(Failure::new(Failure::MALFORMED, "The XML must not begin with a declaration."));
+            context.misuse(
+                MisuseKind::XmlDeclaration,
+                "an XML declaration before the root",
+            );
+            return Err(Failure::new(
+                Failure::MALFORMED,
+                "The XML must not begin with a declaration.",
+            ));
         }
         Ok(parsed.root)
     }
@@ -70,11 +92,18 @@ impl Form {
 
 /// All account numbers that a request names, on its root and on its items.
 pub(super) fn account_ids(root: &Node) -> Vec<&str> {
-    let items = root.children.iter().flat_map(|container| &container.children);
-    std::iter::once(root).chain(items).filter_map(|node| node.attribute("account_id")).collect()
+    let items = root
+        .children
+        .iter()
+        .flat_map(|container| &container.children);
+    std::iter::once(root)
+        .chain(items)
+        .filter_map(|node| node.attribute("account_id"))
+        .collect()
 }
 
-/// Records names that the operation does not know. They have no effect, which may mean that everything comes back.
+/// Records names that the operation does not know. They have no effect, which may mean that
+/// everything comes back.
 pub(super) fn check_names(root: &Node, operation: &Operation, context: &mut Context) {
     let mut unknown = |place: &str, name: &str| {
         context.misuse(MisuseKind::UnknownParameter, format!("{place} {name}"));
@@ -90,7 +119,11 @@ pub(super) fn check_names(root: &Node, operation: &Operation, context: &mut Cont
         }
     }
     let Some(items) = operation.items else { return };
-    for item in root.child(items.container).map(|container| container.children.as_slice()).unwrap_or_default() {
+    for item in root
+        .child(items.container)
+        .map(|container| container.children.as_slice())
+        .unwrap_or_default()
+    {
         if item.name != items.item {
             unknown("item", &item.name);
         }

@@ -25,7 +25,8 @@ use super::world::{Account, World};
 pub(super) use session::Sessions;
 pub(super) use xml::Node;
 
-/// What an operation gives back: the children of the answer's root, or a refusal of the whole request.
+/// What an operation gives back: the children of the answer's root, or a refusal of the whole
+/// request.
 type Answer = Result<Vec<Node>, Failure>;
 
 /// A refusal, of a request or of one item.
@@ -51,7 +52,10 @@ impl Failure {
     const NO_FIELD: u32 = 3001;
 
     fn new(code: u32, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self {
+            code,
+            text: text.into(),
+        }
     }
 }
 
@@ -72,13 +76,15 @@ impl Call<'_> {
         &mut self.world.accounts[self.position]
     }
 
-    /// Whether the login sees a contact: a shared-access user sees the members of the groups it sees.
+    /// Whether the login sees a contact: a shared-access user sees the members of the groups it
+    /// sees.
     fn sees_contact(&self, contact: u64) -> bool {
         match &self.login.sees_groups {
             None => true,
-            Some(groups) => {
-                groups.iter().filter_map(|group| self.account().group(*group)).any(|group| group.members.contains_key(&contact))
-            }
+            Some(groups) => groups
+                .iter()
+                .filter_map(|group| self.account().group(*group))
+                .any(|group| group.members.contains_key(&contact)),
         }
     }
 }
@@ -104,10 +110,23 @@ struct Operation {
     run: fn(&mut Call<'_>, &Node) -> Answer,
 }
 
-const CRITERIA: &[&str] = &["contact_id", "firstname", "lastname", "email", "request_id", "account_id"];
+const CRITERIA: &[&str] = &[
+    "contact_id",
+    "firstname",
+    "lastname",
+    "email",
+    "request_id",
+    "account_id",
+];
 const GROUP_CRITERIA: &[&str] = &["group_id", "group_name", "request_id", "account_id"];
 
-const MEMBERSHIP_ITEMS: Items = Items { container: "Contacts", item: "Contact", attributes: CRITERIA, children: &[], needs_account: false };
+const MEMBERSHIP_ITEMS: Items = Items {
+    container: "Contacts",
+    item: "Contact",
+    attributes: CRITERIA,
+    children: &[],
+    needs_account: false,
+};
 
 const OPERATIONS: &[Operation] = &[
     Operation {
@@ -153,7 +172,13 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Groups"],
-        items: Some(Items { container: "Groups", item: "Group", attributes: GROUP_CRITERIA, children: &[], needs_account: true }),
+        items: Some(Items {
+            container: "Groups",
+            item: "Group",
+            attributes: GROUP_CRITERIA,
+            children: &[],
+            needs_account: true,
+        }),
         run: groups::delete,
     },
     Operation {
@@ -172,11 +197,25 @@ const OPERATIONS: &[Operation] = &[
         items: Some(MEMBERSHIP_ITEMS),
         run: members::remove,
     },
-    Operation { name: "GetContacts", is_write: false, attributes: contacts::CRITERIA, children: &[], items: None, run: contacts::get },
+    Operation {
+        name: "GetContacts",
+        is_write: false,
+        attributes: contacts::CRITERIA,
+        children: &[],
+        items: None,
+        run: contacts::get,
+    },
     Operation {
         name: "GetContactGroups",
         is_write: false,
-        attributes: &["account_id", "contact_id", "email", "firstname", "lastname", "response"],
+        attributes: &[
+            "account_id",
+            "contact_id",
+            "email",
+            "firstname",
+            "lastname",
+            "response",
+        ],
         children: &[],
         items: None,
         run: contacts::groups_of_contact,
@@ -208,7 +247,13 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Contacts"],
-        items: Some(Items { container: "Contacts", item: "Contact", attributes: CRITERIA, children: write::WRITABLE, needs_account: true }),
+        items: Some(Items {
+            container: "Contacts",
+            item: "Contact",
+            attributes: CRITERIA,
+            children: write::WRITABLE,
+            needs_account: true,
+        }),
         run: write::edit,
     },
     Operation {
@@ -216,7 +261,10 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Contacts"],
-        items: Some(Items { needs_account: true, ..MEMBERSHIP_ITEMS }),
+        items: Some(Items {
+            needs_account: true,
+            ..MEMBERSHIP_ITEMS
+        }),
         run: write::delete,
     },
     Operation {
@@ -224,7 +272,10 @@ const OPERATIONS: &[Operation] = &[
         is_write: true,
         attributes: &["account_id"],
         children: &["Contacts"],
-        items: Some(Items { needs_account: true, ..MEMBERSHIP_ITEMS }),
+        items: Some(Items {
+            needs_account: true,
+            ..MEMBERSHIP_ITEMS
+        }),
         run: write::unsubscribe,
     },
     Operation {
@@ -269,7 +320,10 @@ fn operation(name: &str) -> Option<&'static Operation> {
 pub(super) fn target(world: &World, incoming: &Incoming) -> Target {
     let form = form::Form::read(incoming);
     let Ok(parsed) = Node::parse(&form.xml) else {
-        return Target { operation: "unreadable".to_owned(), ..Target::default() };
+        return Target {
+            operation: "unreadable".to_owned(),
+            ..Target::default()
+        };
     };
     let name = parsed.root.name.strip_suffix("Request").unwrap_or("");
     let known = operation(name);
@@ -289,7 +343,12 @@ pub(super) fn target(world: &World, incoming: &Incoming) -> Target {
 }
 
 /// Carries out a request.
-pub(super) fn answer(state: &mut State, incoming: &Incoming, target: &Target, context: &mut Context) -> Reply {
+pub(super) fn answer(
+    state: &mut State,
+    incoming: &Incoming,
+    target: &Target,
+    context: &mut Context,
+) -> Reply {
     let (result, wants_json) = carry_out(state, incoming, context);
     let name = match target.operation.as_str() {
         "unknown" | "unreadable" => "ErrorResponse".to_owned(),
@@ -299,7 +358,11 @@ pub(super) fn answer(state: &mut State, incoming: &Incoming, target: &Target, co
     let outcome = match result {
         Ok(children) => {
             root.children = children;
-            if context.failed_items > 0 { "partial".to_owned() } else { "ok".to_owned() }
+            if context.failed_items > 0 {
+                "partial".to_owned()
+            } else {
+                "ok".to_owned()
+            }
         }
         Err(failure) => {
             let outcome = format!("error {}", failure.code);
@@ -307,15 +370,31 @@ pub(super) fn answer(state: &mut State, incoming: &Incoming, target: &Target, co
             root.push(Node::leaf("ErrorCode", failure.code.to_string()));
             root.push(Node::leaf("ErrorText", failure.text));
             // Errors come as XML even when JSON was asked for.
-            return Reply { status: status_of(incoming), document: Document::Xml(root), outcome };
+            return Reply {
+                status: status_of(incoming),
+                document: Document::Xml(root),
+                outcome,
+            };
         }
     };
-    let document = if wants_json { Document::XmlAsJson(root) } else { Document::Xml(root) };
-    Reply { status: StatusCode::OK, document, outcome }
+    let document = if wants_json {
+        Document::XmlAsJson(root)
+    } else {
+        Document::Xml(root)
+    };
+    Reply {
+        status: StatusCode::OK,
+        document,
+        outcome,
+    }
 }
 
 fn status_of(incoming: &Incoming) -> StatusCode {
-    if incoming.method == axum::http::Method::POST { StatusCode::OK } else { StatusCode::METHOD_NOT_ALLOWED }
+    if incoming.method == axum::http::Method::POST {
+        StatusCode::OK
+    } else {
+        StatusCode::METHOD_NOT_ALLOWED
+    }
 }
 
 fn carry_out(state: &mut State, incoming: &Incoming, context: &mut Context) -> (Answer, bool) {
@@ -339,6 +418,11 @@ fn dispatch(state: &mut State, form: &form::Form, root: &Node, context: &mut Con
     };
     let (position, login) = session::authenticate(state, form, root, known, context)?;
     form::check_names(root, known, context);
-    let mut call = Call { world: &mut state.world, position, login, context };
+    let mut call = Call {
+        world: &mut state.world,
+        position,
+        login,
+        context,
+    };
     (known.run)(&mut call, root)
 }

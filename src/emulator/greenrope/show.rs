@@ -41,12 +41,18 @@ pub(super) fn zone(account: &Account) -> TimeZone {
 
 /// Writes a moment as the account's clock on the wall shows it.
 pub(super) fn stamp(account: &Account, moment: Timestamp) -> String {
-    moment.to_zoned(zone(account)).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    moment
+        .to_zoned(zone(account))
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
 }
 
 /// Writes the day of a moment as the date filters do.
 pub(super) fn day(account: &Account, moment: Timestamp) -> String {
-    moment.to_zoned(zone(account)).strftime("%Y%m%d").to_string()
+    moment
+        .to_zoned(zone(account))
+        .strftime("%Y%m%d")
+        .to_string()
 }
 
 pub(super) fn group_type(visibility: Visibility) -> &'static str {
@@ -60,18 +66,37 @@ pub(super) fn group_type(visibility: Visibility) -> &'static str {
 /// A group as GetGroups shows it.
 pub(super) fn group(account: &Account, group: &Group) -> Node {
     let quirks = &account.settings.greenrope;
-    let slash = if quirks.zone_slash && !group.time_zone.is_empty() { "/" } else { "" };
+    let slash = if quirks.zone_slash && !group.time_zone.is_empty() {
+        "/"
+    } else {
+        ""
+    };
     Node::new("Group")
         .with(Node::leaf("AccountNumber", account.number.clone()))
         .with(Node::leaf("Group_id", group.id.to_string()))
         .with(Node::leaf("Name", group.name.clone()))
         .with(Node::leaf("Group_type", group_type(group.visibility)))
         .with(Node::leaf("EmailsSentFromName", group.sender_name.clone()))
-        .with(Node::leaf("EmailsSentFromEmail", group.sender_email.clone()))
-        .with(Node::leaf("EmailPhysicalAddress", group.postal_address.clone()))
-        .with(Node::leaf("IncludeLoginLink", if group.login_link { "Yes" } else { "No" }))
-        .with(Node::leaf("EventsTimeZone", format!("{}{slash}", group.time_zone)))
-        .with(Node::leaf("TotalMatchingContacts", account.count_members(group, quirks.counted).to_string()))
+        .with(Node::leaf(
+            "EmailsSentFromEmail",
+            group.sender_email.clone(),
+        ))
+        .with(Node::leaf(
+            "EmailPhysicalAddress",
+            group.postal_address.clone(),
+        ))
+        .with(Node::leaf(
+            "IncludeLoginLink",
+            if group.login_link { "Yes" } else { "No" },
+        ))
+        .with(Node::leaf(
+            "EventsTimeZone",
+            format!("{}{slash}", group.time_zone),
+        ))
+        .with(Node::leaf(
+            "TotalMatchingContacts",
+            account.count_members(group, quirks.counted).to_string(),
+        ))
 }
 
 /// A contact as GetContacts shows it, with the groups that the login sees.
@@ -85,17 +110,39 @@ pub(super) fn contact(account: &Account, login: &Login, contact: &Contact, group
         }
     }
     node.push(Node::leaf("Email", contact.email.clone()));
-    node.push(Node::leaf("Unsubscribed", if contact.opted_out.is_some() { "1" } else { "0" }));
-    node.push(Node::leaf("UpdatedTimeStamp", stamp(account, contact.modified)));
+    node.push(Node::leaf(
+        "Unsubscribed",
+        if contact.opted_out.is_some() {
+            "1"
+        } else {
+            "0"
+        },
+    ));
+    node.push(Node::leaf(
+        "UpdatedTimeStamp",
+        stamp(account, contact.modified),
+    ));
     let mut list = Node::new("Groups");
-    for group in groups.iter().filter(|group| login.sees(**group)).filter_map(|group| account.group(*group)) {
-        list.push(Node::new("Group").with(Node::leaf("Group_id", group.id.to_string())).with(Node::leaf("Name", group.name.clone())));
+    for group in groups
+        .iter()
+        .filter(|group| login.sees(**group))
+        .filter_map(|group| account.group(*group))
+    {
+        list.push(
+            Node::new("Group")
+                .with(Node::leaf("Group_id", group.id.to_string()))
+                .with(Node::leaf("Name", group.name.clone())),
+        );
     }
     node.push(list);
     let mut tags = Node::new("Tags");
     for tag in &contact.tags {
         let id = tag.len().to_string();
-        tags.push(Node::new("Tag").with(Node::leaf("TagID", id)).with(Node::leaf("TagName", tag.clone())));
+        tags.push(
+            Node::new("Tag")
+                .with(Node::leaf("TagID", id))
+                .with(Node::leaf("TagName", tag.clone())),
+        );
     }
     node.push(tags);
     let mut custom = Node::new("UserDefinedFields");

@@ -4,15 +4,20 @@ mod groups;
 use std::time::Duration;
 
 use super::xml::Node;
-use crate::emulator::testing::{crm, emulator, form, form_request, greenrope, kinds, send, text_of};
+use crate::emulator::testing::{
+    crm, emulator, form, form_request, greenrope, kinds, send, text_of,
+};
 use crate::emulator::{
-    Account, Actor, Change, Counted, CustomField, Emulator, GreenRopeQuirks, Kind, Login, MembershipState, MisuseKind, UnknownGroup,
+    Account, Actor, Change, Counted, CustomField, Emulator, GreenRopeQuirks, Kind, Login,
+    MembershipState, MisuseKind, UnknownGroup,
 };
 
 fn text<'a>(node: &'a Node, path: &[&str]) -> &'a str {
     let mut node = node;
     for name in path {
-        node = node.child(name).unwrap_or_else(|| panic!("no {name} in {}", node.to_xml()));
+        node = node
+            .child(name)
+            .unwrap_or_else(|| panic!("no {name} in {}", node.to_xml()));
     }
     &node.text
 }
@@ -29,13 +34,24 @@ fn with_member(emulator: &Emulator) -> (u64, u64) {
 
 /// What API requests changed.
 fn changes(emulator: &Emulator) -> Vec<Change> {
-    emulator.history().into_iter().filter(|event| matches!(event.actor, Actor::Request(_))).map(|event| event.change).collect()
+    emulator
+        .history()
+        .into_iter()
+        .filter(|event| matches!(event.actor, Actor::Request(_)))
+        .map(|event| event.change)
+        .collect()
 }
 
 /// The ids of the contacts in an answer, in its order.
 fn ids(answer: &Node) -> Vec<String> {
-    let contacts = &answer.child("Contacts").expect("the answer has contacts").children;
-    contacts.iter().map(|contact| text(contact, &["Contact_id"]).to_owned()).collect()
+    let contacts = &answer
+        .child("Contacts")
+        .expect("the answer has contacts")
+        .children;
+    contacts
+        .iter()
+        .map(|contact| text(contact, &["Contact_id"]).to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -50,7 +66,11 @@ async fn a_group_is_made_filled_read_and_emptied() {
     let token = Node::parse(&form(&emulator, &login).await).unwrap().root;
     let token = text(&token, &["Token"]);
     let ask = async |xml: &str| {
-        let fields = [("email", credentials.email.as_str()), ("auth_token", token), ("xml", xml)];
+        let fields = [
+            ("email", credentials.email.as_str()),
+            ("auth_token", token),
+            ("xml", xml),
+        ];
         Node::parse(&form(&emulator, &fields).await).unwrap().root
     };
     let created =
@@ -68,19 +88,42 @@ async fn a_group_is_made_filled_read_and_emptied() {
     let item = &joined.children[0].children[0];
     assert_eq!(item.attribute("request_id"), Some("r1"));
     assert_eq!(text(item, &["Result"]), "Success");
-    let members = ask(&format!("<GetContactsRequest account_id=\"45429\" group_id=\"{group}\"></GetContactsRequest>")).await;
+    let members = ask(&format!(
+        "<GetContactsRequest account_id=\"45429\" group_id=\"{group}\"></GetContactsRequest>"
+    ))
+    .await;
     assert_eq!(text(&members, &["TotalMatchingContacts"]), "1");
     assert_eq!(text(&members, &["Contacts", "Contact", "Zip"]), "01234");
-    assert_eq!(text(&members, &["Contacts", "Contact", "Groups", "Group", "Name"]), "A & B");
-    let groups = greenrope(&emulator, &format!("<GetGroupsRequest group_id=\"{group}\"/>")).await;
-    assert_eq!(text(&groups, &["Groups", "Group", "TotalMatchingContacts"]), "1");
+    assert_eq!(
+        text(
+            &members,
+            &["Contacts", "Contact", "Groups", "Group", "Name"]
+        ),
+        "A & B"
+    );
+    let groups = greenrope(
+        &emulator,
+        &format!("<GetGroupsRequest group_id=\"{group}\"/>"),
+    )
+    .await;
+    assert_eq!(
+        text(&groups, &["Groups", "Group", "TotalMatchingContacts"]),
+        "1"
+    );
     ask(&format!(
         "<DeleteContactsFromGroupRequest account_id=\"45429\" group_id=\"{group}\"><Contacts>\
          <Contact contact_id=\"{contact}\" request_id=\"r1\"/></Contacts></DeleteContactsFromGroupRequest>"
     ))
     .await;
-    let groups = greenrope(&emulator, &format!("<GetGroupsRequest group_id=\"{group}\"/>")).await;
-    assert_eq!(text(&groups, &["Groups", "Group", "TotalMatchingContacts"]), "0");
+    let groups = greenrope(
+        &emulator,
+        &format!("<GetGroupsRequest group_id=\"{group}\"/>"),
+    )
+    .await;
+    assert_eq!(
+        text(&groups, &["Groups", "Group", "TotalMatchingContacts"]),
+        "0"
+    );
     assert_eq!(kinds(&emulator), []);
 }
 
@@ -88,25 +131,70 @@ async fn a_group_is_made_filled_read_and_emptied() {
 async fn the_form_of_a_request_is_checked() {
     let emulator = emulator();
     let credentials = crm(&emulator, |account| account.credentials());
-    let (email, token, password) = (credentials.email.as_str(), credentials.token.as_str(), credentials.password.as_str());
+    let (email, token, password) = (
+        credentials.email.as_str(),
+        credentials.token.as_str(),
+        credentials.password.as_str(),
+    );
     let ask = "<GetGroupsRequest></GetGroupsRequest>";
     for (fields, expected) in [
-        (vec![("email", email), ("auth_token", token), ("xml", ask)], None),
-        (vec![("email", email), ("auth_token", "wrong"), ("xml", ask)], None),
-        (vec![("email", email), ("password", password), ("xml", ask)], Some(MisuseKind::CredentialMisplaced)),
-        (vec![("Email", email), ("auth_token", token), ("xml", ask)], Some(MisuseKind::UnknownParameter)),
         (
-            vec![("email", email), ("auth_token", token), ("xml", "<?xml version=\"1.0\"?><GetGroupsRequest/>")],
+            vec![("email", email), ("auth_token", token), ("xml", ask)],
+            None,
+        ),
+        (
+            vec![("email", email), ("auth_token", "wrong"), ("xml", ask)],
+            None,
+        ),
+        (
+            vec![("email", email), ("password", password), ("xml", ask)],
+            Some(MisuseKind::CredentialMisplaced),
+        ),
+        (
+            vec![("Email", email), ("auth_token", token), ("xml", ask)],
+            Some(MisuseKind::UnknownParameter),
+        ),
+        (
+            vec![
+                ("email", email),
+                ("auth_token", token),
+                ("xml", "<?xml version=\"1.0\"?><GetGroupsRequest/>"),
+            ],
             Some(MisuseKind::XmlDeclaration),
         ),
-        (vec![("email", email), ("auth_token", token), ("xml", "<GetGroups")], Some(MisuseKind::UnreadableBody)),
-        (vec![("email", email), ("auth_token", token), ("xml", "<ListRequest/>")], Some(MisuseKind::UnknownOperation)),
-        (vec![("email", email), ("auth_token", token), ("xml", "<GetAuthTokenRequest/>")], Some(MisuseKind::CredentialMisplaced)),
+        (
+            vec![
+                ("email", email),
+                ("auth_token", token),
+                ("xml", "<GetGroups"),
+            ],
+            Some(MisuseKind::UnreadableBody),
+        ),
+        (
+            vec![
+                ("email", email),
+                ("auth_token", token),
+                ("xml", "<ListRequest/>"),
+            ],
+            Some(MisuseKind::UnknownOperation),
+        ),
+        (
+            vec![
+                ("email", email),
+                ("auth_token", token),
+                ("xml", "<GetAuthTokenRequest/>"),
+            ],
+            Some(MisuseKind::CredentialMisplaced),
+        ),
     ] {
         emulator.clear_log();
         let answer = Node::parse(&form(&emulator, &fields).await).unwrap().root;
         let good = fields[1].1 == token && expected.is_none();
-        assert_eq!(text(&answer, &["Result"]), if good { "Success" } else { "Error" }, "{expected:?}");
+        assert_eq!(
+            text(&answer, &["Result"]),
+            if good { "Success" } else { "Error" },
+            "{expected:?}"
+        );
         assert_eq!(kinds(&emulator), expected.into_iter().collect::<Vec<_>>());
     }
     emulator.clear_log();
@@ -114,21 +202,40 @@ async fn the_form_of_a_request_is_checked() {
     *request.method_mut() = axum::http::Method::GET;
     assert_eq!(send(&emulator, request).await.status(), 405);
     let mut request = form_request(&[("email", email), ("auth_token", token), ("xml", ask)]);
-    request.headers_mut().insert("content-type", "text/xml".parse().unwrap());
-    assert!(text_of(send(&emulator, request).await).await.contains("<Result>Error</Result>"));
-    assert_eq!(kinds(&emulator), [MisuseKind::WrongMethod, MisuseKind::WrongContentType]);
+    request
+        .headers_mut()
+        .insert("content-type", "text/xml".parse().unwrap());
+    assert!(
+        text_of(send(&emulator, request).await)
+            .await
+            .contains("<Result>Error</Result>")
+    );
+    assert_eq!(
+        kinds(&emulator),
+        [MisuseKind::WrongMethod, MisuseKind::WrongContentType]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn tokens_expire_and_fixed_ones_do_not() {
     let emulator = emulator();
     let credentials = crm(&emulator, |account| account.credentials());
-    let log_in = [("email", credentials.email.as_str()), ("password", credentials.password.as_str()), ("xml", "<GetAuthTokenRequest/>")];
+    let log_in = [
+        ("email", credentials.email.as_str()),
+        ("password", credentials.password.as_str()),
+        ("xml", "<GetAuthTokenRequest/>"),
+    ];
     let answer = Node::parse(&form(&emulator, &log_in).await).unwrap().root;
     let token = text(&answer, &["Token"]).to_owned();
     let works = async |token: &str| {
-        let fields = [("email", credentials.email.as_str()), ("auth_token", token), ("xml", "<GetGroupsRequest/>")];
-        form(&emulator, &fields).await.contains("<Result>Success</Result>")
+        let fields = [
+            ("email", credentials.email.as_str()),
+            ("auth_token", token),
+            ("xml", "<GetGroupsRequest/>"),
+        ];
+        form(&emulator, &fields)
+            .await
+            .contains("<Result>Success</Result>")
     };
     assert!(works(&token).await);
     tokio::time::sleep(Duration::from_mins(121)).await;
@@ -138,6 +245,14 @@ async fn tokens_expire_and_fixed_ones_do_not() {
     assert_ne!(text(&answer, &["Token"]), token);
     emulator.expire_tokens();
     assert!(!works(text(&answer, &["Token"])).await);
-    let wrong = [("email", credentials.email.as_str()), ("password", "wrong"), ("xml", "<GetAuthTokenRequest/>")];
-    assert!(form(&emulator, &wrong).await.contains("password is not correct"));
+    let wrong = [
+        ("email", credentials.email.as_str()),
+        ("password", "wrong"),
+        ("xml", "<GetAuthTokenRequest/>"),
+    ];
+    assert!(
+        form(&emulator, &wrong)
+            .await
+            .contains("password is not correct")
+    );
 }

@@ -68,15 +68,21 @@ fn read(call: &mut Call<'_>, item: &Node) -> Result<Values, Failure> {
             }
             "RemoveGroups" => {
                 for group in &child.children {
-                    values.removed_groups.extend(named_group(call, &group.text)?);
+                    values
+                        .removed_groups
+                        .extend(named_group(call, &group.text)?);
                 }
             }
             "UserDefinedFields" => {
                 for field in &child.children {
                     let name = field.attribute("fieldname").unwrap_or("");
                     if !call.account().fields.iter().any(|known| known.name == name) {
-                        call.context.misuse(MisuseKind::UnknownParameter, format!("custom field {name}"));
-                        return Err(Failure::new(Failure::NO_FIELD, "The user defined field was not found."));
+                        call.context
+                            .misuse(MisuseKind::UnknownParameter, format!("custom field {name}"));
+                        return Err(Failure::new(
+                            Failure::NO_FIELD,
+                            "The user defined field was not found.",
+                        ));
                     }
                     values.custom.push((name.to_owned(), field.text.clone()));
                 }
@@ -93,10 +99,17 @@ fn read(call: &mut Call<'_>, item: &Node) -> Result<Values, Failure> {
 
 /// Finds a group that is written by name.
 fn named_group(call: &mut Call<'_>, name: &str) -> Result<Option<u64>, Failure> {
-    if let Some(group) = call.account().find_group(name).filter(|group| call.login.sees(*group)) {
+    if let Some(group) = call
+        .account()
+        .find_group(name)
+        .filter(|group| call.login.sees(*group))
+    {
         return Ok(Some(group));
     }
-    call.context.misuse(MisuseKind::AmbiguousTarget, "a group name that does not exist");
+    call.context.misuse(
+        MisuseKind::AmbiguousTarget,
+        "a group name that does not exist",
+    );
     match call.account().settings.greenrope.unknown_group {
         UnknownGroup::Fail => Err(Failure::new(Failure::NO_GROUP, "The group was not found.")),
         UnknownGroup::Ignore => Ok(None),
@@ -111,11 +124,18 @@ pub(super) fn add(call: &mut Call<'_>, root: &Node) -> Answer {
             Ok(values) => values,
             Err(failure) => return Judged::failed(None, failure),
         };
-        let existing = values.email.as_deref().and_then(|email| call.account().contact_by_email(email));
+        let existing = values
+            .email
+            .as_deref()
+            .and_then(|email| call.account().contact_by_email(email));
         match existing {
-            Some(contact) if !update => {
-                Judged::failed(None, Failure::new(Failure::CONTACT_EXISTS, format!("This contact already exists with ID {contact}.")))
-            }
+            Some(contact) if !update => Judged::failed(
+                None,
+                Failure::new(
+                    Failure::CONTACT_EXISTS,
+                    format!("This contact already exists with ID {contact}."),
+                ),
+            ),
             Some(contact) => settle(call, contact, &values),
             None => create(call, &values),
         }
@@ -124,9 +144,18 @@ pub(super) fn add(call: &mut Call<'_>, root: &Node) -> Answer {
 
 fn create(call: &mut Call<'_>, values: &Values) -> Judged {
     let email = values.email.clone().unwrap_or_default();
-    let has_name = values.profile.iter().any(|(name, value)| *name == "last_name" && !value.is_empty());
+    let has_name = values
+        .profile
+        .iter()
+        .any(|(name, value)| *name == "last_name" && !value.is_empty());
     if email.is_empty() && !has_name {
-        return Judged::failed(None, Failure::new(Failure::BAD_VALUE, "A contact needs an email or a last name."));
+        return Judged::failed(
+            None,
+            Failure::new(
+                Failure::BAD_VALUE,
+                "A contact needs an email or a last name.",
+            ),
+        );
     }
     let contact = call.account_mut().insert_contact(Contact {
         email,
@@ -136,12 +165,20 @@ fn create(call: &mut Call<'_>, values: &Values) -> Judged {
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect(),
-        custom: values.custom.iter().filter(|(_, value)| !value.is_empty()).cloned().collect(),
+        custom: values
+            .custom
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .cloned()
+            .collect(),
         owner: 1,
         ..Contact::default()
     });
     let result = change_groups(call, contact, values);
-    Judged { id: Some(contact), result }
+    Judged {
+        id: Some(contact),
+        result,
+    }
 }
 
 pub(super) fn edit(call: &mut Call<'_>, root: &Node) -> Answer {
@@ -160,8 +197,14 @@ pub(super) fn edit(call: &mut Call<'_>, root: &Node) -> Answer {
 /// Writes values into an existing contact; what was not sent keeps its value.
 fn settle(call: &mut Call<'_>, contact: u64, values: &Values) -> Judged {
     if let Some(email) = &values.email {
-        let holder = call.account().contact_by_email(email).filter(|holder| *holder != contact);
-        let keeps = call.account().contact(contact).is_some_and(|contact| contact.has_address(email));
+        let holder = call
+            .account()
+            .contact_by_email(email)
+            .filter(|holder| *holder != contact);
+        let keeps = call
+            .account()
+            .contact(contact)
+            .is_some_and(|contact| contact.has_address(email));
         if let Some(holder) = holder
             && !keeps
         {
@@ -172,15 +215,25 @@ fn settle(call: &mut Call<'_>, contact: u64, values: &Values) -> Judged {
     }
     call.account_mut().change_contact(
         contact,
-        values.profile.iter().map(|(name, value)| (*name, value.as_str())),
-        values.custom.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+        values
+            .profile
+            .iter()
+            .map(|(name, value)| (*name, value.as_str())),
+        values
+            .custom
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
     );
-    Judged { id: Some(contact), result: change_groups(call, contact, values) }
+    Judged {
+        id: Some(contact),
+        result: change_groups(call, contact, values),
+    }
 }
 
 fn change_groups(call: &mut Call<'_>, contact: u64, values: &Values) -> Result<(), Failure> {
     if values.replace_groups {
-        call.context.misuse(MisuseKind::ReplacedGroups, format!("contact {contact}"));
+        call.context
+            .misuse(MisuseKind::ReplacedGroups, format!("contact {contact}"));
         for group in call.account().groups_of(contact) {
             if !values.groups.contains(&group) && call.login.sees(group) {
                 call.take_out(group, contact)?;
@@ -200,22 +253,27 @@ fn change_groups(call: &mut Call<'_>, contact: u64, values: &Values) -> Result<(
 }
 
 pub(super) fn delete(call: &mut Call<'_>, root: &Node) -> Answer {
-    call.each_item(root, "Contacts", "Contact_id", |call, item| match call.match_contact(item) {
-        Ok(contact) => {
-            call.context.misuse(MisuseKind::DeletedContact, format!("contact {contact}"));
-            call.account_mut().delete_contact(contact);
-            Judged::done(contact)
+    call.each_item(root, "Contacts", "Contact_id", |call, item| {
+        match call.match_contact(item) {
+            Ok(contact) => {
+                call.context
+                    .misuse(MisuseKind::DeletedContact, format!("contact {contact}"));
+                call.account_mut().delete_contact(contact);
+                Judged::done(contact)
+            }
+            Err(failure) => Judged::failed(None, failure),
         }
-        Err(failure) => Judged::failed(None, failure),
     })
 }
 
 pub(super) fn unsubscribe(call: &mut Call<'_>, root: &Node) -> Answer {
-    call.each_item(root, "Contacts", "Contact_id", |call, item| match call.match_contact(item) {
-        Ok(contact) => {
-            call.account_mut().opt_out_of_account(contact);
-            Judged::done(contact)
+    call.each_item(root, "Contacts", "Contact_id", |call, item| {
+        match call.match_contact(item) {
+            Ok(contact) => {
+                call.account_mut().opt_out_of_account(contact);
+                Judged::done(contact)
+            }
+            Err(failure) => Judged::failed(None, failure),
         }
-        Err(failure) => Judged::failed(None, failure),
     })
 }

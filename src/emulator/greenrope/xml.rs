@@ -29,11 +29,17 @@ pub(crate) struct Parsed {
 
 impl Node {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
     }
 
     pub(super) fn leaf(name: &str, text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..Self::new(name) }
+        Self {
+            text: text.into(),
+            ..Self::new(name)
+        }
     }
 
     pub(super) fn with(mut self, child: Node) -> Self {
@@ -46,7 +52,10 @@ impl Node {
     }
 
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.attributes
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(super) fn child(&self, name: &str) -> Option<&Node> {
@@ -94,8 +103,12 @@ impl Node {
                     None => return Err("text outside the root element".to_owned()),
                 },
                 Event::GeneralRef(reference) => {
-                    let character = reference.resolve_char_ref().map_err(|error| error.to_string())?;
-                    let node = open.last_mut().ok_or("a reference outside the root element")?;
+                    let character = reference
+                        .resolve_char_ref()
+                        .map_err(|error| error.to_string())?;
+                    let node = open
+                        .last_mut()
+                        .ok_or("a reference outside the root element")?;
                     match (character, resolve_predefined_entity(&reference)) {
                         (Some(character), _) => node.text.push(character),
                         (None, Some(text)) => node.text.push_str(text),
@@ -103,7 +116,10 @@ impl Node {
                     }
                 }
                 Event::CData(data) => {
-                    open.last_mut().ok_or("text outside the root element")?.text.push_str(&data);
+                    open.last_mut()
+                        .ok_or("text outside the root element")?
+                        .text
+                        .push_str(&data);
                 }
                 Event::DocType(_) => return Err("a document type is not allowed".to_owned()),
                 Event::Comment(_) | Event::PI(_) => {}
@@ -113,7 +129,8 @@ impl Node {
         if !open.is_empty() {
             return Err("the document ends inside an element".to_owned());
         }
-        root.map(|root| Parsed { root, declared }).ok_or_else(|| "the document is empty".to_owned())
+        root.map(|root| Parsed { root, declared })
+            .ok_or_else(|| "the document is empty".to_owned())
     }
 
     /// Writes the element as XML.
@@ -147,7 +164,8 @@ impl Node {
         out.push('>');
     }
 
-    /// Writes the element as the JSON mode does: lower-case names, a single entry as an object, several as an array.
+    /// Writes the element as the JSON mode does: lower-case names, a single entry as an object,
+    /// several as an array.
     pub(crate) fn to_json(&self) -> Value {
         let mut document = Map::new();
         document.insert(self.name.to_lowercase(), self.json_value());
@@ -160,14 +178,24 @@ impl Node {
         }
         let mut members: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for (name, value) in &self.attributes {
-            members.entry(name.to_lowercase()).or_default().push(Value::String(value.clone()));
+            members
+                .entry(name.to_lowercase())
+                .or_default()
+                .push(Value::String(value.clone()));
         }
         for child in &self.children {
-            members.entry(child.name.to_lowercase()).or_default().push(child.json_value());
+            members
+                .entry(child.name.to_lowercase())
+                .or_default()
+                .push(child.json_value());
         }
         let mut object = Map::new();
         for (name, mut values) in members {
-            let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
+            let value = if values.len() == 1 {
+                values.remove(0)
+            } else {
+                Value::Array(values)
+            };
             object.insert(name, value);
         }
         Value::Object(object)
@@ -187,8 +215,15 @@ impl Node {
 
     /// Takes the lists out of an answer.
     pub(crate) fn remove_lists(&mut self) {
-        const LISTS: [&str; 5] = ["Groups", "Contacts", "Accounts", "ContactGroups", "UserDefinedFields"];
-        self.children.retain(|child| !LISTS.contains(&child.name.as_str()));
+        const LISTS: [&str; 5] = [
+            "Groups",
+            "Contacts",
+            "Accounts",
+            "ContactGroups",
+            "UserDefinedFields",
+        ];
+        self.children
+            .retain(|child| !LISTS.contains(&child.name.as_str()));
     }
 }
 
@@ -197,7 +232,8 @@ fn element(start: &BytesStart<'_>) -> Result<Node, String> {
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|error| error.to_string())?;
         let key = attribute.key.as_ref().to_owned();
-        let value = quick_xml::escape::unescape(&attribute.value).map_err(|error| error.to_string())?;
+        let value =
+            quick_xml::escape::unescape(&attribute.value).map_err(|error| error.to_string())?;
         node.attributes.push((key, value.into_owned()));
     }
     Ok(node)
@@ -206,7 +242,10 @@ fn element(start: &BytesStart<'_>) -> Result<Node, String> {
 /// Escapes text and drops what XML 1.0 does not allow.
 fn escape(text: &str, out: &mut String) {
     // Most text needs nothing done.
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" @.-+:_,/".contains(&byte)) {
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b" @.-+:_,/".contains(&byte))
+    {
         out.push_str(text);
         return;
     }
@@ -217,7 +256,8 @@ fn escape(text: &str, out: &mut String) {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\t' | '\n' | '\r' => out.push(character),
-            character if character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}') => {}
+            character if character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}') => {
+            }
             character => out.push(character),
         }
     }
@@ -230,8 +270,11 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let name = "***A & B [\"2024\"] <ü> 日本";
-        let mut node = Node::new("Group").with(Node::leaf("Name", name)).with(Node::new("Empty"));
-        node.attributes.push(("request_id".to_owned(), name.to_owned()));
+        let mut node = Node::new("Group")
+            .with(Node::leaf("Name", name))
+            .with(Node::new("Empty"));
+        node.attributes
+            .push(("request_id".to_owned(), name.to_owned()));
         let parsed = Node::parse(&node.to_xml()).unwrap();
         assert_eq!(parsed.root, node);
         assert!(!parsed.declared);
@@ -240,7 +283,15 @@ mod tests {
 
     #[test]
     fn what_is_not_one_document_is_refused() {
-        for text in ["", "<A>", "<A/><B/>", "<A></B>", "text", "<A>&nbsp;</A>", "<!DOCTYPE A><A/>"] {
+        for text in [
+            "",
+            "<A>",
+            "<A/><B/>",
+            "<A></B>",
+            "text",
+            "<A>&nbsp;</A>",
+            "<!DOCTYPE A><A/>",
+        ] {
             assert!(Node::parse(text).is_err(), "{text}");
         }
     }
@@ -248,8 +299,14 @@ mod tests {
     #[test]
     fn json_shows_one_entry_as_an_object_and_two_as_an_array() {
         let one = Node::new("Groups").with(Node::new("Group").with(Node::leaf("Name", "A")));
-        assert_eq!(one.to_json().to_string(), r#"{"groups":{"group":{"name":"A"}}}"#);
+        assert_eq!(
+            one.to_json().to_string(),
+            r#"{"groups":{"group":{"name":"A"}}}"#
+        );
         let two = one.with(Node::new("Group").with(Node::leaf("Name", "B")));
-        assert_eq!(two.to_json().to_string(), r#"{"groups":{"group":[{"name":"A"},{"name":"B"}]}}"#);
+        assert_eq!(
+            two.to_json().to_string(),
+            r#"{"groups":{"group":[{"name":"A"},{"name":"B"}]}}"#
+        );
     }
 }

@@ -5,13 +5,23 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_read_gets_through_every_kind_of_trouble() {
     let (router, count) = service(|n| async move {
-        let broken = futures_util::stream::iter([Ok(Bytes::from_static(b"{")), Err(io::Error::other("cable pulled"))]);
+        let broken = futures_util::stream::iter([
+            Ok(Bytes::from_static(b"{")),
+            Err(io::Error::other("cable pulled")),
+        ]);
         let answer = Response::builder();
         match n {
             0 => answer.status(500).body(WireBody::empty()),
             1 => answer.body(WireBody::from_stream(broken)),
             2 => answer.body(WireBody::from("<html>Bad gateway</html>")),
-            3 => answer.header("Content-Length", "100").body(WireBody::from_stream(futures_util::stream::iter([Ok::<_, io::Error>("{}")]))),
+            3 => answer
+                .header("Content-Length", "100")
+                .body(WireBody::from_stream(futures_util::stream::iter([Ok::<
+                    _,
+                    io::Error,
+                >(
+                    "{}"
+                )]))),
             4 => {
                 tokio::time::sleep(Duration::from_mins(2)).await;
                 answer.body(WireBody::from(OK))
@@ -34,8 +44,12 @@ async fn a_read_gets_through_every_kind_of_trouble() {
 async fn a_write_is_sent_once_when_its_outcome_is_unknown() {
     type Answer = fn() -> Response<WireBody>;
     let broken: [(&str, Answer); 5] = [
-        ("status 500", || StatusCode::INTERNAL_SERVER_ERROR.into_response()),
-        ("status 503 without Retry-After", || StatusCode::SERVICE_UNAVAILABLE.into_response()),
+        ("status 500", || {
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }),
+        ("status 503 without Retry-After", || {
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }),
         ("HTML", || "<html>".into_response()),
         ("empty", || "".into_response()),
         ("reset", || {
@@ -48,7 +62,10 @@ async fn a_write_is_sent_once_when_its_outcome_is_unknown() {
         let (router, count) = service(move |_| async move { answer() });
         let account = account(router);
         let error = account.write(&write_call(), decode).await.unwrap_err();
-        assert!(matches!(error, CallError::OutcomeUnknown { .. }), "{name}: {error}");
+        assert!(
+            matches!(error, CallError::OutcomeUnknown { .. }),
+            "{name}: {error}"
+        );
         assert!(error.may_have_been_done());
         assert_eq!(count.load(Ordering::SeqCst), 1, "{name}");
     }
@@ -65,7 +82,16 @@ async fn a_write_that_times_out_is_not_sent_again() {
     call.timeout = Some(Duration::from_secs(30));
     let started = Instant::now();
     let error = account.write(&call, decode).await.unwrap_err();
-    assert!(matches!(error, CallError::OutcomeUnknown { problem: Problem::TimedOut(_), .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            CallError::OutcomeUnknown {
+                problem: Problem::TimedOut(_),
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert_eq!(started.elapsed(), Duration::from_secs(30));
     assert_eq!(count.load(Ordering::SeqCst), 1);
     assert_eq!(account.statistics().writes, 1);
@@ -88,7 +114,8 @@ async fn a_write_that_was_never_sent_is_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn what_the_provider_judged_is_final() {
     let check = async |status: u16, forbidden_is_spurious: bool, requests: u32| {
-        let (router, count) = service(move |_| async move { StatusCode::from_u16(status).unwrap() });
+        let (router, count) =
+            service(move |_| async move { StatusCode::from_u16(status).unwrap() });
         let account = account(router);
         let mut call = read_call();
         call.forbidden_is_spurious = forbidden_is_spurious;
@@ -105,7 +132,10 @@ async fn what_the_provider_judged_is_final() {
     let error = check(302, false, 1).await;
     assert!(matches!(error, CallError::Protocol { .. }), "{error}");
     let error = check(404, false, 1).await;
-    assert!(matches!(&error, CallError::Refused { refusal, .. } if refusal.code.as_deref() == Some("HTTP 404")), "{error}");
+    assert!(
+        matches!(&error, CallError::Refused { refusal, .. } if refusal.code.as_deref() == Some("HTTP 404")),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +143,10 @@ async fn what_the_decoder_judged_is_final() {
     let check = async |found: DecodeError| {
         let (router, count) = service(|_| async { OK });
         let account = account(router);
-        let error = account.write(&write_call(), |_| Err::<(), _>(found.clone())).await.unwrap_err();
+        let error = account
+            .write(&write_call(), |_| Err::<(), _>(found.clone()))
+            .await
+            .unwrap_err();
         assert_eq!(count.load(Ordering::SeqCst), 1);
         (error.may_have_been_done(), error.to_string())
     };
@@ -133,14 +166,18 @@ async fn what_the_decoder_judged_is_final() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_too_long_is_cut_short() {
     let (router, count) = service(|_| async {
-        let pieces = futures_util::stream::repeat_with(|| Ok::<_, io::Error>([b'x'; 1000].to_vec()));
+        let pieces =
+            futures_util::stream::repeat_with(|| Ok::<_, io::Error>([b'x'; 1000].to_vec()));
         WireBody::from_stream(pieces)
     });
     let account = account(router);
     let mut read = read_call();
     read.max_body = Some(5000);
     let error = account.read(&read, decode).await.unwrap_err();
-    assert!(matches!(error, CallError::TooLarge { limit: 5000, .. }), "{error}");
+    assert!(
+        matches!(error, CallError::TooLarge { limit: 5000, .. }),
+        "{error}"
+    );
     let mut write = write_call();
     write.max_body = Some(5000);
     let error = account.write(&write, decode).await.unwrap_err();
@@ -168,7 +205,10 @@ async fn a_dead_provider_is_left_alone_and_tried_again() {
     });
     let account = account(router);
     let error = account.read(&read_call(), decode).await.unwrap_err();
-    assert!(matches!(error, CallError::Network { attempts: 6, .. }), "{error}");
+    assert!(
+        matches!(error, CallError::Network { attempts: 6, .. }),
+        "{error}"
+    );
     let error = account.read(&read_call(), decode).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -233,8 +273,14 @@ async fn troubled_call() -> String {
     let mut call = read_call();
     call.query = vec![("email".into(), "hush@example.org".into())];
     call.headers = vec![("Authorization".into(), SecretString::from("Bearer hush"))];
-    call.body = CallBody::Form(vec![("password".into(), SecretString::from("hush").into()), ("xml".into(), "hush".into())]);
-    let careless = |reply: &mut Reply| decode(reply).map_err(|_| DecodeError::NotAnAnswer("hush@example.org is no JSON".to_owned()));
+    call.body = CallBody::Form(vec![
+        ("password".into(), SecretString::from("hush").into()),
+        ("xml".into(), "hush".into()),
+    ]);
+    let careless = |reply: &mut Reply| {
+        decode(reply)
+            .map_err(|_| DecodeError::NotAnAnswer("hush@example.org is no JSON".to_owned()))
+    };
     account.read(&call, careless).await.unwrap();
     let refused = account.read(&call, decode).await.unwrap_err();
     let reply = Reply::from_bytes(200, None, b"hush");
@@ -246,12 +292,18 @@ async fn no_secret_reaches_log_or_error() {
     let log = Log::default();
     let listener = || {
         let writer = log.clone();
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(move || writer.clone()).finish()
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish()
     };
-    // With a single listener, a log site that another thread meets first believes that nobody listens at all.
+    // With a single listener, a log site that another thread meets first believes that nobody
+    // listens at all.
     let _second = tracing::Dispatch::new(listener());
     let _guard = tracing::subscriber::set_default(listener());
-    // And one that another thread met just before has to be asked again, which works once that thread is done with it.
+    // And one that another thread met just before has to be asked again, which works once that
+    // thread is done with it.
     let mut logged = String::new();
     for _ in 0..1000 {
         tracing::callsite::rebuild_interest_cache();
@@ -263,7 +315,10 @@ async fn no_secret_reaches_log_or_error() {
         }
         std::thread::yield_now();
     }
-    assert!(logged.contains("Request is repeated after a pause."), "{logged}");
+    assert!(
+        logged.contains("Request is repeated after a pause."),
+        "{logged}"
+    );
     assert!(logged.contains("status=502"), "{logged}");
     assert!(!logged.contains("hush"), "{logged}");
 }

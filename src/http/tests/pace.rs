@@ -117,26 +117,37 @@ async fn a_rate_limit_that_never_ends_is_reported_as_one() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_pause_of_hours() {
-    let (router, count) = service(|_| async { (StatusCode::TOO_MANY_REQUESTS, [("Retry-After", "7200")]) });
+    let (router, count) =
+        service(|_| async { (StatusCode::TOO_MANY_REQUESTS, [("Retry-After", "7200")]) });
     let account = account(router);
     for _ in 0..2 {
         let error = account.read(&read_call(), decode).await.unwrap_err();
-        assert!(matches!(error, CallError::Throttled { retry_in, .. } if retry_in == Duration::from_hours(2)), "{error}");
+        assert!(
+            matches!(error, CallError::Throttled { retry_in, .. } if retry_in == Duration::from_hours(2)),
+            "{error}"
+        );
     }
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_limit_in_the_body_is_one() {
-    let (router, _) =
-        service(|n| async move { if n == 0 { (StatusCode::BAD_REQUEST, "Rate limit exceeded.") } else { (StatusCode::OK, OK) } });
+    let (router, _) = service(|n| async move {
+        if n == 0 {
+            (StatusCode::BAD_REQUEST, "Rate limit exceeded.")
+        } else {
+            (StatusCode::OK, OK)
+        }
+    });
     let account = account(router);
     let mut call = write_call();
     call.decoded_statuses = &[400];
     let started = Instant::now();
     account
         .write(&call, |reply| match reply.status {
-            400 => Err(DecodeError::Throttled { after: Some(Duration::from_secs(9)) }),
+            400 => Err(DecodeError::Throttled {
+                after: Some(Duration::from_secs(9)),
+            }),
             _ => decode(reply),
         })
         .await
@@ -153,7 +164,10 @@ async fn the_quota_of_the_day_is_kept_across_restarts() {
     account.count_earlier_requests(9);
     account.read(&read_call(), decode).await.unwrap();
     let error = account.read(&read_call(), decode).await.unwrap_err();
-    assert!(matches!(error, CallError::DayQuota { limit: 10, .. }), "{error}");
+    assert!(
+        matches!(error, CallError::DayQuota { limit: 10, .. }),
+        "{error}"
+    );
     assert_eq!(count.load(Ordering::SeqCst), 1);
     tokio::time::sleep(Duration::from_hours(25)).await;
     account.read(&read_call(), decode).await.unwrap();
@@ -169,7 +183,10 @@ async fn a_lane_is_slower_than_the_account() {
     let started = Instant::now();
     let slow = async {
         let mut call = write_call();
-        call.lane = Some(Lane { name: "import-one", requests_per_minute: 20 });
+        call.lane = Some(Lane {
+            name: "import-one",
+            requests_per_minute: 20,
+        });
         for _ in 0..4 {
             account.write(&call, decode).await.unwrap();
         }

@@ -11,16 +11,32 @@ use crate::plan::seats::Seats;
 use crate::plan::{BlockedReason, item_key};
 
 impl Decider<'_, '_> {
-    /// Finds the people whose refusal of the group matters: those who refuse it at either side, and those whose refusal is
-    /// remembered and who are in the group at either side.
+    /// Finds the people whose refusal of the group matters: those who refuse it at either side, and
+    /// those whose refusal is remembered and who are in the group at either side.
     fn refusing(&self, wanted: &BTreeMap<PersonIx, MembershipState>) -> BTreeSet<PersonIx> {
-        let refusing = wanted.iter().filter(|(_, state)| **state == MembershipState::OptedOut).map(|(person, _)| *person);
+        let refusing = wanted
+            .iter()
+            .filter(|(_, state)| **state == MembershipState::OptedOut)
+            .map(|(person, _)| *person);
         let mut refusing: BTreeSet<PersonIx> = refusing.collect();
-        // The target forgets a refusal when somebody takes the membership away, so it is remembered here as well.
-        let refused_there = self.target_states.iter().filter(|(_, state)| **state == MembershipState::OptedOut);
-        refusing.extend(refused_there.map(|(person, _)| *person).filter(|person| !self.any_contact_active(*person)));
+        // The target forgets a refusal when somebody takes the membership away, so it is remembered
+        // here as well.
+        let refused_there = self
+            .target_states
+            .iter()
+            .filter(|(_, state)| **state == MembershipState::OptedOut);
+        refusing.extend(
+            refused_there
+                .map(|(person, _)| *person)
+                .filter(|person| !self.any_contact_active(*person)),
+        );
         if !nobody_refused(self.inputs, self.pair) {
-            refusing.extend(wanted.keys().chain(self.target_states.keys()).filter(|person| self.bar(**person).is_some()));
+            refusing.extend(
+                wanted
+                    .keys()
+                    .chain(self.target_states.keys())
+                    .filter(|person| self.bar(**person).is_some()),
+            );
         }
         refusing
     }
@@ -30,11 +46,18 @@ impl Decider<'_, '_> {
         bar_of_pair(self.inputs, person, self.pair)
     }
 
-    /// Group opt-outs: written where the target can hold them, else the membership goes and a bar stays (rule 1). One that the
-    /// target was never seen to obey is carried whatever the source shows by now.
+    /// Group opt-outs: written where the target can hold them, else the membership goes and a bar
+    /// stays (rule 1). One that the target was never seen to obey is carried whatever the source
+    /// shows by now.
     ///
-    /// So are refusals of all mail where the target holds them group by group, whether the person is listed here or not.
-    pub(super) fn opt_outs(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>, refusers: &BTreeSet<PersonIx>, target_whole: bool) {
+    /// So are refusals of all mail where the target holds them group by group, whether the person
+    /// is listed here or not.
+    pub(super) fn opt_outs(
+        &mut self,
+        wanted: &BTreeMap<PersonIx, MembershipState>,
+        refusers: &BTreeSet<PersonIx>,
+        target_whole: bool,
+    ) {
         let inputs = self.inputs;
         let group = self.pair.target.as_deref();
         let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
@@ -42,21 +65,28 @@ impl Decider<'_, '_> {
         for &person in of_group.union(refusers) {
             let refuses = wanted.get(&person) == Some(&MembershipState::OptedOut);
             let state = self.refused_here(person);
-            // The strictest of several contacts says nothing of the others: each of them has to refuse.
+            // The strictest of several contacts says nothing of the others: each of them has to
+            // refuse.
             let still_mailed = self.any_contact_active(person);
             let refused_there = state == Some(MembershipState::OptedOut) && !still_mailed;
-            let obeyed = refused_there || (!inputs.capabilities.group_opt_out && target_whole && !still_mailed);
+            let obeyed = refused_there
+                || (!inputs.capabilities.group_opt_out && target_whole && !still_mailed);
             let row = inputs.people.get(person);
             let bar = self.bar(person);
             // One that the source group showed before it had a partner is news to the partner.
             let early = inputs.base.bars.is_early(self.pair, row.address);
-            let known = group.filter(|_| !early).and_then(|group| inputs.base.bars.held(Some(group), row.address));
-            // A refusal that has to be carried anew is remembered as one that the target does not obey; one of all mail is
-            // remembered as such, and not once more for each group.
+            let known = group
+                .filter(|_| !early)
+                .and_then(|group| inputs.base.bars.held(Some(group), row.address));
+            // A refusal that has to be carried anew is remembered as one that the target does not
+            // obey; one of all mail is remembered as such, and not once more for each group.
             let remember = of_group.contains(&person)
                 && match known {
                     None if refuses || refused_there => true,
-                    None => !(state == Some(MembershipState::Active) && self.change_of_mind(person, bar.as_ref())),
+                    None => {
+                        !(state == Some(MembershipState::Active)
+                            && self.change_of_mind(person, bar.as_ref()))
+                    }
                     Some(held) => refuses && held && !obeyed,
                 };
             if remember {
@@ -64,20 +94,34 @@ impl Decider<'_, '_> {
             }
             if let (true, Some(group)) = (obeyed, group) {
                 let now = remember.then_some(row.address);
-                let standing = bar.iter().flat_map(|bar| bar.addresses.iter().copied()).chain(now);
-                let unheld = standing.filter(|address| inputs.base.bars.held(Some(group), *address) != Some(true));
-                self.agreement.held_bars.extend(unheld.map(|address| (Some(group.to_owned()), address)));
+                let standing = bar
+                    .iter()
+                    .flat_map(|bar| bar.addresses.iter().copied())
+                    .chain(now);
+                let unheld = standing
+                    .filter(|address| inputs.base.bars.held(Some(group), *address) != Some(true));
+                self.agreement
+                    .held_bars
+                    .extend(unheld.map(|address| (Some(group.to_owned()), address)));
             }
             // Of somebody whom the source does not list nobody else asks whether they came back.
             if let (Some(bar), Some(group), false) = (&bar, group, wanted.contains_key(&person))
                 && state == Some(MembershipState::Active)
                 && self.change_of_mind(person, Some(bar))
             {
-                self.agreement.ended_bars.extend(bar.addresses.iter().map(|address| (Some(group.to_owned()), *address)));
+                self.agreement.ended_bars.extend(
+                    bar.addresses
+                        .iter()
+                        .map(|address| (Some(group.to_owned()), *address)),
+                );
             }
             let held_before = bar.as_ref().is_some_and(|bar| bar.held);
             let of_all = refusers.contains(&person);
-            let due = if refuses || of_all { !refused_there } else { still_mailed && bar.as_ref().is_some_and(Bar::is_due) };
+            let due = if refuses || of_all {
+                !refused_there
+            } else {
+                still_mailed && bar.as_ref().is_some_and(Bar::is_due)
+            };
             if !due || !carry {
                 continue;
             }
@@ -89,13 +133,24 @@ impl Decider<'_, '_> {
             if let (true, Some(why)) = (removes, self.seats.and_then(Seats::no_parking)) {
                 // Whoever is wanted elsewhere leaves by that, or is shown there.
                 if !self.seats.is_some_and(|seats| seats.is_wanted(person)) {
-                    self.out.blocked.extend(self.seats.map(|seats| seats.stranded(self.ix, person, why)));
+                    self.out
+                        .blocked
+                        .extend(self.seats.map(|seats| seats.stranded(self.ix, person, why)));
                 }
                 continue;
             }
-            // What was not taken once is sent again when it is due, and listed until then; it is never given up.
-            let op = if removes { "remove_memberships" } else { "set_opt_out" };
-            let key = item_key(op, group.unwrap_or(&self.pair.name), inputs.names.text(row.address));
+            // What was not taken once is sent again when it is due, and listed until then; it is
+            // never given up.
+            let op = if removes {
+                "remove_memberships"
+            } else {
+                "set_opt_out"
+            };
+            let key = item_key(
+                op,
+                group.unwrap_or(&self.pair.name),
+                inputs.names.text(row.address),
+            );
             if let Some(words) = inputs.base.waiting.get(&key) {
                 self.out.waiting_opt_outs.push(person);
                 self.block(person, BlockedReason::ValueRefused, words.clone());
@@ -117,44 +172,71 @@ impl Decider<'_, '_> {
                     self.pair.name
                 ));
             }
-            // Whether there is a contact to hold it, and who is created for it, is decided once per person.
+            // Whether there is a contact to hold it, and who is created for it, is decided once per
+            // person.
             self.out.opt_outs.push(person);
         }
     }
 
-    /// Returns what the target's group holds of somebody who refuses. What shows as refused there because rosterd itself took the
-    /// person out is a refusal of the person's own from now on.
+    /// Returns what the target's group holds of somebody who refuses. What shows as refused there
+    /// because rosterd itself took the person out is a refusal of the person's own from now on.
     fn refused_here(&mut self, person: PersonIx) -> Option<MembershipState> {
         let inputs = self.inputs;
         let held = self.target_states.get(&person).copied();
-        let Some(group) = self.pair.target.as_deref() else { return held };
-        let Some(listing) = inputs.target.listing(group) else { return held };
-        let removed = inputs.people.targets(person).iter().filter(|at| listing.seen().is_removed(**at));
-        let removed: Vec<Name> = removed.map(|at| inputs.target.members[*at as usize].id).collect();
+        let Some(group) = self.pair.target.as_deref() else {
+            return held;
+        };
+        let Some(listing) = inputs.target.listing(group) else {
+            return held;
+        };
+        let removed = inputs
+            .people
+            .targets(person)
+            .iter()
+            .filter(|at| listing.seen().is_removed(**at));
+        let removed: Vec<Name> = removed
+            .map(|at| inputs.target.members[*at as usize].id)
+            .collect();
         if removed.is_empty() {
             return held;
         }
-        self.agreement.ended_removals.extend(removed.into_iter().map(|member| (group.to_owned(), member)));
-        Some(held.map_or(MembershipState::OptedOut, |held| held.max(MembershipState::OptedOut)))
+        self.agreement
+            .ended_removals
+            .extend(removed.into_iter().map(|member| (group.to_owned(), member)));
+        Some(held.map_or(MembershipState::OptedOut, |held| {
+            held.max(MembershipState::OptedOut)
+        }))
     }
 
-    /// Tells whether somebody who is active in the target's group came back there by their own wish: the target obeyed the
-    /// refusal once, and rosterd has not brought the membership.
+    /// Tells whether somebody who is active in the target's group came back there by their own
+    /// wish: the target obeyed the refusal once, and rosterd has not brought the membership.
     pub(super) fn change_of_mind(&self, person: PersonIx, bar: Option<&Bar>) -> bool {
         let inputs = self.inputs;
-        let Some(group) = self.pair.target.as_deref() else { return false };
+        let Some(group) = self.pair.target.as_deref() else {
+            return false;
+        };
         // A membership that rosterd brought and could not remove is no sign of a change of mind.
-        let own_doing =
-            inputs.people.targets(person).iter().any(|at| inputs.base.membership(group, inputs.target.members[*at as usize].id).is_some());
+        let own_doing = inputs.people.targets(person).iter().any(|at| {
+            inputs
+                .base
+                .membership(group, inputs.target.members[*at as usize].id)
+                .is_some()
+        });
         bar.is_some_and(Bar::may_end) && !own_doing
     }
 
     /// Tells whether the target's group lists any of a person's contacts as active.
     fn any_contact_active(&self, person: PersonIx) -> bool {
-        let listing = self.pair.target.as_deref().and_then(|group| self.inputs.target.listing(group));
+        let listing = self
+            .pair
+            .target
+            .as_deref()
+            .and_then(|group| self.inputs.target.listing(group));
         listing.is_some_and(|listing| {
             let contacts = self.inputs.people.targets(person);
-            contacts.iter().any(|at| listing.seen().state_of(*at) == Some(MembershipState::Active))
+            contacts
+                .iter()
+                .any(|at| listing.seen().state_of(*at) == Some(MembershipState::Active))
         })
     }
 }

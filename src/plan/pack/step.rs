@@ -10,13 +10,15 @@ use crate::plan::{PairIx, PersonIx};
 pub struct Leave {
     /// Who.
     pub member: PersonIx,
-    /// Which of the person's contacts at the target; the first one of somebody who is yet to be created.
+    /// Which of the person's contacts at the target; the first one of somebody who is yet to be
+    /// created.
     pub contact: usize,
     /// The groups.
     pub pairs: Vec<PairIx>,
 }
 
-/// One request, with references that are resolved when it is sent: a group or a person may be created by an earlier step.
+/// One request, with references that are resolved when it is sent: a group or a person may be
+/// created by an earlier step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Defines a custom field.
@@ -52,7 +54,8 @@ pub enum Step {
     },
     /// Changes profiles.
     UpdateMembers {
-        /// Who, with the fields that change; nothing stands for all mapped fields of somebody just created.
+        /// Who, with the fields that change; nothing stands for all mapped fields of somebody just
+        /// created.
         edits: Vec<(PersonIx, Option<Record>)>,
     },
     /// Gives a person another address.
@@ -81,7 +84,8 @@ pub enum Step {
         /// Who, and into which groups.
         rows: Vec<(PersonIx, Vec<PairIx>)>,
     },
-    /// Takes people out of groups of their own, or writes that they refuse them; refusals create those who do not exist.
+    /// Takes people out of groups of their own, or writes that they refuse them; refusals create
+    /// those who do not exist.
     LeaveGroups {
         /// Who, and out of which groups.
         rows: Vec<Leave>,
@@ -107,7 +111,8 @@ pub enum Step {
     OptOutOfGroups {
         /// Who.
         member: PersonIx,
-        /// Which of the person's contacts at the target: somebody with several refuses with each of them.
+        /// Which of the person's contacts at the target: somebody with several refuses with each of
+        /// them.
         contact: usize,
         /// The groups.
         pairs: Vec<PairIx>,
@@ -122,14 +127,22 @@ impl Step {
             Step::EditGroups { edits, .. } => Load::EditGroups(edits.len()),
             Step::CreateMembers { members, .. } => Load::CreateMembers(members.len()),
             Step::UpdateMembers { edits } => {
-                let clears = edits.iter().flat_map(|(_, fields)| fields.iter().flat_map(Record::values)).any(Value::is_empty);
-                Load::UpdateMembers { people: edits.len(), clears }
+                let clears = edits
+                    .iter()
+                    .flat_map(|(_, fields)| fields.iter().flat_map(Record::values))
+                    .any(Value::is_empty);
+                Load::UpdateMembers {
+                    people: edits.len(),
+                    clears,
+                }
             }
             Step::ChangeAddress { .. } => Load::ChangeAddress,
             Step::JoinGroups { rows } => Load::Join(rows.len()),
-            Step::LeaveGroups { rows, how } => {
-                Load::Leave { people: rows.len(), memberships: rows.iter().map(|row| row.pairs.len()).sum(), how: *how }
-            }
+            Step::LeaveGroups { rows, how } => Load::Leave {
+                people: rows.len(),
+                memberships: rows.iter().map(|row| row.pairs.len()).sum(),
+                how: *how,
+            },
             Step::BringBack { rows } => Load::BringBack(rows.len()),
             Step::CreateCustomField { .. }
             | Step::DeleteGroup { .. }
@@ -144,8 +157,14 @@ impl Step {
     /// Names the groups whose listings show whether people joined, left or came back.
     pub fn shown_by(&self) -> BTreeSet<PairIx> {
         match self {
-            Step::JoinGroups { rows } => rows.iter().flat_map(|(_, pairs)| pairs.iter().copied()).collect(),
-            Step::LeaveGroups { rows, .. } => rows.iter().flat_map(|row| row.pairs.iter().copied()).collect(),
+            Step::JoinGroups { rows } => rows
+                .iter()
+                .flat_map(|(_, pairs)| pairs.iter().copied())
+                .collect(),
+            Step::LeaveGroups { rows, .. } => rows
+                .iter()
+                .flat_map(|row| row.pairs.iter().copied())
+                .collect(),
             Step::BringBack { rows } => rows.iter().map(|(_, pair)| *pair).collect(),
             _ => BTreeSet::new(),
         }

@@ -21,27 +21,50 @@ fn leaving(settings: &str, lost: usize) -> String {
 fn refusals(world: &str) -> String {
     super::parse(world).planned(|inputs, plan| {
         let text = super::render(inputs, plan);
-        text.lines().filter(|line| line.starts_with("refused")).collect::<Vec<_>>().join("\n")
+        text.lines()
+            .filter(|line| line.starts_with("refused"))
+            .collect::<Vec<_>>()
+            .join("\n")
     })
 }
 
 #[test]
 fn a_share_is_of_the_active_memberships_of_linked_groups() {
-    assert_eq!(refusals(&leaving("max_membership_removals=20%", 2)), "", "exactly the limit passes");
-    assert_eq!(refusals(&leaving("max_membership_removals=20%", 3)), "refused max_membership_removals 3 of 10, 20%");
+    assert_eq!(
+        refusals(&leaving("max_membership_removals=20%", 2)),
+        "",
+        "exactly the limit passes"
+    );
+    assert_eq!(
+        refusals(&leaving("max_membership_removals=20%", 3)),
+        "refused max_membership_removals 3 of 10, 20%"
+    );
 }
 
 #[test]
 fn a_share_is_not_judged_below_the_floor_and_a_count_is() {
-    assert_eq!(refusals(&leaving("max_membership_removals=10% floor=4", 3)), "");
-    assert_eq!(refusals(&leaving("max_membership_removals=10%+2 floor=4", 3)), "refused max_membership_removals 3 of 10, 2");
-    assert_eq!(refusals(&leaving("max_membership_removals=10%+2 floor=3", 2)), "", "neither the count nor a share below the floor");
+    assert_eq!(
+        refusals(&leaving("max_membership_removals=10% floor=4", 3)),
+        ""
+    );
+    assert_eq!(
+        refusals(&leaving("max_membership_removals=10%+2 floor=4", 3)),
+        "refused max_membership_removals 3 of 10, 2"
+    );
+    assert_eq!(
+        refusals(&leaving("max_membership_removals=10%+2 floor=3", 2)),
+        "",
+        "neither the count nor a share below the floor"
+    );
 }
 
 #[test]
 fn zero_means_none_at_all() {
     assert_eq!(refusals(&leaving("max_membership_removals=0", 0)), "");
-    assert_eq!(refusals(&leaving("max_membership_removals=0", 1)), "refused max_membership_removals 1 of 10, 0");
+    assert_eq!(
+        refusals(&leaving("max_membership_removals=0", 1)),
+        "refused max_membership_removals 1 of 10, 0"
+    );
 }
 
 #[test]
@@ -50,20 +73,41 @@ fn each_group_is_judged_by_its_own_numbers() {
         refusals(&leaving("max_membership_removals_per_group=50%", 6)),
         "refused max_membership_removals_per_group Donors 6 of 10, 50%"
     );
-    assert_eq!(refusals(&leaving("max_membership_removals_per_group=50%", 5)), "");
+    assert_eq!(
+        refusals(&leaving("max_membership_removals_per_group=50%", 5)),
+        ""
+    );
 }
 
 #[test]
 fn an_empty_source_stops_what_it_would_remove() {
-    assert_eq!(refusals(&leaving("mode=managed", 10)), "refused empty_source 10 of 10, half");
-    assert_eq!(refusals(&leaving("mode=add", 10)), "", "nothing would be removed");
+    assert_eq!(
+        refusals(&leaving("mode=managed", 10)),
+        "refused empty_source 10 of 10, half"
+    );
+    assert_eq!(
+        refusals(&leaving("mode=add", 10)),
+        "",
+        "nothing would be removed"
+    );
 }
 
 #[test]
 fn a_source_that_shrank_by_more_than_half_stops_removals() {
-    assert_eq!(refusals(&leaving("measure=1/10", 6)), "refused source_shrank 6 of 10, half");
-    assert_eq!(refusals(&leaving("measure=1/10", 5)), "", "half is not more than half");
-    assert_eq!(refusals(&leaving("measure=3/5", 5)), "refused source_shrank 5 of 3, half", "groups count as well");
+    assert_eq!(
+        refusals(&leaving("measure=1/10", 6)),
+        "refused source_shrank 6 of 10, half"
+    );
+    assert_eq!(
+        refusals(&leaving("measure=1/10", 5)),
+        "",
+        "half is not more than half"
+    );
+    assert_eq!(
+        refusals(&leaving("measure=3/5", 5)),
+        "refused source_shrank 5 of 3, half",
+        "groups count as well"
+    );
 }
 
 #[test]
@@ -72,8 +116,14 @@ fn a_first_mirror_with_a_fuller_target_looks_like_the_wrong_direction() {
          source 1 Donors ext=d : ana
          target 11 Donors ext=d : ana bo
          link 1=11";
-    check(world, "remove from Donors: bo\nrefused target_fuller 1 of 2, half");
-    check(&format!("{world}\nset measure=1/1"), "remove from Donors: bo");
+    check(
+        world,
+        "remove from Donors: bo\nrefused target_fuller 1 of 2, half",
+    );
+    check(
+        &format!("{world}\nset measure=1/1"),
+        "remove from Donors: bo",
+    );
 }
 
 #[test]
@@ -88,7 +138,10 @@ fn opt_outs_are_judged_once_there_is_a_base_unless_a_person_confirmed() {
          - Donors ana opted_out_at_source
          refused max_opt_outs 1 of 1, 0",
     );
-    check(&format!("{world}\nset confirmed=yes"), "opt out of Donors: ana\n- Donors ana opted_out_at_source");
+    check(
+        &format!("{world}\nset confirmed=yes"),
+        "opt out of Donors: ana\n- Donors ana opted_out_at_source",
+    );
     check(
         "set max_opt_outs=0
          source 1 Donors ext=d : ana=opted_out
@@ -134,8 +187,16 @@ fn groups_people_and_updates_have_limits_of_their_own() {
 #[test]
 fn one_approval_covers_all_refusals_and_changes_with_what_it_covers() {
     let approvals = |lost| {
-        let world = super::parse(&leaving("max_membership_removals=0 max_membership_removals_per_group=0", lost));
-        world.planned(|_, plan| plan.refusals.iter().map(|refusal| refusal.approval.clone()).collect::<Vec<_>>())
+        let world = super::parse(&leaving(
+            "max_membership_removals=0 max_membership_removals_per_group=0",
+            lost,
+        ));
+        world.planned(|_, plan| {
+            plan.refusals
+                .iter()
+                .map(|refusal| refusal.approval.clone())
+                .collect::<Vec<_>>()
+        })
     };
     let (two, again, three) = (approvals(2), approvals(2), approvals(3));
     assert_eq!(two, again);

@@ -16,7 +16,10 @@ fn what_somebody_took_away_is_added_again_or_left_or_refused() {
     };
     check(&world("overwrite"), "add to Donors: ana");
     check(&world("keep"), "- Donors ana removed_at_target");
-    check(&world("stop"), "add to Donors: ana\nrefused on_drift 1 of 0, stop");
+    check(
+        &world("stop"),
+        "add to Donors: ana\nrefused on_drift 1 of 0, stop",
+    );
 }
 
 #[test]

@@ -10,9 +10,20 @@ use crate::plan::{PairIx, PersonIx};
 fn check(input: &str, expected: &str) {
     let world = parse(input);
     let found = world.planned(|inputs, plan| {
-        let group = |pair: &PairIx| plan.pair(*pair).target.clone().unwrap_or_else(|| format!("new {}", plan.pair(*pair).name));
+        let group = |pair: &PairIx| {
+            plan.pair(*pair)
+                .target
+                .clone()
+                .unwrap_or_else(|| format!("new {}", plan.pair(*pair).name))
+        };
         let groups = |pairs: &[PairIx]| pairs.iter().map(group).collect::<Vec<_>>().join("+");
-        let who = |person: &PersonIx| inputs.names.text(inputs.people.get(*person).address).trim_end_matches("@example.org").to_owned();
+        let who = |person: &PersonIx| {
+            inputs
+                .names
+                .text(inputs.people.get(*person).address)
+                .trim_end_matches("@example.org")
+                .to_owned()
+        };
         let all = |people: &[PersonIx]| people.iter().map(who).collect::<Vec<_>>().join(" ");
         pack(plan, inputs.people, &world.capabilities)
             .iter()
@@ -22,26 +33,47 @@ fn check(input: &str, expected: &str) {
                 Step::EditGroups { edits, .. } => {
                     let edits: Vec<String> = edits
                         .iter()
-                        .map(|(pair, fields)| match fields.get("title").map(Value::to_string) {
-                            Some(name) => format!("{} is {name}", group(pair)),
-                            None => format!("{} {}", group(pair), fields.keys().cloned().collect::<Vec<_>>().join("+")),
-                        })
+                        .map(
+                            |(pair, fields)| match fields.get("title").map(Value::to_string) {
+                                Some(name) => format!("{} is {name}", group(pair)),
+                                None => format!(
+                                    "{} {}",
+                                    group(pair),
+                                    fields.keys().cloned().collect::<Vec<_>>().join("+")
+                                ),
+                            },
+                        )
                         .collect();
                     format!("edit {}", edits.join(", "))
                 }
                 Step::DeleteGroup { pair } => format!("delete {}", group(pair)),
-                Step::CreateMembers { members, join } => format!("create {} in [{}]", all(members), groups(join)),
-                Step::UpdateMembers { edits } => format!("update {}", all(&edits.iter().map(|edit| edit.0).collect::<Vec<_>>())),
+                Step::CreateMembers { members, join } => {
+                    format!("create {} in [{}]", all(members), groups(join))
+                }
+                Step::UpdateMembers { edits } => format!(
+                    "update {}",
+                    all(&edits.iter().map(|edit| edit.0).collect::<Vec<_>>())
+                ),
                 Step::ChangeAddress { member, .. } => format!("address {}", who(member)),
-                Step::AddMemberships { pair, members } => format!("add {} to {}", all(members), group(pair)),
-                Step::RemoveMemberships { pair, members } => format!("remove {} from {}", all(members), group(pair)),
+                Step::AddMemberships { pair, members } => {
+                    format!("add {} to {}", all(members), group(pair))
+                }
+                Step::RemoveMemberships { pair, members } => {
+                    format!("remove {} from {}", all(members), group(pair))
+                }
                 Step::OptOutOfAccount { members } => format!("opt out {}", all(members)),
                 Step::JoinGroups { rows } => {
-                    let rows: Vec<String> = rows.iter().map(|(person, pairs)| format!("{} to {}", who(person), groups(pairs))).collect();
+                    let rows: Vec<String> = rows
+                        .iter()
+                        .map(|(person, pairs)| format!("{} to {}", who(person), groups(pairs)))
+                        .collect();
                     format!("join {}", rows.join(", "))
                 }
                 Step::LeaveGroups { rows, how } => {
-                    let rows: Vec<String> = rows.iter().map(|row| format!("{} from {}", who(&row.member), groups(&row.pairs))).collect();
+                    let rows: Vec<String> = rows
+                        .iter()
+                        .map(|row| format!("{} from {}", who(&row.member), groups(&row.pairs)))
+                        .collect();
                     let how = match how {
                         Leaving::OptOut => "refuse",
                         Leaving::Remove => "leave",
@@ -50,18 +82,33 @@ fn check(input: &str, expected: &str) {
                     format!("{how} {}", rows.join(", "))
                 }
                 Step::BringBack { rows } => {
-                    let rows: Vec<String> = rows.iter().map(|(person, pair)| format!("{} to {}", who(person), group(pair))).collect();
+                    let rows: Vec<String> = rows
+                        .iter()
+                        .map(|(person, pair)| format!("{} to {}", who(person), group(pair)))
+                        .collect();
                     format!("back {}", rows.join(", "))
                 }
                 Step::CreateOptedOut { member } => format!("create opted out {}", who(member)),
-                Step::OptOutOfGroups { member, contact, pairs } => {
-                    let which = if *contact > 0 { format!("#{}", contact + 1) } else { String::new() };
+                Step::OptOutOfGroups {
+                    member,
+                    contact,
+                    pairs,
+                } => {
+                    let which = if *contact > 0 {
+                        format!("#{}", contact + 1)
+                    } else {
+                        String::new()
+                    };
                     format!("opt out {}{which} of {}", who(member), groups(pairs))
                 }
             })
             .collect::<Vec<_>>()
     });
-    let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let expected: Vec<&str> = expected
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     assert_eq!(found, expected, "\nof the world\n{input}\n");
 }
 
@@ -93,7 +140,10 @@ const TWO_GROUPS: &str = "source 1 Donors ext=d : ana bo cy
 
 #[test]
 fn newcomers_join_all_their_groups_in_one_request_where_that_is_cheaper() {
-    check(&format!("{TWO_GROUPS}\nset join=yes"), "create ana bo cy in [11+12]");
+    check(
+        &format!("{TWO_GROUPS}\nset join=yes"),
+        "create ana bo cy in [11+12]",
+    );
     check(
         &format!("{TWO_GROUPS}\nset join=yes batch=2"),
         "create ana bo in [11+12]
@@ -251,7 +301,10 @@ fn protection_is_lifted_only_right_before_what_it_hinders() {
 
 #[test]
 fn by_row_everybody_joins_all_groups_at_once() {
-    check(&format!("{TWO_GROUPS}\nset lists=yes"), "join ana to 11+12, bo to 11+12, cy to 11+12");
+    check(
+        &format!("{TWO_GROUPS}\nset lists=yes"),
+        "join ana to 11+12, bo to 11+12, cy to 11+12",
+    );
     check(
         &format!("{TWO_GROUPS}\nperson target bo\nset lists=yes batch=2"),
         "join ana to 11+12, bo to 11+12
@@ -330,9 +383,18 @@ fn only_a_removal_that_is_remembered_is_undone_and_only_where_that_is_asked_for(
          known ana bo cy dee
          own 11 : ana cy dee";
     check(&format!("set lists=yes\n{world}"), "");
-    check(&format!("set lists=yes readd=yes\n{world}"), "back ana to 11");
-    check(&format!("set lists=yes readd=yes\n{world}\nbar 11 : ana"), "");
-    check(&format!("set lists=yes readd=yes\n{world}\nbar * : ana"), "");
+    check(
+        &format!("set lists=yes readd=yes\n{world}"),
+        "back ana to 11",
+    );
+    check(
+        &format!("set lists=yes readd=yes\n{world}\nbar 11 : ana"),
+        "",
+    );
+    check(
+        &format!("set lists=yes readd=yes\n{world}\nbar * : ana"),
+        "",
+    );
 }
 
 #[test]
@@ -342,14 +404,23 @@ fn an_open_removal_is_neither_a_refusal_nor_a_proof() {
          link 1=11
          known ana bo
          base 11 : ana bo";
-    check(&format!("set lists=yes\n{source}"), "refuse ana from 11, bo from 11");
-    check(&format!("set lists=yes\n{source}\npending 1 : ana"), "refuse bo from 11");
+    check(
+        &format!("set lists=yes\n{source}"),
+        "refuse ana from 11, bo from 11",
+    );
+    check(
+        &format!("set lists=yes\n{source}\npending 1 : ana"),
+        "refuse bo from 11",
+    );
     let target = "source 1 Donors ext=d : ana
          target 11 Donors ext=d : ana=opted_out
          link 1=11
          known ana
          own 11 : ana";
-    check(&format!("set lists=yes readd=yes\n{target}"), "back ana to 11");
+    check(
+        &format!("set lists=yes readd=yes\n{target}"),
+        "back ana to 11",
+    );
     let open = target.replace("own 11", "pending 11");
     check(&format!("set lists=yes readd=yes\n{open}"), "");
 }
@@ -358,5 +429,8 @@ fn an_open_removal_is_neither_a_refusal_nor_a_proof() {
 fn too_many_lists_are_too_long_for_one_request() {
     let rows: Vec<usize> = vec![3000; 7];
     let batches = super::super::pack::chunks(rows, 250, |places| *places);
-    assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 1]);
+    assert_eq!(
+        batches.iter().map(Vec::len).collect::<Vec<_>>(),
+        [2, 2, 2, 1]
+    );
 }

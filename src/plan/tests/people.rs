@@ -13,12 +13,18 @@ fn with(more: &str) -> String {
 
 #[test]
 fn an_address_is_one_person_whatever_its_spelling() {
-    check(&with("person target ana address=Ana@EXAMPLE.org"), "add to Donors: ana");
+    check(
+        &with("person target ana address=Ana@EXAMPLE.org"),
+        "add to Donors: ana",
+    );
 }
 
 #[test]
 fn two_contacts_with_one_address_at_the_target_block_additions_and_take_opt_outs() {
-    check(&with("person target ana\nperson target ana#2"), "! membership Donors ana two_candidates");
+    check(
+        &with("person target ana\nperson target ana#2"),
+        "! membership Donors ana two_candidates",
+    );
     check(
         "source 1 Donors ext=d : ana=opted_out
          person source ana opted_out
@@ -123,21 +129,32 @@ fn two_people_who_shared_a_contact_part_without_taking_it_from_each_other() {
     };
     assert_eq!(world(shared), "create people: bo\nadd to Donors: bo");
     assert_eq!(
-        world(&shared.replace("11 Donors ext=d : ana", "11 Donors ext=d : ana=opted_out")).matches("opted_out_at_target").count(),
+        world(&shared.replace("11 Donors ext=d : ana", "11 Donors ext=d : ana=opted_out"))
+            .matches("opted_out_at_target")
+            .count(),
         2
     );
-    assert_eq!(world(&format!("{shared}\nperson target ana opted_out")), "- Donors bo opted_out_at_target");
+    assert_eq!(
+        world(&format!("{shared}\nperson target ana opted_out")),
+        "- Donors bo opted_out_at_target"
+    );
 }
 
 #[test]
 fn an_erased_person_is_not_created_again() {
     check(&with("known ana"), "! membership Donors ana gone_at_target");
-    check(&with("removed_by_us ana"), "create people: ana\nadd to Donors: ana");
+    check(
+        &with("removed_by_us ana"),
+        "create people: ana\nadd to Donors: ana",
+    );
 }
 
 #[test]
 fn nobody_is_created_who_may_exist_or_where_creating_is_off() {
-    check(&with("target existence_unknown"), "! membership Donors ana incomplete_read");
+    check(
+        &with("target existence_unknown"),
+        "! membership Donors ana incomplete_read",
+    );
     check(&with("set create=no"), "- Donors ana no_contact");
 }
 
@@ -233,7 +250,10 @@ fn whoever_no_longer_counts_leaves_as_if_gone_from_the_source() {
 
 #[test]
 fn what_was_refused_waits_for_its_time() {
-    check(&with("waiting add_memberships 11 ana@example.org"), "! membership Donors ana value_refused");
+    check(
+        &with("waiting add_memberships 11 ana@example.org"),
+        "! membership Donors ana value_refused",
+    );
     check(
         "source 1 Donors ext=d : ana
          person source ana opted_out
@@ -302,9 +322,20 @@ fn a_refusal_that_never_reached_the_target_follows_a_change_of_address() {
     let plan = |bar: &str| super::parse(&format!("{facts}\n{bar}")).planned(super::render);
     let moves = "address ana@example.org to anna@example.org";
     assert_eq!(plan("bar * : ana"), format!("opt out of *: anna\n{moves}"));
-    assert_eq!(plan("bar 11 : ana"), format!("opt out of Donors: anna\n{moves}"));
-    assert_eq!(plan("held_bar * : ana"), moves, "the contact obeyed once and is active by the person's own wish");
-    assert_eq!(plan("held_bar * : anna"), "! member anna address_taken", "that was somebody else's refusal");
+    assert_eq!(
+        plan("bar 11 : ana"),
+        format!("opt out of Donors: anna\n{moves}")
+    );
+    assert_eq!(
+        plan("held_bar * : ana"),
+        moves,
+        "the contact obeyed once and is active by the person's own wish"
+    );
+    assert_eq!(
+        plan("held_bar * : anna"),
+        "! member anna address_taken",
+        "that was somebody else's refusal"
+    );
 }
 
 #[test]
@@ -368,15 +399,35 @@ const BACK_ON_A_LIST: &str = "set lists=yes
 fn what_another_job_does_ends_no_refusal_of_all_mail() {
     let ends = |more: &str| {
         let world = parse(&format!("{BACK_ON_A_LIST}\n{more}"));
-        world.planned(|_, plan| plan.agreement.ended_bars.iter().any(|(group, _)| group.is_none()))
+        world.planned(|_, plan| {
+            plan.agreement
+                .ended_bars
+                .iter()
+                .any(|(group, _)| group.is_none())
+        })
     };
     assert!(ends(""), "the person came back");
-    assert!(ends("target 12 Friends ext=f : bo\nset other_job_fills=12"), "the other list was read and says nothing of the person");
-    assert!(ends("target 12 Friends ext=f : ana\nset other_job_fills=12"), "the person came back there as well");
-    assert!(!ends("set other_job_fills=12"), "a list that was not read may hold the refusal");
-    assert!(!ends("target 12 Friends ext=f unlisted : ana\nset other_job_fills=12"));
-    assert!(!ends("target 12 Friends ext=f incomplete : ana\nset other_job_fills=12"));
-    assert!(!ends("target 12 Friends ext=f : ana=opted_out\nset other_job_fills=12"));
+    assert!(
+        ends("target 12 Friends ext=f : bo\nset other_job_fills=12"),
+        "the other list was read and says nothing of the person"
+    );
+    assert!(
+        ends("target 12 Friends ext=f : ana\nset other_job_fills=12"),
+        "the person came back there as well"
+    );
+    assert!(
+        !ends("set other_job_fills=12"),
+        "a list that was not read may hold the refusal"
+    );
+    assert!(!ends(
+        "target 12 Friends ext=f unlisted : ana\nset other_job_fills=12"
+    ));
+    assert!(!ends(
+        "target 12 Friends ext=f incomplete : ana\nset other_job_fills=12"
+    ));
+    assert!(!ends(
+        "target 12 Friends ext=f : ana=opted_out\nset other_job_fills=12"
+    ));
     assert!(!ends("others 11 : ana"), "another job put the person there");
 }
 
@@ -396,13 +447,30 @@ fn a_refusal_of_all_mail_is_obeyed_once_every_list_shows_it() {
              bar * : ana
              {more}"
         ));
-        world.planned(|_, plan| plan.agreement.held_bars.iter().any(|(group, _)| group.is_none()))
+        world.planned(|_, plan| {
+            plan.agreement
+                .held_bars
+                .iter()
+                .any(|(group, _)| group.is_none())
+        })
     };
     let waits = "waiting set_opt_out 12 ana@example.org";
     assert!(obeyed("ana=opted_out", "ana=opted_out", ""));
-    assert!(obeyed("ana=opted_out", "ana=opted_out", "own 12 : ana"), "rosterd's own removal");
-    assert!(!obeyed("ana=opted_out", "ana", ""), "it is written to the second list now");
-    assert!(!obeyed("ana=opted_out", "ana", waits), "the second list did not take it");
+    assert!(
+        obeyed("ana=opted_out", "ana=opted_out", "own 12 : ana"),
+        "rosterd's own removal"
+    );
+    assert!(
+        !obeyed("ana=opted_out", "ana", ""),
+        "it is written to the second list now"
+    );
+    assert!(
+        !obeyed("ana=opted_out", "ana", waits),
+        "the second list did not take it"
+    );
     assert!(!obeyed("ana=opted_out", "", waits));
-    assert!(!obeyed("ana=opted_out", "", ""), "a list that does not show the person");
+    assert!(
+        !obeyed("ana=opted_out", "", ""),
+        "a list that does not show the person"
+    );
 }

@@ -24,9 +24,23 @@ fn equal_plans_have_equal_prints_in_whatever_order_things_were_read() {
 #[test]
 fn what_the_plan_does_not_touch_does_not_count() {
     let plain = print(|_| {});
-    assert_eq!(plain, print(|world| world.target.group_mut("12").name = "Renamed".to_owned()));
-    assert_eq!(plain, print(|world| world.memory.measure = Some(crate::plan::base::Measure { groups: 1, memberships: 2 })));
-    assert_eq!(plain, print(|world| world.target.people.get_mut("t.dee").unwrap().status = MemberStatus::Held));
+    assert_eq!(
+        plain,
+        print(|world| world.target.group_mut("12").name = "Renamed".to_owned())
+    );
+    assert_eq!(
+        plain,
+        print(
+            |world| world.memory.measure = Some(crate::plan::base::Measure {
+                groups: 1,
+                memberships: 2
+            })
+        )
+    );
+    assert_eq!(
+        plain,
+        print(|world| world.target.people.get_mut("t.dee").unwrap().status = MemberStatus::Held)
+    );
 }
 
 #[test]
@@ -39,7 +53,10 @@ fn whatever_the_plan_touches_counts() {
             world.source.group_mut("1").members.remove("s.bo");
         },
         |world| world.target.group_mut("11").notes = Some("changed".to_owned()),
-        |world| world.source.people.get_mut("s.ana").unwrap().address = Some("anna@example.org".to_owned()),
+        |world| {
+            world.source.people.get_mut("s.ana").unwrap().address =
+                Some("anna@example.org".to_owned())
+        },
         |world| {
             let person = world.source.people["s.bo"].clone();
             world.target.people.insert("t.bo".to_owned(), person);

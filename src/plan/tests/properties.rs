@@ -25,7 +25,12 @@ const STATES: [MembershipState; 6] = [
     MembershipState::Bounced,
     MembershipState::Unconfirmed,
 ];
-const STATUSES: [MemberStatus; 4] = [MemberStatus::Active, MemberStatus::OptedOut, MemberStatus::Bounced, MemberStatus::Held];
+const STATUSES: [MemberStatus; 4] = [
+    MemberStatus::Active,
+    MemberStatus::OptedOut,
+    MemberStatus::Bounced,
+    MemberStatus::Held,
+];
 
 fn facts() -> impl Strategy<Value = Vec<Fact>> {
     vec((0..28_u8, any::<u8>(), any::<u8>(), any::<u8>()), 0..40)
@@ -41,16 +46,28 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
     let (source_id, target_id) = (format!("{}", 1 + a % 4), format!("{}", 11 + a % 4));
     let person = pick(&PEOPLE, b);
     // Every eighth is a second contact with the same address.
-    let person = if c % 8 == 7 { format!("{person}#2") } else { person.to_owned() };
+    let person = if c % 8 == 7 {
+        format!("{person}#2")
+    } else {
+        person.to_owned()
+    };
     let (at_source, at_target) = (format!("s.{person}"), format!("t.{person}"));
-    let somebody = || TestPerson { address: Some(address(&person)), status: MemberStatus::Active };
+    let somebody = || TestPerson {
+        address: Some(address(&person)),
+        status: MemberStatus::Active,
+    };
     let from_outside = matches!(kind, 0..=1 | 3..=8 | 14..=15 | 20..=21);
     if at_source_only && !from_outside {
         return;
     }
     match kind {
         0 | 1 => {
-            if let Some(group) = world.source.groups.iter_mut().find(|group| group.id == source_id) {
+            if let Some(group) = world
+                .source
+                .groups
+                .iter_mut()
+                .find(|group| group.id == source_id)
+            {
                 group.name = pick(&NAMES, b).to_owned();
                 return;
             }
@@ -58,11 +75,20 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
             group.ext = (c % 3 == 0).then(|| format!("e{}", c % 2));
             group.protected = c % 7 == 0;
             group.notes = (c % 4 == 0).then(|| "notes".to_owned());
-            group.status = if c % 16 == 5 { GroupStatus::Archived } else { GroupStatus::Active };
+            group.status = if c % 16 == 5 {
+                GroupStatus::Archived
+            } else {
+                GroupStatus::Active
+            };
             world.source.groups.push(group);
         }
         2 => {
-            if world.target.groups.iter().all(|group| group.id != target_id) {
+            if world
+                .target
+                .groups
+                .iter()
+                .all(|group| group.id != target_id)
+            {
                 let mut group = TestGroup::new(&target_id, pick(&NAMES, b));
                 group.ext = (c % 5 == 0).then(|| format!("e{}", c % 2));
                 group.for_tests = c % 16 == 3;
@@ -70,41 +96,93 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
             }
         }
         3..=8 => {
-            if let Some(group) = world.source.groups.iter_mut().find(|group| group.id == source_id) {
+            if let Some(group) = world
+                .source
+                .groups
+                .iter_mut()
+                .find(|group| group.id == source_id)
+            {
                 group.members.insert(at_source.clone(), pick(&STATES, c));
-                world.source.people.entry(at_source).or_insert_with(somebody);
+                world
+                    .source
+                    .people
+                    .entry(at_source)
+                    .or_insert_with(somebody);
             }
         }
         9..=13 => {
-            if let Some(group) = world.target.groups.iter_mut().find(|group| group.id == target_id) {
+            if let Some(group) = world
+                .target
+                .groups
+                .iter_mut()
+                .find(|group| group.id == target_id)
+            {
                 group.members.insert(at_target.clone(), pick(&STATES, c));
-                world.target.people.entry(at_target).or_insert_with(somebody);
+                world
+                    .target
+                    .people
+                    .entry(at_target)
+                    .or_insert_with(somebody);
             }
         }
-        14 | 15 => world.source.people.entry(at_source).or_insert_with(somebody).status = pick(&STATUSES, c),
-        16 | 17 => world.target.people.entry(at_target).or_insert_with(somebody).status = pick(&STATUSES, c),
+        14 | 15 => {
+            world
+                .source
+                .people
+                .entry(at_source)
+                .or_insert_with(somebody)
+                .status = pick(&STATUSES, c)
+        }
+        16 | 17 => {
+            world
+                .target
+                .people
+                .entry(at_target)
+                .or_insert_with(somebody)
+                .status = pick(&STATUSES, c)
+        }
         18 | 19 => {
             let target = format!("{}", 11 + b % 4);
-            let free = world.memory.links.iter().all(|link| link.source != source_id && link.target != target);
+            let free = world
+                .memory
+                .links
+                .iter()
+                .all(|link| link.source != source_id && link.target != target);
             if free {
                 world.link(&source_id, &target, c % 4 == 0);
             }
         }
         20 => {
             // Somebody leaves a group, or the account, at the source.
-            if let Some(group) = world.source.groups.iter_mut().find(|group| group.id == source_id) {
+            if let Some(group) = world
+                .source
+                .groups
+                .iter_mut()
+                .find(|group| group.id == source_id)
+            {
                 group.members.remove(&at_source);
             }
         }
         21 => {
             if let Some(known) = world.source.people.get_mut(&at_source) {
-                known.address = if c % 5 == 0 { None } else { Some(address(pick(&PEOPLE, c))) };
+                known.address = if c % 5 == 0 {
+                    None
+                } else {
+                    Some(address(pick(&PEOPLE, c)))
+                };
             }
         }
         22 => {
-            let link = TestMemberLink { target: at_target.clone(), address: address(&person), removed_by_us: false };
+            let link = TestMemberLink {
+                target: at_target.clone(),
+                address: address(&person),
+                removed_by_us: false,
+            };
             world.memory.members.entry(at_source).or_insert(link);
-            world.memory.memberships.insert((target_id, at_target), c % 2 == 0);
+            world
+                .memory
+                .memberships
+                .insert((target_id, at_target), c % 2 == 0);
         }
         23 => {
             let key = ((c % 3 != 0).then_some(target_id), address(&person));
@@ -114,13 +192,27 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
             world.memory.bars.insert(key);
         }
         24 => {
-            let link = TestMemberLink { target: at_target, address: address(&person), removed_by_us: c % 2 == 0 };
+            let link = TestMemberLink {
+                target: at_target,
+                address: address(&person),
+                removed_by_us: c % 2 == 0,
+            };
             world.memory.members.entry(at_source).or_insert(link);
         }
         25 => drop(world.memory.others.insert((target_id, at_target))),
         26 => match b % 6 {
-            0 => world.source.groups.iter_mut().filter(|group| group.id == source_id).for_each(|group| group.incomplete = Some(c % 2 == 0)),
-            1 => world.target.groups.iter_mut().filter(|group| group.id == target_id).for_each(|group| group.incomplete = Some(false)),
+            0 => world
+                .source
+                .groups
+                .iter_mut()
+                .filter(|group| group.id == source_id)
+                .for_each(|group| group.incomplete = Some(c % 2 == 0)),
+            1 => world
+                .target
+                .groups
+                .iter_mut()
+                .filter(|group| group.id == target_id)
+                .for_each(|group| group.incomplete = Some(false)),
             2 => world.source.account_incomplete = c % 4 == 0,
             3 => world.target.existence_unknown = c % 2 == 0,
             4 => world.source.groups_incomplete = c % 2 == 0,
@@ -131,7 +223,10 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
             2 => world.policy.members.opt_outs = pick(&[OptOuts::Skip, OptOuts::Carry], c),
             3 => world.capabilities.group_opt_out = c % 2 == 0,
             4 => world.policy.guards.on_drift = pick(&[OnDrift::Keep, OnDrift::Overwrite], c),
-            5 => world.policy.groups.missing = pick(&[Missing::Keep, Missing::Archive, Missing::Delete], c),
+            5 => {
+                world.policy.groups.missing =
+                    pick(&[Missing::Keep, Missing::Archive, Missing::Delete], c)
+            }
             6 => world.policy.members.create = c % 2 == 0,
             _ => world.policy.groups.protect = c % 2 == 0,
         },
@@ -176,7 +271,13 @@ fn seat(world: &mut TestWorld, create_users: bool) {
     for (id, person) in &mut world.target.people {
         person.status = MemberStatus::Active;
         if !placed.contains(id) {
-            world.target.groups.last_mut().unwrap().members.insert(id.clone(), MembershipState::Active);
+            world
+                .target
+                .groups
+                .last_mut()
+                .unwrap()
+                .members
+                .insert(id.clone(), MembershipState::Active);
         }
     }
 }
@@ -184,20 +285,53 @@ fn seat(world: &mut TestWorld, create_users: bool) {
 /// Everybody is in one group, and nobody was taken out of a group that the job does not fill.
 fn keeps_the_seats(before: &TestWorld, after: &TestWorld) {
     let seats = |world: &TestWorld| -> Vec<(String, String)> {
-        world.target.groups.iter().flat_map(|group| group.members.keys().map(|member| (member.clone(), group.id.clone()))).collect()
+        world
+            .target
+            .groups
+            .iter()
+            .flat_map(|group| {
+                group
+                    .members
+                    .keys()
+                    .map(|member| (member.clone(), group.id.clone()))
+            })
+            .collect()
     };
     let now: BTreeMap<String, String> = seats(after).into_iter().collect();
     assert_eq!(now.len(), seats(after).len(), "somebody is in two groups");
-    let ours = |group: &String| group == "19" || after.memory.links.iter().chain(&before.memory.links).any(|link| link.target == *group);
+    let ours = |group: &String| {
+        group == "19"
+            || after
+                .memory
+                .links
+                .iter()
+                .chain(&before.memory.links)
+                .any(|link| link.target == *group)
+    };
     for (member, group) in seats(before) {
-        assert!(now.get(&member) == Some(&group) || ours(&group), "{member} was taken out of {group}");
-        let refuses_all = before.policy.mode == Mode::Add && now.get(&member) != Some(&group) && group != "19";
+        assert!(
+            now.get(&member) == Some(&group) || ours(&group),
+            "{member} was taken out of {group}"
+        );
+        let refuses_all =
+            before.policy.mode == Mode::Add && now.get(&member) != Some(&group) && group != "19";
         let dissolved = after.target.groups.iter().all(|known| known.id != group);
         let refused = before.source.groups.iter().any(|known| {
-            let linked = after.memory.links.iter().any(|link| link.source == known.id && link.target == group);
-            linked && known.members.values().any(|state| *state == MembershipState::OptedOut)
+            let linked = after
+                .memory
+                .links
+                .iter()
+                .any(|link| link.source == known.id && link.target == group);
+            linked
+                && known
+                    .members
+                    .values()
+                    .any(|state| *state == MembershipState::OptedOut)
         });
-        assert!(!refuses_all || dissolved || refused, "mode add took {member} out of {group}");
+        assert!(
+            !refuses_all || dissolved || refused,
+            "mode add took {member} out of {group}"
+        );
     }
 }
 
@@ -205,12 +339,27 @@ fn keeps_the_seats(before: &TestWorld, after: &TestWorld) {
 fn applied(world: &TestWorld) -> TestWorld {
     world.planned(|inputs, plan| {
         let mut next = world.clone();
-        let seated = world.policy.parking_group.clone().filter(|_| world.capabilities.one_group_per_member);
-        let mut ids: BTreeMap<usize, String> =
-            plan.pairs.iter().enumerate().filter_map(|(at, pair)| Some((at, pair.target.clone()?))).collect();
+        let seated = world
+            .policy
+            .parking_group
+            .clone()
+            .filter(|_| world.capabilities.one_group_per_member);
+        let mut ids: BTreeMap<usize, String> = plan
+            .pairs
+            .iter()
+            .enumerate()
+            .filter_map(|(at, pair)| Some((at, pair.target.clone()?)))
+            .collect();
         let mut created: BTreeMap<crate::plan::PersonIx, String> = BTreeMap::new();
-        let contacts = |created: &BTreeMap<crate::plan::PersonIx, String>, person: crate::plan::PersonIx| -> Vec<String> {
-            let known = inputs.people.targets(person).iter().map(|at| inputs.names.text(inputs.target.members[*at as usize].id).to_owned());
+        let contacts = |created: &BTreeMap<crate::plan::PersonIx, String>,
+                        person: crate::plan::PersonIx|
+         -> Vec<String> {
+            let known = inputs.people.targets(person).iter().map(|at| {
+                inputs
+                    .names
+                    .text(inputs.target.members[*at as usize].id)
+                    .to_owned()
+            });
             known.chain(created.get(&person).cloned()).collect()
         };
         for edit in &plan.operations {
@@ -224,10 +373,14 @@ fn applied(world: &TestWorld) -> TestWorld {
                     next.target.groups.push(group);
                     ids.insert(at, id);
                 }
-                Edit::AdoptGroup { fields, .. } | Edit::UpdateGroup { fields, .. } | Edit::RenameGroup { fields, .. } => {
+                Edit::AdoptGroup { fields, .. }
+                | Edit::UpdateGroup { fields, .. }
+                | Edit::RenameGroup { fields, .. } => {
                     fill(next.target.group_mut(&ids[&at.unwrap()]), fields);
                 }
-                Edit::ArchiveGroup { .. } => next.target.group_mut(&ids[&at.unwrap()]).status = GroupStatus::Archived,
+                Edit::ArchiveGroup { .. } => {
+                    next.target.group_mut(&ids[&at.unwrap()]).status = GroupStatus::Archived
+                }
                 Edit::DeleteGroup { .. } => {
                     let id = &ids[&at.unwrap()];
                     if let Some(parking) = seated.clone() {
@@ -239,27 +392,59 @@ fn applied(world: &TestWorld) -> TestWorld {
                     next.memory.memberships.retain(|(group, _), _| group != id);
                 }
                 Edit::SetOptOut { pair, members, .. } => {
-                    for contact in members.iter().flat_map(|person| contacts(&created, *person)) {
+                    for contact in members
+                        .iter()
+                        .flat_map(|person| contacts(&created, *person))
+                    {
                         if pair.is_some() {
-                            next.target.group_mut(&ids[&at.unwrap()]).members.insert(contact, MembershipState::OptedOut);
+                            next.target
+                                .group_mut(&ids[&at.unwrap()])
+                                .members
+                                .insert(contact, MembershipState::OptedOut);
                         } else {
-                            next.target.people.get_mut(&contact).expect("opt-outs are of contacts").status = MemberStatus::OptedOut;
+                            next.target
+                                .people
+                                .get_mut(&contact)
+                                .expect("opt-outs are of contacts")
+                                .status = MemberStatus::OptedOut;
                         }
                     }
                 }
                 Edit::CreateMembers { members, .. } => {
                     for person in members {
-                        let address = inputs.names.text(inputs.people.get(*person).address).to_owned();
+                        let address = inputs
+                            .names
+                            .text(inputs.people.get(*person).address)
+                            .to_owned();
                         let mut id = format!("t.new.{address}");
                         // Whoever was created with the address before may have another one by now.
-                        while next.target.people.get(&id).is_some_and(|known| known.address.as_ref() != Some(&address)) {
+                        while next
+                            .target
+                            .people
+                            .get(&id)
+                            .is_some_and(|known| known.address.as_ref() != Some(&address))
+                        {
                             id.push('+');
                         }
-                        let known = TestPerson { address: Some(address.clone()), status: MemberStatus::Active };
-                        assert_eq!(next.target.people.insert(id.clone(), known), None, "nobody is created twice");
+                        let known = TestPerson {
+                            address: Some(address.clone()),
+                            status: MemberStatus::Active,
+                        };
+                        assert_eq!(
+                            next.target.people.insert(id.clone(), known),
+                            None,
+                            "nobody is created twice"
+                        );
                         for at in inputs.people.sources(*person) {
-                            let source = inputs.names.text(inputs.source.members[*at as usize].id).to_owned();
-                            let link = TestMemberLink { target: id.clone(), address: address.clone(), removed_by_us: false };
+                            let source = inputs
+                                .names
+                                .text(inputs.source.members[*at as usize].id)
+                                .to_owned();
+                            let link = TestMemberLink {
+                                target: id.clone(),
+                                address: address.clone(),
+                                removed_by_us: false,
+                            };
                             next.memory.members.insert(source, link);
                         }
                         created.insert(*person, id);
@@ -272,33 +457,56 @@ fn applied(world: &TestWorld) -> TestWorld {
                 }
                 Edit::AddMemberships { members, .. } => {
                     for person in members {
-                        let [contact] = contacts(&created, *person).try_into().expect("one contact per addition");
+                        let [contact] = contacts(&created, *person)
+                            .try_into()
+                            .expect("one contact per addition");
                         let group = ids[&at.unwrap()].clone();
                         if seated.is_some() {
-                            let elsewhere: Vec<String> =
-                                next.target.groups.iter().map(|other| other.id.clone()).filter(|id| *id != group).collect();
+                            let elsewhere: Vec<String> = next
+                                .target
+                                .groups
+                                .iter()
+                                .map(|other| other.id.clone())
+                                .filter(|id| *id != group)
+                                .collect();
                             for other in elsewhere {
                                 next.target.group_mut(&other).members.remove(&contact);
                                 next.memory.memberships.remove(&(other, contact.clone()));
                             }
                         }
-                        let before = next.target.group_mut(&group).members.insert(contact.clone(), MembershipState::Active);
+                        let before = next
+                            .target
+                            .group_mut(&group)
+                            .members
+                            .insert(contact.clone(), MembershipState::Active);
                         assert_eq!(before, None, "rule 1: whoever is listed is not added");
                         next.memory.memberships.insert((group, contact), true);
                     }
                 }
                 Edit::BringBack { members, .. } => {
                     for person in members {
-                        let [contact] = contacts(&created, *person).try_into().expect("one contact per return");
+                        let [contact] = contacts(&created, *person)
+                            .try_into()
+                            .expect("one contact per return");
                         let group = ids[&at.unwrap()].clone();
-                        assert!(next.memory.own.remove(&(group.clone(), contact.clone())), "rule 1: only own removals are undone");
-                        let before = next.target.group_mut(&group).members.insert(contact.clone(), MembershipState::Active);
+                        assert!(
+                            next.memory.own.remove(&(group.clone(), contact.clone())),
+                            "rule 1: only own removals are undone"
+                        );
+                        let before = next
+                            .target
+                            .group_mut(&group)
+                            .members
+                            .insert(contact.clone(), MembershipState::Active);
                         assert_eq!(before, Some(MembershipState::OptedOut));
                         next.memory.memberships.insert((group, contact), true);
                     }
                 }
                 Edit::RemoveMemberships { members, .. } => {
-                    for contact in members.iter().flat_map(|person| contacts(&created, *person)) {
+                    for contact in members
+                        .iter()
+                        .flat_map(|person| contacts(&created, *person))
+                    {
                         let group = ids[&at.unwrap()].clone();
                         let rows = &mut next.target.group_mut(&group).members;
                         if rows.get(&contact) == Some(&MembershipState::Active) {
@@ -309,7 +517,10 @@ fn applied(world: &TestWorld) -> TestWorld {
                                 rows.remove(&contact);
                             }
                             if let Some(parking) = &seated {
-                                next.target.group_mut(parking).members.insert(contact.clone(), MembershipState::Active);
+                                next.target
+                                    .group_mut(parking)
+                                    .members
+                                    .insert(contact.clone(), MembershipState::Active);
                             }
                         }
                         next.memory.memberships.remove(&(group, contact));
@@ -337,8 +548,15 @@ fn fill(group: &mut TestGroup, fields: &Record) {
 }
 
 fn held(group: &TestGroup) -> Record {
-    let texts = [("title", Some(&group.name)), ("ext", group.ext.as_ref()), ("notes", group.notes.as_ref())];
-    texts.into_iter().filter_map(|(field, text)| Some((field.to_owned(), Value::from(text?.as_str())))).collect()
+    let texts = [
+        ("title", Some(&group.name)),
+        ("ext", group.ext.as_ref()),
+        ("notes", group.notes.as_ref()),
+    ];
+    texts
+        .into_iter()
+        .filter_map(|(field, text)| Some((field.to_owned(), Value::from(text?.as_str()))))
+        .collect()
 }
 
 fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeMap<usize, String>) {
@@ -349,10 +567,15 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
             address: text(inputs.people.get(*person).address),
             removed_by_us: false,
         };
-        next.memory.members.insert(text(inputs.source.members[*source as usize].id), link);
+        next.memory
+            .members
+            .insert(text(inputs.source.members[*source as usize].id), link);
     }
     for (pair, target) in &plan.agreement.memberships {
-        let key = (ids[&(pair.0 as usize)].clone(), text(inputs.target.members[*target as usize].id));
+        let key = (
+            ids[&(pair.0 as usize)].clone(),
+            text(inputs.target.members[*target as usize].id),
+        );
         next.memory.memberships.insert(key, false);
     }
     for (group, member) in &plan.agreement.ended_removals {
@@ -362,7 +585,9 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
         next.memory.own.remove(ended);
     }
     for (group, member) in &plan.agreement.ended {
-        next.memory.memberships.remove(&(group.clone(), text(*member)));
+        next.memory
+            .memberships
+            .remove(&(group.clone(), text(*member)));
     }
     for (pair, person) in &plan.agreement.bars {
         let group = pair.map(|pair| ids.get(&(pair.0 as usize)).cloned());
@@ -377,12 +602,20 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
     }
     // What was written is held from then on.
     for edit in &plan.operations {
-        let Edit::SetOptOut { pair, members, .. } = edit else { continue };
+        let Edit::SetOptOut { pair, members, .. } = edit else {
+            continue;
+        };
         let group = pair.map(|pair| ids[&(pair.0 as usize)].clone());
         for person in members {
-            let former = inputs.people.former_addresses(*person, inputs.source, inputs.base);
-            let addresses = former.into_iter().chain([inputs.people.get(*person).address]);
-            next.memory.held_bars.extend(addresses.map(|address| (group.clone(), text(address))));
+            let former = inputs
+                .people
+                .former_addresses(*person, inputs.source, inputs.base);
+            let addresses = former
+                .into_iter()
+                .chain([inputs.people.get(*person).address]);
+            next.memory
+                .held_bars
+                .extend(addresses.map(|address| (group.clone(), text(address))));
         }
     }
     for (group, bar) in &plan.agreement.ended_bars {
@@ -390,16 +623,39 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
         next.memory.held_bars.remove(&(group.clone(), text(*bar)));
     }
     let desired = next.desired();
-    for (at, pair) in plan.pairs.iter().enumerate().filter(|(_, pair)| pair.writable) {
-        let (Some(source), Some(target)) = (&pair.source, ids.get(&at)) else { continue };
+    for (at, pair) in plan
+        .pairs
+        .iter()
+        .enumerate()
+        .filter(|(_, pair)| pair.writable)
+    {
+        let (Some(source), Some(target)) = (&pair.source, ids.get(&at)) else {
+            continue;
+        };
         let current = held(next.target.group_mut(target));
         let mut fields: FieldBases = desired[source]
             .fields
             .iter()
-            .map(|(field, wish)| (field.clone(), FieldBase { desired: Some(wish.clone()), target: current.get(field).cloned() }))
+            .map(|(field, wish)| {
+                (
+                    field.clone(),
+                    FieldBase {
+                        desired: Some(wish.clone()),
+                        target: current.get(field).cloned(),
+                    },
+                )
+            })
             .collect();
-        let before = inputs.target.group(target).map(|group| group.wire.clone()).unwrap_or_default();
-        let known = next.memory.links.iter_mut().find(|link| link.source == *source && link.target == *target);
+        let before = inputs
+            .target
+            .group(target)
+            .map(|group| group.wire.clone())
+            .unwrap_or_default();
+        let known = next
+            .memory
+            .links
+            .iter_mut()
+            .find(|link| link.source == *source && link.target == *target);
         if let Some(link) = known {
             // A field that somebody else changed and that is left stays remembered as it was.
             for (field, then) in &link.fields {
@@ -419,19 +675,37 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
     next.memory.measure = Some(plan.measure);
 }
 
-/// Everybody who is listed at the target, and everybody there who refuses, must be left so by any plan.
+/// Everybody who is listed at the target, and everybody there who refuses, must be left so by any
+/// plan.
 fn consent_only_narrows(before: &TestWorld, after: &TestWorld) {
     for (id, person) in &before.target.people {
         if person.status == MemberStatus::OptedOut {
-            assert_eq!(after.target.people[id].status, MemberStatus::OptedOut, "rule 1: {id} is subscribed again");
+            assert_eq!(
+                after.target.people[id].status,
+                MemberStatus::OptedOut,
+                "rule 1: {id} is subscribed again"
+            );
         }
     }
     for group in &before.target.groups {
-        let Some(now) = after.target.groups.iter().find(|now| now.id == group.id) else { continue };
-        for (member, state) in group.members.iter().filter(|(_, state)| **state != MembershipState::Active) {
+        let Some(now) = after.target.groups.iter().find(|now| now.id == group.id) else {
+            continue;
+        };
+        for (member, state) in group
+            .members
+            .iter()
+            .filter(|(_, state)| **state != MembershipState::Active)
+        {
             let kept = now.members.get(member);
-            let own = before.memory.own.contains(&(group.id.clone(), member.clone()));
-            assert!(own || kept.is_some_and(|kept| kept >= state), "rule 1: {member} was {state:?} in {} and is {kept:?}", group.id);
+            let own = before
+                .memory
+                .own
+                .contains(&(group.id.clone(), member.clone()));
+            assert!(
+                own || kept.is_some_and(|kept| kept >= state),
+                "rule 1: {member} was {state:?} in {} and is {kept:?}",
+                group.id
+            );
         }
     }
 }
@@ -440,20 +714,44 @@ fn consent_only_narrows(before: &TestWorld, after: &TestWorld) {
 fn adds_nobody_who_refuses(world: &TestWorld) {
     world.planned(|inputs, plan| {
         for edit in &plan.operations {
-            let Edit::AddMemberships { pair, members } = edit else { continue };
+            let Edit::AddMemberships { pair, members } = edit else {
+                continue;
+            };
             let pair = plan.pair(*pair);
             for person in members {
                 let address = inputs.names.text(inputs.people.get(*person).address);
-                let has = |person: Option<&TestPerson>| person.is_some_and(|person| person.address.as_deref() == Some(address));
-                let refuses = |side: &super::world::Side, group: Option<&str>| {
-                    let account = side.people.values().any(|known| has(Some(known)) && known.status == MemberStatus::OptedOut);
-                    let rows = side.groups.iter().filter(|known| Some(known.id.as_str()) == group).flat_map(|group| &group.members);
-                    account || rows.into_iter().any(|(id, state)| has(side.people.get(id)) && *state == MembershipState::OptedOut)
+                let has = |person: Option<&TestPerson>| {
+                    person.is_some_and(|person| person.address.as_deref() == Some(address))
                 };
-                assert!(!refuses(&world.source, pair.source.as_deref()), "{address} refuses at the source");
-                assert!(!refuses(&world.target, pair.target.as_deref()), "{address} refuses at the target");
+                let refuses = |side: &super::world::Side, group: Option<&str>| {
+                    let account = side
+                        .people
+                        .values()
+                        .any(|known| has(Some(known)) && known.status == MemberStatus::OptedOut);
+                    let rows = side
+                        .groups
+                        .iter()
+                        .filter(|known| Some(known.id.as_str()) == group)
+                        .flat_map(|group| &group.members);
+                    account
+                        || rows.into_iter().any(|(id, state)| {
+                            has(side.people.get(id)) && *state == MembershipState::OptedOut
+                        })
+                };
                 assert!(
-                    !world.memory.bars.contains(&(pair.target.clone(), address.to_owned())) || pair.target.is_none(),
+                    !refuses(&world.source, pair.source.as_deref()),
+                    "{address} refuses at the source"
+                );
+                assert!(
+                    !refuses(&world.target, pair.target.as_deref()),
+                    "{address} refuses at the target"
+                );
+                assert!(
+                    !world
+                        .memory
+                        .bars
+                        .contains(&(pair.target.clone(), address.to_owned()))
+                        || pair.target.is_none(),
                     "{address} is barred"
                 );
             }
@@ -462,28 +760,54 @@ fn adds_nobody_who_refuses(world: &TestWorld) {
 }
 
 /// Tells whether a refusal of the person is remembered that the target was never seen to obey.
-fn is_due(world: &TestWorld, inputs: &Inputs<'_>, person: crate::plan::PersonIx, group: Option<&str>) -> bool {
-    let former = inputs.people.former_addresses(person, inputs.source, inputs.base);
-    let mut addresses = former.into_iter().chain([inputs.people.get(person).address]);
+fn is_due(
+    world: &TestWorld,
+    inputs: &Inputs<'_>,
+    person: crate::plan::PersonIx,
+    group: Option<&str>,
+) -> bool {
+    let former = inputs
+        .people
+        .former_addresses(person, inputs.source, inputs.base);
+    let mut addresses = former
+        .into_iter()
+        .chain([inputs.people.get(person).address]);
     addresses.any(|address| {
-        let key = (group.map(str::to_owned), inputs.names.text(address).to_owned());
-        world.memory.bars.contains(&key) && (!world.memory.held_bars.contains(&key) || !inputs.people.sources(person).is_empty())
+        let key = (
+            group.map(str::to_owned),
+            inputs.names.text(address).to_owned(),
+        );
+        world.memory.bars.contains(&key)
+            && (!world.memory.held_bars.contains(&key) || !inputs.people.sources(person).is_empty())
     })
 }
 
 fn mentions_only_its_own(world: &TestWorld) {
     world.planned(|inputs, plan| {
-        let covered: BTreeSet<&str> =
-            world.source.groups.iter().filter(|group| group.status == GroupStatus::Active).map(|group| group.id.as_str()).collect();
+        let covered: BTreeSet<&str> = world
+            .source
+            .groups
+            .iter()
+            .filter(|group| group.status == GroupStatus::Active)
+            .map(|group| group.id.as_str())
+            .collect();
         let gone = |source: &str| world.source.groups.iter().all(|group| group.id != source);
         for edit in &plan.operations {
             let pair = edit.pair().map(|pair| plan.pair(pair));
             match (edit, pair) {
                 (Edit::ArchiveGroup { .. } | Edit::DeleteGroup { .. }, Some(pair)) => {
-                    assert!(world.memory.links.iter().any(|link| Some(&link.target) == pair.target.as_ref() && gone(&link.source)));
+                    assert!(world.memory.links.iter().any(|link| Some(&link.target)
+                        == pair.target.as_ref()
+                        && gone(&link.source)));
                 }
                 (_, Some(pair)) => {
-                    assert!(pair.source.as_deref().is_some_and(|source| covered.contains(source)), "{} is out of scope", pair.name);
+                    assert!(
+                        pair.source
+                            .as_deref()
+                            .is_some_and(|source| covered.contains(source)),
+                        "{} is out of scope",
+                        pair.name
+                    );
                     assert!(pair.writable, "{} is frozen or blocked", pair.name);
                 }
                 _ => {}
@@ -491,14 +815,26 @@ fn mentions_only_its_own(world: &TestWorld) {
             for person in edit.members() {
                 let listed = inputs.people.sources(*person).iter().any(|at| {
                     let id = inputs.names.text(inputs.source.members[*at as usize].id);
-                    world.source.groups.iter().any(|group| covered.contains(group.id.as_str()) && group.members.contains_key(id))
+                    world.source.groups.iter().any(|group| {
+                        covered.contains(group.id.as_str()) && group.members.contains_key(id)
+                    })
                 });
                 let known = inputs.people.get(*person).linked;
                 let removed = matches!(edit, Edit::RemoveMemberships { .. });
-                // A refusal that was seen and never written is, even after the person has gone from the source.
-                let due =
-                    matches!(edit, Edit::SetOptOut { .. }) && is_due(world, inputs, *person, pair.and_then(|pair| pair.target.as_deref()));
-                assert!(listed || known || removed || due, "{} is nobody's concern", edit.op());
+                // A refusal that was seen and never written is, even after the person has gone from
+                // the source.
+                let due = matches!(edit, Edit::SetOptOut { .. })
+                    && is_due(
+                        world,
+                        inputs,
+                        *person,
+                        pair.and_then(|pair| pair.target.as_deref()),
+                    );
+                assert!(
+                    listed || known || removed || due,
+                    "{} is nobody's concern",
+                    edit.op()
+                );
             }
         }
     });
@@ -507,11 +843,26 @@ fn mentions_only_its_own(world: &TestWorld) {
 fn removes_only_what_it_may(world: &TestWorld) {
     world.planned(|inputs, plan| {
         for edit in &plan.operations {
-            let Edit::RemoveMemberships { pair, members } = edit else { continue };
+            let Edit::RemoveMemberships { pair, members } = edit else {
+                continue;
+            };
             let pair = plan.pair(*pair);
-            let source = world.source.groups.iter().find(|group| Some(&group.id) == pair.source.as_ref()).unwrap();
-            let target = world.target.groups.iter().find(|group| Some(&group.id) == pair.target.as_ref()).unwrap();
-            assert!(target.incomplete.is_none(), "rule 3: the target's listing is not whole");
+            let source = world
+                .source
+                .groups
+                .iter()
+                .find(|group| Some(&group.id) == pair.source.as_ref())
+                .unwrap();
+            let target = world
+                .target
+                .groups
+                .iter()
+                .find(|group| Some(&group.id) == pair.target.as_ref())
+                .unwrap();
+            assert!(
+                target.incomplete.is_none(),
+                "rule 3: the target's listing is not whole"
+            );
             for person in members {
                 let refuses = inputs.people.sources(*person).iter().any(|at| {
                     let id = inputs.names.text(inputs.source.members[*at as usize].id);
@@ -519,8 +870,14 @@ fn removes_only_what_it_may(world: &TestWorld) {
                 });
                 let refuses = refuses || is_due(world, inputs, *person, pair.target.as_deref());
                 let stands_in = refuses && !world.capabilities.group_opt_out;
-                assert!(source.incomplete.is_none() || stands_in, "rule 3: the source's listing is not whole");
-                assert!(world.policy.mode != Mode::Add || stands_in, "mode add removes nobody");
+                assert!(
+                    source.incomplete.is_none() || stands_in,
+                    "rule 3: the source's listing is not whole"
+                );
+                assert!(
+                    world.policy.mode != Mode::Add || stands_in,
+                    "mode add removes nobody"
+                );
             }
         }
     });
@@ -535,7 +892,11 @@ fn with_lists(mut world: TestWorld, readd: bool) -> TestWorld {
     world.capabilities.removal_shows_opt_out = true;
     world.policy.members.readd = readd;
     // Nothing holds for a whole account there.
-    world.target.people.values_mut().for_each(|person| person.status = MemberStatus::Active);
+    world
+        .target
+        .people
+        .values_mut()
+        .for_each(|person| person.status = MemberStatus::Active);
     world
 }
 
@@ -624,7 +985,8 @@ proptest! {
             for fact in changes {
                 tell(&mut world, fact, true);
             }
-            // A run that had to leave something blocked may open the way for it, by freeing a name for example.
+            // A run that had to leave something blocked may open the way for it, by freeing a name
+            // for example.
             let runs = if world.planned(|_, plan| plan.blocked.is_empty()) { 1 } else { 3 };
             let first = world.planned(operations);
             for _ in 0..runs {

@@ -157,5 +157,8 @@ fn a_name_that_somebody_changed_at_the_target_follows_the_policy_on_drift() {
     }
     let mut world = super::parse(&format!("set drift=stop\n{drifted}"));
     world.target.group_mut("11").name = "Z".to_owned();
-    assert_eq!(world.planned(super::render), "rename Z to A\nrefused on_drift 1 of 0, stop");
+    assert_eq!(
+        world.planned(super::render),
+        "rename Z to A\nrefused on_drift 1 of 0, stop"
+    );
 }

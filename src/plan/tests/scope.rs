@@ -58,7 +58,11 @@ fn a_dynamic_group_is_copied_where_that_is_asked_for() {
 
 #[test]
 fn a_missing_group_is_kept_archived_or_deleted_as_asked() {
-    for (missing, expected) in [("keep", ""), ("archive", "archive Donors"), ("delete", "delete Donors")] {
+    for (missing, expected) in [
+        ("keep", ""),
+        ("archive", "archive Donors"),
+        ("delete", "delete Donors"),
+    ] {
         check(
             &format!(
                 "set missing={missing} mode=mirror

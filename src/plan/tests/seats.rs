@@ -22,7 +22,10 @@ fn world(settings: &str, source: [&str; 2], target: [&str; 3], rest: &str) -> St
 #[test]
 fn people_come_out_of_the_parking_group_in_any_mode() {
     for mode in ["add", "managed", "mirror"] {
-        check(&world(&format!("mode={mode}"), ["ana", ""], ["", "", "ana bo"], ""), "add to Editors: ana");
+        check(
+            &world(&format!("mode={mode}"), ["ana", ""], ["", "", "ana bo"], ""),
+            "add to Editors: ana",
+        );
     }
 }
 
@@ -30,23 +33,44 @@ fn people_come_out_of_the_parking_group_in_any_mode() {
 fn whoever_leaves_goes_by_the_mode() {
     let gone = |mode: &str, base: &str| {
         let stays = if base.is_empty() { "" } else { "base 12 : cy" };
-        world(&format!("mode={mode}"), ["", "cy"], ["ana", "cy", ""], &format!("{base}\n{stays}"))
+        world(
+            &format!("mode={mode}"),
+            ["", "cy"],
+            ["ana", "cy", ""],
+            &format!("{base}\n{stays}"),
+        )
     };
     check(&gone("add", "base 11 : ana+"), "");
-    check(&gone("managed", "base 11 : ana+"), "remove from Editors: ana");
+    check(
+        &gone("managed", "base 11 : ana+"),
+        "remove from Editors: ana",
+    );
     check(&gone("managed", ""), "");
     check(&gone("mirror", ""), "remove from Editors: ana");
 }
 
 #[test]
 fn a_move_is_the_addition_alone() {
-    let moved = |mode: &str, rest: &str| world(&format!("mode={mode}"), ["", "ana"], ["ana", "", ""], rest);
+    let moved =
+        |mode: &str, rest: &str| world(&format!("mode={mode}"), ["", "ana"], ["ana", "", ""], rest);
     check(&moved("mirror", ""), "add to Writers: ana");
     check(&moved("managed", "base 11 : ana+"), "add to Writers: ana");
-    check(&moved("managed", "base 11 : ana"), "! membership Writers ana other_group");
-    check(&moved("managed", ""), "! membership Writers ana other_group");
-    check(&moved("add", "base 11 : ana+"), "! membership Writers ana other_group");
-    check(&moved("mirror", "others 11 : ana"), "! membership Writers ana other_group");
+    check(
+        &moved("managed", "base 11 : ana"),
+        "! membership Writers ana other_group",
+    );
+    check(
+        &moved("managed", ""),
+        "! membership Writers ana other_group",
+    );
+    check(
+        &moved("add", "base 11 : ana+"),
+        "! membership Writers ana other_group",
+    );
+    check(
+        &moved("mirror", "others 11 : ana"),
+        "! membership Writers ana other_group",
+    );
 }
 
 #[test]
@@ -78,8 +102,14 @@ fn people_of_other_groups_are_left_there() {
     check(&world(""), "! membership Editors ana other_group");
     check(&world(" builtin"), "! membership Editors ana other_group");
     // Whom this job created, and who landed there, is moved on.
-    check(&world(" builtin").replace("link 1=11", "link 1=11\n             base 3 : ana+"), "add to Editors: ana");
-    check(&world(" builtin").replace("link 1=11", "link 1=11\n             base 3 : ana"), "! membership Editors ana other_group");
+    check(
+        &world(" builtin").replace("link 1=11", "link 1=11\n             base 3 : ana+"),
+        "add to Editors: ana",
+    );
+    check(
+        &world(" builtin").replace("link 1=11", "link 1=11\n             base 3 : ana"),
+        "! membership Editors ana other_group",
+    );
     // A group that the login does not see is no better.
     check(
         "set seats=yes parking=19 mode=mirror measure=1/1
@@ -94,13 +124,28 @@ fn people_of_other_groups_are_left_there() {
 
 #[test]
 fn a_group_that_left_the_scope_keeps_its_people() {
-    check(&world("mode=mirror exclude=Editors", ["ana", "ana"], ["ana", "", ""], "base 11 : ana+"), "! membership Writers ana other_group");
+    check(
+        &world(
+            "mode=mirror exclude=Editors",
+            ["ana", "ana"],
+            ["ana", "", ""],
+            "base 11 : ana+",
+        ),
+        "! membership Writers ana other_group",
+    );
 }
 
 #[test]
 fn who_is_in_several_groups_stays_where_they_are() {
-    for (target, rest) in [(["ana", "", ""], "base 11 : ana+"), (["", "ana", ""], "base 12 : ana+"), (["", "", "ana"], "base 11 : ana+")] {
-        check(&world("mode=mirror", ["ana", "ana"], target, rest), "! member ana several_groups");
+    for (target, rest) in [
+        (["ana", "", ""], "base 11 : ana+"),
+        (["", "ana", ""], "base 12 : ana+"),
+        (["", "", "ana"], "base 11 : ana+"),
+    ] {
+        check(
+            &world("mode=mirror", ["ana", "ana"], target, rest),
+            "! member ana several_groups",
+        );
     }
     // Also in a third group that the job fills and from which everybody else would be removed.
     check(
@@ -123,12 +168,39 @@ fn who_is_in_several_groups_stays_where_they_are() {
 #[test]
 fn several_groups_are_no_trouble_where_nothing_would_come_of_them() {
     let nobody = |settings: &str| world(settings, ["ana", "ana"], ["", "", ""], "");
-    check(&nobody("mode=mirror"), "- Editors ana no_user\n- Writers ana no_user");
-    check(&nobody("mode=mirror create_users=yes"), "! member ana several_groups");
-    check(&world("mode=mirror", ["ana", "ana=unconfirmed"], ["", "", "ana"], ""), "add to Editors: ana\n- Writers ana unconfirmed");
-    check(&world("mode=mirror", ["ana", "ana"], ["", "", "ana"], "bar 12 : ana"), "add to Editors: ana\n- Writers ana opted_out_at_source");
     check(
-        &world("mode=mirror", ["ana", "ana"], ["", "", "ana"], "person source ana opted_out"),
+        &nobody("mode=mirror"),
+        "- Editors ana no_user\n- Writers ana no_user",
+    );
+    check(
+        &nobody("mode=mirror create_users=yes"),
+        "! member ana several_groups",
+    );
+    check(
+        &world(
+            "mode=mirror",
+            ["ana", "ana=unconfirmed"],
+            ["", "", "ana"],
+            "",
+        ),
+        "add to Editors: ana\n- Writers ana unconfirmed",
+    );
+    check(
+        &world(
+            "mode=mirror",
+            ["ana", "ana"],
+            ["", "", "ana"],
+            "bar 12 : ana",
+        ),
+        "add to Editors: ana\n- Writers ana opted_out_at_source",
+    );
+    check(
+        &world(
+            "mode=mirror",
+            ["ana", "ana"],
+            ["", "", "ana"],
+            "person source ana opted_out",
+        ),
         "- Editors ana opted_out_at_source\n- Writers ana opted_out_at_source",
     );
 }
@@ -137,17 +209,40 @@ fn several_groups_are_no_trouble_where_nothing_would_come_of_them() {
 fn users_are_created_only_where_the_config_says_so() {
     let new = |settings: &str, rest: &str| world(settings, ["ana", ""], ["", "", ""], rest);
     check(&new("mode=managed", ""), "- Editors ana no_user");
-    check(&new("mode=managed create_users=yes", ""), "create people: ana\nadd to Editors: ana");
-    check(&new("mode=managed create_users=yes create=no", ""), "- Editors ana no_contact");
-    check(&new("mode=managed create_users=yes", "nameless ana"), "! membership Editors ana value_refused");
-    check(&new("mode=managed create_users=yes", "person source ana opted_out"), "- Editors ana opted_out_at_source");
-    check(&world("create_users=yes", ["ana=opted_out", ""], ["", "", ""], ""), "- Editors ana opted_out_at_source\nlost 1 group opt-out");
+    check(
+        &new("mode=managed create_users=yes", ""),
+        "create people: ana\nadd to Editors: ana",
+    );
+    check(
+        &new("mode=managed create_users=yes create=no", ""),
+        "- Editors ana no_contact",
+    );
+    check(
+        &new("mode=managed create_users=yes", "nameless ana"),
+        "! membership Editors ana value_refused",
+    );
+    check(
+        &new(
+            "mode=managed create_users=yes",
+            "person source ana opted_out",
+        ),
+        "- Editors ana opted_out_at_source",
+    );
+    check(
+        &world("create_users=yes", ["ana=opted_out", ""], ["", "", ""], ""),
+        "- Editors ana opted_out_at_source\nlost 1 group opt-out",
+    );
 }
 
 #[test]
 fn a_refusal_parks_in_any_mode_and_before_anything_else() {
     for mode in ["add", "managed", "mirror"] {
-        let refused = world(&format!("mode={mode}"), ["ana=opted_out", "ana"], ["ana", "", ""], "");
+        let refused = world(
+            &format!("mode={mode}"),
+            ["ana=opted_out", "ana"],
+            ["ana", "", ""],
+            "",
+        );
         check(
             &refused,
             "remove from Editors: ana
@@ -155,10 +250,19 @@ fn a_refusal_parks_in_any_mode_and_before_anything_else() {
              - Editors ana opted_out_at_source
              lost 1 group opt-out",
         );
-        parse(&refused).planned(|_, plan| assert_eq!(plan.agreement.bars.len(), 1, "it is remembered"));
+        parse(&refused)
+            .planned(|_, plan| assert_eq!(plan.agreement.bars.len(), 1, "it is remembered"));
     }
     // Whoever skips opt-outs has them bar additions and nothing else.
-    check(&world("mode=add opt_outs=skip", ["ana=opted_out", ""], ["ana", "", ""], ""), "- Editors ana opted_out_at_source");
+    check(
+        &world(
+            "mode=add opt_outs=skip",
+            ["ana=opted_out", ""],
+            ["ana", "", ""],
+            "",
+        ),
+        "- Editors ana opted_out_at_source",
+    );
 }
 
 #[test]
@@ -176,10 +280,27 @@ fn without_a_parking_group_nobody_leaves_for_none() {
             source[0], source[1], target[0], target[1]
         )
     };
-    check(&place("", ["", "cy"], ["ana", "cy"], ""), "! membership Editors ana other_group");
-    check(&place("parking=19", ["", "cy"], ["ana", "cy"], ""), "! membership Editors ana other_group");
-    check(&place("parking=19", ["", "cy"], ["ana", "cy"], "target 19 Parking parking"), "remove from Editors: ana");
-    check(&place("", ["", "ana"], ["ana", ""], ""), "add to Writers: ana");
+    check(
+        &place("", ["", "cy"], ["ana", "cy"], ""),
+        "! membership Editors ana other_group",
+    );
+    check(
+        &place("parking=19", ["", "cy"], ["ana", "cy"], ""),
+        "! membership Editors ana other_group",
+    );
+    check(
+        &place(
+            "parking=19",
+            ["", "cy"],
+            ["ana", "cy"],
+            "target 19 Parking parking",
+        ),
+        "remove from Editors: ana",
+    );
+    check(
+        &place("", ["", "ana"], ["ana", ""], ""),
+        "add to Writers: ana",
+    );
     check(
         &place("mode=add", ["ana=opted_out", ""], ["ana", ""], ""),
         "- Editors ana opted_out_at_source\n! membership Editors ana other_group\nlost 1 group opt-out",
@@ -194,7 +315,13 @@ fn without_a_parking_group_nobody_leaves_for_none() {
 #[test]
 fn a_reading_that_is_not_whole_moves_nobody() {
     let incomplete = |id: &str, flag: &str| {
-        let flags = |which: &str| if which == id { format!(" {flag}") } else { String::new() };
+        let flags = |which: &str| {
+            if which == id {
+                format!(" {flag}")
+            } else {
+                String::new()
+            }
+        };
         format!(
             "set seats=yes parking=19 mode=mirror measure=2/3
              source 1 Editors{} :
@@ -211,14 +338,23 @@ fn a_reading_that_is_not_whole_moves_nobody() {
             flags("19")
         )
     };
-    check(&incomplete("", ""), "add to Writers: ana cy\nremove from Editors: bo");
+    check(
+        &incomplete("", ""),
+        "add to Writers: ana cy\nremove from Editors: bo",
+    );
     for id in ["11", "12", "19"] {
         for flag in ["incomplete", "unlisted"] {
-            check(&incomplete(id, flag), "! group Editors 11 incomplete_read\n! group Writers 12 incomplete_read");
+            check(
+                &incomplete(id, flag),
+                "! group Editors 11 incomplete_read\n! group Writers 12 incomplete_read",
+            );
         }
     }
     // Bo may be in the group that was not read to its end.
-    check(&incomplete("2", "incomplete"), "add to Writers: ana cy\n! group Writers 2 incomplete_read");
+    check(
+        &incomplete("2", "incomplete"),
+        "add to Writers: ana cy\n! group Writers 2 incomplete_read",
+    );
     check(
         &incomplete("1", "incomplete"),
         "add to Writers: cy\n! group Editors 1 incomplete_read\n! membership Writers ana incomplete_read",
@@ -227,20 +363,47 @@ fn a_reading_that_is_not_whole_moves_nobody() {
 
 #[test]
 fn guards_count_a_move_as_a_removal() {
-    let moving = |limit: &str| world(&format!("mode=managed {limit}"), ["", "ana bo"], ["ana bo", "", "cy"], "base 11 : ana+ bo+");
-    check(&moving("max_membership_removals=1"), "add to Writers: ana bo\nrefused max_membership_removals 2 of 2, 1");
+    let moving = |limit: &str| {
+        world(
+            &format!("mode=managed {limit}"),
+            ["", "ana bo"],
+            ["ana bo", "", "cy"],
+            "base 11 : ana+ bo+",
+        )
+    };
+    check(
+        &moving("max_membership_removals=1"),
+        "add to Writers: ana bo\nrefused max_membership_removals 2 of 2, 1",
+    );
     check(
         &moving("max_membership_removals_per_group=50%"),
         "add to Writers: ana bo\nrefused max_membership_removals_per_group Editors 2 of 2, 50%",
     );
-    check(&moving("max_membership_removals=2"), "add to Writers: ana bo");
+    check(
+        &moving("max_membership_removals=2"),
+        "add to Writers: ana bo",
+    );
     parse(&moving("max_membership_removals=1")).planned(|inputs, plan| {
-        let tripped: Vec<String> = crate::plan::tripped_items(inputs, plan).into_iter().collect();
-        assert_eq!(tripped, ["remove_memberships 11 ana@example.org", "remove_memberships 11 bo@example.org"]);
-        assert_eq!(plan.warnings, ["Of those who join \"Writers\", 2 leave \"Editors\" for it."]);
+        let tripped: Vec<String> = crate::plan::tripped_items(inputs, plan)
+            .into_iter()
+            .collect();
+        assert_eq!(
+            tripped,
+            [
+                "remove_memberships 11 ana@example.org",
+                "remove_memberships 11 bo@example.org"
+            ]
+        );
+        assert_eq!(
+            plan.warnings,
+            ["Of those who join \"Writers\", 2 leave \"Editors\" for it."]
+        );
     });
     // From the parking group nobody is removed.
-    check(&world("max_membership_removals=0", ["cy", ""], ["", "", "cy"], ""), "add to Editors: cy");
+    check(
+        &world("max_membership_removals=0", ["cy", ""], ["", "", "cy"], ""),
+        "add to Editors: cy",
+    );
 }
 
 #[test]
@@ -257,12 +420,18 @@ fn a_group_is_deleted_into_the_parking_group() {
         )
     };
     let parking = "target 19 Parking parking : dee";
-    check(&deleted("parking=19", parking), "add to Writers: cy\ndelete Editors");
+    check(
+        &deleted("parking=19", parking),
+        "add to Writers: cy\ndelete Editors",
+    );
     check(
         &deleted("parking=19 max_membership_removals=2", parking),
         "add to Writers: cy\ndelete Editors\nrefused max_membership_removals 3 of 3, 2",
     );
-    check(&deleted("", ""), "! group Editors 11 other_group\n! membership Writers cy other_group");
+    check(
+        &deleted("", ""),
+        "! group Editors 11 other_group\n! membership Writers cy other_group",
+    );
 }
 
 #[test]
@@ -290,23 +459,46 @@ fn the_parking_group_is_nobodys_partner() {
 
 #[test]
 fn what_somebody_moved_at_the_target_is_moved_back_only_from_the_parking_group() {
-    let moved = |settings: &str, target: [&str; 3]| world(settings, ["ana", ""], target, "base 11 : ana+");
-    check(&moved("mode=managed drift=overwrite", ["", "", "ana"]), "add to Editors: ana");
-    check(&moved("mode=managed drift=keep", ["", "", "ana"]), "- Editors ana removed_at_target");
-    check(&moved("mode=managed drift=overwrite", ["", "ana", ""]), "! membership Editors ana other_group");
-    check(&moved("mode=mirror drift=overwrite", ["", "ana", ""]), "add to Editors: ana");
+    let moved =
+        |settings: &str, target: [&str; 3]| world(settings, ["ana", ""], target, "base 11 : ana+");
+    check(
+        &moved("mode=managed drift=overwrite", ["", "", "ana"]),
+        "add to Editors: ana",
+    );
+    check(
+        &moved("mode=managed drift=keep", ["", "", "ana"]),
+        "- Editors ana removed_at_target",
+    );
+    check(
+        &moved("mode=managed drift=overwrite", ["", "ana", ""]),
+        "! membership Editors ana other_group",
+    );
+    check(
+        &moved("mode=mirror drift=overwrite", ["", "ana", ""]),
+        "add to Editors: ana",
+    );
 }
 
 #[test]
 fn whoever_is_wanted_elsewhere_and_held_back_there_for_good_is_parked() {
     // Writers refused ana once, so she will not get there.
     check(
-        &world("mode=managed", ["", "ana"], ["ana", "", ""], "base 11 : ana+\nbar 12 : ana"),
+        &world(
+            "mode=managed",
+            ["", "ana"],
+            ["ana", "", ""],
+            "base 11 : ana+\nbar 12 : ana",
+        ),
         "remove from Editors: ana\n- Writers ana opted_out_at_source",
     );
     // A refusal of the provider may pass, and until then she stays.
     check(
-        &world("mode=managed", ["", "ana"], ["ana", "", ""], "base 11 : ana+\nwaiting add_memberships 12 ana@example.org"),
+        &world(
+            "mode=managed",
+            ["", "ana"],
+            ["ana", "", ""],
+            "base 11 : ana+\nwaiting add_memberships 12 ana@example.org",
+        ),
         "! membership Writers ana value_refused",
     );
     check(

@@ -16,10 +16,12 @@
 //! held_bar 11 : ana                       remembered refusals that the target was seen to obey
 //! ```
 //!
-//! The person `ana` is `ana@example.org`, `s.ana` at the source and `t.ana` at the target; `ana#2` is another contact with
-//! the same address.
+//! The person `ana` is `ana@example.org`, `s.ana` at the source and `t.ana` at the target; `ana#2`
+//! is another contact with the same address.
 
-use super::world::{Memory, NO_LIMIT, POOR, SEATS, Side, TestGroup, TestMemberLink, TestPerson, TestWorld};
+use super::world::{
+    Memory, NO_LIMIT, POOR, SEATS, Side, TestGroup, TestMemberLink, TestPerson, TestWorld,
+};
 use crate::model::policy::{Adopt, Dynamic, Limit, Missing, Mode, OnDrift, OptOuts};
 use crate::model::{GroupKind, GroupStatus, Join, MemberStatus, MembershipState, Record};
 use crate::plan::base::Measure;
@@ -32,7 +34,11 @@ pub(super) fn address(person: &str) -> String {
 pub(super) fn parse(text: &str) -> TestWorld {
     let mut world = TestWorld::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (head, tail) = line.split_once(" : ").map_or((line.trim_end_matches(" :"), ""), |(head, tail)| (head, tail));
+        let (head, tail) = line
+            .split_once(" : ")
+            .map_or((line.trim_end_matches(" :"), ""), |(head, tail)| {
+                (head, tail)
+            });
         let words = words(head);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let listed: Vec<&str> = tail.split_whitespace().collect();
@@ -46,26 +52,44 @@ pub(super) fn parse(text: &str) -> TestWorld {
                 let (source, target) = pair.split_once('=').expect("link source=target");
                 world.link(source, target, rest.contains(&"protect_set"));
             }
-            ["known", people @ ..] => people.iter().for_each(|name| know(&mut world.memory, name, false)),
-            ["removed_by_us", people @ ..] => people.iter().for_each(|name| know(&mut world.memory, name, true)),
+            ["known", people @ ..] => people
+                .iter()
+                .for_each(|name| know(&mut world.memory, name, false)),
+            ["removed_by_us", people @ ..] => people
+                .iter()
+                .for_each(|name| know(&mut world.memory, name, true)),
             ["base", id] => {
                 for name in listed {
                     let brought = name.ends_with('+');
                     let name = name.trim_end_matches('+');
-                    world.memory.memberships.insert(((*id).to_owned(), format!("t.{name}")), brought);
+                    world
+                        .memory
+                        .memberships
+                        .insert(((*id).to_owned(), format!("t.{name}")), brought);
                     if !world.memory.members.contains_key(&format!("s.{name}")) {
                         know(&mut world.memory, name, false);
                     }
                 }
             }
             ["own", id] => listed.iter().for_each(|name| {
-                world.memory.own.insert(((*id).to_owned(), format!("t.{name}")));
+                world
+                    .memory
+                    .own
+                    .insert(((*id).to_owned(), format!("t.{name}")));
             }),
             ["pending", id] => listed.iter().for_each(|name| {
-                world.memory.pending.entry((*id).to_owned()).or_default().extend([format!("s.{name}"), format!("t.{name}")]);
+                world
+                    .memory
+                    .pending
+                    .entry((*id).to_owned())
+                    .or_default()
+                    .extend([format!("s.{name}"), format!("t.{name}")]);
             }),
             ["others", id] => listed.iter().for_each(|name| {
-                world.memory.others.insert(((*id).to_owned(), format!("t.{name}")));
+                world
+                    .memory
+                    .others
+                    .insert(((*id).to_owned(), format!("t.{name}")));
             }),
             [bar @ ("bar" | "held_bar"), id] => listed.iter().for_each(|name| {
                 let key = ((*id != "*").then(|| (*id).to_owned()), address(name));
@@ -75,7 +99,10 @@ pub(super) fn parse(text: &str) -> TestWorld {
                 world.memory.bars.insert(key);
             }),
             ["waiting", key @ ..] => {
-                world.memory.waiting.insert(key.join(" "), "the provider said no".to_owned());
+                world
+                    .memory
+                    .waiting
+                    .insert(key.join(" "), "the provider said no".to_owned());
             }
             ["left_out", people @ ..] => people.iter().for_each(|name| {
                 world.left_out.insert(address(name));
@@ -104,7 +131,11 @@ fn words(text: &str) -> Vec<String> {
 }
 
 fn know(memory: &mut Memory, name: &str, removed_by_us: bool) {
-    let link = TestMemberLink { target: format!("t.{name}"), address: address(name), removed_by_us };
+    let link = TestMemberLink {
+        target: format!("t.{name}"),
+        address: address(name),
+        removed_by_us,
+    };
     memory.members.insert(format!("s.{name}"), link);
 }
 
@@ -112,7 +143,10 @@ fn person(side: &mut Side, prefix: &str, name: &str, words: &[&str]) {
     let entry = side
         .people
         .entry(format!("{prefix}.{name}"))
-        .or_insert_with(|| TestPerson { address: Some(address(name)), status: MemberStatus::Active });
+        .or_insert_with(|| TestPerson {
+            address: Some(address(name)),
+            status: MemberStatus::Active,
+        });
     for word in words {
         match *word {
             "active" => entry.status = MemberStatus::Active,
@@ -120,7 +154,14 @@ fn person(side: &mut Side, prefix: &str, name: &str, words: &[&str]) {
             "bounced" => entry.status = MemberStatus::Bounced,
             "opted_out" => entry.status = MemberStatus::OptedOut,
             "address=" => entry.address = None,
-            other => entry.address = Some(other.strip_prefix("address=").expect("a status or an address").to_owned()),
+            other => {
+                entry.address = Some(
+                    other
+                        .strip_prefix("address=")
+                        .expect("a status or an address")
+                        .to_owned(),
+                )
+            }
         }
     }
 }
@@ -153,7 +194,10 @@ fn group(side: &mut Side, prefix: &str, words: &[&str], listed: &[&str]) {
             }
             for word in listed {
                 let (name, state) = word.split_once('=').unwrap_or((word, "active"));
-                group.members.insert(format!("{prefix}.{name}"), MembershipState::parse(state).expect("a state"));
+                group.members.insert(
+                    format!("{prefix}.{name}"),
+                    MembershipState::parse(state).expect("a state"),
+                );
                 person(side, prefix, name, &[]);
             }
             side.groups.push(group);
@@ -168,9 +212,18 @@ fn set(world: &mut TestWorld, setting: &str) {
     let yes = value == "yes";
     match key {
         "mode" => {
-            policy.mode = [Mode::Add, Mode::Managed, Mode::Mirror].into_iter().find(|mode| mode.as_str() == value).expect("a mode");
+            policy.mode = [Mode::Add, Mode::Managed, Mode::Mirror]
+                .into_iter()
+                .find(|mode| mode.as_str() == value)
+                .expect("a mode");
         }
-        "adopt" => policy.groups.adopt = if value == "never" { Adopt::Never } else { Adopt::ByName },
+        "adopt" => {
+            policy.groups.adopt = if value == "never" {
+                Adopt::Never
+            } else {
+                Adopt::ByName
+            }
+        }
         "missing" => {
             policy.groups.missing = match value {
                 "archive" => Missing::Archive,
@@ -178,15 +231,30 @@ fn set(world: &mut TestWorld, setting: &str) {
                 _ => Missing::Keep,
             }
         }
-        "dynamic" => policy.groups.dynamic = if value == "snapshot" { Dynamic::Snapshot } else { Dynamic::Skip },
+        "dynamic" => {
+            policy.groups.dynamic = if value == "snapshot" {
+                Dynamic::Snapshot
+            } else {
+                Dynamic::Skip
+            }
+        }
         "include" => policy.groups.include = value.split(',').map(str::to_owned).collect(),
         "exclude" => policy.groups.exclude = value.split(',').map(str::to_owned).collect(),
         "pin" => {
             let (source, target) = value.split_once('/').expect("pin=source/target");
-            policy.groups.pin.insert(source.to_owned(), target.to_owned());
+            policy
+                .groups
+                .pin
+                .insert(source.to_owned(), target.to_owned());
         }
         "protect" => policy.groups.protect = yes,
-        "opt_outs" => policy.members.opt_outs = if value == "skip" { OptOuts::Skip } else { OptOuts::Carry },
+        "opt_outs" => {
+            policy.members.opt_outs = if value == "skip" {
+                OptOuts::Skip
+            } else {
+                OptOuts::Carry
+            }
+        }
         "create" => policy.members.create = yes,
         "auto_response" => policy.allow_auto_response = yes,
         "source_shared" => policy.source_shared = yes,
@@ -201,15 +269,19 @@ fn set(world: &mut TestWorld, setting: &str) {
         }
         "floor" => policy.guards.floor = value.parse().expect("a number"),
         "max_membership_removals" => policy.guards.max_membership_removals = limit(value),
-        "max_membership_removals_per_group" => policy.guards.max_membership_removals_per_group = limit(value),
+        "max_membership_removals_per_group" => {
+            policy.guards.max_membership_removals_per_group = limit(value)
+        }
         "max_group_removals" => policy.guards.max_group_removals = limit(value),
         "max_member_creations" => policy.guards.max_member_creations = limit(value),
         "max_updates" => policy.guards.max_updates = limit(value),
         "max_opt_outs" => policy.guards.max_opt_outs = limit(value),
         "measure" => {
             let (groups, memberships) = value.split_once('/').expect("measure=groups/memberships");
-            world.memory.measure =
-                Some(Measure { groups: groups.parse().expect("a number"), memberships: memberships.parse().expect("a number") });
+            world.memory.measure = Some(Measure {
+                groups: groups.parse().expect("a number"),
+                memberships: memberships.parse().expect("a number"),
+            });
         }
         "poor" => {
             world.schema = &POOR;
@@ -239,7 +311,12 @@ fn set(world: &mut TestWorld, setting: &str) {
         }
         "detach" => world.capabilities.detach = yes,
         "readd" => policy.members.readd = yes,
-        "batch" => world.capabilities.batches = world.capabilities.batches.capped(Some(value.parse().expect("a number"))),
+        "batch" => {
+            world.capabilities.batches = world
+                .capabilities
+                .batches
+                .capped(Some(value.parse().expect("a number")))
+        }
         "explicit" => drop(world.explicit.insert(value.to_owned())),
         "other_job_fills" => drop(world.memory.other_groups.insert(value.to_owned())),
         other => panic!("no such setting: {other}"),
@@ -258,7 +335,9 @@ fn limit(text: &str) -> Limit {
 }
 
 fn fields(record: &Record) -> String {
-    record.iter().fold(String::new(), |text, (field, value)| text + &format!(" {field}={value}"))
+    record.iter().fold(String::new(), |text, (field, value)| {
+        text + &format!(" {field}={value}")
+    })
 }
 
 /// Writes a plan as one line per operation, then what is withheld, blocked, refused, lost and said.
@@ -266,17 +345,36 @@ pub(super) fn render(inputs: &Inputs<'_>, plan: &Plan) -> String {
     let mut lines = operations(inputs, plan);
     for withheld in &plan.withheld {
         let name = &plan.pair(withheld.pair).name;
-        let who = withheld.member.map(|person| format!(" {}", who(inputs, person))).unwrap_or_default();
+        let who = withheld
+            .member
+            .map(|person| format!(" {}", who(inputs, person)))
+            .unwrap_or_default();
         lines.push(format!("- {name}{who} {}", withheld.reason.as_str()));
     }
     for blocked in &plan.blocked {
-        let what = [blocked.group.clone(), blocked.member.as_deref().map(short), blocked.id.clone()];
+        let what = [
+            blocked.group.clone(),
+            blocked.member.as_deref().map(short),
+            blocked.id.clone(),
+        ];
         let what: Vec<String> = what.into_iter().flatten().collect();
-        lines.push(format!("! {} {} {}", blocked.what.as_str(), what.join(" "), blocked.reason.as_str()));
+        lines.push(format!(
+            "! {} {} {}",
+            blocked.what.as_str(),
+            what.join(" "),
+            blocked.reason.as_str()
+        ));
     }
     for refusal in &plan.refusals {
-        let group = refusal.group.as_ref().map(|group| format!(" {group}")).unwrap_or_default();
-        lines.push(format!("refused {}{group} {} of {}, {}", refusal.guard, refusal.value, refusal.of, refusal.limit));
+        let group = refusal
+            .group
+            .as_ref()
+            .map(|group| format!(" {group}"))
+            .unwrap_or_default();
+        lines.push(format!(
+            "refused {}{group} {} of {}, {}",
+            refusal.guard, refusal.value, refusal.of, refusal.limit
+        ));
     }
     for loss in &plan.losses {
         lines.push(format!("lost {} {}", loss.count, loss.field));
@@ -297,28 +395,65 @@ pub(super) fn operations(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
     plan.operations
         .iter()
         .map(|edit| {
-            let name = edit.pair().map_or("*", |pair| plan.pair(pair).name.as_str());
-            let members: Vec<String> = edit.members().iter().map(|person| who(inputs, *person)).collect();
+            let name = edit
+                .pair()
+                .map_or("*", |pair| plan.pair(pair).name.as_str());
+            let members: Vec<String> = edit
+                .members()
+                .iter()
+                .map(|person| who(inputs, *person))
+                .collect();
             let members = members.join(" ");
             match edit {
                 Edit::CreateCustomField { label } => format!("field {label}"),
                 Edit::CreateGroup { fields: set, .. } => format!("create {name}:{}", fields(set)),
                 Edit::AdoptGroup { fields: set, .. } => format!("adopt {name}:{}", fields(set)),
                 Edit::UpdateGroup { fields: set, .. } => format!("update {name}:{}", fields(set)),
-                Edit::RenameGroup { from, to, via, fields: set, .. } => {
-                    let via = via.as_ref().map(|via| format!(" via {via}")).unwrap_or_default();
-                    let rest: Record = set.iter().filter(|(field, _)| *field != "title").map(|(f, v)| (f.clone(), v.clone())).collect();
+                Edit::RenameGroup {
+                    from,
+                    to,
+                    via,
+                    fields: set,
+                    ..
+                } => {
+                    let via = via
+                        .as_ref()
+                        .map(|via| format!(" via {via}"))
+                        .unwrap_or_default();
+                    let rest: Record = set
+                        .iter()
+                        .filter(|(field, _)| *field != "title")
+                        .map(|(f, v)| (f.clone(), v.clone()))
+                        .collect();
                     format!("rename {from} to {to}{via}:{}", fields(&rest))
                 }
-                Edit::ArchiveGroup { lift_protection, .. } => format!("archive {name}{}", if *lift_protection { " (lifted)" } else { "" }),
-                Edit::DeleteGroup { lift_protection, .. } => format!("delete {name}{}", if *lift_protection { " (lifted)" } else { "" }),
+                Edit::ArchiveGroup {
+                    lift_protection, ..
+                } => format!(
+                    "archive {name}{}",
+                    if *lift_protection { " (lifted)" } else { "" }
+                ),
+                Edit::DeleteGroup {
+                    lift_protection, ..
+                } => format!(
+                    "delete {name}{}",
+                    if *lift_protection { " (lifted)" } else { "" }
+                ),
                 Edit::SetOptOut { after_creation, .. } => {
-                    format!("opt out of {name}{}: {members}", if *after_creation { " (new)" } else { "" })
+                    format!(
+                        "opt out of {name}{}: {members}",
+                        if *after_creation { " (new)" } else { "" }
+                    )
                 }
                 Edit::CreateMembers { to_opt_out, .. } => {
-                    format!("create people{}: {members}", if *to_opt_out { " to opt out" } else { "" })
+                    format!(
+                        "create people{}: {members}",
+                        if *to_opt_out { " to opt out" } else { "" }
+                    )
                 }
-                Edit::UpdateMember { fields: set, .. } => format!("update {members}:{}", fields(set)),
+                Edit::UpdateMember { fields: set, .. } => {
+                    format!("update {members}:{}", fields(set))
+                }
                 Edit::ChangeAddress { from, to, .. } => format!("address {from} to {to}"),
                 Edit::AddMemberships { .. } => format!("add to {name}: {members}"),
                 Edit::BringBack { .. } => format!("back to {name}: {members}"),

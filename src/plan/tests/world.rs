@@ -2,33 +2,82 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::model::policy::{Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts, Removal};
-use crate::model::{
-    Batches, Capabilities, Certificate, Existence, FieldSpec, FieldType, Group, GroupKind, GroupRow, GroupStatus, Join, MemberRow,
-    MemberSink, MemberStatus, MembershipState, Name, Names, ObjectKind, OwnRemovals, ProviderKind, Record, Schema, Snapshot,
-    SnapshotBuilder, Stage, TotalMeanings, Value, Writable,
+use crate::model::policy::{
+    Adopt, Dynamic, GroupScope, Guards, Limit, MemberPolicy, Missing, Mode, OnDrift, OptOuts,
+    Removal,
 };
-use crate::plan::base::{Bars, Base, BaseMembership, FieldBases, GroupLink, Measure, MemberLink, Origin};
+use crate::model::{
+    Batches, Capabilities, Certificate, Existence, FieldSpec, FieldType, Group, GroupKind,
+    GroupRow, GroupStatus, Join, MemberRow, MemberSink, MemberStatus, MembershipState, Name, Names,
+    ObjectKind, OwnRemovals, ProviderKind, Record, Schema, Snapshot, SnapshotBuilder, Stage,
+    TotalMeanings, Value, Writable,
+};
+use crate::plan::base::{
+    Bars, Base, BaseMembership, FieldBases, GroupLink, Measure, MemberLink, Origin,
+};
 use crate::plan::{DesiredGroup, Inputs, People, PersonFacts, PersonIx, Plan, Policy, plan};
 
-/// A provider that holds what planning looks at: unique names, an external id, a protected flag and a free field.
+/// A provider that holds what planning looks at: unique names, an external id, a protected flag and
+/// a free field.
 pub(super) static RICH: Schema = Schema {
     kind: ProviderKind::Emfluence,
     groups: &[
-        FieldSpec { wire: "title", canonical: "name", required: true, unique: true, ..FieldSpec::TEXT },
-        FieldSpec { wire: "ext", canonical: "external_id", ..FieldSpec::TEXT },
-        FieldSpec { wire: "locked", canonical: "protected", kind: FieldType::Boolean, ..FieldSpec::TEXT },
-        FieldSpec { wire: "notes", canonical: "notes", ..FieldSpec::TEXT },
-        FieldSpec { wire: "count", canonical: "member_count", kind: FieldType::Integer, writable: Writable::No, ..FieldSpec::TEXT },
+        FieldSpec {
+            wire: "title",
+            canonical: "name",
+            required: true,
+            unique: true,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "ext",
+            canonical: "external_id",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "locked",
+            canonical: "protected",
+            kind: FieldType::Boolean,
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "notes",
+            canonical: "notes",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
+            wire: "count",
+            canonical: "member_count",
+            kind: FieldType::Integer,
+            writable: Writable::No,
+            ..FieldSpec::TEXT
+        },
     ],
-    members: &[FieldSpec { wire: "mail", canonical: "email", required: true, unique: true, ..FieldSpec::TEXT }],
+    members: &[FieldSpec {
+        wire: "mail",
+        canonical: "email",
+        required: true,
+        unique: true,
+        ..FieldSpec::TEXT
+    }],
 };
 
 /// A provider that holds names only, which need not be unique.
 pub(super) static POOR: Schema = Schema {
     kind: ProviderKind::GreenRope,
-    groups: &[FieldSpec { wire: "title", canonical: "name", required: true, ..FieldSpec::TEXT }],
-    members: &[FieldSpec { wire: "mail", canonical: "email", required: true, unique: true, ..FieldSpec::TEXT }],
+    groups: &[FieldSpec {
+        wire: "title",
+        canonical: "name",
+        required: true,
+        ..FieldSpec::TEXT
+    }],
+    members: &[FieldSpec {
+        wire: "mail",
+        canonical: "email",
+        required: true,
+        unique: true,
+        ..FieldSpec::TEXT
+    }],
 };
 
 /// A provider where a person is in one group only, and which holds no refusal.
@@ -132,7 +181,10 @@ pub(super) struct Side {
 
 impl Side {
     pub(super) fn group_mut(&mut self, id: &str) -> &mut TestGroup {
-        self.groups.iter_mut().find(|group| group.id == id).expect("the group is there")
+        self.groups
+            .iter_mut()
+            .find(|group| group.id == id)
+            .expect("the group is there")
     }
 }
 
@@ -154,7 +206,8 @@ pub(super) struct Memory {
     pub(super) other_groups: BTreeSet<String>,
     /// Target group and target person of removals that show as refusals.
     pub(super) own: BTreeSet<(String, String)>,
-    /// Group and person of removals, at either side, of which nobody knows yet whether they were done.
+    /// Group and person of removals, at either side, of which nobody knows yet whether they were
+    /// done.
     pub(super) pending: BTreeMap<String, BTreeSet<String>>,
     /// Target group (none for the account) and address.
     pub(super) bars: BTreeSet<(Option<String>, String)>,
@@ -191,7 +244,10 @@ pub(super) struct Read {
     people: People,
 }
 
-pub(super) const NO_LIMIT: Limit = Limit { share: None, count: None };
+pub(super) const NO_LIMIT: Limit = Limit {
+    share: None,
+    count: None,
+};
 
 impl TestWorld {
     pub(super) fn new() -> TestWorld {
@@ -273,20 +329,34 @@ impl TestWorld {
 
     /// What mapping would make of a source group.
     pub(super) fn desired(&self) -> BTreeMap<String, DesiredGroup> {
-        let rich = self.schema.by_canonical(ObjectKind::Group, "external_id").is_some();
+        let rich = self
+            .schema
+            .by_canonical(ObjectKind::Group, "external_id")
+            .is_some();
         let wish = |group: &TestGroup| {
             let mut fields = Record::from([("title".to_owned(), Value::from(group.name.as_str()))]);
             if rich {
-                let ext = group.ext.clone().unwrap_or_else(|| format!("rosterd:crm:{}", group.id));
+                let ext = group
+                    .ext
+                    .clone()
+                    .unwrap_or_else(|| format!("rosterd:crm:{}", group.id));
                 fields.insert("ext".to_owned(), Value::from(ext));
                 if let Some(notes) = &group.notes {
                     fields.insert("notes".to_owned(), Value::from(notes.as_str()));
                 }
             }
             let name_problem = (group.name.is_empty()).then(|| "it has no name".to_owned());
-            DesiredGroup { fields, defaults: Record::new(), name_problem }
+            DesiredGroup {
+                fields,
+                defaults: Record::new(),
+                name_problem,
+            }
         };
-        self.source.groups.iter().map(|group| (group.id.clone(), wish(group))).collect()
+        self.source
+            .groups
+            .iter()
+            .map(|group| (group.id.clone(), wish(group)))
+            .collect()
     }
 
     /// Reads both sides, plans, and lends out everything.
@@ -309,18 +379,45 @@ impl TestWorld {
         let target = self.snapshot(&self.target, "mail", &mut names);
         let base = self.base(&mut names);
         let people = People::pair(&source, &target, &base, &names);
-        Read { names, source, target, base, people }
+        Read {
+            names,
+            source,
+            target,
+            base,
+            people,
+        }
     }
 
     /// Plans from what was read.
-    pub(super) fn planned_from<R>(&self, read: &Read, look: impl FnOnce(&Inputs<'_>, &Plan) -> R) -> R {
-        let Read { names, source, target, base, people } = read;
+    pub(super) fn planned_from<R>(
+        &self,
+        read: &Read,
+        look: impl FnOnce(&Inputs<'_>, &Plan) -> R,
+    ) -> R {
+        let Read {
+            names,
+            source,
+            target,
+            base,
+            people,
+        } = read;
         let facts: BTreeMap<PersonIx, PersonFacts> = people
             .iter()
             .map(|(ix, person)| {
                 let counts = !self.left_out.contains(names.text(person.address));
-                let missing = if self.nameless.contains(names.text(person.address)) { vec!["last_name"] } else { Vec::new() };
-                (ix, PersonFacts { counts, missing, ..PersonFacts::default() })
+                let missing = if self.nameless.contains(names.text(person.address)) {
+                    vec!["last_name"]
+                } else {
+                    Vec::new()
+                };
+                (
+                    ix,
+                    PersonFacts {
+                        counts,
+                        missing,
+                        ..PersonFacts::default()
+                    },
+                )
             })
             .collect();
         let desired = self.desired();
@@ -348,12 +445,21 @@ impl TestWorld {
         let mut stage = Nowhere;
         let mut builder = SnapshotBuilder::new(provider, "", names, &mut stage);
         let in_order = |count: usize| -> Box<dyn Iterator<Item = usize>> {
-            if self.backwards { Box::new((0..count).rev()) } else { Box::new(0..count) }
+            if self.backwards {
+                Box::new((0..count).rev())
+            } else {
+                Box::new(0..count)
+            }
         };
         let people: Vec<(&String, &TestPerson)> = side.people.iter().collect();
         for at in in_order(people.len()) {
             let (id, person) = people[at];
-            let row = MemberRow { id: id.clone(), address: person.address.clone(), status: Some(person.status), wire: None };
+            let row = MemberRow {
+                id: id.clone(),
+                address: person.address.clone(),
+                status: Some(person.status),
+                wire: None,
+            };
             builder.member(row).expect("nowhere takes everything");
         }
         for at in in_order(side.groups.len()) {
@@ -368,21 +474,35 @@ impl TestWorld {
             }
             builder.end_listing(match group.incomplete {
                 None => Certificate::default(),
-                Some(opt_outs_complete) => {
-                    Certificate { opt_outs_complete, problems: vec!["a page failed".to_owned()], ..Certificate::default() }
-                }
+                Some(opt_outs_complete) => Certificate {
+                    opt_outs_complete,
+                    problems: vec!["a page failed".to_owned()],
+                    ..Certificate::default()
+                },
             });
         }
         let evidence = |broken: bool, what: &str| Certificate {
-            problems: if broken { vec![format!("{what} could not be read")] } else { Vec::new() },
+            problems: if broken {
+                vec![format!("{what} could not be read")]
+            } else {
+                Vec::new()
+            },
             ..Certificate::default()
         };
         builder.account_state(evidence(side.account_incomplete, "the opt-outs"));
         if !side.existence_unknown {
             builder.whole_account();
         }
-        let schema = if provider == "mail" { self.schema } else { &RICH };
-        let mut groups: Vec<Group> = side.groups.iter().map(|group| Group::from_row(group.row(), schema)).collect();
+        let schema = if provider == "mail" {
+            self.schema
+        } else {
+            &RICH
+        };
+        let mut groups: Vec<Group> = side
+            .groups
+            .iter()
+            .map(|group| Group::from_row(group.row(), schema))
+            .collect();
         if self.backwards {
             groups.reverse();
         }
@@ -392,7 +512,12 @@ impl TestWorld {
                 own.recall(group.clone(), member.clone(), None, 0);
             }
         }
-        let mut snapshot = builder.finish(groups, &evidence(side.groups_incomplete, "a group"), &mut TotalMeanings::all(), &own);
+        let mut snapshot = builder.finish(
+            groups,
+            &evidence(side.groups_incomplete, "a group"),
+            &mut TotalMeanings::all(),
+            &own,
+        );
         snapshot.set_pending_apart(&self.memory.pending, names);
         if side.existence_unknown {
             snapshot.existence = Existence::Unknown;
@@ -418,28 +543,47 @@ impl TestWorld {
         members.sort_by_key(|link| link.source);
         let mut memberships: BTreeMap<String, Vec<BaseMembership>> = BTreeMap::new();
         for ((group, member), brought) in &memory.memberships {
-            memberships.entry(group.clone()).or_default().push(BaseMembership { member: names.intern(member), brought: *brought });
+            memberships
+                .entry(group.clone())
+                .or_default()
+                .push(BaseMembership {
+                    member: names.intern(member),
+                    brought: *brought,
+                });
         }
         for rows in memberships.values_mut() {
             rows.sort_unstable();
         }
         let mut held_by_others: BTreeMap<String, HashSet<Name>> = BTreeMap::new();
         for (group, member) in &memory.others {
-            held_by_others.entry(group.clone()).or_default().insert(names.intern(member));
+            held_by_others
+                .entry(group.clone())
+                .or_default()
+                .insert(names.intern(member));
         }
         let mut bars = Bars::default();
         for (group, address) in &memory.bars {
             let address = names.intern(address);
             match group {
                 None => drop(bars.account.insert(address)),
-                Some(group) => drop(bars.groups.entry(group.clone()).or_default().insert(address)),
+                Some(group) => drop(
+                    bars.groups
+                        .entry(group.clone())
+                        .or_default()
+                        .insert(address),
+                ),
             }
         }
         for (group, address) in memory.held_bars.intersection(&memory.bars) {
             let address = names.intern(address);
             match group {
                 None => drop(bars.held_account.insert(address)),
-                Some(group) => drop(bars.held_groups.entry(group.clone()).or_default().insert(address)),
+                Some(group) => drop(
+                    bars.held_groups
+                        .entry(group.clone())
+                        .or_default()
+                        .insert(address),
+                ),
             }
         }
         Base {
@@ -450,23 +594,43 @@ impl TestWorld {
             groups_of_others: memory.other_groups.iter().cloned().collect(),
             bars,
             measure: memory.measure,
-            waiting: memory.waiting.clone().into_iter().collect::<HashMap<_, _>>(),
+            waiting: memory
+                .waiting
+                .clone()
+                .into_iter()
+                .collect::<HashMap<_, _>>(),
             last_writing_run: memory.last_run.clone(),
         }
     }
 
     /// Links two groups as a settled run would have left them, with the fields that both held then.
     pub(super) fn link(&mut self, source: &str, target: &str, protect_set: bool) {
-        let then = |group: Option<&TestGroup>| group.map(|group| group.row().wire).unwrap_or_default();
+        let then =
+            |group: Option<&TestGroup>| group.map(|group| group.row().wire).unwrap_or_default();
         let held = then(self.target.groups.iter().find(|group| group.id == target));
         let fields: FieldBases = held
             .iter()
             .map(|(field, value)| {
-                (field.clone(), crate::plan::base::FieldBase { desired: Some(value.clone()), target: Some(value.clone()) })
+                (
+                    field.clone(),
+                    crate::plan::base::FieldBase {
+                        desired: Some(value.clone()),
+                        target: Some(value.clone()),
+                    },
+                )
             })
             .collect();
-        let name = held.get("title").map_or_else(|| format!("group {target}"), Value::to_string);
-        let link = GroupLink { source: source.to_owned(), target: target.to_owned(), origin: Origin::Adopted, protect_set, name, fields };
+        let name = held
+            .get("title")
+            .map_or_else(|| format!("group {target}"), Value::to_string);
+        let link = GroupLink {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            origin: Origin::Adopted,
+            protect_set,
+            name,
+            fields,
+        };
         self.memory.links.push(link);
     }
 }

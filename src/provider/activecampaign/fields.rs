@@ -1,9 +1,11 @@
 //! What an ActiveCampaign list, user group, contact and user can hold.
 //!
-//! Sources: the reference pages of the version 1 API, public clients and recordings, and the source of the older self-hosted
-//! edition, read in November 2026. Lengths are not documented.
+//! Sources: the reference pages of the version 1 API, public clients and recordings, and the source
+//! of the older self-hosted edition, read in November 2026. Lengths are not documented.
 
-use crate::model::{Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Writable};
+use crate::model::{
+    Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Writable,
+};
 
 use super::wire::groups::{FLAGS, flag_spec};
 use super::wire::import::MOST_ROWS;
@@ -15,19 +17,39 @@ const GROUP: &str = "group_edit and group_view reference";
 const USER: &str = "user_edit reference";
 
 const fn text(wire: &'static str, canonical: &'static str, source: &'static str) -> FieldSpec {
-    FieldSpec { wire, canonical, source, ..FieldSpec::TEXT }
+    FieldSpec {
+        wire,
+        canonical,
+        source,
+        ..FieldSpec::TEXT
+    }
 }
 
 const fn sender(wire: &'static str) -> FieldSpec {
-    FieldSpec { required: true, default_key: Some(wire), ..text(wire, wire, SENDER) }
+    FieldSpec {
+        required: true,
+        default_key: Some(wire),
+        ..text(wire, wire, SENDER)
+    }
 }
 
 /// The field tables of ActiveCampaign lists.
-pub static LIST_SCHEMA: Schema = Schema { kind: ProviderKind::ActiveCampaignLists, groups: &LISTS, members: &CONTACTS };
+pub static LIST_SCHEMA: Schema = Schema {
+    kind: ProviderKind::ActiveCampaignLists,
+    groups: &LISTS,
+    members: &CONTACTS,
+};
 
 static LISTS: [FieldSpec; 16] = [
-    FieldSpec { writable: Writable::No, unique: true, ..text("id", "id", LIST) },
-    FieldSpec { required: true, ..text("name", "name", "list_add reference; names need not differ") },
+    FieldSpec {
+        writable: Writable::No,
+        unique: true,
+        ..text("id", "id", LIST)
+    },
+    FieldSpec {
+        required: true,
+        ..text("name", "name", "list_add reference; names need not differ")
+    },
     FieldSpec {
         kind: FieldType::Boolean,
         writable: Writable::OnCreate,
@@ -36,9 +58,15 @@ static LISTS: [FieldSpec; 16] = [
     },
     sender("sender_name"),
     sender("sender_addr1"),
-    FieldSpec { default_key: Some("sender_addr2"), ..text("sender_addr2", "sender_addr2", LIST) },
+    FieldSpec {
+        default_key: Some("sender_addr2"),
+        ..text("sender_addr2", "sender_addr2", LIST)
+    },
     sender("sender_city"),
-    FieldSpec { default_key: Some("sender_state"), ..text("sender_state", "sender_state", LIST) },
+    FieldSpec {
+        default_key: Some("sender_state"),
+        ..text("sender_state", "sender_state", LIST)
+    },
     sender("sender_zip"),
     sender("sender_country"),
     text("sender_phone", "sender_phone", LIST),
@@ -46,24 +74,50 @@ static LISTS: [FieldSpec; 16] = [
     sender("sender_reminder"),
     FieldSpec {
         writable: Writable::No,
-        ..text("fulladdress", "postal_address", "list_view; put together from the parts, which a one-line address is not taken apart into")
+        ..text(
+            "fulladdress",
+            "postal_address",
+            "list_view; put together from the parts, which a one-line address is not taken apart into",
+        )
     },
     text("to_name", "to_name", LIST),
     FieldSpec {
         kind: FieldType::Integer,
         writable: Writable::No,
-        ..text("subscriber_count", "member_count", "list_list; counts the active ones only")
+        ..text(
+            "subscriber_count",
+            "member_count",
+            "list_list; counts the active ones only",
+        )
     },
 ];
 
 static CONTACTS: [FieldSpec; 7] = [
-    FieldSpec { writable: Writable::No, unique: true, ..text("id", "id", CONTACT) },
-    FieldSpec { required: true, unique: true, ..text("email", "email", CONTACT) },
+    FieldSpec {
+        writable: Writable::No,
+        unique: true,
+        ..text("id", "id", CONTACT)
+    },
+    FieldSpec {
+        required: true,
+        unique: true,
+        ..text("email", "email", CONTACT)
+    },
     text("first_name", "first_name", CONTACT),
     text("last_name", "last_name", CONTACT),
     text("phone", "phone", CONTACT),
-    FieldSpec { ..text("customer_acct_name", "company", "bulk importer; read as orgname. Accounts without the CRM may not keep it") },
-    text("custom.*", "custom.*", "fields of version 3, by personalisation tag"),
+    FieldSpec {
+        ..text(
+            "customer_acct_name",
+            "company",
+            "bulk importer; read as orgname. Accounts without the CRM may not keep it",
+        )
+    },
+    text(
+        "custom.*",
+        "custom.*",
+        "fields of version 3, by personalisation tag",
+    ),
 ];
 
 /// What ActiveCampaign lists can do.
@@ -95,12 +149,19 @@ pub static LIST_CAPABILITIES: Capabilities = Capabilities {
 };
 
 /// The field tables of ActiveCampaign user groups.
-pub static USER_SCHEMA: Schema = Schema { kind: ProviderKind::ActiveCampaignUsers, groups: &USER_GROUPS, members: &USERS };
+pub static USER_SCHEMA: Schema = Schema {
+    kind: ProviderKind::ActiveCampaignUsers,
+    groups: &USER_GROUPS,
+    members: &USERS,
+};
 
 const GROUP_FIELDS: usize = 16;
 
 const fn limit(wire: &'static str, canonical: &'static str, source: &'static str) -> FieldSpec {
-    FieldSpec { kind: FieldType::Integer, ..text(wire, canonical, source) }
+    FieldSpec {
+        kind: FieldType::Integer,
+        ..text(wire, canonical, source)
+    }
 }
 
 const fn period(wire: &'static str, canonical: &'static str) -> FieldSpec {
@@ -113,23 +174,60 @@ const fn period(wire: &'static str, canonical: &'static str) -> FieldSpec {
         ("year", "year"),
         ("ever", "ever"),
     ];
-    FieldSpec { values: PERIODS, ..text(wire, canonical, "group_edit reference; goes with the limit, month where nothing is said") }
+    FieldSpec {
+        values: PERIODS,
+        ..text(
+            wire,
+            canonical,
+            "group_edit reference; goes with the limit, month where nothing is said",
+        )
+    }
 }
 
-const LIMIT: &str = "group_edit reference; leaving it out means unlimited, which reads as 0, or -1 for attachments";
+const LIMIT: &str =
+    "group_edit reference; leaving it out means unlimited, which reads as 0, or -1 for attachments";
 
 static USER_GROUPS: [FieldSpec; GROUP_FIELDS + FLAGS.len()] = {
     let head = [
-        FieldSpec { writable: Writable::No, unique: true, ..text("id", "id", GROUP) },
-        FieldSpec { required: true, ..text("title", "name", "group_edit reference; titles need not differ") },
+        FieldSpec {
+            writable: Writable::No,
+            unique: true,
+            ..text("id", "id", GROUP)
+        },
+        FieldSpec {
+            required: true,
+            ..text(
+                "title",
+                "name",
+                "group_edit reference; titles need not differ",
+            )
+        },
         text("descript", "description", GROUP),
-        FieldSpec { kind: FieldType::List, ..text("lists", "lists", "group_edit reference; ids of lists, the whole set") },
         FieldSpec {
             kind: FieldType::List,
-            ..text("sendmethods", "settings.sendmethods", "group_edit reference; ids of mailers, the whole set")
+            ..text(
+                "lists",
+                "lists",
+                "group_edit reference; ids of lists, the whole set",
+            )
         },
-        FieldSpec { kind: FieldType::Boolean, ..text("unsubscribelink", "settings.unsubscribelink", GROUP) },
-        limit("abuseratio", "settings.abuseratio", "group_edit reference; percent, 4 by default"),
+        FieldSpec {
+            kind: FieldType::List,
+            ..text(
+                "sendmethods",
+                "settings.sendmethods",
+                "group_edit reference; ids of mailers, the whole set",
+            )
+        },
+        FieldSpec {
+            kind: FieldType::Boolean,
+            ..text("unsubscribelink", "settings.unsubscribelink", GROUP)
+        },
+        limit(
+            "abuseratio",
+            "settings.abuseratio",
+            "group_edit reference; percent, 4 by default",
+        ),
         limit("limit_attachment", "limits.attachment", LIMIT),
         limit("limit_campaign", "limits.campaign", LIMIT),
         period("limit_campaign_type", "limits.campaign_type"),
@@ -138,7 +236,10 @@ static USER_GROUPS: [FieldSpec; GROUP_FIELDS + FLAGS.len()] = {
         period("limit_mail_type", "limits.mail_type"),
         limit("limit_subscriber", "limits.subscriber", LIMIT),
         limit("limit_user", "limits.user", LIMIT),
-        FieldSpec { writable: Writable::No, ..text("sdate", "saved", "group_view; rewritten by every edit") },
+        FieldSpec {
+            writable: Writable::No,
+            ..text("sdate", "saved", "group_view; rewritten by every edit")
+        },
     ];
     let mut all = [FieldSpec::TEXT; GROUP_FIELDS + FLAGS.len()];
     let mut at = 0;
@@ -154,12 +255,36 @@ static USER_GROUPS: [FieldSpec; GROUP_FIELDS + FLAGS.len()] = {
 };
 
 static USERS: [FieldSpec; 6] = [
-    FieldSpec { writable: Writable::No, unique: true, ..text("id", "id", USER) },
-    FieldSpec { required: true, ..text("email", "email", USER) },
-    FieldSpec { writable: Writable::OnCreate, unique: true, ..text("username", "username", "user_edit reference: it can't be changed") },
-    FieldSpec { required: true, ..text("first_name", "first_name", USER) },
-    FieldSpec { required: true, ..text("last_name", "last_name", USER) },
-    FieldSpec { readable: false, ..text("phone", "phone", "user_edit reference; no view shows it") },
+    FieldSpec {
+        writable: Writable::No,
+        unique: true,
+        ..text("id", "id", USER)
+    },
+    FieldSpec {
+        required: true,
+        ..text("email", "email", USER)
+    },
+    FieldSpec {
+        writable: Writable::OnCreate,
+        unique: true,
+        ..text(
+            "username",
+            "username",
+            "user_edit reference: it can't be changed",
+        )
+    },
+    FieldSpec {
+        required: true,
+        ..text("first_name", "first_name", USER)
+    },
+    FieldSpec {
+        required: true,
+        ..text("last_name", "last_name", USER)
+    },
+    FieldSpec {
+        readable: false,
+        ..text("phone", "phone", "user_edit reference; no view shows it")
+    },
 ];
 
 /// What ActiveCampaign user groups can do.

@@ -1,12 +1,17 @@
 //! ActiveCampaign: lists of contacts, or groups of users.
 //!
-//! Two interfaces of one service: forms at one address (version 1) and JSON resources (version 3). Facts are from its reference
-//! pages, public clients and recordings, read in November 2026; nothing documents all of them. The ones that shape this adapter:
+//! Two interfaces of one service: forms at one address (version 1) and JSON resources (version 3).
+//! Facts are from its reference pages, public clients and recordings, read in November 2026;
+//! nothing documents all of them. The ones that shape this adapter:
 //!
-//! - Version 1 answers "nothing found" and "not allowed" alike; a look at the key's own user tells them apart.
-//! - One pass over the account by version 3 shows everybody with all memberships, where `include` works.
-//! - Only the bulk importer leaves automations out, so it makes every addition. It works on after its answer.
-//! - A membership with status 2 is an opt-out and the only trace of a removal; status 1 is sent only to undo rosterd's own.
+//! - Version 1 answers "nothing found" and "not allowed" alike; a look at the key's own user tells
+//!   them apart.
+//! - One pass over the account by version 3 shows everybody with all memberships, where `include`
+//!   works.
+//! - Only the bulk importer leaves automations out, so it makes every addition. It works on after
+//!   its answer.
+//! - A membership with status 2 is an opt-out and the only trace of a removal; status 1 is sent
+//!   only to undo rosterd's own.
 //! - list_edit and group_edit replace what they are not told.
 
 mod fields;
@@ -29,7 +34,10 @@ use tokio::time::Instant;
 
 use super::{Duties, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallError, DecodeError};
-use crate::model::{Certificate, CustomFields, GroupRow, Load, MemberSink, ProviderKind, Settlement, Takes, Ticket, Write};
+use crate::model::{
+    Certificate, CustomFields, GroupRow, Load, MemberSink, ProviderKind, Settlement, Takes, Ticket,
+    Write,
+};
 
 pub use fields::{LIST_CAPABILITIES, LIST_SCHEMA, USER_CAPABILITIES, USER_SCHEMA};
 use wire::V1Answer;
@@ -87,7 +95,8 @@ struct Memory {
     own_groups: Vec<u64>,
     /// How this account reads the group of a user, once one was placed.
     group_index: Option<GroupIndex>,
-    /// The group of each user, as a target was last read and written: whoever has been moved since is left alone.
+    /// The group of each user, as a target was last read and written: whoever has been moved since
+    /// is left alone.
     seats: HashMap<u64, u64>,
     /// Hashes of addresses for which this process has asked for a user.
     asked_for: HashSet<u64>,
@@ -116,7 +125,11 @@ impl Known {
 impl ActiveCampaign {
     /// Makes an adapter; nothing is sent.
     pub fn new(options: ActiveCampaignOptions, account: Account) -> Self {
-        ActiveCampaign { options, account, memory: Mutex::default() }
+        ActiveCampaign {
+            options,
+            account,
+            memory: Mutex::default(),
+        }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -129,16 +142,23 @@ impl ActiveCampaign {
 
     /// The group that takes whoever leaves another one.
     fn parking(&self) -> Option<u64> {
-        self.options.parking_group.as_deref().and_then(wire::id_number)
+        self.options
+            .parking_group
+            .as_deref()
+            .and_then(wire::id_number)
     }
 
     fn signed(&self, mut call: Call) -> Call {
         // One name serves both interfaces, which ignore its case.
-        call.headers = vec![("Api-Token".to_owned(), SecretString::from(self.options.api_key.expose_secret().trim()))];
+        call.headers = vec![(
+            "Api-Token".to_owned(),
+            SecretString::from(self.options.api_key.expose_secret().trim()),
+        )];
         call
     }
 
-    /// Reads by version 1; nothing where there is nothing, which the key's own user has proved to be meant so.
+    /// Reads by version 1; nothing where there is nothing, which the key's own user has proved to
+    /// be meant so.
     async fn ask_v1<T>(
         &self,
         call: Call,
@@ -160,45 +180,83 @@ impl ActiveCampaign {
     /// Asks for the key's own user, which only a good key can see.
     async fn prove_key(&self) -> Result<(), CallError> {
         let call = self.signed(wire::v1_read("user_me", &[]));
-        let groups = self.account.read(&call, |reply| match wire::v1_answer(reply)? {
-            V1Answer::Something(fields) => Ok(fields.get("groups").map(|groups| wire::groups::ids_of(Some(groups)))),
-            V1Answer::Empty(refusal) => Err(DecodeError::Denied(refusal.message)),
-        });
+        let groups = self
+            .account
+            .read(&call, |reply| match wire::v1_answer(reply)? {
+                V1Answer::Something(fields) => Ok(fields
+                    .get("groups")
+                    .map(|groups| wire::groups::ids_of(Some(groups)))),
+                V1Answer::Empty(refusal) => Err(DecodeError::Denied(refusal.message)),
+            });
         let groups = groups.await?.unwrap_or_default();
         let mut memory = self.memory();
-        memory.restricted = !groups.is_empty() && !groups.iter().any(|group| group == ADMINISTRATORS);
-        memory.own_groups = groups.iter().filter_map(|group| wire::id_number(group)).collect();
+        memory.restricted =
+            !groups.is_empty() && !groups.iter().any(|group| group == ADMINISTRATORS);
+        memory.own_groups = groups
+            .iter()
+            .filter_map(|group| wire::id_number(group))
+            .collect();
         Ok(())
     }
 
-    async fn ask_v3<T>(&self, call: Call, mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>) -> Result<T, CallError> {
-        self.account.read(&self.signed(call), |reply| decode(&wire::v3_answer(reply)?)).await
+    async fn ask_v3<T>(
+        &self,
+        call: Call,
+        mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
+        self.account
+            .read(&self.signed(call), |reply| decode(&wire::v3_answer(reply)?))
+            .await
     }
 
-    async fn tell_v1<T>(&self, call: Call, mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>) -> Result<T, CallError> {
-        self.account.write(&self.signed(call), |reply| decode(&wire::v1_done(reply)?)).await
+    async fn tell_v1<T>(
+        &self,
+        call: Call,
+        mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
+        self.account
+            .write(&self.signed(call), |reply| decode(&wire::v1_done(reply)?))
+            .await
     }
 
-    async fn tell_v3<T>(&self, call: Call, mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>) -> Result<T, CallError> {
-        self.account.write(&self.signed(call), |reply| decode(&wire::v3_answer(reply)?)).await
+    async fn tell_v3<T>(
+        &self,
+        call: Call,
+        mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
+        self.account
+            .write(&self.signed(call), |reply| decode(&wire::v3_answer(reply)?))
+            .await
     }
 
     fn broken_rule(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
-        CallError::Protocol { account: self.account.name().to_owned(), operation, reason: reason.into() }
+        CallError::Protocol {
+            account: self.account.name().to_owned(),
+            operation,
+            reason: reason.into(),
+        }
     }
 
     fn unsendable(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
-        CallError::Unsendable { account: self.account.name().to_owned(), operation, reason: reason.into() }
+        CallError::Unsendable {
+            account: self.account.name().to_owned(),
+            operation,
+            reason: reason.into(),
+        }
     }
 }
 
 impl fmt::Debug for ActiveCampaign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActiveCampaign").field("account", &self.account).field("groups", &self.options.groups).finish_non_exhaustive()
+        f.debug_struct("ActiveCampaign")
+            .field("account", &self.account)
+            .field("groups", &self.options.groups)
+            .finish_non_exhaustive()
     }
 }
 
-/// Eight bytes stand for an address; that two share them costs one person a profile until the next run.
+/// Eight bytes stand for an address; that two share them costs one person a profile until the next
+/// run.
 fn address_hash(address: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     address.trim().to_lowercase().hash(&mut hasher);
@@ -207,7 +265,11 @@ fn address_hash(address: &str) -> u64 {
 
 impl Source for ActiveCampaign {
     fn kind(&self) -> ProviderKind {
-        if self.has_lists() { ProviderKind::ActiveCampaignLists } else { ProviderKind::ActiveCampaignUsers }
+        if self.has_lists() {
+            ProviderKind::ActiveCampaignLists
+        } else {
+            ProviderKind::ActiveCampaignUsers
+        }
     }
 
     fn open(&self) -> BoxFuture<'_, Result<(), ReadError>> {
@@ -215,7 +277,11 @@ impl Source for ActiveCampaign {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let hidden = if self.has_lists() { "lists" } else { "users and groups" };
+        let hidden = if self.has_lists() {
+            "lists"
+        } else {
+            "users and groups"
+        };
         let restricted = self.memory().restricted;
         let remark = format!(
             "the user who owns the key is not an administrator, so {hidden} that this user may not see look absent; \
@@ -224,7 +290,11 @@ impl Source for ActiveCampaign {
         restricted.then_some(remark).into_iter().collect()
     }
 
-    fn lacks<'a>(&'a self, duties: Duties, _groups: &'a [GroupRow]) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
+    fn lacks<'a>(
+        &'a self,
+        duties: Duties,
+        _groups: &'a [GroupRow],
+    ) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
         self.read_lacks(duties).boxed()
     }
 
@@ -236,29 +306,56 @@ impl Source for ActiveCampaign {
         &'a self,
         wanted: &'a (dyn Fn(&str, &str) -> bool + Sync),
     ) -> BoxFuture<'a, Result<(Vec<GroupRow>, Certificate), ReadError>> {
-        if self.has_lists() { self.read_lists(wanted).boxed() } else { self.read_user_groups(wanted).boxed() }
+        if self.has_lists() {
+            self.read_lists(wanted).boxed()
+        } else {
+            self.read_user_groups(wanted).boxed()
+        }
     }
 
     fn group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GroupRow>, ReadError>> {
-        if self.has_lists() { self.read_list(id).boxed() } else { self.read_user_group(id).boxed() }
+        if self.has_lists() {
+            self.read_list(id).boxed()
+        } else {
+            self.read_user_group(id).boxed()
+        }
     }
 
-    fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>> {
-        if self.has_lists() { self.read_contacts(ask, sink).boxed() } else { self.read_users(ask, sink).boxed() }
+    fn members<'a>(
+        &'a self,
+        ask: &'a MemberAsk<'a>,
+        sink: &'a mut dyn MemberSink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        if self.has_lists() {
+            self.read_contacts(ask, sink).boxed()
+        } else {
+            self.read_users(ask, sink).boxed()
+        }
     }
 
-    fn nameable<'a>(&'a self, field: &'a str) -> BoxFuture<'a, Result<Option<BTreeSet<String>>, ReadError>> {
+    fn nameable<'a>(
+        &'a self,
+        field: &'a str,
+    ) -> BoxFuture<'a, Result<Option<BTreeSet<String>>, ReadError>> {
         self.read_nameable(field).boxed()
     }
 
     fn predicted_reads(&self, groups: &[GroupRow], target: bool) -> u64 {
-        if self.has_lists() { read::predicted(groups, target) } else { read::predicted_users(groups) }
+        if self.has_lists() {
+            read::predicted(groups, target)
+        } else {
+            read::predicted_users(groups)
+        }
     }
 }
 
 impl Target for ActiveCampaign {
     fn send<'a>(&'a self, write: &'a Write) -> BoxFuture<'a, Result<Settlement, CallError>> {
-        if self.has_lists() { self.write_lists(write).boxed() } else { self.write_users(write).boxed() }
+        if self.has_lists() {
+            self.write_lists(write).boxed()
+        } else {
+            self.write_users(write).boxed()
+        }
     }
 
     fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>> {
@@ -266,14 +363,29 @@ impl Target for ActiveCampaign {
     }
 
     fn takes(&self, load: Load) -> Takes {
-        if self.has_lists() { write::takes(load) } else { Takes { writes: 1, ..Takes::default() } }
+        if self.has_lists() {
+            write::takes(load)
+        } else {
+            Takes {
+                writes: 1,
+                ..Takes::default()
+            }
+        }
     }
 
     fn predicted_check(&self, groups: u64, listed: u64, account: u64) -> u64 {
-        if self.has_lists() { read::predicted_check(groups, listed, account) } else { 0 }
+        if self.has_lists() {
+            read::predicted_check(groups, listed, account)
+        } else {
+            0
+        }
     }
 
     fn settle_earlier(&self) -> BoxFuture<'_, Result<(), ReadError>> {
-        if self.has_lists() { self.settle_earlier_imports().boxed() } else { Box::pin(std::future::ready(Ok(()))) }
+        if self.has_lists() {
+            self.settle_earlier_imports().boxed()
+        } else {
+            Box::pin(std::future::ready(Ok(())))
+        }
     }
 }

@@ -21,13 +21,18 @@ pub(super) use users::predicted_users;
 
 use super::wire::contacts::STATUSES;
 
-/// So many lists are looked at in full by one request; each row holds the permissions of every user group that sees the list.
+/// So many lists are looked at in full by one request; each row holds the permissions of every user
+/// group that sees the list.
 const FULL_LISTS: usize = 20;
 
 impl ActiveCampaign {
     /// Proves the key by asking for its own user.
     pub(super) async fn read_access(&self) -> Result<(), ReadError> {
-        if let Some(id) = self.options.parking_group.as_deref().filter(|_| !self.has_lists())
+        if let Some(id) = self
+            .options
+            .parking_group
+            .as_deref()
+            .filter(|_| !self.has_lists())
             && id_number(id).is_none_or(is_built_in)
         {
             return Err(ReadError::Account(format!(
@@ -44,7 +49,8 @@ impl ActiveCampaign {
         })
     }
 
-    /// Looks which permissions the user group of the key's user shows as not granted. An administrator has them all.
+    /// Looks which permissions the user group of the key's user shows as not granted. An
+    /// administrator has them all.
     pub(super) async fn read_lacks(&self, duties: Duties) -> Result<Vec<String>, ReadError> {
         let (restricted, own) = {
             let memory = self.memory();
@@ -58,14 +64,23 @@ impl ActiveCampaign {
         // Any of several groups may grant a permission.
         let mut shown: BTreeMap<&'static str, bool> = BTreeMap::new();
         for group in own {
-            match self.ask_v1(groups::view(group), |fields| groups::shown_flags(fields, &names)).await {
-                Ok(Some(flags)) => flags.into_iter().for_each(|(name, granted)| *shown.entry(name).or_default() |= granted),
+            match self
+                .ask_v1(groups::view(group), |fields| {
+                    groups::shown_flags(fields, &names)
+                })
+                .await
+            {
+                Ok(Some(flags)) => flags
+                    .into_iter()
+                    .for_each(|(name, granted)| *shown.entry(name).or_default() |= granted),
                 // A key that may not look at its own group tells nothing.
                 Ok(None) | Err(CallError::Refused { .. }) => return Ok(Vec::new()),
                 Err(error) => return Err(error.into()),
             }
         }
-        let missing = needed.into_iter().filter(|(name, _)| shown.get(name) == Some(&false));
+        let missing = needed
+            .into_iter()
+            .filter(|(name, _)| shown.get(name) == Some(&false));
         Ok(missing
             .map(|(name, purpose)| {
                 format!(
@@ -78,11 +93,16 @@ impl ActiveCampaign {
     /// Reads the definitions of custom fields, of contacts only: users have none.
     pub(super) async fn read_custom_fields(&self) -> Result<CustomFields, ReadError> {
         if !self.has_lists() {
-            return Ok(CustomFields { known: true, fields: Vec::new() });
+            return Ok(CustomFields {
+                known: true,
+                fields: Vec::new(),
+            });
         }
         let definitions = match self.read_definitions().await {
             Ok(definitions) => definitions,
-            Err(CallError::Refused { .. } | CallError::Denied { .. }) => return Ok(CustomFields::default()),
+            Err(CallError::Refused { .. } | CallError::Denied { .. }) => {
+                return Ok(CustomFields::default());
+            }
             Err(error) => return Err(error.into()),
         };
         let mut fields: Vec<CustomField> = definitions
@@ -90,13 +110,20 @@ impl ActiveCampaign {
             .map(|field| CustomField {
                 system_name: field.tag.clone(),
                 label: field.title.clone(),
-                kind: if field.kind.eq_ignore_ascii_case("date") || field.kind == "9" { FieldType::Timestamp } else { FieldType::Text },
+                kind: if field.kind.eq_ignore_ascii_case("date") || field.kind == "9" {
+                    FieldType::Timestamp
+                } else {
+                    FieldType::Text
+                },
                 max_length: None,
                 options: Vec::new(),
             })
             .collect();
         fields.sort_by(|left, right| left.system_name.cmp(&right.system_name));
-        Ok(CustomFields { known: true, fields })
+        Ok(CustomFields {
+            known: true,
+            fields,
+        })
     }
 
     /// Reads the definitions anew and remembers them.
@@ -104,7 +131,9 @@ impl ActiveCampaign {
         let mut found: BTreeMap<u64, Definition> = BTreeMap::new();
         let mut offset = 0;
         let announced = loop {
-            let (rows, total) = self.ask_v3(lists::field_page(offset), lists::definitions).await?;
+            let (rows, total) = self
+                .ask_v3(lists::field_page(offset), lists::definitions)
+                .await?;
             let count = rows.len() as u64;
             found.extend(rows.into_iter().map(|row| (row.id, row)));
             offset += count;
@@ -113,7 +142,9 @@ impl ActiveCampaign {
             }
         };
         if announced.is_some_and(|total| total != found.len() as u64) {
-            return Err(self.broken_rule("fields", "the custom fields are not as many as announced"));
+            return Err(
+                self.broken_rule("fields", "the custom fields are not as many as announced")
+            );
         }
         let definitions = Arc::new(found.into_values().collect::<Vec<_>>());
         self.memory().definitions = Some(Arc::clone(&definitions));
@@ -130,28 +161,64 @@ impl ActiveCampaign {
     }
 
     /// Reads all lists, which come in one answer, and every field of the wanted ones.
-    pub(super) async fn read_lists(&self, wanted: &(dyn Fn(&str, &str) -> bool + Sync)) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
-        let mut rows = self.ask_v1(lists::list_all(), lists::summaries).await?.unwrap_or_default();
-        let mut certificate = Certificate { pages: 1, rows: rows.len() as u64, opt_outs_complete: true, ..Certificate::default() };
+    pub(super) async fn read_lists(
+        &self,
+        wanted: &(dyn Fn(&str, &str) -> bool + Sync),
+    ) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
+        let mut rows = self
+            .ask_v1(lists::list_all(), lists::summaries)
+            .await?
+            .unwrap_or_default();
+        let mut certificate = Certificate {
+            pages: 1,
+            rows: rows.len() as u64,
+            opt_outs_complete: true,
+            ..Certificate::default()
+        };
         rows.sort_by_key(|row| id_number(&row.id));
         rows.dedup_by(|later, kept| later.id == kept.id);
         certificate.distinct = rows.len() as u64;
         if certificate.distinct < certificate.rows {
-            certificate.problems.push("one list is in the list of lists twice".to_owned());
+            certificate
+                .problems
+                .push("one list is in the list of lists twice".to_owned());
         }
         let detailed: Vec<String> = rows
             .iter()
-            .filter(|row| wanted(&row.id, &row.wire.get("name").map(Value::to_string).unwrap_or_default()))
+            .filter(|row| {
+                wanted(
+                    &row.id,
+                    &row.wire
+                        .get("name")
+                        .map(Value::to_string)
+                        .unwrap_or_default(),
+                )
+            })
             .map(|row| row.id.clone())
             .collect();
         for asked in detailed.chunks(FULL_LISTS) {
-            let call = v1_read("list_list", &[("ids", asked.join(",")), ("global_fields", "0".to_owned()), ("full", "1".to_owned())]);
-            let found = self.ask_v1(call, lists::full_rows).await?.unwrap_or_default();
+            let call = v1_read(
+                "list_list",
+                &[
+                    ("ids", asked.join(",")),
+                    ("global_fields", "0".to_owned()),
+                    ("full", "1".to_owned()),
+                ],
+            );
+            let found = self
+                .ask_v1(call, lists::full_rows)
+                .await?
+                .unwrap_or_default();
             certificate.pages += 1;
             for id in asked {
-                match (found.iter().find(|row| row.id == *id), rows.iter_mut().find(|row| row.id == *id)) {
+                match (
+                    found.iter().find(|row| row.id == *id),
+                    rows.iter_mut().find(|row| row.id == *id),
+                ) {
                     (Some(full), Some(row)) => *row = full.clone(),
-                    _ => certificate.problems.push(format!("list {id} is in the list of lists and can't be looked at")),
+                    _ => certificate.problems.push(format!(
+                        "list {id} is in the list of lists and can't be looked at"
+                    )),
                 }
             }
         }
@@ -159,22 +226,35 @@ impl ActiveCampaign {
     }
 
     /// Reads the ids of the lists that a user group may name, as far as the key sees them.
-    pub(super) async fn read_nameable(&self, field: &str) -> Result<Option<BTreeSet<String>>, ReadError> {
+    pub(super) async fn read_nameable(
+        &self,
+        field: &str,
+    ) -> Result<Option<BTreeSet<String>>, ReadError> {
         if self.has_lists() || field != "lists" {
             return Ok(None);
         }
         let (rows, certificate) = self.read_lists(&|_, _| false).await?;
-        Ok(certificate.problems.is_empty().then(|| rows.into_iter().map(|row| row.id).collect()))
+        Ok(certificate
+            .problems
+            .is_empty()
+            .then(|| rows.into_iter().map(|row| row.id).collect()))
     }
 
     /// Reads one list with every field, or finds that there is none.
     pub(super) async fn read_list(&self, id: &str) -> Result<Option<GroupRow>, ReadError> {
         // What is no number is no list.
-        let Some(number) = id_number(id) else { return Ok(None) };
+        let Some(number) = id_number(id) else {
+            return Ok(None);
+        };
         match self.ask_v1(lists::view(number), lists::full).await? {
             None => Ok(None),
             Some(list) if list.row.id == number.to_string() => Ok(Some(list.row)),
-            Some(_) => Err(self.broken_rule("list_view", "the question for one list is answered with another").into()),
+            Some(_) => Err(self
+                .broken_rule(
+                    "list_view",
+                    "the question for one list is answered with another",
+                )
+                .into()),
         }
     }
 }
@@ -185,35 +265,66 @@ fn needed_flags(lists: bool, duties: Duties) -> Vec<(&'static str, &'static str)
         (duties.save_groups, "pg_list_add", "creating lists"),
         (duties.save_groups, "pg_list_edit", "changing lists"),
         (duties.delete_groups, "pg_list_delete", "deleting lists"),
-        (duties.create_members, "pg_subscriber_add", "creating contacts"),
-        (duties.create_members || duties.change_members, "pg_subscriber_import", "adding contacts to lists by import"),
-        (duties.change_members, "pg_subscriber_edit", "changing contacts and their lists"),
-        (duties.create_fields, "pg_subscriber_fields", "creating custom fields"),
+        (
+            duties.create_members,
+            "pg_subscriber_add",
+            "creating contacts",
+        ),
+        (
+            duties.create_members || duties.change_members,
+            "pg_subscriber_import",
+            "adding contacts to lists by import",
+        ),
+        (
+            duties.change_members,
+            "pg_subscriber_edit",
+            "changing contacts and their lists",
+        ),
+        (
+            duties.create_fields,
+            "pg_subscriber_fields",
+            "creating custom fields",
+        ),
     ];
     let of_user_groups = [
         (duties.save_groups, "pg_group_add", "creating user groups"),
         (duties.save_groups, "pg_group_edit", "changing user groups"),
-        (duties.delete_groups, "pg_group_delete", "deleting user groups"),
+        (
+            duties.delete_groups,
+            "pg_group_delete",
+            "deleting user groups",
+        ),
         (duties.create_members, "pg_user_add", "creating users"),
-        (duties.change_members, "pg_user_edit", "moving users between groups"),
+        (
+            duties.change_members,
+            "pg_user_edit",
+            "moving users between groups",
+        ),
     ];
-    let needed: &[(bool, &'static str, &'static str)] = if lists { &of_lists } else { &of_user_groups };
-    needed.iter().filter(|(asked, ..)| *asked).map(|(_, name, purpose)| (*name, *purpose)).collect()
+    let needed: &[(bool, &'static str, &'static str)] =
+        if lists { &of_lists } else { &of_user_groups };
+    needed
+        .iter()
+        .filter(|(asked, ..)| *asked)
+        .map(|(_, name, purpose)| (*name, *purpose))
+        .collect()
 }
 
 /// Predicts the requests that reading so many lists takes.
 ///
-/// Contacts who are on none of the lists are read as well where that takes fewer requests; how many they are shows only then.
+/// Contacts who are on none of the lists are read as well where that takes fewer requests; how many
+/// they are shows only then.
 pub(super) fn predicted(groups: &[GroupRow], target: bool) -> u64 {
     let listed: u64 = groups.iter().filter_map(|group| group.member_count).sum();
     let count = groups.len() as u64;
-    // The key's user, the lists in brief and in full, the custom fields, the pages of contacts and a count per list.
+    // The key's user, the lists in brief and in full, the custom fields, the pages of contacts and
+    // a count per list.
     let before = 3 + count.div_ceil(FULL_LISTS as u64);
     before + listed.div_ceil(PAGE_ROWS).max(1) + count + u64::from(target)
 }
 
-/// Predicts the requests that reading so many lists back takes: the lists in brief, then the account or each list by status,
-/// whichever is less, and a count per list.
+/// Predicts the requests that reading so many lists back takes: the lists in brief, then the
+/// account or each list by status, whichever is less, and a count per list.
 pub(super) fn predicted_check(groups: u64, listed: u64, account: u64) -> u64 {
     let by_list = listed.div_ceil(PAGE_ROWS) + groups * STATUSES.len() as u64;
     1 + (account / PAGE_ROWS + 1).min(1 + by_list) + groups

@@ -1,7 +1,8 @@
 //! What ActiveCampaign takes and gives on its two interfaces: pure, and tested from bytes.
 //!
-//! Version 1 takes forms at one address and answers with flat objects; version 3 is JSON both ways. Types wobble on both
-//! (digits in texts, `[]` for an empty object), so reading is lenient about the form of a value and strict about its presence.
+//! Version 1 takes forms at one address and answers with flat objects; version 3 is JSON both ways.
+//! Types wobble on both (digits in texts, `[]` for an empty object), so reading is lenient about
+//! the form of a value and strict about its presence.
 
 pub(super) mod contacts;
 pub(super) mod groups;
@@ -46,14 +47,25 @@ pub(super) fn v1_delete(action: &'static str, parameters: &[(&str, String)]) -> 
 pub(super) fn v1_write(action: &'static str, form: Vec<(String, String)>) -> Call {
     let mut call = Call::write(action, Method::Post, V1);
     call.query = v1_query(action, &[]);
-    call.body = CallBody::Form(form.into_iter().map(|(name, value)| (name, FormValue::Plain(value))).collect());
+    call.body = CallBody::Form(
+        form.into_iter()
+            .map(|(name, value)| (name, FormValue::Plain(value)))
+            .collect(),
+    );
     call.forbidden_is_spurious = true;
     call
 }
 
 fn v1_query(action: &str, parameters: &[(&str, String)]) -> Vec<(String, String)> {
-    let mut query = vec![("api_action".to_owned(), action.to_owned()), ("api_output".to_owned(), "json".to_owned())];
-    query.extend(parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    let mut query = vec![
+        ("api_action".to_owned(), action.to_owned()),
+        ("api_output".to_owned(), "json".to_owned()),
+    ];
+    query.extend(
+        parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone())),
+    );
     query
 }
 
@@ -77,14 +89,18 @@ pub(super) fn v3_write(operation: &'static str, method: Method, path: &str, body
 
 /// Makes a query of pairs.
 pub(super) fn query(pairs: &[(&str, String)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect()
 }
 
 /// A favourable answer of version 1, or the one that stands for nothing found.
 pub(super) enum V1Answer {
     /// What came beside the three keys of the envelope.
     Something(Map<String, Json>),
-    /// A refusal without any data: nothing there, nothing to be seen with this key, or a key that is no good.
+    /// A refusal without any data: nothing there, nothing to be seen with this key, or a key that
+    /// is no good.
     Empty(Refusal),
 }
 
@@ -96,14 +112,21 @@ pub(super) fn v1_answer(reply: &mut Reply) -> Result<V1Answer, DecodeError> {
 /// Takes an answer of version 1 out of its envelope.
 ///
 /// # Errors
-/// `NotAnAnswer` for what is no whole JSON document, `Protocol` without a readable result, `Denied` where the text names a missing
-/// right, `Refused` for a refusal that comes with data.
+/// `NotAnAnswer` for what is no whole JSON document, `Protocol` without a readable result, `Denied`
+/// where the text names a missing right, `Refused` for a refusal that comes with data.
 pub(super) fn decode_v1(bytes: &[u8]) -> Result<V1Answer, DecodeError> {
     let mut fields = object(bytes)?;
-    let code = fields.remove("result_code").or_else(|| fields.remove("succeeded"));
-    let message = fields.remove("result_message").or_else(|| fields.remove("message"));
+    let code = fields
+        .remove("result_code")
+        .or_else(|| fields.remove("succeeded"));
+    let message = fields
+        .remove("result_message")
+        .or_else(|| fields.remove("message"));
     fields.remove("result_output");
-    let success = code.as_ref().and_then(flag).ok_or_else(|| protocol("\"result_code\" is missing or neither 1 nor 0"))?;
+    let success = code
+        .as_ref()
+        .and_then(flag)
+        .ok_or_else(|| protocol("\"result_code\" is missing or neither 1 nor 0"))?;
     if success {
         return Ok(V1Answer::Something(fields));
     }
@@ -112,10 +135,15 @@ pub(super) fn decode_v1(bytes: &[u8]) -> Result<V1Answer, DecodeError> {
         return Err(DecodeError::Denied(words));
     }
     let refusal = Refusal::new(None, &words, None);
-    if fields.is_empty() { Ok(V1Answer::Empty(refusal)) } else { Err(DecodeError::Refused(refusal)) }
+    if fields.is_empty() {
+        Ok(V1Answer::Empty(refusal))
+    } else {
+        Err(DecodeError::Refused(refusal))
+    }
 }
 
-/// Takes the answer to a write of version 1 out of its envelope: a refusal without data is one all the same.
+/// Takes the answer to a write of version 1 out of its envelope: a refusal without data is one all
+/// the same.
 pub(super) fn v1_done(reply: &mut Reply) -> Result<Map<String, Json>, DecodeError> {
     match v1_answer(reply)? {
         V1Answer::Something(fields) => Ok(fields),
@@ -123,27 +151,40 @@ pub(super) fn v1_done(reply: &mut Reply) -> Result<Map<String, Json>, DecodeErro
     }
 }
 
-/// Only the English texts are known; where another language is set, a look at the key's own user settles the doubt.
+/// Only the English texts are known; where another language is set, a look at the key's own user
+/// settles the doubt.
 fn speaks_of_rights(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     words.contains("not authorized") || words.contains("do not have permission")
 }
 
-/// Picks the rows of a listing of version 1, which stand under numbers beside the envelope, in their order.
-pub(super) fn numbered_rows(fields: &Map<String, Json>) -> Result<Vec<&Map<String, Json>>, DecodeError> {
-    let mut rows: Vec<(u64, &Json)> = fields.iter().filter_map(|(key, value)| Some((key.parse().ok()?, value))).collect();
+/// Picks the rows of a listing of version 1, which stand under numbers beside the envelope, in
+/// their order.
+pub(super) fn numbered_rows(
+    fields: &Map<String, Json>,
+) -> Result<Vec<&Map<String, Json>>, DecodeError> {
+    let mut rows: Vec<(u64, &Json)> = fields
+        .iter()
+        .filter_map(|(key, value)| Some((key.parse().ok()?, value)))
+        .collect();
     rows.sort_by_key(|(number, _)| *number);
     // An answer that found something has rows; anything else was not understood.
     if rows.is_empty() {
         return Err(protocol("a listing that found something has no rows"));
     }
-    rows.into_iter().map(|(_, row)| row.as_object().ok_or_else(|| protocol("a row of a listing is not an object"))).collect()
+    rows.into_iter()
+        .map(|(_, row)| {
+            row.as_object()
+                .ok_or_else(|| protocol("a row of a listing is not an object"))
+        })
+        .collect()
 }
 
 /// Decodes an answer of version 3.
 ///
 /// # Errors
-/// As for version 1, by the HTTP status instead of an envelope; `Throttled` for the words that the importer has for it.
+/// As for version 1, by the HTTP status instead of an envelope; `Throttled` for the words that the
+/// importer has for it.
 pub(super) fn v3_answer(reply: &mut Reply) -> Result<Map<String, Json>, DecodeError> {
     let bytes = reply.body.bytes_capped(MAX_ANSWER)?;
     decode_v3(reply.status, &bytes)
@@ -154,24 +195,52 @@ pub(super) fn decode_v3(status: u16, bytes: &[u8]) -> Result<Map<String, Json>, 
     if (200..300).contains(&status) {
         return object(bytes);
     }
-    let words = object(bytes).map(|fields| error_words(&fields)).unwrap_or_default();
+    let words = object(bytes)
+        .map(|fields| error_words(&fields))
+        .unwrap_or_default();
     if words.to_ascii_lowercase().contains("rate limit exceeded") {
-        return Err(DecodeError::Throttled { after: Some(Duration::from_secs(5)) });
+        return Err(DecodeError::Throttled {
+            after: Some(Duration::from_secs(5)),
+        });
     }
     if status == 403 {
-        return Err(DecodeError::Denied(if words.is_empty() { "HTTP status 403".to_owned() } else { words }));
+        return Err(DecodeError::Denied(if words.is_empty() {
+            "HTTP status 403".to_owned()
+        } else {
+            words
+        }));
     }
-    Err(DecodeError::Refused(Refusal::new(Some(&format!("HTTP {status}")), &words, None)))
+    Err(DecodeError::Refused(Refusal::new(
+        Some(&format!("HTTP {status}")),
+        &words,
+        None,
+    )))
 }
 
 fn error_words(fields: &Map<String, Json>) -> String {
     let mut words: Vec<String> = fields.get("message").and_then(text).into_iter().collect();
-    for error in fields.get("errors").and_then(Json::as_array).into_iter().flatten() {
-        let title =
-            error.as_object().map_or_else(|| text(error), |error| ["title", "detail"].iter().find_map(|name| text(error.get(*name)?)));
+    for error in fields
+        .get("errors")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let title = error.as_object().map_or_else(
+            || text(error),
+            |error| {
+                ["title", "detail"]
+                    .iter()
+                    .find_map(|name| text(error.get(*name)?))
+            },
+        );
         words.extend(title);
     }
-    for reason in fields.get("failureReasons").and_then(Json::as_array).into_iter().flatten() {
+    for reason in fields
+        .get("failureReasons")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+    {
         let said = match reason.as_object() {
             Some(reason) => reason.get("failureReason").and_then(text),
             None => text(reason),
@@ -189,7 +258,11 @@ fn object(bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
             None => "it is empty".to_owned(),
             Some(b'<') => "it is HTML or XML where JSON should be".to_owned(),
             Some(_) if error.is_eof() => "the JSON document is cut off".to_owned(),
-            Some(_) => format!("it is not JSON (line {}, column {})", error.line(), error.column()),
+            Some(_) => format!(
+                "it is not JSON (line {}, column {})",
+                error.line(),
+                error.column()
+            ),
         })
     })?;
     match document {
@@ -204,14 +277,23 @@ pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
 }
 
 /// Returns an array that has to be there.
-pub(super) fn array<'a>(fields: &'a Map<String, Json>, name: &str) -> Result<&'a Vec<Json>, DecodeError> {
-    fields.get(name).and_then(Json::as_array).ok_or_else(|| protocol(format!("\"{name}\" is missing or not an array")))
+pub(super) fn array<'a>(
+    fields: &'a Map<String, Json>,
+    name: &str,
+) -> Result<&'a Vec<Json>, DecodeError> {
+    fields
+        .get(name)
+        .and_then(Json::as_array)
+        .ok_or_else(|| protocol(format!("\"{name}\" is missing or not an array")))
 }
 
 /// Returns the values of an object, or none for the empty array that PHP makes of an empty object.
 pub(super) fn entries(value: &Json) -> Vec<(&str, &Json)> {
     match value {
-        Json::Object(fields) => fields.iter().map(|(key, value)| (key.as_str(), value)).collect(),
+        Json::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| (key.as_str(), value))
+            .collect(),
         Json::Array(items) => items.iter().map(|value| ("", value)).collect(),
         _ => Vec::new(),
     }

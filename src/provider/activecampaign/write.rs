@@ -1,7 +1,7 @@
 //! Which request carries which write to lists and contacts, and what its answer says of each item.
 //!
-//! No answer proves anything about a contact (rule 9): a form is answered with an id, an import with a number of rows. So what
-//! went well is accepted and read back.
+//! No answer proves anything about a contact (rule 9): a form is answered with an id, an import
+//! with a number of rows. So what went well is accepted and read back.
 
 pub(super) mod import;
 mod lists;
@@ -15,8 +15,8 @@ use super::wire::import::{ImportRow, MOST_ROWS, WORTHWHILE};
 use super::wire::{id_number, id_of, lists as list_wire};
 use crate::http::{self, Call, CallError};
 use crate::model::{
-    FieldType, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn, MemberValues, MembershipState, Record,
-    Refusal, Settlement, Takes, Write,
+    FieldType, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn,
+    MemberValues, MembershipState, Record, Refusal, Settlement, Takes, Write,
 };
 
 /// What is known of a person before their groups change.
@@ -46,37 +46,58 @@ impl ActiveCampaign {
             }
             Write::CreateMembers { rows, join } => return self.create_contacts(rows, join).await,
             Write::JoinGroups { rows } => return self.join_lists(rows).await,
-            Write::AddMemberships { group, members } => return self.join_by_id(group, members).await,
+            Write::AddMemberships { group, members } => {
+                return self.join_by_id(group, members).await;
+            }
             Write::UpdateMembers { edits } => return self.update_contacts(edits).await,
             Write::ChangeAddress { id, address } => self.change_address(id, address).await?,
             Write::RemoveMemberships { group, members } => {
-                let leavers = self.leavers_by_id(members, std::slice::from_ref(group)).await?;
+                let leavers = self
+                    .leavers_by_id(members, std::slice::from_ref(group))
+                    .await?;
                 return self.leave(leavers, Leaving::Remove).await;
             }
             Write::OptOutOfGroups { member, groups } => {
-                let leavers = self.leavers_by_id(std::slice::from_ref(member), groups).await?;
+                let leavers = self
+                    .leavers_by_id(std::slice::from_ref(member), groups)
+                    .await?;
                 return self.leave(leavers, Leaving::OptOut).await;
             }
-            Write::LeaveGroups { rows, how } => return self.leave(self.leavers(rows).await?, *how).await,
+            Write::LeaveGroups { rows, how } => {
+                return self.leave(self.leavers(rows).await?, *how).await;
+            }
             Write::BringBack { rows } => return self.bring_back(rows).await,
             Write::OptOutOfAccount { members } => {
                 let words = "ActiveCampaign has no opt-out of the whole account; it is written as one of every list";
                 return Ok(Settlement::Items(vec![refused(words); members.len()]));
             }
-            Write::CreateOptedOut { .. } => {
-                refused("ActiveCampaign has no opt-out of the whole account; it is written as one of every list")
-            }
+            Write::CreateOptedOut { .. } => refused(
+                "ActiveCampaign has no opt-out of the whole account; it is written as one of every list",
+            ),
             Write::CreateCustomField { label, kind } => self.create_field(label, *kind).await?,
         };
         Ok(Settlement::Items(vec![outcome]))
     }
 
-    async fn create_contacts(&self, rows: &[MemberValues], join: &[String]) -> Result<Settlement, CallError> {
+    async fn create_contacts(
+        &self,
+        rows: &[MemberValues],
+        join: &[String],
+    ) -> Result<Settlement, CallError> {
         let lists = self.ids("import/bulk_import", join)?;
         let mut imports = Vec::new();
         for row in rows {
-            let fields = if self.exists(&row.address).await? { None } else { Some(&row.fields) };
-            imports.push(ImportRow { address: &row.address, fields, subscribe: lists.clone(), unsubscribe: Vec::new() });
+            let fields = if self.exists(&row.address).await? {
+                None
+            } else {
+                Some(&row.fields)
+            };
+            imports.push(ImportRow {
+                address: &row.address,
+                fields,
+                subscribe: lists.clone(),
+                unsubscribe: Vec::new(),
+            });
         }
         self.import(imports, None).await
     }
@@ -87,7 +108,12 @@ impl ActiveCampaign {
             let exists = row.id.is_some() || self.exists(&row.address).await?;
             let subscribe = self.ids("import/bulk_import", &row.groups)?;
             let fields = (!exists).then_some(&row.fields);
-            imports.push(ImportRow { address: &row.address, fields, subscribe, unsubscribe: Vec::new() });
+            imports.push(ImportRow {
+                address: &row.address,
+                fields,
+                subscribe,
+                unsubscribe: Vec::new(),
+            });
         }
         self.import(imports, None).await
     }
@@ -109,20 +135,32 @@ impl ActiveCampaign {
         self.import(rows, Some((places, outcomes))).await
     }
 
-    /// Tells whether the account holds an address: an import would write over the profile of somebody who is there.
+    /// Tells whether the account holds an address: an import would write over the profile of
+    /// somebody who is there.
     async fn exists(&self, address: &str) -> Result<bool, CallError> {
         let known = self.memory().known.exists(address);
         match known {
             Some(known) => Ok(known),
-            None => Ok(self.ask_v1(wire::view_email(address), |_| Ok(())).await?.is_some()),
+            None => Ok(self
+                .ask_v1(wire::view_email(address), |_| Ok(()))
+                .await?
+                .is_some()),
         }
     }
 
     async fn update_contacts(&self, edits: &[MemberEdit]) -> Result<Settlement, CallError> {
-        self.check_rows("contact_sync", edits.len(), edits.iter().map(|edit| edit.address.as_str()))?;
-        let definitions = self.definitions_for(edits.iter().map(|edit| &edit.fields)).await?;
+        self.check_rows(
+            "contact_sync",
+            edits.len(),
+            edits.iter().map(|edit| edit.address.as_str()),
+        )?;
+        let definitions = self
+            .definitions_for(edits.iter().map(|edit| &edit.fields))
+            .await?;
         // Whether an import clears a field by an empty text is not documented; a form does.
-        let clears = edits.iter().any(|edit| edit.fields.values().any(crate::model::Value::is_empty));
+        let clears = edits
+            .iter()
+            .any(|edit| edit.fields.values().any(crate::model::Value::is_empty));
         if edits.len() >= WORTHWHILE && !clears {
             let rows = edits.iter().map(|edit| ImportRow {
                 address: &edit.address,
@@ -132,63 +170,122 @@ impl ActiveCampaign {
             });
             return self.import(rows.collect(), None).await;
         }
-        let calls = edits.iter().map(|edit| Ok((id_number(&edit.id), wire::update(&edit.address, &edit.fields, &definitions)))).collect();
+        let calls = edits
+            .iter()
+            .map(|edit| {
+                Ok((
+                    id_number(&edit.id),
+                    wire::update(&edit.address, &edit.fields, &definitions),
+                ))
+            })
+            .collect();
         self.one_by_one(calls).await
     }
 
     async fn change_address(&self, id: &str, address: &str) -> Result<ItemOutcome, CallError> {
         let contact = self.id("contact_edit", id)?;
-        self.tell_v1(wire::change_address(contact, address), |_| Ok(())).await?;
+        self.tell_v1(wire::change_address(contact, address), |_| Ok(()))
+            .await?;
         let nothing = wire::ProfileFields::default();
-        Ok(match self.ask_v1(wire::view(contact), |answer| wire::viewed(answer, &nothing)).await {
-            Ok(Some(shown)) if shown.id == contact => match shown.email {
-                Some(email) if wire::same_address(&email, address) => ItemOutcome::Done { id: Some(contact.to_string()) },
-                Some(_) => refused(&format!(
-                    "ActiveCampaign answered that contact {contact} is saved and shows another address; compare the contact there with the source"
-                )),
-                None => ItemOutcome::Unknown,
+        Ok(
+            match self
+                .ask_v1(wire::view(contact), |answer| wire::viewed(answer, &nothing))
+                .await
+            {
+                Ok(Some(shown)) if shown.id == contact => match shown.email {
+                    Some(email) if wire::same_address(&email, address) => ItemOutcome::Done {
+                        id: Some(contact.to_string()),
+                    },
+                    Some(_) => refused(&format!(
+                        "ActiveCampaign answered that contact {contact} is saved and shows another address; compare the contact there with the source"
+                    )),
+                    None => ItemOutcome::Unknown,
+                },
+                _ => ItemOutcome::Unknown,
             },
-            _ => ItemOutcome::Unknown,
-        })
+        )
     }
 
-    async fn leavers(&self, rows: &[MemberLeave]) -> Result<Vec<Result<Leaver, Refusal>>, CallError> {
+    async fn leavers(
+        &self,
+        rows: &[MemberLeave],
+    ) -> Result<Vec<Result<Leaver, Refusal>>, CallError> {
         let mut leavers = Vec::new();
         for row in rows {
             let lists = self.ids("contact_sync", &row.groups)?;
-            let id = row.id.as_deref().map(|id| self.id("contact_sync", id)).transpose()?;
+            let id = row
+                .id
+                .as_deref()
+                .map(|id| self.id("contact_sync", id))
+                .transpose()?;
             let new = id.is_none() && !self.exists(&row.address).await?;
-            leavers.push(Ok(Leaver { id, address: row.address.clone(), fields: new.then(|| row.fields.clone()), lists }));
+            leavers.push(Ok(Leaver {
+                id,
+                address: row.address.clone(),
+                fields: new.then(|| row.fields.clone()),
+                lists,
+            }));
         }
         Ok(leavers)
     }
 
     /// Finds the addresses behind ids, by one question for each: forms and imports go by address.
-    async fn leavers_by_id(&self, members: &[String], groups: &[String]) -> Result<Vec<Result<Leaver, Refusal>>, CallError> {
-        self.check_rows("contact_view", members.len(), members.iter().map(String::as_str))?;
+    async fn leavers_by_id(
+        &self,
+        members: &[String],
+        groups: &[String],
+    ) -> Result<Vec<Result<Leaver, Refusal>>, CallError> {
+        self.check_rows(
+            "contact_view",
+            members.len(),
+            members.iter().map(String::as_str),
+        )?;
         let lists = self.ids("contact_view", groups)?;
         let nothing = wire::ProfileFields::default();
         let mut leavers = Vec::new();
         for member in members {
             let id = self.id("contact_view", member)?;
-            let shown = self.ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing)).await?;
-            leavers.push(match shown.filter(|shown| shown.id == id).and_then(|shown| shown.email) {
-                Some(address) => Ok(Leaver { id: Some(id), address, fields: None, lists: lists.clone() }),
-                None => Err(refusal(&format!("contact {id} is not in the account any more, or has no address"))),
-            });
+            let shown = self
+                .ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing))
+                .await?;
+            leavers.push(
+                match shown
+                    .filter(|shown| shown.id == id)
+                    .and_then(|shown| shown.email)
+                {
+                    Some(address) => Ok(Leaver {
+                        id: Some(id),
+                        address,
+                        fields: None,
+                        lists: lists.clone(),
+                    }),
+                    None => Err(refusal(&format!(
+                        "contact {id} is not in the account any more, or has no address"
+                    ))),
+                },
+            );
         }
         Ok(leavers)
     }
 
-    async fn leave(&self, leavers: Vec<Result<Leaver, Refusal>>, how: Leaving) -> Result<Settlement, CallError> {
-        let addresses = leavers.iter().filter_map(|leaver| leaver.as_ref().ok()).map(|leaver| leaver.address.as_str());
+    async fn leave(
+        &self,
+        leavers: Vec<Result<Leaver, Refusal>>,
+        how: Leaving,
+    ) -> Result<Settlement, CallError> {
+        let addresses = leavers
+            .iter()
+            .filter_map(|leaver| leaver.as_ref().ok())
+            .map(|leaver| leaver.address.as_str());
         self.check_rows("contact_sync", leavers.len(), addresses)?;
         let (found, mut outcomes) = apart(leavers);
         if how == Leaving::Detach {
             for (number, (place, leaver)) in found.into_iter().enumerate() {
                 outcomes[place] = match self.detach(&leaver).await {
                     Ok(outcome) => outcome,
-                    Err(CallError::Refused { refusal, .. }) => ItemOutcome::Refused(neutral(refusal)),
+                    Err(CallError::Refused { refusal, .. }) => {
+                        ItemOutcome::Refused(neutral(refusal))
+                    }
                     Err(error) if number == 0 => return Err(error),
                     // What is left is to be read back, whatever became of it.
                     Err(_) => break,
@@ -206,10 +303,22 @@ impl ActiveCampaign {
             let places = found.iter().map(|(place, _)| *place).collect();
             return self.import(rows.collect(), Some((places, outcomes))).await;
         }
-        let definitions = self.definitions_for(found.iter().filter_map(|(_, leaver)| leaver.fields.as_ref())).await?;
+        let definitions = self
+            .definitions_for(
+                found
+                    .iter()
+                    .filter_map(|(_, leaver)| leaver.fields.as_ref()),
+            )
+            .await?;
         let calls = found.iter().map(|(_, leaver)| {
-            let profile = leaver.fields.as_ref().map(|fields| (fields, definitions.as_slice()));
-            Ok((leaver.id, wire::unsubscribe(&leaver.address, &leaver.lists, profile)))
+            let profile = leaver
+                .fields
+                .as_ref()
+                .map(|fields| (fields, definitions.as_slice()));
+            Ok((
+                leaver.id,
+                wire::unsubscribe(&leaver.address, &leaver.lists, profile),
+            ))
         });
         let calls = calls.collect();
         if let Settlement::Items(settled) = self.one_by_one(calls).await? {
@@ -220,21 +329,36 @@ impl ActiveCampaign {
         Ok(Settlement::Items(outcomes))
     }
 
-    /// Takes a person off lists without a trace, and unsubscribes them from the last one: whoever is left on no list is deleted.
+    /// Takes a person off lists without a trace, and unsubscribes them from the last one: whoever
+    /// is left on no list is deleted.
     async fn detach(&self, leaver: &Leaver) -> Result<ItemOutcome, CallError> {
         let nothing = wire::ProfileFields::default();
-        let Some(id) = leaver.id else { return Ok(refused("somebody who is not in the account is on no list to be taken off")) };
+        let Some(id) = leaver.id else {
+            return Ok(refused(
+                "somebody who is not in the account is on no list to be taken off",
+            ));
+        };
         // Two who take the same person off two lists would each see the other list still there.
         let _turn = self.account.look_and_write().await;
         for list in &leaver.lists {
-            let shown = self.ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing)).await?;
-            let Some(memberships) = shown.filter(|shown| shown.id == id).and_then(|shown| shown.memberships) else {
+            let shown = self
+                .ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing))
+                .await?;
+            let Some(memberships) = shown
+                .filter(|shown| shown.id == id)
+                .and_then(|shown| shown.memberships)
+            else {
                 return Ok(ItemOutcome::Unknown);
             };
-            let Some((_, status)) = memberships.iter().find(|(other, _)| other == list) else { continue };
-            // What is opted out, bounced or unconfirmed is not a membership to take away, nor anything that rosterd did.
+            let Some((_, status)) = memberships.iter().find(|(other, _)| other == list) else {
+                continue;
+            };
+            // What is opted out, bounced or unconfirmed is not a membership to take away, nor
+            // anything that rosterd did.
             if wire::state(*status) != MembershipState::Active {
-                return Ok(refused(&format!("contact {id} is not active on list {list} any more, so it stays as it is")));
+                return Ok(refused(&format!(
+                    "contact {id} is not active on list {list} any more, so it stays as it is"
+                )));
             }
             let call = if memberships.iter().any(|(other, _)| other != list) {
                 wire::detach(id, *list)
@@ -242,28 +366,40 @@ impl ActiveCampaign {
                 wire::unsubscribe(&leaver.address, &[*list], None)
             };
             self.tell_v1(call, |_| Ok(())).await?;
-            // Somebody else may have taken away the other lists since the look, and the person with them.
-            match self.ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing)).await {
+            // Somebody else may have taken away the other lists since the look, and the person with
+            // them.
+            match self
+                .ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing))
+                .await
+            {
                 Ok(Some(shown)) if shown.id == id => {}
                 Ok(_) => {
-                    tracing::warn!(contact = id, list, "A contact who was taken off a list is not in the account any more.");
+                    tracing::warn!(
+                        contact = id,
+                        list,
+                        "A contact who was taken off a list is not in the account any more."
+                    );
                     return Ok(ItemOutcome::Unknown);
                 }
                 Err(_) => return Ok(ItemOutcome::Unknown),
             }
         }
-        Ok(ItemOutcome::Accepted { id: Some(id.to_string()) })
+        Ok(ItemOutcome::Accepted {
+            id: Some(id.to_string()),
+        })
     }
 
-    /// Makes people active again on lists from which rosterd itself took them, after a look at each that the membership is still
-    /// as rosterd left it.
+    /// Makes people active again on lists from which rosterd itself took them, after a look at each
+    /// that the membership is still as rosterd left it.
     async fn bring_back(&self, rows: &[MemberReturn]) -> Result<Settlement, CallError> {
         let count = rows.len();
         let mut outcomes = Vec::with_capacity(count);
         for row in rows {
             match self.bring_one_back(row).await {
                 Ok(outcome) => outcomes.push(outcome),
-                Err(CallError::Refused { refusal, .. }) => outcomes.push(ItemOutcome::Refused(neutral(refusal))),
+                Err(CallError::Refused { refusal, .. }) => {
+                    outcomes.push(ItemOutcome::Refused(neutral(refusal)))
+                }
                 Err(error) if outcomes.is_empty() => return Err(error),
                 // What is left is to be read back, whatever became of it.
                 Err(_) => {
@@ -279,29 +415,55 @@ impl ActiveCampaign {
         let nothing = wire::ProfileFields::default();
         let id = self.id("contact_sync", row.removal().member())?;
         let list = self.id("contact_sync", row.removal().group())?;
-        let shown = self.ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing)).await?;
+        let shown = self
+            .ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing))
+            .await?;
         let Some(shown) = shown.filter(|shown| shown.id == id) else {
-            return Ok(refused(&format!("contact {id} is not in the account any more")));
+            return Ok(refused(&format!(
+                "contact {id} is not in the account any more"
+            )));
         };
-        let status = shown.memberships.iter().flatten().find(|(held, _)| *held == list).map(|(_, status)| wire::state(*status));
-        let left = shown.left.iter().find(|(held, _)| *held == list).map(|(_, time)| *time);
+        let status = shown
+            .memberships
+            .iter()
+            .flatten()
+            .find(|(held, _)| *held == list)
+            .map(|(_, status)| wire::state(*status));
+        let left = shown
+            .left
+            .iter()
+            .find(|(held, _)| *held == list)
+            .map(|(_, time)| *time);
         match (status, shown.email) {
-            (Some(MembershipState::Active), _) => Ok(ItemOutcome::Accepted { id: Some(id.to_string()) }),
+            (Some(MembershipState::Active), _) => Ok(ItemOutcome::Accepted {
+                id: Some(id.to_string()),
+            }),
             (Some(MembershipState::OptedOut), Some(address)) if row.removal().still_fits(left) => {
-                let known = self.tell_v1(wire::bring_back(&address, list, row), |fields| Ok(id_of(fields, "subscriber_id"))).await?;
+                let known = self
+                    .tell_v1(wire::bring_back(&address, list, row), |fields| {
+                        Ok(id_of(fields, "subscriber_id"))
+                    })
+                    .await?;
                 Ok(match known {
                     Some(known) if known != id => refused(&format!(
                         "the address belongs to contact {known} and not to contact {id} any more; look at both at ActiveCampaign"
                     )),
-                    _ => ItemOutcome::Accepted { id: Some(id.to_string()) },
+                    _ => ItemOutcome::Accepted {
+                        id: Some(id.to_string()),
+                    },
                 })
             }
-            _ => Ok(refused(&format!("contact {id} is not unsubscribed from list {list} as rosterd left it, so it stays as it is"))),
+            _ => Ok(refused(&format!(
+                "contact {id} is not unsubscribed from list {list} as rosterd left it, so it stays as it is"
+            ))),
         }
     }
 
     /// Sends a form for each item. Once one is lost on the way the rest is left to be read back.
-    async fn one_by_one(&self, calls: Vec<Result<(Option<u64>, Call), Refusal>>) -> Result<Settlement, CallError> {
+    async fn one_by_one(
+        &self,
+        calls: Vec<Result<(Option<u64>, Call), Refusal>>,
+    ) -> Result<Settlement, CallError> {
         let count = calls.len();
         let mut outcomes = Vec::with_capacity(count);
         for call in calls {
@@ -333,17 +495,42 @@ impl ActiveCampaign {
     async fn create_field(&self, label: &str, kind: FieldType) -> Result<ItemOutcome, CallError> {
         let label = label.trim();
         let known = self.read_definitions().await?;
-        if let Some(field) = known.iter().find(|field| field.title.trim().to_lowercase() == label.to_lowercase()) {
-            return Ok(ItemOutcome::Done { id: Some(field.id.to_string()) });
+        if let Some(field) = known
+            .iter()
+            .find(|field| field.title.trim().to_lowercase() == label.to_lowercase())
+        {
+            return Ok(ItemOutcome::Done {
+                id: Some(field.id.to_string()),
+            });
         }
-        let tags: BTreeSet<String> = known.iter().map(|field| field.tag.to_ascii_uppercase()).collect();
-        let Some(tag) = free_tag(label, &tags) else { return Ok(refused("a custom field needs a label with a letter or digit in it")) };
-        self.tell_v1(list_wire::add_field(label, &tag, kind == FieldType::Timestamp), |_| Ok(())).await?;
-        let Ok(now) = self.read_definitions().await else { return Ok(ItemOutcome::Unknown) };
-        Ok(match now.iter().find(|field| field.tag.eq_ignore_ascii_case(&tag)) {
-            Some(field) => ItemOutcome::Done { id: Some(field.id.to_string()) },
-            None => ItemOutcome::Unknown,
-        })
+        let tags: BTreeSet<String> = known
+            .iter()
+            .map(|field| field.tag.to_ascii_uppercase())
+            .collect();
+        let Some(tag) = free_tag(label, &tags) else {
+            return Ok(refused(
+                "a custom field needs a label with a letter or digit in it",
+            ));
+        };
+        self.tell_v1(
+            list_wire::add_field(label, &tag, kind == FieldType::Timestamp),
+            |_| Ok(()),
+        )
+        .await?;
+        let Ok(now) = self.read_definitions().await else {
+            return Ok(ItemOutcome::Unknown);
+        };
+        Ok(
+            match now
+                .iter()
+                .find(|field| field.tag.eq_ignore_ascii_case(&tag))
+            {
+                Some(field) => ItemOutcome::Done {
+                    id: Some(field.id.to_string()),
+                },
+                None => ItemOutcome::Unknown,
+            },
+        )
     }
 
     /// Reads the definitions where a record names a custom field.
@@ -358,15 +545,26 @@ impl ActiveCampaign {
         }
     }
 
-    fn check_rows<'a>(&self, operation: &'static str, count: usize, keys: impl Iterator<Item = &'a str>) -> Result<(), CallError> {
-        let most = self.options.batch_cap.map_or(MOST_ROWS, |cap| MOST_ROWS.min(cap.max(1)));
+    fn check_rows<'a>(
+        &self,
+        operation: &'static str,
+        count: usize,
+        keys: impl Iterator<Item = &'a str>,
+    ) -> Result<(), CallError> {
+        let most = self
+            .options
+            .batch_cap
+            .map_or(MOST_ROWS, |cap| MOST_ROWS.min(cap.max(1)));
         if count > most {
             return Err(self.too_many(operation, count, most));
         }
         let mut seen = BTreeSet::new();
         for key in keys {
             if key.trim().is_empty() || !seen.insert(key.trim().to_lowercase()) {
-                return Err(self.unsendable(operation, "one person stands in two rows, or a row has no address"));
+                return Err(self.unsendable(
+                    operation,
+                    "one person stands in two rows, or a row has no address",
+                ));
             }
         }
         Ok(())
@@ -377,7 +575,9 @@ impl ActiveCampaign {
     }
 
     fn id(&self, operation: &'static str, id: &str) -> Result<u64, CallError> {
-        id_number(id).ok_or_else(|| self.unsendable(operation, format!("\"{id}\" is not an ActiveCampaign id")))
+        id_number(id).ok_or_else(|| {
+            self.unsendable(operation, format!("\"{id}\" is not an ActiveCampaign id"))
+        })
     }
 
     fn ids(&self, operation: &'static str, ids: &[String]) -> Result<Vec<u64>, CallError> {
@@ -387,17 +587,42 @@ impl ActiveCampaign {
 
 /// Tells what a write to lists or contacts takes.
 pub(super) fn takes(load: Load) -> Takes {
-    let forms = |people: usize| Takes { writes: people as u64, ..Takes::default() };
-    let looked_at = |count: usize| Takes { writes: count as u64, reads: count as u64, waits: 0 };
-    let import = Takes { writes: 1, reads: import::USUAL_POLLS, waits: import::USUAL_WAIT };
+    let forms = |people: usize| Takes {
+        writes: people as u64,
+        ..Takes::default()
+    };
+    let looked_at = |count: usize| Takes {
+        writes: count as u64,
+        reads: count as u64,
+        waits: 0,
+    };
+    let import = Takes {
+        writes: 1,
+        reads: import::USUAL_POLLS,
+        waits: import::USUAL_WAIT,
+    };
     match load {
         Load::CreateGroup | Load::ChangeAddress => looked_at(1),
-        Load::EditGroups(count) => Takes { writes: count as u64, reads: 2 * count as u64, waits: 0 },
+        Load::EditGroups(count) => Takes {
+            writes: count as u64,
+            reads: 2 * count as u64,
+            waits: 0,
+        },
         Load::UpdateMembers { people, clears } if people < WORTHWHILE || clears => forms(people),
         // One look before and one after.
-        Load::Leave { memberships, how: Leaving::Detach, .. } => Takes { reads: 2 * memberships as u64, ..looked_at(memberships) },
+        Load::Leave {
+            memberships,
+            how: Leaving::Detach,
+            ..
+        } => Takes {
+            reads: 2 * memberships as u64,
+            ..looked_at(memberships)
+        },
         Load::Leave { people, .. } if people < WORTHWHILE => forms(people),
-        Load::CreateMembers(_) | Load::Join(_) | Load::UpdateMembers { .. } | Load::Leave { .. } => import,
+        Load::CreateMembers(_)
+        | Load::Join(_)
+        | Load::UpdateMembers { .. }
+        | Load::Leave { .. } => import,
         Load::BringBack(count) => looked_at(count),
         Load::Other => forms(1),
     }
@@ -423,7 +648,13 @@ fn apart(leavers: Vec<Result<Leaver, Refusal>>) -> (Vec<(usize, Leaver)>, Vec<It
 fn free_tag(label: &str, taken: &BTreeSet<String>) -> Option<String> {
     let mut tag: String = label
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
         .collect::<String>()
         .trim_matches('_')
         .to_owned();
@@ -435,11 +666,23 @@ fn free_tag(label: &str, taken: &BTreeSet<String>) -> Option<String> {
         "FIELD".clone_into(&mut tag);
     }
     // One number more than there are tags is free for certain.
-    (1..=taken.len() + 1).map(|number| if number == 1 { tag.clone() } else { format!("{tag}_{number}") }).find(|tag| !taken.contains(tag))
+    (1..=taken.len() + 1)
+        .map(|number| {
+            if number == 1 {
+                tag.clone()
+            } else {
+                format!("{tag}_{number}")
+            }
+        })
+        .find(|tag| !taken.contains(tag))
 }
 
 fn refusal(message: &str) -> Refusal {
-    Refusal { code: None, message: message.to_owned(), request_id: None }
+    Refusal {
+        code: None,
+        message: message.to_owned(),
+        request_id: None,
+    }
 }
 
 fn refused(message: &str) -> ItemOutcome {
@@ -447,5 +690,9 @@ fn refused(message: &str) -> ItemOutcome {
 }
 
 fn neutral(refusal: http::Refusal) -> Refusal {
-    Refusal { code: refusal.code, message: refusal.message, request_id: refusal.request_id }
+    Refusal {
+        code: refusal.code,
+        message: refusal.message,
+        request_id: refusal.request_id,
+    }
 }

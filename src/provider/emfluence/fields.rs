@@ -1,9 +1,12 @@
 //! What an emfluence group and contact can hold.
 //!
-//! Sources: the reference at `apidocs.emailer.emfluence.com/v1`, read in November 2026. Lengths are not documented there;
-//! those given are cautious assumptions, and every write is compared with what the answer echoes.
+//! Sources: the reference at `apidocs.emailer.emfluence.com/v1`, read in November 2026. Lengths are
+//! not documented there; those given are cautious assumptions, and every write is compared with
+//! what the answer echoes.
 
-use crate::model::{Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Writable};
+use crate::model::{
+    Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Writable,
+};
 
 use super::wire::{IMPORT_ROWS, MEMBERSHIP_ROWS};
 
@@ -12,57 +15,122 @@ const GROUP_READ: &str = "groups/lookup reference; no parameter of groups/save s
 const CONTACT: &str = "contacts/save, contacts/search and contacts/import reference";
 
 const fn text(wire: &'static str, canonical: &'static str, source: &'static str) -> FieldSpec {
-    FieldSpec { wire, canonical, source, ..FieldSpec::TEXT }
+    FieldSpec {
+        wire,
+        canonical,
+        source,
+        ..FieldSpec::TEXT
+    }
 }
 
 /// The field tables of emfluence.
-pub static SCHEMA: Schema = Schema { kind: ProviderKind::Emfluence, groups: &GROUPS, members: &MEMBERS };
+pub static SCHEMA: Schema = Schema {
+    kind: ProviderKind::Emfluence,
+    groups: &GROUPS,
+    members: &MEMBERS,
+};
 
 static GROUPS: [FieldSpec; 12] = [
-    FieldSpec { writable: Writable::No, unique: true, ..text("groupID", "id", GROUP) },
+    FieldSpec {
+        writable: Writable::No,
+        unique: true,
+        ..text("groupID", "id", GROUP)
+    },
     FieldSpec {
         required: true,
         unique: true,
         max_length: Some(100),
-        ..text("groupName", "name", "groups/save reference; the length is an assumption")
+        ..text(
+            "groupName",
+            "name",
+            "groups/save reference; the length is an assumption",
+        )
     },
     text("friendlyName", "display_name", GROUP),
     text("description", "description", GROUP),
-    FieldSpec { max_length: Some(50), ..text("externalID", "external_id", "groups/save reference; the length is an assumption") },
-    FieldSpec { kind: FieldType::Boolean, ..text("protected", "protected", GROUP) },
+    FieldSpec {
+        max_length: Some(50),
+        ..text(
+            "externalID",
+            "external_id",
+            "groups/save reference; the length is an assumption",
+        )
+    },
+    FieldSpec {
+        kind: FieldType::Boolean,
+        ..text("protected", "protected", GROUP)
+    },
     FieldSpec {
         kind: FieldType::Boolean,
         values: &[("true", "private"), ("false", "public")],
-        ..text("private", "visibility", "groups/save reference: hidden from the public preferences page")
+        ..text(
+            "private",
+            "visibility",
+            "groups/save reference: hidden from the public preferences page",
+        )
     },
-    FieldSpec { values: &[("Active", "active"), ("Archived", "archived")], ..text("status", "status", GROUP) },
+    FieldSpec {
+        values: &[("Active", "active"), ("Archived", "archived")],
+        ..text("status", "status", GROUP)
+    },
     FieldSpec {
         writable: Writable::No,
         values: &[("Static", "static"), ("Dynamic", "dynamic")],
-        ..text("type", "kind", "groups/lookup reference; groups/save makes static groups only")
+        ..text(
+            "type",
+            "kind",
+            "groups/lookup reference; groups/save makes static groups only",
+        )
     },
-    FieldSpec { max_length: Some(500), ..text("notes", "notes", "groups/save reference; the length is an assumption") },
+    FieldSpec {
+        max_length: Some(500),
+        ..text(
+            "notes",
+            "notes",
+            "groups/save reference; the length is an assumption",
+        )
+    },
     FieldSpec {
         kind: FieldType::List,
         writable: Writable::No,
-        ..text("userIDs", "permissions", "groups/lookup reference; whether groups/save replaces or adds is not said, so it is never sent")
+        ..text(
+            "userIDs",
+            "permissions",
+            "groups/lookup reference; whether groups/save replaces or adds is not said, so it is never sent",
+        )
     },
-    FieldSpec { kind: FieldType::Integer, writable: Writable::No, ..text("totalMembers", "member_count", GROUP_READ) },
+    FieldSpec {
+        kind: FieldType::Integer,
+        writable: Writable::No,
+        ..text("totalMembers", "member_count", GROUP_READ)
+    },
 ];
 
 static MEMBERS: [FieldSpec; 21] = [
-    FieldSpec { writable: Writable::No, unique: true, ..text("contactID", "id", CONTACT) },
+    FieldSpec {
+        writable: Writable::No,
+        unique: true,
+        ..text("contactID", "id", CONTACT)
+    },
     FieldSpec {
         required: true,
         unique: true,
-        ..text("email", "email", "contacts/save reference; an owned address is refused with code 301")
+        ..text(
+            "email",
+            "email",
+            "contacts/save reference; an owned address is refused with code 301",
+        )
     },
     text("firstName", "first_name", CONTACT),
     text("lastName", "last_name", CONTACT),
     text("title", "title", CONTACT),
     text("company", "company", CONTACT),
     text("phone", "phone", CONTACT),
-    text("mobileNumber", "mobile", "contacts/save reference; comes back in E.164 form since 2022-03-15"),
+    text(
+        "mobileNumber",
+        "mobile",
+        "contacts/save reference; comes back in E.164 form since 2022-03-15",
+    ),
     text("fax", "fax", CONTACT),
     text("address1", "address1", CONTACT),
     text("address2", "address2", CONTACT),
@@ -70,12 +138,24 @@ static MEMBERS: [FieldSpec; 21] = [
     text("state", "state", CONTACT),
     text("zipCode", "zip", CONTACT),
     text("country", "country", CONTACT),
-    text("customerID", "external_id", "contacts/save reference; not declared unique"),
+    text(
+        "customerID",
+        "external_id",
+        "contacts/save reference; not declared unique",
+    ),
     text("notes", "notes", CONTACT),
     text("memo", "memo", CONTACT),
     text("originalSource", "original_source", CONTACT),
-    text("dateOfBirth", "birth_date", "contacts/save reference: YYYY-MM-DD, the year 1900 where the year is not given"),
-    text("custom.*", "custom.*", "customFields of contacts/save, and customFields/search"),
+    text(
+        "dateOfBirth",
+        "birth_date",
+        "contacts/save reference: YYYY-MM-DD, the year 1900 where the year is not given",
+    ),
+    text(
+        "custom.*",
+        "custom.*",
+        "customFields of contacts/save, and customFields/search",
+    ),
 ];
 
 /// What emfluence can do.

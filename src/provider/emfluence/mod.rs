@@ -1,13 +1,14 @@
 //! emfluence Marketing Platform, API v1: JSON over POST.
 //!
-//! Facts about the service are from its reference at `apidocs.emailer.emfluence.com/v1` and its public clients, read in
-//! November 2026. The ones that shape this adapter:
+//! Facts about the service are from its reference at `apidocs.emailer.emfluence.com/v1` and its
+//! public clients, read in November 2026. The ones that shape this adapter:
 //!
 //! - The HTTP status says nothing: refusals come with status 200 and `success` 0.
-//! - A member listing shows opt-outs of the group and neither the account-wide ones nor held addresses, so those take
-//!   searches of their own.
+//! - A member listing shows opt-outs of the group and neither the account-wide ones nor held
+//!   addresses, so those take searches of their own.
 //! - Contacts join by address (contacts/import, which creates them) or by id, and leave by id.
-//! - An answer to a write says little: imports are silent about groups, and several calls give no data at all.
+//! - An answer to a write says little: imports are silent about groups, and several calls give no
+//!   data at all.
 //! - A token acts as one user, who may see only a part of the account without any error saying so.
 
 mod fields;
@@ -30,7 +31,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Duties, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallBody, CallError, DecodeError, Method};
 pub use crate::model::Fingerprint;
-use crate::model::{Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket, Write};
+use crate::model::{
+    Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket, Write,
+};
 
 pub use fields::{CAPABILITIES, SCHEMA};
 
@@ -53,7 +56,8 @@ pub struct EmfluenceOptions {
 pub struct Emfluence {
     options: EmfluenceOptions,
     account: Account,
-    /// Codes with which a look-up by address was refused and a search then confirmed that nobody has the address.
+    /// Codes with which a look-up by address was refused and a search then confirmed that nobody
+    /// has the address.
     not_found_codes: Mutex<BTreeSet<String>>,
     /// Whether the last full read found that listings leave out one kind of member.
     listings_filtered: AtomicBool,
@@ -76,8 +80,13 @@ impl Emfluence {
     fn call(&self, request: &wire::Request) -> Call {
         let mut call = Call::read(request.operation, Method::Post, request.operation);
         call.effect = request.effect;
-        call.headers =
-            vec![("Authorization".to_owned(), SecretString::from(format!("Bearer {}", self.options.access_token.expose_secret().trim())))];
+        call.headers = vec![(
+            "Authorization".to_owned(),
+            SecretString::from(format!(
+                "Bearer {}",
+                self.options.access_token.expose_secret().trim()
+            )),
+        )];
         call.body = CallBody::Json(request.body.to_string().into_bytes());
         if request.operation == "contacts/import" {
             // A slow answer to a write costs a read of everything it may have changed.
@@ -91,7 +100,9 @@ impl Emfluence {
         request: wire::Request,
         mut decode: impl FnMut(&wire::Answer) -> Result<T, DecodeError>,
     ) -> Result<T, CallError> {
-        self.account.read(&self.call(&request), |reply| decode(&wire::answer(reply)?)).await
+        self.account
+            .read(&self.call(&request), |reply| decode(&wire::answer(reply)?))
+            .await
     }
 
     async fn tell<T>(
@@ -99,15 +110,25 @@ impl Emfluence {
         request: wire::Request,
         mut decode: impl FnMut(&wire::Answer) -> Result<T, DecodeError>,
     ) -> Result<T, CallError> {
-        self.account.write(&self.call(&request), |reply| decode(&wire::answer(reply)?)).await
+        self.account
+            .write(&self.call(&request), |reply| decode(&wire::answer(reply)?))
+            .await
     }
 
     fn broken_rule(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
-        CallError::Protocol { account: self.account.name().to_owned(), operation, reason: reason.into() }
+        CallError::Protocol {
+            account: self.account.name().to_owned(),
+            operation,
+            reason: reason.into(),
+        }
     }
 
     fn unsendable(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
-        CallError::Unsendable { account: self.account.name().to_owned(), operation, reason: reason.into() }
+        CallError::Unsendable {
+            account: self.account.name().to_owned(),
+            operation,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -120,7 +141,11 @@ impl Source for Emfluence {
         self.read_access().boxed()
     }
 
-    fn lacks<'a>(&'a self, duties: Duties, groups: &'a [GroupRow]) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
+    fn lacks<'a>(
+        &'a self,
+        duties: Duties,
+        groups: &'a [GroupRow],
+    ) -> BoxFuture<'a, Result<Vec<String>, ReadError>> {
         self.read_lacks(duties, groups).boxed()
     }
 
@@ -139,9 +164,16 @@ impl Source for Emfluence {
         self.read_group(id).boxed()
     }
 
-    fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>> {
+    fn members<'a>(
+        &'a self,
+        ask: &'a MemberAsk<'a>,
+        sink: &'a mut dyn MemberSink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
         async move {
-            let mut noting = spelling::Noting { spellings: &self.spellings, sink };
+            let mut noting = spelling::Noting {
+                spellings: &self.spellings,
+                sink,
+            };
             self.read_members(ask, &mut noting).await
         }
         .boxed()
@@ -158,7 +190,10 @@ impl Target for Emfluence {
     }
 
     fn poll<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>> {
-        std::future::ready(Err(self.unsendable("poll", "emfluence settles every write in its answer, so there is nothing to ask for")))
-            .boxed()
+        std::future::ready(Err(self.unsendable(
+            "poll",
+            "emfluence settles every write in its answer, so there is nothing to ask for",
+        )))
+        .boxed()
     }
 }

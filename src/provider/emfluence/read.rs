@@ -7,7 +7,9 @@ mod members;
 
 use super::wire::groups as group_wire;
 use super::wire::paging::{Step, Walk};
-use super::wire::{self, LISTING_ROWS, LOOKUP_GROUPS, SEARCH_ROWS, contacts as contact_wire, id_number};
+use super::wire::{
+    self, LISTING_ROWS, LOOKUP_GROUPS, SEARCH_ROWS, contacts as contact_wire, id_number,
+};
 use super::{Emfluence, Fingerprint};
 use crate::http::CallError;
 use crate::model::{Certificate, CustomFields, GroupKind, GroupRow, GroupStatus, Value};
@@ -18,14 +20,18 @@ impl Emfluence {
     pub(super) async fn read_access(&self) -> Result<(), ReadError> {
         let ping = wire::Request::read("helper/ping", serde_json::json!({}));
         // The envelope says whether the call succeeded; "pong" adds nothing to that.
-        self.ask(ping, |_| Ok(())).await.map_err(|error| self.access_error(error))?;
+        self.ask(ping, |_| Ok(()))
+            .await
+            .map_err(|error| self.access_error(error))?;
         // Nothing says that a ping looks at the token, so groups have to be readable as well.
         if let Some(fingerprint) = &self.options.fingerprint {
             return self.check_fingerprint(fingerprint).await;
         }
-        self.ask(group_wire::search_all(1, 1), |answer| group_wire::summaries(answer).map(|_| ()))
-            .await
-            .map_err(|error| self.access_error(error))
+        self.ask(group_wire::search_all(1, 1), |answer| {
+            group_wire::summaries(answer).map(|_| ())
+        })
+        .await
+        .map_err(|error| self.access_error(error))
     }
 
     async fn check_fingerprint(&self, fingerprint: &Fingerprint) -> Result<(), ReadError> {
@@ -41,44 +47,81 @@ impl Emfluence {
                 fingerprint.group_id
             )));
         };
-        let found = self.ask(group_wire::lookup(&[number]), group_wire::details).await;
+        let found = self
+            .ask(group_wire::lookup(&[number]), group_wire::details)
+            .await;
         let groups = match found {
             Ok(groups) => groups,
-            // A refused look-up may say that there is no such group, or that the token is worth nothing.
+            // A refused look-up may say that there is no such group, or that the token is worth
+            // nothing.
             Err(CallError::Refused { refusal, .. }) => {
-                return Err(wrong(format!("the look-up of group {number} was refused: {refusal}")));
+                return Err(wrong(format!(
+                    "the look-up of group {number} was refused: {refusal}"
+                )));
             }
             Err(error) => return Err(self.access_error(error)),
         };
         let Some(group) = groups.iter().find(|group| group.id == number.to_string()) else {
-            return Err(wrong(format!("there is no group {number}, or the token's user may not see it")));
+            return Err(wrong(format!(
+                "there is no group {number}, or the token's user may not see it"
+            )));
         };
-        for (field, expected) in [("groupName", &fingerprint.group_name), ("externalID", &fingerprint.external_id)] {
-            let found = group.wire.get(field).map(Value::to_string).unwrap_or_default();
+        for (field, expected) in [
+            ("groupName", &fingerprint.group_name),
+            ("externalID", &fingerprint.external_id),
+        ] {
+            let found = group
+                .wire
+                .get(field)
+                .map(Value::to_string)
+                .unwrap_or_default();
             if let Some(expected) = expected
                 && found.trim() != expected.trim()
             {
-                return Err(wrong(format!("{field} of group {number} is \"{found}\" and not \"{expected}\"")));
+                return Err(wrong(format!(
+                    "{field} of group {number} is \"{found}\" and not \"{expected}\""
+                )));
             }
         }
         Ok(())
     }
 
-    /// Tries the two reads that take the same permission as a write does, on one group: looking it up takes what saving groups
-    /// takes, and listing its contacts what adding contacts takes (groups reference).
-    pub(super) async fn read_lacks(&self, duties: Duties, groups: &[GroupRow]) -> Result<Vec<String>, ReadError> {
+    /// Tries the two reads that take the same permission as a write does, on one group: looking it
+    /// up takes what saving groups takes, and listing its contacts what adding contacts takes
+    /// (groups reference).
+    pub(super) async fn read_lacks(
+        &self,
+        duties: Duties,
+        groups: &[GroupRow],
+    ) -> Result<Vec<String>, ReadError> {
         // The members of others can't be listed, whatever the rights.
-        let ordinary = groups.iter().filter(|group| group.kind == GroupKind::Static && group.status == GroupStatus::Active);
-        let Some(group) = ordinary.filter_map(|group| id_number(&group.id)).min() else { return Ok(Vec::new()) };
+        let ordinary = groups
+            .iter()
+            .filter(|group| group.kind == GroupKind::Static && group.status == GroupStatus::Active);
+        let Some(group) = ordinary.filter_map(|group| id_number(&group.id)).min() else {
+            return Ok(Vec::new());
+        };
         let mut tried = Vec::new();
         if duties.save_groups || duties.delete_groups {
-            let answer = self.ask(group_wire::lookup(&[group]), |answer| group_wire::details(answer).map(|_| ())).await;
+            let answer = self
+                .ask(group_wire::lookup(&[group]), |answer| {
+                    group_wire::details(answer).map(|_| ())
+                })
+                .await;
             tried.push((answer, "Create Groups", "saving groups"));
         }
         if duties.create_members || duties.change_members {
             let request = group_wire::get_contacts(group, 1, 1, None);
-            let answer = self.ask(request, |answer| group_wire::listing(answer, 1, 1).map(|_| ())).await;
-            tried.push((answer, "Contacts (Edit)", "writing to contacts and groups of them"));
+            let answer = self
+                .ask(request, |answer| {
+                    group_wire::listing(answer, 1, 1).map(|_| ())
+                })
+                .await;
+            tried.push((
+                answer,
+                "Contacts (Edit)",
+                "writing to contacts and groups of them",
+            ));
         }
         let mut lacks = Vec::new();
         for (answer, permission, purpose) in tried {
@@ -107,15 +150,24 @@ impl Emfluence {
         }
     }
 
-    /// Reads the definitions of custom fields, which takes the permission of a client administrator.
+    /// Reads the definitions of custom fields, which takes the permission of a client
+    /// administrator.
     pub(super) async fn read_custom_fields(&self) -> Result<CustomFields, ReadError> {
         let mut fields = Vec::new();
         let mut walk = Walk::default();
         let mut page = 1;
         loop {
-            let answer = match self.ask(contact_wire::search_custom_fields(page), contact_wire::custom_fields).await {
+            let answer = match self
+                .ask(
+                    contact_wire::search_custom_fields(page),
+                    contact_wire::custom_fields,
+                )
+                .await
+            {
                 Ok(answer) => answer,
-                Err(CallError::Refused { .. } | CallError::Denied { .. }) => return Ok(CustomFields::default()),
+                Err(CallError::Refused { .. } | CallError::Denied { .. }) => {
+                    return Ok(CustomFields::default());
+                }
                 Err(error) => return Err(error.into()),
             };
             let step = walk.take(&answer.paging, answer.rows.len());
@@ -127,7 +179,10 @@ impl Emfluence {
             }
         }
         fields.sort_by(|left, right| left.system_name.cmp(&right.system_name));
-        Ok(CustomFields { known: true, fields })
+        Ok(CustomFields {
+            known: true,
+            fields,
+        })
     }
 
     /// Reads all groups, and every field of the wanted ones.
@@ -142,14 +197,34 @@ impl Emfluence {
         }
         let detailed: Vec<i64> = groups
             .iter()
-            .filter(|group| wanted(&group.id, &group.wire.get("groupName").map(Value::to_string).unwrap_or_default()))
+            .filter(|group| {
+                wanted(
+                    &group.id,
+                    &group
+                        .wire
+                        .get("groupName")
+                        .map(Value::to_string)
+                        .unwrap_or_default(),
+                )
+            })
             .filter_map(|group| id_number(&group.id))
             .collect();
         for asked in detailed.chunks(LOOKUP_GROUPS) {
-            let rows = self.ask(group_wire::lookup(asked), group_wire::details).await?;
+            let rows = self
+                .ask(group_wire::lookup(asked), group_wire::details)
+                .await?;
             certificate.pages += 1;
-            if rows.len() > asked.len() || rows.iter().any(|row| id_number(&row.id).is_none_or(|id| !asked.contains(&id))) {
-                return Err(self.broken_rule("groups/lookup", "it is answered with groups that nobody asked for").into());
+            if rows.len() > asked.len()
+                || rows
+                    .iter()
+                    .any(|row| id_number(&row.id).is_none_or(|id| !asked.contains(&id)))
+            {
+                return Err(self
+                    .broken_rule(
+                        "groups/lookup",
+                        "it is answered with groups that nobody asked for",
+                    )
+                    .into());
             }
             for id in asked {
                 let id = id.to_string();
@@ -159,7 +234,9 @@ impl Emfluence {
                             *group = row.clone();
                         }
                     }
-                    None => certificate.problems.push(format!("group {id} is in the list of groups and can't be looked up")),
+                    None => certificate.problems.push(format!(
+                        "group {id} is in the list of groups and can't be looked up"
+                    )),
                 }
             }
         }
@@ -168,11 +245,19 @@ impl Emfluence {
 
     async fn list_groups(&self) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
         let mut groups: Vec<GroupRow> = Vec::new();
-        let mut certificate = Certificate { opt_outs_complete: true, ..Certificate::default() };
+        let mut certificate = Certificate {
+            opt_outs_complete: true,
+            ..Certificate::default()
+        };
         let mut walk = Walk::default();
         let mut page = 1;
         loop {
-            let answer = self.ask(group_wire::search_all(page, SEARCH_ROWS), group_wire::summaries).await?;
+            let answer = self
+                .ask(
+                    group_wire::search_all(page, SEARCH_ROWS),
+                    group_wire::summaries,
+                )
+                .await?;
             certificate.pages += 1;
             certificate.rows += answer.rows.len() as u64;
             let step = walk.take(&answer.paging, answer.rows.len());
@@ -181,7 +266,9 @@ impl Emfluence {
                 Ok(Step::Next(next)) => page = next,
                 Ok(Step::Done) => break,
                 Err(reason) => {
-                    certificate.problems.push(format!("the list of groups is not whole: {reason}"));
+                    certificate
+                        .problems
+                        .push(format!("the list of groups is not whole: {reason}"));
                     break;
                 }
             }
@@ -196,37 +283,62 @@ impl Emfluence {
     /// Reads one group with every field, or finds that there is none.
     pub(super) async fn read_group(&self, id: &str) -> Result<Option<GroupRow>, ReadError> {
         // What is no number is no group here.
-        let Some(number) = id_number(id) else { return Ok(None) };
-        let page = self.ask(group_wire::search_one(number), group_wire::summaries).await?;
-        Walk::default().take(&page.paging, page.rows.len()).map_err(|reason| self.broken_rule("groups/search", reason))?;
+        let Some(number) = id_number(id) else {
+            return Ok(None);
+        };
+        let page = self
+            .ask(group_wire::search_one(number), group_wire::summaries)
+            .await?;
+        Walk::default()
+            .take(&page.paging, page.rows.len())
+            .map_err(|reason| self.broken_rule("groups/search", reason))?;
         if page.rows.is_empty() {
             return Ok(None);
         }
         if !page.rows.iter().any(|row| row.id == number.to_string()) {
-            return Err(self.broken_rule("groups/search", "the search for one id is answered with other groups").into());
+            return Err(self
+                .broken_rule(
+                    "groups/search",
+                    "the search for one id is answered with other groups",
+                )
+                .into());
         }
-        let rows = self.ask(group_wire::lookup(&[number]), group_wire::details).await?;
+        let rows = self
+            .ask(group_wire::lookup(&[number]), group_wire::details)
+            .await?;
         match rows.into_iter().find(|row| row.id == number.to_string()) {
             Some(row) => Ok(Some(row)),
-            None => Err(self.broken_rule("groups/lookup", format!("group {number} exists and can't be looked up")).into()),
+            None => Err(self
+                .broken_rule(
+                    "groups/lookup",
+                    format!("group {number} exists and can't be looked up"),
+                )
+                .into()),
         }
     }
 }
 
 /// Predicts the requests that reading so many groups takes, the other side's addresses apart.
 ///
-/// A target is asked for addresses one by one where that takes fewer requests than reading the whole account; how many that
-/// are shows only once the listings are read.
+/// A target is asked for addresses one by one where that takes fewer requests than reading the
+/// whole account; how many that are shows only once the listings are read.
 pub(super) fn predicted(groups: &[GroupRow]) -> u64 {
-    let pages = |rows: u64| groups.iter().map(|group| group.member_count.unwrap_or(0).div_ceil(rows).max(1)).sum::<u64>();
+    let pages = |rows: u64| {
+        groups
+            .iter()
+            .map(|group| group.member_count.unwrap_or(0).div_ceil(rows).max(1))
+            .sum::<u64>()
+    };
     let count = groups.len() as u64;
     // A ping and the proof of access, the list of groups and their look-ups.
     let before = 2 + count.div_ceil(SEARCH_ROWS).max(1) + count.div_ceil(LOOKUP_GROUPS as u64);
-    // The definitions of custom fields, by label at a source; a target's mapping names them as well.
+    // The definitions of custom fields, by label at a source; a target's mapping names them as
+    // well.
     let definitions = 1;
     // Whether listings hold both kinds of member.
     let both_kinds = if count == 0 { 0 } else { 2 };
-    // The first page of the account, which decides how the rest is read, and the two scans of the account.
+    // The first page of the account, which decides how the rest is read, and the two scans of the
+    // account.
     let account = 3;
     before + definitions + pages(LISTING_ROWS) + both_kinds + pages(SEARCH_ROWS) + account
 }

@@ -1,15 +1,18 @@
 //! How an account spells the addresses that it holds in another form than the normalised one.
 //!
-//! An import finds its contacts by the text of the address. The reference does not say that the two forms of an
-//! internationalised domain are the same to it, so a row for a known contact names the address as the account spelt it:
-//! otherwise the import would make a second contact of one person.
+//! An import finds its contacts by the text of the address. The reference does not say that the two
+//! forms of an internationalised domain are the same to it, so a row for a known contact names the
+//! address as the account spelt it: otherwise the import would make a second contact of one person.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::{Certificate, MemberRow, MemberSink, MembershipState, SinkError, normalise_address};
+use crate::model::{
+    Certificate, MemberRow, MemberSink, MembershipState, SinkError, normalise_address,
+};
 
-/// The spellings that were read, by normalised address. Cheap: only addresses outside ASCII are kept.
+/// The spellings that were read, by normalised address. Cheap: only addresses outside ASCII are
+/// kept.
 #[derive(Debug, Default)]
 pub(super) struct Spellings(Mutex<HashMap<String, String>>);
 
@@ -17,7 +20,10 @@ impl Spellings {
     /// Returns the account's spelling of a normalised address.
     pub(super) fn of(&self, address: &str) -> String {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(address).cloned().unwrap_or_else(|| address.to_owned())
+        known
+            .get(address)
+            .cloned()
+            .unwrap_or_else(|| address.to_owned())
     }
 
     fn note(&self, email: &str) {
@@ -81,6 +87,9 @@ mod tests {
         }
         assert_eq!(spellings.of("bo@xn--bcher-kva.test"), "Bo@Bücher.test");
         assert_eq!(spellings.of("ana@example.org"), "ana@example.org");
-        assert_eq!(spellings.of("new@xn--bcher-kva.test"), "new@xn--bcher-kva.test");
+        assert_eq!(
+            spellings.of("new@xn--bcher-kva.test"),
+            "new@xn--bcher-kva.test"
+        );
     }
 }

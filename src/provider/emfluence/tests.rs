@@ -1,4 +1,5 @@
-//! Tests of the codec, from bytes, and of the order of calls, against a small account behind the local transport.
+//! Tests of the codec, from bytes, and of the order of calls, against a small account behind the
+//! local transport.
 
 mod account;
 mod codec;

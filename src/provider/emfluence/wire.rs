@@ -1,7 +1,8 @@
 //! The JSON that emfluence takes and gives: pure, and tested from bytes.
 //!
-//! Types wobble on this wire (an empty text for nothing, 1 or true for yes, numbers for digits), so reading is lenient about
-//! the form of a value and strict about its presence: an answer that is not understood is an error and never an empty list.
+//! Types wobble on this wire (an empty text for nothing, 1 or true for yes, numbers for digits), so
+//! reading is lenient about the form of a value and strict about its presence: an answer that is
+//! not understood is an error and never an empty list.
 
 pub(super) mod contacts;
 pub(super) mod groups;
@@ -13,7 +14,8 @@ use crate::http::{DecodeError, Effect, Refusal, Reply};
 
 /// The most rows of a page of groups/getContacts.
 pub(super) const LISTING_ROWS: u64 = 1000;
-/// The most rows of a page of a search; documented for groups and custom fields, assumed for contacts.
+/// The most rows of a page of a search; documented for groups and custom fields, assumed for
+/// contacts.
 pub(super) const SEARCH_ROWS: u64 = 250;
 /// The most groups that groups/lookup takes.
 pub(super) const LOOKUP_GROUPS: usize = 25;
@@ -37,11 +39,19 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn read(operation: &'static str, body: Json) -> Self {
-        Request { operation, effect: Effect::Read, body }
+        Request {
+            operation,
+            effect: Effect::Read,
+            body,
+        }
     }
 
     pub(super) fn write(operation: &'static str, body: Json) -> Self {
-        Request { operation, effect: Effect::Write, body }
+        Request {
+            operation,
+            effect: Effect::Write,
+            body,
+        }
     }
 }
 
@@ -55,12 +65,16 @@ pub(super) struct Answer {
 impl Answer {
     /// Returns the data of a call that must have some.
     pub(super) fn data(&self) -> Result<&Json, DecodeError> {
-        self.data.as_ref().ok_or_else(|| protocol("the answer has no \"data\""))
+        self.data
+            .as_ref()
+            .ok_or_else(|| protocol("the answer has no \"data\""))
     }
 
     /// Returns the data of a call that answers with one object.
     pub(super) fn object(&self) -> Result<&Map<String, Json>, DecodeError> {
-        self.data()?.as_object().ok_or_else(|| protocol("\"data\" is not an object"))
+        self.data()?
+            .as_object()
+            .ok_or_else(|| protocol("\"data\" is not an object"))
     }
 }
 
@@ -72,7 +86,8 @@ pub(super) fn answer(reply: &mut Reply) -> Result<Answer, DecodeError> {
 /// Takes an answer out of its envelope.
 ///
 /// # Errors
-/// `NotAnAnswer` for what is no whole JSON document, `Protocol` for JSON without a readable `success`, `Refused` for a refusal.
+/// `NotAnAnswer` for what is no whole JSON document, `Protocol` for JSON without a readable
+/// `success`, `Refused` for a refusal.
 pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, DecodeError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let document: Json = serde_json::from_slice(bytes).map_err(|error| {
@@ -81,18 +96,35 @@ pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, DecodeError> {
             None => "it is empty".to_owned(),
             Some(b'<') => "it is HTML or XML where JSON should be".to_owned(),
             Some(_) if error.is_eof() => "the JSON document is cut off".to_owned(),
-            Some(_) => format!("it is not JSON (line {}, column {})", error.line(), error.column()),
+            Some(_) => format!(
+                "it is not JSON (line {}, column {})",
+                error.line(),
+                error.column()
+            ),
         })
     })?;
-    let envelope = document.as_object().ok_or_else(|| protocol("the answer is not an object"))?;
-    let success = field(envelope, "success").and_then(flag).ok_or_else(|| protocol("\"success\" is missing or neither 1 nor 0"))?;
+    let envelope = document
+        .as_object()
+        .ok_or_else(|| protocol("the answer is not an object"))?;
+    let success = field(envelope, "success")
+        .and_then(flag)
+        .ok_or_else(|| protocol("\"success\" is missing or neither 1 nor 0"))?;
     let request_id = field(envelope, "requestID").and_then(text);
     if success {
-        return Ok(Answer { data: field(envelope, "data").cloned(), request_id });
+        return Ok(Answer {
+            data: field(envelope, "data").cloned(),
+            request_id,
+        });
     }
     let code = field(envelope, "code").and_then(text);
-    let words = field(envelope, "errors").map(error_words).unwrap_or_default();
-    Err(DecodeError::Refused(Refusal::new(code.as_deref(), &words, request_id.as_deref())))
+    let words = field(envelope, "errors")
+        .map(error_words)
+        .unwrap_or_default();
+    Err(DecodeError::Refused(Refusal::new(
+        code.as_deref(),
+        &words,
+        request_id.as_deref(),
+    )))
 }
 
 /// Says that an answer breaks the rules of the API.
@@ -104,11 +136,17 @@ pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
 pub(super) fn field<'a>(object: &'a Map<String, Json>, name: &str) -> Option<&'a Json> {
     object
         .get(name)
-        .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+        .or_else(|| {
+            object
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
+        })
         .filter(|value| !value.is_null())
 }
 
-/// Reads a text; the serialiser behind the API may have made a number or a boolean of it. Empty means no value.
+/// Reads a text; the serialiser behind the API may have made a number or a boolean of it. Empty
+/// means no value.
 pub(super) fn text(value: &Json) -> Option<String> {
     match value {
         Json::String(text) if text.trim().is_empty() => None,
@@ -124,7 +162,10 @@ pub(super) fn integer(value: &Json) -> Option<i64> {
     match value {
         Json::Number(number) => number.as_i64().or_else(|| {
             // A serialiser that knows only floating numbers writes 12.0.
-            number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0).map(|float| float as i64)
+            number
+                .as_f64()
+                .filter(|float| float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0)
+                .map(|float| float as i64)
         }),
         Json::String(text) => text.trim().parse().ok(),
         _ => None,
@@ -162,10 +203,16 @@ pub(super) fn flag(value: &Json) -> Option<bool> {
 /// Joins the provider's own words, which come as texts or as objects.
 pub(super) fn error_words(errors: &Json) -> String {
     match errors {
-        Json::Array(items) => items.iter().map(error_words).filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; "),
-        Json::Object(error) => {
-            ["message", "error", "text"].iter().find_map(|name| field(error, name).and_then(text)).unwrap_or_else(|| errors.to_string())
-        }
+        Json::Array(items) => items
+            .iter()
+            .map(error_words)
+            .filter(|words| !words.is_empty())
+            .collect::<Vec<_>>()
+            .join("; "),
+        Json::Object(error) => ["message", "error", "text"]
+            .iter()
+            .find_map(|name| field(error, name).and_then(text))
+            .unwrap_or_else(|| errors.to_string()),
         other => text(other).unwrap_or_default(),
     }
 }

@@ -1,14 +1,21 @@
-//! What GreenRope's groups and contacts can hold, and what the API can do, as data. Last verified 2026-11-22 against the
-//! manual and published client code; no recorded answer of the XML endpoint is public.
+//! What GreenRope's groups and contacts can hold, and what the API can do, as data. Last verified
+//! 2026-11-22 against the manual and published client code; no recorded answer of the XML endpoint
+//! is public.
 
-use crate::model::{Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Writable};
+use crate::model::{
+    Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Writable,
+};
 
 const MANUAL_GROUPS: &str = "GreenRope manual, Spec - Groups";
 const CLIENTS: &str = "several published API clients agree; the manual's page was not available";
 const ONE_CLIENT: &str = "one published API client";
 
 /// The field tables.
-pub static SCHEMA: Schema = Schema { kind: ProviderKind::GreenRope, groups: GROUPS, members: MEMBERS };
+pub static SCHEMA: Schema = Schema {
+    kind: ProviderKind::GreenRope,
+    groups: GROUPS,
+    members: MEMBERS,
+};
 
 /// What the API can do. Batch sizes are not documented: 50 is a cautious choice.
 pub static CAPABILITIES: Capabilities = Capabilities {
@@ -37,9 +44,14 @@ pub static CAPABILITIES: Capabilities = Capabilities {
 };
 
 /// The words of `GroupType` and what they mean.
-pub(super) const GROUP_TYPES: &[(&str, &str)] = &[("Public", "public"), ("Private", "private"), ("Hidden", "hidden")];
+pub(super) const GROUP_TYPES: &[(&str, &str)] = &[
+    ("Public", "public"),
+    ("Private", "private"),
+    ("Hidden", "hidden"),
+];
 
-/// A group carries neither description nor external id; names are unique because a second create of one is refused.
+/// A group carries neither description nor external id; names are unique because a second create of
+/// one is refused.
 const GROUPS: &[FieldSpec] = &[
     FieldSpec {
         wire: "Group_id",
@@ -87,13 +99,30 @@ const GROUPS: &[FieldSpec] = &[
     },
 ];
 
-/// The manual does not say which fields creation takes; sending all of them is what its example does.
-const fn group_text(wire: &'static str, canonical: &'static str, default_key: &'static str) -> FieldSpec {
-    FieldSpec { wire, canonical, required: true, default_key: Some(default_key), source: MANUAL_GROUPS, ..FieldSpec::TEXT }
+/// The manual does not say which fields creation takes; sending all of them is what its example
+/// does.
+const fn group_text(
+    wire: &'static str,
+    canonical: &'static str,
+    default_key: &'static str,
+) -> FieldSpec {
+    FieldSpec {
+        wire,
+        canonical,
+        required: true,
+        default_key: Some(default_key),
+        source: MANUAL_GROUPS,
+        ..FieldSpec::TEXT
+    }
 }
 
 const fn text(wire: &'static str, canonical: &'static str) -> FieldSpec {
-    FieldSpec { wire, canonical, source: CLIENTS, ..FieldSpec::TEXT }
+    FieldSpec {
+        wire,
+        canonical,
+        source: CLIENTS,
+        ..FieldSpec::TEXT
+    }
 }
 
 const MEMBERS: &[FieldSpec] = &[
@@ -134,6 +163,18 @@ const MEMBERS: &[FieldSpec] = &[
     text("Weight", "weight"),
     text("SkillsAndInterests", "skills"),
     text("Bio", "bio"),
-    FieldSpec { wire: "Tags", canonical: "tags", kind: FieldType::List, writable: Writable::No, source: ONE_CLIENT, ..FieldSpec::TEXT },
-    FieldSpec { wire: "custom.*", canonical: "custom.*", source: CLIENTS, ..FieldSpec::TEXT },
+    FieldSpec {
+        wire: "Tags",
+        canonical: "tags",
+        kind: FieldType::List,
+        writable: Writable::No,
+        source: ONE_CLIENT,
+        ..FieldSpec::TEXT
+    },
+    FieldSpec {
+        wire: "custom.*",
+        canonical: "custom.*",
+        source: CLIENTS,
+        ..FieldSpec::TEXT
+    },
 ];

@@ -1,11 +1,11 @@
 //! GreenRope, SalesDrip and Mission Suite: one service, one XML API.
 //!
-//! One operation per POST, in a form with the login's address, a token and the document. Reads of contacts are unpaged and
-//! are checked to their end before a row of them is used. Writes are answered item by item; a write that fails as a whole
-//! says nothing of its items.
+//! One operation per POST, in a form with the login's address, a token and the document. Reads of
+//! contacts are unpaged and are checked to their end before a row of them is used. Writes are
+//! answered item by item; a write that fails as a whole says nothing of its items.
 //!
-//! What the API can't do, and this adapter therefore never promises: subscribe anybody again, write the opt-out of one
-//! group, archive a group, hold an external id.
+//! What the API can't do, and this adapter therefore never promises: subscribe anybody again, write
+//! the opt-out of one group, archive a group, hold an external id.
 
 mod fields;
 mod read;
@@ -24,7 +24,10 @@ use secrecy::SecretString;
 
 use super::{MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, CallError};
-use crate::model::{Batches, Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket, Write};
+use crate::model::{
+    Batches, Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket,
+    Write,
+};
 
 pub use fields::{CAPABILITIES, SCHEMA};
 use read::AccountStates;
@@ -42,7 +45,8 @@ pub enum GreenRopeCredential {
 /// What the adapter needs to know of an account.
 #[derive(Clone, Debug)]
 pub struct GreenRopeOptions {
-    /// The account to work in; required even of its owner, so that nothing is done in another account.
+    /// The account to work in; required even of its owner, so that nothing is done in another
+    /// account.
     pub account_id: String,
     /// The address that the login, and its token, belong to.
     pub email: String,
@@ -88,7 +92,9 @@ impl GreenRope {
 
 impl fmt::Debug for GreenRope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GreenRope").field("account_id", &self.account_id).finish_non_exhaustive()
+        f.debug_struct("GreenRope")
+            .field("account_id", &self.account_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,12 +122,17 @@ impl Source for GreenRope {
         Box::pin(self.read_group(id))
     }
 
-    fn members<'a>(&'a self, ask: &'a MemberAsk<'a>, sink: &'a mut dyn MemberSink) -> BoxFuture<'a, Result<(), ReadError>> {
+    fn members<'a>(
+        &'a self,
+        ask: &'a MemberAsk<'a>,
+        sink: &'a mut dyn MemberSink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
         Box::pin(self.read_members(ask, sink))
     }
 
     fn predicted_reads(&self, groups: &[GroupRow], target: bool) -> u64 {
-        // Two listings per group, the account's opt-outs and bounces, and as a target the whole account.
+        // Two listings per group, the account's opt-outs and bounces, and as a target the whole
+        // account.
         groups.len() as u64 * 2 + 2 + u64::from(target)
     }
 }

@@ -1,7 +1,8 @@
 //! Which requests answer which question.
 //!
-//! A listing of contacts is downloaded whole, checked to its closing tag, and only then read a second time for its rows.
-//! What is wrong with a listing becomes a problem of its certificate; what makes the whole account unreadable is an error.
+//! A listing of contacts is downloaded whole, checked to its closing tag, and only then read a
+//! second time for its rows. What is wrong with a listing becomes a problem of its certificate;
+//! what makes the whole account unreadable is an error.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,8 @@ use super::wire::{self, Contact, ContactFilter, Count, Request};
 use super::{GreenRope, SCHEMA};
 use crate::http::{Body, CallError, DecodeError};
 use crate::model::{
-    Certificate, CountRule, CustomFields, GroupRow, MemberRow, MemberSink, MemberStatus, MembershipState, ObjectKind, SinkError, Value,
+    Certificate, CountRule, CustomFields, GroupRow, MemberRow, MemberSink, MemberStatus,
+    MembershipState, ObjectKind, SinkError, Value,
 };
 use crate::provider::{MemberAsk, ReadError, Role};
 
@@ -23,13 +25,17 @@ struct Unmailable {
     bounced: HashSet<String>,
 }
 
-/// The account-wide states as last read whole, by which a later check interprets the counts of groups.
+/// The account-wide states as last read whole, by which a later check interprets the counts of
+/// groups.
 #[derive(Default)]
 pub(super) struct AccountStates(Mutex<Option<Arc<Unmailable>>>);
 
 impl AccountStates {
     fn remembered(&self) -> Option<Arc<Unmailable>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn remember(&self, states: &Arc<Unmailable>) {
@@ -44,8 +50,12 @@ struct Answer {
 }
 
 impl Answer {
-    /// Hands over each row; the inner error is one of the answer, which an earlier reading had found to be sound.
-    fn each(&mut self, take: &mut dyn FnMut(Contact) -> Result<(), SinkError>) -> Result<Result<(), String>, SinkError> {
+    /// Hands over each row; the inner error is one of the answer, which an earlier reading had
+    /// found to be sound.
+    fn each(
+        &mut self,
+        take: &mut dyn FnMut(Contact) -> Result<(), SinkError>,
+    ) -> Result<Result<(), String>, SinkError> {
         let mut full = None;
         let read = wire::each_contact(self.body.reader(), &mut |contact| {
             take(contact).map_err(|error| {
@@ -55,7 +65,9 @@ impl Answer {
         });
         match full {
             Some(error) => Err(error),
-            None => Ok(read.map_err(|error| format!("the answer changed while it was read: {error:?}"))),
+            None => Ok(
+                read.map_err(|error| format!("the answer changed while it was read: {error:?}"))
+            ),
         }
     }
 }
@@ -64,7 +76,8 @@ impl Answer {
 struct Tally {
     /// Whether this is a check of what was written, which takes no profiles.
     check: bool,
-    /// People in groups who can be mailed and have not been met in the listing of the whole account.
+    /// People in groups who can be mailed and have not been met in the listing of the whole
+    /// account.
     expected: HashSet<String>,
     /// Contacts whose profile had bytes that are not UTF-8.
     guessed: u64,
@@ -76,7 +89,13 @@ impl Tally {
         MemberRow {
             id: contact.id,
             address: contact.address,
-            status: contact.unsubscribed.map(|flag| if flag { MemberStatus::OptedOut } else { MemberStatus::Active }),
+            status: contact.unsubscribed.map(|flag| {
+                if flag {
+                    MemberStatus::OptedOut
+                } else {
+                    MemberStatus::Active
+                }
+            }),
             wire: contact.profile.filter(|_| !self.check),
         }
     }
@@ -92,7 +111,9 @@ fn is_fatal(error: &CallError) -> bool {
         | CallError::NoRoom { .. }
         | CallError::Unsendable { .. } => true,
         // A login that fails, or a fixed token that is refused.
-        CallError::Denied { operation, reason, .. } => *operation == "GetAuthToken" || !reason.to_lowercase().contains("permission"),
+        CallError::Denied {
+            operation, reason, ..
+        } => *operation == "GetAuthToken" || !reason.to_lowercase().contains("permission"),
         CallError::Network { operation, .. } => *operation == "GetAuthToken",
         _ => false,
     }
@@ -103,15 +124,25 @@ impl GreenRope {
         let request = Request::contacts(&self.account_id, filter);
         self.ask(&request, |reply| {
             let count = wire::check_contacts(reply.body.reader())?;
-            Ok(Answer { body: std::mem::replace(&mut reply.body, Body::from_bytes(&[])), count })
+            Ok(Answer {
+                body: std::mem::replace(&mut reply.body, Body::from_bytes(&[])),
+                count,
+            })
         })
         .await
     }
 
     /// Logs in and finds the configured account among those that the login reaches.
     pub(super) async fn read_open(&self) -> Result<(), ReadError> {
-        let numbers = match self.ask(&Request::accounts(), |reply| wire::accounts(reply.body.reader())).await {
-            Err(CallError::Denied { account, reason, .. }) => {
+        let numbers = match self
+            .ask(&Request::accounts(), |reply| {
+                wire::accounts(reply.body.reader())
+            })
+            .await
+        {
+            Err(CallError::Denied {
+                account, reason, ..
+            }) => {
                 return Err(ReadError::Account(format!(
                     "{account}: the login was refused: {reason}; check email and password, or auth_token"
                 )));
@@ -131,10 +162,18 @@ impl GreenRope {
     /// Reads the definitions of custom fields; unknown where the login may not see them.
     pub(super) async fn read_custom_fields(&self) -> Result<CustomFields, ReadError> {
         let request = Request::custom_fields(&self.account_id);
-        match self.ask(&request, |reply| wire::custom_fields(reply.body.reader())).await {
+        match self
+            .ask(&request, |reply| wire::custom_fields(reply.body.reader()))
+            .await
+        {
             Ok(fields) => Ok(fields),
-            Err(error @ (CallError::Refused { .. } | CallError::Denied { .. })) if !is_fatal(&error) => {
-                warn!(account = self.account.name(), "Definitions of custom fields can't be seen by this login.");
+            Err(error @ (CallError::Refused { .. } | CallError::Denied { .. }))
+                if !is_fatal(&error) =>
+            {
+                warn!(
+                    account = self.account.name(),
+                    "Definitions of custom fields can't be seen by this login."
+                );
                 Ok(CustomFields::default())
             }
             Err(error) => Err(error.into()),
@@ -144,21 +183,48 @@ impl GreenRope {
     /// Reads all groups that the login sees.
     pub(super) async fn read_groups(&self) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
         let request = Request::groups(&self.account_id, None);
-        let groups = self.ask(&request, |reply| wire::groups(reply.body.reader(), &self.account_id)).await?;
-        let distinct = groups.iter().map(|group| group.id.as_str()).collect::<HashSet<_>>().len();
-        let problems = if distinct == groups.len() { vec![] } else { vec!["the list of groups has one id twice".to_owned()] };
+        let groups = self
+            .ask(&request, |reply| {
+                wire::groups(reply.body.reader(), &self.account_id)
+            })
+            .await?;
+        let distinct = groups
+            .iter()
+            .map(|group| group.id.as_str())
+            .collect::<HashSet<_>>()
+            .len();
+        let problems = if distinct == groups.len() {
+            vec![]
+        } else {
+            vec!["the list of groups has one id twice".to_owned()]
+        };
         let rows = groups.len() as u64;
-        Ok((groups, Certificate { pages: 1, rows, distinct: distinct as u64, problems, ..Certificate::default() }))
+        Ok((
+            groups,
+            Certificate {
+                pages: 1,
+                rows,
+                distinct: distinct as u64,
+                problems,
+                ..Certificate::default()
+            },
+        ))
     }
 
-    /// Reads one group. That it does not exist is believed only of the whole list, because an error may mean anything.
+    /// Reads one group. That it does not exist is believed only of the whole list, because an error
+    /// may mean anything.
     pub(super) async fn read_group(&self, id: &str) -> Result<Option<GroupRow>, ReadError> {
         let id = id.trim();
         if id.is_empty() {
             return Ok(None);
         }
         let request = Request::groups(&self.account_id, Some(id));
-        match self.ask(&request, |reply| wire::groups(reply.body.reader(), &self.account_id)).await {
+        match self
+            .ask(&request, |reply| {
+                wire::groups(reply.body.reader(), &self.account_id)
+            })
+            .await
+        {
             Ok(groups) => {
                 if let Some(group) = groups.into_iter().find(|group| group.id == id) {
                     return Ok(Some(group));
@@ -171,18 +237,31 @@ impl GreenRope {
         Ok(groups.into_iter().find(|group| group.id == id))
     }
 
-    /// Reads members: the account's opt-outs and bounces, each group's listing, and as a target the whole account.
+    /// Reads members: the account's opt-outs and bounces, each group's listing, and as a target the
+    /// whole account.
     ///
     /// In this order, so that an opt-out that arrives meanwhile still shows in a later answer.
-    pub(super) async fn read_members(&self, ask: &MemberAsk<'_>, sink: &mut dyn MemberSink) -> Result<(), ReadError> {
+    pub(super) async fn read_members(
+        &self,
+        ask: &MemberAsk<'_>,
+        sink: &mut dyn MemberSink,
+    ) -> Result<(), ReadError> {
         let check = matches!(ask.role, Role::Check);
         let states = match self.states.remembered() {
             Some(states) if check => states,
             _ => self.read_states(check, sink).await?,
         };
         // What was written since has moved the counts of the groups that were handed in.
-        let fresh = if check { Some(self.read_groups().await?.0) } else { None };
-        let mut tally = Tally { check, expected: HashSet::new(), guessed: 0 };
+        let fresh = if check {
+            Some(self.read_groups().await?.0)
+        } else {
+            None
+        };
+        let mut tally = Tally {
+            check,
+            expected: HashSet::new(),
+            guessed: 0,
+        };
         for group in ask.groups {
             let current = match &fresh {
                 Some(fresh) => fresh.iter().find(|known| known.id == group.id),
@@ -193,7 +272,10 @@ impl GreenRope {
             } else {
                 sink.begin_listing(&group.id);
                 let gone = "the group is no longer in the list of groups".to_owned();
-                sink.end_listing(Certificate { problems: vec![gone], ..Certificate::default() });
+                sink.end_listing(Certificate {
+                    problems: vec![gone],
+                    ..Certificate::default()
+                });
             }
         }
         if matches!(ask.role, Role::Target { .. }) {
@@ -210,27 +292,48 @@ impl GreenRope {
     }
 
     /// Reads who opted out of the account and whose address bounced.
-    async fn read_states(&self, check: bool, sink: &mut dyn MemberSink) -> Result<Arc<Unmailable>, ReadError> {
+    async fn read_states(
+        &self,
+        check: bool,
+        sink: &mut dyn MemberSink,
+    ) -> Result<Arc<Unmailable>, ReadError> {
         let mut states = Unmailable::default();
         let mut certificate = Certificate::default();
-        let listings = [(ContactFilter::OptOuts, MemberStatus::OptedOut), (ContactFilter::Bounced, MemberStatus::Bounced)];
+        let listings = [
+            (ContactFilter::OptOuts, MemberStatus::OptedOut),
+            (ContactFilter::Bounced, MemberStatus::Bounced),
+        ];
         for (filter, status) in listings {
-            let title = if status == MemberStatus::OptedOut { "the account's opt-outs" } else { "the account's bounces" };
+            let title = if status == MemberStatus::OptedOut {
+                "the account's opt-outs"
+            } else {
+                "the account's bounces"
+            };
             let before = certificate.problems.len();
             match self.contacts(filter).await {
                 Ok(mut answer) => {
                     note(&mut certificate, title, answer.count);
                     let mut unasked = 0_u64;
                     let read = answer.each(&mut |contact| {
-                        // The service ignores a filter that it does not know and then answers with everybody.
+                        // The service ignores a filter that it does not know and then answers with
+                        // everybody.
                         if status == MemberStatus::OptedOut && contact.unsubscribed == Some(false) {
                             unasked += 1;
                             return Ok(());
                         }
                         // Whoever bounced may have opted out as well; the strictest counts.
-                        let status = if contact.unsubscribed == Some(true) { MemberStatus::OptedOut } else { status };
+                        let status = if contact.unsubscribed == Some(true) {
+                            MemberStatus::OptedOut
+                        } else {
+                            status
+                        };
                         if !check {
-                            let row = MemberRow { id: contact.id.clone(), address: contact.address, status: Some(status), wire: None };
+                            let row = MemberRow {
+                                id: contact.id.clone(),
+                                address: contact.address,
+                                status: Some(status),
+                                wire: None,
+                            };
                             sink.member(row)?;
                         }
                         if status == MemberStatus::OptedOut {
@@ -243,12 +346,16 @@ impl GreenRope {
                     })?;
                     certificate.problems.extend(read.err());
                     if unasked > 0 {
-                        certificate.problems.push(format!("{title}: {unasked} contacts came that have not opted out"));
+                        certificate.problems.push(format!(
+                            "{title}: {unasked} contacts came that have not opted out"
+                        ));
                     }
                 }
                 Err(error) if is_fatal(&error) => return Err(error.into()),
                 // An error is never "nobody": only a listing that ends says so.
-                Err(error) => certificate.problems.push(format!("{title} could not be read: {error}")),
+                Err(error) => certificate
+                    .problems
+                    .push(format!("{title} could not be read: {error}")),
             }
             if status == MemberStatus::OptedOut {
                 certificate.opt_outs_complete = certificate.problems.len() == before;
@@ -277,7 +384,10 @@ impl GreenRope {
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
         sink.begin_listing(&group.id);
-        let name = SCHEMA.by_canonical(ObjectKind::Group, "name").and_then(|field| group.wire.get(field.wire)).and_then(Value::as_text);
+        let name = SCHEMA
+            .by_canonical(ObjectKind::Group, "name")
+            .and_then(|field| group.wire.get(field.wire))
+            .and_then(Value::as_text);
         let name = name.unwrap_or_default();
         let mut certificate = Certificate::default();
         // Per id, whether the person opted out of the group or the account.
@@ -291,14 +401,17 @@ impl GreenRope {
                 note(&mut certificate, "the members", answer.count);
                 total = answer.count.total;
                 if answer.count.contacts == 0 && group.member_count.is_some_and(|count| count > 0) {
-                    certificate.problems.push("the listing is empty and the group is not".to_owned());
+                    certificate
+                        .problems
+                        .push("the listing is empty and the group is not".to_owned());
                 }
                 let read = answer.each(&mut |contact| {
                     if contact.denies_group(&group.id, name) {
                         strangers.insert(contact.id);
                         return Ok(());
                     }
-                    let opted_out = contact.unsubscribed == Some(true) || states.opted_out.contains(&contact.id);
+                    let opted_out = contact.unsubscribed == Some(true)
+                        || states.opted_out.contains(&contact.id);
                     let row = tally.row(contact);
                     sink.listed(&row.id, MembershipState::Active);
                     people.insert(row.id.clone(), opted_out);
@@ -308,9 +421,14 @@ impl GreenRope {
                 listed_total = people.len();
             }
             Err(error) if is_fatal(&error) => return Err(error.into()),
-            // Some services answer a question without a hit with an error; it means "nobody" only if the group says so too.
-            Err(CallError::Refused { .. }) if group.member_count == Some(0) => certificate.pages += 1,
-            Err(error) => certificate.problems.push(format!("the members could not be read: {error}")),
+            // Some services answer a question without a hit with an error; it means "nobody" only
+            // if the group says so too.
+            Err(CallError::Refused { .. }) if group.member_count == Some(0) => {
+                certificate.pages += 1
+            }
+            Err(error) => certificate
+                .problems
+                .push(format!("the members could not be read: {error}")),
         }
 
         let before = certificate.problems.len();
@@ -327,22 +445,36 @@ impl GreenRope {
                 certificate.problems.extend(read.err());
             }
             Err(error) if is_fatal(&error) => return Err(error.into()),
-            Err(error) => certificate.problems.push(format!("the group's opt-outs could not be read: {error}")),
+            Err(error) => certificate
+                .problems
+                .push(format!("the group's opt-outs could not be read: {error}")),
         }
         certificate.opt_outs_complete = certificate.problems.len() == before;
 
         if !strangers.is_empty() {
-            certificate.problems.push(format!("{} contacts came that are in other groups only", strangers.len()));
+            certificate.problems.push(format!(
+                "{} contacts came that are in other groups only",
+                strangers.len()
+            ));
         }
         match group.member_count {
             Some(count) => certificate.group_total = CountRule::OneOfMeanings(count),
-            None => certificate.problems.push("the list of groups does not say how many members the group has".to_owned()),
+            None => certificate
+                .problems
+                .push("the list of groups does not say how many members the group has".to_owned()),
         }
         certificate.distinct = people.len() as u64;
         certificate.opted_out = people.values().filter(|opted_out| **opted_out).count() as u64;
-        let mut bounced: HashSet<String> = people.keys().filter(|id| states.bounced.contains(*id)).cloned().collect();
+        let mut bounced: HashSet<String> = people
+            .keys()
+            .filter(|id| states.bounced.contains(*id))
+            .cloned()
+            .collect();
         certificate.bounced = bounced.len() as u64;
-        if group.member_count.is_some_and(|count| !may_count(&certificate, count)) {
+        if group
+            .member_count
+            .is_some_and(|count| !may_count(&certificate, count))
+        {
             // Addresses may have bounced in this group alone, which only a question about it tells.
             match self.contacts(ContactFilter::GroupBounced(&group.id)).await {
                 Ok(mut answer) => {
@@ -362,16 +494,24 @@ impl GreenRope {
                 Err(_) => certificate.pages += 1,
             }
         }
-        // The answer's own total is about the members alone; opted-out people who came from the other listing are not in it.
+        // The answer's own total is about the members alone; opted-out people who came from the
+        // other listing are not in it.
         certificate.total = total.filter(|_| listed_total == people.len());
         sink.end_listing(certificate);
-        let mailable = people.into_iter().filter(|(id, opted_out)| !opted_out && !bounced.contains(id));
+        let mailable = people
+            .into_iter()
+            .filter(|(id, opted_out)| !opted_out && !bounced.contains(id));
         tally.expected.extend(mailable.map(|(id, _)| id));
         Ok(())
     }
 
-    /// Reads everybody of the account, so that an address that is not among them is known not to exist.
-    async fn read_whole_account(&self, tally: &mut Tally, sink: &mut dyn MemberSink) -> Result<(), ReadError> {
+    /// Reads everybody of the account, so that an address that is not among them is known not to
+    /// exist.
+    async fn read_whole_account(
+        &self,
+        tally: &mut Tally,
+        sink: &mut dyn MemberSink,
+    ) -> Result<(), ReadError> {
         let mut answer = match self.contacts(ContactFilter::All).await {
             Ok(answer) => answer,
             Err(error) if is_fatal(&error) => return Err(error.into()),
@@ -406,7 +546,9 @@ impl GreenRope {
 
 /// Tells whether a group's count fits what was read under any of its possible meanings.
 fn may_count(certificate: &Certificate, count: u64) -> bool {
-    [0, certificate.opted_out, certificate.bounced].iter().any(|left_out| count == certificate.distinct.saturating_sub(*left_out))
+    [0, certificate.opted_out, certificate.bounced]
+        .iter()
+        .any(|left_out| count == certificate.distinct.saturating_sub(*left_out))
 }
 
 /// Takes into a certificate what one answer counted.
@@ -416,6 +558,9 @@ fn note(certificate: &mut Certificate, title: &str, count: Count) {
     if let Some(total) = count.total
         && count.disagrees()
     {
-        certificate.problems.push(format!("{title}: the answer announces {total} contacts and has {}", count.contacts));
+        certificate.problems.push(format!(
+            "{title}: the answer announces {total} contacts and has {}",
+            count.contacts
+        ));
     }
 }

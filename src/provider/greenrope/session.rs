@@ -1,4 +1,5 @@
-//! The login: one token for all calls of an account, renewed before it gets old and once after it was refused.
+//! The login: one token for all calls of an account, renewed before it gets old and once after it
+//! was refused.
 
 use std::time::Duration;
 
@@ -32,7 +33,11 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(email: String, credential: GreenRopeCredential) -> Self {
-        Sessions { email, credential, current: Mutex::new(None) }
+        Sessions {
+            email,
+            credential,
+            current: Mutex::new(None),
+        }
     }
 }
 
@@ -40,25 +45,41 @@ impl GreenRope {
     /// Returns the token in use, logging in first where there is none or it has grown old.
     async fn session(&self) -> Result<Session, CallError> {
         let password = match &self.sessions.credential {
-            GreenRopeCredential::Token(token) => return Ok(Session { token: token.clone(), since: None }),
+            GreenRopeCredential::Token(token) => {
+                return Ok(Session {
+                    token: token.clone(),
+                    since: None,
+                });
+            }
             GreenRopeCredential::Password(password) => password,
         };
         let mut current = self.sessions.current.lock().await;
         if let Some(session) = current.as_ref()
-            && session.since.is_none_or(|since| self.account.now().duration_since(since) < RENEW_AFTER)
+            && session
+                .since
+                .is_none_or(|since| self.account.now().duration_since(since) < RENEW_AFTER)
         {
             return Ok(session.clone());
         }
         let request = Request::login();
         let mut call = Call::read(request.operation, Method::Post, "");
         call.body = CallBody::Form(vec![
-            ("email".to_owned(), FormValue::from(self.sessions.email.as_str())),
+            (
+                "email".to_owned(),
+                FormValue::from(self.sessions.email.as_str()),
+            ),
             ("password".to_owned(), FormValue::from(password.clone())),
             ("xml".to_owned(), FormValue::from(request.xml)),
         ]);
         let since = self.account.now();
-        let token = self.account.read(&call, |reply| wire::token(reply.body.reader())).await?;
-        let session = Session { token, since: Some(since) };
+        let token = self
+            .account
+            .read(&call, |reply| wire::token(reply.body.reader()))
+            .await?;
+        let session = Session {
+            token,
+            since: Some(since),
+        };
         *current = Some(session.clone());
         Ok(session)
     }
@@ -66,16 +87,30 @@ impl GreenRope {
     /// Forgets a token that was refused, unless it has been replaced meanwhile.
     async fn forget(&self, refused: &Session) {
         let mut current = self.sessions.current.lock().await;
-        if current.as_ref().is_some_and(|session| session.token.expose_secret() == refused.token.expose_secret()) {
+        if current
+            .as_ref()
+            .is_some_and(|session| session.token.expose_secret() == refused.token.expose_secret())
+        {
             *current = None;
         }
     }
 
-    fn call(&self, request: &Request, session: &Session, new: fn(&'static str, Method, &'static str) -> Call) -> Call {
+    fn call(
+        &self,
+        request: &Request,
+        session: &Session,
+        new: fn(&'static str, Method, &'static str) -> Call,
+    ) -> Call {
         let mut call = new(request.operation, Method::Post, "");
         call.body = CallBody::Form(vec![
-            ("email".to_owned(), FormValue::from(self.sessions.email.as_str())),
-            ("auth_token".to_owned(), FormValue::from(session.token.clone())),
+            (
+                "email".to_owned(),
+                FormValue::from(self.sessions.email.as_str()),
+            ),
+            (
+                "auth_token".to_owned(),
+                FormValue::from(session.token.clone()),
+            ),
             ("xml".to_owned(), FormValue::from(request.xml.as_str())),
         ]);
         call.decoded_statuses = &[401, 403];
@@ -92,14 +127,21 @@ impl GreenRope {
         loop {
             let session = self.session().await?;
             let call = self.call(request, &session, Call::read);
-            let error = match self.account.read(&call, |reply| judged(reply, &mut decode)).await {
+            let error = match self
+                .account
+                .read(&call, |reply| judged(reply, &mut decode))
+                .await
+            {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             let doubtful = match &error {
                 CallError::LoginExpired { .. } => true,
-                // The wording of an expired token is not known, so an old one is suspected of every refusal.
-                CallError::Refused { .. } => session.since.is_some_and(|since| self.account.now().duration_since(since) > DOUBTFUL_AFTER),
+                // The wording of an expired token is not known, so an old one is suspected of every
+                // refusal.
+                CallError::Refused { .. } => session
+                    .since
+                    .is_some_and(|since| self.account.now().duration_since(since) > DOUBTFUL_AFTER),
                 _ => false,
             };
             if !doubtful {
@@ -115,8 +157,8 @@ impl GreenRope {
 
     /// Sends a write once.
     ///
-    /// After a refused token the write is not repeated, because it is not known whether the token was looked at before any
-    /// item: the next call logs in anew, and the caller looks first.
+    /// After a refused token the write is not repeated, because it is not known whether the token
+    /// was looked at before any item: the next call logs in anew, and the caller looks first.
     pub(super) async fn tell<T>(
         &self,
         request: &Request,
@@ -124,14 +166,26 @@ impl GreenRope {
     ) -> Result<T, CallError> {
         let session = self.session().await?;
         let call = self.call(request, &session, Call::write);
-        match self.account.write(&call, |reply| judged(reply, &mut decode)).await {
-            Err(error @ CallError::LoginExpired { .. }) if session.since.is_none() => Err(not_curable(error)),
-            Err(CallError::LoginExpired { account, operation, reason }) => {
+        match self
+            .account
+            .write(&call, |reply| judged(reply, &mut decode))
+            .await
+        {
+            Err(error @ CallError::LoginExpired { .. }) if session.since.is_none() => {
+                Err(not_curable(error))
+            }
+            Err(CallError::LoginExpired {
+                account,
+                operation,
+                reason,
+            }) => {
                 self.forget(&session).await;
                 Err(CallError::OutcomeUnknown {
                     account,
                     operation,
-                    problem: Problem::NotAnAnswer(format!("the login was no longer good: {reason}")),
+                    problem: Problem::NotAnAnswer(format!(
+                        "the login was no longer good: {reason}"
+                    )),
                 })
             }
             other => other,
@@ -139,9 +193,15 @@ impl GreenRope {
     }
 }
 
-fn judged<T>(reply: &mut Reply, decode: &mut impl FnMut(&mut Reply) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+fn judged<T>(
+    reply: &mut Reply,
+    decode: &mut impl FnMut(&mut Reply) -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
     match reply.status {
-        401 | 403 => Err(DecodeError::LoginExpired(format!("HTTP status {}", reply.status))),
+        401 | 403 => Err(DecodeError::LoginExpired(format!(
+            "HTTP status {}",
+            reply.status
+        ))),
         _ => decode(reply),
     }
 }
@@ -149,7 +209,15 @@ fn judged<T>(reply: &mut Reply, decode: &mut impl FnMut(&mut Reply) -> Result<T,
 /// A login that was refused although it is fixed or fresh will be refused again.
 fn not_curable(error: CallError) -> CallError {
     match error {
-        CallError::LoginExpired { account, operation, reason } => CallError::Denied { account, operation, reason },
+        CallError::LoginExpired {
+            account,
+            operation,
+            reason,
+        } => CallError::Denied {
+            account,
+            operation,
+            reason,
+        },
         other => other,
     }
 }

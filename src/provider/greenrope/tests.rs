@@ -1,4 +1,5 @@
-//! The adapter against bodies at hand and against a scripted service. Every body is made up from the manual's rules.
+//! The adapter against bodies at hand and against a scripted service. Every body is made up from
+//! the manual's rules.
 
 mod codec;
 mod hostile;
@@ -10,7 +11,11 @@ mod writing;
 /// Returns a fixture.
 macro_rules! fixture {
     ($name:literal) => {
-        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/greenrope/", $name))
+        include_bytes!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/greenrope/",
+            $name
+        ))
     };
 }
 use fixture;

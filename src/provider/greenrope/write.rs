@@ -1,7 +1,8 @@
 //! Which request carries which write, and what its answer says of each item.
 //!
-//! An item that can't be sent as it is, because its id is missing, repeated, or a field is not writable, is refused here and
-//! left out of the request: an empty id would match anybody, and two items for one contact have no defined order.
+//! An item that can't be sent as it is, because its id is missing, repeated, or a field is not
+//! writable, is refused here and left out of the request: an empty id would match anybody, and two
+//! items for one contact have no defined order.
 
 use std::collections::HashSet;
 
@@ -30,25 +31,37 @@ impl Batch {
         Batch::of(entries, false)
     }
 
-    /// Takes the same, where one object may be changed in several steps; items are taken to be worked off in their order.
+    /// Takes the same, where one object may be changed in several steps; items are taken to be
+    /// worked off in their order.
     fn in_steps<'a>(entries: impl Iterator<Item = (&'a str, Result<String, String>)>) -> Self {
         Batch::of(entries, true)
     }
 
-    fn of<'a>(entries: impl Iterator<Item = (&'a str, Result<String, String>)>, repeats: bool) -> Self {
-        let mut batch = Batch { outcomes: Vec::new(), places: Vec::new(), items: Vec::new() };
+    fn of<'a>(
+        entries: impl Iterator<Item = (&'a str, Result<String, String>)>,
+        repeats: bool,
+    ) -> Self {
+        let mut batch = Batch {
+            outcomes: Vec::new(),
+            places: Vec::new(),
+            items: Vec::new(),
+        };
         let mut seen = HashSet::new();
         for (place, (id, fields)) in entries.enumerate() {
             let id = id.trim();
             let fields = match fields {
                 _ if id.is_empty() => Err("it has no id".to_owned()),
-                _ if !seen.insert(id.to_lowercase()) && !repeats => Err("it is in this request twice".to_owned()),
+                _ if !seen.insert(id.to_lowercase()) && !repeats => {
+                    Err("it is in this request twice".to_owned())
+                }
                 fields => fields,
             };
             match fields {
                 Ok(fields) => {
                     batch.places.push(place);
-                    batch.items.push((format!("r{}", place + 1), id.to_owned(), fields));
+                    batch
+                        .items
+                        .push((format!("r{}", place + 1), id.to_owned(), fields));
                     batch.outcomes.push(ItemOutcome::Unknown);
                 }
                 Err(reason) => batch.outcomes.push(refused(&reason)),
@@ -58,7 +71,13 @@ impl Batch {
     }
 
     fn sent(&self) -> Vec<Sent> {
-        self.items.iter().map(|(mark, id, _)| Sent { request_id: mark.clone(), id: id.clone() }).collect()
+        self.items
+            .iter()
+            .map(|(mark, id, _)| Sent {
+                request_id: mark.clone(),
+                id: id.clone(),
+            })
+            .collect()
     }
 
     fn settle(mut self, answered: Vec<ItemOutcome>) -> Settlement {
@@ -70,7 +89,11 @@ impl Batch {
 }
 
 fn refused(reason: &str) -> ItemOutcome {
-    ItemOutcome::Refused(Refusal { code: None, message: reason.to_owned(), request_id: None })
+    ItemOutcome::Refused(Refusal {
+        code: None,
+        message: reason.to_owned(),
+        request_id: None,
+    })
 }
 
 fn one(outcome: ItemOutcome) -> Settlement {
@@ -82,33 +105,50 @@ impl GreenRope {
     pub(super) async fn send_write(&self, write: &Write) -> Result<Settlement, CallError> {
         let account_id = self.account_id.as_str();
         match write {
-            Write::CreateGroup { name, fields } => match Request::create_group(account_id, name, fields) {
-                Ok(request) => self.create(&request, &GROUP_IDS).await,
-                Err(reason) => Ok(one(refused(&reason))),
-            },
+            Write::CreateGroup { name, fields } => {
+                match Request::create_group(account_id, name, fields) {
+                    Ok(request) => self.create(&request, &GROUP_IDS).await,
+                    Err(reason) => Ok(one(refused(&reason))),
+                }
+            }
             Write::CreateCustomField { label, kind } => {
                 if label.trim().is_empty() {
                     return Ok(one(refused("a custom field needs a label")));
                 }
-                self.create(&Request::add_custom_field(account_id, label, *kind), &["userfieldid"]).await
+                self.create(
+                    &Request::add_custom_field(account_id, label, *kind),
+                    &["userfieldid"],
+                )
+                .await
             }
             Write::EditGroups { edits } => {
                 // A group that steps aside for a rename is in the request twice.
-                let batch = Batch::in_steps(edits.iter().map(|edit| (edit.id.as_str(), encode_group(&edit.fields))));
+                let batch = Batch::in_steps(
+                    edits
+                        .iter()
+                        .map(|edit| (edit.id.as_str(), encode_group(&edit.fields))),
+                );
                 let request = Request::edit_groups(account_id, &batch.items);
                 self.tell_items(&request, "groups", &GROUP_IDS, batch).await
             }
             Write::DeleteGroup { id } => {
                 let batch = Batch::new(std::iter::once((id.as_str(), Ok(String::new()))));
-                let Some((mark, id, _)) = batch.items.first() else { return Ok(batch.settle(vec![])) };
+                let Some((mark, id, _)) = batch.items.first() else {
+                    return Ok(batch.settle(vec![]));
+                };
                 let request = Request::delete_group(account_id, mark, id);
                 self.tell_items(&request, "groups", &GROUP_IDS, batch).await
             }
             Write::CreateMembers { rows, join } => self.create_members(rows, join).await,
             Write::UpdateMembers { edits } => {
-                let batch = Batch::new(edits.iter().map(|edit| (edit.id.as_str(), encode_member(None, &edit.fields))));
+                let batch = Batch::new(
+                    edits
+                        .iter()
+                        .map(|edit| (edit.id.as_str(), encode_member(None, &edit.fields))),
+                );
                 let request = Request::edit_contacts(account_id, &batch.items);
-                self.tell_items(&request, "contacts", &CONTACT_IDS, batch).await
+                self.tell_items(&request, "contacts", &CONTACT_IDS, batch)
+                    .await
             }
             Write::ChangeAddress { id, address } => {
                 let fields = match address.trim() {
@@ -117,59 +157,112 @@ impl GreenRope {
                 };
                 let batch = Batch::new(std::iter::once((id.as_str(), fields)));
                 let request = Request::edit_contacts(account_id, &batch.items);
-                self.tell_items(&request, "contacts", &CONTACT_IDS, batch).await
+                self.tell_items(&request, "contacts", &CONTACT_IDS, batch)
+                    .await
             }
-            Write::AddMemberships { group, members } => self.by_id(ItemKind::Add(group.trim()), members).await,
-            Write::RemoveMemberships { group, members } => self.by_id(ItemKind::Remove(group.trim()), members).await,
+            Write::AddMemberships { group, members } => {
+                self.by_id(ItemKind::Add(group.trim()), members).await
+            }
+            Write::RemoveMemberships { group, members } => {
+                self.by_id(ItemKind::Remove(group.trim()), members).await
+            }
             Write::OptOutOfAccount { members } => self.by_id(ItemKind::Unsubscribe, members).await,
             Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
-                Ok(Settlement::Items(vec![refused("one request of GreenRope takes people of one group only"); write.items()]))
+                Ok(Settlement::Items(vec![
+                    refused(
+                        "one request of GreenRope takes people of one group only"
+                    );
+                    write.items()
+                ]))
             }
-            Write::CreateOptedOut { .. } => Ok(one(refused("GreenRope can't create a contact that is opted out from the first moment"))),
-            Write::OptOutOfGroups { .. } => Ok(one(refused("GreenRope's API can't write the opt-out of a single group"))),
+            Write::CreateOptedOut { .. } => Ok(one(refused(
+                "GreenRope can't create a contact that is opted out from the first moment",
+            ))),
+            Write::OptOutOfGroups { .. } => Ok(one(refused(
+                "GreenRope's API can't write the opt-out of a single group",
+            ))),
         }
     }
 
     async fn create(&self, request: &Request, id_names: &[&str]) -> Result<Settlement, CallError> {
-        self.tell(request, |reply| wire::created(reply.body.reader(), request.answer, id_names)).await.map(one)
+        self.tell(request, |reply| {
+            wire::created(reply.body.reader(), request.answer, id_names)
+        })
+        .await
+        .map(one)
     }
 
     async fn by_id(&self, kind: ItemKind<'_>, members: &[String]) -> Result<Settlement, CallError> {
         if let ItemKind::Add("") | ItemKind::Remove("") = kind {
-            return Ok(Settlement::Items(vec![refused("the group has no id"); members.len()]));
+            return Ok(Settlement::Items(vec![
+                refused("the group has no id");
+                members.len()
+            ]));
         }
         let batch = Batch::new(members.iter().map(|id| (id.as_str(), Ok(String::new()))));
         let request = Request::by_contact_id(&self.account_id, kind, &batch.items);
-        self.tell_items(&request, "contacts", &CONTACT_IDS, batch).await
+        self.tell_items(&request, "contacts", &CONTACT_IDS, batch)
+            .await
     }
 
-    async fn tell_items(&self, request: &Request, container: &str, id_names: &[&str], batch: Batch) -> Result<Settlement, CallError> {
+    async fn tell_items(
+        &self,
+        request: &Request,
+        container: &str,
+        id_names: &[&str],
+        batch: Batch,
+    ) -> Result<Settlement, CallError> {
         if batch.items.is_empty() {
             return Ok(batch.settle(vec![]));
         }
         let sent = batch.sent();
-        let decode = |reply: &mut crate::http::Reply| wire::settle_items(reply.body.reader(), request.answer, container, id_names, &sent);
+        let decode = |reply: &mut crate::http::Reply| {
+            wire::settle_items(
+                reply.body.reader(),
+                request.answer,
+                container,
+                id_names,
+                &sent,
+            )
+        };
         let answered = self.tell(request, decode).await?;
         Ok(batch.settle(answered))
     }
 
     /// Creates contacts without any group: joining is a request of its own that goes by id.
-    async fn create_members(&self, rows: &[MemberValues], join: &[String]) -> Result<Settlement, CallError> {
+    async fn create_members(
+        &self,
+        rows: &[MemberValues],
+        join: &[String],
+    ) -> Result<Settlement, CallError> {
         if !join.is_empty() {
             let reason = "GreenRope joins people to groups only after they are created";
             return Ok(Settlement::Items(vec![refused(reason); rows.len()]));
         }
         let batch = Batch::new(rows.iter().map(|row| {
             let fields = row.fields.iter().filter(|(_, value)| !value.is_empty());
-            let fields: Record = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
-            (row.address.as_str(), encode_member(Some(row.address.trim()), &fields))
+            let fields: Record = fields
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            (
+                row.address.as_str(),
+                encode_member(Some(row.address.trim()), &fields),
+            )
         }));
         if batch.items.is_empty() {
             return Ok(batch.settle(vec![]));
         }
-        let encoded: Vec<String> = batch.items.iter().map(|(_, _, fields)| fields.clone()).collect();
+        let encoded: Vec<String> = batch
+            .items
+            .iter()
+            .map(|(_, _, fields)| fields.clone())
+            .collect();
         let request = Request::add_contacts(&self.account_id, &encoded);
-        let answered = self.tell(&request, |reply| wire::settle_creations(reply.body.reader(), encoded.len())).await?;
+        let answered = self
+            .tell(&request, |reply| {
+                wire::settle_creations(reply.body.reader(), encoded.len())
+            })
+            .await?;
         Ok(batch.settle(answered))
     }
 }

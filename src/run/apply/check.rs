@@ -1,4 +1,5 @@
-//! Looks what stands at the provider: after a doubt, and before anything is recorded that an answer did not confirm.
+//! Looks what stands at the provider: after a doubt, and before anything is recorded that an answer
+//! did not confirm.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -27,17 +28,24 @@ pub(in crate::run) struct Standing {
     pub(in crate::run) id: Option<String>,
     /// How the person stands, where one was created.
     pub(super) status: Option<MemberStatus>,
-    /// Of an item by row: what its groups show of the person, with the time of a refusal. Nothing where it stands as asked for.
+    /// Of an item by row: what its groups show of the person, with the time of a refusal. Nothing
+    /// where it stands as asked for.
     pub(in crate::run) groups: Option<HashMap<String, Shown>>,
 }
 
 impl Standing {
     pub(super) fn of(id: &str) -> Standing {
-        Standing { id: Some(id.to_owned()), ..Standing::default() }
+        Standing {
+            id: Some(id.to_owned()),
+            ..Standing::default()
+        }
     }
 
     fn of_person(id: &str, status: MemberStatus) -> Standing {
-        Standing { status: Some(status), ..Standing::of(id) }
+        Standing {
+            status: Some(status),
+            ..Standing::of(id)
+        }
     }
 
     /// Somebody found in a group, as the membership shows the person.
@@ -52,73 +60,139 @@ impl Standing {
 }
 
 impl Applying<'_> {
-    /// Looks which items of a write stand at the provider now: nothing stands for an item that is certainly not done.
-    pub(super) async fn observe(&self, write: &Write, items: &[Item]) -> Result<Vec<Option<Standing>>, RunError> {
-        let uncertain =
-            |what: &str| RunError::Write { provider: self.handle.name.clone(), why: format!("{what} could not be read back to its end") };
-        let failed = |error| RunError::Read { provider: self.handle.name.clone(), error: Box::new(error) };
+    /// Looks which items of a write stand at the provider now: nothing stands for an item that is
+    /// certainly not done.
+    pub(super) async fn observe(
+        &self,
+        write: &Write,
+        items: &[Item],
+    ) -> Result<Vec<Option<Standing>>, RunError> {
+        let uncertain = |what: &str| RunError::Write {
+            provider: self.handle.name.clone(),
+            why: format!("{what} could not be read back to its end"),
+        };
+        let failed = |error| RunError::Read {
+            provider: self.handle.name.clone(),
+            error: Box::new(error),
+        };
         Ok(match write {
             Write::CreateGroup { name, .. } => {
-                let (rows, certificate) = self.handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
-                if certificate.certify((), &mut crate::model::TotalMeanings::all()).complete().is_none() {
+                let (rows, certificate) = self
+                    .handle
+                    .adapter
+                    .groups(&|_, _| false)
+                    .await
+                    .map_err(failed)?;
+                if certificate
+                    .certify((), &mut crate::model::TotalMeanings::all())
+                    .complete()
+                    .is_none()
+                {
                     return Err(uncertain("the list of groups"));
                 }
-                let field = self.prepared.schema.by_canonical(ObjectKind::Group, "name").map_or("name", |spec| spec.wire);
+                let field = self
+                    .prepared
+                    .schema
+                    .by_canonical(ObjectKind::Group, "name")
+                    .map_or("name", |spec| spec.wire);
                 let before = &self.prepared.sides.target_rows;
-                let mut found = rows
-                    .into_iter()
-                    .filter(|row| !before.contains_key(&row.id) && row.wire.get(field).is_some_and(|value| value.to_string() == *name));
+                let mut found = rows.into_iter().filter(|row| {
+                    !before.contains_key(&row.id)
+                        && row
+                            .wire
+                            .get(field)
+                            .is_some_and(|value| value.to_string() == *name)
+                });
                 let first = found.next();
                 if let (Some(first), Some(second)) = (&first, found.next()) {
                     let why = format!(
                         "the groups {} and {} appeared while one of that name was created, and which one it is can't be told; keep one of them",
                         first.id, second.id
                     );
-                    return Err(RunError::Write { provider: self.handle.name.clone(), why });
+                    return Err(RunError::Write {
+                        provider: self.handle.name.clone(),
+                        why,
+                    });
                 }
                 vec![first.map(|row| Standing::of(&row.id))]
             }
             Write::EditGroups { edits } => {
                 let ids: BTreeSet<&str> = edits.iter().map(|edit| edit.id.as_str()).collect();
-                let (rows, _) = self.handle.adapter.groups(&|id, _| ids.contains(id)).await.map_err(failed)?;
+                let (rows, _) = self
+                    .handle
+                    .adapter
+                    .groups(&|id, _| ids.contains(id))
+                    .await
+                    .map_err(failed)?;
                 edits
                     .iter()
                     .map(|edit| {
                         let row = rows.iter().find(|row| row.id == edit.id)?;
                         // A name in between is replaced by a later edit of the same group.
-                        let last_sent = self.prepared.sides.target_rows.get(&edit.id).map(|row| &row.wire);
+                        let last_sent = self
+                            .prepared
+                            .sides
+                            .target_rows
+                            .get(&edit.id)
+                            .map(|row| &row.wire);
                         let unshown = |field: &str| {
                             !row.wire.contains_key(field)
-                                && self.prepared.schema.by_wire(ObjectKind::Group, field).is_some_and(|spec| spec.may_be_unshown)
+                                && self
+                                    .prepared
+                                    .schema
+                                    .by_wire(ObjectKind::Group, field)
+                                    .is_some_and(|spec| spec.may_be_unshown)
                         };
                         // What is not shown proves nothing, and something has to.
-                        let mut shown = edit.fields.iter().filter(|(field, _)| !unshown(field)).peekable();
+                        let mut shown = edit
+                            .fields
+                            .iter()
+                            .filter(|(field, _)| !unshown(field))
+                            .peekable();
                         let stands = shown.peek().is_some()
                             && shown.all(|(field, value)| {
                                 let held = row.wire.get(field);
                                 let later = last_sent.and_then(|sent| sent.get(field));
-                                crate::plan::fields::same(Some(value), held) || (later.is_some() && crate::plan::fields::same(later, held))
+                                crate::plan::fields::same(Some(value), held)
+                                    || (later.is_some() && crate::plan::fields::same(later, held))
                             });
                         stands.then(Standing::default)
                     })
                     .collect()
             }
-            Write::DeleteGroup { id } => vec![self.handle.adapter.group(id).await.map_err(failed)?.is_none().then(Standing::default)],
+            Write::DeleteGroup { id } => vec![
+                self.handle
+                    .adapter
+                    .group(id)
+                    .await
+                    .map_err(failed)?
+                    .is_none()
+                    .then(Standing::default),
+            ],
             Write::CreateMembers { join, .. } if !join.is_empty() => {
                 let mut found: Vec<Option<Standing>> = vec![None; items.len()];
                 for (number, group) in join.iter().enumerate() {
                     let now = group_now(&self.handle, group).await?;
                     for (item, found) in items.iter().zip(&mut found) {
-                        let address = item.person.map(|person| self.address(person)).unwrap_or_default();
+                        let address = item
+                            .person
+                            .map(|person| self.address(person))
+                            .unwrap_or_default();
                         let rows = now.by_address.get(&address);
                         if rows.is_none() && !now.whole {
                             return Err(uncertain("a group"));
                         }
-                        let row = rows.and_then(|rows| rows.first()).map(|(id, state)| Standing::of_member(id, *state));
-                        // Done means listed in every group of the request; of several states the strictest counts.
+                        let row = rows
+                            .and_then(|rows| rows.first())
+                            .map(|(id, state)| Standing::of_member(id, *state));
+                        // Done means listed in every group of the request; of several states the
+                        // strictest counts.
                         *found = match (found.take(), row) {
                             (_, row) if number == 0 => row,
-                            (Some(before), Some(row)) => Some(Standing { status: row.status.max(before.status), ..row }),
+                            (Some(before), Some(row)) => Some(Standing {
+                                status: row.status.max(before.status),
+                                ..row
+                            }),
                             _ => None,
                         };
                     }
@@ -126,13 +200,28 @@ impl Applying<'_> {
                 self.with_account_states(items, &mut found).await?;
                 found
             }
-            Write::CreateMembers { .. } | Write::CreateOptedOut { .. } | Write::ChangeAddress { .. } | Write::OptOutOfAccount { .. } => {
-                let addresses: Vec<String> = items.iter().filter_map(|item| item.person).map(|person| self.address(person)).collect();
+            Write::CreateMembers { .. }
+            | Write::CreateOptedOut { .. }
+            | Write::ChangeAddress { .. }
+            | Write::OptOutOfAccount { .. } => {
+                let addresses: Vec<String> = items
+                    .iter()
+                    .filter_map(|item| item.person)
+                    .map(|person| self.address(person))
+                    .collect();
                 let now = people_now(&self.handle, &addresses).await?;
-                if !now.whole && !matches!(write, Write::ChangeAddress { .. } | Write::OptOutOfAccount { .. }) {
+                if !now.whole
+                    && !matches!(
+                        write,
+                        Write::ChangeAddress { .. } | Write::OptOutOfAccount { .. }
+                    )
+                {
                     return Err(uncertain("the account"));
                 }
-                let opt_out = matches!(write, Write::OptOutOfAccount { .. } | Write::CreateOptedOut { .. });
+                let opt_out = matches!(
+                    write,
+                    Write::OptOutOfAccount { .. } | Write::CreateOptedOut { .. }
+                );
                 items
                     .iter()
                     .map(|item| {
@@ -141,11 +230,13 @@ impl Applying<'_> {
                             Some(id) => people.iter().find(|person| person.id == *id)?,
                             None => people.first()?,
                         };
-                        (!opt_out || person.status == MemberStatus::OptedOut).then(|| Standing::of_person(&person.id, person.status))
+                        (!opt_out || person.status == MemberStatus::OptedOut)
+                            .then(|| Standing::of_person(&person.id, person.status))
                     })
                     .collect()
             }
-            Write::AddMemberships { group, members } | Write::RemoveMemberships { group, members } => {
+            Write::AddMemberships { group, members }
+            | Write::RemoveMemberships { group, members } => {
                 let now = group_now(&self.handle, group).await?;
                 if !now.whole {
                     return Err(uncertain("a group"));
@@ -155,7 +246,11 @@ impl Applying<'_> {
                     .iter()
                     .map(|id| {
                         let state = now.by_id.get(id);
-                        let stands = if adding { state.is_some() } else { state != Some(&MembershipState::Active) };
+                        let stands = if adding {
+                            state.is_some()
+                        } else {
+                            state != Some(&MembershipState::Active)
+                        };
                         stands.then(Standing::default)
                     })
                     .collect()
@@ -163,16 +258,22 @@ impl Applying<'_> {
             Write::OptOutOfGroups { member, groups } => {
                 let mut all = true;
                 for group in groups {
-                    all &= group_now(&self.handle, group).await?.by_id.get(member) == Some(&MembershipState::OptedOut);
+                    all &= group_now(&self.handle, group).await?.by_id.get(member)
+                        == Some(&MembershipState::OptedOut);
                 }
                 vec![all.then(Standing::default)]
             }
             Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
-                let seen = groups_now(&self.handle, &groups_of(write).into_iter().collect()).await?;
+                let seen =
+                    groups_now(&self.handle, &groups_of(write).into_iter().collect()).await?;
                 if seen.values().any(|now| !now.whole) {
                     return Err(uncertain("a group"));
                 }
-                items.iter().enumerate().map(|(position, item)| self.stands(write, position, item, &seen)).collect()
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(position, item)| self.stands(write, position, item, &seen))
+                    .collect()
             }
             // The same values once more do no harm.
             Write::UpdateMembers { .. } => vec![None; items.len()],
@@ -183,17 +284,36 @@ impl Applying<'_> {
         })
     }
 
-    /// Adds what holds for people in the whole account to what their groups show: the listing of a group need not tell it.
-    async fn with_account_states(&self, items: &[Item], found: &mut [Option<Standing>]) -> Result<(), RunError> {
-        let there = || items.iter().zip(&*found).filter(|(_, found)| found.is_some()).filter_map(|(item, _)| item.person);
+    /// Adds what holds for people in the whole account to what their groups show: the listing of a
+    /// group need not tell it.
+    async fn with_account_states(
+        &self,
+        items: &[Item],
+        found: &mut [Option<Standing>],
+    ) -> Result<(), RunError> {
+        let there = || {
+            items
+                .iter()
+                .zip(&*found)
+                .filter(|(_, found)| found.is_some())
+                .filter_map(|(item, _)| item.person)
+        };
         let addresses: Vec<String> = there().map(|person| self.address(person)).collect();
         if addresses.is_empty() {
             return Ok(());
         }
         let now = people_now(&self.handle, &addresses).await?;
         for (item, found) in items.iter().zip(found) {
-            let (Some(person), Some(found)) = (item.person, found) else { continue };
-            let strictest = now.by_address.get(&self.address(person)).into_iter().flatten().map(|person| person.status).max();
+            let (Some(person), Some(found)) = (item.person, found) else {
+                continue;
+            };
+            let strictest = now
+                .by_address
+                .get(&self.address(person))
+                .into_iter()
+                .flatten()
+                .map(|person| person.status)
+                .max();
             found.status = found.status.max(strictest);
         }
         Ok(())
@@ -204,72 +324,123 @@ impl Applying<'_> {
         self.prepared.planned.people.get(person).source_status == MemberStatus::OptedOut
     }
 
-    /// Tells who of a creation turned out to be there and not to be mailed, against what was planned: nothing more is added.
-    pub(super) fn refused_meanwhile(&self, write: &Write, item: &Item, found: &Standing) -> Option<PersonIx> {
+    /// Tells who of a creation turned out to be there and not to be mailed, against what was
+    /// planned: nothing more is added.
+    pub(super) fn refused_meanwhile(
+        &self,
+        write: &Write,
+        item: &Item,
+        found: &Standing,
+    ) -> Option<PersonIx> {
         let creates = matches!(write, Write::CreateMembers { .. });
-        let inactive = found.status.is_some_and(|status| status != MemberStatus::Active);
-        item.person.filter(|person| creates && inactive && !self.expects_refusal(*person))
+        let inactive = found
+            .status
+            .is_some_and(|status| status != MemberStatus::Active);
+        item.person
+            .filter(|person| creates && inactive && !self.expects_refusal(*person))
     }
 
-    /// Reads the account once to prove the ids of everybody who was created, before any of them is used.
+    /// Reads the account once to prove the ids of everybody who was created, before any of them is
+    /// used.
     pub(super) async fn prove_creations(&mut self) -> Result<(), RunError> {
-        let (proving, rest): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open)
-            .into_iter()
-            .partition(|open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty()));
+        let (proving, rest): (Vec<Open>, Vec<Open>) =
+            std::mem::take(&mut self.open).into_iter().partition(
+                |open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty()),
+            );
         self.open = rest;
-        let addresses: Vec<String> =
-            proving.iter().flat_map(|open| open.items.iter().filter_map(|item| item.person)).map(|person| self.address(person)).collect();
+        let addresses: Vec<String> = proving
+            .iter()
+            .flat_map(|open| open.items.iter().filter_map(|item| item.person))
+            .map(|person| self.address(person))
+            .collect();
         let now = people_now(&self.handle, &addresses).await?;
         for open in proving {
             let mut outcomes = open.outcomes.clone();
             let mut changes = Vec::new();
             for (position, item) in open.items.iter().enumerate() {
-                let JournalOutcome::Accepted { id: claimed } = &open.outcomes[position] else { continue };
+                let JournalOutcome::Accepted { id: claimed } = &open.outcomes[position] else {
+                    continue;
+                };
                 let Some(person) = item.person else { continue };
-                let found = now.by_address.get(&self.address(person)).map_or(&[][..], Vec::as_slice);
-                let proved = found.iter().find(|found| claimed.as_ref() == Some(&found.id)).or(match found {
-                    [only] => Some(only),
-                    _ => None,
-                });
+                let found = now
+                    .by_address
+                    .get(&self.address(person))
+                    .map_or(&[][..], Vec::as_slice);
+                let proved = found
+                    .iter()
+                    .find(|found| claimed.as_ref() == Some(&found.id))
+                    .or(match found {
+                        [only] => Some(only),
+                        _ => None,
+                    });
                 self.unproved.remove(&person);
                 match proved {
                     // Somebody may have refused in the moment between.
                     Some(found) if found.status != MemberStatus::Active => {
                         self.person_ids.insert(person, found.id.clone());
-                        changes.extend(self.confirmed(&open.write, item, position, &Standing::of(&found.id))?);
+                        changes.extend(self.confirmed(
+                            &open.write,
+                            item,
+                            position,
+                            &Standing::of(&found.id),
+                        )?);
                         if !self.expects_refusal(person) {
                             self.lost_people.insert(person);
                         }
-                        outcomes[position] = JournalOutcome::Confirmed { id: Some(found.id.clone()) };
+                        outcomes[position] = JournalOutcome::Confirmed {
+                            id: Some(found.id.clone()),
+                        };
                     }
                     Some(found) => {
                         self.person_ids.insert(person, found.id.clone());
-                        changes.extend(self.confirmed(&open.write, item, position, &Standing::of(&found.id))?);
+                        changes.extend(self.confirmed(
+                            &open.write,
+                            item,
+                            position,
+                            &Standing::of(&found.id),
+                        )?);
                         self.done(item);
-                        outcomes[position] = JournalOutcome::Confirmed { id: Some(found.id.clone()) };
+                        outcomes[position] = JournalOutcome::Confirmed {
+                            id: Some(found.id.clone()),
+                        };
                     }
                     None => {
                         let message = "the provider said that it created the person, and the account does not show it";
                         self.failed(item, None, message);
-                        outcomes[position] = JournalOutcome::Failed { code: None, message: message.to_owned() };
+                        outcomes[position] = JournalOutcome::Failed {
+                            code: None,
+                            message: message.to_owned(),
+                        };
                     }
                 }
             }
-            self.runner.store().settle_write(open.journal, &outcomes, &changes, self.runner.now())?;
+            self.runner.store().settle_write(
+                open.journal,
+                &outcomes,
+                &changes,
+                self.runner.now(),
+            )?;
         }
         Ok(())
     }
 
     /// Reads back what the answers did not confirm. A write may take a moment to show.
     pub(super) async fn read_back(&mut self) -> Result<(), RunError> {
-        if self.open.iter().any(|open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty())) {
+        if self
+            .open
+            .iter()
+            .any(|open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty()))
+        {
             self.prove_creations().await?;
         }
         for look in 0..=PATIENCE.len() {
             let mut still_open = Vec::new();
             let mut seen: HashMap<String, GroupNow> = HashMap::new();
-            let by_row = self.open.iter().filter(|open| is_by_row(&open.write) || matches!(open.write, Write::BringBack { .. }));
-            let together: BTreeSet<String> = by_row.flat_map(|open| groups_of(&open.write)).collect();
+            let by_row = self.open.iter().filter(|open| {
+                is_by_row(&open.write) || matches!(open.write, Write::BringBack { .. })
+            });
+            let together: BTreeSet<String> =
+                by_row.flat_map(|open| groups_of(&open.write)).collect();
             seen.extend(groups_now(&self.handle, &together).await?);
             for open in std::mem::take(&mut self.open) {
                 for group in groups_of(&open.write) {
@@ -278,47 +449,79 @@ impl Applying<'_> {
                         unseen.insert(now);
                     }
                 }
-                if !self.confirm_open(&open, &seen, look == PATIENCE.len()).await? {
+                if !self
+                    .confirm_open(&open, &seen, look == PATIENCE.len())
+                    .await?
+                {
                     still_open.push(open);
                 }
             }
             self.open = still_open;
             match PATIENCE.get(look) {
-                Some(seconds) if !self.open.is_empty() => tokio::time::sleep(Duration::from_secs(*seconds)).await,
+                Some(seconds) if !self.open.is_empty() => {
+                    tokio::time::sleep(Duration::from_secs(*seconds)).await
+                }
                 _ => break,
             }
         }
         Ok(())
     }
 
-    /// Confirms what stands. Returns whether nothing is left open; on the last look what is missing has failed.
-    pub(super) async fn confirm_open(&mut self, open: &Open, seen: &HashMap<String, GroupNow>, last: bool) -> Result<bool, RunError> {
+    /// Confirms what stands. Returns whether nothing is left open; on the last look what is missing
+    /// has failed.
+    pub(super) async fn confirm_open(
+        &mut self,
+        open: &Open,
+        seen: &HashMap<String, GroupNow>,
+        last: bool,
+    ) -> Result<bool, RunError> {
         let listed = groups_of(&open.write);
         let found: Vec<Option<Standing>> = if listed.is_empty() {
             self.observe(&open.write, &open.items).await?
         } else {
-            open.items.iter().enumerate().map(|(position, item)| self.stands(&open.write, position, item, seen)).collect()
+            open.items
+                .iter()
+                .enumerate()
+                .map(|(position, item)| self.stands(&open.write, position, item, seen))
+                .collect()
         };
-        let accepted = |position: usize| matches!(open.outcomes[position], JournalOutcome::Accepted { .. });
+        let accepted =
+            |position: usize| matches!(open.outcomes[position], JournalOutcome::Accepted { .. });
         // A profile that was accepted is compared by the next run, which reads it anyway.
         let trusted = matches!(open.write, Write::UpdateMembers { .. });
         // Waiting helps where the provider said yes, and not where it said no.
         // Nor where a part is done and the rest can't be.
         let all_there = |position: usize| {
             let standing = found[position].as_ref();
-            standing.is_some_and(|standing| parts(&open.write, position, &open.items[position], standing).missing.is_empty())
+            standing.is_some_and(|standing| {
+                parts(&open.write, position, &open.items[position], standing)
+                    .missing
+                    .is_empty()
+            })
         };
-        let settled = |position: usize| !accepted(position) || all_there(position) || open.objections[position].is_some();
+        let settled = |position: usize| {
+            !accepted(position) || all_there(position) || open.objections[position].is_some()
+        };
         let complete = trusted || (0..open.items.len()).all(settled);
         if !complete && !last {
             return Ok(false);
         }
         let mut outcomes = open.outcomes.clone();
         let mut changes = Vec::new();
-        for (position, item) in open.items.iter().enumerate().filter(|(position, _)| accepted(*position)) {
+        for (position, item) in open
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| accepted(*position))
+        {
             match &found[position] {
                 None if trusted => {
-                    changes.extend(self.confirmed(&open.write, item, position, &Standing::default())?);
+                    changes.extend(self.confirmed(
+                        &open.write,
+                        item,
+                        position,
+                        &Standing::default(),
+                    )?);
                     self.done(item);
                     outcomes[position] = JournalOutcome::Confirmed { id: None };
                 }
@@ -338,16 +541,27 @@ impl Applying<'_> {
                 }
             }
         }
-        self.runner.store().settle_write(open.journal, &outcomes, &changes, self.runner.now())?;
+        self.runner
+            .store()
+            .settle_write(open.journal, &outcomes, &changes, self.runner.now())?;
         Ok(true)
     }
 
-    /// Counts what stands of an item, and what does not as failed. Returns what the journal says of it.
-    pub(super) fn settle_parts(&mut self, item: &Item, standing: &Standing, parts: &Parts, words: &str) -> JournalOutcome {
+    /// Counts what stands of an item, and what does not as failed. Returns what the journal says of
+    /// it.
+    pub(super) fn settle_parts(
+        &mut self,
+        item: &Item,
+        standing: &Standing,
+        parts: &Parts,
+        words: &str,
+    ) -> JournalOutcome {
         let whole = parts.missing.is_empty() && parts.barred.is_empty();
         if whole {
             self.done(item);
-            return JournalOutcome::Confirmed { id: standing.id.clone() };
+            return JournalOutcome::Confirmed {
+                id: standing.id.clone(),
+            };
         }
         if !parts.done.is_empty() {
             self.done(&item.narrowed(&parts.done));
@@ -359,11 +573,20 @@ impl Applying<'_> {
                 message = reason;
             }
         }
-        JournalOutcome::Failed { code: None, message: message.to_owned() }
+        JournalOutcome::Failed {
+            code: None,
+            message: message.to_owned(),
+        }
     }
 
     /// Looks whether an item stands in what was listed; of an item by row a part may.
-    pub(super) fn stands(&self, write: &Write, position: usize, item: &Item, seen: &HashMap<String, GroupNow>) -> Option<Standing> {
+    pub(super) fn stands(
+        &self,
+        write: &Write,
+        position: usize,
+        item: &Item,
+        seen: &HashMap<String, GroupNow>,
+    ) -> Option<Standing> {
         match write {
             Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
                 let standing = self.look_at_row(write, position, item, seen);
@@ -379,14 +602,23 @@ impl Applying<'_> {
                 }
                 Some(found)
             }
-            Write::AddMemberships { group, members } => seen.get(group)?.by_id.get(&members[position]).map(|_| Standing::default()),
+            Write::AddMemberships { group, members } => seen
+                .get(group)?
+                .by_id
+                .get(&members[position])
+                .map(|_| Standing::default()),
             Write::RemoveMemberships { group, members } => {
                 let now = seen.get(group)?;
-                (now.whole && now.by_id.get(&members[position]) != Some(&MembershipState::Active)).then(Standing::default)
+                (now.whole && now.by_id.get(&members[position]) != Some(&MembershipState::Active))
+                    .then(Standing::default)
             }
             Write::OptOutOfGroups { member, groups } => groups
                 .iter()
-                .all(|group| seen.get(group).is_some_and(|now| now.by_id.get(member) == Some(&MembershipState::OptedOut)))
+                .all(|group| {
+                    seen.get(group).is_some_and(|now| {
+                        now.by_id.get(member) == Some(&MembershipState::OptedOut)
+                    })
+                })
                 .then(Standing::default),
             _ => None,
         }
@@ -397,10 +629,14 @@ impl Applying<'_> {
 fn groups_of(write: &Write) -> Vec<String> {
     match write {
         Write::CreateMembers { join, .. } => join.clone(),
-        Write::AddMemberships { group, .. } | Write::RemoveMemberships { group, .. } => vec![group.clone()],
+        Write::AddMemberships { group, .. } | Write::RemoveMemberships { group, .. } => {
+            vec![group.clone()]
+        }
         Write::OptOutOfGroups { groups, .. } => groups.clone(),
         Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
-            let all: BTreeSet<String> = (0..write.items()).flat_map(|position| groups_of_row(write, position)).collect();
+            let all: BTreeSet<String> = (0..write.items())
+                .flat_map(|position| groups_of_row(write, position))
+                .collect();
             all.into_iter().collect()
         }
         _ => Vec::new(),

@@ -33,7 +33,8 @@ const FRESH: Duration = Duration::from_mins(10);
 pub(super) struct Item {
     pub(super) op: &'static str,
     pub(super) pair: Option<PairIx>,
-    /// The groups that the item is for, where there are several: of a creation, an opt-out, or a row of a request by row.
+    /// The groups that the item is for, where there are several: of a creation, an opt-out, or a
+    /// row of a request by row.
     pub(super) joins: Vec<PairIx>,
     pub(super) person: Option<PersonIx>,
     pub(super) target_id: Option<String>,
@@ -47,11 +48,13 @@ struct Open {
     write: Write,
     items: Vec<Item>,
     outcomes: Vec<JournalOutcome>,
-    /// What the provider said against an item that may stand all the same, such as somebody who is a member already.
+    /// What the provider said against an item that may stand all the same, such as somebody who is
+    /// a member already.
     objections: Vec<Option<Refusal>>,
 }
 
-/// A journal entry with the items of it that nobody knows about; the write and the items handed along are those alone.
+/// A journal entry with the items of it that nobody knows about; the write and the items handed
+/// along are those alone.
 struct Doubt {
     journal: JournalId,
     open: Vec<bool>,
@@ -59,7 +62,10 @@ struct Doubt {
 
 impl Doubt {
     fn all(journal: JournalId, items: &[Item]) -> Doubt {
-        Doubt { journal, open: vec![true; items.len()] }
+        Doubt {
+            journal,
+            open: vec![true; items.len()],
+        }
     }
 }
 
@@ -76,9 +82,11 @@ pub(super) struct Applying<'a> {
     /// What failed and takes later steps with it.
     lost_people: HashSet<PersonIx>,
     lost_groups: HashSet<PairIx>,
-    /// Who was found in a group that was read again; only additions to that group concern them no more.
+    /// Who was found in a group that was read again; only additions to that group concern them no
+    /// more.
     already_there: HashSet<(PairIx, PersonIx)>,
-    /// Contacts that are not active in a group any more although its listing showed them so; nobody takes them out of it.
+    /// Contacts that are not active in a group any more although its listing showed them so; nobody
+    /// takes them out of it.
     left_already: HashSet<(PairIx, String)>,
     /// Contacts that obey a refusal by now, of one group or of all mail.
     pub(super) refused_there: HashSet<(Option<PairIx>, String)>,
@@ -96,14 +104,23 @@ pub(super) struct Applying<'a> {
 
 impl Runner {
     /// Applies a prepared plan that no guard refuses, and says how it went.
-    pub(super) async fn carry_out(&self, job: &JobConfig, id: &str, started: Timestamp, prepared: Prepared) -> Result<RunReport, RunError> {
+    pub(super) async fn carry_out(
+        &self,
+        job: &JobConfig,
+        id: &str,
+        started: Timestamp,
+        prepared: Prepared,
+    ) -> Result<RunReport, RunError> {
         let handle = self.handle(&job.target)?;
         let before = handle.account.statistics();
         let writes = !prepared.steps.is_empty();
         if writes {
             self.forget_target(&job.target)?;
         }
-        let report = RunReport { waiting_opt_outs: 0, ..prepared.report(job, id, started, started, Outcome::Done) };
+        let report = RunReport {
+            waiting_opt_outs: 0,
+            ..prepared.report(job, id, started, started, Outcome::Done)
+        };
         let mut applying = Applying {
             runner: self,
             job,
@@ -132,7 +149,10 @@ impl Runner {
             self.remember(job, &applying.prepared);
         }
         let after = handle.account.statistics();
-        applying.report.requests.insert(job.target.clone(), after.writes - before.writes);
+        applying
+            .report
+            .requests
+            .insert(job.target.clone(), after.writes - before.writes);
         *applying.report.reads.entry(job.target.clone()).or_default() += after.reads - before.reads;
         applying.finish(result)
     }
@@ -146,7 +166,11 @@ impl Applying<'_> {
         store.record(&self.agreement())?;
         store.record(&self.refresh()?)?;
         if total > 0 {
-            self.runner.inner.options.progress.stage(&self.job.name, &format!("Writing to {}", self.job.target));
+            self.runner
+                .inner
+                .options
+                .progress
+                .stage(&self.job.name, &format!("Writing to {}", self.job.target));
         }
         for (done, step) in steps.into_iter().enumerate() {
             self.before_step(&step).await?;
@@ -157,10 +181,18 @@ impl Applying<'_> {
             if defines_field {
                 self.bind_anew().await?;
             }
-            self.runner.inner.options.progress.advance(&self.job.name, done as u64 + 1, total);
+            self.runner
+                .inner
+                .options
+                .progress
+                .advance(&self.job.name, done as u64 + 1, total);
         }
         if !self.open.is_empty() {
-            self.runner.inner.options.progress.stage(&self.job.name, "Reading back");
+            self.runner
+                .inner
+                .options
+                .progress
+                .stage(&self.job.name, "Reading back");
             self.read_back().await?;
         }
         Ok(())
@@ -168,7 +200,10 @@ impl Applying<'_> {
 
     /// Custom fields that were just created have names of their own at the provider.
     async fn bind_anew(&mut self) -> Result<(), RunError> {
-        let error = |error| RunError::Read { provider: self.handle.name.clone(), error: Box::new(error) };
+        let error = |error| RunError::Read {
+            provider: self.handle.name.clone(),
+            error: Box::new(error),
+        };
         let source = self.runner.handle(&self.job.source)?;
         let source_custom = source.adapter.custom_fields().await.map_err(error)?;
         let target_custom = self.handle.adapter.custom_fields().await.map_err(error)?;
@@ -179,7 +214,10 @@ impl Applying<'_> {
     }
 
     pub(super) fn group_id(&self, pair: PairIx) -> Option<String> {
-        self.group_ids.get(&pair).cloned().or_else(|| self.prepared.planned.plan.pair(pair).target.clone())
+        self.group_ids
+            .get(&pair)
+            .cloned()
+            .or_else(|| self.prepared.planned.plan.pair(pair).target.clone())
     }
 
     fn ids(&self, person: PersonIx) -> Vec<String> {
@@ -191,7 +229,11 @@ impl Applying<'_> {
             .people
             .targets(person)
             .iter()
-            .map(|at| planned.text(self.prepared.sides.target.members[*at as usize].id).to_owned())
+            .map(|at| {
+                planned
+                    .text(self.prepared.sides.target.members[*at as usize].id)
+                    .to_owned()
+            })
             .collect()
     }
 
@@ -199,16 +241,16 @@ impl Applying<'_> {
         self.prepared.planned.address(person).to_owned()
     }
 
-    /// Before people are written by id, the ids of those just created are proved by reading; before a group is written, a
-    /// listing that is old is read again.
+    /// Before people are written by id, the ids of those just created are proved by reading; before
+    /// a group is written, a listing that is old is read again.
     async fn before_step(&mut self, step: &Step) -> Result<(), RunError> {
         if self.runner.inner.options.stop.is_cancelled() {
             return Err(RunError::Stopped);
         }
         let by_id: Vec<PersonIx> = match step {
-            Step::AddMemberships { members, .. } | Step::RemoveMemberships { members, .. } | Step::OptOutOfAccount { members } => {
-                members.clone()
-            }
+            Step::AddMemberships { members, .. }
+            | Step::RemoveMemberships { members, .. }
+            | Step::OptOutOfAccount { members } => members.clone(),
             Step::UpdateMembers { edits } => edits.iter().map(|(person, _)| *person).collect(),
             Step::OptOutOfGroups { member, .. } => vec![*member],
             _ => Vec::new(),
@@ -222,10 +264,23 @@ impl Applying<'_> {
             Step::JoinGroups { .. } => step.shown_by().into_iter().collect(),
             _ => Vec::new(),
         };
-        let old = self.handle.account.now().duration_since(self.prepared.sides.target_read_at) > FRESH;
-        let unchecked = |pair: &PairIx| !self.checked.contains(pair) && self.prepared.planned.plan.pair(*pair).target.is_some();
-        let pairs: Vec<PairIx> = pairs.into_iter().filter(|pair| old && unchecked(pair)).collect();
-        let groups: BTreeSet<String> = pairs.iter().filter_map(|pair| self.group_id(*pair)).collect();
+        let old = self
+            .handle
+            .account
+            .now()
+            .duration_since(self.prepared.sides.target_read_at)
+            > FRESH;
+        let unchecked = |pair: &PairIx| {
+            !self.checked.contains(pair) && self.prepared.planned.plan.pair(*pair).target.is_some()
+        };
+        let pairs: Vec<PairIx> = pairs
+            .into_iter()
+            .filter(|pair| old && unchecked(pair))
+            .collect();
+        let groups: BTreeSet<String> = pairs
+            .iter()
+            .filter_map(|pair| self.group_id(*pair))
+            .collect();
         let seen = groups_now(&self.handle, &groups).await?;
         for pair in pairs {
             self.look_again(pair, &seen);
@@ -233,34 +288,51 @@ impl Applying<'_> {
         self.look_who_left(step).await
     }
 
-    /// Right before people are taken out of groups in a way that shows as a refusal, finds out who is not active there any more:
-    /// what became of them is their own doing, and is never recorded as rosterd's (rule 1).
+    /// Right before people are taken out of groups in a way that shows as a refusal, finds out who
+    /// is not active there any more: what became of them is their own doing, and is never recorded
+    /// as rosterd's (rule 1).
     async fn look_who_left(&mut self, step: &Step) -> Result<(), RunError> {
         let rows = match step {
-            Step::LeaveGroups { rows, how } if *how != Leaving::OptOut && self.prepared.capabilities.removal_shows_opt_out => rows,
+            Step::LeaveGroups { rows, how }
+                if *how != Leaving::OptOut && self.prepared.capabilities.removal_shows_opt_out =>
+            {
+                rows
+            }
             _ => return Ok(()),
         };
-        let pairs: BTreeSet<PairIx> = rows.iter().flat_map(|row| row.pairs.iter().copied()).collect();
-        let groups: BTreeSet<String> = pairs.iter().filter_map(|pair| self.group_id(*pair)).collect();
+        let pairs: BTreeSet<PairIx> = rows
+            .iter()
+            .flat_map(|row| row.pairs.iter().copied())
+            .collect();
+        let groups: BTreeSet<String> = pairs
+            .iter()
+            .filter_map(|pair| self.group_id(*pair))
+            .collect();
         let seen = groups_now(&self.handle, &groups).await?;
         for row in rows {
             for pair in &row.pairs {
-                let Some(now) = self.group_id(*pair).and_then(|group| seen.get(&group)) else { continue };
+                let Some(now) = self.group_id(*pair).and_then(|group| seen.get(&group)) else {
+                    continue;
+                };
                 if !now.whole {
                     self.lost_groups.insert(*pair);
                     continue;
                 }
                 let left = |id: &String| now.by_id.get(id) != Some(&MembershipState::Active);
                 let left: Vec<String> = self.ids(row.member).into_iter().filter(left).collect();
-                self.left_already.extend(left.into_iter().map(|id| (*pair, id)));
+                self.left_already
+                    .extend(left.into_iter().map(|id| (*pair, id)));
             }
         }
         Ok(())
     }
 
-    /// Takes everybody out of the additions to a group who has appeared in it since it was listed (rule 1).
+    /// Takes everybody out of the additions to a group who has appeared in it since it was listed
+    /// (rule 1).
     fn look_again(&mut self, pair: PairIx, seen: &HashMap<String, GroupNow>) {
-        let Some(group) = self.group_id(pair) else { return };
+        let Some(group) = self.group_id(pair) else {
+            return;
+        };
         let Some(now) = seen.get(&group) else { return };
         if !now.whole {
             self.lost_groups.insert(pair);
@@ -269,11 +341,16 @@ impl Applying<'_> {
         let people = &self.prepared.planned.people;
         for (person, _) in people.iter() {
             let listed = self.ids(person).iter().any(|id| now.by_id.contains_key(id))
-                || now.by_address.contains_key(self.prepared.planned.address(person));
-            let before = people
-                .targets(person)
-                .iter()
-                .any(|at| self.prepared.sides.target.listing(&group).is_some_and(|listing| listing.seen().state_of(*at).is_some()));
+                || now
+                    .by_address
+                    .contains_key(self.prepared.planned.address(person));
+            let before = people.targets(person).iter().any(|at| {
+                self.prepared
+                    .sides
+                    .target
+                    .listing(&group)
+                    .is_some_and(|listing| listing.seen().state_of(*at).is_some())
+            });
             if listed && !before {
                 self.already_there.insert((pair, person));
             }

@@ -9,8 +9,7 @@ use crate::plan::PairIx;
 use crate::run::verify::GroupNow;
 
 /// What the provider shows instead of a membership that was asked for.
-pub(super) const BARRED: &str =
-    "the person is listed there as one who refuses, bounced or has not confirmed, and the provider leaves that as it is";
+pub(super) const BARRED: &str = "the person is listed there as one who refuses, bounced or has not confirmed, and the provider leaves that as it is";
 
 /// How the groups of one item stand.
 #[derive(Debug, Default)]
@@ -26,7 +25,10 @@ pub(in crate::run) struct Parts {
 impl Item {
     /// Returns the item for some of its groups.
     pub(super) fn narrowed(&self, joins: &[PairIx]) -> Item {
-        Item { joins: joins.to_vec(), ..self.clone() }
+        Item {
+            joins: joins.to_vec(),
+            ..self.clone()
+        }
     }
 }
 
@@ -47,7 +49,11 @@ pub(super) fn groups_of_row(write: &Write, position: usize) -> Vec<String> {
 
 /// Drops all but the named groups of an item, in the write as well.
 pub(super) fn narrow(write: &mut Write, items: &mut [Item], position: usize, kept: &[PairIx]) {
-    let keep: Vec<bool> = items[position].joins.iter().map(|pair| kept.contains(pair)).collect();
+    let keep: Vec<bool> = items[position]
+        .joins
+        .iter()
+        .map(|pair| kept.contains(pair))
+        .collect();
     let groups = match write {
         Write::JoinGroups { rows } => &mut rows[position].groups,
         Write::LeaveGroups { rows, .. } => &mut rows[position].groups,
@@ -60,12 +66,32 @@ pub(super) fn narrow(write: &mut Write, items: &mut [Item], position: usize, kep
 
 impl Applying<'_> {
     /// Looks what stands of one item by row, by id where it is known and by address else.
-    pub(super) fn look_at_row(&self, write: &Write, position: usize, item: &Item, seen: &HashMap<String, GroupNow>) -> Standing {
-        let address = item.person.map(|person| self.address(person)).unwrap_or_default();
-        let mut standing = Standing { id: item.target_id.clone(), groups: Some(HashMap::new()), ..Standing::default() };
+    pub(super) fn look_at_row(
+        &self,
+        write: &Write,
+        position: usize,
+        item: &Item,
+        seen: &HashMap<String, GroupNow>,
+    ) -> Standing {
+        let address = item
+            .person
+            .map(|person| self.address(person))
+            .unwrap_or_default();
+        let mut standing = Standing {
+            id: item.target_id.clone(),
+            groups: Some(HashMap::new()),
+            ..Standing::default()
+        };
         for group in groups_of_row(write, position) {
-            let Some(now) = seen.get(&group) else { continue };
-            let id = item.target_id.clone().or_else(|| now.by_address.get(&address)?.first().map(|(id, _)| id.clone()));
+            let Some(now) = seen.get(&group) else {
+                continue;
+            };
+            let id = item.target_id.clone().or_else(|| {
+                now.by_address
+                    .get(&address)?
+                    .first()
+                    .map(|(id, _)| id.clone())
+            });
             let state = id.as_ref().and_then(|id| now.by_id.get(id)).copied();
             let refused_at = id.as_ref().and_then(|id| now.refused_at.get(id)).copied();
             standing.id = standing.id.or(id);
@@ -80,16 +106,32 @@ impl Applying<'_> {
 }
 
 /// Sorts the groups of an item by what stands of it.
-pub(in crate::run) fn parts(write: &Write, position: usize, item: &Item, standing: &Standing) -> Parts {
+pub(in crate::run) fn parts(
+    write: &Write,
+    position: usize,
+    item: &Item,
+    standing: &Standing,
+) -> Parts {
     let mut parts = Parts::default();
-    for (pair, group) in item.pair.iter().chain(&item.joins).zip(groups_of_row(write, position)) {
+    for (pair, group) in item
+        .pair
+        .iter()
+        .chain(&item.joins)
+        .zip(groups_of_row(write, position))
+    {
         let Some(states) = &standing.groups else {
             parts.done.push(*pair);
             continue;
         };
         let to = match (write, states.get(&group).map(|(state, _)| *state)) {
             (_, None) => &mut parts.missing,
-            (Write::LeaveGroups { how: Leaving::OptOut, .. }, Some(state)) => {
+            (
+                Write::LeaveGroups {
+                    how: Leaving::OptOut,
+                    ..
+                },
+                Some(state),
+            ) => {
                 if state == Some(MembershipState::OptedOut) {
                     &mut parts.done
                 } else {

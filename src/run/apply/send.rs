@@ -1,4 +1,5 @@
-//! Sends a write, records what the answer says of each item, and closes in on the item that spoils a batch.
+//! Sends a write, records what the answer says of each item, and closes in on the item that spoils
+//! a batch.
 
 use std::time::Duration;
 
@@ -36,13 +37,22 @@ impl Applying<'_> {
                     // Only what the answer leaves open is looked for: the rest is counted already.
                     let open = self.settle(journal, &write, &items, outcomes)?;
                     if let Some((write, items)) = keep(write, items, &open) {
-                        self.find_out(Doubt { journal, open }, write, items, attempt, &mut queue, None).await?;
+                        self.find_out(
+                            Doubt { journal, open },
+                            write,
+                            items,
+                            attempt,
+                            &mut queue,
+                            None,
+                        )
+                        .await?;
                     }
                     continue;
                 }
                 Ok(_) => {
                     let doubt = Doubt::all(journal, &items);
-                    self.find_out(doubt, write, items, attempt, &mut queue, None).await?;
+                    self.find_out(doubt, write, items, attempt, &mut queue, None)
+                        .await?;
                     continue;
                 }
                 Err(error) => error,
@@ -55,11 +65,17 @@ impl Applying<'_> {
                         self.failed(&items[0], refusal.code.clone(), &message);
                     } else if is_by_row(&write) {
                         // A request by row is refused before any of it is done.
-                        self.settle_failed(journal, &items, code, "refused as a whole; sent again in halves")?;
+                        self.settle_failed(
+                            journal,
+                            &items,
+                            code,
+                            "refused as a whole; sent again in halves",
+                        )?;
                         queue_halves(write, items, attempt, &mut queue);
                     } else {
                         let doubt = Doubt::all(journal, &items);
-                        self.find_out(doubt, write, items, attempt, &mut queue, Some(message)).await?;
+                        self.find_out(doubt, write, items, attempt, &mut queue, Some(message))
+                            .await?;
                     }
                 }
                 error if error.may_have_been_done() => {
@@ -67,10 +83,12 @@ impl Applying<'_> {
                         self.settle_unknown(journal, &items)?;
                         return Err(self.stopped(&error));
                     }
-                    // What fails twice as a whole may pass in halves: one item can be the cause, and so can the size.
+                    // What fails twice as a whole may pass in halves: one item can be the cause,
+                    // and so can the size.
                     let in_halves = (attempt > 0 && items.len() > 1).then(|| error.to_string());
                     let doubt = Doubt::all(journal, &items);
-                    self.find_out(doubt, write, items, attempt, &mut queue, in_halves).await?;
+                    self.find_out(doubt, write, items, attempt, &mut queue, in_halves)
+                        .await?;
                 }
                 CallError::LoginExpired { .. } if attempt == 0 => {
                     self.settle_failed(journal, &items, None, "the login had expired; sent again")?;
@@ -86,7 +104,10 @@ impl Applying<'_> {
     }
 
     pub(super) fn stopped(&self, error: &CallError) -> RunError {
-        RunError::Write { provider: self.handle.name.clone(), why: error.to_string() }
+        RunError::Write {
+            provider: self.handle.name.clone(),
+            why: error.to_string(),
+        }
     }
 
     /// Sends once, and asks on where the provider goes on working after its answer.
@@ -105,7 +126,8 @@ impl Applying<'_> {
         }
     }
 
-    /// Records what an answer says item by item. Returns which items have to be looked for before anything else is sent.
+    /// Records what an answer says item by item. Returns which items have to be looked for before
+    /// anything else is sent.
     pub(super) fn settle(
         &mut self,
         journal: JournalId,
@@ -122,7 +144,15 @@ impl Applying<'_> {
             match outcome {
                 ItemOutcome::Done { id } => {
                     self.learn(item, id.as_deref(), true);
-                    changes.extend(self.confirmed(write, item, position, &Standing { id: id.clone(), ..Standing::default() })?);
+                    changes.extend(self.confirmed(
+                        write,
+                        item,
+                        position,
+                        &Standing {
+                            id: id.clone(),
+                            ..Standing::default()
+                        },
+                    )?);
                     self.done(item);
                     journaled.push(JournalOutcome::Confirmed { id });
                 }
@@ -131,15 +161,24 @@ impl Applying<'_> {
                     read_back = true;
                     journaled.push(JournalOutcome::Accepted { id });
                 }
-                // Whether a member who is there already is refused or accepted differs; what stands decides.
-                ItemOutcome::Refused(refusal) if matches!(write, Write::AddMemberships { .. } | Write::RemoveMemberships { .. }) => {
+                // Whether a member who is there already is refused or accepted differs; what stands
+                // decides.
+                ItemOutcome::Refused(refusal)
+                    if matches!(
+                        write,
+                        Write::AddMemberships { .. } | Write::RemoveMemberships { .. }
+                    ) =>
+                {
                     read_back = true;
                     objections[position] = Some(refusal);
                     journaled.push(JournalOutcome::Accepted { id: None });
                 }
                 ItemOutcome::Refused(refusal) => {
                     self.failed(item, refusal.code.clone(), &refusal.message);
-                    journaled.push(JournalOutcome::Failed { code: refusal.code, message: refusal.message });
+                    journaled.push(JournalOutcome::Failed {
+                        code: refusal.code,
+                        message: refusal.message,
+                    });
                 }
                 ItemOutcome::Unknown => {
                     unknown = true;
@@ -147,12 +186,23 @@ impl Applying<'_> {
                 }
             }
         }
-        self.runner.store().settle_write(journal, &journaled, &changes, self.runner.now())?;
+        self.runner
+            .store()
+            .settle_write(journal, &journaled, &changes, self.runner.now())?;
         if read_back && !unknown {
-            self.open.push(Open { journal, write: write.clone(), items: items.to_vec(), outcomes: journaled, objections });
+            self.open.push(Open {
+                journal,
+                write: write.clone(),
+                items: items.to_vec(),
+                outcomes: journaled,
+                objections,
+            });
             return Ok(vec![false; items.len()]);
         }
-        Ok(journaled.iter().map(|outcome| !outcome.is_final()).collect())
+        Ok(journaled
+            .iter()
+            .map(|outcome| !outcome.is_final())
+            .collect())
     }
 
     /// Takes note of the id of something created.
@@ -181,17 +231,40 @@ impl Applying<'_> {
         }
     }
 
-    pub(super) fn settle_failed(&self, journal: JournalId, items: &[Item], code: Option<String>, message: &str) -> Result<(), RunError> {
-        let outcome = JournalOutcome::Failed { code, message: message.to_owned() };
-        Ok(self.runner.store().settle_write(journal, &vec![outcome; items.len()], &[], self.runner.now())?)
+    pub(super) fn settle_failed(
+        &self,
+        journal: JournalId,
+        items: &[Item],
+        code: Option<String>,
+        message: &str,
+    ) -> Result<(), RunError> {
+        let outcome = JournalOutcome::Failed {
+            code,
+            message: message.to_owned(),
+        };
+        Ok(self.runner.store().settle_write(
+            journal,
+            &vec![outcome; items.len()],
+            &[],
+            self.runner.now(),
+        )?)
     }
 
-    pub(super) fn settle_unknown(&self, journal: JournalId, items: &[Item]) -> Result<(), RunError> {
-        Ok(self.runner.store().settle_write(journal, &vec![JournalOutcome::Unknown; items.len()], &[], self.runner.now())?)
+    pub(super) fn settle_unknown(
+        &self,
+        journal: JournalId,
+        items: &[Item],
+    ) -> Result<(), RunError> {
+        Ok(self.runner.store().settle_write(
+            journal,
+            &vec![JournalOutcome::Unknown; items.len()],
+            &[],
+            self.runner.now(),
+        )?)
     }
 
-    /// Finds out by reading which items of a write are done, and queues what is missing: as it is after an unknown outcome,
-    /// in halves after a refusal of the whole.
+    /// Finds out by reading which items of a write are done, and queues what is missing: as it is
+    /// after an unknown outcome, in halves after a refusal of the whole.
     pub(super) async fn find_out(
         &mut self,
         doubt: Doubt,
@@ -203,21 +276,34 @@ impl Applying<'_> {
     ) -> Result<(), RunError> {
         let Doubt { journal, open } = doubt;
         // What is settled in the journal stays as it is, whatever is said of it here.
-        self.runner.store().settle_write(journal, &vec![JournalOutcome::Unknown; open.len()], &[], self.runner.now())?;
-        let done = self.observe(&write, &items).await.map_err(|error| match (error, &refused) {
-            // What cannot be read back is often refused for the same reason, which only the provider's words tell.
-            (RunError::Write { provider, why }, Some(words)) => {
-                RunError::Write { provider, why: format!("a request was refused ({words}), and {why}") }
-            }
-            (error, _) => error,
-        })?;
+        self.runner.store().settle_write(
+            journal,
+            &vec![JournalOutcome::Unknown; open.len()],
+            &[],
+            self.runner.now(),
+        )?;
+        let done = self
+            .observe(&write, &items)
+            .await
+            .map_err(|error| match (error, &refused) {
+                // What cannot be read back is often refused for the same reason, which only the
+                // provider's words tell.
+                (RunError::Write { provider, why }, Some(words)) => RunError::Write {
+                    provider,
+                    why: format!("a request was refused ({words}), and {why}"),
+                },
+                (error, _) => error,
+            })?;
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
         let mut missing: Vec<bool> = done.iter().map(Option::is_none).collect();
         let (mut write, mut items) = (write, items);
         for (position, found) in done.iter().enumerate() {
             let Some(standing) = found else {
-                outcomes.push(JournalOutcome::Failed { code: None, message: "not done; sent again".to_owned() });
+                outcomes.push(JournalOutcome::Failed {
+                    code: None,
+                    message: "not done; sent again".to_owned(),
+                });
                 continue;
             };
             let item = items[position].clone();
@@ -226,7 +312,9 @@ impl Applying<'_> {
             // Somebody may have refused in the moment between.
             if let Some(person) = self.refused_meanwhile(&write, &item, standing) {
                 self.lost_people.insert(person);
-                outcomes.push(JournalOutcome::Confirmed { id: standing.id.clone() });
+                outcomes.push(JournalOutcome::Confirmed {
+                    id: standing.id.clone(),
+                });
                 continue;
             }
             let mut row = parts(&write, position, &item, standing);
@@ -237,19 +325,35 @@ impl Applying<'_> {
             }
             // What stands of the row is over; the rest of it is sent again.
             if !row.done.is_empty() || !row.barred.is_empty() {
-                self.settle_parts(&item.narrowed(&[row.done.clone(), row.barred.clone()].concat()), standing, &row, "");
+                self.settle_parts(
+                    &item.narrowed(&[row.done.clone(), row.barred.clone()].concat()),
+                    standing,
+                    &row,
+                    "",
+                );
             }
             narrow(&mut write, &mut items, position, &rest);
             missing[position] = true;
-            outcomes.push(JournalOutcome::Failed { code: None, message: "done in part; the rest is sent again".to_owned() });
+            outcomes.push(JournalOutcome::Failed {
+                code: None,
+                message: "done in part; the rest is sent again".to_owned(),
+            });
         }
         let mut found = outcomes.into_iter();
-        let outcomes: Vec<JournalOutcome> =
-            open.iter().map(|open| if *open { found.next() } else { None }.unwrap_or(JournalOutcome::Unknown)).collect();
-        self.runner.store().settle_write(journal, &outcomes, &changes, self.runner.now())?;
-        let Some((write, items)) = keep(write, items, &missing) else { return Ok(()) };
+        let outcomes: Vec<JournalOutcome> = open
+            .iter()
+            .map(|open| if *open { found.next() } else { None }.unwrap_or(JournalOutcome::Unknown))
+            .collect();
+        self.runner
+            .store()
+            .settle_write(journal, &outcomes, &changes, self.runner.now())?;
+        let Some((write, items)) = keep(write, items, &missing) else {
+            return Ok(());
+        };
         if attempt + 1 >= ATTEMPTS && items.len() == 1 {
-            let message = refused.unwrap_or_else(|| "sent several times, and reading back does not show it".to_owned());
+            let message = refused.unwrap_or_else(|| {
+                "sent several times, and reading back does not show it".to_owned()
+            });
             self.failed(&items[0], None, &message);
             return Ok(());
         }
@@ -263,7 +367,12 @@ impl Applying<'_> {
 }
 
 /// Queues both halves of a write, the first one first.
-fn queue_halves(write: Write, mut items: Vec<Item>, attempt: u32, queue: &mut Vec<(Write, Vec<Item>, u32)>) {
+fn queue_halves(
+    write: Write,
+    mut items: Vec<Item>,
+    attempt: u32,
+    queue: &mut Vec<(Write, Vec<Item>, u32)>,
+) {
     let half = write.items() / 2;
     let (first, second) = write.halve();
     if let Some(second) = second {
@@ -282,8 +391,15 @@ fn operation(write: &Write) -> &'static str {
         Write::CreateMembers { .. } | Write::CreateOptedOut { .. } => "create_members",
         Write::UpdateMembers { .. } => "update_members",
         Write::ChangeAddress { .. } => "change_address",
-        Write::AddMemberships { .. } | Write::JoinGroups { .. } | Write::BringBack { .. } => "add_memberships",
-        Write::OptOutOfAccount { .. } | Write::OptOutOfGroups { .. } | Write::LeaveGroups { how: Leaving::OptOut, .. } => "set_opt_out",
+        Write::AddMemberships { .. } | Write::JoinGroups { .. } | Write::BringBack { .. } => {
+            "add_memberships"
+        }
+        Write::OptOutOfAccount { .. }
+        | Write::OptOutOfGroups { .. }
+        | Write::LeaveGroups {
+            how: Leaving::OptOut,
+            ..
+        } => "set_opt_out",
         Write::RemoveMemberships { .. } | Write::LeaveGroups { .. } => "remove_memberships",
         Write::CreateCustomField { .. } => "create_field",
     }
@@ -296,20 +412,46 @@ fn keep(write: Write, items: Vec<Item>, missing: &[bool]) -> Option<(Write, Vec<
     }
     let items = only_missing(items, missing);
     let write = match write {
-        Write::EditGroups { edits } => Write::EditGroups { edits: only_missing(edits, missing) },
-        Write::CreateMembers { rows, join } => Write::CreateMembers { rows: only_missing(rows, missing), join },
-        Write::UpdateMembers { edits } => Write::UpdateMembers { edits: only_missing(edits, missing) },
-        Write::AddMemberships { group, members } => Write::AddMemberships { group, members: only_missing(members, missing) },
-        Write::RemoveMemberships { group, members } => Write::RemoveMemberships { group, members: only_missing(members, missing) },
-        Write::OptOutOfAccount { members } => Write::OptOutOfAccount { members: only_missing(members, missing) },
-        Write::JoinGroups { rows } => Write::JoinGroups { rows: only_missing(rows, missing) },
-        Write::LeaveGroups { rows, how } => Write::LeaveGroups { rows: only_missing(rows, missing), how },
-        Write::BringBack { rows } => Write::BringBack { rows: only_missing(rows, missing) },
+        Write::EditGroups { edits } => Write::EditGroups {
+            edits: only_missing(edits, missing),
+        },
+        Write::CreateMembers { rows, join } => Write::CreateMembers {
+            rows: only_missing(rows, missing),
+            join,
+        },
+        Write::UpdateMembers { edits } => Write::UpdateMembers {
+            edits: only_missing(edits, missing),
+        },
+        Write::AddMemberships { group, members } => Write::AddMemberships {
+            group,
+            members: only_missing(members, missing),
+        },
+        Write::RemoveMemberships { group, members } => Write::RemoveMemberships {
+            group,
+            members: only_missing(members, missing),
+        },
+        Write::OptOutOfAccount { members } => Write::OptOutOfAccount {
+            members: only_missing(members, missing),
+        },
+        Write::JoinGroups { rows } => Write::JoinGroups {
+            rows: only_missing(rows, missing),
+        },
+        Write::LeaveGroups { rows, how } => Write::LeaveGroups {
+            rows: only_missing(rows, missing),
+            how,
+        },
+        Write::BringBack { rows } => Write::BringBack {
+            rows: only_missing(rows, missing),
+        },
         single => single,
     };
     Some((write, items))
 }
 
 fn only_missing<T>(all: Vec<T>, missing: &[bool]) -> Vec<T> {
-    all.into_iter().zip(missing).filter(|(_, missing)| **missing).map(|(one, _)| one).collect()
+    all.into_iter()
+        .zip(missing)
+        .filter(|(_, missing)| **missing)
+        .map(|(one, _)| one)
+        .collect()
 }

@@ -13,9 +13,20 @@ impl Applying<'_> {
     /// Counts a confirmed item and takes it down in the history.
     pub(super) fn done(&mut self, item: &Item) {
         if let (Some(id), "set_opt_out" | "remove_memberships") = (&item.target_id, item.op) {
-            let groups: Vec<Option<PairIx>> = item.joins.iter().copied().chain(item.pair).map(Some).collect();
-            let pairs = if groups.is_empty() { vec![None] } else { groups };
-            self.refused_there.extend(pairs.into_iter().map(|pair| (pair, id.clone())));
+            let groups: Vec<Option<PairIx>> = item
+                .joins
+                .iter()
+                .copied()
+                .chain(item.pair)
+                .map(Some)
+                .collect();
+            let pairs = if groups.is_empty() {
+                vec![None]
+            } else {
+                groups
+            };
+            self.refused_there
+                .extend(pairs.into_iter().map(|pair| (pair, id.clone())));
         }
         let summary = &mut self.report.summary;
         match item.op {
@@ -25,24 +36,28 @@ impl Applying<'_> {
             "archive_group" => summary.groups_archived += 1,
             "delete_group" => summary.groups_deleted += 1,
             "create_members" => {
-                let new = item
-                    .person
-                    .is_some_and(|person| self.prepared.planned.people.targets(person).is_empty() && self.counted.insert(person));
+                let new = item.person.is_some_and(|person| {
+                    self.prepared.planned.people.targets(person).is_empty()
+                        && self.counted.insert(person)
+                });
                 summary.members_created += u64::from(new);
                 summary.memberships_added += item.joins.len() as u64;
                 // Somebody created opted out carries the refusal in the same request.
                 summary.opt_outs += u64::from(item.detail.is_some());
             }
-            "update_member" | "change_address" => summary.members_updated += u64::from(item.detail.is_none()),
+            "update_member" | "change_address" => {
+                summary.members_updated += u64::from(item.detail.is_none())
+            }
             "add_memberships" => summary.memberships_added += item.joins.len().max(1) as u64,
             "remove_memberships" => summary.memberships_removed += item.joins.len().max(1) as u64,
             "set_opt_out" => {
                 summary.opt_outs += item.joins.len().max(1) as u64;
                 // By row, whoever holds a refusal is created by the request that writes it.
                 let new = item.target_id.is_none()
-                    && item
-                        .person
-                        .is_some_and(|person| self.prepared.planned.people.targets(person).is_empty() && self.counted.insert(person));
+                    && item.person.is_some_and(|person| {
+                        self.prepared.planned.people.targets(person).is_empty()
+                            && self.counted.insert(person)
+                    });
                 summary.members_created += u64::from(new);
             }
             _ => {}
@@ -65,15 +80,18 @@ impl Applying<'_> {
             }
             _ => {}
         }
-        let group = item.pair.or(item.joins.first().copied()).map(|pair| self.prepared.planned.plan.pair(pair).name.clone());
+        let group = item
+            .pair
+            .or(item.joins.first().copied())
+            .map(|pair| self.prepared.planned.plan.pair(pair).name.clone());
         let member = item.person.map(|person| self.address(person));
         let what = match (&item.person, item.op) {
             (None, _) => "group",
             (Some(_), "add_memberships" | "remove_memberships") => "membership",
             (Some(_), _) => "member",
         };
-        // A creation that joins is planned as an addition, and is waited for as one; so is each group of a row,
-        // and a refusal group by group.
+        // A creation that joins is planned as an addition, and is waited for as one; so is each
+        // group of a row, and a refusal group by group.
         let op = match item.op {
             "create_members" | "add_memberships" => Some("add_memberships"),
             "remove_memberships" => Some("remove_memberships"),
@@ -81,12 +99,19 @@ impl Applying<'_> {
             _ => None,
         };
         let mut keys: Vec<(String, Option<String>)> = match op {
-            Some(op) if !item.joins.is_empty() => item.joins.iter().map(|pair| self.key_of_group(op, *pair, item)).collect(),
+            Some(op) if !item.joins.is_empty() => item
+                .joins
+                .iter()
+                .map(|pair| self.key_of_group(op, *pair, item))
+                .collect(),
             _ => vec![(self.key(item), group.clone())],
         };
         if item.op == "set_opt_out" && self.is_new(item) {
             // Whoever could not be created to hold a refusal is not tried again before it is time.
-            keys.push((item_key("create_members", "", member.as_deref().unwrap_or("")), group.clone()));
+            keys.push((
+                item_key("create_members", "", member.as_deref().unwrap_or("")),
+                group.clone(),
+            ));
             self.lost_people.extend(item.person);
         }
         for (key, group) in keys {
@@ -101,35 +126,61 @@ impl Applying<'_> {
             });
         }
         self.note(item, "failed", Some(message.to_owned()));
-        self.report.failures.push(ItemFailure { op: item.op.to_owned(), group, member, code, message: message.to_owned() });
+        self.report.failures.push(ItemFailure {
+            op: item.op.to_owned(),
+            group,
+            member,
+            code,
+            message: message.to_owned(),
+        });
     }
 
     /// Names one group of an item that is about several, as the plan does.
     fn key_of_group(&self, op: &str, pair: PairIx, item: &Item) -> (String, Option<String>) {
         let group = self.prepared.planned.plan.pair(pair);
-        let id = group.target.as_deref().or(self.group_ids.get(&pair).map(String::as_str)).unwrap_or(&group.name);
-        let member = item.person.map(|person| self.address(person)).unwrap_or_default();
+        let id = group
+            .target
+            .as_deref()
+            .or(self.group_ids.get(&pair).map(String::as_str))
+            .unwrap_or(&group.name);
+        let member = item
+            .person
+            .map(|person| self.address(person))
+            .unwrap_or_default();
         (item_key(op, id, &member), Some(group.name.clone()))
     }
 
     /// Tells whether an item is about somebody who had no contact before this run.
     fn is_new(&self, item: &Item) -> bool {
-        item.target_id.is_none() && item.person.is_some_and(|person| self.prepared.planned.people.targets(person).is_empty())
+        item.target_id.is_none()
+            && item
+                .person
+                .is_some_and(|person| self.prepared.planned.people.targets(person).is_empty())
     }
 
     /// Takes an item down in the history; each group of an item by row is a line of its own.
     pub(super) fn note(&mut self, item: &Item, outcome: &str, message: Option<String>) {
-        let mut groups: Vec<PairIx> = item.pair.into_iter().chain(item.joins.iter().copied()).collect();
+        let mut groups: Vec<PairIx> = item
+            .pair
+            .into_iter()
+            .chain(item.joins.iter().copied())
+            .collect();
         if self.prepared.capabilities.join != Join::PerRow {
             groups.truncate(1);
         }
         let lines = groups.len().max(1);
         for at in 0..lines {
-            let op = if at > 0 && item.op == "create_members" { "add_memberships" } else { item.op };
+            let op = if at > 0 && item.op == "create_members" {
+                "add_memberships"
+            } else {
+                item.op
+            };
             self.history.push(RunItem {
                 seq: self.history.len() as u64 + 1,
                 op: op.to_owned(),
-                group: groups.get(at).map(|pair| self.prepared.planned.plan.pair(*pair).name.clone()),
+                group: groups
+                    .get(at)
+                    .map(|pair| self.prepared.planned.plan.pair(*pair).name.clone()),
                 member: item.person.map(|person| self.address(person)),
                 outcome: outcome.to_owned(),
                 reason: None,
@@ -150,8 +201,17 @@ impl Applying<'_> {
             .map(|blocked| FailureNote {
                 key: item_key(
                     blocked.reason.as_str(),
-                    blocked.group.as_deref().or(blocked.id.as_deref()).unwrap_or(""),
-                    blocked.member.as_deref().filter(|member| !member.is_empty()).or(blocked.id.as_deref()).unwrap_or(""),
+                    blocked
+                        .group
+                        .as_deref()
+                        .or(blocked.id.as_deref())
+                        .unwrap_or(""),
+                    blocked
+                        .member
+                        .as_deref()
+                        .filter(|member| !member.is_empty())
+                        .or(blocked.id.as_deref())
+                        .unwrap_or(""),
                 ),
                 what: blocked.what.as_str().to_owned(),
                 group: blocked.group.clone(),
@@ -162,8 +222,13 @@ impl Applying<'_> {
             })
             .collect();
         store.replace_blocked(&self.job.name, &blocked, now)?;
-        let failed: HashSet<&str> = self.failures.iter().map(|failure| failure.key.as_str()).collect();
-        // What was refused once and was not refused now is over, unless it still waits for its next attempt.
+        let failed: HashSet<&str> = self
+            .failures
+            .iter()
+            .map(|failure| failure.key.as_str())
+            .collect();
+        // What was refused once and was not refused now is over, unless it still waits for its next
+        // attempt.
         if result.is_ok() {
             let over: Vec<String> = store
                 .failures(Some(&self.job.name))?
@@ -180,7 +245,9 @@ impl Applying<'_> {
         self.report.finished = now;
         self.report.outcome = match &result {
             Err(_) => Outcome::Failed,
-            Ok(()) if !self.report.failures.is_empty() || !self.report.blocked.is_empty() => Outcome::Partial,
+            Ok(()) if !self.report.failures.is_empty() || !self.report.blocked.is_empty() => {
+                Outcome::Partial
+            }
             Ok(()) => Outcome::Done,
         };
         self.report.error = result.as_ref().err().map(ToString::to_string);

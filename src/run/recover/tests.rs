@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::{
-    Certificate, Group, GroupKind, GroupStatus, MemberRow, MemberSink, OwnRemovals, SnapshotBuilder, Stage, TotalMeanings, Value,
+    Certificate, Group, GroupKind, GroupStatus, MemberRow, MemberSink, OwnRemovals,
+    SnapshotBuilder, Stage, TotalMeanings, Value,
 };
 use crate::provider;
 use crate::state::JournalEntry;
@@ -36,7 +37,12 @@ impl Stage for Nowhere {
 }
 
 fn job() -> JobConfig {
-    crate::config::parse(JOB, Path::new("rosterd.toml")).unwrap().0.jobs.remove("test").unwrap()
+    crate::config::parse(JOB, Path::new("rosterd.toml"))
+        .unwrap()
+        .0
+        .jobs
+        .remove("test")
+        .unwrap()
 }
 
 fn row(id: &str, name: &str) -> GroupRow {
@@ -52,14 +58,30 @@ fn row(id: &str, name: &str) -> GroupRow {
     }
 }
 
-/// A target with the group `g` and the contacts that are given as id, address, whether they refuse all mail, and state in `g`.
-fn target(names: &mut Names, people: &[(&str, &str, bool, Option<MembershipState>)], whole: bool) -> Snapshot {
+/// A target with the group `g` and the contacts that are given as id, address, whether they refuse
+/// all mail, and state in `g`.
+fn target(
+    names: &mut Names,
+    people: &[(&str, &str, bool, Option<MembershipState>)],
+    whole: bool,
+) -> Snapshot {
     let mut stage = Nowhere;
     let mut builder = SnapshotBuilder::new("mail", "", names, &mut stage);
     for (id, address, refuses, _) in people {
-        let status = if *refuses { MemberStatus::OptedOut } else { MemberStatus::Active };
+        let status = if *refuses {
+            MemberStatus::OptedOut
+        } else {
+            MemberStatus::Active
+        };
         let address = Some((*address).to_owned());
-        builder.member(MemberRow { id: (*id).to_owned(), address, status: Some(status), wire: None }).unwrap();
+        builder
+            .member(MemberRow {
+                id: (*id).to_owned(),
+                address,
+                status: Some(status),
+                wire: None,
+            })
+            .unwrap();
     }
     builder.begin_listing("g");
     for (id, _, _, state) in people {
@@ -67,19 +89,40 @@ fn target(names: &mut Names, people: &[(&str, &str, bool, Option<MembershipState
             builder.listed(id, *state);
         }
     }
-    let problems = if whole { Vec::new() } else { vec!["a page failed".to_owned()] };
-    builder.end_listing(Certificate { problems, ..Certificate::default() });
+    let problems = if whole {
+        Vec::new()
+    } else {
+        vec!["a page failed".to_owned()]
+    };
+    builder.end_listing(Certificate {
+        problems,
+        ..Certificate::default()
+    });
     builder.account_state(Certificate::default());
     if whole {
         builder.whole_account();
     }
-    let groups = vec![Group::from_row(row("g", "News"), provider::schema(crate::model::ProviderKind::Emfluence))];
-    builder.finish(groups, &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
+    let groups = vec![Group::from_row(
+        row("g", "News"),
+        provider::schema(crate::model::ProviderKind::Emfluence),
+    )];
+    builder.finish(
+        groups,
+        &Certificate::default(),
+        &mut TotalMeanings::all(),
+        &OwnRemovals::default(),
+    )
 }
 
 fn begin(store: &Store, operation: &str, item: JournalItem) {
     let now = Timestamp::UNIX_EPOCH;
-    let entry = JournalEntry { job: "test".into(), account: "mail".into(), operation: operation.into(), items: vec![item], now };
+    let entry = JournalEntry {
+        job: "test".into(),
+        account: "mail".into(),
+        operation: operation.into(),
+        items: vec![item],
+        now,
+    };
     store.begin_write("run", &entry).unwrap();
 }
 
@@ -104,20 +147,46 @@ fn known(store: &Store) {
                 address: "ana@example.org".into(),
                 origin: Origin::Created,
             },
-            Change::Membership { job: "test".into(), group: "g".into(), member: "t1".into(), brought: true },
+            Change::Membership {
+                job: "test".into(),
+                group: "g".into(),
+                member: "t1".into(),
+                brought: true,
+            },
         ])
         .unwrap();
 }
 
-/// Settles by what the target holds; returns the base from then on and whether nothing is left open.
-fn settled(store: &Store, people: &[(&str, &str, bool, Option<MembershipState>)], whole: bool) -> (Base, Names, bool) {
+/// Settles by what the target holds; returns the base from then on and whether nothing is left
+/// open.
+fn settled(
+    store: &Store,
+    people: &[(&str, &str, bool, Option<MembershipState>)],
+    whole: bool,
+) -> (Base, Names, bool) {
     let mut names = Names::new();
-    store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
+    store
+        .load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names)
+        .unwrap();
     let target = target(&mut names, people, whole);
     let looked_up = BTreeMap::new();
-    let evidence = Evidence { target: &target, names: &names, looked_up: &looked_up };
-    settle_members(store, &job(), provider::schema(KIND), provider::capabilities(KIND), evidence, Timestamp::UNIX_EPOCH).unwrap();
-    let base = store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
+    let evidence = Evidence {
+        target: &target,
+        names: &names,
+        looked_up: &looked_up,
+    };
+    settle_members(
+        store,
+        &job(),
+        provider::schema(KIND),
+        provider::capabilities(KIND),
+        evidence,
+        Timestamp::UNIX_EPOCH,
+    )
+    .unwrap();
+    let base = store
+        .load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names)
+        .unwrap();
     (base, names, store.unsettled("test").unwrap().is_empty())
 }
 
@@ -128,12 +197,28 @@ fn an_addition_is_settled_by_a_whole_listing_only() {
     for operation in ["add_memberships", "create_members"] {
         let store = Store::in_memory();
         store.register_job("test", "crm", "mail").unwrap();
-        begin(&store, operation, item((operation == "add_memberships").then_some("t1")));
+        begin(
+            &store,
+            operation,
+            item((operation == "add_memberships").then_some("t1")),
+        );
         let (base, _, done) = settled(&store, &[("t1", ANA, false, None)], false);
-        assert!(!done && base.memberships.is_empty(), "{operation}: the listing did not show everybody");
-        let (base, names, done) = settled(&store, &[("t1", ANA, false, Some(MembershipState::Active))], true);
+        assert!(
+            !done && base.memberships.is_empty(),
+            "{operation}: the listing did not show everybody"
+        );
+        let (base, names, done) = settled(
+            &store,
+            &[("t1", ANA, false, Some(MembershipState::Active))],
+            true,
+        );
         assert!(done, "{operation}");
-        assert!(base.membership("g", names.find("t1").unwrap()).unwrap().brought, "{operation}: the job brought it");
+        assert!(
+            base.membership("g", names.find("t1").unwrap())
+                .unwrap()
+                .brought,
+            "{operation}: the job brought it"
+        );
     }
 }
 
@@ -144,11 +229,17 @@ fn a_removal_is_settled_by_a_whole_listing_only() {
         known(&store);
         begin(&store, "remove_memberships", item(Some("t1")));
         let (base, _, done) = settled(&store, people, false);
-        assert!(!done && base.memberships.len() == 1 && !base.members[0].removed_by_us, "the listing did not show everybody");
+        assert!(
+            !done && base.memberships.len() == 1 && !base.members[0].removed_by_us,
+            "the listing did not show everybody"
+        );
         // Somebody without a group may be out of sight altogether.
         let (base, _, done) = settled(&store, people, true);
         assert!(done && base.memberships.is_empty());
-        assert!(base.members[0].removed_by_us, "the removal was rosterd's own");
+        assert!(
+            base.members[0].removed_by_us,
+            "the removal was rosterd's own"
+        );
     }
 }
 
@@ -157,7 +248,11 @@ fn a_removal_that_did_not_happen_is_planned_again() {
     let store = Store::in_memory();
     known(&store);
     begin(&store, "remove_memberships", item(Some("t1")));
-    let (base, _, done) = settled(&store, &[("t1", ANA, false, Some(MembershipState::Active))], true);
+    let (base, _, done) = settled(
+        &store,
+        &[("t1", ANA, false, Some(MembershipState::Active))],
+        true,
+    );
     assert!(done && base.memberships.len() == 1 && !base.members[0].removed_by_us);
 }
 
@@ -166,14 +261,21 @@ fn somebody_with_the_same_address_is_not_the_one_who_was_removed() {
     let store = Store::in_memory();
     known(&store);
     begin(&store, "remove_memberships", item(Some("t1")));
-    let (base, _, done) = settled(&store, &[("t2", ANA, false, Some(MembershipState::Active))], true);
+    let (base, _, done) = settled(
+        &store,
+        &[("t2", ANA, false, Some(MembershipState::Active))],
+        true,
+    );
     assert!(done && base.memberships.is_empty() && base.members[0].removed_by_us);
 }
 
 #[test]
 fn a_refusal_that_is_found_written_is_held_once_every_contact_has_it() {
     let refused = Some(MembershipState::OptedOut);
-    for (second, expected) in [((true, refused), true), ((false, Some(MembershipState::Active)), false)] {
+    for (second, expected) in [
+        ((true, refused), true),
+        ((false, Some(MembershipState::Active)), false),
+    ] {
         let store = Store::in_memory();
         known(&store);
         let bar = |group: Option<&str>| Change::Bar {
@@ -184,18 +286,38 @@ fn a_refusal_that_is_found_written_is_held_once_every_contact_has_it() {
         };
         store.record(&[bar(None), bar(Some("g"))]).unwrap();
         begin(&store, "set_opt_out", item(Some("t1")));
-        begin(&store, "set_opt_out", JournalItem { group: None, ..item(Some("t1")) });
-        let (base, names, done) = settled(&store, &[("t1", ANA, true, refused), ("t2", ANA, second.0, second.1)], true);
+        begin(
+            &store,
+            "set_opt_out",
+            JournalItem {
+                group: None,
+                ..item(Some("t1"))
+            },
+        );
+        let (base, names, done) = settled(
+            &store,
+            &[("t1", ANA, true, refused), ("t2", ANA, second.0, second.1)],
+            true,
+        );
         assert!(done && base.memberships.is_empty());
         let ana = names.find(ANA).unwrap();
-        assert_eq!((base.bars.held(None, ana), base.bars.held(Some("g"), ana)), (Some(expected), Some(expected)));
+        assert_eq!(
+            (base.bars.held(None, ana), base.bars.held(Some("g"), ana)),
+            (Some(expected), Some(expected))
+        );
     }
 }
 
 const KIND: crate::model::ProviderKind = crate::model::ProviderKind::Emfluence;
 
-/// Recovers the creation of "News" for the source group `s`, which was journaled with the groups that had the name before.
-fn recovered(store: &Store, before: Option<&str>, kind: crate::model::ProviderKind, rows: &[GroupRow]) -> Vec<GroupLink> {
+/// Recovers the creation of "News" for the source group `s`, which was journaled with the groups
+/// that had the name before.
+fn recovered(
+    store: &Store,
+    before: Option<&str>,
+    kind: crate::model::ProviderKind,
+    rows: &[GroupRow],
+) -> Vec<GroupLink> {
     let creation = JournalItem {
         group: before.map(str::to_owned),
         group_source: Some("s".into()),
@@ -207,26 +329,49 @@ fn recovered(store: &Store, before: Option<&str>, kind: crate::model::ProviderKi
     let mut names = Names::new();
     let now = Timestamp::UNIX_EPOCH;
     let base = store.load_base("test", "mail", now, &mut names).unwrap();
-    let known = KnownGroups { base: &base, names: &names, schema: provider::schema(kind), rows };
+    let known = KnownGroups {
+        base: &base,
+        names: &names,
+        schema: provider::schema(kind),
+        rows,
+    };
     adopt_created_groups(store, &job(), known, |_| Record::new(), now).unwrap();
     assert!(store.unsettled("test").unwrap().is_empty());
     store.links("test").unwrap()
 }
 
 fn targets(links: &[GroupLink]) -> Vec<(&str, &str)> {
-    links.iter().map(|link| (link.source.as_str(), link.target.as_str())).collect()
+    links
+        .iter()
+        .map(|link| (link.source.as_str(), link.target.as_str()))
+        .collect()
 }
 
 #[test]
 fn a_group_that_had_the_name_before_is_not_the_one_that_was_created() {
     let rows = [row("7", "news "), row("8", "News")];
-    assert_eq!(targets(&recovered(&Store::in_memory(), Some("7"), KIND, &rows)), [("s", "8")]);
-    assert_eq!(targets(&recovered(&Store::in_memory(), Some("7"), KIND, &rows[..1])), [], "it was not created");
+    assert_eq!(
+        targets(&recovered(&Store::in_memory(), Some("7"), KIND, &rows)),
+        [("s", "8")]
+    );
+    assert_eq!(
+        targets(&recovered(&Store::in_memory(), Some("7"), KIND, &rows[..1])),
+        [],
+        "it was not created"
+    );
 }
 
 #[test]
 fn of_several_groups_that_may_have_been_created_none_is_taken() {
-    assert_eq!(targets(&recovered(&Store::in_memory(), None, KIND, &[row("7", "News"), row("8", "News")])), []);
+    assert_eq!(
+        targets(&recovered(
+            &Store::in_memory(),
+            None,
+            KIND,
+            &[row("7", "News"), row("8", "News")]
+        )),
+        []
+    );
 }
 
 #[test]
@@ -241,19 +386,49 @@ fn a_group_of_another_job_is_not_the_one_that_was_created() {
         name: "News".into(),
         fields: FieldBases::new(),
     };
-    store.record(&[Change::LinkGroup { job: "other".into(), link }]).unwrap();
-    assert_eq!(targets(&recovered(&store, None, KIND, &[row("7", "News")])), []);
+    store
+        .record(&[Change::LinkGroup {
+            job: "other".into(),
+            link,
+        }])
+        .unwrap();
+    assert_eq!(
+        targets(&recovered(&store, None, KIND, &[row("7", "News")])),
+        []
+    );
     let store = Store::in_memory();
-    assert_eq!(targets(&recovered(&store, None, KIND, &[row("7", "News")])), [("s", "7")], "without the other job it is");
+    assert_eq!(
+        targets(&recovered(&store, None, KIND, &[row("7", "News")])),
+        [("s", "7")],
+        "without the other job it is"
+    );
 }
 
 #[test]
 fn the_field_that_holds_the_name_is_the_schemas() {
-    let kinds = [crate::model::ProviderKind::ActiveCampaignUsers, crate::model::ProviderKind::GreenRope];
+    let kinds = [
+        crate::model::ProviderKind::ActiveCampaignUsers,
+        crate::model::ProviderKind::GreenRope,
+    ];
     for (kind, field) in kinds.into_iter().zip(["title", "Name"]) {
-        let titled = GroupRow { wire: Record::from([(field.into(), Value::from("News"))]), ..row("7", "") };
-        let described = GroupRow { wire: Record::from([("descript".into(), Value::from("News"))]), ..row("8", "") };
-        assert_eq!(targets(&recovered(&Store::in_memory(), None, kind, &[described, titled])), [("s", "7")], "{field}");
+        let titled = GroupRow {
+            wire: Record::from([(field.into(), Value::from("News"))]),
+            ..row("7", "")
+        };
+        let described = GroupRow {
+            wire: Record::from([("descript".into(), Value::from("News"))]),
+            ..row("8", "")
+        };
+        assert_eq!(
+            targets(&recovered(
+                &Store::in_memory(),
+                None,
+                kind,
+                &[described, titled]
+            )),
+            [("s", "7")],
+            "{field}"
+        );
     }
 }
 
@@ -267,45 +442,96 @@ fn a_refusal_that_was_seen_before_the_group_existed_binds_the_group_that_is_reco
         address: ANA.into(),
         origin: "seen".into(),
     };
-    for (job, source, bound) in [("test", "s", true), ("other", "o", true), ("test", "another", true)] {
+    for (job, source, bound) in [
+        ("test", "s", true),
+        ("other", "o", true),
+        ("test", "another", true),
+    ] {
         let store = Store::in_memory();
         store.register_job("test", "crm", "mail").unwrap();
         store.register_job("other", "crm2", "mail").unwrap();
         store.record(&[early(job, source)]).unwrap();
         recovered(&store, None, KIND, &[row("7", "News")]);
         let mut names = Names::new();
-        let base = store.load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names).unwrap();
-        let held = names.find(ANA).and_then(|ana| base.bars.held(Some("7"), ana));
+        let base = store
+            .load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names)
+            .unwrap();
+        let held = names
+            .find(ANA)
+            .and_then(|ana| base.bars.held(Some("7"), ana));
         assert_eq!(held, bound.then_some(false), "{job} {source}");
     }
 }
 
 fn group_now(people: &[(&str, &str, MembershipState)], whole: bool) -> BTreeMap<String, GroupNow> {
-    let mut now = GroupNow { by_id: HashMap::new(), by_address: HashMap::new(), refused_at: HashMap::new(), whole };
+    let mut now = GroupNow {
+        by_id: HashMap::new(),
+        by_address: HashMap::new(),
+        refused_at: HashMap::new(),
+        whole,
+    };
     for (id, address, state) in people {
         now.by_id.insert((*id).to_owned(), *state);
-        now.by_address.entry((*address).to_owned()).or_default().push(((*id).to_owned(), *state));
+        now.by_address
+            .entry((*address).to_owned())
+            .or_default()
+            .push(((*id).to_owned(), *state));
     }
     BTreeMap::from([("h".to_owned(), now)])
 }
 
 /// A doubt about the group `h`, which exists and which nobody lists any more.
-fn unlisted(store: &Store, operation: &str, looked_up: &BTreeMap<String, GroupNow>, days: i64) -> (Base, Names, bool, Vec<String>) {
+fn unlisted(
+    store: &Store,
+    operation: &str,
+    looked_up: &BTreeMap<String, GroupNow>,
+    days: i64,
+) -> (Base, Names, bool, Vec<String>) {
     if store.unsettled("test").unwrap().is_empty() {
         known(store);
-        begin(store, operation, JournalItem { group: Some("h".into()), ..item(Some("t1")) });
+        begin(
+            store,
+            operation,
+            JournalItem {
+                group: Some("h".into()),
+                ..item(Some("t1"))
+            },
+        );
     }
     let now = Timestamp::from_second(days * 86_400).unwrap();
     let mut names = Names::new();
     store.load_base("test", "mail", now, &mut names).unwrap();
     let mut target = target(&mut names, &[("t1", ANA, false, None)], true);
-    let more = vec![Group::from_row(row("g", "News"), provider::schema(KIND)), Group::from_row(row("h", "Alumni"), provider::schema(KIND))];
+    let more = vec![
+        Group::from_row(row("g", "News"), provider::schema(KIND)),
+        Group::from_row(row("h", "Alumni"), provider::schema(KIND)),
+    ];
     target.groups = Certificate::default().certify(more, &mut TotalMeanings::all());
-    assert_eq!(unlisted_groups(store, "test", &target).unwrap(), BTreeSet::from(["h".to_owned()]));
-    let evidence = Evidence { target: &target, names: &names, looked_up };
-    let settled = settle_members(store, &job(), provider::schema(KIND), provider::capabilities(KIND), evidence, now).unwrap();
+    assert_eq!(
+        unlisted_groups(store, "test", &target).unwrap(),
+        BTreeSet::from(["h".to_owned()])
+    );
+    let evidence = Evidence {
+        target: &target,
+        names: &names,
+        looked_up,
+    };
+    let settled = settle_members(
+        store,
+        &job(),
+        provider::schema(KIND),
+        provider::capabilities(KIND),
+        evidence,
+        now,
+    )
+    .unwrap();
     let base = store.load_base("test", "mail", now, &mut names).unwrap();
-    (base, names, store.unsettled("test").unwrap().is_empty(), settled.warnings)
+    (
+        base,
+        names,
+        store.unsettled("test").unwrap().is_empty(),
+        settled.warnings,
+    )
 }
 
 #[test]
@@ -315,7 +541,11 @@ fn a_group_that_is_listed_no_more_is_looked_up() {
         let store = Store::in_memory();
         let (base, names, done, warnings) = unlisted(&store, "add_memberships", &looked_up, 0);
         assert!(done && warnings.is_empty());
-        assert_eq!(base.membership("h", names.find("t1").unwrap()).map(|membership| membership.brought), brought.then_some(true));
+        assert_eq!(
+            base.membership("h", names.find("t1").unwrap())
+                .map(|membership| membership.brought),
+            brought.then_some(true)
+        );
     }
     let store = Store::in_memory();
     let (base, _, done, _) = unlisted(&store, "remove_memberships", &group_now(&[], true), 0);
@@ -323,18 +553,34 @@ fn a_group_that_is_listed_no_more_is_looked_up() {
 }
 
 #[test]
-fn what_can_not_be_found_out_of_a_group_that_is_not_ours_ends_with_a_warning_and_is_not_taken_for_done() {
-    for operation in ["add_memberships", "remove_memberships", "set_opt_out", "create_members"] {
+fn what_can_not_be_found_out_of_a_group_that_is_not_ours_ends_with_a_warning_and_is_not_taken_for_done()
+ {
+    for operation in [
+        "add_memberships",
+        "remove_memberships",
+        "set_opt_out",
+        "create_members",
+    ] {
         let store = Store::in_memory();
         let partly = group_now(&[], false);
         for days in [0, 7] {
             let (_, _, done, warnings) = unlisted(&store, operation, &partly, days);
-            assert!(!done && warnings.is_empty(), "{operation}: it may still be found out");
+            assert!(
+                !done && warnings.is_empty(),
+                "{operation}: it may still be found out"
+            );
         }
         let (base, names, done, warnings) = unlisted(&store, operation, &partly, 8);
         assert!(done, "{operation}");
-        assert!(warnings.len() == 1 && warnings[0].contains("group h") && !warnings[0].contains(ANA), "{warnings:?}");
-        assert!(base.membership("h", names.find("t1").unwrap()).is_none() && !base.members[0].removed_by_us, "{operation}");
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("group h") && !warnings[0].contains(ANA),
+            "{warnings:?}"
+        );
+        assert!(
+            base.membership("h", names.find("t1").unwrap()).is_none()
+                && !base.members[0].removed_by_us,
+            "{operation}"
+        );
     }
 }
 
@@ -350,7 +596,12 @@ fn a_group_of_ours_is_asked_about_until_it_answers() {
         fields: FieldBases::new(),
     };
     known(&store);
-    store.record(&[Change::LinkGroup { job: "test".into(), link }]).unwrap();
+    store
+        .record(&[Change::LinkGroup {
+            job: "test".into(),
+            link,
+        }])
+        .unwrap();
     let (_, _, done, warnings) = unlisted(&store, "add_memberships", &group_now(&[], false), 30);
     assert!(!done && warnings.is_empty());
 }
@@ -358,7 +609,10 @@ fn a_group_of_ours_is_asked_about_until_it_answers() {
 #[test]
 fn a_user_who_was_created_into_another_group_is_not_settled_and_may_be_moved_on() {
     for group in [Some("g".to_owned()), None] {
-        a_user_who_strayed(JournalItem { group, ..item(None) });
+        a_user_who_strayed(JournalItem {
+            group,
+            ..item(None)
+        });
     }
 }
 
@@ -372,7 +626,14 @@ fn a_user_who_strayed(item: JournalItem) {
         let mut stage = Nowhere;
         let mut builder = SnapshotBuilder::new("mail", "", names, &mut stage);
         let address = Some(ANA.to_owned());
-        builder.member(MemberRow { id: "t1".into(), address, status: Some(MemberStatus::Active), wire: None }).unwrap();
+        builder
+            .member(MemberRow {
+                id: "t1".into(),
+                address,
+                status: Some(MemberStatus::Active),
+                wire: None,
+            })
+            .unwrap();
         for group in ["3", "g"] {
             builder.begin_listing(group);
             if seated.contains(&group) {
@@ -383,24 +644,77 @@ fn a_user_who_strayed(item: JournalItem) {
         builder.whole_account();
         let mut admin = Group::from_row(row("3", "Admin"), provider::schema(KIND));
         admin.kind = GroupKind::BuiltIn;
-        let groups = vec![admin, Group::from_row(row("g", "News"), provider::schema(KIND))];
-        builder.finish(groups, &Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
+        let groups = vec![
+            admin,
+            Group::from_row(row("g", "News"), provider::schema(KIND)),
+        ];
+        builder.finish(
+            groups,
+            &Certificate::default(),
+            &mut TotalMeanings::all(),
+            &OwnRemovals::default(),
+        )
     };
     let looked_up = BTreeMap::new();
     let now = Timestamp::UNIX_EPOCH;
     let target = look(&mut names, &["3"]);
-    let evidence = Evidence { target: &target, names: &names, looked_up: &looked_up };
-    settle_members(&store, &job(), provider::schema(kind), provider::capabilities(kind), evidence, now).unwrap();
+    let evidence = Evidence {
+        target: &target,
+        names: &names,
+        looked_up: &looked_up,
+    };
+    settle_members(
+        &store,
+        &job(),
+        provider::schema(kind),
+        provider::capabilities(kind),
+        evidence,
+        now,
+    )
+    .unwrap();
     let base = store.load_base("test", "mail", now, &mut names).unwrap();
     let ana = names.find("t1").unwrap();
-    assert!(base.membership("g", ana).is_none(), "nobody takes them for settled in the group that was asked for");
-    assert!(base.membership("3", ana).unwrap().brought, "so they may be moved on");
+    assert!(
+        base.membership("g", ana).is_none(),
+        "nobody takes them for settled in the group that was asked for"
+    );
+    assert!(
+        base.membership("3", ana).unwrap().brought,
+        "so they may be moved on"
+    );
     let here = look(&mut names, &["3"]);
-    assert!(!forget_strays(&store, &job(), &base, Evidence { target: &here, names: &names, looked_up: &looked_up }).unwrap());
+    assert!(
+        !forget_strays(
+            &store,
+            &job(),
+            &base,
+            Evidence {
+                target: &here,
+                names: &names,
+                looked_up: &looked_up
+            }
+        )
+        .unwrap()
+    );
     let gone = look(&mut names, &["g"]);
-    assert!(forget_strays(&store, &job(), &base, Evidence { target: &gone, names: &names, looked_up: &looked_up }).unwrap());
+    assert!(
+        forget_strays(
+            &store,
+            &job(),
+            &base,
+            Evidence {
+                target: &gone,
+                names: &names,
+                looked_up: &looked_up
+            }
+        )
+        .unwrap()
+    );
     let base = store.load_base("test", "mail", now, &mut names).unwrap();
-    assert!(base.membership("3", ana).is_none(), "whoever is put there later was put there by a person");
+    assert!(
+        base.membership("3", ana).is_none(),
+        "whoever is put there later was put there by a person"
+    );
 }
 
 /// The request may never have left, and the person may have refused before rosterd came back.
@@ -408,20 +722,56 @@ fn a_user_who_strayed(item: JournalItem) {
 fn a_removal_is_rosterds_own_only_where_the_time_of_the_refusal_says_so() {
     let lists = crate::model::ProviderKind::ActiveCampaignLists;
     let intended = Timestamp::UNIX_EPOCH;
-    for (shown, own) in [(None, false), (Some(0), true), (Some(60), true), (Some(-2), true), (Some(61), false), (Some(-3), false)] {
+    for (shown, own) in [
+        (None, false),
+        (Some(0), true),
+        (Some(60), true),
+        (Some(-2), true),
+        (Some(61), false),
+        (Some(-3), false),
+    ] {
         let store = Store::in_memory();
         known(&store);
-        begin(&store, "remove_memberships", JournalItem { group: Some("h".into()), ..item(Some("t1")) });
+        begin(
+            &store,
+            "remove_memberships",
+            JournalItem {
+                group: Some("h".into()),
+                ..item(Some("t1"))
+            },
+        );
         let mut names = Names::new();
-        store.load_base("test", "mail", intended, &mut names).unwrap();
+        store
+            .load_base("test", "mail", intended, &mut names)
+            .unwrap();
         let mut target = target(&mut names, &[("t1", ANA, false, None)], true);
         let groups = vec![Group::from_row(row("h", "Alumni"), provider::schema(KIND))];
         target.groups = Certificate::default().certify(groups, &mut TotalMeanings::all());
         let mut looked_up = group_now(&[("t1", ANA, MembershipState::OptedOut)], true);
-        looked_up.get_mut("h").unwrap().refused_at.extend(shown.map(|time| ("t1".to_owned(), time)));
-        let evidence = Evidence { target: &target, names: &names, looked_up: &looked_up };
-        settle_members(&store, &job(), provider::schema(KIND), provider::capabilities(lists), evidence, intended).unwrap();
+        looked_up
+            .get_mut("h")
+            .unwrap()
+            .refused_at
+            .extend(shown.map(|time| ("t1".to_owned(), time)));
+        let evidence = Evidence {
+            target: &target,
+            names: &names,
+            looked_up: &looked_up,
+        };
+        settle_members(
+            &store,
+            &job(),
+            provider::schema(KIND),
+            provider::capabilities(lists),
+            evidence,
+            intended,
+        )
+        .unwrap();
         assert!(store.unsettled("test").unwrap().is_empty(), "{shown:?}");
-        assert_eq!(store.own_removals("mail").unwrap().get("h", "t1").is_some(), own, "{shown:?}");
+        assert_eq!(
+            store.own_removals("mail").unwrap().get("h", "t1").is_some(),
+            own,
+            "{shown:?}"
+        );
     }
 }

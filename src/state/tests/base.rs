@@ -31,11 +31,18 @@ fn groups_members_and_memberships_come_back() {
     assert!(load(&store, "job", &mut names).is_empty());
     store
         .record(&[
-            Change::LinkGroup { job: "job".into(), link: group_link("s1", "t1") },
+            Change::LinkGroup {
+                job: "job".into(),
+                link: group_link("s1", "t1"),
+            },
             link_member("job", "s7", "t7", "ana@example.org"),
             base_of("job", "s7", u64::MAX),
             base_of("job", "nobody", 5),
-            Change::MemberRemovedByUs { job: "job".into(), target: "t7".into(), removed: true },
+            Change::MemberRemovedByUs {
+                job: "job".into(),
+                target: "t7".into(),
+                removed: true,
+            },
             membership("job", "t1", "t7", true),
             membership("job", "t1", "t7", false),
             membership("job", "t1", "t8", false),
@@ -45,27 +52,69 @@ fn groups_members_and_memberships_come_back() {
     assert_eq!(base.groups, [group_link("s1", "t1")]);
     assert_eq!(store.links("job").unwrap(), base.groups);
     let member = base.member_of_source(names.find("s7").unwrap()).unwrap();
-    assert_eq!((names.text(member.target), names.text(member.address)), ("t7", "ana@example.org"));
-    assert_eq!((member.origin, member.source_hash, member.target_hash), (Origin::Adopted, u64::MAX, u64::MAX - 1));
+    assert_eq!(
+        (names.text(member.target), names.text(member.address)),
+        ("t7", "ana@example.org")
+    );
+    assert_eq!(
+        (member.origin, member.source_hash, member.target_hash),
+        (Origin::Adopted, u64::MAX, u64::MAX - 1)
+    );
     assert!(member.removed_by_us);
-    assert!(base.membership("t1", names.find("t7").unwrap()).unwrap().brought, "a brought membership stays brought");
-    assert!(!base.membership("t1", names.find("t8").unwrap()).unwrap().brought);
-    assert_eq!(store.member_fields("job", "s7").unwrap(), fields("Ana", None));
-    assert_eq!(store.member_fields("job", "nobody").unwrap(), FieldBases::new());
+    assert!(
+        base.membership("t1", names.find("t7").unwrap())
+            .unwrap()
+            .brought,
+        "a brought membership stays brought"
+    );
+    assert!(
+        !base
+            .membership("t1", names.find("t8").unwrap())
+            .unwrap()
+            .brought
+    );
+    assert_eq!(
+        store.member_fields("job", "s7").unwrap(),
+        fields("Ana", None)
+    );
+    assert_eq!(
+        store.member_fields("job", "nobody").unwrap(),
+        FieldBases::new()
+    );
 
-    let renamed =
-        Change::GroupFields { job: "job".into(), source: "s1".into(), fields: fields("Friends", Some("Friends")), name: "Friends".into() };
-    store.record(&[renamed, link_member("job", "s7", "t9", "bo@example.org")]).unwrap();
+    let renamed = Change::GroupFields {
+        job: "job".into(),
+        source: "s1".into(),
+        fields: fields("Friends", Some("Friends")),
+        name: "Friends".into(),
+    };
+    store
+        .record(&[renamed, link_member("job", "s7", "t9", "bo@example.org")])
+        .unwrap();
     let base = load(&store, "job", &mut names);
-    assert_eq!((base.groups[0].name.as_str(), &base.groups[0].fields), ("Friends", &fields("Friends", Some("Friends"))));
+    assert_eq!(
+        (base.groups[0].name.as_str(), &base.groups[0].fields),
+        ("Friends", &fields("Friends", Some("Friends")))
+    );
     let member = base.member_of_source(names.find("s7").unwrap()).unwrap();
-    assert_eq!((member.source_hash, member.removed_by_us), (0, false), "another target starts without a base");
+    assert_eq!(
+        (member.source_hash, member.removed_by_us),
+        (0, false),
+        "another target starts without a base"
+    );
     assert_eq!(store.member_fields("job", "s7").unwrap(), FieldBases::new());
 
     store
         .record(&[
-            Change::UnlinkMember { job: "job".into(), source: "s7".into() },
-            Change::MembershipGone { job: "job".into(), group: "t1".into(), member: "t8".into() },
+            Change::UnlinkMember {
+                job: "job".into(),
+                source: "s7".into(),
+            },
+            Change::MembershipGone {
+                job: "job".into(),
+                group: "t1".into(),
+                member: "t8".into(),
+            },
         ])
         .unwrap();
     let base = load(&store, "job", &mut names);
@@ -73,7 +122,10 @@ fn groups_members_and_memberships_come_back() {
     assert_eq!(base.memberships["t1"].len(), 1);
     assert!(store.forget_link("job", "s1").unwrap());
     assert!(!store.forget_link("job", "s1").unwrap());
-    assert!(load(&store, "job", &mut names).is_empty(), "the memberships of an unlinked group go with it");
+    assert!(
+        load(&store, "job", &mut names).is_empty(),
+        "the memberships of an unlinked group go with it"
+    );
 }
 
 #[test]
@@ -86,18 +138,35 @@ fn rows_stand_in_the_order_of_the_names() {
     }
     let mut changes = Vec::new();
     for number in [1, 5, 9] {
-        changes.push(link_member("job", &format!("s{number}"), &format!("t{number}"), &format!("{number}@example.org")));
+        changes.push(link_member(
+            "job",
+            &format!("s{number}"),
+            &format!("t{number}"),
+            &format!("{number}@example.org"),
+        ));
         changes.push(membership("job", "g", &format!("t{number}"), true));
     }
     store.record(&changes).unwrap();
     let base = load(&store, "job", &mut names);
     let sources: Vec<Name> = base.members.iter().map(|link| link.source).collect();
     assert!(sources.is_sorted());
-    assert_eq!(sources.iter().map(|name| names.text(*name)).collect::<Vec<_>>(), ["s9", "s5", "s1"]);
+    assert_eq!(
+        sources
+            .iter()
+            .map(|name| names.text(*name))
+            .collect::<Vec<_>>(),
+        ["s9", "s5", "s1"]
+    );
     assert!(base.memberships["g"].is_sorted());
     for number in [1, 5, 9] {
-        assert!(base.member_of_source(names.find(&format!("s{number}")).unwrap()).is_some());
-        assert!(base.membership("g", names.find(&format!("t{number}")).unwrap()).is_some());
+        assert!(
+            base.member_of_source(names.find(&format!("s{number}")).unwrap())
+                .is_some()
+        );
+        assert!(
+            base.membership("g", names.find(&format!("t{number}")).unwrap())
+                .is_some()
+        );
     }
 }
 
@@ -110,7 +179,10 @@ fn other_jobs_count_only_at_the_same_target() {
     for job in ["one", "two", "three"] {
         store
             .record(&[
-                Change::LinkGroup { job: job.into(), link: group_link("s", &format!("t-{job}")) },
+                Change::LinkGroup {
+                    job: job.into(),
+                    link: group_link("s", &format!("t-{job}")),
+                },
                 membership(job, "g", &format!("m-{job}"), true),
             ])
             .unwrap();
@@ -118,7 +190,10 @@ fn other_jobs_count_only_at_the_same_target() {
     let mut names = Names::new();
     let base = load(&store, "one", &mut names);
     assert_eq!(base.groups_of_others, ["t-two".to_owned()].into());
-    assert_eq!(base.held_by_others["g"], [names.find("m-two").unwrap()].into());
+    assert_eq!(
+        base.held_by_others["g"],
+        [names.find("m-two").unwrap()].into()
+    );
     assert_eq!(base.memberships["g"].len(), 1);
 }
 
@@ -129,7 +204,9 @@ fn a_job_with_another_provider_is_refused() {
     for error in [
         store.register_job("job", "crm", "other").unwrap_err(),
         store.register_job("job", "other", "mail").unwrap_err(),
-        store.load_base("job", "other", at(0), &mut Names::new()).unwrap_err(),
+        store
+            .load_base("job", "other", at(0), &mut Names::new())
+            .unwrap_err(),
     ] {
         assert!(matches!(error, StateError::JobMoved { .. }), "{error:?}");
     }
@@ -145,15 +222,30 @@ fn bars_belong_to_the_account_and_end_one_by_one() {
         address: "ana@example.org".into(),
         origin: "listing".into(),
     };
-    store.record(&[bar(None), bar(Some("g")), bar(Some("g"))]).unwrap();
+    store
+        .record(&[bar(None), bar(Some("g")), bar(Some("g"))])
+        .unwrap();
     let mut names = Names::new();
     let ana = names.intern("ana@example.org");
     let bars = load(&store, "any", &mut names).bars;
     assert!(bars.bars(None, ana) && bars.groups["g"].contains(&ana));
-    store.record(&[Change::EndBar { provider: "mail".into(), group: None, address: "ana@example.org".into() }]).unwrap();
+    store
+        .record(&[Change::EndBar {
+            provider: "mail".into(),
+            group: None,
+            address: "ana@example.org".into(),
+        }])
+        .unwrap();
     let bars = load(&store, "any", &mut names).bars;
     assert!(!bars.bars(None, ana) && bars.bars(Some("g"), ana));
-    assert!(store.load_base("other", "elsewhere", at(0), &mut names).unwrap().bars.groups.is_empty());
+    assert!(
+        store
+            .load_base("other", "elsewhere", at(0), &mut names)
+            .unwrap()
+            .bars
+            .groups
+            .is_empty()
+    );
 }
 
 #[test]
@@ -166,7 +258,11 @@ fn a_bar_is_held_until_the_refusal_is_seen_anew() {
         address: address.clone(),
         origin: "listing".into(),
     };
-    let held = |group: Option<&str>| Change::BarHeld { provider: provider.clone(), group: group.map(Into::into), address: address.clone() };
+    let held = |group: Option<&str>| Change::BarHeld {
+        provider: provider.clone(),
+        group: group.map(Into::into),
+        address: address.clone(),
+    };
     let standing = || {
         let mut names = Names::new();
         let ana = names.intern(&address);
@@ -174,8 +270,14 @@ fn a_bar_is_held_until_the_refusal_is_seen_anew() {
         (bars.held(None, ana), bars.held(Some("g"), ana))
     };
     store.record(&[held(None)]).unwrap();
-    assert_eq!(standing(), (None, None), "what is not remembered is not held");
-    store.record(&[bar(None), bar(Some("g")), held(Some("g"))]).unwrap();
+    assert_eq!(
+        standing(),
+        (None, None),
+        "what is not remembered is not held"
+    );
+    store
+        .record(&[bar(None), bar(Some("g")), held(Some("g"))])
+        .unwrap();
     assert_eq!(standing(), (Some(false), Some(true)));
     store.record(&[held(None), bar(Some("g"))]).unwrap();
     assert_eq!(standing(), (Some(true), Some(false)));
@@ -197,7 +299,11 @@ fn refusals_follow_a_linked_person_to_a_new_address() {
         target_hash: 1,
         fields: FieldBases::new(),
     };
-    let moves = [base, link_member("job", "s7", "t7", "ana@new.example.org"), link_member("job", "s7", "t8", "ana@new.example.org")];
+    let moves = [
+        base,
+        link_member("job", "s7", "t7", "ana@new.example.org"),
+        link_member("job", "s7", "t8", "ana@new.example.org"),
+    ];
     for change in moves {
         let store = Store::in_memory();
         store.register_job("job", "crm", "mail").unwrap();
@@ -206,21 +312,43 @@ fn refusals_follow_a_linked_person_to_a_new_address() {
                 link_member("job", "s7", "t7", "ana@example.org"),
                 bar("mail", None),
                 bar("mail", Some("g")),
-                Change::BarHeld { provider: "mail".into(), group: Some("g".into()), address: "ana@example.org".into() },
+                Change::BarHeld {
+                    provider: "mail".into(),
+                    group: Some("g".into()),
+                    address: "ana@example.org".into(),
+                },
                 bar("elsewhere", Some("h")),
             ])
             .unwrap();
         store.record(std::slice::from_ref(&change)).unwrap();
         let mut names = Names::new();
-        let (old, new) = (names.intern("ana@example.org"), names.intern("ana@new.example.org"));
+        let (old, new) = (
+            names.intern("ana@example.org"),
+            names.intern("ana@new.example.org"),
+        );
         let bars = load(&store, "job", &mut names).bars;
-        assert_eq!((bars.held(None, new), bars.held(Some("g"), new)), (Some(false), Some(false)), "{change:?}");
-        assert_eq!((bars.held(None, old), bars.held(Some("g"), old)), (Some(false), Some(true)), "{change:?}");
-        let elsewhere = store.load_base("other", "elsewhere", at(0), &mut names).unwrap().bars;
+        assert_eq!(
+            (bars.held(None, new), bars.held(Some("g"), new)),
+            (Some(false), Some(false)),
+            "{change:?}"
+        );
+        assert_eq!(
+            (bars.held(None, old), bars.held(Some("g"), old)),
+            (Some(false), Some(true)),
+            "{change:?}"
+        );
+        let elsewhere = store
+            .load_base("other", "elsewhere", at(0), &mut names)
+            .unwrap()
+            .bars;
         assert_eq!(elsewhere.held(Some("h"), new), None, "another account");
 
         // What is known of the new address by then stays so.
-        let held = Change::BarHeld { provider: "mail".into(), group: Some("g".into()), address: "ana@new.example.org".into() };
+        let held = Change::BarHeld {
+            provider: "mail".into(),
+            group: Some("g".into()),
+            address: "ana@new.example.org".into(),
+        };
         store.record(&[held, change.clone()]).unwrap();
         let bars = load(&store, "job", &mut names).bars;
         assert_eq!(bars.held(Some("g"), new), Some(true), "{change:?}");
@@ -238,21 +366,46 @@ fn carried_values_and_meanings_come_back() {
         value,
     };
     assert!(!store.has_carried("crm", ObjectKind::Group).unwrap());
-    let values = [Value::from("text"), Value::from(true), Value::from(-3), Value::List(vec!["a".into(), "b,c".into()])];
+    let values = [
+        Value::from("text"),
+        Value::from(true),
+        Value::from(-3),
+        Value::List(vec!["a".into(), "b,c".into()]),
+    ];
     for (number, value) in values.iter().enumerate() {
-        store.record(&[carry("1", &format!("f{number}"), Some(value.clone()))]).unwrap();
+        store
+            .record(&[carry("1", &format!("f{number}"), Some(value.clone()))])
+            .unwrap();
     }
-    store.record(&[carry("2", "f", Some("x".into())), carry("1", "f0", None)]).unwrap();
-    let expected: Record = values.iter().enumerate().skip(1).map(|(number, value)| (format!("f{number}"), value.clone())).collect();
-    assert_eq!(store.carried_of("crm", ObjectKind::Group, "1").unwrap(), expected);
+    store
+        .record(&[carry("2", "f", Some("x".into())), carry("1", "f0", None)])
+        .unwrap();
+    let expected: Record = values
+        .iter()
+        .enumerate()
+        .skip(1)
+        .map(|(number, value)| (format!("f{number}"), value.clone()))
+        .collect();
+    assert_eq!(
+        store.carried_of("crm", ObjectKind::Group, "1").unwrap(),
+        expected
+    );
     let all = store.carried("crm", ObjectKind::Group).unwrap();
     assert_eq!(all.keys().collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(all["1"], expected);
-    assert!(store.has_carried("crm", ObjectKind::Group).unwrap() && !store.has_carried("crm", ObjectKind::Member).unwrap());
+    assert!(
+        store.has_carried("crm", ObjectKind::Group).unwrap()
+            && !store.has_carried("crm", ObjectKind::Member).unwrap()
+    );
 
     assert_eq!(store.meanings("mail").unwrap(), TotalMeanings::all());
     let left = BTreeSet::from([TotalMeanings::AllButBounced]);
-    store.record(&[Change::Meanings { provider: "mail".into(), meanings: left.clone() }]).unwrap();
+    store
+        .record(&[Change::Meanings {
+            provider: "mail".into(),
+            meanings: left.clone(),
+        }])
+        .unwrap();
     assert_eq!(store.meanings("mail").unwrap(), left);
 }
 
@@ -268,20 +421,46 @@ fn measure_writing_run_and_waiting_items_are_part_of_the_base() {
         error: None,
         measure,
     };
-    let measure = Measure { groups: 3, memberships: 1_000_000 };
+    let measure = Measure {
+        groups: 3,
+        memberships: 1_000_000,
+    };
     for (id, wrote, measure) in [("a", true, Some(measure)), ("b", false, None)] {
-        store.start_run(&RunStart { id: id.into(), job: "job".into(), trigger: "manual".into(), started: at(1) }).unwrap();
+        store
+            .start_run(&RunStart {
+                id: id.into(),
+                job: "job".into(),
+                trigger: "manual".into(),
+                started: at(1),
+            })
+            .unwrap();
         store.finish_run(id, &end(wrote, measure), &[]).unwrap();
     }
-    let note = FailureNote { key: "k".into(), message: "No such list".into(), ..FailureNote::default() };
+    let note = FailureNote {
+        key: "k".into(),
+        message: "No such list".into(),
+        ..FailureNote::default()
+    };
     store.note_failures("job", &[note], at(0)).unwrap();
     store.prune(at(1_000_000)).unwrap();
     let mut names = Names::new();
     let base = load(&store, "job", &mut names);
-    assert_eq!((base.measure, base.last_writing_run.as_deref()), (Some(measure), Some("a")), "retention takes neither");
-    assert_eq!(base.waiting, [("k".to_owned(), "No such list".to_owned())].into());
-    let due = store.load_base("job", "mail", at(15 * 60), &mut names).unwrap();
-    assert!(due.waiting.is_empty(), "an item is due when its pause is over");
+    assert_eq!(
+        (base.measure, base.last_writing_run.as_deref()),
+        (Some(measure), Some("a")),
+        "retention takes neither"
+    );
+    assert_eq!(
+        base.waiting,
+        [("k".to_owned(), "No such list".to_owned())].into()
+    );
+    let due = store
+        .load_base("job", "mail", at(15 * 60), &mut names)
+        .unwrap();
+    assert!(
+        due.waiting.is_empty(),
+        "an item is due when its pause is over"
+    );
 }
 
 #[test]
@@ -289,16 +468,27 @@ fn a_large_base_loads_quickly() {
     let store = Store::in_memory();
     let mut changes = Vec::new();
     for number in 0..50_000 {
-        changes.push(link_member("job", &format!("s{number}"), &format!("t{number}"), &format!("{number}@example.org")));
+        changes.push(link_member(
+            "job",
+            &format!("s{number}"),
+            &format!("t{number}"),
+            &format!("{number}@example.org"),
+        ));
         changes.push(membership("job", "g", &format!("t{number}"), true));
     }
     store.record(&changes).unwrap();
     let mut names = Names::new();
     let base = load(&store, "job", &mut names);
-    assert_eq!((base.members.len(), base.memberships["g"].len(), names.len()), (50_000, 50_000, 150_000));
+    assert_eq!(
+        (base.members.len(), base.memberships["g"].len(), names.len()),
+        (50_000, 50_000, 150_000)
+    );
 }
 
-type Model = (BTreeMap<u8, (u8, u64, FieldBases)>, BTreeMap<(u8, u8), bool>);
+type Model = (
+    BTreeMap<u8, (u8, u64, FieldBases)>,
+    BTreeMap<(u8, u8), bool>,
+);
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -321,9 +511,11 @@ fn value() -> impl Strategy<Value = Value> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..6_u8, 0..6_u8).prop_map(|(source, target)| Step::Link(source, target)),
-        (0..6_u8, any::<u64>(), prop::option::of(value())).prop_map(|(source, hash, value)| Step::Base(source, hash, value)),
+        (0..6_u8, any::<u64>(), prop::option::of(value()))
+            .prop_map(|(source, hash, value)| Step::Base(source, hash, value)),
         (0..6_u8).prop_map(Step::Unlink),
-        (0..3_u8, 0..6_u8, any::<bool>()).prop_map(|(group, member, brought)| Step::Join(group, member, brought)),
+        (0..3_u8, 0..6_u8, any::<bool>())
+            .prop_map(|(group, member, brought)| Step::Join(group, member, brought)),
         (0..3_u8, 0..6_u8).prop_map(|(group, member)| Step::Leave(group, member)),
     ]
 }
@@ -336,20 +528,41 @@ fn follow(model: &mut Model, step: &Step) -> Change {
             if members.get(&source).is_none_or(|known| known.0 != target) {
                 members.insert(source, (target, 0, FieldBases::new()));
             }
-            link_member(&job, &source.to_string(), &target.to_string(), "ana@example.org")
+            link_member(
+                &job,
+                &source.to_string(),
+                &target.to_string(),
+                "ana@example.org",
+            )
         }
         Step::Base(source, hash, value) => {
-            let fields = FieldBases::from([("f".to_owned(), FieldBase { desired: value.clone(), target: value })]);
+            let fields = FieldBases::from([(
+                "f".to_owned(),
+                FieldBase {
+                    desired: value.clone(),
+                    target: value,
+                },
+            )]);
             if let Some(known) = members.get_mut(&source) {
                 known.1 = hash;
                 known.2.clone_from(&fields);
             }
             let address = "ana@example.org".to_owned();
-            Change::MemberBase { job, source: source.to_string(), address, source_hash: hash, target_hash: !hash, fields }
+            Change::MemberBase {
+                job,
+                source: source.to_string(),
+                address,
+                source_hash: hash,
+                target_hash: !hash,
+                fields,
+            }
         }
         Step::Unlink(source) => {
             members.remove(&source);
-            Change::UnlinkMember { job, source: source.to_string() }
+            Change::UnlinkMember {
+                job,
+                source: source.to_string(),
+            }
         }
         Step::Join(group, member, brought) => {
             *memberships.entry((group, member)).or_default() |= brought;
@@ -357,7 +570,11 @@ fn follow(model: &mut Model, step: &Step) -> Change {
         }
         Step::Leave(group, member) => {
             memberships.remove(&(group, member));
-            Change::MembershipGone { job, group: group.to_string(), member: member.to_string() }
+            Change::MembershipGone {
+                job,
+                group: group.to_string(),
+                member: member.to_string(),
+            }
         }
     }
 }
@@ -406,17 +623,34 @@ fn removals_of_rosterds_own_are_remembered_for_every_job_until_they_end() {
         shown,
         since: at(10),
     };
-    store.record(&[removal("1", "ana@example.org", Some(5)), removal("2", "bo@example.org", None)]).unwrap();
+    store
+        .record(&[
+            removal("1", "ana@example.org", Some(5)),
+            removal("2", "bo@example.org", None),
+        ])
+        .unwrap();
     let own = store.own_removals("lists").unwrap();
-    assert!(own.get("7", "1").unwrap().still_fits(Some(5)) && !own.get("7", "1").unwrap().still_fits(Some(6)));
+    assert!(
+        own.get("7", "1").unwrap().still_fits(Some(5))
+            && !own.get("7", "1").unwrap().still_fits(Some(6))
+    );
     assert!(own.get("7", "2").unwrap().still_fits(None) && own.get("8", "1").is_none());
-    assert!(store.own_removals("other").unwrap().is_empty(), "ids mean nothing at another provider");
-    let ended = Change::OwnRemovalEnded { provider: "lists".into(), group: "7".into(), member: "1".into() };
+    assert!(
+        store.own_removals("other").unwrap().is_empty(),
+        "ids mean nothing at another provider"
+    );
+    let ended = Change::OwnRemovalEnded {
+        provider: "lists".into(),
+        group: "7".into(),
+        member: "1".into(),
+    };
     store.record(&[ended]).unwrap();
     assert!(store.own_removals("lists").unwrap().get("7", "1").is_none());
     // Whoever is forgotten leaves nothing, and is not remembered again.
     store.forget_person("bo@example.org", at(11)).unwrap();
     assert!(store.own_removals("lists").unwrap().is_empty());
-    store.record(&[removal("2", "bo@example.org", None)]).unwrap();
+    store
+        .record(&[removal("2", "bo@example.org", None)])
+        .unwrap();
     assert!(store.own_removals("lists").unwrap().is_empty());
 }

@@ -30,53 +30,131 @@ fn pauses_grow_from_a_quarter_of_an_hour_to_a_week() {
     let store = Store::in_memory();
     for (attempt, pause) in (1_u32..).zip([15 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 7 * DAY]) {
         let now = at(i64::from(attempt) * 1000);
-        store.note_failures("job", &[note("k", &format!("No, for the {attempt}. time"))], now).unwrap();
+        store
+            .note_failures(
+                "job",
+                &[note("k", &format!("No, for the {attempt}. time"))],
+                now,
+            )
+            .unwrap();
         let known = &store.failures(Some("job")).unwrap()[0];
-        assert_eq!((known.attempts, known.next_try), (attempt, Some(at(i64::from(attempt) * 1000 + pause))));
+        assert_eq!(
+            (known.attempts, known.next_try),
+            (attempt, Some(at(i64::from(attempt) * 1000 + pause)))
+        );
         assert_eq!(known.first_seen, at(1000));
-        assert_eq!(known.note, note("k", &format!("No, for the {attempt}. time")));
+        assert_eq!(
+            known.note,
+            note("k", &format!("No, for the {attempt}. time"))
+        );
     }
     assert_eq!(store.retry_now("job", at(9)).unwrap(), 1);
     assert_eq!(store.failures(None).unwrap()[0].next_try, Some(at(9)));
-    store.clear_failures("job", &["k".into(), "unknown".into()]).unwrap();
+    store
+        .clear_failures("job", &["k".into(), "unknown".into()])
+        .unwrap();
     assert!(store.failures(None).unwrap().is_empty());
-    store.note_failures("job", &[note("k", "Again")], at(0)).unwrap();
-    assert_eq!(store.failures(None).unwrap()[0].attempts, 1, "success forgets the past");
+    store
+        .note_failures("job", &[note("k", "Again")], at(0))
+        .unwrap();
+    assert_eq!(
+        store.failures(None).unwrap()[0].attempts,
+        1,
+        "success forgets the past"
+    );
 }
 
 #[test]
 fn blocked_items_are_replaced_and_keep_their_age() {
     let store = Store::in_memory();
-    store.replace_blocked("job", &[note("a", "No address"), note("b", "No address")], at(1)).unwrap();
-    store.note_failures("job", &[note("a", "Refused")], at(2)).unwrap();
-    store.replace_blocked("job", &[note("b", "Two candidates"), note("c", "No address")], at(3)).unwrap();
+    store
+        .replace_blocked(
+            "job",
+            &[note("a", "No address"), note("b", "No address")],
+            at(1),
+        )
+        .unwrap();
+    store
+        .note_failures("job", &[note("a", "Refused")], at(2))
+        .unwrap();
+    store
+        .replace_blocked(
+            "job",
+            &[note("b", "Two candidates"), note("c", "No address")],
+            at(3),
+        )
+        .unwrap();
     store.replace_blocked("other", &[], at(3)).unwrap();
-    let known: Vec<_> =
-        store.failures(Some("job")).unwrap().into_iter().map(|item| (item.note.key, item.blocked, item.first_seen)).collect();
-    assert_eq!(known, [("b".into(), true, at(1)), ("a".into(), false, at(2)), ("c".into(), true, at(3))]);
-    assert_eq!(store.retry_now("job", at(4)).unwrap(), 1, "blocked items are not sent");
+    let known: Vec<_> = store
+        .failures(Some("job"))
+        .unwrap()
+        .into_iter()
+        .map(|item| (item.note.key, item.blocked, item.first_seen))
+        .collect();
+    assert_eq!(
+        known,
+        [
+            ("b".into(), true, at(1)),
+            ("a".into(), false, at(2)),
+            ("c".into(), true, at(3))
+        ]
+    );
+    assert_eq!(
+        store.retry_now("job", at(4)).unwrap(),
+        1,
+        "blocked items are not sent"
+    );
     assert!(store.failures(Some("other")).unwrap().is_empty());
 }
 
 #[test]
 fn an_approval_lets_a_subset_pass_once_within_seven_days() {
     let store = Store::in_memory();
-    let check = |job: &str, items: &[&str], seconds| store.check_approval(job, "x", &keys(items), at(seconds)).unwrap();
+    let check = |job: &str, items: &[&str], seconds| {
+        store
+            .check_approval(job, "x", &keys(items), at(seconds))
+            .unwrap()
+    };
     assert_eq!(check("job", &["a"], 0), ApprovalAnswer::Unknown);
-    assert_eq!(store.offer_approval("job", "x", &keys(&["a", "b"]), at(0)).unwrap(), "x");
+    assert_eq!(
+        store
+            .offer_approval("job", "x", &keys(&["a", "b"]), at(0))
+            .unwrap(),
+        "x"
+    );
     assert_eq!(check("job", &["a", "b"], 1), ApprovalAnswer::Fits);
     assert_eq!(check("job", &["a"], 7 * DAY), ApprovalAnswer::Fits);
     assert_eq!(check("job", &["a"], 7 * DAY + 1), ApprovalAnswer::Expired);
     assert_eq!(check("job", &["a", "c"], 1), ApprovalAnswer::NotASubset);
     assert_eq!(check("other", &["a"], 1), ApprovalAnswer::OtherJob);
-    store.offer_approval("job", "x", &keys(&["a", "b"]), at(DAY)).unwrap();
-    assert_eq!(check("job", &["a"], 7 * DAY + 1), ApprovalAnswer::Fits, "offered again, it lasts anew");
+    store
+        .offer_approval("job", "x", &keys(&["a", "b"]), at(DAY))
+        .unwrap();
+    assert_eq!(
+        check("job", &["a"], 7 * DAY + 1),
+        ApprovalAnswer::Fits,
+        "offered again, it lasts anew"
+    );
     assert!(store.use_approval("job", "x", at(2 * DAY)).unwrap());
     assert!(!store.use_approval("job", "x", at(2 * DAY)).unwrap());
     assert_eq!(check("job", &["a"], 2 * DAY), ApprovalAnswer::Used);
-    assert_eq!(store.offer_approval("job", "x", &keys(&["a"]), at(3 * DAY)).unwrap(), "x-2");
-    assert_eq!(check("job", &["a"], 3 * DAY), ApprovalAnswer::Used, "what is used up stays so");
-    assert_eq!(store.check_approval("job", "x-2", &keys(&["a"]), at(3 * DAY)).unwrap(), ApprovalAnswer::Fits);
+    assert_eq!(
+        store
+            .offer_approval("job", "x", &keys(&["a"]), at(3 * DAY))
+            .unwrap(),
+        "x-2"
+    );
+    assert_eq!(
+        check("job", &["a"], 3 * DAY),
+        ApprovalAnswer::Used,
+        "what is used up stays so"
+    );
+    assert_eq!(
+        store
+            .check_approval("job", "x-2", &keys(&["a"]), at(3 * DAY))
+            .unwrap(),
+        ApprovalAnswer::Fits
+    );
 }
 
 #[test]

@@ -27,7 +27,13 @@ pub(super) fn place() -> (TempDir, PathBuf) {
 }
 
 pub(super) fn fields(desired: &str, target: Option<&str>) -> FieldBases {
-    FieldBases::from([("groupName".to_owned(), FieldBase { desired: Some(desired.into()), target: target.map(Into::into) })])
+    FieldBases::from([(
+        "groupName".to_owned(),
+        FieldBase {
+            desired: Some(desired.into()),
+            target: target.map(Into::into),
+        },
+    )])
 }
 
 pub(super) fn group_link(source: &str, target: &str) -> GroupLink {
@@ -42,13 +48,29 @@ pub(super) fn group_link(source: &str, target: &str) -> GroupLink {
 }
 
 pub(super) fn link_member(job: &str, source: &str, target: &str, address: &str) -> Change {
-    Change::LinkMember { job: job.into(), source: source.into(), target: target.into(), address: address.into(), origin: Origin::Adopted }
+    Change::LinkMember {
+        job: job.into(),
+        source: source.into(),
+        target: target.into(),
+        address: address.into(),
+        origin: Origin::Adopted,
+    }
 }
 
 pub(super) fn membership(job: &str, group: &str, member: &str, brought: bool) -> Change {
-    Change::Membership { job: job.into(), group: group.into(), member: member.into(), brought }
+    Change::Membership {
+        job: job.into(),
+        group: group.into(),
+        member: member.into(),
+        brought,
+    }
 }
 
 pub(super) fn count_rows(store: &Store, table: &str) -> i64 {
-    store.lock().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    store
+        .lock()
+        .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+            row.get(0)
+        })
+        .unwrap()
 }

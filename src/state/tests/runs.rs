@@ -4,10 +4,20 @@ use serde_json::json;
 
 use super::{at, count_rows, membership};
 use crate::plan::base::Measure;
-use crate::state::{JournalEntry, JournalItem, JournalOutcome, Outcome, PausedRecord, RunEnd, RunItem, RunStart, StateError, Store};
+use crate::state::{
+    JournalEntry, JournalItem, JournalOutcome, Outcome, PausedRecord, RunEnd, RunItem, RunStart,
+    StateError, Store,
+};
 
 fn run(store: &Store, id: &str, job: &str, seconds: i64, outcome: Option<Outcome>) {
-    store.start_run(&RunStart { id: id.into(), job: job.into(), trigger: "schedule".into(), started: at(seconds) }).unwrap();
+    store
+        .start_run(&RunStart {
+            id: id.into(),
+            job: job.into(),
+            trigger: "schedule".into(),
+            started: at(seconds),
+        })
+        .unwrap();
     if let Some(outcome) = outcome {
         let end = RunEnd {
             finished: at(seconds + 1),
@@ -16,9 +26,14 @@ fn run(store: &Store, id: &str, job: &str, seconds: i64, outcome: Option<Outcome
             wrote: true,
             summary: json!({"groups": {"create": 1}}),
             error: Some("The provider is down.".into()),
-            measure: Some(Measure { groups: 2, memberships: 5 }),
+            measure: Some(Measure {
+                groups: 2,
+                memberships: 5,
+            }),
         };
-        store.finish_run(id, &end, &[membership(job, "1", id, true)]).unwrap();
+        store
+            .finish_run(id, &end, &[membership(job, "1", id, true)])
+            .unwrap();
     }
 }
 
@@ -37,23 +52,66 @@ fn a_run_comes_back_with_its_items() {
             message: Some("Not now".into()),
             fields: json!({"before": 1}),
         },
-        RunItem { seq: 2, op: "add_memberships".into(), outcome: "done".into(), ..RunItem::default() },
+        RunItem {
+            seq: 2,
+            op: "add_memberships".into(),
+            outcome: "done".into(),
+            ..RunItem::default()
+        },
     ];
-    let first = RunItem { seq: 1, op: "create_group".into(), outcome: "done".into(), ..RunItem::default() };
+    let first = RunItem {
+        seq: 1,
+        op: "create_group".into(),
+        outcome: "done".into(),
+        ..RunItem::default()
+    };
     store.add_run_items("01ab", &items).unwrap();
-    store.add_run_items("01ab", std::slice::from_ref(&first)).unwrap();
-    assert_eq!(store.run_items("01ab").unwrap(), [first, items[0].clone(), items[1].clone()]);
-    let past = store.past_items(Some("Donors"), Some("ana@example.org"), 10).unwrap();
-    assert_eq!(past.iter().map(|past| (past.run.as_str(), past.started, &past.item)).collect::<Vec<_>>(), [("01ab", at(0), &items[0])]);
+    store
+        .add_run_items("01ab", std::slice::from_ref(&first))
+        .unwrap();
+    assert_eq!(
+        store.run_items("01ab").unwrap(),
+        [first, items[0].clone(), items[1].clone()]
+    );
+    let past = store
+        .past_items(Some("Donors"), Some("ana@example.org"), 10)
+        .unwrap();
+    assert_eq!(
+        past.iter()
+            .map(|past| (past.run.as_str(), past.started, &past.item))
+            .collect::<Vec<_>>(),
+        [("01ab", at(0), &items[0])]
+    );
     assert_eq!(store.past_items(None, None, 2).unwrap().len(), 2);
-    assert!(store.past_items(Some("Donors"), Some("bo@example.org"), 10).unwrap().is_empty());
+    assert!(
+        store
+            .past_items(Some("Donors"), Some("bo@example.org"), 10)
+            .unwrap()
+            .is_empty()
+    );
     let record = store.run("01ab").unwrap().unwrap();
-    assert_eq!((record.trigger.as_str(), record.started, record.finished), ("schedule", at(0), Some(at(1))));
-    assert_eq!((record.outcome, record.exit_code, record.wrote), (Some(Outcome::Partial), Some(4), true));
+    assert_eq!(
+        (record.trigger.as_str(), record.started, record.finished),
+        ("schedule", at(0), Some(at(1)))
+    );
+    assert_eq!(
+        (record.outcome, record.exit_code, record.wrote),
+        (Some(Outcome::Partial), Some(4), true)
+    );
     assert_eq!(record.summary, json!({"groups": {"create": 1}}));
     assert_eq!(record.error.as_deref(), Some("The provider is down."));
-    assert_eq!(record.measure, Some(Measure { groups: 2, memberships: 5 }));
-    assert_eq!(count_rows(&store, "memberships"), 1, "the changes came with the end");
+    assert_eq!(
+        record.measure,
+        Some(Measure {
+            groups: 2,
+            memberships: 5
+        })
+    );
+    assert_eq!(
+        count_rows(&store, "memberships"),
+        1,
+        "the changes came with the end"
+    );
 }
 
 #[test]
@@ -63,10 +121,24 @@ fn a_run_is_found_by_its_start() {
     run(&store, "01cd", "job", 10, None);
     run(&store, "01ab99", "other", 20, Some(Outcome::Done));
     assert_eq!(store.run("01c").unwrap().unwrap().id, "01cd");
-    assert_eq!(store.run("01ab").unwrap().unwrap().id, "01ab", "a whole identifier wins over the start of another");
-    assert!(matches!(store.run("01").unwrap_err(), StateError::AmbiguousRun { .. }));
+    assert_eq!(
+        store.run("01ab").unwrap().unwrap().id,
+        "01ab",
+        "a whole identifier wins over the start of another"
+    );
+    assert!(matches!(
+        store.run("01").unwrap_err(),
+        StateError::AmbiguousRun { .. }
+    ));
     assert!(store.run("%").unwrap().is_none() && store.run("").unwrap().is_none());
-    let ids = |job, limit| store.history(job, limit).unwrap().into_iter().map(|run| run.id).collect::<Vec<_>>();
+    let ids = |job, limit| {
+        store
+            .history(job, limit)
+            .unwrap()
+            .into_iter()
+            .map(|run| run.id)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ids(None, 2), ["01ab99", "01cd"]);
     assert_eq!(ids(Some("job"), usize::MAX), ["01cd", "01ab"]);
 }
@@ -74,7 +146,10 @@ fn a_run_is_found_by_its_start() {
 #[test]
 fn failures_in_a_row_are_counted_over_runs_that_say_something() {
     let store = Store::in_memory();
-    assert_eq!(store.job_status("job").unwrap(), crate::state::JobStatus::default());
+    assert_eq!(
+        store.job_status("job").unwrap(),
+        crate::state::JobStatus::default()
+    );
     run(&store, "a", "job", 0, Some(Outcome::Failed));
     run(&store, "b", "job", 10, Some(Outcome::Done));
     run(&store, "c", "job", 20, Some(Outcome::Failed));
@@ -83,12 +158,22 @@ fn failures_in_a_row_are_counted_over_runs_that_say_something() {
     run(&store, "f", "job", 50, None);
     store.note_fire("job", at(50)).unwrap();
     let status = store.job_status("job").unwrap();
-    assert_eq!((status.consecutive_failures, status.last_fire), (2, Some(at(50))));
+    assert_eq!(
+        (status.consecutive_failures, status.last_fire),
+        (2, Some(at(50)))
+    );
     assert_eq!(status.last_run.unwrap().id, "f");
     assert_eq!(store.close_abandoned_runs("job", at(60)).unwrap(), 1);
     let closed = store.run("f").unwrap().unwrap();
-    assert_eq!((closed.outcome, closed.finished, closed.exit_code), (Some(Outcome::Interrupted), Some(at(60)), Some(1)));
-    assert_eq!(store.job_status("job").unwrap().consecutive_failures, 2, "an interruption says nothing");
+    assert_eq!(
+        (closed.outcome, closed.finished, closed.exit_code),
+        (Some(Outcome::Interrupted), Some(at(60)), Some(1))
+    );
+    assert_eq!(
+        store.job_status("job").unwrap().consecutive_failures,
+        2,
+        "an interruption says nothing"
+    );
 }
 
 #[test]
@@ -97,7 +182,13 @@ fn a_pause_keeps_its_beginning() {
     assert_eq!(store.paused("job").unwrap(), None);
     store.set_paused("job", Some("by hand"), at(1)).unwrap();
     store.set_paused("job", Some("undo"), at(2)).unwrap();
-    assert_eq!(store.paused("job").unwrap(), Some(PausedRecord { reason: "undo".into(), since: at(1) }));
+    assert_eq!(
+        store.paused("job").unwrap(),
+        Some(PausedRecord {
+            reason: "undo".into(),
+            since: at(1)
+        })
+    );
     store.set_paused("job", None, at(3)).unwrap();
     assert_eq!(store.paused("job").unwrap(), None);
 }
@@ -114,24 +205,51 @@ fn retention_takes_the_past_and_leaves_what_runs_need() {
         job: "job".into(),
         account: "mail".into(),
         operation: "create_group".into(),
-        items: vec![JournalItem { key: key.into(), ..JournalItem::default() }],
+        items: vec![JournalItem {
+            key: key.into(),
+            ..JournalItem::default()
+        }],
         now: at(0),
     };
     let settled = store.begin_write("old", &entry("a")).unwrap();
-    store.settle_write(settled, &[JournalOutcome::Confirmed { id: None }], &[], at(1)).unwrap();
+    store
+        .settle_write(
+            settled,
+            &[JournalOutcome::Confirmed { id: None }],
+            &[],
+            at(1),
+        )
+        .unwrap();
     store.begin_write("old", &entry("b")).unwrap();
-    store.offer_approval("job", "x", &["k".to_owned()].into(), at(0)).unwrap();
+    store
+        .offer_approval("job", "x", &["k".to_owned()].into(), at(0))
+        .unwrap();
     store.use_approval("job", "x", at(1)).unwrap();
-    store.offer_approval("job", "y", &["k".to_owned()].into(), at(100)).unwrap();
+    store
+        .offer_approval("job", "y", &["k".to_owned()].into(), at(100))
+        .unwrap();
     store.mark_plan_used("p", "job", at(0)).unwrap();
     store.mark_plan_used("q", "job", at(100)).unwrap();
 
     assert_eq!(store.prune(at(50)).unwrap(), 4);
     assert_eq!(store.prune(at(50)).unwrap(), 0);
-    assert!(store.run("old").unwrap().is_none() && store.run("new").unwrap().is_some() && store.run("only").unwrap().is_some());
+    assert!(
+        store.run("old").unwrap().is_none()
+            && store.run("new").unwrap().is_some()
+            && store.run("only").unwrap().is_some()
+    );
     assert_eq!(count_rows(&store, "run_items"), 1);
     assert_eq!(store.unsettled("job").unwrap().len(), 1);
-    assert_eq!((count_rows(&store, "journal_items"), count_rows(&store, "approval_items")), (1, 1));
-    assert_eq!((store.plan_used("p").unwrap(), store.plan_used("q").unwrap()), (None, Some(at(100))));
+    assert_eq!(
+        (
+            count_rows(&store, "journal_items"),
+            count_rows(&store, "approval_items")
+        ),
+        (1, 1)
+    );
+    assert_eq!(
+        (store.plan_used("p").unwrap(), store.plan_used("q").unwrap()),
+        (None, Some(at(100)))
+    );
     assert_eq!(count_rows(&store, "memberships"), 3, "the base stays");
 }

@@ -1,4 +1,5 @@
-//! Accounts that can't be used: each with one message that names the account and the way out, and nothing written.
+//! Accounts that can't be used: each with one message that names the account and the way out, and
+//! nothing written.
 
 use rosterd::emulator::{Login, Rights};
 
@@ -6,10 +7,16 @@ use super::bed::{Bed, JOB};
 
 /// Runs the job, which must fail with one message and leave both accounts alone.
 fn fails(bed: &Bed, environment: &[(&str, &str)]) -> String {
-    let ended = bed.end(bed.command(&["sync", JOB]).envs(environment.iter().copied()));
+    let ended = bed.end(
+        bed.command(&["sync", JOB])
+            .envs(environment.iter().copied()),
+    );
     bed.assert_unwritten();
     let said = ended.complaint(1).to_owned();
-    assert!(bed.secrets().iter().all(|secret| !said.contains(secret)), "{said}");
+    assert!(
+        bed.secrets().iter().all(|secret| !said.contains(secret)),
+        "{said}"
+    );
     said
 }
 
@@ -17,17 +24,27 @@ fn fails(bed: &Bed, environment: &[(&str, &str)]) -> String {
 fn a_wrong_token_and_a_wrong_password() {
     let bed = Bed::new();
     let said = fails(&bed, &[("MAIL_TOKEN", "canary-token")]);
-    assert!(said.starts_with("error: mail: the access token was refused") && said.contains("check access_token"), "{said}");
+    assert!(
+        said.starts_with("error: mail: the access token was refused")
+            && said.contains("check access_token"),
+        "{said}"
+    );
     assert!(!said.contains("canary-token"));
     let said = fails(&bed, &[("CRM_PASSWORD", "canary-password")]);
-    assert!(said.starts_with("error: crm: ") && said.contains("check email and password"), "{said}");
+    assert!(
+        said.starts_with("error: crm: ") && said.contains("check email and password"),
+        "{said}"
+    );
     assert!(!said.contains("canary-password"));
 }
 
 #[test]
 fn a_host_that_does_not_answer() {
     let bed = Bed::new();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let config = bed.read("rosterd.toml");
     let (before, after) = config.split_once("[providers.mail]").unwrap();
     let (_, path) = after.split_once("/emfluence").unwrap();
@@ -40,7 +57,10 @@ fn a_host_that_does_not_answer() {
 #[test]
 fn an_account_that_the_login_does_not_reach() {
     let bed = Bed::new();
-    bed.write("rosterd.toml", &bed.read("rosterd.toml").replace("45429", "45430"));
+    bed.write(
+        "rosterd.toml",
+        &bed.read("rosterd.toml").replace("45429", "45430"),
+    );
     let said = fails(&bed, &[]);
     insta::assert_snapshot!(said, @"error: crm: the login does not reach account 45430; check account_id, and ask the account's owner for access");
 }
@@ -49,20 +69,46 @@ fn an_account_that_the_login_does_not_reach() {
 fn a_token_that_opens_another_account() {
     let bed = Bed::new();
     let fingerprint = "fingerprint = { group_id = 4711, group_name = \"All staff\" }\naccess_token";
-    bed.write("rosterd.toml", &bed.read("rosterd.toml").replace("access_token", fingerprint));
+    bed.write(
+        "rosterd.toml",
+        &bed.read("rosterd.toml")
+            .replace("access_token", fingerprint),
+    );
     let said = fails(&bed, &[]);
-    assert!(said.contains("does not open the account of the fingerprint") && said.contains("group 4711"), "{said}");
+    assert!(
+        said.contains("does not open the account of the fingerprint")
+            && said.contains("group 4711"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_login_without_the_rights_loses_nothing() {
-    for rights in [Rights { contacts_edit: false, ..Rights::all() }, Rights { create_groups: false, ..Rights::all() }] {
+    for rights in [
+        Rights {
+            contacts_edit: false,
+            ..Rights::all()
+        },
+        Rights {
+            create_groups: false,
+            ..Rights::all()
+        },
+    ] {
         let bed = Bed::new();
         bed.account("mail", |mail| mail.logins[0].rights = rights);
         let ended = bed.run(&["sync", JOB]);
-        assert!(matches!(ended.code, Some(1 | 4)), "{:?}\n{}\n{}", ended.code, ended.out, ended.err);
+        assert!(
+            matches!(ended.code, Some(1 | 4)),
+            "{:?}\n{}\n{}",
+            ended.code,
+            ended.out,
+            ended.err
+        );
         let said = format!("{}{}", ended.out, ended.err);
-        assert!(said.contains("You do not have permission"), "the provider's own words are shown:\n{said}");
+        assert!(
+            said.contains("You do not have permission"),
+            "the provider's own words are shown:\n{said}"
+        );
         bed.account("mail", |mail| mail.logins[0].rights = Rights::all());
         bed.run(&["retry", JOB]).assert(0);
         bed.assert_whole();
@@ -80,8 +126,16 @@ fn what_a_shared_login_does_not_see_is_not_taken_for_gone() {
         crm.logins.push(Login::restricted("crm", 7, [donors]));
         crm.logins[1].password.clone()
     });
-    let config = bed.read("rosterd.toml").replace("owner@crm.test", "user7@crm.test");
-    bed.write("rosterd.toml", &config.replace("kind = \"greenrope\"", "kind = \"greenrope\"\nshared_access = true"));
+    let config = bed
+        .read("rosterd.toml")
+        .replace("owner@crm.test", "user7@crm.test");
+    bed.write(
+        "rosterd.toml",
+        &config.replace(
+            "kind = \"greenrope\"",
+            "kind = \"greenrope\"\nshared_access = true",
+        ),
+    );
     let ended = bed.end(bed.command(&["sync", JOB]).env("CRM_PASSWORD", &password));
     bed.assert_unwritten();
     bed.assert_whole();
@@ -91,28 +145,58 @@ fn what_a_shared_login_does_not_see_is_not_taken_for_gone() {
 #[test]
 fn check_online_tries_every_account_and_says_which_one_fails() {
     let bed = Bed::new();
-    let ended = bed.end(bed.command(&["check", "--online"]).env("MAIL_TOKEN", "canary-token"));
+    let ended = bed.end(
+        bed.command(&["check", "--online"])
+            .env("MAIL_TOKEN", "canary-token"),
+    );
     ended.assert(1);
-    assert!(ended.out.contains("ok crm: logged in, 6 groups"), "{}", ended.out);
-    assert!(ended.out.contains("error: mail: the access token was refused"), "{}", ended.out);
-    let ended = bed.end(bed.command(&["check", "--online", "--format", "json"]).env("MAIL_TOKEN", "canary-token"));
+    assert!(
+        ended.out.contains("ok crm: logged in, 6 groups"),
+        "{}",
+        ended.out
+    );
+    assert!(
+        ended
+            .out
+            .contains("error: mail: the access token was refused"),
+        "{}",
+        ended.out
+    );
+    let ended = bed.end(
+        bed.command(&["check", "--online", "--format", "json"])
+            .env("MAIL_TOKEN", "canary-token"),
+    );
     ended.assert(1);
     let report = ended.json(&["ok", "findings", "state", "jobs", "providers"]);
-    assert_eq!((&report["providers"][0]["ok"], &report["providers"][1]["ok"]), (&true.into(), &false.into()));
+    assert_eq!(
+        (&report["providers"][0]["ok"], &report["providers"][1]["ok"]),
+        (&true.into(), &false.into())
+    );
     assert!(!ended.out.contains("canary-token"));
     bed.assert_unwritten();
 }
 
-/// Writes a config with the lists and the user groups of the ActiveCampaign account, and the file with their key.
+/// Writes a config with the lists and the user groups of the ActiveCampaign account, and the file
+/// with their key.
 fn campaigns(bed: &Bed, key: &str) {
     let config = bed.config("");
-    let host = config.split_once("base_url = \"").unwrap().1.split_once("/greenrope").unwrap().0.to_owned();
+    let host = config
+        .split_once("base_url = \"")
+        .unwrap()
+        .1
+        .split_once("/greenrope")
+        .unwrap()
+        .0
+        .to_owned();
     let account = |name: &str, groups: &str| {
         format!(
             "[providers.{name}]\nkind = \"activecampaign\"\nbase_url = \"{host}/activecampaign\"\napi_key = {{ file = \"key\" }}\ngroups = \"{groups}\"\n"
         )
     };
-    bed.write("rosterd.toml", &(account("campaigns", "lists") + &account("staff", "user-groups")));
+    bed.write(
+        "rosterd.toml",
+        &(account("campaigns", "lists") + &account("staff", "user-groups")),
+    );
     bed.write("key", &format!("{key}\n"));
 }
 
@@ -127,7 +211,8 @@ fn lists_and_user_groups_of_an_account_are_tried_with_its_key() {
     let ended = bed.line("check --online");
     ended.assert(0);
     assert!(
-        ended.out.contains("ok campaigns: logged in, 1 group\n") && ended.out.contains("ok staff: logged in, 2 groups\n"),
+        ended.out.contains("ok campaigns: logged in, 1 group\n")
+            && ended.out.contains("ok staff: logged in, 2 groups\n"),
         "{}",
         ended.out
     );
@@ -146,9 +231,14 @@ fn a_key_that_does_not_see_everything_is_told() {
     let key = bed.account("campaigns", |campaigns| {
         campaigns.add_group("News");
         let group = campaigns.add_user_group("Editors");
-        campaigns.user_group_mut(group).permissions.extend(["pg_list_edit".to_owned()]);
+        campaigns
+            .user_group_mut(group)
+            .permissions
+            .extend(["pg_list_edit".to_owned()]);
         let user = campaigns.add_user("eve", "eve@example.org", group);
-        campaigns.logins.push(Login::of_user("campaigns", user.try_into().unwrap()));
+        campaigns
+            .logins
+            .push(Login::of_user("campaigns", user.try_into().unwrap()));
         campaigns.logins[1].token.clone()
     });
     campaigns(&bed, &key);
@@ -164,7 +254,13 @@ fn a_key_that_does_not_see_everything_is_told() {
     Next fires:
     The config has no job.
     ");
-    let config = bed.read("rosterd.toml").replace("groups =", "shared_access = true\ngroups =");
+    let config = bed
+        .read("rosterd.toml")
+        .replace("groups =", "shared_access = true\ngroups =");
     bed.write("rosterd.toml", &config);
-    assert!(!bed.line("check --online").out.contains("not an administrator"));
+    assert!(
+        !bed.line("check --online")
+            .out
+            .contains("not an administrator")
+    );
 }

@@ -1,4 +1,5 @@
-//! A place to run the program in: a directory, an emulator on a loopback socket, and an environment that holds nothing else.
+//! A place to run the program in: a directory, an emulator on a loopback socket, and an environment
+//! that holds nothing else.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -16,8 +17,14 @@ use crate::support::{group_of, plain_world};
 pub(crate) const JOB: &str = "crm-to-mail";
 
 /// The groups of the small world, and how the addresses of their people begin.
-const GROUPS: [(&str, &str); 6] =
-    [("Donors", "donor"), ("Volunteers", "helper"), ("Board", "chair"), ("Press", "press"), ("Alumni", "alumna"), ("Friends", "friend")];
+const GROUPS: [(&str, &str); 6] = [
+    ("Donors", "donor"),
+    ("Volunteers", "helper"),
+    ("Board", "chair"),
+    ("Press", "press"),
+    ("Alumni", "alumna"),
+    ("Friends", "friend"),
+];
 
 /// How long the program may take for anything before a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,7 +64,8 @@ pub(crate) fn small_world() -> World {
     world
 }
 
-/// Makes a directory that goes with the test, or one that is kept below the root that the environment names, to be searched.
+/// Makes a directory that goes with the test, or one that is kept below the root that the
+/// environment names, to be searched.
 fn directory() -> TempDir {
     match std::env::var_os("ROSTERD_TEST_ROOT") {
         None => tempfile::tempdir().unwrap(),
@@ -78,16 +86,28 @@ impl Bed {
     /// A bed over any world with accounts `crm` and `mail`.
     pub(crate) fn over(world: World) -> Bed {
         let emulator = Emulator::new(world);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let served = emulator.clone();
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            served.serve(listener, std::future::pending()).await.unwrap();
+            served
+                .serve(listener, std::future::pending())
+                .await
+                .unwrap();
         });
-        let bed = Bed { emulator, address, directory: directory(), _runtime: runtime };
+        let bed = Bed {
+            emulator,
+            address,
+            directory: directory(),
+            _runtime: runtime,
+        };
         std::fs::create_dir(bed.path("tmp")).unwrap();
         bed.configure("");
         bed
@@ -147,7 +167,12 @@ mode = "managed"
 
     /// Returns the secrets of both logins.
     pub(crate) fn secrets(&self) -> [String; 2] {
-        self.emulator.with_world(|world| [world.account("crm").credentials().password, world.account("mail").credentials().token])
+        self.emulator.with_world(|world| {
+            [
+                world.account("crm").credentials().password,
+                world.account("mail").credentials().token,
+            ]
+        })
     }
 
     /// Prepares the program, in an environment with both secrets and nothing of the machine.
@@ -174,7 +199,12 @@ mode = "managed"
             .current_dir(self.directory.path())
             .env("HOME", self.directory.path())
             .env("TMPDIR", self.path("tmp"))
-            .envs([("PATH", "/usr/bin:/bin"), ("COLUMNS", "100"), ("NO_COLOR", "1"), ("TZ", "UTC")])
+            .envs([
+                ("PATH", "/usr/bin:/bin"),
+                ("COLUMNS", "100"),
+                ("NO_COLOR", "1"),
+                ("TZ", "UTC"),
+            ])
             .envs([("CRM_PASSWORD", password), ("MAIL_TOKEN", token)])
             .stdin(Stdio::null());
     }
@@ -192,31 +222,53 @@ mode = "managed"
     /// Runs a prepared command to its end; its text is free of what differs from run to run.
     pub(crate) fn end(&self, command: &mut Command) -> Ended {
         let output = command.output().unwrap();
-        let text = |bytes: Vec<u8>| self.steady(&String::from_utf8(bytes).expect("the program prints text"));
-        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        let text = |bytes: Vec<u8>| {
+            self.steady(&String::from_utf8(bytes).expect("the program prints text"))
+        };
+        Ended {
+            code: output.status.code(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
     }
 
     fn steady(&self, text: &str) -> String {
-        text.replace(&format!("{}/", self.directory.path().display()), "").replace(&self.address.to_string(), "HOST")
+        text.replace(&format!("{}/", self.directory.path().display()), "")
+            .replace(&self.address.to_string(), "HOST")
     }
 
     /// Starts a command that stays up.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let err = BufReader::new(child.stderr.take().unwrap());
-        Running { child, err, seen: String::new() }
+        Running {
+            child,
+            err,
+            seen: String::new(),
+        }
     }
 
     /// Reads or edits an account.
     pub(crate) fn account<R>(&self, name: &str, work: impl FnOnce(&mut Account) -> R) -> R {
-        self.emulator.with_world(|world| work(world.account_mut(name)))
+        self.emulator
+            .with_world(|world| work(world.account_mut(name)))
     }
 
     /// Takes so many people out of a group at the source.
     pub(crate) fn leave(&self, group: &str, count: usize) {
         self.account("crm", |crm| {
             let id = crm.find_group(group).unwrap();
-            let contacts: Vec<u64> = crm.members_of(id).into_iter().map(|(contact, _)| contact).take(count).collect();
+            let contacts: Vec<u64> = crm
+                .members_of(id)
+                .into_iter()
+                .map(|(contact, _)| contact)
+                .take(count)
+                .collect();
             assert_eq!(contacts.len(), count, "there are enough people");
             for contact in contacts {
                 crm.leave(id, contact);
@@ -226,12 +278,20 @@ mode = "managed"
 
     /// How many people a group of an account has.
     pub(crate) fn size(&self, account: &str, group: &str) -> usize {
-        self.account(account, |account| account.find_group(group).map_or(0, |id| account.members_of(id).len()))
+        self.account(account, |account| {
+            account
+                .find_group(group)
+                .map_or(0, |id| account.members_of(id).len())
+        })
     }
 
     /// The requests that wrote, or tried to.
     pub(crate) fn writes(&self) -> Vec<RequestRecord> {
-        self.emulator.requests().into_iter().filter(|request| request.is_write).collect()
+        self.emulator
+            .requests()
+            .into_iter()
+            .filter(|request| request.is_write)
+            .collect()
     }
 
     /// Fails when anything was written at a provider.
@@ -242,7 +302,11 @@ mode = "managed"
     /// Waits until a provider has received a request that writes by this operation.
     pub(crate) fn wait_for_write_of(&self, operation: &str) {
         let mut looks = PATIENCE.as_millis() / LOOK.as_millis();
-        while !self.writes().iter().any(|write| write.operation == operation) {
+        while !self
+            .writes()
+            .iter()
+            .any(|write| write.operation == operation)
+        {
             assert!(looks > 0, "no {operation} came");
             looks -= 1;
             std::thread::park_timeout(LOOK);
@@ -269,7 +333,14 @@ mode = "managed"
     pub(crate) fn assert_whole(&self) {
         self.account("mail", |mail| {
             for (name, _) in GROUPS {
-                assert_eq!(mail.groups.values().filter(|group| group.name == name).count(), 1, "{name}");
+                assert_eq!(
+                    mail.groups
+                        .values()
+                        .filter(|group| group.name == name)
+                        .count(),
+                    1,
+                    "{name}"
+                );
             }
             assert_eq!(mail.contacts.len(), 60);
         });
@@ -290,17 +361,27 @@ impl Ended {
         assert_eq!(self.code, Some(code), "\n{}\n{}", self.out, self.err);
     }
 
-    /// Fails unless the command ended with this code, printed no result, and said one thing only; returns what it said.
+    /// Fails unless the command ended with this code, printed no result, and said one thing only;
+    /// returns what it said.
     pub(crate) fn complaint(&self, code: i32) -> &str {
         self.assert(code);
         assert_eq!(self.out, "", "a failure prints no result");
-        assert_eq!(self.err.lines().filter(|line| line.starts_with("error: ")).count(), 1, "one message, not several:\n{}", self.err);
+        assert_eq!(
+            self.err
+                .lines()
+                .filter(|line| line.starts_with("error: "))
+                .count(),
+            1,
+            "one message, not several:\n{}",
+            self.err
+        );
         &self.err
     }
 
     /// Reads the result as JSON, which must have these keys and a version.
     pub(crate) fn json(&self, keys: &[&str]) -> serde_json::Value {
-        let value: serde_json::Value = serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}\n{}", self.out));
+        let value: serde_json::Value =
+            serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}\n{}", self.out));
         assert_eq!(value["version"], 1, "{}", self.out);
         assert_keys(&value, keys);
         value
@@ -320,7 +401,11 @@ impl Running {
         loop {
             let mut line = String::new();
             let read = self.err.read_line(&mut line).unwrap();
-            assert_ne!(read, 0, "the program ended without saying {text:?}:\n{}", self.seen);
+            assert_ne!(
+                read, 0,
+                "the program ended without saying {text:?}:\n{}",
+                self.seen
+            );
             self.seen += &line;
             if line.contains(text) {
                 return;
@@ -330,11 +415,15 @@ impl Running {
 
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success(), "the process still runs");
     }
 
-    /// Looks whether it has ended, and waits a moment where it has not; returns the exit code and what was said.
+    /// Looks whether it has ended, and waits a moment where it has not; returns the exit code and
+    /// what was said.
     pub(crate) fn ended(&mut self) -> Option<(Option<i32>, String)> {
         let Some(status) = self.child.try_wait().unwrap() else {
             std::thread::park_timeout(LOOK);
@@ -354,7 +443,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A test that fails half-way leaves no process behind; one that has ended can't be killed, which is fine.
+        // A test that fails half-way leaves no process behind; one that has ended can't be killed,
+        // which is fine.
         self.child.kill().ok();
         self.child.wait().ok();
     }

@@ -14,19 +14,46 @@ fn hostile_texts() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("nothing", Vec::new()),
         ("arrays, open", "[".repeat(100_000).into_bytes()),
-        ("arrays, deep", plan(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)))),
-        ("objects, deep", plan(&format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000)))),
-        ("a number without end", plan(&format!("[{}]", "9".repeat(1_000_000)))),
-        ("a version without end", format!("{{\"version\":{}}}", "9".repeat(100_000)).into_bytes()),
+        (
+            "arrays, deep",
+            plan(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))),
+        ),
+        (
+            "objects, deep",
+            plan(&format!(
+                "{}1{}",
+                "{\"a\":".repeat(100_000),
+                "}".repeat(100_000)
+            )),
+        ),
+        (
+            "a number without end",
+            plan(&format!("[{}]", "9".repeat(1_000_000))),
+        ),
+        (
+            "a version without end",
+            format!("{{\"version\":{}}}", "9".repeat(100_000)).into_bytes(),
+        ),
         ("a number beyond all", plan("[1e999999]")),
         (
             "a long text",
-            format!("{{\"version\":1,\"job\":\"{}\",\"fingerprint\":\"f\",\"operations\":[]}}", "x".repeat(10_000_000)).into_bytes(),
+            format!(
+                "{{\"version\":1,\"job\":\"{}\",\"fingerprint\":\"f\",\"operations\":[]}}",
+                "x".repeat(10_000_000)
+            )
+            .into_bytes(),
         ),
         ("no text", b"\xff\xfe\x00{\x00}".to_vec()),
         ("zeros", vec![0; 4096]),
-        ("half a letter", b"{\"version\":1,\"job\":\"\\ud800\",\"fingerprint\":\"f\",\"operations\":[]}".to_vec()),
-        ("keys twice", b"{\"version\":1,\"job\":\"a\",\"job\":\"b\",\"fingerprint\":\"f\",\"operations\":[]}".to_vec()),
+        (
+            "half a letter",
+            b"{\"version\":1,\"job\":\"\\ud800\",\"fingerprint\":\"f\",\"operations\":[]}".to_vec(),
+        ),
+        (
+            "keys twice",
+            b"{\"version\":1,\"job\":\"a\",\"job\":\"b\",\"fingerprint\":\"f\",\"operations\":[]}"
+                .to_vec(),
+        ),
         ("more after the end", [plan("[]"), b"{}".to_vec()].concat()),
     ]
 }
@@ -37,8 +64,14 @@ fn a_hostile_plan_is_no_plan() {
     for (name, text) in hostile_texts() {
         std::fs::write(bed.path("plan.json"), &text).unwrap();
         let ended = bed.line("apply plan.json");
-        // A long number among the operations, which are read again anyway, is no reason to refuse; the fingerprint is.
-        assert!(matches!(ended.code, Some(2 | 3)), "{name}: {:?}\n{}", ended.code, &ended.err[..ended.err.len().min(500)]);
+        // A long number among the operations, which are read again anyway, is no reason to refuse;
+        // the fingerprint is.
+        assert!(
+            matches!(ended.code, Some(2 | 3)),
+            "{name}: {:?}\n{}",
+            ended.code,
+            &ended.err[..ended.err.len().min(500)]
+        );
         assert!(ended.err.len() < 2_000, "{name}: {} bytes", ended.err.len());
         assert!(!ended.err.contains("panicked"), "{name}: {}", ended.err);
         bed.assert_unwritten();
@@ -50,9 +83,14 @@ fn hostile_faults_are_refused_before_the_emulator_listens() {
     let bed = Bed::new();
     for (name, text) in hostile_texts() {
         std::fs::write(bed.path("faults.json"), &text).unwrap();
-        let ended = bed.line("emulate --listen 127.0.0.1:0 --groups 1 --members 1 --faults faults.json");
+        let ended =
+            bed.line("emulate --listen 127.0.0.1:0 --groups 1 --members 1 --faults faults.json");
         let said = ended.complaint(2);
-        assert!(said.contains("faults.json") && said.len() < 2_000 && !said.contains("panicked"), "{name}: {} bytes", said.len());
+        assert!(
+            said.contains("faults.json") && said.len() < 2_000 && !said.contains("panicked"),
+            "{name}: {} bytes",
+            said.len()
+        );
     }
 }
 
@@ -67,26 +105,52 @@ async fn a_hostile_body_changes_nothing_at_the_control_endpoint() {
     let before = world();
     for (method, path) in [("PUT", "world"), ("POST", "faults"), ("PUT", "clock")] {
         for (name, text) in hostile_texts() {
-            let request = Request::builder().method(method).uri(format!("/_emulator/{path}")).body(Body::from(text)).unwrap();
+            let request = Request::builder()
+                .method(method)
+                .uri(format!("/_emulator/{path}"))
+                .body(Body::from(text))
+                .unwrap();
             let answer = emulator.router().oneshot(request).await.unwrap();
             assert!(
-                matches!(answer.status(), StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE),
+                matches!(
+                    answer.status(),
+                    StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE
+                ),
                 "{path}, {name}: {}",
                 answer.status()
             );
-            let said = axum::body::to_bytes(answer.into_body(), 100_000).await.unwrap();
+            let said = axum::body::to_bytes(answer.into_body(), 100_000)
+                .await
+                .unwrap();
             assert!(said.len() < 2_000, "{path}, {name}: {} bytes", said.len());
-            assert!(world() == before, "{path}, {name}: the accounts have changed");
+            assert!(
+                world() == before,
+                "{path}, {name}: the accounts have changed"
+            );
         }
     }
     // The accounts themselves take hostile bodies as services do: with an error.
-    for path in ["emfluence/v1/groups/search", "greenrope/api-xml", "activecampaign/admin/api.php", "activecampaign/api/3/contacts"] {
+    for path in [
+        "emfluence/v1/groups/search",
+        "greenrope/api-xml",
+        "activecampaign/admin/api.php",
+        "activecampaign/api/3/contacts",
+    ] {
         for (name, text) in hostile_texts() {
-            let request = Request::builder().method("POST").uri(format!("/{path}")).body(Body::from(text)).unwrap();
+            let request = Request::builder()
+                .method("POST")
+                .uri(format!("/{path}"))
+                .body(Body::from(text))
+                .unwrap();
             let answer = emulator.router().oneshot(request).await.unwrap();
-            let said = axum::body::to_bytes(answer.into_body(), 100_000).await.unwrap();
+            let said = axum::body::to_bytes(answer.into_body(), 100_000)
+                .await
+                .unwrap();
             assert!(said.len() < 10_000, "{path}, {name}: {} bytes", said.len());
-            assert!(world() == before, "{path}, {name}: the accounts have changed");
+            assert!(
+                world() == before,
+                "{path}, {name}: the accounts have changed"
+            );
         }
     }
 }
@@ -95,25 +159,55 @@ async fn a_hostile_body_changes_nothing_at_the_control_endpoint() {
 fn a_hostile_config_is_refused() {
     let bed = Bed::new();
     let sound = bed.read("rosterd.toml");
-    let nested = |open: &str, close: &str| format!("x = {}{}\n{sound}", open.repeat(100_000), close.repeat(100_000)).into_bytes();
+    let nested = |open: &str, close: &str| {
+        format!(
+            "x = {}{}\n{sound}",
+            open.repeat(100_000),
+            close.repeat(100_000)
+        )
+        .into_bytes()
+    };
     for (name, text) in [
         ("arrays, deep", nested("[", "]")),
         ("tables, deep", nested("{ a = ", "}")),
-        ("a header, deep", format!("{sound}\n[{}x]\n", "a.".repeat(100_000)).into_bytes()),
-        ("a long text", format!("x = \"{}\"\n{sound}", "x".repeat(10_000_000)).into_bytes()),
+        (
+            "a header, deep",
+            format!("{sound}\n[{}x]\n", "a.".repeat(100_000)).into_bytes(),
+        ),
+        (
+            "a long text",
+            format!("x = \"{}\"\n{sound}", "x".repeat(10_000_000)).into_bytes(),
+        ),
         ("no text", [sound.as_bytes(), b"\xff\xfe"].concat()),
         ("zeros", [sound.as_bytes(), &[0; 4096]].concat()),
-        ("a number beyond all", format!("{sound}\n[state]\nretention = {}\n", "9".repeat(100_000)).into_bytes()),
+        (
+            "a number beyond all",
+            format!("{sound}\n[state]\nretention = {}\n", "9".repeat(100_000)).into_bytes(),
+        ),
         ("a table twice", format!("{sound}\n{sound}").into_bytes()),
         (
             "an expression, deep",
-            format!("{sound}\n[jobs.{JOB}.map.group]\nnotes = \"{}source.id{}\"\n", "(".repeat(50_000), ")".repeat(50_000)).into_bytes(),
+            format!(
+                "{sound}\n[jobs.{JOB}.map.group]\nnotes = \"{}source.id{}\"\n",
+                "(".repeat(50_000),
+                ")".repeat(50_000)
+            )
+            .into_bytes(),
         ),
     ] {
         std::fs::write(bed.path("rosterd.toml"), &text).unwrap();
         let ended = bed.line(&format!("plan {JOB}"));
-        assert_eq!(ended.code, Some(2), "{name}: {}", &ended.err[..ended.err.len().min(2_000)]);
-        assert!(ended.err.len() < 100_000 && !ended.err.contains("panicked"), "{name}: {} bytes", ended.err.len());
+        assert_eq!(
+            ended.code,
+            Some(2),
+            "{name}: {}",
+            &ended.err[..ended.err.len().min(2_000)]
+        );
+        assert!(
+            ended.err.len() < 100_000 && !ended.err.contains("panicked"),
+            "{name}: {} bytes",
+            ended.err.len()
+        );
         assert_eq!(bed.emulator.requests(), [], "{name}");
     }
 }
@@ -137,7 +231,10 @@ fn a_damaged_state_file_is_refused_and_left_alone() {
     };
     for (name, bytes) in [
         ("half of it", sound[..middle].to_vec()),
-        ("all but the last page", sound[..sound.len() - 4096].to_vec()),
+        (
+            "all but the last page",
+            sound[..sound.len() - 4096].to_vec(),
+        ),
         ("the head of it", sound[..100].to_vec()),
         ("the first page only", sound[..4096].to_vec()),
         ("another head", scrambled(0, 16)),
@@ -148,11 +245,20 @@ fn a_damaged_state_file_is_refused_and_left_alone() {
         for command in ["sync", "plan"] {
             let ended = bed.run(&["--state", "broken.db", command, JOB]);
             let said = ended.complaint(2);
-            assert!(said.contains("broken.db") && !said.contains("panicked"), "{name}, {command}: {said}");
-            assert!(std::fs::read(bed.path("broken.db")).unwrap() == bytes, "{name}, {command}: the file was changed");
+            assert!(
+                said.contains("broken.db") && !said.contains("panicked"),
+                "{name}, {command}: {said}"
+            );
+            assert!(
+                std::fs::read(bed.path("broken.db")).unwrap() == bytes,
+                "{name}, {command}: the file was changed"
+            );
             assert_eq!(bed.emulator.requests(), [], "{name}, {command}");
             for beside in ["broken.db-wal", "broken.db-shm", "broken.db-journal"] {
-                assert!(!bed.path(beside).exists(), "{name}, {command}: {beside} was made");
+                assert!(
+                    !bed.path(beside).exists(),
+                    "{name}, {command}: {beside} was made"
+                );
             }
         }
     }
@@ -168,13 +274,28 @@ fn the_disk_of_temporary_files_is_full() {
         crm.change_contact(contact, [("company", long.as_str())], []);
     }
     let bed = Bed::over(world);
-    // The answer outgrows what is kept in memory, and no file may grow beyond 768 KiB: dash counts in blocks of 512 bytes.
-    let ended = bed.end(&mut bed.shell(&format!("trap '' XFSZ; ulimit -f 1536; exec \"$ROSTERD\" sync {JOB}")));
+    // The answer outgrows what is kept in memory, and no file may grow beyond 768 KiB: dash counts
+    // in blocks of 512 bytes.
+    let ended = bed.end(&mut bed.shell(&format!(
+        "trap '' XFSZ; ulimit -f 1536; exec \"$ROSTERD\" sync {JOB}"
+    )));
     let said = ended.complaint(1);
-    assert!(said.contains("crm: ") && said.contains("the directory for temporary files") && said.contains("make room"), "{said}");
+    assert!(
+        said.contains("crm: ")
+            && said.contains("the directory for temporary files")
+            && said.contains("make room"),
+        "{said}"
+    );
     bed.assert_unwritten();
-    let left: Vec<PathBuf> = std::fs::read_dir(bed.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(left, Vec::<PathBuf>::new(), "nothing is left in the directory for temporary files");
+    let left: Vec<PathBuf> = std::fs::read_dir(bed.path("tmp"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(
+        left,
+        Vec::<PathBuf>::new(),
+        "nothing is left in the directory for temporary files"
+    );
     bed.sync();
     assert_eq!(bed.size("mail", "Everybody"), 150);
 }

@@ -1,4 +1,5 @@
-//! Processes that are killed, and several at once: locks, saved plans, and what the next process makes of it (rules 5 and 8).
+//! Processes that are killed, and several at once: locks, saved plans, and what the next process
+//! makes of it (rules 5 and 8).
 
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use super::bed::{Bed, JOB};
 
 /// Lets the answers of writes take so long that a process can be killed while it waits for one.
 fn slow(bed: &Bed) {
-    bed.emulator.add_fault(FaultRule::every(Fault::SlowAnswer(Duration::from_secs(20))).on("contacts/import"));
+    bed.emulator.add_fault(
+        FaultRule::every(Fault::SlowAnswer(Duration::from_secs(20))).on("contacts/import"),
+    );
 }
 
 /// Starts a command, kills it in the middle of a write, and makes the service quick again.
@@ -27,12 +30,18 @@ fn killed(bed: &Bed, arguments: &[&str]) {
 fn a_killed_sync_leaves_locks_that_block_nobody_and_work_that_is_finished() {
     let bed = Bed::new();
     killed(&bed, &["sync", JOB]);
-    assert!(bed.path("rosterd.db.job-crm-to-mail.lock").exists(), "the lock's file stays");
+    assert!(
+        bed.path("rosterd.db.job-crm-to-mail.lock").exists(),
+        "the lock's file stays"
+    );
     bed.sync();
     bed.assert_settled();
     bed.assert_whole();
     let runs = bed.line("history --format json").json(&["runs"]);
-    assert_eq!(runs["runs"][1]["outcome"], "interrupted", "the killed run is not shown as running: {runs}");
+    assert_eq!(
+        runs["runs"][1]["outcome"], "interrupted",
+        "the killed run is not shown as running: {runs}"
+    );
 }
 
 #[test]
@@ -65,7 +74,10 @@ fn of_two_services_started_at_once_one_runs() {
             }
         };
         assert_eq!(code, Some(5), "{said}");
-        assert!(said.contains("the service of this state database is in use by"), "{said}");
+        assert!(
+            said.contains("the service of this state database is in use by"),
+            "{said}"
+        );
         survivor.wait_for("The service is running.");
         survivor.signal("TERM");
         let (code, said) = survivor.end();
@@ -91,26 +103,47 @@ fn one_process_per_account_whatever_the_job_or_the_providers_name() {
     let bed = Bed::new();
     let config = bed.config("");
     let (providers, job) = config.split_once("[jobs.").unwrap();
-    let second_name = providers.split_once("[providers.mail]").unwrap().1.replace("providers.mail", "providers.post");
+    let second_name = providers
+        .split_once("[providers.mail]")
+        .unwrap()
+        .1
+        .replace("providers.mail", "providers.post");
     let other = format!("[jobs.{job}")
         .replace(JOB, "other")
         .replace("\"mail\"", "\"post\"")
-        .replace("[jobs.other]", "[jobs.other.groups]\ninclude = [\"Board\"]\n\n[jobs.other]");
-    bed.write("rosterd.toml", &format!("{config}\n[providers.post]{second_name}\n{other}"));
+        .replace(
+            "[jobs.other]",
+            "[jobs.other.groups]\ninclude = [\"Board\"]\n\n[jobs.other]",
+        );
+    bed.write(
+        "rosterd.toml",
+        &format!("{config}\n[providers.post]{second_name}\n{other}"),
+    );
     slow(&bed);
     let running = bed.start(&["sync", JOB]);
     bed.wait_for_write_of("contacts/import");
     for command in ["sync other", "plan other"] {
         let ended = bed.line(command);
         let said = ended.complaint(5);
-        assert!(said.contains("the provider's account is in use by process"), "{command}: {said}");
+        assert!(
+            said.contains("the provider's account is in use by process"),
+            "{command}: {said}"
+        );
     }
     let ended = bed.line(&format!("sync {JOB}"));
-    assert!(ended.complaint(5).contains("the job \"crm-to-mail\" is in use by process"), "{}", ended.err);
+    assert!(
+        ended
+            .complaint(5)
+            .contains("the job \"crm-to-mail\" is in use by process"),
+        "{}",
+        ended.err
+    );
     running.signal("KILL");
     running.end();
     bed.emulator.clear_faults();
-    let held = Locks::new(&bed.path("rosterd.db")).lock_job("other").unwrap();
+    let held = Locks::new(&bed.path("rosterd.db"))
+        .lock_job("other")
+        .unwrap();
     bed.sync();
     drop(held);
     bed.assert_whole();

@@ -17,8 +17,15 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
         let indentation = line.len() - line.trim_start().len();
         match open.take() {
             Some((_, block)) if line.trim() == "```" => blocks.push(block),
-            Some((deep, block)) => open = Some((deep, block + line.get(deep.min(indentation)..).unwrap_or_default() + "\n")),
-            None if line.trim() == format!("```{language}") => open = Some((indentation, String::new())),
+            Some((deep, block)) => {
+                open = Some((
+                    deep,
+                    block + line.get(deep.min(indentation)..).unwrap_or_default() + "\n",
+                ))
+            }
+            None if line.trim() == format!("```{language}") => {
+                open = Some((indentation, String::new()))
+            }
             None => {}
         }
     }
@@ -33,7 +40,12 @@ fn every_toml_block_of_the_readme_loads() {
         let bed = Bed::new();
         bed.write("rosterd.toml", &block);
         let ended = bed.line("check");
-        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{block}\n{}", ended.out);
+        assert_eq!(
+            (ended.code, ended.err.as_str()),
+            (Some(0), ""),
+            "{block}\n{}",
+            ended.out
+        );
         assert!(!ended.out.contains("warning"), "{}", ended.out);
     }
 }
@@ -43,7 +55,10 @@ fn every_example_config_loads() {
     let mut seen = 0;
     for file in std::fs::read_dir(repository().join("config")).unwrap() {
         let path = file.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             let bed = Bed::new();
             bed.write("rosterd.toml", &std::fs::read_to_string(&path).unwrap());
             let ended = bed.line("check");
@@ -62,7 +77,10 @@ fn every_command_of_the_readme_exists() {
         for (at, word) in piece.match_indices("rosterd ") {
             let before = piece[..at].chars().next_back();
             let rest = &piece[at + word.len()..];
-            let command = rest.split(|letter: char| !letter.is_ascii_lowercase()).next().unwrap_or_default();
+            let command = rest
+                .split(|letter: char| !letter.is_ascii_lowercase())
+                .next()
+                .unwrap_or_default();
             // In running text the name is followed by other words; in code it begins the span.
             if before.is_none() && piece.len() < 80 && !command.is_empty() {
                 commands.insert(command);
@@ -72,11 +90,23 @@ fn every_command_of_the_readme_exists() {
     commands.remove("keeps");
     assert!(commands.len() >= 8, "{commands:?}");
     let bed = Bed::new();
-    for command in commands.iter().copied().filter(|command| *command != "help") {
+    for command in commands
+        .iter()
+        .copied()
+        .filter(|command| *command != "help")
+    {
         bed.run(&["help", command]).assert(0);
     }
-    for option in ["demo --serve", "check --online", "plan --out", "plan --detailed-exitcode"] {
+    for option in [
+        "demo --serve",
+        "check --online",
+        "plan --out",
+        "plan --detailed-exitcode",
+    ] {
         let (command, option) = option.split_once(' ').unwrap();
-        assert!(bed.run(&[command, "--help"]).out.contains(option), "{command} {option}");
+        assert!(
+            bed.run(&[command, "--help"]).out.contains(option),
+            "{command} {option}"
+        );
     }
 }

@@ -8,7 +8,9 @@ use super::bed::{Bed, JOB};
 
 /// The answer to each write of a group takes its time, so that a signal finds a request in flight.
 fn slow(bed: &Bed) {
-    bed.emulator.add_fault(FaultRule::every(Fault::SlowAnswer(Duration::from_millis(400))).on("groups/save"));
+    bed.emulator.add_fault(
+        FaultRule::every(Fault::SlowAnswer(Duration::from_millis(400))).on("groups/save"),
+    );
 }
 
 #[test]
@@ -20,8 +22,14 @@ fn a_terminated_sync_ends_with_1_and_the_next_one_finishes() {
     running.signal("TERM");
     let (code, said) = running.end();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("Stopping after the request in flight"), "{said}");
-    assert!(bed.size("mail", "Friends") == 0 || bed.size("mail", "Donors") == 0, "it stopped before its end");
+    assert!(
+        said.contains("Stopping after the request in flight"),
+        "{said}"
+    );
+    assert!(
+        bed.size("mail", "Friends") == 0 || bed.size("mail", "Donors") == 0,
+        "it stopped before its end"
+    );
     bed.emulator.clear_faults();
     bed.sync();
     bed.assert_settled();
@@ -29,13 +37,17 @@ fn a_terminated_sync_ends_with_1_and_the_next_one_finishes() {
     let runs = bed.line("history --format json").json(&["runs"]);
     assert_eq!(runs["runs"].as_array().unwrap().len(), 2, "{runs}");
     let stopped = runs["runs"][1]["error"].as_str().unwrap();
-    assert!(stopped.contains("the next run goes on from there"), "{stopped}");
+    assert!(
+        stopped.contains("the next run goes on from there"),
+        "{stopped}"
+    );
 }
 
 #[test]
 fn a_second_signal_stops_at_once() {
     let bed = Bed::new();
-    bed.emulator.add_fault(FaultRule::every(Fault::SlowAnswer(Duration::from_secs(20))).on("groups/save"));
+    bed.emulator
+        .add_fault(FaultRule::every(Fault::SlowAnswer(Duration::from_secs(20))).on("groups/save"));
     let mut running = bed.start(&["sync", JOB]);
     bed.wait_for_write();
     running.signal("INT");

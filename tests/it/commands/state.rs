@@ -19,15 +19,27 @@ fn database(path: &Path, application: i64, version: i64) {
         .unwrap();
 }
 
-/// Tries commands that write and that read; each must fail with one message, and the file must stay byte for byte.
+/// Tries commands that write and that read; each must fail with one message, and the file must stay
+/// byte for byte.
 fn leaves(bed: &Bed, file: &str, words: &str) {
     let before = std::fs::read(bed.path(file)).unwrap();
-    for command in ["sync crm-to-mail", "plan crm-to-mail", "status", "history", "pause crm-to-mail", "check", "run"] {
+    for command in [
+        "sync crm-to-mail",
+        "plan crm-to-mail",
+        "status",
+        "history",
+        "pause crm-to-mail",
+        "check",
+        "run",
+    ] {
         let mut arguments: Vec<&str> = vec!["--state", file];
         arguments.extend(command.split(' '));
         let ended = bed.run(&arguments);
         let said = ended.complaint(2);
-        assert!(said.contains(words) && said.contains(file), "{command}: {said}");
+        assert!(
+            said.contains(words) && said.contains(file),
+            "{command}: {said}"
+        );
     }
     assert_eq!(std::fs::read(bed.path(file)).unwrap(), before);
     assert_eq!(bed.emulator.requests(), []);
@@ -52,14 +64,23 @@ fn a_newer_file_is_left_alone() {
 #[test]
 fn a_path_that_can_hold_no_database() {
     let bed = Bed::new();
-    for (path, words) in [("tmp", "is a directory"), ("missing/rosterd.db", "no directory")] {
+    for (path, words) in [
+        ("tmp", "is a directory"),
+        ("missing/rosterd.db", "no directory"),
+    ] {
         let ended = bed.run(&["--state", path, "sync", JOB]);
         assert!(ended.complaint(2).contains(words), "{}", ended.err);
     }
     bed.run(&["--state", "tmp", "status"]).complaint(2);
     std::fs::create_dir(bed.path("rosterd.db.job-crm-to-mail.lock")).unwrap();
     let ended = bed.run(&["sync", JOB]);
-    assert!(ended.complaint(2).contains("rosterd.db.job-crm-to-mail.lock"), "{}", ended.err);
+    assert!(
+        ended
+            .complaint(2)
+            .contains("rosterd.db.job-crm-to-mail.lock"),
+        "{}",
+        ended.err
+    );
     assert_eq!(bed.emulator.requests(), []);
 }
 
@@ -68,7 +89,9 @@ fn a_file_or_directory_without_write_access() {
     let bed = Bed::new();
     bed.sync();
     bed.emulator.clear_log();
-    let mode = |name: &str, mode: u32| std::fs::set_permissions(bed.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |name: &str, mode: u32| {
+        std::fs::set_permissions(bed.path(name), std::fs::Permissions::from_mode(mode)).unwrap()
+    };
     for file in std::fs::read_dir(bed.path("")).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
         mode(&name, if name == "tmp" { 0o777 } else { 0o444 });
@@ -87,7 +110,10 @@ fn a_file_or_directory_without_write_access() {
         }
         let ended = bed.end(&mut command);
         let said = ended.complaint(2);
-        assert!(said.contains(".db") && said.contains("write access"), "{said}");
+        assert!(
+            said.contains(".db") && said.contains("write access"),
+            "{said}"
+        );
     }
     mode("", 0o755);
     assert_eq!(std::fs::read(bed.path("rosterd.db")).unwrap(), before);
@@ -96,21 +122,30 @@ fn a_file_or_directory_without_write_access() {
 
 /// Whoever may write where the mode forbids it is root.
 fn is_root(bed: &Bed) -> bool {
-    std::fs::OpenOptions::new().append(true).open(bed.path("rosterd.db")).is_ok()
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(bed.path("rosterd.db"))
+        .is_ok()
 }
 
 #[test]
 fn a_full_disk_ends_the_run_and_the_next_one_finishes() {
     let bed = Bed::new();
-    // A limit on the size of files fails writes as a quota does; dash counts it in blocks of 512 bytes, bash in 1024.
+    // A limit on the size of files fails writes as a quota does; dash counts it in blocks of 512
+    // bytes, bash in 1024.
     let mut failed = 0;
     for blocks in [64, 120, 200, 260, 320] {
-        let ended = bed.end(&mut bed.shell(&format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$ROSTERD\" sync {JOB}")));
+        let ended = bed.end(&mut bed.shell(&format!(
+            "trap '' XFSZ; ulimit -f {blocks}; exec \"$ROSTERD\" sync {JOB}"
+        )));
         if ended.code == Some(0) {
             break;
         }
         let said = ended.complaint(1);
-        assert!(said.contains("rosterd.db") && said.contains("make room"), "{said}");
+        assert!(
+            said.contains("rosterd.db") && said.contains("make room"),
+            "{said}"
+        );
         failed += 1;
     }
     assert!(failed > 0, "the limit was too high to matter");
@@ -125,7 +160,11 @@ fn a_plan_on_a_full_disk_is_not_saved_by_halves() {
     bed.run(&["plan", JOB, "--out", "plan.json"]).assert(0);
     let before = bed.read("plan.json");
     let ended = bed.end(&mut bed.shell("\"$ROSTERD\" plan crm-to-mail > /dev/full"));
-    assert!(ended.complaint(1).contains("writing the result failed"), "{}", ended.err);
+    assert!(
+        ended.complaint(1).contains("writing the result failed"),
+        "{}",
+        ended.err
+    );
     assert_eq!(bed.read("plan.json"), before);
 }
 
@@ -136,15 +175,28 @@ fn somebody_else_has_the_job_or_the_account() {
     let held = locks.lock_job(JOB).unwrap();
     let ended = bed.run(&["sync", JOB]);
     let said = ended.complaint(5);
-    assert!(said.contains(&format!("the job \"crm-to-mail\" is in use by process {}", std::process::id())), "{said}");
+    assert!(
+        said.contains(&format!(
+            "the job \"crm-to-mail\" is in use by process {}",
+            std::process::id()
+        )),
+        "{said}"
+    );
     let ended = bed.run(&["sync", JOB, "--format", "json"]);
     ended.assert(5);
     let run = ended.json(&["job", "outcome", "exit_code"]);
-    assert_eq!((&run["outcome"], &run["exit_code"]), (&"busy".into(), &5.into()));
+    assert_eq!(
+        (&run["outcome"], &run["exit_code"]),
+        (&"busy".into(), &5.into())
+    );
     bed.run(&["link", JOB, "1", "2"]).complaint(5);
     assert_eq!(bed.emulator.requests(), []);
     drop(held);
     bed.sync();
     bed.assert_settled();
-    assert!(Store::open_read_only(&bed.path("rosterd.db")).unwrap().is_some());
+    assert!(
+        Store::open_read_only(&bed.path("rosterd.db"))
+            .unwrap()
+            .is_some()
+    );
 }

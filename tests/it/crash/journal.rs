@@ -1,5 +1,5 @@
-//! Rule 5 at every step: a process that ends at any moment of the journal, or any copy of its files, is followed by one that
-//! finishes the work.
+//! Rule 5 at every step: a process that ends at any moment of the journal, or any copy of its
+//! files, is followed by one that finishes the work.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -28,16 +28,28 @@ struct Calm {
 async fn calm(stage: &Stage, course: Course) -> Calm {
     let bench = stage.enter();
     let planned = bench.plan().await;
-    let operations: BTreeSet<&str> = planned.plan.operations.iter().map(rosterd::plan::Edit::op).collect();
+    let operations: BTreeSet<&str> = planned
+        .plan
+        .operations
+        .iter()
+        .map(rosterd::plan::Edit::op)
+        .collect();
     let expected = expected_operations(course);
-    assert!(operations.is_superset(&expected), "{course:?}: {:?} are missing", expected.difference(&operations));
+    assert!(
+        operations.is_superset(&expected),
+        "{course:?}: {:?} are missing",
+        expected.difference(&operations)
+    );
     let moments = watched(&bench);
     let report = bench.sync().await;
     assert_eq!(report.exit_code(), 0, "{}", tell(&report));
     bench.store.watch_journal(|_| ());
     let moments = moments.lock().unwrap().clone();
-    let calm =
-        Calm { digest: bench.account(course.target, |account| digest(account)), created: created(&bench.emulator, course.target), moments };
+    let calm = Calm {
+        digest: bench.account(course.target, |account| digest(account)),
+        created: created(&bench.emulator, course.target),
+        moments,
+    };
     bench.assert_settled().await;
     calm
 }
@@ -45,7 +57,9 @@ async fn calm(stage: &Stage, course: Course) -> Calm {
 fn watched(bench: &Bench) -> Arc<Mutex<Vec<JournalMoment>>> {
     let moments = Arc::new(Mutex::new(Vec::new()));
     let seen = moments.clone();
-    bench.store.watch_journal(move |moment| seen.lock().unwrap().push(moment));
+    bench
+        .store
+        .watch_journal(move |moment| seen.lock().unwrap().push(moment));
     moments
 }
 
@@ -60,7 +74,9 @@ async fn die_at(bench: &Bench, nth: usize) {
         }
     });
     let runner = bench.runner();
-    let ended = AssertUnwindSafe(runner.sync("test", SyncOptions::default())).catch_unwind().await;
+    let ended = AssertUnwindSafe(runner.sync("test", SyncOptions::default()))
+        .catch_unwind()
+        .await;
     assert!(ended.is_err(), "the run reached its moment {nth}");
     bench.store.watch_journal(|_| ());
 }
@@ -69,7 +85,12 @@ async fn survives_every_moment(course: Course) {
     let stage = Stage::new(course).await;
     let calm = calm(&stage, course).await;
     assert!(calm.moments.len() > 40, "{} moments", calm.moments.len());
-    for kind in [JournalMoment::IntentWritten, JournalMoment::IntentKept, JournalMoment::OutcomeWritten, JournalMoment::OutcomeKept] {
+    for kind in [
+        JournalMoment::IntentWritten,
+        JournalMoment::IntentKept,
+        JournalMoment::OutcomeWritten,
+        JournalMoment::OutcomeKept,
+    ] {
         assert!(calm.moments.contains(&kind));
     }
     for (nth, moment) in calm.moments.iter().enumerate() {
@@ -78,8 +99,16 @@ async fn survives_every_moment(course: Course) {
         let place = format!("{course:?}, moment {nth}: {moment:?}");
         let report = bench.sync().await;
         assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
-        assert_same(&bench.account(course.target, |account| digest(account)), &calm.digest, &place);
-        assert_eq!(created(&bench.emulator, course.target), calm.created, "{place}");
+        assert_same(
+            &bench.account(course.target, |account| digest(account)),
+            &calm.digest,
+            &place,
+        );
+        assert_eq!(
+            created(&bench.emulator, course.target),
+            calm.created,
+            "{place}"
+        );
         bench.assert_idle(&place).await;
     }
 }
@@ -117,8 +146,16 @@ async fn a_process_that_ends_again_while_it_follows_up_is_followed_up() {
             let report = bench.sync().await;
             let place = format!("{course:?}, moments {first} and {second}");
             assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
-            assert_same(&bench.account(course.target, |account| digest(account)), &calm.digest, &place);
-            assert_eq!(created(&bench.emulator, course.target), calm.created, "{place}");
+            assert_same(
+                &bench.account(course.target, |account| digest(account)),
+                &calm.digest,
+                &place,
+            );
+            assert_eq!(
+                created(&bench.emulator, course.target),
+                calm.created,
+                "{place}"
+            );
         }
     }
 }
@@ -138,21 +175,31 @@ async fn no_request_that_writes_arrives_before_its_intent_is_kept() {
         let emulator = bench.emulator.clone();
         let wrong = Arc::new(Mutex::new(Vec::new()));
         let found = wrong.clone();
-        let router = bench.emulator.router().layer(from_fn(move |request: Request, next: Next| {
-            let (emulator, open, found) = (emulator.clone(), open.clone(), found.clone());
-            async move {
-                let journaled = open.load(Ordering::SeqCst);
-                let before = emulator.requests().len();
-                let answer = next.run(request).await;
-                let arrived = emulator.requests();
-                found.lock().unwrap().extend(
-                    arrived[before..].iter().filter(|request| request.is_write && !journaled).map(|request| request.operation.clone()),
-                );
-                answer
-            }
-        }));
+        let router = bench
+            .emulator
+            .router()
+            .layer(from_fn(move |request: Request, next: Next| {
+                let (emulator, open, found) = (emulator.clone(), open.clone(), found.clone());
+                async move {
+                    let journaled = open.load(Ordering::SeqCst);
+                    let before = emulator.requests().len();
+                    let answer = next.run(request).await;
+                    let arrived = emulator.requests();
+                    found.lock().unwrap().extend(
+                        arrived[before..]
+                            .iter()
+                            .filter(|request| request.is_write && !journaled)
+                            .map(|request| request.operation.clone()),
+                    );
+                    answer
+                }
+            }));
         bench.rest().await;
-        let report = bench.runner_through(router).sync("test", SyncOptions::default()).await.unwrap();
+        let report = bench
+            .runner_through(router)
+            .sync("test", SyncOptions::default())
+            .await
+            .unwrap();
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
         assert_eq!(*wrong.lock().unwrap(), Vec::<String>::new(), "{course:?}");
         assert!(bench.sent().len() > 8, "{course:?}");
@@ -169,7 +216,10 @@ struct Copied {
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 fn copy_files(path: &Path) -> Vec<(&'static str, Vec<u8>)> {
-    SUFFIXES.into_iter().filter_map(|suffix| Some((suffix, std::fs::read(with(path, suffix)).ok()?))).collect()
+    SUFFIXES
+        .into_iter()
+        .filter_map(|suffix| Some((suffix, std::fs::read(with(path, suffix)).ok()?)))
+        .collect()
 }
 
 fn with(path: &Path, suffix: &str) -> PathBuf {
@@ -196,21 +246,31 @@ async fn a_copy_of_the_files_at_any_request_is_a_database_that_finishes_the_work
             created: created(&emulator, target),
         });
         let emulator = bench.emulator.clone();
-        let router = bench.emulator.router().layer(from_fn(move |request: Request, next: Next| {
-            let (take, taken, emulator) = (take.clone(), taken.clone(), emulator.clone());
-            async move {
-                let before = take();
-                let answer = next.run(request).await;
-                let requests = emulator.requests();
-                // While nothing is written the copies are alike, so that one in ten of those stands for the rest.
-                if requests.last().is_some_and(|request| request.is_write) || requests.len().is_multiple_of(10) {
-                    taken.lock().unwrap().extend([before, take()]);
+        let router = bench
+            .emulator
+            .router()
+            .layer(from_fn(move |request: Request, next: Next| {
+                let (take, taken, emulator) = (take.clone(), taken.clone(), emulator.clone());
+                async move {
+                    let before = take();
+                    let answer = next.run(request).await;
+                    let requests = emulator.requests();
+                    // While nothing is written the copies are alike, so that one in ten of those
+                    // stands for the rest.
+                    if requests.last().is_some_and(|request| request.is_write)
+                        || requests.len().is_multiple_of(10)
+                    {
+                        taken.lock().unwrap().extend([before, take()]);
+                    }
+                    answer
                 }
-                answer
-            }
-        }));
+            }));
         bench.rest().await;
-        let report = bench.runner_through(router).sync("test", SyncOptions::default()).await.unwrap();
+        let report = bench
+            .runner_through(router)
+            .sync("test", SyncOptions::default())
+            .await
+            .unwrap();
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
         let copies = std::mem::take(&mut *copies.lock().unwrap());
         assert!(copies.len() > 30, "{} copies", copies.len());
@@ -219,17 +279,34 @@ async fn a_copy_of_the_files_at_any_request_is_a_database_that_finishes_the_work
             let place = format!("{course:?}, copy {nth}");
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("rosterd.db");
-            // The third file is an index that the next process can make anew: it may be there or not.
-            for (suffix, content) in copied.files.iter().filter(|(suffix, _)| nth % 2 == 0 || *suffix != "-shm") {
+            // The third file is an index that the next process can make anew: it may be there or
+            // not.
+            for (suffix, content) in copied
+                .files
+                .iter()
+                .filter(|(suffix, _)| nth % 2 == 0 || *suffix != "-shm")
+            {
                 std::fs::write(with(&path, suffix), content).unwrap();
             }
             let store = Store::open(&path, Timestamp::UNIX_EPOCH).unwrap();
-            assert_eq!(store.integrity_check().unwrap(), Vec::<String>::new(), "{place}");
+            assert_eq!(
+                store.integrity_check().unwrap(),
+                Vec::<String>::new(),
+                "{place}"
+            );
             let woken = bench.woken(copied.world, store);
             let report = woken.sync().await;
             assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
-            assert_same(&woken.account(target, |account| digest(account)), &calm.digest, &place);
-            assert_eq!(woken.account(target, |account| doubled(account)), Vec::<String>::new(), "{place}");
+            assert_same(
+                &woken.account(target, |account| digest(account)),
+                &calm.digest,
+                &place,
+            );
+            assert_eq!(
+                woken.account(target, |account| doubled(account)),
+                Vec::<String>::new(),
+                "{place}"
+            );
             let mut all = [copied.created, created(&woken.emulator, target)].concat();
             all.sort();
             assert_eq!(all, calm.created, "{place}");

@@ -16,7 +16,9 @@ fn fresh(source: &str, target: &str) -> Bench {
     let group = group_of(account, "One", "one", 6);
     group_of(account, "Two", "two", 6);
     for (name, all) in [("one0", true), ("one1", false)] {
-        let contact = account.contact_by_email(&format!("{name}@example.org")).unwrap();
+        let contact = account
+            .contact_by_email(&format!("{name}@example.org"))
+            .unwrap();
         if all {
             account.opt_out_of_account(contact);
         } else {
@@ -34,17 +36,28 @@ fn created_groups(bench: &Bench, target: &str) -> usize {
             && matches!(event.actor, rosterd::emulator::Actor::Request(_))
             && matches!(event.change, Change::GroupCreated { .. })
     };
-    bench.emulator.history().iter().filter(|event| created(event)).count()
+    bench
+        .emulator
+        .history()
+        .iter()
+        .filter(|event| created(event))
+        .count()
 }
 
-/// Ends a run without warning at its nth write, whose effect is or is not there. Returns whether there was such a write.
+/// Ends a run without warning at its nth write, whose effect is or is not there. Returns whether
+/// there was such a write.
 async fn die_at(bench: &Bench, nth: usize, fault: Fault) -> bool {
     bench.rest().await;
     bench.emulator.add_fault(FaultRule::every(fault));
     let runner = bench.runner();
     let reached = async {
         loop {
-            let writes = bench.emulator.requests().iter().filter(|request| request.is_write).count();
+            let writes = bench
+                .emulator
+                .requests()
+                .iter()
+                .filter(|request| request.is_write)
+                .count();
             if writes >= nth {
                 return;
             }
@@ -72,7 +85,11 @@ async fn survives_death(source: &str, target: &str) {
         for nth in 1..60 {
             let bench = fresh(source, target);
             let slow = Duration::from_secs(2);
-            let fault = if after_effect { Fault::SlowAnswer(slow) } else { Fault::Latency(slow) };
+            let fault = if after_effect {
+                Fault::SlowAnswer(slow)
+            } else {
+                Fault::Latency(slow)
+            };
             if !die_at(&bench, nth, fault).await {
                 assert!(nth > 3, "the run has more writes than that");
                 break;
@@ -80,7 +97,11 @@ async fn survives_death(source: &str, target: &str) {
             let place = format!("{source} to {target}, write {nth}, effect {after_effect}");
             let report = bench.sync().await;
             assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
-            assert_eq!(bench.account(target, |account| digest(account)), expected, "{place}");
+            assert_eq!(
+                bench.account(target, |account| digest(account)),
+                expected,
+                "{place}"
+            );
             assert_eq!(created_groups(&bench, target), groups, "{place}");
             bench.assert_settled().await;
             // What the dead run brought is this job's own: whoever leaves is removed.
@@ -91,7 +112,11 @@ async fn survives_death(source: &str, target: &str) {
             });
             bench.settle().await;
             // A list shows a removal as a refusal.
-            assert_ne!(bench.members(target, "Two").get("two3@example.org"), Some(&rosterd::emulator::MembershipState::Active), "{place}");
+            assert_ne!(
+                bench.members(target, "Two").get("two3@example.org"),
+                Some(&rosterd::emulator::MembershipState::Active),
+                "{place}"
+            );
         }
     }
 }
@@ -126,7 +151,12 @@ impl Progress for StopAfter {
 
 #[tokio::test(start_paused = true)]
 async fn a_stopped_run_is_finished_by_the_next_one() {
-    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("mail", "mail2"), ("crm", "crm2")] {
+    for (source, target) in [
+        ("crm", "mail"),
+        ("mail", "crm"),
+        ("mail", "mail2"),
+        ("crm", "crm2"),
+    ] {
         let calm = fresh(source, target);
         calm.settle().await;
         let expected = calm.account(target, |account| digest(account));
@@ -148,8 +178,16 @@ async fn a_stopped_run_is_finished_by_the_next_one() {
             }
             let report = bench.sync().await;
             assert_eq!(report.exit_code(), 0, "{}", tell(&report));
-            assert_eq!(bench.account(target, |account| digest(account)), expected, "{source} to {target}, step {steps}");
-            assert_eq!(created_groups(&bench, target), groups, "{source} to {target}, step {steps}");
+            assert_eq!(
+                bench.account(target, |account| digest(account)),
+                expected,
+                "{source} to {target}, step {steps}"
+            );
+            assert_eq!(
+                created_groups(&bench, target),
+                groups,
+                "{source} to {target}, step {steps}"
+            );
             bench.assert_settled().await;
             if finished {
                 break;

@@ -23,11 +23,20 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
         }
         6..=10 => {
             let group = group?;
-            let members: Vec<u64> = account.members_of(group).into_iter().map(|(contact, _)| contact).collect();
+            let members: Vec<u64> = account
+                .members_of(group)
+                .into_iter()
+                .map(|(contact, _)| contact)
+                .collect();
             let contact = dice.any(&members)?;
             let state = account.membership(group, contact);
             account.leave(group, contact);
-            format!("{} leaves {} ({:?} there)", who(account, contact), place(account, group), state?)
+            format!(
+                "{} leaves {} ({:?} there)",
+                who(account, contact),
+                place(account, group),
+                state?
+            )
         }
         11 | 12 => {
             let person = dice.below(60);
@@ -39,7 +48,12 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
         }
         13 | 14 => {
             let contact = contact?;
-            let (field, value) = *dice.pick(&[("city", "Capital City"), ("city", ""), ("company", "Internal"), ("first_name", "Dora")]);
+            let (field, value) = *dice.pick(&[
+                ("city", "Capital City"),
+                ("city", ""),
+                ("company", "Internal"),
+                ("first_name", "Dora"),
+            ]);
             if field == "city" && account.kind == Kind::ActiveCampaign {
                 return None;
             }
@@ -55,8 +69,13 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
                 1 => account.contacts[&contact].email.to_uppercase(),
                 _ => format!("moved{}@example.org", dice.below(6)),
             };
-            let other = account.contacts.values().any(|known| known.id != contact && fold(&known.email) == fold(&address));
-            if account.contacts[&contact].email.is_empty() || (other && account.kind != Kind::GreenRope) {
+            let other = account
+                .contacts
+                .values()
+                .any(|known| known.id != contact && fold(&known.email) == fold(&address));
+            if account.contacts[&contact].email.is_empty()
+                || (other && account.kind != Kind::GreenRope)
+            {
                 return None;
             }
             account.change_address(contact, &address);
@@ -64,17 +83,25 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
         }
         17 | 18 => {
             let contact = contact?;
-            account.opt_out_of_account(contact).then(|| format!("{} refuses all mail", who(account, contact)))?
+            account
+                .opt_out_of_account(contact)
+                .then(|| format!("{} refuses all mail", who(account, contact)))?
         }
         19 | 20 => {
             let (group, contact) = (group?, contact?);
-            account
-                .opt_out_of_group(group, contact)
-                .then(|| format!("{} refuses the mail of {}", who(account, contact), place(account, group)))?
+            account.opt_out_of_group(group, contact).then(|| {
+                format!(
+                    "{} refuses the mail of {}",
+                    who(account, contact),
+                    place(account, group)
+                )
+            })?
         }
         21 => {
             let contact = contact?;
-            account.resubscribe(contact).then(|| format!("{} takes all mail again", who(account, contact)))?
+            account
+                .resubscribe(contact)
+                .then(|| format!("{} takes all mail again", who(account, contact)))?
         }
         22 => {
             let group = group?;
@@ -86,7 +113,11 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
                 .collect();
             let contact = dice.any(&refusing)?;
             account.resubscribe_to_group(group, contact);
-            format!("{} takes the mail of {} again", who(account, contact), place(account, group))
+            format!(
+                "{} takes the mail of {} again",
+                who(account, contact),
+                place(account, group)
+            )
         }
         23 => {
             let contact = contact?;
@@ -109,13 +140,21 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
             for contact in contacts.iter().filter(|_| dice.chance(40)) {
                 account.join(group, *contact);
             }
-            format!("{} is new, with {} people", place(account, group), account.members_of(group).len())
+            format!(
+                "{} is new, with {} people",
+                place(account, group),
+                account.members_of(group).len()
+            )
         }
         26 | 27 => {
             let group = group?;
             let before = place(account, group);
             let name = format!("Circle {}", dice.below(4));
-            if account.groups.values().any(|other| other.name.to_lowercase() == name.to_lowercase()) {
+            if account
+                .groups
+                .values()
+                .any(|other| other.name.to_lowercase() == name.to_lowercase())
+            {
                 return None;
             }
             account.rename_group(group, &name);
@@ -126,7 +165,10 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
             if one == other {
                 return None;
             }
-            let (first, second) = (account.groups[&one].name.clone(), account.groups[&other].name.clone());
+            let (first, second) = (
+                account.groups[&one].name.clone(),
+                account.groups[&other].name.clone(),
+            );
             account.rename_group(one, "in between");
             account.rename_group(other, &first);
             account.rename_group(one, &second);
@@ -153,17 +195,33 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
             let choice = dice.below(4);
             let told = place(account, id);
             // Nobody can read who refuses a dynamic group.
-            if choice == 2 && account.members_of(id).iter().any(|(_, state)| *state == MembershipState::OptedOut) {
+            if choice == 2
+                && account
+                    .members_of(id)
+                    .iter()
+                    .any(|(_, state)| *state == MembershipState::OptedOut)
+            {
                 return None;
             }
             let group = account.group_mut(id);
             match choice {
                 0 => group.protected = !group.protected,
-                1 => group.auto_response = if group.auto_response.is_some() { None } else { Some(9001) },
+                1 => {
+                    group.auto_response = if group.auto_response.is_some() {
+                        None
+                    } else {
+                        Some(9001)
+                    }
+                }
                 2 => group.kind = GroupKind::Dynamic,
                 _ => "Once a week.".clone_into(&mut group.description),
             }
-            let words = ["gets the other protected flag", "gets the other auto-response", "becomes dynamic", "is described anew"];
+            let words = [
+                "gets the other protected flag",
+                "gets the other auto-response",
+                "becomes dynamic",
+                "is described anew",
+            ];
             format!("{told} {}", words[choice])
         }
         32 if account.kind == Kind::GreenRope => {
@@ -176,11 +234,18 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
             if let Some(group) = group {
                 account.join(group, contact);
             }
-            format!("{} is entered a second time, in {group:?}", who(account, contact))
+            format!(
+                "{} is entered a second time, in {group:?}",
+                who(account, contact)
+            )
         }
         _ => {
             let contact = contact?;
-            let (field, value) = *dice.pick(&[("phone", "555-0100"), ("last_name", "Beispiel"), ("zip", "62701")]);
+            let (field, value) = *dice.pick(&[
+                ("phone", "555-0100"),
+                ("last_name", "Beispiel"),
+                ("zip", "62701"),
+            ]);
             if field == "zip" && account.kind == Kind::ActiveCampaign {
                 return None;
             }

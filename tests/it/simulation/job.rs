@@ -76,16 +76,31 @@ impl Job {
         !(self.exclude.is_some() && name.to_lowercase().starts_with("spring"))
     }
 
-    /// Whether a run lists the members of a pair: its source group is in scope, and its target group takes members.
+    /// Whether a run lists the members of a pair: its source group is in scope, and its target
+    /// group takes members.
     pub fn sees(&self, pair: &(usize, u64, u64), world: &World) -> bool {
         let source = world.account(self.source).groups.get(&pair.1);
         let target = world.account(self.target).groups.get(&pair.2);
         source.is_some_and(|group| truth::covered(self, group))
-            && target.is_some_and(|group| truth::takes_members(group) && (group.auto_response.is_none() || self.auto_response))
+            && target.is_some_and(|group| {
+                truth::takes_members(group) && (group.auto_response.is_none() || self.auto_response)
+            })
     }
 
     fn text(&self) -> String {
-        let Job { name, source, target, mode, on_drift, missing, protect, create, update, auto_response, .. } = self;
+        let Job {
+            name,
+            source,
+            target,
+            mode,
+            on_drift,
+            missing,
+            protect,
+            create,
+            update,
+            auto_response,
+            ..
+        } = self;
         let mut text = format!(
             "[jobs.{name}]\nsource = \"{source}\"\ntarget = \"{target}\"\nmode = \"{mode}\"\nallow_auto_response = {auto_response}\n"
         );
@@ -104,16 +119,23 @@ impl Job {
             .expect("a text takes everything");
         if self.lists {
             let removal = if self.detach { "detach" } else { "unsubscribe" };
-            write!(text, "removal = \"{removal}\"\nreadd = {}\n", self.readd).expect("a text takes everything");
+            write!(text, "removal = \"{removal}\"\nreadd = {}\n", self.readd)
+                .expect("a text takes everything");
         }
         if self.not_internal {
             text.push_str("where = \"source.company != 'Internal'\"\n");
         }
-        write!(text, "[jobs.{name}.guards]\non_drift = \"{on_drift}\"\n").expect("a text takes everything");
+        write!(text, "[jobs.{name}.guards]\non_drift = \"{on_drift}\"\n")
+            .expect("a text takes everything");
         if self.limits {
             text.push_str("floor = 2\n");
         } else {
-            for limit in ["max_membership_removals", "max_membership_removals_per_group", "max_group_removals", "max_opt_outs"] {
+            for limit in [
+                "max_membership_removals",
+                "max_membership_removals_per_group",
+                "max_group_removals",
+                "max_opt_outs",
+            ] {
                 writeln!(text, "{limit} = \"none\"").expect("a text takes everything");
             }
         }
@@ -127,18 +149,25 @@ pub(crate) fn jobs(dice: &mut Dice, kinds: &[Kind]) -> Vec<Job> {
         return vec![Job::random(dice, "one", (0, 1), kinds)];
     }
     if dice.chance(50) {
-        let mut both = vec![Job::random(dice, "one", (0, 1), kinds), Job::random(dice, "two", (2, 1), kinds)];
+        let mut both = vec![
+            Job::random(dice, "one", (0, 1), kinds),
+            Job::random(dice, "two", (2, 1), kinds),
+        ];
         for job in &mut both {
             // A mirror would take out what the other job brings.
             if job.mode == "mirror" {
                 job.mode = "managed";
             }
-            // Two sources that ask for different values of one field would overwrite each other for ever.
+            // Two sources that ask for different values of one field would overwrite each other for
+            // ever.
             job.on_drift = "keep";
         }
         both
     } else {
-        vec![Job::random(dice, "one", (0, 1), kinds), Job::random(dice, "two", (1, 2), kinds)]
+        vec![
+            Job::random(dice, "one", (0, 1), kinds),
+            Job::random(dice, "two", (1, 2), kinds),
+        ]
     }
 }
 
@@ -151,7 +180,12 @@ pub(crate) fn text(jobs: &[Job]) -> String {
             && !capped.contains(&job.target)
         {
             capped.push(job.target);
-            write!(text, "[providers.{}.http]\nbatch_size = {batch}\n", job.target).expect("a text takes everything");
+            write!(
+                text,
+                "[providers.{}.http]\nbatch_size = {batch}\n",
+                job.target
+            )
+            .expect("a text takes everything");
         }
     }
     text

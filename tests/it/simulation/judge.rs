@@ -1,4 +1,5 @@
-//! Watches the accounts and says which rule a request broke, from the accounts' own history and never from rosterd's plans.
+//! Watches the accounts and says which rule a request broke, from the accounts' own history and
+//! never from rosterd's plans.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,8 @@ use super::job::Job;
 use super::truth;
 use super::world::fold;
 
-/// What the database of the moment has had reason to remember. It is lost and brought back together with the database.
+/// What the database of the moment has had reason to remember. It is lost and brought back together
+/// with the database.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     /// Refusals of all mail of a target account that a run has seen, by account and address.
@@ -17,9 +19,11 @@ pub(crate) struct Memory {
     pub refused_group: BTreeSet<(String, u64, String)>,
     /// Memberships that requests of a job brought, by job, target group and target contact.
     pub brought: BTreeSet<(usize, u64, u64)>,
-    /// Pairs of people, by job and source contact, with the address they had: only where each side has one contact.
+    /// Pairs of people, by job and source contact, with the address they had: only where each side
+    /// has one contact.
     pub people: BTreeMap<(usize, u64), (u64, String)>,
-    /// Target contacts whose last change of membership was a removal by a request, by account and contact.
+    /// Target contacts whose last change of membership was a removal by a request, by account and
+    /// contact.
     pub taken_out: BTreeSet<(String, u64)>,
     /// Memberships that a finished run of a job has seen at both sides, by job, group and contact.
     pub held: BTreeSet<(usize, u64, u64)>,
@@ -31,7 +35,8 @@ pub(crate) struct Memory {
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub job: usize,
-    /// The accounts when it began, the source without what only looks like refusals there. Nobody edits them while a run goes on.
+    /// The accounts when it began, the source without what only looks like refusals there. Nobody
+    /// edits them while a run goes on.
     pub start: World,
     /// Whether the database of the run is still in use.
     pub known: bool,
@@ -58,7 +63,8 @@ pub(crate) struct Judge {
     /// Groups and contacts that requests made.
     pub made_groups: BTreeSet<(String, u64)>,
     pub made_contacts: BTreeSet<(String, u64)>,
-    /// Addresses of which somebody has changed a profile, an address or the number of contacts since the beginning.
+    /// Addresses of which somebody has changed a profile, an address or the number of contacts
+    /// since the beginning.
     pub touched: BTreeSet<String>,
     /// Pairs of groups: job, source group, target group.
     pub pairs: BTreeSet<(usize, u64, u64)>,
@@ -66,9 +72,11 @@ pub(crate) struct Judge {
     pub ever_pairs: BTreeSet<(usize, u64, u64)>,
     /// Protected flags that a request set: account and group.
     pub own_flags: BTreeSet<(String, u64)>,
-    /// Memberships that a request brought and that nobody has changed by hand since: job, group and contact.
+    /// Memberships that a request brought and that nobody has changed by hand since: job, group and
+    /// contact.
     pub surely: BTreeSet<(usize, u64, u64)>,
-    /// Addresses that somebody has refused mail under, or that bounced, left a group by hand or moved, at any time.
+    /// Addresses that somebody has refused mail under, or that bounced, left a group by hand or
+    /// moved, at any time.
     pub ever_refused: BTreeSet<String>,
     pub ever_bounced: BTreeSet<String>,
     pub ever_left: BTreeSet<String>,
@@ -115,7 +123,14 @@ impl Judge {
     /// A run begins.
     pub fn begin(&mut self, job: usize, world: &World, blind: BTreeSet<String>, last: u64) {
         let start = self.believed(world, self.jobs[job].source);
-        let run = Run { job, start, known: true, creates: false, removed: BTreeSet::new(), blind };
+        let run = Run {
+            job,
+            start,
+            known: true,
+            creates: false,
+            removed: BTreeSet::new(),
+            blind,
+        };
         self.runs.insert(last, run.clone());
         self.run = Some(run);
     }
@@ -127,7 +142,8 @@ impl Judge {
         }
     }
 
-    /// The accounts as a run reads one of them as its source: nobody is a member whom a request took out.
+    /// The accounts as a run reads one of them as its source: nobody is a member whom a request
+    /// took out.
     pub fn believed(&self, world: &World, source: &str) -> World {
         let mut world = world.clone();
         for (account, group, contact) in &self.memory.own {
@@ -140,11 +156,21 @@ impl Judge {
         world
     }
 
-    /// Takes in what has happened since the last look, together with the pairs of groups that the database knows.
-    pub fn look(&mut self, now: World, history: &[HistoryEvent], pairs: BTreeSet<(usize, u64, u64)>) {
+    /// Takes in what has happened since the last look, together with the pairs of groups that the
+    /// database knows.
+    pub fn look(
+        &mut self,
+        now: World,
+        history: &[HistoryEvent],
+        pairs: BTreeSet<(usize, u64, u64)>,
+    ) {
         self.ever_pairs.extend(pairs.iter().copied());
         self.pairs = pairs;
-        let fresh: Vec<HistoryEvent> = history.iter().filter(|event| event.seq > self.last_event).cloned().collect();
+        let fresh: Vec<HistoryEvent> = history
+            .iter()
+            .filter(|event| event.seq > self.last_event)
+            .cloned()
+            .collect();
         let before = std::mem::replace(&mut self.seen, now.clone());
         for event in &fresh {
             self.last_event = event.seq;
@@ -153,18 +179,29 @@ impl Judge {
                 Actor::Request(number) => self.by_request(number, event, &before, &now),
             }
         }
-        // A click of the person's own makes a refusal of a removal, and leaves no event where the state stays.
+        // A click of the person's own makes a refusal of a removal, and leaves no event where the
+        // state stays.
         self.memory.own.retain(|(account, group, contact)| {
             let group = now.account(account).groups.get(group);
             let membership = group.and_then(|group| group.members.get(contact));
-            membership.is_some_and(|membership| membership.state == MembershipState::OptedOut && membership.by_api)
+            membership.is_some_and(|membership| {
+                membership.state == MembershipState::OptedOut && membership.by_api
+            })
         });
-        if fresh.iter().any(|event| matches!(event.actor, Actor::Request(_))) {
+        if fresh
+            .iter()
+            .any(|event| matches!(event.actor, Actor::Request(_)))
+        {
             self.flags(&before, &now);
         } else {
             for account in &now.accounts {
-                self.own_flags
-                    .retain(|(name, group)| *name != account.name || account.groups.get(group).is_none_or(|group| group.protected));
+                self.own_flags.retain(|(name, group)| {
+                    *name != account.name
+                        || account
+                            .groups
+                            .get(group)
+                            .is_none_or(|group| group.protected)
+                });
             }
         }
         self.collect(&now);
@@ -174,16 +211,30 @@ impl Judge {
     fn collect(&mut self, now: &World) {
         for account in &now.accounts {
             for contact in account.contacts.values() {
-                let refuses = account
-                    .groups
-                    .values()
-                    .any(|group| group.members.get(&contact.id).is_some_and(|membership| membership.state == MembershipState::OptedOut));
+                let refuses = account.groups.values().any(|group| {
+                    group
+                        .members
+                        .get(&contact.id)
+                        .is_some_and(|membership| membership.state == MembershipState::OptedOut)
+                });
                 if refuses || contact.opted_out.is_some() {
                     self.ever_refused.insert(fold(&contact.email));
                 }
-                let bounces = |state: MembershipState| matches!(state, MembershipState::Bounced | MembershipState::Unconfirmed);
-                let listed = account.groups.values().filter_map(|group| group.members.get(&contact.id));
-                if contact.bounced.is_some() || listed.into_iter().any(|membership| bounces(membership.state)) {
+                let bounces = |state: MembershipState| {
+                    matches!(
+                        state,
+                        MembershipState::Bounced | MembershipState::Unconfirmed
+                    )
+                };
+                let listed = account
+                    .groups
+                    .values()
+                    .filter_map(|group| group.members.get(&contact.id));
+                if contact.bounced.is_some()
+                    || listed
+                        .into_iter()
+                        .any(|membership| bounces(membership.state))
+                {
                     self.ever_bounced.insert(fold(&contact.email));
                 }
             }
@@ -194,25 +245,42 @@ impl Judge {
     fn by_person(&mut self, event: &HistoryEvent, before: &World, now: &World) {
         let name = event.account.clone();
         let address = |contact: &u64| {
-            let find = |world: &World| world.account(&name).contacts.get(contact).map(|contact| fold(&contact.email));
+            let find = |world: &World| {
+                world
+                    .account(&name)
+                    .contacts
+                    .get(contact)
+                    .map(|contact| fold(&contact.email))
+            };
             find(now).or_else(|| find(before)).unwrap_or_default()
         };
         match &event.change {
             Change::AccountOptOutCleared { contact } => {
-                self.memory.refused_account.remove(&(name.clone(), address(contact)));
+                self.memory
+                    .refused_account
+                    .remove(&(name.clone(), address(contact)));
             }
             Change::MembershipAdded { group, contact, .. }
             | Change::GroupOptOutCleared { group, contact }
             | Change::MembershipChanged { group, contact } => {
-                if now.account(&name).membership(*group, *contact) == Some(MembershipState::Active) {
-                    self.memory.refused_group.remove(&(name.clone(), *group, address(contact)));
-                    // Lists hold a refusal of all mail one by one, and it ends with the last of them.
+                if now.account(&name).membership(*group, *contact) == Some(MembershipState::Active)
+                {
+                    self.memory
+                        .refused_group
+                        .remove(&(name.clone(), *group, address(contact)));
+                    // Lists hold a refusal of all mail one by one, and it ends with the last of
+                    // them.
                     let refuses = |pair: &(usize, u64, u64)| {
                         self.jobs[pair.0].target == name
-                            && now.account(&name).membership(pair.2, *contact) == Some(MembershipState::OptedOut)
+                            && now.account(&name).membership(pair.2, *contact)
+                                == Some(MembershipState::OptedOut)
                     };
-                    if now.account(&name).kind == Kind::ActiveCampaign && !self.pairs.iter().any(refuses) {
-                        self.memory.refused_account.remove(&(name.clone(), address(contact)));
+                    if now.account(&name).kind == Kind::ActiveCampaign
+                        && !self.pairs.iter().any(refuses)
+                    {
+                        self.memory
+                            .refused_account
+                            .remove(&(name.clone(), address(contact)));
                     }
                 }
                 // A merge of several contacts depends on which of them are listed.
@@ -222,17 +290,23 @@ impl Judge {
             }
             Change::MembershipRemoved { group, contact, .. } => {
                 self.ever_left.insert(address(contact));
-                self.surely.retain(|(job, there, who)| self.jobs[*job].target != name || (there, who) != (group, contact));
+                self.surely.retain(|(job, there, who)| {
+                    self.jobs[*job].target != name || (there, who) != (group, contact)
+                });
                 if truth::contacts(now.account(&name), &address(contact)).count() > 1 {
                     self.touched.insert(address(contact));
                 }
             }
-            Change::ContactCreated { contact } | Change::ContactDeleted { contact, .. } | Change::ContactChanged { contact, .. } => {
+            Change::ContactCreated { contact }
+            | Change::ContactDeleted { contact, .. }
+            | Change::ContactChanged { contact, .. } => {
                 self.touched.insert(address(contact));
                 self.edited.insert((name.clone(), *contact));
                 self.ever_erased |= matches!(event.change, Change::ContactDeleted { .. });
                 if matches!(event.change, Change::ContactCreated { .. }) {
-                    self.memory.refused_account.remove(&(name.clone(), address(contact)));
+                    self.memory
+                        .refused_account
+                        .remove(&(name.clone(), address(contact)));
                 }
             }
             Change::AddressChanged { contact, from, to } => {
@@ -240,21 +314,30 @@ impl Judge {
                 self.touched.insert(fold(to));
                 self.moved.extend([fold(from), fold(to)]);
                 // A refusal follows the person.
-                for known in [&mut self.ever_refused, &mut self.ever_bounced, &mut self.ever_left] {
+                for known in [
+                    &mut self.ever_refused,
+                    &mut self.ever_bounced,
+                    &mut self.ever_left,
+                ] {
                     if known.contains(&fold(from)) {
                         known.insert(fold(to));
                     }
                 }
-                self.memory.refused_account.remove(&(name.clone(), fold(to)));
+                self.memory
+                    .refused_account
+                    .remove(&(name.clone(), fold(to)));
                 for group in now.account(&name).groups_of(*contact) {
-                    self.memory.refused_group.remove(&(name.clone(), group, fold(to)));
+                    self.memory
+                        .refused_group
+                        .remove(&(name.clone(), group, fold(to)));
                 }
             }
             _ => {}
         }
     }
 
-    /// A run has ended well, without a fault and with everything read: what it has seen is known from here on.
+    /// A run has ended well, without a fault and with everything read: what it has seen is known
+    /// from here on.
     pub fn learn(&mut self, refused: bool) {
         let Some(run) = self.run.clone() else { return };
         let job = self.jobs[run.job].clone();
@@ -263,14 +346,21 @@ impl Judge {
         for group in truth::scope(&job, &run.start) {
             for (address, state) in truth::listing(source, group) {
                 if truth::refuses_all(source, &address) {
-                    self.memory.refused_account.insert((job.target.to_owned(), address.clone()));
+                    self.memory
+                        .refused_account
+                        .insert((job.target.to_owned(), address.clone()));
                 }
-                for (_, _, partner) in self.pairs.iter().filter(|pair| pair.0 == run.job && pair.1 == group.id) {
+                for (_, _, partner) in self
+                    .pairs
+                    .iter()
+                    .filter(|pair| pair.0 == run.job && pair.1 == group.id)
+                {
                     if state == MembershipState::OptedOut {
                         refusals.insert((job.target.to_owned(), *partner, address.clone()));
                     }
                     for contact in truth::contacts(target, &address) {
-                        let active = target.membership(*partner, contact.id) == Some(MembershipState::Active);
+                        let active = target.membership(*partner, contact.id)
+                            == Some(MembershipState::Active);
                         if active && state == MembershipState::Active && !refused {
                             self.memory.held.insert((run.job, *partner, contact.id));
                         }
@@ -278,12 +368,23 @@ impl Judge {
                 }
             }
         }
-        for (_, _, partner) in self.pairs.iter().filter(|pair| pair.0 == run.job && job.sees(pair, &run.start)) {
-            let Some(group) = target.groups.get(partner) else { continue };
+        for (_, _, partner) in self
+            .pairs
+            .iter()
+            .filter(|pair| pair.0 == run.job && job.sees(pair, &run.start))
+        {
+            let Some(group) = target.groups.get(partner) else {
+                continue;
+            };
             for (address, state) in truth::listing(target, group) {
                 let all = truth::contacts(target, &address).all(|contact| {
-                    target.membership(*partner, contact.id).is_none_or(|state| state == MembershipState::OptedOut)
-                        && !self.memory.own.contains(&(job.target.to_owned(), *partner, contact.id))
+                    target
+                        .membership(*partner, contact.id)
+                        .is_none_or(|state| state == MembershipState::OptedOut)
+                        && !self
+                            .memory
+                            .own
+                            .contains(&(job.target.to_owned(), *partner, contact.id))
                 });
                 if state == MembershipState::OptedOut && all {
                     refusals.insert((job.target.to_owned(), *partner, address));
@@ -292,10 +393,19 @@ impl Judge {
         }
         let refuses = |account: &String, group: u64, address: &String| {
             refusals.contains(&(account.clone(), group, address.clone()))
-                || self.memory.refused_account.contains(&(account.clone(), address.clone()))
+                || self
+                    .memory
+                    .refused_account
+                    .contains(&(account.clone(), address.clone()))
         };
         self.memory.own.retain(|(account, group, contact)| {
-            let address = self.seen.account(account).contacts.get(contact).map(|contact| fold(&contact.email)).unwrap_or_default();
+            let address = self
+                .seen
+                .account(account)
+                .contacts
+                .get(contact)
+                .map(|contact| fold(&contact.email))
+                .unwrap_or_default();
             !refuses(account, *group, &address)
         });
         self.memory.refused_group.extend(refusals);
@@ -303,49 +413,85 @@ impl Judge {
             return;
         }
         for address in truth::listed(&job, &run.start) {
-            let here: Vec<u64> = truth::contacts(source, &address).map(|contact| contact.id).collect();
-            let there: Vec<u64> = truth::contacts(target, &address).map(|contact| contact.id).collect();
+            let here: Vec<u64> = truth::contacts(source, &address)
+                .map(|contact| contact.id)
+                .collect();
+            let there: Vec<u64> = truth::contacts(target, &address)
+                .map(|contact| contact.id)
+                .collect();
             if let ([here], [there]) = (here.as_slice(), there.as_slice()) {
-                self.memory.people.insert((run.job, *here), (*there, address));
+                self.memory
+                    .people
+                    .insert((run.job, *here), (*there, address));
             }
         }
     }
 
-    /// The partner groups of a target group for the running job: those the database knows, else those that look alike.
+    /// The partner groups of a target group for the running job: those the database knows, else
+    /// those that look alike.
     pub fn partners(&self, run: &Run, group: u64) -> Vec<u64> {
-        let known: Vec<u64> =
-            self.pairs.iter().filter(|(job, _, target)| *job == run.job && *target == group).map(|(_, source, _)| *source).collect();
+        let known: Vec<u64> = self
+            .pairs
+            .iter()
+            .filter(|(job, _, target)| *job == run.job && *target == group)
+            .map(|(_, source, _)| *source)
+            .collect();
         if !known.is_empty() {
             return known;
         }
         let job = &self.jobs[run.job];
-        let Some(target) = self.seen.account(job.target).groups.get(&group) else { return Vec::new() };
-        truth::scope(job, &run.start).filter(|source| truth::alike(job, source, target)).map(|source| source.id).collect()
+        let Some(target) = self.seen.account(job.target).groups.get(&group) else {
+            return Vec::new();
+        };
+        truth::scope(job, &run.start)
+            .filter(|source| truth::alike(job, source, target))
+            .map(|source| source.id)
+            .collect()
     }
 
-    /// Whether somebody refuses all mail at the source of any job into the same account, or was seen to.
+    /// Whether somebody refuses all mail at the source of any job into the same account, or was
+    /// seen to.
     pub fn refuses_anywhere(&self, run: &Run, address: &str) -> bool {
         let target = self.jobs[run.job].target;
-        self.memory.refused_account.contains(&(target.to_owned(), address.to_owned()))
-            || self.jobs.iter().filter(|job| job.target == target).any(|job| truth::refuses_all(run.start.account(job.source), address))
+        self.memory
+            .refused_account
+            .contains(&(target.to_owned(), address.to_owned()))
+            || self
+                .jobs
+                .iter()
+                .filter(|job| job.target == target)
+                .any(|job| truth::refuses_all(run.start.account(job.source), address))
     }
 
     /// Whether somebody refuses a target group at the source of any job into it, or was seen to.
     pub fn refuses_group_anywhere(&self, run: &Run, group: u64, address: &str) -> bool {
         let target = self.jobs[run.job].target;
         let shows = |(job, here, _): &(usize, u64, u64)| {
-            truth::state(run.start.account(self.jobs[*job].source), *here, address) == Some(MembershipState::OptedOut)
+            truth::state(run.start.account(self.jobs[*job].source), *here, address)
+                == Some(MembershipState::OptedOut)
         };
-        self.memory.refused_group.contains(&(target.to_owned(), group, address.to_owned()))
-            || self.pairs.iter().filter(|pair| pair.2 == group && self.jobs[pair.0].target == target).any(shows)
+        self.memory
+            .refused_group
+            .contains(&(target.to_owned(), group, address.to_owned()))
+            || self
+                .pairs
+                .iter()
+                .filter(|pair| pair.2 == group && self.jobs[pair.0].target == target)
+                .any(shows)
     }
 
     /// The addresses at the source of whoever a target contact stands for.
     pub fn source_addresses(&self, run: &Run, contact: u64, address: &str) -> BTreeSet<String> {
         let source = run.start.account(self.jobs[run.job].source);
-        let linked = self.memory.people.iter().filter(|((job, _), (target, _))| *job == run.job && *target == contact);
-        let mut addresses: BTreeSet<String> =
-            linked.filter_map(|((_, here), _)| source.contacts.get(here)).map(|contact| fold(&contact.email)).collect();
+        let linked = self
+            .memory
+            .people
+            .iter()
+            .filter(|((job, _), (target, _))| *job == run.job && *target == contact);
+        let mut addresses: BTreeSet<String> = linked
+            .filter_map(|((_, here), _)| source.contacts.get(here))
+            .map(|contact| fold(&contact.email))
+            .collect();
         addresses.insert(address.to_owned());
         addresses
     }

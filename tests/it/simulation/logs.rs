@@ -35,15 +35,24 @@ pub(crate) struct Logs {
 impl Default for Logs {
     fn default() -> Self {
         let buffer = Buffer::default();
-        let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::DEBUG).with_writer(buffer.clone()).finish();
-        Logs { buffer, _guard: tracing::subscriber::set_default(subscriber) }
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(buffer.clone())
+            .finish();
+        Logs {
+            buffer,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
     }
 }
 
 impl Logs {
     pub fn take(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.buffer.0.lock().unwrap());
-        String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
+        String::from_utf8_lossy(&bytes)
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 }

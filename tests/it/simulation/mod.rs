@@ -1,7 +1,9 @@
-//! Random worlds, random jobs, random trouble: whatever happens, no rule is broken, and once the trouble is over, all is well.
+//! Random worlds, random jobs, random trouble: whatever happens, no rule is broken, and once the
+//! trouble is over, all is well.
 //!
-//! Everything derives from a seed. `ROSTERD_SIM_SEEDS=N cargo test simulation` tries N of them (`A..B` those from A to below B),
-//! `ROSTERD_SIM_SEED=K` only one. A failing seed prints the shortest story that was found to fail in the same way.
+//! Everything derives from a seed. `ROSTERD_SIM_SEEDS=N cargo test simulation` tries N of them
+//! (`A..B` those from A to below B), `ROSTERD_SIM_SEED=K` only one. A failing seed prints the
+//! shortest story that was found to fail in the same way.
 
 mod dice;
 mod edits;
@@ -32,7 +34,11 @@ const PATIENCE: usize = 80;
 
 /// Plays a story, and returns it with what went wrong.
 fn play(seed: u64, steps: &[Step]) -> (Vec<String>, Vec<String>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
     let mut story = Vec::new();
     let played = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
@@ -51,7 +57,10 @@ fn play(seed: u64, steps: &[Step]) -> (Vec<String>, Vec<String>) {
         })
     }));
     let complaints = played.unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let words = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         vec![format!("panic: {}", words.unwrap_or_default())]
     });
     (story, complaints)
@@ -59,7 +68,11 @@ fn play(seed: u64, steps: &[Step]) -> (Vec<String>, Vec<String>) {
 
 /// The kind of a complaint: what stands before the colon.
 fn kind(complaints: &[String]) -> String {
-    complaints.first().and_then(|complaint| complaint.split(':').next()).unwrap_or_default().to_owned()
+    complaints
+        .first()
+        .and_then(|complaint| complaint.split(':').next())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Tries a seed; tells the shortest story that fails in the same way, if it fails.
@@ -83,7 +96,11 @@ fn attempt(seed: u64) -> Result<(), String> {
             at += 1;
         }
     }
-    Err(format!("seed {seed}:\n  {}\nbroken:\n  {}", story.join("\n  "), complaints.join("\n  ")))
+    Err(format!(
+        "seed {seed}:\n  {}\nbroken:\n  {}",
+        story.join("\n  "),
+        complaints.join("\n  ")
+    ))
 }
 
 /// The seeds that the environment asks for.

@@ -1,4 +1,5 @@
-//! One simulated world with its jobs, its database and its clock, and the steps that can be taken in it.
+//! One simulated world with its jobs, its database and its clock, and the steps that can be taken
+//! in it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,9 +9,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rosterd::config::settled::Config;
-use rosterd::emulator::{Account, Actor, Emulator, Fault, FaultRule, Kind, MisuseKind, When, World};
+use rosterd::emulator::{
+    Account, Actor, Emulator, Fault, FaultRule, Kind, MisuseKind, When, World,
+};
 use rosterd::http::Transport;
-use rosterd::run::{Outcome, Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
+use rosterd::run::{
+    Outcome, Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions,
+};
 use rosterd::state::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +28,8 @@ use super::wire::{Kill, Trip, Wire};
 use super::world::{ACCOUNTS, world};
 use crate::support::{config, providers, tell};
 
-/// One step of a story; its numbers come from its own seed, so that leaving out another step does not change it.
+/// One step of a story; its numbers come from its own seed, so that leaving out another step does
+/// not change it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub what: What,
@@ -61,7 +67,10 @@ pub(crate) fn script(seed: u64) -> Vec<Step> {
     let mut dice = Dice::new(seed.wrapping_mul(31).wrapping_add(7));
     let mut steps = Vec::new();
     if dice.chance(70) {
-        steps.push(Step { what: What::Sync, seed: dice.next() });
+        steps.push(Step {
+            what: What::Sync,
+            seed: dice.next(),
+        });
     }
     for _ in 0..dice.below(9) + 3 {
         let what = match dice.below(34) {
@@ -76,7 +85,10 @@ pub(crate) fn script(seed: u64) -> Vec<Step> {
             32 => What::Clock,
             _ => What::Expire,
         };
-        steps.push(Step { what, seed: dice.next() });
+        steps.push(Step {
+            what,
+            seed: dice.next(),
+        });
     }
     steps
 }
@@ -127,8 +139,16 @@ pub(crate) struct Sim {
 impl Sim {
     pub fn new(seed: u64) -> Sim {
         let mut dice = Dice::new(seed);
-        let all = [Kind::Emfluence, Kind::GreenRope, Kind::Emfluence, Kind::GreenRope, Kind::ActiveCampaign];
-        let mut kinds: Vec<Kind> = (0..if dice.chance(25) { 3 } else { 2 }).map(|_| *dice.pick(&all)).collect();
+        let all = [
+            Kind::Emfluence,
+            Kind::GreenRope,
+            Kind::Emfluence,
+            Kind::GreenRope,
+            Kind::ActiveCampaign,
+        ];
+        let mut kinds: Vec<Kind> = (0..if dice.chance(25) { 3 } else { 2 })
+            .map(|_| *dice.pick(&all))
+            .collect();
         if dice.chance(30) {
             kinds[1] = Kind::ActiveCampaign;
         }
@@ -144,7 +164,12 @@ impl Sim {
         let secrets = world
             .accounts
             .iter()
-            .flat_map(|account| account.logins.iter().flat_map(|login| [login.password.clone(), login.token.clone()]))
+            .flat_map(|account| {
+                account
+                    .logins
+                    .iter()
+                    .flat_map(|login| [login.password.clone(), login.token.clone()])
+            })
             .filter(|secret| !secret.is_empty())
             .collect();
         let emulator = Emulator::new(world);
@@ -153,8 +178,13 @@ impl Sim {
         let store = Arc::new(Store::in_memory());
         let wire = Wire::new(emulator.clone(), Judge::new(jobs.clone(), start), store);
         wire.look();
-        let kinds: Vec<_> =
-            emulator.with_world(|world| world.accounts.iter().map(|account| (account.name.clone(), account.kind)).collect());
+        let kinds: Vec<_> = emulator.with_world(|world| {
+            world
+                .accounts
+                .iter()
+                .map(|account| (account.name.clone(), account.kind))
+                .collect()
+        });
         let mut sim = Sim {
             wire,
             jobs,
@@ -199,7 +229,9 @@ impl Sim {
 
     /// Edits an account as a person does.
     pub fn person<R>(&mut self, account: &str, work: impl FnOnce(&mut Account) -> R) -> R {
-        let result = self.emulator.with_world(|world| work(world.account_mut(account)));
+        let result = self
+            .emulator
+            .with_world(|world| work(world.account_mut(account)));
         self.wire.look();
         result
     }
@@ -221,7 +253,16 @@ impl Sim {
         });
         let transport = Some(Transport::Local(self.wire.router()));
         let store = self.wire.lock().store.clone();
-        Runner::new(self.config.clone(), store, RunnerOptions { transport, clock, stop, ..RunnerOptions::default() })
+        Runner::new(
+            self.config.clone(),
+            store,
+            RunnerOptions {
+                transport,
+                clock,
+                stop,
+                ..RunnerOptions::default()
+            },
+        )
     }
 
     pub async fn step(&mut self, step: Step) {
@@ -243,7 +284,10 @@ impl Sim {
             What::Apply => self.apply(job, &mut dice).await,
             What::Faults => {
                 self.faults(job, &mut dice);
-                let way = Way { trouble: true, ..Way::default() };
+                let way = Way {
+                    trouble: true,
+                    ..Way::default()
+                };
                 self.go(job, way).await;
                 self.emulator.clear_faults();
                 self.blind.clear();
@@ -251,22 +295,44 @@ impl Sim {
             What::Kill => {
                 let after = dice.chance(50);
                 let kill = if dice.chance(70) {
-                    Kill::Write { nth: dice.below(8) + 1, after }
+                    Kill::Write {
+                        nth: dice.below(8) + 1,
+                        after,
+                    }
                 } else {
-                    Kill::Request { nth: dice.below(30) + 1, after }
+                    Kill::Request {
+                        nth: dice.below(30) + 1,
+                        after,
+                    }
                 };
                 self.tell(format!("the next run dies at {kill:?}"));
                 if dice.chance(20) {
                     self.faults(job, &mut dice);
                 }
-                self.go(job, Way { kill: Some(kill), trouble: true, ..Way::default() }).await;
+                self.go(
+                    job,
+                    Way {
+                        kill: Some(kill),
+                        trouble: true,
+                        ..Way::default()
+                    },
+                )
+                .await;
                 self.emulator.clear_faults();
                 self.blind.clear();
             }
             What::Stop => {
                 let nth = dice.below(25) + 1;
                 self.tell(format!("the next run is asked to stop at request {nth}"));
-                self.go(job, Way { stop: Some(nth), trouble: true, ..Way::default() }).await;
+                self.go(
+                    job,
+                    Way {
+                        stop: Some(nth),
+                        trouble: true,
+                        ..Way::default()
+                    },
+                )
+                .await;
             }
             What::Lose => {
                 self.tell("the database is lost".to_owned());
@@ -276,7 +342,10 @@ impl Sim {
                 self.tell("the database is copied".to_owned());
                 let directory = tempfile::tempdir().unwrap();
                 let state = self.wire.lock();
-                state.store.backup_to(&directory.path().join("copy.db")).unwrap();
+                state
+                    .store
+                    .backup_to(&directory.path().join("copy.db"))
+                    .unwrap();
                 let memory = state.judge.memory.clone();
                 drop(state);
                 self.copy = Some((directory, memory));
@@ -285,11 +354,17 @@ impl Sim {
                 if let Some((directory, memory)) = &self.copy {
                     let now = Timestamp::from_second(self.seconds.load(Ordering::Relaxed)).unwrap();
                     let mut state = self.wire.lock();
-                    state.store.restore_from(&directory.path().join("copy.db"), now).unwrap();
+                    state
+                        .store
+                        .restore_from(&directory.path().join("copy.db"), now)
+                        .unwrap();
                     state.judge.memory = memory.clone();
                     state.judge.forget();
                     state.judge.pristine = false;
-                    state.judge.surely.retain(|known| memory.brought.contains(known));
+                    state
+                        .judge
+                        .surely
+                        .retain(|known| memory.brought.contains(known));
                     drop(state);
                     self.tell("the database goes back to the copy".to_owned());
                 }
@@ -310,17 +385,29 @@ impl Sim {
     pub async fn sync(&mut self, job: usize, approve: bool) -> Ending {
         let ending = self.go(job, Way::default()).await;
         let approval = match &ending {
-            Ending::Report(report) if approve && report.outcome == Outcome::Refused => report.refusals[0].approval.clone(),
+            Ending::Report(report) if approve && report.outcome == Outcome::Refused => {
+                report.refusals[0].approval.clone()
+            }
             _ => return ending,
         };
-        self.go(job, Way { approve: Some(approval), ..Way::default() }).await
+        self.go(
+            job,
+            Way {
+                approve: Some(approval),
+                ..Way::default()
+            },
+        )
+        .await
     }
 
     /// Plans a job.
     pub async fn plan(&mut self, job: usize) -> Option<Planned> {
         self.rest().await;
         self.begin(job, &Way::default());
-        let result = self.runner(CancellationToken::new()).plan(self.jobs[job].name).await;
+        let result = self
+            .runner(CancellationToken::new())
+            .plan(self.jobs[job].name)
+            .await;
         self.end(job);
         match result {
             Ok(planned) => Some(planned),
@@ -334,7 +421,9 @@ impl Sim {
 
     async fn apply(&mut self, job: usize, dice: &mut Dice) {
         self.wait().await;
-        let Some(planned) = self.plan(job).await else { return };
+        let Some(planned) = self.plan(job).await else {
+            return;
+        };
         let mut changed = false;
         if dice.chance(40) {
             let account = ACCOUNTS[dice.below(self.world().accounts.len())].0;
@@ -343,19 +432,43 @@ impl Sim {
                 changed = true;
             }
         }
-        let saved = SavedPlan { job: self.jobs[job].name.to_owned(), fingerprint: planned.plan.fingerprint.clone() };
-        let approve = planned.plan.refusals.first().map(|refusal| refusal.approval.clone());
+        let saved = SavedPlan {
+            job: self.jobs[job].name.to_owned(),
+            fingerprint: planned.plan.fingerprint.clone(),
+        };
+        let approve = planned
+            .plan
+            .refusals
+            .first()
+            .map(|refusal| refusal.approval.clone());
         self.tell("the plan is applied".to_owned());
-        let ending = self.go(job, Way { saved: Some(saved), approve, ..Way::default() }).await;
+        let ending = self
+            .go(
+                job,
+                Way {
+                    saved: Some(saved),
+                    approve,
+                    ..Way::default()
+                },
+            )
+            .await;
         let sent = self.sent();
         match ending {
             Ending::Error(RunError::PlanMoved(_)) if !sent.is_empty() => {
-                self.complain("apply", format!("the plan had moved, and {sent:?} was sent"));
+                self.complain(
+                    "apply",
+                    format!("the plan had moved, and {sent:?} was sent"),
+                );
             }
             Ending::Error(RunError::PlanMoved(words))
-                if !changed && !self.jobs[job].remembers && !words.contains("a plan is used once") =>
+                if !changed
+                    && !self.jobs[job].remembers
+                    && !words.contains("a plan is used once") =>
             {
-                self.complain("apply", format!("nothing has changed, and the plan had moved: {words}"));
+                self.complain(
+                    "apply",
+                    format!("nothing has changed, and the plan had moved: {words}"),
+                );
             }
             _ => {}
         }
@@ -364,8 +477,16 @@ impl Sim {
     /// Tells what the requests of the last run have changed.
     fn tell_changes(&mut self) {
         let history = self.emulator.history();
-        let fresh = history.iter().filter(|event| event.seq > self.told && matches!(event.actor, Actor::Request(_)));
-        let changes: Vec<String> = fresh.map(|event| format!("{:?}", event.change).replace(" {", ":").replace(" }", "")).collect();
+        let fresh = history
+            .iter()
+            .filter(|event| event.seq > self.told && matches!(event.actor, Actor::Request(_)));
+        let changes: Vec<String> = fresh
+            .map(|event| {
+                format!("{:?}", event.change)
+                    .replace(" {", ":")
+                    .replace(" }", "")
+            })
+            .collect();
         self.told = history.last().map_or(0, |event| event.seq);
         if !changes.is_empty() {
             self.tell(format!("  -> {}", changes.join("; ")));
@@ -376,7 +497,9 @@ impl Sim {
     fn faults(&mut self, job: usize, dice: &mut Dice) {
         for _ in 0..=dice.below(2) {
             let fault = match dice.below(18) {
-                0 => Fault::TooManyRequests { retry_after: Some(20) },
+                0 => Fault::TooManyRequests {
+                    retry_after: Some(20),
+                },
                 1 => Fault::TooManyRequests { retry_after: None },
                 2 => Fault::ServerError(503),
                 3 => Fault::ServerError(500),
@@ -387,17 +510,29 @@ impl Sim {
                 9 => Fault::HtmlWith200,
                 10 => Fault::WrongCount(*dice.pick(&[-1, 1, 3])),
                 11 => Fault::MissingList,
-                12 => Fault::PartialBatchFailure { every: dice.below(3) + 1 },
-                13 => Fault::SlowDrip { bytes: 100, pause: 40 },
+                12 => Fault::PartialBatchFailure {
+                    every: dice.below(3) + 1,
+                },
+                13 => Fault::SlowDrip {
+                    bytes: 100,
+                    pause: 40,
+                },
                 _ => dice
-                    .pick(&[Fault::ExpiredToken, Fault::SlowAnswer(Duration::from_mins(10)), Fault::Latency(Duration::from_mins(3))])
+                    .pick(&[
+                        Fault::ExpiredToken,
+                        Fault::SlowAnswer(Duration::from_mins(10)),
+                        Fault::Latency(Duration::from_mins(3)),
+                    ])
                     .clone(),
             };
             let when = match dice.below(6) {
                 0 => When::Every,
                 1 => When::First(dice.below(5) as u64 + 1),
                 2 => When::EachNth(dice.below(4) as u64 + 2),
-                3 => When::Chance { share: 0.3, seed: dice.next() },
+                3 => When::Chance {
+                    share: 0.3,
+                    seed: dice.next(),
+                },
                 _ => When::Nth(dice.below(14) as u64 + 1),
             };
             let mut rule = FaultRule::every(fault.clone()).when(when);
@@ -408,12 +543,22 @@ impl Sim {
             let mut told = format!("{} at {account} {when:?}", fault.name());
             if dice.chance(40) {
                 let operations: &[&str] = match kind {
-                    Kind::Emfluence => {
-                        &["groups/search", "groups/getContacts", "contacts/search", "contacts/import", "groups/addContacts", "groups/save"]
-                    }
-                    Kind::GreenRope => {
-                        &["GetGroups", "GetContacts", "AddContacts", "EditContacts", "AddContactsToGroup", "UnsubscribeContacts"]
-                    }
+                    Kind::Emfluence => &[
+                        "groups/search",
+                        "groups/getContacts",
+                        "contacts/search",
+                        "contacts/import",
+                        "groups/addContacts",
+                        "groups/save",
+                    ],
+                    Kind::GreenRope => &[
+                        "GetGroups",
+                        "GetContacts",
+                        "AddContacts",
+                        "EditContacts",
+                        "AddContactsToGroup",
+                        "UnsubscribeContacts",
+                    ],
                     Kind::ActiveCampaign => &[
                         "POST /import/bulk_import",
                         "POST /import/bulk_import",
@@ -430,7 +575,11 @@ impl Sim {
                 let listing = matches!(operation, "groups/getContacts" | "GetContacts");
                 let broken = matches!(
                     fault,
-                    Fault::WrongCount(_) | Fault::MissingList | Fault::TruncatedBody | Fault::EmptyBody | Fault::HtmlWith200
+                    Fault::WrongCount(_)
+                        | Fault::MissingList
+                        | Fault::TruncatedBody
+                        | Fault::EmptyBody
+                        | Fault::HtmlWith200
                 );
                 if listing && broken && when == When::Every {
                     self.blind.insert(account.to_owned());
@@ -443,10 +592,14 @@ impl Sim {
 
     /// Whether an account holds no group and calls that an error.
     pub fn is_mute(&self) -> bool {
-        self.world().accounts.iter().any(|account| account.settings.greenrope.empty_is_error && account.groups.is_empty())
+        self.world()
+            .accounts
+            .iter()
+            .any(|account| account.settings.greenrope.empty_is_error && account.groups.is_empty())
     }
 
-    /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the one before it sent.
+    /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the
+    /// one before it sent.
     async fn rest(&self) {
         tokio::time::sleep(Duration::from_mins(1)).await;
     }
@@ -464,7 +617,11 @@ impl Sim {
         let mut state = self.wire.lock();
         let last = state.seq;
         let stop = way.stop.map(|nth| (nth, token.clone()));
-        state.trip = Trip { kill: way.kill, stop, ..Trip::default() };
+        state.trip = Trip {
+            kill: way.kill,
+            stop,
+            ..Trip::default()
+        };
         state.judge.begin(job, &start, self.blind.clone(), last);
         token
     }
@@ -474,15 +631,24 @@ impl Sim {
         self.wire.look();
         for misuse in self.emulator.misuse() {
             // What the account remembers of a membership that is gone, rosterd can't read.
-            if misuse.kind == MisuseKind::Resubscribed && misuse.detail.contains("taken out and added again") {
+            if misuse.kind == MisuseKind::Resubscribed
+                && misuse.detail.contains("taken out and added again")
+            {
                 continue;
             }
             self.complain("misuse", format!("{misuse:?}"));
         }
         let source = self.jobs[job].source;
-        let written = self.emulator.requests().into_iter().find(|request| request.is_write && request.account == source);
+        let written = self
+            .emulator
+            .requests()
+            .into_iter()
+            .find(|request| request.is_write && request.account == source);
         if let Some(request) = written {
-            self.complain("rule 10", format!("the source was written to: {}", request.operation));
+            self.complain(
+                "rule 10",
+                format!("the source was written to: {}", request.operation),
+            );
         }
         self.emulator.clear_log();
         for line in self.logs.take() {
@@ -510,7 +676,17 @@ impl Sim {
         let run = async {
             match &way.saved {
                 Some(saved) => runner.apply(saved, way.approve.as_deref()).await,
-                None => runner.sync(name, SyncOptions { approve: way.approve.clone(), trigger: "manual" }).await,
+                None => {
+                    runner
+                        .sync(
+                            name,
+                            SyncOptions {
+                                approve: way.approve.clone(),
+                                trigger: "manual",
+                            },
+                        )
+                        .await
+                }
             }
         };
         let ending = tokio::select! {
@@ -523,9 +699,18 @@ impl Sim {
         };
         drop(runner);
         self.end(job);
-        let approved = if way.approve.is_some() { ", approved" } else { "" };
+        let approved = if way.approve.is_some() {
+            ", approved"
+        } else {
+            ""
+        };
         let words = match &ending {
-            Ending::Report(report) => format!("{:?}, {:?}, refusals {:?}", report.outcome, report.summary, report.refusals.len()),
+            Ending::Report(report) => format!(
+                "{:?}, {:?}, refusals {:?}",
+                report.outcome,
+                report.summary,
+                report.refusals.len()
+            ),
             Ending::Error(error) => format!("error {error}"),
             Ending::Died => "dead".to_owned(),
         };
@@ -533,8 +718,14 @@ impl Sim {
         self.tell(format!("job {name} runs{approved}: {words}, sent {sent:?}"));
         self.tell_changes();
         if let Ending::Report(report) = &ending {
-            let blocked = report.blocked.iter().map(|blocked| format!("{:?} {:?}", blocked.member, blocked.reason));
-            let failed = report.failures.iter().map(|failure| format!("{} {:?} {}", failure.op, failure.member, failure.message));
+            let blocked = report
+                .blocked
+                .iter()
+                .map(|blocked| format!("{:?} {:?}", blocked.member, blocked.reason));
+            let failed = report
+                .failures
+                .iter()
+                .map(|failure| format!("{} {:?} {}", failure.op, failure.member, failure.message));
             let open: Vec<String> = blocked.chain(failed).collect();
             if !open.is_empty() {
                 self.tell(format!("  open: {}", open.join("; ")));
@@ -552,7 +743,11 @@ impl Sim {
         match (way.trouble || self.is_mute(), ending.code()) {
             (false, Some(0 | 3 | 4)) | (true, None | Some(0 | 1 | 3 | 4)) => {}
             (_, code) => {
-                let told = if let Ending::Report(report) = &ending { tell(report) } else { words };
+                let told = if let Ending::Report(report) = &ending {
+                    tell(report)
+                } else {
+                    words
+                };
                 self.complain("calm", format!("a run ended with {code:?}: {told}"));
             }
         }
@@ -560,7 +755,10 @@ impl Sim {
             self.complain("guards", format!("a run was refused and sent {sent:?}"));
         }
         if let (false, false, Ending::Report(report)) = (way.trouble, moved, &ending) {
-            self.wire.lock().judge.learn(report.outcome == Outcome::Refused);
+            self.wire
+                .lock()
+                .judge
+                .learn(report.outcome == Outcome::Refused);
         }
         self.wire.lock().judge.run = None;
         ending

@@ -8,8 +8,14 @@ use super::job::Job;
 use super::world::{fold, fold_name};
 
 /// The contacts with an address, in any spelling.
-pub(crate) fn contacts<'a>(account: &'a Account, address: &'a str) -> impl Iterator<Item = &'a Contact> {
-    account.contacts.values().filter(move |contact| !contact.email.trim().is_empty() && fold(&contact.email) == address)
+pub(crate) fn contacts<'a>(
+    account: &'a Account,
+    address: &'a str,
+) -> impl Iterator<Item = &'a Contact> {
+    account
+        .contacts
+        .values()
+        .filter(move |contact| !contact.email.trim().is_empty() && fold(&contact.email) == address)
 }
 
 /// Whether anybody with the address refuses all mail.
@@ -35,11 +41,15 @@ fn rank(state: MembershipState) -> u8 {
 pub(crate) fn listing(account: &Account, group: &Group) -> BTreeMap<String, MembershipState> {
     let mut states: BTreeMap<String, MembershipState> = BTreeMap::new();
     for (contact, membership) in &group.members {
-        let Some(contact) = account.contacts.get(contact) else { continue };
+        let Some(contact) = account.contacts.get(contact) else {
+            continue;
+        };
         if contact.email.trim().is_empty() {
             continue;
         }
-        let known = states.entry(fold(&contact.email)).or_insert(membership.state);
+        let known = states
+            .entry(fold(&contact.email))
+            .or_insert(membership.state);
         if rank(membership.state) > rank(*known) {
             *known = membership.state;
         }
@@ -49,7 +59,9 @@ pub(crate) fn listing(account: &Account, group: &Group) -> BTreeMap<String, Memb
 
 /// The state of an address in a group.
 pub(crate) fn state(account: &Account, group: u64, address: &str) -> Option<MembershipState> {
-    listing(account, account.groups.get(&group)?).get(address).copied()
+    listing(account, account.groups.get(&group)?)
+        .get(address)
+        .copied()
 }
 
 /// Whether a job covers a source group today.
@@ -64,13 +76,19 @@ pub(crate) fn covered(job: &Job, group: &Group) -> bool {
 
 /// The source groups that a job covers.
 pub(crate) fn scope<'a>(job: &'a Job, world: &'a World) -> impl Iterator<Item = &'a Group> {
-    world.account(job.source).groups.values().filter(|group| covered(job, group))
+    world
+        .account(job.source)
+        .groups
+        .values()
+        .filter(|group| covered(job, group))
 }
 
 /// The people in a job's groups, in whatever state.
 pub(crate) fn listed(job: &Job, world: &World) -> BTreeSet<String> {
     let source = world.account(job.source);
-    scope(job, world).flat_map(|group| listing(source, group).into_keys()).collect()
+    scope(job, world)
+        .flat_map(|group| listing(source, group).into_keys())
+        .collect()
 }
 
 /// Whether a group takes members from outside.

@@ -1,4 +1,5 @@
-//! The way to the accounts: counts requests, kills runs at one of them, and has each write judged the moment it is done.
+//! The way to the accounts: counts requests, kills runs at one of them, and has each write judged
+//! the moment it is done.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,7 +54,15 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub fn new(emulator: Emulator, judge: Judge, store: Arc<Store>) -> Arc<Wire> {
-        Arc::new(Wire { emulator, state: Mutex::new(State { seq: 0, judge, store, trip: Trip::default() }) })
+        Arc::new(Wire {
+            emulator,
+            state: Mutex::new(State {
+                seq: 0,
+                judge,
+                store,
+                trip: Trip::default(),
+            }),
+        })
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -64,7 +73,8 @@ impl Wire {
     pub fn router(self: &Arc<Self>) -> Router {
         let wire = self.clone();
         let inner = self.emulator.router();
-        Router::new().fallback(move |request: Request<Body>| forward(wire.clone(), inner.clone(), request))
+        Router::new()
+            .fallback(move |request: Request<Body>| forward(wire.clone(), inner.clone(), request))
     }
 
     /// Judges what has happened since the last look.
@@ -82,7 +92,11 @@ fn pairs(state: &State) -> BTreeSet<(usize, u64, u64)> {
     let mut pairs = BTreeSet::new();
     for (number, job) in state.judge.jobs.iter().enumerate() {
         for link in state.store.links(job.name).unwrap() {
-            pairs.insert((number, link.source.parse().unwrap(), link.target.parse().unwrap()));
+            pairs.insert((
+                number,
+                link.source.parse().unwrap(),
+                link.target.parse().unwrap(),
+            ));
         }
     }
     pairs
@@ -102,28 +116,46 @@ impl Drop for After {
     fn drop(&mut self) {
         // Whoever joins or refuses a list is created there on the way.
         let creates = self.open.iter().any(|(operation, _)| {
-            operation == "create_members" || (self.lists && matches!(operation.as_str(), "add_memberships" | "set_opt_out"))
+            operation == "create_members"
+                || (self.lists && matches!(operation.as_str(), "add_memberships" | "set_opt_out"))
         });
         {
             let mut state = self.wire.lock();
-            state.seq = state.seq.max(self.wire.emulator.requests().last().map_or(0, |request| request.seq));
+            state.seq = state.seq.max(
+                self.wire
+                    .emulator
+                    .requests()
+                    .last()
+                    .map_or(0, |request| request.seq),
+            );
             if let Some(run) = state.judge.runs.values_mut().next_back() {
                 run.creates = creates || (self.lists && run.creates);
             }
         }
-        let fresh: Vec<_> =
-            self.wire.emulator.requests().into_iter().filter(|request| request.seq > self.last && request.is_write).collect();
+        let fresh: Vec<_> = self
+            .wire
+            .emulator
+            .requests()
+            .into_iter()
+            .filter(|request| request.seq > self.last && request.is_write)
+            .collect();
         for request in &fresh {
-            // The refusals of one person are one item of the journal, whatever the number of groups.
+            // The refusals of one person are one item of the journal, whatever the number of
+            // groups.
             let of_a_person = request.operation == "contacts/saveGroups";
-            let fits = self
-                .open
-                .iter()
-                .any(|(operation, items)| (of_a_person || *items >= request.items) && may_carry(operation, &request.operation));
+            let fits = self.open.iter().any(|(operation, items)| {
+                (of_a_person || *items >= request.items) && may_carry(operation, &request.operation)
+            });
             let mut state = self.wire.lock();
-            state.trip.sent.push((request.operation.clone(), request.items));
+            state
+                .trip
+                .sent
+                .push((request.operation.clone(), request.items));
             if !fits {
-                let text = format!("{} with {} items was sent, and the journal had {:?}", request.operation, request.items, self.open);
+                let text = format!(
+                    "{} with {} items was sent, and the journal had {:?}",
+                    request.operation, request.items, self.open
+                );
                 state.judge.complain("rule 5", text);
             }
         }
@@ -142,12 +174,43 @@ fn may_carry(entry: &str, operation: &str) -> bool {
         "create_group" => &["groups/save", "CreateGroup", "list_add"],
         "edit_groups" => &["groups/save", "EditGroups", "list_edit"],
         "delete_group" => &["groups/delete", "DeleteGroups", "list_delete"],
-        "create_members" => &["contacts/import", "contacts/save", "AddContacts", IMPORT, "contact_sync"],
-        "update_members" => &["contacts/import", "contacts/save", "EditContacts", IMPORT, "contact_sync"],
+        "create_members" => &[
+            "contacts/import",
+            "contacts/save",
+            "AddContacts",
+            IMPORT,
+            "contact_sync",
+        ],
+        "update_members" => &[
+            "contacts/import",
+            "contacts/save",
+            "EditContacts",
+            IMPORT,
+            "contact_sync",
+        ],
         "change_address" => &["contacts/save", "EditContacts", "contact_edit"],
-        "add_memberships" => &["groups/addContacts", "contacts/import", "AddContactsToGroup", IMPORT, "contact_sync"],
-        "remove_memberships" => &["groups/removeContacts", "DeleteContactsFromGroup", IMPORT, "contact_sync", "contact_delete"],
-        "set_opt_out" => &["contacts/import", "contacts/save", "contacts/saveGroups", "UnsubscribeContacts", IMPORT, "contact_sync"],
+        "add_memberships" => &[
+            "groups/addContacts",
+            "contacts/import",
+            "AddContactsToGroup",
+            IMPORT,
+            "contact_sync",
+        ],
+        "remove_memberships" => &[
+            "groups/removeContacts",
+            "DeleteContactsFromGroup",
+            IMPORT,
+            "contact_sync",
+            "contact_delete",
+        ],
+        "set_opt_out" => &[
+            "contacts/import",
+            "contacts/save",
+            "contacts/saveGroups",
+            "UnsubscribeContacts",
+            IMPORT,
+            "contact_sync",
+        ],
         _ => &[],
     };
     operations.contains(&operation)
@@ -157,7 +220,11 @@ async fn forward(wire: Arc<Wire>, inner: Router, request: Request<Body>) -> Resp
     let (dies_before, dies_after, died, after) = {
         let mut guard = wire.lock();
         let state = &mut *guard;
-        let job = state.judge.run.as_ref().map(|run| state.judge.jobs[run.job].name);
+        let job = state
+            .judge
+            .run
+            .as_ref()
+            .map(|run| state.judge.jobs[run.job].name);
         let open: Vec<(String, usize)> = job
             .map(|job| state.store.unsettled(job).unwrap())
             .unwrap_or_default()
@@ -165,11 +232,10 @@ async fn forward(wire: Arc<Wire>, inner: Router, request: Request<Body>) -> Resp
             .filter(|entry| entry.items.iter().any(|item| item.outcome.is_none()))
             .map(|entry| (entry.operation, entry.items.len()))
             .collect();
-        let lists = state
-            .judge
-            .run
-            .as_ref()
-            .is_some_and(|run| run.start.account(state.judge.jobs[run.job].target).kind == rosterd::emulator::Kind::ActiveCampaign);
+        let lists = state.judge.run.as_ref().is_some_and(|run| {
+            run.start.account(state.judge.jobs[run.job].target).kind
+                == rosterd::emulator::Kind::ActiveCampaign
+        });
         let trip = &mut state.trip;
         trip.requests += 1;
         trip.writes += usize::from(!open.is_empty());
@@ -183,8 +249,22 @@ async fn forward(wire: Arc<Wire>, inner: Router, request: Request<Body>) -> Resp
             Some(Kill::Write { nth, after }) => (trip.writes == nth && !open.is_empty(), after),
             None => (false, false),
         };
-        let last = wire.emulator.requests().last().map_or(0, |request| request.seq);
-        (now && !after, now && after, trip.died.clone(), After { wire: wire.clone(), last, lists, open })
+        let last = wire
+            .emulator
+            .requests()
+            .last()
+            .map_or(0, |request| request.seq);
+        (
+            now && !after,
+            now && after,
+            trip.died.clone(),
+            After {
+                wire: wire.clone(),
+                last,
+                lists,
+                open,
+            },
+        )
     };
     if dies_before {
         died.notify_one();

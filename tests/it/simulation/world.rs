@@ -1,14 +1,26 @@
 //! Random accounts: few people and groups, and every odd thing that an account can hold.
 
-use rosterd::emulator::{Account, Counted, CustomField, GroupKind, GroupStatus, Kind, MembershipState, UnknownGroup, Visibility, World};
+use rosterd::emulator::{
+    Account, Counted, CustomField, GroupKind, GroupStatus, Kind, MembershipState, UnknownGroup,
+    Visibility, World,
+};
 
 use super::dice::Dice;
 
 /// The accounts of a simulated world, with their numbers.
-pub(crate) const ACCOUNTS: [(&str, u32); 3] = [("left", 51_001), ("right", 51_002), ("third", 51_003)];
+pub(crate) const ACCOUNTS: [(&str, u32); 3] =
+    [("left", 51_001), ("right", 51_002), ("third", 51_003)];
 
 /// Names of groups that both sides draw from.
-const NAMES: [&str; 7] = ["Donors", "News", "Board", "Volunteers", "Gäste & Freunde", "Spring 50%", "Alumni"];
+const NAMES: [&str; 7] = [
+    "Donors",
+    "News",
+    "Board",
+    "Volunteers",
+    "Gäste & Freunde",
+    "Spring 50%",
+    "Alumni",
+];
 
 const CITIES: [&str; 3] = ["Springfield", "Shelbyville", ""];
 
@@ -26,7 +38,11 @@ pub(crate) fn world(dice: &mut Dice, kinds: &[Kind]) -> World {
         define_fields(&mut account);
         let known = dice.below(18) + 2;
         // Each side knows a window of the same people.
-        let from = if dice.chance(70) { 0 } else { dice.below(pool.len()) };
+        let from = if dice.chance(70) {
+            0
+        } else {
+            dice.below(pool.len())
+        };
         for offset in 0..known {
             let person = pool[(from + offset) % pool.len()];
             add_person(dice, &mut account, person);
@@ -47,13 +63,20 @@ fn spelling(dice: &mut Dice, person: usize) -> String {
         5 => *dice.pick(&["Example.org", "EXAMPLE.ORG", "example.org"]),
         _ => "example.org",
     };
-    let local = if dice.chance(15) { format!("P{person}") } else { format!("p{person}") };
+    let local = if dice.chance(15) {
+        format!("P{person}")
+    } else {
+        format!("p{person}")
+    };
     format!("{local}@{domain}")
 }
 
 /// The form in which two spellings of an address are the same.
 pub(crate) fn fold(address: &str) -> String {
-    address.trim().to_lowercase().replace("@bücher.test", "@xn--bcher-kva.test")
+    address
+        .trim()
+        .to_lowercase()
+        .replace("@bücher.test", "@xn--bcher-kva.test")
 }
 
 /// The form in which two spellings of a group's name are the same.
@@ -73,7 +96,11 @@ pub(crate) fn add_address(dice: &mut Dice, account: &mut Account, address: &str)
     if known && (account.kind != Kind::GreenRope || dice.chance(60)) {
         return None;
     }
-    let contact = account.add_person(address, dice.word(&["Ana", "Bo", "Cem"]), dice.word(&["Example", "Muster"]));
+    let contact = account.add_person(
+        address,
+        dice.word(&["Ana", "Bo", "Cem"]),
+        dice.word(&["Example", "Muster"]),
+    );
     let company = *dice.pick(&["Example Society", "Internal", ""]);
     account.change_contact(contact, [("company", company)], []);
     if account.kind == Kind::ActiveCampaign {
@@ -96,14 +123,22 @@ fn groups(dice: &mut Dice, account: &mut Account) -> Vec<u64> {
     let mut made = Vec::new();
     for _ in 0..=dice.below(4) {
         let name = *dice.pick(&NAMES);
-        let name = if dice.chance(10) { name.to_uppercase() } else { name.to_owned() };
+        let name = if dice.chance(10) {
+            name.to_uppercase()
+        } else {
+            name.to_owned()
+        };
         if let Some(group) = add_group(dice, account, &name) {
             made.push(group);
         }
     }
     if dice.chance(30) {
         // A group that has no counterpart anywhere.
-        made.extend(add_group(dice, account, &format!("Only {}", account.name.clone())));
+        made.extend(add_group(
+            dice,
+            account,
+            &format!("Only {}", account.name.clone()),
+        ));
     }
     if account.kind == Kind::GreenRope && dice.chance(40) {
         let nobody = account.add_person("", "No", "Address");
@@ -118,15 +153,28 @@ fn groups(dice: &mut Dice, account: &mut Account) -> Vec<u64> {
 pub(crate) fn add_group(dice: &mut Dice, account: &mut Account, name: &str) -> Option<u64> {
     // ActiveCampaign takes a name twice.
     let twice = account.kind == Kind::ActiveCampaign && dice.chance(30);
-    if !twice && account.groups.values().any(|group| fold_name(&group.name) == fold_name(name)) {
+    if !twice
+        && account
+            .groups
+            .values()
+            .any(|group| fold_name(&group.name) == fold_name(name))
+    {
         return None;
     }
     let id = account.add_group(name);
     let (kind, number) = (account.kind, account.number.clone());
     let group = account.group_mut(id);
     if kind == Kind::Emfluence {
-        group.friendly_name = if dice.chance(30) { format!("Friends of {name}") } else { String::new() };
-        group.description = if dice.chance(30) { "Twice a month.".to_owned() } else { String::new() };
+        group.friendly_name = if dice.chance(30) {
+            format!("Friends of {name}")
+        } else {
+            String::new()
+        };
+        group.description = if dice.chance(30) {
+            "Twice a month.".to_owned()
+        } else {
+            String::new()
+        };
         group.protected = dice.chance(50);
         group.auto_response = dice.chance(15).then_some(9001);
         group.visibility = *dice.pick(&[Visibility::Public, Visibility::Private]);
@@ -140,7 +188,8 @@ pub(crate) fn add_group(dice: &mut Dice, account: &mut Account, name: &str) -> O
             _ => {}
         }
     } else if kind == Kind::GreenRope {
-        group.visibility = *dice.pick(&[Visibility::Public, Visibility::Private, Visibility::Hidden]);
+        group.visibility =
+            *dice.pick(&[Visibility::Public, Visibility::Private, Visibility::Hidden]);
         "Example Society".clone_into(&mut group.sender_name);
         "news@example.org".clone_into(&mut group.sender_email);
         if dice.chance(60) {
@@ -187,7 +236,12 @@ fn refusals(dice: &mut Dice, account: &mut Account) {
 
 /// The groups that people can join and leave.
 pub(crate) fn joinable(account: &Account) -> Vec<u64> {
-    account.groups.values().filter(|group| group.kind == GroupKind::Static).map(|group| group.id).collect()
+    account
+        .groups
+        .values()
+        .filter(|group| group.kind == GroupKind::Static)
+        .map(|group| group.id)
+        .collect()
 }
 
 fn define_fields(account: &mut Account) {
@@ -204,7 +258,11 @@ fn define_fields(account: &mut Account) {
             label: (*label).to_owned(),
             data_type: (*data_type).to_owned(),
             max_length: *max_length,
-            possible_values: if choices { ["Gold", "Silver"].map(str::to_owned).to_vec() } else { Vec::new() },
+            possible_values: if choices {
+                ["Gold", "Silver"].map(str::to_owned).to_vec()
+            } else {
+                Vec::new()
+            },
             editable: "Visible".to_owned(),
             ..CustomField::default()
         });
@@ -229,11 +287,20 @@ fn quirks(dice: &mut Dice, account: &mut Account) {
     greenrope.zone_slash = dice.chance(50);
     // Such an account can never be certified where nobody has refused, so nobody is added.
     greenrope.empty_is_error = dice.chance(3);
-    greenrope.counted = *dice.pick(&[Counted::All, Counted::All, Counted::NotOptedOut, Counted::NotBounced]);
+    greenrope.counted = *dice.pick(&[
+        Counted::All,
+        Counted::All,
+        Counted::NotOptedOut,
+        Counted::NotBounced,
+    ]);
     greenrope.no_id_in_failed_items = dice.chance(30);
     greenrope.no_request_id = dice.chance(30);
     greenrope.strict_items = dice.chance(30);
     greenrope.scrambled_order = dice.chance(50);
     greenrope.omit_empty = dice.chance(50);
-    greenrope.unknown_group = *dice.pick(&[UnknownGroup::Fail, UnknownGroup::Ignore, UnknownGroup::Create]);
+    greenrope.unknown_group = *dice.pick(&[
+        UnknownGroup::Fail,
+        UnknownGroup::Ignore,
+        UnknownGroup::Create,
+    ]);
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rosterd::emulator::{Account, Actor, Change, CustomField, Emulator, HistoryEvent, Kind, Visibility, World};
+use rosterd::emulator::{
+    Account, Actor, Change, CustomField, Emulator, HistoryEvent, Kind, Visibility, World,
+};
 use rosterd::state::Store;
 use tempfile::NamedTempFile;
 
@@ -20,15 +22,36 @@ pub struct Course {
 
 /// Every kind of target, and both fates of a group whose source is gone.
 pub const COURSES: [Course; 4] = [
-    Course { source: "crm", target: "mail", missing: "archive" },
-    Course { source: "crm", target: "mail", missing: "delete" },
-    Course { source: "mail", target: "crm", missing: "delete" },
-    Course { source: "mail", target: "campaigns", missing: "delete" },
+    Course {
+        source: "crm",
+        target: "mail",
+        missing: "archive",
+    },
+    Course {
+        source: "crm",
+        target: "mail",
+        missing: "delete",
+    },
+    Course {
+        source: "mail",
+        target: "crm",
+        missing: "delete",
+    },
+    Course {
+        source: "mail",
+        target: "campaigns",
+        missing: "delete",
+    },
 ];
 
-/// What the plan of an eventful run consists of at a kind of target, so that a test which misses a kind fails.
+/// What the plan of an eventful run consists of at a kind of target, so that a test which misses a
+/// kind fails.
 pub fn expected_operations(course: Course) -> BTreeSet<&'static str> {
-    let gone = if course.missing == "archive" { "archive_group" } else { "delete_group" };
+    let gone = if course.missing == "archive" {
+        "archive_group"
+    } else {
+        "delete_group"
+    };
     let mut operations = BTreeSet::from([
         "create_group",
         "adopt_group",
@@ -57,25 +80,35 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Sets the stage: a first state, synced, and then one of each thing that can happen at the source.
+    /// Sets the stage: a first state, synced, and then one of each thing that can happen at the
+    /// source.
     pub async fn new(course: Course) -> Stage {
         let bench = eventful(course).await;
         let memory = NamedTempFile::new().unwrap();
         bench.store.backup_to(memory.path()).unwrap();
-        Stage { world: bench.emulator.with_world(|world| world.clone()), memory, bench }
+        Stage {
+            world: bench.emulator.with_world(|world| world.clone()),
+            memory,
+            bench,
+        }
     }
 
     /// A bench of its own, with its database in memory.
     pub fn enter(&self) -> Bench {
         let store = Store::in_memory();
-        store.restore_from(self.memory.path(), Timestamp::UNIX_EPOCH).unwrap();
+        store
+            .restore_from(self.memory.path(), Timestamp::UNIX_EPOCH)
+            .unwrap();
         self.bench.woken(self.world.clone(), store)
     }
 
     /// A bench of its own, with its database in a file.
     pub fn enter_at(&self, path: &Path) -> Bench {
         std::fs::copy(self.memory.path(), path).unwrap();
-        self.bench.woken(self.world.clone(), Store::open(path, Timestamp::UNIX_EPOCH).unwrap())
+        self.bench.woken(
+            self.world.clone(),
+            Store::open(path, Timestamp::UNIX_EPOCH).unwrap(),
+        )
     }
 }
 
@@ -114,9 +147,17 @@ async fn eventful(course: Course) -> Bench {
 
 fn happen(account: &mut Account) {
     let group = |account: &Account, name: &str| account.find_group(name).unwrap();
-    let who = |account: &Account, name: &str| account.contact_by_email(&format!("{name}@example.org")).unwrap();
+    let who = |account: &Account, name: &str| {
+        account
+            .contact_by_email(&format!("{name}@example.org"))
+            .unwrap()
+    };
     let (one, two) = (group(account, "One"), group(account, "Two"));
-    let (left, right, gone) = (group(account, "Left"), group(account, "Right"), group(account, "Gone"));
+    let (left, right, gone) = (
+        group(account, "Left"),
+        group(account, "Right"),
+        group(account, "Gone"),
+    );
     account.rename_group(one, "Uno");
     account.rename_group(left, "in between");
     account.rename_group(right, "Left");
@@ -149,9 +190,11 @@ fn happen(account: &mut Account) {
     account.opt_out_of_account(stranger);
 }
 
-/// What requests have created at an account since the stage was set: group names and addresses, each as often as it was created.
+/// What requests have created at an account since the stage was set: group names and addresses,
+/// each as often as it was created.
 pub fn created(emulator: &Emulator, account: &str) -> Vec<String> {
-    let by_request = |event: &HistoryEvent| event.account == account && matches!(event.actor, Actor::Request(_));
+    let by_request =
+        |event: &HistoryEvent| event.account == account && matches!(event.actor, Actor::Request(_));
     let events: Vec<HistoryEvent> = emulator.history().into_iter().filter(by_request).collect();
     emulator.with_world(|world| {
         let account = world.account(account);
@@ -159,7 +202,9 @@ pub fn created(emulator: &Emulator, account: &str) -> Vec<String> {
             .into_iter()
             .filter_map(|event| match event.change {
                 Change::GroupCreated { name, .. } => Some(format!("group {name}")),
-                Change::ContactCreated { contact } => Some(format!("contact {}", account.contacts[&contact].email)),
+                Change::ContactCreated { contact } => {
+                    Some(format!("contact {}", account.contacts[&contact].email))
+                }
                 _ => None,
             })
             .collect();
@@ -171,7 +216,16 @@ pub fn created(emulator: &Emulator, account: &str) -> Vec<String> {
 /// The addresses and group names that an account holds more than once.
 pub fn doubled(account: &Account) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let names = account.groups.values().map(|group| format!("group {}", group.name));
-    let addresses = account.contacts.values().map(|contact| format!("contact {}", contact.email.to_lowercase()));
-    names.chain(addresses).filter(|name| !seen.insert(name.clone())).collect()
+    let names = account
+        .groups
+        .values()
+        .map(|group| format!("group {}", group.name));
+    let addresses = account
+        .contacts
+        .values()
+        .map(|contact| format!("contact {}", contact.email.to_lowercase()));
+    names
+        .chain(addresses)
+        .filter(|name| !seen.insert(name.clone()))
+        .collect()
 }

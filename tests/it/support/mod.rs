@@ -24,9 +24,13 @@ pub(crate) struct Bench {
     seconds: Arc<AtomicI64>,
 }
 
-/// One job from `source` to `target`, with further config lines of the job (`mode = "managed"`, tables and all).
+/// One job from `source` to `target`, with further config lines of the job (`mode = "managed"`,
+/// tables and all).
 pub fn bench(world: World, source: &str, target: &str, job: &str) -> Bench {
-    bench_of(world, &format!("[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\n{job}\n"))
+    bench_of(
+        world,
+        &format!("[jobs.test]\nsource = \"{source}\"\ntarget = \"{target}\"\n{job}\n"),
+    )
 }
 
 /// Several jobs, as config text.
@@ -41,11 +45,13 @@ pub fn bench_of(world: World, jobs: &str) -> Bench {
     }
 }
 
-/// The title of the user group that takes whoever leaves another one, where an emulated account has it.
+/// The title of the user group that takes whoever leaves another one, where an emulated account has
+/// it.
 pub const PARKING: &str = "Parking";
 
-/// A world with empty accounts of plain behaviour: `crm` and `crm2` at GreenRope, `mail` and `mail2` at emfluence, `campaigns` and
-/// `campaigns2` at ActiveCampaign, which have a user group to park users in.
+/// A world with empty accounts of plain behaviour: `crm` and `crm2` at GreenRope, `mail` and
+/// `mail2` at emfluence, `campaigns` and `campaigns2` at ActiveCampaign, which have a user group to
+/// park users in.
 pub fn plain_world() -> World {
     let mut world = World::empty();
     for (kind, name, number) in [
@@ -69,22 +75,34 @@ pub fn group_of(account: &mut Account, name: &str, prefix: &str, count: usize) -
     let group = account.add_group(name);
     for number in 0..count {
         let email = format!("{prefix}{number}@example.org");
-        let contact = account.contact_by_email(&email).unwrap_or_else(|| account.add_person(&email, "Ana", "Example"));
+        let contact = account
+            .contact_by_email(&email)
+            .unwrap_or_else(|| account.add_person(&email, "Ana", "Example"));
         account.join(group, contact);
     }
     group
 }
 
-/// The name of the provider that stands for the user groups of an ActiveCampaign account: `staff` for `campaigns`.
+/// The name of the provider that stands for the user groups of an ActiveCampaign account: `staff`
+/// for `campaigns`.
 pub fn staff_of(account: &str) -> String {
-    if account.contains("campaigns") { account.replace("campaigns", "staff") } else { format!("{account}-staff") }
+    if account.contains("campaigns") {
+        account.replace("campaigns", "staff")
+    } else {
+        format!("{account}-staff")
+    }
 }
 
-/// Config text with one provider per emulated account, under the account's name; the lists of an ActiveCampaign account bear that
-/// name, and its user groups the name of [`staff_of`].
+/// Config text with one provider per emulated account, under the account's name; the lists of an
+/// ActiveCampaign account bear that name, and its user groups the name of [`staff_of`].
 pub fn providers(emulator: &Emulator) -> String {
-    let accounts: Vec<_> = emulator
-        .with_world(|world| world.accounts.iter().map(|account| (account.credentials(), account.find_user_group(PARKING))).collect());
+    let accounts: Vec<_> = emulator.with_world(|world| {
+        world
+            .accounts
+            .iter()
+            .map(|account| (account.credentials(), account.find_user_group(PARKING)))
+            .collect()
+    });
     let mut text = String::new();
     for (account, parking) in accounts {
         let name = &account.account;
@@ -98,8 +116,12 @@ pub fn providers(emulator: &Emulator) -> String {
                 .expect("a text takes everything");
             }
             rosterd::emulator::Kind::ActiveCampaign => {
-                let common = format!("kind = \"activecampaign\"\nbase_url = \"{url}\"\napi_key = {{ env = \"ROSTERD_TEST_{name}\" }}\n");
-                let parking = parking.map(|id| format!("parking_group = \"{id}\"\n")).unwrap_or_default();
+                let common = format!(
+                    "kind = \"activecampaign\"\nbase_url = \"{url}\"\napi_key = {{ env = \"ROSTERD_TEST_{name}\" }}\n"
+                );
+                let parking = parking
+                    .map(|id| format!("parking_group = \"{id}\"\n"))
+                    .unwrap_or_default();
                 write!(
                     text,
                     "[providers.{name}]\n{common}groups = \"lists\"\n[providers.{name}.defaults]\nsender_name = \"Example Society\"\nsender_addr1 = \"1 Example Street\"\nsender_city = \"Springfield\"\nsender_zip = \"62701\"\nsender_country = \"USA\"\nsender_url = \"https://www.example.org\"\nsender_reminder = \"You signed up at www.example.org\"\n[providers.{}]\n{common}groups = \"user-groups\"\n{parking}",
@@ -122,15 +144,25 @@ pub fn providers(emulator: &Emulator) -> String {
 
 /// Settles config text and puts the emulated secrets in the place of the named ones.
 pub fn config(emulator: &Emulator, text: &str) -> Config {
-    let (mut config, _) = rosterd::config::parse(text, Path::new("rosterd.toml")).unwrap_or_else(|problems| panic!("{problems}"));
-    let accounts: Vec<_> = emulator.with_world(|world| world.accounts.iter().map(Account::credentials).collect());
+    let (mut config, _) = rosterd::config::parse(text, Path::new("rosterd.toml"))
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    let accounts: Vec<_> =
+        emulator.with_world(|world| world.accounts.iter().map(Account::credentials).collect());
     for account in accounts {
         for name in BTreeSet::from([account.account.clone(), staff_of(&account.account)]) {
-            let Some(provider) = config.providers.get_mut(&name) else { continue };
+            let Some(provider) = config.providers.get_mut(&name) else {
+                continue;
+            };
             match &mut provider.credentials {
-                Credentials::AccessToken(secret) | Credentials::ApiKey(secret) => *secret = Secret::Known(account.token.clone().into()),
-                Credentials::Password { password, .. } => *password = Secret::Known(account.password.clone().into()),
-                Credentials::AuthToken { token, .. } => *token = Secret::Known(account.token.clone().into()),
+                Credentials::AccessToken(secret) | Credentials::ApiKey(secret) => {
+                    *secret = Secret::Known(account.token.clone().into())
+                }
+                Credentials::Password { password, .. } => {
+                    *password = Secret::Known(account.password.clone().into())
+                }
+                Credentials::AuthToken { token, .. } => {
+                    *token = Secret::Known(account.token.clone().into())
+                }
             }
         }
     }
@@ -154,7 +186,11 @@ impl Bench {
             let second = seconds.fetch_add(1, Ordering::Relaxed);
             Timestamp::from_second(second).expect("a moment in 2027")
         });
-        let options = RunnerOptions { transport: Some(transport), clock, ..options };
+        let options = RunnerOptions {
+            transport: Some(transport),
+            clock,
+            ..options
+        };
         Runner::new(Arc::new(self.config.clone()), self.store.clone(), options)
     }
 
@@ -163,14 +199,21 @@ impl Bench {
         self.runner_over(Transport::Local(router), RunnerOptions::default())
     }
 
-    /// The same accounts at another moment, with another database, as a process finds them that starts after a power cut.
+    /// The same accounts at another moment, with another database, as a process finds them that
+    /// starts after a power cut.
     pub fn woken(&self, world: World, store: Store) -> Bench {
-        Bench { emulator: Emulator::new(world), store: Arc::new(store), config: self.config.clone(), seconds: self.seconds.clone() }
+        Bench {
+            emulator: Emulator::new(world),
+            store: Arc::new(store),
+            config: self.config.clone(),
+            seconds: self.seconds.clone(),
+        }
     }
 
     /// Sets the clock of the accounts to that of the runs.
     pub fn set_clocks_alike(&self) {
-        let now = Timestamp::from_second(self.seconds.load(Ordering::Relaxed)).expect("a moment in 2027");
+        let now =
+            Timestamp::from_second(self.seconds.load(Ordering::Relaxed)).expect("a moment in 2027");
         self.emulator.with_world(|world| world.clock.now = now);
     }
 
@@ -195,7 +238,8 @@ impl Bench {
         self.store = Arc::new(Store::in_memory());
     }
 
-    /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the one before it sent.
+    /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the
+    /// one before it sent.
     pub async fn rest(&self) {
         tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     }
@@ -208,7 +252,10 @@ impl Bench {
     /// Plans a job by name.
     pub async fn plan_of(&self, job: &str) -> Planned {
         self.rest().await;
-        self.runner().plan(job).await.unwrap_or_else(|error| panic!("{error}"))
+        self.runner()
+            .plan(job)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Runs the job.
@@ -219,7 +266,10 @@ impl Bench {
     /// Runs a job by name.
     pub async fn sync_of(&self, job: &str) -> RunReport {
         self.rest().await;
-        self.runner().sync(job, SyncOptions::default()).await.unwrap_or_else(|error| panic!("{error}"))
+        self.runner()
+            .sync(job, SyncOptions::default())
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Runs the job, which must end well with nothing left to do and leave an empty plan.
@@ -235,7 +285,11 @@ impl Bench {
         self.writes();
         let report = self.sync().await;
         let writes = self.writes();
-        assert!(writes.is_empty() && report.exit_code() == 0, "{place}: {writes:#?}\n{}", tell(&report));
+        assert!(
+            writes.is_empty() && report.exit_code() == 0,
+            "{place}: {writes:#?}\n{}",
+            tell(&report)
+        );
     }
 
     /// Fails unless there is nothing to do, neither by plan nor by request.
@@ -251,49 +305,89 @@ impl Bench {
     /// Tries to run the job with an approval.
     pub async fn approve(&self, id: &str) -> RunReport {
         self.rest().await;
-        let options = SyncOptions { approve: Some(id.to_owned()), trigger: "manual" };
-        self.runner().sync("test", options).await.unwrap_or_else(|error| panic!("{error}"))
+        let options = SyncOptions {
+            approve: Some(id.to_owned()),
+            trigger: "manual",
+        };
+        self.runner()
+            .sync("test", options)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Applies a saved plan.
-    pub async fn apply(&self, fingerprint: &str, approve: Option<&str>) -> Result<RunReport, RunError> {
+    pub async fn apply(
+        &self,
+        fingerprint: &str,
+        approve: Option<&str>,
+    ) -> Result<RunReport, RunError> {
         self.rest().await;
-        self.runner().apply(&SavedPlan { job: "test".to_owned(), fingerprint: fingerprint.to_owned() }, approve).await
+        self.runner()
+            .apply(
+                &SavedPlan {
+                    job: "test".to_owned(),
+                    fingerprint: fingerprint.to_owned(),
+                },
+                approve,
+            )
+            .await
     }
 
     /// The write requests since the last call.
     pub fn writes(&self) -> Vec<RequestRecord> {
         self.assert_no_misuse();
-        let writes = self.emulator.requests().into_iter().filter(|request| request.is_write).collect();
+        let writes = self
+            .emulator
+            .requests()
+            .into_iter()
+            .filter(|request| request.is_write)
+            .collect();
         self.emulator.clear_log();
         writes
     }
 
     /// The write requests since the last call, as operation and number of items.
     pub fn sent(&self) -> Vec<(String, usize)> {
-        self.writes().into_iter().map(|write| (write.operation, write.items)).collect()
+        self.writes()
+            .into_iter()
+            .map(|write| (write.operation, write.items))
+            .collect()
     }
 
     /// Reads or edits an account.
     pub fn account<R>(&self, name: &str, work: impl FnOnce(&mut Account) -> R) -> R {
-        self.emulator.with_world(|world| work(world.account_mut(name)))
+        self.emulator
+            .with_world(|world| work(world.account_mut(name)))
     }
 
     /// The members of a group by address, with their states; the group must exist.
     pub fn members(&self, account: &str, group: &str) -> BTreeMap<String, MembershipState> {
         self.account(account, |account| {
-            let id = account.find_group(group).unwrap_or_else(|| panic!("no group \"{group}\""));
-            account.members_of(id).into_iter().map(|(contact, state)| (account.contacts[&contact].email.clone(), state)).collect()
+            let id = account
+                .find_group(group)
+                .unwrap_or_else(|| panic!("no group \"{group}\""));
+            account
+                .members_of(id)
+                .into_iter()
+                .map(|(contact, state)| (account.contacts[&contact].email.clone(), state))
+                .collect()
         })
     }
 
-    /// Fails when a client did something that the provider pages forbid, or when a refusal was undone by a request.
+    /// Fails when a client did something that the provider pages forbid, or when a refusal was
+    /// undone by a request.
     pub fn assert_no_misuse(&self) {
         let misuse = self.emulator.misuse();
         assert!(misuse.is_empty(), "{misuse:#?}");
-        let by_request = |event: &rosterd::emulator::HistoryEvent| matches!(event.actor, rosterd::emulator::Actor::Request(_));
-        let undone: Vec<_> =
-            self.emulator.history().into_iter().filter(|event| by_request(event) && event.change.undoes_opt_out()).collect();
+        let by_request = |event: &rosterd::emulator::HistoryEvent| {
+            matches!(event.actor, rosterd::emulator::Actor::Request(_))
+        };
+        let undone: Vec<_> = self
+            .emulator
+            .history()
+            .into_iter()
+            .filter(|event| by_request(event) && event.change.undoes_opt_out())
+            .collect();
         assert!(undone.is_empty(), "{undone:#?}");
     }
 }
@@ -304,11 +398,22 @@ pub fn operations(planned: &Planned) -> Vec<String> {
     plan.operations
         .iter()
         .map(|edit| {
-            let group = edit.pair().map(|pair| format!(" \"{}\"", plan.pair(pair).name)).unwrap_or_default();
-            let mut people: Vec<&str> = edit.members().iter().map(|person| planned.address(*person)).collect();
+            let group = edit
+                .pair()
+                .map(|pair| format!(" \"{}\"", plan.pair(pair).name))
+                .unwrap_or_default();
+            let mut people: Vec<&str> = edit
+                .members()
+                .iter()
+                .map(|person| planned.address(*person))
+                .collect();
             let more = people.len().saturating_sub(5);
             people.truncate(5);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
             let space = if people.is_empty() { "" } else { " " };
             format!("{}{group}{space}{}{more}", edit.op(), people.join(", "))
         })
@@ -317,10 +422,18 @@ pub fn operations(planned: &Planned) -> Vec<String> {
 
 /// Fails unless two accounts of the same lines are meant, and shows only where they differ.
 pub fn assert_same(found: &[String], expected: &[String], place: &str) {
-    let without =
-        |lines: &[String], others: &[String]| -> Vec<String> { lines.iter().filter(|line| !others.contains(line)).cloned().collect() };
+    let without = |lines: &[String], others: &[String]| -> Vec<String> {
+        lines
+            .iter()
+            .filter(|line| !others.contains(line))
+            .cloned()
+            .collect()
+    };
     let (more, missing) = (without(found, expected), without(expected, found));
-    assert!(found == expected, "{place}\ntoo much: {more:#?}\nmissing: {missing:#?}");
+    assert!(
+        found == expected,
+        "{place}\ntoo much: {more:#?}\nmissing: {missing:#?}"
+    );
 }
 
 /// A report in few words, for failing tests.
@@ -338,13 +451,16 @@ pub fn tell(report: &RunReport) -> String {
     )
 }
 
-/// What an account holds, one line per group, contact and membership, free of ids and times: two accounts with the same lines
-/// are the same to everybody who uses them.
+/// What an account holds, one line per group, contact and membership, free of ids and times: two
+/// accounts with the same lines are the same to everybody who uses them.
 pub fn digest(account: &Account) -> Vec<String> {
     let mut lines = Vec::new();
     for contact in account.contacts.values() {
         let (out, bounced) = (contact.opted_out.is_some(), contact.bounced.is_some());
-        lines.push(format!("contact {} {:?} {:?} {out} {bounced}", contact.email, contact.profile, contact.custom));
+        lines.push(format!(
+            "contact {} {:?} {:?} {out} {bounced}",
+            contact.email, contact.profile, contact.custom
+        ));
     }
     for group in account.groups.values() {
         lines.push(format!(
@@ -352,11 +468,25 @@ pub fn digest(account: &Account) -> Vec<String> {
             group.name,
             group.status,
             group.visibility,
-            (&group.friendly_name, &group.description, &group.external_id, group.protected, &group.notes),
-            (&group.sender_name, &group.sender_email, &group.postal_address, &group.time_zone)
+            (
+                &group.friendly_name,
+                &group.description,
+                &group.external_id,
+                group.protected,
+                &group.notes
+            ),
+            (
+                &group.sender_name,
+                &group.sender_email,
+                &group.postal_address,
+                &group.time_zone
+            )
         ));
         for (contact, membership) in &group.members {
-            lines.push(format!("member {:?} {} {:?}", group.name, account.contacts[contact].email, membership.state));
+            lines.push(format!(
+                "member {:?} {} {:?}",
+                group.name, account.contacts[contact].email, membership.state
+            ));
         }
     }
     lines.sort();

@@ -1,4 +1,5 @@
-//! Every pair of a source and the user groups of an account, judged person by person from the rules alone.
+//! Every pair of a source and the user groups of an account, judged person by person from the rules
+//! alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,13 @@ struct Person {
 /// Groups at the source, all of which get a partner.
 const GROUPS: [&str; 3] = ["Editors", "Readers", "Writers"];
 /// Where people sit at the target: in partners, parked, in a group of nobody's concern, or nowhere.
-const SEATS: [Option<&str>; 5] = [Some("Editors"), Some("Writers"), Some(PARKING), Some("Guests"), None];
+const SEATS: [Option<&str>; 5] = [
+    Some("Editors"),
+    Some("Writers"),
+    Some(PARKING),
+    Some("Guests"),
+    None,
+];
 
 /// Everybody there can be: each set of groups at the source against each seat at the target.
 fn cast(one_group: bool, group_refusals: bool, account_refusals: bool) -> Vec<Person> {
@@ -31,9 +38,18 @@ fn cast(one_group: bool, group_refusals: bool, account_refusals: bool) -> Vec<Pe
             if one_group && set.count_ones() > 1 {
                 continue;
             }
-            let source: BTreeMap<&str, bool> =
-                GROUPS.into_iter().enumerate().filter(|(at, _)| set & (1 << at) != 0).map(|(_, group)| (group, false)).collect();
-            let person = |kind: &str, source, refuses_all| Person { name: format!("{kind}{set}{number}"), source, refuses_all, seat };
+            let source: BTreeMap<&str, bool> = GROUPS
+                .into_iter()
+                .enumerate()
+                .filter(|(at, _)| set & (1 << at) != 0)
+                .map(|(_, group)| (group, false))
+                .collect();
+            let person = |kind: &str, source, refuses_all| Person {
+                name: format!("{kind}{set}{number}"),
+                source,
+                refuses_all,
+                seat,
+            };
             people.push(person("plain", source.clone(), false));
             if account_refusals && set != 0 {
                 people.push(person("gone", source.clone(), true));
@@ -61,7 +77,11 @@ fn world(provider: &str, people: &[Person]) -> World {
     }
     for person in people.iter().filter(|person| !person.source.is_empty()) {
         if users {
-            hire(account, person.source.keys().next().unwrap(), &[&person.name]);
+            hire(
+                account,
+                person.source.keys().next().unwrap(),
+                &[&person.name],
+            );
             continue;
         }
         let contact = account.add_person(&address(&person.name), "Ana", "Example");
@@ -89,9 +109,17 @@ fn world(provider: &str, people: &[Person]) -> World {
 }
 
 /// Where somebody must sit after the first run, and why they are blocked if they are.
-fn judge(person: &Person, mode: &str, create_users: bool) -> (Option<&'static str>, Option<&'static str>) {
-    let wanted: Vec<&'static str> =
-        person.source.iter().filter(|(_, refuses)| !**refuses && !person.refuses_all).map(|(group, _)| *group).collect();
+fn judge(
+    person: &Person,
+    mode: &str,
+    create_users: bool,
+) -> (Option<&'static str>, Option<&'static str>) {
+    let wanted: Vec<&'static str> = person
+        .source
+        .iter()
+        .filter(|(_, refuses)| !**refuses && !person.refuses_all)
+        .map(|(group, _)| *group)
+        .collect();
     let listed = |group: &str| person.source.contains_key(group);
     let refused = |group: &str| person.source.get(group) == Some(&true);
     let Some(seat) = person.seat else {
@@ -115,7 +143,11 @@ fn judge(person: &Person, mode: &str, create_users: bool) -> (Option<&'static st
 
 async fn judged(provider: &str) {
     // Users refuse nothing, and contacts on lists refuse lists only.
-    let people = cast(provider == "staff", provider != "staff", matches!(provider, "mail" | "crm"));
+    let people = cast(
+        provider == "staff",
+        provider != "staff",
+        matches!(provider, "mail" | "crm"),
+    );
     for mode in ["add", "managed", "mirror"] {
         for create_users in [false, true] {
             let place = format!("{provider}, {mode}, create_users = {create_users}");
@@ -127,19 +159,39 @@ async fn judged(provider: &str) {
                 let approval = refusal.approval.clone();
                 report = bench.approve(&approval).await;
             }
-            let judgements: BTreeMap<&str, _> =
-                people.iter().map(|person| (person.name.as_str(), judge(person, mode, create_users))).collect();
+            let judgements: BTreeMap<&str, _> = people
+                .iter()
+                .map(|person| (person.name.as_str(), judge(person, mode, create_users)))
+                .collect();
             let now = seats(&bench, "campaigns2");
             for person in &people {
                 let (seat, _) = judgements[person.name.as_str()];
-                assert_eq!(now.get(&person.name).map(String::as_str), seat, "{place}: {person:?}\n{}", tell(&report));
+                assert_eq!(
+                    now.get(&person.name).map(String::as_str),
+                    seat,
+                    "{place}: {person:?}\n{}",
+                    tell(&report)
+                );
             }
-            let expected: BTreeSet<(&str, String)> =
-                judgements.iter().filter_map(|(name, (_, blocked))| Some((blocked.as_ref().copied()?, address(name)))).collect();
+            let expected: BTreeSet<(&str, String)> = judgements
+                .iter()
+                .filter_map(|(name, (_, blocked))| {
+                    Some((blocked.as_ref().copied()?, address(name)))
+                })
+                .collect();
             let blocked: Vec<_> = super::blocked(&report);
-            assert_eq!(blocked.iter().cloned().collect::<BTreeSet<_>>(), expected, "{place}");
+            assert_eq!(
+                blocked.iter().cloned().collect::<BTreeSet<_>>(),
+                expected,
+                "{place}"
+            );
             assert_eq!(blocked.len(), expected.len(), "{place}: each is shown once");
-            assert_eq!(report.exit_code(), if expected.is_empty() { 0 } else { 4 }, "{place}: {}", tell(&report));
+            assert_eq!(
+                report.exit_code(),
+                if expected.is_empty() { 0 } else { 4 },
+                "{place}: {}",
+                tell(&report)
+            );
             bench.assert_no_misuse();
             // Nothing flaps: what is not done now is not done by trying again.
             bench.assert_settled().await;

@@ -1,4 +1,5 @@
-//! What goes wrong while users are read and moved: nobody is lost, nobody is moved twice, and no secret shows.
+//! What goes wrong while users are read and moved: nobody is lost, nobody is moved twice, and no
+//! secret shows.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,14 +16,19 @@ async fn busy() -> Bench {
     let mut world = two_accounts();
     hire(world.account_mut("campaigns"), "Old", &["old"]);
     hire(world.account_mut("campaigns2"), PARKING, &["old"]);
-    let job = format!("mode = \"managed\"\ncreate_users = true\n[jobs.test.groups]\nmissing = \"delete\"\n{FREE}");
+    let job = format!(
+        "mode = \"managed\"\ncreate_users = true\n[jobs.test.groups]\nmissing = \"delete\"\n{FREE}"
+    );
     let bench = bench(world, "staff", "staff2", &job);
     bench.settle().await;
     bench.account("campaigns", |account| {
         transfer(account, "ana", "Writers");
         transfer(account, "bo", PARKING);
         hire(account, "Fresh", &["hal", "ivy"]);
-        let (old, parking) = (account.find_user_group("Old").unwrap(), account.find_user_group(PARKING).unwrap());
+        let (old, parking) = (
+            account.find_user_group("Old").unwrap(),
+            account.find_user_group(PARKING).unwrap(),
+        );
         account.delete_user_group(old, parking);
         let editors = account.find_user_group("Editors").unwrap();
         account.rename_user_group(editors, "Redaktion");
@@ -36,11 +42,17 @@ async fn busy() -> Bench {
 /// What the target holds, free of ids and times.
 fn digest(bench: &Bench) -> Vec<String> {
     bench.account("campaigns2", |account| {
-        let mut lines: Vec<String> =
-            account.user_groups.values().map(|group| format!("{} {:?} {:?}", group.title, group.permissions, group.limits)).collect();
+        let mut lines: Vec<String> = account
+            .user_groups
+            .values()
+            .map(|group| format!("{} {:?} {:?}", group.title, group.permissions, group.limits))
+            .collect();
         for user in account.users.values() {
             let group = &account.user_group(user.group).unwrap().title;
-            lines.push(format!("{} {} {} in {group}", user.email, user.first_name, user.last_name));
+            lines.push(format!(
+                "{} {} {} in {group}",
+                user.email, user.first_name, user.last_name
+            ));
         }
         lines.sort();
         lines
@@ -60,16 +72,32 @@ async fn writes_that_go_wrong_end_as_if_nothing_had() {
         (Fault::ResetBeforeEffect, 1),
         (Fault::ResetAfterEffect, 1),
         (Fault::ServerError(503), 2),
-        (Fault::TooManyRequests { retry_after: Some(30) }, 2),
+        (
+            Fault::TooManyRequests {
+                retry_after: Some(30),
+            },
+            2,
+        ),
         (Fault::HtmlWith200, 1),
         (Fault::TruncatedBody, 1),
         (Fault::EmptyBody, 1),
         (Fault::SlowAnswer(Duration::from_mins(10)), 1),
     ];
-    for operation in ["PUT /users/{id}", "POST /users", "group_add", "group_edit", "group_delete"] {
+    for operation in [
+        "PUT /users/{id}",
+        "POST /users",
+        "group_add",
+        "group_edit",
+        "group_delete",
+    ] {
         for (fault, times) in &faults {
             let bench = busy().await;
-            bench.emulator.add_fault(FaultRule::every(fault.clone()).at("campaigns2").on(operation).when(When::First(*times)));
+            bench.emulator.add_fault(
+                FaultRule::every(fault.clone())
+                    .at("campaigns2")
+                    .on(operation)
+                    .when(When::First(*times)),
+            );
             let place = format!("{operation}, {}", fault.name());
             let mut report = bench.sync().await;
             bench.emulator.clear_faults();
@@ -90,14 +118,26 @@ async fn writes_that_go_wrong_end_as_if_nothing_had() {
 #[tokio::test(start_paused = true)]
 async fn a_killed_run_is_finished_by_the_next() {
     let expected = calm().await;
-    for fault in [Fault::SlowAnswer(Duration::from_secs(2)), Fault::Latency(Duration::from_secs(2))] {
+    for fault in [
+        Fault::SlowAnswer(Duration::from_secs(2)),
+        Fault::Latency(Duration::from_secs(2)),
+    ] {
         for nth in 1..60 {
             let bench = busy().await;
             bench.rest().await;
-            bench.emulator.add_fault(FaultRule::every(fault.clone()).at("campaigns2"));
+            bench
+                .emulator
+                .add_fault(FaultRule::every(fault.clone()).at("campaigns2"));
             let runner = bench.runner();
             let reached = async {
-                while bench.emulator.requests().iter().filter(|request| request.is_write).count() < nth {
+                while bench
+                    .emulator
+                    .requests()
+                    .iter()
+                    .filter(|request| request.is_write)
+                    .count()
+                    < nth
+                {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             };
@@ -129,7 +169,11 @@ async fn a_killed_run_is_finished_by_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn what_can_not_be_read_moves_nobody() {
-    let faults = [Fault::ServerError(500), Fault::MissingList, Fault::TruncatedBody];
+    let faults = [
+        Fault::ServerError(500),
+        Fault::MissingList,
+        Fault::TruncatedBody,
+    ];
     for account in ["campaigns", "campaigns2"] {
         for operations in [
             &["GET /users", "user_list"][..],
@@ -144,21 +188,29 @@ async fn what_can_not_be_read_moves_nobody() {
                 let bench = busy().await;
                 let before = seats(&bench, "campaigns2");
                 for operation in operations {
-                    bench.emulator.add_fault(FaultRule::every(fault.clone()).at(account).on(operation));
+                    bench
+                        .emulator
+                        .add_fault(FaultRule::every(fault.clone()).at(account).on(operation));
                 }
                 let place = format!("{operations:?} at {account}, {}", fault.name());
                 bench.rest().await;
                 let result = bench.runner().sync("test", SyncOptions::default()).await;
-                let code = result.as_ref().map_or_else(RunError::exit_code, RunReport::exit_code);
+                let code = result
+                    .as_ref()
+                    .map_or_else(RunError::exit_code, RunReport::exit_code);
                 let told = result.as_ref().map_or_else(ToString::to_string, tell);
                 bench.emulator.clear_faults();
                 assert!(matches!(code, 0 | 1 | 4), "{place}: {code}\n{told}");
                 let after = seats(&bench, "campaigns2");
                 for (name, group) in &before {
-                    assert!(code == 0 || after.get(name) == Some(group) || group == PARKING, "{place}: {name} was moved\n{told}");
+                    assert!(
+                        code == 0 || after.get(name) == Some(group) || group == PARKING,
+                        "{place}: {name} was moved\n{told}"
+                    );
                 }
                 bench.pass(90_000);
-                // Asking for groups without ids is what is left to try where version 3 lists none, though ids are required.
+                // Asking for groups without ids is what is left to try where version 3 lists none,
+                // though ids are required.
                 bench.emulator.clear_log();
                 let report = bench.sync().await;
                 assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
@@ -180,7 +232,8 @@ async fn a_key_without_rights_moves_nobody() {
         token
     });
     bench.reconfigure_with(|config| {
-        config.providers.get_mut("staff2").unwrap().credentials = Credentials::ApiKey(Secret::Known(token.into()));
+        config.providers.get_mut("staff2").unwrap().credentials =
+            Credentials::ApiKey(Secret::Known(token.into()));
     });
     let report = bench.sync().await;
     assert!(matches!(report.exit_code(), 1 | 4), "{}", tell(&report));
@@ -192,14 +245,37 @@ async fn a_full_group_takes_nobody_more() {
     let mut world = two_accounts();
     let account = world.account_mut("campaigns2");
     let editors = hire(account, "Editors", &[]);
-    account.user_group_mut(editors).limits.insert("user".to_owned(), UserGroupLimit { quantity: 1, per: String::new() });
-    let bench = bench(world, "staff", "staff2", &format!("mode = \"managed\"\n{FREE}"));
+    account.user_group_mut(editors).limits.insert(
+        "user".to_owned(),
+        UserGroupLimit {
+            quantity: 1,
+            per: String::new(),
+        },
+    );
+    let bench = bench(
+        world,
+        "staff",
+        "staff2",
+        &format!("mode = \"managed\"\n{FREE}"),
+    );
     let report = bench.sync().await;
     assert_eq!(report.exit_code(), 4, "{}", tell(&report));
     assert_eq!(report.failures.len(), 1, "{}", tell(&report));
-    assert!(report.failures[0].message.contains("license"), "{}", tell(&report));
-    assert_eq!((seat(&bench, "campaigns2", "ana"), seat(&bench, "campaigns2", "bo")), ("Editors".to_owned(), PARKING.to_owned()));
-    bench.account("campaigns2", |account| account.user_group_mut(editors).limits.clear());
+    assert!(
+        report.failures[0].message.contains("license"),
+        "{}",
+        tell(&report)
+    );
+    assert_eq!(
+        (
+            seat(&bench, "campaigns2", "ana"),
+            seat(&bench, "campaigns2", "bo")
+        ),
+        ("Editors".to_owned(), PARKING.to_owned())
+    );
+    bench.account("campaigns2", |account| {
+        account.user_group_mut(editors).limits.clear()
+    });
     bench.pass(90_000);
     bench.settle().await;
     assert_eq!(seat(&bench, "campaigns2", "bo"), "Editors");
@@ -209,18 +285,41 @@ async fn a_full_group_takes_nobody_more() {
 async fn a_service_of_version_1_alone_ends_the_same() {
     for quirks in [
         ActiveCampaignQuirks::default(),
-        ActiveCampaignQuirks { group_at_zero: true, global_user_ids: true, ..ActiveCampaignQuirks::default() },
+        ActiveCampaignQuirks {
+            group_at_zero: true,
+            global_user_ids: true,
+            ..ActiveCampaignQuirks::default()
+        },
     ] {
         let expected = calm().await;
         let bench = busy().await;
-        bench.account("campaigns2", |account| account.settings.activecampaign = quirks.clone());
-        for operation in ["PUT /users/{id}", "POST /users", "GET /users", "GET /users/{id}", "GET /users/{id}/userGroup", "GET /groups"] {
-            bench.emulator.add_fault(FaultRule::every(Fault::ServerError(404)).at("campaigns2").on(operation));
+        bench.account("campaigns2", |account| {
+            account.settings.activecampaign = quirks.clone()
+        });
+        for operation in [
+            "PUT /users/{id}",
+            "POST /users",
+            "GET /users",
+            "GET /users/{id}",
+            "GET /users/{id}/userGroup",
+            "GET /groups",
+        ] {
+            bench.emulator.add_fault(
+                FaultRule::every(Fault::ServerError(404))
+                    .at("campaigns2")
+                    .on(operation),
+            );
         }
         let report = bench.sync().await;
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
         assert_eq!(digest(&bench), expected, "{quirks:?}");
-        bench.account("campaigns2", |account| assert_eq!(account.users_in(3).len(), 1, "nobody is left among the administrators"));
+        bench.account("campaigns2", |account| {
+            assert_eq!(
+                account.users_in(3).len(),
+                1,
+                "nobody is left among the administrators"
+            )
+        });
     }
 }
 
@@ -241,7 +340,10 @@ impl std::io::Write for Heard {
 async fn no_password_shows_anywhere() {
     let heard = Heard::default();
     let writer = heard.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
     let guard = tracing::subscriber::set_default(subscriber);
     let bench = busy().await;
     let planned = bench.plan().await;
@@ -249,7 +351,11 @@ async fn no_password_shows_anywhere() {
     assert_eq!(report.exit_code(), 0, "{}", tell(&report));
     // A refusal is where a request is most easily quoted.
     bench.account("campaigns", |account| hire(account, "Fresh", &["joe"]));
-    bench.emulator.add_fault(FaultRule::every(Fault::PoisonItem(address("joe"))).at("campaigns2").on("POST /users"));
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::PoisonItem(address("joe")))
+            .at("campaigns2")
+            .on("POST /users"),
+    );
     let refused = bench.sync().await;
     bench.emulator.clear_faults();
     drop(guard);
@@ -261,10 +367,21 @@ async fn no_password_shows_anywhere() {
     shown.extend(format!("{report:?} {refused:?} {:?}", planned.plan).into_bytes());
     shown.extend(format!("{:?}", bench.emulator.requests()).into_bytes());
     let text = String::from_utf8_lossy(&shown);
-    assert!(text.contains("cy@example.org"), "there is something to look through");
+    assert!(
+        text.contains("cy@example.org"),
+        "there is something to look through"
+    );
     let hashes: Vec<String> = ["campaigns", "campaigns2"]
         .iter()
-        .flat_map(|name| bench.account(name, |account| account.users.values().map(|user| user.password_hash.clone()).collect::<Vec<_>>()))
+        .flat_map(|name| {
+            bench.account(name, |account| {
+                account
+                    .users
+                    .values()
+                    .map(|user| user.password_hash.clone())
+                    .collect::<Vec<_>>()
+            })
+        })
         .collect();
     for hash in hashes {
         assert!(!text.contains(&hash), "a password's hash shows");

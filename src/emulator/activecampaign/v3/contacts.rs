@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::fields::value_rows;
 use super::memberships::edge_row;
-use super::{Answer, bounds, check_query, forbidden, invalid, not_found, require, text_of, wrapped};
+use super::{
+    Answer, bounds, check_query, forbidden, invalid, not_found, require, text_of, wrapped,
+};
 use crate::emulator::activecampaign::Call;
 use crate::emulator::activecampaign::contact_values::{Values, is_address};
 use crate::emulator::activecampaign::form::number;
@@ -69,8 +71,11 @@ fn moment(text: &str) -> Option<Timestamp> {
     if let Ok(moment) = text.parse() {
         return Some(moment);
     }
-    let local: jiff::civil::DateTime =
-        text.parse().ok().or_else(|| text.parse::<jiff::civil::Date>().ok().map(|day| day.at(0, 0, 0, 0)))?;
+    let local: jiff::civil::DateTime = text.parse().ok().or_else(|| {
+        text.parse::<jiff::civil::Date>()
+            .ok()
+            .map(|day| day.at(0, 0, 0, 0))
+    })?;
     local.to_zoned(zone()).ok().map(|zoned| zoned.timestamp())
 }
 
@@ -98,16 +103,27 @@ impl Call<'_> {
         if list.is_none() && status.is_none() {
             return true;
         }
-        self.account.groups_of(contact.id).into_iter().filter(|one| list.is_none_or(|list| list == *one) && self.sees_list(*one)).any(
-            |one| {
+        self.account
+            .groups_of(contact.id)
+            .into_iter()
+            .filter(|one| list.is_none_or(|list| list == *one) && self.sees_list(*one))
+            .any(|one| {
                 let state = self.account.membership(one, contact.id);
-                status.is_none_or(|status| state.is_some_and(|state| status.split(',').any(|one| one == status_number(state).to_string())))
-            },
-        )
+                status.is_none_or(|status| {
+                    state.is_some_and(|state| {
+                        status
+                            .split(',')
+                            .any(|one| one == status_number(state).to_string())
+                    })
+                })
+            })
     }
 
     /// Reads the values of a contact; unknown fields are refused.
-    fn read_contact(&mut self, given: &serde_json::Map<String, Value>) -> Result<Values, (u16, Value)> {
+    fn read_contact(
+        &mut self,
+        given: &serde_json::Map<String, Value>,
+    ) -> Result<Values, (u16, Value)> {
         let mut values = Values::default();
         for (name, value) in given {
             match name.as_str() {
@@ -118,33 +134,57 @@ impl Call<'_> {
                         "orgname" => "company",
                         _ => "phone",
                     };
-                    values.profile.push((neutral, text_of(Some(value)).unwrap_or_default()));
+                    values
+                        .profile
+                        .push((neutral, text_of(Some(value)).unwrap_or_default()));
                 }
                 "email" => {}
                 "fieldValues" => {
                     for entry in value.as_array().into_iter().flatten() {
                         let id = super::id_of(entry.get("field"));
-                        let Some(field) = self.account.fields.iter().find(|field| field.id == id) else {
-                            return Err(invalid("The field does not exist.", "fieldValues", "related_missing"));
+                        let Some(field) = self.account.fields.iter().find(|field| field.id == id)
+                        else {
+                            return Err(invalid(
+                                "The field does not exist.",
+                                "fieldValues",
+                                "related_missing",
+                            ));
                         };
-                        values.custom.push((field.name.clone(), text_of(entry.get("value")).unwrap_or_default()));
+                        values.custom.push((
+                            field.name.clone(),
+                            text_of(entry.get("value")).unwrap_or_default(),
+                        ));
                     }
                 }
                 // Lists and tags among them: the call has no place for them.
-                _ => self.context.misuse(MisuseKind::UnknownParameter, name.chars().take(40).collect::<String>()),
+                _ => self.context.misuse(
+                    MisuseKind::UnknownParameter,
+                    name.chars().take(40).collect::<String>(),
+                ),
             }
         }
         Ok(values)
     }
 
-    fn read_address(&mut self, given: &serde_json::Map<String, Value>) -> Result<String, (u16, Value)> {
+    fn read_address(
+        &mut self,
+        given: &serde_json::Map<String, Value>,
+    ) -> Result<String, (u16, Value)> {
         let email = text_of(given.get("email")).unwrap_or_default();
         if email.is_empty() {
             self.context.misuse(MisuseKind::MissingParameter, "email");
-            return Err(invalid("Contact email address was not provided.", "email", "email_invalid"));
+            return Err(invalid(
+                "Contact email address was not provided.",
+                "email",
+                "email_invalid",
+            ));
         }
         if !is_address(&email) || self.context.is_poison(&email) {
-            return Err(invalid("Contact Email Address is not valid.", "email", "email_invalid"));
+            return Err(invalid(
+                "Contact Email Address is not valid.",
+                "email",
+                "email_invalid",
+            ));
         }
         Ok(email)
     }
@@ -153,7 +193,10 @@ impl Call<'_> {
         let Some(contact) = self.account.contacts.get(&id) else {
             return Err(not_found("Subscriber", id));
         };
-        Ok((status, json!({"contact": contact_row(contact), "fieldValues": value_rows(self.account, contact)})))
+        Ok((
+            status,
+            json!({"contact": contact_row(contact), "fieldValues": value_rows(self.account, contact)}),
+        ))
     }
 }
 
@@ -161,8 +204,12 @@ impl Call<'_> {
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
     check_query(call, QUERY);
     let (offset, limit) = bounds(call);
-    let mut shown: Vec<&Contact> =
-        call.account.contacts.values().filter(|contact| call.wants(contact) && call.sees_contact(contact)).collect();
+    let mut shown: Vec<&Contact> = call
+        .account
+        .contacts
+        .values()
+        .filter(|contact| call.wants(contact) && call.sees_contact(contact))
+        .collect();
     // Without an order the newest come first, and pages shift when somebody is added.
     let order = call.form.pairs().find_map(|(name, direction)| {
         let name = name.strip_prefix("orders[")?.strip_suffix(']')?;
@@ -187,8 +234,14 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
             for (position, contact) in page.iter().enumerate() {
                 let rows: Vec<Value> = match wanted {
                     "contactLists" => {
-                        let lists = call.account.groups_of(contact.id).into_iter().filter(|list| call.sees_list(*list));
-                        lists.filter_map(|list| edge_row(call.account, list, contact.id)).collect()
+                        let lists = call
+                            .account
+                            .groups_of(contact.id)
+                            .into_iter()
+                            .filter(|list| call.sees_list(*list));
+                        lists
+                            .filter_map(|list| edge_row(call.account, list, contact.id))
+                            .collect()
                     }
                     "fieldValues" => value_rows(call.account, contact),
                     _ => continue,
@@ -209,9 +262,18 @@ pub(super) fn view(call: &mut Call<'_>, id: u64) -> Answer {
     let Some(contact) = call.visible_contact(id) else {
         return Err(not_found("Subscriber", id));
     };
-    let lists = call.account.groups_of(id).into_iter().filter(|list| call.sees_list(*list));
-    let edges: Vec<Value> = lists.filter_map(|list| edge_row(call.account, list, id)).collect();
-    Ok((200, json!({"contact": contact_row(contact), "contactLists": edges, "fieldValues": value_rows(call.account, contact)})))
+    let lists = call
+        .account
+        .groups_of(id)
+        .into_iter()
+        .filter(|list| call.sees_list(*list));
+    let edges: Vec<Value> = lists
+        .filter_map(|list| edge_row(call.account, list, id))
+        .collect();
+    Ok((
+        200,
+        json!({"contact": contact_row(contact), "contactLists": edges, "fieldValues": value_rows(call.account, contact)}),
+    ))
 }
 
 pub(super) fn create(call: &mut Call<'_>, body: &Value) -> Answer {
@@ -220,7 +282,11 @@ pub(super) fn create(call: &mut Call<'_>, body: &Value) -> Answer {
     let email = call.read_address(given)?;
     let values = call.read_contact(given)?;
     if call.account.contact_by_email(&email).is_some() {
-        return Err(invalid("Email address already exists in the system", "email", "duplicate"));
+        return Err(invalid(
+            "Email address already exists in the system",
+            "email",
+            "duplicate",
+        ));
     }
     let id = call.create_contact(&email);
     call.write_values(id, &values);
@@ -244,10 +310,15 @@ pub(super) fn update(call: &mut Call<'_>, id: u64, body: &Value) -> Answer {
         return Err(not_found("Subscriber", id));
     }
     let given = wrapped(call, body, "contact")?;
-    let email = if given.contains_key("email") { Some(call.read_address(given)?) } else { None };
+    let email = if given.contains_key("email") {
+        Some(call.read_address(given)?)
+    } else {
+        None
+    };
     let values = call.read_contact(given)?;
     if let Some(email) = email {
-        call.readdress(id, &email).map_err(|message| invalid(&message, "email", "duplicate"))?;
+        call.readdress(id, &email)
+            .map_err(|message| invalid(&message, "email", "duplicate"))?;
     }
     call.write_values(id, &values);
     call.answer_contact(200, id)
@@ -258,10 +329,14 @@ pub(super) fn delete(call: &mut Call<'_>, id: u64) -> Answer {
     if call.visible_contact(id).is_none() {
         return Err(not_found("Subscriber", id));
     }
-    call.context.misuse(MisuseKind::DeletedContact, format!("contact {id}"));
+    call.context
+        .misuse(MisuseKind::DeletedContact, format!("contact {id}"));
     for list in call.account.groups_of(id) {
         if call.account.membership(list, id) == Some(MembershipState::OptedOut) {
-            call.context.misuse(MisuseKind::RemovedOptedOut, format!("list {list}, contact {id}"));
+            call.context.misuse(
+                MisuseKind::RemovedOptedOut,
+                format!("list {list}, contact {id}"),
+            );
         }
     }
     call.account.delete_contact(id);

@@ -24,7 +24,10 @@ const TYPES: [(&str, &str); 8] = [
 ];
 
 pub(super) fn value_rows(account: &Account, contact: &Contact) -> Vec<Value> {
-    let held = account.fields.iter().filter_map(|field| Some((field, contact.custom.get(&field.name)?)));
+    let held = account
+        .fields
+        .iter()
+        .filter_map(|field| Some((field, contact.custom.get(&field.name)?)));
     held.map(|(field, value)| {
         json!({
             "id": edge_id(contact.id, field.id).to_string(),
@@ -40,7 +43,10 @@ pub(super) fn value_rows(account: &Account, contact: &Contact) -> Vec<Value> {
 }
 
 fn definition(field: &CustomField) -> Value {
-    let word = TYPES.iter().find(|(number, _)| *number == field.data_type).map_or("text", |(_, word)| *word);
+    let word = TYPES
+        .iter()
+        .find(|(number, _)| *number == field.data_type)
+        .map_or("text", |(_, word)| *word);
     json!({
         "id": field.id.to_string(),
         "title": field.label,
@@ -58,7 +64,13 @@ fn definition(field: &CustomField) -> Value {
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
     let rows = call.account.fields.iter().map(definition).collect();
     let (status, mut answer) = page(call, "fields", rows)?;
-    let relations = |field: &CustomField| if field.lists.is_empty() { vec![0] } else { field.lists.clone() };
+    let relations = |field: &CustomField| {
+        if field.lists.is_empty() {
+            vec![0]
+        } else {
+            field.lists.clone()
+        }
+    };
     answer["fieldRels"] = call
         .account
         .fields
@@ -87,16 +99,38 @@ pub(super) fn create(call: &mut Call<'_>, body: &Value) -> Answer {
     let given = wrapped(call, body, "field")?;
     let title = text_of(given.get("title")).unwrap_or_default();
     let word = text_of(given.get("type")).unwrap_or_default();
-    let Some((number, _)) = TYPES.iter().find(|(_, known)| *known == word).filter(|_| !title.is_empty()) else {
-        call.context.misuse(MisuseKind::MissingParameter, "title or type");
-        return Err(invalid("The field needs a title and a known type.", "type", "field_missing"));
+    let Some((number, _)) = TYPES
+        .iter()
+        .find(|(_, known)| *known == word)
+        .filter(|_| !title.is_empty())
+    else {
+        call.context
+            .misuse(MisuseKind::MissingParameter, "title or type");
+        return Err(invalid(
+            "The field needs a title and a known type.",
+            "type",
+            "field_missing",
+        ));
     };
-    let tag = text_of(given.get("perstag")).filter(|tag| !tag.is_empty()).unwrap_or_else(|| slug(&title).replace('-', "_"));
+    let tag = text_of(given.get("perstag"))
+        .filter(|tag| !tag.is_empty())
+        .unwrap_or_else(|| slug(&title).replace('-', "_"));
     let name = tag.to_uppercase();
     if call.account.fields.iter().any(|field| field.name == name) {
-        return Err(invalid("The personalization tag is already in use.", "perstag", "duplicate"));
+        return Err(invalid(
+            "The personalization tag is already in use.",
+            "perstag",
+            "duplicate",
+        ));
     }
-    let id = call.account.fields.iter().map(|field| field.id).max().unwrap_or(0) + 1;
+    let id = call
+        .account
+        .fields
+        .iter()
+        .map(|field| field.id)
+        .max()
+        .unwrap_or(0)
+        + 1;
     let field = CustomField {
         id,
         name: name.clone(),
@@ -126,24 +160,37 @@ pub(super) fn relate(call: &mut Call<'_>, body: &Value) -> Answer {
     if list != 0 && !field.lists.contains(&list) {
         field.lists.push(list);
     }
-    Ok((201, json!({"fieldRel": {"id": edge_id(id, list).to_string(), "field": id.to_string(), "relid": list.to_string()}})))
+    Ok((
+        201,
+        json!({"fieldRel": {"id": edge_id(id, list).to_string(), "field": id.to_string(), "relid": list.to_string()}}),
+    ))
 }
 
 pub(super) fn values_of_contact(call: &mut Call<'_>, id: u64) -> Answer {
     let Some(contact) = call.visible_contact(id) else {
         return Err(not_found("Subscriber", id));
     };
-    Ok((200, json!({"fieldValues": value_rows(call.account, contact)})))
+    Ok((
+        200,
+        json!({"fieldValues": value_rows(call.account, contact)}),
+    ))
 }
 
 pub(super) fn list_values(call: &mut Call<'_>) -> Answer {
     check_query(call, &["filters[fieldid]", "filters[val]"]);
     let field = call.form.text("filters[fieldid]");
     let value = call.form.text("filters[val]");
-    let contacts = call.account.contacts.values().filter(|contact| call.sees_contact(contact));
+    let contacts = call
+        .account
+        .contacts
+        .values()
+        .filter(|contact| call.sees_contact(contact));
     let rows = contacts
         .flat_map(|contact| value_rows(call.account, contact))
-        .filter(|row| (field.is_empty() || row["field"] == field) && (value.is_empty() || row["value"] == value))
+        .filter(|row| {
+            (field.is_empty() || row["field"] == field)
+                && (value.is_empty() || row["value"] == value)
+        })
         .collect();
     page(call, "fieldValues", rows)
 }
@@ -155,12 +202,23 @@ pub(super) fn save_value(call: &mut Call<'_>, body: &Value) -> Answer {
     if call.visible_contact(contact).is_none() {
         return Err(not_found("Subscriber", contact));
     }
-    let Some(name) = call.account.fields.iter().find(|known| known.id == field).map(|field| field.name.clone()) else {
+    let Some(name) = call
+        .account
+        .fields
+        .iter()
+        .find(|known| known.id == field)
+        .map(|field| field.name.clone())
+    else {
         return Err(not_found("Field", field));
     };
     let value = text_of(given.get("value")).unwrap_or_default();
-    call.write_values(contact, &Values { custom: vec![(name, value.clone())], ..Values::default() });
-    let row =
-        json!({"id": edge_id(contact, field).to_string(), "contact": contact.to_string(), "field": field.to_string(), "value": value});
+    call.write_values(
+        contact,
+        &Values {
+            custom: vec![(name, value.clone())],
+            ..Values::default()
+        },
+    );
+    let row = json!({"id": edge_id(contact, field).to_string(), "contact": contact.to_string(), "field": field.to_string(), "value": value});
     Ok((201, json!({"fieldValue": row})))
 }

@@ -16,32 +16,65 @@ const MAX_CONTACTS: usize = 250;
 const BODY_LIMIT: usize = 400_000;
 
 fn refuse(message: &str, reasons: Vec<Value>) -> (u16, Value) {
-    (400, json!({"success": 0, "message": message, "failureReasons": reasons}))
+    (
+        400,
+        json!({"success": 0, "message": message, "failureReasons": reasons}),
+    )
 }
 
 pub(super) fn queue(call: &mut Call<'_>, body: &Value, size: usize) -> Answer {
     require(call, "pg_subscriber_import")?;
-    let Some(contacts) = body.get("contacts").and_then(Value::as_array).filter(|contacts| !contacts.is_empty()) else {
-        call.context.misuse(MisuseKind::MissingParameter, "contacts");
-        return Err(refuse("No contacts were provided.", vec![json!("No contacts were provided.")]));
+    let Some(contacts) = body
+        .get("contacts")
+        .and_then(Value::as_array)
+        .filter(|contacts| !contacts.is_empty())
+    else {
+        call.context
+            .misuse(MisuseKind::MissingParameter, "contacts");
+        return Err(refuse(
+            "No contacts were provided.",
+            vec![json!("No contacts were provided.")],
+        ));
     };
     call.context.items = contacts.len();
     let name = call.account.name.clone();
-    if !call.backlog.admit(&name, call.context.instant(), contacts.len() == 1) {
-        call.context.misuse(MisuseKind::TooFast, format!("an import of {} contacts", contacts.len()));
-        return Err(refuse("Rate limit exceeded.", vec![json!("Rate limit exceeded.")]));
+    if !call
+        .backlog
+        .admit(&name, call.context.instant(), contacts.len() == 1)
+    {
+        call.context.misuse(
+            MisuseKind::TooFast,
+            format!("an import of {} contacts", contacts.len()),
+        );
+        return Err(refuse(
+            "Rate limit exceeded.",
+            vec![json!("Rate limit exceeded.")],
+        ));
     }
     if size >= BODY_LIMIT {
-        call.context.misuse(MisuseKind::TooLong, format!("{size} bytes"));
-        return Err(refuse("The request body is too large.", vec![json!("The request body is too large.")]));
+        call.context
+            .misuse(MisuseKind::TooLong, format!("{size} bytes"));
+        return Err(refuse(
+            "The request body is too large.",
+            vec![json!("The request body is too large.")],
+        ));
     }
     if contacts.len() > MAX_CONTACTS {
-        call.context.misuse(MisuseKind::TooManyItems, format!("{} contacts", contacts.len()));
-        return Err(refuse("Too many contacts.", vec![json!("No more than 250 contacts may be imported at once.")]));
+        call.context.misuse(
+            MisuseKind::TooManyItems,
+            format!("{} contacts", contacts.len()),
+        );
+        return Err(refuse(
+            "Too many contacts.",
+            vec![json!("No more than 250 contacts may be imported at once.")],
+        ));
     }
     for name in body.as_object().into_iter().flatten().map(|(name, _)| name) {
         if name != "contacts" && name != "callback" {
-            call.context.misuse(MisuseKind::UnknownParameter, name.chars().take(40).collect::<String>());
+            call.context.misuse(
+                MisuseKind::UnknownParameter,
+                name.chars().take(40).collect::<String>(),
+            );
         }
     }
     let mut rows = Vec::new();
@@ -53,7 +86,8 @@ pub(super) fn queue(call: &mut Call<'_>, body: &Value, size: usize) -> Answer {
                 row.fails = call.context.item_fails(position);
                 let twice = !seen.insert(fold(&row.email));
                 if twice || call.backlog.is_in_flight(&name, &row.email) {
-                    call.context.misuse(MisuseKind::DuplicateInBatch, format!("contact {position}"));
+                    call.context
+                        .misuse(MisuseKind::DuplicateInBatch, format!("contact {position}"));
                 }
                 rows.push(row);
             }
@@ -61,11 +95,17 @@ pub(super) fn queue(call: &mut Call<'_>, body: &Value, size: usize) -> Answer {
         }
     }
     if !reasons.is_empty() {
-        return Err(refuse("Some of the contacts could not be imported.", reasons));
+        return Err(refuse(
+            "Some of the contacts could not be imported.",
+            reasons,
+        ));
     }
     let count = rows.len();
     let id = call.queue_import(rows);
-    Ok((200, json!({"success": 1, "queued_contacts": count, "batchId": id, "message": "Contact import queued"})))
+    Ok((
+        200,
+        json!({"success": 1, "queued_contacts": count, "batchId": id, "message": "Contact import queued"}),
+    ))
 }
 
 impl Call<'_> {
@@ -82,13 +122,27 @@ impl Call<'_> {
                 "last_name" => row.values.profile.push(("last_name", text)),
                 "phone" => row.values.profile.push(("phone", text)),
                 "customer_acct_name" => row.values.profile.push(("company", text)),
-                "tags" => row.values.tags = value.as_array().into_iter().flatten().filter_map(|tag| text_of(Some(tag))).collect(),
+                "tags" => {
+                    row.values.tags = value
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .filter_map(|tag| text_of(Some(tag)))
+                        .collect()
+                }
                 "fields" => {
                     for field in value.as_array().into_iter().flatten() {
                         let id = id_of(field.get("id"));
-                        let known =
-                            self.account.fields.iter().find(|known| known.id == id).ok_or_else(|| format!("Field {id} does not exist."))?;
-                        row.values.custom.push((known.name.clone(), text_of(field.get("value")).unwrap_or_default()));
+                        let known = self
+                            .account
+                            .fields
+                            .iter()
+                            .find(|known| known.id == id)
+                            .ok_or_else(|| format!("Field {id} does not exist."))?;
+                        row.values.custom.push((
+                            known.name.clone(),
+                            text_of(field.get("value")).unwrap_or_default(),
+                        ));
                     }
                 }
                 "subscribe" => row.subscribe = self.read_lists(value)?,
@@ -97,7 +151,10 @@ impl Call<'_> {
                     Some(flag) => row.exclude_automations = flag,
                     None => return Err("exclude_automations must be a boolean.".to_owned()),
                 },
-                _ => self.context.misuse(MisuseKind::UnknownParameter, name.chars().take(40).collect::<String>()),
+                _ => self.context.misuse(
+                    MisuseKind::UnknownParameter,
+                    name.chars().take(40).collect::<String>(),
+                ),
             }
         }
         if row.email.is_empty() {
@@ -130,12 +187,21 @@ pub(super) fn info(call: &mut Call<'_>) -> Answer {
         call.context.misuse(MisuseKind::MissingParameter, "batchId");
         return Err((400, json!({"message": "batchId is required."})));
     }
-    let Some(batch) = call.backlog.batches_of(&call.account.name).find(|batch| batch.id == id) else {
+    let Some(batch) = call
+        .backlog
+        .batches_of(&call.account.name)
+        .find(|batch| batch.id == id)
+    else {
         return Ok((200, json!({"status": false, "success": [], "failure": []})));
     };
-    let status = batch.status(call.context.instant()).map_or(json!(false), |status| json!(status));
+    let status = batch
+        .status(call.context.instant())
+        .map_or(json!(false), |status| json!(status));
     let created: Vec<String> = batch.created.iter().map(u64::to_string).collect();
-    Ok((200, json!({"status": status, "success": created, "failure": batch.failed})))
+    Ok((
+        200,
+        json!({"status": status, "success": created, "failure": batch.failed}),
+    ))
 }
 
 /// Batches and contacts per day, those under way and those that were finished.
@@ -143,7 +209,9 @@ pub(super) fn info(call: &mut Call<'_>) -> Answer {
 pub(super) fn totals(call: &mut Call<'_>) -> Answer {
     let mut days: [BTreeMap<String, (usize, usize)>; 2] = Default::default();
     for batch in call.backlog.batches_of(&call.account.name) {
-        let counts = days[usize::from(batch.completed)].entry(batch.day.to_string()).or_default();
+        let counts = days[usize::from(batch.completed)]
+            .entry(batch.day.to_string())
+            .or_default();
         counts.0 += 1;
         counts.1 += batch.contacts;
     }
@@ -153,5 +221,8 @@ pub(super) fn totals(call: &mut Call<'_>) -> Answer {
             .map(|(day, (batches, contacts))| json!({"day": day, "batches": batches.to_string(), "contacts": contacts.to_string()}));
         rows.collect::<Vec<Value>>()
     });
-    Ok((200, json!({"outstanding": outstanding, "recentlyCompleted": completed})))
+    Ok((
+        200,
+        json!({"outstanding": outstanding, "recentlyCompleted": completed}),
+    ))
 }

@@ -24,16 +24,22 @@ fn row(list: &Group) -> Value {
         "links": {"contactGoalLists": format!("/api/3/lists/{}/contactGoalLists", list.id)},
     });
     for name in LIST_TEXTS {
-        row[name] = list.settings.get(name).map_or(Value::Null, |value| json!(value));
+        row[name] = list
+            .settings
+            .get(name)
+            .map_or(Value::Null, |value| json!(value));
     }
     row
 }
 
 impl Call<'_> {
-    /// Administrators reach lists that are linked to no group; they only do not see them in the pages.
+    /// Administrators reach lists that are linked to no group; they only do not see them in the
+    /// pages.
     fn reaches_list(&self, list: u64) -> bool {
         self.sees_list(list)
-            || (self.account.groups.contains_key(&list) && self.own_group_id() == ADMIN && self.login.sees_groups.is_none())
+            || (self.account.groups.contains_key(&list)
+                && self.own_group_id() == ADMIN
+                && self.login.sees_groups.is_none())
     }
 
     fn write_list(&mut self, id: u64, given: &Map<String, Value>) {
@@ -45,9 +51,16 @@ impl Call<'_> {
             } else if LIST_TEXTS.contains(&name.as_str()) {
                 list.settings.insert(name.clone(), value);
             } else if name == "private" {
-                list.visibility = if matches!(value.as_str(), "" | "0") { Visibility::Public } else { Visibility::Private };
+                list.visibility = if matches!(value.as_str(), "" | "0") {
+                    Visibility::Public
+                } else {
+                    Visibility::Private
+                };
             } else if name != "name" {
-                self.context.misuse(MisuseKind::UnknownParameter, name.chars().take(40).collect::<String>());
+                self.context.misuse(
+                    MisuseKind::UnknownParameter,
+                    name.chars().take(40).collect::<String>(),
+                );
             }
         }
         list.settings.retain(|_, value| !value.is_empty());
@@ -55,19 +68,31 @@ impl Call<'_> {
 }
 
 fn missing(id: u64) -> (u16, Value) {
-    (403, json!({"message": format!("No Result found for _List with id {id}")}))
+    (
+        403,
+        json!({"message": format!("No Result found for _List with id {id}")}),
+    )
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
     check_query(call, &["filters[name]"]);
     let name = fold(call.form.text("filters[name]"));
-    let lists = call.account.groups.values().filter(|list| call.reaches_list(list.id) && fold(&list.name).contains(&name));
+    let lists = call
+        .account
+        .groups
+        .values()
+        .filter(|list| call.reaches_list(list.id) && fold(&list.name).contains(&name));
     let rows = lists.map(row).collect();
     page(call, "lists", rows)
 }
 
 pub(super) fn view(call: &mut Call<'_>, id: u64) -> Answer {
-    let list = call.account.groups.get(&id).filter(|_| call.reaches_list(id)).ok_or_else(|| missing(id))?;
+    let list = call
+        .account
+        .groups
+        .get(&id)
+        .filter(|_| call.reaches_list(id))
+        .ok_or_else(|| missing(id))?;
     Ok((200, json!({"list": row(list)})))
 }
 
@@ -77,10 +102,16 @@ pub(super) fn create(call: &mut Call<'_>, body: &Value) -> Answer {
     for needed in ["name", "stringid", "sender_url", "sender_reminder"] {
         if text_of(given.get(needed)).unwrap_or_default().is_empty() {
             call.context.misuse(MisuseKind::MissingParameter, needed);
-            return Err(invalid(&format!("The list {needed} was not provided."), needed, "field_missing"));
+            return Err(invalid(
+                &format!("The list {needed} was not provided."),
+                needed,
+                "field_missing",
+            ));
         }
     }
-    let id = call.account.add_group(&text_of(given.get("name")).unwrap_or_default());
+    let id = call
+        .account
+        .add_group(&text_of(given.get("name")).unwrap_or_default());
     let list = call.account.group_mut(id);
     list.owner = Some(1);
     list.settings.clear();
@@ -104,7 +135,14 @@ pub(super) fn update(call: &mut Call<'_>, id: u64, body: &Value) -> Answer {
         call.account.rename_group(id, &name);
     }
     call.write_list(id, given);
-    call.account.record(Change::GroupChanged { group: id, fields: given.keys().filter(|name| *name != "name").cloned().collect() });
+    call.account.record(Change::GroupChanged {
+        group: id,
+        fields: given
+            .keys()
+            .filter(|name| *name != "name")
+            .cloned()
+            .collect(),
+    });
     let answer = call.account.group(id).map(row);
     Ok((200, json!({"list": answer})))
 }

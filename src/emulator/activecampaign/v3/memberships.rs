@@ -11,7 +11,11 @@ use crate::emulator::world::{Account, MembershipState};
 
 pub(super) fn edge_row(account: &Account, list: u64, contact: u64) -> Option<Value> {
     let membership = account.groups.get(&list)?.members.get(&contact)?;
-    let left = if membership.state == MembershipState::OptedOut { membership.changed } else { None };
+    let left = if membership.state == MembershipState::OptedOut {
+        membership.changed
+    } else {
+        None
+    };
     Some(json!({
         "id": edge_id(list, contact).to_string(),
         "list": list.to_string(),
@@ -33,13 +37,27 @@ pub(super) fn of_contact(call: &mut Call<'_>, id: u64) -> Answer {
     if call.visible_contact(id).is_none() {
         return Err(not_found("Subscriber", id));
     }
-    let lists = call.account.groups_of(id).into_iter().filter(|list| call.sees_list(*list));
-    let rows: Vec<Value> = lists.filter_map(|list| edge_row(call.account, list, id)).collect();
+    let lists = call
+        .account
+        .groups_of(id)
+        .into_iter()
+        .filter(|list| call.sees_list(*list));
+    let rows: Vec<Value> = lists
+        .filter_map(|list| edge_row(call.account, list, id))
+        .collect();
     Ok((200, json!({"contactLists": rows})))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
-    check_query(call, &["filters[list]", "filters[status]", "filters[contact]", "include"]);
+    check_query(
+        call,
+        &[
+            "filters[list]",
+            "filters[status]",
+            "filters[contact]",
+            "include",
+        ],
+    );
     let status = call.form.text("filters[status]");
     let contact = call.form.text("filters[contact]");
     let wanted = call.form.text("filters[list]");
@@ -49,7 +67,10 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
             continue;
         }
         for (member, state) in call.account.members_of(list) {
-            let fits = status.is_empty() || status.split(',').any(|one| one == status_number(state).to_string());
+            let fits = status.is_empty()
+                || status
+                    .split(',')
+                    .any(|one| one == status_number(state).to_string());
             if fits && (contact.is_empty() || number(contact) == member) {
                 rows.extend(edge_row(call.account, list, member));
             }
@@ -63,10 +84,14 @@ pub(super) fn save(call: &mut Call<'_>, body: &Value) -> Answer {
     let given = wrapped(call, body, "contactList")?;
     let (list, contact) = (id_of(given.get("list")), id_of(given.get("contact")));
     if !call.sees_list(list) {
-        return Err((403, json!({"message": format!("No Result found for _List with id {list}")})));
+        return Err((
+            403,
+            json!({"message": format!("No Result found for _List with id {list}")}),
+        ));
     }
     if call.visible_contact(contact).is_none()
-        && !(call.account.contacts.contains_key(&contact) && call.account.groups_of(contact).is_empty())
+        && !(call.account.contacts.contains_key(&contact)
+            && call.account.groups_of(contact).is_empty())
     {
         return Err(not_found("Subscriber", contact));
     }
@@ -77,7 +102,11 @@ pub(super) fn save(call: &mut Call<'_>, body: &Value) -> Answer {
         }
         _ => {
             call.context.misuse(MisuseKind::WrongType, "status");
-            return Err(invalid("The status is not valid.", "status", "field_invalid"));
+            return Err(invalid(
+                "The status is not valid.",
+                "status",
+                "field_invalid",
+            ));
         }
     }
     let row = edge_row(call.account, list, contact).unwrap_or(Value::Null);

@@ -36,7 +36,13 @@ pub(super) fn operation_name(method: &Method, path: &str) -> String {
             "email" => "{email}",
             "username" => "{username}",
             _ if segment.starts_with(|character: char| character.is_ascii_digit()) => "{id}",
-            _ if segment.len() <= 20 && segment.chars().all(|character| character.is_ascii_alphabetic() || character == '_') => segment,
+            _ if segment.len() <= 20
+                && segment
+                    .chars()
+                    .all(|character| character.is_ascii_alphabetic() || character == '_') =>
+            {
+                segment
+            }
             _ => "?",
         });
         before = segment;
@@ -58,14 +64,30 @@ pub(super) fn answer(
     let result = found.ok_or_else(forbidden).and_then(|(position, login)| {
         let body = read_body(incoming, context)?;
         let account = &mut world.accounts[position];
-        route(&mut Call { account, login, context, backlog, form: &form }, &incoming.method, path, &body, incoming.body.len())
+        route(
+            &mut Call {
+                account,
+                login,
+                context,
+                backlog,
+                form: &form,
+            },
+            &incoming.method,
+            path,
+            &body,
+            incoming.body.len(),
+        )
     });
     let outcome = match &result {
         Ok(_) => "ok".to_owned(),
         Err((status, _)) => format!("error {status}"),
     };
     let (status, value) = result.unwrap_or_else(|refusal| refusal);
-    let format = if target.operation == "POST /import/bulk_import" { Format::JsonAsHtml } else { Format::Json };
+    let format = if target.operation == "POST /import/bulk_import" {
+        Format::JsonAsHtml
+    } else {
+        Format::Json
+    };
     Reply {
         status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         document: Document::Campaigns(Page { value, format }),
@@ -78,18 +100,33 @@ fn read_body(incoming: &Incoming, context: &mut Context) -> Result<Value, (u16, 
         return Ok(Value::Null);
     }
     let content_type = incoming.header(header::CONTENT_TYPE);
-    if !content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json") {
-        context.misuse(MisuseKind::WrongContentType, "the body is not declared as application/json");
+    if !content_type
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .eq_ignore_ascii_case("application/json")
+    {
+        context.misuse(
+            MisuseKind::WrongContentType,
+            "the body is not declared as application/json",
+        );
         return Err((400, json!({"message": "The request body must be JSON."})));
     }
     serde_json::from_slice(&incoming.body).map_err(|_| {
         context.misuse(MisuseKind::UnreadableBody, "the body is not JSON");
-        (400, json!({"message": "The request body could not be read."}))
+        (
+            400,
+            json!({"message": "The request body could not be read."}),
+        )
     })
 }
 
 fn route(call: &mut Call<'_>, method: &Method, path: &str, body: &Value, size: usize) -> Answer {
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
     let id = |segment: &str| number(segment);
     match (method.as_str(), segments.as_slice()) {
         ("GET", ["contacts"]) => contacts::list(call),
@@ -129,13 +166,16 @@ fn route(call: &mut Call<'_>, method: &Method, path: &str, body: &Value, size: u
         ("GET", ["users", one]) => users::view(call, id(one)),
         ("PUT", ["users", one]) => users::update(call, id(one), body),
         ("DELETE", ["users", one]) => users::delete(call, id(one)),
-        ("GET", ["users", one, "userGroup" | "userGroups"] | ["userGroups", one]) => users::edge(call, id(one)),
+        ("GET", ["users", one, "userGroup" | "userGroups"] | ["userGroups", one]) => {
+            users::edge(call, id(one))
+        }
         ("GET", ["userGroups"]) => users::edges(call),
         ("POST", ["import", "bulk_import"]) => import::queue(call, body, size),
         ("GET", ["import", "bulk_import"]) => import::totals(call),
         ("GET", ["import", "info"]) => import::info(call),
         _ => {
-            call.context.misuse(MisuseKind::UnknownOperation, "no such path");
+            call.context
+                .misuse(MisuseKind::UnknownOperation, "no such path");
             Err((404, json!({"message": "No Result found."})))
         }
     }
@@ -146,24 +186,43 @@ fn forbidden() -> (u16, Value) {
 }
 
 fn require(call: &Call<'_>, flag: &str) -> Result<(), (u16, Value)> {
-    if call.may(flag) { Ok(()) } else { Err(forbidden()) }
+    if call.may(flag) {
+        Ok(())
+    } else {
+        Err(forbidden())
+    }
 }
 
 /// An object that is not there, or not for this key.
 fn not_found(what: &str, id: u64) -> (u16, Value) {
-    (404, json!({"message": format!("No Result found for {what} with id {id}")}))
+    (
+        404,
+        json!({"message": format!("No Result found for {what} with id {id}")}),
+    )
 }
 
 /// A value that is not taken.
 fn invalid(title: &str, field: &str, code: &str) -> (u16, Value) {
-    (422, json!({"errors": [{"title": title, "detail": "", "code": code, "source": {"pointer": format!("/data/attributes/{field}")}}]}))
+    (
+        422,
+        json!({"errors": [{"title": title, "detail": "", "code": code, "source": {"pointer": format!("/data/attributes/{field}")}}]}),
+    )
 }
 
 /// The object in the body under its name.
-fn wrapped<'a>(call: &mut Call<'_>, body: &'a Value, name: &str) -> Result<&'a Map<String, Value>, (u16, Value)> {
+fn wrapped<'a>(
+    call: &mut Call<'_>,
+    body: &'a Value,
+    name: &str,
+) -> Result<&'a Map<String, Value>, (u16, Value)> {
     body.get(name).and_then(Value::as_object).ok_or_else(|| {
-        call.context.misuse(MisuseKind::MissingParameter, name.to_owned());
-        invalid(&format!("The {name} was not provided."), name, "field_missing")
+        call.context
+            .misuse(MisuseKind::MissingParameter, name.to_owned());
+        invalid(
+            &format!("The {name} was not provided."),
+            name,
+            "field_missing",
+        )
     })
 }
 
@@ -187,7 +246,8 @@ fn bounds(call: &mut Call<'_>) -> (usize, usize) {
     let limit = match call.form.number("limit") {
         0 => 20,
         limit if limit > MAX_LIMIT => {
-            call.context.misuse(MisuseKind::TooManyItems, format!("limit {limit}"));
+            call.context
+                .misuse(MisuseKind::TooManyItems, format!("limit {limit}"));
             MAX_LIMIT
         }
         limit => limit,
@@ -208,7 +268,10 @@ fn page(call: &mut Call<'_>, name: &str, rows: Vec<Value>) -> Answer {
 fn check_query(call: &mut Call<'_>, known: &[&str]) {
     for (name, _) in call.form.pairs() {
         if !known.contains(&name) && name != "limit" && name != "offset" && name != "api_key" {
-            call.context.misuse(MisuseKind::UnknownParameter, name.chars().take(40).collect::<String>());
+            call.context.misuse(
+                MisuseKind::UnknownParameter,
+                name.chars().take(40).collect::<String>(),
+            );
         }
     }
 }

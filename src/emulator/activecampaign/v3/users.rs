@@ -26,7 +26,8 @@ fn row(user: &User) -> Value {
     })
 }
 
-/// What connects a user with the group; its id is that of the user, which is easily taken for the group's.
+/// What connects a user with the group; its id is that of the user, which is easily taken for the
+/// group's.
 fn edge_row(user: &User) -> Value {
     json!({
         "id": user.id.to_string(),
@@ -44,7 +45,11 @@ fn written(user: &User) -> Value {
 }
 
 impl Call<'_> {
-    fn fill_user(&mut self, user: &mut User, given: &Map<String, Value>) -> Result<Vec<String>, (u16, Value)> {
+    fn fill_user(
+        &mut self,
+        user: &mut User,
+        given: &Map<String, Value>,
+    ) -> Result<Vec<String>, (u16, Value)> {
         let mut fields = Vec::new();
         for (name, value) in given {
             let value = text_of(Some(value)).unwrap_or_default();
@@ -65,7 +70,10 @@ impl Call<'_> {
                 }
                 "group" => continue,
                 _ => {
-                    self.context.misuse(MisuseKind::UnknownParameter, name.chars().take(40).collect::<String>());
+                    self.context.misuse(
+                        MisuseKind::UnknownParameter,
+                        name.chars().take(40).collect::<String>(),
+                    );
                     continue;
                 }
             };
@@ -75,10 +83,23 @@ impl Call<'_> {
             }
         }
         if !is_address(&user.email) {
-            return Err(invalid("The email address is not valid.", "email", "email_invalid"));
+            return Err(invalid(
+                "The email address is not valid.",
+                "email",
+                "email_invalid",
+            ));
         }
-        if user.username.is_empty() || self.account.user_by_name(&user.username).is_some_and(|id| id != user.id) {
-            return Err(invalid("The username is already in use.", "username", "duplicate"));
+        if user.username.is_empty()
+            || self
+                .account
+                .user_by_name(&user.username)
+                .is_some_and(|id| id != user.id)
+        {
+            return Err(invalid(
+                "The username is already in use.",
+                "username",
+                "duplicate",
+            ));
         }
         Ok(fields)
     }
@@ -89,7 +110,11 @@ impl Call<'_> {
         if self.account.user_groups.contains_key(&group) {
             return Ok(group);
         }
-        Err(invalid("The group does not exist.", "group", "related_missing"))
+        Err(invalid(
+            "The group does not exist.",
+            "group",
+            "related_missing",
+        ))
     }
 }
 
@@ -99,7 +124,9 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
 }
 
 fn shown(call: &Call<'_>, id: Option<u64>) -> Answer {
-    let user = id.and_then(|id| call.account.users.get(&id)).ok_or_else(|| not_found("User", id.unwrap_or(0)))?;
+    let user = id
+        .and_then(|id| call.account.users.get(&id))
+        .ok_or_else(|| not_found("User", id.unwrap_or(0)))?;
     Ok((200, json!({"user": row(user)})))
 }
 
@@ -110,7 +137,10 @@ pub(super) fn view(call: &mut Call<'_>, id: u64) -> Answer {
 fn decoded(segment: &str) -> String {
     // The rules of a form are those of a path, but for the plus sign.
     let plain = segment.replace('+', "%2B");
-    url::form_urlencoded::parse(plain.as_bytes()).map(|(name, _)| name.into_owned()).next().unwrap_or_default()
+    url::form_urlencoded::parse(plain.as_bytes())
+        .map(|(name, _)| name.into_owned())
+        .next()
+        .unwrap_or_default()
 }
 
 pub(super) fn by_email(call: &mut Call<'_>, email: &str) -> Answer {
@@ -122,7 +152,11 @@ pub(super) fn by_name(call: &mut Call<'_>, name: &str) -> Answer {
 }
 
 pub(super) fn edge(call: &mut Call<'_>, id: u64) -> Answer {
-    let user = call.account.users.get(&id).ok_or_else(|| not_found("User", id))?;
+    let user = call
+        .account
+        .users
+        .get(&id)
+        .ok_or_else(|| not_found("User", id))?;
     Ok((200, json!({"userGroup": edge_row(user)})))
 }
 
@@ -134,37 +168,70 @@ pub(super) fn edges(call: &mut Call<'_>) -> Answer {
 pub(super) fn create(call: &mut Call<'_>, body: &Value) -> Answer {
     require(call, "pg_user_add")?;
     let given = wrapped(call, body, "user")?;
-    for needed in ["username", "firstName", "lastName", "email", "password", "group"] {
+    for needed in [
+        "username",
+        "firstName",
+        "lastName",
+        "email",
+        "password",
+        "group",
+    ] {
         if text_of(given.get(needed)).unwrap_or_default().is_empty() {
             call.context.misuse(MisuseKind::MissingParameter, needed);
-            return Err(invalid(&format!("The user {needed} was not provided."), needed, "field_missing"));
+            return Err(invalid(
+                &format!("The user {needed} was not provided."),
+                needed,
+                "field_missing",
+            ));
         }
     }
     let group = call.read_group_id(given)?;
-    call.check_seats(group).map_err(|message| invalid(&message, "group", "limit_exceeded"))?;
-    let mut user = User { group, language: "english".to_owned(), ..User::default() };
+    call.check_seats(group)
+        .map_err(|message| invalid(&message, "group", "limit_exceeded"))?;
+    let mut user = User {
+        group,
+        language: "english".to_owned(),
+        ..User::default()
+    };
     call.fill_user(&mut user, given)?;
     let id = call.account.insert_user(user);
-    Ok((201, call.account.users.get(&id).map(written).unwrap_or_default()))
+    Ok((
+        201,
+        call.account.users.get(&id).map(written).unwrap_or_default(),
+    ))
 }
 
 pub(super) fn update(call: &mut Call<'_>, id: u64, body: &Value) -> Answer {
     require(call, "pg_user_edit")?;
-    let mut user = call.account.users.get(&id).cloned().ok_or_else(|| not_found("User", id))?;
+    let mut user = call
+        .account
+        .users
+        .get(&id)
+        .cloned()
+        .ok_or_else(|| not_found("User", id))?;
     let given = wrapped(call, body, "user")?;
-    let group = if given.contains_key("group") { Some(call.read_group_id(given)?) } else { None };
+    let group = if given.contains_key("group") {
+        Some(call.read_group_id(given)?)
+    } else {
+        None
+    };
     if let Some(group) = group.filter(|group| *group != user.group) {
-        call.check_seats(group).map_err(|message| invalid(&message, "group", "limit_exceeded"))?;
+        call.check_seats(group)
+            .map_err(|message| invalid(&message, "group", "limit_exceeded"))?;
     }
     let fields = call.fill_user(&mut user, given)?;
     call.account.users.insert(id, user);
     if !fields.is_empty() {
-        call.account.record(Change::UserChanged { user: id, fields });
+        call.account
+            .record(Change::UserChanged { user: id, fields });
     }
     if let Some(group) = group {
         call.account.move_user(id, group);
     }
-    Ok((200, call.account.users.get(&id).map(written).unwrap_or_default()))
+    Ok((
+        200,
+        call.account.users.get(&id).map(written).unwrap_or_default(),
+    ))
 }
 
 pub(super) fn delete(call: &mut Call<'_>, id: u64) -> Answer {

@@ -13,12 +13,21 @@ async fn groups_are_searched_sorted_and_paged() {
     let names = async |body: Value| {
         let answer = emfluence(&emulator, "groups/search", body).await;
         let records = answer["data"]["records"].as_array().unwrap().clone();
-        records.iter().map(|record| record["groupName"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        records
+            .iter()
+            .map(|record| record["groupName"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(names(json!({})).await, ["All", "apple", "Berry", "Cherry"]);
     assert_eq!(names(json!({"status": "Archived"})).await, ["Old"]);
-    assert_eq!(names(json!({"groupName": "ERR", "sortDirection": "desc"})).await, ["Cherry", "Berry"]);
-    assert_eq!(names(json!({"rpp": 2, "page": 2, "status": "All", "sortField": "groupID"})).await, ["apple", "Cherry"]);
+    assert_eq!(
+        names(json!({"groupName": "ERR", "sortDirection": "desc"})).await,
+        ["Cherry", "Berry"]
+    );
+    assert_eq!(
+        names(json!({"rpp": 2, "page": 2, "status": "All", "sortField": "groupID"})).await,
+        ["apple", "Cherry"]
+    );
     let page = emfluence(&emulator, "groups/search", json!({"rpp": 2, "page": 1})).await;
     assert_eq!(page["data"]["paging"]["totalPages"], 2);
     assert_ne!(page["data"]["paging"]["next"], "");
@@ -30,30 +39,69 @@ async fn groups_are_searched_sorted_and_paged() {
 #[tokio::test]
 async fn group_names_are_unique_and_protected_groups_stay() {
     let emulator = emulator();
-    let made = emfluence(&emulator, "groups/save", json!({"groupName": "Donors", "protected": 1})).await;
+    let made = emfluence(
+        &emulator,
+        "groups/save",
+        json!({"groupName": "Donors", "protected": 1}),
+    )
+    .await;
     let id = made["data"]["groupID"].clone();
     let again = emfluence(&emulator, "groups/save", json!({"groupName": "DONORS"})).await;
-    assert_eq!((again["success"].clone(), again["code"].clone()), (json!(0), json!(301)));
-    let archived = emfluence(&emulator, "groups/save", json!({"groupID": id, "status": "Archived"})).await;
+    assert_eq!(
+        (again["success"].clone(), again["code"].clone()),
+        (json!(0), json!(301))
+    );
+    let archived = emfluence(
+        &emulator,
+        "groups/save",
+        json!({"groupID": id, "status": "Archived"}),
+    )
+    .await;
     assert_eq!(archived["success"], 0);
-    assert_eq!(emfluence(&emulator, "groups/delete", json!({"groupID": id})).await["success"], 0);
-    assert_eq!(kinds(&emulator), [MisuseKind::ProtectedGroup, MisuseKind::ProtectedGroup]);
-    emfluence(&emulator, "groups/save", json!({"groupID": id, "protected": 0})).await;
-    let archived = emfluence(&emulator, "groups/save", json!({"groupID": id, "status": "Archived"})).await;
+    assert_eq!(
+        emfluence(&emulator, "groups/delete", json!({"groupID": id})).await["success"],
+        0
+    );
+    assert_eq!(
+        kinds(&emulator),
+        [MisuseKind::ProtectedGroup, MisuseKind::ProtectedGroup]
+    );
+    emfluence(
+        &emulator,
+        "groups/save",
+        json!({"groupID": id, "protected": 0}),
+    )
+    .await;
+    let archived = emfluence(
+        &emulator,
+        "groups/save",
+        json!({"groupID": id, "status": "Archived"}),
+    )
+    .await;
     assert_eq!(archived["data"]["status"], "Archived");
     let long = json!({"groupName": "x".repeat(101)});
-    assert_eq!(emfluence(&emulator, "groups/save", long).await["success"], 0);
+    assert_eq!(
+        emfluence(&emulator, "groups/save", long).await["success"],
+        0
+    );
 }
 
 #[tokio::test]
 async fn a_full_group_object_can_be_saved_back() {
     let emulator = emulator();
     let (group, _) = with_member(&emulator);
-    let mut object = emfluence(&emulator, "groups/lookup", json!({"groupID": group})).await["data"].clone();
+    let mut object =
+        emfluence(&emulator, "groups/lookup", json!({"groupID": group})).await["data"].clone();
     object["description"] = json!("New words");
     let saved = emfluence(&emulator, "groups/save", object).await;
     assert_eq!(saved["data"]["description"], "New words");
-    assert_eq!(changes(&emulator), [Change::GroupChanged { group, fields: vec!["description".to_owned()] }]);
+    assert_eq!(
+        changes(&emulator),
+        [Change::GroupChanged {
+            group,
+            fields: vec!["description".to_owned()]
+        }]
+    );
 }
 
 #[tokio::test]
@@ -64,7 +112,12 @@ async fn an_update_may_reset_the_flags_it_leaves_out() {
         account.group_mut(group).protected = true;
         account.settings.emfluence.update_resets_flags = true;
     });
-    let saved = emfluence(&emulator, "groups/save", json!({"groupID": group, "notes": "x"})).await;
+    let saved = emfluence(
+        &emulator,
+        "groups/save",
+        json!({"groupID": group, "notes": "x"}),
+    )
+    .await;
     assert_eq!(saved["data"]["protected"], 0);
 }
 
@@ -74,7 +127,10 @@ async fn groups_that_are_no_targets_refuse_members() {
     let (group, contact) = with_member(&emulator);
     let all = mail(&emulator, |account| account.find_group("All").unwrap());
     let body = json!({"groupID": all, "contactIDs": [contact]});
-    assert_eq!(emfluence(&emulator, "groups/removeContacts", body).await["success"], 0);
+    assert_eq!(
+        emfluence(&emulator, "groups/removeContacts", body).await["success"],
+        0
+    );
     for edit in [
         (|group| group.kind = GroupKind::Dynamic) as fn(&mut crate::emulator::Group),
         |group| {
@@ -88,7 +144,10 @@ async fn groups_that_are_no_targets_refuse_members() {
     ] {
         mail(&emulator, |account| edit(account.group_mut(group)));
         let rows = json!({"contacts": [{"email": "new@example.org"}], "groupIDs": [group]});
-        assert_eq!(emfluence(&emulator, "contacts/import", rows).await["success"], 0);
+        assert_eq!(
+            emfluence(&emulator, "contacts/import", rows).await["success"],
+            0
+        );
     }
     assert_eq!(kinds(&emulator), [MisuseKind::ForbiddenTarget; 4]);
     assert_eq!(changes(&emulator), []);
@@ -113,9 +172,20 @@ async fn types_wobble_where_the_quirks_say_so() {
     let people = emfluence(&emulator, "contacts/search", json!({})).await;
     let people = people["data"]["records"].as_array().unwrap();
     assert_eq!(people[0]["firstName"], true);
-    assert!(people.iter().any(|one| one["held"].is_boolean()) && people.iter().any(|one| one["held"].is_number()));
-    assert_eq!(emfluence(&emulator, "groups/lookup", json!({"groupID": 999})).await["data"], json!({}));
-    let deleted = emfluence(&emulator, "groups/delete", json!({"groupID": records[1]["groupID"]})).await;
+    assert!(
+        people.iter().any(|one| one["held"].is_boolean())
+            && people.iter().any(|one| one["held"].is_number())
+    );
+    assert_eq!(
+        emfluence(&emulator, "groups/lookup", json!({"groupID": 999})).await["data"],
+        json!({})
+    );
+    let deleted = emfluence(
+        &emulator,
+        "groups/delete",
+        json!({"groupID": records[1]["groupID"]}),
+    )
+    .await;
     assert!(deleted.get("data").is_none());
 }
 
@@ -125,7 +195,10 @@ async fn rights_and_restricted_logins_are_kept() {
     let (group, _) = with_member(&emulator);
     let token = mail(&emulator, |account| {
         let mut login = Login::restricted("mail", 2, [group]);
-        login.rights = Rights { client_admin: false, ..Rights::all() };
+        login.rights = Rights {
+            client_admin: false,
+            ..Rights::all()
+        };
         account.add_group("Secret");
         let own = account.add_contact("own@example.org");
         account.contact_mut(own).owner = 2;
@@ -135,13 +208,18 @@ async fn rights_and_restricted_logins_are_kept() {
     });
     let ask = async |path: &str, body: Value| {
         let mut request = emfluence_request(&emulator, path, &body);
-        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        request
+            .headers_mut()
+            .insert("authorization", format!("Bearer {token}").parse().unwrap());
         serde_json::from_str::<Value>(&text_of(send(&emulator, request).await).await).unwrap()
     };
     let listed = ask("groups/getContacts", json!({"groupID": group})).await;
     assert_eq!(listed["data"]["paging"]["totalRecords"], 1);
     let found = ask("groups/lookup", json!({"groupID": group})).await;
     assert_eq!(found["data"]["totalMembers"], 2);
-    assert_eq!(ask("groups/search", json!({})).await["data"]["paging"]["totalRecords"], 1);
+    assert_eq!(
+        ask("groups/search", json!({})).await["data"]["paging"]["totalRecords"],
+        1
+    );
     assert_eq!(ask("customFields/search", json!({})).await["success"], 0);
 }

@@ -1,12 +1,15 @@
 //! The order of calls for reading contacts.
 //!
-//! One pass over the account by version 3 shows everybody with all memberships. Where the lists are small and the account is
-//! not, passes over each list and questions for single addresses take fewer requests. Where memberships do not come along,
-//! version 1 lists them by list and status, and the pass over the account is held against that.
+//! One pass over the account by version 3 shows everybody with all memberships. Where the lists are
+//! small and the account is not, passes over each list and questions for single addresses take
+//! fewer requests. Where memberships do not come along, version 1 lists them by list and status,
+//! and the pass over the account is held against that.
 
 use std::collections::BTreeSet;
 
-use super::super::wire::contacts::{self as wire, Contact, Include, Page, ProfileFields, STATUSES, Scope, same_address};
+use super::super::wire::contacts::{
+    self as wire, Contact, Include, Page, ProfileFields, STATUSES, Scope, same_address,
+};
 use super::super::wire::{LISTED_ROWS, PAGE_ROWS, lists};
 use super::super::{ActiveCampaign, Known, address_hash};
 use super::listing::{Listed, Listings};
@@ -55,7 +58,11 @@ impl Taking<'_> {
     }
 
     fn take(&mut self, contact: Contact, profile: bool) -> Result<(), SinkError> {
-        if let Some(address) = contact.email.as_deref().and_then(|email| normalise_address(email).ok()) {
+        if let Some(address) = contact
+            .email
+            .as_deref()
+            .and_then(|email| normalise_address(email).ok())
+        {
             self.unseen.remove(address.as_str());
             if self.is_target() {
                 self.seen.push(address_hash(address.as_str()));
@@ -72,33 +79,58 @@ impl Taking<'_> {
 
 impl ActiveCampaign {
     /// Reads the contacts on lists into a sink.
-    pub(in super::super) async fn read_contacts(&self, ask: &MemberAsk<'_>, sink: &mut dyn MemberSink) -> Result<(), ReadError> {
+    pub(in super::super) async fn read_contacts(
+        &self,
+        ask: &MemberAsk<'_>,
+        sink: &mut dyn MemberSink,
+    ) -> Result<(), ReadError> {
         // What an earlier import still does would look like a change by somebody else.
-        self.settle_imports(matches!(ask.role, Role::Target { .. })).await?;
+        self.settle_imports(matches!(ask.role, Role::Target { .. }))
+            .await?;
         let fields = self.profile_fields(ask).await?;
         let unseen = match &ask.role {
             Role::Target { wanted } => wanted.iter().cloned().collect(),
             Role::Source | Role::Check => BTreeSet::new(),
         };
         let mut listings = Listings::begin(ask.groups);
-        let mut taking = Taking { role: &ask.role, sink, unseen, seen: Vec::new(), absent: Vec::new() };
+        let mut taking = Taking {
+            role: &ask.role,
+            sink,
+            unseen,
+            seen: Vec::new(),
+            absent: Vec::new(),
+        };
         let mut whole = false;
         match self.what_comes_along(&fields).await {
             Ok(shown) if shown.memberships => {
                 if shown.values_apart || shown.values_missing || !is_cheaper_by_list(ask, &shown) {
-                    whole = self.read_account(shown, &fields, &mut listings, &mut taking).await?;
+                    whole = self
+                        .read_account(shown, &fields, &mut listings, &mut taking)
+                        .await?;
                 } else {
-                    self.read_each_list(shown.include, &fields, &mut listings, &mut taking).await?;
+                    self.read_each_list(shown.include, &fields, &mut listings, &mut taking)
+                        .await?;
                 }
             }
-            Ok(shown) => whole = self.read_two_ways(shown, &fields, &mut listings, &mut taking).await?,
+            Ok(shown) => {
+                whole = self
+                    .read_two_ways(shown, &fields, &mut listings, &mut taking)
+                    .await?
+            }
             Err(error) => {
                 self.survive(error).await?;
-                self.list_by_v1(&fields, true, &mut listings, &mut taking).await?;
+                self.list_by_v1(&fields, true, &mut listings, &mut taking)
+                    .await?;
                 self.look_up_by_v1(&fields, &mut taking).await?;
             }
         }
-        let Taking { seen, absent, sink, role, .. } = taking;
+        let Taking {
+            seen,
+            absent,
+            sink,
+            role,
+            ..
+        } = taking;
         if matches!(role, Role::Target { .. }) {
             self.note_known(seen, absent, whole);
         }
@@ -107,7 +139,10 @@ impl ActiveCampaign {
         }
         if !matches!(role, Role::Check) {
             // Nothing holds for a whole account here: refusals stand on the memberships.
-            sink.account_state(Certificate { opt_outs_complete: true, ..Certificate::default() });
+            sink.account_state(Certificate {
+                opt_outs_complete: true,
+                ..Certificate::default()
+            });
         }
         listings.close(sink);
         Ok(())
@@ -118,33 +153,63 @@ impl ActiveCampaign {
             return Ok(ProfileFields::default());
         }
         let custom = ask.fields.iter().any(|field| field.starts_with("custom."));
-        let definitions = if custom { self.definitions().await? } else { std::sync::Arc::default() };
+        let definitions = if custom {
+            self.definitions().await?
+        } else {
+            std::sync::Arc::default()
+        };
         Ok(ProfileFields::of(ask.fields, &definitions))
     }
 
     fn note_known(&self, seen: Vec<u64>, absent: Vec<u64>, whole: bool) {
         let known = &mut self.memory().known;
         if whole {
-            *known = Known { whole, ..Known::default() };
+            *known = Known {
+                whole,
+                ..Known::default()
+            };
         }
         // Whoever came meanwhile was asked for by the reading that precedes each run's writes.
         known.absent.extend(absent);
         known.present.extend(seen);
     }
 
-    /// Looks at the first page with all that is wanted, and where some of it does not come along, with each alone.
+    /// Looks at the first page with all that is wanted, and where some of it does not come along,
+    /// with each alone.
     async fn what_comes_along(&self, fields: &ProfileFields) -> Result<Shown, CallError> {
         let custom = fields.has_custom();
         let nothing = ProfileFields::default();
-        let both = self.contact_page(Scope::Account, 0, Include::of(true, custom), fields).await?;
-        let (memberships, values) = (both.has_memberships(), !custom || both.has_values || both.contacts.is_empty());
+        let both = self
+            .contact_page(Scope::Account, 0, Include::of(true, custom), fields)
+            .await?;
+        let (memberships, values) = (
+            both.has_memberships(),
+            !custom || both.has_values || both.contacts.is_empty(),
+        );
         let include = Include::of(true, custom);
         if memberships && values {
-            return Ok(Shown { first: Some(both), include, memberships, values_apart: false, values_missing: false });
+            return Ok(Shown {
+                first: Some(both),
+                include,
+                memberships,
+                values_apart: false,
+                values_missing: false,
+            });
         }
         let alone = |page: Page| (page.has_memberships(), page.has_values);
-        let memberships = memberships || (custom && alone(self.contact_page(Scope::Account, 0, Include::Memberships, &nothing).await?).0);
-        let values = custom && alone(self.contact_page(Scope::Account, 0, Include::Values, &nothing).await?).1;
+        let memberships = memberships
+            || (custom
+                && alone(
+                    self.contact_page(Scope::Account, 0, Include::Memberships, &nothing)
+                        .await?,
+                )
+                .0);
+        let values = custom
+            && alone(
+                self.contact_page(Scope::Account, 0, Include::Values, &nothing)
+                    .await?,
+            )
+            .1;
         Ok(Shown {
             first: None,
             include: Include::of(memberships, false),
@@ -154,8 +219,17 @@ impl ActiveCampaign {
         })
     }
 
-    async fn contact_page(&self, scope: Scope<'_>, after: u64, include: Include, fields: &ProfileFields) -> Result<Page, CallError> {
-        self.ask_v3(wire::page(scope, after, include), |answer| wire::contacts(answer, after, fields)).await
+    async fn contact_page(
+        &self,
+        scope: Scope<'_>,
+        after: u64,
+        include: Include,
+        fields: &ProfileFields,
+    ) -> Result<Page, CallError> {
+        self.ask_v3(wire::page(scope, after, include), |answer| {
+            wire::contacts(answer, after, fields)
+        })
+        .await
     }
 
     /// Reads all pages of a question, and holds their rows against what the first page announces.
@@ -197,16 +271,22 @@ impl ActiveCampaign {
             }
         }
         match announced {
-            None => scanned.problem = Some("a listing of contacts comes without its total".to_owned()),
+            None => {
+                scanned.problem = Some("a listing of contacts comes without its total".to_owned())
+            }
             Some(total) if total != scanned.rows => {
-                scanned.problem = Some(format!("{total} contacts were announced and {} came", scanned.rows));
+                scanned.problem = Some(format!(
+                    "{total} contacts were announced and {} came",
+                    scanned.rows
+                ));
             }
             Some(_) => {}
         }
         Ok(scanned)
     }
 
-    /// Reads the whole account once, or once more for custom values that do not come along. Returns whether it was all of it.
+    /// Reads the whole account once, or once more for custom values that do not come along. Returns
+    /// whether it was all of it.
     async fn read_account(
         &self,
         shown: Shown,
@@ -218,11 +298,21 @@ impl ActiveCampaign {
         let profile = !fields.is_empty() && !shown.values_apart && !shown.values_missing;
         let mut bare = 0_u64;
         let scanned = self
-            .scan(Scope::Account, shown.include, fields, shown.first, &mut |contact| {
-                bare += u64::from(contact.memberships.is_none());
-                // People on none of the lists matter only where it is asked who exists.
-                if listings.take(&contact) || is_target { taking.take(contact, profile) } else { Ok(()) }
-            })
+            .scan(
+                Scope::Account,
+                shown.include,
+                fields,
+                shown.first,
+                &mut |contact| {
+                    bare += u64::from(contact.memberships.is_none());
+                    // People on none of the lists matter only where it is asked who exists.
+                    if listings.take(&contact) || is_target {
+                        taking.take(contact, profile)
+                    } else {
+                        Ok(())
+                    }
+                },
+            )
             .await?;
         let mut whole = scanned.problem.is_none();
         if let Some(problem) = scanned.problem {
@@ -244,14 +334,32 @@ impl ActiveCampaign {
     }
 
     /// Reads everybody's profile by a pass of its own. Returns whether it was all of the account.
-    async fn read_values(&self, fields: &ProfileFields, listings: &mut Listings, taking: &mut Taking<'_>) -> Result<bool, ReadError> {
-        let wanted: BTreeSet<u64> =
-            if taking.is_target() { BTreeSet::new() } else { listings.each().flat_map(|listed| listed.ids()).collect() };
+    async fn read_values(
+        &self,
+        fields: &ProfileFields,
+        listings: &mut Listings,
+        taking: &mut Taking<'_>,
+    ) -> Result<bool, ReadError> {
+        let wanted: BTreeSet<u64> = if taking.is_target() {
+            BTreeSet::new()
+        } else {
+            listings.each().flat_map(|listed| listed.ids()).collect()
+        };
         let is_target = taking.is_target();
         let scanned = self
-            .scan(Scope::Account, Include::Values, fields, None, &mut |contact| {
-                if is_target || wanted.contains(&contact.id) { taking.take(contact, true) } else { Ok(()) }
-            })
+            .scan(
+                Scope::Account,
+                Include::Values,
+                fields,
+                None,
+                &mut |contact| {
+                    if is_target || wanted.contains(&contact.id) {
+                        taking.take(contact, true)
+                    } else {
+                        Ok(())
+                    }
+                },
+            )
             .await?;
         if let Some(problem) = &scanned.problem {
             listings.broken(problem);
@@ -273,16 +381,26 @@ impl ActiveCampaign {
             let mut strangers = 0_u64;
             for status in STATUSES {
                 let scanned = self
-                    .scan(Scope::List(list, status), include, fields, None, &mut |contact| {
-                        let held = contact.memberships.iter().flatten().find(|(other, _)| *other == list);
-                        let Some((_, held)) = held else {
-                            strangers += 1;
-                            return Ok(());
-                        };
-                        listed.take(contact.id, *held);
-                        listed.take_time(&contact);
-                        taking.take(contact, profile)
-                    })
+                    .scan(
+                        Scope::List(list, status),
+                        include,
+                        fields,
+                        None,
+                        &mut |contact| {
+                            let held = contact
+                                .memberships
+                                .iter()
+                                .flatten()
+                                .find(|(other, _)| *other == list);
+                            let Some((_, held)) = held else {
+                                strangers += 1;
+                                return Ok(());
+                            };
+                            listed.take(contact.id, *held);
+                            listed.take_time(&contact);
+                            taking.take(contact, profile)
+                        },
+                    )
                     .await?;
                 listed.certificate.pages += scanned.pages;
                 if let Some(problem) = scanned.problem {
@@ -290,12 +408,17 @@ impl ActiveCampaign {
                 }
             }
             if strangers > 0 {
-                listed.broken(format!("{strangers} contacts came who are not on list {list}"));
+                listed.broken(format!(
+                    "{strangers} contacts came who are not on list {list}"
+                ));
             }
             self.count_against(listed).await?;
         }
         for address in std::mem::take(&mut taking.unseen) {
-            let page = match self.contact_page(Scope::Address(&address), 0, include, fields).await {
+            let page = match self
+                .contact_page(Scope::Address(&address), 0, include, fields)
+                .await
+            {
                 Ok(page) => page,
                 // Nobody is known to be absent by a question that failed.
                 Err(error) => {
@@ -307,7 +430,11 @@ impl ActiveCampaign {
                 taking.absent(&address);
             }
             for contact in page.contacts {
-                if contact.email.as_deref().is_some_and(|email| same_address(email, &address)) {
+                if contact
+                    .email
+                    .as_deref()
+                    .is_some_and(|email| same_address(email, &address))
+                {
                     taking.take(contact, profile)?;
                 }
             }
@@ -315,7 +442,8 @@ impl ActiveCampaign {
         Ok(())
     }
 
-    /// Lists by version 1 and reads the account by version 3: whoever only the first has seen makes a listing incomplete.
+    /// Lists by version 1 and reads the account by version 3: whoever only the first has seen makes
+    /// a listing incomplete.
     async fn read_two_ways(
         &self,
         shown: Shown,
@@ -335,7 +463,11 @@ impl ActiveCampaign {
                 if known {
                     met.insert(contact.id);
                 }
-                if known || is_target { taking.take(contact, !fields.is_empty() && !by_v1) } else { Ok(()) }
+                if known || is_target {
+                    taking.take(contact, !fields.is_empty() && !by_v1)
+                } else {
+                    Ok(())
+                }
             })
             .await?;
         for listing in listings.each() {
@@ -343,14 +475,17 @@ impl ActiveCampaign {
             if let Some(problem) = &scanned.problem {
                 listing.broken(problem);
             } else if missing > 0 {
-                listing.broken(format!("{missing} members are not among the contacts of the account"));
+                listing.broken(format!(
+                    "{missing} members are not among the contacts of the account"
+                ));
             }
             self.count_against(listing).await?;
         }
         Ok(scanned.problem.is_none())
     }
 
-    /// Lists by version 1: one pass for each list and status. `listing` is unset where only profiles are read.
+    /// Lists by version 1: one pass for each list and status. `listing` is unset where only
+    /// profiles are read.
     async fn list_by_v1(
         &self,
         fields: &ProfileFields,
@@ -365,7 +500,10 @@ impl ActiveCampaign {
                 let mut after = 0;
                 loop {
                     let call = wire::listed(list, status, after, full);
-                    let rows = match self.ask_v1(call, |answer| wire::listed_rows(answer, after, fields)).await {
+                    let rows = match self
+                        .ask_v1(call, |answer| wire::listed_rows(answer, after, fields))
+                        .await
+                    {
                         Ok(rows) => rows.unwrap_or_default(),
                         Err(error) => {
                             listed.broken(survivable(error)?);
@@ -377,7 +515,11 @@ impl ActiveCampaign {
                     for contact in rows {
                         after = contact.id;
                         if listing {
-                            let held = contact.memberships.iter().flatten().find(|(other, _)| *other == list);
+                            let held = contact
+                                .memberships
+                                .iter()
+                                .flatten()
+                                .find(|(other, _)| *other == list);
                             listed.take(contact.id, held.map_or(status, |(_, held)| *held));
                             listed.take_time(&contact);
                         }
@@ -392,10 +534,24 @@ impl ActiveCampaign {
         Ok(())
     }
 
-    async fn look_up_by_v1(&self, fields: &ProfileFields, taking: &mut Taking<'_>) -> Result<(), ReadError> {
+    async fn look_up_by_v1(
+        &self,
+        fields: &ProfileFields,
+        taking: &mut Taking<'_>,
+    ) -> Result<(), ReadError> {
         for address in std::mem::take(&mut taking.unseen) {
-            match self.ask_v1(wire::view_email(&address), |answer| wire::viewed(answer, fields)).await {
-                Ok(Some(contact)) if contact.email.as_deref().is_some_and(|email| same_address(email, &address)) => {
+            match self
+                .ask_v1(wire::view_email(&address), |answer| {
+                    wire::viewed(answer, fields)
+                })
+                .await
+            {
+                Ok(Some(contact))
+                    if contact
+                        .email
+                        .as_deref()
+                        .is_some_and(|email| same_address(email, &address)) =>
+                {
                     taking.take(contact, !fields.is_empty())?;
                 }
                 Ok(Some(_)) => {}
@@ -408,8 +564,15 @@ impl ActiveCampaign {
 
     /// Takes the number of memberships that the service counts into the evidence of a listing.
     async fn count_against(&self, listed: &mut Listed) -> Result<(), ReadError> {
-        let Some(list) = listed.number else { return Ok(()) };
-        match self.ask_v3(lists::count_members(list), |answer| lists::member_total(answer, list)).await {
+        let Some(list) = listed.number else {
+            return Ok(());
+        };
+        match self
+            .ask_v3(lists::count_members(list), |answer| {
+                lists::member_total(answer, list)
+            })
+            .await
+        {
             Ok(total) => listed.certificate.total = Some(total),
             Err(error) => listed.broken(survivable(error)?),
         }
@@ -417,7 +580,8 @@ impl ActiveCampaign {
         Ok(())
     }
 
-    /// Tells whether version 1 may be tried where version 3 gave an error: not where nothing answers, nor with a bad key.
+    /// Tells whether version 1 may be tried where version 3 gave an error: not where nothing
+    /// answers, nor with a bad key.
     pub(super) async fn survive(&self, error: CallError) -> Result<(), ReadError> {
         match error {
             CallError::Denied { .. } => Ok(self.prove_key().await?),
@@ -429,8 +593,11 @@ impl ActiveCampaign {
 
 /// Compares what both ways of reading take, as far as the counts tell.
 fn is_cheaper_by_list(ask: &MemberAsk<'_>, shown: &Shown) -> bool {
-    let Some(total) = shown.first.as_ref().and_then(|page| page.total) else { return false };
-    let pages = |group: &GroupRow| group.member_count.unwrap_or(0) / PAGE_ROWS + STATUSES.len() as u64;
+    let Some(total) = shown.first.as_ref().and_then(|page| page.total) else {
+        return false;
+    };
+    let pages =
+        |group: &GroupRow| group.member_count.unwrap_or(0) / PAGE_ROWS + STATUSES.len() as u64;
     let listing: u64 = ask.groups.iter().map(pages).sum();
     let questions = match &ask.role {
         Role::Target { wanted } => wanted.len() as u64,
@@ -439,12 +606,14 @@ fn is_cheaper_by_list(ask: &MemberAsk<'_>, shown: &Shown) -> bool {
     listing + questions < total / PAGE_ROWS + 1
 }
 
-/// Turns an error that spoils one listing into its reason, and passes on one that makes the account unreadable.
+/// Turns an error that spoils one listing into its reason, and passes on one that makes the account
+/// unreadable.
 pub(super) fn survivable(error: CallError) -> Result<String, CallError> {
     match error {
-        CallError::Refused { .. } | CallError::Protocol { .. } | CallError::TooLarge { .. } | CallError::Network { .. } => {
-            Ok(error.to_string())
-        }
+        CallError::Refused { .. }
+        | CallError::Protocol { .. }
+        | CallError::TooLarge { .. }
+        | CallError::Network { .. } => Ok(error.to_string()),
         fatal => Err(fatal),
     }
 }

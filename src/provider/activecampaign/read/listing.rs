@@ -24,10 +24,16 @@ impl Listed {
             number: id_number(&group.id),
             rows: Vec::new(),
             left: Vec::new(),
-            certificate: Certificate { opt_outs_complete: true, ..Certificate::default() },
+            certificate: Certificate {
+                opt_outs_complete: true,
+                ..Certificate::default()
+            },
         };
         if listed.number.is_none() {
-            listed.broken(format!("\"{}\" is not the id of a list at ActiveCampaign", group.id));
+            listed.broken(format!(
+                "\"{}\" is not the id of a list at ActiveCampaign",
+                group.id
+            ));
         }
         listed
     }
@@ -48,7 +54,10 @@ impl Listed {
 
     /// Takes the time at which a contact left this list, where the contact shows it.
     pub(super) fn take_time(&mut self, contact: &Contact) {
-        let left = contact.left.iter().filter(|(list, _)| Some(*list) == self.number);
+        let left = contact
+            .left
+            .iter()
+            .filter(|(list, _)| Some(*list) == self.number);
         self.left.extend(left.map(|(_, time)| (contact.id, *time)));
     }
 
@@ -75,7 +84,9 @@ impl Listed {
         if moved > 0 {
             self.broken(format!("{moved} people were listed with two statuses"));
         }
-        let count = |wanted: MembershipState| states.values().filter(|state| **state == wanted).count() as u64;
+        let count = |wanted: MembershipState| {
+            states.values().filter(|state| **state == wanted).count() as u64
+        };
         self.certificate.distinct = states.len() as u64;
         self.certificate.opted_out = count(MembershipState::OptedOut);
         self.certificate.bounced = count(MembershipState::Bounced);
@@ -101,11 +112,16 @@ pub(super) struct Listings {
 impl Listings {
     pub(super) fn begin(groups: &[GroupRow]) -> Self {
         let all: Vec<Listed> = groups.iter().map(Listed::begin).collect();
-        let places = all.iter().enumerate().filter_map(|(at, listed)| Some((listed.number?, at))).collect();
+        let places = all
+            .iter()
+            .enumerate()
+            .filter_map(|(at, listed)| Some((listed.number?, at)))
+            .collect();
         Listings { all, places }
     }
 
-    /// Takes the memberships that a contact shows. Returns whether any of them is of these listings.
+    /// Takes the memberships that a contact shows. Returns whether any of them is of these
+    /// listings.
     pub(super) fn take(&mut self, contact: &Contact) -> bool {
         let mut listed = false;
         for (list, status) in contact.memberships.iter().flatten() {

@@ -30,55 +30,97 @@ pub(super) fn v3(bytes: &[u8]) -> Map<String, Json> {
 
 fn profile(names: &[&str]) -> ProfileFields {
     let (definitions, _) = lists::definitions(&v3(fixture!("good/fields.json"))).unwrap();
-    ProfileFields::of(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), &definitions)
+    ProfileFields::of(
+        &names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>(),
+        &definitions,
+    )
 }
 
 fn shown(record: &Record) -> Vec<String> {
-    record.iter().map(|(name, value)| format!("{name}={value}")).collect()
+    record
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
 }
 
 /// Shows a form as pairs, as it goes over the wire.
 pub(super) fn form(call: &Call) -> Vec<String> {
-    let CallBody::Form(pairs) = &call.body else { panic!("no form") };
+    let CallBody::Form(pairs) = &call.body else {
+        panic!("no form")
+    };
     let shown = |value: &crate::http::FormValue| match value {
         crate::http::FormValue::Plain(text) => text.clone(),
         crate::http::FormValue::Secret(_) => "***".to_owned(),
     };
-    pairs.iter().map(|(name, value)| format!("{name}={}", shown(value))).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={}", shown(value)))
+        .collect()
 }
 
 pub(super) fn body(call: &Call) -> Json {
-    let CallBody::Json(bytes) = &call.body else { panic!("no JSON") };
+    let CallBody::Json(bytes) = &call.body else {
+        panic!("no JSON")
+    };
     serde_json::from_slice(bytes).unwrap()
 }
 
 #[test]
 fn lists_come_under_numbers_beside_the_envelope() {
     let rows = lists::summaries(&v1(fixture!("good/list_list.json"))).unwrap();
-    assert_eq!(rows.iter().map(|row| (row.id.as_str(), row.member_count)).collect::<Vec<_>>(), [("1", Some(1)), ("2", Some(0))]);
+    assert_eq!(
+        rows.iter()
+            .map(|row| (row.id.as_str(), row.member_count))
+            .collect::<Vec<_>>(),
+        [("1", Some(1)), ("2", Some(0))]
+    );
     assert_eq!(rows[1].wire["name"], Value::from("Données"));
     assert!(!rows[0].detailed);
     let odd = lists::summaries(&v1(fixture!("odd/list_list_numbers.json"))).unwrap();
-    assert_eq!((odd[0].id.as_str(), odd[0].member_count, &odd[0].wire["private"]), ("1", Some(6), &Value::Boolean(true)));
+    assert_eq!(
+        (
+            odd[0].id.as_str(),
+            odd[0].member_count,
+            &odd[0].wire["private"]
+        ),
+        ("1", Some(6), &Value::Boolean(true))
+    );
 }
 
 #[test]
 fn a_full_list_has_the_sender_and_who_sees_it() {
     let list = lists::full(&v1(fixture!("good/list_view.json"))).unwrap();
     assert_eq!(list.granted.iter().copied().collect::<Vec<_>>(), [1, 3, 7]);
-    let canonical = LIST_SCHEMA.to_canonical(ObjectKind::Group, &list.row.wire, &CustomFields::default());
+    let canonical =
+        LIST_SCHEMA.to_canonical(ObjectKind::Group, &list.row.wire, &CustomFields::default());
     assert_eq!(canonical["visibility"], Value::from("public"));
     assert_eq!(canonical["sender_zip"], Value::from("01234"), "zeros stay");
-    assert!(canonical["postal_address"].to_string().starts_with("1 Example Street\n"));
-    assert_eq!(lists::full_rows(&v1(fixture!("good/list_list_full.json"))).unwrap()[0], list.row);
+    assert!(
+        canonical["postal_address"]
+            .to_string()
+            .starts_with("1 Example Street\n")
+    );
+    assert_eq!(
+        lists::full_rows(&v1(fixture!("good/list_list_full.json"))).unwrap()[0],
+        list.row
+    );
     let bare = lists::full(&v1(fixture!("odd/list_view_empty_maps.json"))).unwrap();
-    assert!(bare.granted.is_empty(), "an empty array stands for an empty object");
+    assert!(
+        bare.granted.is_empty(),
+        "an empty array stands for an empty object"
+    );
 }
 
 #[test]
 fn an_edit_of_a_list_repeats_what_it_does_not_change() {
     let list = lists::full(&v1(fixture!("good/list_view.json"))).unwrap();
-    let changed = Record::from([("name".to_owned(), Value::from("Renamed")), ("private".to_owned(), Value::Boolean(true))]);
+    let changed = Record::from([
+        ("name".to_owned(), Value::from("Renamed")),
+        ("private".to_owned(), Value::Boolean(true)),
+    ]);
     let call = lists::edit(1, &list, &changed);
     insta::assert_snapshot!(form(&call).join("\n"), @r"
     id=1
@@ -105,59 +147,147 @@ fn an_edit_of_a_list_repeats_what_it_does_not_change() {
 
 #[test]
 fn a_page_of_contacts_brings_memberships_and_values() {
-    let wanted = profile(&["first_name", "customer_acct_name", "custom.LEVEL", "custom.interests", "nonsense"]);
+    let wanted = profile(&[
+        "first_name",
+        "customer_acct_name",
+        "custom.LEVEL",
+        "custom.interests",
+        "nonsense",
+    ]);
     let page = contacts::contacts(&v3(fixture!("good/contacts.json")), 0, &wanted).unwrap();
     assert!(page.has_memberships() && page.has_values);
     assert_eq!(page.total, Some(4));
-    let memberships: Vec<_> = page.contacts.iter().map(|contact| contact.memberships.clone().unwrap()).collect();
-    assert_eq!(memberships, [vec![(1, 1), (2, 1)], vec![(1, 2)], vec![(1, 0), (2, 3)], vec![]]);
-    let expected = ["custom.LEVEL=Gold", "custom.interests=||a||b||", "customer_acct_name=Example", "first_name=Ana"];
+    let memberships: Vec<_> = page
+        .contacts
+        .iter()
+        .map(|contact| contact.memberships.clone().unwrap())
+        .collect();
+    assert_eq!(
+        memberships,
+        [
+            vec![(1, 1), (2, 1)],
+            vec![(1, 2)],
+            vec![(1, 0), (2, 3)],
+            vec![]
+        ]
+    );
+    let expected = [
+        "custom.LEVEL=Gold",
+        "custom.interests=||a||b||",
+        "customer_acct_name=Example",
+        "first_name=Ana",
+    ];
     assert_eq!(shown(&page.contacts[0].profile), expected);
-    assert!(page.contacts[1].profile.is_empty(), "an empty value is none");
-    let odd = contacts::contacts(&v3(fixture!("odd/contacts_numbers.json")), 100, &ProfileFields::default()).unwrap();
+    assert!(
+        page.contacts[1].profile.is_empty(),
+        "an empty value is none"
+    );
+    let odd = contacts::contacts(
+        &v3(fixture!("odd/contacts_numbers.json")),
+        100,
+        &ProfileFields::default(),
+    )
+    .unwrap();
     assert_eq!(odd.contacts[0].memberships, Some(vec![(1, 1)]));
-    assert!(contacts::contacts(&v3(fixture!("good/contacts.json")), 101, &wanted).is_err(), "the filter by id was passed over");
+    assert!(
+        contacts::contacts(&v3(fixture!("good/contacts.json")), 101, &wanted).is_err(),
+        "the filter by id was passed over"
+    );
 }
 
 #[test]
 fn statuses_are_those_of_the_memberships_and_not_the_one_on_top() {
     use MembershipState::{Active, Bounced, OptedOut, Unconfirmed};
 
-    let rows = contacts::listed_rows(&v1(fixture!("good/contact_list.json")), 0, &profile(&["first_name", "custom.LEVEL"])).unwrap();
+    let rows = contacts::listed_rows(
+        &v1(fixture!("good/contact_list.json")),
+        0,
+        &profile(&["first_name", "custom.LEVEL"]),
+    )
+    .unwrap();
     assert_eq!(rows[0].memberships, Some(vec![(1, 2), (2, 1)]));
     assert_eq!(rows[1].memberships, Some(vec![]));
-    assert_eq!(shown(&rows[0].profile), ["custom.LEVEL=Gold", "first_name=Ana"]);
-    let states: Vec<_> = [0, 1, 2, 3, 4, -1].into_iter().map(contacts::state).collect();
-    assert_eq!(states, [Unconfirmed, Active, OptedOut, Bounced, Unconfirmed, Unconfirmed]);
-    let view = contacts::viewed(&v1(fixture!("good/contact_view.json")), &ProfileFields::default()).unwrap();
-    assert_eq!((view.id, view.email.as_deref()), (101, Some("ana@example.org")));
+    assert_eq!(
+        shown(&rows[0].profile),
+        ["custom.LEVEL=Gold", "first_name=Ana"]
+    );
+    let states: Vec<_> = [0, 1, 2, 3, 4, -1]
+        .into_iter()
+        .map(contacts::state)
+        .collect();
+    assert_eq!(
+        states,
+        [
+            Unconfirmed,
+            Active,
+            OptedOut,
+            Bounced,
+            Unconfirmed,
+            Unconfirmed
+        ]
+    );
+    let view = contacts::viewed(
+        &v1(fixture!("good/contact_view.json")),
+        &ProfileFields::default(),
+    )
+    .unwrap();
+    assert_eq!(
+        (view.id, view.email.as_deref()),
+        (101, Some("ana@example.org"))
+    );
 }
 
 #[test]
 fn nothing_found_is_told_from_a_missing_right() {
-    for empty in [&fixture!("broken/empty.json")[..], fixture!("broken/empty_localised.json"), fixture!("broken/refused.json")] {
+    for empty in [
+        &fixture!("broken/empty.json")[..],
+        fixture!("broken/empty_localised.json"),
+        fixture!("broken/refused.json"),
+    ] {
         assert!(matches!(decode_v1(empty), Ok(V1Answer::Empty(_))));
     }
-    assert!(matches!(decode_v1(fixture!("broken/unauthorised.json")), Err(DecodeError::Denied(_))));
-    assert!(matches!(decode_v1(fixture!("broken/error.xml")), Err(DecodeError::NotAnAnswer(_))));
-    assert!(matches!(decode_v3(403, fixture!("broken/forbidden.json")), Err(DecodeError::Denied(words)) if words == "Forbidden"));
-    assert!(matches!(decode_v3(403, fixture!("broken/no_list.json")), Err(DecodeError::Denied(words)) if words.contains("No Result")));
+    assert!(matches!(
+        decode_v1(fixture!("broken/unauthorised.json")),
+        Err(DecodeError::Denied(_))
+    ));
+    assert!(matches!(
+        decode_v1(fixture!("broken/error.xml")),
+        Err(DecodeError::NotAnAnswer(_))
+    ));
+    assert!(
+        matches!(decode_v3(403, fixture!("broken/forbidden.json")), Err(DecodeError::Denied(words)) if words == "Forbidden")
+    );
+    assert!(
+        matches!(decode_v3(403, fixture!("broken/no_list.json")), Err(DecodeError::Denied(words)) if words.contains("No Result"))
+    );
     assert!(
         matches!(decode_v3(422, fixture!("broken/duplicate.json")), Err(DecodeError::Refused(refusal)) if refusal.message.contains("already"))
     );
-    assert!(matches!(decode_v3(404, fixture!("broken/page.html")), Err(DecodeError::Refused(_))));
+    assert!(matches!(
+        decode_v3(404, fixture!("broken/page.html")),
+        Err(DecodeError::Refused(_))
+    ));
     let localised = v1(fixture!("good/contact_sync_localised.json"));
     assert_eq!(localised["subscriber_id"], "2");
 }
 
 #[test]
 fn questions_for_contacts_go_by_id() {
-    let query = |call: Call| call.query.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+    let query = |call: Call| {
+        call.query
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>()
+            .join("&")
+    };
     assert_eq!(
         query(contacts::page(Scope::Account, 7, Include::Both)),
         "limit=100&orders[id]=ASC&id_greater=7&include=contactLists,fieldValues"
     );
-    assert_eq!(query(contacts::page(Scope::List(3, 2), 0, Include::Nothing)), "listid=3&status=2&limit=100&orders[id]=ASC&id_greater=0");
+    assert_eq!(
+        query(contacts::page(Scope::List(3, 2), 0, Include::Nothing)),
+        "listid=3&status=2&limit=100&orders[id]=ASC&id_greater=0"
+    );
     assert_eq!(
         query(contacts::listed(3, 0, 9, false)),
         "api_action=contact_list&api_output=json&filters[listid]=3&filters[status]=0&filters[id_greater]=9&sort=id&sort_direction=ASC&page=1&full=0"
@@ -168,20 +298,42 @@ fn questions_for_contacts_go_by_id() {
 fn forms_about_contacts_say_two_and_nothing_else() {
     assert_eq!(
         form(&contacts::unsubscribe("ana@example.org", &[3, 5], None)),
-        ["email=ana@example.org", "p[3]=3", "status[3]=2", "p[5]=5", "status[5]=2"]
+        [
+            "email=ana@example.org",
+            "p[3]=3",
+            "status[3]=2",
+            "p[5]=5",
+            "status[5]=2"
+        ]
     );
-    let fields: Record =
-        [("first_name", "Ana"), ("email", "x@example.org"), ("custom.LEVEL", ""), ("status[3]", "1"), ("custom.none", "x")]
-            .into_iter()
-            .map(|(name, text)| (name.to_owned(), Value::from(text)))
-            .collect();
+    let fields: Record = [
+        ("first_name", "Ana"),
+        ("email", "x@example.org"),
+        ("custom.LEVEL", ""),
+        ("status[3]", "1"),
+        ("custom.none", "x"),
+    ]
+    .into_iter()
+    .map(|(name, text)| (name.to_owned(), Value::from(text)))
+    .collect();
     let (definitions, _) = lists::definitions(&v3(fixture!("good/fields.json"))).unwrap();
     let update = contacts::update("ana@example.org", &fields, &definitions);
-    assert_eq!(form(&update), ["email=ana@example.org", "field[4,0]=", "first_name=Ana"]);
+    assert_eq!(
+        form(&update),
+        ["email=ana@example.org", "field[4,0]=", "first_name=Ana"]
+    );
     let change = contacts::change_address(101, "new@example.org");
-    assert!(change.query.contains(&("overwrite".to_owned(), "0".to_owned())));
+    assert!(
+        change
+            .query
+            .contains(&("overwrite".to_owned(), "0".to_owned()))
+    );
     assert_eq!(form(&change), ["id=101", "email=new@example.org"]);
-    assert!(contacts::detach(101, 3).query.contains(&("listids[3]".to_owned(), "3".to_owned())));
+    assert!(
+        contacts::detach(101, 3)
+            .query
+            .contains(&("listids[3]".to_owned(), "3".to_owned()))
+    );
 }
 
 #[test]
@@ -193,46 +345,112 @@ fn an_import_leaves_automations_out() {
     ]);
     let (definitions, _) = lists::definitions(&v3(fixture!("good/fields.json"))).unwrap();
     let rows = [
-        ImportRow { address: "ana@example.org", fields: Some(&fields), subscribe: vec![3, 5], unsubscribe: vec![] },
-        ImportRow { address: "bo@example.org", fields: None, subscribe: vec![], unsubscribe: vec![3] },
+        ImportRow {
+            address: "ana@example.org",
+            fields: Some(&fields),
+            subscribe: vec![3, 5],
+            unsubscribe: vec![],
+        },
+        ImportRow {
+            address: "bo@example.org",
+            fields: None,
+            subscribe: vec![],
+            unsubscribe: vec![3],
+        },
     ];
     let call = import::import(&rows, &definitions).unwrap();
     assert_eq!(call.lane.unwrap().requests_per_minute, 100);
     insta::assert_snapshot!(body(&call), @r#"{"contacts":[{"email":"ana@example.org","exclude_automations":true,"fields":[{"id":4,"value":"Gold"}],"first_name":"Ana","subscribe":[{"listid":3},{"listid":5}]},{"email":"bo@example.org","exclude_automations":true,"unsubscribe":[{"listid":3}]}]}"#);
-    assert_eq!(import::import(&rows[..1], &definitions).unwrap().lane.unwrap().requests_per_minute, 20);
+    assert_eq!(
+        import::import(&rows[..1], &definitions)
+            .unwrap()
+            .lane
+            .unwrap()
+            .requests_per_minute,
+        20
+    );
     let long = Record::from([("first_name".to_owned(), Value::from("x".repeat(400_000)))]);
-    let long = [ImportRow { address: "ana@example.org", fields: Some(&long), subscribe: vec![], unsubscribe: vec![] }];
+    let long = [ImportRow {
+        address: "ana@example.org",
+        fields: Some(&long),
+        subscribe: vec![],
+        unsubscribe: vec![],
+    }];
     assert!(import::import(&long, &definitions).is_err());
 }
 
 #[test]
 fn an_import_is_asked_after_until_it_is_over() {
     let progress = |text: &str| import::progress(&v3(text.as_bytes()));
-    for running in [r#"{"status":false}"#, r#"{"status":"waiting"}"#, r#"{"status":"claimed"}"#, r#"{"status":"active"}"#] {
+    for running in [
+        r#"{"status":false}"#,
+        r#"{"status":"waiting"}"#,
+        r#"{"status":"claimed"}"#,
+        r#"{"status":"active"}"#,
+    ] {
         assert_eq!(progress(running), Ok(Progress::Running), "{running}");
     }
-    assert_eq!(progress(r#"{"status":"interrupted","success":[],"failure":[]}"#), Ok(Progress::Broken));
-    for unclear in ["{}", r#"{"status":"done"}"#, r#"{"status":true}"#, r#"{"status":"completed","failure":"x"}"#] {
+    assert_eq!(
+        progress(r#"{"status":"interrupted","success":[],"failure":[]}"#),
+        Ok(Progress::Broken)
+    );
+    for unclear in [
+        "{}",
+        r#"{"status":"done"}"#,
+        r#"{"status":true}"#,
+        r#"{"status":"completed","failure":"x"}"#,
+    ] {
         assert!(progress(unclear).is_err(), "{unclear}");
     }
     let done = import::progress(&v3(fixture!("good/import_done.json"))).unwrap();
-    assert_eq!(done, Progress::Completed(vec!["Bad@example.org".to_owned()]));
-    assert_eq!(import::queued(&v3(fixture!("good/import.json"))).unwrap(), "3840817e-0000-4000-8000-000000000001");
-    let capital = br#"{"Success":1,"queued_contacts":1,"batchId":"7","message":"Contact import queued"}"#;
+    assert_eq!(
+        done,
+        Progress::Completed(vec!["Bad@example.org".to_owned()])
+    );
+    assert_eq!(
+        import::queued(&v3(fixture!("good/import.json"))).unwrap(),
+        "3840817e-0000-4000-8000-000000000001"
+    );
+    let capital =
+        br#"{"Success":1,"queued_contacts":1,"batchId":"7","message":"Contact import queued"}"#;
     assert_eq!(import::queued(&v3(capital)).unwrap(), "7");
-    assert!(matches!(decode_v3(400, fixture!("broken/import_too_fast.json")), Err(DecodeError::Throttled { .. })));
-    let Err(DecodeError::Refused(refusal)) = decode_v3(400, fixture!("broken/import_refused.json")) else { panic!("not refused") };
-    assert_eq!(refusal.message, "Invalid request; The email address is not valid.");
+    assert!(matches!(
+        decode_v3(400, fixture!("broken/import_too_fast.json")),
+        Err(DecodeError::Throttled { .. })
+    ));
+    let Err(DecodeError::Refused(refusal)) = decode_v3(400, fixture!("broken/import_refused.json"))
+    else {
+        panic!("not refused")
+    };
+    assert_eq!(
+        refusal.message,
+        "Invalid request; The email address is not valid."
+    );
 }
 
 #[test]
 fn what_is_outstanding_is_never_overlooked() {
-    let check = |text: &str, expected: bool| assert_eq!(import::is_outstanding(&v3(text.as_bytes())), Ok(expected), "{text}");
-    assert_eq!(import::is_outstanding(&v3(fixture!("good/totals.json"))), Ok(false));
+    let check = |text: &str, expected: bool| {
+        assert_eq!(
+            import::is_outstanding(&v3(text.as_bytes())),
+            Ok(expected),
+            "{text}"
+        )
+    };
+    assert_eq!(
+        import::is_outstanding(&v3(fixture!("good/totals.json"))),
+        Ok(false)
+    );
     check(r#"{"outstanding":0}"#, false);
     check(r#"{"outstanding":{}}"#, false);
-    check(r#"{"outstanding":[{"day":"2026-11-22","contacts":"0","batches":"0"}]}"#, false);
-    check(r#"{"outstanding":[{"day":"2026-11-22","contacts":"3"}]}"#, true);
+    check(
+        r#"{"outstanding":[{"day":"2026-11-22","contacts":"0","batches":"0"}]}"#,
+        false,
+    );
+    check(
+        r#"{"outstanding":[{"day":"2026-11-22","contacts":"3"}]}"#,
+        true,
+    );
     check(r#"{"outstanding":{"2026-11-22":"3"}}"#, true);
     check(r#"{"outstanding":[{"day":"2026-11-22"}]}"#, true);
     check(r#"{"outstanding":"some"}"#, true);
@@ -242,9 +460,16 @@ fn what_is_outstanding_is_never_overlooked() {
 #[test]
 fn a_user_group_is_written_whole_with_granted_permissions_only() {
     let group = groups::full(&v1(fixture!("good/group_view.json"))).unwrap();
-    assert_eq!(group.wire["lists"], Value::List(vec!["1".to_owned(), "12".to_owned()]));
-    assert!(!group.wire.contains_key("limit_attachment") && !group.wire.contains_key("limit_list"), "no limit is not one of nothing");
-    let canonical = USER_SCHEMA.to_canonical(ObjectKind::Group, &group.wire, &CustomFields::default());
+    assert_eq!(
+        group.wire["lists"],
+        Value::List(vec!["1".to_owned(), "12".to_owned()])
+    );
+    assert!(
+        !group.wire.contains_key("limit_attachment") && !group.wire.contains_key("limit_list"),
+        "no limit is not one of nothing"
+    );
+    let canonical =
+        USER_SCHEMA.to_canonical(ObjectKind::Group, &group.wire, &CustomFields::default());
     assert_eq!(canonical["permissions.list_add"], Value::Boolean(true));
     assert_eq!(canonical["limits.mail"], Value::Integer(67));
     let call = groups::save(Some(26), &group.wire, &[]);
@@ -268,12 +493,18 @@ fn a_user_group_is_written_whole_with_granted_permissions_only() {
     let mut less = group.wire.clone();
     less.insert("pg_list_add".to_owned(), Value::Boolean(false));
     assert_eq!(groups::still_granted(&less, &group.wire), ["pg_list_add"]);
-    assert!(form(&groups::save(Some(26), &less, &["pg_list_add"])).contains(&"pg_list_add=0".to_owned()));
+    assert!(
+        form(&groups::save(Some(26), &less, &["pg_list_add"]))
+            .contains(&"pg_list_add=0".to_owned())
+    );
     assert_eq!(groups::differing(&less, &group.wire), ["pg_list_add"]);
     assert!(groups::differing(&group.wire, &group.wire).is_empty());
     let mut unseen = group.wire.clone();
     unseen.insert("pg_reports_deal".to_owned(), Value::Boolean(true));
-    assert!(groups::differing(&unseen, &group.wire).is_empty(), "what is not shown can't be checked");
+    assert!(
+        groups::differing(&unseen, &group.wire).is_empty(),
+        "what is not shown can't be checked"
+    );
 }
 
 #[test]
@@ -281,15 +512,36 @@ fn a_password_is_never_picked_out_of_an_answer() {
     let user = users::user(&v1(fixture!("good/user_view.json"))).unwrap();
     assert_eq!(user.groups, Some(vec![36]));
     assert!(!format!("{user:?}").contains("5f4dcc"));
-    assert_eq!(users::group_of(&v3(fixture!("good/user_edge.json")), 30).unwrap(), 36);
-    assert!(users::group_of(&v3(fixture!("good/user_edge.json")), 31).is_err(), "somebody else's");
+    assert_eq!(
+        users::group_of(&v3(fixture!("good/user_edge.json")), 30).unwrap(),
+        36
+    );
+    assert!(
+        users::group_of(&v3(fixture!("good/user_edge.json")), 31).is_err(),
+        "somebody else's"
+    );
     let (page, _) = users::users(&v3(fixture!("good/users.json"))).unwrap();
     assert_eq!(
         shown(&page[0].profile),
-        ["email=admin@example.org", "first_name=Ad", "id=1", "last_name=Min", "phone=555", "username=admin"]
+        [
+            "email=admin@example.org",
+            "first_name=Ad",
+            "id=1",
+            "last_name=Min",
+            "phone=555",
+            "username=admin"
+        ]
     );
-    let edit = form(&users::edit(30, &user.profile, 36, users::GroupIndex::ItsId));
-    assert!(edit.contains(&"password=".to_owned()) && edit.contains(&"group[36]=36".to_owned()), "{edit:?}");
+    let edit = form(&users::edit(
+        30,
+        &user.profile,
+        36,
+        users::GroupIndex::ItsId,
+    ));
+    assert!(
+        edit.contains(&"password=".to_owned()) && edit.contains(&"group[36]=36".to_owned()),
+        "{edit:?}"
+    );
     let (groups, total) = groups::summaries(&v3(fixture!("good/user_groups.json"))).unwrap();
     assert_eq!((groups.len(), total), (3, Some(3)));
 }

@@ -1,4 +1,5 @@
-//! Answers that are made to hurt: no panic, no answer out of nothing, no work that grows faster than the answer.
+//! Answers that are made to hurt: no panic, no answer out of nothing, no work that grows faster
+//! than the answer.
 
 use serde_json::Value as Json;
 
@@ -10,9 +11,15 @@ use crate::provider::hostile::{assert_linear, json_bodies, poisoned};
 fn what_is_made_to_hurt_is_no_answer() {
     for (what, body) in json_bodies() {
         for (name, v1, _, _, decoder) in LISTINGS {
-            let Err(error) = decode(&body, v1, decoder) else { panic!("{name} took {what} for an answer") };
+            let Err(error) = decode(&body, v1, decoder) else {
+                panic!("{name} took {what} for an answer")
+            };
             let said = format!("{error:?}");
-            assert!(said.len() < 2_000, "{name}, {what}: an error of {} bytes", said.len());
+            assert!(
+                said.len() < 2_000,
+                "{name}, {what}: an error of {} bytes",
+                said.len()
+            );
         }
     }
 }
@@ -30,7 +37,10 @@ fn no_value_in_no_place_brings_a_decoder_down() {
 fn work_grows_with_the_answer_and_not_faster() {
     let page = |rows: usize| {
         let mut document: Json = serde_json::from_slice(fixture!("good/contacts.json")).unwrap();
-        let contacts = document.pointer_mut("/contacts").and_then(Json::as_array_mut).unwrap();
+        let contacts = document
+            .pointer_mut("/contacts")
+            .and_then(Json::as_array_mut)
+            .unwrap();
         let sound = contacts.clone();
         *contacts = sound.into_iter().cycle().take(rows).collect();
         let template = contacts[0].clone();
@@ -42,11 +52,17 @@ fn work_grows_with_the_answer_and_not_faster() {
     };
     let (small, large) = (page(1_000), page(2_000));
     let (_, v1, _, _, decoder) = LISTINGS[3];
-    assert_linear("contacts", &|| drop(decode(&small, v1, decoder)), &|| drop(decode(&large, v1, decoder)));
+    assert_linear("contacts", &|| drop(decode(&small, v1, decoder)), &|| {
+        drop(decode(&large, v1, decoder))
+    });
     let links = |rows: usize| {
         let mut document: Json = serde_json::from_slice(fixture!("good/contacts.json")).unwrap();
         for list in ["/contactLists", "/fieldValues"] {
-            if let Some(rows_of) = document.pointer_mut(list).and_then(Json::as_array_mut).filter(|rows| !rows.is_empty()) {
+            if let Some(rows_of) = document
+                .pointer_mut(list)
+                .and_then(Json::as_array_mut)
+                .filter(|rows| !rows.is_empty())
+            {
                 let row = rows_of[0].clone();
                 *rows_of = vec![row; rows];
             }
@@ -54,5 +70,9 @@ fn work_grows_with_the_answer_and_not_faster() {
         document.to_string().into_bytes()
     };
     let (small, large) = (links(4_000), links(8_000));
-    assert_linear("memberships beside contacts", &|| drop(decode(&small, v1, decoder)), &|| drop(decode(&large, v1, decoder)));
+    assert_linear(
+        "memberships beside contacts",
+        &|| drop(decode(&small, v1, decoder)),
+        &|| drop(decode(&large, v1, decoder)),
+    );
 }

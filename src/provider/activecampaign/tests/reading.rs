@@ -37,10 +37,15 @@ fn forbidden() -> (u16, Vec<u8>) {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_found_is_believed_only_of_a_good_key() {
-    for (key_is_good, nothing) in [(true, &fixture!("broken/empty_localised.json")[..]), (false, fixture!("broken/empty_localised.json"))] {
-        let (adapter, log) = scripted(ActiveCampaignGroups::Lists, move |asked| match asked.call.as_str() {
-            "user_me" if key_is_good => (200, me()),
-            _ => (200, nothing.to_vec()),
+    for (key_is_good, nothing) in [
+        (true, &fixture!("broken/empty_localised.json")[..]),
+        (false, fixture!("broken/empty_localised.json")),
+    ] {
+        let (adapter, log) = scripted(ActiveCampaignGroups::Lists, move |asked| {
+            match asked.call.as_str() {
+                "user_me" if key_is_good => (200, me()),
+                _ => (200, nothing.to_vec()),
+            }
         });
         let groups = adapter.groups(&|_, _| true).await;
         let one = adapter.group("7").await;
@@ -48,15 +53,32 @@ async fn nothing_found_is_believed_only_of_a_good_key() {
             assert!(groups.unwrap().0.is_empty());
             assert!(one.unwrap().is_none());
         } else {
-            assert!(groups.is_err() && one.is_err(), "a key that is no good sees no empty account");
-            assert!(matches!(adapter.open().await, Err(ReadError::Account(words)) if words.contains("api_key")));
+            assert!(
+                groups.is_err() && one.is_err(),
+                "a key that is no good sees no empty account"
+            );
+            assert!(
+                matches!(adapter.open().await, Err(ReadError::Account(words)) if words.contains("api_key"))
+            );
         }
-        assert!(log.lock().unwrap().iter().any(|asked| asked.call == "user_me"));
+        assert!(
+            log.lock()
+                .unwrap()
+                .iter()
+                .any(|asked| asked.call == "user_me")
+        );
     }
-    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, |_| (200, fixture!("broken/unauthorised.json").to_vec()));
+    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, |_| {
+        (200, fixture!("broken/unauthorised.json").to_vec())
+    });
     assert!(matches!(adapter.open().await, Err(ReadError::Account(_))));
-    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, |_| (200, fixture!("broken/error.xml").to_vec()));
-    assert!(matches!(adapter.open().await, Err(ReadError::Call(_))), "a page of something else is no refusal");
+    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, |_| {
+        (200, fixture!("broken/error.xml").to_vec())
+    });
+    assert!(
+        matches!(adapter.open().await, Err(ReadError::Call(_))),
+        "a page of something else is no refusal"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,18 +96,33 @@ async fn lists_are_read_by_version_1_where_version_3_is_closed() {
                     json!({"0": {"id": "101", "email": "ana@example.org", "first_name": "Ana"}, "result_code": 1, "result_message": "x"}),
                 )
             }
-            "contact_view_email" if parameter("email") == "bo@example.org" => {
-                json_of(json!({"id": "102", "email": "Bo@example.org", "lists": [], "result_code": "1", "result_message": "x"}))
-            }
+            "contact_view_email" if parameter("email") == "bo@example.org" => json_of(
+                json!({"id": "102", "email": "Bo@example.org", "lists": [], "result_code": "1", "result_message": "x"}),
+            ),
             "contact_list" | "contact_view_email" => (200, fixture!("broken/empty.json").to_vec()),
             _ => forbidden(),
         }
     });
     let wanted = ["ana@example.org", "bo@example.org", "zoe@example.org"].map(str::to_owned);
-    let target = read_groups(&adapter, &[list("1")], &["first_name"], Role::Target { wanted: &wanted }).await.unwrap();
+    let target = read_groups(
+        &adapter,
+        &[list("1")],
+        &["first_name"],
+        Role::Target { wanted: &wanted },
+    )
+    .await
+    .unwrap();
     assert_eq!(target.listing("1"), "101:opted_out");
-    let Existence::Asked(absent) = &target.snapshot.existence else { panic!("{:?}", target.snapshot.existence) };
-    assert_eq!(absent.iter().map(|name| target.names.text(*name)).collect::<Vec<_>>(), ["zoe@example.org"]);
+    let Existence::Asked(absent) = &target.snapshot.existence else {
+        panic!("{:?}", target.snapshot.existence)
+    };
+    assert_eq!(
+        absent
+            .iter()
+            .map(|name| target.names.text(*name))
+            .collect::<Vec<_>>(),
+        ["zoe@example.org"]
+    );
     let statuses: Vec<String> = log
         .lock()
         .unwrap()
@@ -93,50 +130,92 @@ async fn lists_are_read_by_version_1_where_version_3_is_closed() {
         .filter(|asked| asked.call == "contact_list")
         .map(|asked| asked.parameters["filters[status]"].clone())
         .collect();
-    assert_eq!(statuses, ["0", "1", "2", "3"], "bounced people would look absent");
+    assert_eq!(
+        statuses,
+        ["0", "1", "2", "3"],
+        "bounced people would look absent"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_only_one_way_shows_makes_a_listing_incomplete() {
-    let people =
-        |ids: &[u64]| ids.iter().map(|id| json!({"id": id.to_string(), "email": format!("p{id}@example.org")})).collect::<Vec<_>>();
+    let people = |ids: &[u64]| {
+        ids.iter()
+            .map(|id| json!({"id": id.to_string(), "email": format!("p{id}@example.org")}))
+            .collect::<Vec<_>>()
+    };
     for (seen, whole) in [(vec![101, 102, 103], true), (vec![101, 103], false)] {
         let rows = people(&seen);
-        let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| match asked.call.as_str() {
-            "user_me" => (200, me()),
-            "contacts" => json_of(json!({"contacts": rows, "meta": {"total": rows.len().to_string()}})),
-            "contactLists" => json_of(json!({"contactLists": [], "meta": {"total": "2"}})),
-            "contact_list" if asked.parameters["filters[status]"] == "1" => json_of(json!({
-                "0": {"id": "101", "email": "p101@example.org"}, "1": {"id": "102", "email": "p102@example.org"}, "result_code": 1,
-            })),
-            _ => (200, fixture!("broken/empty.json").to_vec()),
+        let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| {
+            match asked.call.as_str() {
+                "user_me" => (200, me()),
+                "contacts" => {
+                    json_of(json!({"contacts": rows, "meta": {"total": rows.len().to_string()}}))
+                }
+                "contactLists" => json_of(json!({"contactLists": [], "meta": {"total": "2"}})),
+                "contact_list" if asked.parameters["filters[status]"] == "1" => json_of(json!({
+                    "0": {"id": "101", "email": "p101@example.org"}, "1": {"id": "102", "email": "p102@example.org"}, "result_code": 1,
+                })),
+                _ => (200, fixture!("broken/empty.json").to_vec()),
+            }
         });
-        let read = read_groups(&adapter, &[list("1")], &[], Role::Source).await.unwrap();
-        assert_eq!(read.listing("1").starts_with("incomplete"), !whole, "{}", read.listing("1"));
+        let read = read_groups(&adapter, &[list("1")], &[], Role::Source)
+            .await
+            .unwrap();
+        assert_eq!(
+            read.listing("1").starts_with("incomplete"),
+            !whole,
+            "{}",
+            read.listing("1")
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn counts_that_disagree_make_a_listing_incomplete() {
-    for (contacts, memberships, page) in [("4", "3", true), ("5", "3", false), ("4", "4", false), ("", "3", false), ("4", "", false)] {
-        let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| match asked.call.as_str() {
-            "contacts" => {
-                let mut page: Json = serde_json::from_slice(fixture!("good/contacts.json")).unwrap();
-                page["meta"]["total"] = contacts.into();
-                json_of(page)
+    for (contacts, memberships, page) in [
+        ("4", "3", true),
+        ("5", "3", false),
+        ("4", "4", false),
+        ("", "3", false),
+        ("4", "", false),
+    ] {
+        let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| {
+            match asked.call.as_str() {
+                "contacts" => {
+                    let mut page: Json =
+                        serde_json::from_slice(fixture!("good/contacts.json")).unwrap();
+                    page["meta"]["total"] = contacts.into();
+                    json_of(page)
+                }
+                "contactLists" => {
+                    let mut count: Json =
+                        serde_json::from_slice(fixture!("good/memberships.json")).unwrap();
+                    count["meta"]["total"] = memberships.into();
+                    json_of(count)
+                }
+                "import/bulk_import" => (200, fixture!("good/totals.json").to_vec()),
+                _ => forbidden(),
             }
-            "contactLists" => {
-                let mut count: Json = serde_json::from_slice(fixture!("good/memberships.json")).unwrap();
-                count["meta"]["total"] = memberships.into();
-                json_of(count)
-            }
-            "import/bulk_import" => (200, fixture!("good/totals.json").to_vec()),
-            _ => forbidden(),
         });
-        let target = read_groups(&adapter, &[list("1"), list("none")], &["email"], Role::Target { wanted: &[] }).await.unwrap();
-        assert_eq!(target.listing("1") == "101:active 102:opted_out 103:unconfirmed", page, "{contacts} {memberships}");
+        let target = read_groups(
+            &adapter,
+            &[list("1"), list("none")],
+            &["email"],
+            Role::Target { wanted: &[] },
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            target.listing("1") == "101:active 102:opted_out 103:unconfirmed",
+            page,
+            "{contacts} {memberships}"
+        );
         assert!(target.listing("none").starts_with("incomplete"));
-        assert_eq!(target.snapshot.existence == Existence::Whole, contacts == "4");
+        assert_eq!(
+            target.snapshot.existence == Existence::Whole,
+            contacts == "4"
+        );
         assert!(target.snapshot.account_state.complete().is_some());
     }
 }
@@ -162,16 +241,32 @@ async fn no_fault_of_the_service_reads_as_absence() {
             if operation == "list_list" {
                 // The list of lists has no total, and so nothing that could be wrong.
                 let listed = lists.groups(&|_, _| false).await;
-                assert!(listed.is_err() || matches!(fault, Fault::WrongCount(_)) && listed.unwrap().0.len() == groups.len(), "{fault:?}");
+                assert!(
+                    listed.is_err()
+                        || matches!(fault, Fault::WrongCount(_))
+                            && listed.unwrap().0.len() == groups.len(),
+                    "{fault:?}"
+                );
                 continue;
             }
-            match read_groups(&lists, &groups, &["email"], Role::Target { wanted: &["zoe@example.org".to_owned()] }).await {
+            match read_groups(
+                &lists,
+                &groups,
+                &["email"],
+                Role::Target {
+                    wanted: &["zoe@example.org".to_owned()],
+                },
+            )
+            .await
+            {
                 Ok(read) => {
                     for group in &groups {
                         let listing = read.listing(&group.id);
-                        // Where version 1 has stood in for a broken version 3, all of it has to be there.
+                        // Where version 1 has stood in for a broken version 3, all of it has to be
+                        // there.
                         assert!(
-                            listing.starts_with("incomplete") || listing == held(&emulator, &group.id),
+                            listing.starts_with("incomplete")
+                                || listing == held(&emulator, &group.id),
                             "{operation} {fault:?} {listing}"
                         );
                     }
@@ -179,7 +274,9 @@ async fn no_fault_of_the_service_reads_as_absence() {
                         assert_ne!(read.snapshot.existence, Existence::Whole, "{fault:?}");
                     }
                 }
-                Err(ReadError::Call(error)) => assert!(error.is_temporary(), "{operation} {fault:?}: {error}"),
+                Err(ReadError::Call(error)) => {
+                    assert!(error.is_temporary(), "{operation} {fault:?}: {error}")
+                }
                 Err(error) => panic!("{operation} {fault:?}: {error}"),
             }
         }
@@ -189,7 +286,13 @@ async fn no_fault_of_the_service_reads_as_absence() {
 #[tokio::test(start_paused = true)]
 async fn patience_is_honoured() {
     let (emulator, lists) = seeded(ActiveCampaignQuirks::default(), 40);
-    emulator.add_fault(FaultRule::every(Fault::TooManyRequests { retry_after: Some(3) }).on("GET /contacts").when(When::First(1)));
+    emulator.add_fault(
+        FaultRule::every(Fault::TooManyRequests {
+            retry_after: Some(3),
+        })
+        .on("GET /contacts")
+        .when(When::First(1)),
+    );
     let source = read(&lists, &["email"], Role::Source).await.unwrap();
     for group in source.snapshot.listings.keys() {
         assert_eq!(source.listing(group), held(&emulator, group));

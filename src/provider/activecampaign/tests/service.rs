@@ -1,4 +1,5 @@
-//! What the tests of the order of calls have in common: an adapter before a router, and a snapshot of what it reads.
+//! What the tests of the order of calls have in common: an adapter before a router, and a snapshot
+//! of what it reads.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,13 +13,22 @@ use url::{Url, form_urlencoded};
 
 use crate::http::{Account, AccountOptions, Transport};
 use crate::model::{
-    GroupRow, ItemOutcome, Names, OwnRemovals, Record, Settlement, Snapshot, SnapshotBuilder, Stage, TotalMeanings, Value, Write,
+    GroupRow, ItemOutcome, Names, OwnRemovals, Record, Settlement, Snapshot, SnapshotBuilder,
+    Stage, TotalMeanings, Value, Write,
 };
-use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions};
+use crate::provider::activecampaign::{
+    ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions,
+};
 use crate::provider::{MemberAsk, ReadError, Role, Source, Target};
 
 /// Makes an adapter for an account behind a router.
-pub(super) fn adapter(router: Router, path: &str, key: &str, groups: ActiveCampaignGroups, parking: Option<u64>) -> ActiveCampaign {
+pub(super) fn adapter(
+    router: Router,
+    path: &str,
+    key: &str,
+    groups: ActiveCampaignGroups,
+    parking: Option<u64>,
+) -> ActiveCampaign {
     let base = Url::parse(&format!("https://emulator.test{path}")).unwrap();
     let mut options = AccountOptions::new("campaigns", base, Transport::Local(router));
     options.requests_per_minute = Some(240);
@@ -41,7 +51,14 @@ pub(super) fn parking(group: &str) -> ActiveCampaign {
         parking_group: Some(group.to_owned()),
         batch_cap: None,
     };
-    ActiveCampaign::new(own, Account::new(AccountOptions::new("campaigns", base, Transport::Local(Router::new()))))
+    ActiveCampaign::new(
+        own,
+        Account::new(AccountOptions::new(
+            "campaigns",
+            base,
+            Transport::Local(Router::new()),
+        )),
+    )
 }
 
 /// A request as the scripted service saw it.
@@ -68,7 +85,9 @@ pub(super) fn scripted(
     let answer = Arc::new(answer);
     let router = Router::new().fallback(move |uri: Uri, body: Bytes| {
         let mut parameters: BTreeMap<String, String> =
-            form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+            form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+                .into_owned()
+                .collect();
         let body = String::from_utf8(body.to_vec()).unwrap();
         if !body.starts_with('{') {
             parameters.extend(form_urlencoded::parse(body.as_bytes()).into_owned());
@@ -77,7 +96,11 @@ pub(super) fn scripted(
             Some(action) => action.clone(),
             None => uri.path().trim_start_matches("/api/3/").to_owned(),
         };
-        let asked = Asked { call, parameters, body };
+        let asked = Asked {
+            call,
+            parameters,
+            body,
+        };
         requests.lock().unwrap().push(asked.clone());
         let (status, body) = answer(&asked);
         async move { (StatusCode::from_u16(status).unwrap(), body).into_response() }
@@ -106,7 +129,10 @@ pub(super) struct Read {
 impl Read {
     /// Shows a complete listing, or why it is not.
     pub(super) fn listing(&self, group: &str) -> String {
-        let listing = self.snapshot.listing(group).unwrap_or_else(|| panic!("no listing of {group}"));
+        let listing = self
+            .snapshot
+            .listing(group)
+            .unwrap_or_else(|| panic!("no listing of {group}"));
         if !listing.why_incomplete().is_empty() {
             return format!("incomplete: {}", listing.why_incomplete().join("; "));
         }
@@ -114,34 +140,81 @@ impl Read {
             .seen()
             .rows
             .iter()
-            .map(|row| (self.names.text(self.snapshot.members[row.member as usize].id).parse().unwrap(), row.state.as_str()))
+            .map(|row| {
+                (
+                    self.names
+                        .text(self.snapshot.members[row.member as usize].id)
+                        .parse()
+                        .unwrap(),
+                    row.state.as_str(),
+                )
+            })
             .collect();
         rows.sort_unstable();
-        rows.iter().map(|(id, state)| format!("{id}:{state}")).collect::<Vec<_>>().join(" ")
+        rows.iter()
+            .map(|(id, state)| format!("{id}:{state}"))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
-pub(super) async fn read(adapter: &ActiveCampaign, fields: &[&str], role: Role<'_>) -> Result<Read, ReadError> {
+pub(super) async fn read(
+    adapter: &ActiveCampaign,
+    fields: &[&str],
+    role: Role<'_>,
+) -> Result<Read, ReadError> {
     adapter.open().await?;
     let (groups, certificate) = adapter.groups(&|_, _| true).await?;
-    assert!(certificate.certify((), &mut TotalMeanings::all()).complete().is_some(), "{certificate:?}");
+    assert!(
+        certificate
+            .certify((), &mut TotalMeanings::all())
+            .complete()
+            .is_some(),
+        "{certificate:?}"
+    );
     read_groups(adapter, &groups, fields, role).await
 }
 
-pub(super) async fn read_groups(adapter: &ActiveCampaign, groups: &[GroupRow], fields: &[&str], role: Role<'_>) -> Result<Read, ReadError> {
+pub(super) async fn read_groups(
+    adapter: &ActiveCampaign,
+    groups: &[GroupRow],
+    fields: &[&str],
+    role: Role<'_>,
+) -> Result<Read, ReadError> {
     let (mut names, mut shelf) = (Names::new(), Shelf::default());
     let snapshot = {
         let mut builder = SnapshotBuilder::new("campaigns", "", &mut names, &mut shelf);
         let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-        adapter.members(&MemberAsk { groups, fields: &fields, role }, &mut builder).await?;
-        builder.finish(Vec::new(), &crate::model::Certificate::default(), &mut TotalMeanings::all(), &OwnRemovals::default())
+        adapter
+            .members(
+                &MemberAsk {
+                    groups,
+                    fields: &fields,
+                    role,
+                },
+                &mut builder,
+            )
+            .await?;
+        builder.finish(
+            Vec::new(),
+            &crate::model::Certificate::default(),
+            &mut TotalMeanings::all(),
+            &OwnRemovals::default(),
+        )
     };
-    Ok(Read { snapshot, names, shelf })
+    Ok(Read {
+        snapshot,
+        names,
+        shelf,
+    })
 }
 
 /// Sends a write and asks after it to its end.
 pub(super) async fn sent(adapter: &ActiveCampaign, write: &Write) -> Vec<ItemOutcome> {
-    let mut settlement = adapter.send(write).await.unwrap_or_else(|error| panic!("{error}"));
+    let mut settlement = adapter
+        .send(write)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     loop {
         match settlement {
             Settlement::Items(outcomes) => {
@@ -150,14 +223,20 @@ pub(super) async fn sent(adapter: &ActiveCampaign, write: &Write) -> Vec<ItemOut
             }
             Settlement::Pending(ticket) => {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-                settlement = adapter.poll(&ticket).await.unwrap_or_else(|error| panic!("{error}"));
+                settlement = adapter
+                    .poll(&ticket)
+                    .await
+                    .unwrap_or_else(|error| panic!("{error}"));
             }
         }
     }
 }
 
 pub(super) fn record(pairs: &[(&str, &str)]) -> Record {
-    pairs.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text))).collect()
+    pairs
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), Value::from(*text)))
+        .collect()
 }
 
 /// Returns the id of an item that went well.

@@ -15,26 +15,65 @@ pub(super) type Listing = (&'static str, bool, &'static [u8], usize, Decoder);
 
 /// Holds the rows against the total, as the reading of pages does.
 fn whole(rows: usize, total: Option<u64>) -> Result<usize, DecodeError> {
-    if total == Some(rows as u64) { Ok(rows) } else { Err(DecodeError::Protocol("the total disagrees".to_owned())) }
+    if total == Some(rows as u64) {
+        Ok(rows)
+    } else {
+        Err(DecodeError::Protocol("the total disagrees".to_owned()))
+    }
 }
 
 pub(super) const LISTINGS: [Listing; 8] = [
-    ("list_list", true, fixture!("good/list_list.json"), 2, |fields| lists::summaries(fields).map(|rows| rows.len())),
-    ("list_view", true, fixture!("good/list_view.json"), 3, |fields| lists::full(fields).map(|list| list.granted.len())),
-    ("contact_list", true, fixture!("good/contact_list.json"), 2, |fields| {
-        contacts::listed_rows(fields, 0, &ProfileFields::default()).map(|rows| rows.len())
-    }),
-    ("contacts", false, fixture!("good/contacts.json"), 4, |fields| {
-        contacts::contacts(fields, 0, &ProfileFields::default()).and_then(|page| whole(page.contacts.len(), page.total))
-    }),
-    ("contactLists", false, fixture!("good/memberships.json"), 3, |fields| lists::member_total(fields, 1).map(|total| total as usize)),
+    (
+        "list_list",
+        true,
+        fixture!("good/list_list.json"),
+        2,
+        |fields| lists::summaries(fields).map(|rows| rows.len()),
+    ),
+    (
+        "list_view",
+        true,
+        fixture!("good/list_view.json"),
+        3,
+        |fields| lists::full(fields).map(|list| list.granted.len()),
+    ),
+    (
+        "contact_list",
+        true,
+        fixture!("good/contact_list.json"),
+        2,
+        |fields| contacts::listed_rows(fields, 0, &ProfileFields::default()).map(|rows| rows.len()),
+    ),
+    (
+        "contacts",
+        false,
+        fixture!("good/contacts.json"),
+        4,
+        |fields| {
+            contacts::contacts(fields, 0, &ProfileFields::default())
+                .and_then(|page| whole(page.contacts.len(), page.total))
+        },
+    ),
+    (
+        "contactLists",
+        false,
+        fixture!("good/memberships.json"),
+        3,
+        |fields| lists::member_total(fields, 1).map(|total| total as usize),
+    ),
     ("fields", false, fixture!("good/fields.json"), 3, |fields| {
         lists::definitions(fields).and_then(|(rows, total)| whole(rows.len(), total))
     }),
-    ("groups", false, fixture!("good/user_groups.json"), 3, |fields| {
-        groups::summaries(fields).and_then(|(rows, total)| whole(rows.len(), total))
+    (
+        "groups",
+        false,
+        fixture!("good/user_groups.json"),
+        3,
+        |fields| groups::summaries(fields).and_then(|(rows, total)| whole(rows.len(), total)),
+    ),
+    ("users", false, fixture!("good/users.json"), 2, |fields| {
+        users::users(fields).map(|(rows, _)| rows.len())
     }),
-    ("users", false, fixture!("good/users.json"), 2, |fields| users::users(fields).map(|(rows, _)| rows.len())),
 ];
 
 pub(super) fn decode(bytes: &[u8], v1: bool, decoder: Decoder) -> Result<usize, DecodeError> {
@@ -59,7 +98,13 @@ fn a_document_that_did_not_end_is_no_answer() {
         assert_eq!(decode(bytes, v1, decoder), Ok(rows), "{name}");
         let end = bytes.iter().rposition(|byte| *byte == b'}').unwrap();
         for cut in 0..=end {
-            assert!(matches!(decode(&bytes[..cut], v1, decoder), Err(DecodeError::NotAnAnswer(_))), "{name} cut at {cut}");
+            assert!(
+                matches!(
+                    decode(&bytes[..cut], v1, decoder),
+                    Err(DecodeError::NotAnAnswer(_))
+                ),
+                "{name} cut at {cut}"
+            );
         }
     }
 }
@@ -74,20 +119,59 @@ fn what_is_not_the_list_is_never_an_empty_one() {
             ("null", b"null".to_vec()),
             ("an array", b"[]".to_vec()),
             ("an object", b"{}".to_vec()),
-            ("a favourable envelope alone", br#"{"result_code":1,"result_message":"Success","result_output":"json"}"#.to_vec()),
-            ("an unfavourable one", fixture!("broken/empty.json").to_vec()),
+            (
+                "a favourable envelope alone",
+                br#"{"result_code":1,"result_message":"Success","result_output":"json"}"#.to_vec(),
+            ),
+            (
+                "an unfavourable one",
+                fixture!("broken/empty.json").to_vec(),
+            ),
         ] {
             assert!(decode(&body, v1, decoder).is_err(), "{name}: {what}");
         }
         if v1 {
-            assert!(decode(&edited(bytes, |fields| drop(fields.remove("result_code"))), v1, decoder).is_err(), "{name}");
-            assert!(decode(&edited(bytes, |fields| drop(fields.insert("result_code".into(), 0.into()))), v1, decoder).is_err(), "{name}");
+            assert!(
+                decode(
+                    &edited(bytes, |fields| drop(fields.remove("result_code"))),
+                    v1,
+                    decoder
+                )
+                .is_err(),
+                "{name}"
+            );
+            assert!(
+                decode(
+                    &edited(bytes, |fields| drop(
+                        fields.insert("result_code".into(), 0.into())
+                    )),
+                    v1,
+                    decoder
+                )
+                .is_err(),
+                "{name}"
+            );
         } else {
-            let list = bytes.iter().skip_while(|byte| **byte != b'"').skip(1).take_while(|byte| **byte != b'"').map(|byte| *byte as char);
+            let list = bytes
+                .iter()
+                .skip_while(|byte| **byte != b'"')
+                .skip(1)
+                .take_while(|byte| **byte != b'"')
+                .map(|byte| *byte as char);
             let list: String = list.collect();
-            for value in [Json::Null, Json::Object(Map::new()), "".into(), serde_json::json!([7])] {
-                let body = edited(bytes, |fields| drop(fields.insert(list.clone(), value.clone())));
-                assert!(decode(&body, v1, decoder).is_err(), "{name}: {list} is {value}");
+            for value in [
+                Json::Null,
+                Json::Object(Map::new()),
+                "".into(),
+                serde_json::json!([7]),
+            ] {
+                let body = edited(bytes, |fields| {
+                    drop(fields.insert(list.clone(), value.clone()))
+                });
+                assert!(
+                    decode(&body, v1, decoder).is_err(),
+                    "{name}: {list} is {value}"
+                );
             }
         }
     }
@@ -95,18 +179,53 @@ fn what_is_not_the_list_is_never_an_empty_one() {
 
 #[test]
 fn a_page_without_its_rows_is_not_whole() {
-    for (name, v1, bytes, _, decoder) in LISTINGS.into_iter().filter(|(name, ..)| ["contacts", "fields", "groups"].contains(name)) {
-        let rows = |edit: fn(&mut Vec<Json>)| edited(bytes, |fields| edit(fields.get_mut(name).unwrap().as_array_mut().unwrap()));
+    for (name, v1, bytes, _, decoder) in LISTINGS
+        .into_iter()
+        .filter(|(name, ..)| ["contacts", "fields", "groups"].contains(name))
+    {
+        let rows = |edit: fn(&mut Vec<Json>)| {
+            edited(bytes, |fields| {
+                edit(fields.get_mut(name).unwrap().as_array_mut().unwrap())
+            })
+        };
         assert!(decode(&rows(Vec::clear), v1, decoder).is_err(), "{name}");
-        assert!(decode(&rows(|rows| drop(rows.pop())), v1, decoder).is_err(), "{name}");
-        assert!(decode(&rows(|rows| rows[0] = 7.into()), v1, decoder).is_err(), "{name}");
-        assert!(decode(&edited(bytes, |fields| drop(fields.remove("meta"))), v1, decoder).is_err(), "{name}");
+        assert!(
+            decode(&rows(|rows| drop(rows.pop())), v1, decoder).is_err(),
+            "{name}"
+        );
+        assert!(
+            decode(&rows(|rows| rows[0] = 7.into()), v1, decoder).is_err(),
+            "{name}"
+        );
+        assert!(
+            decode(
+                &edited(bytes, |fields| drop(fields.remove("meta"))),
+                v1,
+                decoder
+            )
+            .is_err(),
+            "{name}"
+        );
     }
     let sides: [fn(&mut Map<String, Json>); 4] = [
         |fields| fields["contactLists"] = "".into(),
-        |fields| drop(fields["contactLists"][0].as_object_mut().unwrap().remove("status")),
+        |fields| {
+            drop(
+                fields["contactLists"][0]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("status"),
+            )
+        },
         |fields| fields["contactLists"][0]["list"] = Json::Null,
-        |fields| drop(fields["fieldValues"][0].as_object_mut().unwrap().remove("field")),
+        |fields| {
+            drop(
+                fields["fieldValues"][0]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("field"),
+            )
+        },
     ];
     let (_, v1, bytes, _, decoder) = LISTINGS[3];
     for edit in sides {
@@ -128,7 +247,8 @@ proptest! {
         let mut damaged = bytes.to_vec();
         let at = at.index(damaged.len());
         damaged[at] = byte;
-        // A total is one digit that may be changed; the rows of a listing are what must not get fewer.
+        // A total is one digit that may be changed; the rows of a listing are what must not get
+        // fewer.
         if let Ok(seen) = decode(&damaged, v1, decoder) {
             prop_assert!(seen == rows || ["contactLists", "list_list", "contact_list", "list_view"].contains(&name), "{} with byte {} changed", name, at);
         }

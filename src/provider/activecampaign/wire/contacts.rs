@@ -1,7 +1,8 @@
 //! Contacts on the wire: reading them page by page, looking one up, and the form writes.
 //!
-//! Contact forms can subscribe people again. One request type has a value for that, and takes the proof that it undoes a removal
-//! of rosterd's own (rule 1); elsewhere `status` is only ever 2, and a form without a status names no list.
+//! Contact forms can subscribe people again. One request type has a value for that, and takes the
+//! proof that it undoes a removal of rosterd's own (rule 1); elsewhere `status` is only ever 2, and
+//! a form without a status names no list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +10,18 @@ use serde_json::{Map, Value as Json};
 
 use super::super::fields::LIST_SCHEMA;
 use super::lists::Definition;
-use super::{PAGE_ROWS, array, entries, id, id_of, integer, numbered_rows, protocol, query, text, text_of, total};
+use super::{
+    PAGE_ROWS, array, entries, id, id_of, integer, numbered_rows, protocol, query, text, text_of,
+    total,
+};
 use super::{v1_delete, v1_read, v1_write, v3_read};
 use crate::http::{Call, DecodeError};
-use crate::model::{MemberReturn, MembershipState, ObjectKind, Record, Value, Writable, normalise_address};
+use crate::model::{
+    MemberReturn, MembershipState, ObjectKind, Record, Value, Writable, normalise_address,
+};
 
-/// The statuses that a membership may have, by which listings are asked for where the memberships do not come along.
+/// The statuses that a membership may have, by which listings are asked for where the memberships
+/// do not come along.
 pub(in super::super) const STATUSES: [i64; 4] = [0, 1, 2, 3];
 
 /// The profile fields that a read asks for.
@@ -32,11 +39,27 @@ impl ProfileFields {
         for name in names {
             match name.strip_prefix("custom.") {
                 Some(tag) => {
-                    let known = definitions.iter().filter(|field| tag == "*" || field.tag.eq_ignore_ascii_case(tag));
-                    fields.custom.extend(known.map(|field| (field.id, if tag == "*" { field.tag.clone() } else { tag.to_owned() })));
+                    let known = definitions
+                        .iter()
+                        .filter(|field| tag == "*" || field.tag.eq_ignore_ascii_case(tag));
+                    fields.custom.extend(known.map(|field| {
+                        (
+                            field.id,
+                            if tag == "*" {
+                                field.tag.clone()
+                            } else {
+                                tag.to_owned()
+                            },
+                        )
+                    }));
                 }
                 None => {
-                    fields.plain.extend(LIST_SCHEMA.by_wire(ObjectKind::Member, name).filter(|spec| spec.readable).map(|spec| spec.wire));
+                    fields.plain.extend(
+                        LIST_SCHEMA
+                            .by_wire(ObjectKind::Member, name)
+                            .filter(|spec| spec.readable)
+                            .map(|spec| spec.wire),
+                    );
                 }
             }
         }
@@ -118,10 +141,16 @@ pub(in super::super) fn page(scope: Scope<'_>, after: u64, include: Include) -> 
     let mut pairs = Vec::new();
     match scope {
         Scope::Account => {}
-        Scope::List(list, status) => pairs.extend([("listid", list.to_string()), ("status", status.to_string())]),
+        Scope::List(list, status) => {
+            pairs.extend([("listid", list.to_string()), ("status", status.to_string())])
+        }
         Scope::Address(address) => pairs.push(("email", address.to_owned())),
     }
-    pairs.extend([("limit", PAGE_ROWS.to_string()), ("orders[id]", "ASC".to_owned()), ("id_greater", after.to_string())]);
+    pairs.extend([
+        ("limit", PAGE_ROWS.to_string()),
+        ("orders[id]", "ASC".to_owned()),
+        ("id_greater", after.to_string()),
+    ]);
     match include {
         Include::Both => pairs.push(("include", "contactLists,fieldValues".to_owned())),
         Include::Memberships => pairs.push(("include", "contactLists".to_owned())),
@@ -160,24 +189,41 @@ pub(in super::super) struct Page {
 impl Page {
     /// Tells whether the memberships came along.
     pub(in super::super) fn has_memberships(&self) -> bool {
-        self.contacts.iter().all(|contact| contact.memberships.is_some())
+        self.contacts
+            .iter()
+            .all(|contact| contact.memberships.is_some())
     }
 }
 
 /// Decodes a page of contacts that come after an id.
-pub(in super::super) fn contacts(fields: &Map<String, Json>, after: u64, wanted: &ProfileFields) -> Result<Page, DecodeError> {
+pub(in super::super) fn contacts(
+    fields: &Map<String, Json>,
+    after: u64,
+    wanted: &ProfileFields,
+) -> Result<Page, DecodeError> {
     let mut last = after;
     let mut places: BTreeMap<u64, usize> = BTreeMap::new();
     let mut contacts = Vec::new();
     let side = |name: &str| {
-        fields.get(name).map(|value| value.as_array().ok_or_else(|| protocol(format!("\"{name}\" is not an array")))).transpose()
+        fields
+            .get(name)
+            .map(|value| {
+                value
+                    .as_array()
+                    .ok_or_else(|| protocol(format!("\"{name}\" is not an array")))
+            })
+            .transpose()
     };
     let (memberships, values) = (side("contactLists")?, side("fieldValues")?);
     for row in array(fields, "contacts")? {
-        let row = row.as_object().ok_or_else(|| protocol("a contact is not an object"))?;
+        let row = row
+            .as_object()
+            .ok_or_else(|| protocol("a contact is not an object"))?;
         let id = id_of(row, "id").ok_or_else(|| protocol("a contact has no \"id\""))?;
         if id <= last {
-            return Err(protocol("the contacts are not those after an id, in the order of their ids"));
+            return Err(protocol(
+                "the contacts are not those after an id, in the order of their ids",
+            ));
         }
         last = id;
         places.insert(id, contacts.len());
@@ -191,26 +237,42 @@ pub(in super::super) fn contacts(fields: &Map<String, Json>, after: u64, wanted:
     }
     for row in memberships.into_iter().flatten() {
         let read = |name: &str| row.get(name).and_then(integer);
-        let (Some(contact), Some(list), Some(status)) = (row.get("contact").and_then(id), row.get("list").and_then(id), read("status"))
-        else {
+        let (Some(contact), Some(list), Some(status)) = (
+            row.get("contact").and_then(id),
+            row.get("list").and_then(id),
+            read("status"),
+        ) else {
             return Err(protocol("a membership lacks its contact, list or status"));
         };
         if let Some(contact) = places.get(&contact).map(|at| &mut contacts[*at]) {
-            contact.memberships.get_or_insert_default().push((list, status));
             contact
-                .left
-                .extend(row.as_object().and_then(|row| text_of(row, "udate")).and_then(|time| moment(&time)).map(|time| (list, time)));
+                .memberships
+                .get_or_insert_default()
+                .push((list, status));
+            contact.left.extend(
+                row.as_object()
+                    .and_then(|row| text_of(row, "udate"))
+                    .and_then(|time| moment(&time))
+                    .map(|time| (list, time)),
+            );
         }
     }
     for row in values.into_iter().flatten() {
-        let (Some(contact), Some(field)) = (row.get("contact").and_then(id), row.get("field").and_then(id)) else {
+        let (Some(contact), Some(field)) = (
+            row.get("contact").and_then(id),
+            row.get("field").and_then(id),
+        ) else {
             return Err(protocol("a custom value lacks its contact or field"));
         };
         if let (Some(at), Some(value)) = (places.get(&contact), row.get("value")) {
             wanted.put(&mut contacts[*at].profile, field, value);
         }
     }
-    Ok(Page { contacts, has_values: values.is_some(), total: total(fields) })
+    Ok(Page {
+        contacts,
+        has_values: values.is_some(),
+        total: total(fields),
+    })
 }
 
 /// Asks version 1 for the people of a list with a status after an id, 20 at a time.
@@ -230,13 +292,19 @@ pub(in super::super) fn listed(list: u64, status: i64, after: u64, full: bool) -
 }
 
 /// Decodes a page of contact_list.
-pub(in super::super) fn listed_rows(fields: &Map<String, Json>, after: u64, wanted: &ProfileFields) -> Result<Vec<Contact>, DecodeError> {
+pub(in super::super) fn listed_rows(
+    fields: &Map<String, Json>,
+    after: u64,
+    wanted: &ProfileFields,
+) -> Result<Vec<Contact>, DecodeError> {
     let mut last = after;
     let mut rows = Vec::new();
     for row in numbered_rows(fields)? {
         let contact = viewed(row, wanted)?;
         if contact.id <= last {
-            return Err(protocol("the contacts are not those after an id, in the order of their ids"));
+            return Err(protocol(
+                "the contacts are not those after an id, in the order of their ids",
+            ));
         }
         last = contact.id;
         rows.push(contact);
@@ -254,9 +322,15 @@ pub(in super::super) fn view(contact: u64) -> Call {
     v1_read("contact_view", &[("id", contact.to_string())])
 }
 
-/// Decodes a contact of version 1, whose `listid` and `status` on top belong to any one list and are not looked at.
-pub(in super::super) fn viewed(row: &Map<String, Json>, wanted: &ProfileFields) -> Result<Contact, DecodeError> {
-    let contact = id_of(row, "subscriberid").or_else(|| id_of(row, "id")).ok_or_else(|| protocol("a contact has no \"id\""))?;
+/// Decodes a contact of version 1, whose `listid` and `status` on top belong to any one list and
+/// are not looked at.
+pub(in super::super) fn viewed(
+    row: &Map<String, Json>,
+    wanted: &ProfileFields,
+) -> Result<Contact, DecodeError> {
+    let contact = id_of(row, "subscriberid")
+        .or_else(|| id_of(row, "id"))
+        .ok_or_else(|| protocol("a contact has no \"id\""))?;
     let memberships = match row.get("lists") {
         None | Some(Json::Null) => None,
         Some(lists @ (Json::Object(_) | Json::Array(_))) => Some(
@@ -265,28 +339,45 @@ pub(in super::super) fn viewed(row: &Map<String, Json>, wanted: &ProfileFields) 
                 .map(|(key, edge)| {
                     let list = key.parse().ok().or_else(|| edge.get("listid").and_then(id));
                     let status = edge.get("status").and_then(integer);
-                    list.zip(status).ok_or_else(|| protocol("a membership lacks its list or status"))
+                    list.zip(status)
+                        .ok_or_else(|| protocol("a membership lacks its list or status"))
                 })
                 .collect::<Result<Vec<_>, _>>()?,
         ),
         Some(_) => return Err(protocol("the lists of a contact are not an object")),
     };
-    let left = row.get("lists").into_iter().flat_map(entries).filter_map(|(key, edge)| {
-        let list = key.parse().ok().or_else(|| edge.get("listid").and_then(id))?;
-        Some((list, moment(&text(edge.get("udate")?)?)?))
-    });
+    let left = row
+        .get("lists")
+        .into_iter()
+        .flat_map(entries)
+        .filter_map(|(key, edge)| {
+            let list = key
+                .parse()
+                .ok()
+                .or_else(|| edge.get("listid").and_then(id))?;
+            Some((list, moment(&text(edge.get("udate")?)?)?))
+        });
     let left = left.collect();
     let mut profile = wanted.plain(row);
     for (key, field) in row.get("fields").into_iter().flat_map(entries) {
-        if let (Some(id), Some(value)) = (key.parse().ok().or_else(|| field.get("id").and_then(id)), field.get("val")) {
+        if let (Some(id), Some(value)) = (
+            key.parse().ok().or_else(|| field.get("id").and_then(id)),
+            field.get("val"),
+        ) {
             wanted.put(&mut profile, id, value);
         }
     }
-    Ok(Contact { id: contact, email: text_of(row, "email"), memberships, left, profile })
+    Ok(Contact {
+        id: contact,
+        email: text_of(row, "email"),
+        memberships,
+        left,
+        profile,
+    })
 }
 
-/// Reads a time, in seconds since 1970. Version 3 writes it with its offset; version 1 without, by the clock of Chicago whatever
-/// the account's own zone is (recorded for accounts of other zones).
+/// Reads a time, in seconds since 1970. Version 3 writes it with its offset; version 1 without, by
+/// the clock of Chicago whatever the account's own zone is (recorded for accounts of other zones).
 fn moment(time: &str) -> Option<i64> {
     if let Ok(time) = time.parse::<jiff::Timestamp>() {
         return Some(time.as_second());
@@ -295,7 +386,8 @@ fn moment(time: &str) -> Option<i64> {
     Some(local.in_tz("America/Chicago").ok()?.timestamp().as_second())
 }
 
-/// Says what a status means for a membership. Only 1 is mailed; one that is not known is left alone like an unconfirmed one.
+/// Says what a status means for a membership. Only 1 is mailed; one that is not known is left alone
+/// like an unconfirmed one.
 pub(in super::super) fn state(status: i64) -> MembershipState {
     match status {
         1 => MembershipState::Active,
@@ -305,8 +397,13 @@ pub(in super::super) fn state(status: i64) -> MembershipState {
     }
 }
 
-/// Unsubscribes the person with an address from lists. Whoever has no contact gets one, with the profile that is handed along.
-pub(in super::super) fn unsubscribe(address: &str, lists: &[u64], profile: Option<(&Record, &[Definition])>) -> Call {
+/// Unsubscribes the person with an address from lists. Whoever has no contact gets one, with the
+/// profile that is handed along.
+pub(in super::super) fn unsubscribe(
+    address: &str,
+    lists: &[u64],
+    profile: Option<(&Record, &[Definition])>,
+) -> Call {
     let mut form = vec![("email".to_owned(), address.to_owned())];
     if let Some((fields, definitions)) = profile {
         form.extend(profile_form(fields, definitions).filter(|(_, value)| !value.is_empty()));
@@ -318,8 +415,8 @@ pub(in super::super) fn unsubscribe(address: &str, lists: &[u64], profile: Optio
     v1_write("contact_sync", form)
 }
 
-/// Makes the person active again on the list from which rosterd itself took them: the one request with that status, and it takes
-/// the proof to write it.
+/// Makes the person active again on the list from which rosterd itself took them: the one request
+/// with that status, and it takes the proof to write it.
 pub(in super::super) fn bring_back(address: &str, list: u64, _proof: &MemberReturn) -> Call {
     let form = vec![
         ("email".to_owned(), address.to_owned()),
@@ -336,16 +433,27 @@ pub(in super::super) fn update(address: &str, fields: &Record, definitions: &[De
     v1_write("contact_sync", form)
 }
 
-fn profile_form(fields: &Record, definitions: &[Definition]) -> impl Iterator<Item = (String, String)> {
+fn profile_form(
+    fields: &Record,
+    definitions: &[Definition],
+) -> impl Iterator<Item = (String, String)> {
     settable(fields).filter_map(|(name, value)| match name.strip_prefix("custom.") {
-        Some(tag) => find(definitions, tag).map(|field| (format!("field[{},0]", field.id), value.to_string())),
+        Some(tag) => find(definitions, tag)
+            .map(|field| (format!("field[{},0]", field.id), value.to_string())),
         None => Some((name.clone(), value.to_string())),
     })
 }
 
-/// Gives a contact another address. Without `overwrite=0` in the address all lists that are not named would be unsubscribed.
+/// Gives a contact another address. Without `overwrite=0` in the address all lists that are not
+/// named would be unsubscribed.
 pub(in super::super) fn change_address(contact: u64, address: &str) -> Call {
-    let mut call = v1_write("contact_edit", vec![("id".to_owned(), contact.to_string()), ("email".to_owned(), address.to_owned())]);
+    let mut call = v1_write(
+        "contact_edit",
+        vec![
+            ("id".to_owned(), contact.to_string()),
+            ("email".to_owned(), address.to_owned()),
+        ],
+    );
     call.query.push(("overwrite".to_owned(), "0".to_owned()));
     call
 }
@@ -353,21 +461,36 @@ pub(in super::super) fn change_address(contact: u64, address: &str) -> Call {
 /// Takes a contact off one list without a trace. A contact left on no list is deleted by it.
 pub(in super::super) fn detach(contact: u64, list: u64) -> Call {
     let listids = format!("listids[{list}]");
-    v1_delete("contact_delete", &[("id", contact.to_string()), (&listids, list.to_string())])
+    v1_delete(
+        "contact_delete",
+        &[("id", contact.to_string()), (&listids, list.to_string())],
+    )
 }
 
 /// Picks the fields that the table knows as writable.
 pub(in super::super) fn settable(fields: &Record) -> impl Iterator<Item = (&String, &Value)> {
     fields.iter().filter(|(name, _)| {
-        name.as_str() != "email" && LIST_SCHEMA.by_wire(ObjectKind::Member, name).is_some_and(|field| field.writable == Writable::Always)
+        name.as_str() != "email"
+            && LIST_SCHEMA
+                .by_wire(ObjectKind::Member, name)
+                .is_some_and(|field| field.writable == Writable::Always)
     })
 }
 
 /// Finds a custom field by its tag or title.
-pub(in super::super) fn find<'a>(definitions: &'a [Definition], tag: &str) -> Option<&'a Definition> {
+pub(in super::super) fn find<'a>(
+    definitions: &'a [Definition],
+    tag: &str,
+) -> Option<&'a Definition> {
     let tag = tag.trim().trim_matches('%');
-    let by_tag = definitions.iter().find(|field| field.tag.eq_ignore_ascii_case(tag));
-    by_tag.or_else(|| definitions.iter().find(|field| field.title.trim().to_lowercase() == tag.to_lowercase()))
+    let by_tag = definitions
+        .iter()
+        .find(|field| field.tag.eq_ignore_ascii_case(tag));
+    by_tag.or_else(|| {
+        definitions
+            .iter()
+            .find(|field| field.title.trim().to_lowercase() == tag.to_lowercase())
+    })
 }
 
 /// Tells whether two spellings mean one address.

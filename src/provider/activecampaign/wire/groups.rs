@@ -1,14 +1,16 @@
 //! User groups on the wire.
 //!
-//! group_edit replaces whatever it is not told, takes a permission as granted when it is named at all, and ignores a limit without
-//! its checkbox; so an edit is the whole group, with granted permissions only.
+//! group_edit replaces whatever it is not told, takes a permission as granted when it is named at
+//! all, and ignores a limit without its checkbox; so an edit is the whole group, with granted
+//! permissions only.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
 
 use super::{
-    PAGE_ROWS, array, flag, id_of, integer, numbered_rows, protocol, query, text, text_of, total, v1_delete, v1_read, v1_write, v3_read,
+    PAGE_ROWS, array, flag, id_of, integer, numbered_rows, protocol, query, text, text_of, total,
+    v1_delete, v1_read, v1_write, v3_read,
 };
 use crate::http::{Call, DecodeError};
 use crate::model::{FieldSpec, FieldType, GroupKind, GroupRow, GroupStatus, Record, Value};
@@ -80,19 +82,33 @@ const LIMITS: [(&str, &str, i64); 6] = [
     ("limit_user", "group_limit_user_checkbox", 0),
 ];
 
-/// Tells whether a user group is Visitor, User or Admin, which come with the account and can't be deleted.
+/// Tells whether a user group is Visitor, User or Admin, which come with the account and can't be
+/// deleted.
 pub(in super::super) fn is_built_in(group: u64) -> bool {
     group <= 3
 }
 
 /// Asks version 3 for a page of user groups.
 pub(in super::super) fn page(offset: u64) -> Call {
-    v3_read("groups", "groups", query(&[("limit", PAGE_ROWS.to_string()), ("offset", offset.to_string())]))
+    v3_read(
+        "groups",
+        "groups",
+        query(&[
+            ("limit", PAGE_ROWS.to_string()),
+            ("offset", offset.to_string()),
+        ]),
+    )
 }
 
-/// Asks version 1 for user groups, all of them or those with some ids; `all` is not understood there.
+/// Asks version 1 for user groups, all of them or those with some ids; `all` is not understood
+/// there.
 pub(in super::super) fn list(ids: Option<&[u64]>) -> Call {
-    let ids = ids.map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+    let ids = ids.map(|ids| {
+        ids.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",")
+    });
     let parameters: Vec<(&str, String)> = ids.into_iter().map(|ids| ("ids", ids)).collect();
     v1_read("group_list", &parameters)
 }
@@ -104,21 +120,35 @@ pub(in super::super) fn view(group: u64) -> Call {
 
 /// Deletes a user group, whose users another one inherits.
 pub(in super::super) fn delete(group: u64, heir: u64) -> Call {
-    v1_delete("group_delete", &[("id", group.to_string()), ("alt", heir.to_string())])
+    v1_delete(
+        "group_delete",
+        &[("id", group.to_string()), ("alt", heir.to_string())],
+    )
 }
 
 /// Decodes a page of version 3, with the total.
-pub(in super::super) fn summaries(fields: &Map<String, Json>) -> Result<(Vec<GroupRow>, Option<u64>), DecodeError> {
+pub(in super::super) fn summaries(
+    fields: &Map<String, Json>,
+) -> Result<(Vec<GroupRow>, Option<u64>), DecodeError> {
     let rows = array(fields, "groups")?
         .iter()
-        .map(|row| group(row.as_object().ok_or_else(|| protocol("a user group is not an object"))?, false))
+        .map(|row| {
+            group(
+                row.as_object()
+                    .ok_or_else(|| protocol("a user group is not an object"))?,
+                false,
+            )
+        })
         .collect::<Result<_, DecodeError>>()?;
     Ok((rows, total(fields)))
 }
 
 /// Decodes a listing of version 1.
 pub(in super::super) fn listed(fields: &Map<String, Json>) -> Result<Vec<GroupRow>, DecodeError> {
-    numbered_rows(fields)?.into_iter().map(|row| group(row, false)).collect()
+    numbered_rows(fields)?
+        .into_iter()
+        .map(|row| group(row, false))
+        .collect()
 }
 
 /// Decodes the answer to group_view.
@@ -126,15 +156,30 @@ pub(in super::super) fn full(fields: &Map<String, Json>) -> Result<GroupRow, Dec
     group(fields, true)
 }
 
-/// Names what an edit has to repeat and an answer to group_view does not show at all, permissions apart.
+/// Names what an edit has to repeat and an answer to group_view does not show at all, permissions
+/// apart.
 pub(in super::super) fn unshown(fields: &Map<String, Json>) -> Vec<&'static str> {
-    let needed = ["descript", "lists", "sendmethods", "abuseratio", "unsubscribelink"];
-    needed.into_iter().chain(LIMITS.iter().map(|(name, ..)| *name)).filter(|name| !fields.contains_key(*name)).collect()
+    let needed = [
+        "descript",
+        "lists",
+        "sendmethods",
+        "abuseratio",
+        "unsubscribelink",
+    ];
+    needed
+        .into_iter()
+        .chain(LIMITS.iter().map(|(name, ..)| *name))
+        .filter(|name| !fields.contains_key(*name))
+        .collect()
 }
 
 /// Names the permissions that a group does not show: some are missing from answers of version 1.
 pub(in super::super) fn unshown_flags(wire: &Record) -> Vec<&'static str> {
-    FLAGS.iter().map(|(name, _)| *name).filter(|name| !wire.contains_key(*name)).collect()
+    FLAGS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !wire.contains_key(*name))
+        .collect()
 }
 
 /// Decodes which of some permissions an answer to group_view shows, and whether they are granted.
@@ -143,7 +188,10 @@ pub(in super::super) fn shown_flags(
     names: &BTreeSet<&'static str>,
 ) -> Result<Vec<(&'static str, bool)>, DecodeError> {
     id_of(fields, "id").ok_or_else(|| protocol("a user group has no \"id\""))?;
-    Ok(names.iter().filter_map(|name| Some((*name, fields.get(*name).and_then(flag)?))).collect())
+    Ok(names
+        .iter()
+        .filter_map(|name| Some((*name, fields.get(*name).and_then(flag)?)))
+        .collect())
 }
 
 /// Asks version 3 for one user group.
@@ -152,13 +200,25 @@ pub(in super::super) fn one(group: u64) -> Call {
 }
 
 /// Decodes some permissions of version 3, where `pg_subscriber_add` is called `pgContactAdd`.
-pub(in super::super) fn flags_of_v3(fields: &Map<String, Json>, group: u64, names: &[&'static str]) -> Result<Record, DecodeError> {
-    let row = fields.get("group").and_then(Json::as_object).ok_or_else(|| protocol("\"group\" is missing or not an object"))?;
+pub(in super::super) fn flags_of_v3(
+    fields: &Map<String, Json>,
+    group: u64,
+    names: &[&'static str],
+) -> Result<Record, DecodeError> {
+    let row = fields
+        .get("group")
+        .and_then(Json::as_object)
+        .ok_or_else(|| protocol("\"group\" is missing or not an object"))?;
     if id_of(row, "id") != Some(group) {
-        return Err(protocol("the question for one user group is answered with another"));
+        return Err(protocol(
+            "the question for one user group is answered with another",
+        ));
     }
     let shown = |name: &&'static str| {
-        let value = row.get(*name).or_else(|| row.get(&camel(name))).and_then(flag)?;
+        let value = row
+            .get(*name)
+            .or_else(|| row.get(&camel(name)))
+            .and_then(flag)?;
         Some(((*name).to_owned(), Value::Boolean(value)))
     };
     Ok(names.iter().filter_map(shown).collect())
@@ -170,17 +230,27 @@ fn camel(name: &str) -> String {
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |text, word| {
         let mut letters = word.chars();
-        text + &letters.next().map(|letter| letter.to_uppercase().collect::<String>()).unwrap_or_default() + letters.as_str()
+        text + &letters
+            .next()
+            .map(|letter| letter.to_uppercase().collect::<String>())
+            .unwrap_or_default()
+            + letters.as_str()
     })
 }
 
 fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeError> {
     let number = id_of(fields, "id").ok_or_else(|| protocol("a user group has no \"id\""))?;
-    let title = text_of(fields, "title").ok_or_else(|| protocol(format!("user group {number} has no \"title\"")))?;
+    let title = text_of(fields, "title")
+        .ok_or_else(|| protocol(format!("user group {number} has no \"title\"")))?;
     let mut wire = Record::new();
     wire.insert("id".to_owned(), Value::Text(number.to_string()));
     wire.insert("title".to_owned(), Value::Text(title));
-    for name in ["descript", "limit_campaign_type", "limit_mail_type", "sdate"] {
+    for name in [
+        "descript",
+        "limit_campaign_type",
+        "limit_mail_type",
+        "sdate",
+    ] {
         if let Some(text) = text_of(fields, name).filter(|text| !text.starts_with("0000-00-00")) {
             wire.insert(name.to_owned(), Value::Text(text));
         }
@@ -193,12 +263,20 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeE
             wire.insert("abuseratio".to_owned(), Value::Integer(ratio));
         }
         for (name, _, unlimited) in LIMITS {
-            // None, which the older pages write as 0 and attachments as -1, must not come back as a limit of nothing.
-            if let Some(limit) = fields.get(name).and_then(integer).filter(|limit| *limit != unlimited && *limit >= 0) {
+            // None, which the older pages write as 0 and attachments as -1, must not come back as a
+            // limit of nothing.
+            if let Some(limit) = fields
+                .get(name)
+                .and_then(integer)
+                .filter(|limit| *limit != unlimited && *limit >= 0)
+            {
                 wire.insert(name.to_owned(), Value::Integer(limit));
             }
         }
-        let flags = FLAGS.iter().map(|(name, _)| *name).chain(["unsubscribelink"]);
+        let flags = FLAGS
+            .iter()
+            .map(|(name, _)| *name)
+            .chain(["unsubscribelink"]);
         for name in flags {
             if let Some(flag) = fields.get(name).and_then(flag) {
                 wire.insert(name.to_owned(), Value::Boolean(flag));
@@ -208,7 +286,11 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeE
     Ok(GroupRow {
         id: number.to_string(),
         wire,
-        kind: if is_built_in(number) { GroupKind::BuiltIn } else { GroupKind::Static },
+        kind: if is_built_in(number) {
+            GroupKind::BuiltIn
+        } else {
+            GroupKind::Static
+        },
         status: GroupStatus::Active,
         test_group: false,
         auto_response: false,
@@ -222,16 +304,31 @@ pub(in super::super) fn ids_of(value: Option<&Json>) -> Vec<String> {
     let mut ids: BTreeSet<u64> = BTreeSet::new();
     match value {
         Some(Json::Array(items)) => {
-            ids.extend(items.iter().filter_map(|item| super::id(item).or_else(|| item.get("id").and_then(super::id))));
+            ids.extend(
+                items.iter().filter_map(|item| {
+                    super::id(item).or_else(|| item.get("id").and_then(super::id))
+                }),
+            );
         }
-        Some(Json::Object(items)) => ids.extend(items.keys().filter_map(|key| key.parse::<u64>().ok())),
-        Some(other) => ids.extend(text(other).unwrap_or_default().split(',').filter_map(|id| id.trim().parse::<u64>().ok())),
+        Some(Json::Object(items)) => {
+            ids.extend(items.keys().filter_map(|key| key.parse::<u64>().ok()))
+        }
+        Some(other) => ids.extend(
+            text(other)
+                .unwrap_or_default()
+                .split(',')
+                .filter_map(|id| id.trim().parse::<u64>().ok()),
+        ),
         None => {}
     }
-    ids.into_iter().filter(|id| *id > 0).map(|id| id.to_string()).collect()
+    ids.into_iter()
+        .filter(|id| *id > 0)
+        .map(|id| id.to_string())
+        .collect()
 }
 
-/// Writes group_add, or group_edit with the whole group. `revoked` names permissions that have to be taken away by a zero.
+/// Writes group_add, or group_edit with the whole group. `revoked` names permissions that have to
+/// be taken away by a zero.
 pub(in super::super) fn save(group: Option<u64>, fields: &Record, revoked: &[&str]) -> Call {
     let mut form: Vec<(String, String)> = Vec::new();
     let mut put = |name: String, value: String| form.push((name, value));
@@ -239,7 +336,10 @@ pub(in super::super) fn save(group: Option<u64>, fields: &Record, revoked: &[&st
         put("id".to_owned(), group.to_string());
     }
     for name in ["title", "descript"] {
-        put(name.to_owned(), fields.get(name).map(Value::to_string).unwrap_or_default());
+        put(
+            name.to_owned(),
+            fields.get(name).map(Value::to_string).unwrap_or_default(),
+        );
     }
     for list in items(fields.get("lists")) {
         put(format!("lists[{list}]"), list);
@@ -249,7 +349,11 @@ pub(in super::super) fn save(group: Option<u64>, fields: &Record, revoked: &[&st
         put("sendmethods[]".to_owned(), mailers.join(","));
     }
     for (name, checkbox, unlimited) in LIMITS {
-        if let Some(limit) = fields.get(name).and_then(number).filter(|limit| *limit != unlimited && *limit >= 0) {
+        if let Some(limit) = fields
+            .get(name)
+            .and_then(number)
+            .filter(|limit| *limit != unlimited && *limit >= 0)
+        {
             put(checkbox.to_owned(), "on".to_owned());
             put(name.to_owned(), limit.to_string());
             let period = format!("{name}_type");
@@ -271,12 +375,20 @@ pub(in super::super) fn save(group: Option<u64>, fields: &Record, revoked: &[&st
             put(name.to_owned(), "0".to_owned());
         }
     }
-    v1_write(if group.is_some() { "group_edit" } else { "group_add" }, form)
+    v1_write(
+        if group.is_some() {
+            "group_edit"
+        } else {
+            "group_add"
+        },
+        form,
+    )
 }
 
 /// The permissions that a group shows and nobody asked for.
 pub(in super::super) fn still_granted(wanted: &Record, shown: &Record) -> Vec<&'static str> {
-    let stays = |name: &&str| shown.get(*name).is_some_and(is_on) && !wanted.get(*name).is_some_and(is_on);
+    let stays =
+        |name: &&str| shown.get(*name).is_some_and(is_on) && !wanted.get(*name).is_some_and(is_on);
     FLAGS.iter().map(|(name, _)| *name).filter(stays).collect()
 }
 
@@ -284,7 +396,14 @@ pub(in super::super) fn still_granted(wanted: &Record, shown: &Record) -> Vec<&'
 pub(in super::super) fn differing(wanted: &Record, shown: &Record) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in ["title", "descript"] {
-        let text = |record: &Record| record.get(name).map(Value::to_string).unwrap_or_default().trim().to_owned();
+        let text = |record: &Record| {
+            record
+                .get(name)
+                .map(Value::to_string)
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
         if text(wanted) != text(shown) {
             names.push(name.to_owned());
         }
@@ -298,24 +417,36 @@ pub(in super::super) fn differing(wanted: &Record, shown: &Record) -> Vec<String
         names.push("sendmethods".to_owned());
     }
     for (name, _, unlimited) in LIMITS {
-        let limit = |record: &Record| record.get(name).and_then(number).filter(|limit| *limit != unlimited && *limit >= 0);
+        let limit = |record: &Record| {
+            record
+                .get(name)
+                .and_then(number)
+                .filter(|limit| *limit != unlimited && *limit >= 0)
+        };
         if limit(wanted) != limit(shown) {
             names.push(name.to_owned());
         }
         let period = format!("{name}_type");
-        if let (Some(_), Some(asked), Some(held)) = (limit(wanted), wanted.get(&period), shown.get(&period))
+        if let (Some(_), Some(asked), Some(held)) =
+            (limit(wanted), wanted.get(&period), shown.get(&period))
             && !asked.is_empty()
             && asked.to_string() != held.to_string()
         {
             names.push(period);
         }
     }
-    if let (Some(asked), Some(held)) = (wanted.get("abuseratio").and_then(number), shown.get("abuseratio").and_then(number))
-        && asked != held
+    if let (Some(asked), Some(held)) = (
+        wanted.get("abuseratio").and_then(number),
+        shown.get("abuseratio").and_then(number),
+    ) && asked != held
     {
         names.push("abuseratio".to_owned());
     }
-    for name in FLAGS.iter().map(|(name, _)| *name).chain(["unsubscribelink"]) {
+    for name in FLAGS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["unsubscribelink"])
+    {
         // A permission that is not shown can't be checked.
         if let Some(held) = shown.get(name)
             && is_on(held) != wanted.get(name).is_some_and(is_on)
@@ -336,7 +467,11 @@ fn items(value: Option<&Value>) -> Vec<String> {
         Some(other) => other.to_string().split(',').map(str::to_owned).collect(),
         None => Vec::new(),
     };
-    texts.into_iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
+    texts
+        .into_iter()
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+        .collect()
 }
 
 fn number(value: &Value) -> Option<i64> {
@@ -344,5 +479,8 @@ fn number(value: &Value) -> Option<i64> {
 }
 
 fn is_on(value: &Value) -> bool {
-    matches!(value.to_string().trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
+    matches!(
+        value.to_string().trim().to_ascii_lowercase().as_str(),
+        "true" | "1" | "yes" | "on"
+    )
 }

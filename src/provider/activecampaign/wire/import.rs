@@ -18,9 +18,15 @@ pub(in super::super) const MOST_BYTES: usize = 399_999;
 pub(in super::super) const WORTHWHILE: usize = 10;
 
 /// The budget of imports of several contacts.
-const MANY: Lane = Lane { name: "import", requests_per_minute: 100 };
+const MANY: Lane = Lane {
+    name: "import",
+    requests_per_minute: 100,
+};
 /// The budget of imports of one.
-const ONE: Lane = Lane { name: "import of one", requests_per_minute: 20 };
+const ONE: Lane = Lane {
+    name: "import of one",
+    requests_per_minute: 20,
+};
 
 /// One contact of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,9 +42,17 @@ pub(in super::super) struct ImportRow<'a> {
 }
 
 /// Writes an import; too long ones are refused with their length.
-pub(in super::super) fn import(rows: &[ImportRow<'_>], definitions: &[Definition]) -> Result<Call, usize> {
+pub(in super::super) fn import(
+    rows: &[ImportRow<'_>],
+    definitions: &[Definition],
+) -> Result<Call, usize> {
     let contacts: Vec<Json> = rows.iter().map(|row| contact(row, definitions)).collect();
-    let mut call = v3_write("import/bulk_import", Method::Post, "import/bulk_import", &json!({"contacts": contacts}));
+    let mut call = v3_write(
+        "import/bulk_import",
+        Method::Post,
+        "import/bulk_import",
+        &json!({"contacts": contacts}),
+    );
     call.lane = Some(if rows.len() == 1 { ONE } else { MANY });
     match &call.body {
         CallBody::Json(body) if body.len() > MOST_BYTES => Err(body.len()),
@@ -50,38 +64,68 @@ fn contact(row: &ImportRow<'_>, definitions: &[Definition]) -> Json {
     let mut contact = Map::new();
     contact.insert("email".to_owned(), json!(row.address));
     let mut custom = Vec::new();
-    for (name, value) in row.fields.into_iter().flat_map(settable).filter(|(_, value)| !value.is_empty()) {
+    for (name, value) in row
+        .fields
+        .into_iter()
+        .flat_map(settable)
+        .filter(|(_, value)| !value.is_empty())
+    {
         match name.strip_prefix("custom.") {
-            Some(tag) => custom.extend(find(definitions, tag).map(|field| json!({"id": field.id, "value": value.to_string()}))),
+            Some(tag) => custom.extend(
+                find(definitions, tag)
+                    .map(|field| json!({"id": field.id, "value": value.to_string()})),
+            ),
             None => drop(contact.insert(name.clone(), json!(value.to_string()))),
         }
     }
     if !custom.is_empty() {
         contact.insert("fields".to_owned(), Json::Array(custom));
     }
-    for (key, lists) in [("subscribe", &row.subscribe), ("unsubscribe", &row.unsubscribe)] {
+    for (key, lists) in [
+        ("subscribe", &row.subscribe),
+        ("unsubscribe", &row.unsubscribe),
+    ] {
         if !lists.is_empty() {
-            contact.insert(key.to_owned(), lists.iter().map(|list| json!({"listid": list})).collect());
+            contact.insert(
+                key.to_owned(),
+                lists.iter().map(|list| json!({"listid": list})).collect(),
+            );
         }
     }
     contact.insert("exclude_automations".to_owned(), json!(true));
     Json::Object(contact)
 }
 
-/// Decodes the answer to an import into the id of the batch; its media type is wrong, and its keys vary in case.
+/// Decodes the answer to an import into the id of the batch; its media type is wrong, and its keys
+/// vary in case.
 pub(in super::super) fn queued(fields: &Map<String, Json>) -> Result<String, DecodeError> {
-    let keys: BTreeMap<String, &Json> = fields.iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect();
-    let success =
-        keys.get("success").and_then(|value| super::flag(value)).ok_or_else(|| protocol("an import does not say whether it was queued"))?;
+    let keys: BTreeMap<String, &Json> = fields
+        .iter()
+        .map(|(key, value)| (key.to_ascii_lowercase(), value))
+        .collect();
+    let success = keys
+        .get("success")
+        .and_then(|value| super::flag(value))
+        .ok_or_else(|| protocol("an import does not say whether it was queued"))?;
     if !success {
-        return Err(DecodeError::Refused(Refusal::new(None, &error_words(fields), None)));
+        return Err(DecodeError::Refused(Refusal::new(
+            None,
+            &error_words(fields),
+            None,
+        )));
     }
-    keys.get("batchid").and_then(|id| text(id)).ok_or_else(|| protocol("a queued import has no \"batchId\""))
+    keys.get("batchid")
+        .and_then(|id| text(id))
+        .ok_or_else(|| protocol("a queued import has no \"batchId\""))
 }
 
 /// Asks how an import went.
 pub(in super::super) fn info(batch: &str) -> Call {
-    v3_read("import/info", "import/info", vec![("batchId".to_owned(), batch.to_owned())])
+    v3_read(
+        "import/info",
+        "import/info",
+        vec![("batchId".to_owned(), batch.to_owned())],
+    )
 }
 
 /// How an import stands.
@@ -107,7 +151,12 @@ pub(in super::super) fn progress(fields: &Map<String, Json>) -> Result<Progress,
         "completed" => match fields.get("failure") {
             None | Some(Json::Null) => Ok(Progress::Completed(Vec::new())),
             Some(Json::Array(failed)) => Ok(Progress::Completed(
-                failed.iter().filter_map(|failed| text(failed).or_else(|| text_of(failed.as_object()?, "email"))).collect(),
+                failed
+                    .iter()
+                    .filter_map(|failed| {
+                        text(failed).or_else(|| text_of(failed.as_object()?, "email"))
+                    })
+                    .collect(),
             )),
             Some(_) => Err(protocol("the failures of an import are not an array")),
         },
@@ -123,7 +172,10 @@ pub(in super::super) fn totals() -> Call {
 
 /// Tells whether any import is still to be done. What is not understood counts as one.
 pub(in super::super) fn is_outstanding(fields: &Map<String, Json>) -> Result<bool, DecodeError> {
-    fields.get("outstanding").map(counts_something).ok_or_else(|| protocol("the totals of imports do not say what is outstanding"))
+    fields
+        .get("outstanding")
+        .map(counts_something)
+        .ok_or_else(|| protocol("the totals of imports do not say what is outstanding"))
 }
 
 fn counts_something(value: &Json) -> bool {
@@ -132,7 +184,11 @@ fn counts_something(value: &Json) -> bool {
         Json::Array(items) => items.iter().any(counts_something),
         Json::Object(fields) if fields.is_empty() => false,
         Json::Object(fields) => {
-            let counts: Vec<&Json> = fields.iter().filter(|(key, _)| !names_a_day(key)).map(|(_, value)| value).collect();
+            let counts: Vec<&Json> = fields
+                .iter()
+                .filter(|(key, _)| !names_a_day(key))
+                .map(|(_, value)| value)
+                .collect();
             counts.is_empty() || counts.into_iter().any(counts_something)
         }
         other => integer(other) != Some(0),

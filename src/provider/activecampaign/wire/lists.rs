@@ -1,13 +1,17 @@
 //! Lists on the wire.
 //!
-//! list_edit replaces whatever it is not told, so an edit is made of everything that list_view shows.
+//! list_edit replaces whatever it is not told, so an edit is made of everything that list_view
+//! shows.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
 
 use super::{PAGE_ROWS, array, query, total};
-use super::{count, entries, flag, id, id_of, integer, numbered_rows, protocol, text_of, v1_delete, v1_read, v1_write, v3_read, v3_write};
+use super::{
+    count, entries, flag, id, id_of, integer, numbered_rows, protocol, text_of, v1_delete, v1_read,
+    v1_write, v3_read, v3_write,
+};
 use crate::http::{Call, DecodeError, Method};
 use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
 
@@ -26,9 +30,17 @@ pub(in super::super) const TEXTS: [&str; 11] = [
     "to_name",
 ];
 
-/// What list_add refuses to do without, by a client's experience and the older edition's source; the reference names fewer.
-pub(in super::super) const SENDER: [&str; 7] =
-    ["sender_name", "sender_addr1", "sender_zip", "sender_city", "sender_country", "sender_url", "sender_reminder"];
+/// What list_add refuses to do without, by a client's experience and the older edition's source;
+/// the reference names fewer.
+pub(in super::super) const SENDER: [&str; 7] = [
+    "sender_name",
+    "sender_addr1",
+    "sender_zip",
+    "sender_city",
+    "sender_country",
+    "sender_url",
+    "sender_reminder",
+];
 
 /// Settings with an effect by presence, sent only where they are on.
 const FLAGS: [&str; 13] = [
@@ -48,11 +60,23 @@ const FLAGS: [&str; 13] = [
 ];
 
 /// Other settings of a list that an edit has to repeat.
-const KEPT: [&str; 4] = ["stringid", "carboncopy", "subscription_notify", "unsubscription_notify"];
+const KEPT: [&str; 4] = [
+    "stringid",
+    "carboncopy",
+    "subscription_notify",
+    "unsubscription_notify",
+];
 
 /// Asks for all lists, in brief.
 pub(in super::super) fn list_all() -> Call {
-    v1_read("list_list", &[("ids", "all".to_owned()), ("global_fields", "0".to_owned()), ("full", "0".to_owned())])
+    v1_read(
+        "list_list",
+        &[
+            ("ids", "all".to_owned()),
+            ("global_fields", "0".to_owned()),
+            ("full", "0".to_owned()),
+        ],
+    )
 }
 
 /// Asks for one list with all of its settings.
@@ -66,13 +90,23 @@ pub(in super::super) fn delete(list: u64) -> Call {
 }
 
 /// Decodes a listing in brief.
-pub(in super::super) fn summaries(fields: &Map<String, Json>) -> Result<Vec<GroupRow>, DecodeError> {
-    numbered_rows(fields)?.into_iter().map(|row| list(row, false)).collect()
+pub(in super::super) fn summaries(
+    fields: &Map<String, Json>,
+) -> Result<Vec<GroupRow>, DecodeError> {
+    numbered_rows(fields)?
+        .into_iter()
+        .map(|row| list(row, false))
+        .collect()
 }
 
 /// Decodes a listing in full.
-pub(in super::super) fn full_rows(fields: &Map<String, Json>) -> Result<Vec<GroupRow>, DecodeError> {
-    numbered_rows(fields)?.into_iter().map(|row| list(row, true)).collect()
+pub(in super::super) fn full_rows(
+    fields: &Map<String, Json>,
+) -> Result<Vec<GroupRow>, DecodeError> {
+    numbered_rows(fields)?
+        .into_iter()
+        .map(|row| list(row, true))
+        .collect()
 }
 
 /// A list with everything that an edit has to repeat.
@@ -87,13 +121,20 @@ pub(in super::super) struct FullList {
 /// Decodes the answer to list_view.
 pub(in super::super) fn full(fields: &Map<String, Json>) -> Result<FullList, DecodeError> {
     // Some answers hold the list as a row of its own.
-    let fields = if fields.contains_key("id") { fields } else { numbered_rows(fields)?[0] };
+    let fields = if fields.contains_key("id") {
+        fields
+    } else {
+        numbered_rows(fields)?[0]
+    };
     let row = list(fields, true)?;
     let granted = match fields.get("groups") {
         Some(groups @ (Json::Object(_) | Json::Array(_))) => entries(groups)
             .into_iter()
             .map(|(key, group)| {
-                key.parse().ok().or_else(|| group.get("id").and_then(id)).ok_or_else(|| protocol("a group of a list has no id"))
+                key.parse()
+                    .ok()
+                    .or_else(|| group.get("id").and_then(id))
+                    .ok_or_else(|| protocol("a group of a list has no id"))
             })
             .collect::<Result<BTreeSet<u64>, _>>()?,
         _ => return Err(protocol("a list does not say which user groups see it")),
@@ -117,12 +158,17 @@ pub(in super::super) fn full(fields: &Map<String, Json>) -> Result<FullList, Dec
     if !bounces.is_empty() {
         settings.push(("bounceid[]".to_owned(), bounces.join(",")));
     }
-    Ok(FullList { row, granted, settings })
+    Ok(FullList {
+        row,
+        granted,
+        settings,
+    })
 }
 
 fn list(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeError> {
     let number = id_of(fields, "id").ok_or_else(|| protocol("a list has no \"id\""))?;
-    let name = text_of(fields, "name").ok_or_else(|| protocol(format!("list {number} has no \"name\"")))?;
+    let name = text_of(fields, "name")
+        .ok_or_else(|| protocol(format!("list {number} has no \"name\"")))?;
     let mut wire = Record::new();
     wire.insert("id".to_owned(), Value::Text(number.to_string()));
     wire.insert("name".to_owned(), Value::Text(name));
@@ -136,7 +182,10 @@ fn list(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeEr
     }
     let member_count = fields.get("subscriber_count").and_then(count);
     if let Some(count) = member_count {
-        wire.insert("subscriber_count".to_owned(), Value::Integer(count.cast_signed()));
+        wire.insert(
+            "subscriber_count".to_owned(),
+            Value::Integer(count.cast_signed()),
+        );
     }
     Ok(GroupRow {
         id: number.to_string(),
@@ -166,14 +215,19 @@ pub(in super::super) fn edit(list: u64, current: &FullList, changed: &Record) ->
     let mut merged = current.row.wire.clone();
     merged.extend(changed.clone());
     let mut form = vec![("id".to_owned(), list.to_string())];
-    form.push(("name".to_owned(), merged.get("name").map(Value::to_string).unwrap_or_default()));
+    form.push((
+        "name".to_owned(),
+        merged.get("name").map(Value::to_string).unwrap_or_default(),
+    ));
     form.extend(texts(&merged));
     form.extend(current.settings.clone());
     v1_write("list_edit", form)
 }
 
 fn texts(fields: &Record) -> impl Iterator<Item = (String, String)> {
-    TEXTS.into_iter().filter_map(|name| Some((name.to_owned(), fields.get(name)?.to_string())))
+    TEXTS
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), fields.get(name)?.to_string())))
 }
 
 fn is_on(value: &Value) -> bool {
@@ -182,12 +236,24 @@ fn is_on(value: &Value) -> bool {
 
 /// Lets a user group see a list again, without taking anything from others.
 pub(in super::super) fn grant(list: u64, group: u64) -> Call {
-    v3_write("listGroups", Method::Post, "listGroups", &serde_json::json!({"listGroup": {"listid": list, "groupid": group}}))
+    v3_write(
+        "listGroups",
+        Method::Post,
+        "listGroups",
+        &serde_json::json!({"listGroup": {"listid": list, "groupid": group}}),
+    )
 }
 
 /// Asks for a page of the definitions of custom fields.
 pub(in super::super) fn field_page(offset: u64) -> Call {
-    v3_read("fields", "fields", query(&[("limit", PAGE_ROWS.to_string()), ("offset", offset.to_string())]))
+    v3_read(
+        "fields",
+        "fields",
+        query(&[
+            ("limit", PAGE_ROWS.to_string()),
+            ("offset", offset.to_string()),
+        ]),
+    )
 }
 
 /// A custom field of contacts.
@@ -204,13 +270,18 @@ pub(in super::super) struct Definition {
 }
 
 /// Decodes a page of definitions, with the total.
-pub(in super::super) fn definitions(fields: &Map<String, Json>) -> Result<(Vec<Definition>, Option<u64>), DecodeError> {
+pub(in super::super) fn definitions(
+    fields: &Map<String, Json>,
+) -> Result<(Vec<Definition>, Option<u64>), DecodeError> {
     let rows = array(fields, "fields")?
         .iter()
         .map(|row| {
-            let row = row.as_object().ok_or_else(|| protocol("a custom field is not an object"))?;
+            let row = row
+                .as_object()
+                .ok_or_else(|| protocol("a custom field is not an object"))?;
             let id = id_of(row, "id").ok_or_else(|| protocol("a custom field has no \"id\""))?;
-            let tag = text_of(row, "perstag").ok_or_else(|| protocol(format!("custom field {id} has no \"perstag\"")))?;
+            let tag = text_of(row, "perstag")
+                .ok_or_else(|| protocol(format!("custom field {id} has no \"perstag\"")))?;
             Ok(Definition {
                 id,
                 title: text_of(row, "title").unwrap_or_else(|| tag.clone()),
@@ -225,20 +296,46 @@ pub(in super::super) fn definitions(fields: &Map<String, Json>) -> Result<(Vec<D
 /// Defines a custom field for all lists; the types are those of list_field_add.
 pub(in super::super) fn add_field(title: &str, tag: &str, date: bool) -> Call {
     let kind = if date { "9" } else { "1" };
-    let form = [("title", title), ("type", kind), ("req", "0"), ("perstag", tag), ("p[0]", "0")];
-    v1_write("list_field_add", form.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    let form = [
+        ("title", title),
+        ("type", kind),
+        ("req", "0"),
+        ("perstag", tag),
+        ("p[0]", "0"),
+    ];
+    v1_write(
+        "list_field_add",
+        form.into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+    )
 }
 
 /// Asks how many people are on a list in any state.
 pub(in super::super) fn count_members(list: u64) -> Call {
-    v3_read("contactLists", "contactLists", query(&[("filters[list]", list.to_string()), ("limit", "1".to_owned())]))
+    v3_read(
+        "contactLists",
+        "contactLists",
+        query(&[
+            ("filters[list]", list.to_string()),
+            ("limit", "1".to_owned()),
+        ]),
+    )
 }
 
 /// Decodes the count of members of a list.
-pub(in super::super) fn member_total(fields: &Map<String, Json>, list: u64) -> Result<u64, DecodeError> {
+pub(in super::super) fn member_total(
+    fields: &Map<String, Json>,
+    list: u64,
+) -> Result<u64, DecodeError> {
     let rows = array(fields, "contactLists")?;
-    if rows.iter().any(|row| row.get("list").and_then(integer) != Some(list.cast_signed())) {
-        return Err(protocol("the memberships of one list are answered with those of others"));
+    if rows
+        .iter()
+        .any(|row| row.get("list").and_then(integer) != Some(list.cast_signed()))
+    {
+        return Err(protocol(
+            "the memberships of one list are answered with those of others",
+        ));
     }
     total(fields).ok_or_else(|| protocol("the memberships of a list come without their total"))
 }

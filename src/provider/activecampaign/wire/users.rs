@@ -1,10 +1,14 @@
-//! Users on the wire. Views of version 1 carry the stored hash of the password, which is never picked out of an answer.
+//! Users on the wire. Views of version 1 carry the stored hash of the password, which is never
+//! picked out of an answer.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value as Json, json};
 
 use super::groups::ids_of;
-use super::{PAGE_ROWS, array, id_of, numbered_rows, protocol, query, text_of, total, v1_read, v1_write, v3_read, v3_write};
+use super::{
+    PAGE_ROWS, array, id_of, numbered_rows, protocol, query, text_of, total, v1_read, v1_write,
+    v3_read, v3_write,
+};
 use crate::http::{Call, CallBody, DecodeError, FormValue, Method};
 use crate::model::{Record, Value};
 
@@ -22,13 +26,23 @@ pub(in super::super) struct User {
 impl User {
     /// Returns a value, or an empty text.
     pub(in super::super) fn value(&self, name: &str) -> String {
-        self.profile.get(name).map(Value::to_string).unwrap_or_default()
+        self.profile
+            .get(name)
+            .map(Value::to_string)
+            .unwrap_or_default()
     }
 }
 
 /// Asks version 3 for a page of users.
 pub(in super::super) fn page(offset: u64) -> Call {
-    v3_read("users", "users", query(&[("limit", PAGE_ROWS.to_string()), ("offset", offset.to_string())]))
+    v3_read(
+        "users",
+        "users",
+        query(&[
+            ("limit", PAGE_ROWS.to_string()),
+            ("offset", offset.to_string()),
+        ]),
+    )
 }
 
 /// Asks version 3 for one user.
@@ -38,18 +52,30 @@ pub(in super::super) fn one(user: u64) -> Call {
 
 /// Asks version 3 which group a user is in.
 pub(in super::super) fn edge(user: u64) -> Call {
-    v3_read("users/userGroup", &format!("users/{user}/userGroup"), Vec::new())
+    v3_read(
+        "users/userGroup",
+        &format!("users/{user}/userGroup"),
+        Vec::new(),
+    )
 }
 
 /// Asks version 1 for users with some ids.
 pub(in super::super) fn list(ids: &[u64]) -> Call {
-    let ids = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let ids = ids
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
     v1_read("user_list", &[("ids", ids)])
 }
 
-/// Asks version 1 for one user; the reference names the parameter otherwise than clients do, so both are sent.
+/// Asks version 1 for one user; the reference names the parameter otherwise than clients do, so
+/// both are sent.
 pub(in super::super) fn view(user: u64) -> Call {
-    v1_read("user_view", &[("id", user.to_string()), ("ids", user.to_string())])
+    v1_read(
+        "user_view",
+        &[("id", user.to_string()), ("ids", user.to_string())],
+    )
 }
 
 /// Asks version 1 for the user with an address.
@@ -58,17 +84,29 @@ pub(in super::super) fn view_email(address: &str) -> Call {
 }
 
 /// Decodes a page of version 3, with the total, which is not always right.
-pub(in super::super) fn users(fields: &Map<String, Json>) -> Result<(Vec<User>, Option<u64>), DecodeError> {
+pub(in super::super) fn users(
+    fields: &Map<String, Json>,
+) -> Result<(Vec<User>, Option<u64>), DecodeError> {
     let rows = array(fields, "users")?
         .iter()
-        .map(|row| user(row.as_object().ok_or_else(|| protocol("a user is not an object"))?))
+        .map(|row| {
+            user(
+                row.as_object()
+                    .ok_or_else(|| protocol("a user is not an object"))?,
+            )
+        })
         .collect::<Result<_, DecodeError>>()?;
     Ok((rows, total(fields)))
 }
 
 /// Decodes one user of version 3.
 pub(in super::super) fn wrapped(fields: &Map<String, Json>) -> Result<User, DecodeError> {
-    user(fields.get("user").and_then(Json::as_object).ok_or_else(|| protocol("\"user\" is missing or not an object"))?)
+    user(
+        fields
+            .get("user")
+            .and_then(Json::as_object)
+            .ok_or_else(|| protocol("\"user\" is missing or not an object"))?,
+    )
 }
 
 /// Decodes a listing of version 1.
@@ -79,7 +117,11 @@ pub(in super::super) fn listed(fields: &Map<String, Json>) -> Result<Vec<User>, 
 /// Decodes a user of either version.
 pub(in super::super) fn user(fields: &Map<String, Json>) -> Result<User, DecodeError> {
     // A view may stand under a number of its own.
-    let fields = if fields.contains_key("id") { fields } else { numbered_rows(fields)?[0] };
+    let fields = if fields.contains_key("id") {
+        fields
+    } else {
+        numbered_rows(fields)?[0]
+    };
     let id = id_of(fields, "id").ok_or_else(|| protocol("a user has no \"id\""))?;
     let mut profile = Record::new();
     profile.insert("id".to_owned(), Value::Text(id.to_string()));
@@ -97,21 +139,38 @@ pub(in super::super) fn user(fields: &Map<String, Json>) -> Result<User, DecodeE
             profile.insert(name.to_owned(), Value::Text(text));
         }
     }
-    let groups = fields.get("groups").map(|groups| ids_of(Some(groups)).iter().filter_map(|id| id.parse().ok()).collect());
-    Ok(User { id, profile, groups })
+    let groups = fields.get("groups").map(|groups| {
+        ids_of(Some(groups))
+            .iter()
+            .filter_map(|id| id.parse().ok())
+            .collect()
+    });
+    Ok(User {
+        id,
+        profile,
+        groups,
+    })
 }
 
 /// Decodes the group of a user; `userGroup` on a user is the id of this row and not of the group.
-pub(in super::super) fn group_of(fields: &Map<String, Json>, user: u64) -> Result<u64, DecodeError> {
+pub(in super::super) fn group_of(
+    fields: &Map<String, Json>,
+    user: u64,
+) -> Result<u64, DecodeError> {
     let rows: Vec<&Map<String, Json>> = match (fields.get("userGroup"), fields.get("userGroups")) {
         (Some(Json::Object(row)), _) => vec![row],
         (_, Some(Json::Array(rows))) => rows.iter().filter_map(Json::as_object).collect(),
         _ => return Err(protocol("the group of a user is missing")),
     };
     let of = |row: &&Map<String, Json>| id_of(row, "user").or_else(|| id_of(row, "userid"));
-    let mine: Vec<_> = rows.into_iter().filter(|row| of(row).is_none_or(|of| of == user)).collect();
+    let mine: Vec<_> = rows
+        .into_iter()
+        .filter(|row| of(row).is_none_or(|of| of == user))
+        .collect();
     match mine.as_slice() {
-        [row] => id_of(row, "group").or_else(|| id_of(row, "groupid")).ok_or_else(|| protocol("the group of a user has no id")),
+        [row] => id_of(row, "group")
+            .or_else(|| id_of(row, "groupid"))
+            .ok_or_else(|| protocol("the group of a user has no id")),
         _ => Err(protocol("a user is not in exactly one group")),
     }
 }
@@ -130,9 +189,17 @@ fn identity(user: &Record, group: u64, index: GroupIndex) -> Vec<(String, String
     // The first four are required, if only their names.
     let mut form: Vec<(String, String)> = ["username", "email", "first_name", "last_name"]
         .into_iter()
-        .map(|name| (name.to_owned(), user.get(name).map(Value::to_string).unwrap_or_default()))
+        .map(|name| {
+            (
+                name.to_owned(),
+                user.get(name).map(Value::to_string).unwrap_or_default(),
+            )
+        })
         .collect();
-    form.extend(user.get("phone").map(|phone| ("phone".to_owned(), phone.to_string())));
+    form.extend(
+        user.get("phone")
+            .map(|phone| ("phone".to_owned(), phone.to_string())),
+    );
     let index = if index == GroupIndex::ItsId { group } else { 0 };
     // Left out, the user would land in the groups of the key's own user.
     form.push((format!("group[{index}]"), group.to_string()));
@@ -141,8 +208,11 @@ fn identity(user: &Record, group: u64, index: GroupIndex) -> Vec<(String, String
 
 /// Changes a user, whole. Both passwords are sent empty, which keeps the old one.
 pub(in super::super) fn edit(id: u64, user: &Record, group: u64, index: GroupIndex) -> Call {
-    let mut form =
-        vec![("id".to_owned(), id.to_string()), ("password".to_owned(), String::new()), ("password_r".to_owned(), String::new())];
+    let mut form = vec![
+        ("id".to_owned(), id.to_string()),
+        ("password".to_owned(), String::new()),
+        ("password_r".to_owned(), String::new()),
+    ];
     form.extend(identity(user, group, index));
     v1_write("user_edit", form)
 }
@@ -192,7 +262,12 @@ pub(in super::super) fn is_about_password(message: &str) -> bool {
 }
 
 /// Creates a user with a password that nobody knows.
-pub(in super::super) fn add(user: &Record, group: u64, index: GroupIndex, password: &SecretString) -> Call {
+pub(in super::super) fn add(
+    user: &Record,
+    group: u64,
+    index: GroupIndex,
+    password: &SecretString,
+) -> Call {
     let mut call = v1_write("user_add", identity(user, group, index));
     if let CallBody::Form(form) = &mut call.body {
         form.push(("password".to_owned(), FormValue::Secret(password.clone())));

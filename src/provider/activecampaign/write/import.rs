@@ -1,4 +1,5 @@
-//! Imports: queued by one request, settled by asking, and never repeated while one may still be under way.
+//! Imports: queued by one request, settled by asking, and never repeated while one may still be
+//! under way.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ const UNSEEN: Duration = Duration::from_secs(10);
 const BETWEEN: Duration = Duration::from_secs(10);
 /// Whoever has not asked for an import for so long has given it up.
 const GIVEN_UP: Duration = Duration::from_mins(2);
-/// How often an import of usual length is asked for until it ends, by questions after one, two and four seconds.
+/// How often an import of usual length is asked for until it ends, by questions after one, two and
+/// four seconds.
 pub(super) const USUAL_POLLS: u64 = 3;
 /// The seconds that pass until the last of them.
 pub(super) const USUAL_WAIT: u64 = 7;
@@ -43,8 +45,11 @@ impl Batch {
     fn settle(mut self, progress: &Progress) -> Vec<ItemOutcome> {
         if let Progress::Completed(failed) = progress {
             for (address, place) in self.addresses.iter().zip(&self.places) {
-                self.outcomes[*place] = if failed.iter().any(|failed| same_address(failed, address)) {
-                    refused("the importer did not take this contact and gives no reason; add the person at ActiveCampaign to see why")
+                self.outcomes[*place] = if failed.iter().any(|failed| same_address(failed, address))
+                {
+                    refused(
+                        "the importer did not take this contact and gives no reason; add the person at ActiveCampaign to see why",
+                    )
                 } else {
                     ItemOutcome::Accepted { id: None }
                 };
@@ -55,14 +60,20 @@ impl Batch {
 }
 
 impl ActiveCampaign {
-    /// Queues an import. `places` says where its rows stand among the outcomes of a write with items that are not imported.
+    /// Queues an import. `places` says where its rows stand among the outcomes of a write with
+    /// items that are not imported.
     pub(super) async fn import(
         &self,
         rows: Vec<ImportRow<'_>>,
         places: Option<(Vec<usize>, Vec<ItemOutcome>)>,
     ) -> Result<Settlement, CallError> {
         const OPERATION: &str = "import/bulk_import";
-        let (places, outcomes) = places.unwrap_or_else(|| ((0..rows.len()).collect(), vec![ItemOutcome::Unknown; rows.len()]));
+        let (places, outcomes) = places.unwrap_or_else(|| {
+            (
+                (0..rows.len()).collect(),
+                vec![ItemOutcome::Unknown; rows.len()],
+            )
+        });
         if rows.is_empty() {
             return Ok(Settlement::Items(outcomes));
         }
@@ -70,15 +81,22 @@ impl ActiveCampaign {
         if self.memory().doubt.is_some() {
             self.wait_for_imports().await?;
         }
-        let definitions = self.definitions_for(rows.iter().filter_map(|row| row.fields)).await?;
+        let definitions = self
+            .definitions_for(rows.iter().filter_map(|row| row.fields))
+            .await?;
         let call = match wire::import(&rows, &definitions) {
             Ok(call) => call,
             Err(_) if rows.len() == 1 => {
-                return Ok(Settlement::Items(vec![refused("the values of this person are longer than an import may be")]));
+                return Ok(Settlement::Items(vec![refused(
+                    "the values of this person are longer than an import may be",
+                )]));
             }
             // Refused as a whole, so that it comes again in halves.
             Err(bytes) => {
-                let words = format!("the import has {bytes} bytes and may have {}", wire::MOST_BYTES);
+                let words = format!(
+                    "the import has {bytes} bytes and may have {}",
+                    wire::MOST_BYTES
+                );
                 return Err(self.refused_whole(OPERATION, &words));
             }
         };
@@ -86,11 +104,21 @@ impl ActiveCampaign {
         match self.tell_v3(call, wire::queued).await {
             Ok(id) => {
                 let addresses = rows.iter().map(|row| row.address.to_owned()).collect();
-                self.memory().imports.insert(id.clone(), Batch { addresses, places, outcomes, queued: asked, asked });
+                self.memory().imports.insert(
+                    id.clone(),
+                    Batch {
+                        addresses,
+                        places,
+                        outcomes,
+                        queued: asked,
+                        asked,
+                    },
+                );
                 Ok(Settlement::Pending(Ticket { id }))
             }
             Err(error) if error.may_have_been_done() => {
-                // Nobody knows the id of this import, so whoever reads back next must not read before it is over.
+                // Nobody knows the id of this import, so whoever reads back next must not read
+                // before it is over.
                 self.memory().doubt = Some(asked);
                 // The doubt stays, and whatever keeps us from waiting says nothing of the import.
                 if let Err(waiting) = self.wait_for_imports().await {
@@ -108,11 +136,18 @@ impl ActiveCampaign {
 
     fn refused_whole(&self, operation: &'static str, words: &str) -> CallError {
         let refusal = crate::http::Refusal::new(None, words, None);
-        CallError::Refused { account: self.account.name().to_owned(), operation, refusal }
+        CallError::Refused {
+            account: self.account.name().to_owned(),
+            operation,
+            refusal,
+        }
     }
 
     /// Asks how an import has ended.
-    pub(in super::super) async fn poll_import(&self, ticket: &Ticket) -> Result<Settlement, CallError> {
+    pub(in super::super) async fn poll_import(
+        &self,
+        ticket: &Ticket,
+    ) -> Result<Settlement, CallError> {
         let now = self.account.now();
         let queued = self.memory().imports.get_mut(&ticket.id).map(|batch| {
             batch.asked = now;
@@ -137,15 +172,22 @@ impl ActiveCampaign {
             return Ok(Settlement::Pending(ticket.clone()));
         }
         let batch = self.memory().imports.remove(&ticket.id);
-        batch.map(|batch| Settlement::Items(batch.settle(&progress))).ok_or_else(|| self.lost_import("the import was settled before"))
+        batch
+            .map(|batch| Settlement::Items(batch.settle(&progress)))
+            .ok_or_else(|| self.lost_import("the import was settled before"))
     }
 
     fn lost_import(&self, why: &str) -> CallError {
         let problem = Problem::NotAnAnswer(why.to_owned());
-        CallError::OutcomeUnknown { account: self.account.name().to_owned(), operation: "import/info", problem }
+        CallError::OutcomeUnknown {
+            account: self.account.name().to_owned(),
+            operation: "import/info",
+            problem,
+        }
     }
 
-    /// Before anything is read: waits for imports that nobody waits for any more, also those of an earlier process.
+    /// Before anything is read: waits for imports that nobody waits for any more, also those of an
+    /// earlier process.
     pub(in super::super) async fn settle_imports(&self, target: bool) -> Result<(), ReadError> {
         let now = self.account.now();
         let (in_doubt, first) = {
@@ -154,34 +196,52 @@ impl ActiveCampaign {
             memory.looked_for_imports |= target;
             // Another job may be waiting for its own.
             let given_up = |batch: &mut Batch| now.duration_since(batch.asked) > GIVEN_UP;
-            let left = memory.imports.extract_if(|_, batch| given_up(batch)).map(|(_, batch)| batch.queued).max();
+            let left = memory
+                .imports
+                .extract_if(|_, batch| given_up(batch))
+                .map(|(_, batch)| batch.queued)
+                .max();
             memory.doubt = memory.doubt.max(left);
             (memory.doubt.is_some(), first)
         };
         if first && !in_doubt {
             match self.ask_v3(wire::totals(), wire::is_outstanding).await {
                 Ok(true) => self.memory().doubt = Some(self.account.now()),
-                // A key that may not see the totals may not import either; that shows where it matters.
-                Ok(false) | Err(CallError::Refused { .. } | CallError::Denied { .. } | CallError::Protocol { .. }) => {}
+                // A key that may not see the totals may not import either; that shows where it
+                // matters.
+                Ok(false)
+                | Err(
+                    CallError::Refused { .. }
+                    | CallError::Denied { .. }
+                    | CallError::Protocol { .. },
+                ) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(self.wait_for_imports().await?)
     }
 
-    /// Waits until no import is outstanding that an earlier process, or a run that was given up, may have queued. Whoever asks
-    /// has let ten seconds pass since the request.
+    /// Waits until no import is outstanding that an earlier process, or a run that was given up,
+    /// may have queued. Whoever asks has let ten seconds pass since the request.
     pub(in super::super) async fn settle_earlier_imports(&self) -> Result<(), ReadError> {
         let asked = self.account.now();
-        self.memory().doubt.get_or_insert(asked.checked_sub(UNSEEN).unwrap_or(asked));
+        self.memory()
+            .doubt
+            .get_or_insert(asked.checked_sub(UNSEEN).unwrap_or(asked));
         self.memory().looked_for_imports = true;
         Ok(self.wait_for_imports().await?)
     }
 
-    /// Waits until no import is outstanding, and at least so long that a lost one would have shown up.
+    /// Waits until no import is outstanding, and at least so long that a lost one would have shown
+    /// up.
     async fn wait_for_imports(&self) -> Result<(), CallError> {
-        let Some(since) = self.memory().doubt else { return Ok(()) };
-        warn!(account = self.account.name(), "Waiting for imports to end, one of which may be of unknown outcome.");
+        let Some(since) = self.memory().doubt else {
+            return Ok(());
+        };
+        warn!(
+            account = self.account.name(),
+            "Waiting for imports to end, one of which may be of unknown outcome."
+        );
         tokio::time::sleep_until(since + UNSEEN).await;
         let started = self.account.now();
         loop {
@@ -191,7 +251,11 @@ impl ActiveCampaign {
             }
             if self.account.now().duration_since(started) > PATIENCE {
                 let account = self.account.name().to_owned();
-                return Err(CallError::Throttled { account, operation: "import/bulk_import", retry_in: PATIENCE });
+                return Err(CallError::Throttled {
+                    account,
+                    operation: "import/bulk_import",
+                    retry_in: PATIENCE,
+                });
             }
             tokio::time::sleep(BETWEEN).await;
         }

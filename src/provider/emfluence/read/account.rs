@@ -9,7 +9,9 @@ use super::super::wire::contacts::{self as contact_wire, Contact, ProfileFields,
 use super::super::wire::paging::{Step, Walk};
 use super::members::{Listed, Unseen, distinct, survivable};
 use crate::http::CallError;
-use crate::model::{Certificate, CountRule, MemberRow, MemberSink, MemberStatus, SinkError, normalise_address};
+use crate::model::{
+    Certificate, CountRule, MemberRow, MemberSink, MemberStatus, SinkError, normalise_address,
+};
 use crate::provider::{ReadError, Role};
 
 /// A search of contacts, page by page.
@@ -28,13 +30,19 @@ impl Scanned {
             walk: Walk::default(),
             next: Some(1),
             ids: Vec::new(),
-            certificate: Certificate { opt_outs_complete: true, ..Certificate::default() },
+            certificate: Certificate {
+                opt_outs_complete: true,
+                ..Certificate::default()
+            },
         }
     }
 
     fn stop(&mut self, why: &str) {
         self.next = None;
-        self.certificate.problems.push(format!("{} could not be read to the end: {why}", self.scan.title()));
+        self.certificate.problems.push(format!(
+            "{} could not be read to the end: {why}",
+            self.scan.title()
+        ));
         self.certificate.opt_outs_complete = false;
     }
 
@@ -45,7 +53,9 @@ impl Scanned {
         self.ids = distinct(ids);
         self.certificate.distinct = self.ids.len() as u64;
         self.certificate.total = self.walk.total();
-        if self.certificate.problems.is_empty() && self.certificate.total != Some(self.certificate.distinct) {
+        if self.certificate.problems.is_empty()
+            && self.certificate.total != Some(self.certificate.distinct)
+        {
             self.stop("the same contact came twice");
         }
     }
@@ -65,28 +75,52 @@ impl Emfluence {
         unseen: Unseen,
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
-        let listed = distinct(listings.iter().flat_map(|listing| listing.ids.iter().copied()).collect());
-        let mut intake =
-            Intake { sink, unseen, listed, is_target: matches!(role, Role::Target { .. }), profiles: !fields.is_empty(), unknown: 0 };
+        let listed = distinct(
+            listings
+                .iter()
+                .flat_map(|listing| listing.ids.iter().copied())
+                .collect(),
+        );
+        let mut intake = Intake {
+            sink,
+            unseen,
+            listed,
+            is_target: matches!(role, Role::Target { .. }),
+            profiles: !fields.is_empty(),
+            unknown: 0,
+        };
         // The first page of the account tells how many there are.
         let mut account = Scanned::begin(Scan::Account);
-        self.scan_page(&mut account, fields, &mut |contact| intake.take(contact)).await?;
+        self.scan_page(&mut account, fields, &mut |contact| intake.take(contact))
+            .await?;
         let by_group: u64 = if fields.is_empty() {
             0
         } else {
             let searched = listings.iter().filter(|listing| !listing.dynamic);
-            searched.map(|listing| listing.certificate.total.unwrap_or(0).div_ceil(SEARCH_ROWS).max(1)).sum()
+            searched
+                .map(|listing| {
+                    listing
+                        .certificate
+                        .total
+                        .unwrap_or(0)
+                        .div_ceil(SEARCH_ROWS)
+                        .max(1)
+                })
+                .sum()
         };
         // At least one request for each of the two scans, and one for each address.
         let other_way = by_group + 2 + intake.unseen.len() as u64;
         if account.is_whole() && account.walk.pages_left() <= other_way {
             while account.next.is_some() {
-                self.scan_page(&mut account, fields, &mut |contact| intake.take(contact)).await?;
+                self.scan_page(&mut account, fields, &mut |contact| intake.take(contact))
+                    .await?;
             }
             account.finish();
             if !account.is_whole() {
                 intake.unknown = 0;
-                account = self.scan(Scan::Account, fields, &mut |contact| intake.take(contact)).await?;
+                account = self
+                    .scan(Scan::Account, fields, &mut |contact| intake.take(contact))
+                    .await?;
             }
             close_whole(account, intake.unknown, listings, intake.sink);
             return Ok(());
@@ -97,16 +131,30 @@ impl Emfluence {
     }
 
     /// Reads the profiles group by group; the contacts found must be those of the listing.
-    async fn read_by_group(&self, listings: &mut [Listed], fields: &ProfileFields, intake: &mut Intake<'_>) -> Result<(), ReadError> {
+    async fn read_by_group(
+        &self,
+        listings: &mut [Listed],
+        fields: &ProfileFields,
+        intake: &mut Intake<'_>,
+    ) -> Result<(), ReadError> {
         if fields.is_empty() {
             return Ok(());
         }
         for listing in listings.iter_mut().filter(|listing| !listing.dynamic) {
-            let Some(number) = listing.number else { continue };
-            let found = self.scan(Scan::Group(number), fields, &mut |contact| intake.take(contact)).await?;
+            let Some(number) = listing.number else {
+                continue;
+            };
+            let found = self
+                .scan(Scan::Group(number), fields, &mut |contact| {
+                    intake.take(contact)
+                })
+                .await?;
             listing.certificate.pages += found.certificate.pages;
             if !found.is_whole() {
-                listing.certificate.problems.extend(found.certificate.problems);
+                listing
+                    .certificate
+                    .problems
+                    .extend(found.certificate.problems);
             } else if found.ids != listing.ids {
                 listing.problem(format!(
                     "the listing of group {number} holds {} contacts and the search for its contacts {}, and they are not the same",
@@ -119,17 +167,36 @@ impl Emfluence {
     }
 
     /// Reads who opted out of the account and whose address is on hold.
-    async fn read_account_state(&self, fields: &ProfileFields, intake: &mut Intake<'_>) -> Result<(), ReadError> {
+    async fn read_account_state(
+        &self,
+        fields: &ProfileFields,
+        intake: &mut Intake<'_>,
+    ) -> Result<(), ReadError> {
         // A target needs the profiles of all whom it knows; a source has read those of its members.
         let nothing = ProfileFields::default();
         let fields = if intake.is_target { fields } else { &nothing };
-        let mut state = Certificate { total: Some(0), opt_outs_complete: true, ..Certificate::default() };
-        for (scan, status) in [(Scan::Suppressed, MemberStatus::OptedOut), (Scan::Held, MemberStatus::Held)] {
+        let mut state = Certificate {
+            total: Some(0),
+            opt_outs_complete: true,
+            ..Certificate::default()
+        };
+        for (scan, status) in [
+            (Scan::Suppressed, MemberStatus::OptedOut),
+            (Scan::Held, MemberStatus::Held),
+        ] {
             let mut ignored = 0_u64;
-            let mut scanned = self.scan(scan, fields, &mut |contact| intake.take_as(contact, status, &mut ignored)).await?;
+            let mut scanned = self
+                .scan(scan, fields, &mut |contact| {
+                    intake.take_as(contact, status, &mut ignored)
+                })
+                .await?;
             if !scanned.is_whole() {
                 ignored = 0;
-                scanned = self.scan(scan, fields, &mut |contact| intake.take_as(contact, status, &mut ignored)).await?;
+                scanned = self
+                    .scan(scan, fields, &mut |contact| {
+                        intake.take_as(contact, status, &mut ignored)
+                    })
+                    .await?;
             }
             if ignored > 0 {
                 scanned.stop("the answer holds others as well");
@@ -143,7 +210,10 @@ impl Emfluence {
             state.pages += certificate.pages;
             state.rows += certificate.rows;
             state.distinct += certificate.distinct;
-            state.total = state.total.zip(certificate.total).map(|(all, more)| all + more);
+            state.total = state
+                .total
+                .zip(certificate.total)
+                .map(|(all, more)| all + more);
             state.opt_outs_complete &= certificate.opt_outs_complete;
             state.problems.extend(certificate.problems);
         }
@@ -152,13 +222,27 @@ impl Emfluence {
     }
 
     /// Asks for each address that has not been seen anywhere.
-    async fn look_up(&self, fields: &ProfileFields, intake: &mut Intake<'_>) -> Result<(), ReadError> {
+    async fn look_up(
+        &self,
+        fields: &ProfileFields,
+        intake: &mut Intake<'_>,
+    ) -> Result<(), ReadError> {
         let mut failed = 0_u64;
         for address in std::mem::take(&mut intake.unseen) {
-            let answer = self.ask(contact_wire::lookup(&address), |answer| contact_wire::looked_up(answer, &address, fields)).await;
+            let answer = self
+                .ask(contact_wire::lookup(&address), |answer| {
+                    contact_wire::looked_up(answer, &address, fields)
+                })
+                .await;
             let found = match answer {
                 Ok(found) => Some(found),
-                Err(CallError::Refused { refusal, .. }) if self.means_not_found(refusal.code.as_deref(), &address).await? => Some(None),
+                Err(CallError::Refused { refusal, .. })
+                    if self
+                        .means_not_found(refusal.code.as_deref(), &address)
+                        .await? =>
+                {
+                    Some(None)
+                }
                 Err(error) => {
                     survivable(error)?;
                     None
@@ -182,8 +266,8 @@ impl Emfluence {
 
     /// Tells whether the refusal of a look-up says that nobody has the address.
     ///
-    /// The code for that is not documented. The first time that one is met, a search, whose empty answer is documented, shows
-    /// whether it means that.
+    /// The code for that is not documented. The first time that one is met, a search, whose empty
+    /// answer is documented, shows whether it means that.
     async fn means_not_found(&self, code: Option<&str>, address: &str) -> Result<bool, ReadError> {
         let Some(code) = code else { return Ok(false) };
         if self.codes().contains(code) {
@@ -194,11 +278,16 @@ impl Emfluence {
             return Ok(false);
         }
         let nothing = ProfileFields::default();
-        let searched = self.ask(contact_wire::search_address(address), |answer| contact_wire::contacts(answer, &nothing)).await;
+        let searched = self
+            .ask(contact_wire::search_address(address), |answer| {
+                contact_wire::contacts(answer, &nothing)
+            })
+            .await;
         match searched {
             Ok(page) => {
                 let mut walk = Walk::default();
-                let empty = walk.take(&page.paging, page.rows.len()).is_ok() && walk.total() == Some(0);
+                let empty =
+                    walk.take(&page.paging, page.rows.len()).is_ok() && walk.total() == Some(0);
                 if empty {
                     self.codes().insert(code.to_owned());
                 }
@@ -209,11 +298,18 @@ impl Emfluence {
     }
 
     fn codes(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.not_found_codes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.not_found_codes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Searches contacts from the first page to the last.
-    pub(super) async fn scan(&self, scan: Scan, fields: &ProfileFields, take: Take<'_>) -> Result<Scanned, ReadError> {
+    pub(super) async fn scan(
+        &self,
+        scan: Scan,
+        fields: &ProfileFields,
+        take: Take<'_>,
+    ) -> Result<Scanned, ReadError> {
         let mut scanned = Scanned::begin(scan);
         while scanned.next.is_some() {
             self.scan_page(&mut scanned, fields, take).await?;
@@ -223,10 +319,20 @@ impl Emfluence {
     }
 
     /// Asks for the next page of a search.
-    async fn scan_page(&self, scanned: &mut Scanned, fields: &ProfileFields, take: Take<'_>) -> Result<(), ReadError> {
-        let Some(page) = scanned.next else { return Ok(()) };
+    async fn scan_page(
+        &self,
+        scanned: &mut Scanned,
+        fields: &ProfileFields,
+        take: Take<'_>,
+    ) -> Result<(), ReadError> {
+        let Some(page) = scanned.next else {
+            return Ok(());
+        };
         let request = contact_wire::search(scanned.scan, fields, page);
-        let answer = match self.ask(request, |answer| contact_wire::contacts(answer, fields)).await {
+        let answer = match self
+            .ask(request, |answer| contact_wire::contacts(answer, fields))
+            .await
+        {
             Ok(answer) => answer,
             Err(error) => {
                 scanned.stop(&survivable(error)?);
@@ -270,13 +376,24 @@ impl Intake<'_> {
             self.unknown += 1;
         }
         // The loss report counts the profiles of a source, so those of people in no group stay out.
-        let profile = self.profiles && (self.is_target || self.listed.binary_search(&contact.id).is_ok());
+        let profile =
+            self.profiles && (self.is_target || self.listed.binary_search(&contact.id).is_ok());
         hand_over(contact, profile, &mut self.unseen, self.sink)
     }
 
-    /// Takes a row of a search for one status; a row that denies the status shows that the filter was ignored.
-    fn take_as(&mut self, mut contact: Contact, status: MemberStatus, ignored: &mut u64) -> Result<(), SinkError> {
-        let shown = if status == MemberStatus::OptedOut { &mut contact.suppressed } else { &mut contact.held };
+    /// Takes a row of a search for one status; a row that denies the status shows that the filter
+    /// was ignored.
+    fn take_as(
+        &mut self,
+        mut contact: Contact,
+        status: MemberStatus,
+        ignored: &mut u64,
+    ) -> Result<(), SinkError> {
+        let shown = if status == MemberStatus::OptedOut {
+            &mut contact.suppressed
+        } else {
+            &mut contact.held
+        };
         match shown {
             Some(false) => {
                 *ignored += 1;
@@ -291,20 +408,39 @@ impl Intake<'_> {
 }
 
 /// Hands a contact to the sink, with or without its profile.
-pub(super) fn hand_over(contact: Contact, profile: bool, unseen: &mut Unseen, sink: &mut dyn MemberSink) -> Result<(), SinkError> {
-    if let Some(address) = contact.email.as_deref().and_then(|email| normalise_address(email).ok()) {
+pub(super) fn hand_over(
+    contact: Contact,
+    profile: bool,
+    unseen: &mut Unseen,
+    sink: &mut dyn MemberSink,
+) -> Result<(), SinkError> {
+    if let Some(address) = contact
+        .email
+        .as_deref()
+        .and_then(|email| normalise_address(email).ok())
+    {
         unseen.remove(address.as_str());
     }
     let status = Some(contact.status());
-    sink.member(MemberRow { id: contact.id.to_string(), address: contact.email, status, wire: profile.then_some(contact.profile) })
+    sink.member(MemberRow {
+        id: contact.id.to_string(),
+        address: contact.email,
+        status,
+        wire: profile.then_some(contact.profile),
+    })
 }
 
 /// Closes a scan of the whole account: what it says of the account and against the listings.
 fn close_whole(account: Scanned, unknown: u64, listings: &mut [Listed], sink: &mut dyn MemberSink) {
     let mut sees_all = account.is_whole();
     for listing in listings.iter_mut().filter(|listing| !listing.dynamic) {
-        let missing = listing.ids.iter().filter(|contact| account.ids.binary_search(contact).is_err()).count();
-        // A group that counts more than is listed shows that the token's user sees only a part of the account.
+        let missing = listing
+            .ids
+            .iter()
+            .filter(|contact| account.ids.binary_search(contact).is_err())
+            .count();
+        // A group that counts more than is listed shows that the token's user sees only a part of
+        // the account.
         sees_all &= missing == 0
             && !matches!(listing.certificate.group_total, CountRule::AtMostRows(count) if count > listing.certificate.distinct);
         if missing > 0 {
@@ -314,7 +450,9 @@ fn close_whole(account: Scanned, unknown: u64, listings: &mut [Listed], sink: &m
     }
     let mut state = account.certificate;
     if unknown > 0 {
-        state.problems.push(format!("{unknown} contacts do not say whether they opted out of the account or are on hold"));
+        state.problems.push(format!(
+            "{unknown} contacts do not say whether they opted out of the account or are on hold"
+        ));
         state.opt_outs_complete = false;
     }
     sink.account_state(state);

@@ -1,8 +1,9 @@
 //! The order of calls for reading members.
 //!
-//! First the listings of the groups, whose rows wait here as pairs of id and state (16 bytes each). Then the state of the
-//! whole account and the profiles, by one scan of the account or by searches per group and two short scans, whichever takes
-//! fewer requests. Then the listings are closed, each with what was found against it.
+//! First the listings of the groups, whose rows wait here as pairs of id and state (16 bytes each).
+//! Then the state of the whole account and the profiles, by one scan of the account or by searches
+//! per group and two short scans, whichever takes fewer requests. Then the listings are closed,
+//! each with what was found against it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,7 +16,10 @@ use super::super::wire::paging::{Step, Walk};
 use super::super::wire::{LISTING_ROWS, id_number};
 use super::account::hand_over;
 use crate::http::CallError;
-use crate::model::{Certificate, CountRule, GroupRow, MemberRow, MemberSink, MembershipState, Value, normalise_address};
+use crate::model::{
+    Certificate, CountRule, GroupRow, MemberRow, MemberSink, MembershipState, Value,
+    normalise_address,
+};
 use crate::provider::{MemberAsk, ReadError, Role};
 
 /// The addresses that a target is asked for and that have not been seen yet.
@@ -40,7 +44,11 @@ impl Listed {
         Listed {
             group: group.id.clone(),
             number: id_number(&group.id),
-            dynamic: group.wire.get("type").map(Value::to_string).is_some_and(|kind| !kind.eq_ignore_ascii_case("static")),
+            dynamic: group
+                .wire
+                .get("type")
+                .map(Value::to_string)
+                .is_some_and(|kind| !kind.eq_ignore_ascii_case("static")),
             rows: Vec::new(),
             ids: Vec::new(),
             certificate: Certificate {
@@ -65,14 +73,22 @@ impl Listed {
         self.certificate.rows = self.certificate.rows.max(self.rows.len() as u64);
         self.ids = distinct(self.rows.iter().map(|(contact, _)| *contact).collect());
         self.certificate.distinct = self.ids.len() as u64;
-        let opted_out = self.rows.iter().filter(|(_, state)| *state == MembershipState::OptedOut);
-        self.certificate.opted_out = distinct(opted_out.map(|(contact, _)| *contact).collect()).len() as u64;
+        let opted_out = self
+            .rows
+            .iter()
+            .filter(|(_, state)| *state == MembershipState::OptedOut);
+        self.certificate.opted_out =
+            distinct(opted_out.map(|(contact, _)| *contact).collect()).len() as u64;
     }
 }
 
 impl Emfluence {
     /// Reads the members of groups into a sink.
-    pub(in super::super) async fn read_members(&self, ask: &MemberAsk<'_>, sink: &mut dyn MemberSink) -> Result<(), ReadError> {
+    pub(in super::super) async fn read_members(
+        &self,
+        ask: &MemberAsk<'_>,
+        sink: &mut dyn MemberSink,
+    ) -> Result<(), ReadError> {
         let mut fields = ProfileFields::of(ask.fields);
         if matches!(ask.role, Role::Check) {
             fields = ProfileFields::default();
@@ -81,10 +97,23 @@ impl Emfluence {
             Role::Target { wanted } => wanted.iter().cloned().collect(),
             Role::Source | Role::Check => Unseen::new(),
         };
-        let mut listings: Vec<Listed> = ask.groups.iter().map(|group| Listed::begin(group, &ask.role)).collect();
-        self.list_all(&mut listings, &fields, &ask.role, ask.groups, &mut unseen, sink).await?;
+        let mut listings: Vec<Listed> = ask
+            .groups
+            .iter()
+            .map(|group| Listed::begin(group, &ask.role))
+            .collect();
+        self.list_all(
+            &mut listings,
+            &fields,
+            &ask.role,
+            ask.groups,
+            &mut unseen,
+            sink,
+        )
+        .await?;
         if !matches!(ask.role, Role::Check) {
-            self.read_account(&mut listings, &fields, &ask.role, unseen, sink).await?;
+            self.read_account(&mut listings, &fields, &ask.role, unseen, sink)
+                .await?;
         }
         for listing in listings {
             sink.begin_listing(&listing.group);
@@ -96,7 +125,8 @@ impl Emfluence {
         Ok(())
     }
 
-    /// Lists every group, the fullest static one first: it shows best whether listings hold both kinds of member.
+    /// Lists every group, the fullest static one first: it shows best whether listings hold both
+    /// kinds of member.
     async fn list_all(
         &self,
         listings: &mut [Listed],
@@ -109,20 +139,31 @@ impl Emfluence {
         let fullest = (0..listings.len())
             .filter(|at| !listings[*at].dynamic && listings[*at].number.is_some())
             .max_by_key(|at| (groups[*at].member_count, std::cmp::Reverse(*at)));
-        let order = fullest.into_iter().chain((0..listings.len()).filter(|at| Some(*at) != fullest));
+        let order = fullest
+            .into_iter()
+            .chain((0..listings.len()).filter(|at| Some(*at) != fullest));
         for at in order {
             let listing = &mut listings[at];
             let Some(number) = listing.number else {
-                listing.broken(format!("\"{}\" is not the id of an emfluence group", listing.group));
+                listing.broken(format!(
+                    "\"{}\" is not the id of an emfluence group",
+                    listing.group
+                ));
                 continue;
             };
             if listing.dynamic {
-                self.list_dynamic(listing, number, fields, unseen, sink).await?;
+                self.list_dynamic(listing, number, fields, unseen, sink)
+                    .await?;
                 continue;
             }
             self.list_static(listing, number, unseen, sink).await?;
-            if Some(at) == fullest && !matches!(role, Role::Check) && listing.certificate.problems.is_empty() {
-                let filtered = self.leaves_out_a_kind(number, listing.certificate.total).await?;
+            if Some(at) == fullest
+                && !matches!(role, Role::Check)
+                && listing.certificate.problems.is_empty()
+            {
+                let filtered = self
+                    .leaves_out_a_kind(number, listing.certificate.total)
+                    .await?;
                 self.listings_filtered.store(filtered, Ordering::Relaxed);
             }
         }
@@ -148,7 +189,12 @@ impl Emfluence {
         let (mut nameless, mut unknown, mut shared) = (0_u64, 0_u64, 0_u64);
         loop {
             let request = group_wire::get_contacts(number, page, LISTING_ROWS, None);
-            let answer = match self.ask(request, |answer| group_wire::listing(answer, page, LISTING_ROWS)).await {
+            let answer = match self
+                .ask(request, |answer| {
+                    group_wire::listing(answer, page, LISTING_ROWS)
+                })
+                .await
+            {
                 Ok(answer) => answer,
                 Err(error) => {
                     listing.broken(survivable(error)?);
@@ -158,23 +204,37 @@ impl Emfluence {
             listing.certificate.pages += 1;
             listing.certificate.rows += answer.rows.len() as u64;
             let step = walk.take(&answer.paging, answer.rows.len());
-            for ListedContact { contact, email, suppressed } in answer.rows {
+            for ListedContact {
+                contact,
+                email,
+                suppressed,
+            } in answer.rows
+            {
                 let (Some(contact), Some(email)) = (contact, email) else {
                     nameless += 1;
                     continue;
                 };
-                let address = normalise_address(&email).map_or_else(|_| email.trim().to_lowercase(), |address| address.as_str().to_owned());
+                let address = normalise_address(&email).map_or_else(
+                    |_| email.trim().to_lowercase(),
+                    |address| address.as_str().to_owned(),
+                );
                 if *owners.entry(hash(&address)).or_insert(contact) != contact {
                     shared += 1;
                 }
                 unseen.remove(&address);
-                sink.member(MemberRow { id: contact.to_string(), address: Some(email), status: None, wire: None })?;
+                sink.member(MemberRow {
+                    id: contact.to_string(),
+                    address: Some(email),
+                    status: None,
+                    wire: None,
+                })?;
                 let state = match suppressed {
                     Some(true) => MembershipState::OptedOut,
                     Some(false) => MembershipState::Active,
                     None => {
                         unknown += 1;
-                        // Neither mailed nor written on as an opt-out: the state that nothing is done with.
+                        // Neither mailed nor written on as an opt-out: the state that nothing is
+                        // done with.
                         MembershipState::Unconfirmed
                     }
                 };
@@ -184,7 +244,9 @@ impl Emfluence {
                 Ok(Step::Next(next)) => page = next,
                 Ok(Step::Done) => break,
                 Err(reason) => {
-                    listing.broken(format!("the listing of group {number} is not whole: {reason}"));
+                    listing.broken(format!(
+                        "the listing of group {number} is not whole: {reason}"
+                    ));
                     break;
                 }
             }
@@ -192,18 +254,25 @@ impl Emfluence {
         listing.certificate.total = walk.total();
         listing.count();
         if nameless > 0 {
-            listing.broken(format!("{nameless} rows of group {number} have no contactID or no email"));
+            listing.broken(format!(
+                "{nameless} rows of group {number} have no contactID or no email"
+            ));
         }
         if unknown > 0 {
-            listing.broken(format!("{unknown} rows of group {number} do not say whether the person opted out of it"));
+            listing.broken(format!(
+                "{unknown} rows of group {number} do not say whether the person opted out of it"
+            ));
         }
         if shared > 0 {
-            listing.problem(format!("{shared} rows of group {number} have the email of another contact in it"));
+            listing.problem(format!(
+                "{shared} rows of group {number} have the email of another contact in it"
+            ));
         }
         Ok(())
     }
 
-    /// Finds out whether the members who opted out of a group and those who did not make more or less than its listing.
+    /// Finds out whether the members who opted out of a group and those who did not make more or
+    /// less than its listing.
     ///
     /// Nobody documents that a listing without a filter holds both.
     async fn leaves_out_a_kind(&self, group: i64, listed: Option<u64>) -> Result<bool, ReadError> {
@@ -217,9 +286,10 @@ impl Emfluence {
                     None => return Ok(true),
                 },
             };
-            let (Some(staying), Some(opted_out)) =
-                (self.count_members(group, Some(false)).await?, self.count_members(group, Some(true)).await?)
-            else {
+            let (Some(staying), Some(opted_out)) = (
+                self.count_members(group, Some(false)).await?,
+                self.count_members(group, Some(true)).await?,
+            ) else {
                 return Ok(true);
             };
             if staying.checked_add(opted_out) == Some(all) {
@@ -229,12 +299,22 @@ impl Emfluence {
         Ok(true)
     }
 
-    async fn count_members(&self, group: i64, suppressed: Option<bool>) -> Result<Option<u64>, ReadError> {
+    async fn count_members(
+        &self,
+        group: i64,
+        suppressed: Option<bool>,
+    ) -> Result<Option<u64>, ReadError> {
         let request = group_wire::get_contacts(group, 1, 1, suppressed);
-        match self.ask(request, |answer| group_wire::listing(answer, 1, 1)).await {
+        match self
+            .ask(request, |answer| group_wire::listing(answer, 1, 1))
+            .await
+        {
             Ok(page) => {
                 let mut walk = Walk::default();
-                Ok(walk.take(&page.paging, page.rows.len()).ok().and_then(|_| walk.total()))
+                Ok(walk
+                    .take(&page.paging, page.rows.len())
+                    .ok()
+                    .and_then(|_| walk.total()))
             }
             Err(error) => survivable(error).map(|_| None).map_err(ReadError::Call),
         }
@@ -259,19 +339,24 @@ impl Emfluence {
         listing.certificate.pages = scanned.certificate.pages;
         listing.certificate.rows = scanned.certificate.rows;
         listing.certificate.total = scanned.certificate.total;
-        listing.certificate.problems.extend(scanned.certificate.problems);
+        listing
+            .certificate
+            .problems
+            .extend(scanned.certificate.problems);
         listing.certificate.opt_outs_complete &= scanned.certificate.opt_outs_complete;
         listing.count();
         Ok(())
     }
 }
 
-/// Turns an error that spoils one listing into its reason, and passes on one that makes the account unreadable.
+/// Turns an error that spoils one listing into its reason, and passes on one that makes the account
+/// unreadable.
 pub(super) fn survivable(error: CallError) -> Result<String, CallError> {
     match error {
-        CallError::Refused { .. } | CallError::Protocol { .. } | CallError::TooLarge { .. } | CallError::Network { .. } => {
-            Ok(error.to_string())
-        }
+        CallError::Refused { .. }
+        | CallError::Protocol { .. }
+        | CallError::TooLarge { .. }
+        | CallError::Network { .. } => Ok(error.to_string()),
         fatal => Err(fatal),
     }
 }
@@ -283,7 +368,8 @@ pub(super) fn distinct(mut ids: Vec<i64>) -> Vec<i64> {
     ids
 }
 
-/// Eight bytes stand for an address; that two share them is less likely than a flipped bit, and would cost one reading.
+/// Eight bytes stand for an address; that two share them is less likely than a flipped bit, and
+/// would cost one reading.
 fn hash(address: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     address.hash(&mut hasher);

@@ -13,7 +13,9 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use crate::http::{Account, AccountOptions, Transport};
-use crate::model::{GroupRow, Names, OwnRemovals, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings};
+use crate::model::{
+    GroupRow, Names, OwnRemovals, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
+};
 use crate::provider::emfluence::{Emfluence, EmfluenceOptions, Fingerprint};
 use crate::provider::{MemberAsk, ReadError, Role, Source};
 
@@ -35,21 +37,36 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(contacts: &[(i64, Person)]) -> Self {
         World {
-            contacts: contacts.iter().map(|(id, (email, held, suppressed))| (*id, ((*email).to_owned(), *held, *suppressed))).collect(),
+            contacts: contacts
+                .iter()
+                .map(|(id, (email, held, suppressed))| {
+                    (*id, ((*email).to_owned(), *held, *suppressed))
+                })
+                .collect(),
             not_found: json!({"success": 0, "code": 300, "errors": ["The contact was not found."]}),
             ..World::default()
         }
     }
 
-    pub(super) fn group(mut self, id: i64, name: &str, kind: &'static str, members: &[(i64, bool)]) -> Self {
-        self.groups.insert(id, (name.to_owned(), kind, members.iter().copied().collect()));
+    pub(super) fn group(
+        mut self,
+        id: i64,
+        name: &str,
+        kind: &'static str,
+        members: &[(i64, bool)],
+    ) -> Self {
+        self.groups.insert(
+            id,
+            (name.to_owned(), kind, members.iter().copied().collect()),
+        );
         self
     }
 
     /// Adds people who are in no group.
     pub(super) fn crowd(mut self, ids: std::ops::Range<i64>) -> Self {
         for id in ids {
-            self.contacts.insert(id, (format!("person{id}@example.org"), false, false));
+            self.contacts
+                .insert(id, (format!("person{id}@example.org"), false, false));
         }
         self
     }
@@ -60,19 +77,32 @@ impl World {
             "helper/ping" => json!({"success": 1, "code": 0, "data": {"message": "pong"}}),
             "groups/search" => {
                 let wanted = body["groupIDs"].as_array();
-                let rows = self.groups.keys().filter(|id| wanted.is_none_or(|wanted| wanted.contains(&json!(id))));
-                page(body, 20, rows.map(|id| self.group_object(*id, false)).collect())
+                let rows = self
+                    .groups
+                    .keys()
+                    .filter(|id| wanted.is_none_or(|wanted| wanted.contains(&json!(id))));
+                page(
+                    body,
+                    20,
+                    rows.map(|id| self.group_object(*id, false)).collect(),
+                )
             }
             "groups/lookup" => {
                 let wanted = body["groupIDs"].as_array().unwrap();
-                let rows: Vec<Json> =
-                    self.groups.keys().filter(|id| wanted.contains(&json!(id))).map(|id| self.group_object(*id, true)).collect();
+                let rows: Vec<Json> = self
+                    .groups
+                    .keys()
+                    .filter(|id| wanted.contains(&json!(id)))
+                    .map(|id| self.group_object(*id, true))
+                    .collect();
                 json!({"success": 1, "code": 0, "data": rows})
             }
             "groups/getContacts" => {
                 let (_, _, members) = &self.groups[&id("groupID").unwrap()];
                 let kind = body["suppressed"].as_i64().map(|kind| kind == 1);
-                let rows = members.iter().filter(|(_, suppressed)| kind.is_none_or(|kind| kind == **suppressed));
+                let rows = members
+                    .iter()
+                    .filter(|(_, suppressed)| kind.is_none_or(|kind| kind == **suppressed));
                 page(
                     body,
                     100,
@@ -83,19 +113,33 @@ impl World {
                 )
             }
             "contacts/search" => {
-                let rows = self.contacts.iter().filter(|(contact, (email, held, suppressed))| {
-                    id("groupID").is_none_or(|group| self.groups[&group].2.contains_key(contact))
-                        && body.get("held").is_none_or(|_| *held)
-                        && body.get("suppressed").is_none_or(|_| *suppressed)
-                        && body.get("email").is_none_or(|wanted| wanted == email)
-                });
-                page(body, 25, rows.map(|(id, _)| self.contact_object(*id)).collect())
+                let rows = self
+                    .contacts
+                    .iter()
+                    .filter(|(contact, (email, held, suppressed))| {
+                        id("groupID")
+                            .is_none_or(|group| self.groups[&group].2.contains_key(contact))
+                            && body.get("held").is_none_or(|_| *held)
+                            && body.get("suppressed").is_none_or(|_| *suppressed)
+                            && body.get("email").is_none_or(|wanted| wanted == email)
+                    });
+                page(
+                    body,
+                    25,
+                    rows.map(|(id, _)| self.contact_object(*id)).collect(),
+                )
             }
-            "contacts/lookup" => match self.contacts.iter().find(|(_, (email, ..))| body["email"] == json!(email)) {
+            "contacts/lookup" => match self
+                .contacts
+                .iter()
+                .find(|(_, (email, ..))| body["email"] == json!(email))
+            {
                 Some((id, _)) => json!({"success": 1, "code": 0, "data": self.contact_object(*id)}),
                 None => self.not_found.clone(),
             },
-            _ => json!({"success": 0, "code": 200, "errors": [format!("There is no {operation}.")]}),
+            _ => {
+                json!({"success": 0, "code": 200, "errors": [format!("There is no {operation}.")]})
+            }
         }
     }
 
@@ -106,8 +150,7 @@ impl World {
 
     fn group_object(&self, id: i64, full: bool) -> Json {
         let (name, kind, members) = &self.groups[&id];
-        let mut group =
-            json!({"groupID": id, "groupName": name, "type": kind, "status": "Active", "private": 1, "totalMembers": members.len()});
+        let mut group = json!({"groupID": id, "groupName": name, "type": kind, "status": "Active", "private": 1, "totalMembers": members.len()});
         if full {
             group["protected"] = json!(0);
             group["externalID"] = json!(format!("ext-{id}"));
@@ -121,7 +164,11 @@ fn page(body: &Json, default: usize, rows: Vec<Json>) -> Json {
     let size = body["rpp"].as_u64().map_or(default, |size| size as usize);
     let total = rows.len();
     let pages = total.div_ceil(size);
-    let records: Vec<Json> = rows.into_iter().skip((number - 1) * size).take(size).collect();
+    let records: Vec<Json> = rows
+        .into_iter()
+        .skip((number - 1) * size)
+        .take(size)
+        .collect();
     let next = if number < pages { "next" } else { "" };
     json!({"success": 1, "code": 0, "data": {"records": records,
         "paging": {"page": number, "rpp": size, "totalPages": pages, "totalRecords": total, "next": next, "prev": ""}}})
@@ -137,11 +184,16 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn new(world: World) -> Self {
-        Service { world: Arc::new(Mutex::new(world)) }
+        Service {
+            world: Arc::new(Mutex::new(world)),
+        }
     }
 
     /// Makes an adapter that talks to this account.
-    pub(super) fn adapter(&self, twist: impl Fn(&str, &Json, Json) -> Json + Send + Sync + 'static) -> Emfluence {
+    pub(super) fn adapter(
+        &self,
+        twist: impl Fn(&str, &Json, Json) -> Json + Send + Sync + 'static,
+    ) -> Emfluence {
         self.adapter_with(None, twist)
     }
 
@@ -152,7 +204,9 @@ impl Service {
     ) -> Emfluence {
         let world = self.world.clone();
         let twist: Arc<Twist> = Arc::new(twist);
-        let respond = move |Path((resource, method)): Path<(String, String)>, headers: HeaderMap, bytes: Bytes| {
+        let respond = move |Path((resource, method)): Path<(String, String)>,
+                            headers: HeaderMap,
+                            bytes: Bytes| {
             let (world, twist) = (world.clone(), twist.clone());
             async move {
                 let operation = format!("{resource}/{method}");
@@ -163,13 +217,28 @@ impl Service {
                 let answer = world.answer(&operation, &body);
                 let answer = twist(&operation, &body, answer);
                 // A test asks for a failure of the server with null.
-                if answer.is_null() { Response::builder().status(500).body("".into()).unwrap() } else { answer.to_string().into_response() }
+                if answer.is_null() {
+                    Response::builder().status(500).body("".into()).unwrap()
+                } else {
+                    answer.to_string().into_response()
+                }
             }
         };
         let router = Router::new().route("/v1/{resource}/{method}", post(respond));
-        let mut options = AccountOptions::new("mail", Url::parse("http://localhost/v1").unwrap(), Transport::Local(router));
+        let mut options = AccountOptions::new(
+            "mail",
+            Url::parse("http://localhost/v1").unwrap(),
+            Transport::Local(router),
+        );
         options.max_retries = 1;
-        Emfluence::new(EmfluenceOptions { access_token: TOKEN.into(), fingerprint, batch_cap: None }, Account::new(options))
+        Emfluence::new(
+            EmfluenceOptions {
+                access_token: TOKEN.into(),
+                fingerprint,
+                batch_cap: None,
+            },
+            Account::new(options),
+        )
     }
 
     /// Counts the requests since the last time, by operation.
@@ -208,7 +277,10 @@ pub(super) struct Read {
 impl Read {
     /// Shows a listing as `id:state`, or the first reason why it is not whole.
     pub(super) fn listing(&self, group: &str) -> String {
-        let reading = self.snapshot.listing(group).expect("every group of the ask has a listing");
+        let reading = self
+            .snapshot
+            .listing(group)
+            .expect("every group of the ask has a listing");
         match reading.why_incomplete() {
             [] => self.rows(group),
             why => format!("incomplete: {}", why[0]),
@@ -220,7 +292,14 @@ impl Read {
         let mut rows: Vec<String> = listing
             .rows
             .iter()
-            .map(|row| format!("{}:{}", self.names.text(self.snapshot.members[row.member as usize].id), row.state.as_str()))
+            .map(|row| {
+                format!(
+                    "{}:{}",
+                    self.names
+                        .text(self.snapshot.members[row.member as usize].id),
+                    row.state.as_str()
+                )
+            })
             .collect();
         rows.sort();
         rows.join(" ")
@@ -228,8 +307,14 @@ impl Read {
 
     /// Shows all whose status is not active.
     pub(super) fn statuses(&self) -> String {
-        let barred = self.snapshot.members.iter().filter(|member| member.status != crate::model::MemberStatus::Active);
-        let mut rows: Vec<String> = barred.map(|member| format!("{}:{:?}", self.names.text(member.id), member.status)).collect();
+        let barred = self
+            .snapshot
+            .members
+            .iter()
+            .filter(|member| member.status != crate::model::MemberStatus::Active);
+        let mut rows: Vec<String> = barred
+            .map(|member| format!("{}:{:?}", self.names.text(member.id), member.status))
+            .collect();
         rows.sort();
         rows.join(" ")
     }
@@ -240,7 +325,11 @@ impl Read {
 }
 
 /// Reads all groups of the adapter's account and their members.
-pub(super) async fn read(adapter: &Emfluence, fields: &[&str], role: Role<'_>) -> Result<Read, ReadError> {
+pub(super) async fn read(
+    adapter: &Emfluence,
+    fields: &[&str],
+    role: Role<'_>,
+) -> Result<Read, ReadError> {
     let (groups, certificate) = adapter.groups(&|_, _| true).await?;
     read_groups(adapter, &groups, &certificate, fields, role).await
 }
@@ -256,9 +345,27 @@ pub(super) async fn read_groups(
     let mut shelf = Shelf::default();
     let mut builder = SnapshotBuilder::new("mail", "", &mut names, &mut shelf);
     let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-    adapter.members(&MemberAsk { groups, fields: &fields, role }, &mut builder).await?;
-    let snapshot = builder.finish(Vec::new(), certificate, &mut TotalMeanings::all(), &OwnRemovals::default());
-    Ok(Read { names, snapshot, shelf })
+    adapter
+        .members(
+            &MemberAsk {
+                groups,
+                fields: &fields,
+                role,
+            },
+            &mut builder,
+        )
+        .await?;
+    let snapshot = builder.finish(
+        Vec::new(),
+        certificate,
+        &mut TotalMeanings::all(),
+        &OwnRemovals::default(),
+    );
+    Ok(Read {
+        names,
+        snapshot,
+        shelf,
+    })
 }
 
 /// Hands back the answer as it is.

@@ -19,14 +19,33 @@ fn answer(bytes: &[u8]) -> Answer {
 }
 
 fn fields(names: &[&str]) -> ProfileFields {
-    ProfileFields::of(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+    ProfileFields::of(
+        &names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>(),
+    )
 }
 
 #[test]
 fn a_list_of_groups_is_read_as_summaries() {
     let page = groups::summaries(&answer(fixture!("good/groups_search.json"))).unwrap();
-    assert_eq!(Walk::default().take(&page.paging, page.rows.len()), Ok(Step::Done));
-    let kinds: Vec<_> = page.rows.iter().map(|group| (group.id.as_str(), group.kind, group.status, group.auto_response)).collect();
+    assert_eq!(
+        Walk::default().take(&page.paging, page.rows.len()),
+        Ok(Step::Done)
+    );
+    let kinds: Vec<_> = page
+        .rows
+        .iter()
+        .map(|group| {
+            (
+                group.id.as_str(),
+                group.kind,
+                group.status,
+                group.auto_response,
+            )
+        })
+        .collect();
     assert_eq!(
         kinds,
         [
@@ -36,10 +55,16 @@ fn a_list_of_groups_is_read_as_summaries() {
             ("14", GroupKind::Static, GroupStatus::Archived, true),
         ]
     );
-    assert!(page.rows.iter().all(|group| !group.detailed), "a summary lacks protected, externalID and notes");
+    assert!(
+        page.rows.iter().all(|group| !group.detailed),
+        "a summary lacks protected, externalID and notes"
+    );
     assert_eq!(page.rows[1].member_count, Some(3));
     assert_eq!(page.rows[1].wire["private"], Value::Boolean(false));
-    assert!(!page.rows[0].wire.contains_key("friendlyName"), "an empty text is no value");
+    assert!(
+        !page.rows[0].wire.contains_key("friendlyName"),
+        "an empty text is no value"
+    );
 }
 
 #[test]
@@ -47,8 +72,15 @@ fn a_looked_up_group_has_every_field() {
     let rows = groups::details(&answer(fixture!("good/groups_lookup.json"))).unwrap();
     assert!(rows.iter().all(|group| group.detailed));
     assert!(rows[1].test_group && !rows[0].test_group);
-    let canonical = SCHEMA.to_canonical(ObjectKind::Group, &rows[0].wire, &crate::model::CustomFields::default());
-    let text: Vec<_> = canonical.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let canonical = SCHEMA.to_canonical(
+        ObjectKind::Group,
+        &rows[0].wire,
+        &crate::model::CustomFields::default(),
+    );
+    let text: Vec<_> = canonical
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     assert_eq!(
         text,
         [
@@ -71,79 +103,213 @@ fn a_looked_up_group_has_every_field() {
 #[test]
 fn wobbling_types_and_other_cases_of_keys_are_understood() {
     let page = groups::summaries(&answer(fixture!("odd/groups_search_types.json"))).unwrap();
-    assert_eq!(Walk::default().take(&page.paging, page.rows.len()), Ok(Step::Done));
-    assert_eq!(page.rows[0].wire["groupName"], Value::from("2024"), "the text of a number is kept");
-    assert_eq!((page.rows[0].kind, page.rows[0].member_count, page.rows[0].auto_response), (GroupKind::Static, None, false));
+    assert_eq!(
+        Walk::default().take(&page.paging, page.rows.len()),
+        Ok(Step::Done)
+    );
+    assert_eq!(
+        page.rows[0].wire["groupName"],
+        Value::from("2024"),
+        "the text of a number is kept"
+    );
+    assert_eq!(
+        (
+            page.rows[0].kind,
+            page.rows[0].member_count,
+            page.rows[0].auto_response
+        ),
+        (GroupKind::Static, None, false)
+    );
     assert_eq!(page.rows[0].wire["private"], Value::Boolean(true));
-    assert_eq!((page.rows[1].id.as_str(), page.rows[1].member_count), ("22", Some(12)));
+    assert_eq!(
+        (page.rows[1].id.as_str(), page.rows[1].member_count),
+        ("22", Some(12))
+    );
     assert_eq!(
         (page.rows[2].kind, page.rows[2].status),
         (GroupKind::BuiltIn, GroupStatus::Archived),
         "what is not known is not written to"
     );
-    assert!(!page.rows[2].wire.contains_key("private"), "an empty flag is unknown");
+    assert!(
+        !page.rows[2].wire.contains_key("private"),
+        "an empty flag is unknown"
+    );
 }
 
 #[test]
 fn a_listing_shows_who_opted_out_of_the_group() {
     let page = groups::listing(&answer(fixture!("good/get_contacts.json")), 1, 1000).unwrap();
-    let rows: Vec<_> = page.rows.iter().map(|row| (row.contact.unwrap(), row.suppressed)).collect();
-    assert_eq!(rows, [(101, Some(false)), (102, Some(true)), (103, Some(false))]);
-    assert_eq!(page.rows[1].email.as_deref(), Some("Bo@Example.org"), "the spelling stays");
-    let page = groups::listing(&answer(fixture!("odd/get_contacts_unknown_flags.json")), 1, 1000).unwrap();
-    let flags: Vec<_> = page.rows.iter().map(|row| (row.contact.unwrap(), row.suppressed)).collect();
-    assert_eq!(flags, [(101, None), (102, None), (103, None), (104, Some(false)), (105, Some(true))], "nothing is not the same as no");
+    let rows: Vec<_> = page
+        .rows
+        .iter()
+        .map(|row| (row.contact.unwrap(), row.suppressed))
+        .collect();
+    assert_eq!(
+        rows,
+        [(101, Some(false)), (102, Some(true)), (103, Some(false))]
+    );
+    assert_eq!(
+        page.rows[1].email.as_deref(),
+        Some("Bo@Example.org"),
+        "the spelling stays"
+    );
+    let page = groups::listing(
+        &answer(fixture!("odd/get_contacts_unknown_flags.json")),
+        1,
+        1000,
+    )
+    .unwrap();
+    let flags: Vec<_> = page
+        .rows
+        .iter()
+        .map(|row| (row.contact.unwrap(), row.suppressed))
+        .collect();
+    assert_eq!(
+        flags,
+        [
+            (101, None),
+            (102, None),
+            (103, None),
+            (104, Some(false)),
+            (105, Some(true))
+        ],
+        "nothing is not the same as no"
+    );
 }
 
 #[test]
 fn a_bare_array_is_a_listing_only_where_nothing_can_follow() {
     let bytes = fixture!("odd/get_contacts_bare_array.json");
     let page = groups::listing(&answer(bytes), 1, 1000).unwrap();
-    assert_eq!((page.rows.len(), Walk::default().take(&page.paging, 2)), (2, Ok(Step::Done)));
-    assert!(groups::listing(&answer(bytes), 2, 1000).is_err(), "a second page");
-    assert!(groups::listing(&answer(bytes), 1, 2).is_err(), "a full page");
-    assert!(contacts::contacts(&answer(bytes), &ProfileFields::default()).is_err(), "a search has paging");
+    assert_eq!(
+        (page.rows.len(), Walk::default().take(&page.paging, 2)),
+        (2, Ok(Step::Done))
+    );
+    assert!(
+        groups::listing(&answer(bytes), 2, 1000).is_err(),
+        "a second page"
+    );
+    assert!(
+        groups::listing(&answer(bytes), 1, 2).is_err(),
+        "a full page"
+    );
+    assert!(
+        contacts::contacts(&answer(bytes), &ProfileFields::default()).is_err(),
+        "a search has paging"
+    );
 }
 
 #[test]
 fn profiles_are_read_from_searches_and_look_ups_alike() {
-    let wanted = fields(&["firstName", "zipCode", "customerID", "custom.custom1", "custom.custom3", "purl", "nonsense"]);
-    assert_eq!(wanted.parameter(), "contactID,email,held,suppressed,customerID,firstName,zipCode,customFields");
+    let wanted = fields(&[
+        "firstName",
+        "zipCode",
+        "customerID",
+        "custom.custom1",
+        "custom.custom3",
+        "purl",
+        "nonsense",
+    ]);
+    assert_eq!(
+        wanted.parameter(),
+        "contactID,email,held,suppressed,customerID,firstName,zipCode,customFields"
+    );
     let page = contacts::contacts(&answer(fixture!("good/contacts_search.json")), &wanted).unwrap();
-    let shown = |row: &contacts::Contact| row.profile.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
-    assert_eq!(shown(&page.rows[0]), "custom.custom1=Gold firstName=Ana zipCode=00501");
+    let shown = |row: &contacts::Contact| {
+        row.profile
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        shown(&page.rows[0]),
+        "custom.custom1=Gold firstName=Ana zipCode=00501"
+    );
     assert_eq!(shown(&page.rows[1]), "custom.custom3=10 firstName=Bo");
     assert_eq!(
-        page.rows.iter().map(contacts::Contact::status).collect::<Vec<_>>(),
-        [MemberStatus::Active, MemberStatus::OptedOut, MemberStatus::Held]
+        page.rows
+            .iter()
+            .map(contacts::Contact::status)
+            .collect::<Vec<_>>(),
+        [
+            MemberStatus::Active,
+            MemberStatus::OptedOut,
+            MemberStatus::Held
+        ]
     );
-    let found = contacts::looked_up(&answer(fixture!("good/contacts_lookup.json")), "ana@example.org", &wanted).unwrap().unwrap();
-    assert_eq!(shown(&found), "custom.custom1=Gold customerID=00123 firstName=Ana");
-    let page = contacts::contacts(&answer(fixture!("odd/contacts_search_flat_custom.json")), &wanted).unwrap();
+    let found = contacts::looked_up(
+        &answer(fixture!("good/contacts_lookup.json")),
+        "ana@example.org",
+        &wanted,
+    )
+    .unwrap()
+    .unwrap();
+    assert_eq!(
+        shown(&found),
+        "custom.custom1=Gold customerID=00123 firstName=Ana"
+    );
+    let page = contacts::contacts(
+        &answer(fixture!("odd/contacts_search_flat_custom.json")),
+        &wanted,
+    )
+    .unwrap();
     assert_eq!(shown(&page.rows[0]), "custom.custom1=Gold customerID=123");
-    let every = contacts::contacts(&answer(fixture!("good/contacts_search.json")), &fields(&["custom.*"])).unwrap();
+    let every = contacts::contacts(
+        &answer(fixture!("good/contacts_search.json")),
+        &fields(&["custom.*"]),
+    )
+    .unwrap();
     assert_eq!(shown(&every.rows[1]), "custom.custom3=10");
 }
 
 #[test]
 fn a_look_up_finds_the_address_or_nobody() {
     let none = ProfileFields::default();
-    for nobody in [br#"{"success":1,"code":0,"data":{}}"#.as_slice(), br#"{"success":1,"code":0,"data":[]}"#] {
-        assert_eq!(contacts::looked_up(&answer(nobody), "ana@example.org", &none), Ok(None));
+    for nobody in [
+        br#"{"success":1,"code":0,"data":{}}"#.as_slice(),
+        br#"{"success":1,"code":0,"data":[]}"#,
+    ] {
+        assert_eq!(
+            contacts::looked_up(&answer(nobody), "ana@example.org", &none),
+            Ok(None)
+        );
     }
-    for no_answer in [br#"{"success":1,"code":0}"#.as_slice(), br#"{"success":1,"data":null}"#, br#"{"success":1,"data":""}"#] {
-        assert!(matches!(contacts::looked_up(&answer(no_answer), "ana@example.org", &none), Err(DecodeError::Protocol(_))));
+    for no_answer in [
+        br#"{"success":1,"code":0}"#.as_slice(),
+        br#"{"success":1,"data":null}"#,
+        br#"{"success":1,"data":""}"#,
+    ] {
+        assert!(matches!(
+            contacts::looked_up(&answer(no_answer), "ana@example.org", &none),
+            Err(DecodeError::Protocol(_))
+        ));
     }
-    let other = contacts::looked_up(&answer(fixture!("good/contacts_lookup.json")), "bo@example.org", &none);
-    assert!(matches!(other, Err(DecodeError::Protocol(_))), "somebody else is no answer");
+    let other = contacts::looked_up(
+        &answer(fixture!("good/contacts_lookup.json")),
+        "bo@example.org",
+        &none,
+    );
+    assert!(
+        matches!(other, Err(DecodeError::Protocol(_))),
+        "somebody else is no answer"
+    );
 }
 
 #[test]
 fn refusals_keep_the_code_the_words_and_the_request() {
-    let Err(DecodeError::Refused(refusal)) = decode_answer(fixture!("odd/duplicate.json")) else { panic!("not refused") };
-    assert_eq!((refusal.code.as_deref(), refusal.message.as_str()), (Some("301"), "Another contact has this email."));
+    let Err(DecodeError::Refused(refusal)) = decode_answer(fixture!("odd/duplicate.json")) else {
+        panic!("not refused")
+    };
+    assert_eq!(
+        (refusal.code.as_deref(), refusal.message.as_str()),
+        (Some("301"), "Another contact has this email.")
+    );
     assert!(refusal.request_id.is_some());
-    let Err(DecodeError::Refused(refusal)) = decode_answer(fixture!("odd/errors_as_objects.json")) else { panic!("not refused") };
+    let Err(DecodeError::Refused(refusal)) = decode_answer(fixture!("odd/errors_as_objects.json"))
+    else {
+        panic!("not refused")
+    };
     assert_eq!(refusal.message, r#"First.; {"field":"email"}; Third."#);
 }
 
@@ -151,13 +317,35 @@ fn refusals_keep_the_code_the_words_and_the_request() {
 fn row_results_are_matched_by_position_and_checked() {
     let good = answer(fixture!("good/change_contacts.json"));
     let results = groups::membership_results(&good, &[101, 102, 103]).unwrap();
-    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
-    assert_eq!(results[1].as_ref().unwrap_err().message, "The contact is suppressed.");
-    assert!(groups::membership_results(&good, &[101, 103, 102]).is_err(), "another order");
-    assert!(groups::membership_results(&good, &[101, 102]).is_err(), "another number");
-    assert_eq!(groups::membership_results(&answer(fixture!("odd/change_contacts_other_key.json")), &[101]).unwrap(), [Ok(())]);
+    assert_eq!(
+        results.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, true]
+    );
+    assert_eq!(
+        results[1].as_ref().unwrap_err().message,
+        "The contact is suppressed."
+    );
+    assert!(
+        groups::membership_results(&good, &[101, 103, 102]).is_err(),
+        "another order"
+    );
+    assert!(
+        groups::membership_results(&good, &[101, 102]).is_err(),
+        "another number"
+    );
+    assert_eq!(
+        groups::membership_results(
+            &answer(fixture!("odd/change_contacts_other_key.json")),
+            &[101]
+        )
+        .unwrap(),
+        [Ok(())]
+    );
     let counts = br#"{"success":1,"data":{"totalSuccess":1,"totalErrors":1,"contactResults":[{"contactID":101,"success":1}]}}"#;
-    assert!(groups::membership_results(&answer(counts), &[101]).is_err(), "counts that disagree");
+    assert!(
+        groups::membership_results(&answer(counts), &[101]).is_err(),
+        "counts that disagree"
+    );
 }
 
 #[test]
@@ -165,24 +353,59 @@ fn import_results_say_what_they_say() {
     let sent = ["ana@example.org", "bo@example.org", "cy@example.test"];
     let rows = contacts::imported(&answer(fixture!("good/contacts_import.json")), &sent).unwrap();
     assert_eq!(rows[0], ImportedRow::Taken { contact: Some(101) });
-    assert!(matches!(&rows[1], ImportedRow::Refused(refusal) if refusal.message == "The email is not valid."));
-    assert_eq!(rows[2], ImportedRow::Taken { contact: Some(103) }, "another case of the address is the same address");
-    assert!(contacts::imported(&answer(fixture!("good/contacts_import.json")), &[sent[1], sent[0], sent[2]]).is_err());
+    assert!(
+        matches!(&rows[1], ImportedRow::Refused(refusal) if refusal.message == "The email is not valid.")
+    );
+    assert_eq!(
+        rows[2],
+        ImportedRow::Taken { contact: Some(103) },
+        "another case of the address is the same address"
+    );
+    assert!(
+        contacts::imported(
+            &answer(fixture!("good/contacts_import.json")),
+            &[sent[1], sent[0], sent[2]]
+        )
+        .is_err()
+    );
     let counts = answer(fixture!("odd/import_counts_only.json"));
-    assert_eq!(contacts::imported(&counts, &sent).unwrap(), vec![ImportedRow::Taken { contact: None }; 3]);
-    assert_eq!(contacts::imported(&counts, &sent[..2]).unwrap(), vec![ImportedRow::Silent; 2]);
-    let silent = br#"{"success":1,"data":{"contactResults":[{},{"contactID":5},{"errors":["No."]}]}}"#;
+    assert_eq!(
+        contacts::imported(&counts, &sent).unwrap(),
+        vec![ImportedRow::Taken { contact: None }; 3]
+    );
+    assert_eq!(
+        contacts::imported(&counts, &sent[..2]).unwrap(),
+        vec![ImportedRow::Silent; 2]
+    );
+    let silent =
+        br#"{"success":1,"data":{"contactResults":[{},{"contactID":5},{"errors":["No."]}]}}"#;
     let rows = contacts::imported(&answer(silent), &sent).unwrap();
-    assert!(matches!(rows.as_slice(), [ImportedRow::Silent, ImportedRow::Taken { contact: Some(5) }, ImportedRow::Refused(_)]));
+    assert!(matches!(
+        rows.as_slice(),
+        [
+            ImportedRow::Silent,
+            ImportedRow::Taken { contact: Some(5) },
+            ImportedRow::Refused(_)
+        ]
+    ));
 }
 
 #[test]
 fn custom_fields_are_read_with_their_types() {
-    let page = contacts::custom_fields(&answer(fixture!("good/custom_fields_search.json"))).unwrap();
-    let shown: Vec<_> = page.rows.iter().map(|field| (field.system_name.as_str(), field.kind, field.max_length)).collect();
+    let page =
+        contacts::custom_fields(&answer(fixture!("good/custom_fields_search.json"))).unwrap();
+    let shown: Vec<_> = page
+        .rows
+        .iter()
+        .map(|field| (field.system_name.as_str(), field.kind, field.max_length))
+        .collect();
     assert_eq!(
         shown,
-        [("custom1", FieldType::Text, Some(50)), ("custom2", FieldType::Timestamp, None), ("custom3", FieldType::Text, None)],
+        [
+            ("custom1", FieldType::Text, Some(50)),
+            ("custom2", FieldType::Timestamp, None),
+            ("custom3", FieldType::Text, None)
+        ],
         "a decimal stays a text"
     );
 }
@@ -191,8 +414,12 @@ fn custom_fields_are_read_with_their_types() {
 fn every_row_of_the_tables_names_its_source_once() {
     for object in [ObjectKind::Group, ObjectKind::Member] {
         let rows = SCHEMA.fields(object);
-        let distinct =
-            |pick: fn(&crate::model::FieldSpec) -> &'static str| rows.iter().map(pick).collect::<std::collections::BTreeSet<_>>().len();
+        let distinct = |pick: fn(&crate::model::FieldSpec) -> &'static str| {
+            rows.iter()
+                .map(pick)
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+        };
         assert_eq!(distinct(|row| row.wire), rows.len());
         assert_eq!(distinct(|row| row.canonical), rows.len());
         assert!(rows.iter().all(|row| !row.source.is_empty()));

@@ -25,30 +25,77 @@ fn whole<T>(page: Result<Page<T>, DecodeError>) -> Result<usize, String> {
 }
 
 fn all_fields() -> ProfileFields {
-    ProfileFields::of(&["firstName".to_owned(), "custom.*".to_owned(), "custom.custom1".to_owned()])
+    ProfileFields::of(&[
+        "firstName".to_owned(),
+        "custom.*".to_owned(),
+        "custom.custom1".to_owned(),
+    ])
 }
 
 const SENT: [&str; 3] = ["ana@example.org", "bo@example.org", "cy@example.test"];
 
 pub(super) const LISTS: [(&str, &[u8], usize, Decoder); 7] = [
-    ("groups/search", fixture!("good/groups_search.json"), 4, |answer| whole(groups::summaries(answer))),
-    ("groups/lookup", fixture!("good/groups_lookup.json"), 2, |answer| {
-        groups::details(answer).map(|rows| rows.len()).map_err(|error| format!("{error:?}"))
-    }),
-    ("groups/getContacts", fixture!("good/get_contacts.json"), 3, |answer| whole(groups::listing(answer, 1, 1000))),
-    ("contacts/search", fixture!("good/contacts_search.json"), 3, |answer| whole(contacts::contacts(answer, &all_fields()))),
-    ("customFields/search", fixture!("good/custom_fields_search.json"), 3, |answer| whole(contacts::custom_fields(answer))),
-    ("groups/addContacts", fixture!("good/change_contacts.json"), 3, |answer| {
-        groups::membership_results(answer, &[101, 102, 103]).map(|rows| rows.len()).map_err(|error| format!("{error:?}"))
-    }),
-    ("contacts/import", fixture!("good/contacts_import.json"), 3, |answer| {
-        contacts::imported(answer, &SENT).map(|rows| rows.len()).map_err(|error| format!("{error:?}"))
-    }),
+    (
+        "groups/search",
+        fixture!("good/groups_search.json"),
+        4,
+        |answer| whole(groups::summaries(answer)),
+    ),
+    (
+        "groups/lookup",
+        fixture!("good/groups_lookup.json"),
+        2,
+        |answer| {
+            groups::details(answer)
+                .map(|rows| rows.len())
+                .map_err(|error| format!("{error:?}"))
+        },
+    ),
+    (
+        "groups/getContacts",
+        fixture!("good/get_contacts.json"),
+        3,
+        |answer| whole(groups::listing(answer, 1, 1000)),
+    ),
+    (
+        "contacts/search",
+        fixture!("good/contacts_search.json"),
+        3,
+        |answer| whole(contacts::contacts(answer, &all_fields())),
+    ),
+    (
+        "customFields/search",
+        fixture!("good/custom_fields_search.json"),
+        3,
+        |answer| whole(contacts::custom_fields(answer)),
+    ),
+    (
+        "groups/addContacts",
+        fixture!("good/change_contacts.json"),
+        3,
+        |answer| {
+            groups::membership_results(answer, &[101, 102, 103])
+                .map(|rows| rows.len())
+                .map_err(|error| format!("{error:?}"))
+        },
+    ),
+    (
+        "contacts/import",
+        fixture!("good/contacts_import.json"),
+        3,
+        |answer| {
+            contacts::imported(answer, &SENT)
+                .map(|rows| rows.len())
+                .map_err(|error| format!("{error:?}"))
+        },
+    ),
 ];
 
 pub(super) fn decode(bytes: &[u8], decoder: Decoder) -> Result<usize, String> {
     let mut reply = Reply::from_bytes(200, Some("application/json"), bytes);
-    wire::answer(&mut reply).map_err(|error| format!("{error:?}")).and_then(|answer| decoder(&answer))
+    wire::answer(&mut reply)
+        .map_err(|error| format!("{error:?}"))
+        .and_then(|answer| decoder(&answer))
 }
 
 fn edited(bytes: &[u8], edit: impl FnOnce(&mut Json)) -> Vec<u8> {
@@ -63,11 +110,20 @@ fn a_document_that_did_not_end_is_no_answer() {
         assert_eq!(decode(bytes, decoder), Ok(rows), "{name}");
         let end = bytes.iter().rposition(|byte| *byte == b'}').unwrap();
         for cut in 0..=end {
-            assert!(matches!(wire::decode_answer(&bytes[..cut]), Err(DecodeError::NotAnAnswer(_))), "{name} cut at {cut}");
+            assert!(
+                matches!(
+                    wire::decode_answer(&bytes[..cut]),
+                    Err(DecodeError::NotAnAnswer(_))
+                ),
+                "{name} cut at {cut}"
+            );
         }
         let mut tail = bytes.to_vec();
         tail.extend_from_slice(b"{}");
-        assert!(matches!(wire::decode_answer(&tail), Err(DecodeError::NotAnAnswer(_))), "{name} with a second document");
+        assert!(
+            matches!(wire::decode_answer(&tail), Err(DecodeError::NotAnAnswer(_))),
+            "{name} with a second document"
+        );
     }
 }
 
@@ -82,48 +138,117 @@ fn what_is_not_the_list_is_never_an_empty_one() {
             ("an array", b"[]".to_vec()),
             ("an object", b"{}".to_vec()),
             ("no success", fixture!("broken/no_success.json").to_vec()),
-            ("another success", edited(bytes, |document| document["success"] = 2.into())),
-            ("unknown success", edited(bytes, |document| document["success"] = "".into())),
-            ("failure", edited(bytes, |document| document["success"] = 0.into())),
-            ("a trailing comma", fixture!("broken/groups_search_trailing_comma.json").to_vec()),
-            ("data missing", edited(bytes, |document| drop(document.as_object_mut().unwrap().remove("data")))),
-            ("data null", edited(bytes, |document| document["data"] = Json::Null)),
-            ("data text", edited(bytes, |document| document["data"] = "".into())),
+            (
+                "another success",
+                edited(bytes, |document| document["success"] = 2.into()),
+            ),
+            (
+                "unknown success",
+                edited(bytes, |document| document["success"] = "".into()),
+            ),
+            (
+                "failure",
+                edited(bytes, |document| document["success"] = 0.into()),
+            ),
+            (
+                "a trailing comma",
+                fixture!("broken/groups_search_trailing_comma.json").to_vec(),
+            ),
+            (
+                "data missing",
+                edited(bytes, |document| {
+                    drop(document.as_object_mut().unwrap().remove("data"))
+                }),
+            ),
+            (
+                "data null",
+                edited(bytes, |document| document["data"] = Json::Null),
+            ),
+            (
+                "data text",
+                edited(bytes, |document| document["data"] = "".into()),
+            ),
         ] {
             assert!(decode(&body, decoder).is_err(), "{name}: {what}");
         }
     }
     for (name, _, _, decoder) in LISTS {
         let empty = decode(fixture!("broken/empty_object_for_a_list.json"), decoder);
-        // A look-up of groups may find none; an import may come without row results, which then say nothing of any row.
-        assert!(empty.is_err() || (name == "groups/lookup" && empty == Ok(0)) || (name == "contacts/import" && empty == Ok(3)), "{name}");
+        // A look-up of groups may find none; an import may come without row results, which then say
+        // nothing of any row.
+        assert!(
+            empty.is_err()
+                || (name == "groups/lookup" && empty == Ok(0))
+                || (name == "contacts/import" && empty == Ok(3)),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn a_list_without_its_rows_or_with_a_wrong_count_is_not_whole() {
-    for (name, bytes, _, decoder) in LISTS.into_iter().filter(|(name, ..)| name.ends_with("search") || name.ends_with("getContacts")) {
+    for (name, bytes, _, decoder) in LISTS
+        .into_iter()
+        .filter(|(name, ..)| name.ends_with("search") || name.ends_with("getContacts"))
+    {
         let edits: [Damage; 14] = [
-            ("no records", |data| drop(data.as_object_mut().unwrap().remove("records"))),
+            ("no records", |data| {
+                drop(data.as_object_mut().unwrap().remove("records"))
+            }),
             ("records null", |data| data["records"] = Json::Null),
             ("records as text", |data| data["records"] = "".into()),
-            ("records as object", |data| data["records"] = serde_json::json!({})),
-            ("a record that is none", |data| data["records"][0] = 7.into()),
-            ("no paging", |data| drop(data.as_object_mut().unwrap().remove("paging"))),
-            ("no total", |data| drop(data["paging"].as_object_mut().unwrap().remove("totalRecords"))),
-            ("an empty total", |data| data["paging"]["totalRecords"] = "".into()),
-            ("a row less", |data| drop(data["records"].as_array_mut().unwrap().pop())),
+            ("records as object", |data| {
+                data["records"] = serde_json::json!({})
+            }),
+            ("a record that is none", |data| {
+                data["records"][0] = 7.into()
+            }),
+            ("no paging", |data| {
+                drop(data.as_object_mut().unwrap().remove("paging"))
+            }),
+            ("no total", |data| {
+                drop(
+                    data["paging"]
+                        .as_object_mut()
+                        .unwrap()
+                        .remove("totalRecords"),
+                )
+            }),
+            ("an empty total", |data| {
+                data["paging"]["totalRecords"] = "".into()
+            }),
+            ("a row less", |data| {
+                drop(data["records"].as_array_mut().unwrap().pop())
+            }),
             ("no rows", |data| data["records"] = Json::Array(Vec::new())),
-            ("a greater total", |data| data["paging"]["totalRecords"] = 9.into()),
-            ("a smaller total", |data| data["paging"]["totalRecords"] = 1.into()),
+            ("a greater total", |data| {
+                data["paging"]["totalRecords"] = 9.into()
+            }),
+            ("a smaller total", |data| {
+                data["paging"]["totalRecords"] = 1.into()
+            }),
             ("more pages", |data| data["paging"]["totalPages"] = 2.into()),
-            ("a next page", |data| data["paging"]["next"] = "page=2".into()),
+            ("a next page", |data| {
+                data["paging"]["next"] = "page=2".into()
+            }),
         ];
         for (what, edit) in edits {
-            assert!(decode(&edited(bytes, |document| edit(&mut document["data"])), decoder).is_err(), "{name}: {what}");
+            assert!(
+                decode(
+                    &edited(bytes, |document| edit(&mut document["data"])),
+                    decoder
+                )
+                .is_err(),
+                "{name}: {what}"
+            );
         }
-        let other_page = edited(bytes, |document| document["data"]["paging"]["page"] = 2.into());
-        assert!(decode(&other_page, decoder).is_err(), "{name}: another page");
+        let other_page = edited(bytes, |document| {
+            document["data"]["paging"]["page"] = 2.into()
+        });
+        assert!(
+            decode(&other_page, decoder).is_err(),
+            "{name}: another page"
+        );
     }
 }
 
@@ -140,7 +265,12 @@ fn pages_must_belong_to_one_listing() {
         assert_eq!(walk.take(&page(1, 2, 2, 3, "more"), 2), Ok(Step::Next(2)));
         assert_eq!(walk.pages_left(), 1);
         let (number, size, pages, total, next, rows) = second[0];
-        assert_eq!(walk.take(&page(number, size, pages, total, next), rows).map_err(drop), expected, "{second:?}");
+        assert_eq!(
+            walk.take(&page(number, size, pages, total, next), rows)
+                .map_err(drop),
+            expected,
+            "{second:?}"
+        );
     };
     check(&[(2, 2, 2, 3, "", 1)], Ok(Step::Done));
     check(&[(2, 2, 2, 4, "", 2)], Err(()));
@@ -150,11 +280,21 @@ fn pages_must_belong_to_one_listing() {
     check(&[(2, 2, 2, 3, "", 0)], Err(()));
     check(&[(2, 2, 2, 3, "more", 1)], Err(()));
     let mut walk = Walk::default();
-    assert!(walk.take(&page(1, 2, 2, 3, ""), 2).is_err(), "no page is announced and one is missing");
+    assert!(
+        walk.take(&page(1, 2, 2, 3, ""), 2).is_err(),
+        "no page is announced and one is missing"
+    );
     let mut walk = Walk::default();
-    assert_eq!(walk.take(&page(1, 2, 0, 0, ""), 0), Ok(Step::Done), "an empty listing says so");
+    assert_eq!(
+        walk.take(&page(1, 2, 0, 0, ""), 0),
+        Ok(Step::Done),
+        "an empty listing says so"
+    );
     let mut walk = Walk::default();
-    assert!(walk.take(&page(1, 0, 0, 0, ""), 0).is_err(), "a page of no rows");
+    assert!(
+        walk.take(&page(1, 0, 0, 0, ""), 0).is_err(),
+        "a page of no rows"
+    );
 }
 
 proptest! {

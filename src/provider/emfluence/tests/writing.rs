@@ -5,11 +5,17 @@ use serde_json::{Value as Json, json};
 
 use super::account::{Service, World};
 use crate::http::CallError;
-use crate::model::{FieldType, GroupEdit, ItemOutcome, MemberEdit, MemberValues, Record, Refusal, Settlement, Value, Write};
+use crate::model::{
+    FieldType, GroupEdit, ItemOutcome, MemberEdit, MemberValues, Record, Refusal, Settlement,
+    Value, Write,
+};
 use crate::provider::Target;
 
 fn record(fields: &[(&str, Value)]) -> Record {
-    fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect()
 }
 
 fn texts(items: &[&str]) -> Vec<String> {
@@ -17,15 +23,21 @@ fn texts(items: &[&str]) -> Vec<String> {
 }
 
 /// Sends a write that is answered with a body; gives what was sent and what became of it.
-async fn send(write: Write, answer: &Json) -> (Vec<(String, Json)>, Result<Vec<ItemOutcome>, CallError>) {
+async fn send(
+    write: Write,
+    answer: &Json,
+) -> (Vec<(String, Json)>, Result<Vec<ItemOutcome>, CallError>) {
     let service = Service::new(World::default());
     let answer = answer.clone();
     let adapter = service.adapter(move |_, _, _| answer.clone());
     let items = write.items();
-    let outcome = adapter.send(&write).await.map(|settlement| match settlement {
-        Settlement::Items(outcomes) => outcomes,
-        Settlement::Pending(_) => panic!("emfluence never works on"),
-    });
+    let outcome = adapter
+        .send(&write)
+        .await
+        .map(|settlement| match settlement {
+            Settlement::Items(outcomes) => outcomes,
+            Settlement::Pending(_) => panic!("emfluence never works on"),
+        });
     if let Ok(outcomes) = &outcome {
         assert_eq!(outcomes.len(), items, "one outcome per item");
     }
@@ -37,11 +49,15 @@ fn ok(data: Json) -> Json {
 }
 
 fn accepted(id: &str) -> ItemOutcome {
-    ItemOutcome::Accepted { id: Some(id.to_owned()) }
+    ItemOutcome::Accepted {
+        id: Some(id.to_owned()),
+    }
 }
 
 fn done(id: &str) -> ItemOutcome {
-    ItemOutcome::Done { id: Some(id.to_owned()) }
+    ItemOutcome::Done {
+        id: Some(id.to_owned()),
+    }
 }
 
 fn said(outcome: &ItemOutcome) -> &str {
@@ -57,53 +73,118 @@ fn fixture(bytes: &[u8]) -> Json {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_is_created_private_unless_told_otherwise() {
-    let fields = record(&[("groupName", "Donors".into()), ("protected", true.into()), ("totalMembers", 4.into())]);
-    let write = Write::CreateGroup { name: "Donors".to_owned(), fields };
-    let echo = ok(json!({"groupID": 31, "groupName": "Donors", "type": "Static", "status": "Active", "private": 1, "protected": 1}));
+    let fields = record(&[
+        ("groupName", "Donors".into()),
+        ("protected", true.into()),
+        ("totalMembers", 4.into()),
+    ]);
+    let write = Write::CreateGroup {
+        name: "Donors".to_owned(),
+        fields,
+    };
+    let echo = ok(
+        json!({"groupID": 31, "groupName": "Donors", "type": "Static", "status": "Active", "private": 1, "protected": 1}),
+    );
     let (sent, outcome) = send(write.clone(), &echo).await;
-    assert_eq!(sent, [("groups/save".to_owned(), json!({"groupName": "Donors", "private": 1, "protected": 1}))]);
+    assert_eq!(
+        sent,
+        [(
+            "groups/save".to_owned(),
+            json!({"groupName": "Donors", "private": 1, "protected": 1})
+        )]
+    );
     assert_eq!(outcome.unwrap(), [done("31")]);
 
     let other = ok(json!({"groupID": 31, "groupName": "Donors", "private": 1, "protected": 0}));
-    assert_eq!(send(write.clone(), &other).await.1.unwrap(), [accepted("31")], "it exists, and is to be looked at");
-    let duplicate = fixture(include_bytes!("../../../../tests/fixtures/emfluence/odd/duplicate.json"));
-    let Err(CallError::Refused { refusal, .. }) = send(write.clone(), &duplicate).await.1 else { panic!("not refused") };
+    assert_eq!(
+        send(write.clone(), &other).await.1.unwrap(),
+        [accepted("31")],
+        "it exists, and is to be looked at"
+    );
+    let duplicate = fixture(include_bytes!(
+        "../../../../tests/fixtures/emfluence/odd/duplicate.json"
+    ));
+    let Err(CallError::Refused { refusal, .. }) = send(write.clone(), &duplicate).await.1 else {
+        panic!("not refused")
+    };
     assert_eq!(refusal.code.as_deref(), Some("301"));
-    for unclear in [ok(json!({})), ok(json!([])), json!({"success": 1, "code": 0}), json!("<html>")] {
+    for unclear in [
+        ok(json!({})),
+        ok(json!([])),
+        json!({"success": 1, "code": 0}),
+        json!("<html>"),
+    ] {
         let error = send(write.clone(), &unclear).await.1.unwrap_err();
         assert!(error.may_have_been_done(), "{unclear}: {error}");
     }
-    assert!(matches!(send(write, &Json::Null).await.1, Err(CallError::OutcomeUnknown { .. })), "a server error after a write");
+    assert!(
+        matches!(
+            send(write, &Json::Null).await.1,
+            Err(CallError::OutcomeUnknown { .. })
+        ),
+        "a server error after a write"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_edit_repeats_the_flags_and_believes_the_echo_only() {
-    let edit = |fields: Record, current: Record| Write::EditGroups { edits: vec![GroupEdit { id: "12".to_owned(), fields, current }] };
-    let current = record(&[("protected", true.into()), ("private", false.into()), ("friendlyName", "Our donors".into())]);
-    let write = edit(record(&[("friendlyName", "Friends".into())]), current.clone());
-    let saved = fixture(include_bytes!("../../../../tests/fixtures/emfluence/good/groups_save.json"));
+    let edit = |fields: Record, current: Record| Write::EditGroups {
+        edits: vec![GroupEdit {
+            id: "12".to_owned(),
+            fields,
+            current,
+        }],
+    };
+    let current = record(&[
+        ("protected", true.into()),
+        ("private", false.into()),
+        ("friendlyName", "Our donors".into()),
+    ]);
+    let write = edit(
+        record(&[("friendlyName", "Friends".into())]),
+        current.clone(),
+    );
+    let saved = fixture(include_bytes!(
+        "../../../../tests/fixtures/emfluence/good/groups_save.json"
+    ));
     let (sent, outcome) = send(write.clone(), &saved).await;
-    assert_eq!(sent[0].1, json!({"groupID": 12, "friendlyName": "Friends", "protected": 1, "private": 0}));
+    assert_eq!(
+        sent[0].1,
+        json!({"groupID": 12, "friendlyName": "Friends", "protected": 1, "private": 0})
+    );
     assert_eq!(outcome.unwrap(), [done("12")]);
 
     let mut kept = saved.clone();
     kept["data"]["friendlyName"] = "Our donors".into();
     kept["data"]["protected"] = 0.into();
     let outcome = send(write.clone(), &kept).await.1.unwrap();
-    assert!(said(&outcome[0]).contains("another value of friendlyName, protected;"), "{}", said(&outcome[0]));
+    assert!(
+        said(&outcome[0]).contains("another value of friendlyName, protected;"),
+        "{}",
+        said(&outcome[0])
+    );
     let mut other = saved.clone();
     other["data"]["groupID"] = 13.into();
     assert_eq!(send(write, &other).await.1.unwrap(), [ItemOutcome::Unknown]);
 
-    let archive = edit(record(&[("status", "Archived".into()), ("protected", "false".into())]), current);
+    let archive = edit(
+        record(&[("status", "Archived".into()), ("protected", "false".into())]),
+        current,
+    );
     let mut archived = saved.clone();
     archived["data"]["status"] = "archived".into();
     archived["data"]["protected"] = "0".into();
     let (sent, outcome) = send(archive, &archived).await;
-    assert_eq!(sent[0].1, json!({"groupID": 12, "status": "Archived", "protected": 0, "private": 0}));
+    assert_eq!(
+        sent[0].1,
+        json!({"groupID": 12, "status": "Archived", "protected": 0, "private": 0})
+    );
     assert_eq!(outcome.unwrap(), [done("12")]);
 
-    let blind = edit(record(&[("notes", "x".into())]), record(&[("private", true.into())]));
+    let blind = edit(
+        record(&[("notes", "x".into())]),
+        record(&[("private", true.into())]),
+    );
     let (sent, outcome) = send(blind, &saved).await;
     assert!(sent.is_empty(), "a flag that is not known could be reset");
     assert!(said(&outcome.unwrap()[0]).contains("\"protected\" is not known"));
@@ -111,14 +192,34 @@ async fn a_group_edit_repeats_the_flags_and_believes_the_echo_only() {
 
 #[tokio::test(start_paused = true)]
 async fn people_are_created_with_one_structure_and_joined() {
-    let row = |address: &str, fields: &[(&str, Value)]| MemberValues { address: address.to_owned(), fields: record(fields) };
+    let row = |address: &str, fields: &[(&str, Value)]| MemberValues {
+        address: address.to_owned(),
+        fields: record(fields),
+    };
     let rows = vec![
-        row("ana@example.org", &[("firstName", "Ana".into()), ("custom.custom1", "Gold".into())]),
+        row(
+            "ana@example.org",
+            &[
+                ("firstName", "Ana".into()),
+                ("custom.custom1", "Gold".into()),
+            ],
+        ),
         row("bo@example.org", &[]),
-        row("cy@example.test", &[("zipCode", "00501".into()), ("email", "other@example.org".into())]),
+        row(
+            "cy@example.test",
+            &[
+                ("zipCode", "00501".into()),
+                ("email", "other@example.org".into()),
+            ],
+        ),
     ];
-    let write = Write::CreateMembers { rows, join: texts(&["12", "14"]) };
-    let answer = fixture(include_bytes!("../../../../tests/fixtures/emfluence/good/contacts_import.json"));
+    let write = Write::CreateMembers {
+        rows,
+        join: texts(&["12", "14"]),
+    };
+    let answer = fixture(include_bytes!(
+        "../../../../tests/fixtures/emfluence/good/contacts_import.json"
+    ));
     let (sent, outcome) = send(write.clone(), &answer).await;
     let custom = |value: &str| json!({"custom1": {"value": value}});
     assert_eq!(
@@ -130,19 +231,43 @@ async fn people_are_created_with_one_structure_and_joined() {
         ]})
     );
     let outcome = outcome.unwrap();
-    assert_eq!((&outcome[0], &outcome[2]), (&accepted("101"), &accepted("103")));
+    assert_eq!(
+        (&outcome[0], &outcome[2]),
+        (&accepted("101"), &accepted("103"))
+    );
     assert_eq!(said(&outcome[1]), "The email is not valid.");
 
     let counts = ok(json!({"recordsInserted": 3, "recordsUpdated": 0, "recordsInData": 3}));
-    assert_eq!(send(write.clone(), &counts).await.1.unwrap(), vec![ItemOutcome::Accepted { id: None }; 3]);
-    assert_eq!(send(write.clone(), &ok(json!({}))).await.1.unwrap(), vec![ItemOutcome::Unknown; 3]);
+    assert_eq!(
+        send(write.clone(), &counts).await.1.unwrap(),
+        vec![ItemOutcome::Accepted { id: None }; 3]
+    );
+    assert_eq!(
+        send(write.clone(), &ok(json!({}))).await.1.unwrap(),
+        vec![ItemOutcome::Unknown; 3]
+    );
     let short = ok(json!({"contactResults": [{"contactID": 101, "success": 1}]}));
-    assert!(send(write.clone(), &short).await.1.unwrap_err().may_have_been_done());
-    let Err(CallError::Refused { .. }) = send(write, &json!({"success": 0, "code": 210, "errors": ["Row 2."]})).await.1 else {
+    assert!(
+        send(write.clone(), &short)
+            .await
+            .1
+            .unwrap_err()
+            .may_have_been_done()
+    );
+    let Err(CallError::Refused { .. }) = send(
+        write,
+        &json!({"success": 0, "code": 210, "errors": ["Row 2."]}),
+    )
+    .await
+    .1
+    else {
         panic!("a refused batch is refused as a whole")
     };
 
-    let twice = Write::CreateMembers { rows: vec![row("ana@example.org", &[]), row("ana@example.org", &[])], join: Vec::new() };
+    let twice = Write::CreateMembers {
+        rows: vec![row("ana@example.org", &[]), row("ana@example.org", &[])],
+        join: Vec::new(),
+    };
     let (sent, outcome) = send(twice, &counts).await;
     assert!(sent.is_empty() && matches!(outcome, Err(CallError::Unsendable { .. })));
 }
@@ -164,91 +289,214 @@ async fn an_update_sends_the_changed_fields_and_nothing_empty_of_its_own() {
     let (sent, outcome) = send(Write::UpdateMembers { edits }, &answer).await;
     assert_eq!(sent[0].1["updateExisting"], 1);
     assert_eq!(sent[0].1.get("groupIDs"), None);
-    assert_eq!(sent[0].1["contacts"][1], json!({"email": "bo@example.org", "firstName": ""}));
+    assert_eq!(
+        sent[0].1["contacts"][1],
+        json!({"email": "bo@example.org", "firstName": ""})
+    );
     let outcome = outcome.unwrap();
-    assert_eq!(outcome[..2], [accepted("101"), ItemOutcome::Unknown], "the address belongs to somebody else");
+    assert_eq!(
+        outcome[..2],
+        [accepted("101"), ItemOutcome::Unknown],
+        "the address belongs to somebody else"
+    );
     assert_eq!(said(&outcome[2]), "No.");
 
-    let mixed =
-        vec![edit("101", "ana@example.org", &[("firstName", "Ana".into())]), edit("102", "bo@example.org", &[("lastName", "B".into())])];
+    let mixed = vec![
+        edit("101", "ana@example.org", &[("firstName", "Ana".into())]),
+        edit("102", "bo@example.org", &[("lastName", "B".into())]),
+    ];
     let (sent, outcome) = send(Write::UpdateMembers { edits: mixed }, &answer).await;
-    assert!(sent.is_empty() && matches!(outcome, Err(CallError::Unsendable { .. })), "a gap would clear a field");
+    assert!(
+        sent.is_empty() && matches!(outcome, Err(CallError::Unsendable { .. })),
+        "a gap would clear a field"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_address_is_changed_by_id() {
-    let write = Write::ChangeAddress { id: "101".to_owned(), address: "ana.new@example.org".to_owned() };
-    let (sent, outcome) = send(write.clone(), &ok(json!({"contactID": 101, "email": "Ana.New@Example.org"}))).await;
-    assert_eq!(sent, [("contacts/save".to_owned(), json!({"contactID": 101, "email": "ana.new@example.org"}))]);
+    let write = Write::ChangeAddress {
+        id: "101".to_owned(),
+        address: "ana.new@example.org".to_owned(),
+    };
+    let (sent, outcome) = send(
+        write.clone(),
+        &ok(json!({"contactID": 101, "email": "Ana.New@Example.org"})),
+    )
+    .await;
+    assert_eq!(
+        sent,
+        [(
+            "contacts/save".to_owned(),
+            json!({"contactID": 101, "email": "ana.new@example.org"})
+        )]
+    );
     assert_eq!(outcome.unwrap(), [done("101")]);
-    let kept = send(write.clone(), &ok(json!({"contactID": 101, "email": "ana@example.org"}))).await.1.unwrap();
+    let kept = send(
+        write.clone(),
+        &ok(json!({"contactID": 101, "email": "ana@example.org"})),
+    )
+    .await
+    .1
+    .unwrap();
     assert!(said(&kept[0]).contains("shows another address"));
-    assert_eq!(send(write.clone(), &ok(json!({"contactID": 7, "email": "ana.new@example.org"}))).await.1.unwrap(), [ItemOutcome::Unknown]);
-    let duplicate = fixture(include_bytes!("../../../../tests/fixtures/emfluence/odd/duplicate.json"));
-    assert!(matches!(send(write, &duplicate).await.1, Err(CallError::Refused { refusal, .. }) if refusal.code.as_deref() == Some("301")));
+    assert_eq!(
+        send(
+            write.clone(),
+            &ok(json!({"contactID": 7, "email": "ana.new@example.org"}))
+        )
+        .await
+        .1
+        .unwrap(),
+        [ItemOutcome::Unknown]
+    );
+    let duplicate = fixture(include_bytes!(
+        "../../../../tests/fixtures/emfluence/odd/duplicate.json"
+    ));
+    assert!(
+        matches!(send(write, &duplicate).await.1, Err(CallError::Refused { refusal, .. }) if refusal.code.as_deref() == Some("301"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn memberships_change_by_id_and_are_judged_row_by_row() {
-    let answer = fixture(include_bytes!("../../../../tests/fixtures/emfluence/good/change_contacts.json"));
+    let answer = fixture(include_bytes!(
+        "../../../../tests/fixtures/emfluence/good/change_contacts.json"
+    ));
     let members = texts(&["101", "102", "103"]);
-    let add = Write::AddMemberships { group: "12".to_owned(), members: members.clone() };
-    let remove = Write::RemoveMemberships { group: "12".to_owned(), members };
-    for (write, operation) in [(add.clone(), "groups/addContacts"), (remove, "groups/removeContacts")] {
+    let add = Write::AddMemberships {
+        group: "12".to_owned(),
+        members: members.clone(),
+    };
+    let remove = Write::RemoveMemberships {
+        group: "12".to_owned(),
+        members,
+    };
+    for (write, operation) in [
+        (add.clone(), "groups/addContacts"),
+        (remove, "groups/removeContacts"),
+    ] {
         let (sent, outcome) = send(write, &answer).await;
-        assert_eq!(sent, [(operation.to_owned(), json!({"groupID": 12, "contactIDs": [101, 102, 103]}))]);
+        assert_eq!(
+            sent,
+            [(
+                operation.to_owned(),
+                json!({"groupID": 12, "contactIDs": [101, 102, 103]})
+            )]
+        );
         let outcome = outcome.unwrap();
-        assert_eq!((&outcome[0], &outcome[2]), (&accepted("101"), &accepted("103")), "a row proves nothing until it is read back");
+        assert_eq!(
+            (&outcome[0], &outcome[2]),
+            (&accepted("101"), &accepted("103")),
+            "a row proves nothing until it is read back"
+        );
         assert_eq!(said(&outcome[1]), "The contact is suppressed.");
     }
-    for broken in [ok(json!({})), ok(json!({"totalSuccess": 3, "totalErrors": 0}))] {
-        assert!(send(add.clone(), &broken).await.1.unwrap_err().may_have_been_done(), "{broken}");
+    for broken in [
+        ok(json!({})),
+        ok(json!({"totalSuccess": 3, "totalErrors": 0})),
+    ] {
+        assert!(
+            send(add.clone(), &broken)
+                .await
+                .1
+                .unwrap_err()
+                .may_have_been_done(),
+            "{broken}"
+        );
     }
-    let odd = Write::AddMemberships { group: "12".to_owned(), members: texts(&["101", "x7"]) };
+    let odd = Write::AddMemberships {
+        group: "12".to_owned(),
+        members: texts(&["101", "x7"]),
+    };
     let (sent, outcome) = send(odd, &answer).await;
     assert!(sent.is_empty() && matches!(outcome, Err(CallError::Unsendable { .. })));
-    let many = Write::AddMemberships { group: "12".to_owned(), members: (1..=1001).map(|id| id.to_string()).collect() };
+    let many = Write::AddMemberships {
+        group: "12".to_owned(),
+        members: (1..=1001).map(|id| id.to_string()).collect(),
+    };
     let (sent, outcome) = send(many, &answer).await;
-    assert!(sent.is_empty() && matches!(outcome, Err(CallError::Unsendable { .. })), "more than the documented maximum");
+    assert!(
+        sent.is_empty() && matches!(outcome, Err(CallError::Unsendable { .. })),
+        "more than the documented maximum"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn opt_outs_are_written_and_believed_when_shown() {
-    let account = Write::OptOutOfAccount { members: texts(&["101"]) };
-    let saved = fixture(include_bytes!("../../../../tests/fixtures/emfluence/good/contacts_save.json"));
+    let account = Write::OptOutOfAccount {
+        members: texts(&["101"]),
+    };
+    let saved = fixture(include_bytes!(
+        "../../../../tests/fixtures/emfluence/good/contacts_save.json"
+    ));
     let (sent, outcome) = send(account.clone(), &saved).await;
-    assert_eq!(sent, [("contacts/save".to_owned(), json!({"contactID": 101, "suppressed": 1}))]);
+    assert_eq!(
+        sent,
+        [(
+            "contacts/save".to_owned(),
+            json!({"contactID": 101, "suppressed": 1})
+        )]
+    );
     assert_eq!(outcome.unwrap(), [done("101")]);
     let mut ignored = saved.clone();
     ignored["data"]["suppressed"] = 0.into();
     assert!(said(&send(account.clone(), &ignored).await.1.unwrap()[0]).contains("not suppressed"));
     ignored["data"]["suppressed"] = "".into();
-    assert_eq!(send(account, &ignored).await.1.unwrap(), [ItemOutcome::Unknown]);
+    assert_eq!(
+        send(account, &ignored).await.1.unwrap(),
+        [ItemOutcome::Unknown]
+    );
 
-    let create = Write::CreateOptedOut { address: "ana@example.org".to_owned() };
+    let create = Write::CreateOptedOut {
+        address: "ana@example.org".to_owned(),
+    };
     let (sent, outcome) = send(create, &saved).await;
-    assert_eq!(sent[0].1, json!({"email": "ana@example.org", "suppressed": 1}));
+    assert_eq!(
+        sent[0].1,
+        json!({"email": "ana@example.org", "suppressed": 1})
+    );
     assert_eq!(outcome.unwrap(), [done("101")]);
 
-    let groups = Write::OptOutOfGroups { member: "101".to_owned(), groups: texts(&["12", "14"]) };
+    let groups = Write::OptOutOfGroups {
+        member: "101".to_owned(),
+        groups: texts(&["12", "14"]),
+    };
     for answer in [ok(json!({})), json!({"success": 1, "code": 0})] {
         let (sent, outcome) = send(groups.clone(), &answer).await;
         let body = json!({"contactID": 101, "groups": [{"groupID": 12, "suppressed": 1}, {"groupID": 14, "suppressed": 1}]});
         assert_eq!(sent, [("contacts/saveGroups".to_owned(), body)]);
-        assert_eq!(outcome.unwrap(), [ItemOutcome::Accepted { id: None }], "no data proves nothing");
+        assert_eq!(
+            outcome.unwrap(),
+            [ItemOutcome::Accepted { id: None }],
+            "no data proves nothing"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_is_deleted_and_a_custom_field_is_not_made() {
-    let (sent, outcome) = send(Write::DeleteGroup { id: "12".to_owned() }, &ok(json!({}))).await;
+    let (sent, outcome) = send(
+        Write::DeleteGroup {
+            id: "12".to_owned(),
+        },
+        &ok(json!({})),
+    )
+    .await;
     assert_eq!(sent, [("groups/delete".to_owned(), json!({"groupID": 12}))]);
     assert_eq!(outcome.unwrap(), [ItemOutcome::Accepted { id: None }]);
-    let (sent, outcome) = send(Write::CreateCustomField { label: "Level".to_owned(), kind: FieldType::Text }, &ok(json!({}))).await;
+    let (sent, outcome) = send(
+        Write::CreateCustomField {
+            label: "Level".to_owned(),
+            kind: FieldType::Text,
+        },
+        &ok(json!({})),
+    )
+    .await;
     assert!(sent.is_empty() && said(&outcome.unwrap()[0]).contains("\"Level\""));
 }
 
-/// Finds anything in a body that could subscribe somebody again or put somebody somewhere by the way.
+/// Finds anything in a body that could subscribe somebody again or put somebody somewhere by the
+/// way.
 fn subscribes(operation: &str, body: &Json) -> bool {
     let forbidden = |key: &str, value: &Json| match key {
         "suppressed" => *value != json!(1),
@@ -257,7 +505,9 @@ fn subscribes(operation: &str, body: &Json) -> bool {
         _ => false,
     };
     match body {
-        Json::Object(object) => object.iter().any(|(key, value)| forbidden(key, value) || subscribes(operation, value)),
+        Json::Object(object) => object
+            .iter()
+            .any(|(key, value)| forbidden(key, value) || subscribes(operation, value)),
         Json::Array(items) => items.iter().any(|item| subscribes(operation, item)),
         _ => false,
     }
@@ -277,12 +527,20 @@ fn any_write() -> impl Strategy<Value = Write> {
         (address(), ids()).prop_map(|(address, join)| Write::CreateMembers {
             rows: vec![MemberValues {
                 address,
-                fields: record(&[("firstName", "x".into()), ("suppressed", "0".into()), ("held", "0".into())])
+                fields: record(&[
+                    ("firstName", "x".into()),
+                    ("suppressed", "0".into()),
+                    ("held", "0".into())
+                ])
             }],
             join
         }),
         (id(), address()).prop_map(|(id, address)| Write::UpdateMembers {
-            edits: vec![MemberEdit { id, address, fields: record(&[("firstName", "x".into()), ("suppressed", "0".into())]) }]
+            edits: vec![MemberEdit {
+                id,
+                address,
+                fields: record(&[("firstName", "x".into()), ("suppressed", "0".into())])
+            }]
         }),
     ]
 }

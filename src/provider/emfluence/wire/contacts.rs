@@ -1,7 +1,8 @@
 //! Contacts on the wire: searching, looking up, saving and importing.
 //!
-//! contacts/save and contacts/saveGroups can subscribe people again. The request types here have no value for that
-//! (rule 1): neither `suppressed: 0` nor `held` nor `groupIDs` can be said with them.
+//! contacts/save and contacts/saveGroups can subscribe people again. The request types here have no
+//! value for that (rule 1): neither `suppressed: 0` nor `held` nor `groupIDs` can be said with
+//! them.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,9 @@ use super::super::fields::SCHEMA;
 use super::paging::{Bare, Page, page};
 use super::{Answer, Request, SEARCH_ROWS, count, error_words, field, flag, id, protocol, text};
 use crate::http::{DecodeError, Refusal};
-use crate::model::{CustomField, FieldType, MemberStatus, ObjectKind, Record, Value, Writable, normalise_address};
+use crate::model::{
+    CustomField, FieldType, MemberStatus, ObjectKind, Record, Value, Writable, normalise_address,
+};
 
 /// The profile fields that a read asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +34,10 @@ impl ProfileFields {
                 Some("*") => fields.every_custom = true,
                 Some(system_name) => fields.custom.push(system_name.to_owned()),
                 None => {
-                    if let Some(spec) = SCHEMA.by_wire(ObjectKind::Member, name).filter(|spec| spec.readable) {
+                    if let Some(spec) = SCHEMA
+                        .by_wire(ObjectKind::Member, name)
+                        .filter(|spec| spec.readable)
+                    {
                         fields.plain.push(spec.wire);
                     }
                 }
@@ -48,7 +54,11 @@ impl ProfileFields {
     /// Writes the `fields` parameter: what identifies and bars a contact, then the profile.
     pub(in super::super) fn parameter(&self) -> String {
         let mut names = vec!["contactID", "email", "held", "suppressed"];
-        names.extend(self.plain.iter().filter(|name| !["contactID", "email"].contains(name)));
+        names.extend(
+            self.plain
+                .iter()
+                .filter(|name| !["contactID", "email"].contains(name)),
+        );
         if self.every_custom || !self.custom.is_empty() {
             names.push("customFields");
         }
@@ -63,15 +73,21 @@ impl ProfileFields {
             }
         }
         let nested = field(contact, "customFields").and_then(Json::as_object);
-        // Look-ups nest label and value, searches give the bare value, older answers put it beside the other fields.
+        // Look-ups nest label and value, searches give the bare value, older answers put it beside
+        // the other fields.
         let mut put = |name: &str, value: &Json| {
-            let value = value.as_object().map_or(Some(value), |object| field(object, "value"));
+            let value = value
+                .as_object()
+                .map_or(Some(value), |object| field(object, "value"));
             if let Some(text) = value.and_then(text) {
                 record.insert(format!("custom.{name}"), Value::Text(text));
             }
         };
         for name in &self.custom {
-            if let Some(value) = nested.and_then(|nested| field(nested, name)).or_else(|| field(contact, name)) {
+            if let Some(value) = nested
+                .and_then(|nested| field(nested, name))
+                .or_else(|| field(contact, name))
+            {
                 put(name, value);
             }
         }
@@ -125,7 +141,10 @@ pub(in super::super) fn search(scan: Scan, fields: &ProfileFields, page: u64) ->
 
 /// Asks how many contacts have an address.
 pub(in super::super) fn search_address(address: &str) -> Request {
-    Request::read("contacts/search", json!({"email": address, "fields": "contactID,email", "page": 1, "rpp": SEARCH_ROWS}))
+    Request::read(
+        "contacts/search",
+        json!({"email": address, "fields": "contactID,email", "page": 1, "rpp": SEARCH_ROWS}),
+    )
 }
 
 /// Asks for the contact with an address.
@@ -160,30 +179,46 @@ impl Contact {
 }
 
 /// Decodes a page of contacts/search.
-pub(in super::super) fn contacts(answer: &Answer, fields: &ProfileFields) -> Result<Page<Contact>, DecodeError> {
+pub(in super::super) fn contacts(
+    answer: &Answer,
+    fields: &ProfileFields,
+) -> Result<Page<Contact>, DecodeError> {
     page(answer, Bare::Refused, |record| contact(record, fields))
 }
 
 /// Decodes a look-up by address: nothing when the data is there and empty.
-pub(in super::super) fn looked_up(answer: &Answer, address: &str, fields: &ProfileFields) -> Result<Option<Contact>, DecodeError> {
+pub(in super::super) fn looked_up(
+    answer: &Answer,
+    address: &str,
+    fields: &ProfileFields,
+) -> Result<Option<Contact>, DecodeError> {
     match answer.data()? {
         Json::Object(object) if object.is_empty() => Ok(None),
         Json::Array(items) if items.is_empty() => Ok(None),
         Json::Object(object) => {
             let contact = contact(object, fields)?;
-            let found = contact.email.as_deref().and_then(|email| normalise_address(email).ok());
+            let found = contact
+                .email
+                .as_deref()
+                .and_then(|email| normalise_address(email).ok());
             if found.as_ref().map(crate::model::Address::as_str) != Some(address) {
-                return Err(protocol("the look-up of an address is answered with another one"));
+                return Err(protocol(
+                    "the look-up of an address is answered with another one",
+                ));
             }
             Ok(Some(contact))
         }
-        _ => Err(protocol("the look-up of an address is not answered with an object")),
+        _ => Err(protocol(
+            "the look-up of an address is not answered with an object",
+        )),
     }
 }
 
 fn contact(record: &Map<String, Json>, fields: &ProfileFields) -> Result<Contact, DecodeError> {
     Ok(Contact {
-        id: field(record, "contactID").and_then(id).ok_or_else(|| protocol("a contact has no \"contactID\""))?,
+        id: field(record, "contactID")
+            .and_then(id)
+            .ok_or_else(|| protocol("a contact has no \"contactID\""))?,
         email: field(record, "email").and_then(text),
         held: field(record, "held").and_then(flag),
         suppressed: field(record, "suppressed").and_then(flag),
@@ -217,7 +252,9 @@ impl SaveContact<'_> {
     /// Writes the request.
     pub(in super::super) fn request(self) -> Request {
         let body = match self {
-            SaveContact::Address { contact, email } => json!({"contactID": contact, "email": email}),
+            SaveContact::Address { contact, email } => {
+                json!({"contactID": contact, "email": email})
+            }
             SaveContact::OptOut { contact } => json!({"contactID": contact, "suppressed": 1}),
             SaveContact::CreateOptedOut { email } => json!({"email": email, "suppressed": 1}),
         };
@@ -225,10 +262,17 @@ impl SaveContact<'_> {
     }
 }
 
-/// Records a contact's opt-out of groups; a group without the flag would count as subscribed again, so it is always there.
+/// Records a contact's opt-out of groups; a group without the flag would count as subscribed again,
+/// so it is always there.
 pub(in super::super) fn opt_out_of_groups(contact: i64, groups: &[i64]) -> Request {
-    let groups: Vec<Json> = groups.iter().map(|group| json!({"groupID": group, "suppressed": 1})).collect();
-    Request::write("contacts/saveGroups", json!({"contactID": contact, "groups": groups}))
+    let groups: Vec<Json> = groups
+        .iter()
+        .map(|group| json!({"groupID": group, "suppressed": 1}))
+        .collect();
+    Request::write(
+        "contacts/saveGroups",
+        json!({"contactID": contact, "groups": groups}),
+    )
 }
 
 /// Decodes the full contact that contacts/save gives.
@@ -238,16 +282,27 @@ pub(in super::super) fn saved(answer: &Answer) -> Result<Contact, DecodeError> {
 
 /// Writes an import: every row gets the same structure, because the first one defines that of all.
 ///
-/// A field that only some rows have is an empty text in the others, and one that the table does not know as writable is left out.
+/// A field that only some rows have is an empty text in the others, and one that the table does not
+/// know as writable is left out.
 pub(in super::super) fn import<'a>(
     rows: impl Iterator<Item = (&'a str, &'a Record)> + Clone,
     groups: &[i64],
     update_existing: bool,
 ) -> Request {
-    // Only names of the table: unknown ones may be refused, and known ones such as `suppressed` are not for an import.
-    let settable =
-        |key: &str| key != "email" && SCHEMA.by_wire(ObjectKind::Member, key).is_some_and(|field| field.writable == Writable::Always);
-    let keys: BTreeSet<&str> = rows.clone().flat_map(|(_, fields)| fields.keys()).map(String::as_str).filter(|key| settable(key)).collect();
+    // Only names of the table: unknown ones may be refused, and known ones such as `suppressed` are
+    // not for an import.
+    let settable = |key: &str| {
+        key != "email"
+            && SCHEMA
+                .by_wire(ObjectKind::Member, key)
+                .is_some_and(|field| field.writable == Writable::Always)
+    };
+    let keys: BTreeSet<&str> = rows
+        .clone()
+        .flat_map(|(_, fields)| fields.keys())
+        .map(String::as_str)
+        .filter(|key| settable(key))
+        .collect();
     let contacts: Vec<Json> = rows
         .map(|(address, fields)| {
             let mut row = Map::new();
@@ -256,7 +311,9 @@ pub(in super::super) fn import<'a>(
             for key in &keys {
                 let value = fields.get(*key).map(Value::to_string).unwrap_or_default();
                 match key.strip_prefix("custom.") {
-                    Some(system_name) => custom.insert(system_name.to_owned(), json!({"value": value})),
+                    Some(system_name) => {
+                        custom.insert(system_name.to_owned(), json!({"value": value}))
+                    }
                     None => row.insert((*key).to_owned(), json!(value)),
                 };
             }
@@ -289,34 +346,61 @@ pub(in super::super) enum ImportedRow {
 
 /// Decodes the row results of an import, one per address sent, in their order.
 ///
-/// Their keys are not documented, so each is used where it is there, and the order is checked by the address.
-pub(in super::super) fn imported(answer: &Answer, sent: &[&str]) -> Result<Vec<ImportedRow>, DecodeError> {
+/// Their keys are not documented, so each is used where it is there, and the order is checked by
+/// the address.
+pub(in super::super) fn imported(
+    answer: &Answer,
+    sent: &[&str],
+) -> Result<Vec<ImportedRow>, DecodeError> {
     let data = answer.object()?;
-    let Some(rows) = field(data, "contactResults").or_else(|| field(data, "contactsResults")) else {
+    let Some(rows) = field(data, "contactResults").or_else(|| field(data, "contactsResults"))
+    else {
         // Older answers have counters only.
         let all = field(data, "recordsInData").and_then(count) == Some(sent.len() as u64);
-        let row = if all { ImportedRow::Taken { contact: None } } else { ImportedRow::Silent };
+        let row = if all {
+            ImportedRow::Taken { contact: None }
+        } else {
+            ImportedRow::Silent
+        };
         return Ok(vec![row; sent.len()]);
     };
-    let rows = rows.as_array().ok_or_else(|| protocol("\"contactResults\" is not an array"))?;
+    let rows = rows
+        .as_array()
+        .ok_or_else(|| protocol("\"contactResults\" is not an array"))?;
     if rows.len() != sent.len() {
-        return Err(protocol(format!("{} row results for {} contacts", rows.len(), sent.len())));
+        return Err(protocol(format!(
+            "{} row results for {} contacts",
+            rows.len(),
+            sent.len()
+        )));
     }
     rows.iter()
         .zip(sent)
         .map(|(row, address)| {
-            let row = row.as_object().ok_or_else(|| protocol("a row result is not an object"))?;
+            let row = row
+                .as_object()
+                .ok_or_else(|| protocol("a row result is not an object"))?;
             if let Some(email) = field(row, "email").and_then(text)
                 && !same_address(&email, address)
             {
-                return Err(protocol("the row results are not in the order of the request"));
+                return Err(protocol(
+                    "the row results are not in the order of the request",
+                ));
             }
             let contact = field(row, "contactID").and_then(id);
-            let errors = field(row, "errors").map(error_words).filter(|words| !words.is_empty());
+            let errors = field(row, "errors")
+                .map(error_words)
+                .filter(|words| !words.is_empty());
             Ok(match (field(row, "success").and_then(flag), errors) {
-                (Some(false), words) => ImportedRow::Refused(Refusal::new(None, &words.unwrap_or_default(), answer.request_id.as_deref())),
+                (Some(false), words) => ImportedRow::Refused(Refusal::new(
+                    None,
+                    &words.unwrap_or_default(),
+                    answer.request_id.as_deref(),
+                )),
                 (Some(true), _) => ImportedRow::Taken { contact },
-                (None, Some(words)) => ImportedRow::Refused(Refusal::new(None, &words, answer.request_id.as_deref())),
+                (None, Some(words)) => {
+                    ImportedRow::Refused(Refusal::new(None, &words, answer.request_id.as_deref()))
+                }
                 (None, None) if contact.is_some() => ImportedRow::Taken { contact },
                 (None, None) => ImportedRow::Silent,
             })
@@ -334,7 +418,10 @@ pub(in super::super) fn same_address(left: &str, right: &str) -> bool {
 
 /// Asks for a page of the definitions of custom fields.
 pub(in super::super) fn search_custom_fields(page: u64) -> Request {
-    Request::read("customFields/search", json!({"page": page, "rpp": SEARCH_ROWS}))
+    Request::read(
+        "customFields/search",
+        json!({"page": page, "rpp": SEARCH_ROWS}),
+    )
 }
 
 /// Decodes a page of customFields/search.
@@ -345,16 +432,33 @@ pub(in super::super) fn custom_fields(answer: &Answer) -> Result<Page<CustomFiel
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
             .ok_or_else(|| protocol("a custom field has no \"systemName\""))?;
-        let label = field(record, "label").and_then(text).unwrap_or_else(|| system_name.clone());
-        let data_type = field(record, "dataType").and_then(|kind| kind.as_object().map_or(Some(kind), |kind| field(kind, "label")));
-        let kind = match data_type.and_then(text).map(|word| word.to_ascii_lowercase()).as_deref() {
+        let label = field(record, "label")
+            .and_then(text)
+            .unwrap_or_else(|| system_name.clone());
+        let data_type = field(record, "dataType").and_then(|kind| {
+            kind.as_object()
+                .map_or(Some(kind), |kind| field(kind, "label"))
+        });
+        let kind = match data_type
+            .and_then(text)
+            .map(|word| word.to_ascii_lowercase())
+            .as_deref()
+        {
             Some("date") => FieldType::Timestamp,
             Some("true/false") => FieldType::Boolean,
             // "Numeric" and "Money" take decimals, which only a text keeps as they are.
             _ => FieldType::Text,
         };
-        let max_length =
-            field(record, "maxLength").and_then(count).filter(|length| *length > 0).and_then(|length| usize::try_from(length).ok());
-        Ok(CustomField { system_name, label, kind, max_length, options: Vec::new() })
+        let max_length = field(record, "maxLength")
+            .and_then(count)
+            .filter(|length| *length > 0)
+            .and_then(|length| usize::try_from(length).ok());
+        Ok(CustomField {
+            system_name,
+            label,
+            kind,
+            max_length,
+            options: Vec::new(),
+        })
     })
 }

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::paging::{Bare, Page, page};
-use super::{Answer, LISTING_ROWS, Request, SEARCH_ROWS, count, error_words, field, flag, id, protocol, text};
+use super::{
+    Answer, LISTING_ROWS, Request, SEARCH_ROWS, count, error_words, field, flag, id, protocol, text,
+};
 use crate::http::{DecodeError, Refusal};
 use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
 
@@ -17,7 +19,10 @@ pub(in super::super) fn search_all(page: u64, rows: u64) -> Request {
 
 /// Asks whether a group exists: the shape of "not found" is documented for searches only.
 pub(in super::super) fn search_one(group: i64) -> Request {
-    Request::read("groups/search", json!({"groupIDs": [group], "status": "All"}))
+    Request::read(
+        "groups/search",
+        json!({"groupIDs": [group], "status": "All"}),
+    )
 }
 
 /// Asks for the full objects of several groups.
@@ -25,8 +30,14 @@ pub(in super::super) fn lookup(groups: &[i64]) -> Request {
     Request::read("groups/lookup", json!({"groupIDs": groups}))
 }
 
-/// Asks for a page of a static group's members, opted out or not; `suppressed` asks for one kind only.
-pub(in super::super) fn get_contacts(group: i64, page: u64, rows: u64, suppressed: Option<bool>) -> Request {
+/// Asks for a page of a static group's members, opted out or not; `suppressed` asks for one kind
+/// only.
+pub(in super::super) fn get_contacts(
+    group: i64,
+    page: u64,
+    rows: u64,
+    suppressed: Option<bool>,
+) -> Request {
     let mut body = json!({"groupID": group, "page": page, "rpp": rows.min(LISTING_ROWS)});
     if let Some(suppressed) = suppressed {
         body["suppressed"] = json!(i32::from(suppressed));
@@ -36,12 +47,18 @@ pub(in super::super) fn get_contacts(group: i64, page: u64, rows: u64, suppresse
 
 /// Puts contacts into a group.
 pub(in super::super) fn add_contacts(group: i64, contacts: &[i64]) -> Request {
-    Request::write("groups/addContacts", json!({"groupID": group, "contactIDs": contacts}))
+    Request::write(
+        "groups/addContacts",
+        json!({"groupID": group, "contactIDs": contacts}),
+    )
 }
 
 /// Takes contacts out of a group.
 pub(in super::super) fn remove_contacts(group: i64, contacts: &[i64]) -> Request {
-    Request::write("groups/removeContacts", json!({"groupID": group, "contactIDs": contacts}))
+    Request::write(
+        "groups/removeContacts",
+        json!({"groupID": group, "contactIDs": contacts}),
+    )
 }
 
 /// Deletes a group.
@@ -83,8 +100,20 @@ pub(in super::super) fn details(answer: &Answer) -> Result<Vec<GroupRow>, Decode
     if data.as_object().is_some_and(Map::is_empty) {
         return Ok(Vec::new());
     }
-    let records = data.as_array().ok_or_else(|| protocol("the look-up of several groups is not answered with an array"))?;
-    records.iter().map(|record| group(record.as_object().ok_or_else(|| protocol("a group is not an object"))?, true)).collect()
+    let records = data
+        .as_array()
+        .ok_or_else(|| protocol("the look-up of several groups is not answered with an array"))?;
+    records
+        .iter()
+        .map(|record| {
+            group(
+                record
+                    .as_object()
+                    .ok_or_else(|| protocol("a group is not an object"))?,
+                true,
+            )
+        })
+        .collect()
 }
 
 /// Decodes the full object that groups/save gives.
@@ -93,8 +122,12 @@ pub(in super::super) fn saved(answer: &Answer) -> Result<GroupRow, DecodeError> 
 }
 
 fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError> {
-    let group = field(record, "groupID").and_then(id).ok_or_else(|| protocol("a group has no \"groupID\""))?;
-    let name = field(record, "groupName").and_then(text).ok_or_else(|| protocol(format!("group {group} has no \"groupName\"")))?;
+    let group = field(record, "groupID")
+        .and_then(id)
+        .ok_or_else(|| protocol("a group has no \"groupID\""))?;
+    let name = field(record, "groupName")
+        .and_then(text)
+        .ok_or_else(|| protocol(format!("group {group} has no \"groupName\"")))?;
     let kind_word = field(record, "type").and_then(text);
     let kind = match kind_word.as_deref().map(str::trim) {
         // "All" is built in; everybody is in it and nobody can be taken out.
@@ -117,7 +150,14 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
     let mut wire = Record::new();
     wire.insert("groupID".to_owned(), Value::Text(group.to_string()));
     wire.insert("groupName".to_owned(), Value::Text(name));
-    for name in ["friendlyName", "description", "externalID", "notes", "status", "type"] {
+    for name in [
+        "friendlyName",
+        "description",
+        "externalID",
+        "notes",
+        "status",
+        "type",
+    ] {
         if let Some(text) = field(record, name).and_then(text) {
             wire.insert(name.to_owned(), Value::Text(text));
         }
@@ -128,10 +168,22 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
         }
     }
     if let Some(users) = field(record, "userIDs").and_then(Json::as_array) {
-        wire.insert("userIDs".to_owned(), Value::List(users.iter().filter_map(id).map(|user| user.to_string()).collect()));
+        wire.insert(
+            "userIDs".to_owned(),
+            Value::List(
+                users
+                    .iter()
+                    .filter_map(id)
+                    .map(|user| user.to_string())
+                    .collect(),
+            ),
+        );
     }
     if let Some(count) = member_count {
-        wire.insert("totalMembers".to_owned(), Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
+        wire.insert(
+            "totalMembers".to_owned(),
+            Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)),
+        );
     }
     Ok(GroupRow {
         id: group.to_string(),
@@ -140,9 +192,12 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
         status,
         test_group: field(record, "sendTests").and_then(flag).unwrap_or(false),
         // Anything but an unset id may be an e-mail that goes out on joining.
-        auto_response: field(record, "autoResponseEmailID").and_then(text).is_some_and(|email| email.trim() != "0"),
+        auto_response: field(record, "autoResponseEmailID")
+            .and_then(text)
+            .is_some_and(|email| email.trim() != "0"),
         member_count,
-        // Without the flag nobody can tell whether the group may be archived, so the row is no better than a summary.
+        // Without the flag nobody can tell whether the group may be archived, so the row is no
+        // better than a summary.
         detailed: full && protected.is_some(),
     })
 }
@@ -159,18 +214,33 @@ pub(in super::super) struct ListedContact {
 }
 
 /// Decodes a page of groups/getContacts.
-pub(in super::super) fn listing(answer: &Answer, asked_page: u64, asked_rows: u64) -> Result<Page<ListedContact>, DecodeError> {
-    page(answer, Bare::Single { page: asked_page, rows_per_page: asked_rows }, |record| {
-        Ok(ListedContact {
-            contact: field(record, "contactID").and_then(id),
-            email: field(record, "email").and_then(text),
-            suppressed: field(record, "suppressed").and_then(flag),
-        })
-    })
+pub(in super::super) fn listing(
+    answer: &Answer,
+    asked_page: u64,
+    asked_rows: u64,
+) -> Result<Page<ListedContact>, DecodeError> {
+    page(
+        answer,
+        Bare::Single {
+            page: asked_page,
+            rows_per_page: asked_rows,
+        },
+        |record| {
+            Ok(ListedContact {
+                contact: field(record, "contactID").and_then(id),
+                email: field(record, "email").and_then(text),
+                suppressed: field(record, "suppressed").and_then(flag),
+            })
+        },
+    )
 }
 
-/// Decodes the row results of groups/addContacts and groups/removeContacts, one per contact sent, in their order.
-pub(in super::super) fn membership_results(answer: &Answer, sent: &[i64]) -> Result<Vec<Result<(), Refusal>>, DecodeError> {
+/// Decodes the row results of groups/addContacts and groups/removeContacts, one per contact sent,
+/// in their order.
+pub(in super::super) fn membership_results(
+    answer: &Answer,
+    sent: &[i64],
+) -> Result<Vec<Result<(), Refusal>>, DecodeError> {
     let data = answer.object()?;
     // One example of the reference spells the key with an s.
     let rows = field(data, "contactResults")
@@ -178,25 +248,44 @@ pub(in super::super) fn membership_results(answer: &Answer, sent: &[i64]) -> Res
         .and_then(Json::as_array)
         .ok_or_else(|| protocol("the answer has no \"contactResults\""))?;
     if rows.len() != sent.len() {
-        return Err(protocol(format!("{} row results for {} contacts", rows.len(), sent.len())));
+        return Err(protocol(format!(
+            "{} row results for {} contacts",
+            rows.len(),
+            sent.len()
+        )));
     }
-    let total = |name: &str| field(data, name).and_then(count).ok_or_else(|| protocol(format!("\"{name}\" is not a count")));
+    let total = |name: &str| {
+        field(data, name)
+            .and_then(count)
+            .ok_or_else(|| protocol(format!("\"{name}\" is not a count")))
+    };
     let (successes, errors) = (total("totalSuccess")?, total("totalErrors")?);
     if successes.checked_add(errors) != Some(rows.len() as u64) {
-        return Err(protocol(format!("{successes} successes and {errors} errors do not make {} rows", rows.len())));
+        return Err(protocol(format!(
+            "{successes} successes and {errors} errors do not make {} rows",
+            rows.len()
+        )));
     }
     rows.iter()
         .zip(sent)
         .map(|(row, contact)| {
-            let row = row.as_object().ok_or_else(|| protocol("a row result is not an object"))?;
+            let row = row
+                .as_object()
+                .ok_or_else(|| protocol("a row result is not an object"))?;
             if field(row, "contactID").and_then(id) != Some(*contact) {
-                return Err(protocol("the row results are not in the order of the request"));
+                return Err(protocol(
+                    "the row results are not in the order of the request",
+                ));
             }
             match field(row, "success").and_then(flag) {
                 Some(true) => Ok(Ok(())),
                 Some(false) => {
                     let words = field(row, "errors").map(error_words).unwrap_or_default();
-                    Ok(Err(Refusal::new(None, &words, answer.request_id.as_deref())))
+                    Ok(Err(Refusal::new(
+                        None,
+                        &words,
+                        answer.request_id.as_deref(),
+                    )))
                 }
                 None => Err(protocol("a row result has no \"success\"")),
             }

@@ -28,7 +28,8 @@ pub(in super::super) struct Page<T> {
 pub(in super::super) enum Bare {
     /// Never: that would be an unknown shape.
     Refused,
-    /// When it is the first page and not full, so that nothing can follow. The envelope of groups/getContacts is not documented.
+    /// When it is the first page and not full, so that nothing can follow. The envelope of
+    /// groups/getContacts is not documented.
     Single {
         /// The page that was asked for.
         page: u64,
@@ -44,19 +45,51 @@ pub(in super::super) fn page<T>(
     mut row: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
 ) -> Result<Page<T>, DecodeError> {
     let mut decode = |records: &[Json]| -> Result<Vec<T>, DecodeError> {
-        records.iter().map(|record| row(record.as_object().ok_or_else(|| protocol("a record is not an object"))?)).collect()
+        records
+            .iter()
+            .map(|record| {
+                row(record
+                    .as_object()
+                    .ok_or_else(|| protocol("a record is not an object"))?)
+            })
+            .collect()
     };
     let data = answer.data()?;
-    if let (Json::Array(records), Bare::Single { page: 1, rows_per_page }) = (data, bare)
+    if let (
+        Json::Array(records),
+        Bare::Single {
+            page: 1,
+            rows_per_page,
+        },
+    ) = (data, bare)
         && (records.len() as u64) < rows_per_page
     {
         let total = records.len() as u64;
-        return Ok(Page { paging: Paging { page: 1, rows_per_page, pages: 1, total, next: None }, rows: decode(records)? });
+        return Ok(Page {
+            paging: Paging {
+                page: 1,
+                rows_per_page,
+                pages: 1,
+                total,
+                next: None,
+            },
+            rows: decode(records)?,
+        });
     }
-    let data = data.as_object().ok_or_else(|| protocol("\"data\" of a listing is not an object"))?;
-    let paging = field(data, "paging").and_then(Json::as_object).ok_or_else(|| protocol("a listing came without \"paging\""))?;
-    let records = field(data, "records").and_then(Json::as_array).ok_or_else(|| protocol("a listing came without \"records\""))?;
-    let number = |name: &str| field(paging, name).and_then(count).ok_or_else(|| protocol(format!("\"paging.{name}\" is not a count")));
+    let data = data
+        .as_object()
+        .ok_or_else(|| protocol("\"data\" of a listing is not an object"))?;
+    let paging = field(data, "paging")
+        .and_then(Json::as_object)
+        .ok_or_else(|| protocol("a listing came without \"paging\""))?;
+    let records = field(data, "records")
+        .and_then(Json::as_array)
+        .ok_or_else(|| protocol("a listing came without \"records\""))?;
+    let number = |name: &str| {
+        field(paging, name)
+            .and_then(count)
+            .ok_or_else(|| protocol(format!("\"paging.{name}\" is not a count")))
+    };
     Ok(Page {
         paging: Paging {
             page: number("page")?,
@@ -93,7 +126,9 @@ impl Walk {
 
     /// Returns how many pages are still to come.
     pub(in super::super) fn pages_left(&self) -> u64 {
-        self.first.as_ref().map_or(0, |first| first.pages.saturating_sub(self.pages))
+        self.first
+            .as_ref()
+            .map_or(0, |first| first.pages.saturating_sub(self.pages))
     }
 
     /// Takes a page of so many rows.
@@ -104,22 +139,37 @@ impl Walk {
         self.pages += 1;
         let first = self.first.get_or_insert_with(|| paging.clone());
         if paging.total != first.total {
-            return Err(format!("the total changed from {} to {} while the pages were read", first.total, paging.total));
+            return Err(format!(
+                "the total changed from {} to {} while the pages were read",
+                first.total, paging.total
+            ));
         }
         if paging.page != self.pages {
-            return Err(format!("page {} came where page {} was asked for", paging.page, self.pages));
+            return Err(format!(
+                "page {} came where page {} was asked for",
+                paging.page, self.pages
+            ));
         }
         if paging.rows_per_page == 0 || paging.rows_per_page != first.rows_per_page {
             return Err("the page size changed while the pages were read".to_owned());
         }
         let expected_pages = paging.total.div_ceil(paging.rows_per_page);
         if paging.pages != expected_pages && !(paging.total == 0 && paging.pages <= 1) {
-            return Err(format!("{} pages were announced where {} rows make {expected_pages}", paging.pages, paging.total));
+            return Err(format!(
+                "{} pages were announced where {} rows make {expected_pages}",
+                paging.pages, paging.total
+            ));
         }
         let before = paging.rows_per_page.saturating_mul(self.pages - 1);
-        let expected_rows = paging.total.saturating_sub(before).min(paging.rows_per_page);
+        let expected_rows = paging
+            .total
+            .saturating_sub(before)
+            .min(paging.rows_per_page);
         if rows as u64 != expected_rows {
-            return Err(format!("page {} has {rows} rows where {expected_rows} belong", self.pages));
+            return Err(format!(
+                "page {} has {rows} rows where {expected_rows} belong",
+                self.pages
+            ));
         }
         let last = self.pages >= expected_pages;
         match (last, paging.next) {

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
-use super::super::wire::{self, Contact, ContactFilter, Count, ItemKind, Request, Sent, encode_group, encode_member};
+use super::super::wire::{
+    self, Contact, ContactFilter, Count, ItemKind, Request, Sent, encode_group, encode_member,
+};
 use super::fixture;
 use crate::http::DecodeError;
 use crate::model::{FieldType, ItemOutcome, Record, Value};
@@ -27,11 +29,22 @@ pub(super) const SOUND: [(&str, &[u8]); 9] = [
 ];
 
 fn sent(count: usize) -> Vec<Sent> {
-    (1..=count).map(|n| Sent { request_id: format!("r{n}"), id: format!("{}", 100 + n) }).collect()
+    (1..=count)
+        .map(|n| Sent {
+            request_id: format!("r{n}"),
+            id: format!("{}", 100 + n),
+        })
+        .collect()
 }
 
 fn items(body: &[u8], count: usize) -> Result<Vec<ItemOutcome>, DecodeError> {
-    wire::settle_items(body, "addcontactstogroupresponse", "contacts", &["contact_id", "contactid", "id"], &sent(count))
+    wire::settle_items(
+        body,
+        "addcontactstogroupresponse",
+        "contacts",
+        &["contact_id", "contactid", "id"],
+        &sent(count),
+    )
 }
 
 pub(super) fn contacts(body: &[u8]) -> Result<Vec<Contact>, DecodeError> {
@@ -58,27 +71,71 @@ pub(super) fn decode(kind: &str, body: &[u8]) -> Result<(), DecodeError> {
 }
 
 fn record(pairs: &[(&str, &str)]) -> Record {
-    pairs.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text))).collect()
+    pairs
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), Value::from(*text)))
+        .collect()
 }
 
 #[test]
 fn members_are_read_with_all_they_carry() {
     let rows = contacts(MEMBERS).unwrap();
-    assert_eq!(wire::check_contacts(MEMBERS).unwrap(), Count { contacts: 3, total: Some(3) });
-    let [ana, bo, nobody] = rows.as_slice() else { panic!("three contacts") };
-    assert_eq!((ana.id.as_str(), ana.address.as_deref(), ana.unsubscribed), ("101", Some("Ana@Example.org"), Some(false)));
-    let expected =
-        [("Contact_id", "101"), ("Email", "Ana@Example.org"), ("Firstname", "Ana"), ("Zip", "01234"), ("custom.Shoe size", "42")];
-    assert_eq!(ana.profile.as_ref().unwrap(), &record(&expected), "a zip code keeps its zero, an empty value is none");
-    assert_eq!((bo.id.as_str(), bo.unsubscribed), ("102", Some(true)), "ids are trimmed");
+    assert_eq!(
+        wire::check_contacts(MEMBERS).unwrap(),
+        Count {
+            contacts: 3,
+            total: Some(3)
+        }
+    );
+    let [ana, bo, nobody] = rows.as_slice() else {
+        panic!("three contacts")
+    };
+    assert_eq!(
+        (ana.id.as_str(), ana.address.as_deref(), ana.unsubscribed),
+        ("101", Some("Ana@Example.org"), Some(false))
+    );
+    let expected = [
+        ("Contact_id", "101"),
+        ("Email", "Ana@Example.org"),
+        ("Firstname", "Ana"),
+        ("Zip", "01234"),
+        ("custom.Shoe size", "42"),
+    ];
+    assert_eq!(
+        ana.profile.as_ref().unwrap(),
+        &record(&expected),
+        "a zip code keeps its zero, an empty value is none"
+    );
+    assert_eq!(
+        (bo.id.as_str(), bo.unsubscribed),
+        ("102", Some(true)),
+        "ids are trimmed"
+    );
     let bo_profile = bo.profile.as_ref().unwrap();
     assert_eq!(bo_profile["Company"], Value::from("Q & A <Ltd>"));
-    assert_eq!(bo_profile["Bio"], Value::from("légume &amp; co"), "entities are resolved once");
-    assert_eq!(bo_profile["Tags"], Value::List(vec!["board".into(), "vip".into()]));
+    assert_eq!(
+        bo_profile["Bio"],
+        Value::from("légume &amp; co"),
+        "entities are resolved once"
+    );
+    assert_eq!(
+        bo_profile["Tags"],
+        Value::List(vec!["board".into(), "vip".into()])
+    );
     assert!(!bo_profile.contains_key("Unheard"));
-    assert_eq!((nobody.address.as_deref(), nobody.unsubscribed), (None, None));
-    assert!(!ana.denies_group("7", "") && !bo.denies_group("7", "A & B") && !nobody.denies_group("7", ""));
-    assert!(ana.denies_group("8", "A & B"), "where the contact gives an id, the name decides nothing");
+    assert_eq!(
+        (nobody.address.as_deref(), nobody.unsubscribed),
+        (None, None)
+    );
+    assert!(
+        !ana.denies_group("7", "")
+            && !bo.denies_group("7", "A & B")
+            && !nobody.denies_group("7", "")
+    );
+    assert!(
+        ana.denies_group("8", "A & B"),
+        "where the contact gives an id, the name decides nothing"
+    );
 }
 
 #[test]
@@ -95,7 +152,11 @@ fn an_opt_out_survives_every_spelling_of_the_flag() {
         let body = format!(
             "<GetContactsResponse><Result>success</Result><Contacts><Contact><CONTACT_ID>1</CONTACT_ID><unsubscribed>{flag}</unsubscribed></Contact></Contacts></GetContactsResponse>"
         );
-        assert_eq!(contacts(body.as_bytes()).unwrap()[0].unsubscribed, expected, "{flag:?}");
+        assert_eq!(
+            contacts(body.as_bytes()).unwrap()[0].unsubscribed,
+            expected,
+            "{flag:?}"
+        );
     }
 }
 
@@ -103,10 +164,18 @@ fn an_opt_out_survives_every_spelling_of_the_flag() {
 fn a_part_of_a_document_is_no_document() {
     for (kind, body) in SOUND {
         decode(kind, body).unwrap();
-        let end = body.len() - body.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let end = body.len()
+            - body
+                .iter()
+                .rev()
+                .take_while(|byte| byte.is_ascii_whitespace())
+                .count();
         for length in 0..end {
             let error = decode(kind, &body[..length]).expect_err(kind);
-            assert!(matches!(error, DecodeError::NotAnAnswer(_)), "{kind} cut at {length}: {error:?}");
+            assert!(
+                matches!(error, DecodeError::NotAnAnswer(_)),
+                "{kind} cut at {length}: {error:?}"
+            );
         }
     }
 }
@@ -125,12 +194,18 @@ fn what_is_not_an_answer_is_never_empty() {
     ];
     for body in not_answers {
         for (kind, _) in SOUND {
-            assert!(matches!(decode(kind, body), Err(DecodeError::NotAnAnswer(_))), "{kind}: {body:?}");
+            assert!(
+                matches!(decode(kind, body), Err(DecodeError::NotAnAnswer(_))),
+                "{kind}: {body:?}"
+            );
         }
     }
     for (kind, body) in SOUND {
         let twice = [body, body].concat();
-        assert!(decode(kind, &twice).is_err(), "{kind}: a second document follows");
+        assert!(
+            decode(kind, &twice).is_err(),
+            "{kind}: a second document follows"
+        );
     }
 }
 
@@ -141,16 +216,27 @@ fn a_list_that_is_missing_is_not_an_empty_one() {
     let counted = b"<GetContactsResponse><Result>Success</Result><TotalMatchingContacts>3</TotalMatchingContacts></GetContactsResponse>";
     assert!(matches!(contacts(counted), Err(DecodeError::Protocol(_))));
     let nobody = b"<GetContactsResponse><Result>Success</Result><TotalMatchingContacts>0</TotalMatchingContacts></GetContactsResponse>";
-    assert!(contacts(nobody).unwrap().is_empty(), "it says itself that there is nobody");
+    assert!(
+        contacts(nobody).unwrap().is_empty(),
+        "it says itself that there is nobody"
+    );
     let empty = b"<GetContactsResponse><Result>Success</Result><Contacts/></GetContactsResponse>";
     assert!(contacts(empty).unwrap().is_empty());
     let text = b"<GetContactsResponse><Result>Success</Result><Contacts>none</Contacts></GetContactsResponse>";
     assert!(matches!(contacts(text), Err(DecodeError::Protocol(_))));
     let groups = b"<GetGroupsResponse><Result>Success</Result></GetGroupsResponse>";
-    assert!(matches!(wire::groups(&groups[..], "1"), Err(DecodeError::Protocol(_))));
-    let accounts = b"<GetAccountsWithAccessResponse><Result>Success</Result></GetAccountsWithAccessResponse>";
-    assert!(matches!(wire::accounts(&accounts[..]), Err(DecodeError::Protocol(_))));
-    let fields = b"<GetUserDefinedFieldsResponse><Result>Success</Result></GetUserDefinedFieldsResponse>";
+    assert!(matches!(
+        wire::groups(&groups[..], "1"),
+        Err(DecodeError::Protocol(_))
+    ));
+    let accounts =
+        b"<GetAccountsWithAccessResponse><Result>Success</Result></GetAccountsWithAccessResponse>";
+    assert!(matches!(
+        wire::accounts(&accounts[..]),
+        Err(DecodeError::Protocol(_))
+    ));
+    let fields =
+        b"<GetUserDefinedFieldsResponse><Result>Success</Result></GetUserDefinedFieldsResponse>";
     assert!(!wire::custom_fields(&fields[..]).unwrap().known);
 }
 
@@ -158,25 +244,61 @@ fn a_list_that_is_missing_is_not_an_empty_one() {
 fn the_result_must_be_there_and_be_a_success() {
     let list = "<Contacts><Contact><Contact_id>1</Contact_id></Contact></Contacts>";
     let with = |attributes: &str, inside: &str| {
-        contacts(format!("<GetContactsResponse{attributes}>{inside}{list}</GetContactsResponse>").as_bytes()).map(|rows| rows.len())
+        contacts(
+            format!("<GetContactsResponse{attributes}>{inside}{list}</GetContactsResponse>")
+                .as_bytes(),
+        )
+        .map(|rows| rows.len())
     };
     assert_eq!(with("", "<Result> SUCCESS </Result>"), Ok(1));
     assert_eq!(with("", "<Response>Success</Response>"), Ok(1));
     assert_eq!(with(" result='Success'", ""), Ok(1));
     assert!(matches!(with("", ""), Err(DecodeError::NotAnAnswer(_))));
-    assert!(matches!(with(" result=\"Failure\" message=\"No such thing\"", "<Result>Success</Result>"), Err(DecodeError::Refused(_))));
-    assert!(matches!(with("", "<ErrorText>Example text</ErrorText>"), Err(DecodeError::Refused(_))));
-    let Err(DecodeError::Refused(words)) = with("", "<Result>Error</Result><ErrorCode>9</ErrorCode><ErrorText>No&#10;hit</ErrorText>")
-    else {
+    assert!(matches!(
+        with(
+            " result=\"Failure\" message=\"No such thing\"",
+            "<Result>Success</Result>"
+        ),
+        Err(DecodeError::Refused(_))
+    ));
+    assert!(matches!(
+        with("", "<ErrorText>Example text</ErrorText>"),
+        Err(DecodeError::Refused(_))
+    ));
+    let Err(DecodeError::Refused(words)) = with(
+        "",
+        "<Result>Error</Result><ErrorCode>9</ErrorCode><ErrorText>No&#10;hit</ErrorText>",
+    ) else {
         panic!("a refusal")
     };
-    assert_eq!((words.code.as_deref(), words.message.as_str()), (Some("9"), "No hit"));
+    assert_eq!(
+        (words.code.as_deref(), words.message.as_str()),
+        (Some("9"), "No hit")
+    );
     for text in ["Invalid auth_token", "Please log in", "Wrong PASSWORD"] {
-        assert!(matches!(with("", &format!("<Result>Error</Result><ErrorText>{text}</ErrorText>")), Err(DecodeError::LoginExpired(_))));
+        assert!(matches!(
+            with(
+                "",
+                &format!("<Result>Error</Result><ErrorText>{text}</ErrorText>")
+            ),
+            Err(DecodeError::LoginExpired(_))
+        ));
     }
-    let permission = with("", "<Result>Error</Result><ErrorText>Your login has no permission</ErrorText>");
-    assert!(matches!(permission, Err(DecodeError::Denied(_))), "a new login does not cure it");
-    assert!(matches!(contacts(fixture!("refused.xml")), Err(DecodeError::Protocol(_))), "an answer to another question");
+    let permission = with(
+        "",
+        "<Result>Error</Result><ErrorText>Your login has no permission</ErrorText>",
+    );
+    assert!(
+        matches!(permission, Err(DecodeError::Denied(_))),
+        "a new login does not cure it"
+    );
+    assert!(
+        matches!(
+            contacts(fixture!("refused.xml")),
+            Err(DecodeError::Protocol(_))
+        ),
+        "an answer to another question"
+    );
 }
 
 #[test]
@@ -187,9 +309,23 @@ fn broken_xml_fails_the_whole_document() {
                 .as_bytes(),
         )
     };
-    for inside in ["&nbsp;", "a & b", "\u{1}", "&#1;", "&#0;", "<b>", "<x y=1/>", "<x y='1' y='2'/>", "]]&", "\u{ffff}"] {
+    for inside in [
+        "&nbsp;",
+        "a & b",
+        "\u{1}",
+        "&#1;",
+        "&#0;",
+        "<b>",
+        "<x y=1/>",
+        "<x y='1' y='2'/>",
+        "]]&",
+        "\u{ffff}",
+    ] {
         let error = contact(inside).expect_err(inside);
-        assert!(matches!(error, DecodeError::NotAnAnswer(_)), "{inside}: {error:?}");
+        assert!(
+            matches!(error, DecodeError::NotAnAnswer(_)),
+            "{inside}: {error:?}"
+        );
     }
     let deep = "<x>".repeat(100) + &"</x>".repeat(100);
     assert!(matches!(contact(&deep), Err(DecodeError::Protocol(_))));
@@ -199,9 +335,13 @@ fn broken_xml_fails_the_whole_document() {
     let body = [doctype.as_bytes(), MEMBERS].concat();
     assert!(matches!(contacts(&body), Err(DecodeError::NotAnAnswer(_))));
     for id in ["", "<Contact_id/>", "<Contact_id>  </Contact_id>"] {
-        let body =
-            format!("<GetContactsResponse><Result>Success</Result><Contacts><Contact>{id}</Contact></Contacts></GetContactsResponse>");
-        assert!(matches!(contacts(body.as_bytes()), Err(DecodeError::Protocol(_))), "a contact without id");
+        let body = format!(
+            "<GetContactsResponse><Result>Success</Result><Contacts><Contact>{id}</Contact></Contacts></GetContactsResponse>"
+        );
+        assert!(
+            matches!(contacts(body.as_bytes()), Err(DecodeError::Protocol(_))),
+            "a contact without id"
+        );
     }
 }
 
@@ -209,27 +349,55 @@ fn broken_xml_fails_the_whole_document() {
 fn text_that_is_not_utf_8_is_read_and_its_profile_is_not_used() {
     let rows = contacts(fixture!("windows_1252.xml")).unwrap();
     assert_eq!(rows.len(), 2);
-    assert_eq!((rows[0].profile.is_none(), rows[0].address.as_deref()), (true, Some("zoe@example.org")));
-    assert_eq!(rows[1].profile.as_ref().unwrap()["Firstname"], Value::from("Zoë"));
+    assert_eq!(
+        (rows[0].profile.is_none(), rows[0].address.as_deref()),
+        (true, Some("zoe@example.org"))
+    );
+    assert_eq!(
+        rows[1].profile.as_ref().unwrap()["Firstname"],
+        Value::from("Zoë")
+    );
     let address = b"<GetContactsResponse><Result>Success</Result><Contacts><Contact><Contact_id>1</Contact_id><Email>z\xeb@example.org</Email></Contact></Contacts></GetContactsResponse>";
-    assert_eq!(contacts(address).unwrap()[0].address, None, "a guessed address is none");
+    assert_eq!(
+        contacts(address).unwrap()[0].address,
+        None,
+        "a guessed address is none"
+    );
 }
 
 #[test]
 fn groups_are_read_under_the_names_that_write_them() {
     let groups = wire::groups(GROUPS, "45429").unwrap();
     assert_eq!(groups.len(), 2, "an item counts whatever its tag");
-    assert_eq!((groups[0].id.as_str(), groups[0].member_count), ("7", Some(4)));
+    assert_eq!(
+        (groups[0].id.as_str(), groups[0].member_count),
+        ("7", Some(4))
+    );
     assert_eq!(groups[0].wire["Name"], Value::from("A & B"));
     assert_eq!(groups[0].wire["GroupType"], Value::from("Hidden"));
-    assert_eq!(groups[0].wire["EventsTimeZone"], Value::from("America/New_York"), "without the final slash");
+    assert_eq!(
+        groups[0].wire["EventsTimeZone"],
+        Value::from("America/New_York"),
+        "without the final slash"
+    );
     assert_eq!(groups[0].wire["IncludeLoginLink"], Value::from(true));
     assert_eq!(groups[1].wire["IncludeLoginLink"], Value::from(false));
     assert_eq!(groups[1].member_count, Some(0));
-    assert!(matches!(wire::groups(GROUPS, "1"), Err(DecodeError::Protocol(_))), "groups of another account");
-    for broken in ["<TotalMatchingContacts>many</TotalMatchingContacts><Group_id>1</Group_id>", "<Name>without an id</Name>"] {
-        let body = format!("<GetGroupsResponse><Result>Success</Result><Groups><Group>{broken}</Group></Groups></GetGroupsResponse>");
-        assert!(matches!(wire::groups(body.as_bytes(), "1"), Err(DecodeError::Protocol(_))));
+    assert!(
+        matches!(wire::groups(GROUPS, "1"), Err(DecodeError::Protocol(_))),
+        "groups of another account"
+    );
+    for broken in [
+        "<TotalMatchingContacts>many</TotalMatchingContacts><Group_id>1</Group_id>",
+        "<Name>without an id</Name>",
+    ] {
+        let body = format!(
+            "<GetGroupsResponse><Result>Success</Result><Groups><Group>{broken}</Group></Groups></GetGroupsResponse>"
+        );
+        assert!(matches!(
+            wire::groups(body.as_bytes(), "1"),
+            Err(DecodeError::Protocol(_))
+        ));
     }
 }
 
@@ -237,19 +405,41 @@ fn groups_are_read_under_the_names_that_write_them() {
 fn definitions_and_accounts_are_read() {
     let fields = wire::custom_fields(&fixture!("custom_fields.xml")[..]).unwrap();
     assert!(fields.known);
-    assert_eq!(fields.find("shoe size").unwrap().options, Vec::<String>::new());
+    assert_eq!(
+        fields.find("shoe size").unwrap().options,
+        Vec::<String>::new()
+    );
     assert_eq!(fields.find("Level").unwrap().options, ["Gold", "Silver"]);
     assert_eq!(fields.find("Level").unwrap().kind, FieldType::Text);
-    assert_eq!(wire::accounts(&fixture!("accounts.xml")[..]).unwrap(), ["1", "45429"]);
+    assert_eq!(
+        wire::accounts(&fixture!("accounts.xml")[..]).unwrap(),
+        ["1", "45429"]
+    );
 }
 
 #[test]
 fn a_login_brings_a_token_or_is_denied() {
-    let token = |inside: &str| wire::token(format!("<GetAuthTokenResponse>{inside}</GetAuthTokenResponse>").as_bytes());
-    assert_eq!(token("<Result>Success</Result><Token>a+b=</Token>").unwrap().expose_secret(), "a+b=");
-    assert!(matches!(token("<Result>Success</Result>"), Err(DecodeError::Protocol(_))));
-    assert!(matches!(token("<Result>Error</Result><ErrorText>Wrong password</ErrorText>"), Err(DecodeError::Denied(_))));
-    assert!(matches!(token("<Result>Error</Result><ErrorText>Nothing known</ErrorText>"), Err(DecodeError::Denied(_))));
+    let token = |inside: &str| {
+        wire::token(format!("<GetAuthTokenResponse>{inside}</GetAuthTokenResponse>").as_bytes())
+    };
+    assert_eq!(
+        token("<Result>Success</Result><Token>a+b=</Token>")
+            .unwrap()
+            .expose_secret(),
+        "a+b="
+    );
+    assert!(matches!(
+        token("<Result>Success</Result>"),
+        Err(DecodeError::Protocol(_))
+    ));
+    assert!(matches!(
+        token("<Result>Error</Result><ErrorText>Wrong password</ErrorText>"),
+        Err(DecodeError::Denied(_))
+    ));
+    assert!(matches!(
+        token("<Result>Error</Result><ErrorText>Nothing known</ErrorText>"),
+        Err(DecodeError::Denied(_))
+    ));
 }
 
 fn done() -> ItemOutcome {
@@ -272,40 +462,108 @@ fn items_are_matched_by_mark_then_id_then_position() {
         items(format!("<AddContactsToGroupResponse><Contacts>{inside}</Contacts></AddContactsToGroupResponse>").as_bytes(), count)
     };
     let ok = |mark: &str, id: &str| {
-        let mark = if mark.is_empty() { String::new() } else { format!(" request_id=\"{mark}\"") };
-        let id = if id.is_empty() { String::new() } else { format!("<Contact_id>{id}</Contact_id>") };
+        let mark = if mark.is_empty() {
+            String::new()
+        } else {
+            format!(" request_id=\"{mark}\"")
+        };
+        let id = if id.is_empty() {
+            String::new()
+        } else {
+            format!("<Contact_id>{id}</Contact_id>")
+        };
         format!("<Contact{mark}>{id}<Result>Success</Result></Contact>")
     };
     let unknown = ItemOutcome::Unknown;
-    assert_eq!(answer(&(ok("r2", "") + &ok("r1", "")), 2).unwrap(), [done(), done()]);
-    assert_eq!(answer(&ok("", "102"), 2).unwrap(), [unknown.clone(), done()], "by id");
-    assert_eq!(answer(&(ok("", "") + &ok("", "")), 2).unwrap(), [done(), done()], "by position");
-    assert_eq!(answer(&ok("", ""), 2).unwrap(), [unknown.clone(), unknown.clone()], "the counts disagree");
-    assert_eq!(answer(&(ok("r1", "") + &ok("r1", "")), 2).unwrap(), [unknown.clone(), unknown.clone()], "answered twice");
-    assert_eq!(answer(&ok("r1", "555"), 1).unwrap()[0], unknown, "mark and id contradict each other");
-    assert_eq!(answer(&ok("r9", "101"), 1).unwrap()[0], unknown, "somebody else's mark");
-    assert_eq!(answer("<Contact request_id=\"r1\"/>", 1).unwrap()[0], unknown, "no result");
+    assert_eq!(
+        answer(&(ok("r2", "") + &ok("r1", "")), 2).unwrap(),
+        [done(), done()]
+    );
+    assert_eq!(
+        answer(&ok("", "102"), 2).unwrap(),
+        [unknown.clone(), done()],
+        "by id"
+    );
+    assert_eq!(
+        answer(&(ok("", "") + &ok("", "")), 2).unwrap(),
+        [done(), done()],
+        "by position"
+    );
+    assert_eq!(
+        answer(&ok("", ""), 2).unwrap(),
+        [unknown.clone(), unknown.clone()],
+        "the counts disagree"
+    );
+    assert_eq!(
+        answer(&(ok("r1", "") + &ok("r1", "")), 2).unwrap(),
+        [unknown.clone(), unknown.clone()],
+        "answered twice"
+    );
+    assert_eq!(
+        answer(&ok("r1", "555"), 1).unwrap()[0],
+        unknown,
+        "mark and id contradict each other"
+    );
+    assert_eq!(
+        answer(&ok("r9", "101"), 1).unwrap()[0],
+        unknown,
+        "somebody else's mark"
+    );
+    assert_eq!(
+        answer("<Contact request_id=\"r1\"/>", 1).unwrap()[0],
+        unknown,
+        "no result"
+    );
     let timed_out = "<Contact request_id=\"r1\"><Result>Error</Result><ErrorText>Operation timed out</ErrorText></Contact>";
     assert_eq!(answer(timed_out, 1).unwrap()[0], unknown);
-    assert!(matches!(answer(&(ok("", "") + &ok("", "")), 1), Err(DecodeError::NotAnAnswer(_))), "more items than were sent");
-    assert!(matches!(answer("", 1), Err(DecodeError::NotAnAnswer(_))), "neither result nor items");
+    assert!(
+        matches!(
+            answer(&(ok("", "") + &ok("", "")), 1),
+            Err(DecodeError::NotAnAnswer(_))
+        ),
+        "more items than were sent"
+    );
+    assert!(
+        matches!(answer("", 1), Err(DecodeError::NotAnAnswer(_))),
+        "neither result nor items"
+    );
 }
 
 #[test]
 fn a_request_level_error_leaves_several_items_open() {
     let body = fixture!("refused.xml");
-    let Err(DecodeError::NotAnAnswer(reason)) = items(body, 2) else { panic!("the outcome is unknown") };
+    let Err(DecodeError::NotAnAnswer(reason)) = items(body, 2) else {
+        panic!("the outcome is unknown")
+    };
     assert!(reason.contains("Example text (code 9001)"), "{reason}");
-    assert!(matches!(items(body, 1), Err(DecodeError::Refused(_))), "of a single item there is no part");
+    assert!(
+        matches!(items(body, 1), Err(DecodeError::Refused(_))),
+        "of a single item there is no part"
+    );
 }
 
 #[test]
 fn creations_are_never_certain() {
     let outcomes = wire::settle_creations(CREATIONS, 3).unwrap();
-    assert_eq!(outcomes[0], ItemOutcome::Accepted { id: Some("201".into()) });
-    assert_eq!(outcomes[1], ItemOutcome::Accepted { id: Some("77".into()) }, "1002: the id is in the text");
+    assert_eq!(
+        outcomes[0],
+        ItemOutcome::Accepted {
+            id: Some("201".into())
+        }
+    );
+    assert_eq!(
+        outcomes[1],
+        ItemOutcome::Accepted {
+            id: Some("77".into())
+        },
+        "1002: the id is in the text"
+    );
     assert_eq!(code(&outcomes[2]), "9003");
-    assert_eq!(wire::settle_creations(CREATIONS, 4).unwrap(), vec![ItemOutcome::Unknown; 4], "positions mean nothing then");
+    assert_eq!(
+        wire::settle_creations(CREATIONS, 4).unwrap(),
+        vec![ItemOutcome::Unknown; 4],
+        "positions mean nothing then"
+    );
     for (text, id) in [
         ("This contact already exists with ID 12", Some("12")),
         ("This contact already exists with ID  12.", Some("12")),
@@ -314,20 +572,32 @@ fn creations_are_never_certain() {
         let body = format!(
             "<AddContactsResponse><Contacts><Contact><ErrorCode>1002</ErrorCode><ErrorText>{text}</ErrorText></Contact></Contacts></AddContactsResponse>"
         );
-        let expected = id.map_or(ItemOutcome::Unknown, |id| ItemOutcome::Accepted { id: Some(id.to_owned()) });
-        assert_eq!(wire::settle_creations(body.as_bytes(), 1).unwrap(), [expected], "{text}");
+        let expected = id.map_or(ItemOutcome::Unknown, |id| ItemOutcome::Accepted {
+            id: Some(id.to_owned()),
+        });
+        assert_eq!(
+            wire::settle_creations(body.as_bytes(), 1).unwrap(),
+            [expected],
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn requests_name_the_account_on_root_and_items() {
     let check = |request: Request, expected: &str| assert_eq!(request.xml, expected);
-    check(Request::contacts("45", ContactFilter::All), r#"<GetContactsRequest account_id="45"></GetContactsRequest>"#);
+    check(
+        Request::contacts("45", ContactFilter::All),
+        r#"<GetContactsRequest account_id="45"></GetContactsRequest>"#,
+    );
     check(
         Request::contacts("45", ContactFilter::GroupOptOuts("7")),
         r#"<GetContactsRequest account_id="45" group_id="7" Unsubscribed="true"></GetContactsRequest>"#,
     );
-    check(Request::contacts("45", ContactFilter::Bounced), r#"<GetContactsRequest account_id="45" Bounced="true"></GetContactsRequest>"#);
+    check(
+        Request::contacts("45", ContactFilter::Bounced),
+        r#"<GetContactsRequest account_id="45" Bounced="true"></GetContactsRequest>"#,
+    );
     let items = [("r1".to_owned(), "101".to_owned(), String::new())];
     check(
         Request::by_contact_id("45", ItemKind::Add("7"), &items),
@@ -337,7 +607,11 @@ fn requests_name_the_account_on_root_and_items() {
         Request::by_contact_id("45", ItemKind::Unsubscribe, &items),
         r#"<UnsubscribeContactsRequest account_id="45"><Contacts><Contact account_id="45" contact_id="101" request_id="r1"></Contact></Contacts></UnsubscribeContactsRequest>"#,
     );
-    let fields = encode_group(&record(&[("Name", "A & B"), ("EventsTimeZone", "America/Chicago/")])).unwrap();
+    let fields = encode_group(&record(&[
+        ("Name", "A & B"),
+        ("EventsTimeZone", "America/Chicago/"),
+    ]))
+    .unwrap();
     check(
         Request::edit_groups("45", &[("r1".to_owned(), "7".to_owned(), fields)]),
         r#"<EditGroupsRequest account_id="45"><Groups><Group account_id="45" group_id="7" request_id="r1"><Name>A &amp; B</Name><EventsTimeZone>America/Chicago</EventsTimeZone></Group></Groups></EditGroupsRequest>"#,
@@ -354,16 +628,37 @@ fn requests_name_the_account_on_root_and_items() {
 
 #[test]
 fn values_are_escaped_and_odd_fields_refused() {
-    let fields = record(&[("Firstname", "<Ana> & \"Bo\"\u{1}\r\n"), ("Phone", ""), ("custom.Q&A", "it's")]);
+    let fields = record(&[
+        ("Firstname", "<Ana> & \"Bo\"\u{1}\r\n"),
+        ("Phone", ""),
+        ("custom.Q&A", "it's"),
+    ]);
     assert_eq!(
         encode_member(Some("ana+x@example.org"), &fields).unwrap(),
         "<Email>ana+x@example.org</Email><Firstname>&lt;Ana&gt; &amp; &quot;Bo&quot;&#13;\n</Firstname><Phone></Phone>\
          <UserDefinedFields><UserDefinedField fieldname=\"Q&amp;A\">it&apos;s</UserDefinedField></UserDefinedFields>"
     );
-    for name in ["Contact_id", "Tags", "Unsubscribed", "Groups", "WorkflowID", "Email"] {
-        assert!(encode_member(None, &record(&[(name, "1")])).unwrap_err().contains(name));
+    for name in [
+        "Contact_id",
+        "Tags",
+        "Unsubscribed",
+        "Groups",
+        "WorkflowID",
+        "Email",
+    ] {
+        assert!(
+            encode_member(None, &record(&[(name, "1")]))
+                .unwrap_err()
+                .contains(name)
+        );
     }
-    for (name, text) in [("Group_id", "1"), ("IncludeLoginLink", "Yes"), ("GroupType", "Secret"), ("Name", " "), ("description", "x")] {
+    for (name, text) in [
+        ("Group_id", "1"),
+        ("IncludeLoginLink", "Yes"),
+        ("GroupType", "Secret"),
+        ("Name", " "),
+        ("description", "x"),
+    ] {
         assert!(encode_group(&record(&[(name, text)])).is_err(), "{name}");
     }
 }
@@ -379,8 +674,19 @@ fn no_request_can_subscribe_replace_or_delete_people() {
         Request::delete_group("1", "r1", "1").xml,
     ];
     for xml in all {
-        for word in ["get_all", "replace", "update", "<Groups>", "RemoveGroups", "DeleteContactsRequest", "WorkflowID"] {
-            assert!(!xml.contains(word) || (word == "<Groups>" && xml.starts_with("<DeleteGroups")), "{word} in {xml}");
+        for word in [
+            "get_all",
+            "replace",
+            "update",
+            "<Groups>",
+            "RemoveGroups",
+            "DeleteContactsRequest",
+            "WorkflowID",
+        ] {
+            assert!(
+                !xml.contains(word) || (word == "<Groups>" && xml.starts_with("<DeleteGroups")),
+                "{word} in {xml}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Documents that are made to hurt: no panic, no answer out of nothing, no work that grows faster than the document.
+//! Documents that are made to hurt: no panic, no answer out of nothing, no work that grows faster
+//! than the document.
 
 use super::codec::{SOUND, contacts, decode};
 use crate::provider::hostile::assert_linear;
@@ -18,8 +19,14 @@ fn person(id: usize, inside: &str) -> String {
 
 /// Documents that are no answers whatever one asked for.
 fn documents() -> Vec<(&'static str, Vec<u8>)> {
-    let bomb =
-        |inside: &str| [b"<?xml version=\"1.0\"?>".to_vec(), inside.as_bytes().to_vec(), answer(&person(1, "<Bio>&e;</Bio>"))].concat();
+    let bomb = |inside: &str| {
+        [
+            b"<?xml version=\"1.0\"?>".to_vec(),
+            inside.as_bytes().to_vec(),
+            answer(&person(1, "<Bio>&e;</Bio>")),
+        ]
+        .concat()
+    };
     vec![
         ("nothing", Vec::new()),
         ("elements, open", "<a>".repeat(MANY).into_bytes()),
@@ -47,9 +54,15 @@ fn documents() -> Vec<(&'static str, Vec<u8>)> {
 fn what_is_made_to_hurt_is_no_answer() {
     for (what, body) in documents() {
         for (kind, _) in SOUND {
-            let Err(error) = decode(kind, &body) else { panic!("{kind} took {what} for an answer") };
+            let Err(error) = decode(kind, &body) else {
+                panic!("{kind} took {what} for an answer")
+            };
             let said = format!("{error:?}");
-            assert!(said.len() < 2_000, "{kind}, {what}: an error of {} bytes", said.len());
+            assert!(
+                said.len() < 2_000,
+                "{kind}, {what}: an error of {} bytes",
+                said.len()
+            );
         }
     }
 }
@@ -69,7 +82,10 @@ fn a_sound_document_that_is_cut_short_anywhere_is_none() {
         for end in 0..body.len() {
             // What follows the last element is blank.
             let rest = &body[end..];
-            assert!(decode(kind, &body[..end]).is_err() || rest.iter().all(u8::is_ascii_whitespace), "{kind}, cut at {end}");
+            assert!(
+                decode(kind, &body[..end]).is_err() || rest.iter().all(u8::is_ascii_whitespace),
+                "{kind}, cut at {end}"
+            );
         }
     }
 }
@@ -77,16 +93,45 @@ fn a_sound_document_that_is_cut_short_anywhere_is_none() {
 #[test]
 fn work_grows_with_the_document_and_not_faster() {
     let people = |count: usize| {
-        answer(&(0..count).map(|id| person(id + 1, "<Email>ana@example.org</Email><Bio>a &amp; b</Bio>")).collect::<String>())
+        answer(
+            &(0..count)
+                .map(|id| person(id + 1, "<Email>ana@example.org</Email><Bio>a &amp; b</Bio>"))
+                .collect::<String>(),
+        )
     };
     let attributes = |count: usize| {
-        let list = (0..count).map(|number| format!(" a{number}=\"1\"")).collect::<Vec<_>>().concat();
-        answer(&format!("<Contact{list}><Contact_id>1</Contact_id></Contact>"))
+        let list = (0..count)
+            .map(|number| format!(" a{number}=\"1\""))
+            .collect::<Vec<_>>()
+            .concat();
+        answer(&format!(
+            "<Contact{list}><Contact_id>1</Contact_id></Contact>"
+        ))
     };
-    let fields =
-        |count: usize| answer(&person(1, &(0..count).map(|number| format!("<F{number}>x</F{number}>")).collect::<Vec<_>>().concat()));
-    let texts = |count: usize| answer(&person(1, &format!("<Bio>{}</Bio>", "&amp;<![CDATA[x]]>".repeat(count))));
-    let groups = |count: usize| answer(&person(1, &format!("<Groups>{}</Groups>", "<Group><Name>x</Name></Group>".repeat(count))));
+    let fields = |count: usize| {
+        answer(&person(
+            1,
+            &(0..count)
+                .map(|number| format!("<F{number}>x</F{number}>"))
+                .collect::<Vec<_>>()
+                .concat(),
+        ))
+    };
+    let texts = |count: usize| {
+        answer(&person(
+            1,
+            &format!("<Bio>{}</Bio>", "&amp;<![CDATA[x]]>".repeat(count)),
+        ))
+    };
+    let groups = |count: usize| {
+        answer(&person(
+            1,
+            &format!(
+                "<Groups>{}</Groups>",
+                "<Group><Name>x</Name></Group>".repeat(count)
+            ),
+        ))
+    };
     let shapes: [Shape<'_>; 5] = [
         ("people", &people, 3_000),
         ("attributes", &attributes, 4_000),

@@ -10,8 +10,8 @@ use super::fixture;
 use super::service::{Asked, Said, adapter, with_options};
 use crate::http::CallError;
 use crate::model::{
-    Address, Existence, Group, MemberStatus, MembershipState, Names, OwnRemovals, Reading, Record, Snapshot, SnapshotBuilder, Stage,
-    TotalMeanings, normalise_address,
+    Address, Existence, Group, MemberStatus, MembershipState, Names, OwnRemovals, Reading, Record,
+    Snapshot, SnapshotBuilder, Stage, TotalMeanings, normalise_address,
 };
 use crate::provider::greenrope::SCHEMA;
 use crate::provider::{MemberAsk, ReadError, Role, Source};
@@ -36,13 +36,26 @@ pub(super) struct Read {
 impl Read {
     pub(super) fn states(&self, group: &str) -> BTreeMap<String, MembershipState> {
         let listing = self.snapshot.listing(group).unwrap().seen();
-        let id = |member: u32| self.names.text(self.snapshot.members[member as usize].id).to_owned();
-        listing.rows.iter().map(|row| (id(row.member), row.state)).collect()
+        let id = |member: u32| {
+            self.names
+                .text(self.snapshot.members[member as usize].id)
+                .to_owned()
+        };
+        listing
+            .rows
+            .iter()
+            .map(|row| (id(row.member), row.state))
+            .collect()
     }
 
     pub(super) fn status(&self, id: &str) -> MemberStatus {
         let id = self.names.find(id).unwrap();
-        self.snapshot.members.iter().find(|member| member.id == id).unwrap().status
+        self.snapshot
+            .members
+            .iter()
+            .find(|member| member.id == id)
+            .unwrap()
+            .status
     }
 
     pub(super) fn is_complete(&self, group: &str) -> bool {
@@ -50,7 +63,11 @@ impl Read {
     }
 
     pub(super) fn why(&self, group: &str) -> String {
-        self.snapshot.listing(group).unwrap().why_incomplete().join("; ")
+        self.snapshot
+            .listing(group)
+            .unwrap()
+            .why_incomplete()
+            .join("; ")
     }
 }
 
@@ -59,10 +76,30 @@ pub(super) async fn read(crm: &GreenRope, role: Role<'_>) -> Result<Read, ReadEr
     let mut names = Names::new();
     let mut kept = Kept::default();
     let mut builder = SnapshotBuilder::new("crm", "", &mut names, &mut kept);
-    crm.members(&MemberAsk { groups: &rows, fields: &[], role }, &mut builder).await?;
-    let groups = rows.into_iter().map(|row| Group::from_row(row, &SCHEMA)).collect();
-    let snapshot = builder.finish(groups, &certificate, &mut TotalMeanings::all(), &OwnRemovals::default());
-    Ok(Read { snapshot, names, kept: kept.0 })
+    crm.members(
+        &MemberAsk {
+            groups: &rows,
+            fields: &[],
+            role,
+        },
+        &mut builder,
+    )
+    .await?;
+    let groups = rows
+        .into_iter()
+        .map(|row| Group::from_row(row, &SCHEMA))
+        .collect();
+    let snapshot = builder.finish(
+        groups,
+        &certificate,
+        &mut TotalMeanings::all(),
+        &OwnRemovals::default(),
+    );
+    Ok(Read {
+        snapshot,
+        names,
+        kept: kept.0,
+    })
 }
 
 fn crm(answer: impl Fn(&Asked) -> Option<&'static [u8]> + Send + Sync + 'static) -> GreenRope {
@@ -70,7 +107,9 @@ fn crm(answer: impl Fn(&Asked) -> Option<&'static [u8]> + Send + Sync + 'static)
 }
 
 fn is_members(asked: &Asked) -> bool {
-    asked.xml().contains("group_id=\"7\"") && !asked.xml().contains("Unsubscribed") && !asked.xml().contains("Bounced")
+    asked.xml().contains("group_id=\"7\"")
+        && !asked.xml().contains("Unsubscribed")
+        && !asked.xml().contains("Bounced")
 }
 
 fn error(operation: &str, text: &str) -> Vec<u8> {
@@ -84,22 +123,55 @@ async fn a_source_is_read_with_its_opt_outs() {
     crm.open().await.unwrap();
     let before = log.all().len() as u64;
     let read = read(&crm, Role::Source).await.unwrap();
-    assert_eq!(log.all().len() as u64 - before - 1, crm.predicted_reads(&two_groups(), false), "the list of groups is the one besides");
+    assert_eq!(
+        log.all().len() as u64 - before - 1,
+        crm.predicted_reads(&two_groups(), false),
+        "the list of groups is the one besides"
+    );
     let (active, opted_out) = (MembershipState::Active, MembershipState::OptedOut);
-    let expected = [("101", active), ("102", active), ("103", active), ("104", opted_out)];
-    assert_eq!(read.states("7"), expected.map(|(id, state)| (id.to_owned(), state)).into());
-    assert!(read.is_complete("7") && read.is_complete("8"), "{} {}", read.why("7"), read.why("8"));
+    let expected = [
+        ("101", active),
+        ("102", active),
+        ("103", active),
+        ("104", opted_out),
+    ];
+    assert_eq!(
+        read.states("7"),
+        expected.map(|(id, state)| (id.to_owned(), state)).into()
+    );
+    assert!(
+        read.is_complete("7") && read.is_complete("8"),
+        "{} {}",
+        read.why("7"),
+        read.why("8")
+    );
     assert!(read.states("8").is_empty());
-    assert_eq!((read.status("101"), read.status("102")), (MemberStatus::Active, MemberStatus::OptedOut));
+    assert_eq!(
+        (read.status("101"), read.status("102")),
+        (MemberStatus::Active, MemberStatus::OptedOut)
+    );
     assert!(matches!(read.snapshot.account_state, Reading::Complete(_)));
     assert_eq!(read.snapshot.existence, Existence::Unknown);
     assert_eq!(read.kept["101"]["Zip"].to_string(), "01234");
     let certificate = &read.snapshot.certificates["7"];
-    assert_eq!((certificate.distinct, certificate.opted_out, certificate.pages), (4, 2, 2));
+    assert_eq!(
+        (
+            certificate.distinct,
+            certificate.opted_out,
+            certificate.pages
+        ),
+        (4, 2, 2)
+    );
     for asked in log.all() {
-        assert_eq!((asked.path.as_str(), asked.field("email")), ("/api-xml", "ops+crm@example.org"));
+        assert_eq!(
+            (asked.path.as_str(), asked.field("email")),
+            ("/api-xml", "ops+crm@example.org")
+        );
         let login = asked.xml().starts_with("<GetAuthToken");
-        assert_eq!((asked.field("password"), asked.field("auth_token")), if login { ("hush", "") } else { ("", "t+1") });
+        assert_eq!(
+            (asked.field("password"), asked.field("auth_token")),
+            if login { ("hush", "") } else { ("", "t+1") }
+        );
     }
 }
 
@@ -113,17 +185,43 @@ async fn a_target_is_read_whole_unless_its_login_sees_a_part() {
     let wanted = Role::Target { wanted: &[] };
     let read_whole = read(&crm, wanted).await.unwrap();
     assert_eq!(read_whole.snapshot.existence, Existence::Whole);
-    assert!(read_whole.kept.contains_key("105"), "people outside the groups have a profile too");
-    assert_eq!(read_whole.kept["101"]["Zip"].to_string(), "01234", "the group's listing brought it");
-    assert!(log.all().iter().all(|asked| !asked.xml().contains("get_all")));
-    let (crm, _) = with_options(|_, _| None, GreenRopeCredential::Password(SecretString::from("hush")), true);
-    assert_eq!(read(&crm, Role::Target { wanted: &[] }).await.unwrap().snapshot.existence, Existence::Unknown);
+    assert!(
+        read_whole.kept.contains_key("105"),
+        "people outside the groups have a profile too"
+    );
+    assert_eq!(
+        read_whole.kept["101"]["Zip"].to_string(),
+        "01234",
+        "the group's listing brought it"
+    );
+    assert!(
+        log.all()
+            .iter()
+            .all(|asked| !asked.xml().contains("get_all"))
+    );
+    let (crm, _) = with_options(
+        |_, _| None,
+        GreenRopeCredential::Password(SecretString::from("hush")),
+        true,
+    );
+    assert_eq!(
+        read(&crm, Role::Target { wanted: &[] })
+            .await
+            .unwrap()
+            .snapshot
+            .existence,
+        Existence::Unknown
+    );
     let partial = self::crm(|asked| {
         let all = asked.xml() == "<GetContactsRequest account_id=\"45429\"></GetContactsRequest>";
         all.then_some(fixture!("opt_outs.xml").as_slice())
     });
     let read = read(&partial, Role::Target { wanted: &[] }).await.unwrap();
-    assert_eq!(read.snapshot.existence, Existence::Unknown, "somebody of a group is missing from it");
+    assert_eq!(
+        read.snapshot.existence,
+        Existence::Unknown,
+        "somebody of a group is missing from it"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,19 +236,29 @@ async fn no_broken_listing_is_complete() {
         format!("{}</GetContactsResponse>", &text[..start]).into_bytes(),
         text.replace(">3</Total", ">4</Total").into_bytes(),
         text.replace(">3</Total", ">2</Total").into_bytes(),
-        text.replace("<Contact_id>103", "<Contact_id>101").into_bytes(),
+        text.replace("<Contact_id>103", "<Contact_id>101")
+            .into_bytes(),
         text.replace("<Result>Success</Result>", "").into_bytes(),
         error("GetContacts", "No hit"),
         error("GetContacts", "You have no permission for this group"),
     ];
-    broken.extend((1..good.len() - 2).step_by(211).map(|length| good[..length].to_vec()));
+    broken.extend(
+        (1..good.len() - 2)
+            .step_by(211)
+            .map(|length| good[..length].to_vec()),
+    );
     for body in broken {
         let shown = String::from_utf8_lossy(&body).into_owned();
         let (crm, _) = adapter(move |asked, _| is_members(asked).then(|| (200, body.clone())));
         let read = read(&crm, Role::Source).await.unwrap();
         assert!(!read.is_complete("7"), "{shown}");
-        let Reading::Incomplete(incomplete) = read.snapshot.listing("7").unwrap() else { panic!("complete") };
-        assert!(incomplete.opt_outs_complete, "the group's opt-outs were read all the same");
+        let Reading::Incomplete(incomplete) = read.snapshot.listing("7").unwrap() else {
+            panic!("complete")
+        };
+        assert!(
+            incomplete.opt_outs_complete,
+            "the group's opt-outs were read all the same"
+        );
         assert_eq!(read.states("7")["104"], MembershipState::OptedOut);
     }
 }
@@ -168,14 +276,29 @@ async fn no_broken_opt_out_listing_means_no_opt_outs() {
     ];
     for body in broken {
         let group = body.clone();
-        let (crm, _) = adapter(move |asked, _| asked.xml().contains("group_id=\"7\" Unsubscribed").then(|| (200, group.clone())));
+        let (crm, _) = adapter(move |asked, _| {
+            asked
+                .xml()
+                .contains("group_id=\"7\" Unsubscribed")
+                .then(|| (200, group.clone()))
+        });
         let read_group = read(&crm, Role::Source).await.unwrap();
-        let Reading::Incomplete(incomplete) = read_group.snapshot.listing("7").unwrap() else { panic!("complete") };
+        let Reading::Incomplete(incomplete) = read_group.snapshot.listing("7").unwrap() else {
+            panic!("complete")
+        };
         assert!(!incomplete.opt_outs_complete, "{}", read_group.why("7"));
 
-        for filter in ["<GetContactsRequest account_id=\"45429\" Unsubscribed", "<GetContactsRequest account_id=\"45429\" Bounced"] {
+        for filter in [
+            "<GetContactsRequest account_id=\"45429\" Unsubscribed",
+            "<GetContactsRequest account_id=\"45429\" Bounced",
+        ] {
             let account = body.clone();
-            let (crm, _) = adapter(move |asked, _| asked.xml().starts_with(filter).then(|| (200, account.clone())));
+            let (crm, _) = adapter(move |asked, _| {
+                asked
+                    .xml()
+                    .starts_with(filter)
+                    .then(|| (200, account.clone()))
+            });
             let read = read(&crm, Role::Source).await.unwrap();
             assert!(read.snapshot.account_state.complete().is_none(), "{filter}");
         }
@@ -184,20 +307,33 @@ async fn no_broken_opt_out_listing_means_no_opt_outs() {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_group_needs_a_count_of_zero() {
-    // Group 8 counts nobody: an error about its members says the same, one about its opt-outs says nothing.
+    // Group 8 counts nobody: an error about its members says the same, one about its opt-outs says
+    // nothing.
     let (crm, _) = adapter(|asked, _| {
-        (asked.xml().contains("group_id=\"8\"") && !asked.xml().contains("Unsubscribed")).then(|| (200, error("GetContacts", "No hit")))
+        (asked.xml().contains("group_id=\"8\"") && !asked.xml().contains("Unsubscribed"))
+            .then(|| (200, error("GetContacts", "No hit")))
     });
     let read_empty = read(&crm, Role::Source).await.unwrap();
     assert!(read_empty.is_complete("8"), "{}", read_empty.why("8"));
-    let (crm, _) = adapter(|asked, _| asked.xml().contains("group_id=\"8\" Unsub").then(|| (200, error("GetContacts", "No hit"))));
+    let (crm, _) = adapter(|asked, _| {
+        asked
+            .xml()
+            .contains("group_id=\"8\" Unsub")
+            .then(|| (200, error("GetContacts", "No hit")))
+    });
     assert!(!read(&crm, Role::Source).await.unwrap().is_complete("8"));
     let (crm, _) = adapter(|asked, _| {
         let groups = std::str::from_utf8(fixture!("groups.xml")).unwrap();
         let uncounted = groups.replace("<TotalMatchingContacts>0</TotalMatchingContacts>", "");
-        asked.xml().starts_with("<GetGroups").then(|| (200, uncounted.into_bytes()))
+        asked
+            .xml()
+            .starts_with("<GetGroups")
+            .then(|| (200, uncounted.into_bytes()))
     });
-    assert!(!read(&crm, Role::Source).await.unwrap().is_complete("8"), "without a count there is no proof");
+    assert!(
+        !read(&crm, Role::Source).await.unwrap().is_complete("8"),
+        "without a count there is no proof"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,15 +351,29 @@ async fn a_filter_that_was_ignored_is_noticed() {
     });
     let read_group = read(&crm, Role::Source).await.unwrap();
     assert!(!read_group.is_complete("7"));
-    assert!(read_group.why("7").starts_with("1 contacts came"), "{}", read_group.why("7"));
-    assert_eq!(read_group.states("7").keys().collect::<Vec<_>>(), ["101", "104"]);
+    assert!(
+        read_group.why("7").starts_with("1 contacts came"),
+        "{}",
+        read_group.why("7")
+    );
+    assert_eq!(
+        read_group.states("7").keys().collect::<Vec<_>>(),
+        ["101", "104"]
+    );
 
     let crm = self::crm(|asked| {
-        asked.xml().starts_with("<GetContactsRequest account_id=\"45429\" Unsubscribed").then_some(fixture!("account.xml").as_slice())
+        asked
+            .xml()
+            .starts_with("<GetContactsRequest account_id=\"45429\" Unsubscribed")
+            .then_some(fixture!("account.xml").as_slice())
     });
     let read = read(&crm, Role::Source).await.unwrap();
     assert!(read.snapshot.account_state.complete().is_none());
-    assert_eq!(read.status("101"), MemberStatus::Active, "nobody is taken for opted out by mistake");
+    assert_eq!(
+        read.status("101"),
+        MemberStatus::Active,
+        "nobody is taken for opted out by mistake"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -235,23 +385,44 @@ async fn a_check_reads_listings_only_and_counts_anew() {
     assert_eq!(read.states("7"), before.states("7"));
     assert!(read.is_complete("7"), "{}", read.why("7"));
     assert!(read.kept.is_empty(), "no profiles");
-    assert_eq!(log.all().len() - asked, 1 + 1 + 4, "the groups, the groups again, two listings each");
+    assert_eq!(
+        log.all().len() - asked,
+        1 + 1 + 4,
+        "the groups, the groups again, two listings each"
+    );
     let gone = crm.group("99").await.unwrap();
     assert!(gone.is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_is_missing_only_from_a_whole_list() {
-    let (crm, log) = adapter(|asked, _| asked.xml().contains("group_id").then(|| (200, error("GetGroups", "No such group"))));
-    assert_eq!(crm.group("8").await.unwrap().unwrap().id, "8", "the whole list has it");
+    let (crm, log) = adapter(|asked, _| {
+        asked
+            .xml()
+            .contains("group_id")
+            .then(|| (200, error("GetGroups", "No such group")))
+    });
+    assert_eq!(
+        crm.group("8").await.unwrap().unwrap().id,
+        "8",
+        "the whole list has it"
+    );
     assert!(crm.group("99").await.unwrap().is_none());
     assert_eq!(log.of("GetGroups").len(), 4);
-    let (crm, _) = adapter(|asked, _| asked.xml().starts_with("<GetGroups").then(|| (200, error("GetGroups", "Example text"))));
+    let (crm, _) = adapter(|asked, _| {
+        asked
+            .xml()
+            .starts_with("<GetGroups")
+            .then(|| (200, error("GetGroups", "Example text")))
+    });
     assert!(crm.group("8").await.is_err());
     assert!(crm.groups(&|_, _| true).await.is_err());
-    for body in
-        [&b""[..], fixture!("page.html"), b"<GetGroupsResponse><Result>Success</Result></GetGroupsResponse>", fixture!("nobody.xml")]
-    {
+    for body in [
+        &b""[..],
+        fixture!("page.html"),
+        b"<GetGroupsResponse><Result>Success</Result></GetGroupsResponse>",
+        fixture!("nobody.xml"),
+    ] {
         let crm = self::crm(move |asked| asked.xml().starts_with("<GetGroups").then_some(body));
         assert!(crm.groups(&|_, _| true).await.is_err());
     }
@@ -264,8 +435,13 @@ async fn the_configured_account_must_be_within_reach() {
             b"<GetAccountsWithAccessResponse><Result>Success</Result><Accounts><Account><AccountNumber>1</AccountNumber></Account></Accounts></GetAccountsWithAccessResponse>",
         )
     });
-    let Err(ReadError::Account(sentence)) = crm.open().await else { panic!("another account") };
-    assert!(sentence.contains("crm") && sentence.contains("45429"), "{sentence}");
+    let Err(ReadError::Account(sentence)) = crm.open().await else {
+        panic!("another account")
+    };
+    assert!(
+        sentence.contains("crm") && sentence.contains("45429"),
+        "{sentence}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,7 +449,10 @@ async fn definitions_that_may_not_be_seen_are_unknown() {
     let (crm, _) = adapter(|_, _| None);
     assert!(crm.custom_fields().await.unwrap().known);
     let (crm, _) = adapter(|asked, _| {
-        asked.xml().starts_with("<GetUserDefined").then(|| (200, error("GetUserDefinedFields", "You have no permission")))
+        asked
+            .xml()
+            .starts_with("<GetUserDefined")
+            .then(|| (200, error("GetUserDefinedFields", "You have no permission")))
     });
     assert!(!crm.custom_fields().await.unwrap().known);
 }
@@ -286,24 +465,39 @@ fn token_is(asked: &Asked, token: &str) -> Option<Said> {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_is_renewed_once() {
-    let (crm, log) = adapter(|asked, number| match number {
+    let (crm, log) = adapter(|asked, number| {
+        match number {
         1 => Some((200, b"<GetAuthTokenResponse><Result>Success</Result><Token>old</Token></GetAuthTokenResponse>".to_vec())),
         _ => token_is(asked, "t+1"),
+    }
     });
     assert_eq!(crm.groups(&|_, _| true).await.unwrap().0.len(), 2);
-    assert_eq!((log.of("GetAuthToken").len(), log.of("GetGroups").len()), (2, 2));
+    assert_eq!(
+        (log.of("GetAuthToken").len(), log.of("GetGroups").len()),
+        (2, 2)
+    );
 
     let (crm, log) = adapter(|asked, _| token_is(asked, "never"));
-    let Err(ReadError::Call(CallError::Denied { .. })) = crm.groups(&|_, _| true).await else { panic!("a fresh token is refused too") };
+    let Err(ReadError::Call(CallError::Denied { .. })) = crm.groups(&|_, _| true).await else {
+        panic!("a fresh token is refused too")
+    };
     assert_eq!(log.all().len(), 4, "it does not go on for ever");
 
     let fixed = GreenRopeCredential::Token(SecretString::from("fixed"));
     let (crm, log) = with_options(|asked, _| token_is(asked, "other"), fixed, false);
-    let Err(ReadError::Call(CallError::Denied { .. })) = crm.groups(&|_, _| true).await else { panic!("a fixed token can't be renewed") };
+    let Err(ReadError::Call(CallError::Denied { .. })) = crm.groups(&|_, _| true).await else {
+        panic!("a fixed token can't be renewed")
+    };
     assert_eq!(log.all().len(), 1);
 
-    let (crm, log) = adapter(|asked, number| (number == 2 && asked.xml().starts_with("<GetGroups")).then(|| (401, vec![])));
-    assert_eq!(crm.groups(&|_, _| true).await.unwrap().0.len(), 2, "HTTP 401 leads to a new login as well");
+    let (crm, log) = adapter(|asked, number| {
+        (number == 2 && asked.xml().starts_with("<GetGroups")).then(|| (401, vec![]))
+    });
+    assert_eq!(
+        crm.groups(&|_, _| true).await.unwrap().0.len(),
+        2,
+        "HTTP 401 leads to a new login as well"
+    );
     assert_eq!(log.of("GetAuthToken").len(), 2);
 }
 
@@ -313,17 +507,26 @@ async fn a_token_is_renewed_before_it_gets_old() {
     for (minutes, logins) in [(0, 1), (89, 1), (2, 2), (10, 2)] {
         tokio::time::advance(Duration::from_mins(minutes)).await;
         crm.groups(&|_, _| true).await.unwrap();
-        assert_eq!(log.of("GetAuthToken").len(), logins, "after {minutes} more minutes");
+        assert_eq!(
+            log.of("GetAuthToken").len(),
+            logins,
+            "after {minutes} more minutes"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_error_of_any_wording_may_be_an_old_token() {
-    let refuse =
-        |asked: &Asked, number: usize| (asked.xml().starts_with("<GetGroups") && number == 3).then(|| (200, error("GetGroups", "Nope")));
+    let refuse = |asked: &Asked, number: usize| {
+        (asked.xml().starts_with("<GetGroups") && number == 3)
+            .then(|| (200, error("GetGroups", "Nope")))
+    };
     let (crm, log) = adapter(refuse);
     crm.groups(&|_, _| true).await.unwrap();
-    assert!(crm.groups(&|_, _| true).await.is_err(), "a young token is not to blame");
+    assert!(
+        crm.groups(&|_, _| true).await.is_err(),
+        "a young token is not to blame"
+    );
     assert_eq!(log.of("GetAuthToken").len(), 1);
     let (crm, log) = adapter(refuse);
     crm.groups(&|_, _| true).await.unwrap();
@@ -337,7 +540,12 @@ async fn addresses_are_people_whatever_their_spelling() {
     let (crm, _) = adapter(|_, _| None);
     let read = read(&crm, Role::Source).await.unwrap();
     let ana = read.names.find("101").unwrap();
-    let member = read.snapshot.members.iter().find(|member| member.id == ana).unwrap();
+    let member = read
+        .snapshot
+        .members
+        .iter()
+        .find(|member| member.id == ana)
+        .unwrap();
     let address: Address = normalise_address("Ana@Example.org").unwrap();
     assert_eq!(read.names.text(member.address.unwrap()), address.as_str());
 }
@@ -347,14 +555,26 @@ async fn a_profile_that_was_guessed_is_not_used() {
     let crm = crm(|asked| is_members(asked).then_some(fixture!("windows_1252.xml").as_slice()));
     let read = read(&crm, Role::Source).await.unwrap();
     assert!(!read.kept.contains_key("101") && read.kept.contains_key("102"));
-    assert_eq!(read.states("7")["101"], MembershipState::Active, "the membership is beyond doubt");
+    assert_eq!(
+        read.states("7")["101"],
+        MembershipState::Active,
+        "the membership is beyond doubt"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_bounced_and_opted_out_is_opted_out() {
-    let crm = crm(|asked| asked.xml().contains("\"45429\" Bounced").then_some(fixture!("members.xml").as_slice()));
+    let crm = crm(|asked| {
+        asked
+            .xml()
+            .contains("\"45429\" Bounced")
+            .then_some(fixture!("members.xml").as_slice())
+    });
     let read = read(&crm, Role::Source).await.unwrap();
-    assert_eq!((read.status("101"), read.status("102")), (MemberStatus::Bounced, MemberStatus::OptedOut));
+    assert_eq!(
+        (read.status("101"), read.status("102")),
+        (MemberStatus::Bounced, MemberStatus::OptedOut)
+    );
     assert_eq!(read.snapshot.certificates["7"].bounced, 3);
 }
 
@@ -366,8 +586,12 @@ async fn a_long_listing_is_read_row_by_row() {
     let body = format!(
         "<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts><TotalMatchingContacts>5000</TotalMatchingContacts></GetContactsResponse>"
     );
-    let (crm, _) = adapter(move |asked, _| is_members(asked).then(|| (200, body.clone().into_bytes())));
+    let (crm, _) =
+        adapter(move |asked, _| is_members(asked).then(|| (200, body.clone().into_bytes())));
     let read = read(&crm, Role::Source).await.unwrap();
-    assert_eq!(read.snapshot.certificates["7"].distinct, 5000, "the opted-out person is one of them");
+    assert_eq!(
+        read.snapshot.certificates["7"].distinct, 5000,
+        "the opted-out person is one of them"
+    );
     assert_eq!(read.states("7")["104"], MembershipState::OptedOut);
 }

@@ -1,4 +1,5 @@
-//! The adapter against the emulated service, which is stricter than the real one and records every misuse.
+//! The adapter against the emulated service, which is stricter than the real one and records every
+//! misuse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,21 +8,33 @@ use url::Url;
 
 use super::super::{GreenRope, GreenRopeCredential, GreenRopeOptions};
 use super::reading::{Read, read};
-use crate::emulator::{Counted, Credentials, Emulator, Fault, FaultRule, GreenRopeQuirks, MembershipState as Emulated, Seed, World};
+use crate::emulator::{
+    Counted, Credentials, Emulator, Fault, FaultRule, GreenRopeQuirks, MembershipState as Emulated,
+    Seed, World,
+};
 use crate::http::{Account, AccountOptions, CallError, Transport};
 use crate::model::{
-    Existence, FieldType, GroupEdit, ItemOutcome, MemberEdit, MemberStatus, MemberValues, MembershipState, Reading, Record, Settlement,
-    Value, Write,
+    Existence, FieldType, GroupEdit, ItemOutcome, MemberEdit, MemberStatus, MemberValues,
+    MembershipState, Reading, Record, Settlement, Value, Write,
 };
 use crate::provider::{ReadError, Role, Source, Target};
 
 fn adapter(emulator: &Emulator, credentials: &Credentials, shared_access: bool) -> GreenRope {
-    let base = Url::parse("https://emulator.test").unwrap().join(&credentials.base_path).unwrap();
-    let account = Account::new(AccountOptions::new("crm", base, Transport::Local(emulator.router())));
+    let base = Url::parse("https://emulator.test")
+        .unwrap()
+        .join(&credentials.base_path)
+        .unwrap();
+    let account = Account::new(AccountOptions::new(
+        "crm",
+        base,
+        Transport::Local(emulator.router()),
+    ));
     let options = GreenRopeOptions {
         account_id: credentials.account_id.clone(),
         email: credentials.email.clone(),
-        credential: GreenRopeCredential::Password(SecretString::from(credentials.password.as_str())),
+        credential: GreenRopeCredential::Password(SecretString::from(
+            credentials.password.as_str(),
+        )),
         shared_access,
         batch_cap: None,
     };
@@ -29,7 +42,11 @@ fn adapter(emulator: &Emulator, credentials: &Credentials, shared_access: bool) 
 }
 
 fn seeded(quirks: GreenRopeQuirks) -> (Emulator, GreenRope) {
-    let mut world = World::seeded(&Seed { seed: 7, groups: 6, members: 120 });
+    let mut world = World::seeded(&Seed {
+        seed: 7,
+        groups: 6,
+        members: 120,
+    });
     world.account_mut("crm").settings.greenrope = quirks;
     let emulator = Emulator::new(world);
     let credentials = emulator.with_world(|world| world.account("crm").credentials());
@@ -42,9 +59,20 @@ fn quirks() -> Vec<GreenRopeQuirks> {
     vec![
         plain.clone(),
         GreenRopeQuirks::mixed(),
-        GreenRopeQuirks { counted: Counted::NotOptedOut, ..plain.clone() },
-        GreenRopeQuirks { counted: Counted::NotBounced, ..plain.clone() },
-        GreenRopeQuirks { no_request_id: true, no_id_in_failed_items: true, strict_items: true, ..plain },
+        GreenRopeQuirks {
+            counted: Counted::NotOptedOut,
+            ..plain.clone()
+        },
+        GreenRopeQuirks {
+            counted: Counted::NotBounced,
+            ..plain.clone()
+        },
+        GreenRopeQuirks {
+            no_request_id: true,
+            no_id_in_failed_items: true,
+            strict_items: true,
+            ..plain
+        },
     ]
 }
 
@@ -56,9 +84,16 @@ fn check_against_world(emulator: &Emulator, read: &Read) {
         for (id, group) in &account.groups {
             let id = id.to_string();
             assert!(read.is_complete(&id), "{}: {}", group.name, read.why(&id));
-            let expected: BTreeMap<String, bool> =
-                group.members.iter().map(|(contact, member)| (contact.to_string(), member.state == Emulated::OptedOut)).collect();
-            let states = read.states(&id).into_iter().map(|(id, state)| (id, state == MembershipState::OptedOut)).collect();
+            let expected: BTreeMap<String, bool> = group
+                .members
+                .iter()
+                .map(|(contact, member)| (contact.to_string(), member.state == Emulated::OptedOut))
+                .collect();
+            let states = read
+                .states(&id)
+                .into_iter()
+                .map(|(id, state)| (id, state == MembershipState::OptedOut))
+                .collect();
             assert_eq!(expected, states, "{}", group.name);
         }
         for member in &read.snapshot.members {
@@ -86,7 +121,10 @@ async fn a_seeded_account_is_read_as_it_is() {
         let target = read(&crm, Role::Target { wanted: &[] }).await.unwrap();
         check_against_world(&emulator, &target);
         assert_eq!(target.snapshot.existence, Existence::Whole);
-        assert_eq!(target.kept.len(), emulator.with_world(|world| world.account("crm").contacts.len()));
+        assert_eq!(
+            target.kept.len(),
+            emulator.with_world(|world| world.account("crm").contacts.len())
+        );
         assert!(read(&crm, Role::Check).await.unwrap().kept.is_empty());
         assert_eq!(emulator.misuse(), [], "{quirks:?}");
     }
@@ -114,7 +152,10 @@ fn items(settlement: Settlement) -> Vec<ItemOutcome> {
 }
 
 fn record(pairs: &[(&str, &str)]) -> Record {
-    pairs.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text))).collect()
+    pairs
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), Value::from(*text)))
+        .collect()
 }
 
 fn id(outcome: &ItemOutcome) -> String {
@@ -135,41 +176,116 @@ async fn a_group_lives_from_creation_to_deletion() {
             ("EmailPhysicalAddress", "1 Example Street"),
             ("EventsTimeZone", "America/Chicago"),
         ];
-        let create = Write::CreateGroup { name: "Böard \"2\"".into(), fields: record(&settings) };
+        let create = Write::CreateGroup {
+            name: "Böard \"2\"".into(),
+            fields: record(&settings),
+        };
         let group = id(&items(crm.send(&create).await.unwrap())[0]);
-        assert!(matches!(crm.send(&create).await, Err(CallError::Refused { .. })), "names are unique");
+        assert!(
+            matches!(crm.send(&create).await, Err(CallError::Refused { .. })),
+            "names are unique"
+        );
         let row = crm.group(&group).await.unwrap().unwrap();
         let mut expected = record(&settings);
         expected.extend(record(&[("Name", "Böard \"2\""), ("GroupType", "Hidden")]));
-        expected.insert("IncludeLoginLink".into(), row.wire["IncludeLoginLink"].clone());
+        expected.insert(
+            "IncludeLoginLink".into(),
+            row.wire["IncludeLoginLink"].clone(),
+        );
         assert_eq!(row.wire, expected);
 
-        let edit = GroupEdit { id: group.clone(), fields: record(&[("Name", "Board"), ("GroupType", "Public")]), current: row.wire };
-        assert_eq!(items(crm.send(&Write::EditGroups { edits: vec![edit] }).await.unwrap()), done);
+        let edit = GroupEdit {
+            id: group.clone(),
+            fields: record(&[("Name", "Board"), ("GroupType", "Public")]),
+            current: row.wire,
+        };
+        assert_eq!(
+            items(
+                crm.send(&Write::EditGroups { edits: vec![edit] })
+                    .await
+                    .unwrap()
+            ),
+            done
+        );
         let row = crm.group(&group).await.unwrap().unwrap();
-        assert_eq!((&row.wire["Name"], &row.wire["GroupType"]), (&Value::from("Board"), &Value::from("Public")));
+        assert_eq!(
+            (&row.wire["Name"], &row.wire["GroupType"]),
+            (&Value::from("Board"), &Value::from("Public"))
+        );
 
-        let field = Write::CreateCustomField { label: "Member & no.".into(), kind: FieldType::Text };
-        assert!(matches!(items(crm.send(&field).await.unwrap())[0], ItemOutcome::Done { .. }));
-        assert!(crm.custom_fields().await.unwrap().find("Member & no.").is_some());
+        let field = Write::CreateCustomField {
+            label: "Member & no.".into(),
+            kind: FieldType::Text,
+        };
+        assert!(matches!(
+            items(crm.send(&field).await.unwrap())[0],
+            ItemOutcome::Done { .. }
+        ));
+        assert!(
+            crm.custom_fields()
+                .await
+                .unwrap()
+                .find("Member & no.")
+                .is_some()
+        );
 
-        let existing = emulator.with_world(|world| world.account("crm").contacts.values().find(|c| !c.email.is_empty()).unwrap().clone());
+        let existing = emulator.with_world(|world| {
+            world
+                .account("crm")
+                .contacts
+                .values()
+                .find(|c| !c.email.is_empty())
+                .unwrap()
+                .clone()
+        });
         let rows = vec![
             MemberValues {
                 address: "new+1@example.org".into(),
-                fields: record(&[("Firstname", "Zoë"), ("Zip", "01234"), ("custom.Member & no.", "a\nb")]),
+                fields: record(&[
+                    ("Firstname", "Zoë"),
+                    ("Zip", "01234"),
+                    ("custom.Member & no.", "a\nb"),
+                ]),
             },
-            MemberValues { address: existing.email.clone(), fields: Record::new() },
+            MemberValues {
+                address: existing.email.clone(),
+                fields: Record::new(),
+            },
         ];
-        let created = items(crm.send(&Write::CreateMembers { rows, join: vec![] }).await.unwrap());
+        let created = items(
+            crm.send(&Write::CreateMembers { rows, join: vec![] })
+                .await
+                .unwrap(),
+        );
         let (new, known) = (id(&created[0]), id(&created[1]));
-        assert_eq!(known, existing.id.to_string(), "whoever exists is found by the text of the error");
+        assert_eq!(
+            known,
+            existing.id.to_string(),
+            "whoever exists is found by the text of the error"
+        );
 
-        let add = Write::AddMemberships { group: group.clone(), members: vec![new.clone()] };
+        let add = Write::AddMemberships {
+            group: group.clone(),
+            members: vec![new.clone()],
+        };
         assert_eq!(items(crm.send(&add).await.unwrap()), done);
-        let edit = MemberEdit { id: new.clone(), address: String::new(), fields: record(&[("City", "Ulm"), ("Zip", "")]) };
-        assert_eq!(items(crm.send(&Write::UpdateMembers { edits: vec![edit] }).await.unwrap()), done);
-        let change = Write::ChangeAddress { id: new.clone(), address: "new+2@example.org".into() };
+        let edit = MemberEdit {
+            id: new.clone(),
+            address: String::new(),
+            fields: record(&[("City", "Ulm"), ("Zip", "")]),
+        };
+        assert_eq!(
+            items(
+                crm.send(&Write::UpdateMembers { edits: vec![edit] })
+                    .await
+                    .unwrap()
+            ),
+            done
+        );
+        let change = Write::ChangeAddress {
+            id: new.clone(),
+            address: "new+2@example.org".into(),
+        };
         assert_eq!(items(crm.send(&change).await.unwrap()), done);
         let check = read(&crm, Role::Source).await.unwrap();
         check_against_world(&emulator, &check);
@@ -182,11 +298,33 @@ async fn a_group_lives_from_creation_to_deletion() {
         ]);
         assert_eq!(check.kept[&new], profile);
 
-        assert_eq!(items(crm.send(&Write::OptOutOfAccount { members: vec![new.clone()] }).await.unwrap()), done);
-        assert_eq!(read(&crm, Role::Source).await.unwrap().status(&new), MemberStatus::OptedOut);
-        let remove = Write::RemoveMemberships { group: group.clone(), members: vec![new.clone()] };
+        assert_eq!(
+            items(
+                crm.send(&Write::OptOutOfAccount {
+                    members: vec![new.clone()]
+                })
+                .await
+                .unwrap()
+            ),
+            done
+        );
+        assert_eq!(
+            read(&crm, Role::Source).await.unwrap().status(&new),
+            MemberStatus::OptedOut
+        );
+        let remove = Write::RemoveMemberships {
+            group: group.clone(),
+            members: vec![new.clone()],
+        };
         assert_eq!(items(crm.send(&remove).await.unwrap()), done);
-        assert_eq!(items(crm.send(&Write::DeleteGroup { id: group.clone() }).await.unwrap()), done);
+        assert_eq!(
+            items(
+                crm.send(&Write::DeleteGroup { id: group.clone() })
+                    .await
+                    .unwrap()
+            ),
+            done
+        );
         assert!(crm.group(&group).await.unwrap().is_none());
         assert_eq!(emulator.misuse(), []);
     }
@@ -194,8 +332,14 @@ async fn a_group_lives_from_creation_to_deletion() {
 
 #[tokio::test(start_paused = true)]
 async fn no_fault_of_the_service_reads_as_absence() {
-    let faults =
-        [Fault::HtmlWith200, Fault::EmptyBody, Fault::TruncatedBody, Fault::MissingList, Fault::WrongCount(1), Fault::WrongCount(-1)];
+    let faults = [
+        Fault::HtmlWith200,
+        Fault::EmptyBody,
+        Fault::TruncatedBody,
+        Fault::MissingList,
+        Fault::WrongCount(1),
+        Fault::WrongCount(-1),
+    ];
     for fault in faults {
         let (emulator, crm) = seeded(GreenRopeQuirks::mixed());
         emulator.add_fault(FaultRule::every(fault.clone()).on("GetContacts"));
@@ -204,7 +348,10 @@ async fn no_fault_of_the_service_reads_as_absence() {
                 for group in read.snapshot.listings.keys() {
                     assert!(!read.is_complete(group), "{fault:?} {group}");
                 }
-                assert!(read.snapshot.account_state.complete().is_none(), "{fault:?}");
+                assert!(
+                    read.snapshot.account_state.complete().is_none(),
+                    "{fault:?}"
+                );
                 assert_eq!(read.snapshot.existence, Existence::Unknown, "{fault:?}");
             }
             Err(ReadError::Call(error)) => assert!(error.is_temporary(), "{fault:?}: {error}"),
@@ -225,11 +372,18 @@ async fn tokens_that_expire_are_renewed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bounce_of_one_group_explains_its_count() {
-    let (emulator, crm) = seeded(GreenRopeQuirks { counted: Counted::NotBounced, ..GreenRopeQuirks::default() });
+    let (emulator, crm) = seeded(GreenRopeQuirks {
+        counted: Counted::NotBounced,
+        ..GreenRopeQuirks::default()
+    });
     let (group, contact) = emulator.with_world(|world| {
         let account = world.account_mut("crm");
         let active = |group: &crate::emulator::Group| {
-            group.members.iter().find(|(_, member)| member.state == Emulated::Active).map(|(contact, _)| (group.id, *contact))
+            group
+                .members
+                .iter()
+                .find(|(_, member)| member.state == Emulated::Active)
+                .map(|(contact, _)| (group.id, *contact))
         };
         let (group, contact) = account.groups.values().find_map(active).unwrap();
         account.set_membership_state(group, contact, Emulated::Bounced);

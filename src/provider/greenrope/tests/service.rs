@@ -26,7 +26,10 @@ impl Asked {
     }
 
     pub(super) fn field(&self, name: &str) -> &str {
-        self.form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        self.form
+            .iter()
+            .find(|(key, _)| key == name)
+            .map_or("", |(_, value)| value)
     }
 }
 
@@ -44,13 +47,23 @@ impl Log {
 
     /// The requests of an operation, by the beginning of their document.
     pub(super) fn of(&self, operation: &str) -> Vec<Asked> {
-        self.all().into_iter().filter(|asked| asked.xml().starts_with(&format!("<{operation}Request"))).collect()
+        self.all()
+            .into_iter()
+            .filter(|asked| asked.xml().starts_with(&format!("<{operation}Request")))
+            .collect()
     }
 }
 
-/// Makes an adapter whose service answers with `answer`, or as a sound small account where that says nothing.
-pub(super) fn adapter(answer: impl Fn(&Asked, usize) -> Option<Said> + Send + Sync + 'static) -> (GreenRope, Log) {
-    with_options(answer, GreenRopeCredential::Password(SecretString::from("hush")), false)
+/// Makes an adapter whose service answers with `answer`, or as a sound small account where that
+/// says nothing.
+pub(super) fn adapter(
+    answer: impl Fn(&Asked, usize) -> Option<Said> + Send + Sync + 'static,
+) -> (GreenRope, Log) {
+    with_options(
+        answer,
+        GreenRopeCredential::Password(SecretString::from("hush")),
+        false,
+    )
 }
 
 pub(super) fn with_options(
@@ -62,7 +75,10 @@ pub(super) fn with_options(
     let requests = log.clone();
     let answer = Arc::new(answer);
     let router = Router::new().fallback(move |uri: Uri, body: Bytes| {
-        let asked = Asked { form: form_urlencoded::parse(&body).into_owned().collect(), path: uri.path().to_owned() };
+        let asked = Asked {
+            form: form_urlencoded::parse(&body).into_owned().collect(),
+            path: uri.path().to_owned(),
+        };
         let number = {
             let mut requests = requests.0.lock().unwrap();
             requests.push(asked.clone());
@@ -72,7 +88,10 @@ pub(super) fn with_options(
         async move { (StatusCode::from_u16(status).unwrap(), body).into_response() }
     });
     let base = Url::parse("https://api.example.org/api-xml").unwrap();
-    let options = AccountOptions { max_retries: 1, ..AccountOptions::new("crm", base, Transport::Local(router)) };
+    let options = AccountOptions {
+        max_retries: 1,
+        ..AccountOptions::new("crm", base, Transport::Local(router))
+    };
     let options = (
         options,
         GreenRopeOptions {
@@ -86,7 +105,8 @@ pub(super) fn with_options(
     (GreenRope::new(options.1, Account::new(options.0)), log)
 }
 
-/// A small account: group 7 with 101, 102, 103 and the opted-out 104, group 8 empty, 105 in no group.
+/// A small account: group 7 with 101, 102, 103 and the opted-out 104, group 8 empty, 105 in no
+/// group.
 fn sound(asked: &Asked) -> Vec<u8> {
     let xml = asked.xml();
     let body: &[u8] = if xml.starts_with("<GetAuthToken") {

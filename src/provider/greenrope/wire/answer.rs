@@ -6,7 +6,8 @@ use super::xml::{Element, Envelope, read_document};
 use crate::http::DecodeError;
 use crate::model::{ItemOutcome, Refusal};
 
-/// Refusal that point to the login, wherever an error text holds them. No authentication error code is known.
+/// Refusal that point to the login, wherever an error text holds them. No authentication error code
+/// is known.
 const LOGIN_WORDS: [&str; 5] = ["token", "auth", "password", "log in", "login"];
 
 /// Refusal that point to a time-out, after which nobody knows what was done.
@@ -22,13 +23,21 @@ pub(super) enum Outcome {
     Failure(Refusal),
 }
 
-/// Reads the outcome in each of its three spellings: `Result`, `Response`, or attributes of the element.
+/// Reads the outcome in each of its three spellings: `Result`, `Response`, or attributes of the
+/// element.
 ///
 /// Anything but a clear success is a failure, also when another spelling claims success.
 pub(super) fn outcome(element: &Element) -> Outcome {
-    let spelled = [element.value("result"), element.value("response"), element.attribute("result")];
+    let spelled = [
+        element.value("result"),
+        element.value("response"),
+        element.attribute("result"),
+    ];
     let code = element.any(&["errorcode"]);
-    let text = element.any(&["errortext"]).or_else(|| element.attribute("message")).or_else(|| element.any(&["message"]));
+    let text = element
+        .any(&["errortext"])
+        .or_else(|| element.attribute("message"))
+        .or_else(|| element.any(&["message"]));
     let mut said = spelled.iter().flatten().map(|word| word.trim()).peekable();
     if said.peek().is_none() && code.is_none() && element.value("errortext").is_none() {
         return Outcome::Silent;
@@ -38,7 +47,11 @@ pub(super) fn outcome(element: &Element) -> Outcome {
         said_any = true;
         word.eq_ignore_ascii_case("success")
     });
-    if all_well && said_any { Outcome::Success } else { Outcome::Failure(Refusal::new(code, text.unwrap_or_default(), None)) }
+    if all_well && said_any {
+        Outcome::Success
+    } else {
+        Outcome::Failure(Refusal::new(code, text.unwrap_or_default(), None))
+    }
 }
 
 fn has_any(words: &Refusal, needles: &[&str]) -> bool {
@@ -46,7 +59,8 @@ fn has_any(words: &Refusal, needles: &[&str]) -> bool {
     needles.iter().any(|needle| text.contains(needle))
 }
 
-/// Tells what kind of "no" a request-level error is. A missing permission is not cured by a new login.
+/// Tells what kind of "no" a request-level error is. A missing permission is not cured by a new
+/// login.
 pub(super) fn refuse(words: Refusal) -> DecodeError {
     if has_any(&words, &["permission"]) {
         DecodeError::Denied(words.to_string())
@@ -57,7 +71,8 @@ pub(super) fn refuse(words: Refusal) -> DecodeError {
     }
 }
 
-/// Reads a document of the family that carries one result; the result must be there and be a success.
+/// Reads a document of the family that carries one result; the result must be there and be a
+/// success.
 pub(super) fn read_single(
     source: impl BufRead,
     root: &str,
@@ -72,11 +87,18 @@ pub(super) fn read_single(
     }
 }
 
-/// Decodes the answer to a write that creates one thing, returning the id under one of several names.
-pub(in super::super) fn created(source: impl BufRead, root: &str, ids: &[&str]) -> Result<ItemOutcome, DecodeError> {
+/// Decodes the answer to a write that creates one thing, returning the id under one of several
+/// names.
+pub(in super::super) fn created(
+    source: impl BufRead,
+    root: &str,
+    ids: &[&str],
+) -> Result<ItemOutcome, DecodeError> {
     let envelope = read_single(source, root, "", &mut |_| Ok(()))?;
     Ok(match envelope.root.any(ids) {
-        Some(id) => ItemOutcome::Done { id: Some(id.to_owned()) },
+        Some(id) => ItemOutcome::Done {
+            id: Some(id.to_owned()),
+        },
         None => ItemOutcome::Unknown,
     })
 }
@@ -91,29 +113,40 @@ pub(in super::super) struct Sent {
 }
 
 /// Reads the items of a per-item answer; a request-level error there leaves every item open.
-fn read_items(source: impl BufRead, root: &str, container: &str, sent: usize) -> Result<Vec<Element>, DecodeError> {
+fn read_items(
+    source: impl BufRead,
+    root: &str,
+    container: &str,
+    sent: usize,
+) -> Result<Vec<Element>, DecodeError> {
     let mut items = Vec::new();
     let envelope = read_document(source, root, container, &mut |item| {
         if items.len() == sent {
-            return Err(DecodeError::NotAnAnswer("it has more items than were sent".to_owned()));
+            return Err(DecodeError::NotAnAnswer(
+                "it has more items than were sent".to_owned(),
+            ));
         }
         items.push(item);
         Ok(())
     })?;
     match outcome(&envelope.root) {
-        Outcome::Silent if items.is_empty() => Err(DecodeError::NotAnAnswer("it has neither a result nor items".to_owned())),
+        Outcome::Silent if items.is_empty() => Err(DecodeError::NotAnAnswer(
+            "it has neither a result nor items".to_owned(),
+        )),
         Outcome::Success | Outcome::Silent => Ok(items),
         Outcome::Failure(words) => Err(match refuse(words) {
-            // Whether some items were done before the error is not known, so several must be read back.
-            DecodeError::Refused(words) if sent > 1 => {
-                DecodeError::NotAnAnswer(format!("the request as a whole was refused, perhaps after a part of it was done: {words}"))
-            }
+            // Whether some items were done before the error is not known, so several must be read
+            // back.
+            DecodeError::Refused(words) if sent > 1 => DecodeError::NotAnAnswer(format!(
+                "the request as a whole was refused, perhaps after a part of it was done: {words}"
+            )),
             error => error,
         }),
     }
 }
 
-/// Settles a per-item answer: by the echoed mark, else by the id, else by position if the counts agree.
+/// Settles a per-item answer: by the echoed mark, else by the id, else by position if the counts
+/// agree.
 ///
 /// An item without a matching answer, or with two, is unknown.
 pub(in super::super) fn settle_items(
@@ -135,11 +168,22 @@ pub(in super::super) fn settle_items(
         };
         let Some(matched) = matched else { continue };
         let contradicts = id.is_some_and(|id| id != sent[matched].id);
-        let outcome = if contradicts { ItemOutcome::Unknown } else { judge(item) };
+        let outcome = if contradicts {
+            ItemOutcome::Unknown
+        } else {
+            judge(item)
+        };
         // Two answers for one item cancel each other.
-        outcomes[matched] = Some(if outcomes[matched].is_some() { ItemOutcome::Unknown } else { outcome });
+        outcomes[matched] = Some(if outcomes[matched].is_some() {
+            ItemOutcome::Unknown
+        } else {
+            outcome
+        });
     }
-    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(ItemOutcome::Unknown)).collect())
+    Ok(outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or(ItemOutcome::Unknown))
+        .collect())
 }
 
 fn judge(item: &Element) -> ItemOutcome {
@@ -159,10 +203,15 @@ fn refused(words: Refusal) -> ItemOutcome {
     ItemOutcome::Refused(words)
 }
 
-/// Settles the answer to AddContacts, whose items carry no mark: by position, and only if the counts agree.
+/// Settles the answer to AddContacts, whose items carry no mark: by position, and only if the
+/// counts agree.
 ///
-/// Nothing is ever certain here: how the service recognises a duplicate is not known, so every id is to be read back.
-pub(in super::super) fn settle_creations(source: impl BufRead, sent: usize) -> Result<Vec<ItemOutcome>, DecodeError> {
+/// Nothing is ever certain here: how the service recognises a duplicate is not known, so every id
+/// is to be read back.
+pub(in super::super) fn settle_creations(
+    source: impl BufRead,
+    sent: usize,
+) -> Result<Vec<ItemOutcome>, DecodeError> {
     let items = read_items(source, "addcontactsresponse", "contacts", sent)?;
     if items.len() != sent {
         return Ok(vec![ItemOutcome::Unknown; sent]);
@@ -171,15 +220,19 @@ pub(in super::super) fn settle_creations(source: impl BufRead, sent: usize) -> R
 }
 
 fn judge_creation(item: &Element) -> ItemOutcome {
-    let id = item.any(&["contact_id", "contactid", "id"]).map(str::to_owned);
+    let id = item
+        .any(&["contact_id", "contactid", "id"])
+        .map(str::to_owned);
     match outcome(item) {
         Outcome::Success => ItemOutcome::Accepted { id },
         Outcome::Silent => ItemOutcome::Unknown,
         // 1002: the contact exists already, and the text tells its id.
-        Outcome::Failure(words) if words.code.as_deref() == Some("1002") => match existing_id(&words.message) {
-            Some(id) => ItemOutcome::Accepted { id: Some(id) },
-            None => ItemOutcome::Unknown,
-        },
+        Outcome::Failure(words) if words.code.as_deref() == Some("1002") => {
+            match existing_id(&words.message) {
+                Some(id) => ItemOutcome::Accepted { id: Some(id) },
+                None => ItemOutcome::Unknown,
+            }
+        }
         Outcome::Failure(words) => refused(words),
     }
 }

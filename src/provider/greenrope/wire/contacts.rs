@@ -22,22 +22,26 @@ pub(in super::super) struct Contact {
     pub unsubscribed: Option<bool>,
     /// The ids and names of its groups, where the contact shows them.
     groups: Vec<(Option<String>, Option<String>)>,
-    /// The profile; nothing when a part of it had bytes that are not UTF-8, because a guess must not be written anywhere.
+    /// The profile; nothing when a part of it had bytes that are not UTF-8, because a guess must
+    /// not be written anywhere.
     pub profile: Option<Record>,
 }
 
 impl Contact {
     /// Tells whether the contact names its groups and this one is not among them.
     ///
-    /// The service ignores filters that it does not know and then answers with everybody, so what comes is held against
-    /// what was asked.
+    /// The service ignores filters that it does not know and then answers with everybody, so what
+    /// comes is held against what was asked.
     pub(in super::super) fn denies_group(&self, group_id: &str, group_name: &str) -> bool {
         let named = |group: &(Option<String>, Option<String>)| match group {
             (Some(id), _) => id == group_id,
             (None, Some(name)) => name == group_name.trim(),
             (None, None) => false,
         };
-        let known = self.groups.iter().any(|(id, name)| id.is_some() || name.is_some());
+        let known = self
+            .groups
+            .iter()
+            .any(|(id, name)| id.is_some() || name.is_some());
         known && !self.groups.iter().any(named)
     }
 }
@@ -58,19 +62,27 @@ impl Count {
     }
 }
 
-/// Reads an answer to its end without keeping a row: well-formed, successful, and every contact with an id.
+/// Reads an answer to its end without keeping a row: well-formed, successful, and every contact
+/// with an id.
 ///
 /// An answer without a list is none, unless it says itself that there is nobody.
 pub(in super::super) fn check_contacts(source: impl BufRead) -> Result<Count, DecodeError> {
     let envelope = read_single(source, ROOT, CONTAINER, &mut |item| decode(&item).map(drop))?;
     let total = match envelope.root.any(&["totalmatchingcontacts"]) {
-        Some(text) => Some(text.parse().map_err(|_| DecodeError::Protocol("TotalMatchingContacts is not a number".to_owned()))?),
+        Some(text) => Some(text.parse().map_err(|_| {
+            DecodeError::Protocol("TotalMatchingContacts is not a number".to_owned())
+        })?),
         None => None,
     };
     if !envelope.container && total != Some(0) {
-        return Err(DecodeError::Protocol("the answer has no list of contacts".to_owned()));
+        return Err(DecodeError::Protocol(
+            "the answer has no list of contacts".to_owned(),
+        ));
     }
-    Ok(Count { contacts: envelope.items, total })
+    Ok(Count {
+        contacts: envelope.items,
+        total,
+    })
 }
 
 /// Hands over each contact of an answer that [`check_contacts`] has passed.
@@ -82,29 +94,53 @@ pub(in super::super) fn each_contact(
 }
 
 fn decode(item: &Element) -> Result<Contact, DecodeError> {
-    let id =
-        item.children.iter().find(|child| matches!(child.name.as_str(), "contact_id" | "contactid" | "id") && child.content().is_some());
+    let id = item.children.iter().find(|child| {
+        matches!(child.name.as_str(), "contact_id" | "contactid" | "id")
+            && child.content().is_some()
+    });
     let id = match id {
         Some(child) if !child.guessed => child.content().unwrap_or_default().trim().to_owned(),
-        Some(_) => return Err(DecodeError::Protocol("the id of a contact is not UTF-8".to_owned())),
+        Some(_) => {
+            return Err(DecodeError::Protocol(
+                "the id of a contact is not UTF-8".to_owned(),
+            ));
+        }
         None => return Err(DecodeError::Protocol("a contact has no id".to_owned())),
     };
     let email = item.child("email");
-    let address = email.filter(|email| !email.guessed).and_then(Element::content).map(|text| text.trim().to_owned());
+    let address = email
+        .filter(|email| !email.guessed)
+        .and_then(Element::content)
+        .map(|text| text.trim().to_owned());
     let unsubscribed = item.value("unsubscribed").map(is_set);
-    let groups = item.child("groups").map(|groups| groups.children.iter().map(group_of_contact).collect()).unwrap_or_default();
-    Ok(Contact { profile: profile(item, &id), id, address, unsubscribed, groups })
+    let groups = item
+        .child("groups")
+        .map(|groups| groups.children.iter().map(group_of_contact).collect())
+        .unwrap_or_default();
+    Ok(Contact {
+        profile: profile(item, &id),
+        id,
+        address,
+        unsubscribed,
+        groups,
+    })
 }
 
 /// A flag that is not clearly "no" counts as set: an opt-out must not get lost in a spelling.
 fn is_set(text: &str) -> bool {
     let text = text.trim();
-    !(text.parse::<i64>() == Ok(0) || ["no", "n", "false"].iter().any(|no| text.eq_ignore_ascii_case(no)))
+    !(text.parse::<i64>() == Ok(0)
+        || ["no", "n", "false"]
+            .iter()
+            .any(|no| text.eq_ignore_ascii_case(no)))
 }
 
 fn group_of_contact(group: &Element) -> (Option<String>, Option<String>) {
     let id = group.any(&["group_id", "groupid"]).map(str::to_owned);
-    let name = group.any(&["name", "groupname"]).or_else(|| group.content().map(str::trim)).map(str::to_owned);
+    let name = group
+        .any(&["name", "groupname"])
+        .or_else(|| group.content().map(str::trim))
+        .map(str::to_owned);
     (id, name)
 }
 
@@ -115,7 +151,9 @@ fn profile(item: &Element, id: &str) -> Option<Record> {
         if field.writable == Writable::No || field.wire.starts_with("custom.") {
             continue;
         }
-        let Some(child) = item.child(&field.wire.to_lowercase()) else { continue };
+        let Some(child) = item.child(&field.wire.to_lowercase()) else {
+            continue;
+        };
         if child.guessed {
             return None;
         }
@@ -123,20 +161,37 @@ fn profile(item: &Element, id: &str) -> Option<Record> {
             record.insert(field.wire.to_owned(), Value::from(text));
         }
     }
-    for custom in item.child("userdefinedfields").map(|list| list.children.as_slice()).unwrap_or_default() {
+    for custom in item
+        .child("userdefinedfields")
+        .map(|list| list.children.as_slice())
+        .unwrap_or_default()
+    {
         if custom.children.iter().any(|part| part.guessed) {
             return None;
         }
-        if let (Some(name), Some(value)) = (custom.any(&["fieldname"]), custom.value("fieldvalue")) {
+        if let (Some(name), Some(value)) = (custom.any(&["fieldname"]), custom.value("fieldvalue"))
+        {
             record.insert(format!("custom.{name}"), Value::from(value));
         }
     }
-    let tags = item.child("tags").map(|tags| tags.children.as_slice()).unwrap_or_default();
-    if tags.iter().any(|tag| tag.guessed || tag.children.iter().any(|part| part.guessed)) {
+    let tags = item
+        .child("tags")
+        .map(|tags| tags.children.as_slice())
+        .unwrap_or_default();
+    if tags
+        .iter()
+        .any(|tag| tag.guessed || tag.children.iter().any(|part| part.guessed))
+    {
         return None;
     }
-    let mut tags: Vec<String> =
-        tags.iter().filter_map(|tag| tag.any(&["tagname"]).or_else(|| tag.content().map(str::trim))).map(str::to_owned).collect();
+    let mut tags: Vec<String> = tags
+        .iter()
+        .filter_map(|tag| {
+            tag.any(&["tagname"])
+                .or_else(|| tag.content().map(str::trim))
+        })
+        .map(str::to_owned)
+        .collect();
     tags.sort();
     tags.dedup();
     if !tags.is_empty() {

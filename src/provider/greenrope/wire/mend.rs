@@ -1,17 +1,22 @@
-//! Bytes on their way to the parser: always valid UTF-8, and never more than a bounded piece at once.
+//! Bytes on their way to the parser: always valid UTF-8, and never more than a bounded piece at
+//! once.
 //!
-//! Answers are expected to be UTF-8, and clients of this API guard against bytes that are not. Such a byte is read as
-//! Windows-1252 and announced by [`GUESS`], so that whoever reads the text knows that it was guessed.
+//! Answers are expected to be UTF-8, and clients of this API guard against bytes that are not. Such
+//! a byte is read as Windows-1252 and announced by [`GUESS`], so that whoever reads the text knows
+//! that it was guessed.
 
 use std::io::{self, BufRead, Read};
 
-/// Precedes a character that was guessed. The code point is a noncharacter, which no text has a use for.
+/// Precedes a character that was guessed. The code point is a noncharacter, which no text has a use
+/// for.
 pub(super) const GUESS: char = '\u{fdd0}';
 
-/// What the bytes 0x80 to 0x9f mean in Windows-1252; the five that mean nothing become the replacement character.
+/// What the bytes 0x80 to 0x9f mean in Windows-1252; the five that mean nothing become the
+/// replacement character.
 const WINDOWS_1252: [char; 32] = [
-    '€', '\u{fffd}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{fffd}', 'Ž', '\u{fffd}', '\u{fffd}', '‘', '’', '“', '”',
-    '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{fffd}', 'ž', 'Ÿ',
+    '€', '\u{fffd}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{fffd}', 'Ž',
+    '\u{fffd}', '\u{fffd}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{fffd}',
+    'ž', 'Ÿ',
 ];
 
 /// A reader that mends what is not UTF-8 and stops when its allowance is used up.
@@ -28,7 +33,14 @@ pub(super) struct Mended<R> {
 
 impl<R: BufRead> Mended<R> {
     pub(super) fn new(inner: R) -> Self {
-        Mended { inner, ready: Vec::new(), taken: 0, begun: Vec::new(), allowance: 0, ended: false }
+        Mended {
+            inner,
+            ready: Vec::new(),
+            taken: 0,
+            begun: Vec::new(),
+            allowance: 0,
+            ended: false,
+        }
     }
 
     /// Allows so many more bytes to be read, whatever is left of the last allowance.
@@ -74,10 +86,16 @@ impl<R: BufRead> Mended<R> {
             };
             let (bad, rest) = rest.split_at(bad);
             for &byte in bad {
-                let guessed = if (0x80..0xa0).contains(&byte) { WINDOWS_1252[usize::from(byte - 0x80)] } else { char::from(byte) };
+                let guessed = if (0x80..0xa0).contains(&byte) {
+                    WINDOWS_1252[usize::from(byte - 0x80)]
+                } else {
+                    char::from(byte)
+                };
                 let mut text = [0; 4];
-                self.ready.extend_from_slice(GUESS.encode_utf8(&mut text).as_bytes());
-                self.ready.extend_from_slice(guessed.encode_utf8(&mut text).as_bytes());
+                self.ready
+                    .extend_from_slice(GUESS.encode_utf8(&mut text).as_bytes());
+                self.ready
+                    .extend_from_slice(guessed.encode_utf8(&mut text).as_bytes());
             }
             piece = rest;
         }
@@ -100,7 +118,10 @@ impl<R: BufRead> BufRead for Mended<R> {
             self.refill()?;
         }
         if self.allowance == 0 && self.taken < self.ready.len() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a single piece of it is too long"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a single piece of it is too long",
+            ));
         }
         let end = self.ready.len().min(self.taken + self.allowance);
         Ok(&self.ready[self.taken..end])
@@ -136,7 +157,10 @@ mod tests {
     #[test]
     fn other_bytes_are_read_as_windows_1252_and_announced() {
         for piece in 1..5 {
-            assert_eq!(mended(b"Zo\xeb \x80 \xc3", piece), "Zo\u{fdd0}ë \u{fdd0}€ \u{fdd0}Ã");
+            assert_eq!(
+                mended(b"Zo\xeb \x80 \xc3", piece),
+                "Zo\u{fdd0}ë \u{fdd0}€ \u{fdd0}Ã"
+            );
         }
     }
 

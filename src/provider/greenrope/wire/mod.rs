@@ -1,4 +1,5 @@
-//! The XML of the API: requests are encoded and answers decoded here, without any I/O beyond reading a body at hand.
+//! The XML of the API: requests are encoded and answers decoded here, without any I/O beyond
+//! reading a body at hand.
 
 mod answer;
 mod contacts;

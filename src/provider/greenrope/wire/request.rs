@@ -1,8 +1,9 @@
-//! Requests as XML text: explicit open and close tags, double quotes, no declaration, everything escaped.
+//! Requests as XML text: explicit open and close tags, double quotes, no declaration, everything
+//! escaped.
 //!
-//! `account_id` goes on the root and on every item, so that nothing is ever done in another account of the same login.
-//! There is no request here that subscribes anybody again, replaces memberships, updates a contact in passing, or deletes
-//! a contact: none of these can be expressed.
+//! `account_id` goes on the root and on every item, so that nothing is ever done in another account
+//! of the same login. There is no request here that subscribes anybody again, replaces memberships,
+//! updates a contact in passing, or deletes a contact: none of these can be expressed.
 
 use super::objects::plain_zone;
 use super::xml::is_xml_char;
@@ -51,24 +52,44 @@ pub(in super::super) enum ItemKind<'a> {
 impl Request {
     /// Asks for a token.
     pub(in super::super) fn login() -> Self {
-        Request::bare("GetAuthToken", "getauthtokenresponse", "GetAuthTokenRequest", &[])
+        Request::bare(
+            "GetAuthToken",
+            "getauthtokenresponse",
+            "GetAuthTokenRequest",
+            &[],
+        )
     }
 
     /// Asks which accounts the login reaches.
     pub(in super::super) fn accounts() -> Self {
-        Request::bare("GetAccountsWithAccess", "getaccountswithaccessresponse", "GetAccountsWithAccessRequest", &[])
+        Request::bare(
+            "GetAccountsWithAccess",
+            "getaccountswithaccessresponse",
+            "GetAccountsWithAccessRequest",
+            &[],
+        )
     }
 
     /// Asks for all groups, or for one.
     pub(in super::super) fn groups(account_id: &str, id: Option<&str>) -> Self {
         let mut attributes = vec![("account_id", account_id)];
         attributes.extend(id.map(|id| ("group_id", id)));
-        Request::bare("GetGroups", "getgroupsresponse", "GetGroupsRequest", &attributes)
+        Request::bare(
+            "GetGroups",
+            "getgroupsresponse",
+            "GetGroupsRequest",
+            &attributes,
+        )
     }
 
     /// Asks for the definitions of custom fields.
     pub(in super::super) fn custom_fields(account_id: &str) -> Self {
-        Request::bare("GetUserDefinedFields", "getuserdefinedfieldsresponse", "GetUserDefinedFieldsRequest", &[("account_id", account_id)])
+        Request::bare(
+            "GetUserDefinedFields",
+            "getuserdefinedfieldsresponse",
+            "GetUserDefinedFieldsRequest",
+            &[("account_id", account_id)],
+        )
     }
 
     /// Asks for contacts. The case of these attributes matters to the service.
@@ -77,16 +98,29 @@ impl Request {
         match filter {
             ContactFilter::All => {}
             ContactFilter::Group(id) => attributes.push(("group_id", id)),
-            ContactFilter::GroupOptOuts(id) => attributes.extend([("group_id", id), ("Unsubscribed", "true")]),
-            ContactFilter::GroupBounced(id) => attributes.extend([("group_id", id), ("Bounced", "true")]),
+            ContactFilter::GroupOptOuts(id) => {
+                attributes.extend([("group_id", id), ("Unsubscribed", "true")])
+            }
+            ContactFilter::GroupBounced(id) => {
+                attributes.extend([("group_id", id), ("Bounced", "true")])
+            }
             ContactFilter::OptOuts => attributes.push(("Unsubscribed", "true")),
             ContactFilter::Bounced => attributes.push(("Bounced", "true")),
         }
-        Request::bare("GetContacts", "getcontactsresponse", "GetContactsRequest", &attributes)
+        Request::bare(
+            "GetContacts",
+            "getcontactsresponse",
+            "GetContactsRequest",
+            &attributes,
+        )
     }
 
     /// Creates a group; visible to nobody outside unless the fields say otherwise.
-    pub(in super::super) fn create_group(account_id: &str, name: &str, fields: &Record) -> Result<Self, String> {
+    pub(in super::super) fn create_group(
+        account_id: &str,
+        name: &str,
+        fields: &Record,
+    ) -> Result<Self, String> {
         let mut fields = fields.clone();
         fields.insert("Name".to_owned(), Value::from(name));
         if fields.get("GroupType").is_none_or(Value::is_empty) {
@@ -96,18 +130,37 @@ impl Request {
         xml.open("CreateGroupRequest", &[("account_id", account_id)]);
         xml.group_fields(&fields)?;
         xml.close("CreateGroupRequest");
-        Ok(Request { operation: "CreateGroup", answer: "creategroupresponse", xml: xml.0 })
+        Ok(Request {
+            operation: "CreateGroup",
+            answer: "creategroupresponse",
+            xml: xml.0,
+        })
     }
 
     /// Changes groups by id; each entry is (mark, id, fields as [`encode_group`] made them).
-    pub(in super::super) fn edit_groups(account_id: &str, items: &[(String, String, String)]) -> Self {
-        Request::groups_by_id("EditGroups", "editgroupsresponse", "EditGroupsRequest", account_id, items)
+    pub(in super::super) fn edit_groups(
+        account_id: &str,
+        items: &[(String, String, String)],
+    ) -> Self {
+        Request::groups_by_id(
+            "EditGroups",
+            "editgroupsresponse",
+            "EditGroupsRequest",
+            account_id,
+            items,
+        )
     }
 
     /// Deletes one group by id.
     pub(in super::super) fn delete_group(account_id: &str, mark: &str, id: &str) -> Self {
         let item = (mark.to_owned(), id.to_owned(), String::new());
-        Request::groups_by_id("DeleteGroups", "deletegroupsresponse", "DeleteGroupsRequest", account_id, &[item])
+        Request::groups_by_id(
+            "DeleteGroups",
+            "deletegroupsresponse",
+            "DeleteGroupsRequest",
+            account_id,
+            &[item],
+        )
     }
 
     fn groups_by_id(
@@ -121,16 +174,28 @@ impl Request {
         xml.open(root, &[("account_id", account_id)]);
         xml.open("Groups", &[]);
         for (mark, id, fields) in items {
-            xml.open("Group", &[("account_id", account_id), ("group_id", id), ("request_id", mark)]);
+            xml.open(
+                "Group",
+                &[
+                    ("account_id", account_id),
+                    ("group_id", id),
+                    ("request_id", mark),
+                ],
+            );
             xml.0.push_str(fields);
             xml.close("Group");
         }
         xml.close("Groups");
         xml.close(root);
-        Request { operation, answer, xml: xml.0 }
+        Request {
+            operation,
+            answer,
+            xml: xml.0,
+        }
     }
 
-    /// Creates contacts; each entry is what [`encode_member`] made of it. Without `update`, so nobody who exists is touched.
+    /// Creates contacts; each entry is what [`encode_member`] made of it. Without `update`, so
+    /// nobody who exists is touched.
     pub(in super::super) fn add_contacts(account_id: &str, items: &[String]) -> Self {
         let mut xml = Xml::default();
         xml.open("AddContactsRequest", &[("account_id", account_id)]);
@@ -142,16 +207,33 @@ impl Request {
         }
         xml.close("Contacts");
         xml.close("AddContactsRequest");
-        Request { operation: "AddContacts", answer: "addcontactsresponse", xml: xml.0 }
+        Request {
+            operation: "AddContacts",
+            answer: "addcontactsresponse",
+            xml: xml.0,
+        }
     }
 
     /// Changes contacts by id; each entry is (mark, id, fields as [`encode_member`] made them).
-    pub(in super::super) fn edit_contacts(account_id: &str, items: &[(String, String, String)]) -> Self {
-        Request::contacts_by_id("EditContacts", "editcontactsresponse", "EditContactsRequest", &[("account_id", account_id)], items)
+    pub(in super::super) fn edit_contacts(
+        account_id: &str,
+        items: &[(String, String, String)],
+    ) -> Self {
+        Request::contacts_by_id(
+            "EditContacts",
+            "editcontactsresponse",
+            "EditContactsRequest",
+            &[("account_id", account_id)],
+            items,
+        )
     }
 
     /// Joins, removes or unsubscribes contacts by id; each entry is (mark, id, nothing).
-    pub(in super::super) fn by_contact_id(account_id: &str, kind: ItemKind<'_>, items: &[(String, String, String)]) -> Self {
+    pub(in super::super) fn by_contact_id(
+        account_id: &str,
+        kind: ItemKind<'_>,
+        items: &[(String, String, String)],
+    ) -> Self {
         let account = ("account_id", account_id);
         match kind {
             ItemKind::Add(group) => Request::contacts_by_id(
@@ -190,31 +272,62 @@ impl Request {
         xml.open(root, attributes);
         xml.open("Contacts", &[]);
         for (mark, id, fields) in items {
-            xml.open("Contact", &[account, ("contact_id", id), ("request_id", mark)]);
+            xml.open(
+                "Contact",
+                &[account, ("contact_id", id), ("request_id", mark)],
+            );
             xml.0.push_str(fields);
             xml.close("Contact");
         }
         xml.close("Contacts");
         xml.close(root);
-        Request { operation, answer, xml: xml.0 }
+        Request {
+            operation,
+            answer,
+            xml: xml.0,
+        }
     }
 
     /// Defines a custom field that the contacts themselves never see.
-    pub(in super::super) fn add_custom_field(account_id: &str, label: &str, kind: FieldType) -> Self {
+    pub(in super::super) fn add_custom_field(
+        account_id: &str,
+        label: &str,
+        kind: FieldType,
+    ) -> Self {
         let mut xml = Xml::default();
         xml.open("AddUserDefinedFieldRequest", &[("account_id", account_id)]);
         xml.text("FieldName", label);
-        xml.text("FieldType", if matches!(kind, FieldType::Text | FieldType::List) { "Text" } else { "ShortText" });
+        xml.text(
+            "FieldType",
+            if matches!(kind, FieldType::Text | FieldType::List) {
+                "Text"
+            } else {
+                "ShortText"
+            },
+        );
         xml.text("ContactEditable", "Hidden");
         xml.close("AddUserDefinedFieldRequest");
-        Request { operation: "AddUserDefinedField", answer: "adduserdefinedfieldresponse", xml: xml.0 }
+        Request {
+            operation: "AddUserDefinedField",
+            answer: "adduserdefinedfieldresponse",
+            xml: xml.0,
+        }
     }
 
-    fn bare(operation: &'static str, answer: &'static str, root: &str, attributes: &[(&str, &str)]) -> Self {
+    fn bare(
+        operation: &'static str,
+        answer: &'static str,
+        root: &str,
+        attributes: &[(&str, &str)],
+    ) -> Self {
         let mut xml = Xml::default();
         xml.open(root, attributes);
         xml.close(root);
-        Request { operation, answer, xml: xml.0 }
+        Request {
+            operation,
+            answer,
+            xml: xml.0,
+        }
     }
 }
 
@@ -232,7 +345,10 @@ pub(in super::super) fn encode_group(fields: &Record) -> Result<String, String> 
 ///
 /// # Errors
 /// A sentence that names the field which can't be written.
-pub(in super::super) fn encode_member(address: Option<&str>, fields: &Record) -> Result<String, String> {
+pub(in super::super) fn encode_member(
+    address: Option<&str>,
+    fields: &Record,
+) -> Result<String, String> {
     let mut xml = Xml::default();
     if let Some(address) = address {
         xml.text("Email", address);
@@ -241,7 +357,8 @@ pub(in super::super) fn encode_member(address: Option<&str>, fields: &Record) ->
     for (name, value) in fields {
         match name.strip_prefix("custom.") {
             Some(label) => custom.push((label, value.to_string())),
-            // The address is identity: it is set on creation and by a change of address, never in passing.
+            // The address is identity: it is set on creation and by a change of address, never in
+            // passing.
             None if name == "Email" && address.is_some() => {}
             None => {
                 writable(ObjectKind::Member, name)?;
@@ -268,7 +385,10 @@ fn writable(object: ObjectKind, name: &str) -> Result<(), String> {
     match SCHEMA.by_wire(object, name) {
         Some(field) if field.writable != Writable::No => Ok(()),
         Some(_) => Err(format!("{name} can't be written through the API")),
-        None => Err(format!("{name} is not a {} field of GreenRope", object.as_str())),
+        None => Err(format!(
+            "{name} is not a {} field of GreenRope",
+            object.as_str()
+        )),
     }
 }
 
@@ -308,12 +428,20 @@ impl Xml {
         }
         // In the order of the table, which is the order of the manual's example.
         for field in SCHEMA.groups {
-            let Some(value) = fields.get(field.wire) else { continue };
+            let Some(value) = fields.get(field.wire) else {
+                continue;
+            };
             let text = value.to_string();
             match field.wire {
                 "GroupType" => {
-                    let known = GROUP_TYPES.iter().map(|(word, _)| *word).find(|word| word.eq_ignore_ascii_case(text.trim()));
-                    self.text(field.wire, known.ok_or("GroupType must be Public, Private or Hidden")?);
+                    let known = GROUP_TYPES
+                        .iter()
+                        .map(|(word, _)| *word)
+                        .find(|word| word.eq_ignore_ascii_case(text.trim()));
+                    self.text(
+                        field.wire,
+                        known.ok_or("GroupType must be Public, Private or Hidden")?,
+                    );
                 }
                 "EventsTimeZone" => self.text(field.wire, plain_zone(&text)),
                 "Name" if text.trim().is_empty() => return Err("Name must not be empty".to_owned()),

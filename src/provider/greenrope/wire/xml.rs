@@ -1,7 +1,8 @@
-//! Reading an XML answer piece by piece: items are handed over one at a time, everything else becomes one small tree.
+//! Reading an XML answer piece by piece: items are handed over one at a time, everything else
+//! becomes one small tree.
 //!
-//! Without DTD and external entities; any breach of the syntax fails the whole document. Names are compared in lower case,
-//! because their spelling differs between operations.
+//! Without DTD and external entities; any breach of the syntax fails the whole document. Names are
+//! compared in lower case, because their spelling differs between operations.
 
 use std::io::BufRead;
 
@@ -38,19 +39,31 @@ impl Element {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// Returns the text of the first child of a name, untrimmed; nothing when it is missing or blank.
+    /// Returns the text of the first child of a name, untrimmed; nothing when it is missing or
+    /// blank.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.children.iter().filter(|child| child.name == name).find_map(Element::content)
+        self.children
+            .iter()
+            .filter(|child| child.name == name)
+            .find_map(Element::content)
     }
 
     /// Returns the trimmed text of the first child that has one of several names.
     pub(super) fn any(&self, names: &[&str]) -> Option<&str> {
-        names.iter().find_map(|name| self.value(name)).map(str::trim)
+        names
+            .iter()
+            .find_map(|name| self.value(name))
+            .map(str::trim)
     }
 
-    /// Returns the trimmed value of an attribute, given in lower case; nothing when it is missing or blank.
+    /// Returns the trimmed value of an attribute, given in lower case; nothing when it is missing
+    /// or blank.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+        self.attributes
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
     }
 
     /// Returns the element's own text, untrimmed; nothing when it is blank.
@@ -72,15 +85,22 @@ pub(super) struct Envelope {
 
 /// Reads a document to its end, handing over each element inside the container as it closes.
 ///
-/// `root` and `container` are given in lower case. Every element child of the container is an item, whatever its name: the
-/// manual itself shows a `Groups` item inside `Groups`.
+/// `root` and `container` are given in lower case. Every element child of the container is an item,
+/// whatever its name: the manual itself shows a `Groups` item inside `Groups`.
 pub(super) fn read_document(
     source: impl BufRead,
     root: &str,
     container: &str,
     item: &mut dyn FnMut(Element) -> Result<(), DecodeError>,
 ) -> Result<Envelope, DecodeError> {
-    let mut document = Document { root, container, open: Vec::new(), seen: false, items: 0, weight: 0 };
+    let mut document = Document {
+        root,
+        container,
+        open: Vec::new(),
+        seen: false,
+        items: 0,
+        weight: 0,
+    };
     let mut reader = Reader::from_reader(Mended::new(source));
     reader.config_mut().enable_all_checks(true);
     let mut buffer = Vec::new();
@@ -90,11 +110,21 @@ pub(super) fn read_document(
         reader.get_mut().allow(MAX_TOKEN);
         let event = match reader.read_event_into(&mut buffer) {
             Ok(event) => event,
-            Err(_) if reader.get_ref().is_exhausted() => return Err(DecodeError::Protocol("a single text of it is too long".to_owned())),
-            Err(error) => return Err(DecodeError::NotAnAnswer(format!("it is no well-formed XML: {error}"))),
+            Err(_) if reader.get_ref().is_exhausted() => {
+                return Err(DecodeError::Protocol(
+                    "a single text of it is too long".to_owned(),
+                ));
+            }
+            Err(error) => {
+                return Err(DecodeError::NotAnAnswer(format!(
+                    "it is no well-formed XML: {error}"
+                )));
+            }
         };
         if done.is_some() && !is_blank(&event) {
-            return Err(DecodeError::NotAnAnswer("something follows the end of the document".to_owned()));
+            return Err(DecodeError::NotAnAnswer(
+                "something follows the end of the document".to_owned(),
+            ));
         }
         match event {
             Event::Start(start) => document.begin(&start)?,
@@ -106,20 +136,33 @@ pub(super) fn read_document(
             Event::Text(text) => document.text(&text.xml10_content())?,
             Event::CData(text) => document.text(&text.xml10_content())?,
             Event::GeneralRef(reference) => {
-                let unknown = || DecodeError::NotAnAnswer("it has an entity that is not defined".to_owned());
+                let unknown =
+                    || DecodeError::NotAnAnswer("it has an entity that is not defined".to_owned());
                 match reference.resolve_char_ref().map_err(|_| unknown())? {
                     Some(character) => document.text(character.encode_utf8(&mut [0; 4]))?,
-                    None => document.text(resolve_predefined_entity(&reference).ok_or_else(unknown)?)?,
+                    None => {
+                        document.text(resolve_predefined_entity(&reference).ok_or_else(unknown)?)?
+                    }
                 }
             }
-            Event::DocType(_) => return Err(DecodeError::NotAnAnswer("it has a document type, as web pages do".to_owned())),
+            Event::DocType(_) => {
+                return Err(DecodeError::NotAnAnswer(
+                    "it has a document type, as web pages do".to_owned(),
+                ));
+            }
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
             Event::Eof => break,
         }
     }
     match done {
-        Some(root) => Ok(Envelope { root, container: document.seen, items: document.items }),
-        None => Err(DecodeError::NotAnAnswer("it ends before its root element does".to_owned())),
+        Some(root) => Ok(Envelope {
+            root,
+            container: document.seen,
+            items: document.items,
+        }),
+        None => Err(DecodeError::NotAnAnswer(
+            "it ends before its root element does".to_owned(),
+        )),
     }
 }
 
@@ -147,31 +190,46 @@ impl Document<'_> {
         let name = start.name().as_ref().to_lowercase();
         if self.open.is_empty() && name != self.root {
             let seen: String = name.chars().take(60).collect();
-            // An answer to another question is the service's own mistake; anything else was not the service.
+            // An answer to another question is the service's own mistake; anything else was not the
+            // service.
             return Err(if seen.ends_with("response") {
                 DecodeError::Protocol(format!("the answer is a {seen} and not a {}", self.root))
             } else {
-                DecodeError::NotAnAnswer(format!("its root element is {seen} and not {}", self.root))
+                DecodeError::NotAnAnswer(format!(
+                    "its root element is {seen} and not {}",
+                    self.root
+                ))
             });
         }
         if self.open.len() >= MAX_DEPTH {
-            return Err(DecodeError::Protocol("its elements nest too deeply".to_owned()));
+            return Err(DecodeError::Protocol(
+                "its elements nest too deeply".to_owned(),
+            ));
         }
         if self.open.len() == 1 && name == self.container {
             if self.seen {
-                return Err(DecodeError::Protocol(format!("the answer has more than one {}", self.container)));
+                return Err(DecodeError::Protocol(format!(
+                    "the answer has more than one {}",
+                    self.container
+                )));
             }
             self.seen = true;
         }
-        let mut element = Element { name, ..Element::default() };
+        let mut element = Element {
+            name,
+            ..Element::default()
+        };
         for attribute in start.attributes() {
             let broken = |_| DecodeError::NotAnAnswer("it has a broken attribute".to_owned());
             let attribute = attribute.map_err(broken)?;
-            let value = unescape(&attribute.value).map_err(|_| DecodeError::NotAnAnswer("it has a broken attribute".to_owned()))?;
+            let value = unescape(&attribute.value)
+                .map_err(|_| DecodeError::NotAnAnswer("it has a broken attribute".to_owned()))?;
             let (value, guessed) = settle(&value)?;
             element.guessed |= guessed;
             self.weight += value.len();
-            element.attributes.push((attribute.key.as_ref().to_lowercase(), value));
+            element
+                .attributes
+                .push((attribute.key.as_ref().to_lowercase(), value));
         }
         self.weight += element.name.len() + size_of::<Element>();
         self.weigh()?;
@@ -196,9 +254,14 @@ impl Document<'_> {
     }
 
     /// Closes the innermost element; returns the root when that was it.
-    fn end(&mut self, item: &mut dyn FnMut(Element) -> Result<(), DecodeError>) -> Result<Option<Element>, DecodeError> {
+    fn end(
+        &mut self,
+        item: &mut dyn FnMut(Element) -> Result<(), DecodeError>,
+    ) -> Result<Option<Element>, DecodeError> {
         let Some(element) = self.open.pop() else {
-            return Err(DecodeError::NotAnAnswer("it closes an element that is not open".to_owned()));
+            return Err(DecodeError::NotAnAnswer(
+                "it closes an element that is not open".to_owned(),
+            ));
         };
         let in_container = self.open.len() == 2 && self.open[1].name == self.container;
         if in_container {
@@ -209,7 +272,10 @@ impl Document<'_> {
         }
         if self.open.len() == 1 && element.name == self.container {
             return match element.content() {
-                Some(_) => Err(DecodeError::Protocol(format!("the answer has plain text where {} should hold items", self.container))),
+                Some(_) => Err(DecodeError::Protocol(format!(
+                    "the answer has plain text where {} should hold items",
+                    self.container
+                ))),
                 None => Ok(None),
             };
         }
@@ -224,7 +290,9 @@ impl Document<'_> {
 
     fn weigh(&self) -> Result<(), DecodeError> {
         if self.weight > MAX_TREE {
-            return Err(DecodeError::Protocol("a single item of it is too long".to_owned()));
+            return Err(DecodeError::Protocol(
+                "a single item of it is too long".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -233,10 +301,19 @@ impl Document<'_> {
 /// Removes the marks of guessed characters, and refuses what XML 1.0 forbids.
 fn settle(text: &str) -> Result<(String, bool), DecodeError> {
     if text.chars().any(|c| !is_xml_char(c)) {
-        return Err(DecodeError::NotAnAnswer("it has a character that XML forbids".to_owned()));
+        return Err(DecodeError::NotAnAnswer(
+            "it has a character that XML forbids".to_owned(),
+        ));
     }
     let guessed = text.contains(GUESS);
-    Ok((if guessed { text.replace(GUESS, "") } else { text.to_owned() }, guessed))
+    Ok((
+        if guessed {
+            text.replace(GUESS, "")
+        } else {
+            text.to_owned()
+        },
+        guessed,
+    ))
 }
 
 /// Tells whether XML 1.0 allows a character.

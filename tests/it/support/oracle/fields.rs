@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rosterd::emulator::{Account, Contact, CustomField, Group, GroupKind, GroupStatus, Kind, Visibility};
+use rosterd::emulator::{
+    Account, Contact, CustomField, Group, GroupKind, GroupStatus, Kind, Visibility,
+};
 
 use super::Oracle;
 
@@ -27,23 +29,36 @@ fn label_of(kind: Kind, field: &CustomField) -> &str {
 fn labelled(account: &Account, contact: &Contact) -> BTreeMap<String, String> {
     let label = |name: &String| {
         let field = account.fields.iter().find(|field| field.name == *name);
-        field.map_or_else(|| name.clone(), |field| label_of(account.kind, field).to_owned())
+        field.map_or_else(
+            || name.clone(),
+            |field| label_of(account.kind, field).to_owned(),
+        )
     };
-    contact.custom.iter().map(|(name, value)| (label(name), value.clone())).collect()
+    contact
+        .custom
+        .iter()
+        .map(|(name, value)| (label(name), value.clone()))
+        .collect()
 }
 
-/// The profile fields that both kinds of provider of a pair can hold, by the neutral names of the emulated world.
+/// The profile fields that both kinds of provider of a pair can hold, by the neutral names of the
+/// emulated world.
 fn shared_fields(source: Kind, target: Kind) -> Vec<&'static str> {
     let mut fields = vec!["first_name", "last_name", "company", "phone"];
     if source == Kind::ActiveCampaign || target == Kind::ActiveCampaign {
         return fields;
     }
-    fields.extend(["title", "mobile", "fax", "address1", "address2", "city", "state", "zip", "country", "notes"]);
+    fields.extend([
+        "title", "mobile", "fax", "address1", "address2", "city", "state", "zip", "country",
+        "notes",
+    ]);
     if source == target {
         fields.push("birth_date");
         let own: &[&str] = match source {
             Kind::Emfluence => &["external_id", "memo", "original_source"],
-            _ => &["website", "gender", "hometown", "height", "weight", "skills", "bio"],
+            _ => &[
+                "website", "gender", "hometown", "height", "weight", "skills", "bio",
+            ],
         };
         fields.extend(own);
     }
@@ -52,16 +67,31 @@ fn shared_fields(source: Kind, target: Kind) -> Vec<&'static str> {
 
 /// What stood there, or where nothing did, what is wanted.
 fn fill(had: &str, wanted: &str) -> String {
-    if had.is_empty() { wanted.to_owned() } else { had.to_owned() }
+    if had.is_empty() {
+        wanted.to_owned()
+    } else {
+        had.to_owned()
+    }
 }
 
-/// The postal address that mail from a group shows: one text at GreenRope, made of the parts by ActiveCampaign.
+/// The postal address that mail from a group shows: one text at GreenRope, made of the parts by
+/// ActiveCampaign.
 fn postal_address(kind: Kind, group: &Group) -> String {
     if kind != Kind::ActiveCampaign {
         return group.postal_address.clone();
     }
-    let parts = ["sender_addr1", "sender_city", "sender_zip", "sender_country"].map(|name| setting(group, name));
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    let parts = [
+        "sender_addr1",
+        "sender_city",
+        "sender_zip",
+        "sender_country",
+    ]
+    .map(|name| setting(group, name));
+    parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn setting<'a>(group: &'a Group, name: &str) -> &'a str {
@@ -88,18 +118,50 @@ impl Oracle<'_> {
         let empty = Group::default();
         let then = before.unwrap_or(&empty);
         let made = format!("rosterd:{}:{}", self.source_name, source.id);
-        let external = if source.external_id.is_empty() { made } else { source.external_id.clone() };
-        assert_eq!(after.external_id, fill(&then.external_id, &external), "{place}: external id");
+        let external = if source.external_id.is_empty() {
+            made
+        } else {
+            source.external_id.clone()
+        };
+        assert_eq!(
+            after.external_id,
+            fill(&then.external_id, &external),
+            "{place}: external id"
+        );
         // Where it is not set, people see the group's name, and so does the API.
         let shown = |group: &Group| fill(&group.friendly_name, &group.name);
-        let wanted = if self.source.kind == Kind::Emfluence { shown(source) } else { after.name.clone() };
-        assert_eq!(shown(after), before.map_or(wanted, shown), "{place}: friendly name");
-        assert_eq!(after.description, fill(&then.description, &source.description), "{place}: description");
-        assert_eq!(after.notes, fill(&then.notes, &source.notes), "{place}: notes");
+        let wanted = if self.source.kind == Kind::Emfluence {
+            shown(source)
+        } else {
+            after.name.clone()
+        };
+        assert_eq!(
+            shown(after),
+            before.map_or(wanted, shown),
+            "{place}: friendly name"
+        );
+        assert_eq!(
+            after.description,
+            fill(&then.description, &source.description),
+            "{place}: description"
+        );
+        assert_eq!(
+            after.notes,
+            fill(&then.notes, &source.notes),
+            "{place}: notes"
+        );
         let protected = source.protected || before.is_none_or(|before| before.protected);
         assert_eq!(after.protected, protected, "{place}: protected");
-        let wanted = if source.visibility == Visibility::Public { Visibility::Public } else { Visibility::Private };
-        assert_eq!(after.visibility, before.map_or(wanted, |before| before.visibility), "{place}: visibility");
+        let wanted = if source.visibility == Visibility::Public {
+            Visibility::Public
+        } else {
+            Visibility::Private
+        };
+        assert_eq!(
+            after.visibility,
+            before.map_or(wanted, |before| before.visibility),
+            "{place}: visibility"
+        );
     }
 
     fn judge_greenrope(&self, place: &str, source: &Group, before: Option<&Group>, after: &Group) {
@@ -109,18 +171,46 @@ impl Oracle<'_> {
             Some(_) => fill(had, wanted),
             None => fill(wanted, default),
         };
-        assert_eq!(after.sender_name, pick(&then.sender_name, &source.sender_name, "Example Society"), "{place}: sender");
-        assert_eq!(after.sender_email, pick(&then.sender_email, &source.sender_email, "news@example.org"), "{place}: sender");
-        let postal = pick(&then.postal_address, &postal_address(self.source.kind, source), "1 Example Street, Springfield, IL, 62701, USA");
+        assert_eq!(
+            after.sender_name,
+            pick(&then.sender_name, &source.sender_name, "Example Society"),
+            "{place}: sender"
+        );
+        assert_eq!(
+            after.sender_email,
+            pick(&then.sender_email, &source.sender_email, "news@example.org"),
+            "{place}: sender"
+        );
+        let postal = pick(
+            &then.postal_address,
+            &postal_address(self.source.kind, source),
+            "1 Example Street, Springfield, IL, 62701, USA",
+        );
         assert_eq!(after.postal_address, postal, "{place}: postal address");
-        assert_eq!(after.time_zone, pick(&then.time_zone, &source.time_zone, "America/Chicago"), "{place}: zone");
-        assert_eq!(after.visibility, before.map_or(source.visibility, |before| before.visibility), "{place}: visibility");
+        assert_eq!(
+            after.time_zone,
+            pick(&then.time_zone, &source.time_zone, "America/Chicago"),
+            "{place}: zone"
+        );
+        assert_eq!(
+            after.visibility,
+            before.map_or(source.visibility, |before| before.visibility),
+            "{place}: visibility"
+        );
     }
 
     /// A list holds a name, a sender in parts, and at its creation whether it is private.
     fn judge_list(&self, place: &str, source: &Group, before: Option<&Group>, after: &Group) {
-        let wanted = if source.visibility == Visibility::Public { Visibility::Public } else { Visibility::Private };
-        assert_eq!(after.visibility, before.map_or(wanted, |before| before.visibility), "{place}: visibility");
+        let wanted = if source.visibility == Visibility::Public {
+            Visibility::Public
+        } else {
+            Visibility::Private
+        };
+        assert_eq!(
+            after.visibility,
+            before.map_or(wanted, |before| before.visibility),
+            "{place}: visibility"
+        );
         let same_kind = self.source.kind == Kind::ActiveCampaign;
         let sender = match before {
             Some(then) => fill(&then.sender_name, &source.sender_name),
@@ -136,10 +226,21 @@ impl Oracle<'_> {
             assert_eq!(setting(after, name), wanted, "{place}: {name}");
         }
         for name in ["subscription_notify", "unsubscription_notify", "carboncopy"] {
-            assert_eq!(setting(after, name), before.map_or("", |then| setting(then, name)), "{place}: {name} would mail somebody");
+            assert_eq!(
+                setting(after, name),
+                before.map_or("", |then| setting(then, name)),
+                "{place}: {name} would mail somebody"
+            );
         }
-        // A one-line address is never taken apart, and nothing else of another provider's group has a place here.
-        for text in [&after.postal_address, &after.external_id, &after.friendly_name, &after.description, &after.notes] {
+        // A one-line address is never taken apart, and nothing else of another provider's group has
+        // a place here.
+        for text in [
+            &after.postal_address,
+            &after.external_id,
+            &after.friendly_name,
+            &after.description,
+            &after.notes,
+        ] {
             assert_eq!(text, "", "{place}");
         }
     }
@@ -156,31 +257,55 @@ impl Oracle<'_> {
             let then = before.get(address).map_or(&[][..], Vec::as_slice);
             let [contact] = contacts.as_slice() else {
                 for (now, then) in contacts.iter().zip(then) {
-                    assert_eq!(now.profile, then.profile, "{address}: one of several contacts was changed");
+                    assert_eq!(
+                        now.profile, then.profile,
+                        "{address}: one of several contacts was changed"
+                    );
                 }
                 continue;
             };
-            let mut expected = then.first().map(|contact| contact.profile.clone()).unwrap_or_default();
+            let mut expected = then
+                .first()
+                .map(|contact| contact.profile.clone())
+                .unwrap_or_default();
             if listed.contains(address) {
                 for field in &fields {
-                    let value = source.get(address).and_then(|rows| rows.iter().map(|row| row.get(field)).find(|value| !value.is_empty()));
+                    let value = source.get(address).and_then(|rows| {
+                        rows.iter()
+                            .map(|row| row.get(field))
+                            .find(|value| !value.is_empty())
+                    });
                     if let Some(value) = value {
-                        expected.entry((*field).to_owned()).or_insert_with(|| value.to_owned());
+                        expected
+                            .entry((*field).to_owned())
+                            .or_insert_with(|| value.to_owned());
                     }
                 }
             }
             assert_eq!(contact.profile, expected, "{address}: profile");
-            let mut custom = then.first().map(|contact| labelled(self.before, contact)).unwrap_or_default();
+            let mut custom = then
+                .first()
+                .map(|contact| labelled(self.before, contact))
+                .unwrap_or_default();
             if listed.contains(address) {
                 for row in source.get(address).into_iter().flatten() {
                     for (label, value) in labelled(self.source, row) {
-                        if self.after.fields.iter().any(|field| label_of(self.after.kind, field) == label) {
+                        if self
+                            .after
+                            .fields
+                            .iter()
+                            .any(|field| label_of(self.after.kind, field) == label)
+                        {
                             custom.entry(label).or_insert(value);
                         }
                     }
                 }
             }
-            assert_eq!(labelled(self.after, contact), custom, "{address}: custom fields with the same label");
+            assert_eq!(
+                labelled(self.after, contact),
+                custom,
+                "{address}: custom fields with the same label"
+            );
         }
     }
 }

@@ -107,3 +107,5 @@ pub mod run;
 pub mod schedule;
 mod signals;
 pub mod state;
+#[cfg(test)]
+mod testing;

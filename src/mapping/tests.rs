@@ -1052,6 +1052,8 @@ fn any_record() -> impl Strategy<Value = Record> {
 }
 
 proptest! {
+    #![proptest_config(crate::testing::cases(256))]
+
     #[test]
     fn mapping_never_panics_and_gives_only_what_fields_take(record in any_record(), again in any_record()) {
         let member: Lines<'_> = &[

@@ -283,7 +283,15 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
 }
 
 /// Remembers who is who, so that the pair outlives a change of address.
+///
+/// Not before it is settled: a link to a contact that the person shares an address with somebody
+/// else's, or whose former contact refuses, would make the next run forget why this one held back.
 fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
+    let row = inputs.people.get(person);
+    let refused = |at: u32| refuses_somewhere(inputs, at);
+    if row.address_taken || row.parted_from.is_some_and(refused) {
+        return;
+    }
     if let [target] = inputs.people.targets(person) {
         let target_id = inputs.target.members[*target as usize].id;
         for &source in inputs.people.sources(person) {
@@ -295,6 +303,16 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
             }
         }
     }
+}
+
+/// Tells whether a contact of the target refuses anything there.
+fn refuses_somewhere(inputs: &Inputs<'_>, at: u32) -> bool {
+    inputs.target.members[at as usize].status == MemberStatus::OptedOut
+        || inputs
+            .target
+            .listings
+            .values()
+            .any(|listing| listing.seen().state_of(at) == Some(MembershipState::OptedOut))
 }
 
 /// Remembers and carries a refusal of all mail: one that the source shows, and one that it showed

@@ -6,7 +6,7 @@
 
 mod refusals;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bars::bar_of_account;
 use super::consent::account_bar_ends;
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::model::policy::{Mode, OnDrift};
 use crate::model::{
-    Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Reading,
+    Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Name, Reading,
 };
 
 /// What planning the members of one pair led to.
@@ -138,12 +138,16 @@ pub(super) fn plan_pair(
             partly.opt_outs_complete
         }
     };
+    let refused_addresses = target
+        .map(|listing| refused_addresses(inputs, listing.seen()))
+        .unwrap_or_default();
     let mut decide = Decider {
         inputs,
         ix,
         pair,
         seats,
         target_states: &target_states,
+        refused_addresses: &refused_addresses,
         agreement,
         out: &mut out,
     };
@@ -246,6 +250,17 @@ fn target_states(inputs: &Inputs<'_>, listing: &Listing) -> BTreeMap<PersonIx, M
     states
 }
 
+/// Collects the addresses of all contacts that refuse the target's group.
+fn refused_addresses(inputs: &Inputs<'_>, listing: &Listing) -> HashSet<Name> {
+    let refusing = listing
+        .rows
+        .iter()
+        .filter(|row| row.state == MembershipState::OptedOut);
+    refusing
+        .filter_map(|row| inputs.target.members[row.member as usize].address)
+        .collect()
+}
+
 struct Decider<'a, 'b> {
     inputs: &'a Inputs<'a>,
     ix: PairIx,
@@ -253,6 +268,9 @@ struct Decider<'a, 'b> {
     /// Who sits where, at a target where people are in one group only.
     seats: Option<&'a Seats<'a>>,
     target_states: &'b BTreeMap<PersonIx, MembershipState>,
+    /// Whoever refuses the group speaks for the address, also where a link says that the contact
+    /// is somebody else's.
+    refused_addresses: &'b HashSet<Name>,
     agreement: &'b mut Agreement,
     out: &'b mut PairPlan,
 }
@@ -423,6 +441,9 @@ impl Decider<'_, '_> {
             MemberStatus::Held | MemberStatus::Bounced => {
                 return Some(Obstacle::Withheld(Reason::Undeliverable));
             }
+        }
+        if self.refused_addresses.contains(&row.address) {
+            return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
         }
         let parted = group
             .and_then(|group| inputs.target.listing(group))

@@ -275,14 +275,14 @@ impl<'a> Seats<'a> {
                 "in \"{name}\", a group that this job does not fill"
             ));
         };
-        if self.refused.contains(&(ix, person)) {
-            return Ok(());
-        }
         let pair = self.pair(ix);
         if !pair.writable {
             return stays(format!(
                 "in \"{name}\", a group that this job leaves as it is"
             ));
+        }
+        if self.refused.contains(&(ix, person)) {
+            return Ok(());
         }
         // Somebody is missing from a group of the source only when all of it was read.
         let source = pair

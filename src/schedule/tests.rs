@@ -364,7 +364,7 @@ fn a_failing_job_slows_down_and_recovers_at_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(crate::testing::cases(300))]
 
     /// Wherever the clock stands, fires come later than `now`, in order, and none is left out
     /// between them.

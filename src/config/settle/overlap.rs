@@ -156,6 +156,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::testing::cases(256))]
+
         #[test]
         fn a_common_name_is_never_missed(left in "[ab*?]{0,6}", right in "[ab*?]{0,6}", out in "[ab*?]{1,4}", name in "[abc]{1,6}") {
             if wildcard_matches(&left, &name) && wildcard_matches(&right, &name) && !wildcard_matches(&out, &name) {

@@ -233,6 +233,8 @@ pub(super) struct TestWorld {
     pub(super) nameless: BTreeSet<String>,
     /// Whether rows are read from the last to the first.
     pub(super) backwards: bool,
+    /// How many groups of the target were created by a run.
+    pub(super) groups_created: usize,
 }
 
 /// Both sides and the memory as a run reads them.
@@ -324,6 +326,7 @@ impl TestWorld {
             left_out: BTreeSet::new(),
             nameless: BTreeSet::new(),
             backwards: false,
+            groups_created: 0,
         }
     }
 

@@ -580,7 +580,7 @@ fn follow(model: &mut Model, step: &Step) -> Change {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::testing::cases(64))]
 
     #[test]
     fn any_sequence_of_changes_loads_as_its_sum(steps in prop::collection::vec(step(), 0..40), cut in 0..40_usize) {

@@ -234,6 +234,8 @@ fn a_page_without_its_rows_is_not_whole() {
 }
 
 proptest! {
+    #![proptest_config(crate::testing::cases(256))]
+
     #[test]
     fn decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         for (_, v1, _, _, decoder) in LISTINGS {

@@ -298,6 +298,8 @@ fn pages_must_belong_to_one_listing() {
 }
 
 proptest! {
+    #![proptest_config(crate::testing::cases(256))]
+
     #[test]
     fn decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         for (_, _, _, decoder) in LISTS {

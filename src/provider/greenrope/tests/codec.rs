@@ -692,6 +692,8 @@ fn no_request_can_subscribe_replace_or_delete_people() {
 }
 
 proptest! {
+    #![proptest_config(crate::testing::cases(256))]
+
     #[test]
     fn no_body_makes_a_decoder_panic(
         which in 0..SOUND.len(),

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::diagnostics::quoted;
-use super::keys::{Key, Shape};
-use super::read::default_item;
+use super::keys::Key;
 use super::settled::{Limit, SecretSource};
-use crate::model::ProviderKind;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +14,7 @@ pub(super) struct Located<T> {
     pub(super) value: T,
 }
 
-/// A pair of an [`Shape::IdPairs`] or [`Shape::Expressions`] table.
+/// A pair of an [`super::keys::Shape::IdPairs`] or [`super::keys::Shape::Expressions`] table.
 pub(super) type Pair = (Located<String>, Located<String>);
 
 /// A value of the right shape.
@@ -88,103 +86,6 @@ impl Section {
     /// Returns what was typed under a key, where it has the right shape.
     pub(super) fn given(&self, name: &str) -> Option<&Item> {
         self.entry(name)?.item.as_ref()
-    }
-
-    /// Returns what was typed under a key, or the key's default.
-    pub(super) fn item(&self, name: &str) -> Option<Item> {
-        self.given(name)
-            .cloned()
-            .or_else(|| default_item(self.key(name)?.default?, self.key(name)?))
-    }
-
-    /// Returns what was typed under a key, or the default for a provider's kind, or the key's
-    /// default.
-    pub(super) fn item_for(&self, name: &str, kind: ProviderKind) -> Option<Item> {
-        if let Some(item) = self.given(name) {
-            return Some(item.clone());
-        }
-        let key = self.key(name)?;
-        default_item(key.default_for(kind)?, key)
-    }
-
-    /// Returns the table under a key, empty where nothing was typed.
-    pub(super) fn table(&self, name: &str) -> Section {
-        if let Some(Item::Table(section)) = self.given(name) {
-            return section.clone();
-        }
-        let keys = match self.key(name).map(|key| key.shape) {
-            Some(Shape::Table(keys)) => keys,
-            _ => &[],
-        };
-        Section::empty(&join(&self.path, name), self.span.clone(), keys)
-    }
-
-    /// Returns the named tables under a key.
-    pub(super) fn tables(&self, name: &str) -> &[(Located<String>, Section)] {
-        match self.given(name) {
-            Some(Item::Tables(tables)) => tables,
-            _ => &[],
-        }
-    }
-
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        match self.item(name)? {
-            Item::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    pub(super) fn boolean(&self, name: &str) -> bool {
-        matches!(self.item(name), Some(Item::Boolean(true)))
-    }
-
-    pub(super) fn integer(&self, name: &str) -> Option<u64> {
-        match self.item(name)? {
-            Item::Integer(number) => Some(number),
-            _ => None,
-        }
-    }
-
-    pub(super) fn duration(&self, name: &str) -> std::time::Duration {
-        match self.item(name) {
-            Some(Item::Duration(duration)) => duration,
-            _ => std::time::Duration::ZERO,
-        }
-    }
-
-    pub(super) fn limit(&self, name: &str) -> Limit {
-        match self.item(name) {
-            Some(Item::Limit(limit)) => limit,
-            _ => Limit::default(),
-        }
-    }
-
-    pub(super) fn texts(&self, name: &str) -> Vec<Located<String>> {
-        match self.item(name) {
-            Some(Item::Texts(texts)) => texts,
-            _ => Vec::new(),
-        }
-    }
-
-    pub(super) fn pairs(&self, name: &str) -> &[Pair] {
-        match self.given(name) {
-            Some(Item::Pairs(pairs)) => pairs,
-            _ => &[],
-        }
-    }
-
-    pub(super) fn secret(&self, name: &str) -> Option<SecretSource> {
-        match self.given(name)? {
-            Item::Secret(source) => Some(source.clone()),
-            _ => None,
-        }
-    }
-
-    pub(super) fn url(&self, name: &str) -> Option<url::Url> {
-        match self.given(name)? {
-            Item::Url(url) => Some(url.clone()),
-            _ => None,
-        }
     }
 
     /// Returns the row of the key table.

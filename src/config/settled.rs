@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use url::{Host, Url};
 
-use super::value::is_loopback;
 pub use crate::model::Fingerprint;
 use crate::model::ProviderKind;
 pub use crate::model::policy::{
@@ -152,6 +151,16 @@ impl ProviderConfig {
             self.account_key(),
             self.kind.groups_word().unwrap_or_default()
         )
+    }
+}
+
+/// Tells whether a web address stays on this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     }
 }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
 use toml::de::DeValue;
-use url::{Host, Url};
+use url::Url;
 
 use super::diagnostics::did_you_mean;
 use super::keys::{Plain, Shape};
 use super::raw::Item;
-use super::settled::Limit;
+use super::settled::{Limit, is_loopback};
 
 /// Why a text was not taken, to follow the key's name.
 #[derive(Debug)]
@@ -251,16 +251,6 @@ fn web_address(text: &str, plain: Plain) -> Result<Url, Problem> {
         ));
     }
     Ok(url)
-}
-
-/// Tells whether a web address stays on this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
 }
 
 /// Tells whether a text can be the name of an environment variable.

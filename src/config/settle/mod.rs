@@ -4,6 +4,7 @@
 mod creation;
 mod cycles;
 mod job;
+mod lookup;
 mod mapping;
 mod overlap;
 mod provider;

@@ -9,8 +9,7 @@ use super::{Kinds, Settling};
 use crate::config::diagnostics::quoted;
 use crate::config::keys;
 use crate::config::raw::{Item, Section};
-use crate::config::settled::{Credentials, Fingerprint, HttpConfig, ProviderConfig};
-use crate::config::value::is_loopback;
+use crate::config::settled::{Credentials, Fingerprint, HttpConfig, ProviderConfig, is_loopback};
 use crate::model::ProviderKind;
 use crate::provider::schema;
 

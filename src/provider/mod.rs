@@ -10,6 +10,7 @@ pub mod emfluence;
 pub mod greenrope;
 #[cfg(test)]
 mod hostile;
+mod json;
 
 use std::collections::BTreeSet;
 

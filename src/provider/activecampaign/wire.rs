@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use crate::http::{Call, CallBody, DecodeError, FormValue, Method, Refusal, Reply};
+use crate::provider::json::{self, integer, protocol, text};
 
 /// The most rows of a page of version 3.
 pub(super) const PAGE_ROWS: u64 = 100;
@@ -22,8 +23,6 @@ pub(super) const PAGE_ROWS: u64 = 100;
 pub(super) const LISTED_ROWS: usize = 20;
 /// The address of version 1.
 const V1: &str = "admin/api.php";
-/// The longest answer that makes sense.
-const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 /// The statuses of version 3 whose body says what is wrong.
 const TOLD: &[u16] = &[400, 403, 404, 422];
 
@@ -106,7 +105,7 @@ pub(super) enum V1Answer {
 
 /// Takes an answer of version 1 out of its envelope.
 pub(super) fn v1_answer(reply: &mut Reply) -> Result<V1Answer, DecodeError> {
-    decode_v1(&reply.body.bytes_capped(MAX_ANSWER)?)
+    decode_v1(&reply.body.bytes_capped(json::MAX_ANSWER)?)
 }
 
 /// Takes an answer of version 1 out of its envelope.
@@ -115,7 +114,7 @@ pub(super) fn v1_answer(reply: &mut Reply) -> Result<V1Answer, DecodeError> {
 /// `NotAnAnswer` for what is no whole JSON document, `Protocol` without a readable result, `Denied`
 /// where the text names a missing right, `Refused` for a refusal that comes with data.
 pub(super) fn decode_v1(bytes: &[u8]) -> Result<V1Answer, DecodeError> {
-    let mut fields = object(bytes)?;
+    let mut fields = json::document(bytes)?;
     let code = fields
         .remove("result_code")
         .or_else(|| fields.remove("succeeded"));
@@ -173,10 +172,7 @@ pub(super) fn numbered_rows(
         return Err(protocol("a listing that found something has no rows"));
     }
     rows.into_iter()
-        .map(|(_, row)| {
-            row.as_object()
-                .ok_or_else(|| protocol("a row of a listing is not an object"))
-        })
+        .map(|(_, row)| json::object(row, "a row of a listing"))
         .collect()
 }
 
@@ -186,16 +182,16 @@ pub(super) fn numbered_rows(
 /// As for version 1, by the HTTP status instead of an envelope; `Throttled` for the words that the
 /// importer has for it.
 pub(super) fn v3_answer(reply: &mut Reply) -> Result<Map<String, Json>, DecodeError> {
-    let bytes = reply.body.bytes_capped(MAX_ANSWER)?;
+    let bytes = reply.body.bytes_capped(json::MAX_ANSWER)?;
     decode_v3(reply.status, &bytes)
 }
 
 /// Decodes an answer of version 3 that came with a status.
 pub(super) fn decode_v3(status: u16, bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
     if (200..300).contains(&status) {
-        return object(bytes);
+        return json::document(bytes);
     }
-    let words = object(bytes)
+    let words = json::document(bytes)
         .map(|fields| error_words(&fields))
         .unwrap_or_default();
     if words.to_ascii_lowercase().contains("rate limit exceeded") {
@@ -250,32 +246,6 @@ fn error_words(fields: &Map<String, Json>) -> String {
     words.join("; ")
 }
 
-fn object(bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let document: Json = serde_json::from_slice(bytes).map_err(|error| {
-        let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-        DecodeError::NotAnAnswer(match first {
-            None => "it is empty".to_owned(),
-            Some(b'<') => "it is HTML or XML where JSON should be".to_owned(),
-            Some(_) if error.is_eof() => "the JSON document is cut off".to_owned(),
-            Some(_) => format!(
-                "it is not JSON (line {}, column {})",
-                error.line(),
-                error.column()
-            ),
-        })
-    })?;
-    match document {
-        Json::Object(fields) => Ok(fields),
-        _ => Err(protocol("the answer is not an object")),
-    }
-}
-
-/// Says that an answer breaks the rules of the API.
-pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
-    DecodeError::Protocol(what.into())
-}
-
 /// Returns an array that has to be there.
 pub(super) fn array<'a>(
     fields: &'a Map<String, Json>,
@@ -304,28 +274,9 @@ pub(super) fn total(fields: &Map<String, Json>) -> Option<u64> {
     fields.get("meta")?.get("total").and_then(count)
 }
 
-/// Reads a text; empty means no value.
-pub(super) fn text(value: &Json) -> Option<String> {
-    match value {
-        Json::String(text) if text.trim().is_empty() => None,
-        Json::String(text) => Some(text.clone()),
-        Json::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
 /// Reads a text field of an object.
 pub(super) fn text_of(fields: &Map<String, Json>, name: &str) -> Option<String> {
     fields.get(name).and_then(text)
-}
-
-/// Reads a whole number, also from digits in a text.
-pub(super) fn integer(value: &Json) -> Option<i64> {
-    match value {
-        Json::Number(number) => number.as_i64(),
-        Json::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
 }
 
 /// Reads a count.
@@ -343,21 +294,11 @@ pub(super) fn id_of(fields: &Map<String, Json>, name: &str) -> Option<u64> {
     fields.get(name).and_then(id)
 }
 
-/// Reads a boolean in any of its forms; nothing means unknown.
+/// Reads a boolean in any of its forms, also a ticked box; nothing means unknown.
 pub(super) fn flag(value: &Json) -> Option<bool> {
     match value {
-        Json::Bool(flag) => Some(*flag),
-        Json::Number(_) => match integer(value) {
-            Some(0) => Some(false),
-            Some(1) => Some(true),
-            _ => None,
-        },
-        Json::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "1" | "true" | "on" => Some(true),
-            "0" | "false" => Some(false),
-            _ => None,
-        },
-        _ => None,
+        Json::String(text) if text.trim().eq_ignore_ascii_case("on") => Some(true),
+        _ => json::flag(value),
     }
 }
 

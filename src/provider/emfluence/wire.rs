@@ -11,6 +11,7 @@ pub(super) mod paging;
 use serde_json::{Map, Value as Json};
 
 use crate::http::{DecodeError, Effect, Refusal, Reply};
+use crate::provider::json::{self, protocol};
 
 /// The most rows of a page of groups/getContacts.
 pub(super) const LISTING_ROWS: u64 = 1000;
@@ -23,9 +24,6 @@ pub(super) const LOOKUP_GROUPS: usize = 25;
 pub(super) const IMPORT_ROWS: usize = 1000;
 /// The most contacts that groups/addContacts and groups/removeContacts take.
 pub(super) const MEMBERSHIP_ROWS: usize = 1000;
-
-/// The longest answer that makes sense: a thousand contacts with 64 KiB each.
-const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
 /// One request, before it has a token; without `Debug`, because bodies are never shown.
 pub(super) struct Request {
@@ -72,15 +70,13 @@ impl Answer {
 
     /// Returns the data of a call that answers with one object.
     pub(super) fn object(&self) -> Result<&Map<String, Json>, DecodeError> {
-        self.data()?
-            .as_object()
-            .ok_or_else(|| protocol("\"data\" is not an object"))
+        json::object(self.data()?, "\"data\"")
     }
 }
 
 /// Takes an answer out of its envelope, whatever the HTTP status said.
 pub(super) fn answer(reply: &mut Reply) -> Result<Answer, DecodeError> {
-    decode_answer(&reply.body.bytes_capped(MAX_ANSWER)?)
+    decode_answer(&reply.body.bytes_capped(json::MAX_ANSWER)?)
 }
 
 /// Takes an answer out of its envelope.
@@ -89,35 +85,19 @@ pub(super) fn answer(reply: &mut Reply) -> Result<Answer, DecodeError> {
 /// `NotAnAnswer` for what is no whole JSON document, `Protocol` for JSON without a readable
 /// `success`, `Refused` for a refusal.
 pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, DecodeError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let document: Json = serde_json::from_slice(bytes).map_err(|error| {
-        let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-        DecodeError::NotAnAnswer(match first {
-            None => "it is empty".to_owned(),
-            Some(b'<') => "it is HTML or XML where JSON should be".to_owned(),
-            Some(_) if error.is_eof() => "the JSON document is cut off".to_owned(),
-            Some(_) => format!(
-                "it is not JSON (line {}, column {})",
-                error.line(),
-                error.column()
-            ),
-        })
-    })?;
-    let envelope = document
-        .as_object()
-        .ok_or_else(|| protocol("the answer is not an object"))?;
-    let success = field(envelope, "success")
+    let envelope = json::document(bytes)?;
+    let success = field(&envelope, "success")
         .and_then(flag)
         .ok_or_else(|| protocol("\"success\" is missing or neither 1 nor 0"))?;
-    let request_id = field(envelope, "requestID").and_then(text);
+    let request_id = field(&envelope, "requestID").and_then(text);
     if success {
         return Ok(Answer {
-            data: field(envelope, "data").cloned(),
+            data: field(&envelope, "data").cloned(),
             request_id,
         });
     }
-    let code = field(envelope, "code").and_then(text);
-    let words = field(envelope, "errors")
+    let code = field(&envelope, "code").and_then(text);
+    let words = field(&envelope, "errors")
         .map(error_words)
         .unwrap_or_default();
     Err(DecodeError::Refused(Refusal::new(
@@ -125,11 +105,6 @@ pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, DecodeError> {
         &words,
         request_id.as_deref(),
     )))
-}
-
-/// Says that an answer breaks the rules of the API.
-pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
-    DecodeError::Protocol(what.into())
 }
 
 /// Finds a value by name, also under another spelling of its case; null counts as absent.
@@ -149,27 +124,20 @@ pub(super) fn field<'a>(object: &'a Map<String, Json>, name: &str) -> Option<&'a
 /// means no value.
 pub(super) fn text(value: &Json) -> Option<String> {
     match value {
-        Json::String(text) if text.trim().is_empty() => None,
-        Json::String(text) => Some(text.clone()),
-        Json::Number(number) => Some(number.to_string()),
         Json::Bool(flag) => Some(flag.to_string()),
-        _ => None,
+        _ => json::text(value),
     }
 }
 
 /// Reads a whole number, also from digits in a text; empty and anything else mean no value.
 pub(super) fn integer(value: &Json) -> Option<i64> {
-    match value {
-        Json::Number(number) => number.as_i64().or_else(|| {
-            // A serialiser that knows only floating numbers writes 12.0.
-            number
-                .as_f64()
-                .filter(|float| float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0)
-                .map(|float| float as i64)
-        }),
-        Json::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
+    json::integer(value).or_else(|| {
+        // A serialiser that knows only floating numbers writes 12.0.
+        value
+            .as_f64()
+            .filter(|float| float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0)
+            .map(|float| float as i64)
+    })
 }
 
 /// Reads an id, which is a positive number.
@@ -185,18 +153,8 @@ pub(super) fn count(value: &Json) -> Option<u64> {
 /// Reads a boolean in any of its forms; nothing means unknown, which is not the same as no.
 pub(super) fn flag(value: &Json) -> Option<bool> {
     match value {
-        Json::Bool(flag) => Some(*flag),
-        Json::Number(_) => match integer(value) {
-            Some(0) => Some(false),
-            Some(1) => Some(true),
-            _ => None,
-        },
-        Json::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "1" | "true" => Some(true),
-            "0" | "false" => Some(false),
-            _ => None,
-        },
-        _ => None,
+        Json::Number(_) => json::flag(&integer(value)?.into()),
+        _ => json::flag(value),
     }
 }
 

@@ -10,15 +10,13 @@ use serde_json::{Map, Value as Json};
 
 use super::super::fields::LIST_SCHEMA;
 use super::lists::Definition;
-use super::{
-    PAGE_ROWS, array, entries, id, id_of, integer, numbered_rows, protocol, query, text, text_of,
-    total,
-};
+use super::{PAGE_ROWS, array, entries, id, id_of, numbered_rows, query, text_of, total};
 use super::{v1_delete, v1_read, v1_write, v3_read};
 use crate::http::{Call, DecodeError};
 use crate::model::{
     MemberReturn, MembershipState, ObjectKind, Record, Value, Writable, normalise_address,
 };
+use crate::provider::json::{integer, object, protocol, text};
 
 /// The statuses that a membership may have, by which listings are asked for where the memberships
 /// do not come along.
@@ -216,9 +214,7 @@ pub(in super::super) fn contacts(
     };
     let (memberships, values) = (side("contactLists")?, side("fieldValues")?);
     for row in array(fields, "contacts")? {
-        let row = row
-            .as_object()
-            .ok_or_else(|| protocol("a contact is not an object"))?;
+        let row = object(row, "a contact")?;
         let id = id_of(row, "id").ok_or_else(|| protocol("a contact has no \"id\""))?;
         if id <= last {
             return Err(protocol(

@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    PAGE_ROWS, array, flag, id_of, integer, numbered_rows, protocol, query, text, text_of, total,
-    v1_delete, v1_read, v1_write, v3_read,
+    PAGE_ROWS, array, flag, id_of, numbered_rows, query, text_of, total, v1_delete, v1_read,
+    v1_write, v3_read,
 };
 use crate::http::{Call, DecodeError};
 use crate::model::{FieldSpec, FieldType, GroupKind, GroupRow, GroupStatus, Record, Value};
+use crate::provider::json::{integer, object, protocol, text};
 
 /// The wire name and the canonical name of a permission.
 type Flag = (&'static str, &'static str);
@@ -132,13 +133,7 @@ pub(in super::super) fn summaries(
 ) -> Result<(Vec<GroupRow>, Option<u64>), DecodeError> {
     let rows = array(fields, "groups")?
         .iter()
-        .map(|row| {
-            group(
-                row.as_object()
-                    .ok_or_else(|| protocol("a user group is not an object"))?,
-                false,
-            )
-        })
+        .map(|row| group(object(row, "a user group")?, false))
         .collect::<Result<_, DecodeError>>()?;
     Ok((rows, total(fields)))
 }

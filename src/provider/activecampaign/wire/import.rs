@@ -6,9 +6,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::contacts::{find, settable};
 use super::lists::Definition;
-use super::{error_words, integer, protocol, text, text_of, v3_read, v3_write};
+use super::{error_words, text_of, v3_read, v3_write};
 use crate::http::{Call, CallBody, DecodeError, Lane, Method, Refusal};
 use crate::model::Record;
+use crate::provider::json::{integer, protocol, text};
 
 /// The most contacts of one import.
 pub(in super::super) const MOST_ROWS: usize = 250;

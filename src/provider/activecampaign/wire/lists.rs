@@ -14,6 +14,7 @@ use super::{
 };
 use crate::http::{Call, DecodeError, Method};
 use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
+use crate::provider::json::object;
 
 /// The text fields of a list that are read and written under one name.
 pub(in super::super) const TEXTS: [&str; 11] = [
@@ -276,9 +277,7 @@ pub(in super::super) fn definitions(
     let rows = array(fields, "fields")?
         .iter()
         .map(|row| {
-            let row = row
-                .as_object()
-                .ok_or_else(|| protocol("a custom field is not an object"))?;
+            let row = object(row, "a custom field")?;
             let id = id_of(row, "id").ok_or_else(|| protocol("a custom field has no \"id\""))?;
             let tag = text_of(row, "perstag")
                 .ok_or_else(|| protocol(format!("custom field {id} has no \"perstag\"")))?;

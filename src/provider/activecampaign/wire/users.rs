@@ -6,11 +6,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::groups::ids_of;
 use super::{
-    PAGE_ROWS, array, id_of, numbered_rows, protocol, query, text_of, total, v1_read, v1_write,
-    v3_read, v3_write,
+    PAGE_ROWS, array, id_of, numbered_rows, query, text_of, total, v1_read, v1_write, v3_read,
+    v3_write,
 };
 use crate::http::{Call, CallBody, DecodeError, FormValue, Method};
 use crate::model::{Record, Value};
+use crate::provider::json::{object, protocol};
 
 /// A user of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,12 +90,7 @@ pub(in super::super) fn users(
 ) -> Result<(Vec<User>, Option<u64>), DecodeError> {
     let rows = array(fields, "users")?
         .iter()
-        .map(|row| {
-            user(
-                row.as_object()
-                    .ok_or_else(|| protocol("a user is not an object"))?,
-            )
-        })
+        .map(|row| user(object(row, "a user")?))
         .collect::<Result<_, DecodeError>>()?;
     Ok((rows, total(fields)))
 }

@@ -10,11 +10,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::fields::SCHEMA;
 use super::paging::{Bare, Page, page};
-use super::{Answer, Request, SEARCH_ROWS, count, error_words, field, flag, id, protocol, text};
+use super::{Answer, Request, SEARCH_ROWS, count, error_words, field, flag, id, text};
 use crate::http::{DecodeError, Refusal};
 use crate::model::{
     CustomField, FieldType, MemberStatus, ObjectKind, Record, Value, Writable, normalise_address,
 };
+use crate::provider::json::{object, protocol};
 
 /// The profile fields that a read asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -377,9 +378,7 @@ pub(in super::super) fn imported(
     rows.iter()
         .zip(sent)
         .map(|(row, address)| {
-            let row = row
-                .as_object()
-                .ok_or_else(|| protocol("a row result is not an object"))?;
+            let row = object(row, "a row result")?;
             if let Some(email) = field(row, "email").and_then(text)
                 && !same_address(&email, address)
             {

@@ -4,10 +4,11 @@ use serde_json::{Map, Value as Json, json};
 
 use super::paging::{Bare, Page, page};
 use super::{
-    Answer, LISTING_ROWS, Request, SEARCH_ROWS, count, error_words, field, flag, id, protocol, text,
+    Answer, LISTING_ROWS, Request, SEARCH_ROWS, count, error_words, field, flag, id, text,
 };
 use crate::http::{DecodeError, Refusal};
 use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
+use crate::provider::json::{object, protocol};
 
 /// Asks for a page of all groups, archived ones included, in the order of their ids.
 pub(in super::super) fn search_all(page: u64, rows: u64) -> Request {
@@ -105,14 +106,7 @@ pub(in super::super) fn details(answer: &Answer) -> Result<Vec<GroupRow>, Decode
         .ok_or_else(|| protocol("the look-up of several groups is not answered with an array"))?;
     records
         .iter()
-        .map(|record| {
-            group(
-                record
-                    .as_object()
-                    .ok_or_else(|| protocol("a group is not an object"))?,
-                true,
-            )
-        })
+        .map(|record| group(object(record, "a group")?, true))
         .collect()
 }
 
@@ -269,9 +263,7 @@ pub(in super::super) fn membership_results(
     rows.iter()
         .zip(sent)
         .map(|(row, contact)| {
-            let row = row
-                .as_object()
-                .ok_or_else(|| protocol("a row result is not an object"))?;
+            let row = object(row, "a row result")?;
             if field(row, "contactID").and_then(id) != Some(*contact) {
                 return Err(protocol(
                     "the row results are not in the order of the request",

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{Answer, count, field, protocol, text};
+use super::{Answer, count, field, text};
 use crate::http::DecodeError;
+use crate::provider::json::{object, protocol};
 
 /// What an answer says of its place in the listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +48,7 @@ pub(in super::super) fn page<T>(
     let mut decode = |records: &[Json]| -> Result<Vec<T>, DecodeError> {
         records
             .iter()
-            .map(|record| {
-                row(record
-                    .as_object()
-                    .ok_or_else(|| protocol("a record is not an object"))?)
-            })
+            .map(|record| row(object(record, "a record")?))
             .collect()
     };
     let data = answer.data()?;
@@ -76,9 +73,7 @@ pub(in super::super) fn page<T>(
             rows: decode(records)?,
         });
     }
-    let data = data
-        .as_object()
-        .ok_or_else(|| protocol("\"data\" of a listing is not an object"))?;
+    let data = object(data, "\"data\" of a listing")?;
     let paging = field(data, "paging")
         .and_then(Json::as_object)
         .ok_or_else(|| protocol("a listing came without \"paging\""))?;

@@ -188,6 +188,25 @@ impl Account {
         &self.inner.options.name
     }
 
+    /// Says that an answer breaks the rules of the API as a whole, which no decoder of one reply
+    /// can tell.
+    pub fn broken_rule(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
+        CallError::Protocol {
+            account: self.name().to_owned(),
+            operation,
+            reason: reason.into(),
+        }
+    }
+
+    /// Says that a request can't be made at all.
+    pub fn unsendable(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
+        CallError::Unsendable {
+            account: self.name().to_owned(),
+            operation,
+            reason: reason.into(),
+        }
+    }
+
     /// What the account was set up with.
     pub fn options(&self) -> &AccountOptions {
         &self.inner.options

@@ -228,22 +228,6 @@ impl ActiveCampaign {
             .write(&self.signed(call), |reply| decode(&wire::v3_answer(reply)?))
             .await
     }
-
-    fn broken_rule(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
-        CallError::Protocol {
-            account: self.account.name().to_owned(),
-            operation,
-            reason: reason.into(),
-        }
-    }
-
-    fn unsendable(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
-        CallError::Unsendable {
-            account: self.account.name().to_owned(),
-            operation,
-            reason: reason.into(),
-        }
-    }
 }
 
 impl fmt::Debug for ActiveCampaign {

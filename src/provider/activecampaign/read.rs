@@ -142,9 +142,9 @@ impl ActiveCampaign {
             }
         };
         if announced.is_some_and(|total| total != found.len() as u64) {
-            return Err(
-                self.broken_rule("fields", "the custom fields are not as many as announced")
-            );
+            return Err(self
+                .account
+                .broken_rule("fields", "the custom fields are not as many as announced"));
         }
         let definitions = Arc::new(found.into_values().collect::<Vec<_>>());
         self.memory().definitions = Some(Arc::clone(&definitions));
@@ -250,6 +250,7 @@ impl ActiveCampaign {
             None => Ok(None),
             Some(list) if list.row.id == number.to_string() => Ok(Some(list.row)),
             Some(_) => Err(self
+                .account
                 .broken_rule(
                     "list_view",
                     "the question for one list is answered with another",

@@ -561,7 +561,7 @@ impl ActiveCampaign {
         let mut seen = BTreeSet::new();
         for key in keys {
             if key.trim().is_empty() || !seen.insert(key.trim().to_lowercase()) {
-                return Err(self.unsendable(
+                return Err(self.account.unsendable(
                     operation,
                     "one person stands in two rows, or a row has no address",
                 ));
@@ -571,12 +571,14 @@ impl ActiveCampaign {
     }
 
     fn too_many(&self, operation: &'static str, items: usize, most: usize) -> CallError {
-        self.unsendable(operation, format!("it has {items} items and takes {most}"))
+        self.account
+            .unsendable(operation, format!("it has {items} items and takes {most}"))
     }
 
     fn id(&self, operation: &'static str, id: &str) -> Result<u64, CallError> {
         id_number(id).ok_or_else(|| {
-            self.unsendable(operation, format!("\"{id}\" is not an ActiveCampaign id"))
+            self.account
+                .unsendable(operation, format!("\"{id}\" is not an ActiveCampaign id"))
         })
     }
 

@@ -114,22 +114,6 @@ impl Emfluence {
             .write(&self.call(&request), |reply| decode(&wire::answer(reply)?))
             .await
     }
-
-    fn broken_rule(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
-        CallError::Protocol {
-            account: self.account.name().to_owned(),
-            operation,
-            reason: reason.into(),
-        }
-    }
-
-    fn unsendable(&self, operation: &'static str, reason: impl Into<String>) -> CallError {
-        CallError::Unsendable {
-            account: self.account.name().to_owned(),
-            operation,
-            reason: reason.into(),
-        }
-    }
 }
 
 impl Source for Emfluence {
@@ -190,7 +174,7 @@ impl Target for Emfluence {
     }
 
     fn poll<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>> {
-        std::future::ready(Err(self.unsendable(
+        std::future::ready(Err(self.account.unsendable(
             "poll",
             "emfluence settles every write in its answer, so there is nothing to ask for",
         )))

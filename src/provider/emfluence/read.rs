@@ -175,7 +175,12 @@ impl Emfluence {
             match step {
                 Ok(Step::Next(next)) => page = next,
                 Ok(Step::Done) => break,
-                Err(reason) => return Err(self.broken_rule("customFields/search", reason).into()),
+                Err(reason) => {
+                    return Err(self
+                        .account
+                        .broken_rule("customFields/search", reason)
+                        .into());
+                }
             }
         }
         fields.sort_by(|left, right| left.system_name.cmp(&right.system_name));
@@ -220,6 +225,7 @@ impl Emfluence {
                     .any(|row| id_number(&row.id).is_none_or(|id| !asked.contains(&id)))
             {
                 return Err(self
+                    .account
                     .broken_rule(
                         "groups/lookup",
                         "it is answered with groups that nobody asked for",
@@ -291,12 +297,13 @@ impl Emfluence {
             .await?;
         Walk::default()
             .take(&page.paging, page.rows.len())
-            .map_err(|reason| self.broken_rule("groups/search", reason))?;
+            .map_err(|reason| self.account.broken_rule("groups/search", reason))?;
         if page.rows.is_empty() {
             return Ok(None);
         }
         if !page.rows.iter().any(|row| row.id == number.to_string()) {
             return Err(self
+                .account
                 .broken_rule(
                     "groups/search",
                     "the search for one id is answered with other groups",
@@ -309,6 +316,7 @@ impl Emfluence {
         match rows.into_iter().find(|row| row.id == number.to_string()) {
             Some(row) => Ok(Some(row)),
             None => Err(self
+                .account
                 .broken_rule(
                     "groups/lookup",
                     format!("group {number} exists and can't be looked up"),

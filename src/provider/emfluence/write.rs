@@ -64,7 +64,7 @@ impl Emfluence {
                 .await?
             }
             Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
-                return Err(self.unsendable(
+                return Err(self.account.unsendable(
                     "groups/addContacts",
                     "one request takes people of one group only",
                 ));
@@ -206,7 +206,7 @@ impl Emfluence {
             .any(|edit| !edit.fields.keys().eq(first.fields.keys()))
         {
             // Filling the gaps with empty texts would clear what nobody asked to clear.
-            return Err(self.unsendable(
+            return Err(self.account.unsendable(
                 "contacts/import",
                 "the people of one update do not have the same changed fields",
             ));
@@ -283,7 +283,9 @@ impl Emfluence {
         }
         // What two rows of one address do is not documented.
         if addresses.iter().collect::<BTreeSet<_>>().len() < addresses.len() {
-            return Err(self.unsendable("contacts/import", "one address stands in two rows"));
+            return Err(self
+                .account
+                .unsendable("contacts/import", "one address stands in two rows"));
         }
         Ok(())
     }
@@ -295,12 +297,15 @@ impl Emfluence {
     }
 
     fn too_many(&self, operation: &'static str, items: usize, most: usize) -> CallError {
-        self.unsendable(operation, format!("it has {items} items and takes {most}"))
+        self.account
+            .unsendable(operation, format!("it has {items} items and takes {most}"))
     }
 
     fn id(&self, operation: &'static str, id: &str) -> Result<i64, CallError> {
-        id_number(id)
-            .ok_or_else(|| self.unsendable(operation, format!("\"{id}\" is not an emfluence id")))
+        id_number(id).ok_or_else(|| {
+            self.account
+                .unsendable(operation, format!("\"{id}\" is not an emfluence id"))
+        })
     }
 
     fn ids(&self, operation: &'static str, ids: &[String]) -> Result<Vec<i64>, CallError> {

@@ -144,11 +144,10 @@ impl Target for GreenRope {
 
     fn poll<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>> {
         Box::pin(async {
-            Err(CallError::Unsendable {
-                account: self.account.name().to_owned(),
-                operation: "poll",
-                reason: "GreenRope leaves no work behind that could be asked about".to_owned(),
-            })
+            Err(self.account.unsendable(
+                "poll",
+                "GreenRope leaves no work behind that could be asked about",
+            ))
         })
     }
 }

@@ -132,6 +132,7 @@ impl ActiveCampaign {
                 Ok(Some(row))
             }
             Some(_) => Err(self
+                .account
                 .broken_rule(
                     "group_view",
                     "the question for one user group is answered with another",
@@ -259,7 +260,7 @@ impl ActiveCampaign {
     /// Finds the group of a user, by the answer at hand, by version 3, or by version 1.
     pub(in super::super) async fn group_of(&self, user: &User) -> Result<u64, CallError> {
         let several = || {
-            self.broken_rule(
+            self.account.broken_rule(
                 "user_view",
                 format!("user {} is not in exactly one group", user.id),
             )

@@ -93,7 +93,8 @@ impl ActiveCampaign {
         let view = || async {
             let shown = self.ask_v1(wire::view(list), wire::full).await?;
             shown.ok_or_else(|| {
-                self.broken_rule("list_view", "a list that was just changed can't be seen")
+                self.account
+                    .broken_rule("list_view", "a list that was just changed can't be seen")
             })
         };
         let mut shown = view().await?;

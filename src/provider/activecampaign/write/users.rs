@@ -59,7 +59,9 @@ impl ActiveCampaign {
                 self.change_user(id, &fields, None).await?
             }
             Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
-                return Err(self.unsendable("user_edit", "users join and leave groups by id"));
+                return Err(self
+                    .account
+                    .unsendable("user_edit", "users join and leave groups by id"));
             }
             Write::OptOutOfAccount { .. }
             | Write::CreateOptedOut { .. }
@@ -505,7 +507,7 @@ impl ActiveCampaign {
         match self.ask_v3(wire::one(id), wire::wrapped).await {
             Ok(user) if user.id == id => return Ok(Some((user, true))),
             Ok(_) => {
-                return Err(self.broken_rule(
+                return Err(self.account.broken_rule(
                     "users",
                     "the question for one user is answered with another",
                 ));

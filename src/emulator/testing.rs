@@ -7,7 +7,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::greenrope::Node;
-use super::{Account, Emulator, Kind, MisuseKind, World};
+use super::{Account, Actor, Change, Emulator, Kind, MisuseKind, World};
 
 /// One emfluence account called `mail` and one GreenRope account called `crm`, both empty and
 /// without a pace.
@@ -34,6 +34,16 @@ pub(super) fn kinds(emulator: &Emulator) -> Vec<MisuseKind> {
         .misuse()
         .into_iter()
         .map(|misuse| misuse.kind)
+        .collect()
+}
+
+/// What API requests changed.
+pub(super) fn changes(emulator: &Emulator) -> Vec<Change> {
+    emulator
+        .history()
+        .into_iter()
+        .filter(|event| matches!(event.actor, Actor::Request(_)))
+        .map(|event| event.change)
         .collect()
 }
 

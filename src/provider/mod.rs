@@ -11,6 +11,8 @@ pub mod greenrope;
 #[cfg(test)]
 mod hostile;
 mod json;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeSet;
 

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 
-use crate::emulator::testing::{send, text_of};
+use crate::emulator::testing::{changes, send, text_of};
 use crate::emulator::{Account, Actor, Change, Emulator, Kind, MembershipState, World};
 
 /// What every new list needs.
@@ -56,16 +56,6 @@ fn with_member(emulator: &Emulator) -> (u64, u64, u64) {
 
 fn state(emulator: &Emulator, list: u64, contact: u64) -> Option<MembershipState> {
     account(emulator, |account| account.membership(list, contact))
-}
-
-/// What API requests changed.
-fn changes(emulator: &Emulator) -> Vec<Change> {
-    emulator
-        .history()
-        .into_iter()
-        .filter(|event| matches!(event.actor, Actor::Request(_)))
-        .map(|event| event.change)
-        .collect()
 }
 
 fn encode<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {

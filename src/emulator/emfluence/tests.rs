@@ -6,10 +6,10 @@ use axum::http::Request;
 use serde_json::{Value, json};
 
 use crate::emulator::testing::{
-    emfluence, emfluence_request, emulator, kinds, mail, send, text_of,
+    changes, emfluence, emfluence_request, emulator, kinds, mail, send, text_of,
 };
 use crate::emulator::{
-    Actor, Change, CustomField, Emulator, GroupKind, Login, MembershipState, MisuseKind, Rights,
+    Change, CustomField, Emulator, GroupKind, Login, MembershipState, MisuseKind, Rights,
 };
 
 /// A group with one member, their ids, and whatever the setting-up recorded left out.
@@ -20,16 +20,6 @@ fn with_member(emulator: &Emulator) -> (u64, u64) {
         account.join(group, contact);
         (group, contact)
     })
-}
-
-/// What API requests changed.
-fn changes(emulator: &Emulator) -> Vec<Change> {
-    emulator
-        .history()
-        .into_iter()
-        .filter(|event| matches!(event.actor, Actor::Request(_)))
-        .map(|event| event.change)
-        .collect()
 }
 
 fn state(emulator: &Emulator, group: u64, contact: u64) -> Option<MembershipState> {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::xml::Node;
 use crate::emulator::testing::{
-    crm, emulator, form, form_request, greenrope, kinds, send, text_of,
+    changes, crm, emulator, form, form_request, greenrope, kinds, send, text_of,
 };
 use crate::emulator::{
-    Account, Actor, Change, Counted, CustomField, Emulator, GreenRopeQuirks, Kind, Login,
-    MembershipState, MisuseKind, UnknownGroup,
+    Account, Change, Counted, CustomField, Emulator, GreenRopeQuirks, Kind, Login, MembershipState,
+    MisuseKind, UnknownGroup,
 };
 
 fn text<'a>(node: &'a Node, path: &[&str]) -> &'a str {
@@ -30,16 +30,6 @@ fn with_member(emulator: &Emulator) -> (u64, u64) {
         account.join(group, contact);
         (group, contact)
     })
-}
-
-/// What API requests changed.
-fn changes(emulator: &Emulator) -> Vec<Change> {
-    emulator
-        .history()
-        .into_iter()
-        .filter(|event| matches!(event.actor, Actor::Request(_)))
-        .map(|event| event.change)
-        .collect()
 }
 
 /// The ids of the contacts in an answer, in its order.

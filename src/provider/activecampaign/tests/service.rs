@@ -1,5 +1,4 @@
-//! What the tests of the order of calls have in common: an adapter before a router, and a snapshot
-//! of what it reads.
+//! What the tests of the order of calls have in common: an adapter before a router.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,13 +12,13 @@ use url::{Url, form_urlencoded};
 
 use crate::http::{Account, AccountOptions, Transport};
 use crate::model::{
-    GroupRow, ItemOutcome, Names, OwnRemovals, Record, Settlement, Snapshot, SnapshotBuilder,
-    Stage, TotalMeanings, Value, Write,
+    Certificate, GroupRow, ItemOutcome, Record, Settlement, TotalMeanings, Value, Write,
 };
 use crate::provider::activecampaign::{
     ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions,
 };
-use crate::provider::{MemberAsk, ReadError, Role, Source, Target};
+use crate::provider::testing::{Read, read_members};
+use crate::provider::{ReadError, Role, Source, Target};
 
 /// Makes an adapter for an account behind a router.
 pub(super) fn adapter(
@@ -108,56 +107,6 @@ pub(super) fn scripted(
     (adapter(router, "", "hush", groups, Some(5)), log)
 }
 
-/// Keeps profiles.
-#[derive(Default)]
-pub(super) struct Shelf(pub(super) BTreeMap<String, Record>);
-
-impl Stage for Shelf {
-    fn put(&mut self, id: &str, record: &Record) -> Result<(), String> {
-        self.0.insert(id.to_owned(), record.clone());
-        Ok(())
-    }
-}
-
-/// What was read.
-pub(super) struct Read {
-    pub(super) snapshot: Snapshot,
-    pub(super) names: Names,
-    pub(super) shelf: Shelf,
-}
-
-impl Read {
-    /// Shows a complete listing, or why it is not.
-    pub(super) fn listing(&self, group: &str) -> String {
-        let listing = self
-            .snapshot
-            .listing(group)
-            .unwrap_or_else(|| panic!("no listing of {group}"));
-        if !listing.why_incomplete().is_empty() {
-            return format!("incomplete: {}", listing.why_incomplete().join("; "));
-        }
-        let mut rows: Vec<(u64, &str)> = listing
-            .seen()
-            .rows
-            .iter()
-            .map(|row| {
-                (
-                    self.names
-                        .text(self.snapshot.members[row.member as usize].id)
-                        .parse()
-                        .unwrap(),
-                    row.state.as_str(),
-                )
-            })
-            .collect();
-        rows.sort_unstable();
-        rows.iter()
-            .map(|(id, state)| format!("{id}:{state}"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
-}
-
 pub(super) async fn read(
     adapter: &ActiveCampaign,
     fields: &[&str],
@@ -181,32 +130,7 @@ pub(super) async fn read_groups(
     fields: &[&str],
     role: Role<'_>,
 ) -> Result<Read, ReadError> {
-    let (mut names, mut shelf) = (Names::new(), Shelf::default());
-    let snapshot = {
-        let mut builder = SnapshotBuilder::new("campaigns", "", &mut names, &mut shelf);
-        let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-        adapter
-            .members(
-                &MemberAsk {
-                    groups,
-                    fields: &fields,
-                    role,
-                },
-                &mut builder,
-            )
-            .await?;
-        builder.finish(
-            Vec::new(),
-            &crate::model::Certificate::default(),
-            &mut TotalMeanings::all(),
-            &OwnRemovals::default(),
-        )
-    };
-    Ok(Read {
-        snapshot,
-        names,
-        shelf,
-    })
+    read_members(adapter, groups, &Certificate::default(), fields, role).await
 }
 
 /// Sends a write and asks after it to its end.

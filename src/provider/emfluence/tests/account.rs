@@ -13,11 +13,9 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use crate::http::{Account, AccountOptions, Transport};
-use crate::model::{
-    GroupRow, Names, OwnRemovals, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
-};
 use crate::provider::emfluence::{Emfluence, EmfluenceOptions, Fingerprint};
-use crate::provider::{MemberAsk, ReadError, Role, Source};
+use crate::provider::testing::{Read, read_members};
+use crate::provider::{ReadError, Role, Source};
 
 pub(super) const TOKEN: &str = "5ec2e7aa-0000-4000-8000-c0ffee000000";
 
@@ -256,74 +254,6 @@ impl Service {
     }
 }
 
-/// Keeps profiles in memory.
-#[derive(Default)]
-pub(super) struct Shelf(pub(super) BTreeMap<String, Record>);
-
-impl Stage for Shelf {
-    fn put(&mut self, id: &str, record: &Record) -> Result<(), String> {
-        self.0.insert(id.to_owned(), record.clone());
-        Ok(())
-    }
-}
-
-/// What one read brought.
-pub(super) struct Read {
-    pub(super) names: Names,
-    pub(super) snapshot: Snapshot,
-    pub(super) shelf: Shelf,
-}
-
-impl Read {
-    /// Shows a listing as `id:state`, or the first reason why it is not whole.
-    pub(super) fn listing(&self, group: &str) -> String {
-        let reading = self
-            .snapshot
-            .listing(group)
-            .expect("every group of the ask has a listing");
-        match reading.why_incomplete() {
-            [] => self.rows(group),
-            why => format!("incomplete: {}", why[0]),
-        }
-    }
-
-    pub(super) fn rows(&self, group: &str) -> String {
-        let listing = self.snapshot.listing(group).unwrap().seen();
-        let mut rows: Vec<String> = listing
-            .rows
-            .iter()
-            .map(|row| {
-                format!(
-                    "{}:{}",
-                    self.names
-                        .text(self.snapshot.members[row.member as usize].id),
-                    row.state.as_str()
-                )
-            })
-            .collect();
-        rows.sort();
-        rows.join(" ")
-    }
-
-    /// Shows all whose status is not active.
-    pub(super) fn statuses(&self) -> String {
-        let barred = self
-            .snapshot
-            .members
-            .iter()
-            .filter(|member| member.status != crate::model::MemberStatus::Active);
-        let mut rows: Vec<String> = barred
-            .map(|member| format!("{}:{:?}", self.names.text(member.id), member.status))
-            .collect();
-        rows.sort();
-        rows.join(" ")
-    }
-
-    pub(super) fn account_problems(&self) -> &[String] {
-        self.snapshot.account_state.why_incomplete()
-    }
-}
-
 /// Reads all groups of the adapter's account and their members.
 pub(super) async fn read(
     adapter: &Emfluence,
@@ -331,41 +261,7 @@ pub(super) async fn read(
     role: Role<'_>,
 ) -> Result<Read, ReadError> {
     let (groups, certificate) = adapter.groups(&|_, _| true).await?;
-    read_groups(adapter, &groups, &certificate, fields, role).await
-}
-
-pub(super) async fn read_groups(
-    adapter: &Emfluence,
-    groups: &[GroupRow],
-    certificate: &crate::model::Certificate,
-    fields: &[&str],
-    role: Role<'_>,
-) -> Result<Read, ReadError> {
-    let mut names = Names::new();
-    let mut shelf = Shelf::default();
-    let mut builder = SnapshotBuilder::new("mail", "", &mut names, &mut shelf);
-    let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-    adapter
-        .members(
-            &MemberAsk {
-                groups,
-                fields: &fields,
-                role,
-            },
-            &mut builder,
-        )
-        .await?;
-    let snapshot = builder.finish(
-        Vec::new(),
-        certificate,
-        &mut TotalMeanings::all(),
-        &OwnRemovals::default(),
-    );
-    Ok(Read {
-        names,
-        snapshot,
-        shelf,
-    })
+    read_members(adapter, &groups, &certificate, fields, role).await
 }
 
 /// Hands back the answer as it is.

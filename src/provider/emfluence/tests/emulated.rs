@@ -4,13 +4,14 @@
 use secrecy::SecretString;
 use url::Url;
 
-use super::account::{Read, read};
+use super::account::read;
 use crate::emulator::{Emulator, GroupKind, GroupStatus, MembershipState, Seed, World};
 use crate::http::{Account, AccountOptions, Transport};
 use crate::model::{
     Existence, GroupEdit, ItemOutcome, MemberEdit, MemberValues, Record, Settlement, Value, Write,
 };
 use crate::provider::emfluence::{Emfluence, EmfluenceOptions};
+use crate::provider::testing::Read;
 use crate::provider::{Role, Source, Target};
 
 fn adapter(emulator: &Emulator) -> Emfluence {

@@ -1,6 +1,5 @@
 //! Reading through the whole adapter.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -9,97 +8,13 @@ use super::super::{GreenRope, GreenRopeCredential};
 use super::fixture;
 use super::service::{Asked, Said, adapter, with_options};
 use crate::http::CallError;
-use crate::model::{
-    Address, Existence, Group, MemberStatus, MembershipState, Names, OwnRemovals, Reading, Record,
-    Snapshot, SnapshotBuilder, Stage, TotalMeanings, normalise_address,
-};
-use crate::provider::greenrope::SCHEMA;
-use crate::provider::{MemberAsk, ReadError, Role, Source};
-
-#[derive(Default)]
-struct Kept(BTreeMap<String, Record>);
-
-impl Stage for Kept {
-    fn put(&mut self, id: &str, record: &Record) -> Result<(), String> {
-        self.0.insert(id.to_owned(), record.clone());
-        Ok(())
-    }
-}
-
-/// What was read, as a run would see it.
-pub(super) struct Read {
-    pub snapshot: Snapshot,
-    pub names: Names,
-    pub kept: BTreeMap<String, Record>,
-}
-
-impl Read {
-    pub(super) fn states(&self, group: &str) -> BTreeMap<String, MembershipState> {
-        let listing = self.snapshot.listing(group).unwrap().seen();
-        let id = |member: u32| {
-            self.names
-                .text(self.snapshot.members[member as usize].id)
-                .to_owned()
-        };
-        listing
-            .rows
-            .iter()
-            .map(|row| (id(row.member), row.state))
-            .collect()
-    }
-
-    pub(super) fn status(&self, id: &str) -> MemberStatus {
-        let id = self.names.find(id).unwrap();
-        self.snapshot
-            .members
-            .iter()
-            .find(|member| member.id == id)
-            .unwrap()
-            .status
-    }
-
-    pub(super) fn is_complete(&self, group: &str) -> bool {
-        self.snapshot.listing(group).unwrap().complete().is_some()
-    }
-
-    pub(super) fn why(&self, group: &str) -> String {
-        self.snapshot
-            .listing(group)
-            .unwrap()
-            .why_incomplete()
-            .join("; ")
-    }
-}
+use crate::model::{Address, Existence, MemberStatus, MembershipState, Reading, normalise_address};
+use crate::provider::testing::{Read, read_members};
+use crate::provider::{ReadError, Role, Source};
 
 pub(super) async fn read(crm: &GreenRope, role: Role<'_>) -> Result<Read, ReadError> {
     let (rows, certificate) = crm.groups(&|_, _| true).await?;
-    let mut names = Names::new();
-    let mut kept = Kept::default();
-    let mut builder = SnapshotBuilder::new("crm", "", &mut names, &mut kept);
-    crm.members(
-        &MemberAsk {
-            groups: &rows,
-            fields: &[],
-            role,
-        },
-        &mut builder,
-    )
-    .await?;
-    let groups = rows
-        .into_iter()
-        .map(|row| Group::from_row(row, &SCHEMA))
-        .collect();
-    let snapshot = builder.finish(
-        groups,
-        &certificate,
-        &mut TotalMeanings::all(),
-        &OwnRemovals::default(),
-    );
-    Ok(Read {
-        snapshot,
-        names,
-        kept: kept.0,
-    })
+    read_members(crm, &rows, &certificate, &[], role).await
 }
 
 fn crm(answer: impl Fn(&Asked) -> Option<&'static [u8]> + Send + Sync + 'static) -> GreenRope {
@@ -152,7 +67,7 @@ async fn a_source_is_read_with_its_opt_outs() {
     );
     assert!(matches!(read.snapshot.account_state, Reading::Complete(_)));
     assert_eq!(read.snapshot.existence, Existence::Unknown);
-    assert_eq!(read.kept["101"]["Zip"].to_string(), "01234");
+    assert_eq!(read.shelf.0["101"]["Zip"].to_string(), "01234");
     let certificate = &read.snapshot.certificates["7"];
     assert_eq!(
         (
@@ -186,11 +101,11 @@ async fn a_target_is_read_whole_unless_its_login_sees_a_part() {
     let read_whole = read(&crm, wanted).await.unwrap();
     assert_eq!(read_whole.snapshot.existence, Existence::Whole);
     assert!(
-        read_whole.kept.contains_key("105"),
+        read_whole.shelf.0.contains_key("105"),
         "people outside the groups have a profile too"
     );
     assert_eq!(
-        read_whole.kept["101"]["Zip"].to_string(),
+        read_whole.shelf.0["101"]["Zip"].to_string(),
         "01234",
         "the group's listing brought it"
     );
@@ -384,7 +299,7 @@ async fn a_check_reads_listings_only_and_counts_anew() {
     let read = read(&crm, Role::Check).await.unwrap();
     assert_eq!(read.states("7"), before.states("7"));
     assert!(read.is_complete("7"), "{}", read.why("7"));
-    assert!(read.kept.is_empty(), "no profiles");
+    assert!(read.shelf.0.is_empty(), "no profiles");
     assert_eq!(
         log.all().len() - asked,
         1 + 1 + 4,
@@ -554,7 +469,7 @@ async fn addresses_are_people_whatever_their_spelling() {
 async fn a_profile_that_was_guessed_is_not_used() {
     let crm = crm(|asked| is_members(asked).then_some(fixture!("windows_1252.xml").as_slice()));
     let read = read(&crm, Role::Source).await.unwrap();
-    assert!(!read.kept.contains_key("101") && read.kept.contains_key("102"));
+    assert!(!read.shelf.0.contains_key("101") && read.shelf.0.contains_key("102"));
     assert_eq!(
         read.states("7")["101"],
         MembershipState::Active,

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::super::{GreenRope, GreenRopeCredential, GreenRopeOptions};
-use super::reading::{Read, read};
+use super::reading::read;
 use crate::emulator::{
     Counted, Credentials, Emulator, Fault, FaultRule, GreenRopeQuirks, MembershipState as Emulated,
     Seed, World,
@@ -17,6 +17,7 @@ use crate::model::{
     Existence, FieldType, GroupEdit, ItemOutcome, MemberEdit, MemberStatus, MemberValues,
     MembershipState, Reading, Record, Settlement, Value, Write,
 };
+use crate::provider::testing::Read;
 use crate::provider::{ReadError, Role, Source, Target};
 
 fn adapter(emulator: &Emulator, credentials: &Credentials, shared_access: bool) -> GreenRope {
@@ -122,10 +123,10 @@ async fn a_seeded_account_is_read_as_it_is() {
         check_against_world(&emulator, &target);
         assert_eq!(target.snapshot.existence, Existence::Whole);
         assert_eq!(
-            target.kept.len(),
+            target.shelf.0.len(),
             emulator.with_world(|world| world.account("crm").contacts.len())
         );
-        assert!(read(&crm, Role::Check).await.unwrap().kept.is_empty());
+        assert!(read(&crm, Role::Check).await.unwrap().shelf.0.is_empty());
         assert_eq!(emulator.misuse(), [], "{quirks:?}");
     }
 }
@@ -296,7 +297,7 @@ async fn a_group_lives_from_creation_to_deletion() {
             ("City", "Ulm"),
             ("custom.Member & no.", "a\nb"),
         ]);
-        assert_eq!(check.kept[&new], profile);
+        assert_eq!(check.shelf.0[&new], profile);
 
         assert_eq!(
             items(

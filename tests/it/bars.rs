@@ -3,14 +3,8 @@
 use rosterd::emulator::MembershipState::OptedOut;
 use rosterd::emulator::{Account, Fault, FaultRule};
 
+use crate::support::readers::{PAIRS, mailed, on, refuses_all};
 use crate::support::{Bench, bench, group_of, plain_world, tell};
-
-const PAIRS: [(&str, &str); 4] = [
-    ("crm", "mail"),
-    ("mail", "crm"),
-    ("crm", "crm2"),
-    ("mail", "mail2"),
-];
 
 /// Lets no opt-out and no removal pass.
 const REFUSED: &str =
@@ -35,28 +29,6 @@ async fn synced(source: &str, target: &str) -> Bench {
     let bench = bench(world, source, target, "mode = \"managed\"");
     bench.settle().await;
     bench
-}
-
-fn on<R>(bench: &Bench, account: &str, work: impl FnOnce(&mut Account, u64, u64) -> R) -> R {
-    bench.account(account, |account| {
-        let contact = account.contact_by_email("reader0@example.org").unwrap();
-        let group = account.find_group("News").unwrap();
-        work(account, group, contact)
-    })
-}
-
-fn refuses_all(bench: &Bench, account: &str) -> bool {
-    on(bench, account, |account, _, contact| {
-        account.contacts[&contact].opted_out.is_some()
-    })
-}
-
-fn mailed(bench: &Bench, account: &str) -> bool {
-    on(bench, account, |account, group, _| {
-        account
-            .mailed_by(group)
-            .contains(&"reader0@example.org".to_owned())
-    })
 }
 
 /// Makes one run that sees the refusal and can't write it.
@@ -91,7 +63,7 @@ async fn outgoing(source: &str, target: &str) -> Vec<String> {
     for refuse in refusals {
         let bench = synced(source, target).await;
         bench.writes();
-        on(&bench, source, refuse);
+        on(&bench, source, 0, refuse);
         bench.sync().await;
         operations.extend(bench.sent().into_iter().map(|(operation, _)| operation));
     }
@@ -106,30 +78,30 @@ async fn a_refusal_of_all_mail_that_could_not_be_written_outlives_a_re_subscript
     for (source, target) in PAIRS {
         for mishap in [Mishap::Guard, Mishap::Outage] {
             let mut bench = synced(source, target).await;
-            on(&bench, source, |account, _, contact| {
+            on(&bench, source, 0, |account, _, contact| {
                 account.opt_out_of_account(contact)
             });
             fail(&mut bench, source, target, mishap).await;
             assert!(
-                !refuses_all(&bench, target),
+                !refuses_all(&bench, target, 0),
                 "{source} to {target}, {mishap:?}: nothing was written yet"
             );
-            on(&bench, source, |account, _, contact| {
+            on(&bench, source, 0, |account, _, contact| {
                 account.resubscribe(contact)
             });
             let report = bench.settle().await;
             assert!(
-                refuses_all(&bench, target),
+                refuses_all(&bench, target, 0),
                 "{source} to {target}, {mishap:?}: {}",
                 tell(&report)
             );
             // From here on it is the person's own doing.
-            on(&bench, target, |account, _, contact| {
+            on(&bench, target, 0, |account, _, contact| {
                 account.resubscribe(contact)
             });
             bench.settle().await;
             assert!(
-                mailed(&bench, target),
+                mailed(&bench, target, 0),
                 "{source} to {target}, {mishap:?}: the bar ended"
             );
         }
@@ -141,13 +113,13 @@ async fn a_refusal_of_a_group_that_could_not_be_written_outlives_a_re_subscripti
     for (source, target) in PAIRS {
         for mishap in [Mishap::Guard, Mishap::Outage] {
             let mut bench = synced(source, target).await;
-            on(&bench, source, Account::opt_out_of_group);
+            on(&bench, source, 0, Account::opt_out_of_group);
             fail(&mut bench, source, target, mishap).await;
             assert!(
-                mailed(&bench, target),
+                mailed(&bench, target, 0),
                 "{source} to {target}, {mishap:?}: nothing was written yet"
             );
-            on(&bench, source, Account::resubscribe_to_group);
+            on(&bench, source, 0, Account::resubscribe_to_group);
             let report = bench.settle().await;
             let state = bench
                 .members(target, "News")
@@ -160,12 +132,12 @@ async fn a_refusal_of_a_group_that_could_not_be_written_outlives_a_re_subscripti
                 "{source} to {target}, {mishap:?}: {}",
                 tell(&report)
             );
-            on(&bench, target, Account::join);
+            on(&bench, target, 0, Account::join);
             bench.settle().await;
-            on(&bench, target, Account::leave);
+            on(&bench, target, 0, Account::leave);
             bench.settle().await;
             assert!(
-                mailed(&bench, target),
+                mailed(&bench, target, 0),
                 "{source} to {target}, {mishap:?}: the bar ended"
             );
         }
@@ -181,14 +153,14 @@ async fn a_refusal_that_could_not_be_written_outlives_the_row_of_the_group() {
         group_of(world.account_mut(target), "News", "reader", 6);
         let mut bench = bench(world, source, target, "mode = \"managed\"");
         bench.settle().await;
-        on(&bench, source, Account::opt_out_of_group);
+        on(&bench, source, 0, Account::opt_out_of_group);
         fail(&mut bench, source, target, Mishap::Guard).await;
-        on(&bench, source, |account, group, contact| {
+        on(&bench, source, 0, |account, group, contact| {
             account.resubscribe_to_group(group, contact);
             account.leave(group, contact);
         });
         bench.settle().await;
-        assert!(!mailed(&bench, target), "{source} to {target}");
+        assert!(!mailed(&bench, target, 0), "{source} to {target}");
     }
 }
 
@@ -201,12 +173,12 @@ async fn refusals_that_are_not_carried_only_withhold() {
             target,
             "[jobs.test.members]\nopt_outs = \"skip\"",
         ));
-        on(&bench, source, |account, group, contact| {
+        on(&bench, source, 0, |account, group, contact| {
             account.opt_out_of_account(contact);
             account.opt_out_of_group(group, contact);
         });
         bench.sync().await;
-        on(&bench, source, |account, group, contact| {
+        on(&bench, source, 0, |account, group, contact| {
             account.resubscribe(contact);
             account.resubscribe_to_group(group, contact);
         });
@@ -214,9 +186,9 @@ async fn refusals_that_are_not_carried_only_withhold() {
         bench.sync().await;
         assert_eq!(bench.sent(), [], "{source} to {target}");
         // Whoever leaves the target is not brought back there.
-        on(&bench, target, Account::leave);
+        on(&bench, target, 0, Account::leave);
         bench.settle().await;
-        assert!(!mailed(&bench, target), "{source} to {target}");
+        assert!(!mailed(&bench, target, 0), "{source} to {target}");
     }
 }
 
@@ -224,27 +196,27 @@ async fn refusals_that_are_not_carried_only_withhold() {
 async fn a_refusal_that_was_written_may_end_at_once() {
     for (source, target) in PAIRS {
         let bench = synced(source, target).await;
-        on(&bench, source, |account, _, contact| {
+        on(&bench, source, 0, |account, _, contact| {
             account.opt_out_of_account(contact)
         });
         bench.sync().await;
-        assert!(refuses_all(&bench, target));
+        assert!(refuses_all(&bench, target, 0));
         for account in [source, target] {
-            on(&bench, account, |account, _, contact| {
+            on(&bench, account, 0, |account, _, contact| {
                 account.resubscribe(contact)
             });
         }
         bench.settle().await;
-        assert!(mailed(&bench, target), "{source} to {target}");
+        assert!(mailed(&bench, target, 0), "{source} to {target}");
 
-        on(&bench, source, Account::opt_out_of_group);
+        on(&bench, source, 0, Account::opt_out_of_group);
         bench.sync().await;
-        assert!(!mailed(&bench, target));
+        assert!(!mailed(&bench, target, 0));
         for account in [source, target] {
-            on(&bench, account, Account::join);
+            on(&bench, account, 0, Account::join);
         }
         bench.settle().await;
-        assert!(mailed(&bench, target), "{source} to {target}");
+        assert!(mailed(&bench, target, 0), "{source} to {target}");
     }
 }
 
@@ -265,10 +237,10 @@ async fn each_of_several_contacts_refuses_and_may_come_back() {
                 account.membership(account.find_group("News").unwrap(), twin)
             })
         };
-        on(&bench, source, Account::opt_out_of_group);
+        on(&bench, source, 0, Account::opt_out_of_group);
         bench.sync().await;
         let first = |bench: &Bench| {
-            on(bench, target, |account, group, contact| {
+            on(bench, target, 0, |account, group, contact| {
                 account.membership(group, contact)
             })
         };
@@ -277,7 +249,7 @@ async fn each_of_several_contacts_refuses_and_may_come_back() {
             (None, None),
             "{source} to {target}"
         );
-        on(&bench, source, Account::resubscribe_to_group);
+        on(&bench, source, 0, Account::resubscribe_to_group);
         bench.account(target, |account| {
             let group = account.find_group("News").unwrap();
             let first = account.contact_by_email("reader0@example.org").unwrap();
@@ -303,7 +275,7 @@ async fn a_refusal_that_the_target_does_not_take_waits_with_growing_pauses_and_i
                         .on(&operation),
                 );
             }
-            on(&bench, source, |account, group, contact| {
+            on(&bench, source, 0, |account, group, contact| {
                 if of_all {
                     account.opt_out_of_account(contact)
                 } else {
@@ -342,7 +314,7 @@ async fn a_refusal_that_the_target_does_not_take_waits_with_growing_pauses_and_i
                 "{place}: asked for by hand it is sent at once"
             );
             // Nothing that happens at the source meanwhile takes it back.
-            on(&bench, source, |account, group, contact| {
+            on(&bench, source, 0, |account, group, contact| {
                 if of_all {
                     account.resubscribe(contact)
                 } else {
@@ -353,8 +325,8 @@ async fn a_refusal_that_the_target_does_not_take_waits_with_growing_pauses_and_i
             bench.emulator.clear_faults();
             bench.pass(7 * 3600);
             let report = bench.settle().await;
-            assert!(!mailed(&bench, target), "{place}: {}", tell(&report));
-            assert_eq!(refuses_all(&bench, target), of_all, "{place}");
+            assert!(!mailed(&bench, target, 0), "{place}: {}", tell(&report));
+            assert_eq!(refuses_all(&bench, target, 0), of_all, "{place}");
             assert!(
                 bench.store.failures(Some("test")).unwrap().is_empty(),
                 "{place}"
@@ -374,15 +346,15 @@ async fn a_refusal_of_a_group_that_waits_does_not_hold_back_one_of_all_mail() {
                     .on(&operation),
             );
         }
-        on(&bench, source, Account::opt_out_of_group);
+        on(&bench, source, 0, Account::opt_out_of_group);
         assert_eq!(bench.sync().await.exit_code(), 4);
         bench.emulator.clear_faults();
-        on(&bench, source, |account, _, contact| {
+        on(&bench, source, 0, |account, _, contact| {
             account.opt_out_of_account(contact)
         });
         let report = bench.sync().await;
         assert!(
-            refuses_all(&bench, target),
+            refuses_all(&bench, target, 0),
             "{source} to {target}: {}",
             tell(&report)
         );

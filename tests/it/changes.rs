@@ -3,7 +3,7 @@
 
 use rosterd::emulator::{GroupStatus, MembershipState};
 
-use crate::support::{Bench, bench, group_of, operations, plain_world};
+use crate::support::{Bench, bench, group_of, operations, plain_world, removing_freely};
 
 /// Shows the expected plan, does it with the expected requests, and has nothing left to do.
 async fn does(bench: &Bench, expected: &[&str], requests: &[(&str, usize)]) {
@@ -186,9 +186,7 @@ async fn who_leaves_is_removed_as_the_mode_says() {
             ("managed", true, false),
             ("mirror", true, true),
         ] {
-            let job = format!(
-                "mode = \"{mode}\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\""
-            );
+            let job = removing_freely(mode);
             let (bench, groups) = synced(source, target, &job).await;
             // Somebody of the target's own joins by hand.
             bench.account(target, |account| {
@@ -248,8 +246,8 @@ async fn who_leaves_is_removed_as_the_mode_says() {
 
 #[tokio::test(start_paused = true)]
 async fn states_other_than_active_are_never_removed() {
-    let job = "mode = \"mirror\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
-    let (bench, groups) = synced("crm", "mail", job).await;
+    let job = removing_freely("mirror");
+    let (bench, groups) = synced("crm", "mail", &job).await;
     bench.account("mail", |account| {
         let group = account.find_group("One").unwrap();
         let contact = account.contact_by_email("one1@example.org").unwrap();

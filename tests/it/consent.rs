@@ -2,6 +2,7 @@
 
 use rosterd::emulator::MembershipState::{Active, OptedOut};
 
+use crate::support::readers::{PAIRS, mailed, on, refuses_all};
 use crate::support::{Bench, bench, group_of, operations, plain_world, tell};
 
 /// One group of six people at the source, synced.
@@ -12,46 +13,6 @@ async fn synced(source: &str, target: &str, job: &str) -> (Bench, u64) {
     bench.settle().await;
     (bench, group)
 }
-
-fn on<R>(
-    bench: &Bench,
-    account: &str,
-    number: usize,
-    work: impl FnOnce(&mut rosterd::emulator::Account, u64, u64) -> R,
-) {
-    bench.account(account, |account| {
-        let contact = account
-            .contact_by_email(&format!("reader{number}@example.org"))
-            .unwrap();
-        let group = account.find_group("News").unwrap();
-        work(account, group, contact);
-    });
-}
-
-fn refuses_all(bench: &Bench, account: &str, number: usize) -> bool {
-    bench.account(account, |account| {
-        let contact = account
-            .contact_by_email(&format!("reader{number}@example.org"))
-            .unwrap();
-        account.contacts[&contact].opted_out.is_some()
-    })
-}
-
-fn mailed(bench: &Bench, account: &str, number: usize) -> bool {
-    let address = format!("reader{number}@example.org");
-    bench.account(account, |account| {
-        account
-            .mailed_by(account.find_group("News").unwrap())
-            .contains(&address)
-    })
-}
-
-const PAIRS: [(&str, &str); 4] = [
-    ("crm", "mail"),
-    ("mail", "crm"),
-    ("crm", "crm2"),
-    ("mail", "mail2"),
-];
 
 #[tokio::test(start_paused = true)]
 async fn an_account_opt_out_at_the_source_is_carried_and_never_undone() {

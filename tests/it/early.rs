@@ -4,14 +4,9 @@
 use rosterd::emulator::{Account, Fault, FaultRule};
 use rosterd::run::SyncOptions;
 
+use crate::support::readers::PAIRS;
 use crate::support::{Bench, bench, bench_of, group_of, plain_world, tell};
 
-const PAIRS: [(&str, &str); 4] = [
-    ("crm", "mail"),
-    ("mail", "crm"),
-    ("crm", "crm2"),
-    ("mail", "mail2"),
-];
 const READER: &str = "reader0@example.org";
 
 /// A group of which one refuses, and no partner at the target.

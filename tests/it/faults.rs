@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use rosterd::emulator::{Change, Fault, FaultRule, When, World};
 
-use crate::support::{Bench, bench, digest, group_of, plain_world, tell};
-
-const JOB: &str = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+use crate::support::{Bench, bench, digest, group_of, plain_world, removing_freely, tell};
 
 /// A first state of the source, synced, and then a bit of everything to do.
 async fn busy(source: &str, target: &str) -> Bench {
@@ -16,7 +14,7 @@ async fn busy(source: &str, target: &str) -> Bench {
     let account = world.account_mut(source);
     group_of(account, "One", "one", 12);
     group_of(account, "Two", "two", 12);
-    let bench = bench(world, source, target, JOB);
+    let bench = bench(world, source, target, &removing_freely("managed"));
     bench.settle().await;
     bench.account(source, |account| {
         let (one, two) = (
@@ -117,16 +115,7 @@ async fn survives(source: &str, target: &str, fault: &Fault, when: When) {
                 .when(when),
         );
         let place = format!("{source} to {target}, {operation}, {}", fault.name());
-        let mut report = bench.sync().await;
-        bench.emulator.clear_faults();
-        for _ in 0..3 {
-            if report.exit_code() == 0 {
-                break;
-            }
-            bench.pass(90_000);
-            report = bench.sync().await;
-        }
-        assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+        bench.sync_until_good(&place).await;
         assert_eq!(
             bench.account(target, |account| digest(account)),
             expected,
@@ -238,7 +227,7 @@ async fn a_poisoned_item_is_found_and_waits_while_the_rest_goes_through() {
     for (source, target) in PAIRS {
         let mut world = plain_world();
         group_of(world.account_mut(source), "One", "one", 70);
-        let bench = bench(world, source, target, JOB);
+        let bench = bench(world, source, target, &removing_freely("managed"));
         let call = if target == "mail" {
             "contacts/import"
         } else {
@@ -295,7 +284,7 @@ async fn a_poisoned_item_is_found_and_waits_while_the_rest_goes_through() {
 async fn nobody_is_created_for_a_group_that_could_not_be() {
     let mut world = plain_world();
     group_of(world.account_mut("crm"), "One", "one", 3);
-    let bench = bench(world, "crm", "mail", JOB);
+    let bench = bench(world, "crm", "mail", &removing_freely("managed"));
     bench.emulator.add_fault(
         FaultRule::every(Fault::ServerError(400))
             .at("mail")

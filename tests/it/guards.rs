@@ -2,9 +2,7 @@
 
 use rosterd::emulator::MembershipState;
 
-use crate::support::{Bench, bench, group_of, plain_world, tell};
-
-const DAY: i64 = 86_400;
+use crate::support::{Bench, DAY, bench, group_of, plain_world, removing_freely, tell};
 
 /// Two groups of twenty people each, synced from GreenRope to emfluence.
 async fn synced(job: &str) -> (Bench, [u64; 2]) {
@@ -163,8 +161,7 @@ async fn an_approval_is_used_once_and_covers_what_it_showed() {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_source_removes_nobody() {
-    let none = "[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
-    let (bench, groups) = synced(&format!("mode = \"managed\"\n{none}")).await;
+    let (bench, groups) = synced(&removing_freely("managed")).await;
     leave(&bench, groups[0], "one", 0..20);
     leave(&bench, groups[1], "two", 0..20);
     let approval = refused(&bench, &["empty_source"]).await;
@@ -175,8 +172,7 @@ async fn an_empty_source_removes_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_source_that_lost_more_than_half_is_suspicious() {
-    let none = "[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
-    let (bench, groups) = synced(&format!("mode = \"managed\"\n{none}")).await;
+    let (bench, groups) = synced(&removing_freely("managed")).await;
     leave(&bench, groups[0], "one", 0..20);
     bench.settle().await;
     leave(&bench, groups[1], "two", 0..11);

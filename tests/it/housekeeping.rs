@@ -2,9 +2,7 @@
 
 use rosterd::run::{Outcome, SyncOptions};
 
-use crate::support::{Bench, bench_of, group_of, plain_world};
-
-const DAY: i64 = 24 * 3600;
+use crate::support::{Bench, DAY, bench_of, group_of, plain_world};
 
 fn small(extra: &str) -> Bench {
     let mut world = plain_world();

@@ -3,9 +3,7 @@
 use rosterd::emulator::{Fault, FaultRule, When};
 use rosterd::run::SyncOptions;
 
-use crate::support::{Bench, bench, group_of, plain_world, tell};
-
-const JOB: &str = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
 
 /// Two groups of eight, synced; then one leaves, one joins and one refuses, at the source.
 async fn busy(source: &str, target: &str) -> Bench {
@@ -13,7 +11,7 @@ async fn busy(source: &str, target: &str) -> Bench {
     let account = world.account_mut(source);
     group_of(account, "One", "one", 8);
     group_of(account, "Two", "two", 8);
-    let bench = bench(world, source, target, JOB);
+    let bench = bench(world, source, target, &removing_freely("managed"));
     bench.settle().await;
     bench.account(source, |account| {
         let (one, two) = (

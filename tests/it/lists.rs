@@ -5,6 +5,7 @@ use std::time::Duration;
 use rosterd::emulator::MembershipState::{Active, OptedOut};
 use rosterd::emulator::{Account, Change, Fault, FaultRule, RequestRecord, When};
 
+use crate::support::readers::{address, on};
 use crate::support::{Bench, bench, bench_of, digest, group_of, operations, plain_world, tell};
 
 /// No limits, and removals.
@@ -13,23 +14,6 @@ const JOB: &str = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_remova
 /// The same with lines about members.
 fn job(members: &str) -> String {
     format!("{JOB}\n[jobs.test.members]\n{members}")
-}
-
-fn address(number: usize) -> String {
-    format!("reader{number}@example.org")
-}
-
-fn on<R>(
-    bench: &Bench,
-    account: &str,
-    number: usize,
-    work: impl FnOnce(&mut Account, u64, u64) -> R,
-) -> R {
-    bench.account(account, |account| {
-        let contact = account.contact_by_email(&address(number)).unwrap();
-        let group = account.find_group("News").unwrap();
-        work(account, group, contact)
-    })
 }
 
 /// The group "News" with so many people at emfluence, synced into ActiveCampaign.
@@ -724,31 +708,8 @@ async fn a_killed_run_remembers_what_it_removed() {
             bench.rest().await;
             // A removal is known for rosterd's own by its time.
             bench.set_clocks_alike();
-            bench.emulator.add_fault(FaultRule::every(fault.clone()));
-            let runner = bench.runner();
-            let reached = async {
-                while bench
-                    .emulator
-                    .requests()
-                    .iter()
-                    .filter(|request| request.is_write)
-                    .count()
-                    < nth
-                {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            };
-            let died = tokio::select! {
-                biased;
-                () = reached => true,
-                result = runner.sync("test", rosterd::run::SyncOptions::default()) => {
-                    assert!(result.is_ok());
-                    false
-                }
-            };
-            drop(runner);
-            bench.emulator.clear_faults();
-            if !died {
+            let rule = FaultRule::every(fault.clone());
+            if !bench.ends_at_write(nth, rule).await {
                 assert!(nth > 6, "the run has more writes than that");
                 break;
             }

@@ -7,7 +7,7 @@ use rosterd::emulator::MembershipState::{Active, OptedOut};
 use rosterd::emulator::{Account, Fault, FaultRule, MisuseKind, When};
 use rosterd::state::JournalMoment;
 
-use crate::support::{Bench, bench, group_of, plain_world, tell};
+use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
 
 const READER: &str = "reader0@example.org";
 const PAIRS: [(&str, &str); 2] = [("crm", "mail"), ("mail", "crm")];
@@ -297,7 +297,7 @@ async fn a_refusal_right_before_a_removal_stays_the_persons_own() {
         let account = world.account_mut("mail");
         let news = group_of(account, "News", "reader", 30);
         let reader = account.contact_by_email(READER).unwrap();
-        let job = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+        let job = removing_freely("managed");
         let bench = bench(
             world,
             "mail",

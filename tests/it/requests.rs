@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rosterd::emulator::{Kind, MembershipState};
 
-use crate::support::{Bench, bench, group_of, plain_world, tell};
+use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
 
 fn sent(operation: &str, items: usize, times: usize) -> Vec<(String, usize)> {
     vec![(operation.to_owned(), items); times]
@@ -64,8 +64,7 @@ async fn people_who_exist_are_added_and_removed_in_batches() {
         let mut world = plain_world();
         let group = group_of(world.account_mut(source), "News", "person", 200);
         group_of(world.account_mut(target), "Others", "person", 200);
-        let job = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
-        let bench = bench(world, source, target, job);
+        let bench = bench(world, source, target, &removing_freely("managed"));
         bench.sync().await;
         let writes = bench.sent();
         assert_eq!(
@@ -250,8 +249,7 @@ async fn people_join_and_leave_lists_in_imports() {
     let mut world = plain_world();
     let group = group_of(world.account_mut("crm"), "News", "person", 300);
     group_of(world.account_mut("campaigns"), "Others", "person", 200);
-    let job = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
-    let bench = bench(world, "crm", "campaigns", job);
+    let bench = bench(world, "crm", "campaigns", &removing_freely("managed"));
     bench.sync().await;
     // Newcomers and people who exist share the requests.
     let import = "POST /import/bulk_import";

@@ -9,9 +9,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::support::eventful::{COURSES, Course, Stage, created};
-use crate::support::{Bench, assert_same, bench, digest, group_of, plain_world, tell};
-
-const DAY: i64 = 86_400;
+use crate::support::{Bench, DAY, assert_same, bench, digest, group_of, plain_world, tell};
 
 async fn calm(stage: &Stage, course: Course) -> Vec<String> {
     let bench = stage.enter();

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::bed::{Bed, JOB};
 
+/// The mark of every file there is, which can't change any more.
 const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// Makes a database with these marks and one table.

@@ -44,38 +44,6 @@ fn created_groups(bench: &Bench, target: &str) -> usize {
         .count()
 }
 
-/// Ends a run without warning at its nth write, whose effect is or is not there. Returns whether
-/// there was such a write.
-async fn die_at(bench: &Bench, nth: usize, fault: Fault) -> bool {
-    bench.rest().await;
-    bench.emulator.add_fault(FaultRule::every(fault));
-    let runner = bench.runner();
-    let reached = async {
-        loop {
-            let writes = bench
-                .emulator
-                .requests()
-                .iter()
-                .filter(|request| request.is_write)
-                .count();
-            if writes >= nth {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let died = tokio::select! {
-        biased;
-        () = reached => true,
-        result = runner.sync("test", SyncOptions::default()) => {
-            assert!(result.is_ok());
-            false
-        }
-    };
-    bench.emulator.clear_faults();
-    died
-}
-
 async fn survives_death(source: &str, target: &str) {
     let calm = fresh(source, target);
     calm.settle().await;
@@ -90,7 +58,8 @@ async fn survives_death(source: &str, target: &str) {
             } else {
                 Fault::Latency(slow)
             };
-            if !die_at(&bench, nth, fault).await {
+            bench.rest().await;
+            if !bench.ends_at_write(nth, FaultRule::every(fault)).await {
                 assert!(nth > 3, "the run has more writes than that");
                 break;
             }

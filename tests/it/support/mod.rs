@@ -2,16 +2,20 @@
 
 pub mod eventful;
 pub mod oracle;
+pub mod readers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rosterd::config::settled::{Config, Credentials, Secret};
-use rosterd::emulator::{Account, Emulator, Kind, MembershipState, RequestRecord, World};
+use rosterd::emulator::{
+    Account, Emulator, FaultRule, Kind, MembershipState, RequestRecord, World,
+};
 use rosterd::http::Transport;
 use rosterd::run::{Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
 use rosterd::state::Store;
@@ -33,6 +37,13 @@ pub fn bench(world: World, source: &str, target: &str, job: &str) -> Bench {
     )
 }
 
+/// Config lines of the job for a mode, with guards that let any number of people leave.
+pub fn removing_freely(mode: &str) -> String {
+    format!(
+        "mode = \"{mode}\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\""
+    )
+}
+
 /// Several jobs, as config text.
 pub fn bench_of(world: World, jobs: &str) -> Bench {
     let emulator = Emulator::new(world);
@@ -44,6 +55,9 @@ pub fn bench_of(world: World, jobs: &str) -> Bench {
         seconds: Arc::new(AtomicI64::new(1_800_000_000)),
     }
 }
+
+/// The seconds of a day, for [`Bench::pass`].
+pub const DAY: i64 = 86_400;
 
 /// The title of the user group that takes whoever leaves another one, where an emulated account has
 /// it.
@@ -241,7 +255,7 @@ impl Bench {
     /// Lets a minute of the paused time pass: a new process knows nothing of the requests that the
     /// one before it sent.
     pub async fn rest(&self) {
-        tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
     }
 
     /// Plans the job.
@@ -278,6 +292,47 @@ impl Bench {
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
         self.assert_settled().await;
         report
+    }
+
+    /// Runs the job, whose faults end with this run, and again after a day each until a run ends
+    /// well, which the fourth must do at the latest.
+    pub async fn sync_until_good(&self, place: &str) {
+        let mut report = self.sync().await;
+        self.emulator.clear_faults();
+        for _ in 0..3 {
+            if report.exit_code() == 0 {
+                break;
+            }
+            self.pass(90_000);
+            report = self.sync().await;
+        }
+        assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+    }
+
+    /// Ends a run of the job without warning at its nth write, whose effect is or is not there by
+    /// the fault. Returns whether there was such a write.
+    pub async fn ends_at_write(&self, nth: usize, fault: FaultRule) -> bool {
+        self.emulator.add_fault(fault);
+        let runner = self.runner();
+        let reached = async {
+            loop {
+                let requests = self.emulator.requests();
+                if requests.iter().filter(|request| request.is_write).count() >= nth {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let died = tokio::select! {
+            biased;
+            () = reached => true,
+            result = runner.sync("test", SyncOptions::default()) => {
+                assert!(result.is_ok());
+                false
+            }
+        };
+        self.emulator.clear_faults();
+        died
     }
 
     /// Fails when a further run writes anything.

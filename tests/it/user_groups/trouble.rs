@@ -99,16 +99,7 @@ async fn writes_that_go_wrong_end_as_if_nothing_had() {
                     .when(When::First(*times)),
             );
             let place = format!("{operation}, {}", fault.name());
-            let mut report = bench.sync().await;
-            bench.emulator.clear_faults();
-            for _ in 0..3 {
-                if report.exit_code() == 0 {
-                    break;
-                }
-                bench.pass(90_000);
-                report = bench.sync().await;
-            }
-            assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+            bench.sync_until_good(&place).await;
             assert_eq!(digest(&bench), expected, "{place}");
             bench.assert_settled().await;
         }
@@ -125,32 +116,8 @@ async fn a_killed_run_is_finished_by_the_next() {
         for nth in 1..60 {
             let bench = busy().await;
             bench.rest().await;
-            bench
-                .emulator
-                .add_fault(FaultRule::every(fault.clone()).at("campaigns2"));
-            let runner = bench.runner();
-            let reached = async {
-                while bench
-                    .emulator
-                    .requests()
-                    .iter()
-                    .filter(|request| request.is_write)
-                    .count()
-                    < nth
-                {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            };
-            let died = tokio::select! {
-                biased;
-                () = reached => true,
-                result = runner.sync("test", SyncOptions::default()) => {
-                    assert!(result.is_ok());
-                    false
-                }
-            };
-            bench.emulator.clear_faults();
-            if !died {
+            let rule = FaultRule::every(fault.clone()).at("campaigns2");
+            if !bench.ends_at_write(nth, rule).await {
                 assert!(nth > 6, "the run has more writes than that");
                 break;
             }

@@ -12,9 +12,9 @@ use super::{GreenRope, GreenRopeCredential};
 use crate::http::{Call, CallBody, CallError, DecodeError, FormValue, Method, Problem, Reply};
 
 /// Clients are told to cache a token for two hours; it is renewed well before that.
-const RENEW_AFTER: Duration = Duration::from_mins(90);
+pub(super) const RENEW_AFTER: Duration = Duration::from_mins(90);
 /// From this age on, an error of any wording may mean that the token has expired.
-const DOUBTFUL_AFTER: Duration = Duration::from_mins(30);
+pub(super) const DOUBTFUL_AFTER: Duration = Duration::from_mins(30);
 
 /// A token and when it was fetched; a fixed one has no age.
 #[derive(Clone)]

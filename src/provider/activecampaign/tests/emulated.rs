@@ -9,6 +9,7 @@ use crate::model::{
     Existence, FieldType, GroupEdit, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave,
     MemberReturn, MemberValues, OwnRemovals, Value, Write,
 };
+use crate::provider::activecampaign::wire::import::MOST_ROWS;
 use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups};
 use crate::provider::testing::Read;
 use crate::provider::{Role, Source};
@@ -493,7 +494,7 @@ async fn people_leave_by_row_each_from_lists_of_their_own() {
     let outcomes = sent(
         &lists,
         &Write::JoinGroups {
-            rows: (0..250).map(join).collect(),
+            rows: (0..MOST_ROWS).map(join).collect(),
         },
     )
     .await;

@@ -9,6 +9,7 @@ use crate::emulator::{ActiveCampaignQuirks, Emulator, Fault, FaultRule, MisuseKi
 use crate::model::{
     Existence, GroupEdit, GroupKind, ItemOutcome, MemberEdit, MemberValues, Value, Write,
 };
+use crate::provider::activecampaign::wire::PAGE_ROWS;
 use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups};
 use crate::provider::{Role, Source};
 
@@ -436,19 +437,20 @@ async fn users_who_come_and_go_while_they_are_listed_make_no_whole_listing() {
             .into_bytes(),
         )
     };
+    let after = PAGE_ROWS + 1;
     for moved in [false, true] {
         let (adapter, _) = scripted(ActiveCampaignGroups::UserGroups, move |asked| {
             let second = asked
                 .parameters
                 .get("offset")
-                .is_some_and(|offset| offset == "100");
+                .is_some_and(|offset| *offset == PAGE_ROWS.to_string());
             match asked.call.as_str() {
                 "groups" => (
                     200,
                     br#"{"groups":[{"id":"26","title":"Awesome"}],"meta":{"total":"1"}}"#.to_vec(),
                 ),
-                "users" if second => page(if moved { 101 } else { 102 }, 101..103),
-                "users" => page(102, 1..101),
+                "users" if second => page(if moved { after } else { after + 1 }, after..after + 2),
+                "users" => page(after + 1, 1..after),
                 other => {
                     let user = other
                         .trim_start_matches("users/")

@@ -15,7 +15,7 @@ use crate::model::{ItemOutcome, Settlement, Ticket};
 use crate::provider::ReadError;
 
 /// An import may show up in the totals only so long after it was asked for.
-const UNSEEN: Duration = Duration::from_secs(10);
+pub(in super::super) const UNSEEN: Duration = Duration::from_secs(10);
 /// How often the totals are asked for while something is outstanding.
 const BETWEEN: Duration = Duration::from_secs(10);
 /// Whoever has not asked for an import for so long has given it up.

@@ -5,7 +5,7 @@ use crate::model::{FieldType, GroupKind, GroupStatus, MemberStatus, ObjectKind, 
 use crate::provider::emfluence::SCHEMA;
 use crate::provider::emfluence::wire::contacts::{self, ImportedRow, ProfileFields};
 use crate::provider::emfluence::wire::paging::{Step, Walk};
-use crate::provider::emfluence::wire::{Answer, decode_answer, groups};
+use crate::provider::emfluence::wire::{Answer, LISTING_ROWS, decode_answer, groups};
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -156,7 +156,7 @@ fn a_listing_shows_who_opted_out_of_the_group() {
     let page = groups::listing(
         &answer(fixture!("odd/get_contacts_unknown_flags.json")),
         1,
-        1000,
+        LISTING_ROWS,
     )
     .unwrap();
     let flags: Vec<_> = page
@@ -180,13 +180,13 @@ fn a_listing_shows_who_opted_out_of_the_group() {
 #[test]
 fn a_bare_array_is_a_listing_only_where_nothing_can_follow() {
     let bytes = fixture!("odd/get_contacts_bare_array.json");
-    let page = groups::listing(&answer(bytes), 1, 1000).unwrap();
+    let page = groups::listing(&answer(bytes), 1, LISTING_ROWS).unwrap();
     assert_eq!(
         (page.rows.len(), Walk::default().take(&page.paging, 2)),
         (2, Ok(Step::Done))
     );
     assert!(
-        groups::listing(&answer(bytes), 2, 1000).is_err(),
+        groups::listing(&answer(bytes), 2, LISTING_ROWS).is_err(),
         "a second page"
     );
     assert!(

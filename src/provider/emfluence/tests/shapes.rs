@@ -7,7 +7,7 @@ use super::codec::fixture;
 use crate::http::{DecodeError, Reply};
 use crate::provider::emfluence::wire::contacts::{self, ProfileFields};
 use crate::provider::emfluence::wire::paging::{Page, Step, Walk};
-use crate::provider::emfluence::wire::{self, Answer, groups};
+use crate::provider::emfluence::wire::{self, Answer, LISTING_ROWS, groups};
 
 /// Decodes an answer and gives the number of rows, if they are all that there are.
 pub(super) type Decoder = fn(&Answer) -> Result<usize, String>;
@@ -55,7 +55,7 @@ pub(super) const LISTS: [(&str, &[u8], usize, Decoder); 7] = [
         "groups/getContacts",
         fixture!("good/get_contacts.json"),
         3,
-        |answer| whole(groups::listing(answer, 1, 1000)),
+        |answer| whole(groups::listing(answer, 1, LISTING_ROWS)),
     ),
     (
         "contacts/search",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::super::session::{DOUBTFUL_AFTER, RENEW_AFTER};
 use super::super::{GreenRope, GreenRopeCredential};
 use super::fixture;
 use super::service::{Asked, Said, adapter, with_options};
@@ -419,14 +420,16 @@ async fn a_refused_token_is_renewed_once() {
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_before_it_gets_old() {
     let (crm, log) = adapter(|_, _| None);
-    for (minutes, logins) in [(0, 1), (89, 1), (2, 2), (10, 2)] {
-        tokio::time::advance(Duration::from_mins(minutes)).await;
+    let minute = Duration::from_mins(1);
+    for (more, logins) in [
+        (Duration::ZERO, 1),
+        (RENEW_AFTER.checked_sub(minute).unwrap(), 1),
+        (2 * minute, 2),
+        (10 * minute, 2),
+    ] {
+        tokio::time::advance(more).await;
         crm.groups(&|_, _| true).await.unwrap();
-        assert_eq!(
-            log.of("GetAuthToken").len(),
-            logins,
-            "after {minutes} more minutes"
-        );
+        assert_eq!(log.of("GetAuthToken").len(), logins, "after {more:?} more");
     }
 }
 
@@ -445,7 +448,7 @@ async fn an_error_of_any_wording_may_be_an_old_token() {
     assert_eq!(log.of("GetAuthToken").len(), 1);
     let (crm, log) = adapter(refuse);
     crm.groups(&|_, _| true).await.unwrap();
-    tokio::time::advance(Duration::from_mins(31)).await;
+    tokio::time::advance(DOUBTFUL_AFTER + Duration::from_mins(1)).await;
     crm.groups(&|_, _| true).await.unwrap();
     assert_eq!(log.of("GetAuthToken").len(), 2);
 }

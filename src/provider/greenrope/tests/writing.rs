@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::super::GreenRopeCredential;
+use super::super::session::RENEW_AFTER;
 use super::fixture;
 use super::service::{Asked, Said, adapter, with_options};
 use crate::http::CallError;
@@ -420,7 +421,7 @@ async fn an_old_token_is_renewed_before_a_write() {
         members: ids(&["101"]),
     };
     crm.send(&write).await.unwrap();
-    tokio::time::advance(Duration::from_mins(91)).await;
+    tokio::time::advance(RENEW_AFTER + Duration::from_mins(1)).await;
     crm.send(&write).await.unwrap();
     assert_eq!(log.of("GetAuthToken").len(), 2);
 }

@@ -109,11 +109,25 @@ impl Bench {
     }
 
     fn mailed(&self) -> usize {
+        self.mailed_by("Donors").unwrap_or(0)
+    }
+
+    /// How many people a group at the target mails; nothing where there is no such group.
+    fn mailed_by(&self, group: &str) -> Option<usize> {
         self.emulator.with_world(|world| {
             let mail = world.account("mail");
-            mail.find_group("Donors")
-                .map_or(0, |group| mail.mailed_by(group).len())
+            mail.find_group(group)
+                .map(|group| mail.mailed_by(group).len())
         })
+    }
+
+    /// Makes groups at the source that hold nobody.
+    fn add_groups(&self, names: &[&str]) {
+        self.emulator.with_world(|world| {
+            for name in names {
+                world.account_mut("crm").add_group(name);
+            }
+        });
     }
 
     fn assert_no_misuse(&self) {
@@ -292,6 +306,163 @@ async fn a_new_config_is_taken_on_and_a_wrong_one_is_not() {
     ask.send(Asked::Stop).unwrap();
     served.await.unwrap().unwrap();
     assert_eq!(bench.told(), ["10:15 done", "10:30 done", "11:05 done"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_run_after_a_reload_does_what_the_new_config_says() {
+    let settings = |mode: &str, groups: &str| {
+        format!(
+            "schedule = \"*/15 * * * *\"\nmode = \"{mode}\"\n[jobs.crm-to-mail.groups]\ninclude = [{groups}]\n"
+        )
+    };
+    let bench = Bench::new(&settings("add", "\"Donors\""));
+    bench.add_groups(&["Friends"]);
+    let (ask, served) = bench.start();
+    sleep(minutes(20)).await;
+    assert_eq!(bench.mailed_by("Friends"), None, "it is out of scope");
+
+    bench.change(&settings("add", "\"Donors\", \"Friends\""));
+    ask.send(Asked::Reload).unwrap();
+    bench.emulator.with_world(|world| {
+        let crm = world.account_mut("crm");
+        let group = crm.find_group("Donors").unwrap();
+        let (gone, _) = crm.members_of(group)[0];
+        crm.leave(group, gone);
+    });
+    sleep(minutes(15)).await;
+    assert_eq!(bench.mailed_by("Friends"), Some(0), "the scope is new");
+    assert_eq!(bench.mailed(), 40, "nobody is removed yet");
+
+    bench.change(&settings("managed", "\"Donors\", \"Friends\""));
+    ask.send(Asked::Reload).unwrap();
+    sleep(minutes(15)).await;
+    assert_eq!(bench.mailed(), 39, "the mode is new");
+
+    let token = bench.emulator.with_world(|world| {
+        let mail = world.account_mut("mail");
+        for login in &mut mail.logins {
+            login.token.push_str("-renewed");
+        }
+        mail.credentials().token
+    });
+    std::fs::write(bench.directory.path().join("mail"), token).unwrap();
+    ask.send(Asked::Reload).unwrap();
+    sleep(minutes(15)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    assert_eq!(
+        bench.told(),
+        ["10:15 done", "10:30 done", "10:45 done", "11:00 done"],
+        "the secret is fetched anew"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_reaches_the_runs_that_are_going_on() {
+    for (before, within) in [(false, false), (true, false), (false, true)] {
+        let bench = Bench::new(QUARTERLY);
+        bench.add_groups(&["Friends", "Helpers"]);
+        bench.emulator.add_fault(
+            FaultRule::every(Fault::SlowAnswer(Duration::from_secs(20))).on("groups/save"),
+        );
+        let (ask, served) = bench.start();
+        sleep(minutes(10)).await;
+        if before {
+            ask.send(Asked::Reload).unwrap();
+        }
+        while !bench
+            .emulator
+            .requests()
+            .iter()
+            .any(|request| request.operation == "groups/save")
+        {
+            sleep(Duration::from_millis(100)).await;
+        }
+        if within {
+            ask.send(Asked::Reload).unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+        let asked = Instant::now();
+        ask.send(Asked::Stop).unwrap();
+        assert_eq!(served.await.unwrap().unwrap(), 0);
+        let case = format!("reload before: {before}, within: {within}");
+        assert!(
+            asked.elapsed() < Duration::from_secs(25),
+            "{case}: it ended by itself after its request in flight"
+        );
+        let runs = bench.runs();
+        assert!(
+            runs[0]
+                .error
+                .as_deref()
+                .is_some_and(|why| why.contains("asked to stop")),
+            "{case}: {runs:?}"
+        );
+        let made = ["Donors", "Friends", "Helpers"].map(|group| bench.mailed_by(group).is_some());
+        assert_eq!(made.iter().filter(|made| **made).count(), 1, "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_ends_the_slowing_down_as_a_success_does() {
+    let bench = Bench::new(QUARTERLY);
+    let (ask, served) = bench.start();
+    sleep(minutes(20)).await;
+    bench
+        .emulator
+        .add_fault(FaultRule::every(Fault::ServerError(503)).at("mail"));
+    bench.emulator.with_world(|world| {
+        let crm = world.account_mut("crm");
+        let group = crm.find_group("Donors").unwrap();
+        for (contact, _) in crm.members_of(group).into_iter().skip(10) {
+            crm.leave(group, contact);
+        }
+    });
+    sleep(minutes(4 * 60)).await;
+    bench.emulator.clear_faults();
+    sleep(minutes(5 * 60)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    let runs = bench.runs();
+    let failed = runs
+        .iter()
+        .filter(|run| run.outcome == Some(Outcome::Failed));
+    assert!(failed.count() >= 3, "it slowed down: {:?}", bench.told());
+    let [.., before, after] = runs.as_slice() else {
+        panic!("{runs:?}")
+    };
+    assert_eq!(
+        (before.outcome, after.outcome),
+        (Some(Outcome::Refused), Some(Outcome::Refused))
+    );
+    assert_eq!(
+        after.started.duration_since(before.started).as_secs() / 60,
+        15,
+        "a guard's refusal is no failure: {:?}",
+        bench.told()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_does_not_forget_that_a_job_fails() {
+    let bench = Bench::new(QUARTERLY);
+    bench
+        .emulator
+        .add_fault(FaultRule::every(Fault::ServerError(503)).at("mail"));
+    let (ask, served) = bench.start();
+    sleep(minutes(3 * 60)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    let before = bench.told();
+    let (ask, served) = bench.start();
+    sleep(minutes(20)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    assert_eq!(
+        bench.told(),
+        before,
+        "it does not come back at its usual pace"
+    );
 }
 
 #[tokio::test(start_paused = true)]

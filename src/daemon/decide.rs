@@ -292,10 +292,38 @@ mod tests {
                 "{ended:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_says_that_the_provider_is_well_ends_the_slowing_down_and_nothing_else_does() {
+        const SLOW: &str = "14:00:00";
+        for (ended, next) in [
+            (Ended::Through, "10:15:00"),
+            (Ended::Refused, "10:15:00"),
+            (Ended::Failed(1), "10:15:00"),
+            (Ended::Stopped, SLOW),
+        ] {
+            let mut agenda = quarterly(None);
+            agenda.ended("a", Ended::Failed(5), at("10:05:00"));
+            assert_eq!(look(&mut agenda, "10:05:30"), format!("wake {SLOW}"));
+            agenda.ended("a", ended, at("10:06:00"));
+            assert_eq!(
+                look(&mut agenda, "10:06:00"),
+                format!("wake {next}"),
+                "{ended:?}"
+            );
+        }
         let mut agenda = quarterly(None);
         agenda.ended("a", Ended::Failed(5), at("10:05:00"));
-        agenda.ended("a", Ended::Through, at("10:06:00"));
-        assert_eq!(look(&mut agenda, "10:06:00"), "wake 10:15:00");
+        agenda.ended("a", Ended::Busy, at("10:06:00"));
+        assert_eq!(look(&mut agenda, "10:06:00"), "wake 10:07:00");
+        look(&mut agenda, "10:07:00");
+        agenda.ended("a", Ended::Stopped, at("10:08:00"));
+        assert_eq!(
+            look(&mut agenda, "10:08:00"),
+            format!("wake {SLOW}"),
+            "an account in use says nothing about the failures before it"
+        );
     }
 
     #[test]

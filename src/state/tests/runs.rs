@@ -177,6 +177,29 @@ fn failures_in_a_row_are_counted_over_runs_that_say_something() {
 }
 
 #[test]
+fn whatever_shows_that_the_provider_answers_ends_a_row_of_failures() {
+    for (outcome, failures) in [
+        (Outcome::Done, 0),
+        (Outcome::Partial, 0),
+        (Outcome::Refused, 0),
+        (Outcome::Busy, 2),
+        (Outcome::Interrupted, 2),
+        (Outcome::Failed, 3),
+    ] {
+        let store = Store::in_memory();
+        run(&store, "a", "job", 0, Some(Outcome::Failed));
+        run(&store, "b", "job", 10, Some(Outcome::Failed));
+        run(&store, "c", "job", 20, Some(outcome));
+        run(&store, "d", "other", 30, Some(Outcome::Failed));
+        assert_eq!(
+            store.job_status("job").unwrap().consecutive_failures,
+            failures,
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
 fn a_pause_keeps_its_beginning() {
     let store = Store::in_memory();
     assert_eq!(store.paused("job").unwrap(), None);

@@ -107,8 +107,11 @@ async fn a_write_that_was_never_sent_is_sent_again() {
         response
     });
     let account = account(router);
+    let started = Instant::now();
     assert_eq!(account.write(&write_call(), decode).await.unwrap(), OK);
     assert_eq!(count.load(Ordering::SeqCst), 3);
+    // Half of 1 + 2 seconds at least.
+    assert!(started.elapsed() >= Duration::from_millis(1_500));
 }
 
 #[tokio::test(start_paused = true)]

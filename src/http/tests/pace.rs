@@ -83,6 +83,87 @@ async fn retry_after_stops_the_whole_account() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn too_fast_without_a_usable_number_means_a_pause_that_grows() {
+    type Answer = fn() -> Response<WireBody>;
+    let ways: [(&str, Answer); 4] = [
+        ("no header", || {
+            StatusCode::TOO_MANY_REQUESTS.into_response()
+        }),
+        ("a header that is no number", || {
+            (StatusCode::TOO_MANY_REQUESTS, [("Retry-After", "soon")]).into_response()
+        }),
+        ("zero seconds", || {
+            (StatusCode::TOO_MANY_REQUESTS, [("Retry-After", "0")]).into_response()
+        }),
+        ("said in the body", || {
+            (StatusCode::BAD_REQUEST, "Rate limit exceeded.").into_response()
+        }),
+    ];
+    for (name, answer) in ways {
+        for effect in [Effect::Read, Effect::Write] {
+            let arrivals = Arc::new(Mutex::new(Vec::new()));
+            let seen = Arc::clone(&arrivals);
+            let (router, _) = service(move |n| {
+                seen.lock().unwrap().push(Instant::now());
+                async move { if n < 5 { answer() } else { OK.into_response() } }
+            });
+            let account = account(router);
+            let decode = |reply: &mut Reply| match reply.status {
+                400 => Err(DecodeError::Throttled { after: None }),
+                _ => decode(reply),
+            };
+            if effect == Effect::Read {
+                let mut call = read_call();
+                call.decoded_statuses = &[400];
+                account.read(&call, decode).await.unwrap();
+            } else {
+                let mut call = write_call();
+                call.decoded_statuses = &[400];
+                account.write(&call, decode).await.unwrap();
+            }
+            let arrivals = arrivals.lock().unwrap();
+            assert_eq!(arrivals.len(), 6, "{name} {effect:?}");
+            for (at, pair) in arrivals.windows(2).enumerate() {
+                // Zero is a number, if an odd one: no more than slower than at once is asked for.
+                let growth = if name == "zero seconds" { 1 } else { 1 << at };
+                let least = Duration::from_millis(500) * growth;
+                let pause = pair[1] - pair[0];
+                assert!(
+                    pause >= least && pause <= least * 2,
+                    "{name} {effect:?}: {pause:?} before repetition {at}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_fast_without_a_number_stops_the_whole_account() {
+    let (router, count) = service(|n| async move {
+        if n == 0 {
+            StatusCode::TOO_MANY_REQUESTS.into_response()
+        } else {
+            OK.into_response()
+        }
+    });
+    let mut options = options(router);
+    options.concurrency = 2;
+    let account = Account::new(options);
+    let started = Instant::now();
+    let other = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        account.read(&read_call(), decode).await.unwrap();
+        started.elapsed()
+    };
+    let write_call = write_call();
+    let (write, other) = tokio::join!(account.write(&write_call, decode), other);
+    write.unwrap();
+    assert!(other >= Duration::from_millis(500), "{other:?}");
+    assert_eq!(other, started.elapsed(), "both wait for the same moment");
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_begins_also_for_those_who_already_wait_for_their_slot() {
     let (router, _) = service(|_| async { OK });
     let mut options = options(router);
@@ -109,10 +190,20 @@ async fn a_pause_begins_also_for_those_who_already_wait_for_their_slot() {
 async fn a_rate_limit_that_never_ends_is_reported_as_one() {
     let (router, count) = service(|_| async { StatusCode::TOO_MANY_REQUESTS });
     let account = account(router);
+    let started = Instant::now();
     let error = account.write(&write_call(), decode).await.unwrap_err();
-    assert!(matches!(error, CallError::Throttled { .. }), "{error}");
+    assert!(
+        matches!(error, CallError::Throttled { retry_in, .. } if retry_in >= Duration::from_secs(16)),
+        "{error}"
+    );
     assert!(!error.may_have_been_done());
     assert_eq!(count.load(Ordering::SeqCst), 6);
+    // Between half and all of 1 + 2 + 4 + 8 + 16 seconds.
+    assert!(started.elapsed() >= Duration::from_millis(15_500));
+    assert!(
+        account.paused_for() >= Duration::from_secs(16),
+        "giving up does not make the account free for the next call"
+    );
 }
 
 #[tokio::test(start_paused = true)]

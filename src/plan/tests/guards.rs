@@ -152,6 +152,58 @@ fn opt_outs_are_judged_once_there_is_a_base_unless_a_person_confirmed() {
     );
 }
 
+/// Ana refuses a group and Bo all mail, and the target knows neither: both are created for it.
+const CREATED_TO_REFUSE: &str = "source 1 Donors ext=d : ana=opted_out bo
+     person source bo opted_out
+     target 11 Donors ext=d : cy
+     link 1=11";
+
+#[test]
+fn refusals_of_people_who_are_created_for_them_count_as_refusals() {
+    // With lists, people are created by the request that writes the refusal.
+    for settings in ["create_opted_out=no", "create_opted_out=yes", "lists=yes"] {
+        let limited = |most| {
+            refusals(&format!(
+                "set {settings} max_opt_outs={most}\n{CREATED_TO_REFUSE}"
+            ))
+        };
+        assert_eq!(limited(1), "refused max_opt_outs 2 of 1, 1", "{settings}");
+        assert_eq!(limited(2), "", "{settings}");
+    }
+}
+
+#[test]
+fn people_who_are_created_to_hold_a_refusal_count_as_created() {
+    assert_eq!(
+        refusals(&format!("set max_member_creations=1\n{CREATED_TO_REFUSE}")),
+        "refused max_member_creations 2 of 1, 1"
+    );
+}
+
+#[test]
+fn a_summary_counts_refusals_and_the_people_who_are_created_for_them() {
+    for settings in ["create_opted_out=no", "create_opted_out=yes", "lists=yes"] {
+        let world = super::parse(&format!("set {settings}\n{CREATED_TO_REFUSE}"));
+        let counted =
+            world.planned(|_, plan| (plan.summary.opt_outs, plan.summary.members_created));
+        assert_eq!(counted, (2, 2), "{settings}");
+    }
+}
+
+#[test]
+fn an_approval_of_refusals_names_those_of_people_who_are_created_for_them() {
+    let world = super::parse(&format!("set max_opt_outs=0\n{CREATED_TO_REFUSE}"));
+    let items = world.planned(|inputs, plan| crate::plan::tripped_items(inputs, plan));
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    assert_eq!(
+        items,
+        [
+            "set_opt_out  bo@example.org",
+            "set_opt_out 11 ana@example.org"
+        ]
+    );
+}
+
 #[test]
 fn groups_people_and_updates_have_limits_of_their_own() {
     check(

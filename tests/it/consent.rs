@@ -304,6 +304,25 @@ async fn opt_outs_can_be_left_out_of_writing_and_still_bar() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_is_created_to_refuse_is_counted_as_created_and_as_refusing() {
+    for (source, target) in PAIRS {
+        let mut world = plain_world();
+        let account = world.account_mut(source);
+        group_of(account, "News", "reader", 4);
+        for reader in ["reader0@example.org", "reader1@example.org"] {
+            let contact = account.contact_by_email(reader).unwrap();
+            account.opt_out_of_account(contact);
+        }
+        let bench = bench(world, source, target, "mode = \"managed\"");
+        let planned = bench.plan().await.plan.summary;
+        assert_eq!((planned.opt_outs, planned.members_created), (2, 4));
+        let report = bench.settle().await;
+        assert_eq!(report.summary, planned, "{source} to {target}");
+        assert!(refuses_all(&bench, target, 0), "{source} to {target}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_never_hides_an_opt_out() {
     for (source, target) in PAIRS {
         let job =

@@ -1,6 +1,7 @@
 mod contacts;
 mod importer;
 mod lists;
+mod misuse;
 mod protocol;
 mod user_groups;
 mod users;

@@ -1,5 +1,6 @@
 mod contacts;
 mod groups;
+mod misuse;
 
 use axum::body::Body;
 use axum::http::Request;

@@ -67,8 +67,8 @@ pub fn compare(
             Some(then) => {
                 let source_moved = !same(wanted, then.desired.as_ref());
                 let target_moved = !same(held, then.target.as_ref());
-                let was_ours =
-                    then.desired.is_some() && same(then.desired.as_ref(), then.target.as_ref());
+                let was_asked_for = then.desired.as_ref().is_some_and(|then| !then.is_empty());
+                let was_ours = was_asked_for && same(then.desired.as_ref(), then.target.as_ref());
                 match (source_moved, target_moved) {
                     // A field that never agreed is not ours to defend.
                     (false, true) if !was_ours => Decision::Leave,
@@ -129,8 +129,28 @@ mod tests {
     use super::*;
     use crate::plan::base::FieldBase;
 
+    /// What nothing may look like, at any of the three times.
+    fn nothings() -> [Option<Value>; 3] {
+        [None, Some(Value::from("")), Some(Value::List(Vec::new()))]
+    }
+
+    /// The values that a word of the table stands for: `-` is nothing, in whatever form.
+    fn values(word: &str) -> Vec<Option<Value>> {
+        if word == "-" {
+            nothings().to_vec()
+        } else {
+            vec![Some(Value::from(word))]
+        }
+    }
+
+    fn record(value: Option<&Value>) -> Record {
+        value
+            .map(|value| Record::from([("f".to_owned(), value.clone())]))
+            .unwrap_or_default()
+    }
+
     /// Columns: source now, target now, base (source, target) — `-` is nothing — and what is
-    /// written, `.` being nothing.
+    /// written, `.` being nothing and `keep` a change that is listed as kept.
     fn check(
         source: &str,
         target: &str,
@@ -138,38 +158,52 @@ mod tests {
         on_drift: OnDrift,
         expected: &str,
     ) {
-        let value = |text: &str| (text != "-").then(|| Value::from(text));
-        let record = |text: &str| {
-            value(text)
-                .map(|value| Record::from([("f".to_owned(), value)]))
-                .unwrap_or_default()
+        let bases: Vec<Option<FieldBases>> = match base {
+            None => vec![None],
+            Some((desired, target)) => values(desired)
+                .into_iter()
+                .flat_map(|desired| {
+                    values(target).into_iter().map(move |target| {
+                        let desired = desired.clone();
+                        Some(FieldBases::from([(
+                            "f".to_owned(),
+                            FieldBase { desired, target },
+                        )]))
+                    })
+                })
+                .collect(),
         };
-        let bases = base.map(|(desired, target)| {
-            FieldBases::from([(
-                "f".to_owned(),
-                FieldBase {
-                    desired: value(desired),
-                    target: value(target),
-                },
-            )])
-        });
         let rules = FieldRules {
             explicit: &BTreeSet::new(),
             on_drift,
             created: false,
         };
-        let edit = compare(&record(source), &record(target), bases.as_ref(), rules);
-        let written = edit.set.get("f").map_or(".".to_owned(), |value| {
-            if value.is_empty() {
-                "clear".to_owned()
-            } else {
-                value.to_string()
+        for source in values(source) {
+            for target in values(target) {
+                for base in &bases {
+                    let edit = compare(
+                        &record(source.as_ref()),
+                        &record(target.as_ref()),
+                        base.as_ref(),
+                        rules,
+                    );
+                    let written = match edit.set.get("f") {
+                        Some(value) if value.is_empty() => "clear".to_owned(),
+                        Some(value) => value.to_string(),
+                        None if !edit.kept.is_empty() => "keep".to_owned(),
+                        None => ".".to_owned(),
+                    };
+                    assert_eq!(
+                        written, expected,
+                        "source {source:?}, target {target:?}, base {base:?}, {on_drift:?}"
+                    );
+                    assert!(
+                        edit.before.values().all(|before| !before.is_empty()),
+                        "nothing is no value that was there before"
+                    );
+                }
             }
-        });
-        assert_eq!(
-            written, expected,
-            "source {source}, target {target}, base {base:?}, {on_drift:?}"
-        );
+        }
     }
 
     #[test]
@@ -180,6 +214,11 @@ mod tests {
             check("a", "-", None, drift, "a");
             check("a", "b", None, drift, ".");
             check("-", "b", None, drift, ".");
+            check("-", "-", None, drift, ".");
+            check("-", "-", Some(("-", "-")), drift, ".");
+            check("-", "-", Some(("a", "a")), drift, ".");
+            check("a", "-", Some(("-", "-")), drift, "a");
+            check("-", "b", Some(("-", "-")), drift, ".");
             check("a", "a", Some(("a", "a")), drift, ".");
             check("b", "a", Some(("a", "a")), drift, "b");
             check("-", "a", Some(("a", "a")), drift, "clear");
@@ -191,10 +230,29 @@ mod tests {
         }
         check("a", "x", Some(("a", "a")), Overwrite, "a");
         check("a", "x", Some(("a", "a")), Stop, "a");
-        check("a", "x", Some(("a", "a")), Keep, ".");
+        check("a", "x", Some(("a", "a")), Keep, "keep");
         check("a", "-", Some(("a", "a")), Overwrite, "a");
         check("b", "x", Some(("a", "a")), Overwrite, "b");
-        check("b", "x", Some(("a", "a")), Keep, ".");
+        check("b", "x", Some(("a", "a")), Keep, "keep");
+        check("a", "-", Some(("a", "a")), Keep, "keep");
         check("-", "x", Some(("a", "a")), Overwrite, ".");
+        check("-", "x", Some(("a", "a")), Keep, "keep");
+    }
+
+    #[test]
+    fn nothing_is_one_thing_in_whatever_form() {
+        for left in nothings() {
+            for right in nothings() {
+                assert!(same(left.as_ref(), right.as_ref()), "{left:?} {right:?}");
+            }
+            for value in [
+                Value::from("0"),
+                Value::from(" "),
+                Value::Integer(0),
+                Value::Boolean(false),
+            ] {
+                assert!(!same(left.as_ref(), Some(&value)), "{left:?} {value:?}");
+            }
+        }
     }
 }

@@ -216,11 +216,20 @@ pub(in super::super) fn edit(id: u64, user: &Record, group: u64, index: GroupInd
 /// Changes a user by version 3, which takes no password.
 pub(in super::super) fn put(id: u64, user: &Record, group: u64) -> Call {
     let value = |name: &str| user.get(name).map(Value::to_string).unwrap_or_default();
-    let body = json!({"user": {
+    let mut body = json!({
         "username": value("username"), "email": value("email"), "firstName": value("first_name"), "lastName": value("last_name"),
-        "phone": value("phone"), "group": group,
-    }});
-    v3_write("users", Method::Put, &format!("users/{id}"), &body)
+        "group": group,
+    });
+    // Version 1 does not show the number, and what is not known is not to be cleared.
+    if let Some(phone) = user.get("phone") {
+        body["phone"] = json!(phone.to_string());
+    }
+    v3_write(
+        "users",
+        Method::Put,
+        &format!("users/{id}"),
+        &json!({ "user": body }),
+    )
 }
 
 /// Creates a user by version 3, with a password that nobody knows.

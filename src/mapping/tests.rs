@@ -373,6 +373,54 @@ fn expressions_give_what_they_say() {
 }
 
 #[test]
+fn an_empty_value_at_the_source_is_as_good_as_none() {
+    let absent = record(&[("id", "17")]);
+    let mut text = absent.clone();
+    let mut list = absent.clone();
+    for name in ["first_name", "company", "zip", "custom.Level"] {
+        text.insert(name.to_owned(), Value::from(""));
+        list.insert(name.to_owned(), Value::List(Vec::new()));
+    }
+    for (expression, expected) in [
+        ("source.company", None),
+        ("source.custom.Level", None),
+        ("source.first_name ~ source.company", None),
+        ("source.company | default('none')", Some("none")),
+        ("source.company or source.zip or source.id", Some("17")),
+        ("'has' if source.company else 'lacks'", Some("lacks")),
+        (
+            "'has' if source.company is defined else 'lacks'",
+            Some("lacks"),
+        ),
+        ("''", None),
+    ] {
+        let mapping = to_web(&[], &[("lastName", expression)], None);
+        for given in [&absent, &text, &list] {
+            let mapped = mapping.member(given);
+            assert_eq!(mapped.failed, [], "{expression} {given:?}");
+            assert_eq!(
+                mapped
+                    .fields
+                    .get("lastName")
+                    .map(Value::to_string)
+                    .as_deref(),
+                expected,
+                "{expression} {given:?}"
+            );
+        }
+    }
+    let filter = to_web(&[], &[], Some("source.company != 'Internal'"));
+    let counts: Vec<_> = [&absent, &text, &list]
+        .map(|given| filter.counts(given))
+        .into_iter()
+        .collect();
+    assert!(
+        counts.windows(2).all(|pair| pair[0] == pair[1]),
+        "{counts:?}"
+    );
+}
+
+#[test]
 fn results_take_the_type_of_the_field() {
     let person = record(&[("id", "17"), ("title", "Yes"), ("company", "maybe")]);
     let wrong = |value: &str| Err((value.to_owned(), LeftOutReason::WrongType));

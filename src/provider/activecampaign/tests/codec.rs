@@ -145,6 +145,314 @@ fn an_edit_of_a_list_repeats_what_it_does_not_change() {
     ");
 }
 
+/// Each switch of a list that an edit turns off by leaving it out.
+const LIST_SWITCHES: [&str; 13] = [
+    "p_use_tracking",
+    "p_use_analytics_read",
+    "p_use_analytics_link",
+    "p_use_twitter",
+    "p_use_facebook",
+    "p_embed_image",
+    "p_use_captcha",
+    "get_unsubscribe_reason",
+    "send_last_broadcast",
+    "require_name",
+    "private",
+    "p_duplicate_send",
+    "p_duplicate_subscribe",
+];
+
+/// The answer to list_view with each switch on or off and these values.
+fn list_view(on: impl Fn(&str) -> bool, values: &[(&str, &str)]) -> lists::FullList {
+    let mut fields = v1(fixture!("good/list_view.json"));
+    for name in LIST_SWITCHES {
+        let value = if on(name) { "1" } else { "0" };
+        fields.insert(name.to_owned(), value.into());
+    }
+    for (name, value) in values {
+        fields.insert((*name).to_owned(), (*value).into());
+    }
+    lists::full(&fields).unwrap()
+}
+
+#[test]
+fn an_edit_of_a_list_sends_back_every_switch_that_is_on_and_no_other() {
+    let switches = |list: &lists::FullList| -> Vec<String> {
+        let renamed = Record::from([("name".to_owned(), Value::from("Renamed"))]);
+        let sent = form(&lists::edit(1, list, &renamed));
+        LIST_SWITCHES
+            .iter()
+            .filter(|name| {
+                sent.iter()
+                    .any(|pair| pair.split('=').next() == Some(**name))
+            })
+            .map(|name| {
+                assert!(sent.contains(&format!("{name}=1")), "{sent:?}");
+                (*name).to_owned()
+            })
+            .collect()
+    };
+    assert_eq!(switches(&list_view(|_| true, &[])), LIST_SWITCHES);
+    assert!(switches(&list_view(|_| false, &[])).is_empty());
+    for one in LIST_SWITCHES {
+        assert_eq!(switches(&list_view(|name| name == one, &[])), [one]);
+        assert!(
+            !switches(&list_view(|name| name != one, &[])).contains(&one.to_owned()),
+            "{one}"
+        );
+    }
+}
+
+#[test]
+fn an_edit_of_a_list_sends_back_every_text() {
+    let texts = [
+        ("name", "Donors"),
+        ("sender_name", "Society"),
+        ("sender_addr1", "1 Example Street"),
+        ("sender_addr2", "Back door"),
+        ("sender_city", "Ulm"),
+        ("sender_state", "BW"),
+        ("sender_zip", "01234"),
+        ("sender_country", "DE"),
+        ("sender_phone", "555"),
+        ("sender_url", "https://www.example.org"),
+        ("sender_reminder", "You asked for it."),
+        ("to_name", "Friend"),
+        ("stringid", "donors"),
+        ("carboncopy", "a@example.org"),
+        ("subscription_notify", "b@example.org"),
+        ("unsubscription_notify", "c@example.org"),
+    ];
+    let list = list_view(|_| false, &texts);
+    let sent = form(&lists::edit(1, &list, &Record::new()));
+    for (name, value) in texts {
+        assert!(
+            sent.contains(&format!("{name}={value}")),
+            "{name}: {sent:?}"
+        );
+    }
+    assert!(sent.contains(&"bounceid[]=1".to_owned()), "{sent:?}");
+    // What is to be cleared goes as an empty text, and nothing else is touched.
+    let cleared = Record::from([("sender_addr2".to_owned(), Value::from(""))]);
+    let sent = form(&lists::edit(1, &list, &cleared));
+    for (name, value) in texts {
+        let value = if name == "sender_addr2" { "" } else { value };
+        assert!(
+            sent.contains(&format!("{name}={value}")),
+            "{name}: {sent:?}"
+        );
+    }
+    let mut fields = v1(fixture!("good/list_view.json"));
+    fields.insert(
+        "bounces".to_owned(),
+        serde_json::json!([{"id": "1"}, {"id": "4"}]),
+    );
+    let sent = form(&lists::edit(
+        1,
+        &lists::full(&fields).unwrap(),
+        &Record::new(),
+    ));
+    assert!(sent.contains(&"bounceid[]=1,4".to_owned()), "{sent:?}");
+}
+
+#[test]
+fn an_edit_of_a_user_group_sends_back_everything_that_it_shows() {
+    let mut fields = v1(fixture!("good/group_view.json"));
+    fields.retain(|name, _| !name.starts_with("pg_"));
+    let permissions: Vec<&str> = "automation_manage form_edit list_add list_bounce list_delete list_edit list_emailaccount \
+         list_headers message_add message_delete message_edit message_send reports_campaign reports_list reports_user \
+         reports_trend reports_deal subscriber_add subscriber_approve subscriber_delete subscriber_edit subscriber_export \
+         subscriber_fields subscriber_filters subscriber_import subscriber_sync template_add template_delete template_edit \
+         user_add user_delete user_edit"
+        .split_whitespace()
+        .collect();
+    assert_eq!(permissions.len(), 32);
+    for permission in &permissions {
+        fields.insert(format!("pg_{permission}"), "1".into());
+    }
+    let limits = [
+        ("attachment", "2"),
+        ("campaign", "3"),
+        ("list", "4"),
+        ("mail", "5"),
+        ("subscriber", "6"),
+        ("user", "7"),
+    ];
+    for (name, limit) in limits {
+        fields.insert(format!("limit_{name}"), limit.into());
+    }
+    for (name, value) in [
+        ("limit_campaign_type", "week"),
+        ("limit_mail_type", "year"),
+        ("abuseratio", "9"),
+        ("unsubscribelink", "1"),
+        ("sendmethods", "1,3"),
+        ("lists", "12,1"),
+        ("descript", "My group"),
+    ] {
+        fields.insert(name.to_owned(), value.into());
+    }
+    let group = groups::full(&fields).unwrap();
+    let mut expected: Vec<String> = permissions
+        .iter()
+        .map(|permission| format!("pg_{permission}=1"))
+        .collect();
+    for (name, limit) in limits {
+        expected.push(format!("limit_{name}={limit}"));
+        expected.push(format!("group_limit_{name}_checkbox=on"));
+    }
+    expected.extend(
+        [
+            "id=26",
+            "title=Awesome",
+            "descript=My group",
+            "limit_campaign_type=week",
+            "limit_mail_type=year",
+            "abuseratio=9",
+            "unsubscribelink=on",
+            "sendmethods[]=1,3",
+            "lists[1]=1",
+            "lists[12]=12",
+        ]
+        .map(str::to_owned),
+    );
+    expected.sort();
+    let sent = |wire: &Record| {
+        let mut sent = form(&groups::save(Some(26), wire, &[]));
+        sent.sort();
+        sent
+    };
+    assert_eq!(sent(&group.wire), expected);
+    for one in &permissions {
+        let mut fields = fields.clone();
+        fields.insert(format!("pg_{one}"), "0".into());
+        let without: Vec<String> = expected
+            .iter()
+            .filter(|pair| **pair != format!("pg_{one}=1"))
+            .cloned()
+            .collect();
+        let group = groups::full(&fields).unwrap();
+        assert_eq!(sent(&group.wire), without, "{one}");
+    }
+}
+
+#[test]
+fn an_edit_of_a_user_sends_back_what_is_known_and_blanks_nothing_else() {
+    let known = |pairs: &[(&str, &str)]| -> Record {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
+            .collect()
+    };
+    let user = known(&[
+        ("id", "30"),
+        ("username", "ana"),
+        ("email", "ana@example.org"),
+        ("first_name", "Ana"),
+        ("last_name", "Silva"),
+    ]);
+    let with_phone = |phone: &str| {
+        let mut user = user.clone();
+        user.insert("phone".to_owned(), Value::from(phone));
+        user
+    };
+    let whole = serde_json::json!({
+        "username": "ana", "email": "ana@example.org", "firstName": "Ana", "lastName": "Silva",
+        "group": 36,
+    });
+    assert_eq!(
+        body(&users::put(30, &user, 36))["user"],
+        whole,
+        "a number that no answer showed is not cleared"
+    );
+    for phone in ["555", ""] {
+        let mut whole = whole.clone();
+        whole["phone"] = phone.into();
+        assert_eq!(body(&users::put(30, &with_phone(phone), 36))["user"], whole);
+    }
+    let edit = |user: &Record| form(&users::edit(30, user, 36, users::GroupIndex::ItsId));
+    let sent = [
+        "id=30",
+        "password=",
+        "password_r=",
+        "username=ana",
+        "email=ana@example.org",
+        "first_name=Ana",
+        "last_name=Silva",
+    ];
+    assert_eq!(edit(&user), [&sent[..], &["group[36]=36"]].concat());
+    assert_eq!(
+        edit(&with_phone("555")),
+        [&sent[..], &["phone=555", "group[36]=36"]].concat()
+    );
+}
+
+#[test]
+fn an_empty_value_is_none_in_whatever_form_it_comes() {
+    let wanted = profile(&["first_name", "last_name", "phone", "custom.LEVEL"]);
+    let expected = ["last_name=Silva"];
+    for nothing in [r#""""#, r#""  ""#, "null", "[]", "{}"] {
+        let page = format!(
+            r#"{{"contacts":[{{"id":"101","email":"ana@example.org","firstName":{nothing},"lastName":"Silva"}}],
+                "contactLists":[],"fieldValues":[{{"contact":"101","field":"4","value":{nothing}}}],"meta":{{"total":"1"}}}}"#
+        );
+        let page = contacts::contacts(&v3(page.as_bytes()), 0, &wanted).unwrap();
+        assert_eq!(shown(&page.contacts[0].profile), expected, "{nothing}");
+        let view = format!(
+            r#"{{"id":"101","email":"ana@example.org","first_name":{nothing},"last_name":"Silva","lists":[],
+                "fields":{{"4":{{"id":"4","val":{nothing}}}}},"result_code":1,"result_message":"","result_output":"json"}}"#
+        );
+        let view = contacts::viewed(&v1(view.as_bytes()), &wanted).unwrap();
+        assert_eq!(shown(&view.profile), expected, "{nothing}");
+    }
+}
+
+#[test]
+fn a_form_clears_and_what_creates_people_says_nothing_of_empty_fields() {
+    let (definitions, _) = lists::definitions(&v3(fixture!("good/fields.json"))).unwrap();
+    let fields: Record = [
+        ("first_name", ""),
+        ("last_name", "Silva"),
+        ("custom.LEVEL", ""),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), Value::from(value)))
+    .collect();
+    let mut update = form(&contacts::update("ana@example.org", &fields, &definitions));
+    update.sort();
+    assert_eq!(
+        update,
+        [
+            "email=ana@example.org",
+            "field[4,0]=",
+            "first_name=",
+            "last_name=Silva"
+        ]
+    );
+    let holder = contacts::unsubscribe("ana@example.org", &[3], Some((&fields, &definitions)));
+    assert_eq!(
+        form(&holder),
+        [
+            "email=ana@example.org",
+            "last_name=Silva",
+            "p[3]=3",
+            "status[3]=2"
+        ]
+    );
+    let row = ImportRow {
+        address: "ana@example.org",
+        fields: Some(&fields),
+        subscribe: vec![],
+        unsubscribe: vec![],
+    };
+    assert_eq!(
+        body(&import::import(&[row], &definitions).unwrap())["contacts"],
+        serde_json::json!([
+            {"email": "ana@example.org", "exclude_automations": true, "last_name": "Silva"}
+        ])
+    );
+}
+
 #[test]
 fn a_page_of_contacts_brings_memberships_and_values() {
     let wanted = profile(&[

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::service::{adapter, id, read, record, sent};
-use crate::emulator::{ActiveCampaignQuirks, Emulator, MembershipState as Emulated, Seed, World};
+use crate::emulator::{
+    ActiveCampaignQuirks, Emulator, MembershipState as Emulated, Seed, Visibility, World,
+};
 use crate::model::{
     Existence, FieldType, GroupEdit, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave,
     MemberReturn, MemberValues, OwnRemovals, Value, Write,
@@ -734,4 +736,98 @@ async fn two_who_take_somebody_off_two_lists_at_once_leave_the_person_in_the_acc
         (String::new(), format!("{person}:opted_out"))
     );
     assert_no_misuse(&emulator);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_keeps_what_an_edit_does_not_name() {
+    for visibility in [Visibility::Private, Visibility::Public] {
+        let (emulator, lists) = seeded(ActiveCampaignQuirks::default(), 10);
+        let before = emulator.with_world(|world| {
+            let account = world.account_mut("campaigns");
+            let id = account.add_group("Patrons");
+            let list = account.group_mut(id);
+            list.visibility = visibility;
+            "Society".clone_into(&mut list.sender_name);
+            for name in [
+                "sender_addr1",
+                "sender_addr2",
+                "sender_zip",
+                "sender_city",
+                "sender_state",
+                "sender_country",
+                "sender_phone",
+                "sender_url",
+                "sender_reminder",
+                "stringid",
+                "to_name",
+            ] {
+                list.settings.insert(name.to_owned(), format!("the {name}"));
+            }
+            for name in [
+                "p_use_captcha",
+                "get_unsubscribe_reason",
+                "send_last_broadcast",
+                "require_name",
+                "p_use_twitter",
+                "p_use_facebook",
+            ] {
+                list.settings.insert(name.to_owned(), "1".to_owned());
+            }
+            list.clone()
+        });
+        let id = before.id.to_string();
+        for (field, value) in [("name", "Friends"), ("sender_addr2", "")] {
+            let edit = GroupEdit {
+                id: id.clone(),
+                fields: record(&[(field, value)]),
+                current: lists.group(&id).await.unwrap().unwrap().wire,
+            };
+            let outcome = sent(&lists, &Write::EditGroups { edits: vec![edit] }).await;
+            assert!(
+                matches!(outcome[0], ItemOutcome::Done { .. }),
+                "{outcome:?}"
+            );
+        }
+        let mut expected = before;
+        "Friends".clone_into(&mut expected.name);
+        expected.settings.remove("sender_addr2");
+        let mut after =
+            emulator.with_world(|world| world.account("campaigns").groups[&expected.id].clone());
+        after.modified = expected.modified;
+        assert_eq!(after, expected);
+        assert_no_misuse(&emulator);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clearing_among_many_updates_is_not_lost() {
+    let (emulator, lists) = seeded(ActiveCampaignQuirks::default(), 10);
+    let people: Vec<(u64, String)> = emulator.with_world(|world| {
+        let account = world.account_mut("campaigns");
+        (0..12)
+            .map(|number| {
+                let email = format!("clear{number}@example.org");
+                (account.add_person(&email, "Ana", "Silva"), email)
+            })
+            .collect()
+    });
+    let edits = people
+        .iter()
+        .enumerate()
+        .map(|(at, (id, email))| MemberEdit {
+            id: id.to_string(),
+            address: email.clone(),
+            fields: record(&[("first_name", if at == 5 { "" } else { "Bo" })]),
+        })
+        .collect();
+    sent(&lists, &Write::UpdateMembers { edits }).await;
+    emulator.with_world(|world| {
+        let account = world.account("campaigns");
+        for (at, (id, _)) in people.iter().enumerate() {
+            let contact = account.contact(*id).unwrap();
+            let expected = if at == 5 { "" } else { "Bo" };
+            assert_eq!(contact.get("first_name"), expected, "{at}");
+            assert_eq!(contact.get("last_name"), "Silva", "{at}");
+        }
+    });
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::codec::fixture;
 use super::emulated::{assert_no_misuse, seeded, with_key};
 use super::service::{id, parking, read, read_groups, record, scripted, sent};
-use crate::emulator::{ActiveCampaignQuirks, Emulator, Fault, FaultRule, MisuseKind, When};
+use crate::emulator::{
+    ActiveCampaignQuirks, Emulator, Fault, FaultRule, MisuseKind, UserGroup, UserGroupLimit, When,
+};
 use crate::model::{
     Existence, GroupEdit, GroupKind, ItemOutcome, MemberEdit, MemberValues, Value, Write,
 };
@@ -160,6 +162,68 @@ async fn a_group_keeps_what_an_edit_does_not_name() {
         if !quirks.group_edit_patches {
             assert_no_misuse(&emulator);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_in_which_nothing_is_as_usual_keeps_all_of_it() {
+    for quirks in quirks() {
+        let (emulator, adapter) = users(quirks.clone());
+        let before = emulator.with_world(|world| {
+            let account = world.account_mut("campaigns");
+            let id = account.add_user_group("Editors");
+            let lists: Vec<u64> = account.groups.keys().copied().take(2).collect();
+            let all = account.user_group(3).unwrap().permissions.clone();
+            let group = account.user_group_mut(id);
+            "People who edit".clone_into(&mut group.description);
+            group.lists.extend(lists);
+            group.permissions = all
+                .into_iter()
+                .filter(|name| !matches!(name.as_str(), "pg_user_delete" | "pg_list_delete"))
+                .collect();
+            for (limit, per, quantity) in [
+                ("attachment", "", 2),
+                ("campaign", "week", 3),
+                ("list", "", 4),
+                ("mail", "year", 5),
+                ("subscriber", "", 6),
+                ("user", "", 7),
+            ] {
+                let per = per.to_owned();
+                group
+                    .limits
+                    .insert(limit.to_owned(), UserGroupLimit { quantity, per });
+            }
+            group.send_methods = [1, 3].into();
+            group.unsubscribe_link = true;
+            group.abuse_ratio = 9;
+            group.clone()
+        });
+        assert!(before.permissions.len() > 20, "{:?}", before.permissions);
+        let id = before.id.to_string();
+        let edit = GroupEdit {
+            id: id.clone(),
+            fields: record(&[("title", "Writers")]),
+            current: adapter.group(&id).await.unwrap().unwrap().wire,
+        };
+        let outcome = sent(&adapter, &Write::EditGroups { edits: vec![edit] }).await;
+        assert!(
+            matches!(outcome[0], ItemOutcome::Done { .. }),
+            "{outcome:?}"
+        );
+        let after = emulator.with_world(|world| {
+            world
+                .account("campaigns")
+                .user_group(before.id)
+                .unwrap()
+                .clone()
+        });
+        let expected = UserGroup {
+            title: "Writers".to_owned(),
+            saved: after.saved,
+            ..before
+        };
+        assert_eq!(after, expected, "{quirks:?}");
     }
 }
 

@@ -264,6 +264,35 @@ fn profiles_are_read_from_searches_and_look_ups_alike() {
 }
 
 #[test]
+fn an_empty_value_is_none_in_whatever_form_it_comes() {
+    let wanted = fields(&["firstName", "lastName", "city", "custom.custom1"]);
+    let every = fields(&["firstName", "lastName", "city", "custom.*"]);
+    let nothing = [r#""""#, r#""  ""#, "null", "[]", "{}"];
+    for nothing in nothing {
+        for custom in [
+            format!(r#""customFields":{{"custom1":{nothing}}}"#),
+            format!(r#""customFields":{{"custom1":{{"label":"Level","value":{nothing}}}}}"#),
+            format!(r#""customFields":{nothing}"#),
+            format!(r#""custom1":{nothing}"#),
+        ] {
+            let bytes = format!(
+                r#"{{"success":1,"code":0,"data":{{"contactID":101,"email":"ana@example.org","firstName":{nothing},"lastName":"Silva",{custom}}}}}"#
+            );
+            for wanted in [&wanted, &every] {
+                let found =
+                    contacts::looked_up(&answer(bytes.as_bytes()), "ana@example.org", wanted);
+                let profile = found.unwrap().unwrap().profile;
+                assert_eq!(
+                    profile.into_iter().collect::<Vec<_>>(),
+                    [("lastName".to_owned(), Value::from("Silva"))],
+                    "{bytes}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_look_up_finds_the_address_or_nobody() {
     let none = ProfileFields::default();
     for nobody in [

@@ -5,7 +5,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::account::read;
-use crate::emulator::{Emulator, GroupKind, GroupStatus, MembershipState, Seed, World};
+use crate::emulator::{
+    Emulator, GroupKind, GroupStatus, Kind, MembershipState, Seed, Visibility, World,
+};
 use crate::http::{Account, AccountOptions, Transport};
 use crate::model::{
     Existence, GroupEdit, ItemOutcome, MemberEdit, MemberValues, Record, Settlement, Value, Write,
@@ -406,4 +408,69 @@ async fn the_emulated_account_takes_every_write() {
     );
     assert_eq!(adapter.group(&group).await.unwrap(), None);
     assert_no_misuse(&emulator);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_keeps_what_an_edit_does_not_name() {
+    for (protected, visibility) in [
+        (false, Visibility::Private),
+        (true, Visibility::Private),
+        (false, Visibility::Public),
+        (true, Visibility::Public),
+    ] {
+        for (field, value) in [
+            ("groupName", "Friends"),
+            ("friendlyName", "Our friends"),
+            ("description", ""),
+            ("notes", "x"),
+            ("externalID", "F-1"),
+        ] {
+            let mut world = World::empty();
+            let mail = world.add_account(crate::emulator::Account::new(Kind::Emfluence, "mail", 1));
+            mail.settings.emfluence.update_resets_flags = true;
+            let id = mail.add_group("Donors");
+            let group = mail.group_mut(id);
+            (group.protected, group.visibility) = (protected, visibility);
+            for (place, text) in [
+                (&mut group.friendly_name, "Our donors"),
+                (&mut group.description, "People who gave"),
+                (&mut group.notes, "Fed from outside"),
+                (&mut group.external_id, "D-7"),
+            ] {
+                text.clone_into(place);
+            }
+            group.user_ids = vec![3, 4];
+            group.auto_response = Some(9001);
+            let before = group.clone();
+            let emulator = Emulator::new(world);
+            let adapter = adapter(&emulator);
+            let row = adapter.groups(&|_, _| true).await.unwrap().0;
+            let row = row
+                .into_iter()
+                .find(|row| row.id == id.to_string())
+                .unwrap();
+            let edit = GroupEdit {
+                id: id.to_string(),
+                fields: Record::from([(field.to_owned(), Value::from(value))]),
+                current: row.wire,
+            };
+            let outcome = sent(&adapter, Write::EditGroups { edits: vec![edit] }).await;
+            assert!(
+                matches!(outcome[0], ItemOutcome::Done { .. }),
+                "{outcome:?}"
+            );
+            let mut expected = before;
+            let place = match field {
+                "groupName" => &mut expected.name,
+                "friendlyName" => &mut expected.friendly_name,
+                "description" => &mut expected.description,
+                "notes" => &mut expected.notes,
+                _ => &mut expected.external_id,
+            };
+            value.clone_into(place);
+            let mut after = emulator.with_world(|world| world.account("mail").groups[&id].clone());
+            after.modified = expected.modified;
+            assert_eq!(after, expected, "{field}");
+        }
+    }
 }

@@ -191,6 +191,58 @@ async fn a_group_edit_repeats_the_flags_and_believes_the_echo_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_edit_repeats_each_flag_as_it_is() {
+    let saved = fixture(include_bytes!(
+        "../../../../tests/fixtures/emfluence/good/groups_save.json"
+    ));
+    for protected in [false, true] {
+        for private in [false, true] {
+            let edit = GroupEdit {
+                id: "12".to_owned(),
+                fields: record(&[("notes", "x".into())]),
+                current: record(&[("protected", protected.into()), ("private", private.into())]),
+            };
+            let (sent, _) = send(Write::EditGroups { edits: vec![edit] }, &saved).await;
+            assert_eq!(
+                sent[0].1,
+                json!({"groupID": 12, "notes": "x", "protected": i32::from(protected), "private": i32::from(private)})
+            );
+        }
+    }
+    // A text that is to be cleared goes as an empty one, and only that.
+    let edit = GroupEdit {
+        id: "12".to_owned(),
+        fields: record(&[("notes", "".into())]),
+        current: record(&[
+            ("protected", true.into()),
+            ("private", true.into()),
+            ("description", "Stays".into()),
+            ("notes", "Goes".into()),
+        ]),
+    };
+    let (sent, _) = send(Write::EditGroups { edits: vec![edit] }, &saved).await;
+    assert_eq!(
+        sent[0].1,
+        json!({"groupID": 12, "notes": "", "protected": 1, "private": 1})
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_clears_custom_fields_as_it_does_others() {
+    let edits = vec![MemberEdit {
+        id: "101".to_owned(),
+        address: "ana@example.org".to_owned(),
+        fields: record(&[("city", "".into()), ("custom.custom1", "".into())]),
+    }];
+    let answer = ok(json!({"contactResults": [{"contactID": 101, "success": 1}]}));
+    let (sent, _) = send(Write::UpdateMembers { edits }, &answer).await;
+    assert_eq!(
+        sent[0].1["contacts"],
+        json!([{"email": "ana@example.org", "city": "", "customFields": {"custom1": {"value": ""}}}])
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn people_are_created_with_one_structure_and_joined() {
     let row = |address: &str, fields: &[(&str, Value)]| MemberValues {
         address: address.to_owned(),

@@ -664,6 +664,53 @@ fn values_are_escaped_and_odd_fields_refused() {
 }
 
 #[test]
+fn an_empty_value_is_none_in_whatever_form_it_comes() {
+    for (open, nothing) in [
+        ("<City/>", "<FieldValue/>"),
+        ("<City></City>", "<FieldValue></FieldValue>"),
+        ("<City> \n</City>", "<FieldValue> </FieldValue>"),
+        (
+            "<City><![CDATA[]]></City>",
+            "<FieldValue><![CDATA[]]></FieldValue>",
+        ),
+        ("", ""),
+    ] {
+        let body = format!(
+            "<GetContactsResponse><Result>Success</Result><TotalMatchingContacts>1</TotalMatchingContacts><Contacts><Contact>\
+             <Contact_id>1</Contact_id><Email>ana@example.org</Email><Unsubscribed>0</Unsubscribed>{open}<Lastname>Silva</Lastname>\
+             <UserDefinedFields><UserDefinedField><FieldName>Shoe size</FieldName>{nothing}</UserDefinedField></UserDefinedFields>\
+             <Tags></Tags></Contact></Contacts></GetContactsResponse>"
+        );
+        let rows = contacts(body.as_bytes()).unwrap();
+        assert_eq!(
+            rows[0].profile.as_ref().unwrap(),
+            &record(&[
+                ("Contact_id", "1"),
+                ("Email", "ana@example.org"),
+                ("Lastname", "Silva")
+            ]),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn what_is_to_be_cleared_is_written_as_an_empty_element() {
+    assert_eq!(
+        encode_member(None, &record(&[("City", ""), ("custom.Shoe", "")])).unwrap(),
+        "<City></City><UserDefinedFields><UserDefinedField fieldname=\"Shoe\"></UserDefinedField></UserDefinedFields>"
+    );
+    assert_eq!(
+        encode_group(&record(&[
+            ("EmailsSentFromName", ""),
+            ("EmailPhysicalAddress", "")
+        ]))
+        .unwrap(),
+        "<EmailsSentFromName></EmailsSentFromName><EmailPhysicalAddress></EmailPhysicalAddress>"
+    );
+}
+
+#[test]
 fn no_request_can_subscribe_replace_or_delete_people() {
     let items = [("r1".to_owned(), "1".to_owned(), String::new())];
     let all = [

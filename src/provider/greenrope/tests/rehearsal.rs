@@ -10,7 +10,7 @@ use super::super::{GreenRope, GreenRopeCredential, GreenRopeOptions};
 use super::reading::read;
 use crate::emulator::{
     Counted, Credentials, Emulator, Fault, FaultRule, GreenRopeQuirks, MembershipState as Emulated,
-    Seed, World,
+    Seed, Visibility, World,
 };
 use crate::http::{Account, AccountOptions, CallError, Transport};
 use crate::model::{
@@ -163,6 +163,65 @@ fn id(outcome: &ItemOutcome) -> String {
     match outcome {
         ItemOutcome::Done { id: Some(id) } | ItemOutcome::Accepted { id: Some(id) } => id.clone(),
         other => panic!("no id: {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_keeps_what_an_edit_does_not_name() {
+    for (field, value) in [
+        ("Name", "Friends"),
+        ("GroupType", "Private"),
+        ("EmailsSentFromName", ""),
+        ("EmailsSentFromEmail", "post@example.org"),
+        ("EmailPhysicalAddress", "2 Example Street"),
+        ("EventsTimeZone", "America/Denver"),
+    ] {
+        let (emulator, crm) = seeded(GreenRopeQuirks::default());
+        let before = emulator.with_world(|world| {
+            let account = world.account_mut("crm");
+            let id = account.add_group("Patrons");
+            let group = account.group_mut(id);
+            group.visibility = Visibility::Public;
+            group.login_link = true;
+            for (place, text) in [
+                (&mut group.sender_name, "Society & Friends"),
+                (&mut group.sender_email, "news@example.org"),
+                (&mut group.postal_address, "1 Example Street"),
+                (&mut group.time_zone, "America/Chicago"),
+            ] {
+                text.clone_into(place);
+            }
+            group.clone()
+        });
+        let edit = GroupEdit {
+            id: before.id.to_string(),
+            fields: record(&[(field, value)]),
+            current: crm
+                .group(&before.id.to_string())
+                .await
+                .unwrap()
+                .unwrap()
+                .wire,
+        };
+        let outcome = items(
+            crm.send(&Write::EditGroups { edits: vec![edit] })
+                .await
+                .unwrap(),
+        );
+        assert_eq!(outcome, [ItemOutcome::Done { id: None }], "{field}");
+        let id = before.id;
+        let mut expected = before;
+        match field {
+            "Name" => value.clone_into(&mut expected.name),
+            "GroupType" => expected.visibility = Visibility::Private,
+            "EmailsSentFromName" => value.clone_into(&mut expected.sender_name),
+            "EmailsSentFromEmail" => value.clone_into(&mut expected.sender_email),
+            "EmailPhysicalAddress" => value.clone_into(&mut expected.postal_address),
+            _ => value.clone_into(&mut expected.time_zone),
+        }
+        let mut after = emulator.with_world(|world| world.account("crm").groups[&id].clone());
+        after.modified = expected.modified;
+        assert_eq!(after, expected, "{field}");
     }
 }
 

@@ -152,6 +152,9 @@ pub(super) fn plan_pair(
         out: &mut out,
     };
     decide.opt_outs(&wanted, refusers, target_whole);
+    if let Some(target) = target {
+        decide.end_refused(target.seen());
+    }
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions(&wanted);
     }
@@ -627,14 +630,30 @@ impl Decider<'_, '_> {
                 person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
             let stands =
                 row.is_some_and(|row| target.state_of(row) == Some(MembershipState::Active));
-            // A refusal ends what this job brought: should the person be active again, it is by the
-            // person's own wish.
-            let refused =
-                row.is_some_and(|row| target.state_of(row) == Some(MembershipState::OptedOut));
-            if refused || (!wanted_now && (!stands || !known.brought)) {
+            if !wanted_now && !self.refuses(target, known.member) && (!stands || !known.brought) {
                 self.agreement.ended.push((group.to_owned(), known.member));
             }
         }
+    }
+
+    /// Ends the memberships of whoever is seen to refuse the group: should the person be active
+    /// again, it is by the person's own wish, and not what this job brought. That needs no proof of
+    /// absence, and waits for no reading to be whole.
+    fn end_refused(&mut self, target: &Listing) {
+        let Some(group) = self.pair.target.as_deref() else {
+            return;
+        };
+        let known = self.inputs.base.memberships.get(group);
+        for known in known.map_or(&[][..], Vec::as_slice) {
+            if self.refuses(target, known.member) {
+                self.agreement.ended.push((group.to_owned(), known.member));
+            }
+        }
+    }
+
+    fn refuses(&self, target: &Listing, member: Name) -> bool {
+        let row = self.inputs.people.target_position(member);
+        row.and_then(|row| target.state_of(row)) == Some(MembershipState::OptedOut)
     }
 }
 

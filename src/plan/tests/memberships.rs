@@ -1,6 +1,6 @@
 //! Memberships over time: drift, ownership, and who else holds them. The whole table is in `table`.
 
-use super::check;
+use super::{check, parse, render};
 
 #[test]
 fn what_somebody_took_away_is_added_again_or_left_or_refused() {
@@ -72,4 +72,134 @@ fn a_listing_cut_short_adds_and_removes_nobody() {
          link 1=11",
         "! group Donors 1 incomplete_read",
     );
+}
+
+/// The memberships that the base forgets, as group and person.
+fn ended(world: &str) -> Vec<String> {
+    parse(world).planned(|inputs, plan| {
+        let ended = plan.agreement.ended.iter();
+        ended
+            .map(|(group, member)| format!("{group} {}", inputs.names.text(*member)))
+            .collect()
+    })
+}
+
+#[test]
+fn whoever_refused_is_no_longer_in_the_group_by_our_doing() {
+    for mode in ["add", "managed", "mirror"] {
+        // Whatever the source says of the person, and whether or not it could be read to its end.
+        for source in [
+            "Donors ext=d : ana bo",
+            "Donors ext=d : ana=opted_out bo",
+            "Donors ext=d : bo",
+            "Donors ext=d incomplete : ana bo",
+            "Donors ext=d incomplete : bo",
+            "Donors ext=d opt_outs_incomplete : bo",
+        ] {
+            for brought in ["", "+"] {
+                let world = |listed: &str| {
+                    format!(
+                        "set mode={mode} measure=1/1
+                         source 1 {source}
+                         target 11 Donors ext=d : {listed} bo
+                         link 1=11
+                         base 11 : ana{brought} bo+"
+                    )
+                };
+                let place = format!("{mode}, {source}, brought {brought:?}");
+                assert_eq!(ended(&world("ana=opted_out")), ["11 t.ana"], "{place}");
+                // The run after that, the person is back by a wish of their own: with the base as
+                // it is then, nobody takes them out who is not a mirror.
+                let mut later = parse(&world("ana"));
+                later
+                    .memory
+                    .memberships
+                    .remove(&("11".to_owned(), "t.ana".to_owned()));
+                let removed = later
+                    .planned(super::render)
+                    .contains("remove from Donors: ana");
+                let mirrored = mode == "mirror" && source == "Donors ext=d : bo";
+                assert_eq!(removed, mirrored, "{place}");
+            }
+        }
+    }
+    // The target's own listing need not be whole for a refusal that it shows.
+    assert_eq!(
+        ended(
+            "source 1 Donors ext=d : bo
+             target 11 Donors ext=d incomplete : ana=opted_out bo
+             link 1=11
+             base 11 : ana+ bo+"
+        ),
+        ["11 t.ana"]
+    );
+}
+
+#[test]
+fn what_is_no_refusal_ends_no_membership_of_ours() {
+    for state in ["active", "bounced", "unconfirmed"] {
+        assert_eq!(
+            ended(&format!(
+                "source 1 Donors ext=d : ana
+                 target 11 Donors ext=d : ana={state}
+                 link 1=11
+                 base 11 : ana+"
+            )),
+            Vec::<String>::new(),
+            "{state}"
+        );
+    }
+}
+
+#[test]
+fn the_strictest_of_several_rows_counts_whichever_comes_last() {
+    let both = |world: &str, expected: &str| {
+        for backwards in [false, true] {
+            let mut world = parse(world);
+            world.backwards = backwards;
+            assert_eq!(world.planned(render), expected, "backwards: {backwards}");
+        }
+    };
+    for (first, second) in [("=opted_out", ""), ("", "=opted_out")] {
+        both(
+            &format!(
+                "source 1 Donors ext=d : ana{first} ana#2{second}
+                 target 11 Donors ext=d
+                 link 1=11
+                 person target ana"
+            ),
+            "opt out of Donors: ana\n- Donors ana opted_out_at_source",
+        );
+        both(
+            &format!(
+                "source 1 Donors ext=d : ana
+                 target 11 Donors ext=d : ana{first} ana#2{second}
+                 link 1=11"
+            ),
+            "- Donors ana opted_out_at_target",
+        );
+    }
+    for (first, second) in [("opted_out", "active"), ("active", "opted_out")] {
+        both(
+            &format!(
+                "source 1 Donors ext=d : ana ana#2
+                 person source ana {first}
+                 person source ana#2 {second}
+                 target 11 Donors ext=d
+                 person target ana
+                 link 1=11"
+            ),
+            "opt out of *: ana\n- Donors ana opted_out_at_source",
+        );
+        both(
+            &format!(
+                "source 1 Donors ext=d : ana
+                 target 11 Donors ext=d
+                 person target ana {first}
+                 person target ana#2 {second}
+                 link 1=11"
+            ),
+            "- Donors ana opted_out_at_target",
+        );
+    }
 }

@@ -141,6 +141,57 @@ fn two_people_who_shared_a_contact_part_without_taking_it_from_each_other() {
 }
 
 #[test]
+fn of_two_people_who_shared_a_contact_the_one_who_kept_the_address_keeps_the_contact() {
+    // Whichever of the two has moved on, the contact goes by its address and not by the lower id.
+    for (moved, stays) in [("ana", "ana#2"), ("ana#2", "ana")] {
+        for backwards in [false, true] {
+            let plan = |more: &str| {
+                let mut world = parse(&format!(
+                    "source 1 Donors ext=d : ana ana#2
+                     person source {moved} address=bo@example.org
+                     target 11 Donors ext=d : ana
+                     link 1=11
+                     base 11 : ana+
+                     {more}"
+                ));
+                world.backwards = backwards;
+                let link = world.memory.members["s.ana"].clone();
+                world.memory.members.insert("s.ana#2".to_owned(), link);
+                world.planned(super::render)
+            };
+            let place = format!("{moved} moved, {stays} stays, backwards: {backwards}");
+            assert_eq!(plan(""), "create people: bo\nadd to Donors: bo", "{place}");
+            assert_eq!(
+                plan(&format!("person source {stays} opted_out")),
+                "opt out of *: ana
+create people: bo
+add to Donors: bo
+- Donors ana opted_out_at_source",
+                "{place}: a refusal is written to the contact of who refuses"
+            );
+        }
+    }
+}
+
+#[test]
+fn of_two_people_who_both_left_an_address_the_first_one_takes_the_contact_along() {
+    let mut world = parse(
+        "source 1 Donors ext=d : ana ana#2
+         person source ana address=bo@example.org
+         person source ana#2 address=cy@example.org
+         target 11 Donors ext=d : ana
+         link 1=11
+         base 11 : ana+",
+    );
+    let link = world.memory.members["s.ana"].clone();
+    world.memory.members.insert("s.ana#2".to_owned(), link);
+    assert_eq!(
+        world.planned(super::render),
+        "address ana@example.org to bo@example.org\ncreate people: cy\nadd to Donors: cy"
+    );
+}
+
+#[test]
 fn an_erased_person_is_not_created_again() {
     check(&with("known ana"), "! membership Donors ana gone_at_target");
     check(

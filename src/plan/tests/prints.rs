@@ -66,3 +66,94 @@ fn whatever_the_plan_touches_counts() {
         assert_ne!(plain, print(change), "change {at}");
     }
 }
+
+/// People who are created, added, changed and taken out, and one whom the plan leaves alone; each
+/// with a profile at every side that has one.
+const PROFILES: &str = "source 1 Donors ext=d : ana bo dee
+     target 11 Donors ext=d : bo cy dee
+     person target fay
+     source 2 Fans ext=f : fay
+     target 12 Fans ext=f
+     link 1=11
+     link 2=12
+     base 11 : bo+ cy+ dee+
+     bar 11 : bo";
+
+#[test]
+fn a_saved_plan_moves_with_every_profile_that_it_touches_at_either_side() {
+    let print = |changed: &str| {
+        let mut world = parse(PROFILES);
+        let people = world.source.people.keys().chain(world.target.people.keys());
+        world.cities = people
+            .map(|id| (id.clone(), "Springfield".to_owned()))
+            .collect();
+        if let Some(city) = world.cities.get_mut(changed) {
+            "Shelbyville".clone_into(city);
+        }
+        world.planned(|inputs, plan| {
+            assert_eq!(
+                super::text::operations(inputs, plan),
+                [
+                    "opt out of Donors: bo",
+                    "create people: ana",
+                    "add to Donors: ana",
+                    "add to Fans: fay",
+                    "remove from Donors: cy"
+                ]
+            );
+            plan.fingerprint.clone()
+        })
+    };
+    let plain = print("");
+    for touched in ["s.ana", "s.bo", "t.bo", "t.cy", "s.fay", "t.fay"] {
+        assert_ne!(plain, print(touched), "{touched}");
+    }
+    for left_alone in ["s.dee", "t.dee"] {
+        assert_eq!(plain, print(left_alone), "{left_alone}");
+    }
+}
+
+#[test]
+fn a_saved_plan_moves_with_what_mapping_makes_of_whom_it_touches() {
+    let print = |address: &str| {
+        let mut world = parse(PROFILES);
+        world.mapped.insert(address.to_owned(), 1);
+        world.planned(|_, plan| plan.fingerprint.clone())
+    };
+    let plain = print("");
+    for touched in ["ana", "bo", "fay"] {
+        assert_ne!(plain, print(&format!("{touched}@example.org")), "{touched}");
+    }
+    assert_eq!(plain, print("dee@example.org"));
+}
+
+#[test]
+fn a_saved_plan_moves_with_the_profile_of_a_user_who_leaves_a_group_for_another_one() {
+    let print = |changed: &str| {
+        let mut world = parse(
+            "set seats=yes parking=19
+             source 1 Editors : bo
+             source 2 Writers : ana
+             target 11 Editors : ana bo
+             target 12 Writers
+             target 19 Parking parking
+             link 1=11
+             link 2=12
+             base 11 : ana+ bo+",
+        );
+        world
+            .cities
+            .insert(changed.to_owned(), "Springfield".to_owned());
+        world.planned(|inputs, plan| {
+            assert_eq!(
+                super::text::operations(inputs, plan),
+                ["add to Writers: ana"]
+            );
+            plan.fingerprint.clone()
+        })
+    };
+    let plain = print("");
+    assert_ne!(plain, print("s.ana"));
+    assert_ne!(plain, print("t.ana"));
+    assert_eq!(plain, print("t.bo"));
+}

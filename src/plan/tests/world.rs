@@ -231,6 +231,10 @@ pub(super) struct TestWorld {
     pub(super) left_out: BTreeSet<String>,
     /// Who has no value for a field that a creation takes, by address.
     pub(super) nameless: BTreeSet<String>,
+    /// The city in the profile of somebody at either side, by id.
+    pub(super) cities: BTreeMap<String, String>,
+    /// What stands for the fields that mapping makes of somebody, by address.
+    pub(super) mapped: BTreeMap<String, u64>,
     /// Whether rows are read from the last to the first.
     pub(super) backwards: bool,
     /// How many groups of the target were created by a run.
@@ -325,6 +329,8 @@ impl TestWorld {
             explicit: BTreeSet::new(),
             left_out: BTreeSet::new(),
             nameless: BTreeSet::new(),
+            cities: BTreeMap::new(),
+            mapped: BTreeMap::new(),
             backwards: false,
             groups_created: 0,
         }
@@ -418,6 +424,11 @@ impl TestWorld {
                     PersonFacts {
                         counts,
                         missing,
+                        desired_hash: self
+                            .mapped
+                            .get(names.text(person.address))
+                            .copied()
+                            .unwrap_or_default(),
                         ..PersonFacts::default()
                     },
                 )
@@ -461,7 +472,10 @@ impl TestWorld {
                 id: id.clone(),
                 address: person.address.clone(),
                 status: Some(person.status),
-                wire: None,
+                wire: self
+                    .cities
+                    .get(id)
+                    .map(|city| Record::from([("city".to_owned(), Value::from(city.as_str()))])),
             };
             builder.member(row).expect("nowhere takes everything");
         }

@@ -456,3 +456,6 @@ fn run_id(job: &str, started: Timestamp) -> String {
 fn staging_error(error: StateError) -> RunError {
     RunError::State(error)
 }
+
+#[cfg(test)]
+mod tests;

@@ -603,3 +603,59 @@ fn note_use(field_use: &mut BTreeMap<String, (u64, String)>, field: &str, value:
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl Stage for Nowhere {
+        fn put(&mut self, _id: &str, _record: &Record) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn of_several_rows_of_one_id_the_strictest_counts_in_whatever_order_they_come() {
+        let strict = [
+            (MemberStatus::OptedOut, MembershipState::OptedOut),
+            (MemberStatus::Bounced, MembershipState::Bounced),
+        ];
+        for (status, state) in strict {
+            for at in 0..3 {
+                let mut names = Names::new();
+                let mut stage = Nowhere;
+                let mut builder = SnapshotBuilder::new("crm", "", &mut names, &mut stage);
+                let mut rows = [(MemberStatus::Active, MembershipState::Active); 3];
+                rows[at] = (status, state);
+                for (status, _) in rows {
+                    builder
+                        .member(MemberRow {
+                            id: "1".into(),
+                            address: Some("ana@example.org".into()),
+                            status: Some(status),
+                            wire: None,
+                        })
+                        .unwrap();
+                }
+                builder.begin_listing("g");
+                for (_, state) in rows {
+                    builder.listed("1", state);
+                }
+                builder.end_listing(Certificate::default());
+                let snapshot = builder.finish(
+                    Vec::new(),
+                    &Certificate::default(),
+                    &mut TotalMeanings::all(),
+                    &OwnRemovals::default(),
+                );
+                assert_eq!(snapshot.members.len(), 1);
+                assert_eq!(snapshot.members[0].status, status, "row {at}");
+                let listing = snapshot.listing("g").unwrap().seen();
+                assert_eq!(listing.rows.len(), 1);
+                assert_eq!(listing.state_of(0), Some(state), "row {at}");
+            }
+        }
+    }
+}

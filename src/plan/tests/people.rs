@@ -192,6 +192,24 @@ fn of_two_people_who_both_left_an_address_the_first_one_takes_the_contact_along(
 }
 
 #[test]
+fn whoever_holds_the_address_at_the_target_speaks_for_its_consent() {
+    // The contact is somebody else's by a link, and has refused under the address that is Ana's at
+    // the source.
+    let plan = parse(
+        "source 1 Donors ext=d : ana
+         source 2 Fans ext=f : bo
+         target 11 Donors ext=d
+         target 12 Fans ext=f
+         link 1=11
+         link 2=12
+         known bo
+         person target bo opted_out address=ana@example.org",
+    )
+    .planned(super::render);
+    assert!(plan.contains("- Donors ana opted_out_at_target"), "{plan}");
+}
+
+#[test]
 fn an_erased_person_is_not_created_again() {
     check(&with("known ana"), "! membership Donors ana gone_at_target");
     check(

@@ -513,3 +513,16 @@ fn whoever_is_wanted_elsewhere_and_held_back_there_for_good_is_parked() {
         "! group Writers 2 name_taken",
     );
 }
+
+#[test]
+fn a_group_that_one_of_several_rows_refuses_asks_for_nobody() {
+    // Whichever row comes last, the person is wanted in one group only and refuses the other.
+    for rows in ["ana=opted_out ana#2", "ana ana#2=opted_out"] {
+        check(
+            &world("", [rows, "ana"], ["", "", "ana"], ""),
+            "add to Writers: ana
+             - Editors ana opted_out_at_source
+             lost 1 group opt-out",
+        );
+    }
+}

@@ -159,3 +159,125 @@ pub(in crate::run) fn parts(
     }
     parts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{MemberJoin, MemberLeave, MemberReturn, OwnRemovals, Record};
+
+    fn item(op: &'static str, pair: Option<PairIx>, joins: &[PairIx]) -> Item {
+        Item {
+            op,
+            pair,
+            joins: joins.to_vec(),
+            person: None,
+            target_id: Some("1".into()),
+            detail: None,
+        }
+    }
+
+    /// Sorts one group that shows `state` of the person; nothing at all where it was not seen.
+    fn sorted(write: &Write, state: Option<Option<MembershipState>>) -> &'static str {
+        let item = match write {
+            Write::BringBack { .. } => item("add_memberships", Some(PairIx(0)), &[]),
+            _ => item("row", None, &[PairIx(0)]),
+        };
+        let groups = state.map(|state| ("g".to_owned(), (state, None)));
+        let standing = Standing {
+            groups: Some(groups.into_iter().collect()),
+            ..Standing::default()
+        };
+        let parts = parts(write, 0, &item, &standing);
+        match (
+            parts.done.as_slice(),
+            parts.missing.as_slice(),
+            parts.barred.as_slice(),
+        ) {
+            ([PairIx(0)], [], []) => "done",
+            ([], [PairIx(0)], []) => "missing",
+            ([], [], [PairIx(0)]) => "barred",
+            other => panic!("one group, once: {other:?}"),
+        }
+    }
+
+    fn leave(how: Leaving) -> Write {
+        let row = MemberLeave {
+            id: Some("1".into()),
+            address: "ana@example.org".into(),
+            fields: Record::new(),
+            groups: vec!["g".into()],
+        };
+        let rows = vec![row];
+        Write::LeaveGroups { rows, how }
+    }
+
+    #[test]
+    fn only_what_a_group_shows_says_that_a_row_is_done() {
+        use MembershipState::{Active, Bounced, OptedOut, Unconfirmed};
+
+        let join = Write::JoinGroups {
+            rows: vec![MemberJoin {
+                id: Some("1".into()),
+                address: "ana@example.org".into(),
+                fields: Record::new(),
+                groups: vec!["g".into()],
+            }],
+        };
+        let mut own = OwnRemovals::default();
+        own.recall("g".into(), "1".into(), None, 0);
+        let back = Write::BringBack {
+            rows: vec![MemberReturn::of(own.get("g", "1").unwrap().clone())],
+        };
+        let shown = [
+            None,
+            Some(None),
+            Some(Some(Active)),
+            Some(Some(Unconfirmed)),
+            Some(Some(Bounced)),
+            Some(Some(OptedOut)),
+        ];
+        let add = ["missing", "missing", "done", "barred", "barred", "barred"];
+        let remove = ["missing", "done", "missing", "done", "done", "done"];
+        // A refusal is written once the group shows it, and being out of the group is none.
+        let refuse = [
+            "missing", "missing", "missing", "missing", "missing", "done",
+        ];
+        for (write, expected) in [
+            (join, add),
+            (back, add),
+            (leave(Leaving::Remove), remove),
+            (leave(Leaving::Detach), remove),
+            (leave(Leaving::OptOut), refuse),
+        ] {
+            assert_eq!(
+                shown.map(|state| sorted(&write, state)),
+                expected,
+                "{write:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_a_row_with_several_groups_each_is_settled_by_itself() {
+        let mut write = leave(Leaving::OptOut);
+        let Write::LeaveGroups { rows, .. } = &mut write else {
+            unreachable!()
+        };
+        rows[0].groups = vec!["g".into(), "h".into(), "i".into()];
+        let pairs = [PairIx(0), PairIx(1), PairIx(2)];
+        let mut items = vec![item("set_opt_out", None, &pairs)];
+        let standing = Standing {
+            groups: Some(HashMap::from([
+                ("g".to_owned(), (Some(MembershipState::Active), None)),
+                ("h".to_owned(), (Some(MembershipState::OptedOut), None)),
+            ])),
+            ..Standing::default()
+        };
+        let parts = parts(&write, 0, &items[0], &standing);
+        assert_eq!(parts.done, [PairIx(1)]);
+        assert_eq!(parts.missing, [PairIx(0), PairIx(2)]);
+        narrow(&mut write, &mut items, 0, &parts.missing);
+        assert_eq!(groups_of_row(&write, 0), ["g", "i"]);
+        assert_eq!(items[0].joins, [PairIx(0), PairIx(2)]);
+    }
+}

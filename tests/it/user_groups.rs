@@ -577,3 +577,44 @@ async fn refusals_park_and_are_remembered() {
         (PARKING.to_owned(), PARKING.to_owned())
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_moved_by_hand_right_before_the_write_is_not_parked() {
+    let mut world = plain_world();
+    let editors = group_of(world.account_mut("mail"), "Editors", "one", 5);
+    let account = world.account_mut("campaigns2");
+    hire(account, PARKING, &["one0", "one1", "one2", "one3", "one4"]);
+    account.add_user_group("Partners");
+    let bench = bench(
+        world,
+        "mail",
+        "staff2",
+        &format!("mode = \"managed\"\n{FREE}"),
+    );
+    bench.settle().await;
+    assert_eq!(seat(&bench, "campaigns2", "one0"), "Editors");
+    bench.account("mail", |account| {
+        for name in ["one0", "one1"] {
+            let contact = account.contact_by_email(&address(name)).unwrap();
+            account.leave(editors, contact);
+        }
+    });
+    let emulator = bench.emulator.clone();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    bench.store.watch_journal(move |moment| {
+        let first = moment == rosterd::state::JournalMoment::IntentKept
+            && !done.swap(true, std::sync::atomic::Ordering::SeqCst);
+        if first {
+            emulator.with_world(|world| {
+                transfer(world.account_mut("campaigns2"), "one0", "Partners");
+            });
+        }
+    });
+    let report = bench.sync().await;
+    bench.store.watch_journal(|_| ());
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    assert_eq!(seat(&bench, "campaigns2", "one0"), "Partners");
+    assert_eq!(seat(&bench, "campaigns2", "one1"), PARKING);
+    bench.settle().await;
+    assert_eq!(seat(&bench, "campaigns2", "one0"), "Partners");
+}

@@ -456,6 +456,51 @@ async fn nobody_is_moved_who_is_not_where_they_were_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_was_moved_by_hand_is_not_parked() {
+    for (quirks, by_v3) in quirks()
+        .into_iter()
+        .flat_map(|quirks| [(quirks.clone(), true), (quirks, false)])
+    {
+        let (emulator, adapter) = users(quirks);
+        if !by_v3 {
+            // Where version 3 says nothing of a user's group, version 1 does.
+            emulator.add_fault(
+                FaultRule::every(Fault::ServerError(404)).on("GET /users/{id}/userGroup"),
+            );
+        }
+        let (wanda, editors, partners) = emulator.with_world(|world| {
+            let account = world.account_mut("campaigns");
+            let wanda = account.user_by_name("wanda").unwrap();
+            let editors = account.add_user_group("Editors");
+            account.move_user(wanda, editors);
+            (wanda, editors, account.add_user_group("Partners"))
+        });
+        read(&adapter, &["email"], Role::Target { wanted: &[] })
+            .await
+            .unwrap();
+        let leave = Write::RemoveMemberships {
+            group: editors.to_string(),
+            members: vec![wanda.to_string()],
+        };
+        // To a group of nobody's concern, or among the administrators.
+        for by_hand in [partners, 3] {
+            emulator.with_world(|world| world.account_mut("campaigns").move_user(wanda, by_hand));
+            emulator.clear_log();
+            assert!(
+                matches!(sent(&adapter, &leave).await[0], ItemOutcome::Done { .. }),
+                "being out of the group is all that was asked for"
+            );
+            assert_eq!(group_of(&emulator, &wanda.to_string()), by_hand);
+            assert!(
+                emulator.requests().iter().all(|asked| !asked.is_write),
+                "nothing is written"
+            );
+        }
+        assert_no_misuse(&emulator);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_is_put_into_a_group_that_came_with_the_account() {
     let (emulator, adapter) = users(ActiveCampaignQuirks::default());
     let wanda =

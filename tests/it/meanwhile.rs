@@ -364,3 +364,125 @@ async fn a_refusal_right_before_a_removal_stays_the_persons_own() {
         );
     }
 }
+
+/// What an answer says against a row may be that it is so already: what stands decides, and not the
+/// words.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_refused_because_somebody_did_the_same_by_hand_is_no_failure() {
+    for (source, target) in PAIRS {
+        for operation in ["add_memberships", "remove_memberships"] {
+            let joins = operation == "add_memberships";
+            let mut world = plain_world();
+            let account = world.account_mut(source);
+            let news = group_of(account, "News", "reader", 4);
+            group_of(account, "Others", "other", 4);
+            let account = world.account_mut(target);
+            group_of(account, "Elsewhere", "reader", 4);
+            account.settings.emfluence.strict_rows = true;
+            account.settings.greenrope.strict_items = true;
+            let bench = bench(world, source, target, "mode = \"managed\"");
+            if joins {
+                // The group is there before anybody joins it by id.
+                bench.account(target, |account| {
+                    account.add_group("News");
+                });
+            } else {
+                bench.settle().await;
+                bench.account(source, |account| {
+                    for number in 0..2 {
+                        let contact = account
+                            .contact_by_email(&format!("reader{number}@example.org"))
+                            .unwrap();
+                        account.leave(news, contact);
+                    }
+                });
+            }
+            once(
+                &bench,
+                target,
+                JournalMoment::IntentKept,
+                operation,
+                move |account| {
+                    let group = account.find_group("News").unwrap();
+                    let contact = account.contact_by_email(READER).unwrap();
+                    if joins {
+                        account.join(group, contact);
+                    } else {
+                        account.leave(group, contact);
+                    }
+                },
+            );
+            let report = bench.sync().await;
+            bench.store.watch_journal(|_| ());
+            let place = format!("{source} to {target}, {operation}: {}", tell(&report));
+            assert_eq!(report.exit_code(), 0, "{place}");
+            assert!(report.failures.is_empty(), "{place}");
+            let misuse: Vec<MisuseKind> = bench
+                .emulator
+                .misuse()
+                .into_iter()
+                .map(|misuse| misuse.kind)
+                .collect();
+            let met = if joins {
+                MisuseKind::AddedExistingMember
+            } else {
+                MisuseKind::RemovedNonMember
+            };
+            assert_eq!(misuse, [met], "{place}");
+            bench.emulator.clear_log();
+            bench.settle().await;
+            let left = if joins { 4 } else { 2 };
+            assert_eq!(bench.members(target, "News").len(), left, "{place}");
+        }
+    }
+}
+
+/// Of the groups of one creation the person refuses the first, and the last one shows them active.
+#[tokio::test(start_paused = true)]
+async fn the_strictest_of_the_groups_of_a_doubtful_creation_says_how_the_person_stands() {
+    for refused in ["One", "Two", "Three"] {
+        let mut world = plain_world();
+        let account = world.account_mut("crm");
+        for name in ["One", "Two", "Three"] {
+            group_of(account, name, "reader", 2);
+        }
+        let bench = bench(world, "crm", "mail", "mode = \"managed\"");
+        bench.emulator.add_fault(
+            FaultRule::every(Fault::ResetAfterEffect)
+                .at("mail")
+                .on("contacts/import")
+                .when(When::First(1)),
+        );
+        once(
+            &bench,
+            "mail",
+            JournalMoment::OutcomeKept,
+            "create_members",
+            move |account| {
+                let group = account.find_group(refused).unwrap();
+                let contact = account.contact_by_email(READER).unwrap();
+                account.opt_out_of_group(group, contact);
+            },
+        );
+        let report = bench.sync().await;
+        bench.store.watch_journal(|_| ());
+        let place = format!("{refused}: {}", tell(&report));
+        assert_eq!(report.exit_code(), 0, "{place}");
+        assert_eq!(
+            (
+                report.summary.members_created,
+                report.summary.memberships_added
+            ),
+            (1, 3),
+            "whoever refuses is not counted as one who joined: {place}"
+        );
+        assert_eq!(bench.members("mail", refused)[READER], OptedOut, "{place}");
+        bench.assert_no_misuse();
+        let report = bench.settle().await;
+        assert_eq!(
+            report.withheld_by_reason.get("opted_out_at_target"),
+            Some(&1),
+            "{place}"
+        );
+    }
+}

@@ -377,3 +377,44 @@ async fn somebody_erased_at_the_target_is_not_created_again() {
         assert_eq!(bench.sent(), []);
     }
 }
+
+/// Who refused and comes back by a wish of their own is there by that wish, and not by what the job
+/// brought before: in `managed` nobody takes them out.
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_back_after_a_refusal_is_not_taken_out_as_ours() {
+    for (source, target) in [
+        ("crm", "mail"),
+        ("mail", "crm"),
+        ("mail", "campaigns"),
+        ("campaigns", "mail"),
+    ] {
+        // The refusal is seen at the target, or given at the source and carried by the very run
+        // after which the person comes back.
+        for refused_at in [target, source] {
+            let (bench, _) = synced(source, target, "mode = \"managed\"").await;
+            let place = format!("{source} to {target}, refused at {refused_at}");
+            let state = || {
+                bench
+                    .members(target, "News")
+                    .get("reader0@example.org")
+                    .copied()
+            };
+            on(
+                &bench,
+                refused_at,
+                0,
+                rosterd::emulator::Account::opt_out_of_group,
+            );
+            let report = bench.sync().await;
+            assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+            assert_ne!(state(), Some(Active), "{place}");
+            on(&bench, target, 0, rosterd::emulator::Account::join);
+            assert_eq!(state(), Some(Active), "{place}");
+            on(&bench, source, 0, rosterd::emulator::Account::leave);
+            let report = bench.sync().await;
+            assert_eq!(state(), Some(Active), "{place}: {}", tell(&report));
+            assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+            bench.assert_settled().await;
+        }
+    }
+}

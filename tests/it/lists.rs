@@ -739,3 +739,81 @@ async fn a_killed_run_remembers_what_it_removed() {
         }
     }
 }
+
+/// An import is accepted as a whole, and says nothing of its rows: a refusal that it passes over is
+/// due until it is seen, whatever becomes of it at the source.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_an_import_passes_over_stays_due_until_it_shows() {
+    let bench = synced(30, JOB).await;
+    for number in 0..12 {
+        on(&bench, "mail", number, Account::opt_out_of_group);
+    }
+    bench.account("campaigns", |account| {
+        account.excluded.insert(address(3));
+    });
+    let report = bench.sync().await;
+    assert_eq!(imports(&bench.writes()), [12]);
+    assert_eq!(bench.members("campaigns", "News")[&address(3)], Active);
+    assert_eq!(
+        (report.exit_code(), report.summary.opt_outs),
+        (4, 11),
+        "{}",
+        tell(&report)
+    );
+    let failed: Vec<Option<&str>> = report
+        .failures
+        .iter()
+        .map(|failure| failure.member.as_deref())
+        .collect();
+    assert_eq!(failed, [Some(address(3).as_str())], "{}", tell(&report));
+    on(&bench, "mail", 3, Account::resubscribe_to_group);
+    bench.account("campaigns", |account| account.excluded.clear());
+    bench.pass(86_400 * 8);
+    bench.settle().await;
+    assert_eq!(bench.members("campaigns", "News")[&address(3)], OptedOut);
+}
+
+/// What one job takes off a list shows there as a refusal, and the next run of every job knows
+/// whose doing it was.
+#[tokio::test(start_paused = true)]
+async fn another_job_that_fills_the_list_knows_a_removal_from_a_refusal() {
+    for readd in [false, true] {
+        let mut world = plain_world();
+        group_of(world.account_mut("mail"), "News", "reader", 12);
+        let theirs = group_of(world.account_mut("mail2"), "News", "guest", 3);
+        let jobs = JOB.replace("jobs.test", "jobs.other");
+        let bench = bench_of(
+            world,
+            &format!(
+                "[jobs.test]\nsource = \"mail\"\ntarget = \"campaigns\"\n{JOB}\n[jobs.other]\nsource = \"mail2\"\ntarget = \"campaigns\"\n{jobs}\n[jobs.other.members]\nreadd = {readd}\n"
+            ),
+        );
+        bench.settle().await;
+        assert_eq!(bench.sync_of("other").await.exit_code(), 0);
+        on(&bench, "mail", 0, Account::leave);
+        bench.settle().await;
+        assert_eq!(bench.members("campaigns", "News")[&address(0)], OptedOut);
+        bench.account("mail2", |account| {
+            let contact = account.add_person(&address(0), "Ana", "Example");
+            account.join(theirs, contact);
+        });
+        let report = bench.sync_of("other").await;
+        assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+        assert_eq!(
+            report.withheld_by_reason.get("removed_by_rosterd"),
+            (!readd).then_some(&1),
+            "{}",
+            tell(&report)
+        );
+        assert_eq!(
+            report.withheld_by_reason.get("opted_out_at_target"),
+            None,
+            "{}",
+            tell(&report)
+        );
+        assert_eq!(
+            bench.members("campaigns", "News")[&address(0)],
+            if readd { Active } else { OptedOut }
+        );
+    }
+}

@@ -231,3 +231,47 @@ async fn a_refusal_says_how_many_opt_outs_wait() {
         tell(&report)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_lets_the_same_people_be_removed_once_only() {
+    for saved in [false, true] {
+        let (bench, groups) =
+            synced("mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = 2").await;
+        let run_with = async |approval: &str| {
+            if !saved {
+                return bench.approve(approval).await;
+            }
+            let plan = bench.plan().await.plan.fingerprint;
+            bench.apply(&plan, Some(approval)).await.unwrap()
+        };
+        leave(&bench, groups[0], "one", 0..4);
+        let first = refused(&bench, &["max_membership_removals"]).await;
+        assert_eq!(run_with(&first).await.exit_code(), 0);
+        assert_eq!(bench.members("mail", "One").len(), 16);
+        // The four come back and leave again: the very operations that were approved, so that
+        // nothing but its use keeps the approval from fitting.
+        bench.account("crm", |account| {
+            for number in 0..4 {
+                let contact = account
+                    .contact_by_email(&format!("one{number}@example.org"))
+                    .unwrap();
+                account.join(groups[0], contact);
+            }
+        });
+        bench.settle().await;
+        leave(&bench, groups[0], "one", 0..4);
+        bench.writes();
+        let report = run_with(&first).await;
+        assert_eq!(report.exit_code(), 3, "saved: {saved}: {}", tell(&report));
+        assert_eq!(
+            report.error.as_deref(),
+            Some("this approval has been used, so the refusal stands")
+        );
+        assert_eq!(bench.sent(), []);
+        let second = refused(&bench, &["max_membership_removals"]).await;
+        assert_ne!(first, second);
+        assert_eq!(run_with(&second).await.exit_code(), 0);
+        bench.assert_settled().await;
+        assert_eq!(bench.members("mail", "One").len(), 16);
+    }
+}

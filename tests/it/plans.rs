@@ -91,3 +91,29 @@ async fn a_refused_plan_needs_its_approval() {
     assert_eq!(report.exit_code(), 0, "{}", tell(&report));
     moved(&bench, &plan.fingerprint).await;
 }
+
+/// The people exist at the target, and none of their fields is written: only what they join is. All
+/// the same it was these people that the plan showed.
+#[tokio::test(start_paused = true)]
+async fn a_plan_moves_with_the_profile_of_somebody_who_only_joins() {
+    for (source, target) in [("crm", "mail"), ("mail", "crm")] {
+        let mut world = world(source);
+        group_of(world.account_mut(target), "Others", "person", 12);
+        let bench = bench(world, source, target, "mode = \"managed\"");
+        // The target first: what it holds alone is nothing that the plan would write.
+        for changed in [target, source] {
+            let plan = bench.plan().await.plan;
+            assert_eq!(
+                (plan.summary.memberships_added, plan.summary.members_updated),
+                (12, 0),
+                "{changed}"
+            );
+            bench.account(changed, |account| {
+                let contact = account.contact_by_email("person3@example.org").unwrap();
+                account.change_contact(contact, [("city", "Springfield")], []);
+            });
+            moved(&bench, &plan.fingerprint).await;
+        }
+        bench.settle().await;
+    }
+}

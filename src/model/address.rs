@@ -61,6 +61,26 @@ pub fn normalise_address(text: &str) -> Result<Address, AddressError> {
     Ok(Address(format!("{local}@{domain}")))
 }
 
+/// Finds every address that can be read out of a text that is none itself: in a list, between
+/// brackets, or with something before or behind it.
+pub fn addresses_in(text: &str) -> Vec<Address> {
+    let parts = text.split(|letter: char| {
+        letter.is_whitespace()
+            || matches!(
+                letter,
+                ',' | ';' | '<' | '>' | '(' | ')' | '[' | ']' | '"' | '|' | '/'
+            )
+    });
+    let mut found: Vec<Address> = parts
+        .map(|part| part.trim_start_matches("mailto:"))
+        .map(|part| part.trim_matches(['.', ':', '\'', '*', '=']))
+        .filter_map(|part| normalise_address(part).ok())
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +114,22 @@ mod tests {
             "ana@example.org, bo@example.org",
             Err(AddressError::Malformed),
         );
+    }
+
+    #[test]
+    fn what_can_be_read_out_of_a_broken_address_is_found() {
+        let found = |text| -> Vec<String> {
+            let all = addresses_in(text);
+            all.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(found("Ana@example.org;"), ["ana@example.org"]);
+        assert_eq!(
+            found("bo@example.org, Ana <ana@example.org>"),
+            ["ana@example.org", "bo@example.org"]
+        );
+        assert_eq!(found("mailto:ana@example.org."), ["ana@example.org"]);
+        assert!(found("n/a").is_empty());
+        assert!(found("ana@@example.org").is_empty());
     }
 
     #[test]

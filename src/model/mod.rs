@@ -17,7 +17,7 @@ mod snapshot;
 mod value;
 mod write;
 
-pub use address::{Address, AddressError, normalise_address};
+pub use address::{Address, AddressError, addresses_in, normalise_address};
 pub use capability::{Batches, Capabilities, Join};
 pub use completeness::{Certificate, Complete, CountRule, Incomplete, Reading, TotalMeanings};
 pub use group::{Fingerprint, Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Visibility};

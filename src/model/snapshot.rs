@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::address::normalise_address;
+use super::address::{AddressError, normalise_address};
 use super::completeness::{Certificate, Incomplete, Reading, TotalMeanings, meanings_after};
 use super::group::Group;
 use super::names::{Name, Names};
@@ -82,6 +82,8 @@ pub struct Member {
     pub id: Name,
     /// The normalised address; absent when there is none that mail could be sent to.
     pub address: Option<Name>,
+    /// What stands in the place of the address and is none; absent when nothing does.
+    pub unusable: Option<Name>,
     /// What holds for the person in the whole account.
     pub status: MemberStatus,
     /// The fingerprint of the profile; absent when no profile was read.
@@ -494,6 +496,7 @@ impl<'a> SnapshotBuilder<'a> {
             self.members.push(Member {
                 id,
                 address: None,
+                unusable: None,
                 status: MemberStatus::Active,
                 hash: None,
             });
@@ -505,11 +508,17 @@ impl<'a> SnapshotBuilder<'a> {
 impl MemberSink for SnapshotBuilder<'_> {
     fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
         let position = self.position(&row.id) as usize;
-        if let Some(text) = &row.address
-            && let Ok(address) = normalise_address(text)
-        {
-            let address = self.names.intern(address.as_str());
-            self.members[position].address = Some(address);
+        match row.address.as_deref().map(normalise_address) {
+            Some(Ok(address)) => {
+                let address = self.names.intern(address.as_str());
+                self.members[position].address = Some(address);
+                self.members[position].unusable = None;
+            }
+            Some(Err(AddressError::Malformed)) if self.members[position].address.is_none() => {
+                let text = row.address.as_deref().unwrap_or_default().trim();
+                self.members[position].unusable = Some(self.names.intern(text));
+            }
+            Some(Err(_)) | None => {}
         }
         if let Some(status) = row.status {
             let known = &mut self.members[position].status;

@@ -82,6 +82,18 @@ pub struct MemberLink {
     pub removed_by_us: bool,
 }
 
+/// A pair of people that a link named once and does no more: the record got another contact, or the
+/// link was taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormerLink {
+    /// The source person's id.
+    pub source: Name,
+    /// The target person's id.
+    pub target: Name,
+    /// The address that both had last.
+    pub address: Name,
+}
+
 /// A membership that stood at both sides at the end of the last confirmed run, or that this job
 /// brought and has not removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,6 +193,8 @@ pub struct Base {
     pub groups: Vec<GroupLink>,
     /// The pairs of people, in ascending order of the source's name in the table.
     pub members: Vec<MemberLink>,
+    /// The pairs of people that were linked once.
+    pub former: Vec<FormerLink>,
     /// The memberships, by the target group's id, in ascending order of the member's name in the
     /// table.
     pub memberships: BTreeMap<String, Vec<BaseMembership>>,

@@ -1,6 +1,6 @@
 //! Puts the parts of a plan together, in the order in which they are applied.
 //!
-//! Opt-outs that can be written now; renames, creations and updates of groups; addresses; profiles;
+//! Moves that free a refuser's address; opt-outs that can be written now; renames, creations and updates of groups; addresses; profiles;
 //! people that an opt-out needs; the remaining opt-outs; additions; removals; archiving and
 //! deletion. An interruption thus leaves too many rather than too few, and nobody mailed who
 //! refused.
@@ -69,7 +69,6 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         &group_opt_outs,
         &mut agreement,
     );
-    blocked.extend(without_address(inputs, &pair_plans));
 
     let mut operations = Vec::new();
     operations.extend(
@@ -80,6 +79,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
                 label: label.clone(),
             }),
     );
+    // Only then is the address whoever's refusal comes with it.
+    operations.extend(people.freeing_moves);
     if !people.account_opt_outs.is_empty() {
         operations.push(Edit::SetOptOut {
             pair: None,
@@ -220,11 +221,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         }
         if let Some(target) = entry.target.as_deref() {
             for person in pair.overwritten {
-                overwritten.insert(item_key(
-                    "add_memberships",
-                    target,
-                    inputs.names.text(inputs.people.get(person).address),
-                ));
+                overwritten.insert(item_key("add_memberships", target, &inputs.key(person)));
             }
         }
         withheld.extend(pair.withheld);
@@ -293,28 +290,6 @@ fn account_states(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) -> AccountSta
         }
     }
     AccountStates { whole }
-}
-
-/// Lists each person without a usable address once, whatever the number of groups.
-fn without_address(inputs: &Inputs<'_>, pairs: &[PairPlan]) -> Vec<Blocked> {
-    let positions: BTreeSet<u32> = pairs
-        .iter()
-        .flat_map(|pair| pair.without_address.iter().copied())
-        .collect();
-    positions
-        .into_iter()
-        .map(|at| {
-            let id = inputs.names.text(inputs.source.members[at as usize].id);
-            Blocked {
-                what: What::Member,
-                group: None,
-                member: Some(String::new()),
-                id: Some(id.to_owned()),
-                reason: BlockedReason::NoAddress,
-                detail: format!("the source's contact {id} has no usable e-mail address"),
-            }
-        })
-        .collect()
 }
 
 /// Folds equal sentences into one with a count.

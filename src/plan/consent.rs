@@ -1,10 +1,10 @@
 //! What concerns a person and not one group: account opt-outs, creations that hold a refusal,
 //! addresses and profiles.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bars::{Bar, bar_of_account};
-use super::people::PersonIx;
+use super::people::{Hands, PersonIx, Unusable};
 use super::{
     Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key,
 };
@@ -12,6 +12,7 @@ use crate::model::policy::{OnDrift, OptOuts};
 use crate::model::{Existence, MemberStatus, MembershipState, Name, Record};
 
 const NOT_REACHED: &str = "A refusal of all mail that the source showed before has not reached the target; it is carried, whatever the source shows now.";
+const WAITS_FOR_ADDRESS: &str = "Somebody's new address is that of another person, who gets a new one first; the next run goes on.";
 const CARRIED_AGAIN: &str = "Somebody is active again at the target while the source still shows the refusal of all mail; it is carried again.";
 
 /// What planning the people led to.
@@ -27,6 +28,8 @@ pub(super) struct PersonPlan {
     pub(super) group_opt_outs: BTreeMap<PairIx, Vec<PersonIx>>,
     /// Group opt-outs of people who are created for that.
     pub(super) new_group_opt_outs: BTreeMap<PairIx, Vec<PersonIx>>,
+    /// Changes of address that make room for somebody else's.
+    pub(super) freeing_moves: Vec<Edit>,
     pub(super) address_changes: Vec<Edit>,
     pub(super) updates: Vec<Edit>,
     pub(super) blocked: Vec<Blocked>,
@@ -45,24 +48,26 @@ pub(super) fn plan_people(
     agreement: &mut Agreement,
 ) -> PersonPlan {
     let mut out = PersonPlan::default();
-    let ours = linked_contacts(inputs);
+    let concern = Concern::new(inputs, listed);
     let on_lists: BTreeSet<PersonIx> = group_opt_outs.values().flatten().copied().collect();
+    let reached = reached_by_refusals(&concern);
     for (person, row) in inputs.people.iter() {
-        let sources = inputs.people.sources(person);
-        if sources.is_empty() || !(listed.contains(&person) || row.linked) {
+        if !concern.covers(person) {
             // Somebody of ours may have gone from the source before the refusal reached the target.
-            let ours = inputs
-                .people
-                .targets(person)
-                .iter()
-                .any(|at| ours.contains(&inputs.target.members[*at as usize].id));
-            if ours && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due()) {
-                account_refusal(inputs, pairs, person, &on_lists, agreement, &mut out);
+            let due = concern.has_linked_contact(person)
+                && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due());
+            if due || reached.contains(&person) {
+                account_refusal(
+                    inputs, pairs, person, &on_lists, &reached, agreement, &mut out,
+                );
             }
             continue;
         }
         link(inputs, person, agreement);
-        account_refusal(inputs, pairs, person, &on_lists, agreement, &mut out);
+        account_refusal(
+            inputs, pairs, person, &on_lists, &reached, agreement, &mut out,
+        );
+        bad_address(inputs, person, listed, &mut out);
         if row.moves_from.is_some() {
             change_address(inputs, person, &mut out);
         }
@@ -95,13 +100,102 @@ pub(super) fn plan_people(
                 }
                 out.holders.insert(person);
                 out.new_group_opt_outs.entry(pair).or_default().push(person);
-            } else if inputs.people.get(person).address_taken {
+            } else if matches!(
+                inputs.people.get(person).hands,
+                Hands::Stuck | Hands::Stranger
+            ) {
                 out.blocked.push(refusal_without_a_holder(inputs, person));
             }
         }
     }
     refuse_all_from_the_start(inputs, &mut out);
     out
+}
+
+/// Whose refusals of all mail are this job's to carry.
+struct Concern<'a> {
+    inputs: &'a Inputs<'a>,
+    /// The people that the source lists in a pair.
+    listed: &'a BTreeSet<PersonIx>,
+    /// The contacts that links name.
+    linked: HashSet<Name>,
+}
+
+impl<'a> Concern<'a> {
+    fn new(inputs: &'a Inputs<'a>, listed: &'a BTreeSet<PersonIx>) -> Concern<'a> {
+        let linked = inputs.base.members.iter().map(|link| link.target).collect();
+        Concern {
+            inputs,
+            listed,
+            linked,
+        }
+    }
+
+    /// Tells whether the source shows a person whom it lists in a pair, or whom a link names by the
+    /// record or the contact.
+    fn covers(&self, person: PersonIx) -> bool {
+        !self.inputs.people.sources(person).is_empty()
+            && (self.listed.contains(&person)
+                || self.inputs.people.get(person).linked
+                || self.has_linked_contact(person))
+    }
+
+    /// Tells whether a link names one of a person's contacts, where a refusal may be left to be
+    /// carried after the record has gone.
+    fn has_linked_contact(&self, person: PersonIx) -> bool {
+        let contact = |at: &u32| self.inputs.target.members[*at as usize].id;
+        let mut contacts = self.inputs.people.targets(person).iter().map(contact);
+        contacts.any(|contact| self.linked.contains(&contact))
+    }
+}
+
+/// Finds those whose contact has the address with which somebody of this job refuses all mail.
+fn reached_by_refusals(concern: &Concern<'_>) -> BTreeSet<PersonIx> {
+    let people = concern.inputs.people;
+    let refusers = people
+        .iter()
+        .filter(|(_, row)| row.source_status == MemberStatus::OptedOut)
+        .filter(|(person, _)| concern.covers(*person));
+    refusers
+        .flat_map(|(person, _)| people.reached(person).iter().copied())
+        .collect()
+}
+
+/// Tells whether a refusal of all mail is written to a person's contacts: the person's own, unless
+/// their address is by now that of somebody who does not refuse, or that of the address they have.
+fn refuses_all_mail(inputs: &Inputs<'_>, person: PersonIx, reached: &BTreeSet<PersonIx>) -> bool {
+    let refuses = |person| inputs.people.get(person).source_status == MemberStatus::OptedOut;
+    let spared = inputs
+        .people
+        .spared_for(person)
+        .is_some_and(|other| !refuses(other));
+    (refuses(person) && !spared) || reached.contains(&person)
+}
+
+/// Says once of whom the source shows something that is no address.
+fn bad_address(
+    inputs: &Inputs<'_>,
+    person: PersonIx,
+    listed: &BTreeSet<PersonIx>,
+    out: &mut PersonPlan,
+) {
+    let malformed = inputs.people.get(person).unusable == Some(Unusable::Malformed);
+    if !malformed || !listed.contains(&person) || !inputs.counts(person) {
+        return;
+    }
+    for at in inputs.people.sources(person) {
+        let record = &inputs.source.members[*at as usize];
+        let text = record.unusable.map_or("", |text| inputs.names.text(text));
+        let id = inputs.names.text(record.id);
+        out.blocked.push(Blocked {
+            what: What::Member,
+            group: None,
+            member: Some(text.to_owned()),
+            id: Some(id.to_owned()),
+            reason: BlockedReason::BadAddress,
+            detail: format!("what the source's contact {id} has for an e-mail address is none"),
+        });
+    }
 }
 
 /// Has those who are created to hold one refusal hold the remembered one of all mail as well.
@@ -128,16 +222,6 @@ pub(super) fn account_bar_ends(inputs: &Inputs<'_>, person: PersonIx) -> bool {
         && row.target_status == MemberStatus::Active
         && !inputs.people.targets(person).is_empty()
         && bar_of_account(inputs, person).is_some_and(|bar| bar.may_end())
-}
-
-/// Returns the contacts that this job's links name, where a refusal may be left to be carried to
-/// them.
-fn linked_contacts(inputs: &Inputs<'_>) -> BTreeSet<Name> {
-    let bars = &inputs.base.bars;
-    if bars.account.len() == bars.held_account.len() {
-        return BTreeSet::new();
-    }
-    inputs.base.members.iter().map(|link| link.target).collect()
 }
 
 /// Tells whether somebody is active on every list of the scope that lists them, without rosterd's
@@ -258,27 +342,21 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
             held_anyway.insert(person);
         }
     }
-    let ours = linked_contacts(inputs);
-    let concerns = |person: PersonIx, linked: bool| {
-        let known =
-            !inputs.people.sources(person).is_empty() && (linked || listed.contains(&person));
-        known
-            || inputs
-                .people
-                .targets(person)
-                .iter()
-                .any(|at| ours.contains(&inputs.target.members[*at as usize].id))
+    let concern = Concern::new(inputs, &listed);
+    let reached = reached_by_refusals(&concern);
+    let concerns = |person: PersonIx| {
+        concern.covers(person) || reached.contains(&person) || concern.has_linked_contact(person)
     };
     let refuses = |person: PersonIx| {
         let has_contact =
             !inputs.people.targets(person).is_empty() || held_anyway.contains(&person);
         let due = || has_contact && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due());
-        inputs.people.get(person).source_status == MemberStatus::OptedOut || due()
+        refuses_all_mail(inputs, person, &reached) || due()
     };
     let people = inputs
         .people
         .iter()
-        .filter(|(person, row)| concerns(*person, row.linked) && refuses(*person));
+        .filter(|(person, _)| concerns(*person) && refuses(*person));
     people.map(|(person, _)| person).collect()
 }
 
@@ -289,7 +367,7 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
 fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
     let row = inputs.people.get(person);
     let refused = |at: u32| refuses_somewhere(inputs, at);
-    if row.address_taken || row.parted_from.is_some_and(refused) {
+    if row.hands.is_taken() || row.parted_from.is_some_and(refused) {
         return;
     }
     if let [target] = inputs.people.targets(person) {
@@ -323,13 +401,18 @@ fn account_refusal(
     pairs: &[GroupPair],
     person: PersonIx,
     on_lists: &BTreeSet<PersonIx>,
+    reached: &BTreeSet<PersonIx>,
     agreement: &mut Agreement,
     out: &mut PersonPlan,
 ) {
     let row = inputs.people.get(person);
-    let refuses = row.source_status == MemberStatus::OptedOut;
+    let refuses = refuses_all_mail(inputs, person, reached);
     let bar = bar_of_account(inputs, person);
-    if !refuses && bar.is_none() {
+    if !refuses && row.source_status == MemberStatus::OptedOut && bar.is_none() {
+        // What can't be written yet is remembered all the same.
+        agreement.bars.push((None, person));
+    }
+    if !refuses && (bar.is_none() || row.source_status == MemberStatus::OptedOut) {
         return;
     }
     if account_bar_ends(inputs, person) {
@@ -419,7 +502,7 @@ fn account_refusal(
     } else if may_hold_refusal(inputs, person) {
         out.holders.insert(person);
         out.new_account_opt_outs.push(person);
-    } else if row.address_taken {
+    } else if row.hands.is_taken() && row.hands != Hands::Waits {
         out.blocked.push(refusal_without_a_holder(inputs, person));
     }
 }
@@ -447,20 +530,29 @@ fn may_hold_refusal(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     inputs.policy.members.create
         && absent
         && !waiting
-        && !row.address_taken
+        && !row.hands.is_taken()
+        && row.unusable.is_none()
         && (row.vanished.is_none() || row.removed_by_us)
 }
 
 fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     let row = inputs.people.get(person);
     let Some(from) = row.moves_from else { return };
-    if row.address_taken {
-        out.blocked.push(blocked(
-            inputs,
-            person,
-            BlockedReason::AddressTaken,
-            "the new address belongs to another contact at the target".to_owned(),
-        ));
+    let taken = match row.hands {
+        Hands::Free | Hands::Leaves => None,
+        Hands::Waits => {
+            out.warnings.push(WAITS_FOR_ADDRESS.to_owned());
+            return;
+        }
+        Hands::Stuck => Some(
+            "the new address belongs to another person's contact at the target, which can't get its own new one",
+        ),
+        Hands::Stranger => Some("the new address belongs to another contact at the target"),
+    };
+    if let Some(detail) = taken {
+        let reason = BlockedReason::AddressTaken;
+        out.blocked
+            .push(blocked(inputs, person, reason, detail.to_owned()));
         return;
     }
     // A contact must not become reachable under an address that refused mail.
@@ -507,10 +599,16 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
             }
         }
     }
-    out.address_changes.push(Edit::ChangeAddress {
+    let changes = if row.hands == Hands::Leaves {
+        &mut out.freeing_moves
+    } else {
+        &mut out.address_changes
+    };
+    changes.push(Edit::ChangeAddress {
         member: person,
         from: inputs.names.text(from).to_owned(),
         to: inputs.names.text(row.address).to_owned(),
+        makes_room: row.hands == Hands::Leaves,
     });
 }
 
@@ -561,7 +659,11 @@ fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         return;
     };
     let Some(edit) = &facts.edit else { return };
+    let row = inputs.people.get(person);
     if !inputs.policy.members.update || inputs.people.targets(person).len() != 1 {
+        return;
+    }
+    if row.hands.is_changing() || row.unusable.is_some() {
         return;
     }
     let address = inputs.names.text(inputs.people.get(person).address);

@@ -24,6 +24,8 @@ pub enum Reason {
     /// rosterd itself took the person out in a way that shows as a refusal, and the config says not
     /// to bring such people back.
     RemovedByRosterd,
+    /// The source's person has no address.
+    NoAddress,
 }
 
 impl Reason {
@@ -39,6 +41,7 @@ impl Reason {
             Reason::NoContact => "no_contact",
             Reason::NoUser => "no_user",
             Reason::RemovedByRosterd => "removed_by_rosterd",
+            Reason::NoAddress => "no_address",
         }
     }
 }
@@ -57,8 +60,9 @@ pub struct Withheld {
 /// Why something can't be done until a person acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BlockedReason {
-    /// The source's person has no usable address.
-    NoAddress,
+    /// What stands in the place of the address at the source is none, or none is there and one is
+    /// needed.
+    BadAddress,
     /// Several candidates stand for one.
     TwoCandidates,
     /// The name belongs to another group.
@@ -83,7 +87,7 @@ impl BlockedReason {
     /// Returns the word of the plan format.
     pub fn as_str(self) -> &'static str {
         match self {
-            BlockedReason::NoAddress => "no_address",
+            BlockedReason::BadAddress => "bad_address",
             BlockedReason::TwoCandidates => "two_candidates",
             BlockedReason::NameTaken => "name_taken",
             BlockedReason::AddressTaken => "address_taken",
@@ -99,7 +103,9 @@ impl BlockedReason {
     /// Says what a person can do about it.
     pub fn remedy(self) -> &'static str {
         match self {
-            BlockedReason::NoAddress => "give the person an e-mail address at the source",
+            BlockedReason::BadAddress => {
+                "correct the person's e-mail address at the source, or leave such people out with `members.where`"
+            }
             BlockedReason::TwoCandidates => {
                 "merge or rename the duplicates, or settle groups with `rosterd link`"
             }

@@ -228,10 +228,9 @@ fn leaving(judged: &Judged<'_>) -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     for (group, people) in departures(inputs, &plan.operations, &plan.pairs) {
-        let address = |person| inputs.names.text(inputs.people.get(person).address);
         let keys = people
             .into_iter()
-            .map(|person| item_key("remove_memberships", &group, address(person)));
+            .map(|person| item_key("remove_memberships", &group, &inputs.key(person)));
         leaving.entry(group.clone()).or_default().extend(keys);
     }
     leaving
@@ -337,21 +336,12 @@ fn keys_of(judged: &Judged<'_>, edit: &Edit) -> Vec<String> {
                 } else {
                     &group
                 };
-                item_key(edit.op(), group, judged.inputs.names.text(row.address))
+                item_key(edit.op(), group, &judged.inputs.key(*person))
             })
             .collect(),
         _ => members
             .iter()
-            .map(|person| {
-                item_key(
-                    edit.op(),
-                    &group,
-                    judged
-                        .inputs
-                        .names
-                        .text(judged.inputs.people.get(*person).address),
-                )
-            })
+            .map(|person| item_key(edit.op(), &group, &judged.inputs.key(*person)))
             .collect(),
     }
 }

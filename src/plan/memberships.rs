@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bars::bar_of_account;
 use super::consent::account_bar_ends;
-use super::people::PersonIx;
+use super::people::{Hands, PersonIx, Unusable};
 use super::seats::Seats;
 use super::{
     Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope,
@@ -19,6 +19,7 @@ use super::{
 use crate::model::policy::{Mode, OnDrift};
 use crate::model::{
     Complete, Existence, Incomplete, Listing, MemberStatus, MembershipState, Name, Reading,
+    addresses_in,
 };
 
 /// What planning the members of one pair led to.
@@ -47,8 +48,6 @@ pub(super) struct PairPlan {
     /// Active memberships of the target.
     pub(super) target_active: u64,
     pub(super) warnings: Vec<String>,
-    /// Source positions of people without a usable address.
-    pub(super) without_address: Vec<u32>,
 }
 
 /// Whether the account-wide states allow additions at all.
@@ -88,10 +87,12 @@ pub(super) fn plan_pair(
         ));
         return out;
     };
-    let wanted = source_states(inputs, source.seen(), &mut out);
-    out.listed = wanted.keys().copied().collect();
+    let shown = Shown::of(inputs, source.seen());
+    let wanted = &shown.states;
+    out.source_active = source.seen().active() as u64;
+    out.listed = shown.listed.clone();
     if !pair.writable {
-        remember_refusals(inputs, ix, pair, &wanted, agreement);
+        remember_refusals(inputs, ix, pair, wanted, agreement);
         return out;
     }
     let nobody = Reading::Incomplete(Incomplete {
@@ -142,6 +143,7 @@ pub(super) fn plan_pair(
         .map(|listing| refused_addresses(inputs, listing.seen()))
         .unwrap_or_default();
     let mut decide = Decider {
+        shown: &shown,
         inputs,
         ix,
         pair,
@@ -151,12 +153,12 @@ pub(super) fn plan_pair(
         agreement,
         out: &mut out,
     };
-    decide.opt_outs(&wanted, refusers, target_whole);
+    decide.opt_outs(refusers, target_whole);
     if let Some(target) = target {
         decide.end_refused(target.seen());
     }
     if accounts.whole && target_whole && source_allows_additions {
-        decide.additions(&wanted);
+        decide.additions();
     }
     // Where leaving is moving, whoever is missing here may be in a group that was not read to its
     // end.
@@ -166,7 +168,7 @@ pub(super) fn plan_pair(
         target.and_then(Reading::complete),
         may_leave,
     ) {
-        decide.removals(&wanted, source, target);
+        decide.removals(source, target);
     }
     out
 }
@@ -220,26 +222,61 @@ fn incomplete(pair: &GroupPair, id: &str, detail: &str) -> Blocked {
     }
 }
 
-/// Merges the source's rows by person: of several rows the strictest counts.
-fn source_states(
-    inputs: &Inputs<'_>,
-    listing: &Listing,
-    out: &mut PairPlan,
-) -> BTreeMap<PersonIx, MembershipState> {
-    let mut states = BTreeMap::new();
-    for row in &listing.rows {
-        match inputs.people.of_source(row.member) {
-            Some(person) => {
-                let known = states.entry(person).or_insert(row.state);
+/// What the source's group shows, by person.
+#[derive(Debug, Default)]
+struct Shown {
+    /// Of several rows of a person the strictest counts; a refusal also of those whose contact has
+    /// the address that it was shown with.
+    states: BTreeMap<PersonIx, MembershipState>,
+    /// Who is listed, in ascending order.
+    listed: Vec<PersonIx>,
+    /// The addresses of everybody who is listed: none of them is absent, whoever has it at the
+    /// target.
+    addresses: HashSet<Name>,
+    /// What can be read out of a broken address that refuses.
+    refused_addresses: HashSet<Name>,
+}
+
+impl Shown {
+    fn of(inputs: &Inputs<'_>, listing: &Listing) -> Shown {
+        let mut shown = Shown::default();
+        for row in &listing.rows {
+            let member = &inputs.source.members[row.member as usize];
+            shown.addresses.extend(member.address);
+            if let (MembershipState::OptedOut, Some(text)) = (row.state, member.unusable) {
+                let readable = addresses_in(inputs.names.text(text));
+                let known = readable
+                    .iter()
+                    .filter_map(|address| inputs.names.find(address.as_str()));
+                shown.refused_addresses.extend(known);
+            }
+            if let Some(person) = inputs.people.of_source(row.member) {
+                let known = shown.states.entry(person).or_insert(row.state);
                 *known = row.state.max(*known);
             }
-            None => out.without_address.push(row.member),
         }
-        if row.state == MembershipState::Active {
-            out.source_active += 1;
+        shown.listed = shown.states.keys().copied().collect();
+        let refuses = |state: &MembershipState| *state == MembershipState::OptedOut;
+        let reached: Vec<PersonIx> = shown
+            .listed
+            .iter()
+            .filter(|person| shown.states.get(person).is_some_and(refuses))
+            .flat_map(|person| inputs.people.reached(*person).iter().copied())
+            .collect();
+        for person in reached {
+            shown.states.insert(person, MembershipState::OptedOut);
         }
+        shown
     }
-    states
+
+    /// Tells whether a person's refusal is not to be written to the person's contact, because its
+    /// address is by now that of somebody who does not refuse.
+    fn spares(&self, inputs: &Inputs<'_>, person: PersonIx) -> bool {
+        inputs
+            .people
+            .spared_for(person)
+            .is_some_and(|other| self.states.get(&other) != Some(&MembershipState::OptedOut))
+    }
 }
 
 fn target_states(inputs: &Inputs<'_>, listing: &Listing) -> BTreeMap<PersonIx, MembershipState> {
@@ -266,6 +303,7 @@ fn refused_addresses(inputs: &Inputs<'_>, listing: &Listing) -> HashSet<Name> {
 
 struct Decider<'a, 'b> {
     inputs: &'a Inputs<'a>,
+    shown: &'b Shown,
     ix: PairIx,
     pair: &'a GroupPair,
     /// Who sits where, at a target where people are in one group only.
@@ -304,16 +342,30 @@ impl Decider<'_, '_> {
         });
     }
 
-    fn counts(&self, person: PersonIx) -> bool {
-        self.inputs
-            .facts
-            .get(&person)
-            .is_none_or(|facts| facts.counts)
+    /// Tells whether the source still has somebody in the group who counts as a member.
+    fn is_wanted(&self, person: PersonIx) -> bool {
+        self.shown.states.contains_key(&person) && self.inputs.counts(person)
     }
 
-    fn additions(&mut self, wanted: &BTreeMap<PersonIx, MembershipState>) {
+    /// Tells whether somebody who is not listed is certainly absent: neither the linked record nor
+    /// any record with the contact's address is listed, and no address is changing hands.
+    fn is_absent(&self, contact: u32) -> bool {
         let inputs = self.inputs;
-        for (&person, &state) in wanted {
+        let Some(person) = inputs.people.of_target(contact) else {
+            return true;
+        };
+        let address = inputs.target.members[contact as usize].address;
+        let other = address.filter(|address| self.shown.addresses.contains(address));
+        let other = other.and_then(|address| inputs.people.showing(address));
+        !self.is_wanted(person)
+            && !inputs.people.get(person).hands.is_changing()
+            && !other.is_some_and(|other| inputs.counts(other))
+    }
+
+    fn additions(&mut self) {
+        let (inputs, shown) = (self.inputs, self.shown);
+        for &person in &shown.listed {
+            let state = shown.states[&person];
             let row = inputs.people.get(person);
             let held = self.target_states.get(&person).copied();
             if let Some(why) = inputs
@@ -324,7 +376,11 @@ impl Decider<'_, '_> {
                 self.block(person, BlockedReason::ValueRefused, why);
                 continue;
             }
-            if !self.counts(person) {
+            if !inputs.counts(person) {
+                continue;
+            }
+            if row.refused_by_address && held.is_none() {
+                self.withhold(person, Reason::OptedOutAtSource);
                 continue;
             }
             match (state, row.source_status) {
@@ -351,6 +407,7 @@ impl Decider<'_, '_> {
                 match verdict {
                     Obstacle::Withheld(reason) => self.withhold(person, reason),
                     Obstacle::Blocked(reason, detail) => self.block(person, reason, detail),
+                    Obstacle::SaidElsewhere => {}
                 }
             } else {
                 if let (Some(group), [only]) =
@@ -445,6 +502,9 @@ impl Decider<'_, '_> {
                 return Some(Obstacle::Withheld(Reason::Undeliverable));
             }
         }
+        if self.shown.refused_addresses.contains(&row.address) {
+            return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
+        }
         if self.refused_addresses.contains(&row.address) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
         }
@@ -479,11 +539,28 @@ impl Decider<'_, '_> {
                 ),
             ));
         }
-        if row.address_taken {
+        if matches!(row.hands, Hands::Stuck | Hands::Stranger) {
             return Some(Obstacle::Blocked(
                 BlockedReason::AddressTaken,
                 "the address belongs to another person at the target".to_owned(),
             ));
+        }
+        match (row.unusable, targets) {
+            (Some(Unusable::Empty), []) => return Some(Obstacle::Withheld(Reason::NoAddress)),
+            (Some(_), [_, ..]) => {
+                return Some(Obstacle::Blocked(
+                    BlockedReason::BadAddress,
+                    "joining the group takes an e-mail address, and the source shows none"
+                        .to_owned(),
+                ));
+            }
+            // The person is said once, and not for each of the groups.
+            (Some(Unusable::Malformed), []) => return Some(Obstacle::SaidElsewhere),
+            (None, _) => {}
+        }
+        // The next run goes on, once the address is free.
+        if row.hands.is_changing() {
+            return Some(Obstacle::SaidElsewhere);
         }
         if let Some(gone) = row.vanished
             && !row.removed_by_us
@@ -566,21 +643,14 @@ impl Decider<'_, '_> {
 
     /// Plans removals. The two [`Complete`] arguments are the proof that absence was seen and not
     /// merely not read.
-    fn removals(
-        &mut self,
-        wanted: &BTreeMap<PersonIx, MembershipState>,
-        _source: &Complete<Listing>,
-        target: &Complete<Listing>,
-    ) {
+    fn removals(&mut self, _source: &Complete<Listing>, target: &Complete<Listing>) {
         let inputs = self.inputs;
         let Some(group) = self.pair.target.as_deref() else {
             return;
         };
         for row in &target.rows {
             let person = inputs.people.of_target(row.member);
-            let still_wanted =
-                person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
-            if still_wanted || row.state != MembershipState::Active {
+            if !self.is_absent(row.member) || row.state != MembershipState::Active {
                 continue;
             }
             let member = inputs.target.members[row.member as usize].id;
@@ -605,11 +675,7 @@ impl Decider<'_, '_> {
                 && self.out.opt_outs.binary_search(&person).is_err()
                 && self.out.waiting_opt_outs.binary_search(&person).is_err()
             {
-                let key = item_key(
-                    "remove_memberships",
-                    group,
-                    inputs.names.text(inputs.people.get(person).address),
-                );
+                let key = item_key("remove_memberships", group, &inputs.key(person));
                 match inputs.base.waiting.get(&key) {
                     Some(words) => self.block(person, BlockedReason::ValueRefused, words.clone()),
                     None => self.out.removals.push(person),
@@ -625,9 +691,7 @@ impl Decider<'_, '_> {
             .map_or(&[][..], Vec::as_slice)
         {
             let row = inputs.people.target_position(known.member);
-            let person = row.and_then(|row| inputs.people.of_target(row));
-            let wanted_now =
-                person.is_some_and(|person| wanted.contains_key(&person) && self.counts(person));
+            let wanted_now = row.is_some_and(|row| !self.is_absent(row));
             let stands =
                 row.is_some_and(|row| target.state_of(row) == Some(MembershipState::Active));
             if !wanted_now && !self.refuses(target, known.member) && (!stands || !known.brought) {
@@ -660,4 +724,6 @@ impl Decider<'_, '_> {
 enum Obstacle {
     Withheld(Reason),
     Blocked(BlockedReason, String),
+    /// Another finding of the plan says it.
+    SaidElsewhere,
 }

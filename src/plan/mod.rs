@@ -132,6 +132,24 @@ pub struct Inputs<'a> {
     pub warnings: &'a [String],
 }
 
+impl<'a> Inputs<'a> {
+    /// Returns the normalised address of a person; empty where there is none.
+    pub fn address(&self, person: PersonIx) -> &'a str {
+        self.names.text(self.people.get(person).address)
+    }
+
+    /// Names a person in the keys of items: by the address, and by an id where there is none.
+    pub fn key(&self, person: PersonIx) -> std::borrow::Cow<'a, str> {
+        self.people
+            .key(person, self.source, self.target, self.names)
+    }
+
+    /// Tells whether `where` counts somebody as a member.
+    pub(crate) fn counts(&self, person: PersonIx) -> bool {
+        self.facts.get(&person).is_none_or(|facts| facts.counts)
+    }
+}
+
 /// A source group and its partner at the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupPair {
@@ -242,6 +260,8 @@ pub enum Edit {
         from: String,
         /// The address at the source.
         to: String,
+        /// Whether somebody else waits for the address that the person leaves.
+        makes_room: bool,
     },
     /// Adds people to a group.
     AddMemberships {

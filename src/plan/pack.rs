@@ -97,6 +97,7 @@ impl Packer<'_> {
                 });
             }
         }
+        self.address_changes(true);
         self.account_opt_outs(false);
         self.group_opt_outs(group_opt_outs.remove(&false).unwrap_or_default());
         // Removals that stand in for an opt-out come before the edits of groups in the plan, and
@@ -110,14 +111,7 @@ impl Packer<'_> {
             .split_at(self.early_removals(first_group_edit));
         self.removals(early);
         self.group_edits();
-        for edit in &plan.operations {
-            if let Edit::ChangeAddress { member, to, .. } = edit {
-                self.steps.push(Step::ChangeAddress {
-                    member: *member,
-                    to: to.clone(),
-                });
-            }
-        }
+        self.address_changes(false);
         self.updates();
         // By row, whoever holds a refusal is created by the request that writes it.
         if self.capabilities.join != Join::PerRow {
@@ -132,8 +126,26 @@ impl Packer<'_> {
         self.group_removals();
     }
 
+    fn address_changes(&mut self, making_room: bool) {
+        for edit in &self.plan.operations {
+            if let Edit::ChangeAddress {
+                member,
+                to,
+                makes_room,
+                ..
+            } = edit
+                && *makes_room == making_room
+            {
+                self.steps.push(Step::ChangeAddress {
+                    member: *member,
+                    to: to.clone(),
+                });
+            }
+        }
+    }
+
     /// Finds where the removals end that stand in for an opt-out: the plan puts them before
-    /// anything else than opt-outs.
+    /// anything else than opt-outs, and moves that make room for them.
     fn early_removals(&self, first_group_edit: Option<usize>) -> usize {
         let early = self
             .plan
@@ -145,6 +157,10 @@ impl Packer<'_> {
                     Edit::CreateCustomField { .. }
                         | Edit::SetOptOut { .. }
                         | Edit::RemoveMemberships { .. }
+                        | Edit::ChangeAddress {
+                            makes_room: true,
+                            ..
+                        }
                 )
             })
             .unwrap_or(0);

@@ -1,9 +1,14 @@
 //! Who is who: source people and target people that are one person.
 //!
-//! A person is found by link first, then by normalised address. The link keeps the pair even when
-//! an address changes.
+//! Decided once, before anything else, and never by address alone. A record that is linked is its
+//! partner, whatever its address says today; one that is not is paired by address. What an address
+//! that changes hands means for those concerned is decided here as well, in [`Hands`], and so is
+//! whose refusal holds for whose contact.
 
-use std::collections::{HashMap, HashSet};
+mod hands;
+mod pairing;
+
+use std::collections::HashMap;
 
 use super::base::Base;
 use crate::model::{MemberStatus, Name, Names, Snapshot};
@@ -12,13 +17,56 @@ use crate::model::{MemberStatus, Name, Names, Snapshot};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PersonIx(pub u32);
 
+/// Why a person has no address that could be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unusable {
+    /// Nothing stands in its place.
+    Empty,
+    /// Something does, and it is no address.
+    Malformed,
+}
+
+/// How a person stands to an address that the source shows and that another person's contact has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Hands {
+    /// Nobody else is concerned.
+    #[default]
+    Free,
+    /// Others wait for the address that this person's contact has; the new one is free, so that
+    /// this person moves before everybody else.
+    Leaves,
+    /// The person whose contact has the address moves first, and the next run goes on.
+    Waits,
+    /// The person whose contact has the address does not leave it: the two wait for each other, or
+    /// the move is not possible.
+    Stuck,
+    /// The contact that has the address belongs to nobody whom the source ever showed.
+    Stranger,
+}
+
+impl Hands {
+    /// Tells whether an address is changing hands, so that nobody concerned is removed and no
+    /// profile of theirs is written.
+    pub fn is_changing(self) -> bool {
+        matches!(self, Hands::Leaves | Hands::Waits | Hands::Stuck)
+    }
+
+    /// Tells whether the address can't become the person's in this run.
+    pub fn is_taken(self) -> bool {
+        matches!(self, Hands::Waits | Hands::Stuck | Hands::Stranger)
+    }
+}
+
 /// One person at both sides.
 #[derive(Clone, Copy, Debug)]
 pub struct Person {
-    /// The normalised address: the source's where there is one, else the target's.
+    /// The normalised address: the source's where there is one, else the target's, or the one that
+    /// the link remembers; empty for somebody who has none anywhere.
     pub address: Name,
     sources: (u32, u32),
     targets: (u32, u32),
+    /// Why none of the person's records has an address that can be used.
+    pub unusable: Option<Unusable>,
     /// The target's person that a link names, when the target no longer has it.
     pub vanished: Option<Name>,
     /// Whether rosterd's own removal was the last thing that happened to the vanished person.
@@ -29,10 +77,13 @@ pub struct Person {
     /// The position of the target's person that a link names and that stands for somebody else
     /// since the two got addresses of their own; a refusal there still counts.
     pub parted_from: Option<u32>,
-    /// Whether somebody else at the target has, or may get, the address.
-    pub address_taken: bool,
+    /// How the person stands to others with the same address.
+    pub hands: Hands,
     /// The strictest status at the source.
     pub source_status: MemberStatus,
+    /// Whether a refusal of all mail that another record shows holds for this person's contact as
+    /// well, because the contact has the address that was refused.
+    pub refused_by_address: bool,
     /// The strictest status at the target, everybody with the address included.
     pub target_status: MemberStatus,
     /// Whether a link of this job names the person.
@@ -48,12 +99,15 @@ pub struct People {
     of_source: Vec<Option<PersonIx>>,
     of_target: Vec<Option<PersonIx>>,
     target_positions: HashMap<Name, u32>,
+    by_shown_address: HashMap<Name, PersonIx>,
+    reached: HashMap<PersonIx, Vec<PersonIx>>,
+    spared: HashMap<PersonIx, PersonIx>,
 }
 
 impl People {
     /// Pairs the people of two snapshots.
     pub fn pair(source: &Snapshot, target: &Snapshot, base: &Base, names: &Names) -> People {
-        Pairing::new(source, target, base).run(names)
+        pairing::pair(source, target, base, names)
     }
 
     /// Counts the people.
@@ -108,7 +162,7 @@ impl People {
         known
     }
 
-    /// Returns who a source row is; nobody when it has no usable address.
+    /// Returns who a source row is.
     pub fn of_source(&self, member: u32) -> Option<PersonIx> {
         self.of_source.get(member as usize).copied().flatten()
     }
@@ -122,316 +176,42 @@ impl People {
     pub fn of_target(&self, member: u32) -> Option<PersonIx> {
         self.of_target.get(member as usize).copied().flatten()
     }
-}
 
-struct Draft {
-    address: Name,
-    sources: Vec<u32>,
-    targets: Vec<u32>,
-    vanished: Option<Name>,
-    removed_by_us: bool,
-    moves_from: Option<Name>,
-    parted_from: Option<u32>,
-    address_taken: bool,
-    linked: bool,
-}
-
-struct Pairing<'a> {
-    source: &'a Snapshot,
-    target: &'a Snapshot,
-    base: &'a Base,
-    target_by_id: HashMap<Name, u32>,
-    target_by_address: HashMap<Name, Vec<u32>>,
-}
-
-impl<'a> Pairing<'a> {
-    fn new(source: &'a Snapshot, target: &'a Snapshot, base: &'a Base) -> Self {
-        let mut target_by_id = HashMap::with_capacity(target.members.len());
-        let mut target_by_address: HashMap<Name, Vec<u32>> =
-            HashMap::with_capacity(target.members.len());
-        for (at, member) in target.members.iter().enumerate() {
-            target_by_id.insert(member.id, at as u32);
-            if let Some(address) = member.address {
-                target_by_address
-                    .entry(address)
-                    .or_default()
-                    .push(at as u32);
-            }
-        }
-        Pairing {
-            source,
-            target,
-            base,
-            target_by_id,
-            target_by_address,
-        }
+    /// Returns the person whose records show an address.
+    pub fn showing(&self, address: Name) -> Option<PersonIx> {
+        self.by_shown_address.get(&address).copied()
     }
 
-    fn run(&self, names: &Names) -> People {
-        let mut by_address: HashMap<Name, Vec<u32>> =
-            HashMap::with_capacity(self.source.members.len());
-        for (at, member) in self.source.members.iter().enumerate() {
-            if let Some(address) = member.address {
-                by_address.entry(address).or_default().push(at as u32);
-            }
-        }
-        let mut taken: HashSet<u32> = HashSet::new();
-        let mut drafts: Vec<Draft> = by_address
-            .into_iter()
-            .map(|(address, sources)| self.draft(address, sources))
-            .collect();
-        self.part(&mut drafts, names);
-        for draft in &drafts {
-            taken.extend(draft.targets.iter().filter(|_| draft.linked));
-        }
-        for draft in &mut drafts {
-            self.claim_by_address(draft, &taken);
-        }
-        let claimed: HashSet<u32> = drafts
-            .iter()
-            .flat_map(|draft| draft.targets.iter().copied())
-            .collect();
-        for (address, targets) in &self.target_by_address {
-            let free: Vec<u32> = targets
-                .iter()
-                .copied()
-                .filter(|at| !claimed.contains(at))
-                .collect();
-            if !free.is_empty() {
-                drafts.push(Draft {
-                    address: *address,
-                    sources: Vec::new(),
-                    targets: free,
-                    vanished: None,
-                    removed_by_us: false,
-                    moves_from: None,
-                    parted_from: None,
-                    address_taken: false,
-                    linked: false,
-                });
-            }
-        }
-        if let Some(nobody) = names.find("") {
-            // People without an address can still be listed, and a mirror has to be able to name
-            // them.
-            let without = self
-                .target
-                .members
-                .iter()
-                .enumerate()
-                .filter(|(_, member)| member.address.is_none());
-            for at in without
-                .map(|(at, _)| at as u32)
-                .filter(|at| !claimed.contains(at))
-            {
-                drafts.push(Draft {
-                    address: nobody,
-                    sources: Vec::new(),
-                    targets: vec![at],
-                    vanished: None,
-                    removed_by_us: false,
-                    moves_from: None,
-                    parted_from: None,
-                    address_taken: false,
-                    linked: false,
-                });
-            }
-        }
-        self.collect(drafts, names)
+    /// Returns the other people whose contacts a person's refusal reaches: those that have the
+    /// address which the source shows with it and do not leave it in this run, and those that the
+    /// person's record was linked to before a merge and that no other record shows since.
+    pub fn reached(&self, person: PersonIx) -> &[PersonIx] {
+        self.reached.get(&person).map_or(&[], Vec::as_slice)
     }
 
-    fn draft(&self, address: Name, sources: Vec<u32>) -> Draft {
-        let mut draft = Draft {
-            address,
-            sources,
-            targets: Vec::new(),
-            vanished: None,
-            removed_by_us: false,
-            moves_from: None,
-            parted_from: None,
-            address_taken: false,
-            linked: false,
+    /// Returns the person whose record shows the address of this person's contact, so that a
+    /// refusal of this person's is not written there unless that record refuses as well.
+    pub fn spared_for(&self, person: PersonIx) -> Option<PersonIx> {
+        self.spared.get(&person).copied()
+    }
+
+    /// Names a person in the keys of items: by the address, and by an id where there is none.
+    pub fn key<'a>(
+        &self,
+        person: PersonIx,
+        source: &Snapshot,
+        target: &Snapshot,
+        names: &'a Names,
+    ) -> std::borrow::Cow<'a, str> {
+        let address = names.text(self.get(person).address);
+        if !address.is_empty() {
+            return address.into();
+        }
+        let member = match (self.sources(person), self.targets(person)) {
+            ([first, ..], _) => source.members[*first as usize].id,
+            ([], [first, ..]) => target.members[*first as usize].id,
+            ([], []) => return address.into(),
         };
-        for at in draft.sources.clone() {
-            let Some(link) = self
-                .base
-                .member_of_source(self.source.members[at as usize].id)
-            else {
-                continue;
-            };
-            draft.linked = true;
-            match self.target_by_id.get(&link.target) {
-                Some(position) if !draft.targets.contains(position) => {
-                    draft.targets.push(*position)
-                }
-                Some(_) => {}
-                None => {
-                    draft.vanished = Some(link.target);
-                    draft.removed_by_us |= link.removed_by_us;
-                }
-            }
-        }
-        if !draft.targets.is_empty() {
-            draft.vanished = None;
-        }
-        draft
+        format!("#{}", names.text(member)).into()
     }
-
-    /// Leaves a target person to one of several source people whom links lead to it: they shared an
-    /// address once and do no more.
-    ///
-    /// Whoever still has the target's address keeps it, else the one with the lowest id; otherwise
-    /// the two would take the contact from each other in every run.
-    fn part(&self, drafts: &mut [Draft], names: &Names) {
-        let mut claims: HashMap<u32, Vec<usize>> = HashMap::new();
-        for (at, draft) in drafts.iter().enumerate() {
-            draft
-                .targets
-                .iter()
-                .for_each(|target| claims.entry(*target).or_default().push(at));
-        }
-        for (target, rivals) in claims.into_iter().filter(|(_, rivals)| rivals.len() > 1) {
-            let held = self.target.members[target as usize].address;
-            let rank = |at: &usize| {
-                let draft = &drafts[*at];
-                let lowest = draft
-                    .sources
-                    .iter()
-                    .map(|source| id_rank(names.text(self.source.members[*source as usize].id)))
-                    .min();
-                (held != Some(draft.address), lowest)
-            };
-            let owner = rivals.iter().copied().min_by_key(rank);
-            for at in rivals.into_iter().filter(|at| Some(*at) != owner) {
-                let draft = &mut drafts[at];
-                draft.targets.retain(|known| *known != target);
-                draft.parted_from =
-                    Some(draft.parted_from.map_or(target, |known| known.min(target)));
-            }
-        }
-    }
-
-    /// Adds the target's people with the same address, unless a link says that they are somebody
-    /// else.
-    fn claim_by_address(&self, draft: &mut Draft, taken: &HashSet<u32>) {
-        let with_address = self
-            .target_by_address
-            .get(&draft.address)
-            .map_or(&[][..], Vec::as_slice);
-        if draft.linked && !draft.targets.is_empty() {
-            let holds = draft
-                .targets
-                .iter()
-                .any(|at| self.target.members[*at as usize].address == Some(draft.address));
-            if holds {
-                // Others with the same address are duplicates of this person.
-                for at in with_address {
-                    if !draft.targets.contains(at) && !taken.contains(at) {
-                        draft.targets.push(*at);
-                    }
-                }
-            } else {
-                draft.moves_from = self.target.members[draft.targets[0] as usize].address;
-                draft.address_taken = !with_address.is_empty();
-            }
-            return;
-        }
-        for at in with_address {
-            if taken.contains(at) {
-                draft.address_taken = true;
-            } else {
-                draft.targets.push(*at);
-            }
-        }
-        if !draft.targets.is_empty() {
-            // Somebody took the vanished person's place under the same address.
-            draft.vanished = None;
-        }
-    }
-
-    fn collect(&self, mut drafts: Vec<Draft>, names: &Names) -> People {
-        // Two people can share an address here: one at the source, one at the target who is linked
-        // elsewhere.
-        drafts.sort_by(|left, right| {
-            let id = |draft: &Draft| {
-                draft
-                    .targets
-                    .first()
-                    .map(|at| names.text(self.target.members[*at as usize].id))
-            };
-            (names.text(left.address), left.sources.is_empty(), id(left)).cmp(&(
-                names.text(right.address),
-                right.sources.is_empty(),
-                id(right),
-            ))
-        });
-        let mut people = People {
-            rows: Vec::with_capacity(drafts.len()),
-            source_members: Vec::new(),
-            target_members: Vec::new(),
-            of_source: vec![None; self.source.members.len()],
-            of_target: vec![None; self.target.members.len()],
-            target_positions: self.target_by_id.clone(),
-        };
-        let order =
-            |snapshot: &Snapshot, at: u32| id_rank(names.text(snapshot.members[at as usize].id));
-        for mut draft in drafts {
-            let ix = PersonIx(people.rows.len() as u32);
-            draft.sources.sort_by_key(|at| order(self.source, *at));
-            draft.targets.sort_by_key(|at| order(self.target, *at));
-            draft
-                .sources
-                .iter()
-                .for_each(|at| people.of_source[*at as usize] = Some(ix));
-            draft
-                .targets
-                .iter()
-                .for_each(|at| people.of_target[*at as usize] = Some(ix));
-            let strictest = |snapshot: &Snapshot, rows: &[u32]| {
-                rows.iter()
-                    .map(|at| snapshot.members[*at as usize].status)
-                    .max()
-                    .unwrap_or(MemberStatus::Active)
-            };
-            // Whoever holds the address at the target speaks for its consent, also where a link
-            // says it is somebody else.
-            let same_address = self
-                .target_by_address
-                .get(&draft.address)
-                .map_or(&[][..], Vec::as_slice);
-            let parted = draft
-                .parted_from
-                .map(|at| self.target.members[at as usize].status);
-            let parted = parted
-                .filter(|status| *status == MemberStatus::OptedOut)
-                .unwrap_or(MemberStatus::Active);
-            let target_status = strictest(self.target, &draft.targets)
-                .max(strictest(self.target, same_address))
-                .max(parted);
-            let span = |all: &mut Vec<u32>, rows: &[u32]| {
-                let from = all.len() as u32;
-                all.extend_from_slice(rows);
-                (from, all.len() as u32)
-            };
-            people.rows.push(Person {
-                address: draft.address,
-                sources: span(&mut people.source_members, &draft.sources),
-                targets: span(&mut people.target_members, &draft.targets),
-                vanished: draft.vanished,
-                removed_by_us: draft.removed_by_us,
-                moves_from: draft.moves_from,
-                parted_from: draft.parted_from,
-                address_taken: draft.address_taken,
-                source_status: strictest(self.source, &draft.sources),
-                target_status,
-                linked: draft.linked,
-            });
-        }
-        people
-    }
-}
-
-/// Orders ids as people do: numbers by size.
-fn id_rank(id: &str) -> (u64, String) {
-    (id.parse::<u64>().unwrap_or(u64::MAX), id.to_owned())
 }

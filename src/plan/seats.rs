@@ -174,8 +174,11 @@ impl<'a> Seats<'a> {
 
     /// Where nobody logs in with the address and nobody is created, several groups are no trouble.
     fn exists_or_may(&self, person: PersonIx) -> bool {
+        let usable = self.inputs.people.get(person).unusable.is_none();
         !self.inputs.people.targets(person).is_empty()
-            || (self.inputs.policy.members.create_users && self.inputs.policy.members.create)
+            || (usable
+                && self.inputs.policy.members.create_users
+                && self.inputs.policy.members.create)
     }
 
     /// Returns why nobody may be moved; nothing when everybody's group is known.

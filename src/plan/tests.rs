@@ -1,6 +1,7 @@
 //! Tests of the planner: worlds go in as text, plans come out as text.
 
 mod guards;
+mod hands;
 mod identity;
 mod memberships;
 mod packing;

@@ -13,7 +13,7 @@ use crate::plan::BlockedReason;
 use crate::state::FailureRecord;
 
 const REASONS: [BlockedReason; 8] = [
-    BlockedReason::NoAddress,
+    BlockedReason::BadAddress,
     BlockedReason::TwoCandidates,
     BlockedReason::NameTaken,
     BlockedReason::AddressTaken,

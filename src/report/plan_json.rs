@@ -225,7 +225,9 @@ impl Serialize for Operation<'_> {
                 row.serialize_field("member", planned.address(*member))?;
                 changed(&mut row, fields, before)?;
             }
-            Edit::ChangeAddress { member, from, to } => {
+            Edit::ChangeAddress {
+                member, from, to, ..
+            } => {
                 row.serialize_field("member", planned.address(*member))?;
                 row.serialize_field("from", from)?;
                 row.serialize_field("to", to)?;

@@ -52,6 +52,7 @@ fn planned(addresses: &[&str], plan: Plan) -> Planned {
     let rows = addresses.iter().enumerate().map(|(at, address)| Member {
         id: names.intern(&at.to_string()),
         address: Some(names.intern(address)),
+        unusable: None,
         status: MemberStatus::Active,
         hash: None,
     });
@@ -116,7 +117,7 @@ fn blocked() -> Blocked {
         group: None,
         member: Some(String::new()),
         id: Some("17".to_owned()),
-        reason: BlockedReason::NoAddress,
+        reason: BlockedReason::BadAddress,
         detail: "the contact has no address that mail could be sent to".to_owned(),
     }
 }
@@ -172,6 +173,7 @@ fn full_plan() -> Planned {
             member: bo,
             from: "bo@old.example.org".to_owned(),
             to: "bo@example.org".to_owned(),
+            makes_room: false,
         },
         Edit::UpdateMember {
             member: bo,
@@ -319,9 +321,9 @@ fn a_plan_reads_from_opt_outs_to_the_last_line() {
       o protected                1  the group is protected, for example group "Former \u{202e}members"
 
     Blocked  1 item, waiting for a person
-      x no_address  1
+      x bad_address 1
           (no address) [id 17]: the contact has no address that mail could be sent to
-          remedy: give the person an e-mail address at the source
+          remedy: correct the person's e-mail address at the source, or leave such people out with `members.where`
 
     Losses  what the target can't hold; where possible rosterd remembers it
       - sender_email (group): 12 values, for example "ops@example.org"; emfluence groups have no such field
@@ -380,7 +382,7 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
       {"what":"membership","group":"Staff","member":"cy@example.org","reason":"opted_out_at_target"},
       {"what":"group","group":"Former [202e]members","reason":"protected"}],
      "blocked":[
-      {"what":"member","member":"","id":"17","reason":"no_address","detail":"the contact has no address that mail could be sent to","remedy":"give the person an e-mail address at the source"}],
+      {"what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `members.where`"}],
      "refusals":[
       {"guard":"max_membership_removals","value":120,"of":900,"limit":"10%","key":"jobs.crm-to-mail.guards.max_membership_removals","approval":"0123456789ab","explanation":"120 removals of 900 active memberships exceed the limit of 10%"}],
      "losses":[
@@ -540,9 +542,9 @@ fn a_run_says_what_was_done_and_what_needs_a_person() {
       x add_memberships ana@example.org in "Donors": [402] Invalid \u{1b}[2Jcontact
 
     Blocked  1 item, waiting for a person
-      x no_address  1
+      x bad_address 1
           (no address) [id 17]: the contact has no address that mail could be sent to
-          remedy: give the person an e-mail address at the source
+          remedy: correct the person's e-mail address at the source, or leave such people out with `members.where`
 
     Sent 3 requests reading crm and 6 requests writing to mail.
 
@@ -597,7 +599,7 @@ fn runs_are_json_alone_and_as_a_list() {
       "opt_outs":{"carry":1}},
      "withheld":3,
      "blocked":[
-      {"what":"member","member":"","id":"17","reason":"no_address","detail":"the contact has no address that mail could be sent to","remedy":"give the person an e-mail address at the source"}],
+      {"what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `members.where`"}],
      "failures":[
       {"op":"add_memberships","group":"Donors","member":"ana@example.org","code":"402","message":"Invalid \u001b[2Jcontact"}],
      "refusals":[],

@@ -148,7 +148,9 @@ impl<'a> PlanView<'a> {
                         .or_insert_with(|| ProfileChange::of(*member))
                         .fields = compared(fields, before);
                 }
-                Edit::ChangeAddress { member, from, to } => {
+                Edit::ChangeAddress {
+                    member, from, to, ..
+                } => {
                     profiles
                         .entry(*member)
                         .or_insert_with(|| ProfileChange::of(*member))

@@ -159,6 +159,7 @@ pub(super) fn explain(reason: Reason) -> &'static str {
         Reason::RemovedAtTarget => "somebody took them out at the target",
         Reason::NoContact => "the target does not know them, and this job creates nobody",
         Reason::NoUser => "nobody logs in there with their address, and this job creates no users",
+        Reason::NoAddress => "they have no e-mail address at the source",
         Reason::RemovedByRosterd => "rosterd itself took them out, and this job brings nobody back",
     }
 }

@@ -68,10 +68,17 @@ pub(super) fn canonical(
         }
     }
     let row = people.get(person);
-    merged.insert(
-        "email".to_owned(),
-        Value::from(sides.names.text(row.address)),
-    );
+    // What is no address is shown as it is, and nothing where there is none: the contact's own is
+    // not the source's.
+    let shown = match row.unusable {
+        None => Some(row.address),
+        Some(_) => people
+            .sources(person)
+            .iter()
+            .find_map(|at| sides.source.members[*at as usize].unusable),
+    };
+    merged.remove("email");
+    merged.extend(shown.map(|text| ("email".to_owned(), Value::from(sides.names.text(text)))));
     let status = match row.source_status {
         MemberStatus::Active => "active",
         MemberStatus::Held => "held",

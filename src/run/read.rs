@@ -487,11 +487,19 @@ impl Runner {
         progress.stage(&job.name, &format!("Reading members of {}", job.target));
         let mut warnings = Vec::new();
         let mut staging = Staging::new().map_err(super::staging_error)?;
+        // A linked contact may still have the address that its record had last.
+        let linked = source
+            .members
+            .iter()
+            .filter_map(|member| begun.base.member_of_source(member.id))
+            .map(|link| link.address);
         let mut addresses: BTreeSet<String> = source
             .members
             .iter()
             .filter_map(|member| member.address)
+            .chain(linked)
             .map(|address| begun.names.text(address).to_owned())
+            .filter(|address| !address.is_empty())
             .collect();
         // Whoever left the source meanwhile is asked about as well, as long as a write to them is
         // in doubt.

@@ -294,6 +294,8 @@ fn load(
         remembered.members.push(Member {
             id: names.intern(text(row, 0)?),
             address,
+            // Only of records of a source anybody asks.
+            unusable: None,
             // A number that nobody wrote counts as the strictest.
             status: STATUSES
                 .get(usize::from(row.get::<_, u8>(2)?))

@@ -1,6 +1,6 @@
 //! Refusals of one group: who is to be opted out there, and which remembered refusals end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Decider;
 use crate::model::policy::OptOuts;
@@ -13,7 +13,8 @@ use crate::plan::{BlockedReason, item_key};
 impl Decider<'_, '_> {
     /// Finds the people whose refusal of the group matters: those who refuse it at either side, and
     /// those whose refusal is remembered and who are in the group at either side.
-    fn refusing(&self, wanted: &BTreeMap<PersonIx, MembershipState>) -> BTreeSet<PersonIx> {
+    fn refusing(&self) -> BTreeSet<PersonIx> {
+        let wanted = &self.shown.states;
         let refusing = wanted
             .iter()
             .filter(|(_, state)| **state == MembershipState::OptedOut)
@@ -52,16 +53,12 @@ impl Decider<'_, '_> {
     ///
     /// So are refusals of all mail where the target holds them group by group, whether the person
     /// is listed here or not.
-    pub(super) fn opt_outs(
-        &mut self,
-        wanted: &BTreeMap<PersonIx, MembershipState>,
-        refusers: &BTreeSet<PersonIx>,
-        target_whole: bool,
-    ) {
+    pub(super) fn opt_outs(&mut self, refusers: &BTreeSet<PersonIx>, target_whole: bool) {
         let inputs = self.inputs;
         let group = self.pair.target.as_deref();
         let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
-        let of_group = self.refusing(wanted);
+        let wanted = &self.shown.states;
+        let of_group = self.refusing();
         for &person in of_group.union(refusers) {
             let refuses = wanted.get(&person) == Some(&MembershipState::OptedOut);
             let state = self.refused_here(person);
@@ -122,7 +119,7 @@ impl Decider<'_, '_> {
             } else {
                 still_mailed && bar.as_ref().is_some_and(Bar::is_due)
             };
-            if !due || !carry {
+            if !due || !carry || (refuses && !of_all && self.shown.spares(inputs, person)) {
                 continue;
             }
             let removes = !inputs.capabilities.group_opt_out;

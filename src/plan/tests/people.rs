@@ -49,17 +49,25 @@ fn the_strictest_of_several_rows_at_the_source_counts() {
 }
 
 #[test]
-fn a_person_without_an_address_is_blocked_once() {
-    check(
-        "source 1 Donors ext=d : ana
+fn a_person_without_an_address_is_withheld_and_one_with_a_broken_address_blocked_once() {
+    let world = "source 1 Donors ext=d : ana
          source 2 Fans ext=f : ana
          person source ana address=
          target 11 Donors ext=d
          target 12 Fans ext=f
          link 1=11
-         link 2=12",
-        "! member  s.ana no_address",
+         link 2=12";
+    check(
+        world,
+        "- Donors  no_address
+         - Fans  no_address",
     );
+    let broken = world.replace("address=", "address=ana(at)example.org");
+    check(&broken, "! member ana(at)example.org s.ana bad_address");
+    // Both can be left out by `where`.
+    for world in [world, &broken] {
+        check(&format!("left_out_records s.ana\n{world}"), "");
+    }
 }
 
 #[test]

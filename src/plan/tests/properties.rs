@@ -454,7 +454,7 @@ fn applied(world: &TestWorld) -> TestWorld {
                                 address: address.clone(),
                                 removed_by_us: false,
                             };
-                            next.memory.members.insert(source, link);
+                            next.link_member(source, link);
                         }
                         created.insert(*person, id);
                     }
@@ -576,9 +576,7 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
             address: text(inputs.people.get(*person).address),
             removed_by_us: false,
         };
-        next.memory
-            .members
-            .insert(text(inputs.source.members[*source as usize].id), link);
+        next.link_member(text(inputs.source.members[*source as usize].id), link);
     }
     for (pair, target) in &plan.agreement.memberships {
         let key = (

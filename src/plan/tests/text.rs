@@ -9,6 +9,8 @@
 //! person source cy opted_out address=c@example.org   somebody's standing in the whole account
 //! link 1=11                               a pair of groups, as both sides hold them at that point of the text
 //! known ana bo                            people whose pair is remembered
+//! linked s.ana=t.bo                       the same for a record and a contact of other names
+//! former s.ana=t.ana                      a pair that was remembered once
 //! base 11 : ana+ bo                       remembered memberships, + for those this job brought
 //! others 11 : bo                          memberships that another job holds
 //! own 11 : cy                             removals of rosterd's own that show as refusals
@@ -55,6 +57,21 @@ pub(super) fn parse(text: &str) -> TestWorld {
             ["known", people @ ..] => people
                 .iter()
                 .for_each(|name| know(&mut world.memory, name, false)),
+            ["linked", pairs @ ..] => {
+                for (source, target) in pairs.iter().filter_map(|pair| pair.split_once('=')) {
+                    let link = TestMemberLink {
+                        target: target.to_owned(),
+                        address: String::new(),
+                        removed_by_us: false,
+                    };
+                    world.memory.members.insert(source.to_owned(), link);
+                }
+            }
+            ["former", pairs @ ..] => {
+                let pairs = pairs.iter().filter_map(|pair| pair.split_once('='));
+                let pairs = pairs.map(|(source, target)| (source.to_owned(), target.to_owned()));
+                world.memory.former.extend(pairs);
+            }
             ["removed_by_us", people @ ..] => people
                 .iter()
                 .for_each(|name| know(&mut world.memory, name, true)),
@@ -106,6 +123,9 @@ pub(super) fn parse(text: &str) -> TestWorld {
             }
             ["left_out", people @ ..] => people.iter().for_each(|name| {
                 world.left_out.insert(address(name));
+            }),
+            ["left_out_records", ids @ ..] => ids.iter().for_each(|id| {
+                world.left_out.insert(format!("#{id}"));
             }),
             ["nameless", people @ ..] => people.iter().for_each(|name| {
                 world.nameless.insert(address(name));

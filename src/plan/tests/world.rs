@@ -13,7 +13,7 @@ use crate::model::{
     TotalMeanings, Value, Writable,
 };
 use crate::plan::base::{
-    Bars, Base, BaseMembership, FieldBases, GroupLink, Measure, MemberLink, Origin,
+    Bars, Base, BaseMembership, FieldBases, FormerLink, GroupLink, Measure, MemberLink, Origin,
 };
 use crate::plan::{DesiredGroup, Inputs, People, PersonFacts, PersonIx, Plan, Policy, plan};
 
@@ -200,6 +200,8 @@ pub(super) struct TestMemberLink {
 pub(super) struct Memory {
     pub(super) links: Vec<GroupLink>,
     pub(super) members: BTreeMap<String, TestMemberLink>,
+    /// Pairs of people that were linked once.
+    pub(super) former: BTreeSet<(String, String)>,
     /// Target group and target person, with whether this job brought the membership.
     pub(super) memberships: BTreeMap<(String, String), bool>,
     pub(super) others: BTreeSet<(String, String)>,
@@ -227,7 +229,7 @@ pub(super) struct TestWorld {
     pub(super) capabilities: Capabilities,
     pub(super) schema: &'static Schema,
     pub(super) explicit: BTreeSet<String>,
-    /// Whom `where` leaves out, by address.
+    /// Whom `where` leaves out, by address, or by `#` and the id where there is none.
     pub(super) left_out: BTreeSet<String>,
     /// Who has no value for a field that a creation takes, by address.
     pub(super) nameless: BTreeSet<String>,
@@ -336,6 +338,16 @@ impl TestWorld {
         }
     }
 
+    /// Links two people, and keeps the pair that the record had before.
+    pub(super) fn link_member(&mut self, source: String, link: TestMemberLink) {
+        let target = link.target.clone();
+        if let Some(before) = self.memory.members.insert(source.clone(), link)
+            && before.target != target
+        {
+            self.memory.former.insert((source, before.target));
+        }
+    }
+
     /// What mapping would make of a source group.
     pub(super) fn desired(&self) -> BTreeMap<String, DesiredGroup> {
         let rich = self
@@ -413,7 +425,8 @@ impl TestWorld {
         let facts: BTreeMap<PersonIx, PersonFacts> = people
             .iter()
             .map(|(ix, person)| {
-                let counts = !self.left_out.contains(names.text(person.address));
+                let key = people.key(ix, source, target, names);
+                let counts = !self.left_out.contains(&*key);
                 let missing = if self.nameless.contains(names.text(person.address)) {
                     vec!["last_name"]
                 } else {
@@ -603,9 +616,19 @@ impl TestWorld {
                 ),
             }
         }
+        let former = memory
+            .former
+            .iter()
+            .map(|(source, target)| FormerLink {
+                source: names.intern(source),
+                target: names.intern(target),
+                address: names.intern(""),
+            })
+            .collect();
         Base {
             groups: memory.links.clone(),
             members,
+            former,
             memberships,
             held_by_others,
             groups_of_others: memory.other_groups.iter().cloned().collect(),

@@ -1,0 +1,215 @@
+//! What it means that an address changes hands.
+//!
+//! While a new address belongs to another contact whose own record is still at the source and shows
+//! another one, that contact moves first if its new address is free, and the rest follows in the
+//! next run. Where they wait for each other, or the move is not possible, nobody moves. Where that
+//! contact's record is gone the two were merged, and the link moves to that contact. A contact to
+//! which no record was ever linked is a stranger's.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Hands;
+use super::pairing::{Draft, Pairing};
+use crate::model::{Existence, Name};
+use crate::plan::item_key;
+
+/// Decides how each person stands to the contacts that have the address which the source shows.
+/// `owners` says whose each contact is by a link, and learns of merges.
+pub(super) fn settle_hands(
+    pairing: &Pairing<'_>,
+    drafts: &mut [Draft],
+    owners: &mut HashMap<u32, usize>,
+) {
+    let moving: Vec<usize> = (0..drafts.len())
+        .filter(|at| moves(pairing, &drafts[*at]))
+        .collect();
+    for at in &moving {
+        drafts[*at].moves_from = pairing.address_of(drafts[*at].targets[0]);
+    }
+    let in_the_way = |draft: &Draft| -> Vec<u32> {
+        let others = pairing.holders(draft.address).iter().copied();
+        others
+            .filter(|holder| !draft.targets.contains(holder))
+            .collect()
+    };
+    let crowded: Vec<usize> = moving
+        .iter()
+        .copied()
+        .filter(|at| !in_the_way(&drafts[*at]).is_empty())
+        .collect();
+    merge(pairing, drafts, owners, &crowded);
+
+    let mut routes = Routes {
+        pairing,
+        owners,
+        known: HashMap::new(),
+        open: HashSet::new(),
+    };
+    let mut awaited: HashSet<usize> = HashSet::new();
+    let mut decided = Vec::new();
+    for at in 0..drafts.len() {
+        let draft = &drafts[at];
+        if draft.unusable.is_some() || draft.sources.is_empty() {
+            continue;
+        }
+        let holders = in_the_way(draft);
+        let others: Vec<usize> = holders
+            .iter()
+            .filter_map(|holder| routes.owners.get(holder).copied())
+            .filter(|owner| *owner != at)
+            .collect();
+        // Whoever is not linked is paired with contacts that are nobody else's.
+        let moves = draft.moves_from.is_some() && !draft.targets.is_empty();
+        if others.is_empty() && !(moves && !holders.is_empty()) {
+            continue;
+        }
+        // Two contacts of one address are duplicates where one of them is this person's own.
+        let holds = draft
+            .targets
+            .iter()
+            .any(|contact| pairing.address_of(*contact) == Some(draft.address));
+        if holds {
+            continue;
+        }
+        if others.is_empty() {
+            decided.push((at, Hands::Stranger));
+            continue;
+        }
+        awaited.extend(others.iter().copied());
+        let clears = others
+            .iter()
+            .all(|other| routes.of(drafts, *other) != Route::Blocked);
+        let own_way = !moves || routes.of(drafts, at) != Route::Blocked;
+        decided.push((
+            at,
+            if clears && own_way {
+                Hands::Waits
+            } else {
+                Hands::Stuck
+            },
+        ));
+    }
+    let leaving: Vec<usize> = awaited
+        .into_iter()
+        .filter(|at| routes.of(drafts, *at) == Route::Clear)
+        .collect();
+    for (at, hands) in decided {
+        drafts[at].hands = hands;
+    }
+    for at in leaving {
+        drafts[at].hands = Hands::Leaves;
+    }
+}
+
+/// Tells whether the source shows another address than each of a linked person's contacts has.
+fn moves(pairing: &Pairing<'_>, draft: &Draft) -> bool {
+    let holds = |contact: &u32| pairing.address_of(*contact) == Some(draft.address);
+    draft.unusable.is_none() && !draft.targets.is_empty() && !draft.targets.iter().any(holds)
+}
+
+/// Moves the link of a person whose new address belongs to the contact of a record that is gone.
+fn merge(
+    pairing: &Pairing<'_>,
+    drafts: &mut [Draft],
+    owners: &mut HashMap<u32, usize>,
+    crowded: &[usize],
+) {
+    if crowded.is_empty() || !everybody_seen(pairing) {
+        return;
+    }
+    let former = pairing
+        .base
+        .former
+        .iter()
+        .map(|link| (link.target, link.source));
+    let links = pairing
+        .base
+        .members
+        .iter()
+        .map(|link| (link.target, link.source));
+    let ever_linked: HashMap<Name, Name> = former.chain(links).collect();
+    for at in crowded.iter().copied() {
+        let holders: Vec<u32> = pairing.holders(drafts[at].address).to_vec();
+        // A link leads to it, and to nobody who is still at the source.
+        let left_behind = |holder: &u32| {
+            !owners.contains_key(holder)
+                && ever_linked.contains_key(&pairing.target.members[*holder as usize].id)
+        };
+        if holders.iter().any(|holder| owners.contains_key(holder)) {
+            continue;
+        }
+        let Some(heir) = holders.iter().copied().filter(left_behind).min() else {
+            continue;
+        };
+        let draft = &mut drafts[at];
+        for contact in draft.targets.drain(..) {
+            owners.remove(&contact);
+            draft.left.push(contact);
+        }
+        draft.targets.push(heir);
+        draft.moves_from = None;
+        owners.insert(heir, at);
+    }
+}
+
+/// Tells whether a record that no listing of the source shows is certainly gone.
+fn everybody_seen(pairing: &Pairing<'_>) -> bool {
+    pairing.source.existence == Existence::Whole
+        || pairing
+            .source
+            .listings
+            .values()
+            .all(|listing| listing.complete().is_some())
+}
+
+/// Whether a person can leave the address that the contact has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// The new address is free.
+    Clear,
+    /// It will be, once somebody else has moved.
+    Behind,
+    /// It won't, or the person does not move at all.
+    Blocked,
+}
+
+struct Routes<'a> {
+    pairing: &'a Pairing<'a>,
+    owners: &'a HashMap<u32, usize>,
+    known: HashMap<usize, Route>,
+    open: HashSet<usize>,
+}
+
+impl Routes<'_> {
+    fn of(&mut self, drafts: &[Draft], at: usize) -> Route {
+        if let Some(known) = self.known.get(&at) {
+            return *known;
+        }
+        // Whoever is asked about again on the way waits, in the end, for itself.
+        if !self.open.insert(at) {
+            return Route::Blocked;
+        }
+        let route = self.find(drafts, at);
+        self.open.remove(&at);
+        self.known.insert(at, route);
+        route
+    }
+
+    fn find(&mut self, drafts: &[Draft], at: usize) -> Route {
+        let draft = &drafts[at];
+        let names = self.pairing.names;
+        let refused = item_key("change_address", "", names.text(draft.address));
+        if !moves(self.pairing, draft) || self.pairing.base.waiting.contains_key(&refused) {
+            return Route::Blocked;
+        }
+        let mut route = Route::Clear;
+        for holder in self.pairing.holders(draft.address) {
+            match self.owners.get(holder).copied() {
+                Some(owner) if owner == at => {}
+                Some(owner) if self.of(drafts, owner) != Route::Blocked => route = Route::Behind,
+                _ => return Route::Blocked,
+            }
+        }
+        route
+    }
+}

@@ -1,0 +1,241 @@
+//! Who is who where addresses break, move, swap and merge.
+
+use super::check;
+
+/// Two people in a group of both sides, known and brought by this job.
+fn both(more: &str) -> String {
+    format!(
+        "source 1 Donors ext=d : ana bo
+         target 11 Donors ext=d : ana bo
+         link 1=11
+         base 11 : ana+ bo+
+         {more}"
+    )
+}
+
+#[test]
+fn a_linked_person_whose_address_broke_or_vanished_stays() {
+    for mode in ["managed", "mirror"] {
+        let world = |address: &str| {
+            both(&format!(
+                "set mode={mode} measure=1/0\nperson source ana address={address}"
+            ))
+        };
+        check(
+            &world("ana@example.org;"),
+            "! member ana@example.org; s.ana bad_address",
+        );
+        check(&world(""), "");
+    }
+}
+
+#[test]
+fn whoever_left_the_group_has_left_it_whatever_the_address() {
+    check(
+        "source 1 Donors ext=d : bo
+         person source ana address=
+         target 11 Donors ext=d : ana bo
+         link 1=11
+         base 11 : ana+ bo+",
+        "remove from Donors: ana",
+    );
+}
+
+#[test]
+fn a_refusal_travels_by_the_link_where_the_address_is_blank_or_broken() {
+    check(
+        &both("person source ana opted_out address="),
+        "opt out of *: ana
+         - Donors ana opted_out_at_source",
+    );
+    check(
+        &both("person source ana address=ana(at)example.org").replace(
+            ": ana bo\n         target",
+            ": ana=opted_out bo\n         target",
+        ),
+        "opt out of Donors: ana
+         - Donors ana opted_out_at_source
+         ! member ana(at)example.org s.ana bad_address",
+    );
+}
+
+#[test]
+fn joining_takes_an_address_also_of_somebody_who_is_known() {
+    let world = |address: &str| {
+        format!(
+            "source 1 Donors ext=d : ana
+             person source ana address={address}
+             target 11 Donors ext=d
+             person target ana
+             link 1=11
+             known ana"
+        )
+    };
+    check(&world(""), "! membership Donors ana bad_address");
+    check(
+        &world("n/a"),
+        "! member n/a s.ana bad_address
+         ! membership Donors ana bad_address",
+    );
+}
+
+#[test]
+fn a_broken_address_that_refuses_bars_every_address_in_it() {
+    let world = |states: &str, more: &str| {
+        format!(
+            "source 1 Donors ext=d : {states}
+             person source x {more} address=\"Ana <ana@example.org>\"
+             target 11 Donors ext=d
+             link 1=11"
+        )
+    };
+    for world in [world("ana x=opted_out", "active"), world("ana x", "opted_out")] {
+        check(
+            &world,
+            "- Donors  opted_out_at_source
+             - Donors ana opted_out_at_source
+             ! member Ana <ana@example.org> s.x bad_address",
+        );
+    }
+}
+
+#[test]
+fn two_who_swap_addresses_are_blocked_and_nobody_is_touched() {
+    let swap = "person source ana address=bo@example.org
+         person source bo address=ana@example.org";
+    check(
+        &both(swap),
+        "! member ana address_taken
+         ! member bo address_taken",
+    );
+    check(
+        &both(swap).replace(
+            "Donors ext=d : ana bo\n         target",
+            "Donors ext=d : bo\n         target",
+        ),
+        "! member ana address_taken
+         ! member bo address_taken",
+    );
+}
+
+#[test]
+fn in_a_swap_a_refusal_is_written_to_the_contact_that_has_its_address() {
+    // The person whose record shows ana's address by now, and whose contact has bo's.
+    check(
+        &both(
+            "person source ana opted_out address=bo@example.org
+             person source bo address=ana@example.org",
+        ),
+        "opt out of *: ana
+         - Donors bo opted_out_at_source
+         ! member ana address_taken
+         ! member bo address_taken",
+    );
+}
+
+#[test]
+fn whoever_makes_room_moves_first_and_the_rest_follows() {
+    check(
+        &both(
+            "person source ana address=bo@example.org
+             person source bo address=cy@example.org",
+        ),
+        "address bo@example.org to cy@example.org",
+    );
+    check(
+        &both(
+            "person source ana address=bo@example.org
+             person source bo address=cy@example.org
+             person target bo address=cy@example.org",
+        ),
+        "address ana@example.org to bo@example.org",
+    );
+    // A refusal waits for the address as well, and reaches the contact that had it last.
+    check(
+        &both(
+            "person source ana opted_out address=bo@example.org
+             person source bo address=cy@example.org",
+        ),
+        "address bo@example.org to cy@example.org
+         opt out of *: bo
+         - Donors bo opted_out_at_source",
+    );
+}
+
+#[test]
+fn where_making_room_was_refused_both_are_blocked_and_the_refusal_is_carried() {
+    check(
+        &both(
+            "person source ana opted_out address=bo@example.org
+             person source bo address=cy@example.org
+             waiting change_address  cy@example.org",
+        ),
+        "opt out of *: bo cy
+         - Donors bo opted_out_at_source
+         ! member bo address_taken
+         ! member cy value_refused",
+    );
+}
+
+#[test]
+fn a_newcomer_waits_for_an_address_that_somebody_is_just_leaving() {
+    check(
+        "source 1 Donors ext=d : ana cy
+         person source ana address=anna@example.org
+         person source cy address=ana@example.org
+         target 11 Donors ext=d : ana
+         link 1=11
+         base 11 : ana+",
+        "address ana@example.org to anna@example.org",
+    );
+}
+
+#[test]
+fn two_records_that_were_merged_are_one_with_the_contact_of_the_address() {
+    let merged = "source 1 Donors ext=d : ana
+         person source ana address=bo@example.org
+         target 11 Donors ext=d : ana bo
+         link 1=11
+         base 11 : ana+ bo+";
+    check(merged, "remove from Donors: ana");
+    // The refusal is that of both contacts.
+    check(
+        &merged.replace("person source ana", "person source ana opted_out"),
+        "opt out of *: ana bo
+         remove from Donors: ana
+         - Donors bo opted_out_at_source",
+    );
+    // Also later, when the link has moved.
+    check(
+        "source 1 Donors ext=d : ana
+         person source ana opted_out address=bo@example.org
+         target 11 Donors ext=d : bo
+         person target ana
+         link 1=11
+         base 11 : bo+
+         linked s.ana=t.bo
+         former s.ana=t.ana",
+        "opt out of *: ana bo
+         - Donors bo opted_out_at_source",
+    );
+    // Unless the other record may still be there.
+    check(
+        &format!("{merged}\nsource 2 Fans ext=f incomplete : cy\ntarget 12 Fans ext=f\nlink 2=12"),
+        "! group Fans 2 incomplete_read
+         ! member bo address_taken",
+    );
+}
+
+#[test]
+fn nobody_is_absent_whose_address_another_record_shows_in_the_group() {
+    // Whoever joined with a record of their own shows the address that a linked contact has.
+    check(
+        "source 1 Donors ext=d : cy
+         person source ana address=
+         person source cy address=ana@example.org
+         target 11 Donors ext=d : ana
+         link 1=11
+         base 11 : ana+",
+        "! membership Donors ana address_taken",
+    );
+}

@@ -57,7 +57,11 @@ pub fn implicit_job(config: &Config, from: &str, to: &str) -> Result<JobConfig, 
     if config.jobs.contains_key(&name) {
         return Err(ImplicitJobError::NameTaken(name));
     }
-    let job = without_section(&name, from, to);
+    let job = JobConfig {
+        source_account: source.state_key(),
+        target_account: target.state_key(),
+        ..without_section(&name, from, to)
+    };
     if lacks_users_as_contacts(&job, source.kind, target.kind) {
         return Err(ImplicitJobError::UsersAsContacts(
             from.to_owned(),

@@ -152,6 +152,21 @@ impl ProviderConfig {
             self.kind.groups_word().unwrap_or_default()
         )
     }
+
+    /// Returns the hash under which the state database knows the account, never by its name in the
+    /// config. The ids of lists and of user groups are two worlds, and so are contacts and users.
+    pub fn state_key(&self) -> String {
+        let key = match self.kind.groups_word() {
+            Some(_) => self.groups_key(),
+            None => self.account_key(),
+        };
+        hash_of_account(&key)
+    }
+}
+
+/// Hashes what tells an account from others, so that the state database does not hold it.
+pub fn hash_of_account(key: &str) -> String {
+    blake3::hash(key.as_bytes()).to_hex()[..32].to_owned()
 }
 
 /// Tells whether a web address stays on this machine.
@@ -194,6 +209,10 @@ pub struct JobConfig {
     pub source: String,
     /// The provider that is written.
     pub target: String,
+    /// The account of the source, as the state database knows it.
+    pub source_account: String,
+    /// The account of the target, as the state database knows it.
+    pub target_account: String,
     /// When it runs; none means by hand.
     pub schedule: Option<Schedule>,
     /// The largest random-looking delay of a run.

@@ -36,11 +36,9 @@ impl Story<'_> {
         self.traffic();
         let report = self.sync(LISTS).await?;
         let traffic = self.traffic();
-        let carried = self
-            .stage
-            .runner
-            .store()
-            .carried("campaigns", ObjectKind::Group)?;
+        let runner = &self.stage.runner;
+        let account = runner.account_hash("campaigns");
+        let carried = runner.store().carried(&account, ObjectKind::Group)?;
         let values: usize = carried.values().map(std::collections::BTreeMap::len).sum();
         self.say("")?;
         self.show_run(&report)?;
@@ -104,7 +102,9 @@ impl Story<'_> {
                 .context("who left is no contact any more")?;
             anyhow::Ok((list, contact))
         })?;
-        let own = self.stage.runner.store().own_removals("campaigns")?;
+        let runner = &self.stage.runner;
+        let account = runner.account_hash("campaigns");
+        let own = runner.store().own_removals(&account)?;
         ensure!(
             own.get(&list.to_string(), &contact.to_string()).is_some(),
             "the removal is not remembered"

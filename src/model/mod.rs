@@ -7,6 +7,7 @@
 mod address;
 mod capability;
 mod completeness;
+mod forgotten;
 mod group;
 mod names;
 mod own;
@@ -20,6 +21,8 @@ mod write;
 pub use address::{Address, AddressError, addresses_in, normalise_address};
 pub use capability::{Batches, Capabilities, Join};
 pub use completeness::{Certificate, Complete, CountRule, Incomplete, Reading, TotalMeanings};
+pub use forgotten::Forgotten;
+pub(crate) use forgotten::{hash_of_address, hash_of_id};
 pub use group::{Fingerprint, Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Visibility};
 pub use names::{Name, Names};
 pub use own::{OwnRemoval, OwnRemovals};

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::GroupPair;
-use crate::model::{Name, RowHash, Value};
+use crate::model::{Forgotten, Name, RowHash, Value};
 
 /// How a pair came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,18 +81,6 @@ pub struct MemberLink {
     pub removed_by_us: bool,
 }
 
-/// A pair of people that a link named once and does no more: the record got another contact, or the
-/// link was taken away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FormerLink {
-    /// The source person's id.
-    pub source: Name,
-    /// The target person's id.
-    pub target: Name,
-    /// The address that both had last.
-    pub address: Name,
-}
-
 /// A membership that stood at both sides at the end of the last confirmed run, or that this job
 /// brought and has not removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,77 +91,64 @@ pub struct BaseMembership {
     pub brought: bool,
 }
 
-/// Refusals that are remembered because the target can't hold them, or because they were seen once.
-///
-/// A bar is held once the target was seen to obey it: the person was opted out there, or was out of
-/// a group that can't hold a refusal. Only then does an active person at the target say something
-/// of a change of mind.
-#[derive(Clone, Debug, Default)]
-pub struct Bars {
-    /// Addresses barred from every group of the target account.
-    pub account: HashSet<Name>,
-    /// Addresses barred from a group, by the target group's id.
-    pub groups: HashMap<String, HashSet<Name>>,
-    /// Those of the account's bars that are held.
-    pub held_account: HashSet<Name>,
-    /// Those of the groups' bars that are held, by the target group's id.
-    pub held_groups: HashMap<String, HashSet<Name>>,
-    /// Addresses that refused a source group before it had a partner at the target, by the source
-    /// group's id.
-    pub early: HashMap<String, HashSet<Name>>,
-    /// The same for the source groups of every job, by the name that the partner was to have,
-    /// folded for comparison.
-    pub early_names: HashMap<String, HashSet<Name>>,
+/// A pair of people that was linked once, or an address under which a pair was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FormerLink {
+    /// The source person's id.
+    pub source: Name,
+    /// The target person's id.
+    pub target: Name,
+    /// The address that both had.
+    pub address: Name,
 }
 
-impl Bars {
-    /// Tells whether the bar of one group, or of the account, is held; nothing when there is no
-    /// such bar.
-    pub fn held(&self, group: Option<&str>, address: Name) -> Option<bool> {
-        let has = |account: &HashSet<Name>, groups: &HashMap<String, HashSet<Name>>| match group {
-            None => account.contains(&address),
-            Some(group) => groups
-                .get(group)
-                .is_some_and(|addresses| addresses.contains(&address)),
-        };
-        has(&self.account, &self.groups).then(|| has(&self.held_account, &self.held_groups))
-    }
+/// The number of a fact in the ledger of consent, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FactId(pub i64);
 
-    /// Tells whether nobody is barred from one group, or from the account.
-    pub fn is_empty(&self, group: Option<&str>) -> bool {
-        match group {
-            None => self.account.is_empty(),
-            Some(group) => self.groups.get(group).is_none_or(HashSet::is_empty),
-        }
-    }
+/// By what a person is known whom a refusal is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LedgerPerson {
+    /// The address.
+    Address(Name),
+    /// The id of the contact in the target account.
+    Contact(Name),
+    /// The id of the record in the source account.
+    Record(Name),
+}
 
-    /// Tells whether an address refused the source group of a pair that is not linked yet, or one
-    /// whose partner was to have the same name.
-    ///
-    /// A link turns such a refusal into one of the target group, so that linked pairs have none.
-    pub fn is_early(&self, pair: &GroupPair, address: Name) -> bool {
-        let named = || {
-            self.early_names
-                .get(&super::fold_group_name(&pair.name))
-                .is_some_and(|addresses| addresses.contains(&address))
-        };
-        let of_source = || {
-            self.early
-                .get(pair.source.as_deref()?)
-                .filter(|addresses| addresses.contains(&address))
-        };
-        !pair.linked && (of_source().is_some() || (pair.target.is_none() && named()))
-    }
+/// By what the audience is known that a refusal is of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LedgerAudience {
+    /// The whole target account.
+    Account,
+    /// The id of a group in the target account.
+    Group(String),
+    /// The id of a group in the source account.
+    Source(String),
+    /// The name that a group at the target has or was to have, folded for comparison.
+    Name(String),
+}
 
-    /// Tells whether an address is barred from a group.
-    pub fn bars(&self, group: Option<&str>, address: Name) -> bool {
-        self.account.contains(&address)
-            || group.is_some_and(|group| {
-                self.groups
-                    .get(group)
-                    .is_some_and(|addresses| addresses.contains(&address))
-            })
-    }
+/// A refusal that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its number.
+    pub id: FactId,
+    /// The keys of the person; never empty.
+    pub people: Vec<LedgerPerson>,
+    /// The keys of the audience; never empty.
+    pub audience: Vec<LedgerAudience>,
+    /// The group at which the target was seen to obey it, empty for the whole account; nothing where
+    /// nobody has seen that.
+    pub held_at: Option<String>,
+}
+
+/// The refusals of the target account that are remembered, by whichever job and source.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// The refusals, in the order in which they were seen.
+    pub refusals: Vec<Refusal>,
 }
 
 /// How much the source held when a run last finished unrefused.
@@ -193,8 +167,6 @@ pub struct Base {
     pub groups: Vec<GroupLink>,
     /// The pairs of people, in ascending order of the source's name in the table.
     pub members: Vec<MemberLink>,
-    /// The pairs of people that were linked once.
-    pub former: Vec<FormerLink>,
     /// The memberships, by the target group's id, in ascending order of the member's name in the
     /// table.
     pub memberships: BTreeMap<String, Vec<BaseMembership>>,
@@ -202,8 +174,12 @@ pub struct Base {
     pub held_by_others: BTreeMap<String, HashSet<Name>>,
     /// The target groups linked by other jobs with the same target.
     pub groups_of_others: HashSet<String>,
+    /// The pairs of people that were linked once, ascending.
+    pub former: Vec<FormerLink>,
     /// The remembered refusals of the target account.
-    pub bars: Bars,
+    pub ledger: Ledger,
+    /// Who asked to be forgotten, and so is barred everywhere.
+    pub forgotten: Forgotten,
     /// How much the source held when a run last finished unrefused; nothing before the first one.
     pub measure: Option<Measure>,
     /// Items that the provider refused and whose next attempt is not due, by item key, with the

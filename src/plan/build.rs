@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::base::Measure;
-use super::consent::{account_refusers, plan_people};
+use super::consent::{account_refusers, plan_people, refusals_of_target};
 use super::fingerprint::fingerprint;
 use super::groups::plan_groups;
 use super::guard::{Judged, judge};
@@ -69,6 +69,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         &group_opt_outs,
         &mut agreement,
     );
+
+    refusals_of_target(inputs, &mut agreement);
 
     let mut operations = Vec::new();
     operations.extend(

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::bars::{Bar, bar_of_account};
+use super::bars::{Bar, address_refused_before, bar_of_account};
+use super::base::LedgerPerson;
 use super::people::{Hands, PersonIx, Unusable};
 use super::{
     Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key,
@@ -63,7 +64,11 @@ pub(super) fn plan_people(
             }
             continue;
         }
+        if inputs.base.forgotten.contains(inputs.address(person)) {
+            continue;
+        }
         link(inputs, person, agreement);
+        know_by_every_key(inputs, person, agreement);
         account_refusal(
             inputs, pairs, person, &on_lists, &reached, agreement, &mut out,
         );
@@ -93,10 +98,9 @@ pub(super) fn plan_people(
                 // The contact that obeyed a refusal of all mail is gone, and the new one will be
                 // active by rosterd's doing. Where refusals stand on lists alone, the new contact
                 // is active nowhere.
-                if inputs.capabilities.account_opt_out
-                    && bar_of_account(inputs, person).is_some_and(|bar| bar.held)
-                {
-                    agreement.bars.push((None, person));
+                let held = bar_of_account(inputs, person).filter(|bar| bar.held);
+                if let (true, Some(bar)) = (inputs.capabilities.account_opt_out, held) {
+                    agreement.bars_anew.extend(bar.ids());
                 }
                 out.holders.insert(person);
                 out.new_group_opt_outs.entry(pair).or_default().push(person);
@@ -383,6 +387,57 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
     }
 }
 
+/// Has the remembered refusals of a person know every key of the person: who refused is found by
+/// any of them, whatever becomes of the others.
+fn know_by_every_key(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
+    let row = inputs.people.get(person);
+    // As long as nobody knows whose the address will be, nothing is concluded from it.
+    if row.moves_from.is_some() || row.hands != Hands::Free {
+        return;
+    }
+    let record = |at: &u32| LedgerPerson::Record(inputs.source.members[*at as usize].id);
+    let contact = |at: &u32| LedgerPerson::Contact(inputs.target.members[*at as usize].id);
+    let address = row
+        .unusable
+        .is_none()
+        .then_some(LedgerPerson::Address(row.address));
+    let keys: Vec<LedgerPerson> = address
+        .into_iter()
+        .chain(inputs.people.sources(person).iter().map(record))
+        .chain(inputs.people.targets(person).iter().map(contact))
+        .collect();
+    for at in inputs.people.remembered(person) {
+        let refusal = &inputs.base.ledger.refusals[*at as usize];
+        if keys.iter().any(|key| !refusal.people.contains(key)) {
+            agreement.bars_known_as.push((refusal.id, person));
+        }
+    }
+}
+
+/// Remembers who refuses all mail at the target, so that whoever is erased there does not come
+/// back: the source, or another record of the person's, may still show them as active.
+pub(super) fn refusals_of_target(inputs: &Inputs<'_>, agreement: &mut Agreement) {
+    let new: HashSet<PersonIx> = agreement
+        .bars
+        .iter()
+        .filter(|(pair, _)| pair.is_none())
+        .map(|(_, person)| *person)
+        .collect();
+    for (person, _) in inputs.people.iter() {
+        let contacts = inputs.people.targets(person);
+        let refuses =
+            |at: &u32| inputs.target.members[*at as usize].status == MemberStatus::OptedOut;
+        if !contacts.is_empty()
+            && contacts.iter().all(refuses)
+            && bar_of_account(inputs, person).is_none()
+            && !new.contains(&person)
+        {
+            agreement.bars.push((None, person));
+            agreement.held_bars.push((None, person));
+        }
+    }
+}
+
 /// Tells whether a contact of the target refuses anything there.
 fn refuses_somewhere(inputs: &Inputs<'_>, at: u32) -> bool {
     inputs.target.members[at as usize].status == MemberStatus::OptedOut
@@ -416,11 +471,7 @@ fn account_refusal(
         return;
     }
     if account_bar_ends(inputs, person) {
-        agreement.ended_bars.extend(
-            bar.into_iter()
-                .flat_map(|bar| bar.addresses)
-                .map(|address| (None, address)),
-        );
+        agreement.ended_bars.extend(bar.iter().flat_map(Bar::ids));
         return;
     }
     let targets = inputs.people.targets(person);
@@ -433,7 +484,7 @@ fn account_refusal(
                 .iter()
                 .all(|at| inputs.target.members[*at as usize].status == MemberStatus::OptedOut)
     };
-    let known = inputs.base.bars.held(None, row.address);
+    let known = bar.as_ref().map(|bar| bar.held);
     // A refusal that has to be carried anew is remembered as one that the target does not hold.
     // Lists hold it only as far as they are in scope today, and a later one must know of it.
     let remember = if refuses && !(as_lists && all_hold) {
@@ -441,22 +492,16 @@ fn account_refusal(
     } else {
         known.is_none()
     };
-    if remember {
-        agreement.bars.push((None, person));
+    match &bar {
+        None if remember => agreement.bars.push((None, person)),
+        Some(bar) if remember => agreement.bars_anew.extend(bar.ids()),
+        _ => {}
     }
-    if all_hold {
-        let now = remember.then_some(row.address);
-        let standing = bar
-            .iter()
-            .flat_map(|bar| bar.addresses.iter().copied())
-            .chain(now);
-        let unheld = standing.filter(|address| inputs.base.bars.held(None, *address) != Some(true));
-        agreement
-            .held_bars
-            .extend(unheld.map(|address| (None, address)));
+    if all_hold && (remember || known == Some(false)) {
+        agreement.held_bars.push((None, person));
     }
     let held_before = bar.as_ref().is_some_and(|bar| bar.held);
-    let due = refuses || (!targets.is_empty() && bar.as_ref().is_some_and(Bar::is_due));
+    let due = refuses || (!targets.is_empty() && bar.as_ref().is_some_and(|bar| bar.is_due()));
     if all_hold || !due || inputs.policy.members.opt_outs != OptOuts::Carry {
         return;
     }
@@ -556,14 +601,7 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         return;
     }
     // A contact must not become reachable under an address that refused mail.
-    let bars = &inputs.base.bars;
-    let of_groups = || {
-        bars.groups
-            .values()
-            .chain(bars.early.values())
-            .any(|addresses| addresses.contains(&row.address))
-    };
-    let refused = bars.account.contains(&row.address) || of_groups();
+    let refused = address_refused_before(inputs, person);
     let target_at = inputs.people.targets(person)[0] as usize;
     if refused && inputs.target.members[target_at].status == MemberStatus::Active {
         out.blocked.push(blocked(

@@ -8,7 +8,7 @@ mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::bars::bar_of_account;
+use super::bars::{bar_of_account, bar_of_pair};
 use super::consent::account_bar_ends;
 use super::people::{Hands, PersonIx, Unusable};
 use super::seats::Seats;
@@ -190,11 +190,7 @@ fn remember_refusals(
         .iter()
         .filter(|(_, state)| **state == MembershipState::OptedOut)
     {
-        let address = inputs.people.get(person).address;
-        let known = pair
-            .target
-            .as_deref()
-            .and_then(|group| inputs.base.bars.held(Some(group), address));
+        let bar = bar_of_pair(inputs, person, pair);
         let refused_there = || {
             let targets = inputs.people.targets(person);
             let refuses = |at: &u32| {
@@ -204,9 +200,10 @@ fn remember_refusals(
             };
             !targets.is_empty() && targets.iter().all(refuses)
         };
-        let open = known == Some(false) || inputs.base.bars.is_early(pair, address);
-        if !open && (known.is_none() || !refused_there()) {
-            agreement.bars.push((Some(ix), person));
+        match bar {
+            None => agreement.bars.push((Some(ix), person)),
+            Some(bar) if bar.held && !refused_there() => agreement.bars_anew.extend(bar.ids()),
+            Some(_) => {}
         }
     }
 }
@@ -470,11 +467,7 @@ impl Decider<'_, '_> {
                     .bar(person)
                     .filter(|bar| self.change_of_mind(person, Some(bar)))
                 {
-                    self.agreement.ended_bars.extend(
-                        bar.addresses
-                            .into_iter()
-                            .map(|address| (Some(group.to_owned()), address)),
-                    );
+                    self.agreement.ended_bars.extend(bar.ids());
                 }
             }
             MembershipState::OptedOut => self.withhold(person, Reason::OptedOutAtTarget),
@@ -492,7 +485,7 @@ impl Decider<'_, '_> {
         // 11).
         let barred = self.bar(person).is_some()
             || (bar_of_account(inputs, person).is_some() && !account_bar_ends(inputs, person));
-        if barred {
+        if barred || inputs.base.forgotten.contains(inputs.address(person)) {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }
         match row.target_status {

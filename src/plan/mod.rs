@@ -31,7 +31,7 @@ pub use people::{People, PersonIx};
 
 use crate::model::policy::{GroupScope, Guards, MemberPolicy, Mode};
 use crate::model::{Capabilities, Names, Record, Schema, Snapshot};
-use base::Base;
+use base::{Base, FactId};
 use fields::FieldEdit;
 
 /// The position of a pair in [`Plan::pairs`].
@@ -353,14 +353,20 @@ pub struct Agreement {
     /// Memberships of the base that stand at the target no more and that the source no longer asks
     /// for.
     pub ended: Vec<(String, crate::model::Name)>,
-    /// Refusals to remember: the target group's id, or none for the account, and the person.
+    /// Refusals to remember that are new: the pair, or none for the whole account, and the person.
     pub bars: Vec<(Option<PairIx>, PersonIx)>,
-    /// Remembered refusals that the target was seen to obey: the target group's id, or none for the
-    /// account, and the address.
-    pub held_bars: Vec<(Option<String>, crate::model::Name)>,
+    /// Remembered refusals that have to be carried anew.
+    pub bars_anew: Vec<FactId>,
+    /// Remembered refusals of people who are known by further keys since.
+    pub bars_known_as: Vec<(FactId, PersonIx)>,
+    /// Remembered refusals of groups that are known by further keys since.
+    pub bars_of_pair: Vec<(FactId, PairIx)>,
+    /// Refusals that the target was seen to obey: the target group's id, or none for the whole
+    /// account, and the person.
+    pub held_bars: Vec<(Option<String>, PersonIx)>,
     /// Remembered refusals that ended, because the person is active at the target without rosterd's
     /// doing.
-    pub ended_bars: Vec<(Option<String>, crate::model::Name)>,
+    pub ended_bars: Vec<FactId>,
     /// Removals of rosterd's own at the target that a refusal at the source has overtaken, as group
     /// and person by id.
     pub ended_removals: Vec<(String, crate::model::Name)>,

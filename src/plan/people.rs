@@ -101,6 +101,7 @@ pub struct People {
     target_positions: HashMap<Name, u32>,
     by_shown_address: HashMap<Name, PersonIx>,
     reached: HashMap<PersonIx, Vec<PersonIx>>,
+    remembered: HashMap<PersonIx, Vec<u32>>,
     spared: HashMap<PersonIx, PersonIx>,
 }
 
@@ -146,22 +147,6 @@ impl People {
         &self.target_members[from as usize..to as usize]
     }
 
-    /// Returns the other addresses under which a person is known: at the target, and at the end of
-    /// the last confirmed run.
-    pub fn former_addresses(&self, person: PersonIx, source: &Snapshot, base: &Base) -> Vec<Name> {
-        let row = self.get(person);
-        let linked = self
-            .sources(person)
-            .iter()
-            .filter_map(|at| base.member_of_source(source.members[*at as usize].id));
-        let mut known: Vec<Name> = linked
-            .map(|link| link.address)
-            .chain(row.moves_from)
-            .collect();
-        known.retain(|address| *address != row.address);
-        known
-    }
-
     /// Returns who a source row is.
     pub fn of_source(&self, member: u32) -> Option<PersonIx> {
         self.of_source.get(member as usize).copied().flatten()
@@ -187,6 +172,12 @@ impl People {
     /// person's record was linked to before a merge and that no other record shows since.
     pub fn reached(&self, person: PersonIx) -> &[PersonIx] {
         self.reached.get(&person).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the positions in the ledger of the remembered refusals that bind a person, in
+    /// ascending order.
+    pub fn remembered(&self, person: PersonIx) -> &[u32] {
+        self.remembered.get(&person).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the person whose record shows the address of this person's contact, so that a

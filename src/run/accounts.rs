@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{RunError, Runner};
-use crate::config::settled::{Credentials, HttpConfig, Missing, ProviderConfig};
+use crate::config::settled::{
+    Credentials, HttpConfig, JobConfig, Missing, ProviderConfig, hash_of_account,
+};
 use crate::http::{Account, AccountOptions, NetworkOptions, Transport};
 use crate::model::{Capabilities, ProviderKind};
 use crate::provider::activecampaign::{
@@ -137,16 +139,22 @@ impl Runner {
         })
     }
 
-    /// Returns what tells a provider's account from others in the state database.
-    pub(super) fn account_hash(&self, provider: &str) -> String {
-        let key = self
-            .inner
-            .config
-            .providers
+    /// Returns the account of a provider, as the state database knows it.
+    pub fn account_hash(&self, provider: &str) -> String {
+        let providers = &self.inner.config.providers;
+        providers
             .get(provider)
-            .map(ProviderConfig::account_key)
-            .unwrap_or_default();
-        account_hash(&key)
+            .map(ProviderConfig::state_key)
+            .unwrap_or_default()
+    }
+
+    /// Tells the state database which accounts the names of a job's providers stand for.
+    pub(super) fn know_accounts(&self, job: &JobConfig) -> Result<(), RunError> {
+        self.store()
+            .know_account(&job.source, &job.source_account)?;
+        self.store()
+            .know_account(&job.target, &job.target_account)?;
+        Ok(())
     }
 
     fn set_up(&self, config: &ProviderConfig) -> Result<Handle, RunError> {
@@ -280,15 +288,10 @@ impl Runner {
         if capped {
             account.count_earlier_requests(
                 self.store()
-                    .requests_of_a_day(&account_hash(&key), self.now())?,
+                    .requests_of_a_day(&hash_of_account(&key), self.now())?,
             );
         }
         accounts.insert(key, account.clone());
         Ok(account)
     }
-}
-
-/// Hashes what tells an account from others, so that the state database does not hold it.
-fn account_hash(key: &str) -> String {
-    blake3::hash(key.as_bytes()).to_hex()[..32].to_owned()
 }

@@ -4,7 +4,6 @@ use super::RunError;
 use super::apply::{Applying, Item, Shown, Standing, parts};
 use super::persons::{self, UNREAD};
 use super::prepare::Prepared;
-use super::recover::early_bars;
 use crate::model::{Leaving, MemberStatus, MembershipState, ObjectKind, Record, Value, Write};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
@@ -174,7 +173,7 @@ impl Applying<'_> {
                             && self.prepared.capabilities.removal_shows_opt_out
                         {
                             changes.push(Change::OwnRemoval {
-                                provider: self.job.target.clone(),
+                                account: self.job.target_account.clone(),
                                 group,
                                 member: id.to_owned(),
                                 address: self.prepared.planned.address(person).to_owned(),
@@ -194,9 +193,8 @@ impl Applying<'_> {
                     .groups_that_stand(write, position, item, standing)
                     .is_empty()
                 {
-                    let provider = self.job.target.clone();
                     changes.push(Change::OwnRemovalEnded {
-                        provider,
+                        account: self.job.target_account.clone(),
                         group: group.clone(),
                         member: member.clone(),
                     });
@@ -281,7 +279,6 @@ impl Applying<'_> {
         let Prepared {
             planned,
             sides,
-            base,
             capabilities,
             ..
         } = &self.prepared;
@@ -312,15 +309,7 @@ impl Applying<'_> {
         if !planned.people.targets(person).iter().all(|at| obeys(*at)) {
             return Vec::new();
         }
-        let own = planned.people.get(person).address;
-        std::iter::once(own)
-            .chain(planned.people.former_addresses(person, &sides.source, base))
-            .map(|address| Change::BarHeld {
-                provider: self.job.target.clone(),
-                group: group.clone(),
-                address: planned.text(address).to_owned(),
-            })
-            .collect()
+        vec![self.prepared.held(self.job, group, person)]
     }
 
     /// Remembers that the target obeys a person's refusal of all mail that it holds list by list,
@@ -329,7 +318,6 @@ impl Applying<'_> {
         let Prepared {
             planned,
             sides,
-            base,
             capabilities,
             ..
         } = &self.prepared;
@@ -369,15 +357,7 @@ impl Applying<'_> {
         if !lists.all(holds) {
             return Vec::new();
         }
-        let known = planned.people.former_addresses(person, &sides.source, base);
-        std::iter::once(planned.people.get(person).address)
-            .chain(known)
-            .map(|address| Change::BarHeld {
-                provider: self.job.target.clone(),
-                group: None,
-                address: planned.text(address).to_owned(),
-            })
-            .collect()
+        vec![self.prepared.held(self.job, None, person)]
     }
 
     pub(super) fn link_of(&self, pair: PairIx) -> Option<&GroupLink> {
@@ -449,17 +429,6 @@ impl Applying<'_> {
             changes.push(self.carry(ObjectKind::Group, id, "protected", Value::Boolean(true)));
         }
         changes.extend(self.carried_of_group(&source, id));
-        // Refusals that this pair showed come with the link; those of another job's group of the
-        // name bind a new group as well.
-        if pair.target.is_none() {
-            changes.extend(early_bars(
-                &self.job.target,
-                &self.prepared.base.bars,
-                &self.prepared.planned.names,
-                &pair.name,
-                id,
-            ));
-        }
         changes
     }
 
@@ -564,7 +533,7 @@ impl Applying<'_> {
 
     fn carry(&self, object: ObjectKind, id: &str, field: &str, value: Value) -> Change {
         Change::Carried {
-            provider: self.job.target.clone(),
+            account: self.job.target_account.clone(),
             object,
             id: id.to_owned(),
             field: field.to_owned(),
@@ -731,16 +700,11 @@ impl Applying<'_> {
                 member: prepared.planned.text(*member).to_owned(),
             });
         }
-        for (group, address) in &plan.agreement.ended_bars {
-            changes.push(Change::EndBar {
-                provider: self.job.target.clone(),
-                group: group.clone(),
-                address: prepared.planned.text(*address).to_owned(),
-            });
-        }
-        for (provider, meanings) in &prepared.sides.meanings {
+        let ended = plan.agreement.ended_bars.iter();
+        changes.extend(ended.map(|fact| Change::RefusalEnded { fact: *fact }));
+        for (account, meanings) in &prepared.sides.meanings {
             changes.push(Change::Meanings {
-                provider: provider.clone(),
+                account: account.clone(),
                 meanings: meanings.clone(),
             });
         }
@@ -783,17 +747,6 @@ impl Applying<'_> {
                 }
             }
         }
-        // What a link just turned into a refusal of its group may be obeyed there already.
-        changes.extend(
-            plan.agreement
-                .held_bars
-                .iter()
-                .map(|(group, address)| Change::BarHeld {
-                    provider: self.job.target.clone(),
-                    group: group.clone(),
-                    address: prepared.planned.text(*address).to_owned(),
-                }),
-        );
         changes
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Runner;
-use crate::config::settled::JobConfig;
+use crate::config::settled::{JobConfig, hash_of_account};
 
 /// Counts the requests of two accounts in the state database when it goes, also when a run is given
 /// up half-way: the cap on a day's requests holds across processes.
@@ -46,6 +46,7 @@ impl Runner {
             return;
         };
         let key = config.account_key();
+        let account = hash_of_account(&key);
         let sent = {
             let accounts = self
                 .inner
@@ -65,11 +66,10 @@ impl Runner {
             .expect("nothing panics while it holds this lock");
         let known = counted.entry(key).or_default();
         if sent > *known {
-            match self.store().count_requests(
-                &self.account_hash(provider),
-                sent - *known,
-                self.now(),
-            ) {
+            match self
+                .store()
+                .count_requests(&account, sent - *known, self.now())
+            {
                 Ok(()) => *known = sent,
                 Err(error) => {
                     tracing::warn!(provider, error = %error, "The requests of a run could not be counted.")

@@ -4,6 +4,7 @@
 mod accounts;
 mod apply;
 mod confirm;
+mod consent;
 mod error;
 mod housekeeping;
 mod persons;
@@ -262,7 +263,8 @@ impl Runner {
         }
         let _held = self.hold(job)?;
         let store = &self.inner.store;
-        store.register_job(&job.name, &job.source, &job.target)?;
+        self.know_accounts(job)?;
+        store.register_job(&job.name, &job.source_account, &job.target_account)?;
         store.close_abandoned_runs(&job.name, started)?;
         store.start_run(&RunStart {
             id: id.clone(),
@@ -308,7 +310,7 @@ impl Runner {
         let store = &self.inner.store;
         let mut prepared = Box::pin(self.prepare(job, false, saved.is_some())).await?;
         // A refusal of mail that was seen is remembered whatever becomes of the run.
-        store.record(&prepared.bars(job))?;
+        store.record(&prepared.consent_seen(job))?;
         if let Some(saved) = saved
             && saved.fingerprint != prepared.planned.plan.fingerprint
         {

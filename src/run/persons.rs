@@ -57,7 +57,7 @@ pub(super) fn canonical(
             .map_err(staging_error)?
             .unwrap_or_default();
         let mut record = sides.mapping.source_member(&wire);
-        for (field, value) in store.carried_of(&job.source, ObjectKind::Member, id)? {
+        for (field, value) in store.carried_of(&job.source_account, ObjectKind::Member, id)? {
             record.entry(field).or_insert(value);
         }
         record.insert("id".to_owned(), Value::from(id));
@@ -168,7 +168,7 @@ pub(super) fn look(
     people: &People,
 ) -> Result<Facts, RunError> {
     let explicit = job.map_member.keys().cloned().collect();
-    let carried = store.has_carried(&job.source, ObjectKind::Member)?;
+    let carried = store.has_carried(&job.source_account, ObjectKind::Member)?;
     let mut out = Facts {
         losses: losses_of_fields(sides),
         ..Facts::default()

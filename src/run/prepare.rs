@@ -16,10 +16,9 @@ use crate::plan::base::{Base, Measure};
 use crate::plan::pack::{Step, pack};
 use crate::plan::{
     Blocked, DesiredGroup, Edit, Inputs, Loss, PairIx, People, PersonFacts, PersonIx, Plan, Policy,
-    Summary, fold_group_name, in_scope, plan,
+    Summary, in_scope, plan,
 };
 use crate::provider;
-use crate::state::Change;
 
 /// A plan and everything that applying it takes.
 pub(super) struct Prepared {
@@ -386,79 +385,6 @@ impl Prepared {
             new_custom_fields: &[],
             warnings: &[],
         })
-    }
-
-    /// Returns the refusals of mail to remember, those that the target was seen to obey, and which
-    /// removals of rosterd's own are such refusals by now.
-    pub(super) fn bars(&self, job: &JobConfig) -> Vec<Change> {
-        let plan = &self.planned.plan;
-        let ended = |provider: &String, group: &String, member: &str| Change::OwnRemovalEnded {
-            provider: provider.clone(),
-            group: group.clone(),
-            member: member.to_owned(),
-        };
-        // That a removal of rosterd's own has become a refusal of the person's own is seen in the
-        // same way.
-        let sides = [
-            (&job.source, &self.sides.source),
-            (&job.target, &self.sides.target),
-        ];
-        let seen = sides.into_iter().flat_map(|(provider, side)| {
-            side.ended_removals
-                .iter()
-                .map(move |(group, id)| (provider, group, id))
-        });
-        let mut changes: Vec<Change> = seen
-            .map(|(provider, group, id)| ended(provider, group, id))
-            .collect();
-        let overtaken = plan.agreement.ended_removals.iter();
-        changes.extend(
-            overtaken.map(|(group, member)| ended(&job.target, group, self.planned.text(*member))),
-        );
-        changes.extend(plan.agreement.bars.iter().flat_map(|(pair, person)| {
-            let address = || self.planned.address(*person).to_owned();
-            let origin = || format!("seen at {}", job.source);
-            let bar = |group| Change::Bar {
-                provider: job.target.clone(),
-                group,
-                address: address(),
-                origin: origin(),
-            };
-            let Some(pair) = pair.map(|pair| plan.pair(pair)) else {
-                return vec![bar(None)];
-            };
-            // Until the pair is linked, which group the refusal will bind is not settled.
-            let early =
-                pair.source
-                    .as_ref()
-                    .filter(|_| !pair.linked)
-                    .map(|source| Change::EarlyBar {
-                        provider: job.target.clone(),
-                        job: job.name.clone(),
-                        source: source.clone(),
-                        name: fold_group_name(&pair.name),
-                        address: address(),
-                        origin: origin(),
-                    });
-            pair.target
-                .clone()
-                .map(|group| bar(Some(group)))
-                .into_iter()
-                .chain(early)
-                .collect()
-        }));
-        // What was just seen to stand comes after what is remembered as open.
-        changes.extend(
-            plan.agreement
-                .held_bars
-                .iter()
-                .map(|(group, address)| Change::BarHeld {
-                    provider: job.target.clone(),
-                    group: group.clone(),
-                    address: self.planned.text(*address).to_owned(),
-                }),
-        );
-        changes
     }
 
     /// Makes the report of a run that wrote nothing.

@@ -231,8 +231,8 @@ impl Begun {
             target_rows: target.rows,
             target_certificate: target.certificate,
             meanings: vec![
-                (job.source.clone(), members.meanings),
-                (job.target.clone(), target.meanings),
+                (job.source_account.clone(), members.meanings),
+                (job.target_account.clone(), target.meanings),
             ],
             warnings,
             reads,
@@ -247,6 +247,13 @@ impl Begun {
 }
 
 impl Runner {
+    /// Loads what the last confirmed run of a job left behind.
+    fn load_base(&self, job: &JobConfig, names: &mut Names) -> Result<Base, RunError> {
+        let (source, target) = (&job.source_account, &job.target_account);
+        let store = self.store();
+        Ok(store.load_base(&job.name, source, target, self.now(), names)?)
+    }
+
     /// Logs in and reads the groups of the source; logs in at the target as well, unless it may
     /// turn out to be remembered.
     ///
@@ -266,7 +273,8 @@ impl Runner {
         );
         let mut names = Names::new();
         names.intern("");
-        let base = store.load_base(&job.name, &job.target, self.now(), &mut names)?;
+        self.know_accounts(job)?;
+        let base = self.load_base(job, &mut names)?;
 
         if target_too {
             progress.stage(
@@ -309,7 +317,7 @@ impl Runner {
         }
         let source_groups = groups_with_carried(
             store,
-            &job.source,
+            &job.source_account,
             &source_rows,
             provider::schema(source.adapter.kind()),
         )?;
@@ -366,7 +374,7 @@ impl Runner {
             .progress
             .stage(&job.name, &format!("Reading members of {}", job.source));
         let mut staging = Staging::new().map_err(super::staging_error)?;
-        let mut meanings = self.store().meanings(&job.source)?;
+        let mut meanings = self.store().meanings(&job.source_account)?;
         let fields: Vec<String> = provider::schema(begun.source.adapter.kind())
             .members
             .iter()
@@ -446,7 +454,7 @@ impl Runner {
             .map_err(read_error(&target))?;
         certain(&target.name, &certificate)?;
         let schema = provider::schema(target.adapter.kind());
-        let groups = groups_with_carried(store, &job.target, &rows, schema)?;
+        let groups = groups_with_carried(store, &job.target_account, &rows, schema)?;
         let asked = |source: &str| {
             let group = begun.source_groups.iter().find(|group| group.id == source);
             group
@@ -455,17 +463,16 @@ impl Runner {
         };
         let known = KnownGroups {
             base: &begun.base,
-            names: &begun.names,
             schema,
             rows: &rows,
         };
         if adopt_created_groups(store, job, known, asked, self.now())? {
-            begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
+            begun.base = self.load_base(job, &mut begun.names)?;
         }
 
         self.read_source(job, &mut begun, &mapping).await?;
         let source = &begun.members.as_ref().expect("it was just read").snapshot;
-        let mut meanings = store.meanings(&job.target)?;
+        let mut meanings = store.meanings(&job.target_account)?;
         let bare = bare_snapshot(&job.target, groups.clone(), &certificate, &mut meanings);
         let desired = super::prepare::desired_groups(&mapping, source, policy, schema).0;
         let partners = super::prepare::partner_ids(
@@ -526,7 +533,7 @@ impl Runner {
                 groups,
                 &certificate,
                 &mut meanings,
-                &store.own_removals(&job.target)?,
+                &store.own_removals(&job.target_account)?,
             )
         };
         let looked_up = self.look_up(job, &target, &snapshot, &mut warnings).await?;
@@ -548,7 +555,7 @@ impl Runner {
         warnings.extend(settled.warnings);
         self.set_own_apart(&mut snapshot, &begun.names)?;
         if settled.changed || strays {
-            begun.base = store.load_base(&job.name, &job.target, self.now(), &mut begun.names)?;
+            begun.base = self.load_base(job, &mut begun.names)?;
         }
         let rows: BTreeMap<String, GroupRow> =
             rows.into_iter().map(|row| (row.id.clone(), row)).collect();
@@ -576,9 +583,10 @@ impl Runner {
         names: &Names,
     ) -> Result<(), RunError> {
         let capabilities = provider::capabilities(self.config().providers[&snapshot.provider].kind);
+        let account = self.account_hash(&snapshot.provider);
         // A removal that is settled in between is in both, and never in neither.
-        let pending = self.store().pending_removals(&snapshot.provider)?;
-        snapshot.set_apart(&self.store().own_removals(&snapshot.provider)?, names);
+        let pending = self.store().pending_removals(&account)?;
+        snapshot.set_apart(&self.store().own_removals(&account)?, names);
         if capabilities.removal_shows_opt_out {
             snapshot.set_pending_apart(&pending, names);
         }
@@ -611,7 +619,10 @@ impl Runner {
     ///
     /// Any job may have sent it, in this process or in one that is no more.
     async fn wait_for_earlier(&self, target: &Handle) -> Result<(), RunError> {
-        let Some(intended) = self.store().last_unsettled(&target.name)? else {
+        let Some(intended) = self
+            .store()
+            .last_unsettled(&self.account_hash(&target.name))?
+        else {
             return Ok(());
         };
         // A request that has just left may not show yet among the work that is under way.
@@ -748,11 +759,11 @@ async fn nameable(
 /// Makes groups of rows, with carried values as if the provider had returned them.
 pub(super) fn groups_with_carried(
     store: &Store,
-    provider: &str,
+    account: &str,
     rows: &[GroupRow],
     schema: &crate::model::Schema,
 ) -> Result<Vec<Group>, RunError> {
-    let mut carried = store.carried(provider, ObjectKind::Group)?;
+    let mut carried = store.carried(account, ObjectKind::Group)?;
     Ok(rows
         .iter()
         .map(|row| {

@@ -12,15 +12,16 @@ use crate::model::{
     Capabilities, Existence, GroupKind, GroupRow, Member, MemberStatus, MembershipState, Names,
     ObjectKind, Record, Schema, Snapshot,
 };
-use crate::plan::base::{Bars, Base, FieldBase, FieldBases, GroupLink, Origin};
+use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, Origin};
 use crate::plan::fold_group_name;
-use crate::state::{Change, JournalItem, JournalOutcome, Store, UnsettledEntry, UnsettledItem};
+use crate::state::{
+    Change, JournalItem, JournalOutcome, PersonKey, Store, UnsettledEntry, UnsettledItem,
+};
 
 /// What is known of the groups of a target before its members are read.
 #[derive(Clone, Copy)]
 pub(super) struct KnownGroups<'a> {
     pub(super) base: &'a Base,
-    pub(super) names: &'a Names,
     pub(super) schema: &'static Schema,
     pub(super) rows: &'a [GroupRow],
 }
@@ -40,7 +41,6 @@ pub(super) fn adopt_created_groups(
 ) -> Result<bool, RunError> {
     let KnownGroups {
         base,
-        names,
         schema,
         rows,
     } = known;
@@ -145,37 +145,11 @@ pub(super) fn adopt_created_groups(
                 job: job.name.clone(),
                 link,
             });
-            changes.extend(early_bars(&job.target, &base.bars, names, name, &row.id));
         }
         changed |= !changes.is_empty();
         store.settle_write(entry.id, &outcomes, &changes, now)?;
     }
     Ok(changed)
-}
-
-/// Binds a new group by the refusals that other jobs saw of groups of its name and that have no
-/// partner yet (rule 1).
-pub(super) fn early_bars(
-    target: &str,
-    bars: &Bars,
-    names: &Names,
-    name: &str,
-    group: &str,
-) -> Vec<Change> {
-    let addresses = bars
-        .early_names
-        .get(&fold_group_name(name))
-        .into_iter()
-        .flatten();
-    let mut addresses: Vec<&str> = addresses.map(|address| names.text(*address)).collect();
-    addresses.sort_unstable();
-    let bar = |address: &str| Change::Bar {
-        provider: target.to_owned(),
-        group: Some(group.to_owned()),
-        address: address.to_owned(),
-        origin: format!("seen of a group that was to be named \"{name}\""),
-    };
-    addresses.into_iter().map(bar).collect()
 }
 
 /// How long a write of a group that this job no longer lists is asked about.
@@ -692,7 +666,7 @@ impl<'a> Doubtful<'a> {
                         && is_own(self.refused_at(group), intended)
                     {
                         changes.push(Change::OwnRemoval {
-                            provider: self.job.target.clone(),
+                            account: self.job.target_account.clone(),
                             group: group.to_owned(),
                             member: member.clone(),
                             address: self.item.member.clone().unwrap_or_default(),
@@ -782,10 +756,12 @@ impl<'a> Doubtful<'a> {
             .enumerate()
             .filter(|(_, member)| member.address.is_some() && member.address == name);
         if others.map(|(at, _)| at as u32).all(refuses) {
-            changes.push(Change::BarHeld {
-                provider: self.job.target.clone(),
+            let contact = self.id().map(PersonKey::Contact);
+            let address = PersonKey::Address(address.clone());
+            changes.push(Change::RefusalHeld {
+                account: self.job.target_account.clone(),
                 group: group.map(str::to_owned),
-                address: address.clone(),
+                people: contact.into_iter().chain([address]).collect(),
             });
         }
     }

@@ -110,8 +110,8 @@ impl Runner {
         mapping: BoundMapping,
     ) -> Result<TargetSide, RunError> {
         let schema = provider::schema(self.config().providers[&job.target].kind);
-        let groups = groups_with_carried(self.store(), &job.target, &memory.rows, schema)?;
-        let meanings = self.store().meanings(&job.target)?;
+        let groups = groups_with_carried(self.store(), &job.target_account, &memory.rows, schema)?;
+        let meanings = self.store().meanings(&job.target_account)?;
         let mut staging = Staging::new().map_err(super::staging_error)?;
         let mut every = TotalMeanings::all();
         let mut snapshot = SnapshotBuilder::new(
@@ -241,6 +241,8 @@ impl Prepared {
             && agreement.linked.is_empty()
             && agreement.memberships.is_empty()
             && agreement.ended.is_empty()
+            && agreement.bars_known_as.is_empty()
+            && agreement.bars_of_pair.is_empty()
             && agreement.held_bars.is_empty()
             && agreement.ended_bars.is_empty()
             && agreement.ended_removals.is_empty()

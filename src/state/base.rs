@@ -8,38 +8,46 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Store;
 use super::convert::{fields_from_json, optional_count, stamp, word};
 use super::error::{Fault, StateError};
-use super::{early, jobs};
+use super::{jobs, ledger};
 use crate::model::{Names, RowHash};
 use crate::plan::base::{
-    Bars, Base, BaseMembership, FieldBases, GroupLink, Measure, MemberLink, Origin,
+    Base, BaseMembership, FieldBases, FormerLink, GroupLink, Measure, MemberLink, Origin,
 };
 
 impl Store {
-    /// Loads the base of a job and what other jobs hold at the same target.
+    /// Loads the base of a job, what other jobs hold at the same target, and what is remembered of
+    /// the consent of people there.
     ///
-    /// The job is taken down with its target when it is new. `now` decides which refused items
+    /// The job is taken down with its accounts when it is new. `now` decides which refused items
     /// still wait.
     ///
     /// # Errors
-    /// [`StateError::JobMoved`] when the job is remembered with another target.
+    /// [`StateError::JobMoved`] when the job is remembered with other accounts.
     pub fn load_base(
         &self,
         job: &str,
-        target_provider: &str,
+        source_account: &str,
+        target_account: &str,
         now: Timestamp,
         names: &mut Names,
     ) -> Result<Base, StateError> {
         if self.read_only {
-            self.read(|connection| jobs::check_providers(connection, job, None, target_provider))?;
+            self.read(|connection| {
+                jobs::check_accounts(connection, job, source_account, target_account)
+            })?;
         } else {
-            self.write(|connection| jobs::register(connection, job, None, target_provider))?;
+            self.write(|connection| {
+                jobs::register(connection, job, source_account, target_account)
+            })?;
         }
         self.read(|connection| {
             let mut base = Base { groups: links(connection, job)?, ..Base::default() };
             load_members(connection, job, names, &mut base)?;
             load_memberships(connection, job, names, &mut base)?;
-            load_others(connection, job, target_provider, names, &mut base)?;
-            base.bars = bars(connection, job, target_provider, names)?;
+            load_others(connection, job, target_account, names, &mut base)?;
+            base.former = former_links(connection, job, names)?;
+            base.ledger = ledger::load(connection, target_account, source_account, names)?;
+            base.forgotten = ledger::forgotten(connection)?;
             base.waiting = waiting(connection, job, now)?;
             let remembered = connection
                 .prepare_cached("SELECT last_writing_run, measure_groups, measure_memberships FROM jobs WHERE name = ?1")?
@@ -148,15 +156,15 @@ fn load_memberships(
 fn load_others(
     connection: &Connection,
     job: &str,
-    target_provider: &str,
+    target_account: &str,
     names: &mut Names,
     base: &mut Base,
 ) -> Result<(), Fault> {
     let mut select = connection.prepare_cached(
         "SELECT memberships.group_id, memberships.member FROM jobs JOIN memberships ON memberships.job = jobs.name
-         WHERE jobs.target_provider = ?1 AND jobs.name <> ?2",
+         WHERE jobs.target_account = ?1 AND jobs.name <> ?2",
     )?;
-    let mut rows = select.query((target_provider, job))?;
+    let mut rows = select.query((target_account, job))?;
     while let Some(row) = rows.next()? {
         let member = names.intern(text(row, 1)?);
         let group = text(row, 0)?;
@@ -172,65 +180,32 @@ fn load_others(
     }
     let mut select = connection.prepare_cached(
         "SELECT group_links.target FROM jobs JOIN group_links ON group_links.job = jobs.name
-         WHERE jobs.target_provider = ?1 AND jobs.name <> ?2",
+         WHERE jobs.target_account = ?1 AND jobs.name <> ?2",
     )?;
-    for target in select.query_map((target_provider, job), |row| row.get(0))? {
+    for target in select.query_map((target_account, job), |row| row.get(0))? {
         base.groups_of_others.insert(target?);
     }
     Ok(())
 }
 
-fn bars(
+fn former_links(
     connection: &Connection,
     job: &str,
-    provider: &str,
     names: &mut Names,
-) -> Result<Bars, Fault> {
-    let mut bars = Bars::default();
-    let own_source = early::providers(connection, job)?
-        .map(|(source, _)| source)
-        .unwrap_or_default();
+) -> Result<Vec<FormerLink>, Fault> {
     let mut select = connection
-        .prepare_cached("SELECT group_id, address, held FROM bars WHERE provider = ?1")?;
-    let mut rows = select.query([provider])?;
+        .prepare_cached("SELECT source, target, address FROM former_links WHERE job = ?1")?;
+    let mut rows = select.query([job])?;
+    let mut former = Vec::new();
     while let Some(row) = rows.next()? {
-        let address = names.intern(text(row, 1)?);
-        let held: bool = row.get(2)?;
-        if let Some((source_provider, key)) = early::parse(text(row, 0)?) {
-            if key.job == job || (!own_source.is_empty() && source_provider == own_source) {
-                bars.early
-                    .entry(key.source.to_owned())
-                    .or_default()
-                    .insert(address);
-            }
-            bars.early_names
-                .entry(key.name.to_owned())
-                .or_default()
-                .insert(address);
-            continue;
-        }
-        match text(row, 0)? {
-            "" => {
-                bars.account.insert(address);
-                if held {
-                    bars.held_account.insert(address);
-                }
-            }
-            group => {
-                bars.groups
-                    .entry(group.to_owned())
-                    .or_default()
-                    .insert(address);
-                if held {
-                    bars.held_groups
-                        .entry(group.to_owned())
-                        .or_default()
-                        .insert(address);
-                }
-            }
-        }
+        former.push(FormerLink {
+            source: names.intern(text(row, 0)?),
+            target: names.intern(text(row, 1)?),
+            address: names.intern(text(row, 2)?),
+        });
     }
-    Ok(bars)
+    former.sort_unstable();
+    Ok(former)
 }
 
 fn waiting(

@@ -14,15 +14,15 @@ impl Store {
     /// names.
     pub fn carried(
         &self,
-        provider: &str,
+        account: &str,
         object: ObjectKind,
     ) -> Result<BTreeMap<String, Record>, StateError> {
         self.read(|connection| {
             let mut carried: BTreeMap<String, Record> = BTreeMap::new();
             let mut select = connection.prepare_cached(
-                "SELECT id, field, value FROM carried WHERE provider = ?1 AND object = ?2",
+                "SELECT id, field, value FROM carried WHERE account = ?1 AND object = ?2",
             )?;
-            let mut rows = select.query((provider, object.as_str()))?;
+            let mut rows = select.query((account, object.as_str()))?;
             while let Some(row) = rows.next()? {
                 carried
                     .entry(row.get(0)?)
@@ -36,15 +36,15 @@ impl Store {
     /// Returns the carried values of one object, under canonical field names.
     pub fn carried_of(
         &self,
-        provider: &str,
+        account: &str,
         object: ObjectKind,
         id: &str,
     ) -> Result<Record, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
-                "SELECT field, value FROM carried WHERE provider = ?1 AND object = ?2 AND id = ?3",
+                "SELECT field, value FROM carried WHERE account = ?1 AND object = ?2 AND id = ?3",
             )?;
-            let rows = select.query_map((provider, object.as_str(), id), |row| {
+            let rows = select.query_map((account, object.as_str(), id), |row| {
                 Ok((row.get(0)?, from_json(row, 1)?))
             })?;
             Ok(rows.collect::<rusqlite::Result<Record>>()?)
@@ -52,23 +52,23 @@ impl Store {
     }
 
     /// Tells whether any object of a kind has carried values.
-    pub fn has_carried(&self, provider: &str, object: ObjectKind) -> Result<bool, StateError> {
+    pub fn has_carried(&self, account: &str, object: ObjectKind) -> Result<bool, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
-                "SELECT 1 FROM carried WHERE provider = ?1 AND object = ?2 LIMIT 1",
+                "SELECT 1 FROM carried WHERE account = ?1 AND object = ?2 LIMIT 1",
             )?;
-            Ok(select.exists((provider, object.as_str()))?)
+            Ok(select.exists((account, object.as_str()))?)
         })
     }
 
-    /// Returns the meanings that are left for a provider's count of a group; all of them before the
+    /// Returns the meanings that are left for an account's count of a group; all of them before the
     /// first listing agreed.
-    pub fn meanings(&self, provider: &str) -> Result<BTreeSet<TotalMeanings>, StateError> {
+    pub fn meanings(&self, account: &str) -> Result<BTreeSet<TotalMeanings>, StateError> {
         self.read(|connection| {
             let mut select = connection
-                .prepare_cached("SELECT meaning FROM total_meanings WHERE provider = ?1")?;
+                .prepare_cached("SELECT meaning FROM total_meanings WHERE account = ?1")?;
             let found = select
-                .query_map([provider], |row| word(row, 0, TotalMeanings::parse))?
+                .query_map([account], |row| word(row, 0, TotalMeanings::parse))?
                 .collect::<rusqlite::Result<BTreeSet<_>>>()?;
             Ok(if found.is_empty() {
                 TotalMeanings::all()
@@ -79,19 +79,19 @@ impl Store {
     }
 }
 
-/// Replaces the meanings of a provider inside a transaction.
+/// Replaces the meanings of an account inside a transaction.
 pub(super) fn replace_meanings(
     connection: &Connection,
-    provider: &str,
+    account: &str,
     meanings: &BTreeSet<TotalMeanings>,
 ) -> Result<(), Fault> {
     connection
-        .prepare_cached("DELETE FROM total_meanings WHERE provider = ?1")?
-        .execute([provider])?;
+        .prepare_cached("DELETE FROM total_meanings WHERE account = ?1")?
+        .execute([account])?;
     let mut insert = connection
-        .prepare_cached("INSERT INTO total_meanings (provider, meaning) VALUES (?1, ?2)")?;
+        .prepare_cached("INSERT INTO total_meanings (account, meaning) VALUES (?1, ?2)")?;
     for meaning in meanings {
-        insert.execute((provider, meaning.as_str()))?;
+        insert.execute((account, meaning.as_str()))?;
     }
     Ok(())
 }

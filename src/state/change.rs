@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::Store;
-use super::carried;
-use super::convert::{fields_to_json, json, stamp};
-use super::early::{self, EarlyKey};
+use super::convert::{fields_to_json, json};
 use super::error::{Fault, StateError};
-use super::forget;
+use super::ledger::{AudienceKey, PersonKey};
+use super::{carried, forget, ledger};
 use crate::model::{ObjectKind, RowHash, TotalMeanings, Value};
-use crate::plan::base::{FieldBases, GroupLink, Origin};
+use crate::plan::base::{FactId, FieldBases, GroupLink, Origin};
 
 /// One confirmed change of what is remembered. Ids are the providers' own, addresses are
 /// normalised.
@@ -43,7 +42,8 @@ pub enum Change {
         /// The source group's name.
         name: String,
     },
-    /// Remembers a pair of people. Another target than before starts without a base.
+    /// Remembers a pair of people. Another target than before starts without a base; the former pair
+    /// is remembered as such.
     LinkMember {
         /// The job.
         job: String,
@@ -108,57 +108,51 @@ pub enum Change {
         /// The target person's id.
         member: String,
     },
-    /// Remembers a refusal at a target account, for every job that writes there. It is not held
-    /// there, whatever was known before.
-    Bar {
-        /// The target provider.
-        provider: String,
-        /// The target group's id; nothing bars the whole account.
-        group: Option<String>,
-        /// The address.
-        address: String,
-        /// Where it was seen.
+    /// Remembers a refusal at an account, for every job that writes there. It is not held, whatever
+    /// was known before; one that is known by all these keys already is the same.
+    Refusal {
+        /// The account that is to obey it.
+        account: String,
+        /// By what the person is known.
+        people: Vec<PersonKey>,
+        /// By what the audience is known.
+        audience: Vec<AudienceKey>,
+        /// Who saw it where, in words.
         origin: String,
     },
-    /// Remembers a refusal of a source group that has no partner at the target yet: a link turns it
-    /// into one of the target group.
-    EarlyBar {
-        /// The target provider.
-        provider: String,
-        /// The job that saw it.
-        job: String,
-        /// The source group's id.
-        source: String,
-        /// The name that the partner is to have, folded for comparison.
-        name: String,
-        /// The address.
-        address: String,
-        /// Where it was seen.
-        origin: String,
+    /// Remembers that a refusal is to be carried anew: from here on it is not held.
+    RefusalAnew {
+        /// The refusal.
+        fact: FactId,
     },
-    /// Remembers that the target was seen to obey a refusal; nothing happens where none is
-    /// remembered.
-    BarHeld {
-        /// The target provider.
-        provider: String,
-        /// The target group's id; nothing for the bar of the whole account.
-        group: Option<String>,
-        /// The address.
-        address: String,
+    /// Remembers further keys of a refusal.
+    RefusalKnownAs {
+        /// The refusal.
+        fact: FactId,
+        /// By what else the person is known.
+        people: Vec<PersonKey>,
+        /// By what else the audience is known.
+        audience: Vec<AudienceKey>,
     },
-    /// Forgets a refusal: the person was seen active at the target without rosterd's doing.
-    EndBar {
-        /// The target provider.
-        provider: String,
-        /// The target group's id; nothing for the bar of the whole account.
+    /// Remembers that the target was seen to obey every refusal of a person that concerns a group,
+    /// or the whole account, and as which contact.
+    RefusalHeld {
+        /// The account that obeys.
+        account: String,
+        /// The group's id; nothing for the whole account.
         group: Option<String>,
-        /// The address.
-        address: String,
+        /// By what the person is known.
+        people: Vec<PersonKey>,
+    },
+    /// Ends a refusal: the person was seen active at the target without rosterd's doing.
+    RefusalEnded {
+        /// The refusal.
+        fact: FactId,
     },
     /// Remembers a value that a provider's object can't hold; nothing forgets it.
     Carried {
-        /// The provider.
-        provider: String,
+        /// The account.
+        account: String,
         /// The kind of the object.
         object: ObjectKind,
         /// The object's id.
@@ -170,8 +164,8 @@ pub enum Change {
     },
     /// Remembers that a membership shows as refused because rosterd itself took the person out.
     OwnRemoval {
-        /// The provider.
-        provider: String,
+        /// The account.
+        account: String,
         /// The group's id.
         group: String,
         /// The person's id.
@@ -185,17 +179,17 @@ pub enum Change {
     },
     /// Forgets a removal of rosterd's own: from here on what shows is the person's.
     OwnRemovalEnded {
-        /// The provider.
-        provider: String,
+        /// The account.
+        account: String,
         /// The group's id.
         group: String,
         /// The person's id.
         member: String,
     },
-    /// Replaces the meanings that are left for a provider's count of a group.
+    /// Replaces the meanings that are left for an account's count of a group.
     Meanings {
-        /// The provider.
-        provider: String,
+        /// The account.
+        account: String,
         /// The meanings.
         meanings: BTreeSet<TotalMeanings>,
     },
@@ -213,12 +207,11 @@ pub(super) fn apply(connection: &Connection, changes: &[Change]) -> Result<(), F
     if changes.is_empty() {
         return Ok(());
     }
-    let forgotten = forget::load(connection)?;
-    for change in changes
-        .iter()
-        .filter(|change| !forget::names_forgotten(change, &forgotten))
-    {
-        apply_one(connection, change)?;
+    let forgotten = ledger::forgotten(connection)?;
+    for change in changes {
+        if let Some(change) = forget::without_forgotten(connection, change, &forgotten)? {
+            apply_one(connection, &change)?;
+        }
     }
     Ok(())
 }
@@ -241,7 +234,6 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                     &link.name,
                     fields_to_json(&link.fields),
                 ))?;
-            early::bind(connection, job, link)?;
         }
         Change::UnlinkGroup { job, source } => unlink_group(connection, job, source)?,
         Change::GroupFields {
@@ -263,7 +255,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             address,
             origin,
         } => {
-            refusals_follow(connection, job, source, address)?;
+            keep_former(connection, job, source, Some((target, address)))?;
             connection
                 .prepare_cached(
                     "DELETE FROM member_links WHERE job = ?1 AND source = ?2 AND target <> ?3",
@@ -284,7 +276,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             target_hash,
             fields,
         } => {
-            refusals_follow(connection, job, source, address)?;
+            keep_former_address(connection, job, source, address)?;
             let linked = connection
                 .prepare_cached("UPDATE member_links SET address = ?3, source_hash = ?4, target_hash = ?5 WHERE job = ?1 AND source = ?2")?
                 .execute((job, source, address, source_hash.cast_signed(), target_hash.cast_signed()))?;
@@ -308,6 +300,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                 .execute((job, target, removed))?;
         }
         Change::UnlinkMember { job, source } => {
+            keep_former(connection, job, source, None)?;
             connection
                 .prepare_cached("DELETE FROM member_links WHERE job = ?1 AND source = ?2")?
                 .execute((job, source))?;
@@ -332,58 +325,26 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                 )?
                 .execute((job, group, member))?;
         }
-        Change::Bar {
-            provider,
-            group,
-            address,
+        Change::Refusal {
+            account,
+            people,
+            audience,
             origin,
-        } => {
-            connection
-                .prepare_cached(
-                    "INSERT INTO bars (provider, group_id, address, origin) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET held = 0",
-                )?
-                .execute((provider, group.as_deref().unwrap_or_default(), address, origin))?;
-        }
-        Change::EarlyBar {
-            provider,
-            job,
-            source,
-            name,
-            address,
-            origin,
-        } => {
-            early::remember(
-                connection,
-                provider,
-                &EarlyKey { job, source, name },
-                address,
-                origin,
-            )?;
-        }
-        Change::BarHeld {
-            provider,
+        } => ledger::refuse(connection, account, people, audience, origin)?,
+        Change::RefusalAnew { fact } => ledger::hold(connection, fact.0, None)?,
+        Change::RefusalKnownAs {
+            fact,
+            people,
+            audience,
+        } => ledger::know_as(connection, fact.0, people, audience)?,
+        Change::RefusalHeld {
+            account,
             group,
-            address,
-        } => {
-            connection.prepare_cached("UPDATE bars SET held = 1 WHERE provider = ?1 AND group_id = ?2 AND address = ?3")?.execute((
-                provider,
-                group.as_deref().unwrap_or_default(),
-                address,
-            ))?;
-        }
-        Change::EndBar {
-            provider,
-            group,
-            address,
-        } => {
-            connection
-                .prepare_cached(
-                    "DELETE FROM bars WHERE provider = ?1 AND group_id = ?2 AND address = ?3",
-                )?
-                .execute((provider, group.as_deref().unwrap_or_default(), address))?;
-        }
+            people,
+        } => ledger::hold_all(connection, account, group.as_deref(), people)?,
+        Change::RefusalEnded { fact } => ledger::end(connection, fact.0)?,
         Change::Carried {
-            provider,
+            account,
             object,
             id,
             field,
@@ -391,65 +352,81 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         } => match value {
             Some(value) => {
                 connection
-                    .prepare_cached("INSERT OR REPLACE INTO carried (provider, object, id, field, value) VALUES (?1, ?2, ?3, ?4, ?5)")?
-                    .execute((provider, object.as_str(), id, field, json(value)))?;
+                    .prepare_cached("INSERT OR REPLACE INTO carried (account, object, id, field, value) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                    .execute((account, object.as_str(), id, field, json(value)))?;
             }
             None => {
                 connection
-                    .prepare_cached("DELETE FROM carried WHERE provider = ?1 AND object = ?2 AND id = ?3 AND field = ?4")?
-                    .execute((provider, object.as_str(), id, field))?;
+                    .prepare_cached("DELETE FROM carried WHERE account = ?1 AND object = ?2 AND id = ?3 AND field = ?4")?
+                    .execute((account, object.as_str(), id, field))?;
             }
         },
         Change::OwnRemoval {
-            provider,
+            account,
             group,
             member,
             address,
             shown,
             since,
-        } => {
-            connection
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO own_removals (provider, group_id, member, address, shown, since)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )?
-                .execute((provider, group, member, address, shown, stamp(*since)))?;
-        }
+        } => ledger::remove(
+            connection,
+            account,
+            (group, member),
+            address,
+            *shown,
+            *since,
+        )?,
         Change::OwnRemovalEnded {
-            provider,
+            account,
             group,
             member,
-        } => {
-            connection
-                .prepare_cached("DELETE FROM own_removals WHERE provider = ?1 AND group_id = ?2 AND member = ?3")?
-                .execute((provider, group, member))?;
-        }
-        Change::Meanings { provider, meanings } => {
-            carried::replace_meanings(connection, provider, meanings)?
+        } => ledger::end_removal(connection, account, (group, member))?,
+        Change::Meanings { account, meanings } => {
+            carried::replace_meanings(connection, account, meanings)?
         }
     }
     Ok(())
 }
 
-/// Has the refusals of a linked person stand under a new address as well, before the link forgets
-/// the old one. Nobody has seen the target obey them under it.
-fn refusals_follow(
+/// Keeps the pair that a source person is in, before it goes or another target or address takes its
+/// place; the pair that comes is no former one.
+fn keep_former(
+    connection: &Connection,
+    job: &str,
+    source: &str,
+    new: Option<(&str, &str)>,
+) -> Result<(), Fault> {
+    let (target, address) = new.unzip();
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO former_links (job, source, target, address)
+                 SELECT job, source, target, address FROM member_links
+                 WHERE job = ?1 AND source = ?2 AND (target IS NOT ?3 OR address IS NOT ?4)",
+        )?
+        .execute((job, source, target, address))?;
+    connection
+        .prepare_cached(
+            "DELETE FROM former_links WHERE job = ?1 AND source = ?2 AND target = ?3 AND address = ?4",
+        )?
+        .execute((job, source, target, address))?;
+    Ok(())
+}
+
+/// Keeps the address of a pair before another one takes its place.
+fn keep_former_address(
     connection: &Connection,
     job: &str,
     source: &str,
     address: &str,
 ) -> Result<(), Fault> {
-    connection
-        .prepare_cached(
-            "INSERT OR IGNORE INTO bars (provider, group_id, address, origin, held)
-                 SELECT bars.provider, bars.group_id, ?3, bars.origin, 0
-                 FROM member_links
-                     JOIN jobs ON jobs.name = member_links.job
-                     JOIN bars ON bars.provider = jobs.target_provider AND bars.address = member_links.address
-                 WHERE member_links.job = ?1 AND member_links.source = ?2 AND member_links.address <> ?3",
-        )?
-        .execute((job, source, address))?;
-    Ok(())
+    let target: Option<String> = connection
+        .prepare_cached("SELECT target FROM member_links WHERE job = ?1 AND source = ?2")?
+        .query_row((job, source), |row| row.get(0))
+        .optional()?;
+    match target {
+        Some(target) => keep_former(connection, job, source, Some((&target, address))),
+        None => Ok(()),
+    }
 }
 
 /// Forgets a pair of groups, and the memberships of its target group unless another pair of the job

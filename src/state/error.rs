@@ -116,19 +116,19 @@ pub enum StateError {
         /// What the system said.
         reason: String,
     },
-    /// A job is remembered with another provider, whose ids mean nothing at this one.
+    /// A job is remembered with another account, whose ids mean nothing at this one.
     #[error(
-        "the job \"{job}\" is remembered with {role} \"{was}\" and is now configured with \"{is}\"; \
-         give the provider its former name, or give the job a new name to start without a memory"
+        "the job \"{job}\" is remembered with {role} \"{was}\" and is now configured with \"{is}\", \
+         which is another account: give the job its former provider again, or a new name to start without a memory"
     )]
     JobMoved {
         /// The job.
         job: String,
         /// "source" or "target".
         role: &'static str,
-        /// The provider in the database.
+        /// The name of the account in the database.
         was: String,
-        /// The provider in the config.
+        /// The name of the account in the config.
         is: String,
     },
     /// A journal entry does not exist, or its items and the outcomes differ in number.

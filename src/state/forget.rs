@@ -1,47 +1,42 @@
 //! Removing a person from everything that is remembered, except for the fact that nobody may
 //! subscribe them again.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::Store;
 use super::change::Change;
 use super::convert::stamp;
 use super::error::{Fault, StateError};
-
-/// People who were forgotten: their hashes can be asked, not listed.
-#[derive(Clone, Debug, Default)]
-pub struct Forgotten {
-    hashes: HashSet<String>,
-}
-
-impl Forgotten {
-    /// Tells whether the person of a normalised address was forgotten, and so is barred from every
-    /// group of every provider.
-    pub fn contains(&self, address: &str) -> bool {
-        !self.hashes.is_empty() && self.hashes.contains(&hash(address))
-    }
-
-    /// Tells whether nobody was forgotten.
-    pub fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
-    }
-}
+use super::ledger::PersonKey;
+use super::{Store, jobs, ledger};
+use crate::model::{Forgotten, ObjectKind};
 
 impl Store {
     /// Removes the person of a normalised address and counts the rows that were removed or emptied.
     ///
-    /// A hash of the address stays and bars the person everywhere; links and bases of the person
-    /// are not stored again. An open journal entry can't be followed up for a person nobody knows,
-    /// so it counts as failed. Content is overwritten in the file; copies and backups are left as
-    /// they are.
+    /// A hash of the address stays and bars the person everywhere, with hashes of the ids that are
+    /// known of the person in any account; links and bases of the person are not stored again. An
+    /// open journal entry can't be followed up for a person nobody knows, so it counts as failed.
+    /// Content is overwritten in the file; copies and backups are left as they are.
     pub fn forget_person(&self, address: &str, now: Timestamp) -> Result<usize, StateError> {
         let touched = self.write(|connection| {
             connection.pragma_update(None, "secure_delete", true)?;
-            connection.execute("INSERT OR IGNORE INTO forgotten (hash, since) VALUES (?1, ?2)", (hash(address), stamp(now)))?;
-            let mut touched = 0;
+            let linked = linked_ids(connection, address)?;
+            let (mut touched, ids) = ledger::forget(connection, address, linked, &stamp(now))?;
+            for (account, id) in &ids {
+                touched += connection.execute(
+                    "DELETE FROM carried WHERE object = ?1 AND account = ?2 AND id = ?3",
+                    (ObjectKind::Member.as_str(), account, id),
+                )?;
+                touched += connection.execute(
+                    "DELETE FROM memberships WHERE member = ?2
+                         AND job IN (SELECT name FROM jobs WHERE target_account = ?1)",
+                    (account, id),
+                )?;
+            }
             // What is remembered of targets is only there to save a reading, so all of it goes.
             touched += connection.execute("DELETE FROM remembered_members WHERE address = ?1", [address])?;
             touched += connection.execute("DELETE FROM remembered_absent WHERE address = ?1", [address])?;
@@ -50,16 +45,8 @@ impl Store {
                 "DELETE FROM memberships WHERE EXISTS
                      (SELECT 1 FROM member_links AS link WHERE link.job = memberships.job AND link.target = memberships.member
                          AND link.address = ?1)",
-                "DELETE FROM carried WHERE object = 'member' AND EXISTS
-                     (SELECT 1 FROM member_links AS link JOIN jobs ON jobs.name = link.job WHERE link.address = ?1
-                         AND ((jobs.source_provider = carried.provider AND link.source = carried.id)
-                             OR (jobs.target_provider = carried.provider AND link.target = carried.id)))",
-                "DELETE FROM own_removals WHERE address = ?1 OR EXISTS
-                     (SELECT 1 FROM member_links AS link JOIN jobs ON jobs.name = link.job WHERE link.address = ?1
-                         AND ((jobs.source_provider = own_removals.provider AND link.source = own_removals.member)
-                             OR (jobs.target_provider = own_removals.provider AND link.target = own_removals.member)))",
                 "DELETE FROM member_links WHERE address = ?1",
-                "DELETE FROM bars WHERE address = ?1",
+                "DELETE FROM former_links WHERE address = ?1",
                 "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0",
                 "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0",
                 "UPDATE run_items SET member = NULL, message = NULL, fields = NULL WHERE member = ?1",
@@ -83,45 +70,133 @@ impl Store {
             .map_err(|error| StateError::of_sqlite(self.path(), error))?;
         Ok(touched)
     }
+}
 
-    /// Returns who was forgotten, to be asked person by person.
-    pub fn forgotten(&self) -> Result<Forgotten, StateError> {
-        self.read(load)
+/// Returns the ids of a person at either side of every job, as account and id: by the links of
+/// today, and by former ones that nobody else has by now.
+fn linked_ids(connection: &Connection, address: &str) -> Result<BTreeSet<(String, String)>, Fault> {
+    let mut select = connection.prepare(
+        "WITH pairs AS (
+             SELECT job, source, target FROM member_links WHERE address = ?1
+             UNION SELECT job, source, target FROM former_links AS former WHERE address = ?1 AND NOT EXISTS
+                 (SELECT 1 FROM member_links AS link WHERE link.job = former.job AND link.address <> ?1
+                     AND (link.source = former.source OR link.target = former.target)))
+         SELECT jobs.source_account, pairs.source FROM pairs JOIN jobs ON jobs.name = pairs.job
+         UNION SELECT jobs.target_account, pairs.target FROM pairs JOIN jobs ON jobs.name = pairs.job",
+    )?;
+    let rows = select.query_map([address], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Leaves out of a change what would store a forgotten person again; nothing where that is all.
+///
+/// A refusal of somebody who is known by another address, too, stays under that one: no refusal is
+/// lost by a key.
+pub(super) fn without_forgotten<'a>(
+    connection: &Connection,
+    change: &'a Change,
+    forgotten: &Forgotten,
+) -> Result<Option<Cow<'a, Change>>, Fault> {
+    if forgotten.is_empty() {
+        return Ok(Some(Cow::Borrowed(change)));
     }
-}
-
-/// Loads who was forgotten inside a transaction.
-pub(super) fn load(connection: &Connection) -> Result<Forgotten, Fault> {
-    let mut select = connection.prepare_cached("SELECT hash FROM forgotten")?;
-    Ok(Forgotten {
-        hashes: select
-            .query_map([], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?,
-    })
-}
-
-/// Tells whether a change would store a forgotten person again.
-pub(super) fn names_forgotten(change: &Change, forgotten: &Forgotten) -> bool {
-    match change {
-        Change::LinkMember { address, .. }
-        | Change::MemberBase { address, .. }
-        | Change::Bar { address, .. }
-        | Change::OwnRemoval { address, .. }
-        | Change::EarlyBar { address, .. } => forgotten.contains(address),
+    let accounts = |job: &str| jobs::accounts(connection, job);
+    let known = |people: &[PersonKey], account: &str| -> Vec<PersonKey> {
+        let known = people.iter();
+        known
+            .filter(|person| !person.is_forgotten(account, forgotten))
+            .cloned()
+            .collect()
+    };
+    let leave = match change {
+        Change::LinkMember {
+            job,
+            source,
+            target,
+            address,
+            ..
+        } => {
+            let (source_account, target_account) = accounts(job)?;
+            forgotten.contains(address)
+                || forgotten.contains_id(&source_account, source)
+                || forgotten.contains_id(&target_account, target)
+        }
+        Change::MemberBase {
+            job,
+            source,
+            address,
+            ..
+        } => forgotten.contains(address) || forgotten.contains_id(&accounts(job)?.0, source),
+        Change::Membership { job, member, .. } => {
+            forgotten.knows_ids() && forgotten.contains_id(&accounts(job)?.1, member)
+        }
+        Change::Carried {
+            account,
+            object: ObjectKind::Member,
+            id,
+            ..
+        } => forgotten.contains_id(account, id),
+        Change::OwnRemoval {
+            account,
+            member,
+            address,
+            ..
+        } => forgotten.contains(address) || forgotten.contains_id(account, member),
+        Change::Refusal {
+            account,
+            people,
+            audience,
+            origin,
+        } => {
+            let known = known(people, account);
+            let has_address = |people: &[PersonKey]| {
+                people
+                    .iter()
+                    .any(|person| matches!(person, PersonKey::Address(_)))
+            };
+            // Whose only address is forgotten is barred everywhere, and ids would tell who it was.
+            let stays = !known.is_empty() && has_address(&known) == has_address(people);
+            return Ok(stays.then(|| {
+                Cow::Owned(Change::Refusal {
+                    account: account.clone(),
+                    people: known,
+                    audience: audience.clone(),
+                    origin: origin.clone(),
+                })
+            }));
+        }
+        Change::RefusalHeld {
+            account,
+            group,
+            people,
+        } => {
+            return Ok(Some(Cow::Owned(Change::RefusalHeld {
+                account: account.clone(),
+                group: group.clone(),
+                people: known(people, account),
+            })));
+        }
+        Change::RefusalKnownAs {
+            fact,
+            people,
+            audience,
+        } => {
+            let account = ledger::account_of(connection, *fact)?;
+            return Ok(Some(Cow::Owned(Change::RefusalKnownAs {
+                fact: *fact,
+                people: known(people, &account),
+                audience: audience.clone(),
+            })));
+        }
         _ => false,
-    }
-}
-
-fn hash(address: &str) -> String {
-    blake3::derive_key("rosterd forgotten person 1", address.as_bytes())
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    };
+    Ok((!leave).then_some(Cow::Borrowed(change)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::{at, count_rows, link_member, membership, place};
-    use super::super::{FailureNote, JournalEntry, JournalItem, RunItem, RunStart, Store};
+    use super::super::{AudienceKey, FailureNote, JournalEntry, JournalItem, RunItem, RunStart, Store};
     use super::*;
 
     #[test]
@@ -130,10 +205,10 @@ mod tests {
         let store = Store::open(&path, at(0)).unwrap();
         let ana = "ana-who-leaves@example.org";
         store.register_job("job", "crm", "mail").unwrap();
-        let bar = Change::Bar {
-            provider: "mail".into(),
-            group: None,
-            address: ana.into(),
+        let bar = Change::Refusal {
+            account: "mail".into(),
+            people: vec![PersonKey::Address(ana.into())],
+            audience: vec![AudienceKey::Account],
             origin: "listing".into(),
         };
         let link = link_member("job", "s1", "t1", ana);
@@ -198,9 +273,10 @@ mod tests {
             (
                 count_rows(&store, "member_links"),
                 count_rows(&store, "memberships"),
-                count_rows(&store, "bars")
+                count_rows(&store, "consent_facts")
             ),
-            (1, 1, 0)
+            (1, 1, 1),
+            "the one fact is that of the forgotten person"
         );
         drop(store);
         for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {

@@ -1,14 +1,14 @@
-//! What is remembered of each job apart from its base: providers, pauses, fires and how its last
+//! What is remembered of each job apart from its base: accounts, pauses, fires and how its last
 //! runs went.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Store;
-use super::change;
 use super::convert::{optional_time, stamp, time};
 use super::error::{Fault, StateError};
 use super::runs::{Outcome, RUN_COLUMNS, RunRecord, read_run};
+use super::{accounts, change};
 
 /// Why a job does not run on its schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,17 +31,17 @@ pub struct JobStatus {
 }
 
 impl Store {
-    /// Takes a job down with its providers, so that other jobs know what it holds at their target.
+    /// Takes a job down with its accounts, so that other jobs know what it holds at their target.
     ///
     /// # Errors
-    /// [`StateError::JobMoved`] when the job is remembered with other providers.
+    /// [`StateError::JobMoved`] when the job is remembered with other accounts.
     pub fn register_job(
         &self,
         job: &str,
-        source_provider: &str,
-        target_provider: &str,
+        source_account: &str,
+        target_account: &str,
     ) -> Result<(), StateError> {
-        self.write(|connection| register(connection, job, Some(source_provider), target_provider))
+        self.write(|connection| register(connection, job, source_account, target_account))
     }
 
     /// Pauses a job, or resumes it when there is no reason. A paused job keeps the time of its
@@ -135,51 +135,51 @@ pub(super) fn ensure(connection: &Connection, job: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Takes a job down with its providers inside a transaction.
+/// Takes a job down with its accounts inside a transaction.
 pub(super) fn register(
     connection: &Connection,
     job: &str,
-    source: Option<&str>,
+    source: &str,
     target: &str,
 ) -> Result<(), Fault> {
-    check_providers(connection, job, source, target)?;
+    check_accounts(connection, job, source, target)?;
     ensure(connection, job)?;
     connection
-        .prepare_cached("UPDATE jobs SET source_provider = coalesce(?2, source_provider), target_provider = ?3 WHERE name = ?1")?
+        .prepare_cached("UPDATE jobs SET source_account = ?2, target_account = ?3 WHERE name = ?1")?
         .execute((job, source, target))?;
     Ok(())
 }
 
+/// Returns the accounts of a job, source and target; empty texts where they are not known.
+pub(super) fn accounts(connection: &Connection, job: &str) -> Result<(String, String), Fault> {
+    let known = connection
+        .prepare_cached("SELECT source_account, target_account FROM jobs WHERE name = ?1")?
+        .query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(known.unwrap_or_default())
+}
+
 /// Refuses a job whose remembered ids belong to other accounts.
-pub(super) fn check_providers(
+///
+/// What the job knew as the account of a name that stands for another one now may be the same
+/// account under new credentials, so the job goes on.
+pub(super) fn check_accounts(
     connection: &Connection,
     job: &str,
-    source: Option<&str>,
+    source: &str,
     target: &str,
 ) -> Result<(), Fault> {
-    let known = connection
-        .prepare_cached("SELECT source_provider, target_provider FROM jobs WHERE name = ?1")?
-        .query_row([job], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-        })
-        .optional()?;
-    let Some((known_source, known_target)) = known else {
-        return Ok(());
-    };
-    let pairs = [
-        ("source", known_source, source),
-        ("target", known_target, Some(target)),
-    ];
-    for (role, was, is) in pairs {
-        if let Some(is) = is
-            && !was.is_empty()
-            && was != is
-        {
+    let (known_source, known_target) = accounts(connection, job)?;
+    for (role, was, is) in [
+        ("source", known_source.as_str(), source),
+        ("target", known_target.as_str(), target),
+    ] {
+        if !was.is_empty() && was != is && !accounts::has_moved(connection, was, is)? {
             return Err(StateError::JobMoved {
                 job: job.to_owned(),
                 role,
-                was,
-                is: is.to_owned(),
+                was: accounts::name_of(connection, was)?,
+                is: accounts::name_of(connection, is)?,
             }
             .into());
         }

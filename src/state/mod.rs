@@ -1,27 +1,27 @@
 //! The state database: what rosterd remembers between runs, and the only place that knows SQL.
 //!
-//! It holds links and bases of each job, carried values, remembered refusals, the journal of every
+//! It holds links and bases of each job, carried values, the ledger of consent, the journal of every
 //! write (rule 5), the history of runs, what providers refused, approvals, and which saved plans
 //! are used up. It never holds a token, a password or the body of a request (rule 7). Times are
 //! handed in by the caller: the store reads no clock.
 //!
 //! Losing the file is not a disaster: the next run adopts what it finds at the target.
 
+mod accounts;
 mod approvals;
 mod backup;
 mod base;
 mod carried;
 mod change;
 mod convert;
-mod early;
 mod error;
 mod failures;
 mod forget;
 mod housekeeping;
 mod jobs;
 mod journal;
+mod ledger;
 mod locks;
-mod own_removals;
 mod remembered;
 mod runs;
 mod schema;
@@ -41,12 +41,12 @@ pub use approvals::ApprovalAnswer;
 pub use change::Change;
 pub use error::StateError;
 pub use failures::{FailureNote, FailureRecord};
-pub use forget::Forgotten;
 pub use jobs::{JobStatus, PausedRecord};
 pub use journal::{
     JournalEntry, JournalId, JournalItem, JournalMoment, JournalOutcome, UnsettledEntry,
     UnsettledItem,
 };
+pub use ledger::{AudienceKey, PersonKey};
 pub use locks::{Guard, LockError, Locks};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
 pub use runs::{Outcome, PastItem, RunEnd, RunItem, RunRecord, RunStart};

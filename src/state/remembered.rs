@@ -14,7 +14,7 @@ use super::Store;
 use super::base::text;
 use super::convert::{from_json, json, stamp, time, word};
 use super::error::{Fault, StateError};
-use super::forget;
+use super::ledger;
 use crate::model::{
     Certificate, CountRule, CustomField, CustomFields, Existence, FieldType, GroupKind, GroupRow,
     GroupStatus, Listing, ListingRow, Member, MemberStatus, MembershipState, Names, Record,
@@ -188,7 +188,7 @@ fn insert(
         ),
     )?;
     let target = connection.last_insert_rowid();
-    let forgotten = forget::load(connection)?;
+    let forgotten = ledger::forgotten(connection)?;
     let mut positions: Vec<Option<u32>> = Vec::with_capacity(snapshot.members.len());
     let mut next = 0_u32;
     let mut member_row = connection

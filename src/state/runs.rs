@@ -335,6 +335,7 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
         "DELETE FROM journal WHERE settled < ?1",
         "DELETE FROM approvals WHERE coalesce(used, offered) < ?1",
         "DELETE FROM used_plans WHERE used < ?1",
+        "DELETE FROM consent_facts WHERE ended < ?1",
     ] {
         deleted += connection.execute(sql, [before])?;
     }

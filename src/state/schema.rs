@@ -14,11 +14,12 @@ pub(super) const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// The steps from an empty file to the current schema, in order; a step is never changed once
 /// released.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema/001_start.sql"),
     include_str!("schema/002_remembered.sql"),
     include_str!("schema/003_held_bars.sql"),
     include_str!("schema/004_own_removals.sql"),
+    include_str!("schema/005_ledger.sql"),
 ];
 
 /// The version of the current schema.
@@ -110,7 +111,12 @@ fn migrate_by(
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use super::super::Store;
     use super::*;
+    use crate::model::{Names, ObjectKind, TotalMeanings, Value, hash_of_address};
+    use crate::plan::base::LedgerPerson;
 
     #[test]
     fn refusals_that_an_older_file_remembers_are_not_held() {
@@ -122,11 +128,116 @@ mod tests {
                 [],
             )
             .unwrap();
-        migrate_by(&connection, None, Timestamp::UNIX_EPOCH, &STEPS).unwrap();
+        migrate_by(&connection, None, Timestamp::UNIX_EPOCH, &STEPS[..3]).unwrap();
         let held: bool = connection
             .query_row("SELECT held FROM bars", [], |row| row.get(0))
             .unwrap();
         assert!(!held);
+    }
+
+    /// A file as version 4 leaves it: two jobs, refusals of all kinds, removals of rosterd's own,
+    /// somebody forgotten, carried values, meanings, and a write in doubt.
+    fn older_file() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rosterd.db");
+        let connection = Connection::open(&path).unwrap();
+        let start = Timestamp::UNIX_EPOCH;
+        migrate_by(&connection, Some(&path), start, &STEPS[..4]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO jobs (name, source_provider, target_provider) VALUES ('job', 'crm', 'mail'), ('bare', '', '');
+                 INSERT INTO group_links VALUES ('job', '7', '70', 'created', 0, 'News', '{}');
+                 INSERT INTO member_links (job, source, target, address, origin) VALUES ('job', 's1', 't1', 'ana@example.org', 'created');
+                 INSERT INTO bars VALUES
+                     ('mail', '', 'ana@example.org', 'seen at crm', 1),
+                     ('mail', '70', 'ana@example.org', 'seen at crm', 1),
+                     ('mail', '71', 'bo@example.org', 'seen at crm', 0),
+                     ('other', '', 'bo@example.org', 'seen at crm', 0),
+                     ('mail', char(31) || 'crm' || char(31) || '8' || char(31) || 'job' || char(31) || 'old friends', 'cy@example.org', 'seen at crm', 0),
+                     ('mail', char(31) || char(31) || '9' || char(31) || 'gone' || char(31) || 'odd' || char(31) || 'name', 'di@example.org', 'seen', 0);
+                 INSERT INTO own_removals VALUES
+                     ('mail', '70', 't5', 'ed@example.org', 12345, '2027-01-01T00:00:00.000000000Z'),
+                     ('mail', '70', 't6', '', NULL, '2027-01-02T00:00:00.000000000Z');
+                 INSERT INTO carried VALUES ('mail', 'group', '70', 'notes', '\"x\"');
+                 INSERT INTO total_meanings VALUES ('crm', 'all_but_bounced');
+                 INSERT INTO journal (run, job, account, operation, intended) VALUES ('r', 'job', 'mail', 'create_group', '2027-01-01T00:00:00.000000000Z');
+                 INSERT INTO journal_items (entry, position, item_key) VALUES (1, 0, 'k');",
+            )
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO forgotten VALUES (?1, '2027-01-01T00:00:00.000000000Z')",
+                [hash_of_address("fay@example.org")],
+            )
+            .unwrap();
+        (directory, path)
+    }
+
+    /// Each refusal that a job finds, as the texts of its keys and where it is held.
+    fn refusals(store: &Store, source: &str, target: &str) -> Vec<String> {
+        let mut names = Names::new();
+        let now = Timestamp::UNIX_EPOCH;
+        let base = store
+            .load_base("job", source, target, now, &mut names)
+            .unwrap();
+        let text = |person: &LedgerPerson| match person {
+            LedgerPerson::Address(name) => names.text(*name).to_owned(),
+            LedgerPerson::Contact(name) => format!("contact {}", names.text(*name)),
+            LedgerPerson::Record(name) => format!("record {}", names.text(*name)),
+        };
+        let mut found: Vec<String> = base
+            .ledger
+            .refusals
+            .iter()
+            .map(|refusal| {
+                let mut people: Vec<String> = refusal.people.iter().map(text).collect();
+                people.sort();
+                let mut audience = refusal.audience.clone();
+                audience.sort();
+                format!("{people:?} {audience:?} {:?}", refusal.held_at)
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn nothing_of_an_older_file_is_lost_in_the_ledger() {
+        let (_directory, path) = older_file();
+        let store = Store::open(&path, Timestamp::UNIX_EPOCH).unwrap();
+        // Until a run says which accounts the names stand for, nothing stands under any account.
+        store.know_account("crm", "H-crm").unwrap();
+        store.know_account("mail", "H-mail").unwrap();
+        let ana = r#"["ana@example.org", "contact t1", "record s1"]"#;
+        let expected = [
+            format!(r#"{ana} [Account] Some("")"#),
+            format!(r#"{ana} [Group("70")] Some("70")"#),
+            r#"["bo@example.org"] [Group("71")] None"#.to_owned(),
+            r#"["cy@example.org"] [Source("8"), Name("old friends")] None"#.to_owned(),
+            "[\"di@example.org\"] [Name(\"odd\\u{1f}name\")] None".to_owned(),
+        ];
+        assert_eq!(refusals(&store, "H-crm", "H-mail"), expected);
+        let own = store.own_removals("H-mail").unwrap();
+        assert!(own.get("70", "t5").unwrap().still_fits(Some(12345)));
+        assert!(!own.get("70", "t5").unwrap().still_fits(Some(12346)));
+        assert!(own.get("70", "t6").is_some());
+        assert!(store.forgotten().unwrap().contains("fay@example.org"));
+        let carried = store.carried_of("H-mail", ObjectKind::Group, "70").unwrap();
+        assert_eq!(carried["notes"], Value::from("x"));
+        assert_ne!(store.meanings("H-crm").unwrap(), TotalMeanings::all());
+        assert!(store.last_unsettled("H-mail").unwrap().is_some());
+        assert_eq!(store.unsettled("job").unwrap()[0].account, "H-mail");
+        assert!(store.integrity_check().unwrap().is_empty());
+        // A name that is first heard of later brings what stood under it then, also where it is
+        // another name of an account that is known.
+        store.know_account("other", "H-mail").unwrap();
+        let mut more = expected.to_vec();
+        more.push(r#"["bo@example.org"] [Account] None"#.to_owned());
+        more.sort();
+        assert_eq!(refusals(&store, "H-crm", "H-mail"), more);
+        // The job is the same one.
+        assert_eq!(store.links("job").unwrap().len(), 1);
+        assert!(store.register_job("job", "H-crm", "elsewhere").is_err());
     }
 
     #[test]

@@ -336,7 +336,7 @@ async fn a_refusal_right_before_a_removal_stays_the_persons_own() {
             (0, 1),
             "{place}"
         );
-        let own = bench.store.own_removals("campaigns").unwrap();
+        let own = bench.own_removals("campaigns");
         let list = bench
             .account("campaigns", |account| account.find_group("News").unwrap())
             .to_string();

@@ -163,6 +163,8 @@ fn build(name: &str, section: &Section, schedule: Option<Schedule>) -> JobConfig
         name: name.to_owned(),
         source: section.text("source").unwrap_or_default(),
         target: section.text("target").unwrap_or_default(),
+        source_account: String::new(),
+        target_account: String::new(),
         schedule,
         jitter: section.duration("jitter"),
         enabled: section.boolean("enabled"),

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostics::Sink;
 use super::keys::{self, Side};
 use super::raw::{Item, Section};
-use super::settled::{Config, DaemonConfig, NotifyConfig, Secret, SecretSource};
+use super::settled::{Config, DaemonConfig, NotifyConfig, ProviderConfig, Secret, SecretSource};
 use crate::model::ProviderKind;
 
 pub(super) use creation::missing_defaults;
@@ -195,6 +195,11 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
     let notify = notify(&mut settling, &root.table("notify"));
     if settling.sink.errors() > before {
         return None;
+    }
+    for job in jobs.values_mut() {
+        let account = |name: &String| providers.get(name).map(ProviderConfig::state_key);
+        job.source_account = account(&job.source).unwrap_or_default();
+        job.target_account = account(&job.target).unwrap_or_default();
     }
     Some(Config {
         path: file.to_path_buf(),

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use super::Decider;
 use crate::model::policy::OptOuts;
 use crate::model::{MembershipState, Name};
-use crate::plan::bars::{Bar, bar_of_pair, nobody_refused};
+use crate::plan::bars::{Bar, bar_of_pair};
+use crate::plan::base::{FactId, LedgerAudience};
 use crate::plan::people::PersonIx;
 use crate::plan::seats::Seats;
-use crate::plan::{BlockedReason, item_key};
+use crate::plan::{BlockedReason, GroupPair, fold_group_name, item_key};
 
-impl Decider<'_, '_> {
+impl<'a> Decider<'a, '_> {
     /// Finds the people whose refusal of the group matters: those who refuse it at either side, and
     /// those whose refusal is remembered and who are in the group at either side.
     fn refusing(&self) -> BTreeSet<PersonIx> {
@@ -31,7 +32,7 @@ impl Decider<'_, '_> {
                 .map(|(person, _)| *person)
                 .filter(|person| !self.any_contact_active(*person)),
         );
-        if !nobody_refused(self.inputs, self.pair) {
+        if !self.inputs.base.ledger.refusals.is_empty() {
             refusing.extend(
                 wanted
                     .keys()
@@ -43,7 +44,7 @@ impl Decider<'_, '_> {
     }
 
     /// Finds the remembered refusal of the pair's group.
-    pub(super) fn bar(&self, person: PersonIx) -> Option<Bar> {
+    pub(super) fn bar(&self, person: PersonIx) -> Option<Bar<'a>> {
         bar_of_pair(self.inputs, person, self.pair)
     }
 
@@ -70,54 +71,44 @@ impl Decider<'_, '_> {
                 || (!inputs.capabilities.group_opt_out && target_whole && !still_mailed);
             let row = inputs.people.get(person);
             let bar = self.bar(person);
-            // One that the source group showed before it had a partner is news to the partner.
-            let early = inputs.base.bars.is_early(self.pair, row.address);
-            let known = group
-                .filter(|_| !early)
-                .and_then(|group| inputs.base.bars.held(Some(group), row.address));
+            let known = bar.as_ref().map(|bar| bar.held);
             // A refusal that has to be carried anew is remembered as one that the target does not
             // obey; one of all mail is remembered as such, and not once more for each group.
             let remember = of_group.contains(&person)
                 && match known {
-                    None if refuses || refused_there => true,
-                    None => {
-                        !(state == Some(MembershipState::Active)
-                            && self.change_of_mind(person, bar.as_ref()))
-                    }
+                    None => refuses || refused_there,
                     Some(held) => refuses && held && !obeyed,
                 };
-            if remember {
-                self.agreement.bars.push((Some(self.ix), person));
+            match &bar {
+                None if remember => self.agreement.bars.push((Some(self.ix), person)),
+                Some(bar) if remember => self.agreement.bars_anew.extend(bar.ids()),
+                _ => {}
             }
-            if let (true, Some(group)) = (obeyed, group) {
-                let now = remember.then_some(row.address);
-                let standing = bar
-                    .iter()
-                    .flat_map(|bar| bar.addresses.iter().copied())
-                    .chain(now);
-                let unheld = standing
-                    .filter(|address| inputs.base.bars.held(Some(group), *address) != Some(true));
+            if let Some(bar) = &bar {
+                let keys = audience_of(self.pair);
+                let lacking: BTreeSet<FactId> =
+                    keys.iter().flat_map(|key| bar.lacks(key)).collect();
+                let lacking = lacking.into_iter().map(|fact| (fact, self.ix));
+                self.agreement.bars_of_pair.extend(lacking);
+            }
+            if let (true, Some(group)) = (obeyed && (remember || known == Some(false)), group) {
                 self.agreement
                     .held_bars
-                    .extend(unheld.map(|address| (Some(group.to_owned()), address)));
+                    .push((Some(group.to_owned()), person));
             }
             // Of somebody whom the source does not list nobody else asks whether they came back.
-            if let (Some(bar), Some(group), false) = (&bar, group, wanted.contains_key(&person))
+            if let (Some(bar), false) = (&bar, wanted.contains_key(&person))
                 && state == Some(MembershipState::Active)
                 && self.change_of_mind(person, Some(bar))
             {
-                self.agreement.ended_bars.extend(
-                    bar.addresses
-                        .iter()
-                        .map(|address| (Some(group.to_owned()), *address)),
-                );
+                self.agreement.ended_bars.extend(bar.ids());
             }
             let held_before = bar.as_ref().is_some_and(|bar| bar.held);
             let of_all = refusers.contains(&person);
             let due = if refuses || of_all {
                 !refused_there
             } else {
-                still_mailed && bar.as_ref().is_some_and(Bar::is_due)
+                still_mailed && bar.as_ref().is_some_and(|bar| bar.is_due())
             };
             if !due || !carry || (refuses && !of_all && self.shown.spares(inputs, person)) {
                 continue;
@@ -207,7 +198,7 @@ impl Decider<'_, '_> {
 
     /// Tells whether somebody who is active in the target's group came back there by their own
     /// wish: the target obeyed the refusal once, and rosterd has not brought the membership.
-    pub(super) fn change_of_mind(&self, person: PersonIx, bar: Option<&Bar>) -> bool {
+    pub(super) fn change_of_mind(&self, person: PersonIx, bar: Option<&Bar<'_>>) -> bool {
         let inputs = self.inputs;
         let Some(group) = self.pair.target.as_deref() else {
             return false;
@@ -219,7 +210,7 @@ impl Decider<'_, '_> {
                 .membership(group, inputs.target.members[*at as usize].id)
                 .is_some()
         });
-        bar.is_some_and(Bar::may_end) && !own_doing
+        bar.is_some_and(|bar| bar.may_end()) && !own_doing
     }
 
     /// Tells whether the target's group lists any of a person's contacts as active.
@@ -236,4 +227,12 @@ impl Decider<'_, '_> {
                 .any(|at| listing.seen().state_of(*at) == Some(MembershipState::Active))
         })
     }
+}
+
+/// Returns the keys by which the audience of a pair is known that is written through.
+fn audience_of(pair: &GroupPair) -> Vec<LedgerAudience> {
+    let group = pair.target.clone().map(LedgerAudience::Group);
+    let source = pair.source.clone().map(LedgerAudience::Source);
+    let name = LedgerAudience::Name(fold_group_name(&pair.name));
+    group.into_iter().chain(source).chain([name]).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::hands::settle_hands;
 use super::{Hands, People, Person, PersonIx, Unusable};
 use crate::model::{MemberStatus, Name, Names, Snapshot, addresses_in};
-use crate::plan::base::Base;
+use crate::plan::base::{Base, LedgerPerson};
 
 /// Pairs the people of two snapshots.
 pub(super) fn pair(source: &Snapshot, target: &Snapshot, base: &Base, names: &Names) -> People {
@@ -348,7 +348,55 @@ impl<'a> Pairing<'a> {
             people.rows.push(person);
         }
         self.refusals(&mut people, left);
+        self.remember(&mut people);
         people
+    }
+
+    /// Finds out whom each remembered refusal binds.
+    ///
+    /// The record says best who refused, and then the contact. An address alone says it only where
+    /// nobody knows better: as long as the record is there, whoever else has its former address
+    /// refused nothing; but a contact that is nobody's stays the refuser's.
+    fn remember(&self, people: &mut People) {
+        let refusals = &self.base.ledger.refusals;
+        if refusals.is_empty() {
+            return;
+        }
+        let members = self.source.members.iter().enumerate();
+        let records: HashMap<Name, u32> =
+            members.map(|(at, member)| (member.id, at as u32)).collect();
+        for (at, refusal) in refusals.iter().enumerate() {
+            let mut bound: Vec<PersonIx> = Vec::new();
+            for key in &refusal.people {
+                if let LedgerPerson::Record(id) = key {
+                    let record = records.get(id).copied();
+                    bound.extend(record.and_then(|record| people.of_source(record)));
+                }
+            }
+            let by_record = !bound.is_empty();
+            let may_bind = |person: &PersonIx| !by_record || people.sources(*person).is_empty();
+            for key in &refusal.people {
+                match key {
+                    LedgerPerson::Record(_) => {}
+                    LedgerPerson::Contact(id) => {
+                        let contact = self.target_by_id.get(id).copied();
+                        let person = contact.and_then(|contact| people.of_target(contact));
+                        bound.extend(person.filter(may_bind));
+                    }
+                    LedgerPerson::Address(address) => {
+                        bound.extend(people.showing(*address).filter(may_bind));
+                        let holders = self.holders(*address).iter();
+                        let holders = holders.filter_map(|contact| people.of_target(*contact));
+                        bound.extend(holders.filter(may_bind));
+                    }
+                }
+            }
+            bound.sort_unstable();
+            bound.dedup();
+            for person in bound {
+                people.remembered.entry(person).or_default().push(at as u32);
+            }
+        }
     }
 
     fn person(&self, draft: &Draft, people: &mut People) -> Person {

@@ -89,7 +89,10 @@ fn a_broken_address_that_refuses_bars_every_address_in_it() {
              link 1=11"
         )
     };
-    for world in [world("ana x=opted_out", "active"), world("ana x", "opted_out")] {
+    for world in [
+        world("ana x=opted_out", "active"),
+        world("ana x", "opted_out"),
+    ] {
         check(
             &world,
             "- Donors  opted_out_at_source

@@ -6,11 +6,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::text::{address, operations, render};
-use super::world::{POOR, SEATS, TestGroup, TestMemberLink, TestPerson, TestWorld};
+use super::world::{POOR, SEATS, TestGroup, TestMemberLink, TestPerson, TestRefusal, TestWorld};
 use crate::model::policy::{Missing, Mode, OnDrift, OptOuts};
 use crate::model::{GroupKind, GroupStatus, MemberStatus, MembershipState, Record, Value};
-use crate::plan::base::{FieldBase, FieldBases};
-use crate::plan::{Edit, Inputs, Plan};
+use crate::plan::base::{FactId, FieldBase, FieldBases};
+use crate::plan::{Edit, Inputs, PairIx, PersonIx, Plan, fold_group_name};
 use crate::testing::cases;
 
 /// One random fact: what it is about, and three numbers that say which.
@@ -186,11 +186,11 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
                 .insert((target_id, at_target), c % 2 == 0);
         }
         23 => {
-            let key = ((c % 3 != 0).then_some(target_id), address(&person));
-            if c % 2 == 0 {
-                world.memory.held_bars.insert(key.clone());
-            }
-            world.memory.bars.insert(key);
+            world.refuse(
+                (c % 3 != 0).then_some(target_id),
+                &address(&person),
+                c % 2 == 0,
+            );
         }
         24 => {
             let link = TestMemberLink {
@@ -330,10 +330,14 @@ fn keeps_the_seats(before: &TestWorld, after: &TestWorld) {
                     .any(|state| *state == MembershipState::OptedOut)
         });
         // So may one whom the source showed before and whom nobody has taken out yet.
-        let address = before.target.people[&member].address.clone();
-        let due = address.is_some_and(|address| {
-            let key = (Some(group.clone()), address);
-            before.memory.bars.contains(&key) && !before.memory.held_bars.contains(&key)
+        let due = before.memory.refusals.iter().any(|refusal| {
+            let address = before.target.people[&member].address.as_ref();
+            let theirs = refusal.contacts.contains(&member)
+                || address.is_some_and(|address| refusal.addresses.contains(address));
+            theirs
+                && !refusal.ended
+                && refusal.groups.contains(&Some(group.clone()))
+                && refusal.held_at != Some(Some(group.clone()))
         });
         assert!(
             !refuses_all || dissolved || refused || due,
@@ -357,10 +361,8 @@ fn applied(world: &TestWorld) -> TestWorld {
             .enumerate()
             .filter_map(|(at, pair)| Some((at, pair.target.clone()?)))
             .collect();
-        let mut created: BTreeMap<crate::plan::PersonIx, String> = BTreeMap::new();
-        let contacts = |created: &BTreeMap<crate::plan::PersonIx, String>,
-                        person: crate::plan::PersonIx|
-         -> Vec<String> {
+        let mut created: BTreeMap<PersonIx, String> = BTreeMap::new();
+        let contacts = |created: &BTreeMap<PersonIx, String>, person: PersonIx| -> Vec<String> {
             let known = inputs.people.targets(person).iter().map(|at| {
                 inputs
                     .names
@@ -596,39 +598,7 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
             .memberships
             .remove(&(group.clone(), text(*member)));
     }
-    for (pair, person) in &plan.agreement.bars {
-        let group = pair.map(|pair| ids.get(&(pair.0 as usize)).cloned());
-        if group != Some(None) {
-            let key = (group.flatten(), text(inputs.people.get(*person).address));
-            next.memory.held_bars.remove(&key);
-            next.memory.bars.insert(key);
-        }
-    }
-    for (group, bar) in &plan.agreement.held_bars {
-        next.memory.held_bars.insert((group.clone(), text(*bar)));
-    }
-    // What was written is held from then on.
-    for edit in &plan.operations {
-        let Edit::SetOptOut { pair, members, .. } = edit else {
-            continue;
-        };
-        let group = pair.map(|pair| ids[&(pair.0 as usize)].clone());
-        for person in members {
-            let former = inputs
-                .people
-                .former_addresses(*person, inputs.source, inputs.base);
-            let addresses = former
-                .into_iter()
-                .chain([inputs.people.get(*person).address]);
-            next.memory
-                .held_bars
-                .extend(addresses.map(|address| (group.clone(), text(address))));
-        }
-    }
-    for (group, bar) in &plan.agreement.ended_bars {
-        next.memory.bars.remove(&(group.clone(), text(*bar)));
-        next.memory.held_bars.remove(&(group.clone(), text(*bar)));
-    }
+    remember_refusals(&mut next.memory.refusals, inputs, plan, ids);
     let desired = next.desired();
     for (at, pair) in plan
         .pairs
@@ -680,6 +650,128 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
         }
     }
     next.memory.measure = Some(plan.measure);
+}
+
+/// Returns a person's keys.
+fn keys_of(inputs: &Inputs<'_>, person: PersonIx) -> TestRefusal {
+    let text = |name| inputs.names.text(name).to_owned();
+    let row = inputs.people.get(person);
+    let records = inputs.people.sources(person).iter();
+    let contacts = inputs.people.targets(person).iter();
+    TestRefusal {
+        addresses: row
+            .unusable
+            .is_none()
+            .then(|| text(row.address))
+            .into_iter()
+            .collect(),
+        records: records
+            .map(|at| text(inputs.source.members[*at as usize].id))
+            .collect(),
+        contacts: contacts
+            .map(|at| text(inputs.target.members[*at as usize].id))
+            .collect(),
+        ..TestRefusal::default()
+    }
+}
+
+fn remember_refusals(
+    known: &mut Vec<TestRefusal>,
+    inputs: &Inputs<'_>,
+    plan: &Plan,
+    ids: &BTreeMap<usize, String>,
+) {
+    let at = |fact: FactId| fact.0 as usize;
+    let of_pair = |refusal: &mut TestRefusal, pair: PairIx| {
+        let id = ids.get(&(pair.0 as usize)).cloned();
+        refusal.groups.extend(id.map(Some));
+        refusal.sources.extend(plan.pair(pair).source.clone());
+        refusal.names.insert(fold_group_name(&plan.pair(pair).name));
+    };
+    for (pair, person) in &plan.agreement.bars {
+        let mut refusal = keys_of(inputs, *person);
+        // A contact whose address is another's by now is spared.
+        if inputs.people.spared_for(*person).is_some() {
+            refusal.contacts.clear();
+        }
+        match pair {
+            None => drop(refusal.groups.insert(None)),
+            Some(pair) => of_pair(&mut refusal, *pair),
+        }
+        known.push(refusal);
+    }
+    for fact in &plan.agreement.bars_anew {
+        known[at(*fact)].held_at = None;
+    }
+    for (fact, person) in &plan.agreement.bars_known_as {
+        let keys = keys_of(inputs, *person);
+        let refusal = &mut known[at(*fact)];
+        refusal.addresses.extend(keys.addresses);
+        refusal.records.extend(keys.records);
+        refusal.contacts.extend(keys.contacts);
+    }
+    for (fact, pair) in &plan.agreement.bars_of_pair {
+        of_pair(&mut known[at(*fact)], *pair);
+    }
+    // What was written is held from then on, as what was seen to stand.
+    let written = plan.operations.iter().flat_map(|edit| match edit {
+        Edit::SetOptOut { pair, members, .. } => {
+            let group = pair.map(|pair| ids[&(pair.0 as usize)].clone());
+            members
+                .iter()
+                .map(|person| (group.clone(), *person))
+                .collect()
+        }
+        _ => Vec::new(),
+    });
+    let held: Vec<(Option<String>, PersonIx)> = plan
+        .agreement
+        .held_bars
+        .iter()
+        .cloned()
+        .chain(written)
+        .collect();
+    for (group, person) in held {
+        let keys = keys_of(inputs, person);
+        for refusal in known
+            .iter_mut()
+            .filter(|refusal| refusal.groups.contains(&group) && refusal.is_of(&keys))
+        {
+            refusal.held_at = Some(group.clone());
+            refusal.contacts.extend(keys.contacts.clone());
+        }
+    }
+    for fact in &plan.agreement.ended_bars {
+        known[at(*fact)].ended = true;
+    }
+}
+
+/// Tells whether a refusal of the target's group, or of all mail, binds a person: by the record, or
+/// by the contact or the address where the record that refused is not there any more.
+fn is_barred(
+    world: &TestWorld,
+    inputs: &Inputs<'_>,
+    person: PersonIx,
+    group: &Option<String>,
+) -> bool {
+    let keys = keys_of(inputs, person);
+    let mut open = world
+        .memory
+        .refusals
+        .iter()
+        .filter(|refusal| !refusal.ended);
+    open.any(|refusal| {
+        let there = refusal
+            .records
+            .iter()
+            .any(|record| world.source.people.contains_key(record));
+        let binds = if there {
+            !refusal.records.is_disjoint(&keys.records)
+        } else {
+            refusal.is_of(&keys)
+        };
+        binds && refusal.groups.contains(group)
+    })
 }
 
 /// Everybody who is listed at the target, and everybody there who refuses, must be left so by any
@@ -754,11 +846,7 @@ fn adds_nobody_who_refuses(world: &TestWorld) {
                     "{address} refuses at the target"
                 );
                 assert!(
-                    !world
-                        .memory
-                        .bars
-                        .contains(&(pair.target.clone(), address.to_owned()))
-                        || pair.target.is_none(),
+                    pair.target.is_none() || !is_barred(world, inputs, *person, &pair.target),
                     "{address} is barred"
                 );
             }
@@ -767,25 +855,18 @@ fn adds_nobody_who_refuses(world: &TestWorld) {
 }
 
 /// Tells whether a refusal of the person is remembered that the target was never seen to obey.
-fn is_due(
-    world: &TestWorld,
-    inputs: &Inputs<'_>,
-    person: crate::plan::PersonIx,
-    group: Option<&str>,
-) -> bool {
-    let former = inputs
-        .people
-        .former_addresses(person, inputs.source, inputs.base);
-    let mut addresses = former
-        .into_iter()
-        .chain([inputs.people.get(person).address]);
-    addresses.any(|address| {
-        let key = (
-            group.map(str::to_owned),
-            inputs.names.text(address).to_owned(),
-        );
-        world.memory.bars.contains(&key)
-            && (!world.memory.held_bars.contains(&key) || !inputs.people.sources(person).is_empty())
+fn is_due(world: &TestWorld, inputs: &Inputs<'_>, person: PersonIx, group: Option<&str>) -> bool {
+    let keys = keys_of(inputs, person);
+    let group = group.map(str::to_owned);
+    let mut open = world
+        .memory
+        .refusals
+        .iter()
+        .filter(|refusal| !refusal.ended);
+    open.any(|refusal| {
+        refusal.is_of(&keys)
+            && refusal.groups.contains(&group)
+            && (refusal.held_at != Some(group.clone()) || !keys.records.is_empty())
     })
 }
 

@@ -177,16 +177,7 @@ fn world(cases: &[Case], around: Around) -> TestWorld {
             };
         put(&mut world.source, &mut source, &source_id, case.source);
         put(&mut world.target, &mut target, &target_id, case.target);
-        let key = (
-            matches!(case.bar, Bar::Group | Bar::HeldGroup).then(|| "11".to_owned()),
-            address.clone(),
-        );
-        if matches!(case.bar, Bar::HeldGroup | Bar::HeldAccount) {
-            world.memory.held_bars.insert(key.clone());
-        }
-        if case.bar != Bar::None {
-            world.memory.bars.insert(key);
-        }
+        let refused = address.clone();
         if case.known != Known::Nothing {
             let link = TestMemberLink {
                 target: target_id.clone(),
@@ -194,6 +185,11 @@ fn world(cases: &[Case], around: Around) -> TestWorld {
                 removed_by_us: case.known == Known::RemovedByUs,
             };
             world.memory.members.insert(source_id, link);
+        }
+        if case.bar != Bar::None {
+            let group = matches!(case.bar, Bar::Group | Bar::HeldGroup).then(|| "11".to_owned());
+            let held = matches!(case.bar, Bar::HeldGroup | Bar::HeldAccount);
+            world.refuse(group, &refused, held);
         }
         if case.known.in_base() {
             world.memory.memberships.insert(

@@ -35,6 +35,7 @@ pub(super) fn address(person: &str) -> String {
 
 pub(super) fn parse(text: &str) -> TestWorld {
     let mut world = TestWorld::new();
+    let mut refusals = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (head, tail) = line
             .split_once(" : ")
@@ -109,11 +110,8 @@ pub(super) fn parse(text: &str) -> TestWorld {
                     .insert(((*id).to_owned(), format!("t.{name}")));
             }),
             [bar @ ("bar" | "held_bar"), id] => listed.iter().for_each(|name| {
-                let key = ((*id != "*").then(|| (*id).to_owned()), address(name));
-                if *bar == "held_bar" {
-                    world.memory.held_bars.insert(key.clone());
-                }
-                world.memory.bars.insert(key);
+                let group = (*id != "*").then(|| (*id).to_owned());
+                refusals.push((group, address(name), *bar == "held_bar"));
             }),
             ["waiting", key @ ..] => {
                 world
@@ -132,6 +130,10 @@ pub(super) fn parse(text: &str) -> TestWorld {
             }),
             other => panic!("no such line: {other:?}"),
         }
+    }
+    // Whoever is linked was so when the refusal was seen.
+    for (group, address, held) in refusals {
+        world.refuse(group, &address, held);
     }
     world
 }

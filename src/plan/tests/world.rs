@@ -7,13 +7,14 @@ use crate::model::policy::{
     Removal,
 };
 use crate::model::{
-    Batches, Capabilities, Certificate, Existence, FieldSpec, FieldType, Group, GroupKind,
-    GroupRow, GroupStatus, Join, MemberRow, MemberSink, MemberStatus, MembershipState, Name, Names,
-    ObjectKind, OwnRemovals, ProviderKind, Record, Schema, Snapshot, SnapshotBuilder, Stage,
-    TotalMeanings, Value, Writable,
+    Batches, Capabilities, Certificate, Existence, FieldSpec, FieldType, Forgotten, Group,
+    GroupKind, GroupRow, GroupStatus, Join, MemberRow, MemberSink, MemberStatus, MembershipState,
+    Name, Names, ObjectKind, OwnRemovals, ProviderKind, Record, Schema, Snapshot, SnapshotBuilder,
+    Stage, TotalMeanings, Value, Writable,
 };
 use crate::plan::base::{
-    Bars, Base, BaseMembership, FieldBases, FormerLink, GroupLink, Measure, MemberLink, Origin,
+    Base, BaseMembership, FactId, FieldBases, FormerLink, GroupLink, Ledger, LedgerAudience,
+    LedgerPerson, Measure, MemberLink, Origin, Refusal,
 };
 use crate::plan::{DesiredGroup, Inputs, People, PersonFacts, PersonIx, Plan, Policy, plan};
 
@@ -195,6 +196,31 @@ pub(super) struct TestMemberLink {
     pub(super) removed_by_us: bool,
 }
 
+/// A remembered refusal, in text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TestRefusal {
+    pub(super) addresses: BTreeSet<String>,
+    pub(super) records: BTreeSet<String>,
+    pub(super) contacts: BTreeSet<String>,
+    /// Target groups; none for the account.
+    pub(super) groups: BTreeSet<Option<String>>,
+    pub(super) sources: BTreeSet<String>,
+    pub(super) names: BTreeSet<String>,
+    /// Where the target was seen to obey it.
+    pub(super) held_at: Option<Option<String>>,
+    pub(super) ended: bool,
+}
+
+impl TestRefusal {
+    /// Tells whether any of the keys is one of a person.
+    pub(super) fn is_of(&self, other: &TestRefusal) -> bool {
+        let shares = |own: &BTreeSet<String>, others: &BTreeSet<String>| !own.is_disjoint(others);
+        shares(&self.addresses, &other.addresses)
+            || shares(&self.records, &other.records)
+            || shares(&self.contacts, &other.contacts)
+    }
+}
+
 /// What rosterd remembers, in text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
@@ -211,10 +237,8 @@ pub(super) struct Memory {
     /// Group and person of removals, at either side, of which nobody knows yet whether they were
     /// done.
     pub(super) pending: BTreeMap<String, BTreeSet<String>>,
-    /// Target group (none for the account) and address.
-    pub(super) bars: BTreeSet<(Option<String>, String)>,
-    /// Those of the bars that the target was seen to obey.
-    pub(super) held_bars: BTreeSet<(Option<String>, String)>,
+    /// Remembered refusals. None is taken away, so that a position stays its number.
+    pub(super) refusals: Vec<TestRefusal>,
     pub(super) waiting: BTreeMap<String, String>,
     pub(super) measure: Option<Measure>,
     pub(super) last_run: Option<String>,
@@ -338,6 +362,24 @@ impl TestWorld {
         }
     }
 
+    /// Remembers a refusal as the last run would have: by the address, and by the record and the
+    /// contact that are linked under it.
+    pub(super) fn refuse(&mut self, group: Option<String>, address: &str, held: bool) {
+        let mut refusal = TestRefusal {
+            addresses: BTreeSet::from([address.to_owned()]),
+            groups: BTreeSet::from([group.clone()]),
+            held_at: held.then_some(group),
+            ..TestRefusal::default()
+        };
+        for (record, link) in &self.memory.members {
+            if link.address == address {
+                refusal.records.insert(record.clone());
+                refusal.contacts.insert(link.target.clone());
+            }
+        }
+        self.memory.refusals.push(refusal);
+    }
+
     /// Links two people, and keeps the pair that the record had before.
     pub(super) fn link_member(&mut self, source: String, link: TestMemberLink) {
         let target = link.target.clone();
@@ -391,7 +433,12 @@ impl TestWorld {
         names.intern("");
         // Names are interned in another order, so that nothing can depend on their numbers.
         if self.backwards {
-            let barred = self.memory.bars.iter().rev().map(|(_, address)| address);
+            let barred = self
+                .memory
+                .refusals
+                .iter()
+                .rev()
+                .flat_map(|refusal| &refusal.addresses);
             for text in barred.chain(self.target.people.keys().rev()) {
                 names.intern(text);
             }
@@ -591,30 +638,44 @@ impl TestWorld {
                 .or_default()
                 .insert(names.intern(member));
         }
-        let mut bars = Bars::default();
-        for (group, address) in &memory.bars {
-            let address = names.intern(address);
-            match group {
-                None => drop(bars.account.insert(address)),
-                Some(group) => drop(
-                    bars.groups
-                        .entry(group.clone())
-                        .or_default()
-                        .insert(address),
-                ),
+        let mut ledger = Ledger::default();
+        for (at, refusal) in memory.refusals.iter().enumerate() {
+            if refusal.ended {
+                continue;
             }
-        }
-        for (group, address) in memory.held_bars.intersection(&memory.bars) {
-            let address = names.intern(address);
-            match group {
-                None => drop(bars.held_account.insert(address)),
-                Some(group) => drop(
-                    bars.held_groups
-                        .entry(group.clone())
-                        .or_default()
-                        .insert(address),
-                ),
-            }
+            let people = refusal
+                .addresses
+                .iter()
+                .map(|text| (LedgerPerson::Address as fn(Name) -> _, text));
+            let people = people
+                .chain(
+                    refusal
+                        .records
+                        .iter()
+                        .map(|text| (LedgerPerson::Record as fn(Name) -> _, text)),
+                )
+                .chain(
+                    refusal
+                        .contacts
+                        .iter()
+                        .map(|text| (LedgerPerson::Contact as fn(Name) -> _, text)),
+                )
+                .map(|(key, text)| key(names.intern(text)))
+                .collect();
+            let groups = refusal.groups.iter().map(|group| match group {
+                None => LedgerAudience::Account,
+                Some(group) => LedgerAudience::Group(group.clone()),
+            });
+            let audience = groups
+                .chain(refusal.sources.iter().cloned().map(LedgerAudience::Source))
+                .chain(refusal.names.iter().cloned().map(LedgerAudience::Name))
+                .collect();
+            ledger.refusals.push(Refusal {
+                id: FactId(at as i64),
+                people,
+                audience,
+                held_at: refusal.held_at.clone().map(Option::unwrap_or_default),
+            });
         }
         let former = memory
             .former
@@ -632,7 +693,8 @@ impl TestWorld {
             memberships,
             held_by_others,
             groups_of_others: memory.other_groups.iter().cloned().collect(),
-            bars,
+            ledger,
+            forgotten: Forgotten::default(),
             measure: memory.measure,
             waiting: memory
                 .waiting
@@ -640,6 +702,7 @@ impl TestWorld {
                 .into_iter()
                 .collect::<HashMap<_, _>>(),
             last_writing_run: memory.last_run.clone(),
+            ..Base::default()
         }
     }
 

@@ -441,7 +441,7 @@ impl Applying<'_> {
         &self,
         rows: Vec<(PersonIx, PairIx)>,
     ) -> Result<Option<(Write, Vec<Item>)>, RunError> {
-        let own = self.runner.store().own_removals(&self.job.target)?;
+        let own = self.runner.store().own_removals(&self.job.target_account)?;
         let mut returns = Vec::new();
         let mut items = Vec::new();
         for (person, pair) in rows

@@ -25,7 +25,7 @@ impl Applying<'_> {
             let store = self.runner.store();
             let entry = JournalEntry {
                 job: self.job.name.clone(),
-                account: self.job.target.clone(),
+                account: self.job.target_account.clone(),
                 operation: operation(&write).to_owned(),
                 items: items.iter().map(|item| self.journal_item(item)).collect(),
                 now: self.runner.now(),

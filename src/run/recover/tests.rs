@@ -11,7 +11,7 @@ use crate::model::{
     SnapshotBuilder, Stage, TotalMeanings, Value,
 };
 use crate::provider;
-use crate::state::JournalEntry;
+use crate::state::{AudienceKey, JournalEntry};
 
 const JOB: &str = r#"
 [providers.crm]
@@ -37,12 +37,14 @@ impl Stage for Nowhere {
 }
 
 fn job() -> JobConfig {
-    crate::config::parse(JOB, Path::new("rosterd.toml"))
+    let mut config = crate::config::parse(JOB, Path::new("rosterd.toml"))
         .unwrap()
-        .0
-        .jobs
-        .remove("test")
-        .unwrap()
+        .0;
+    JobConfig {
+        source_account: "crm".into(),
+        target_account: "mail".into(),
+        ..config.jobs.remove("test").unwrap()
+    }
 }
 
 fn row(id: &str, name: &str) -> GroupRow {
@@ -166,7 +168,7 @@ fn settled(
 ) -> (Base, Names, bool) {
     let mut names = Names::new();
     store
-        .load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names)
+        .load_base("test", "crm", "mail", Timestamp::UNIX_EPOCH, &mut names)
         .unwrap();
     let target = target(&mut names, people, whole);
     let looked_up = BTreeMap::new();
@@ -185,7 +187,7 @@ fn settled(
     )
     .unwrap();
     let base = store
-        .load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names)
+        .load_base("test", "crm", "mail", Timestamp::UNIX_EPOCH, &mut names)
         .unwrap();
     (base, names, store.unsettled("test").unwrap().is_empty())
 }
@@ -278,13 +280,14 @@ fn a_refusal_that_is_found_written_is_held_once_every_contact_has_it() {
     ] {
         let store = Store::in_memory();
         known(&store);
-        let bar = |group: Option<&str>| Change::Bar {
-            provider: "mail".into(),
-            group: group.map(str::to_owned),
-            address: ANA.into(),
+        let bar = |audience: AudienceKey| Change::Refusal {
+            account: "mail".into(),
+            people: vec![PersonKey::Address(ANA.into())],
+            audience: vec![audience],
             origin: "seen".into(),
         };
-        store.record(&[bar(None), bar(Some("g"))]).unwrap();
+        let group = AudienceKey::Group("g".into());
+        store.record(&[bar(AudienceKey::Account), bar(group)]).unwrap();
         begin(&store, "set_opt_out", item(Some("t1")));
         begin(
             &store,
@@ -294,17 +297,19 @@ fn a_refusal_that_is_found_written_is_held_once_every_contact_has_it() {
                 ..item(Some("t1"))
             },
         );
-        let (base, names, done) = settled(
+        let (base, _, done) = settled(
             &store,
             &[("t1", ANA, true, refused), ("t2", ANA, second.0, second.1)],
             true,
         );
         assert!(done && base.memberships.is_empty());
-        let ana = names.find(ANA).unwrap();
-        assert_eq!(
-            (base.bars.held(None, ana), base.bars.held(Some("g"), ana)),
-            (Some(expected), Some(expected))
-        );
+        let held: Vec<bool> = base
+            .ledger
+            .refusals
+            .iter()
+            .map(|refusal| refusal.held_at.is_some())
+            .collect();
+        assert_eq!(held, [expected, expected]);
     }
 }
 
@@ -328,10 +333,11 @@ fn recovered(
     begin(store, "create_group", creation);
     let mut names = Names::new();
     let now = Timestamp::UNIX_EPOCH;
-    let base = store.load_base("test", "mail", now, &mut names).unwrap();
+    let base = store
+        .load_base("test", "crm", "mail", now, &mut names)
+        .unwrap();
     let known = KnownGroups {
         base: &base,
-        names: &names,
         schema: provider::schema(kind),
         rows,
     };
@@ -432,37 +438,6 @@ fn the_field_that_holds_the_name_is_the_schemas() {
     }
 }
 
-#[test]
-fn a_refusal_that_was_seen_before_the_group_existed_binds_the_group_that_is_recovered() {
-    let early = |job: &str, source: &str| Change::EarlyBar {
-        provider: "mail".into(),
-        job: job.into(),
-        source: source.into(),
-        name: "news".into(),
-        address: ANA.into(),
-        origin: "seen".into(),
-    };
-    for (job, source, bound) in [
-        ("test", "s", true),
-        ("other", "o", true),
-        ("test", "another", true),
-    ] {
-        let store = Store::in_memory();
-        store.register_job("test", "crm", "mail").unwrap();
-        store.register_job("other", "crm2", "mail").unwrap();
-        store.record(&[early(job, source)]).unwrap();
-        recovered(&store, None, KIND, &[row("7", "News")]);
-        let mut names = Names::new();
-        let base = store
-            .load_base("test", "mail", Timestamp::UNIX_EPOCH, &mut names)
-            .unwrap();
-        let held = names
-            .find(ANA)
-            .and_then(|ana| base.bars.held(Some("7"), ana));
-        assert_eq!(held, bound.then_some(false), "{job} {source}");
-    }
-}
-
 fn group_now(people: &[(&str, &str, MembershipState)], whole: bool) -> BTreeMap<String, GroupNow> {
     let mut now = GroupNow {
         by_id: HashMap::new(),
@@ -500,7 +475,9 @@ fn unlisted(
     }
     let now = Timestamp::from_second(days * 86_400).unwrap();
     let mut names = Names::new();
-    store.load_base("test", "mail", now, &mut names).unwrap();
+    store
+        .load_base("test", "crm", "mail", now, &mut names)
+        .unwrap();
     let mut target = target(&mut names, &[("t1", ANA, false, None)], true);
     let more = vec![
         Group::from_row(row("g", "News"), provider::schema(KIND)),
@@ -525,7 +502,9 @@ fn unlisted(
         now,
     )
     .unwrap();
-    let base = store.load_base("test", "mail", now, &mut names).unwrap();
+    let base = store
+        .load_base("test", "crm", "mail", now, &mut names)
+        .unwrap();
     (
         base,
         names,
@@ -672,7 +651,9 @@ fn a_user_who_strayed(item: JournalItem) {
         now,
     )
     .unwrap();
-    let base = store.load_base("test", "mail", now, &mut names).unwrap();
+    let base = store
+        .load_base("test", "crm", "mail", now, &mut names)
+        .unwrap();
     let ana = names.find("t1").unwrap();
     assert!(
         base.membership("g", ana).is_none(),
@@ -710,7 +691,9 @@ fn a_user_who_strayed(item: JournalItem) {
         )
         .unwrap()
     );
-    let base = store.load_base("test", "mail", now, &mut names).unwrap();
+    let base = store
+        .load_base("test", "crm", "mail", now, &mut names)
+        .unwrap();
     assert!(
         base.membership("3", ana).is_none(),
         "whoever is put there later was put there by a person"
@@ -742,7 +725,7 @@ fn a_removal_is_rosterds_own_only_where_the_time_of_the_refusal_says_so() {
         );
         let mut names = Names::new();
         store
-            .load_base("test", "mail", intended, &mut names)
+            .load_base("test", "crm", "mail", intended, &mut names)
             .unwrap();
         let mut target = target(&mut names, &[("t1", ANA, false, None)], true);
         let groups = vec![Group::from_row(row("h", "Alumni"), provider::schema(KIND))];

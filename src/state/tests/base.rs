@@ -10,7 +10,7 @@ use crate::plan::base::{Base, FieldBase, FieldBases, Measure, Origin};
 use crate::state::{Change, FailureNote, Outcome, RunEnd, RunStart, StateError, Store};
 
 fn load(store: &Store, job: &str, names: &mut Names) -> Base {
-    store.load_base(job, "mail", at(0), names).unwrap()
+    store.load_base(job, "crm", "mail", at(0), names).unwrap()
 }
 
 fn base_of(job: &str, source: &str, hash: u64) -> Change {
@@ -205,7 +205,7 @@ fn a_job_with_another_provider_is_refused() {
         store.register_job("job", "crm", "other").unwrap_err(),
         store.register_job("job", "other", "mail").unwrap_err(),
         store
-            .load_base("job", "other", at(0), &mut Names::new())
+            .load_base("job", "crm", "other", at(0), &mut Names::new())
             .unwrap_err(),
     ] {
         assert!(matches!(error, StateError::JobMoved { .. }), "{error:?}");
@@ -214,152 +214,10 @@ fn a_job_with_another_provider_is_refused() {
 }
 
 #[test]
-fn bars_belong_to_the_account_and_end_one_by_one() {
-    let store = Store::in_memory();
-    let bar = |group: Option<&str>| Change::Bar {
-        provider: "mail".into(),
-        group: group.map(Into::into),
-        address: "ana@example.org".into(),
-        origin: "listing".into(),
-    };
-    store
-        .record(&[bar(None), bar(Some("g")), bar(Some("g"))])
-        .unwrap();
-    let mut names = Names::new();
-    let ana = names.intern("ana@example.org");
-    let bars = load(&store, "any", &mut names).bars;
-    assert!(bars.bars(None, ana) && bars.groups["g"].contains(&ana));
-    store
-        .record(&[Change::EndBar {
-            provider: "mail".into(),
-            group: None,
-            address: "ana@example.org".into(),
-        }])
-        .unwrap();
-    let bars = load(&store, "any", &mut names).bars;
-    assert!(!bars.bars(None, ana) && bars.bars(Some("g"), ana));
-    assert!(
-        store
-            .load_base("other", "elsewhere", at(0), &mut names)
-            .unwrap()
-            .bars
-            .groups
-            .is_empty()
-    );
-}
-
-#[test]
-fn a_bar_is_held_until_the_refusal_is_seen_anew() {
-    let store = Store::in_memory();
-    let (provider, address) = ("mail".to_owned(), "ana@example.org".to_owned());
-    let bar = |group: Option<&str>| Change::Bar {
-        provider: provider.clone(),
-        group: group.map(Into::into),
-        address: address.clone(),
-        origin: "listing".into(),
-    };
-    let held = |group: Option<&str>| Change::BarHeld {
-        provider: provider.clone(),
-        group: group.map(Into::into),
-        address: address.clone(),
-    };
-    let standing = || {
-        let mut names = Names::new();
-        let ana = names.intern(&address);
-        let bars = load(&store, "any", &mut names).bars;
-        (bars.held(None, ana), bars.held(Some("g"), ana))
-    };
-    store.record(&[held(None)]).unwrap();
-    assert_eq!(
-        standing(),
-        (None, None),
-        "what is not remembered is not held"
-    );
-    store
-        .record(&[bar(None), bar(Some("g")), held(Some("g"))])
-        .unwrap();
-    assert_eq!(standing(), (Some(false), Some(true)));
-    store.record(&[held(None), bar(Some("g"))]).unwrap();
-    assert_eq!(standing(), (Some(true), Some(false)));
-}
-
-#[test]
-fn refusals_follow_a_linked_person_to_a_new_address() {
-    let bar = |provider: &str, group: Option<&str>| Change::Bar {
-        provider: provider.into(),
-        group: group.map(Into::into),
-        address: "ana@example.org".into(),
-        origin: "listing".into(),
-    };
-    let base = Change::MemberBase {
-        job: "job".into(),
-        source: "s7".into(),
-        address: "ana@new.example.org".into(),
-        source_hash: 1,
-        target_hash: 1,
-        fields: FieldBases::new(),
-    };
-    let moves = [
-        base,
-        link_member("job", "s7", "t7", "ana@new.example.org"),
-        link_member("job", "s7", "t8", "ana@new.example.org"),
-    ];
-    for change in moves {
-        let store = Store::in_memory();
-        store.register_job("job", "crm", "mail").unwrap();
-        store
-            .record(&[
-                link_member("job", "s7", "t7", "ana@example.org"),
-                bar("mail", None),
-                bar("mail", Some("g")),
-                Change::BarHeld {
-                    provider: "mail".into(),
-                    group: Some("g".into()),
-                    address: "ana@example.org".into(),
-                },
-                bar("elsewhere", Some("h")),
-            ])
-            .unwrap();
-        store.record(std::slice::from_ref(&change)).unwrap();
-        let mut names = Names::new();
-        let (old, new) = (
-            names.intern("ana@example.org"),
-            names.intern("ana@new.example.org"),
-        );
-        let bars = load(&store, "job", &mut names).bars;
-        assert_eq!(
-            (bars.held(None, new), bars.held(Some("g"), new)),
-            (Some(false), Some(false)),
-            "{change:?}"
-        );
-        assert_eq!(
-            (bars.held(None, old), bars.held(Some("g"), old)),
-            (Some(false), Some(true)),
-            "{change:?}"
-        );
-        let elsewhere = store
-            .load_base("other", "elsewhere", at(0), &mut names)
-            .unwrap()
-            .bars;
-        assert_eq!(elsewhere.held(Some("h"), new), None, "another account");
-
-        // What is known of the new address by then stays so.
-        let held = Change::BarHeld {
-            provider: "mail".into(),
-            group: Some("g".into()),
-            address: "ana@new.example.org".into(),
-        };
-        store.record(&[held, change.clone()]).unwrap();
-        let bars = load(&store, "job", &mut names).bars;
-        assert_eq!(bars.held(Some("g"), new), Some(true), "{change:?}");
-    }
-}
-
-#[test]
 fn carried_values_and_meanings_come_back() {
     let store = Store::in_memory();
     let carry = |id: &str, field: &str, value: Option<Value>| Change::Carried {
-        provider: "crm".into(),
+        account: "crm".into(),
         object: ObjectKind::Group,
         id: id.into(),
         field: field.into(),
@@ -402,7 +260,7 @@ fn carried_values_and_meanings_come_back() {
     let left = BTreeSet::from([TotalMeanings::AllButBounced]);
     store
         .record(&[Change::Meanings {
-            provider: "mail".into(),
+            account: "mail".into(),
             meanings: left.clone(),
         }])
         .unwrap();
@@ -455,7 +313,7 @@ fn measure_writing_run_and_waiting_items_are_part_of_the_base() {
         [("k".to_owned(), "No such list".to_owned())].into()
     );
     let due = store
-        .load_base("job", "mail", at(15 * 60), &mut names)
+        .load_base("job", "crm", "mail", at(15 * 60), &mut names)
         .unwrap();
     assert!(
         due.waiting.is_empty(),
@@ -616,7 +474,7 @@ proptest! {
 fn removals_of_rosterds_own_are_remembered_for_every_job_until_they_end() {
     let store = Store::in_memory();
     let removal = |member: &str, address: &str, shown| Change::OwnRemoval {
-        provider: "lists".into(),
+        account: "lists".into(),
         group: "7".into(),
         member: member.into(),
         address: address.into(),
@@ -640,7 +498,7 @@ fn removals_of_rosterds_own_are_remembered_for_every_job_until_they_end() {
         "ids mean nothing at another provider"
     );
     let ended = Change::OwnRemovalEnded {
-        provider: "lists".into(),
+        account: "lists".into(),
         group: "7".into(),
         member: "1".into(),
     };

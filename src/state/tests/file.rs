@@ -168,12 +168,12 @@ fn a_store_opened_for_reading_writes_nothing() {
         .unwrap();
     let reader = Store::open_read_only(&path).unwrap().unwrap();
     let base = reader
-        .load_base("job", "mail", at(0), &mut Names::new())
+        .load_base("job", "crm", "mail", at(0), &mut Names::new())
         .unwrap();
     assert_eq!(base.members.len(), 1);
     assert!(
         reader
-            .load_base("another", "mail", at(0), &mut Names::new())
+            .load_base("another", "crm", "mail", at(0), &mut Names::new())
             .unwrap()
             .is_empty()
     );

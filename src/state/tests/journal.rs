@@ -56,7 +56,7 @@ fn an_intent_survives_a_crash_right_after_begin() {
     assert_eq!(items, entry(&["ana", "bo"]).items);
     assert!(unsettled[0].items.iter().all(|item| item.outcome.is_none()));
     let base = survivor
-        .load_base("job", "mail", at(1), &mut Names::new())
+        .load_base("job", "crm", "mail", at(1), &mut Names::new())
         .unwrap();
     assert_eq!(base.last_writing_run.as_deref(), Some("run-1"));
     assert!(survivor.unsettled("another").unwrap().is_empty());

@@ -4,6 +4,7 @@ mod base;
 mod failures;
 mod file;
 mod journal;
+mod ledger;
 mod runs;
 
 use std::path::PathBuf;

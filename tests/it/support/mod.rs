@@ -17,6 +17,7 @@ use rosterd::emulator::{
     Account, Emulator, FaultRule, Kind, MembershipState, RequestRecord, World,
 };
 use rosterd::http::Transport;
+use rosterd::model::OwnRemovals;
 use rosterd::run::{Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
 use rosterd::state::Store;
 
@@ -245,6 +246,12 @@ impl Bench {
     /// Goes on with a config that is changed in place.
     pub fn reconfigure_with(&mut self, change: impl FnOnce(&mut Config)) {
         change(&mut self.config);
+    }
+
+    /// What is remembered of rosterd's own removals at an account.
+    pub fn own_removals(&self, provider: &str) -> OwnRemovals {
+        let account = self.config.providers[provider].state_key();
+        self.store.own_removals(&account).unwrap()
     }
 
     /// Loses the state database.

@@ -78,8 +78,8 @@ impl Runner {
 
     /// Logs in at a provider, proves the account and the rights, and reads its groups.
     pub async fn check_online(&self, name: &str) -> Result<OnlineReport, RunError> {
+        let _held = self.hold_to_read(&[&name.to_owned()]).await?;
         let handle = self.handle(name)?;
-        let _counting = self.counting_of(name);
         let shared = self
             .inner
             .config

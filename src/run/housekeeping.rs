@@ -32,11 +32,11 @@ impl Runner {
         }
     }
 
-    /// The same for one provider.
-    pub(super) fn counting_of(&self, provider: &str) -> Counting {
+    /// The same for some providers.
+    pub(super) fn counting_of(&self, providers: &[&String]) -> Counting {
         Counting {
             runner: self.clone(),
-            providers: vec![provider.to_owned()],
+            providers: providers.iter().map(|name| (*name).clone()).collect(),
         }
     }
 

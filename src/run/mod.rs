@@ -7,6 +7,7 @@ mod confirm;
 mod consent;
 mod error;
 mod housekeeping;
+mod locks;
 mod persons;
 mod prepare;
 mod read;
@@ -16,7 +17,7 @@ mod report;
 mod verify;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,12 +25,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use accounts::{Handle, OnlineReport};
 pub use error::{RunError, state_exit_code};
+pub use locks::AccountLocks;
 pub use report::{Cost, ItemFailure, Outcome, Planned, RunReport};
 
 use crate::config::settled::{Config, JobConfig};
 use crate::http::Transport;
 use crate::plan::{GuardRefusal, tripped_items};
-use crate::state::{ApprovalAnswer, Guard, LockError, Locks, RunEnd, RunStart, StateError, Store};
+use crate::state::{ApprovalAnswer, Locks, RunEnd, RunStart, StateError, Store};
+use locks::Access;
 use prepare::Prepared;
 
 /// Tells the time of day; given from outside so that tests can set it.
@@ -64,8 +67,13 @@ pub struct RunnerOptions {
     pub progress: Arc<dyn Progress>,
     /// The time of day.
     pub clock: Clock,
-    /// Asks runs to stop after the request in flight.
+    /// Asks runs to stop after the request in flight, and those that wait to give up.
     pub stop: CancellationToken,
+    /// How long to wait for a job or an account that another process uses; without it a run ends at
+    /// once with [`RunError::Busy`]. For other runs of this process it waits in any case.
+    pub wait: Option<Duration>,
+    /// The accounts that this process uses; all runners over one state database share them.
+    pub account_locks: AccountLocks,
 }
 
 impl Default for RunnerOptions {
@@ -75,6 +83,8 @@ impl Default for RunnerOptions {
             progress: Arc::new(Silent),
             clock: Arc::new(Timestamp::now),
             stop: CancellationToken::new(),
+            wait: None,
+            account_locks: AccountLocks::default(),
         }
     }
 }
@@ -130,17 +140,8 @@ struct Inner {
     locks: Locks,
     handles: Mutex<HashMap<String, Arc<Handle>>>,
     accounts: Mutex<HashMap<String, crate::http::Account>>,
-    account_locks: Mutex<HashMap<String, Weak<Guard>>>,
     /// How many requests of each account stand in the state database, by account key.
     counted: Mutex<HashMap<String, u64>>,
-}
-
-/// What is held while a job runs.
-struct Held {
-    // Goes first, so that requests are counted before anybody else may use the accounts.
-    _counting: housekeeping::Counting,
-    _job: Guard,
-    _accounts: Vec<Arc<Guard>>,
 }
 
 impl Runner {
@@ -155,7 +156,6 @@ impl Runner {
                 locks,
                 handles: Mutex::default(),
                 accounts: Mutex::default(),
-                account_locks: Mutex::default(),
                 counted: Mutex::default(),
             }),
         }
@@ -199,7 +199,7 @@ impl Runner {
     /// Reads both sides and makes the plan; writes to no provider.
     pub async fn plan(&self, job: &str) -> Result<Planned, RunError> {
         let job = self.job(job)?;
-        let _held = self.hold(job)?;
+        let _held = self.hold(job, Access::Read).await?;
         let mut prepared = Box::pin(self.prepare(job, true, false)).await?;
         if let Some(refusal) = prepared.planned.plan.refusals.first() {
             let items = prepared.tripped();
@@ -240,7 +240,7 @@ impl Runner {
     /// Predicts the reading requests of a run from the lists of groups.
     pub async fn predict(&self, job: &str) -> Result<Prediction, RunError> {
         let job = self.job(job)?;
-        let _counting = self.counting(job);
+        let _held = self.hold_to_read(&[&job.source, &job.target]).await?;
         self.predict_reads(job).await
     }
 
@@ -251,17 +251,12 @@ impl Runner {
         saved: Option<&SavedPlan>,
     ) -> Result<RunReport, RunError> {
         let job = self.job(name)?;
+        self.refuse_used(saved)?;
+        let _held = self.hold(job, Access::Write).await?;
+        // Whoever was waited for may have applied it.
+        self.refuse_used(saved)?;
         let started = self.now();
         let id = run_id(name, started);
-        if let Some(saved) = saved
-            && let Some(used) = self.inner.store.plan_used(&saved.fingerprint)?
-        {
-            return Err(RunError::PlanMoved(format!(
-                "this plan was applied at {}; a plan is used once: make a new one with `rosterd plan {name} --out FILE`",
-                used.strftime("%Y-%m-%d %H:%M:%SZ")
-            )));
-        }
-        let _held = self.hold(job)?;
         let store = &self.inner.store;
         self.know_accounts(job)?;
         store.register_job(&job.name, &job.source_account, &job.target_account)?;
@@ -296,6 +291,19 @@ impl Runner {
                 drop(store.finish_run(&id, &end, &[]));
                 Err(error)
             }
+        }
+    }
+
+    /// Refuses a saved plan that was applied before.
+    fn refuse_used(&self, saved: Option<&SavedPlan>) -> Result<(), RunError> {
+        let Some(saved) = saved else { return Ok(()) };
+        match self.inner.store.plan_used(&saved.fingerprint)? {
+            None => Ok(()),
+            Some(used) => Err(RunError::PlanMoved(format!(
+                "this plan was applied at {}; a plan is used once: make a new one with `rosterd plan {} --out FILE`",
+                used.strftime("%Y-%m-%d %H:%M:%SZ"),
+                saved.job
+            ))),
         }
     }
 
@@ -378,54 +386,11 @@ impl Runner {
         self.inner.store.finish_run(id, &end, &[])?;
         Ok(report)
     }
-
-    /// Takes the locks of a job and its two accounts (rule 8).
-    fn hold(&self, job: &JobConfig) -> Result<Held, RunError> {
-        let guard = self.inner.locks.lock_job(&job.name).map_err(lock_error)?;
-        let mut keys: Vec<String> = [&job.source, &job.target]
-            .into_iter()
-            .filter_map(|name| Some(self.inner.config.providers.get(name)?.account_key()))
-            .collect();
-        keys.sort();
-        keys.dedup();
-        let mut accounts = Vec::new();
-        for key in keys {
-            accounts.push(self.hold_account(&key)?);
-        }
-        Ok(Held {
-            _counting: self.counting(job),
-            _job: guard,
-            _accounts: accounts,
-        })
-    }
-
-    /// Jobs of this process share an account; other processes are kept out while one of them uses
-    /// it.
-    fn hold_account(&self, key: &str) -> Result<Arc<Guard>, RunError> {
-        let mut held = self
-            .inner
-            .account_locks
-            .lock()
-            .expect("nothing panics while it holds this lock");
-        if let Some(guard) = held.get(key).and_then(Weak::upgrade) {
-            return Ok(guard);
-        }
-        let guard = Arc::new(self.inner.locks.lock_account(key).map_err(lock_error)?);
-        held.insert(key.to_owned(), Arc::downgrade(&guard));
-        Ok(guard)
-    }
 }
 
 impl Prepared {
     fn tripped(&self) -> std::collections::BTreeSet<String> {
         self.with_inputs(|inputs| tripped_items(inputs, &self.planned.plan))
-    }
-}
-
-fn lock_error(error: LockError) -> RunError {
-    match error {
-        LockError::Busy { .. } => RunError::Busy(error.to_string()),
-        LockError::File { .. } => RunError::Setup(error.to_string()),
     }
 }
 

@@ -63,7 +63,7 @@
 //! 5. Nothing is sent that is not in the journal.
 //! 6. People are never deleted.
 //! 7. Secrets and request bodies reach no log, error, report or database.
-//! 8. One run per job, and one process per account, at a time.
+//! 8. One run per job, one process per account, and one run that writes to an account, at a time.
 //! 9. An answer of OK proves nothing: what it does not confirm item by item is read back.
 //! 10. What rosterd does not own it does not touch.
 //! 11. After a clean run the next plan is empty.

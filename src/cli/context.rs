@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use indicatif::MultiProgress;
 use jiff::Timestamp;
@@ -78,6 +79,15 @@ impl Context {
 
     /// Makes a runner over the config and its state database, and begins to listen to signals.
     pub(super) fn runner(&self, config: Config) -> Result<Runner, CommandError> {
+        self.runner_that_waits(config, None)
+    }
+
+    /// The same, of a runner that waits for other processes.
+    pub(super) fn runner_that_waits(
+        &self,
+        config: Config,
+        wait: Option<Duration>,
+    ) -> Result<Runner, CommandError> {
         let store = Context::store(&config)?;
         self.interrupt.watch()?;
         let wanted =
@@ -85,6 +95,7 @@ impl Context {
         let options = RunnerOptions {
             progress: progress(&self.bars, wanted),
             stop: self.interrupt.stop.clone(),
+            wait,
             ..RunnerOptions::default()
         };
         Ok(Runner::new(Arc::new(config), Arc::new(store), options))

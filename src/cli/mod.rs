@@ -15,6 +15,7 @@ mod paint;
 mod progress;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

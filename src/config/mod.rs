@@ -54,6 +54,17 @@ pub enum ConfigError {
     Invalid(Diagnostics),
 }
 
+/// Reads a friendly duration such as `15m`, as the config takes it.
+///
+/// # Errors
+/// A sentence that says what is wrong with it, and how to write one.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    value::duration(text).map_err(|problem| match problem.hint {
+        Some(hint) => format!("it {}; {hint}", problem.message),
+        None => format!("it {}", problem.message),
+    })
+}
+
 /// Reads and checks a configuration file.
 ///
 /// # Errors

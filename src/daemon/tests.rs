@@ -17,6 +17,9 @@ use crate::run::RunnerOptions;
 use crate::signals::Asked;
 use crate::state::{Locks, Outcome, RunRecord, Store};
 
+/// What a list can't be created without.
+const SENDER: &str = "[providers.campaigns.defaults]\nsender_name = \"Example Society\"\nsender_addr1 = \"1 Example Street\"\nsender_city = \"Springfield\"\nsender_zip = \"62701\"\nsender_country = \"USA\"\nsender_url = \"https://www.example.org\"\nsender_reminder = \"You signed up at www.example.org\"\n";
+
 const QUARTERLY: &str = "schedule = \"*/15 * * * *\"\nmode = \"managed\"\n";
 
 /// A service that began at ten o'clock, and what it works on.
@@ -29,6 +32,10 @@ struct Bench {
 
 impl Bench {
     fn new(job: &str) -> Self {
+        Bench::of(&only(job))
+    }
+
+    fn of(jobs: &str) -> Self {
         let mut world = World::empty();
         let crm = world.add_account(Account::new(Kind::GreenRope, "crm", 45_429));
         let group = crm.add_group("Donors");
@@ -37,9 +44,10 @@ impl Bench {
             crm.join(group, contact);
         }
         world.add_account(Account::new(Kind::Emfluence, "mail", 71_001));
+        world.add_account(Account::new(Kind::ActiveCampaign, "campaigns", 81_001));
         let emulator = Emulator::new(world.without_pace());
         let directory = tempfile::tempdir().unwrap();
-        let text = Arc::new(Mutex::new(text(&emulator, directory.path(), job)));
+        let text = Arc::new(Mutex::new(text(&emulator, directory.path(), jobs)));
         Bench {
             emulator,
             directory,
@@ -49,7 +57,11 @@ impl Bench {
     }
 
     fn change(&self, job: &str) {
-        *self.text.lock().unwrap() = text(&self.emulator, self.directory.path(), job);
+        self.change_jobs(&only(job));
+    }
+
+    fn change_jobs(&self, jobs: &str) {
+        *self.text.lock().unwrap() = text(&self.emulator, self.directory.path(), jobs);
     }
 
     fn start(&self) -> (UnboundedSender<Asked>, JoinHandle<anyhow::Result<u8>>) {
@@ -136,26 +148,28 @@ impl Bench {
     }
 }
 
-fn text(emulator: &Emulator, directory: &Path, job: &str) -> String {
-    let (crm, mail) = emulator.with_world(|world| {
-        (
-            world.account("crm").credentials(),
-            world.account("mail").credentials(),
-        )
-    });
-    for account in [&crm, &mail] {
-        let secret = if account.kind == Kind::Emfluence {
-            &account.token
-        } else {
+/// The config of one job from `crm` to `mail`, with further lines.
+fn only(job: &str) -> String {
+    format!("[jobs.crm-to-mail]\nsource = \"crm\"\ntarget = \"mail\"\n{job}")
+}
+
+fn text(emulator: &Emulator, directory: &Path, jobs: &str) -> String {
+    let [crm, mail, campaigns] = ["crm", "mail", "campaigns"]
+        .map(|name| emulator.with_world(|world| world.account(name).credentials()));
+    for account in [&crm, &mail, &campaigns] {
+        let secret = if account.kind == Kind::GreenRope {
             &account.password
+        } else {
+            &account.token
         };
         std::fs::write(directory.join(&account.account), secret).unwrap();
     }
     format!(
         "[providers.crm]\nkind = \"greenrope\"\nbase_url = \"http://127.0.0.1{}\"\naccount_id = \"{}\"\nemail = \"{}\"\npassword = {{ file = \"crm\" }}\n\
          [providers.mail]\nkind = \"emfluence\"\nbase_url = \"http://127.0.0.1{}\"\naccess_token = {{ file = \"mail\" }}\nhttp = {{ max_retries = 0 }}\n\
-         [daemon]\ngrace = \"30s\"\n[jobs.crm-to-mail]\nsource = \"crm\"\ntarget = \"mail\"\n{job}",
-        crm.base_path, crm.account_id, crm.email, mail.base_path
+         [providers.campaigns]\nkind = \"activecampaign\"\nbase_url = \"http://127.0.0.1{}\"\napi_key = {{ file = \"campaigns\" }}\ngroups = \"lists\"\n{SENDER}\
+         [daemon]\ngrace = \"30s\"\n{jobs}",
+        crm.base_path, crm.account_id, crm.email, mail.base_path, campaigns.base_path
     )
 }
 
@@ -499,4 +513,150 @@ async fn a_stop_leaves_nothing_that_the_next_run_does_not_finish() {
         assert_eq!(bench.mailed(), 40);
         bench.assert_no_misuse();
     }
+}
+
+/// Two jobs into the lists of one account, and what more there is.
+fn two_jobs(schedule: &str, more: &str) -> String {
+    let job = |name: &str, source: &str, mode: &str| {
+        format!(
+            "[jobs.{name}]\nsource = \"{source}\"\ntarget = \"campaigns\"\nmode = \"{mode}\"\nschedule = \"{schedule}\"\n"
+        )
+    };
+    job("first", "crm", "managed") + &job("second", "mail", "mirror") + more
+}
+
+/// Gives `mail` a group of the same name, in which two of the people of `crm` are as well.
+fn add_donors_of_mail(bench: &Bench) {
+    bench.emulator.with_world(|world| {
+        let mail = world.account_mut("mail");
+        let group = mail.add_group("Donors");
+        for name in ["person0", "person1", "other0", "other1", "other2"] {
+            let contact = mail.add_person(&format!("{name}@example.org"), "Ana", "Silva");
+            mail.join(group, contact);
+        }
+    });
+}
+
+/// Fails when two runs went on at once.
+fn assert_in_turn(runs: &[RunRecord]) {
+    let mut runs: Vec<_> = runs
+        .iter()
+        .map(|run| (run.started, run.finished.expect("it has ended"), &run.job))
+        .collect();
+    runs.sort();
+    for pair in runs.windows(2) {
+        assert!(pair[0].1 <= pair[1].0, "{pair:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_jobs_of_one_schedule_take_turns_at_their_target() {
+    let bench = Bench::of(&two_jobs("*/15 * * * *", ""));
+    add_donors_of_mail(&bench);
+    bench.emulator.with_world(|world| {
+        let crm = world.account_mut("crm");
+        let group = crm.find_group("Donors").unwrap();
+        let contact = crm.contact_by_email("person0@example.org").unwrap();
+        crm.opt_out_of_group(group, contact);
+    });
+    let (ask, served) = bench.start();
+    sleep(minutes(65)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    let runs = bench.runs();
+    assert_eq!(runs.len(), 8, "{:?}", bench.told());
+    assert!(
+        runs.iter().all(|run| run.outcome == Some(Outcome::Done)),
+        "{:?}",
+        bench.told()
+    );
+    assert_in_turn(&runs);
+    bench.emulator.with_world(|world| {
+        let campaigns = world.account("campaigns");
+        let lists = campaigns.groups.values();
+        assert_eq!(lists.filter(|list| list.name == "Donors").count(), 1);
+        let list = campaigns.find_group("Donors").unwrap();
+        let mut mailed = campaigns.mailed_by(list);
+        mailed.sort();
+        assert_eq!(mailed.len(), 42, "{mailed:?}");
+        assert!(!mailed.contains(&"person0@example.org".to_owned()));
+    });
+    let undone: Vec<_> = bench
+        .emulator
+        .history()
+        .into_iter()
+        .filter(|event| event.change.undoes_opt_out())
+        .collect();
+    assert!(undone.is_empty(), "{undone:?}");
+    bench.assert_no_misuse();
+    let last = bench
+        .emulator
+        .requests()
+        .into_iter()
+        .rfind(|request| request.is_write)
+        .unwrap();
+    let first_round = runs[2]
+        .started
+        .duration_since(runs[0].started)
+        .unsigned_abs();
+    assert!(
+        Duration::from_millis(last.millis) < minutes(15) + first_round,
+        "after each has run once or twice they agree: {last:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_of_a_new_config_queue_behind_those_of_the_old_one() {
+    let once = "15 10 * * *";
+    let bench = Bench::of(&two_jobs(once, ""));
+    add_donors_of_mail(&bench);
+    bench
+        .emulator
+        .add_fault(FaultRule::every(Fault::SlowAnswer(Duration::from_secs(40))).at("campaigns"));
+    let (ask, served) = bench.start();
+    sleep(minutes(16)).await;
+    assert_eq!(bench.told(), ["10:15 running"], "the other one waits");
+    bench.change_jobs(&two_jobs(
+        once,
+        "[jobs.third]\nsource = \"crm\"\ntarget = \"campaigns\"\nschedule = \"17 10 * * *\"\n",
+    ));
+    ask.send(Asked::Reload).unwrap();
+    sleep(minutes(2)).await;
+    assert_eq!(bench.told(), ["10:15 running"], "the new one waits as well");
+    sleep(minutes(180)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    let runs = bench.runs();
+    let jobs: Vec<&str> = runs.iter().map(|run| run.job.as_str()).collect();
+    assert_eq!(jobs, ["first", "second", "third"]);
+    assert!(
+        runs.iter().all(|run| run.outcome == Some(Outcome::Done)),
+        "{:?}",
+        bench.told()
+    );
+    assert_in_turn(&runs);
+    assert_eq!(
+        bench
+            .emulator
+            .with_world(|world| world.account("campaigns").groups.len()),
+        1
+    );
+    bench.assert_no_misuse();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_queues_gives_up_when_the_service_stops() {
+    let bench = Bench::of(&two_jobs("15 10 * * *", ""));
+    add_donors_of_mail(&bench);
+    bench
+        .emulator
+        .add_fault(FaultRule::every(Fault::SlowAnswer(Duration::from_secs(20))).at("campaigns"));
+    let (ask, served) = bench.start();
+    sleep(minutes(17)).await;
+    let asked = Instant::now();
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    assert!(asked.elapsed() <= Duration::from_secs(30));
+    let runs = bench.runs();
+    assert_eq!(runs.len(), 1, "what never began leaves no trace: {runs:?}");
 }

@@ -332,6 +332,10 @@ pub trait MemberSink: Send {
     /// latest profile.
     fn member(&mut self, row: MemberRow) -> Result<(), SinkError>;
 
+    /// Says that the requests for a group's listing begin now, wherever they do not begin with the
+    /// question as a whole; the rows may be handed over later.
+    fn begin_reading(&mut self, _group: &str) {}
+
     /// Opens the listing of a group; rows of an earlier reading of it are dropped.
     fn begin_listing(&mut self, group: &str);
 

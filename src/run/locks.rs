@@ -200,7 +200,8 @@ impl Runner {
                 let waited = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
                 return Err(RunError::Busy(format!("{busy} (waited for {waited:#})")));
             }
-            if !told && !job.is_empty() {
+            if !told {
+                tracing::info!(job, why = busy, "Waiting for another process.");
                 options.progress.stage(job, "Waiting for another process");
                 told = true;
             }

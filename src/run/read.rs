@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::accounts::Handle;
 use super::recover::{
@@ -14,11 +15,12 @@ use super::recover::{
 use super::verify::{GroupNow, group_now};
 use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
+use crate::http::Account;
 use crate::mapping::{BoundMapping, Mapping, MappingSpec};
 use crate::model::{
-    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Join, Listing, MemberSink,
-    Name, Names, ObjectKind, OwnRemovals, Reading, Snapshot, SnapshotBuilder, TotalMeanings, Value,
-    Writable, row_hash,
+    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Join, Listing, MemberRow,
+    MemberSink, MembershipState, Name, Names, ObjectKind, OwnRemovals, Reading, SinkError,
+    Snapshot, SnapshotBuilder, TotalMeanings, Value, Writable, row_hash,
 };
 use crate::plan::base::Base;
 use crate::plan::{Policy, in_scope};
@@ -43,8 +45,9 @@ pub(super) struct Sides {
     pub(super) warnings: Vec<String>,
     /// Requests that reading took, by provider.
     pub(super) reads: BTreeMap<String, u64>,
-    /// When the target's listings were read.
-    pub(super) target_read_at: tokio::time::Instant,
+    /// When the reading of each of the target's listings began, by the group's id; nothing of a
+    /// remembered one.
+    pub(super) target_listed_at: BTreeMap<String, Instant>,
     /// The evidence of the target's list of groups.
     pub(super) target_certificate: Certificate,
     /// The time of day at which reading the target began.
@@ -159,6 +162,8 @@ pub(super) struct TargetSide {
     pub(super) snapshot: Snapshot,
     pub(super) staging: Staging,
     pub(super) meanings: BTreeSet<TotalMeanings>,
+    /// When the reading of each listing began; nothing of a remembered one.
+    pub(super) listed_at: BTreeMap<String, Instant>,
     pub(super) read_time: Timestamp,
     pub(super) remembered: bool,
     pub(super) nameable: BTreeMap<String, BTreeSet<String>>,
@@ -236,7 +241,7 @@ impl Begun {
             ],
             warnings,
             reads,
-            target_read_at: self.target.account.now(),
+            target_listed_at: target.listed_at,
             target_read_time: target.read_time,
             target_remembered: target.remembered,
             nameable: target.nameable,
@@ -520,7 +525,7 @@ impl Runner {
                 .map(|field| field.wire.to_owned()),
         );
         let salt = mapping.salt();
-        let mut snapshot = {
+        let (mut snapshot, listed_at) = {
             let mut builder =
                 SnapshotBuilder::new(&job.target, &salt, &mut begun.names, &mut staging);
             let ask = MemberAsk {
@@ -528,13 +533,10 @@ impl Runner {
                 fields: &fields,
                 role: Role::Target { wanted: &addresses },
             };
-            read_members(&target, &ask, &mut builder, &meanings).await?;
-            builder.finish(
-                groups,
-                &certificate,
-                &mut meanings,
-                &store.own_removals(&job.target_account)?,
-            )
+            let listed_at = read_members(&target, &ask, &mut builder, &meanings).await?;
+            let own = store.own_removals(&job.target_account)?;
+            let snapshot = builder.finish(groups, &certificate, &mut meanings, &own);
+            (snapshot, listed_at)
         };
         let looked_up = self.look_up(job, &target, &snapshot, &mut warnings).await?;
         let evidence = Evidence {
@@ -568,6 +570,7 @@ impl Runner {
             snapshot,
             staging,
             meanings,
+            listed_at,
             read_time,
             remembered: false,
             nameable,
@@ -677,21 +680,86 @@ impl Runner {
     }
 }
 
-/// Reads members, and each doubtful listing once more: a listing may move while it is read.
+/// Hands on what is read, and notes when the reading of each listing began.
+struct Noting<'a, 'b> {
+    sink: &'a mut SnapshotBuilder<'b>,
+    account: &'a Account,
+    began: &'a mut BTreeMap<String, Instant>,
+}
+
+impl MemberSink for Noting<'_, '_> {
+    fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
+        self.sink.member(row)
+    }
+
+    fn begin_reading(&mut self, group: &str) {
+        self.began.insert(group.to_owned(), self.account.now());
+    }
+
+    fn begin_listing(&mut self, group: &str) {
+        self.sink.begin_listing(group);
+    }
+
+    fn listed(&mut self, member_id: &str, state: MembershipState) {
+        self.sink.listed(member_id, state);
+    }
+
+    fn refused_at(&mut self, member_id: &str, seconds: i64) {
+        self.sink.refused_at(member_id, seconds);
+    }
+
+    fn end_listing(&mut self, certificate: Certificate) {
+        self.sink.end_listing(certificate);
+    }
+
+    fn account_state(&mut self, certificate: Certificate) {
+        self.sink.account_state(certificate);
+    }
+
+    fn whole_account(&mut self) {
+        self.sink.whole_account();
+    }
+
+    fn absent(&mut self, address: &str) {
+        self.sink.absent(address);
+    }
+}
+
+/// Asks for members once. Where several listings come out of one stream of requests, they began
+/// with it.
+async fn ask_members(
+    handle: &Handle,
+    ask: &MemberAsk<'_>,
+    builder: &mut SnapshotBuilder<'_>,
+    began: &mut BTreeMap<String, Instant>,
+) -> Result<(), RunError> {
+    let now = handle.account.now();
+    began.extend(ask.groups.iter().map(|row| (row.id.clone(), now)));
+    let mut sink = Noting {
+        sink: builder,
+        account: &handle.account,
+        began,
+    };
+    handle
+        .adapter
+        .members(ask, &mut sink)
+        .await
+        .map_err(read_error(handle))
+}
+
+/// Reads members, and each doubtful listing once more: a listing may move while it is read. Returns
+/// when the reading of each listing began.
 async fn read_members(
     handle: &Handle,
     ask: &MemberAsk<'_>,
     builder: &mut SnapshotBuilder<'_>,
     meanings: &BTreeSet<TotalMeanings>,
-) -> Result<(), RunError> {
-    handle
-        .adapter
-        .members(ask, builder as &mut dyn MemberSink)
-        .await
-        .map_err(read_error(handle))?;
+) -> Result<BTreeMap<String, Instant>, RunError> {
+    let mut began = BTreeMap::new();
+    ask_members(handle, ask, builder, &mut began).await?;
     let doubtful = builder.doubtful_listings(meanings);
     if doubtful.is_empty() {
-        return Ok(());
+        return Ok(began);
     }
     // The counts that a listing is held against may be older than the listing, so they are read
     // again as well.
@@ -711,11 +779,8 @@ async fn read_members(
         fields: ask.fields,
         role,
     };
-    handle
-        .adapter
-        .members(&again, builder as &mut dyn MemberSink)
-        .await
-        .map_err(read_error(handle))
+    ask_members(handle, &again, builder, &mut began).await?;
+    Ok(began)
 }
 
 /// Without a whole list of groups nothing else means anything.

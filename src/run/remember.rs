@@ -151,6 +151,7 @@ impl Runner {
             snapshot,
             staging,
             meanings,
+            listed_at: BTreeMap::new(),
             read_time: memory.key.read_at,
             remembered: true,
             nameable: BTreeMap::new(),

@@ -84,3 +84,59 @@ async fn jobs_side_by_side_share_the_pace_of_an_account() {
         assert_eq!(bench.sent(), []);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn jobs_in_opposite_directions_do_not_wait_for_each_other_for_ever() {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "Ours", "person", 5);
+    group_of(world.account_mut("mail"), "Theirs", "human", 5);
+    let jobs = "[jobs.one]\nsource = \"crm\"\ntarget = \"mail\"\n[jobs.one.groups]\ninclude = [\"Ours\"]\n\
+         [jobs.two]\nsource = \"mail\"\ntarget = \"crm\"\n[jobs.two.groups]\ninclude = [\"Theirs\"]\n";
+    let bench = bench_of(world, jobs);
+    let runner = bench.runner();
+    let options = rosterd::run::SyncOptions::default();
+    let both = async {
+        tokio::join!(
+            runner.sync("one", options.clone()),
+            runner.sync("two", options.clone()),
+            runner.plan("one"),
+            runner.predict("two"),
+        )
+    };
+    let (one, two, planned, predicted) =
+        tokio::time::timeout(std::time::Duration::from_hours(6), both)
+            .await
+            .expect("nobody waits for ever");
+    for report in [one.unwrap(), two.unwrap()] {
+        assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    }
+    let busy = planned.unwrap_err();
+    assert_eq!(busy.exit_code(), 5, "the job itself runs: {busy}");
+    predicted.unwrap();
+    assert_eq!(bench.members("mail", "Ours").len(), 5);
+    assert_eq!(bench.members("crm", "Theirs").len(), 5);
+    bench.assert_no_misuse();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_plans_on_an_account_that_is_half_written() {
+    let mut world = plain_world();
+    for name in ["News", "Events", "Late"] {
+        group_of(world.account_mut("crm"), name, "person", 30);
+    }
+    let jobs = "[jobs.one]\nsource = \"crm\"\ntarget = \"mail\"\n[jobs.two]\nsource = \"mail\"\ntarget = \"campaigns\"\nmode = \"mirror\"\n";
+    let bench = bench_of(world, jobs);
+    let runner = bench.runner();
+    let options = rosterd::run::SyncOptions::default();
+    let (one, two) = tokio::join!(
+        runner.sync("one", options.clone()),
+        runner.sync("two", options.clone())
+    );
+    for report in [one.unwrap(), two.unwrap()] {
+        assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    }
+    for name in ["News", "Events", "Late"] {
+        assert_eq!(bench.members("campaigns", name).len(), 30, "{name}");
+    }
+    bench.assert_no_misuse();
+}

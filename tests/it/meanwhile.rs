@@ -486,3 +486,153 @@ async fn the_strictest_of_the_groups_of_a_doubtful_creation_says_how_the_person_
         );
     }
 }
+
+const NONE: &str = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"";
+
+/// Lets a person refuse a group of the target once, right before a group is created there.
+fn refuse_before_creation(bench: &Bench, target: &str, group: &'static str) {
+    once(
+        bench,
+        target,
+        JournalMoment::IntentKept,
+        "create_group",
+        move |account| {
+            let (group, contact) = (
+                account.find_group(group).unwrap(),
+                account.contact_by_email(READER).unwrap(),
+            );
+            account.refuse_group(group, contact);
+        },
+    );
+}
+
+/// Sends one request a minute to an account.
+fn slow(bench: &mut Bench, account: &str) {
+    bench.reconfigure_with(|config| {
+        config
+            .providers
+            .get_mut(account)
+            .unwrap()
+            .http
+            .requests_per_minute = Some(1)
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_between_an_old_listing_and_a_removal_stays_and_is_remembered() {
+    for (source, target) in PAIRS {
+        let mut world = plain_world();
+        let account = world.account_mut(source);
+        group_of(account, "One", "reader", 4);
+        let mut bench = bench(world, source, target, NONE);
+        bench.settle().await;
+        let leave = |name: &str, email: &str| {
+            bench.account(name, |account| {
+                let group = account.find_group("One").unwrap();
+                let contact = account.contact_by_email(email).unwrap();
+                account.leave(group, contact);
+            });
+        };
+        leave(source, READER);
+        leave(source, "reader1@example.org");
+        // Groups come before people: at one request a minute they take longer than a listing stays
+        // fresh.
+        bench.account(source, |account| {
+            for number in 0..15 {
+                account.add_group(&format!("Group {number}"));
+            }
+        });
+        slow(&mut bench, target);
+        refuse_before_creation(&bench, target, "One");
+        let report = bench.sync().await;
+        let place = format!("{source} to {target}: {}", tell(&report));
+        assert_eq!(report.exit_code(), 0, "{place}");
+        assert_eq!(bench.members(target, "One")[READER], OptedOut, "{place}");
+        assert_eq!(bench.members(target, "One").len(), 3, "{place}");
+        assert_eq!(report.summary.memberships_removed, 1, "{place}");
+        bench.assert_no_misuse();
+        // It outlives what shows it, also where no other run has seen it.
+        bench.account(target, |account| {
+            let group = account.find_group("One").unwrap();
+            let contact = account.contact_by_email(READER).unwrap();
+            account.leave(group, contact);
+        });
+        bench.account(source, |account| {
+            let group = account.find_group("One").unwrap();
+            let contact = account.contact_by_email(READER).unwrap();
+            account.join(group, contact);
+        });
+        bench.store.watch_journal(|_| ());
+        let report = bench.sync().await;
+        assert!(
+            !bench.members(target, "One").contains_key(READER) && report.withheld == 1,
+            "{place}\n{}",
+            tell(&report)
+        );
+    }
+}
+
+/// A listing read early in a long reading is old when the reading ends.
+#[tokio::test(start_paused = true)]
+async fn a_listing_is_as_old_as_its_own_reading() {
+    for (source, target) in PAIRS {
+        let mut world = plain_world();
+        let account = world.account_mut(source);
+        group_of(account, "One", "reader", 6);
+        for number in 0..12 {
+            group_of(account, &format!("Group {number}"), "fan", 2);
+        }
+        let mut bench = bench(world, source, target, NONE);
+        bench.settle().await;
+        bench.account(source, |account| {
+            let group = account.find_group("One").unwrap();
+            let contact = account.contact_by_email(READER).unwrap();
+            account.leave(group, contact);
+            account.add_group("Later");
+        });
+        slow(&mut bench, target);
+        refuse_before_creation(&bench, target, "One");
+        let report = bench.sync().await;
+        let place = format!("{source} to {target}: {}", tell(&report));
+        assert_eq!(report.exit_code(), 0, "{place}");
+        assert_eq!(bench.members(target, "One")[READER], OptedOut, "{place}");
+        assert_eq!(report.summary.memberships_removed, 0, "{place}");
+        bench.store.watch_journal(|_| ());
+        bench.sync().await;
+        bench.assert_settled().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_brought_back_who_refused_since_the_listing() {
+    let mut world = plain_world();
+    let account = world.account_mut("mail");
+    let news = group_of(account, "News", "reader", 30);
+    let reader = account.contact_by_email(READER).unwrap();
+    let job = format!("{NONE}\n[jobs.test.members]\nreadd = true");
+    let mut bench = bench(world, "mail", "campaigns", &job);
+    bench.settle().await;
+    bench.account("mail", |account| account.leave(news, reader));
+    bench.settle().await;
+    let own = |bench: &Bench| bench.store.own_removals("campaigns").unwrap();
+    assert!(!own(&bench).is_empty());
+    bench.account("mail", |account| {
+        account.join(news, reader);
+        for number in 0..15 {
+            account.add_group(&format!("Group {number}"));
+        }
+    });
+    slow(&mut bench, "campaigns");
+    refuse_before_creation(&bench, "campaigns", "News");
+    let report = bench.sync().await;
+    assert_eq!(
+        bench.members("campaigns", "News")[READER],
+        OptedOut,
+        "{}",
+        tell(&report)
+    );
+    assert!(own(&bench).is_empty(), "it is a refusal from now on");
+    bench.store.watch_journal(|_| ());
+    bench.settle().await;
+    bench.assert_no_misuse();
+}

@@ -11,6 +11,7 @@ use crate::cli::context::{Context, find_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::FormatArg;
+use crate::cli::wait::WaitArg;
 use crate::run::SavedPlan;
 
 /// Applies a plan that `rosterd plan --out` saved, once.
@@ -24,6 +25,8 @@ pub(crate) struct ApplyArgs {
     /// The approval that a guard offered, for a plan that it refused.
     #[arg(long, value_name = "ID")]
     approve: Option<String>,
+    #[command(flatten)]
+    wait: WaitArg,
     #[command(flatten)]
     format: FormatArg,
 }
@@ -83,7 +86,7 @@ pub(crate) async fn cmd_apply(
             refusal.approval
         )));
     }
-    let runner = context.runner(config)?;
+    let runner = context.runner_that_waits(config, args.wait.wait)?;
     let saved = SavedPlan {
         job: header.job,
         fingerprint: header.fingerprint,

@@ -9,6 +9,7 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::PlanFormat;
 use crate::cli::output::{print, tell};
+use crate::cli::wait::WaitArg;
 use crate::report::{write_plan_html, write_plan_json, write_plan_text};
 use crate::run::Planned;
 
@@ -27,6 +28,8 @@ pub(crate) struct PlanArgs {
     /// when there are none.
     #[arg(long)]
     detailed_exitcode: bool,
+    #[command(flatten)]
+    wait: WaitArg,
 }
 
 pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitCode, CommandError> {
@@ -36,7 +39,7 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
         // Found out before the providers are read, which can take an hour.
         may_be_replaced(path)?;
     }
-    let runner = context.runner(config)?;
+    let runner = context.runner_that_waits(config, args.wait.wait)?;
     let planned = context
         .interrupt
         .run(Box::pin(runner.plan(&args.job)))

@@ -27,9 +27,10 @@ pub(crate) async fn cmd_retry(
         1 => writeln!(out, "1 failed item is sent again; running the job."),
         many => writeln!(out, "{many} failed items are sent again; running the job."),
     });
+    let runner = context.runner(config)?;
     Box::pin(super::sync::sync_jobs(
         context,
-        config,
+        &runner,
         std::slice::from_ref(&args.job),
         None,
         "retry",

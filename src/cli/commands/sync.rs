@@ -5,9 +5,10 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::{print, tell};
+use crate::cli::wait::WaitArg;
 use crate::config::Config;
 use crate::report::{JobResult, write_run_json, write_run_text, write_runs_json};
-use crate::run::{RunError, RunReport, SyncOptions};
+use crate::run::{RunError, RunReport, Runner, SyncOptions};
 use crate::state::Store;
 
 /// Makes one unattended run per job: read, plan, guard, apply, verify.
@@ -26,6 +27,8 @@ pub(crate) struct SyncArgs {
     /// The approval that a guard offered: lets the operations it refused pass, once. Takes one job.
     #[arg(long, value_name = "ID", conflicts_with = "all")]
     approve: Option<String>,
+    #[command(flatten)]
+    wait: WaitArg,
     #[command(flatten)]
     format: FormatArg,
 }
@@ -46,9 +49,10 @@ pub(crate) async fn cmd_sync(context: &Context, args: &SyncArgs) -> Result<ExitC
     } else {
         args.jobs.clone()
     };
+    let runner = context.runner_that_waits(config, args.wait.wait)?;
     Box::pin(sync_jobs(
         context,
-        config,
+        &runner,
         &jobs,
         args.approve.as_ref(),
         "manual",
@@ -72,14 +76,13 @@ fn active_jobs(config: &Config, store: &Store) -> Result<Vec<String>, CommandErr
 /// Runs jobs one after the other and prints how each ended.
 pub(super) async fn sync_jobs(
     context: &Context,
-    config: Config,
+    runner: &Runner,
     jobs: &[String],
     approve: Option<&String>,
     trigger: &'static str,
     format: FormatArg,
     as_list: bool,
 ) -> Result<ExitCode, CommandError> {
-    let runner = context.runner(config)?;
     let mut results = Vec::new();
     let mut codes = Vec::new();
     for job in jobs {

@@ -50,6 +50,10 @@ impl MemberSink for Noting<'_> {
         self.sink.member(row)
     }
 
+    fn begin_reading(&mut self, group: &str) {
+        self.sink.begin_reading(group);
+    }
+
     fn begin_listing(&mut self, group: &str) {
         self.sink.begin_listing(group);
     }

@@ -383,6 +383,7 @@ impl GreenRope {
         tally: &mut Tally,
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
+        sink.begin_reading(&group.id);
         sink.begin_listing(&group.id);
         let name = SCHEMA
             .by_canonical(ObjectKind::Group, "name")

@@ -1,6 +1,7 @@
 //! Applies a plan: journal, send, settle, read back, go on or stop.
 
 mod check;
+mod meanwhile;
 mod resolve;
 mod rows;
 mod send;
@@ -8,7 +9,6 @@ mod tally;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -17,16 +17,12 @@ pub(super) use rows::parts;
 
 use super::accounts::Handle;
 use super::prepare::Prepared;
-use super::verify::{GroupNow, groups_now};
 use super::{Outcome, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
-use crate::model::{Leaving, MembershipState, Refusal, Write};
+use crate::model::{Refusal, Write};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx};
 use crate::state::{FailureNote, JournalId, JournalOutcome, RunItem};
-
-/// A listing older than this is read again before its group is written.
-const FRESH: Duration = Duration::from_mins(10);
 
 /// One item of a write, in the words of the plan.
 #[derive(Clone, Debug)]
@@ -91,7 +87,6 @@ pub(super) struct Applying<'a> {
     /// Contacts that obey a refusal by now, of one group or of all mail.
     pub(super) refused_there: HashSet<(Option<PairIx>, String)>,
     open: Vec<Open>,
-    checked: HashSet<PairIx>,
     /// People counted as created; one who joins several groups may be named by several requests.
     counted: HashSet<PersonIx>,
     /// People whose address at the target was changed by this run.
@@ -135,7 +130,6 @@ impl Runner {
             left_already: HashSet::new(),
             refused_there: HashSet::new(),
             open: Vec::new(),
-            checked: HashSet::new(),
             counted: HashSet::new(),
             moved: HashSet::new(),
             report,
@@ -258,103 +252,6 @@ impl Applying<'_> {
         if by_id.iter().any(|person| self.unproved.contains(person)) {
             self.prove_creations().await?;
         }
-        let pairs: Vec<PairIx> = match step {
-            Step::AddMemberships { pair, .. } => vec![*pair],
-            Step::CreateMembers { join, .. } => join.clone(),
-            Step::JoinGroups { .. } => step.shown_by().into_iter().collect(),
-            _ => Vec::new(),
-        };
-        let old = self
-            .handle
-            .account
-            .now()
-            .duration_since(self.prepared.sides.target_read_at)
-            > FRESH;
-        let unchecked = |pair: &PairIx| {
-            !self.checked.contains(pair) && self.prepared.planned.plan.pair(*pair).target.is_some()
-        };
-        let pairs: Vec<PairIx> = pairs
-            .into_iter()
-            .filter(|pair| old && unchecked(pair))
-            .collect();
-        let groups: BTreeSet<String> = pairs
-            .iter()
-            .filter_map(|pair| self.group_id(*pair))
-            .collect();
-        let seen = groups_now(&self.handle, &groups).await?;
-        for pair in pairs {
-            self.look_again(pair, &seen);
-        }
-        self.look_who_left(step).await
-    }
-
-    /// Right before people are taken out of groups in a way that shows as a refusal, finds out who
-    /// is not active there any more: what became of them is their own doing, and is never recorded
-    /// as rosterd's (rule 1).
-    async fn look_who_left(&mut self, step: &Step) -> Result<(), RunError> {
-        let rows = match step {
-            Step::LeaveGroups { rows, how }
-                if *how != Leaving::OptOut && self.prepared.capabilities.removal_shows_opt_out =>
-            {
-                rows
-            }
-            _ => return Ok(()),
-        };
-        let pairs: BTreeSet<PairIx> = rows
-            .iter()
-            .flat_map(|row| row.pairs.iter().copied())
-            .collect();
-        let groups: BTreeSet<String> = pairs
-            .iter()
-            .filter_map(|pair| self.group_id(*pair))
-            .collect();
-        let seen = groups_now(&self.handle, &groups).await?;
-        for row in rows {
-            for pair in &row.pairs {
-                let Some(now) = self.group_id(*pair).and_then(|group| seen.get(&group)) else {
-                    continue;
-                };
-                if !now.whole {
-                    self.lost_groups.insert(*pair);
-                    continue;
-                }
-                let left = |id: &String| now.by_id.get(id) != Some(&MembershipState::Active);
-                let left: Vec<String> = self.ids(row.member).into_iter().filter(left).collect();
-                self.left_already
-                    .extend(left.into_iter().map(|id| (*pair, id)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes everybody out of the additions to a group who has appeared in it since it was listed
-    /// (rule 1).
-    fn look_again(&mut self, pair: PairIx, seen: &HashMap<String, GroupNow>) {
-        let Some(group) = self.group_id(pair) else {
-            return;
-        };
-        let Some(now) = seen.get(&group) else { return };
-        if !now.whole {
-            self.lost_groups.insert(pair);
-            return;
-        }
-        let people = &self.prepared.planned.people;
-        for (person, _) in people.iter() {
-            let listed = self.ids(person).iter().any(|id| now.by_id.contains_key(id))
-                || now
-                    .by_address
-                    .contains_key(self.prepared.planned.address(person));
-            let before = people.targets(person).iter().any(|at| {
-                self.prepared
-                    .sides
-                    .target
-                    .listing(&group)
-                    .is_some_and(|listing| listing.seen().state_of(*at).is_some())
-            });
-            if listed && !before {
-                self.already_there.insert((pair, person));
-            }
-        }
-        self.checked.insert(pair);
+        self.look_again_before(step).await
     }
 }

@@ -148,3 +148,51 @@ fn one_process_per_account_whatever_the_job_or_the_providers_name() {
     drop(held);
     bed.assert_whole();
 }
+
+#[test]
+fn a_command_waits_for_another_process_as_long_as_it_is_told() {
+    let bed = Bed::new();
+    let locks = Locks::new(&bed.path("rosterd.db"));
+    let held = locks.lock_job(JOB).unwrap();
+    bed.line(&format!("plan {JOB} --wait soon")).assert(2);
+    for command in ["sync", "plan"] {
+        let ended = bed.line(&format!("{command} {JOB} --wait 300ms"));
+        let said = ended.complaint(5);
+        assert!(
+            said.contains("the job \"crm-to-mail\" is in use by process")
+                && said.contains("(waited for 300ms)"),
+            "{said}"
+        );
+    }
+    bed.assert_unwritten();
+    let mut waiting = bed.start(&["-v", "sync", JOB, "--wait", "10m"]);
+    waiting.wait_for("Waiting for another process.");
+    drop(held);
+    let (code, said) = waiting.end();
+    assert_eq!(code, Some(0), "{said}");
+    bed.assert_whole();
+    bed.leave("Donors", 1);
+    bed.run(&["plan", JOB, "--out", "plan.json"]).assert(0);
+    let held = locks.lock_job(JOB).unwrap();
+    let mut waiting = bed.start(&["-v", "apply", "plan.json", "--wait", "10m"]);
+    waiting.wait_for("Waiting for another process.");
+    drop(held);
+    assert_eq!(waiting.end().0, Some(0));
+    assert_eq!(bed.size("mail", "Donors"), 9);
+    bed.assert_settled();
+}
+
+#[test]
+fn a_command_that_waits_ends_with_1_at_a_signal() {
+    for signal in ["INT", "TERM"] {
+        let bed = Bed::new();
+        let held = Locks::new(&bed.path("rosterd.db")).lock_job(JOB).unwrap();
+        let mut waiting = bed.start(&["-v", "sync", JOB, "--wait", "10m"]);
+        waiting.wait_for("Waiting for another process.");
+        waiting.signal(signal);
+        let (code, said) = waiting.end();
+        assert_eq!(code, Some(1), "{signal}: {said}");
+        drop(held);
+        bed.assert_unwritten();
+    }
+}

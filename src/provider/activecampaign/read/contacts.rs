@@ -378,6 +378,7 @@ impl ActiveCampaign {
         let profile = !fields.is_empty();
         for listed in listings.each() {
             let Some(list) = listed.number else { continue };
+            taking.sink.begin_reading(&listed.group);
             let mut strangers = 0_u64;
             for status in STATUSES {
                 let scanned = self
@@ -496,6 +497,9 @@ impl ActiveCampaign {
         let full = !fields.is_empty();
         for listed in listings.each() {
             let Some(list) = listed.number else { continue };
+            if listing {
+                taking.sink.begin_reading(&listed.group);
+            }
             for status in STATUSES {
                 let mut after = 0;
                 loop {

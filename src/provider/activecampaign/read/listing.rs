@@ -8,7 +8,7 @@ use crate::model::{Certificate, GroupRow, MemberSink, MembershipState};
 
 /// A list's listing that waits to be closed.
 pub(super) struct Listed {
-    group: String,
+    pub(super) group: String,
     /// Nothing where the id is no number of this provider.
     pub(super) number: Option<u64>,
     rows: Vec<(u64, i64)>,

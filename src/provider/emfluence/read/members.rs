@@ -144,6 +144,7 @@ impl Emfluence {
             .chain((0..listings.len()).filter(|at| Some(*at) != fullest));
         for at in order {
             let listing = &mut listings[at];
+            sink.begin_reading(&listing.group);
             let Some(number) = listing.number else {
                 listing.broken(format!(
                     "\"{}\" is not the id of an emfluence group",

@@ -1,0 +1,200 @@
+//! Looks again, right before a group is written, who came, left or refused since it was listed
+//! (rule 1).
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::Applying;
+use crate::model::{Leaving, MemberStatus, MembershipState, OwnRemoval, OwnRemovals, Reading};
+use crate::plan::pack::Step;
+use crate::plan::{PairIx, PersonIx};
+use crate::run::RunError;
+use crate::run::verify::{GroupNow, groups_now};
+use crate::state::Change;
+
+/// A listing older than this is read again before its group is written.
+const FRESH: Duration = Duration::from_mins(10);
+
+impl Applying<'_> {
+    /// Reads the groups again that a step adds people to or takes people out of, where their
+    /// listing is old or remembered; and whoever refused meanwhile is left alone and remembered.
+    ///
+    /// Right before people are taken out in a way that shows as a refusal, the listing is always
+    /// too old: what became of those who are not active any more is their own doing, and is never
+    /// recorded as rosterd's.
+    pub(super) async fn look_again_before(&mut self, step: &Step) -> Result<(), RunError> {
+        let shows_as_refusal = matches!(step, Step::LeaveGroups { .. })
+            && self.prepared.capabilities.removal_shows_opt_out;
+        let pairs: BTreeSet<PairIx> = written_by(step)
+            .into_iter()
+            .filter(|pair| shows_as_refusal || self.is_listing_old(*pair))
+            .collect();
+        let groups: BTreeSet<String> = pairs
+            .iter()
+            .filter_map(|pair| self.group_id(*pair))
+            .collect();
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let began = self.handle.account.now();
+        let seen = groups_now(&self.handle, &groups).await?;
+        let store = self.runner.store();
+        // A removal that is settled in between is in both, and never in neither.
+        let pending = store.pending_removals(&self.job.target)?;
+        let own = store.own_removals(&self.job.target)?;
+        for pair in pairs {
+            let Some(group) = self.group_id(pair) else {
+                continue;
+            };
+            let Some(now) = seen.get(&group) else {
+                continue;
+            };
+            if !now.whole {
+                self.lost_groups.insert(pair);
+                continue;
+            }
+            let open = pending.get(&group);
+            let is_open = |id: &str| open.is_some_and(|people| people.contains(id));
+            let changes = self.look_again(pair, &group, now, &own, &is_open);
+            self.runner.store().record(&changes)?;
+            self.prepared.sides.target_listed_at.insert(group, began);
+        }
+        Ok(())
+    }
+
+    /// Tells whether a group's listing says too little about now. Of a group that this run created
+    /// there is none: nobody was in it.
+    fn is_listing_old(&self, pair: PairIx) -> bool {
+        let Some(group) = &self.prepared.planned.plan.pair(pair).target else {
+            return false;
+        };
+        let began = self.prepared.sides.target_listed_at.get(group);
+        began.is_none_or(|began| self.handle.account.now().duration_since(*began) > FRESH)
+    }
+
+    /// Takes everybody out of what is still to be written to a group who has appeared in it, left
+    /// it or refused it since it was listed, and returns the refusals to remember.
+    fn look_again(
+        &mut self,
+        pair: PairIx,
+        group: &str,
+        now: &GroupNow,
+        own: &OwnRemovals,
+        is_open: &dyn Fn(&str) -> bool,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let (mut there, mut left) = (Vec::new(), Vec::new());
+        let people = &self.prepared.planned.people;
+        let target = &self.prepared.sides.target;
+        let listing = target.listing(group).map(Reading::seen);
+        let before: HashMap<&str, MembershipState> = listing
+            .into_iter()
+            .flat_map(|listing| &listing.rows)
+            .map(|row| {
+                let id = target.members[row.member as usize].id;
+                (self.prepared.planned.text(id), row.state)
+            })
+            .collect();
+        for (person, _) in people.iter() {
+            let contacts = self.contacts_now(person, now);
+            let ids = self.ids(person);
+            let has_left = |id: &&String| {
+                before.get(id.as_str()) == Some(&MembershipState::Active)
+                    && now.by_id.get(*id) != Some(&MembershipState::Active)
+            };
+            left.extend(ids.iter().filter(has_left).map(|id| (pair, id.clone())));
+            if !contacts.is_empty() && !ids.iter().any(|id| before.contains_key(id.as_str())) {
+                there.push((pair, person));
+            }
+            // Who refuses all mail is remembered as such, and not once more for each group.
+            let refuses_all = people
+                .targets(person)
+                .iter()
+                .any(|at| target.members[*at as usize].status == MemberStatus::OptedOut);
+            let mut refuses = false;
+            for (id, state) in &contacts {
+                let fits =
+                    |removal: &OwnRemoval| removal.still_fits(now.refused_at.get(id).copied());
+                let written = |pair| self.refused_there.contains(&(pair, id.clone()));
+                let removal = own.get(group, id);
+                // What rosterd itself has just written is no news, and whose doing an open removal
+                // is nobody knows.
+                if *state != MembershipState::OptedOut
+                    || refuses_all
+                    || before.get(id.as_str()) == Some(&MembershipState::OptedOut)
+                    || removal.is_some_and(fits)
+                    || is_open(id)
+                    || written(Some(pair))
+                    || written(None)
+                {
+                    continue;
+                }
+                refuses = true;
+                if removal.is_some() {
+                    changes.push(Change::OwnRemovalEnded {
+                        provider: self.job.target.clone(),
+                        group: group.to_owned(),
+                        member: id.clone(),
+                    });
+                }
+            }
+            if refuses {
+                changes.extend(self.refusal_of(person, group));
+                let mailed = |(_, state): &(String, _)| *state == MembershipState::Active;
+                if !contacts.iter().any(mailed) {
+                    changes.push(Change::BarHeld {
+                        provider: self.job.target.clone(),
+                        group: Some(group.to_owned()),
+                        address: self.address(person),
+                    });
+                }
+            }
+        }
+        self.already_there.extend(there);
+        self.left_already.extend(left);
+        changes
+    }
+
+    /// Returns the contacts of a person that a group lists now, those that nobody knew included.
+    fn contacts_now(&self, person: PersonIx, now: &GroupNow) -> Vec<(String, MembershipState)> {
+        let by_address = now.by_address.get(self.prepared.planned.address(person));
+        let mut contacts: Vec<(String, MembershipState)> = by_address.cloned().unwrap_or_default();
+        for id in self.ids(person) {
+            if let Some(state) = now.by_id.get(&id)
+                && !contacts.iter().any(|(known, _)| *known == id)
+            {
+                contacts.push((id, *state));
+            }
+        }
+        contacts
+    }
+
+    /// Returns what is remembered of a refusal that the target's group shows; of somebody without
+    /// an address nothing can be.
+    fn refusal_of(&self, person: PersonIx, group: &str) -> Option<Change> {
+        let address = self.address(person);
+        (!address.is_empty()).then(|| Change::Bar {
+            provider: self.job.target.clone(),
+            group: Some(group.to_owned()),
+            address,
+            origin: format!("seen at {}", self.job.target),
+        })
+    }
+}
+
+/// Names the groups that a step adds people to or takes people out of. A refusal may be written
+/// whatever the group shows.
+fn written_by(step: &Step) -> Vec<PairIx> {
+    match step {
+        Step::AddMemberships { pair, .. } | Step::RemoveMemberships { pair, .. } => vec![*pair],
+        Step::CreateMembers { join, .. } => join.clone(),
+        Step::LeaveGroups {
+            how: Leaving::OptOut,
+            ..
+        } => Vec::new(),
+        Step::JoinGroups { .. } | Step::LeaveGroups { .. } | Step::BringBack { .. } => {
+            step.shown_by().into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}

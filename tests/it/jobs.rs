@@ -110,7 +110,7 @@ async fn jobs_in_opposite_directions_do_not_wait_for_each_other_for_ever() {
     for report in [one.unwrap(), two.unwrap()] {
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
     }
-    let busy = planned.unwrap_err();
+    let busy = planned.err().unwrap();
     assert_eq!(busy.exit_code(), 5, "the job itself runs: {busy}");
     predicted.unwrap();
     assert_eq!(bench.members("mail", "Ours").len(), 5);

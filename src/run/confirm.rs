@@ -161,26 +161,35 @@ impl Applying<'_> {
                             group: group.clone(),
                             member: id.to_owned(),
                         });
-                        // What shows as a refusal now is rosterd's own doing and no word of the
-                        // person's.
-                        let refused_at = match shown {
-                            Some((Some(MembershipState::OptedOut), refused_at)) => refused_at,
-                            // Without a look at it a removal shows as it usually does.
-                            None if *how == Leaving::Remove => None,
-                            _ => continue,
-                        };
-                        if *how != Leaving::OptOut
-                            && self.prepared.capabilities.removal_shows_opt_out
+                        if *how == Leaving::OptOut
+                            || !self.prepared.capabilities.removal_shows_opt_out
                         {
-                            changes.push(Change::OwnRemoval {
+                            continue;
+                        }
+                        // What shows as a refusal now is rosterd's own doing only where the provider
+                        // said yes to rosterd's own request (rule 1).
+                        let own = match shown {
+                            _ if !standing.answered => None,
+                            Some((Some(MembershipState::OptedOut), refused_at)) => Some(refused_at),
+                            Some(_) => None,
+                            // Without a look at it a removal shows as it usually does.
+                            None => (*how == Leaving::Remove).then_some(None),
+                        };
+                        changes.push(match own {
+                            Some(shown) => Change::OwnRemoval {
                                 account: self.job.target_account.clone(),
                                 group,
                                 member: id.to_owned(),
                                 address: self.prepared.planned.address(person).to_owned(),
-                                shown: refused_at,
+                                shown,
                                 since: self.runner.now(),
-                            });
-                        }
+                            },
+                            None => Change::OwnRemovalEnded {
+                                account: self.job.target_account.clone(),
+                                group,
+                                member: id.to_owned(),
+                            },
+                        });
                     }
                 }
             }

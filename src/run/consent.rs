@@ -11,14 +11,9 @@ impl Prepared {
     /// removals of rosterd's own are such refusals by now.
     pub(super) fn consent_seen(&self, job: &JobConfig) -> Vec<Change> {
         let agreement = &self.planned.plan.agreement;
-        let account = || job.target_account.clone();
         let mut changes = self.ended_removals(job);
-        changes.extend(agreement.bars.iter().map(|(pair, person)| Change::Refusal {
-            account: account(),
-            people: self.refused_as(job, *person),
-            audience: self.audience(job, *pair),
-            origin: format!("seen at {}", job.source),
-        }));
+        let new = agreement.bars.iter();
+        changes.extend(new.map(|(pair, person)| self.refusal(job, *pair, *person)));
         changes.extend(
             agreement
                 .bars_anew
@@ -49,8 +44,23 @@ impl Prepared {
         changes
     }
 
+    /// Says that a person refuses the group of a pair, or all mail.
+    pub(super) fn refusal(
+        &self,
+        job: &JobConfig,
+        pair: Option<PairIx>,
+        person: PersonIx,
+    ) -> Change {
+        Change::Refusal {
+            account: job.target_account.clone(),
+            people: self.refused_as(job, person),
+            audience: self.audience(job, pair),
+            origin: format!("seen by the job {}", job.name),
+        }
+    }
+
     /// Returns the refusals that the target was seen to obey.
-    pub(super) fn held_bars(&self, job: &JobConfig) -> Vec<Change> {
+    fn held_bars(&self, job: &JobConfig) -> Vec<Change> {
         let held = self.planned.plan.agreement.held_bars.iter();
         held.map(|(group, person)| self.held(job, group.clone(), *person))
             .collect()

@@ -155,11 +155,6 @@ pub(super) fn adopt_created_groups(
 /// How long a write of a group that this job no longer lists is asked about.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How long after the moment at which rosterd meant to remove the person a refusal is taken for
-/// rosterd's own doing, in seconds. One from before that moment is the person's own; two seconds
-/// are granted to clocks that differ and to times without fractions.
-const OWN_WITHIN: std::ops::RangeInclusive<i64> = -2..=60;
-
 /// Returns the addresses of people whose writes are not settled, so that the target is asked about
 /// them.
 pub(super) fn doubtful_addresses(store: &Store, job: &str) -> Result<Vec<String>, RunError> {
@@ -269,7 +264,6 @@ pub(super) fn settle_members(
                     let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(
                         &entry,
                         capabilities,
-                        now,
                         &mut changes,
                     );
                     let groups: Vec<&str> = groups_of(&unsettled.item).collect();
@@ -451,7 +445,6 @@ impl<'a> Doubtful<'a> {
         &self,
         entry: &UnsettledEntry,
         capabilities: &Capabilities,
-        now: Timestamp,
         changes: &mut Vec<Change>,
     ) -> JournalOutcome {
         match entry.operation.as_str() {
@@ -461,7 +454,7 @@ impl<'a> Doubtful<'a> {
                 Some(false) => not_done(),
                 None => JournalOutcome::Unknown,
             },
-            "remove_memberships" => self.removal(capabilities, entry.intended, now, changes),
+            "remove_memberships" => self.removal(capabilities, changes),
             "set_opt_out" => self.opt_out(changes),
             // Everything else shows in what was read and is planned again where it is missing.
             _ => match self.found {
@@ -629,15 +622,8 @@ impl<'a> Doubtful<'a> {
     }
 
     /// A removal may have taken the contact out of sight: that it is out of the group is enough.
-    /// One that shows as a refusal is remembered as rosterd's own only where its time says so: the
-    /// request may never have left, and the person refused.
-    fn removal(
-        &self,
-        capabilities: &Capabilities,
-        intended: Timestamp,
-        now: Timestamp,
-        changes: &mut Vec<Change>,
-    ) -> JournalOutcome {
+    /// What shows as a refusal is the person's: the request may never have left.
+    fn removal(&self, capabilities: &Capabilities, changes: &mut Vec<Change>) -> JournalOutcome {
         let Some(member) = self.id() else {
             return not_done();
         };
@@ -649,7 +635,7 @@ impl<'a> Doubtful<'a> {
             };
             match self.standing(group) {
                 Standing::Listed(MembershipState::Active) if whole => all = false,
-                standing @ (Standing::Listed(_) | Standing::Absent) if whole => {
+                Standing::Listed(_) | Standing::Absent if whole => {
                     let job = || self.job.name.clone();
                     changes.push(Change::MembershipGone {
                         job: job(),
@@ -662,16 +648,11 @@ impl<'a> Doubtful<'a> {
                             target: member.clone(),
                             removed: true,
                         });
-                    } else if matches!(standing, Standing::Listed(MembershipState::OptedOut))
-                        && is_own(self.refused_at(group), intended)
-                    {
-                        changes.push(Change::OwnRemoval {
+                    } else {
+                        changes.push(Change::OwnRemovalEnded {
                             account: self.job.target_account.clone(),
                             group: group.to_owned(),
                             member: member.clone(),
-                            address: self.item.member.clone().unwrap_or_default(),
-                            shown: self.refused_at(group),
-                            since: now,
                         });
                     }
                 }
@@ -684,19 +665,6 @@ impl<'a> Doubtful<'a> {
             (true, _) => JournalOutcome::Unknown,
             (false, true) => self.confirmed(),
             (false, false) => not_done(),
-        }
-    }
-
-    fn refused_at(&self, group: &str) -> Option<i64> {
-        match (self.target.listing(group), self.found) {
-            (Some(listing), Found::Contact(at)) => listing.seen().refused_at(at),
-            (None, _) => self
-                .looked_up
-                .get(group)?
-                .refused_at
-                .get(&self.id()?)
-                .copied(),
-            _ => None,
         }
     }
 
@@ -765,12 +733,6 @@ impl<'a> Doubtful<'a> {
             });
         }
     }
-}
-
-/// Tells whether a refusal is certainly the removal that was intended at a moment; one without a
-/// time is not.
-fn is_own(refused_at: Option<i64>, intended: Timestamp) -> bool {
-    refused_at.is_some_and(|time| OWN_WITHIN.contains(&time.saturating_sub(intended.as_second())))
 }
 
 fn not_done() -> JournalOutcome {

@@ -21,6 +21,7 @@ mod lists;
 mod meanwhile;
 mod pairs;
 mod plans;
+mod proof;
 mod quirks;
 mod redaction;
 mod refresh;

@@ -14,7 +14,7 @@ const PAIRS: [(&str, &str); 2] = [("crm", "mail"), ("mail", "crm")];
 
 /// Does something at the target once, at a moment of the journal at which a write of the named kind
 /// is not settled.
-fn once(
+pub(crate) fn once(
     bench: &Bench,
     target: &str,
     moment: JournalMoment,

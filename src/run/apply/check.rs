@@ -31,6 +31,9 @@ pub(in crate::run) struct Standing {
     /// Of an item by row: what its groups show of the person, with the time of a refusal. Nothing
     /// where it stands as asked for.
     pub(in crate::run) groups: Option<HashMap<String, Shown>>,
+    /// Whether the provider said yes to rosterd's own request. What was only read may be anybody's
+    /// doing.
+    pub(in crate::run) answered: bool,
 }
 
 impl Standing {
@@ -476,7 +479,7 @@ impl Applying<'_> {
         last: bool,
     ) -> Result<bool, RunError> {
         let listed = groups_of(&open.write);
-        let found: Vec<Option<Standing>> = if listed.is_empty() {
+        let mut found: Vec<Option<Standing>> = if listed.is_empty() {
             self.observe(&open.write, &open.items).await?
         } else {
             open.items
@@ -487,6 +490,11 @@ impl Applying<'_> {
         };
         let accepted =
             |position: usize| matches!(open.outcomes[position], JournalOutcome::Accepted { .. });
+        for (position, standing) in found.iter_mut().enumerate() {
+            if let Some(standing) = standing {
+                standing.answered = accepted(position) && open.objections[position].is_none();
+            }
+        }
         // A profile that was accepted is compared by the next run, which reads it anyway.
         let trusted = matches!(open.write, Write::UpdateMembers { .. });
         // Waiting helps where the provider said yes, and not where it said no.
@@ -626,7 +634,7 @@ impl Applying<'_> {
 }
 
 /// Returns the groups whose listings show whether a write was done.
-fn groups_of(write: &Write) -> Vec<String> {
+pub(super) fn groups_of(write: &Write) -> Vec<String> {
     match write {
         Write::CreateMembers { join, .. } => join.clone(),
         Write::AddMemberships { group, .. } | Write::RemoveMemberships { group, .. } => {

@@ -40,8 +40,8 @@ impl Applying<'_> {
         let seen = groups_now(&self.handle, &groups).await?;
         let store = self.runner.store();
         // A removal that is settled in between is in both, and never in neither.
-        let pending = store.pending_removals(&self.job.target)?;
-        let own = store.own_removals(&self.job.target)?;
+        let pending = store.pending_removals(&self.job.target_account)?;
+        let own = store.own_removals(&self.job.target_account)?;
         for pair in pairs {
             let Some(group) = self.group_id(pair) else {
                 continue;
@@ -132,21 +132,18 @@ impl Applying<'_> {
                 refuses = true;
                 if removal.is_some() {
                     changes.push(Change::OwnRemovalEnded {
-                        provider: self.job.target.clone(),
+                        account: self.job.target_account.clone(),
                         group: group.to_owned(),
                         member: id.clone(),
                     });
                 }
             }
             if refuses {
-                changes.extend(self.refusal_of(person, group));
+                changes.push(self.prepared.refusal(self.job, Some(pair), person));
                 let mailed = |(_, state): &(String, _)| *state == MembershipState::Active;
                 if !contacts.iter().any(mailed) {
-                    changes.push(Change::BarHeld {
-                        provider: self.job.target.clone(),
-                        group: Some(group.to_owned()),
-                        address: self.address(person),
-                    });
+                    let group = Some(group.to_owned());
+                    changes.push(self.prepared.held(self.job, group, person));
                 }
             }
         }
@@ -167,18 +164,6 @@ impl Applying<'_> {
             }
         }
         contacts
-    }
-
-    /// Returns what is remembered of a refusal that the target's group shows; of somebody without
-    /// an address nothing can be.
-    fn refusal_of(&self, person: PersonIx, group: &str) -> Option<Change> {
-        let address = self.address(person);
-        (!address.is_empty()).then(|| Change::Bar {
-            provider: self.job.target.clone(),
-            group: Some(group.to_owned()),
-            address,
-            origin: format!("seen at {}", self.job.target),
-        })
     }
 }
 

@@ -54,6 +54,8 @@ struct Open {
 struct Doubt {
     journal: JournalId,
     open: Vec<bool>,
+    /// Whether the provider said yes to each item, in the same order.
+    accepted: Vec<bool>,
 }
 
 impl Doubt {
@@ -61,6 +63,7 @@ impl Doubt {
         Doubt {
             journal,
             open: vec![true; items.len()],
+            accepted: vec![false; items.len()],
         }
     }
 }

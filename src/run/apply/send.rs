@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use super::check::Standing;
-use super::rows::{is_by_row, narrow, parts};
+use super::check::{Standing, groups_of};
+use super::rows::{groups_of_row, is_by_row, narrow, parts};
 use super::{Applying, Doubt, Item, Open};
 use crate::http::CallError;
-use crate::model::{ItemOutcome, Leaving, Settlement, Write};
+use crate::model::{ItemOutcome, Leaving, MembershipState, Settlement, Write};
+use crate::plan::PairIx;
 use crate::run::RunError;
+use crate::run::verify::groups_now;
 use crate::state::{JournalEntry, JournalId, JournalOutcome};
 
 /// How often a write of unknown outcome is read back and sent again.
@@ -18,10 +20,19 @@ impl Applying<'_> {
     /// Sends a write, and closes in on the item for which a batch is refused.
     pub(super) async fn execute(&mut self, write: Write, items: Vec<Item>) -> Result<(), RunError> {
         let mut queue = vec![(write, items, 0)];
+        let mut again = false;
         while let Some((write, items, attempt)) = queue.pop() {
             if self.runner.inner.options.stop.is_cancelled() {
                 return Err(RunError::Stopped);
             }
+            let looked_at = if std::mem::replace(&mut again, true) {
+                self.only_still_active(write, items).await?
+            } else {
+                Some((write, items))
+            };
+            let Some((write, items)) = looked_at else {
+                continue;
+            };
             let store = self.runner.store();
             let entry = JournalEntry {
                 job: self.job.name.clone(),
@@ -35,17 +46,10 @@ impl Applying<'_> {
             let error = match self.send(&write).await {
                 Ok(outcomes) if outcomes.len() == items.len() => {
                     // Only what the answer leaves open is looked for: the rest is counted already.
-                    let open = self.settle(journal, &write, &items, outcomes)?;
-                    if let Some((write, items)) = keep(write, items, &open) {
-                        self.find_out(
-                            Doubt { journal, open },
-                            write,
-                            items,
-                            attempt,
-                            &mut queue,
-                            None,
-                        )
-                        .await?;
+                    let doubt = self.settle(journal, &write, &items, outcomes)?;
+                    if let Some((write, items)) = keep(write, items, &doubt.open) {
+                        self.find_out(doubt, write, items, attempt, &mut queue, None)
+                            .await?;
                     }
                     continue;
                 }
@@ -134,7 +138,7 @@ impl Applying<'_> {
         write: &Write,
         items: &[Item],
         outcomes: Vec<ItemOutcome>,
-    ) -> Result<Vec<bool>, RunError> {
+    ) -> Result<Doubt, RunError> {
         let mut journaled = Vec::new();
         let mut changes = Vec::new();
         let mut objections = vec![None; items.len()];
@@ -150,6 +154,7 @@ impl Applying<'_> {
                         position,
                         &Standing {
                             id: id.clone(),
+                            answered: true,
                             ..Standing::default()
                         },
                     )?);
@@ -189,7 +194,19 @@ impl Applying<'_> {
         self.runner
             .store()
             .settle_write(journal, &journaled, &changes, self.runner.now())?;
+        let accepted = journaled
+            .iter()
+            .zip(&objections)
+            .map(|(outcome, objection)| {
+                matches!(outcome, JournalOutcome::Accepted { .. }) && objection.is_none()
+            })
+            .collect();
+        let mut open: Vec<bool> = journaled
+            .iter()
+            .map(|outcome| !outcome.is_final())
+            .collect();
         if read_back && !unknown {
+            open.fill(false);
             self.open.push(Open {
                 journal,
                 write: write.clone(),
@@ -197,12 +214,44 @@ impl Applying<'_> {
                 outcomes: journaled,
                 objections,
             });
-            return Ok(vec![false; items.len()]);
         }
-        Ok(journaled
-            .iter()
-            .map(|outcome| !outcome.is_final())
-            .collect())
+        Ok(Doubt {
+            journal,
+            open,
+            accepted,
+        })
+    }
+
+    /// Looks, before a removal that shows as a refusal is sent once more, who is still active where
+    /// it takes them from: whoever is not by now has left by their own doing, which is never
+    /// recorded as rosterd's (rule 1). Other writes stay as they are.
+    async fn only_still_active(
+        &self,
+        mut write: Write,
+        mut items: Vec<Item>,
+    ) -> Result<Option<(Write, Vec<Item>)>, RunError> {
+        let removes = matches!(&write, Write::LeaveGroups { how, .. } if *how != Leaving::OptOut);
+        if !removes || !self.prepared.capabilities.removal_shows_opt_out {
+            return Ok(Some((write, items)));
+        }
+        let seen = groups_now(&self.handle, &groups_of(&write).into_iter().collect()).await?;
+        let mut active = Vec::new();
+        for position in 0..items.len() {
+            let standing = self.look_at_row(&write, position, &items[position], &seen);
+            let shown = standing.groups.unwrap_or_default();
+            let stays: Vec<PairIx> = items[position]
+                .joins
+                .iter()
+                .zip(groups_of_row(&write, position))
+                .filter(|(_, group)| {
+                    matches!(shown.get(group), Some((Some(MembershipState::Active), _)))
+                })
+                .map(|(pair, _)| *pair)
+                .collect();
+            active.push(!stays.is_empty());
+            narrow(&mut write, &mut items, position, &stays);
+        }
+        Ok(keep(write, items, &active))
     }
 
     /// Takes note of the id of something created.
@@ -274,7 +323,12 @@ impl Applying<'_> {
         queue: &mut Vec<(Write, Vec<Item>, u32)>,
         refused: Option<String>,
     ) -> Result<(), RunError> {
-        let Doubt { journal, open } = doubt;
+        let Doubt {
+            journal,
+            open,
+            accepted,
+        } = doubt;
+        let accepted: Vec<bool> = only_missing(accepted, &open);
         // What is settled in the journal stays as it is, whatever is said of it here.
         self.runner.store().settle_write(
             journal,
@@ -282,18 +336,23 @@ impl Applying<'_> {
             &[],
             self.runner.now(),
         )?;
-        let done = self
-            .observe(&write, &items)
-            .await
-            .map_err(|error| match (error, &refused) {
-                // What cannot be read back is often refused for the same reason, which only the
-                // provider's words tell.
-                (RunError::Write { provider, why }, Some(words)) => RunError::Write {
-                    provider,
-                    why: format!("a request was refused ({words}), and {why}"),
-                },
-                (error, _) => error,
-            })?;
+        let mut done =
+            self.observe(&write, &items)
+                .await
+                .map_err(|error| match (error, &refused) {
+                    // What cannot be read back is often refused for the same reason, which only the
+                    // provider's words tell.
+                    (RunError::Write { provider, why }, Some(words)) => RunError::Write {
+                        provider,
+                        why: format!("a request was refused ({words}), and {why}"),
+                    },
+                    (error, _) => error,
+                })?;
+        for (standing, accepted) in done.iter_mut().zip(accepted) {
+            if let Some(standing) = standing {
+                standing.answered = accepted;
+            }
+        }
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
         let mut missing: Vec<bool> = done.iter().map(Option::is_none).collect();

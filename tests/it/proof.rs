@@ -1,0 +1,156 @@
+//! What became of a write is proved or it is not known; nothing is taken for rosterd's doing because
+//! it would fit.
+
+use rosterd::emulator::MembershipState::{Active, OptedOut};
+use rosterd::emulator::{Account, Fault, FaultRule, When};
+use rosterd::state::JournalMoment;
+
+use crate::meanwhile::once;
+use crate::support::{Bench, bench, group_of, plain_world, tell};
+
+/// No limits, removals, and people who may come back.
+const READD: &str = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"\n[jobs.test.members]\nreadd = true";
+
+fn address(number: usize) -> String {
+    format!("reader{number}@example.org")
+}
+
+fn on<R>(
+    bench: &Bench,
+    account: &str,
+    number: usize,
+    work: impl FnOnce(&mut Account, u64, u64) -> R,
+) -> R {
+    bench.account(account, |account| {
+        let contact = account.contact_by_email(&address(number)).unwrap();
+        let group = account.find_group("News").unwrap();
+        work(account, group, contact)
+    })
+}
+
+/// The group "News" with thirty people at emfluence, synced into the lists of ActiveCampaign.
+async fn synced() -> Bench {
+    let mut world = plain_world();
+    group_of(world.account_mut("mail"), "News", "reader", 30);
+    let bench = bench(world, "mail", "campaigns", READD);
+    bench.settle().await;
+    bench.set_clocks_alike();
+    bench
+}
+
+/// Tells whether the removal of somebody from the list is remembered as rosterd's own.
+fn is_own(bench: &Bench, number: usize) -> bool {
+    let (list, id) = on(bench, "campaigns", number, |_, list, id| (list, id));
+    bench
+        .store
+        .own_removals("campaigns")
+        .unwrap()
+        .get(&list.to_string(), &id.to_string())
+        .is_some()
+}
+
+/// Joins somebody at the source again, and returns how the list shows them then.
+async fn joined_again(bench: &Bench, number: usize) -> rosterd::emulator::MembershipState {
+    on(bench, "mail", number, Account::join);
+    bench.settle().await;
+    bench.members("campaigns", "News")[&address(number)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_whose_answer_was_lost_is_not_claimed() {
+    for fault in [
+        Fault::ResetAfterEffect,
+        Fault::TruncatedBody,
+        Fault::EmptyBody,
+    ] {
+        let bench = synced().await;
+        on(&bench, "mail", 0, Account::leave);
+        bench.emulator.add_fault(
+            FaultRule::every(fault.clone())
+                .at("campaigns")
+                .on("contact_sync")
+                .when(When::First(1)),
+        );
+        let report = bench.sync().await;
+        let place = format!("{}: {}", fault.name(), tell(&report));
+        assert_eq!(
+            (report.exit_code(), report.summary.memberships_removed),
+            (0, 1),
+            "{place}"
+        );
+        assert!(!is_own(&bench, 0), "{place}");
+        assert_eq!(joined_again(&bench, 0).await, OptedOut, "{place}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_a_removal_that_never_left_is_the_persons_own() {
+    let bench = synced().await;
+    on(&bench, "mail", 0, Account::leave);
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::ResetBeforeEffect)
+            .at("campaigns")
+            .on("contact_sync"),
+    );
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 1, "{}", tell(&report));
+    bench.emulator.clear_faults();
+    on(&bench, "campaigns", 0, Account::refuse_group);
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    assert!(!is_own(&bench, 0));
+    assert_eq!(joined_again(&bench, 0).await, OptedOut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_is_sent_again_and_answered_is_rosterds() {
+    let bench = synced().await;
+    on(&bench, "mail", 0, Account::leave);
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::ResetBeforeEffect)
+            .at("campaigns")
+            .on("contact_sync")
+            .when(When::First(1)),
+    );
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    assert!(is_own(&bench, 0));
+    assert_eq!(joined_again(&bench, 0).await, Active);
+}
+
+/// A batch that is refused as a whole is sent again in halves, and somebody may refuse in between.
+#[tokio::test(start_paused = true)]
+async fn who_refuses_while_a_removal_is_sent_again_in_halves_stays_as_they_are() {
+    let bench = synced().await;
+    for number in 0..14 {
+        on(&bench, "mail", number, Account::leave);
+    }
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::PoisonItem(address(5)))
+            .at("campaigns")
+            .on("POST /import/bulk_import"),
+    );
+    once(
+        &bench,
+        "campaigns",
+        JournalMoment::IntentKept,
+        "remove_memberships",
+        |account| {
+            let list = account.find_group("News").unwrap();
+            let contact = account.contact_by_email(&address(3)).unwrap();
+            account.refuse_group(list, contact);
+        },
+    );
+    let report = bench.sync().await;
+    bench.store.watch_journal(|_| ());
+    assert!(
+        (0..14).all(|number| is_own(&bench, number) != (number == 3 || number == 5)),
+        "{}",
+        tell(&report)
+    );
+    assert_eq!(bench.members("campaigns", "News")[&address(3)], OptedOut);
+    bench.emulator.clear_faults();
+    bench.pass(86_400 * 8);
+    bench.sync().await;
+    assert_eq!(joined_again(&bench, 3).await, OptedOut);
+}

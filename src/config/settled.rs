@@ -34,6 +34,19 @@ pub struct Config {
     pub notify: NotifyConfig,
 }
 
+impl Config {
+    /// Writes down with each job which accounts its providers stand for; again after a program has
+    /// put other credentials in.
+    pub fn name_accounts(&mut self) {
+        let providers = &self.providers;
+        let account = |name: &String| providers.get(name).map(ProviderConfig::state_key);
+        for job in self.jobs.values_mut() {
+            job.source_account = account(&job.source).unwrap_or_default();
+            job.target_account = account(&job.target).unwrap_or_default();
+        }
+    }
+}
+
 /// Where a secret comes from. It is fetched when a command needs it, not when the file is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {

@@ -67,7 +67,8 @@ pub(super) fn bar_of_pair<'a>(
             LedgerAudience::Account => false,
             LedgerAudience::Group(group) => pair.target.as_ref() == Some(group),
             LedgerAudience::Source(group) => pair.source.as_ref() == Some(group),
-            LedgerAudience::Name(known) => *known == name,
+            // A linked pair is known by better than that; another group may have the name.
+            LedgerAudience::Name(known) => !pair.linked && *known == name,
         })
     };
     find(inputs, person, concerns, pair.target.as_deref())
@@ -119,12 +120,12 @@ fn says_of_contacts(inputs: &Inputs<'_>, person: PersonIx, fact: &Refusal) -> bo
     by_address || contacts.all(|at| has_contact(inputs, fact, *at))
 }
 
-/// Tells whether a refusal is of a contact that the person has, or of the address that it has.
+/// Tells whether a refusal is of a contact that the person has, or of the address that it has; of
+/// somebody whose contact does not move there is no other.
 fn is_of_contact(inputs: &Inputs<'_>, person: PersonIx, fact: &Refusal) -> bool {
-    let row = inputs.people.get(person);
-    let address = row.moves_from.unwrap_or(row.address);
+    let moves_from = inputs.people.get(person).moves_from;
     let mut contacts = inputs.people.targets(person).iter();
-    fact.people.contains(&LedgerPerson::Address(address))
+    moves_from.is_none_or(|held| fact.people.contains(&LedgerPerson::Address(held)))
         || contacts.any(|at| has_contact(inputs, fact, *at))
 }
 

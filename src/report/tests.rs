@@ -321,7 +321,7 @@ fn a_plan_reads_from_opt_outs_to_the_last_line() {
       o protected                1  the group is protected, for example group "Former \u{202e}members"
 
     Blocked  1 item, waiting for a person
-      x bad_address 1
+      x bad_address  1
           (no address) [id 17]: the contact has no address that mail could be sent to
           remedy: correct the person's e-mail address at the source, or leave such people out with `members.where`
 
@@ -542,7 +542,7 @@ fn a_run_says_what_was_done_and_what_needs_a_person() {
       x add_memberships ana@example.org in "Donors": [402] Invalid \u{1b}[2Jcontact
 
     Blocked  1 item, waiting for a person
-      x bad_address 1
+      x bad_address  1
           (no address) [id 17]: the contact has no address that mail could be sent to
           remedy: correct the person's e-mail address at the source, or leave such people out with `members.where`
 

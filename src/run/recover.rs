@@ -39,11 +39,7 @@ pub(super) fn adopt_created_groups(
     desired: impl Fn(&str) -> Record,
     now: Timestamp,
 ) -> Result<bool, RunError> {
-    let KnownGroups {
-        base,
-        schema,
-        rows,
-    } = known;
+    let KnownGroups { base, schema, rows } = known;
     let name_field = schema
         .by_canonical(ObjectKind::Group, "name")
         .map_or("name", |spec| spec.wire);

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use super::locks::Access;
 use super::*;
+use crate::state::{Guard, LockError};
 
 const CONFIG: &str = r#"
 [providers.crm]
@@ -70,10 +72,11 @@ async fn each_of_the_three_locks_alone_keeps_every_kind_of_run_out() {
     }
 }
 
-#[test]
-fn a_run_holds_its_three_locks_and_gives_them_back_when_it_ends() {
+#[tokio::test]
+async fn a_run_holds_its_three_locks_and_gives_them_back_when_it_ends() {
     let runner = runner();
-    let held = runner.hold(runner.job("test").unwrap()).unwrap();
+    let job = runner.job("test").unwrap();
+    let held = runner.hold(job, Access::Write).await.unwrap();
     for which in LOCKS {
         assert!(
             matches!(take(&runner, which), Err(LockError::Busy { .. })),

@@ -196,7 +196,9 @@ pub(super) fn without_forgotten<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::tests::{at, count_rows, link_member, membership, place};
-    use super::super::{AudienceKey, FailureNote, JournalEntry, JournalItem, RunItem, RunStart, Store};
+    use super::super::{
+        AudienceKey, FailureNote, JournalEntry, JournalItem, RunItem, RunStart, Store,
+    };
     use super::*;
 
     #[test]

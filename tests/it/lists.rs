@@ -721,7 +721,7 @@ async fn a_killed_run_claims_no_removal_that_was_not_answered() {
             );
             bench.assert_settled().await;
             // Whoever was removed by a request that was answered comes back, and nobody else does.
-            let own = bench.store.own_removals("campaigns").unwrap();
+            let own = bench.own_removals("campaigns");
             let removed: Vec<bool> = (0..12)
                 .map(|number| {
                     let (list, id) = on(&bench, "campaigns", number, |_, list, id| (list, id));

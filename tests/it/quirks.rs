@@ -41,7 +41,7 @@ async fn settles_with(name: &str, quirk: impl Fn(&mut Settings)) {
             report
                 .blocked
                 .iter()
-                .all(|blocked| blocked.reason.as_str() == "no_address"),
+                .all(|blocked| blocked.reason.as_str() == "bad_address"),
             "{place}"
         );
         let after = bench.account(target, |account| account.clone());

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostics::Sink;
 use super::keys::{self, Side};
 use super::raw::{Item, Section};
-use super::settled::{Config, DaemonConfig, NotifyConfig, ProviderConfig, Secret, SecretSource};
+use super::settled::{Config, DaemonConfig, NotifyConfig, Secret, SecretSource};
 use crate::model::ProviderKind;
 
 pub(super) use creation::missing_defaults;
@@ -196,12 +196,7 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
     if settling.sink.errors() > before {
         return None;
     }
-    for job in jobs.values_mut() {
-        let account = |name: &String| providers.get(name).map(ProviderConfig::state_key);
-        job.source_account = account(&job.source).unwrap_or_default();
-        job.target_account = account(&job.target).unwrap_or_default();
-    }
-    Some(Config {
+    let mut config = Config {
         path: file.to_path_buf(),
         state_path,
         retention,
@@ -209,7 +204,9 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
         jobs,
         daemon: daemon?,
         notify,
-    })
+    };
+    config.name_accounts();
+    Some(config)
 }
 
 /// Says of each key without effect in this version that it has none.

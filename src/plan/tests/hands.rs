@@ -223,8 +223,16 @@ fn two_records_that_were_merged_are_one_with_the_contact_of_the_address() {
     );
     // Unless the other record may still be there.
     check(
-        &format!("{merged}\nsource 2 Fans ext=f incomplete : cy\ntarget 12 Fans ext=f\nlink 2=12"),
-        "! group Fans 2 incomplete_read
+        &format!(
+            "{merged}
+             source existence_unknown
+             source 2 Fans ext=f incomplete : cy
+             target 12 Fans ext=f
+             link 2=12"
+        ),
+        "create people: cy
+         add to Fans: cy
+         ! group Fans 2 incomplete_read
          ! member bo address_taken",
     );
 }

@@ -686,7 +686,10 @@ fn remember_refusals(
         let id = ids.get(&(pair.0 as usize)).cloned();
         refusal.groups.extend(id.map(Some));
         refusal.sources.extend(plan.pair(pair).source.clone());
-        refusal.names.insert(fold_group_name(&plan.pair(pair).name));
+        let name = fold_group_name(&plan.pair(pair).name);
+        refusal
+            .names
+            .extend(plan.pair(pair).writable.then_some(name));
     };
     for (pair, person) in &plan.agreement.bars {
         let mut refusal = keys_of(inputs, *person);
@@ -907,7 +910,11 @@ fn mentions_only_its_own(world: &TestWorld) {
                         covered.contains(group.id.as_str()) && group.members.contains_key(id)
                     })
                 });
-                let known = inputs.people.get(*person).linked;
+                let linked_contact = inputs.people.targets(*person).iter().any(|at| {
+                    let id = inputs.target.members[*at as usize].id;
+                    inputs.base.members.iter().any(|link| link.target == id)
+                });
+                let known = inputs.people.get(*person).linked || linked_contact;
                 let removed = matches!(edit, Edit::RemoveMemberships { .. });
                 // A refusal that was seen and never written is, even after the person has gone from
                 // the source.

@@ -287,7 +287,9 @@ fn a_refusal_that_is_found_written_is_held_once_every_contact_has_it() {
             origin: "seen".into(),
         };
         let group = AudienceKey::Group("g".into());
-        store.record(&[bar(AudienceKey::Account), bar(group)]).unwrap();
+        store
+            .record(&[bar(AudienceKey::Account), bar(group)])
+            .unwrap();
         begin(&store, "set_opt_out", item(Some("t1")));
         begin(
             &store,

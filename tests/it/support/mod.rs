@@ -181,6 +181,7 @@ pub fn config(emulator: &Emulator, text: &str) -> Config {
             }
         }
     }
+    config.name_accounts();
     config
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn compare(old: &Config, new: &Config) -> JobsDiff {
             Some(before) if timing(before) != timing(job) => diff.retimed.push(name.clone()),
             // A settled job holds no secrets, so its whole text tells it from another.
             Some(before) if format!("{before:?}") != format!("{job:?}") => {
-                diff.changed.push(name.clone())
+                diff.changed.push(name.clone());
             }
             Some(_) => {}
         }

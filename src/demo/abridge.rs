@@ -56,9 +56,9 @@ fn section(text: &str) -> String {
                 details += 1;
                 // A single line is not worth being replaced by a line that counts it.
                 if details <= DETAILS {
-                    kept.push(line.to_owned())
+                    kept.push(line.to_owned());
                 } else {
-                    hidden_details += 1
+                    hidden_details += 1;
                 }
             }
         }

@@ -91,7 +91,7 @@ impl World {
                 Kind::Emfluence => account.settings.emfluence = EmfluenceQuirks::mixed(),
                 Kind::GreenRope => account.settings.greenrope = GreenRopeQuirks::mixed(),
                 Kind::ActiveCampaign => {
-                    account.settings.activecampaign = ActiveCampaignQuirks::mixed()
+                    account.settings.activecampaign = ActiveCampaignQuirks::mixed();
                 }
             }
         }

@@ -332,7 +332,7 @@ fn summarise(operations: &[Edit]) -> Summary {
             Edit::CreateMembers { .. } => summary.members_created += members,
             Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => summary.members_updated += 1,
             Edit::AddMemberships { .. } | Edit::BringBack { .. } => {
-                summary.memberships_added += members
+                summary.memberships_added += members;
             }
             Edit::RemoveMemberships { .. } => summary.memberships_removed += members,
         }

@@ -501,7 +501,8 @@ fn account_refusal(
         agreement.held_bars.push((None, person));
     }
     let held_before = bar.as_ref().is_some_and(|bar| bar.held);
-    let due = refuses || (!targets.is_empty() && bar.as_ref().is_some_and(|bar| bar.is_due()));
+    let due =
+        refuses || (!targets.is_empty() && bar.as_ref().is_some_and(super::bars::Bar::is_due));
     if all_hold || !due || inputs.policy.members.opt_outs != OptOuts::Carry {
         return;
     }

@@ -90,7 +90,7 @@ pub(super) fn plan_pair(
     let shown = Shown::of(inputs, source.seen());
     let wanted = &shown.states;
     out.source_active = source.seen().active() as u64;
-    out.listed = shown.listed.clone();
+    out.listed.clone_from(&shown.listed);
     if !pair.writable {
         remember_refusals(inputs, ix, pair, wanted, agreement);
         return out;

@@ -300,10 +300,10 @@ impl Packer<'_> {
                     None => waiting.push((*pair, fields.clone(), "rename_group")),
                 },
                 Edit::UpdateGroup { pair, fields, .. } => {
-                    waiting.push((*pair, fields.clone(), "update_group"))
+                    waiting.push((*pair, fields.clone(), "update_group"));
                 }
                 Edit::AdoptGroup { pair, fields } if !fields.is_empty() => {
-                    waiting.push((*pair, fields.clone(), "adopt_group"))
+                    waiting.push((*pair, fields.clone(), "adopt_group"));
                 }
                 Edit::CreateGroup { pair, fields } => {
                     self.flush_edits(&mut waiting);

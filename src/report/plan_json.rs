@@ -169,7 +169,7 @@ impl Serialize for Operation<'_> {
         match self.edit {
             Edit::CreateCustomField { label } => row.serialize_field("label", label)?,
             Edit::CreateGroup { fields, .. } | Edit::AdoptGroup { fields, .. } => {
-                row.serialize_field("fields", fields)?
+                row.serialize_field("fields", fields)?;
             }
             Edit::UpdateGroup { fields, before, .. } => changed(&mut row, fields, before)?,
             Edit::RenameGroup {

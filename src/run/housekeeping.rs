@@ -72,7 +72,7 @@ impl Runner {
             {
                 Ok(()) => *known = sent,
                 Err(error) => {
-                    tracing::warn!(provider, error = %error, "The requests of a run could not be counted.")
+                    tracing::warn!(provider, error = %error, "The requests of a run could not be counted.");
                 }
             }
         }

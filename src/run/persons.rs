@@ -233,7 +233,7 @@ pub(super) fn look(
         match sides.mapping.counts(&canonical) {
             Ok(counts) => facts.counts = counts,
             Err(error) => {
-                facts.undecided = Some(format!("members.where could not be decided: {error}"))
+                facts.undecided = Some(format!("members.where could not be decided: {error}"));
             }
         }
         if !unchanged {

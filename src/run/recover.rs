@@ -638,17 +638,17 @@ impl<'a> Doubtful<'a> {
                         group: group.to_owned(),
                         member: member.clone(),
                     });
-                    if !capabilities.removal_shows_opt_out {
-                        changes.push(Change::MemberRemovedByUs {
-                            job: job(),
-                            target: member.clone(),
-                            removed: true,
-                        });
-                    } else {
+                    if capabilities.removal_shows_opt_out {
                         changes.push(Change::OwnRemovalEnded {
                             account: self.job.target_account.clone(),
                             group: group.to_owned(),
                             member: member.clone(),
+                        });
+                    } else {
+                        changes.push(Change::MemberRemovedByUs {
+                            job: job(),
+                            target: member.clone(),
+                            removed: true,
                         });
                     }
                 }

@@ -382,7 +382,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             member,
         } => ledger::end_removal(connection, account, (group, member))?,
         Change::Meanings { account, meanings } => {
-            carried::replace_meanings(connection, account, meanings)?
+            carried::replace_meanings(connection, account, meanings)?;
         }
     }
     Ok(())

@@ -180,7 +180,7 @@ async fn what_the_middle_cannot_hold_comes_back_at_the_end() {
             match entry.settings.get_mut("sender_reminder") {
                 Some(reminder) => "You met us at the fair".clone_into(reminder),
                 None if entry.description.is_empty() => {
-                    "Asia/Tokyo".clone_into(&mut entry.time_zone)
+                    "Asia/Tokyo".clone_into(&mut entry.time_zone);
                 }
                 None => "Once a week.".clone_into(&mut entry.description),
             }

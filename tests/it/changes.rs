@@ -396,7 +396,7 @@ async fn somebody_taken_out_by_hand_at_the_target_is_drift() {
                         &["add_memberships \"One\" one2@example.org"],
                         &[(call, 1)],
                     )
-                    .await
+                    .await;
                 }
                 "keep" => does(&bench, &[], &[]).await,
                 _ => {
@@ -435,7 +435,7 @@ async fn a_profile_changed_by_hand_at_the_target_is_drift() {
             });
             match on_drift {
                 "overwrite" => {
-                    does(&bench, &["update_member one2@example.org"], &[(call, 1)]).await
+                    does(&bench, &["update_member one2@example.org"], &[(call, 1)]).await;
                 }
                 _ => does(&bench, &[], &[]).await,
             }

@@ -225,7 +225,7 @@ async fn whoever_appears_in_one_group_meanwhile_is_still_added_to_the_other() {
                 .get_mut(target)
                 .unwrap()
                 .http
-                .requests_per_minute = Some(1)
+                .requests_per_minute = Some(1);
         });
         once(
             &bench,
@@ -514,7 +514,7 @@ fn slow(bench: &mut Bench, account: &str) {
             .get_mut(account)
             .unwrap()
             .http
-            .requests_per_minute = Some(1)
+            .requests_per_minute = Some(1);
     });
 }
 

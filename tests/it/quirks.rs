@@ -77,15 +77,15 @@ async fn emfluence_types_and_shapes() {
 #[tokio::test(start_paused = true)]
 async fn emfluence_judges_rows_strictly() {
     settles_with("strict rows", |settings| {
-        settings.emfluence.strict_rows = true
+        settings.emfluence.strict_rows = true;
     })
     .await;
     settles_with("one bad row", |settings| {
-        settings.emfluence.bad_row_refuses_import = true
+        settings.emfluence.bad_row_refuses_import = true;
     })
     .await;
     settles_with("a counter that lags", |settings| {
-        settings.emfluence.lagging_counter = 2
+        settings.emfluence.lagging_counter = 2;
     })
     .await;
 }
@@ -93,11 +93,11 @@ async fn emfluence_judges_rows_strictly() {
 #[tokio::test(start_paused = true)]
 async fn greenrope_counts_in_its_own_way() {
     settles_with("not the opted-out", |settings| {
-        settings.greenrope.counted = Counted::NotOptedOut
+        settings.greenrope.counted = Counted::NotOptedOut;
     })
     .await;
     settles_with("not the bounced", |settings| {
-        settings.greenrope.counted = Counted::NotBounced
+        settings.greenrope.counted = Counted::NotBounced;
     })
     .await;
 }
@@ -105,7 +105,7 @@ async fn greenrope_counts_in_its_own_way() {
 #[tokio::test(start_paused = true)]
 async fn greenrope_leaves_things_out() {
     settles_with("no request ids", |settings| {
-        settings.greenrope.no_request_id = true
+        settings.greenrope.no_request_id = true;
     })
     .await;
     settles_with("strict items", |settings| {

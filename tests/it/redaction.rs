@@ -273,7 +273,7 @@ async fn a_run_that_panics_when_it_is_told_to() {
     group_of(world.account_mut("crm"), "More", "more", 3);
     let bench = bench(world, "crm", "mail", "mode = \"managed\"");
     bench.store.watch_journal(|moment| {
-        assert_ne!(moment, JournalMoment::OutcomeWritten, "the end of this run")
+        assert_ne!(moment, JournalMoment::OutcomeWritten, "the end of this run");
     });
     bench.rest().await;
     drop(bench.runner().sync("test", SyncOptions::default()).await);

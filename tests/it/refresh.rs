@@ -180,7 +180,7 @@ async fn a_change_at_the_source_has_the_target_read_and_the_source_not_read_twic
                 .account("mail")
                 .contact_by_email("new-here@example.org")
                 .is_some()
-        )
+        );
     });
 
     let (report, asked) = watch.sync("mail").await;

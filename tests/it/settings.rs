@@ -125,7 +125,7 @@ async fn a_group_whose_source_is_gone_is_kept_archived_or_deleted() {
         bench.settle().await;
         let id = id_of(&bench, "mail", "Former");
         bench.account("crm", |crm| {
-            crm.delete_group(crm.find_group("Former").expect("it was made"))
+            crm.delete_group(crm.find_group("Former").expect("it was made"));
         });
         let report = bench.sync().await;
         assert!(
@@ -257,7 +257,7 @@ async fn a_login_that_sees_a_part_proves_nothing_by_absence() {
         let mut bench = bench_of(world, &text);
         bench.settle().await;
         bench.account("mail", |mail| {
-            mail.delete_group(mail.find_group("Former").expect("it was made"))
+            mail.delete_group(mail.find_group("Former").expect("it was made"));
         });
         if shared {
             bench.reconfigure_with(|config| {
@@ -265,7 +265,7 @@ async fn a_login_that_sees_a_part_proves_nothing_by_absence() {
                     .providers
                     .get_mut("mail")
                     .expect("it is configured")
-                    .shared_access = true
+                    .shared_access = true;
             });
         }
         bench.sync().await;

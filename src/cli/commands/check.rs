@@ -207,7 +207,7 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
             "{GOOD}ok{GOOD:#} no state database yet; the first run makes one"
         )?,
         Some((path, problems)) if problems.is_empty() => {
-            writeln!(out, "{GOOD}ok{GOOD:#} state database {path}")?
+            writeln!(out, "{GOOD}ok{GOOD:#} state database {path}")?;
         }
         Some((path, problems)) => {
             writeln!(

@@ -168,7 +168,7 @@ impl Call<'_> {
                 // Without a status new people wait for a confirmation, and old ones become active.
                 None if present.is_none() => {
                     self.account
-                        .set_membership_state(list, contact, MembershipState::Unconfirmed)
+                        .set_membership_state(list, contact, MembershipState::Unconfirmed);
                 }
                 Some(_) if by_form && present.is_none() => {
                     self.account

@@ -161,7 +161,7 @@ pub(super) fn add(call: &mut Call<'_>) -> Answer {
     }
     check_sender(call.form).inspect_err(|_| {
         call.context
-            .misuse(MisuseKind::MissingParameter, "the sender")
+            .misuse(MisuseKind::MissingParameter, "the sender");
     })?;
     let most = call
         .own_group()

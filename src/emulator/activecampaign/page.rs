@@ -78,7 +78,7 @@ fn shift(value: &mut Value, by: i64) {
                 let counted = COUNTS.contains(&key.as_str());
                 match value {
                     Value::Number(number) if counted => {
-                        *value = (number.as_i64().unwrap_or(0) + by).max(0).into()
+                        *value = (number.as_i64().unwrap_or(0) + by).max(0).into();
                     }
                     Value::String(text) if counted => {
                         let count: i64 = text.parse().unwrap_or(0);
@@ -163,7 +163,7 @@ fn serialize(text: &mut String, value: &Value) {
                 match key.parse::<u64>() {
                     // PHP turns such keys into numbers.
                     Ok(number) if number.to_string() == *key => {
-                        put(text, format_args!("i:{number};"))
+                        put(text, format_args!("i:{number};"));
                     }
                     _ => put(text, format_args!("s:{}:\"{key}\";", key.len())),
                 }

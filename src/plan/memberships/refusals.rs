@@ -108,7 +108,7 @@ impl<'a> Decider<'a, '_> {
             let due = if refuses || of_all {
                 !refused_there
             } else {
-                still_mailed && bar.as_ref().is_some_and(|bar| bar.is_due())
+                still_mailed && bar.as_ref().is_some_and(super::super::bars::Bar::is_due)
             };
             if !due || !carry || (refuses && !of_all && self.shown.spares(inputs, person)) {
                 continue;
@@ -210,7 +210,7 @@ impl<'a> Decider<'a, '_> {
                 .membership(group, inputs.target.members[*at as usize].id)
                 .is_some()
         });
-        bar.is_some_and(|bar| bar.may_end()) && !own_doing
+        bar.is_some_and(super::super::bars::Bar::may_end) && !own_doing
     }
 
     /// Tells whether the target's group lists any of a person's contacts as active.

@@ -60,7 +60,7 @@ pub(super) fn settle_hands(
             .collect();
         // Whoever is not linked is paired with contacts that are nobody else's.
         let moves = draft.moves_from.is_some() && !draft.targets.is_empty();
-        if others.is_empty() && !(moves && !holders.is_empty()) {
+        if others.is_empty() && (!moves || holders.is_empty()) {
             continue;
         }
         // Two contacts of one address are duplicates where one of them is this person's own.

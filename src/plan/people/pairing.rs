@@ -139,7 +139,7 @@ impl<'a> Pairing<'a> {
             draft.linked = true;
             match self.target_by_id.get(&link.target) {
                 Some(position) if !draft.targets.contains(position) => {
-                    draft.targets.push(*position)
+                    draft.targets.push(*position);
                 }
                 Some(_) => {}
                 None => {

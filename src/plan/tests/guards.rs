@@ -193,7 +193,7 @@ fn a_summary_counts_refusals_and_the_people_who_are_created_for_them() {
 #[test]
 fn an_approval_of_refusals_names_those_of_people_who_are_created_for_them() {
     let world = super::parse(&format!("set max_opt_outs=0\n{CREATED_TO_REFUSE}"));
-    let items = world.planned(|inputs, plan| crate::plan::tripped_items(inputs, plan));
+    let items = world.planned(crate::plan::tripped_items);
     let items: Vec<&str> = items.iter().map(String::as_str).collect();
     assert_eq!(
         items,

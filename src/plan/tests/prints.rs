@@ -55,7 +55,7 @@ fn whatever_the_plan_touches_counts() {
         |world| world.target.group_mut("11").notes = Some("changed".to_owned()),
         |world| {
             world.source.people.get_mut("s.ana").unwrap().address =
-                Some("anna@example.org".to_owned())
+                Some("anna@example.org".to_owned());
         },
         |world| {
             let person = world.source.people["s.bo"].clone();

@@ -132,7 +132,7 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
                 .people
                 .entry(at_source)
                 .or_insert_with(somebody)
-                .status = pick(&STATUSES, c)
+                .status = pick(&STATUSES, c);
         }
         16 | 17 => {
             world
@@ -140,7 +140,7 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
                 .people
                 .entry(at_target)
                 .or_insert_with(somebody)
-                .status = pick(&STATUSES, c)
+                .status = pick(&STATUSES, c);
         }
         18 | 19 => {
             let target = format!("{}", 11 + b % 4);
@@ -226,7 +226,7 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
             4 => world.policy.guards.on_drift = pick(&[OnDrift::Keep, OnDrift::Overwrite], c),
             5 => {
                 world.policy.groups.missing =
-                    pick(&[Missing::Keep, Missing::Archive, Missing::Delete], c)
+                    pick(&[Missing::Keep, Missing::Archive, Missing::Delete], c);
             }
             6 => world.policy.members.create = c % 2 == 0,
             _ => world.policy.groups.protect = c % 2 == 0,
@@ -390,7 +390,7 @@ fn applied(world: &TestWorld) -> TestWorld {
                     fill(next.target.group_mut(&ids[&at.unwrap()]), fields);
                 }
                 Edit::ArchiveGroup { .. } => {
-                    next.target.group_mut(&ids[&at.unwrap()]).status = GroupStatus::Archived
+                    next.target.group_mut(&ids[&at.unwrap()]).status = GroupStatus::Archived;
                 }
                 Edit::DeleteGroup { .. } => {
                     let id = &ids[&at.unwrap()];
@@ -755,9 +755,10 @@ fn is_barred(
     world: &TestWorld,
     inputs: &Inputs<'_>,
     person: PersonIx,
-    group: &Option<String>,
+    group: Option<&str>,
 ) -> bool {
     let keys = keys_of(inputs, person);
+    let group = group.map(str::to_owned);
     let mut open = world
         .memory
         .refusals
@@ -773,7 +774,7 @@ fn is_barred(
         } else {
             refusal.is_of(&keys)
         };
-        binds && refusal.groups.contains(group)
+        binds && refusal.groups.contains(&group)
     })
 }
 
@@ -849,7 +850,8 @@ fn adds_nobody_who_refuses(world: &TestWorld) {
                     "{address} refuses at the target"
                 );
                 assert!(
-                    pair.target.is_none() || !is_barred(world, inputs, *person, &pair.target),
+                    pair.target.is_none()
+                        || !is_barred(world, inputs, *person, pair.target.as_deref()),
                     "{address} is barred"
                 );
             }

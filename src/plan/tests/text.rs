@@ -182,7 +182,7 @@ fn person(side: &mut Side, prefix: &str, name: &str, words: &[&str]) {
                         .strip_prefix("address=")
                         .expect("a status or an address")
                         .to_owned(),
-                )
+                );
             }
         }
     }
@@ -292,7 +292,7 @@ fn set(world: &mut TestWorld, setting: &str) {
         "floor" => policy.guards.floor = value.parse().expect("a number"),
         "max_membership_removals" => policy.guards.max_membership_removals = limit(value),
         "max_membership_removals_per_group" => {
-            policy.guards.max_membership_removals_per_group = limit(value)
+            policy.guards.max_membership_removals_per_group = limit(value);
         }
         "max_group_removals" => policy.guards.max_group_removals = limit(value),
         "max_member_creations" => policy.guards.max_member_creations = limit(value),
@@ -337,7 +337,7 @@ fn set(world: &mut TestWorld, setting: &str) {
             world.capabilities.batches = world
                 .capabilities
                 .batches
-                .capped(Some(value.parse().expect("a number")))
+                .capped(Some(value.parse().expect("a number")));
         }
         "explicit" => drop(world.explicit.insert(value.to_owned())),
         "other_job_fills" => drop(world.memory.other_groups.insert(value.to_owned())),

@@ -198,6 +198,10 @@ pub(super) struct TestMemberLink {
 
 /// A remembered refusal, in text.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::option_option,
+    reason = "held nowhere, for the whole account, or at a group"
+)]
 pub(super) struct TestRefusal {
     pub(super) addresses: BTreeSet<String>,
     pub(super) records: BTreeSet<String>,
@@ -702,7 +706,6 @@ impl TestWorld {
                 .into_iter()
                 .collect::<HashMap<_, _>>(),
             last_writing_run: memory.last_run.clone(),
-            ..Base::default()
         }
     }
 

@@ -398,7 +398,7 @@ impl ActiveCampaign {
             match self.bring_one_back(row).await {
                 Ok(outcome) => outcomes.push(outcome),
                 Err(CallError::Refused { refusal, .. }) => {
-                    outcomes.push(ItemOutcome::Refused(neutral(refusal)))
+                    outcomes.push(ItemOutcome::Refused(neutral(refusal)));
                 }
                 Err(error) if outcomes.is_empty() => return Err(error),
                 // What is left is to be read back, whatever became of it.

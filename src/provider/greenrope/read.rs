@@ -425,7 +425,7 @@ impl GreenRope {
             // Some services answer a question without a hit with an error; it means "nobody" only
             // if the group says so too.
             Err(CallError::Refused { .. }) if group.member_count == Some(0) => {
-                certificate.pages += 1
+                certificate.pages += 1;
             }
             Err(error) => certificate
                 .problems

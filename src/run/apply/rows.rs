@@ -177,6 +177,10 @@ mod tests {
     }
 
     /// Sorts one group that shows `state` of the person; nothing at all where it was not seen.
+    #[expect(
+        clippy::option_option,
+        reason = "not looked at, not listed, or listed in a state"
+    )]
     fn sorted(write: &Write, state: Option<Option<MembershipState>>) -> &'static str {
         let item = match write {
             Write::BringBack { .. } => item("add_memberships", Some(PairIx(0)), &[]),

@@ -46,7 +46,7 @@ impl Applying<'_> {
                 summary.opt_outs += u64::from(item.detail.is_some());
             }
             "update_member" | "change_address" => {
-                summary.members_updated += u64::from(item.detail.is_none())
+                summary.members_updated += u64::from(item.detail.is_none());
             }
             "add_memberships" => summary.memberships_added += item.joins.len().max(1) as u64,
             "remove_memberships" => summary.memberships_removed += item.joins.len().max(1) as u64,

@@ -21,10 +21,10 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
                 open = Some((
                     deep,
                     block + line.get(deep.min(indentation)..).unwrap_or_default() + "\n",
-                ))
+                ));
             }
             None if line.trim() == format!("```{language}") => {
-                open = Some((indentation, String::new()))
+                open = Some((indentation, String::new()));
             }
             None => {}
         }

@@ -91,7 +91,7 @@ fn a_file_or_directory_without_write_access() {
     bed.sync();
     bed.emulator.clear_log();
     let mode = |name: &str, mode: u32| {
-        std::fs::set_permissions(bed.path(name), std::fs::Permissions::from_mode(mode)).unwrap()
+        std::fs::set_permissions(bed.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
     };
     for file in std::fs::read_dir(bed.path("")).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();

@@ -55,7 +55,7 @@ impl Judge {
                     .membership(*group, *contact)
                     .is_none() => {}
             change if change.undoes_opt_out() => {
-                self.complain("rule 1", format!("a request undid a refusal: {change:?}"))
+                self.complain("rule 1", format!("a request undid a refusal: {change:?}"));
             }
             Change::MembershipAdded { group, contact, .. }
             | Change::MembershipChanged { group, contact }
@@ -81,10 +81,10 @@ impl Judge {
             Change::AccountOptOutSet { contact } => self.refuses_all(run, *contact, there),
             Change::ContactCreated { contact } => self.appears(run, *contact, there),
             Change::ContactChanged { contact, fields } => {
-                self.profile(run, *contact, fields, before.account(&event.account), there)
+                self.profile(run, *contact, fields, before.account(&event.account), there);
             }
             Change::AddressChanged { contact, from, to } => {
-                self.moves(run, *contact, from, to, there)
+                self.moves(run, *contact, from, to, there);
             }
             Change::ContactDeleted { .. } | Change::UserDeleted { .. } => {
                 self.complain(
@@ -112,21 +112,21 @@ impl Judge {
                 );
             }
             Change::GroupCreated { group, name } => {
-                self.group_appears(run, *group, name, before.account(&event.account))
+                self.group_appears(run, *group, name, before.account(&event.account));
             }
             Change::GroupRenamed { group, from, to } => self.group_renamed(run, *group, from, to),
             Change::GroupChanged { group, fields } => {
-                self.group_changed(run, *group, fields, before.account(&event.account))
+                self.group_changed(run, *group, fields, before.account(&event.account));
             }
             Change::GroupArchived { group } | Change::GroupDeleted { group } => {
-                self.group_goes(run, *group, &event.change)
+                self.group_goes(run, *group, &event.change);
             }
             Change::GroupRestored { group } => self.complain(
                 "rule 4",
                 format!("a request brought group {group} back into use"),
             ),
             Change::FieldChanged { field } => {
-                self.complain("rule 10", format!("a request defined the field {field}"))
+                self.complain("rule 10", format!("a request defined the field {field}"));
             }
             _ => {}
         }

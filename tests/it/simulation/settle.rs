@@ -192,7 +192,7 @@ impl Sim {
                     .find(|blocked| blocked.member.as_deref() == Some(address));
                 match (reason, blocked) {
                     (None, None) => {
-                        wrong.push(("lost", format!("{place} is missing, and nobody says why")))
+                        wrong.push(("lost", format!("{place} is missing, and nobody says why")));
                     }
                     (Some(withheld), _) => {
                         if let Some(why) = self.unfounded(withheld.reason, address, job.create) {

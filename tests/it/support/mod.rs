@@ -170,13 +170,13 @@ pub fn config(emulator: &Emulator, text: &str) -> Config {
             };
             match &mut provider.credentials {
                 Credentials::AccessToken(secret) | Credentials::ApiKey(secret) => {
-                    *secret = Secret::Known(account.token.clone().into())
+                    *secret = Secret::Known(account.token.clone().into());
                 }
                 Credentials::Password { password, .. } => {
-                    *password = Secret::Known(account.password.clone().into())
+                    *password = Secret::Known(account.password.clone().into());
                 }
                 Credentials::AuthToken { token, .. } => {
-                    *token = Secret::Known(account.token.clone().into())
+                    *token = Secret::Known(account.token.clone().into());
                 }
             }
         }

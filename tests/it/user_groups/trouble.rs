@@ -241,7 +241,7 @@ async fn a_full_group_takes_nobody_more() {
         ("Editors".to_owned(), PARKING.to_owned())
     );
     bench.account("campaigns2", |account| {
-        account.user_group_mut(editors).limits.clear()
+        account.user_group_mut(editors).limits.clear();
     });
     bench.pass(90_000);
     bench.settle().await;
@@ -261,7 +261,7 @@ async fn a_service_of_version_1_alone_ends_the_same() {
         let expected = calm().await;
         let bench = busy().await;
         bench.account("campaigns2", |account| {
-            account.settings.activecampaign = quirks.clone()
+            account.settings.activecampaign = quirks.clone();
         });
         for operation in [
             "PUT /users/{id}",
@@ -285,7 +285,7 @@ async fn a_service_of_version_1_alone_ends_the_same() {
                 account.users_in(3).len(),
                 1,
                 "nobody is left among the administrators"
-            )
+            );
         });
     }
 }

@@ -120,7 +120,7 @@ async fn automations_start_unless_they_are_left_out() {
     let emulator = emulator();
     let (one, _, _) = with_member(&emulator);
     account(&emulator, |account| {
-        account.group_mut(one).auto_response = Some(9)
+        account.group_mut(one).auto_response = Some(9);
     });
     let rows = json!([
         {"email": "bo@example.org", "subscribe": [{"listid": one}]},
@@ -329,7 +329,7 @@ async fn the_answer_is_declared_as_html() {
 async fn excluded_addresses_are_passed_over() {
     let emulator = emulator();
     account(&emulator, |account| {
-        account.exclude_address("Bo@example.org")
+        account.exclude_address("Bo@example.org");
     });
     let (_, batch) = queue(&emulator, json!([{"email": "bo@example.org"}])).await;
     wait(10).await;

@@ -153,7 +153,7 @@ async fn fields_above_a_thousand_are_dropped() {
 async fn messages_follow_the_language_of_the_account() {
     let emulator = emulator();
     account(&emulator, |account| {
-        account.settings.activecampaign.portuguese = true
+        account.settings.activecampaign.portuguese = true;
     });
     let answer = write(&emulator, "contact_sync", &[("email", "ana@example.org")]).await;
     assert_eq!(answer["result_message"], "Contato adicionado");
@@ -168,7 +168,7 @@ async fn messages_follow_the_language_of_the_account() {
 async fn five_requests_a_second_are_enough() {
     let emulator = emulator();
     account(&emulator, |account| {
-        account.settings.requests_per_second = Some(5)
+        account.settings.requests_per_second = Some(5);
     });
     let key = key(&emulator);
     for _ in 0..30 {

@@ -67,7 +67,7 @@ async fn a_group_is_shown_with_its_limits() {
         assert_eq!(read(&emulator, "group_list", ids).await, nothing());
     }
     account(&emulator, |account| {
-        account.settings.activecampaign.group_list_without_ids = true
+        account.settings.activecampaign.group_list_without_ids = true;
     });
     assert_eq!(
         read(&emulator, "group_list", &[]).await["1"]["title"],
@@ -145,7 +145,7 @@ async fn an_account_may_patch_by_value_instead() {
     let (group, _) = with_group(&emulator).await;
     let id = group.to_string();
     account(&emulator, |account| {
-        account.settings.activecampaign.group_edit_patches = true
+        account.settings.activecampaign.group_edit_patches = true;
     });
     write(
         &emulator,

@@ -21,7 +21,7 @@ async fn a_user_is_added_found_and_moved() {
     let emulator = emulator();
     let ((staff, first), (crew, second)) = (group(&emulator, "Staff"), group(&emulator, "Crew"));
     account(&emulator, |account| {
-        account.settings.activecampaign.global_user_ids = true
+        account.settings.activecampaign.global_user_ids = true;
     });
     let added = write(
         &emulator,
@@ -105,7 +105,7 @@ async fn only_the_first_group_counts() {
     assert_eq!(kinds(&emulator), [MisuseKind::TooManyItems]);
     // Some builds read nothing but the entry with the key 0.
     account(&emulator, |account| {
-        account.settings.activecampaign.group_at_zero = true
+        account.settings.activecampaign.group_at_zero = true;
     });
     let user = account(&emulator, |account| {
         account.user_by_name("bo").unwrap().to_string()
@@ -188,7 +188,7 @@ async fn what_is_missing_taken_or_full_is_refused() {
 async fn an_empty_password_may_be_refused() {
     let emulator = emulator();
     account(&emulator, |account| {
-        account.settings.activecampaign.password_needed = true
+        account.settings.activecampaign.password_needed = true;
     });
     let (staff, first) = group(&emulator, "Staff");
     let id = account(&emulator, |account| {

@@ -63,7 +63,7 @@ async fn contacts_come_with_their_lists_and_values() {
     );
     assert_eq!(kinds(&emulator), []);
     account(&emulator, |account| {
-        account.settings.activecampaign.no_include = true
+        account.settings.activecampaign.no_include = true;
     });
     let (_, page) = v3(
         &emulator,

@@ -128,7 +128,7 @@ impl Call<'_> {
                         .into_iter()
                         .flatten()
                         .filter_map(|tag| text_of(Some(tag)))
-                        .collect()
+                        .collect();
                 }
                 "fields" => {
                     for field in value.as_array().into_iter().flatten() {

@@ -115,7 +115,7 @@ impl ActiveCampaign {
             Ok(shown) => {
                 whole = self
                     .read_two_ways(shown, &fields, &mut listings, &mut taking)
-                    .await?
+                    .await?;
             }
             Err(error) => {
                 self.survive(error).await?;
@@ -272,7 +272,7 @@ impl ActiveCampaign {
         }
         match announced {
             None => {
-                scanned.problem = Some("a listing of contacts comes without its total".to_owned())
+                scanned.problem = Some("a listing of contacts comes without its total".to_owned());
             }
             Some(total) if total != scanned.rows => {
                 scanned.problem = Some(format!(

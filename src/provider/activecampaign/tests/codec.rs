@@ -743,7 +743,7 @@ fn what_is_outstanding_is_never_overlooked() {
             import::is_outstanding(&v3(text.as_bytes())),
             Ok(expected),
             "{text}"
-        )
+        );
     };
     assert_eq!(
         import::is_outstanding(&v3(fixture!("good/totals.json"))),

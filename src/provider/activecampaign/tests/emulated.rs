@@ -381,7 +381,7 @@ async fn a_list_lives_from_creation_to_deletion() {
                     .unwrap()
                     .get("last_name"),
                 ""
-            )
+            );
         });
 
         let moved = sent(

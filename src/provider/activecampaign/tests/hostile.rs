@@ -53,7 +53,7 @@ fn work_grows_with_the_answer_and_not_faster() {
     let (small, large) = (page(1_000), page(2_000));
     let (_, v1, _, _, decoder) = LISTINGS[3];
     assert_linear("contacts", &|| drop(decode(&small, v1, decoder)), &|| {
-        drop(decode(&large, v1, decoder))
+        drop(decode(&large, v1, decoder));
     });
     let links = |rows: usize| {
         let mut document: Json = serde_json::from_slice(fixture!("good/contacts.json")).unwrap();

@@ -266,7 +266,7 @@ async fn no_fault_of_the_service_reads_as_absence() {
                     }
                 }
                 Err(ReadError::Call(error)) => {
-                    assert!(error.is_temporary(), "{operation} {fault:?}: {error}")
+                    assert!(error.is_temporary(), "{operation} {fault:?}: {error}");
                 }
                 Err(error) => panic!("{operation} {fault:?}: {error}"),
             }

@@ -166,7 +166,7 @@ fn what_is_not_the_list_is_never_an_empty_one() {
                 serde_json::json!([7]),
             ] {
                 let body = edited(bytes, |fields| {
-                    drop(fields.insert(list.clone(), value.clone()))
+                    drop(fields.insert(list.clone(), value.clone()));
                 });
                 assert!(
                     decode(&body, v1, decoder).is_err(),
@@ -185,7 +185,7 @@ fn a_page_without_its_rows_is_not_whole() {
     {
         let rows = |edit: fn(&mut Vec<Json>)| {
             edited(bytes, |fields| {
-                edit(fields.get_mut(name).unwrap().as_array_mut().unwrap())
+                edit(fields.get_mut(name).unwrap().as_array_mut().unwrap());
             })
         };
         assert!(decode(&rows(Vec::clear), v1, decoder).is_err(), "{name}");
@@ -215,7 +215,7 @@ fn a_page_without_its_rows_is_not_whole() {
                     .as_object_mut()
                     .unwrap()
                     .remove("status"),
-            )
+            );
         },
         |fields| fields["contactLists"][0]["list"] = Json::Null,
         |fields| {
@@ -224,7 +224,7 @@ fn a_page_without_its_rows_is_not_whole() {
                     .as_object_mut()
                     .unwrap()
                     .remove("field"),
-            )
+            );
         },
     ];
     let (_, v1, bytes, _, decoder) = LISTINGS[3];

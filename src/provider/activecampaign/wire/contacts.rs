@@ -140,7 +140,7 @@ pub(in super::super) fn page(scope: Scope<'_>, after: u64, include: Include) -> 
     match scope {
         Scope::Account => {}
         Scope::List(list, status) => {
-            pairs.extend([("listid", list.to_string()), ("status", status.to_string())])
+            pairs.extend([("listid", list.to_string()), ("status", status.to_string())]);
         }
         Scope::Address(address) => pairs.push(("email", address.to_owned())),
     }

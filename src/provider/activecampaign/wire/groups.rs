@@ -306,7 +306,7 @@ pub(in super::super) fn ids_of(value: Option<&Json>) -> Vec<String> {
             );
         }
         Some(Json::Object(items)) => {
-            ids.extend(items.keys().filter_map(|key| key.parse::<u64>().ok()))
+            ids.extend(items.keys().filter_map(|key| key.parse::<u64>().ok()));
         }
         Some(other) => ids.extend(
             text(other)

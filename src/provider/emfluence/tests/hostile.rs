@@ -81,6 +81,6 @@ fn work_grows_with_the_answer_and_not_faster() {
     };
     let (small, large) = (long(100_000), long(200_000));
     assert_linear("a long list", &|| drop(decode(&small, decoder)), &|| {
-        drop(decode(&large, decoder))
+        drop(decode(&large, decoder));
     });
 }

@@ -265,7 +265,7 @@ async fn a_damaged_listing_is_incomplete_and_never_shorter() {
             |answer| *answer = json!({"success": 0, "code": 200, "errors": ["Try later."]}),
         ),
         ("no data", |answer| {
-            *answer = json!({"success": 1, "code": 0})
+            *answer = json!({"success": 1, "code": 0});
         }),
         ("empty data", |answer| answer["data"] = json!({})),
         ("a bare empty array", |answer| answer["data"] = json!([])),
@@ -275,13 +275,13 @@ async fn a_damaged_listing_is_incomplete_and_never_shorter() {
             answer["data"]["paging"]["totalPages"] = 0.into();
         }),
         ("a row without an address", |answer| {
-            answer["data"]["records"][0]["email"] = "".into()
+            answer["data"]["records"][0]["email"] = "".into();
         }),
         ("a row twice", |answer| {
-            answer["data"]["records"][0] = answer["data"]["records"][2].clone()
+            answer["data"]["records"][0] = answer["data"]["records"][2].clone();
         }),
         ("an address twice", |answer| {
-            answer["data"]["records"][0]["email"] = "CY@example.test".into()
+            answer["data"]["records"][0]["email"] = "CY@example.test".into();
         }),
     ];
     for (what, edit) in cases {

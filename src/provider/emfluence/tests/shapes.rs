@@ -157,7 +157,7 @@ fn what_is_not_the_list_is_never_an_empty_one() {
             (
                 "data missing",
                 edited(bytes, |document| {
-                    drop(document.as_object_mut().unwrap().remove("data"))
+                    drop(document.as_object_mut().unwrap().remove("data"));
                 }),
             ),
             (
@@ -193,18 +193,18 @@ fn a_list_without_its_rows_or_with_a_wrong_count_is_not_whole() {
     {
         let edits: [Damage; 14] = [
             ("no records", |data| {
-                drop(data.as_object_mut().unwrap().remove("records"))
+                drop(data.as_object_mut().unwrap().remove("records"));
             }),
             ("records null", |data| data["records"] = Json::Null),
             ("records as text", |data| data["records"] = "".into()),
             ("records as object", |data| {
-                data["records"] = serde_json::json!({})
+                data["records"] = serde_json::json!({});
             }),
             ("a record that is none", |data| {
-                data["records"][0] = 7.into()
+                data["records"][0] = 7.into();
             }),
             ("no paging", |data| {
-                drop(data.as_object_mut().unwrap().remove("paging"))
+                drop(data.as_object_mut().unwrap().remove("paging"));
             }),
             ("no total", |data| {
                 drop(
@@ -212,24 +212,24 @@ fn a_list_without_its_rows_or_with_a_wrong_count_is_not_whole() {
                         .as_object_mut()
                         .unwrap()
                         .remove("totalRecords"),
-                )
+                );
             }),
             ("an empty total", |data| {
-                data["paging"]["totalRecords"] = "".into()
+                data["paging"]["totalRecords"] = "".into();
             }),
             ("a row less", |data| {
-                drop(data["records"].as_array_mut().unwrap().pop())
+                drop(data["records"].as_array_mut().unwrap().pop());
             }),
             ("no rows", |data| data["records"] = Json::Array(Vec::new())),
             ("a greater total", |data| {
-                data["paging"]["totalRecords"] = 9.into()
+                data["paging"]["totalRecords"] = 9.into();
             }),
             ("a smaller total", |data| {
-                data["paging"]["totalRecords"] = 1.into()
+                data["paging"]["totalRecords"] = 1.into();
             }),
             ("more pages", |data| data["paging"]["totalPages"] = 2.into()),
             ("a next page", |data| {
-                data["paging"]["next"] = "page=2".into()
+                data["paging"]["next"] = "page=2".into();
             }),
         ];
         for (what, edit) in edits {
@@ -243,7 +243,7 @@ fn a_list_without_its_rows_or_with_a_wrong_count_is_not_whole() {
             );
         }
         let other_page = edited(bytes, |document| {
-            document["data"]["paging"]["page"] = 2.into()
+            document["data"]["paging"]["page"] = 2.into();
         });
         assert!(
             decode(&other_page, decoder).is_err(),

@@ -99,10 +99,10 @@ impl Request {
             ContactFilter::All => {}
             ContactFilter::Group(id) => attributes.push(("group_id", id)),
             ContactFilter::GroupOptOuts(id) => {
-                attributes.extend([("group_id", id), ("Unsubscribed", "true")])
+                attributes.extend([("group_id", id), ("Unsubscribed", "true")]);
             }
             ContactFilter::GroupBounced(id) => {
-                attributes.extend([("group_id", id), ("Bounced", "true")])
+                attributes.extend([("group_id", id), ("Bounced", "true")]);
             }
             ContactFilter::OptOuts => attributes.push(("Unsubscribed", "true")),
             ContactFilter::Bounced => attributes.push(("Bounced", "true")),

@@ -141,7 +141,8 @@ pub(super) fn read_document(
                 match reference.resolve_char_ref().map_err(|_| unknown())? {
                     Some(character) => document.text(character.encode_utf8(&mut [0; 4]))?,
                     None => {
-                        document.text(resolve_predefined_entity(&reference).ok_or_else(unknown)?)?
+                        document
+                            .text(resolve_predefined_entity(&reference).ok_or_else(unknown)?)?;
                     }
                 }
             }

@@ -485,21 +485,20 @@ impl Decider<'_, '_> {
         // 11).
         let barred = self.bar(person).is_some()
             || (bar_of_account(inputs, person).is_some() && !account_bar_ends(inputs, person));
-        if barred || inputs.base.forgotten.contains(inputs.address(person)) {
-            return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
-        }
-        match row.target_status {
-            MemberStatus::Active => {}
-            MemberStatus::OptedOut => return Some(Obstacle::Withheld(Reason::OptedOutAtTarget)),
-            MemberStatus::Held | MemberStatus::Bounced => {
-                return Some(Obstacle::Withheld(Reason::Undeliverable));
-            }
-        }
-        if self.shown.refused_addresses.contains(&row.address) {
-            return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
-        }
-        if self.refused_addresses.contains(&row.address) {
+        // What can be seen at the target is told before what is remembered.
+        if row.target_status == MemberStatus::OptedOut
+            || self.refused_addresses.contains(&row.address)
+        {
             return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
+        }
+        if barred
+            || self.shown.refused_addresses.contains(&row.address)
+            || inputs.base.forgotten.contains(inputs.address(person))
+        {
+            return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
+        }
+        if row.target_status != MemberStatus::Active {
+            return Some(Obstacle::Withheld(Reason::Undeliverable));
         }
         let parted = group
             .and_then(|group| inputs.target.listing(group))

@@ -285,10 +285,11 @@ fn expected(case: Case, around: Around) -> Fate {
             let bar_ended = bar == Bar::HeldAccount
                 && around.carry
                 && target_status == Some(MemberStatus::Active);
-            if bar != Bar::None && !bar_ended {
-                fate.withheld = Some("opted_out_at_source");
-            } else if target_status == Some(MemberStatus::OptedOut) {
+            // What shows at the target is told before what is remembered.
+            if target_status == Some(MemberStatus::OptedOut) {
                 fate.withheld = Some("opted_out_at_target");
+            } else if bar != Bar::None && !bar_ended {
+                fate.withheld = Some("opted_out_at_source");
             } else if matches!(
                 target_status,
                 Some(MemberStatus::Held | MemberStatus::Bounced)

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bars::{Bar, address_refused_before, bar_of_account};
-use super::base::LedgerPerson;
+use super::base::{LedgerAudience, LedgerPerson};
 use super::people::{Hands, PersonIx, Unusable};
 use super::{
     Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key,
@@ -427,6 +427,12 @@ pub(super) fn refusals_of_target(inputs: &Inputs<'_>, agreement: &mut Agreement)
         let contacts = inputs.people.targets(person);
         let refuses =
             |at: &u32| inputs.target.members[*at as usize].status == MemberStatus::OptedOut;
+        for contact in contacts.iter().filter(|at| refuses(at)) {
+            let left = left_address(inputs, person, *contact, &LedgerAudience::Account);
+            agreement
+                .left_addresses
+                .extend(left.map(|address| (None, address)));
+        }
         if !contacts.is_empty()
             && contacts.iter().all(refuses)
             && bar_of_account(inputs, person).is_none()
@@ -436,6 +442,23 @@ pub(super) fn refusals_of_target(inputs: &Inputs<'_>, agreement: &mut Agreement)
             agreement.held_bars.push((None, person));
         }
     }
+}
+
+/// Returns the address of a contact that refuses, where the person's record shows another one and
+/// nobody remembers that this one is refused: whoever shows it next is not mailed either, also
+/// after the contact has moved on.
+pub(super) fn left_address(
+    inputs: &Inputs<'_>,
+    person: PersonIx,
+    contact: u32,
+    audience: &LedgerAudience,
+) -> Option<Name> {
+    let held = inputs.target.members[contact as usize].address;
+    let address = held.filter(|_| inputs.people.get(person).moves_from == held)?;
+    let known = inputs.base.ledger.refusals.iter().any(|refusal| {
+        refusal.people == [LedgerPerson::Address(address)] && refusal.audience.contains(audience)
+    });
+    (!known).then_some(address)
 }
 
 /// Tells whether a contact of the target refuses anything there.

@@ -30,7 +30,7 @@ pub use guard::tripped_items;
 pub use people::{People, PersonIx};
 
 use crate::model::policy::{GroupScope, Guards, MemberPolicy, Mode};
-use crate::model::{Capabilities, Names, Record, Schema, Snapshot};
+use crate::model::{Capabilities, Name, Names, Record, Schema, Snapshot};
 use base::{Base, FactId};
 use fields::FieldEdit;
 
@@ -355,6 +355,9 @@ pub struct Agreement {
     pub ended: Vec<(String, crate::model::Name)>,
     /// Refusals to remember that are new: the pair, or none for the whole account, and the person.
     pub bars: Vec<(Option<PairIx>, PersonIx)>,
+    /// Addresses that refuse at the target, of contacts whose record shows another one by now: the
+    /// pair, or none for the whole account, and the address.
+    pub left_addresses: Vec<(Option<PairIx>, Name)>,
     /// Remembered refusals that have to be carried anew.
     pub bars_anew: Vec<FactId>,
     /// Remembered refusals of people who are known by further keys since.

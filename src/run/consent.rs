@@ -2,7 +2,7 @@
 
 use super::prepare::Prepared;
 use crate::config::settled::JobConfig;
-use crate::model::addresses_in;
+use crate::model::{Name, addresses_in};
 use crate::plan::{PairIx, PersonIx, fold_group_name};
 use crate::state::{AudienceKey, Change, PersonKey};
 
@@ -14,6 +14,8 @@ impl Prepared {
         let mut changes = self.ended_removals(job);
         let new = agreement.bars.iter();
         changes.extend(new.map(|(pair, person)| self.refusal(job, *pair, *person)));
+        let left = agreement.left_addresses.iter();
+        changes.extend(left.flat_map(|(pair, address)| self.left_address(job, *pair, *address)));
         changes.extend(
             agreement
                 .bars_anew
@@ -57,6 +59,25 @@ impl Prepared {
             audience: self.audience(job, pair),
             origin: format!("seen by the job {}", job.name),
         }
+    }
+
+    /// Says that an address refuses the group of a pair, or all mail, whoever shows it next, and
+    /// that the target obeys it.
+    fn left_address(&self, job: &JobConfig, pair: Option<PairIx>, address: Name) -> [Change; 2] {
+        let people = vec![PersonKey::Address(self.planned.text(address).to_owned())];
+        let refusal = Change::Refusal {
+            account: job.target_account.clone(),
+            people: people.clone(),
+            audience: self.audience(job, pair),
+            origin: format!("seen by the job {}", job.name),
+        };
+        let group = pair.and_then(|pair| self.planned.plan.pair(pair).target.clone());
+        let held = Change::RefusalHeld {
+            account: job.target_account.clone(),
+            group,
+            people,
+        };
+        [refusal, held]
     }
 
     /// Returns the refusals that the target was seen to obey.

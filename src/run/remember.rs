@@ -242,6 +242,7 @@ impl Prepared {
             && agreement.linked.is_empty()
             && agreement.memberships.is_empty()
             && agreement.ended.is_empty()
+            && agreement.left_addresses.is_empty()
             && agreement.bars_known_as.is_empty()
             && agreement.bars_of_pair.is_empty()
             && agreement.held_bars.is_empty()

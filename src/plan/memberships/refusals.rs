@@ -7,6 +7,7 @@ use crate::model::policy::OptOuts;
 use crate::model::{MembershipState, Name};
 use crate::plan::bars::{Bar, bar_of_pair};
 use crate::plan::base::{FactId, LedgerAudience};
+use crate::plan::consent::left_address;
 use crate::plan::people::PersonIx;
 use crate::plan::seats::Seats;
 use crate::plan::{BlockedReason, GroupPair, fold_group_name, item_key};
@@ -96,6 +97,7 @@ impl<'a> Decider<'a, '_> {
                     .held_bars
                     .push((Some(group.to_owned()), person));
             }
+            self.leave_address(person);
             // Of somebody whom the source does not list nobody else asks whether they came back.
             if let (Some(bar), false) = (&bar, wanted.contains_key(&person))
                 && state == Some(MembershipState::Active)
@@ -108,7 +110,7 @@ impl<'a> Decider<'a, '_> {
             let due = if refuses || of_all {
                 !refused_there
             } else {
-                still_mailed && bar.as_ref().is_some_and(super::super::bars::Bar::is_due)
+                still_mailed && bar.as_ref().is_some_and(Bar::is_due)
             };
             if !due || !carry || (refuses && !of_all && self.shown.spares(inputs, person)) {
                 continue;
@@ -163,6 +165,24 @@ impl<'a> Decider<'a, '_> {
             // Whether there is a contact to hold it, and who is created for it, is decided once per
             // person.
             self.out.opt_outs.push(person);
+        }
+    }
+
+    /// Remembers under which address the group is refused by a contact that is about to leave it.
+    fn leave_address(&mut self, person: PersonIx) {
+        let Some(group) = self.pair.target.as_deref() else {
+            return;
+        };
+        let Some(listing) = self.inputs.target.listing(group) else {
+            return;
+        };
+        let audience = LedgerAudience::Group(group.to_owned());
+        for contact in self.inputs.people.targets(person) {
+            if listing.seen().state_of(*contact) == Some(MembershipState::OptedOut) {
+                let left = left_address(self.inputs, person, *contact, &audience);
+                let left = left.map(|address| (Some(self.ix), address));
+                self.agreement.left_addresses.extend(left);
+            }
         }
     }
 

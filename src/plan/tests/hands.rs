@@ -1,6 +1,7 @@
 //! Who is who where addresses break, move, swap and merge.
 
 use super::check;
+use crate::plan::PairIx;
 
 /// Two people in a group of both sides, known and brought by this job.
 fn both(more: &str) -> String {
@@ -249,4 +250,37 @@ fn nobody_is_absent_whose_address_another_record_shows_in_the_group() {
          base 11 : ana+",
         "! membership Donors ana address_taken",
     );
+}
+
+#[test]
+fn an_address_that_refused_stays_refused_after_its_contact_has_moved_on() {
+    // Bo's contact refuses under the address that Ana shows by now.
+    let world = |contact: &str, more: &str| {
+        format!(
+            "source 1 Donors ext=d : ana bo
+             target 11 Donors ext=d {contact}
+             person target ana {more}
+             link 1=11
+             linked s.bo=t.ana"
+        )
+    };
+    for (contact, more, pair) in [
+        ("", "opted_out", None),
+        (": ana=opted_out", "active", Some(PairIx(0))),
+    ] {
+        let before = super::parse(&world(contact, more));
+        let left = before.planned(|inputs, plan| {
+            let left = plan.agreement.left_addresses.iter();
+            left.map(|(pair, address)| (*pair, inputs.names.text(*address).to_owned()))
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(left, [(pair, "ana@example.org".to_owned())]);
+        let bar = pair.map_or("*", |_| "11");
+        let moved = world(contact, &format!("{more} address=bo@example.org"));
+        check(
+            &format!("{moved}\nheld_bar {bar} : ana"),
+            "- Donors ana opted_out_at_source
+             - Donors bo opted_out_at_target",
+        );
+    }
 }

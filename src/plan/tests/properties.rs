@@ -703,6 +703,18 @@ fn remember_refusals(
         }
         known.push(refusal);
     }
+    for (pair, address) in &plan.agreement.left_addresses {
+        let mut refusal = TestRefusal {
+            addresses: BTreeSet::from([inputs.names.text(*address).to_owned()]),
+            ..TestRefusal::default()
+        };
+        match pair {
+            None => drop(refusal.groups.insert(None)),
+            Some(pair) => of_pair(&mut refusal, *pair),
+        }
+        refusal.held_at = Some(pair.and_then(|pair| plan.pair(pair).target.clone()));
+        known.push(refusal);
+    }
     for fact in &plan.agreement.bars_anew {
         known[at(*fact)].held_at = None;
     }

@@ -3,8 +3,8 @@
 //! The ledger knows each refusal by every key under which the person and the audience were known.
 //! Who is bound by it was decided with who is who ([`People::remembered`](super::People)).
 
-use super::base::{FactId, LedgerAudience, LedgerPerson, Refusal};
-use super::people::PersonIx;
+use super::base::{Base, FactId, LedgerAudience, LedgerPerson, Refusal};
+use super::people::{People, PersonIx};
 use super::{GroupPair, Inputs, fold_group_name};
 
 /// The remembered refusals of a person for one audience.
@@ -62,16 +62,28 @@ pub(super) fn bar_of_pair<'a>(
         return None;
     }
     let name = fold_group_name(&pair.name);
-    let concerns = |fact: &Refusal| {
-        fact.audience.iter().any(|audience| match audience {
-            LedgerAudience::Account => false,
-            LedgerAudience::Group(group) => pair.target.as_ref() == Some(group),
-            LedgerAudience::Source(group) => pair.source.as_ref() == Some(group),
-            // A linked pair is known by better than that; another group may have the name.
-            LedgerAudience::Name(known) => !pair.linked && *known == name,
-        })
-    };
+    let concerns = |fact: &Refusal| concerns_pair(fact, pair, &name);
     find(inputs, person, concerns, pair.target.as_deref())
+}
+
+/// Tells whether a person is remembered as refusing the group of a pair.
+pub fn refused_before(base: &Base, people: &People, person: PersonIx, pair: &GroupPair) -> bool {
+    let name = fold_group_name(&pair.name);
+    let remembered = people.remembered(person).iter();
+    remembered
+        .map(|at| &base.ledger.refusals[*at as usize])
+        .any(|fact| concerns_pair(fact, pair, &name))
+}
+
+/// `name` is the pair's, folded.
+fn concerns_pair(fact: &Refusal, pair: &GroupPair, name: &str) -> bool {
+    fact.audience.iter().any(|audience| match audience {
+        LedgerAudience::Account => false,
+        LedgerAudience::Group(group) => pair.target.as_ref() == Some(group),
+        LedgerAudience::Source(group) => pair.source.as_ref() == Some(group),
+        // A linked pair is known by better than that; another group may have the name.
+        LedgerAudience::Name(known) => !pair.linked && *known == name,
+    })
 }
 
 /// Tells whether an address that a person is about to get refused mail of whatever kind as

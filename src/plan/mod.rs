@@ -22,6 +22,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use bars::refused_before;
 pub use build::plan;
 pub use findings::{Blocked, BlockedReason, GuardRefusal, Loss, Reason, What, Withheld};
 pub(crate) use groups::fold as fold_group_name;

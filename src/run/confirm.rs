@@ -1,7 +1,7 @@
 //! What a confirmed item changes in what is remembered.
 
 use super::RunError;
-use super::apply::{Applying, Item, Shown, Standing, parts};
+use super::apply::{Answer, Applying, Item, Shown, Standing, parts};
 use super::persons::{self, UNREAD};
 use super::prepare::Prepared;
 use crate::model::{Leaving, MemberStatus, MembershipState, ObjectKind, Record, Value, Write};
@@ -57,7 +57,7 @@ impl Applying<'_> {
                                 job: job.clone(),
                                 group,
                                 member: id.to_owned(),
-                                brought: true,
+                                brought: self.is_brought(item, *pair, standing),
                             });
                         }
                     }
@@ -80,7 +80,9 @@ impl Applying<'_> {
                     job: job.clone(),
                     group: group.clone(),
                     member: member.clone(),
-                    brought: true,
+                    brought: item
+                        .pair
+                        .is_some_and(|pair| self.is_brought(item, pair, standing)),
                 });
                 changes.push(Change::MemberRemovedByUs {
                     job,
@@ -132,13 +134,16 @@ impl Applying<'_> {
                             removed: false,
                         });
                     }
-                    let joined = self.groups_that_stand(write, position, item, standing);
-                    changes.extend(joined.into_iter().map(|(group, _)| Change::Membership {
-                        job: job.clone(),
-                        group,
-                        member: id.to_owned(),
-                        brought: true,
-                    }));
+                    for pair in parts(write, position, item, standing).done {
+                        if let Some(group) = self.group_id(pair) {
+                            changes.push(Change::Membership {
+                                job: job.clone(),
+                                group,
+                                member: id.to_owned(),
+                                brought: self.is_brought(item, pair, standing),
+                            });
+                        }
+                    }
                 }
             }
             Write::LeaveGroups { rows, how } => {
@@ -169,7 +174,7 @@ impl Applying<'_> {
                         // What shows as a refusal now is rosterd's own doing only where the provider
                         // said yes to rosterd's own request (rule 1).
                         let own = match shown {
-                            _ if !standing.answered => None,
+                            _ if standing.answer != Answer::Yes => None,
                             Some((Some(MembershipState::OptedOut), refused_at)) => Some(refused_at),
                             Some(_) => None,
                             // Without a look at it a removal shows as it usually does.
@@ -224,6 +229,17 @@ impl Applying<'_> {
             Write::CreateCustomField { .. } => {}
         }
         Ok(changes)
+    }
+
+    /// Tells whether a membership that stands was brought by this job. Somebody of whom the
+    /// provider says that they were there before was not; where its answer was lost, the listing
+    /// before the request decides.
+    fn is_brought(&self, item: &Item, pair: PairIx, standing: &Standing) -> bool {
+        match standing.answer {
+            Answer::Yes => true,
+            Answer::Objection => false,
+            Answer::Lost => self.was_absent(item, pair),
+        }
     }
 
     /// Returns the groups for which an item by row stands, with what they show of the person.
@@ -591,6 +607,16 @@ impl Applying<'_> {
             .collect()
     }
 
+    /// Returns the address that a person's link remembers: the new one only once the contact is
+    /// known to have it.
+    fn link_address(&self, person: PersonIx) -> String {
+        let planned = &self.prepared.planned;
+        match planned.people.get(person).moves_from {
+            Some(old) if !self.moves_proved.contains(&person) => planned.text(old).to_owned(),
+            _ => planned.address(person).to_owned(),
+        }
+    }
+
     pub(super) fn person_linked(&self, person: PersonIx, id: &str, origin: Origin) -> Vec<Change> {
         let planned = &self.prepared.planned;
         planned
@@ -603,7 +629,7 @@ impl Applying<'_> {
                     .text(self.prepared.sides.source.members[*at as usize].id)
                     .to_owned(),
                 target: id.to_owned(),
-                address: planned.address(person).to_owned(),
+                address: self.link_address(person),
                 origin,
             })
             .collect()
@@ -659,7 +685,7 @@ impl Applying<'_> {
                 Change::MemberBase {
                     job: self.job.name.clone(),
                     source: planned.text(member.id).to_owned(),
-                    address: planned.address(person).to_owned(),
+                    address: self.link_address(person),
                     source_hash: member.hash.unwrap_or(0),
                     target_hash,
                     fields: fields.clone(),
@@ -685,7 +711,7 @@ impl Applying<'_> {
                     .planned
                     .text(prepared.sides.target.members[*target as usize].id)
                     .to_owned(),
-                address: prepared.planned.address(*person).to_owned(),
+                address: self.link_address(*person),
                 origin: Origin::Adopted,
             });
         }

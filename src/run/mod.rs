@@ -319,6 +319,7 @@ impl Runner {
         let mut prepared = Box::pin(self.prepare(job, false, saved.is_some())).await?;
         // A refusal of mail that was seen is remembered whatever becomes of the run.
         store.record(&prepared.consent_seen(job))?;
+        store.record(&prepared.give_up_flags(job))?;
         if let Some(saved) = saved
             && saved.fingerprint != prepared.planned.plan.fingerprint
         {

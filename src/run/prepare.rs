@@ -19,6 +19,7 @@ use crate::plan::{
     Summary, in_scope, plan,
 };
 use crate::provider;
+use crate::state::Change;
 
 /// A plan and everything that applying it takes.
 pub(super) struct Prepared {
@@ -385,6 +386,26 @@ impl Prepared {
             new_custom_fields: &[],
             warnings: &[],
         })
+    }
+
+    /// Gives up the flags of protection that are not rosterd's to lift any more: the source
+    /// shows it by now, or the target has lost it, and whoever sets it there again is somebody else
+    /// (rule 2).
+    pub(super) fn give_up_flags(&mut self, job: &JobConfig) -> Vec<Change> {
+        let flag = |side: &Snapshot, id: &str| side.group(id).map(|group| group.protected);
+        let mut changes = Vec::new();
+        for link in self.base.groups.iter_mut().filter(|link| link.protect_set) {
+            if flag(&self.sides.source, &link.source) == Some(true)
+                || flag(&self.sides.target, &link.target) == Some(false)
+            {
+                link.protect_set = false;
+                changes.push(Change::LinkGroup {
+                    job: job.name.clone(),
+                    link: link.clone(),
+                });
+            }
+        }
+        changes
     }
 
     /// Makes the report of a run that wrote nothing.

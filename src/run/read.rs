@@ -471,7 +471,11 @@ impl Runner {
             schema,
             rows: &rows,
         };
-        if adopt_created_groups(store, job, known, asked, self.now())? {
+        let protected = |source: &str| {
+            let mut groups = begun.source_groups.iter();
+            groups.any(|group| group.id == source && group.protected)
+        };
+        if adopt_created_groups(store, job, known, asked, protected, self.now())? {
             begun.base = self.load_base(job, &mut begun.names)?;
         }
 
@@ -543,6 +547,8 @@ impl Runner {
             target: &snapshot,
             names: &begun.names,
             looked_up: &looked_up,
+            base: &begun.base,
+            profiles: &staging,
         };
         // Before anything is settled, so that what is settled now stays.
         let strays = forget_strays(store, job, &begun.base, evidence)?;

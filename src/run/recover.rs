@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::RunError;
+use super::persons::UNREAD;
 use super::verify::GroupNow;
+use super::{RunError, staging_error};
 use crate::config::settled::JobConfig;
 use crate::model::{
     Capabilities, Existence, GroupKind, GroupRow, Member, MemberStatus, MembershipState, Names,
-    ObjectKind, Record, Schema, Snapshot,
+    ObjectKind, Record, RowHash, Schema, Snapshot, Value,
 };
-use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, Origin};
+use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, MemberLink, Origin};
+use crate::plan::fields::same;
 use crate::plan::fold_group_name;
 use crate::state::{
-    Change, JournalItem, JournalOutcome, PersonKey, Store, UnsettledEntry, UnsettledItem,
+    Change, JournalItem, JournalOutcome, PersonKey, Staging, Store, UnsettledEntry, UnsettledItem,
 };
 
 /// What is known of the groups of a target before its members are read.
@@ -31,12 +33,14 @@ pub(super) struct KnownGroups<'a> {
 ///
 /// A group that had the name before, that is linked or that another job has linked is none of them.
 /// Of several that are left none is taken; the planner then asks a person. Returns whether
-/// something was linked. `desired` gives what a source group, by its id, asks of its partner.
+/// something was linked. `desired` gives what a source group, by its id, asks of its partner, and
+/// `protected` whether it shows the flag.
 pub(super) fn adopt_created_groups(
     store: &Store,
     job: &JobConfig,
     known: KnownGroups<'_>,
     desired: impl Fn(&str) -> Record,
+    protected: impl Fn(&str) -> bool,
     now: Timestamp,
 ) -> Result<bool, RunError> {
     let KnownGroups { base, schema, rows } = known;
@@ -115,25 +119,29 @@ pub(super) fn adopt_created_groups(
             taken.insert(&row.id);
             // What is asked for was written; what came from defaults is not the source's to change.
             let asked = desired(source);
+            let sent = &unsettled.item.fields;
             let fields: FieldBases = row
                 .wire
                 .iter()
-                .filter(|(field, _)| asked.contains_key(*field))
+                .filter(|(field, _)| {
+                    asked.contains_key(*field) && (sent.is_empty() || sent.contains_key(*field))
+                })
                 .map(|(field, value)| {
                     (
                         field.clone(),
                         FieldBase {
-                            desired: Some(value.clone()),
+                            desired: Some(sent.get(field).unwrap_or(value).clone()),
                             target: Some(value.clone()),
                         },
                     )
                 })
                 .collect();
+            let shown = protected(source);
             let link = GroupLink {
                 source: source.clone(),
                 target: row.id.clone(),
                 origin: Origin::Created,
-                protect_set: job.groups.protect,
+                protect_set: job.groups.protect && !shown,
                 name: name.clone(),
                 fields,
             };
@@ -141,12 +149,25 @@ pub(super) fn adopt_created_groups(
                 job: job.name.clone(),
                 link,
             });
+            let holds_flag = schema.by_canonical(ObjectKind::Group, "protected");
+            if holds_flag.is_none() && (job.groups.protect || shown) {
+                changes.push(Change::Carried {
+                    account: job.target_account.clone(),
+                    object: ObjectKind::Group,
+                    id: row.id.clone(),
+                    field: "protected".to_owned(),
+                    value: Some(Value::Boolean(true)),
+                });
+            }
         }
         changed |= !changes.is_empty();
         store.settle_write(entry.id, &outcomes, &changes, now)?;
     }
     Ok(changed)
 }
+
+/// A fingerprint that fits no profile, so that the next comparison looks at the fields.
+const COMPARED_ANEW: RowHash = 1;
 
 /// How long a write of a group that this job no longer lists is asked about.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -209,6 +230,10 @@ pub(super) struct Evidence<'a> {
     pub(super) names: &'a Names,
     /// Groups that were listed only because of a doubt.
     pub(super) looked_up: &'a BTreeMap<String, GroupNow>,
+    /// What was known before.
+    pub(super) base: &'a Base,
+    /// The profiles that were read.
+    pub(super) profiles: &'a Staging,
 }
 
 /// What settling led to.
@@ -233,9 +258,6 @@ pub(super) fn settle_members(
     evidence: Evidence<'_>,
     now: Timestamp,
 ) -> Result<Settled, RunError> {
-    let name_field = schema
-        .by_canonical(ObjectKind::Group, "name")
-        .map_or("name", |spec| spec.wire);
     let links = store.links(&job.name)?;
     let mut settled = Settled::default();
     for entry in store.unsettled(&job.name)? {
@@ -246,22 +268,23 @@ pub(super) fn settle_members(
             .items
             .iter()
             .map(|unsettled| match &unsettled.outcome {
-                Some(outcome) if outcome.is_final() => outcome.clone(),
+                Some(outcome) if outcome.is_final() => Ok(outcome.clone()),
                 _ => {
                     if entry.operation == "edit_groups" {
-                        changes.extend(renamed(
+                        changes.extend(edited(
                             &links,
                             job,
-                            name_field,
+                            schema,
                             evidence.target,
                             &unsettled.item,
                         ));
                     }
                     let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(
+                        store,
                         &entry,
                         capabilities,
                         &mut changes,
-                    );
+                    )?;
                     let groups: Vec<&str> = groups_of(&unsettled.item).collect();
                     let ours = groups
                         .iter()
@@ -271,15 +294,15 @@ pub(super) fn settle_members(
                         let message =
                             "what became of it could not be found out; nothing is taken for done"
                                 .to_owned();
-                        return JournalOutcome::Failed {
+                        return Ok(JournalOutcome::Failed {
                             code: None,
                             message,
-                        };
+                        });
                     }
-                    outcome
+                    Ok(outcome)
                 }
             })
-            .collect();
+            .collect::<Result<_, RunError>>()?;
         if !given_up.is_empty() {
             let groups: Vec<&str> = given_up.into_iter().collect();
             settled.warnings.push(format!(
@@ -337,36 +360,64 @@ pub(super) fn forget_strays(
     Ok(!changes.is_empty())
 }
 
-/// Remembers a name that an interrupted run gave to a linked group, perhaps on the way to another
-/// one: it is nobody else's doing.
-fn renamed(
+/// Remembers the values that an interrupted run wrote to a linked group, a name perhaps on the way
+/// to another one: they are nobody else's doing.
+fn edited(
     links: &[GroupLink],
     job: &JobConfig,
-    name_field: &str,
+    schema: &Schema,
     target: &Snapshot,
     item: &JournalItem,
 ) -> Option<Change> {
-    let (group, name) = (item.group.as_deref()?, item.detail.as_deref()?);
-    let link = links.iter().find(|link| link.target == group)?;
-    let held = target
-        .group(group)?
-        .wire
-        .get(name_field)
-        .filter(|held| held.to_string() == name)?;
+    let link = links
+        .iter()
+        .find(|link| Some(&link.target) == item.group.as_ref())?;
+    let held = &target.group(&link.target)?.wire;
+    let canonical = |name| schema.by_canonical(ObjectKind::Group, name);
+    let name_field = canonical("name").map_or("name", |spec| spec.wire);
+    let of_rosterd = ["status", "protected"].map(|name| canonical(name).map(|spec| spec.wire));
+    let mut sent = item.fields.clone();
+    if let Some(name) = &item.detail {
+        sent.entry(name_field.to_owned())
+            .or_insert_with(|| Value::from(name.as_str()));
+    }
     let mut fields = link.fields.clone();
-    fields.insert(
-        name_field.to_owned(),
-        FieldBase {
-            desired: Some(held.clone()),
-            target: Some(held.clone()),
-        },
-    );
-    Some(Change::GroupFields {
+    for (field, sent) in &sent {
+        // Whether the source asked for these or rosterd did, the request does not say.
+        let asked = fields.get(field).and_then(|then| then.desired.clone());
+        if stands(&mut fields, field, sent, held.get(field))
+            && of_rosterd.contains(&Some(field.as_str()))
+            && let Some(now) = fields.get_mut(field)
+        {
+            now.desired = asked;
+        }
+    }
+    (fields != link.fields).then(|| Change::GroupFields {
         job: job.name.clone(),
         source: link.source.clone(),
         fields,
         name: link.name.clone(),
     })
+}
+
+/// Takes a value that was sent into a base where it is found to stand, as it is spelled there.
+/// Tells whether it does.
+fn stands(fields: &mut FieldBases, field: &str, sent: &Value, held: Option<&Value>) -> bool {
+    if !same(Some(sent), held) {
+        return false;
+    }
+    if sent.is_empty() {
+        fields.remove(field);
+    } else {
+        fields.insert(
+            field.to_owned(),
+            FieldBase {
+                desired: Some(sent.clone()),
+                target: held.cloned(),
+            },
+        );
+    }
+    true
 }
 
 /// Where a person of a journaled item was found.
@@ -392,6 +443,8 @@ struct Doubtful<'a> {
     target: &'a Snapshot,
     names: &'a Names,
     looked_up: &'a BTreeMap<String, GroupNow>,
+    base: &'a Base,
+    profiles: &'a Staging,
     item: &'a JournalItem,
     found: Found,
 }
@@ -402,6 +455,8 @@ impl<'a> Doubtful<'a> {
             target,
             names,
             looked_up,
+            base,
+            profiles,
         } = evidence;
         let address = item
             .member
@@ -432,6 +487,8 @@ impl<'a> Doubtful<'a> {
             target,
             names,
             looked_up,
+            base,
+            profiles,
             item,
             found,
         }
@@ -439,12 +496,18 @@ impl<'a> Doubtful<'a> {
 
     fn settle(
         &self,
+        store: &Store,
         entry: &UnsettledEntry,
         capabilities: &Capabilities,
         changes: &mut Vec<Change>,
-    ) -> JournalOutcome {
-        match entry.operation.as_str() {
-            "create_members" => self.creation(capabilities, changes),
+    ) -> Result<JournalOutcome, RunError> {
+        Ok(match entry.operation.as_str() {
+            "create_members" => {
+                let profile = self.profile()?;
+                self.creation(capabilities, profile.as_ref(), changes)
+            }
+            "update_members" => self.update(store, changes)?,
+            "change_address" => self.move_of_address(changes),
             "add_memberships" => match self.joined(changes) {
                 Some(true) => self.confirmed(),
                 Some(false) => not_done(),
@@ -457,7 +520,83 @@ impl<'a> Doubtful<'a> {
                 Found::Contact(_) => self.confirmed(),
                 Found::Nobody | Found::Unread => not_done(),
             },
+        })
+    }
+
+    /// Returns what the target holds of the person now; nothing where that was not read.
+    fn profile(&self) -> Result<Option<Record>, RunError> {
+        let Found::Contact(at) = self.found else {
+            return Ok(None);
+        };
+        let id = self.names.text(self.target.members[at as usize].id);
+        self.profiles.get(id).map_err(staging_error)
+    }
+
+    /// Returns the link of the item's person, where it leads to the contact that was found.
+    fn link(&self) -> Option<MemberLink> {
+        let source = self.names.find(self.item.member_source.as_deref()?)?;
+        let link = self.base.member_of_source(source)?;
+        let Found::Contact(at) = self.found else {
+            return None;
+        };
+        (link.target == self.target.members[at as usize].id).then_some(*link)
+    }
+
+    /// Remembers which values of an update stand. What does not is planned again.
+    fn update(&self, store: &Store, changes: &mut Vec<Change>) -> Result<JournalOutcome, RunError> {
+        let (Some(link), Some(held)) = (self.link(), self.profile()?) else {
+            return Ok(not_done());
+        };
+        let source = self.names.text(link.source);
+        let mut fields = store.member_fields(&self.job.name, source)?;
+        if link.target_hash == UNREAD {
+            for (field, then) in &mut fields {
+                then.target = held.get(field).cloned();
+            }
         }
+        let mut all = true;
+        for (field, sent) in &self.item.fields {
+            let now = held.get(field).filter(|value| !value.is_empty());
+            if !stands(&mut fields, field, sent, now) {
+                all = false;
+                // Nobody agreed on nothing: the value is still to be written.
+                if now.is_none() {
+                    fields.remove(field);
+                }
+            }
+        }
+        changes.push(Change::MemberBase {
+            job: self.job.name.clone(),
+            source: source.to_owned(),
+            address: self.names.text(link.address).to_owned(),
+            source_hash: COMPARED_ANEW,
+            target_hash: COMPARED_ANEW,
+            fields,
+        });
+        Ok(if all { self.confirmed() } else { not_done() })
+    }
+
+    /// Moves the link to the new address where the contact has it; a change that did not happen is
+    /// planned again from the old one.
+    fn move_of_address(&self, changes: &mut Vec<Change>) -> JournalOutcome {
+        let Found::Contact(at) = self.found else {
+            return not_done();
+        };
+        let has = self.target.members[at as usize].address;
+        let wanted = self.item.member.as_deref();
+        if has.is_none() || has != wanted.and_then(|address| self.names.find(address)) {
+            return not_done();
+        }
+        if let (Some(link), Some(address)) = (self.link(), wanted) {
+            changes.push(Change::LinkMember {
+                job: self.job.name.clone(),
+                source: self.names.text(link.source).to_owned(),
+                target: self.names.text(link.target).to_owned(),
+                address: address.to_owned(),
+                origin: link.origin,
+            });
+        }
+        self.confirmed()
     }
 
     fn id(&self) -> Option<String> {
@@ -538,11 +677,13 @@ impl<'a> Doubtful<'a> {
         for group in self.groups() {
             match (self.standing(group), self.id()) {
                 (Standing::Listed(MembershipState::Active), Some(member)) => {
+                    // Whoever was not known to be absent before may have been there already.
+                    let mut absent = self.item.absent_from.iter().flat_map(|ids| ids.split(','));
                     changes.push(Change::Membership {
                         job: self.job.name.clone(),
                         group: group.to_owned(),
                         member,
-                        brought: true,
+                        brought: absent.any(|id| id == group),
                     });
                 }
                 (Standing::Listed(_), _) => {}
@@ -553,21 +694,56 @@ impl<'a> Doubtful<'a> {
         (!unread).then_some(all)
     }
 
-    fn creation(&self, capabilities: &Capabilities, changes: &mut Vec<Change>) -> JournalOutcome {
+    fn creation(
+        &self,
+        capabilities: &Capabilities,
+        profile: Option<&Record>,
+        changes: &mut Vec<Change>,
+    ) -> JournalOutcome {
         match self.found {
             Found::Nobody => return not_done(),
             Found::Unread => return JournalOutcome::Unknown,
             Found::Contact(_) => {}
         }
         if let (Some(source), Some(target)) = (&self.item.member_source, self.id()) {
+            let sent = &self.item.fields;
+            let address = self.item.member.clone().unwrap_or_default();
             changes.push(Change::LinkMember {
                 job: self.job.name.clone(),
                 source: source.clone(),
                 target,
-                address: self.item.member.clone().unwrap_or_default(),
-                // Whether it was there before nobody can tell, and adopting overwrites nothing.
-                origin: Origin::Adopted,
+                address: address.clone(),
+                // Only where the values that were sent are known can they be told from others'.
+                origin: if sent.is_empty() {
+                    Origin::Adopted
+                } else {
+                    Origin::Created
+                },
             });
+            if let Some(held) = profile.filter(|_| !sent.is_empty()) {
+                // What is empty is still to be written; what the provider spells otherwise, or
+                // somebody has changed since, stays as it is until the source changes.
+                let fields = sent
+                    .iter()
+                    .filter_map(|(field, sent)| Some((field, sent, held.get(field)?)))
+                    .filter(|(_, _, held)| !held.is_empty())
+                    .map(|(field, sent, held)| {
+                        let base = FieldBase {
+                            desired: Some(sent.clone()),
+                            target: Some(held.clone()),
+                        };
+                        (field.clone(), base)
+                    })
+                    .collect();
+                changes.push(Change::MemberBase {
+                    job: self.job.name.clone(),
+                    source: source.clone(),
+                    address,
+                    source_hash: COMPARED_ANEW,
+                    target_hash: COMPARED_ANEW,
+                    fields,
+                });
+            }
         }
         let strayed = if capabilities.one_group_per_member {
             self.strayed()

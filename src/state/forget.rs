@@ -51,6 +51,7 @@ impl Store {
                 "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0",
                 "UPDATE run_items SET member = NULL, message = NULL, fields = NULL WHERE member = ?1",
                 "UPDATE journal_items SET item_key = '', member = NULL, member_source = NULL, member_id = NULL, detail = NULL,
+                     fields = NULL, absent_from = NULL,
                      outcome_id = NULL, message = NULL, outcome = CASE outcome WHEN 'confirmed' THEN outcome ELSE 'failed' END
                  WHERE member = ?1",
             ] {
@@ -252,6 +253,7 @@ mod tests {
         let item = JournalItem {
             key: format!("member/{ana}"),
             member: Some(ana.into()),
+            fields: [("email".to_owned(), crate::model::Value::from(ana))].into(),
             ..JournalItem::default()
         };
         let entry = JournalEntry {

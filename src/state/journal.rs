@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::change::{self, Change};
-use super::convert::{stamp, time};
+use super::convert::{from_json, json, stamp, time};
 use super::error::{Fault, StateError};
 use super::{Store, jobs};
+use crate::model::Record;
 
 /// The number of a journal entry, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +36,11 @@ pub struct JournalItem {
     pub member_id: Option<String>,
     /// What else identifies it, such as the name of a group to create.
     pub detail: Option<String>,
+    /// The values that the request stores, under the target's own names.
+    pub fields: Record,
+    /// The groups that were listed in the same run, before the request and without the person, with
+    /// commas: whoever is found there afterwards came by this request.
+    pub absent_from: Option<String>,
 }
 
 /// A write that is about to be sent.
@@ -181,8 +187,8 @@ impl Store {
                 .prepare_cached("INSERT INTO journal (run, job, account, operation, intended) VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .insert((run, &entry.job, &entry.account, &entry.operation, stamp(entry.now)))?;
             let mut insert = connection.prepare_cached(
-                "INSERT INTO journal_items (entry, position, item_key, group_id, group_source, member, member_source, member_id, detail)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO journal_items (entry, position, item_key, group_id, group_source, member, member_source, member_id, detail, fields, absent_from)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?;
             for (position, item) in (0_i64..).zip(&entry.items) {
                 insert.execute((
@@ -195,6 +201,8 @@ impl Store {
                     &item.member_source,
                     &item.member_id,
                     &item.detail,
+                    (!item.fields.is_empty()).then(|| json(&item.fields)),
+                    &item.absent_from,
                 ))?;
             }
             self.watcher.reach(JournalMoment::IntentWritten);
@@ -315,7 +323,8 @@ impl Store {
 
 fn items(connection: &Connection, entry: JournalId) -> Result<Vec<UnsettledItem>, Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT item_key, group_id, group_source, member, member_source, member_id, detail, outcome, outcome_id, code, message
+        "SELECT item_key, group_id, group_source, member, member_source, member_id, detail, outcome, outcome_id, code, message,
+             fields, absent_from
          FROM journal_items WHERE entry = ?1 ORDER BY position",
     )?;
     let rows = select.query_map([entry.0], |row| {
@@ -329,6 +338,11 @@ fn items(connection: &Connection, entry: JournalId) -> Result<Vec<UnsettledItem>
                 member_source: row.get(4)?,
                 member_id: row.get(5)?,
                 detail: row.get(6)?,
+                fields: match row.get_ref(11)? {
+                    rusqlite::types::ValueRef::Null => Record::new(),
+                    _ => from_json(row, 11)?,
+                },
+                absent_from: row.get(12)?,
             },
             outcome: match outcome.as_deref() {
                 None => None,

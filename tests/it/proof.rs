@@ -1,6 +1,8 @@
 //! What became of a write is proved or it is not known; nothing is taken for rosterd's doing because
 //! it would fit.
 
+use std::time::Duration;
+
 use rosterd::emulator::MembershipState::{Active, OptedOut};
 use rosterd::emulator::{Account, Fault, FaultRule, When};
 use rosterd::state::JournalMoment;
@@ -151,4 +153,76 @@ async fn who_refuses_while_a_removal_is_sent_again_in_halves_stays_as_they_are()
     bench.pass(86_400 * 8);
     bench.sync().await;
     assert_eq!(joined_again(&bench, 3).await, OptedOut);
+}
+
+/// How many groups of an account are named "News".
+fn named(bench: &Bench, account: &str) -> usize {
+    bench.account(account, |account| {
+        let groups = account.groups.values();
+        groups.filter(|group| group.name == "News").count()
+    })
+}
+
+/// The request arrives when rosterd has given up waiting for its answer.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_created_late_is_not_created_twice() {
+    for (source, target, creation) in [
+        ("mail", "campaigns", "list_add"),
+        ("crm", "mail", "groups/save"),
+    ] {
+        let mut world = plain_world();
+        group_of(world.account_mut(source), "News", "reader", 3);
+        let bench = bench(world, source, target, "mode = \"managed\"");
+        bench.emulator.add_fault(
+            FaultRule::every(Fault::Latency(Duration::from_secs(90)))
+                .at(target)
+                .on(creation)
+                .when(When::First(1)),
+        );
+        let report = bench.sync().await;
+        let place = format!("{target}: {}", tell(&report));
+        assert_eq!(report.exit_code(), 0, "{place}");
+        assert_eq!(named(&bench, target), 1, "{place}");
+        assert_eq!(bench.members(target, "News").len(), 3, "{place}");
+        bench.assert_settled().await;
+    }
+}
+
+/// A twin that comes later than anybody waits is told of.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_was_created_twice_is_told_of() {
+    let mut world = plain_world();
+    group_of(world.account_mut("mail"), "News", "reader", 3);
+    let bench = bench(world, "mail", "campaigns", "mode = \"managed\"");
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::ResetBeforeEffect)
+            .at("campaigns")
+            .on("list_add")
+            .when(When::First(1)),
+    );
+    once(
+        &bench,
+        "campaigns",
+        JournalMoment::IntentKept,
+        "add_memberships",
+        |account| {
+            account.add_group("News");
+        },
+    );
+    let report = bench.sync().await;
+    bench.store.watch_journal(|_| ());
+    assert_eq!(named(&bench, "campaigns"), 2);
+    assert_eq!(report.exit_code(), 4, "{}", tell(&report));
+    let ids: Vec<String> = bench.account("campaigns", |account| {
+        let news = account.groups.values().filter(|group| group.name == "News");
+        news.map(|group| group.id.to_string()).collect()
+    });
+    assert!(
+        report
+            .warnings
+            .iter()
+            .any(|warning| ids.iter().all(|id| warning.contains(id))),
+        "{:?}",
+        report.warnings
+    );
 }

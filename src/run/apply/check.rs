@@ -9,12 +9,12 @@ use super::rows::{BARRED, Parts, groups_of_row, is_by_row, parts};
 use super::{Applying, Item, Open};
 use crate::model::{MemberStatus, MembershipState, ObjectKind, Write};
 use crate::plan::PersonIx;
-use crate::run::RunError;
 use crate::run::verify::{GroupNow, group_now, groups_now, people_now};
+use crate::run::{ItemFailure, RunError};
 use crate::state::JournalOutcome;
 
 /// How long the provider may take until a write shows, in seconds before each further look.
-const PATIENCE: [u64; 3] = [5, 15, 40];
+pub(super) const PATIENCE: [u64; 3] = [5, 15, 40];
 
 const NOT_SHOWN: &str = "the provider said yes, and reading back does not show it";
 
@@ -31,9 +31,20 @@ pub(in crate::run) struct Standing {
     /// Of an item by row: what its groups show of the person, with the time of a refusal. Nothing
     /// where it stands as asked for.
     pub(in crate::run) groups: Option<HashMap<String, Shown>>,
-    /// Whether the provider said yes to rosterd's own request. What was only read may be anybody's
-    /// doing.
-    pub(in crate::run) answered: bool,
+    /// What the provider said of it.
+    pub(in crate::run) answer: Answer,
+}
+
+/// What the provider said of an item of rosterd's own request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::run) enum Answer {
+    /// Nothing that arrived: what shows may be anybody's doing.
+    #[default]
+    Lost,
+    /// Yes.
+    Yes,
+    /// Something against it: what shows was there before.
+    Objection,
 }
 
 impl Standing {
@@ -356,7 +367,17 @@ impl Applying<'_> {
             .flat_map(|open| open.items.iter().filter_map(|item| item.person))
             .map(|person| self.address(person))
             .collect();
-        let now = people_now(&self.handle, &addresses).await?;
+        let mut waits = PATIENCE.iter();
+        let now = loop {
+            let now = people_now(&self.handle, &addresses).await?;
+            let shown = addresses
+                .iter()
+                .all(|address| now.by_address.contains_key(address));
+            match waits.next() {
+                Some(seconds) if !shown => self.wait(*seconds).await?,
+                _ => break now,
+            }
+        };
         for open in proving {
             let mut outcomes = open.outcomes.clone();
             let mut changes = Vec::new();
@@ -427,6 +448,72 @@ impl Applying<'_> {
         Ok(())
     }
 
+    /// Waits before a further look, unless the run is to stop.
+    pub(super) async fn wait(&self, seconds: u64) -> Result<(), RunError> {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(seconds)) => Ok(()),
+            () = self.runner.inner.options.stop.cancelled() => Err(RunError::Stopped),
+        }
+    }
+
+    /// Looks, once everything is written, whether a group whose creation was in doubt has a twin by
+    /// now: the request that was given up may have had its effect after all.
+    pub(super) async fn look_for_twins(&mut self) -> Result<(), RunError> {
+        let doubted = std::mem::take(&mut self.doubted_groups);
+        if doubted.is_empty() {
+            return Ok(());
+        }
+        let (rows, _) = self
+            .handle
+            .adapter
+            .groups(&|_, _| false)
+            .await
+            .map_err(|error| RunError::Read {
+                provider: self.handle.name.clone(),
+                error: Box::new(error),
+            })?;
+        let field = self
+            .prepared
+            .schema
+            .by_canonical(ObjectKind::Group, "name")
+            .map_or("name", |spec| spec.wire);
+        for pair in doubted {
+            let Some(ours) = self.group_ids.get(&pair) else {
+                continue;
+            };
+            let name = self.prepared.planned.plan.pair(pair).name.clone();
+            let twins: Vec<&str> = rows
+                .iter()
+                .filter(|row| {
+                    row.id != *ours
+                        && !self.prepared.sides.target_rows.contains_key(&row.id)
+                        && row
+                            .wire
+                            .get(field)
+                            .is_some_and(|held| held.to_string() == name)
+                })
+                .map(|row| row.id.as_str())
+                .collect();
+            if twins.is_empty() {
+                continue;
+            }
+            let message = format!(
+                "The group \"{name}\" was created twice, because the first request took effect late: {ours} is used, and {} stands beside it; look at it and delete it at {}.",
+                twins.join(" and "),
+                self.job.target
+            );
+            self.report.warnings.push(message.clone());
+            self.report.failures.push(ItemFailure {
+                op: "create_group".to_owned(),
+                group: Some(name),
+                member: None,
+                code: None,
+                message,
+            });
+        }
+        Ok(())
+    }
+
     /// Reads back what the answers did not confirm. A write may take a moment to show.
     pub(super) async fn read_back(&mut self) -> Result<(), RunError> {
         if self
@@ -492,7 +579,11 @@ impl Applying<'_> {
             |position: usize| matches!(open.outcomes[position], JournalOutcome::Accepted { .. });
         for (position, standing) in found.iter_mut().enumerate() {
             if let Some(standing) = standing {
-                standing.answered = accepted(position) && open.objections[position].is_none();
+                standing.answer = match &open.objections[position] {
+                    Some(_) => Answer::Objection,
+                    None if accepted(position) => Answer::Yes,
+                    None => Answer::Lost,
+                };
             }
         }
         // A profile that was accepted is compared by the next run, which reads it anyway.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub(super) use check::{Shown, Standing};
+pub(super) use check::{Answer, Shown, Standing};
 pub(super) use rows::parts;
 
 use super::accounts::Handle;
@@ -54,8 +54,8 @@ struct Open {
 struct Doubt {
     journal: JournalId,
     open: Vec<bool>,
-    /// Whether the provider said yes to each item, in the same order.
-    accepted: Vec<bool>,
+    /// What the provider said of each item, in the same order.
+    answers: Vec<Answer>,
 }
 
 impl Doubt {
@@ -63,7 +63,7 @@ impl Doubt {
         Doubt {
             journal,
             open: vec![true; items.len()],
-            accepted: vec![false; items.len()],
+            answers: vec![Answer::Lost; items.len()],
         }
     }
 }
@@ -90,10 +90,16 @@ pub(super) struct Applying<'a> {
     /// Contacts that obey a refusal by now, of one group or of all mail.
     pub(super) refused_there: HashSet<(Option<PairIx>, String)>,
     open: Vec<Open>,
+    /// Groups of whose creation an answer was lost.
+    doubted_groups: BTreeSet<PairIx>,
     /// People counted as created; one who joins several groups may be named by several requests.
     counted: HashSet<PersonIx>,
     /// People whose address at the target was changed by this run.
     moved: HashSet<PersonIx>,
+    /// Those of them of whom that is proved.
+    pub(super) moves_proved: HashSet<PersonIx>,
+    /// What was counted of people; somebody with several contacts counts once.
+    tallied: HashSet<(&'static str, Option<PairIx>, PersonIx)>,
     report: RunReport,
     failures: Vec<FailureNote>,
     history: Vec<RunItem>,
@@ -133,8 +139,11 @@ impl Runner {
             left_already: HashSet::new(),
             refused_there: HashSet::new(),
             open: Vec::new(),
+            doubted_groups: BTreeSet::new(),
             counted: HashSet::new(),
             moved: HashSet::new(),
+            moves_proved: HashSet::new(),
+            tallied: HashSet::new(),
             report,
             failures: Vec::new(),
             history: Vec::new(),
@@ -192,7 +201,7 @@ impl Applying<'_> {
                 .stage(&self.job.name, "Reading back");
             self.read_back().await?;
         }
-        Ok(())
+        self.look_for_twins().await
     }
 
     /// Custom fields that were just created have names of their own at the provider.

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::{Applying, Item};
 use crate::model::{
     FieldType, GroupEdit, GroupRow, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberReturn,
-    MemberValues, MembershipState, ObjectKind, Record, Value, Write,
+    MemberStatus, MemberValues, MembershipState, ObjectKind, Record, Value, Write,
 };
 use crate::plan::pack::{Leave, Step};
-use crate::plan::{PairIx, PersonIx, fold_group_name, item_key};
+use crate::plan::{PairIx, PersonIx, fold_group_name, item_key, refused_before};
+use crate::run::prepare::Prepared;
 use crate::run::{RunError, persons};
 use crate::state::JournalItem;
 
@@ -392,8 +393,12 @@ impl Applying<'_> {
                     let left = id
                         .as_ref()
                         .is_some_and(|id| self.left_already.contains(&(*pair, id.clone())));
+                    let others = id
+                        .as_ref()
+                        .is_some_and(|id| self.is_others(member, *pair, id));
                     !self.lost_groups.contains(pair)
                         && !left
+                        && !others
                         && state == Some(MembershipState::Active)
                 }
             };
@@ -469,6 +474,58 @@ impl Applying<'_> {
         Ok((!returns.is_empty()).then_some((Write::BringBack { rows: returns }, items)))
     }
 
+    /// Tells whether a membership of one of several contacts of a person is somebody else's, so
+    /// that a removal leaves it alone: this job did not bring it. A removal that stands in for a
+    /// refusal takes every contact.
+    fn is_others(&self, person: PersonIx, pair: PairIx, id: &str) -> bool {
+        let Prepared {
+            planned,
+            base,
+            capabilities,
+            ..
+        } = &self.prepared;
+        let Some(group) = self.group_id(pair) else {
+            return false;
+        };
+        if planned.people.targets(person).len() < 2
+            || (!capabilities.group_opt_out && self.refuses(person, pair))
+        {
+            return false;
+        }
+        let known = planned
+            .names
+            .find(id)
+            .and_then(|name| base.membership(&group, name));
+        !known.is_some_and(|known| known.brought)
+    }
+
+    /// Tells whether a person refuses a group, at the source or as it is remembered.
+    fn refuses(&self, person: PersonIx, pair: PairIx) -> bool {
+        let Prepared {
+            planned,
+            sides,
+            base,
+            ..
+        } = &self.prepared;
+        let row = planned.people.get(person);
+        let listing = planned
+            .plan
+            .pair(pair)
+            .source
+            .as_deref()
+            .and_then(|source| sides.source.listing(source));
+        let listed = listing.is_some_and(|listing| {
+            planned
+                .people
+                .sources(person)
+                .iter()
+                .any(|at| listing.seen().state_of(*at) == Some(MembershipState::OptedOut))
+        });
+        listed
+            || row.source_status == MemberStatus::OptedOut
+            || refused_before(base, &planned.people, person, planned.plan.pair(pair))
+    }
+
     /// Pairs groups with the ids that are known by now; those that could not be created fall away.
     fn with_ids(&self, pairs: impl Iterator<Item = PairIx>) -> (Vec<PairIx>, Vec<String>) {
         pairs
@@ -507,7 +564,9 @@ impl Applying<'_> {
                 let in_group = position.and_then(|at| listing?.seen().state_of(at));
                 let left = || self.left_already.contains(&(pair, id.clone()));
                 if op == "remove_memberships"
-                    && (in_group != Some(MembershipState::Active) || left())
+                    && (in_group != Some(MembershipState::Active)
+                        || left()
+                        || self.is_others(person, pair, &id))
                 {
                     continue;
                 }
@@ -550,7 +609,7 @@ impl Applying<'_> {
         item_key(item.op, group.as_deref().unwrap_or(""), &member)
     }
 
-    pub(super) fn journal_item(&self, item: &Item) -> JournalItem {
+    pub(super) fn journal_item(&self, write: &Write, position: usize, item: &Item) -> JournalItem {
         let planned = &self.prepared.planned;
         let joined: Vec<String> = item
             .joins
@@ -583,7 +642,71 @@ impl Applying<'_> {
             }),
             member_id: item.target_id.clone(),
             detail: item.detail.clone(),
+            fields: self.fields_of(write, position).unwrap_or_default(),
+            absent_from: self.absent_from(item),
         }
+    }
+
+    /// Returns the values that an item of a write stores; nothing of people who exist and keep
+    /// theirs.
+    fn fields_of(&self, write: &Write, position: usize) -> Option<Record> {
+        let fields = match write {
+            Write::CreateGroup { fields, .. } => fields,
+            Write::EditGroups { edits } => &edits.get(position)?.fields,
+            Write::CreateMembers { rows, .. } => &rows.get(position)?.fields,
+            Write::UpdateMembers { edits } => &edits.get(position)?.fields,
+            Write::JoinGroups { rows } => &rows.get(position)?.fields,
+            Write::LeaveGroups { rows, .. } => &rows.get(position)?.fields,
+            _ => return None,
+        };
+        Some(fields.clone())
+    }
+
+    /// Returns the groups of an addition that were listed in this run without the person.
+    fn absent_from(&self, item: &Item) -> Option<String> {
+        if !matches!(item.op, "add_memberships" | "create_members") {
+            return None;
+        }
+        let groups: Vec<String> = item
+            .pair
+            .iter()
+            .chain(&item.joins)
+            .filter(|pair| self.was_absent(item, **pair))
+            .filter_map(|pair| self.group_id(*pair))
+            .collect();
+        (!groups.is_empty()).then(|| groups.join(","))
+    }
+
+    /// Tells whether a group was listed to its end in this run before anything was sent, and did
+    /// not have the person; one that this run created had nobody.
+    pub(in crate::run) fn was_absent(&self, item: &Item, pair: PairIx) -> bool {
+        let (Some(person), Some(group)) = (item.person, self.group_id(pair)) else {
+            return false;
+        };
+        if self.group_ids.contains_key(&pair) {
+            return true;
+        }
+        if self.already_there.contains(&(pair, person)) {
+            return false;
+        }
+        let sides = &self.prepared.sides;
+        let fresh = sides.target_listed_at.contains_key(&group);
+        let people = &self.prepared.planned.people;
+        let listed = |listing: &crate::model::Listing| {
+            people.targets(person).iter().any(|at| {
+                let id = self
+                    .prepared
+                    .planned
+                    .text(sides.target.members[*at as usize].id);
+                item.target_id.as_deref().is_none_or(|only| only == id)
+                    && listing.state_of(*at).is_some()
+            })
+        };
+        let listing = sides
+            .target
+            .listing(&group)
+            .and_then(|listing| listing.complete());
+        fresh && listing.is_some_and(|listing| !listed(listing))
     }
 
     /// Returns the groups that have the name of a group before it is created: whatever becomes of

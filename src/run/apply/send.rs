@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::check::{Standing, groups_of};
+use super::check::{Answer, PATIENCE, Standing, groups_of};
 use super::rows::{groups_of_row, is_by_row, narrow, parts};
 use super::{Applying, Doubt, Item, Open};
 use crate::http::CallError;
@@ -38,7 +38,11 @@ impl Applying<'_> {
                 job: self.job.name.clone(),
                 account: self.job.target_account.clone(),
                 operation: operation(&write).to_owned(),
-                items: items.iter().map(|item| self.journal_item(item)).collect(),
+                items: items
+                    .iter()
+                    .enumerate()
+                    .map(|(position, item)| self.journal_item(&write, position, item))
+                    .collect(),
                 now: self.runner.now(),
             };
             let journal = store.begin_write(self.run, &entry)?;
@@ -154,7 +158,7 @@ impl Applying<'_> {
                         position,
                         &Standing {
                             id: id.clone(),
-                            answered: true,
+                            answer: Answer::Yes,
                             ..Standing::default()
                         },
                     )?);
@@ -194,13 +198,12 @@ impl Applying<'_> {
         self.runner
             .store()
             .settle_write(journal, &journaled, &changes, self.runner.now())?;
-        let accepted = journaled
-            .iter()
-            .zip(&objections)
-            .map(|(outcome, objection)| {
-                matches!(outcome, JournalOutcome::Accepted { .. }) && objection.is_none()
-            })
-            .collect();
+        let answer = |(outcome, objection): (&JournalOutcome, &Option<_>)| match outcome {
+            _ if objection.is_some() => Answer::Objection,
+            JournalOutcome::Accepted { .. } => Answer::Yes,
+            _ => Answer::Lost,
+        };
+        let answers = journaled.iter().zip(&objections).map(answer).collect();
         let mut open: Vec<bool> = journaled
             .iter()
             .map(|outcome| !outcome.is_final())
@@ -218,7 +221,7 @@ impl Applying<'_> {
         Ok(Doubt {
             journal,
             open,
-            accepted,
+            answers,
         })
     }
 
@@ -258,6 +261,9 @@ impl Applying<'_> {
     pub(super) fn learn(&mut self, item: &Item, id: Option<&str>, proved: bool) {
         if let (Some(person), "change_address") = (item.person, item.op) {
             self.moved.insert(person);
+            if proved {
+                self.moves_proved.insert(person);
+            }
         }
         let Some(id) = id else {
             if let (Some(person), "create_members") = (item.person, item.op) {
@@ -326,9 +332,9 @@ impl Applying<'_> {
         let Doubt {
             journal,
             open,
-            accepted,
+            answers,
         } = doubt;
-        let accepted: Vec<bool> = only_missing(accepted, &open);
+        let answers = only_missing(answers, &open);
         // What is settled in the journal stays as it is, whatever is said of it here.
         self.runner.store().settle_write(
             journal,
@@ -336,21 +342,36 @@ impl Applying<'_> {
             &[],
             self.runner.now(),
         )?;
-        let mut done =
-            self.observe(&write, &items)
-                .await
-                .map_err(|error| match (error, &refused) {
-                    // What cannot be read back is often refused for the same reason, which only the
-                    // provider's words tell.
-                    (RunError::Write { provider, why }, Some(words)) => RunError::Write {
-                        provider,
-                        why: format!("a request was refused ({words}), and {why}"),
-                    },
-                    (error, _) => error,
-                })?;
-        for (standing, accepted) in done.iter_mut().zip(accepted) {
+        // An effect may come late, and a read may lag behind it.
+        let patient =
+            refused.is_none() && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
+        let mut waits = PATIENCE
+            .iter()
+            .take(if patient { PATIENCE.len() } else { 0 });
+        let mut done = loop {
+            let found =
+                self.observe(&write, &items)
+                    .await
+                    .map_err(|error| match (error, &refused) {
+                        // What cannot be read back is often refused for the same reason, which only
+                        // the provider's words tell.
+                        (RunError::Write { provider, why }, Some(words)) => RunError::Write {
+                            provider,
+                            why: format!("a request was refused ({words}), and {why}"),
+                        },
+                        (error, _) => error,
+                    })?;
+            match waits.next() {
+                Some(seconds) if found.iter().any(Option::is_none) => self.wait(*seconds).await?,
+                _ => break found,
+            }
+        };
+        if let (Write::CreateGroup { .. }, Some(item)) = (&write, items.first()) {
+            self.doubted_groups.extend(item.pair);
+        }
+        for (standing, answer) in done.iter_mut().zip(answers) {
             if let Some(standing) = standing {
-                standing.answered = accepted;
+                standing.answer = answer;
             }
         }
         let mut outcomes = Vec::new();
@@ -423,6 +444,23 @@ impl Applying<'_> {
         }
         Ok(())
     }
+}
+
+/// Tells whether a write makes something new, which would be there twice if it were sent twice.
+fn creates(write: &Write) -> bool {
+    matches!(
+        write,
+        Write::CreateGroup { .. } | Write::CreateMembers { .. } | Write::CreateOptedOut { .. }
+    )
+}
+
+/// Tells whether a write changes who is in which group.
+fn joins(write: &Write) -> bool {
+    is_by_row(write)
+        || matches!(
+            write,
+            Write::AddMemberships { .. } | Write::RemoveMemberships { .. }
+        )
 }
 
 /// Queues both halves of a write, the first one first.

@@ -28,6 +28,7 @@ impl Applying<'_> {
             self.refused_there
                 .extend(pairs.into_iter().map(|pair| (pair, id.clone())));
         }
+        let people = self.newly_tallied(item);
         let summary = &mut self.report.summary;
         match item.op {
             "create_group" => summary.groups_created += 1,
@@ -49,9 +50,9 @@ impl Applying<'_> {
                 summary.members_updated += u64::from(item.detail.is_none());
             }
             "add_memberships" => summary.memberships_added += item.joins.len().max(1) as u64,
-            "remove_memberships" => summary.memberships_removed += item.joins.len().max(1) as u64,
+            "remove_memberships" => summary.memberships_removed += people,
             "set_opt_out" => {
-                summary.opt_outs += item.joins.len().max(1) as u64;
+                summary.opt_outs += people;
                 // By row, whoever holds a refusal is created by the request that writes it.
                 let new = item.target_id.is_none()
                     && item.person.is_some_and(|person| {
@@ -63,6 +64,22 @@ impl Applying<'_> {
             _ => {}
         }
         self.note(item, "done", None);
+    }
+
+    /// Counts the memberships of an item of which no other contact of the person was counted.
+    fn newly_tallied(&mut self, item: &Item) -> u64 {
+        let groups = item.joins.iter().copied().chain(item.pair).map(Some);
+        let mut pairs: Vec<Option<PairIx>> = groups.collect();
+        if pairs.is_empty() {
+            pairs.push(None);
+        }
+        let Some(person) = item.person else {
+            return pairs.len() as u64;
+        };
+        let fresh = pairs
+            .into_iter()
+            .filter(|pair| self.tallied.insert((item.op, *pair, person)));
+        fresh.count() as u64
     }
 
     pub(super) fn failed(&mut self, item: &Item, code: Option<String>, message: &str) {

@@ -134,6 +134,7 @@ fn item(id: Option<&str>) -> JournalItem {
         member: Some("ana@example.org".into()),
         member_source: Some("s1".into()),
         member_id: id.map(str::to_owned),
+        absent_from: Some("g,h".into()),
         ..JournalItem::default()
     }
 }
@@ -166,15 +167,31 @@ fn settled(
     people: &[(&str, &str, bool, Option<MembershipState>)],
     whole: bool,
 ) -> (Base, Names, bool) {
+    settled_with(store, people, &[], whole)
+}
+
+/// The same with the profiles that the target holds, by id.
+fn settled_with(
+    store: &Store,
+    people: &[(&str, &str, bool, Option<MembershipState>)],
+    stored: &[(&str, Record)],
+    whole: bool,
+) -> (Base, Names, bool) {
     let mut names = Names::new();
-    store
+    let known = store
         .load_base("test", "crm", "mail", Timestamp::UNIX_EPOCH, &mut names)
         .unwrap();
     let target = target(&mut names, people, whole);
+    let mut profiles = Staging::new().unwrap();
+    for (id, profile) in stored {
+        profiles.put(id, profile).unwrap();
+    }
     let looked_up = BTreeMap::new();
     let evidence = Evidence {
         target: &target,
         names: &names,
+        base: &known,
+        profiles: &profiles,
         looked_up: &looked_up,
     };
     settle_members(
@@ -221,6 +238,23 @@ fn an_addition_is_settled_by_a_whole_listing_only() {
                 .brought,
             "{operation}: the job brought it"
         );
+    }
+}
+
+#[test]
+fn a_membership_that_may_have_been_there_before_is_not_brought() {
+    for operation in ["add_memberships", "create_members"] {
+        let store = Store::in_memory();
+        store.register_job("test", "crm", "mail").unwrap();
+        let item = JournalItem {
+            absent_from: None,
+            ..item((operation == "add_memberships").then_some("t1"))
+        };
+        begin(&store, operation, item);
+        let there = ("t1", ANA, false, Some(MembershipState::Active));
+        let (base, names, done) = settled(&store, &[there], true);
+        let membership = base.membership("g", names.find("t1").unwrap()).unwrap();
+        assert!(done && !membership.brought, "{operation}");
     }
 }
 
@@ -343,7 +377,7 @@ fn recovered(
         schema: provider::schema(kind),
         rows,
     };
-    adopt_created_groups(store, &job(), known, |_| Record::new(), now).unwrap();
+    adopt_created_groups(store, &job(), known, |_| Record::new(), |_| false, now).unwrap();
     assert!(store.unsettled("test").unwrap().is_empty());
     store.links("test").unwrap()
 }
@@ -477,9 +511,10 @@ fn unlisted(
     }
     let now = Timestamp::from_second(days * 86_400).unwrap();
     let mut names = Names::new();
-    store
+    let known = store
         .load_base("test", "crm", "mail", now, &mut names)
         .unwrap();
+    let profiles = Staging::new().unwrap();
     let mut target = target(&mut names, &[("t1", ANA, false, None)], true);
     let more = vec![
         Group::from_row(row("g", "News"), provider::schema(KIND)),
@@ -493,6 +528,8 @@ fn unlisted(
     let evidence = Evidence {
         target: &target,
         names: &names,
+        base: &known,
+        profiles: &profiles,
         looked_up,
     };
     let settled = settle_members(
@@ -638,10 +675,14 @@ fn a_user_who_strayed(item: JournalItem) {
     };
     let looked_up = BTreeMap::new();
     let now = Timestamp::UNIX_EPOCH;
+    let known = Base::default();
+    let profiles = Staging::new().unwrap();
     let target = look(&mut names, &["3"]);
     let evidence = Evidence {
         target: &target,
         names: &names,
+        base: &known,
+        profiles: &profiles,
         looked_up: &looked_up,
     };
     settle_members(
@@ -674,6 +715,8 @@ fn a_user_who_strayed(item: JournalItem) {
             Evidence {
                 target: &here,
                 names: &names,
+                base: &known,
+                profiles: &profiles,
                 looked_up: &looked_up
             }
         )
@@ -688,6 +731,8 @@ fn a_user_who_strayed(item: JournalItem) {
             Evidence {
                 target: &gone,
                 names: &names,
+                base: &known,
+                profiles: &profiles,
                 looked_up: &looked_up
             }
         )
@@ -727,9 +772,10 @@ fn a_refusal_that_is_found_after_an_interruption_is_the_persons_own_whatever_its
             },
         );
         let mut names = Names::new();
-        store
+        let known = store
             .load_base("test", "crm", "mail", intended, &mut names)
             .unwrap();
+        let profiles = Staging::new().unwrap();
         let mut target = target(&mut names, &[("t1", ANA, false, None)], true);
         let groups = vec![Group::from_row(row("h", "Alumni"), provider::schema(KIND))];
         target.groups = Certificate::default().certify(groups, &mut TotalMeanings::all());
@@ -742,6 +788,8 @@ fn a_refusal_that_is_found_after_an_interruption_is_the_persons_own_whatever_its
         let evidence = Evidence {
             target: &target,
             names: &names,
+            base: &known,
+            profiles: &profiles,
             looked_up: &looked_up,
         };
         settle_members(
@@ -755,5 +803,167 @@ fn a_refusal_that_is_found_after_an_interruption_is_the_persons_own_whatever_its
         .unwrap();
         assert!(store.unsettled("test").unwrap().is_empty(), "{shown:?}");
         assert!(store.own_removals("mail").unwrap().is_empty(), "{shown:?}");
+    }
+}
+
+fn profile(first_name: &str) -> Record {
+    Record::from([("firstName".to_owned(), Value::from(first_name))])
+}
+
+/// A link with a base: the source asked for `first_name`, and the target held it.
+fn agreed(store: &Store, first_name: &str) {
+    known(store);
+    let base = FieldBase {
+        desired: Some(Value::from(first_name)),
+        target: Some(Value::from(first_name)),
+    };
+    store
+        .record(&[Change::MemberBase {
+            job: "test".into(),
+            source: "s1".into(),
+            address: ANA.into(),
+            source_hash: 7,
+            target_hash: 8,
+            fields: FieldBases::from([("firstName".to_owned(), base)]),
+        }])
+        .unwrap();
+}
+
+fn remembered(store: &Store) -> Option<(Option<Value>, Option<Value>)> {
+    let mut fields = store.member_fields("test", "s1").unwrap();
+    let base = fields.remove("firstName")?;
+    Some((base.desired, base.target))
+}
+
+#[test]
+fn an_update_is_settled_by_the_values_that_were_sent() {
+    for (stored, expected) in [("Anna", "Anna"), ("Ana", "Ana"), ("Hanna", "Ana")] {
+        let store = Store::in_memory();
+        agreed(&store, "Ana");
+        begin(
+            &store,
+            "update_members",
+            JournalItem {
+                group: None,
+                fields: profile("Anna"),
+                ..item(Some("t1"))
+            },
+        );
+        let people = [("t1", ANA, false, None)];
+        let (_, _, done) = settled_with(&store, &people, &[("t1", profile(stored))], true);
+        let value = Some(Value::from(expected));
+        assert!(done);
+        assert_eq!(
+            remembered(&store),
+            Some((value.clone(), value)),
+            "{stored} is there"
+        );
+    }
+}
+
+#[test]
+fn a_creation_is_settled_with_the_values_that_were_sent() {
+    for (stored, expected) in [("Ana", Some("Ana")), ("ANA", Some("ANA")), ("", None)] {
+        let store = Store::in_memory();
+        store.register_job("test", "crm", "mail").unwrap();
+        begin(
+            &store,
+            "create_members",
+            JournalItem {
+                fields: profile("Ana"),
+                ..item(None)
+            },
+        );
+        let people = [("t1", ANA, false, Some(MembershipState::Active))];
+        let (base, _, done) = settled_with(&store, &people, &[("t1", profile(stored))], true);
+        assert!(done && base.members[0].origin == Origin::Created);
+        assert_eq!(
+            remembered(&store),
+            expected.map(|held| (Some(Value::from("Ana")), Some(Value::from(held)))),
+            "{stored}: what is not there is still to be written"
+        );
+    }
+}
+
+#[test]
+fn a_link_gets_the_new_address_once_the_contact_has_it() {
+    for (shown, moved) in [("anna@example.org", true), (ANA, false)] {
+        let store = Store::in_memory();
+        known(&store);
+        begin(
+            &store,
+            "change_address",
+            JournalItem {
+                group: None,
+                member: Some("anna@example.org".into()),
+                ..item(Some("t1"))
+            },
+        );
+        let (base, names, done) = settled(&store, &[("t1", shown, false, None)], true);
+        assert!(done);
+        assert_eq!(names.text(base.members[0].address), shown, "{moved}");
+    }
+}
+
+#[test]
+fn edits_of_a_group_are_settled_by_the_values_that_were_sent() {
+    let store = Store::in_memory();
+    known(&store);
+    let link = GroupLink {
+        source: "s9".into(),
+        target: "g".into(),
+        origin: Origin::Created,
+        protect_set: false,
+        name: "News".into(),
+        fields: FieldBases::new(),
+    };
+    let job = "test".to_owned();
+    store.record(&[Change::LinkGroup { job, link }]).unwrap();
+    let sent = Record::from([
+        ("groupName".to_owned(), Value::from("News")),
+        ("description".to_owned(), Value::from("All of them")),
+    ]);
+    begin(
+        &store,
+        "edit_groups",
+        JournalItem {
+            group: Some("g".into()),
+            group_source: Some("s9".into()),
+            fields: sent,
+            ..JournalItem::default()
+        },
+    );
+    let (base, _, done) = settled(&store, &[], true);
+    assert!(done);
+    let known: Vec<&String> = base.groups[0].fields.keys().collect();
+    assert_eq!(known, ["groupName"], "the description does not stand");
+}
+
+#[test]
+fn a_flag_that_the_source_shows_is_not_rosterds_after_an_interruption() {
+    for (shown, expected) in [(false, true), (true, false)] {
+        let store = Store::in_memory();
+        store.register_job("test", "crm", "mail").unwrap();
+        let creation = JournalItem {
+            group_source: Some("s".into()),
+            detail: Some("News".into()),
+            ..JournalItem::default()
+        };
+        begin(&store, "create_group", creation);
+        let mut names = Names::new();
+        let now = Timestamp::UNIX_EPOCH;
+        let base = store
+            .load_base("test", "crm", "mail", now, &mut names)
+            .unwrap();
+        let rows = [row("7", "News")];
+        let known = KnownGroups {
+            base: &base,
+            schema: provider::schema(KIND),
+            rows: &rows,
+        };
+        let mut job = job();
+        job.groups.protect = true;
+        adopt_created_groups(&store, &job, known, |_| Record::new(), |_| shown, now).unwrap();
+        assert_eq!(store.links("test").unwrap()[0].protect_set, expected);
     }
 }

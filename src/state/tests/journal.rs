@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{at, count_rows, membership, place};
-use crate::model::Names;
+use crate::model::{Names, Value};
 use crate::state::{JournalEntry, JournalItem, JournalOutcome, StateError, Store};
 
 fn entry(items: &[&str]) -> JournalEntry {
@@ -21,6 +21,8 @@ fn entry(items: &[&str]) -> JournalEntry {
                 member_source: Some(format!("s{member}")),
                 member_id: Some((*member).into()),
                 detail: Some("Donors".into()),
+                fields: [("firstName".to_owned(), Value::from("Ana"))].into(),
+                absent_from: Some("1".into()),
             })
             .collect(),
         now: at(5),

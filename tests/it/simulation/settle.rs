@@ -470,7 +470,6 @@ impl Sim {
                 Some("nobody ever moved")
             }
             BlockedReason::GoneAtTarget if !judge.ever_erased => Some("nobody was ever erased"),
-            BlockedReason::BadAddress => Some("there is an address"),
             _ => None,
         }
     }

@@ -137,15 +137,44 @@ impl ProviderConfig {
     /// which all its users' keys share; only a rehearsal on this machine serves several under one
     /// address.
     pub fn account_key(&self) -> String {
-        if self.is_known_by_host() {
-            return format!("{} {}", self.kind, self.base_url);
+        let (place, login) = (self.place_key(), self.login_key());
+        login.map_or_else(|| place.clone(), |login| format!("{place} {login}"))
+    }
+
+    /// Returns what of the account's key is certain: where this changes, the account is another.
+    fn place_key(&self) -> String {
+        let place = format!("{} {}", self.kind, self.base_url);
+        match &self.account_id {
+            Some(account) => format!("{place} {account}"),
+            None => place,
         }
-        let login = match &self.credentials {
-            Credentials::AccessToken(secret) | Credentials::ApiKey(secret) => secret.identity(),
-            Credentials::Password { .. } | Credentials::AuthToken { .. } => String::new(),
-        };
-        let account = self.account_id.clone().unwrap_or(login);
-        format!("{} {} {account}", self.kind, self.base_url)
+    }
+
+    /// Returns what tells the account from others where its place does not: a group that proves it,
+    /// or else where the secret comes from, which may change while the account stays.
+    fn login_key(&self) -> Option<String> {
+        if self.account_id.is_some() || self.is_known_by_host() {
+            return None;
+        }
+        if let Some(fingerprint) = &self.fingerprint {
+            return Some(format!("group {}", fingerprint.group_id));
+        }
+        match &self.credentials {
+            Credentials::AccessToken(secret) | Credentials::ApiKey(secret) => {
+                Some(secret.identity())
+            }
+            Credentials::Password { .. } | Credentials::AuthToken { .. } => None,
+        }
+    }
+
+    /// Tells whether two names may stand for one account, and nobody can say whether they do: two
+    /// tokens at one address, not both with a group that proves the account.
+    pub(super) fn is_confused_with(&self, other: &ProviderConfig) -> bool {
+        self.kind == ProviderKind::Emfluence
+            && !is_loopback(&self.base_url)
+            && self.place_key() == other.place_key()
+            && self.account_key() != other.account_key()
+            && (self.fingerprint.is_none() || other.fingerprint.is_none())
     }
 
     /// Tells whether the address alone says which account it is.
@@ -168,12 +197,17 @@ impl ProviderConfig {
 
     /// Returns the hash under which the state database knows the account, never by its name in the
     /// config. The ids of lists and of user groups are two worlds, and so are contacts and users.
+    ///
+    /// Of an account that its place alone does not tell from others, a second hash after a dot is
+    /// of its login: with other credentials it may still be the same.
     pub fn state_key(&self) -> String {
-        let key = match self.kind.groups_word() {
-            Some(_) => self.groups_key(),
-            None => self.account_key(),
+        let place = match self.kind.groups_word() {
+            Some(word) => format!("{} {word}", self.place_key()),
+            None => self.place_key(),
         };
-        hash_of_account(&key)
+        let login = self.login_key().map(|login| hash_of_account(&login));
+        let place = hash_of_account(&place);
+        login.map_or_else(|| place.clone(), |login| format!("{place}.{login}"))
     }
 }
 

@@ -157,6 +157,19 @@ impl Runner {
         Ok(())
     }
 
+    /// Warns of refusals in an older file that nobody can say the account of: the provider was
+    /// renamed before a run could tell.
+    pub(super) fn unclaimed_refusals(&self) -> Result<Vec<String>, RunError> {
+        let names = self.store().unclaimed_names()?.into_iter();
+        let unknown = names.filter(|name| !self.config().providers.contains_key(name));
+        let warning = |name| {
+            format!(
+                "The state database holds refusals of a provider \"{name}\", which the config does not name any more, and they bind nobody: give the provider that name again for one run."
+            )
+        };
+        Ok(unknown.map(warning).collect())
+    }
+
     fn set_up(&self, config: &ProviderConfig) -> Result<Handle, RunError> {
         let account = self.account(config)?;
         let place = format!("providers.{}", config.name);

@@ -501,7 +501,7 @@ impl Runner {
             .collect();
 
         progress.stage(&job.name, &format!("Reading members of {}", job.target));
-        let mut warnings = Vec::new();
+        let mut warnings = self.unclaimed_refusals()?;
         let mut staging = Staging::new().map_err(super::staging_error)?;
         // A linked contact may still have the address that its record had last.
         let linked = source

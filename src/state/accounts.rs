@@ -14,9 +14,8 @@ impl Store {
     /// Remembers which account a provider's name stands for.
     ///
     /// The first time, what an older file has under the name becomes the account's. Where the name
-    /// stood for another account before, credentials may have moved to another place or the
-    /// account may really be another one: nobody can tell, so the refusals of the former one hold
-    /// at the new one as well, and nothing else does.
+    /// stood for another account before, the refusals of the former one hold at the new one as
+    /// well, and nothing else does: a refusal too many is better than one too few.
     pub fn know_account(&self, provider: &str, account: &str) -> Result<(), StateError> {
         let known = self.read(|connection| account_of(connection, provider))?;
         if self.read_only || known.as_deref() == Some(account) {
@@ -38,6 +37,16 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Returns the providers' names of an older file with refusals whose account no run has told
+    /// yet.
+    pub fn unclaimed_names(&self) -> Result<Vec<String>, StateError> {
+        let accounts = self.read(ledger::accounts_that_refuse)?.into_iter();
+        let names = accounts.filter_map(|account| Some(account.strip_prefix(NAMED)?.to_owned()));
+        Ok(names.collect())
+    }
+}
+
 fn account_of(connection: &Connection, provider: &str) -> Result<Option<String>, Fault> {
     Ok(connection
         .prepare_cached("SELECT account FROM accounts WHERE provider = ?1")?
@@ -52,6 +61,16 @@ fn move_account(connection: &Connection, former: &str, account: &str) -> Result<
         (former, account),
     )?;
     ledger::copy_refusals(connection, former, account)
+}
+
+/// Tells whether two accounts may be one under other credentials: they are at one place, and only
+/// what follows the dot differs. A file of before the dot can't tell.
+fn may_be_one(former: &str, account: &str) -> bool {
+    match (former.split_once('.'), account.split_once('.')) {
+        (Some((before, _)), Some((now, _))) => before == now,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    }
 }
 
 /// Has the rows of a name stand under its account. Where the account, under another name, has the
@@ -72,23 +91,34 @@ fn take_over(connection: &Connection, named: &str, account: &str) -> Result<(), 
     ledger::rename_account(connection, named, account)
 }
 
-/// Tells whether some name that stood for one account stands for another now.
-pub(super) fn has_moved(
+/// Tells whether some name that stood for one account stands for another now, which may be the same
+/// under other credentials.
+pub(super) fn has_new_login(
     connection: &Connection,
     former: &str,
     account: &str,
 ) -> Result<bool, Fault> {
-    Ok(connection
-        .prepare_cached("SELECT 1 FROM account_moves WHERE former = ?1 AND account = ?2")?
-        .exists((former, account))?)
+    Ok(may_be_one(former, account)
+        && connection
+            .prepare_cached("SELECT 1 FROM account_moves WHERE former = ?1 AND account = ?2")?
+            .exists((former, account))?)
 }
 
-/// Returns a name of an account for people: the last in the alphabet that stands for it, or what
-/// is remembered of it.
-pub(super) fn name_of(connection: &Connection, account: &str) -> Result<String, Fault> {
-    let name: Option<String> = connection
-        .prepare_cached("SELECT max(provider) FROM accounts WHERE account = ?1")?
-        .query_row([account], |row| row.get(0))?;
-    let remembered = account.strip_prefix(NAMED).unwrap_or(account);
-    Ok(name.unwrap_or_else(|| remembered.to_owned()))
+/// Returns words for an account: the last name in the alphabet that stands for it, or that stood
+/// for it before, or what an older file knew.
+pub(super) fn words_of(connection: &Connection, account: &str) -> Result<String, Fault> {
+    let name = |sql: &str| -> Result<Option<String>, Fault> {
+        Ok(connection
+            .prepare_cached(sql)?
+            .query_row([account], |row| row.get(0))?)
+    };
+    if let Some(name) = name("SELECT max(provider) FROM accounts WHERE account = ?1")? {
+        return Ok(format!("\"{name}\""));
+    }
+    let former = "SELECT max(provider) FROM accounts WHERE account IN (SELECT account FROM account_moves WHERE former = ?1)";
+    Ok(match (name(former)?, account.strip_prefix(NAMED)) {
+        (Some(name), _) => format!("the account that \"{name}\" stood for before"),
+        (None, Some(name)) => format!("\"{name}\""),
+        (None, None) => "an account that no provider of the config has".to_owned(),
+    })
 }

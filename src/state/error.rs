@@ -118,17 +118,18 @@ pub enum StateError {
     },
     /// A job is remembered with another account, whose ids mean nothing at this one.
     #[error(
-        "the job \"{job}\" is remembered with {role} \"{was}\" and is now configured with \"{is}\", \
-         which is another account: give the job its former provider again, or a new name to start without a memory"
+        "the job \"{job}\" is remembered with the {role} {was} and is now configured with {is}, \
+         which is another account (another kind, base_url or account_id): give the job its former {role} again, \
+         or give it a new name, under which it starts without a base and with every refusal"
     )]
     JobMoved {
         /// The job.
         job: String,
         /// "source" or "target".
         role: &'static str,
-        /// The name of the account in the database.
+        /// Words for the account in the database.
         was: String,
-        /// The name of the account in the config.
+        /// Words for the account in the config.
         is: String,
     },
     /// A journal entry does not exist, or its items and the outcomes differ in number.

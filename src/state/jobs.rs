@@ -161,8 +161,8 @@ pub(super) fn accounts(connection: &Connection, job: &str) -> Result<(String, St
 
 /// Refuses a job whose remembered ids belong to other accounts.
 ///
-/// What the job knew as the account of a name that stands for another one now may be the same
-/// account under new credentials, so the job goes on.
+/// What the job knew as the account of a name may be the same account under new credentials, and
+/// then the job goes on.
 pub(super) fn check_accounts(
     connection: &Connection,
     job: &str,
@@ -174,12 +174,12 @@ pub(super) fn check_accounts(
         ("source", known_source.as_str(), source),
         ("target", known_target.as_str(), target),
     ] {
-        if !was.is_empty() && was != is && !accounts::has_moved(connection, was, is)? {
+        if !was.is_empty() && was != is && !accounts::has_new_login(connection, was, is)? {
             return Err(StateError::JobMoved {
                 job: job.to_owned(),
                 role,
-                was: accounts::name_of(connection, was)?,
-                is: accounts::name_of(connection, is)?,
+                was: accounts::words_of(connection, was)?,
+                is: accounts::words_of(connection, is)?,
             }
             .into());
         }

@@ -633,6 +633,22 @@ pub(super) fn load(
     Ok(ledger)
 }
 
+const ACCOUNTS_THAT_REFUSE: &str = "SELECT min(account) FROM consent_facts WHERE account > ?1 AND what = 'refused' AND ended IS NULL";
+
+/// Returns the accounts with open refusals, a step of the index for each.
+pub(super) fn accounts_that_refuse(connection: &Connection) -> Result<Vec<String>, Fault> {
+    let mut select = connection.prepare_cached(ACCOUNTS_THAT_REFUSE)?;
+    let mut accounts: Vec<String> = Vec::new();
+    loop {
+        let last = accounts.last().map_or("", String::as_str);
+        let next: Option<String> = select.query_row([last], |row| row.get(0))?;
+        match next {
+            Some(account) => accounts.push(account),
+            None => return Ok(accounts),
+        }
+    }
+}
+
 /// Has the open refusals of an account stand at another as well, of which nobody can tell whether
 /// it is the same.
 ///
@@ -735,6 +751,7 @@ mod tests {
             PEOPLE_OF_REFUSALS,
             AUDIENCES_OF_REFUSALS,
             REMOVALS,
+            ACCOUNTS_THAT_REFUSE,
         ];
         let written = include_str!("ledger.rs")
             .lines()

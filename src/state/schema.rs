@@ -231,7 +231,9 @@ mod tests {
         assert!(store.integrity_check().unwrap().is_empty());
         // A name that is first heard of later brings what stood under it then, also where it is
         // another name of an account that is known.
+        assert_eq!(store.unclaimed_names().unwrap(), ["other"]);
         store.know_account("other", "H-mail").unwrap();
+        assert!(store.unclaimed_names().unwrap().is_empty());
         let mut more = expected.to_vec();
         more.push(r#"["bo@example.org"] [Account] None"#.to_owned());
         more.sort();

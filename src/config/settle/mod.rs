@@ -148,7 +148,7 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
         let (fact, provider) = provider::settle(&mut settling, &name.value, section);
         facts.insert(name.value.clone(), fact);
         if let Some(provider) = provider {
-            provider::check_single_name(&mut settling, &name.span, &provider, &providers);
+            provider::check_told_apart(&mut settling, &name.span, &provider, &providers);
             providers.insert(name.value.clone(), provider);
         }
     }

@@ -100,32 +100,24 @@ pub(super) fn settle(
     )
 }
 
-/// Refuses a second name for the lists of an account: the jobs of one name would not know what
-/// those of the other took out.
-pub(super) fn check_single_name(
+/// Refuses two names of which nobody can tell whether they stand for one account: what is
+/// remembered of one of them would be asked of that one only, and both could be written at once.
+pub(super) fn check_told_apart(
     settling: &mut Settling<'_>,
     span: &Range<usize>,
     provider: &ProviderConfig,
     others: &BTreeMap<String, ProviderConfig>,
 ) {
-    if provider.kind != ProviderKind::ActiveCampaignLists {
-        return;
-    }
-    let Some(other) = others
-        .values()
-        .find(|other| other.groups_key() == provider.groups_key())
-    else {
+    let mut others = others.values();
+    let Some(other) = others.find(|other| provider.is_confused_with(other)) else {
         return;
     };
     let message = format!(
-        "`providers.{}` and `providers.{}` are the lists of one account, and what rosterd remembers of an account goes by the provider's name.",
+        "`providers.{}` and `providers.{}` may be one account: two tokens at one address do not tell.",
         other.name, provider.name
     );
-    let hint = format!(
-        "keep one of them and let every job name it, as in `source = \"{}\"`",
-        other.name
-    );
-    settling.sink.error(span, message, Some(hint));
+    let hint = "add a `fingerprint` with one of its groups to each of them, as in `fingerprint = { group_id = 4711, group_name = \"All staff\" }`";
+    settling.sink.error(span, message, Some(hint.to_owned()));
 }
 
 /// Explains the two things at ActiveCampaign that a config may mean by a group.

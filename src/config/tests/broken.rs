@@ -700,7 +700,7 @@ fn circles_are_refused() {
        |
        = hint: narrow `groups.include` or `groups.exclude` of one of them until no group is in all
     "#);
-    let third = "[providers.third]\nkind = \"emfluence\"\naccess_token = { env = \"U\" }\n[jobs.m]\nsource = \"mail\"\ntarget = \"third\"\n";
+    let third = "[providers.third]\nkind = \"emfluence\"\nbase_url = \"https://eu.example.org/v1\"\naccess_token = { env = \"U\" }\n[jobs.m]\nsource = \"mail\"\ntarget = \"third\"\n";
     assert_snapshot!(with(&format!("{third}{}", back.replace("source = \"mail\"", "source = \"third\""))), @r#"
     error: The jobs `j`, `m` and `k` carry the same groups in a circle.
       --> rosterd.toml:10:7

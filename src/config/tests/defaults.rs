@@ -412,3 +412,47 @@ fn the_schema_describes_every_table() {
         "both tables of ActiveCampaign have a name of their own"
     );
 }
+
+#[test]
+fn two_tokens_at_one_address_are_told_apart_by_a_group_of_each_account() {
+    let two = |first: &str, second: &str| {
+        rendered(&format!(
+            "[providers.a]\nkind = \"emfluence\"\naccess_token = {{ env = \"A\" }}\n{first}\n\
+             [providers.b]\nkind = \"emfluence\"\naccess_token = {{ env = \"B\" }}\n{second}\n"
+        ))
+    };
+    let group = |id: u32| format!("fingerprint = {{ group_id = {id}, group_name = \"Staff\" }}");
+    for (first, second) in [(String::new(), String::new()), (group(1), String::new())] {
+        let said = two(&first, &second);
+        assert!(
+            said.contains("`providers.a` and `providers.b` may be one account"),
+            "{said}"
+        );
+    }
+    for second in [group(1), group(2)] {
+        assert_eq!(two(&group(1), &second), "");
+    }
+    let elsewhere = "base_url = \"https://eu.example.org/v1\"";
+    assert_eq!(two("", elsewhere), "");
+}
+
+#[test]
+fn only_the_login_of_an_account_may_change_in_doubt() {
+    let mail = |lines: &str| {
+        let text = SMALL.replace("access_token = { env = \"TOKEN\" }", lines);
+        config(&text).providers["mail"].state_key()
+    };
+    let token = mail("access_token = { env = \"TOKEN\" }");
+    let place = |key: &str| key.split_once('.').map(|(place, _)| place.to_owned());
+    let moved = mail("access_token = { file = \"token\" }");
+    assert!(
+        token != moved && place(&token) == place(&moved),
+        "{token} {moved}"
+    );
+    let proved = "access_token = { env = \"TOKEN\" }\nfingerprint = { group_id = 7 }";
+    assert_eq!(mail(proved), mail(&proved.replace("TOKEN", "OTHER")));
+    let elsewhere =
+        mail("access_token = { env = \"TOKEN\" }\nbase_url = \"https://eu.example.org/v1\"");
+    assert_ne!(place(&token), place(&elsewhere));
+    assert_eq!(place(&config(SMALL).providers["crm"].state_key()), None);
+}

@@ -413,14 +413,14 @@ fn where_a_name_stands_for_another_account_only_refusals_come_along() {
         .record(&[held(Some("70"), &[address(ANA)]), whole, removal, carried])
         .unwrap();
     for _ in 0..2 {
-        store.know_account("mail", "mail-new").unwrap();
-        let copies = refusals(&store, "job", "crm", "mail-new");
+        store.know_account("mail", "mail.new").unwrap();
+        let copies = refusals(&store, "job", "crm", "mail.new");
         assert_eq!(copies.len(), 2);
         assert!(
             copies.iter().all(|copy| copy.held_at.is_none()),
             "nobody has seen the new account obey"
         );
-        let (base, names) = load(&store, "job", "crm", "mail-new");
+        let (base, names) = load(&store, "job", "crm", "mail.new");
         let of_ana = &base.ledger.refusals[0].people;
         assert!(
             !of_ana.contains(&LedgerPerson::Contact(names.find("t9").unwrap()))
@@ -428,21 +428,21 @@ fn where_a_name_stands_for_another_account_only_refusals_come_along() {
             "an id may be somebody else's there"
         );
         assert_eq!(base.groups.len(), 1, "the job goes on");
-        assert!(store.own_removals("mail-new").unwrap().is_empty());
-        assert!(!store.has_carried("mail-new", ObjectKind::Group).unwrap());
+        assert!(store.own_removals("mail.new").unwrap().is_empty());
+        assert!(!store.has_carried("mail.new", ObjectKind::Group).unwrap());
         // And back: what is known there already is not said anew.
         store.know_account("mail", "mail").unwrap();
-        let known = refusals(&store, "job", "crm", "mail");
+        let known = refusals(&store, "another", "crm", "mail");
         assert_eq!(known.len(), 2);
         assert_eq!(known[0].held_at.as_deref(), Some("70"));
     }
     // A source under new credentials: its groups bind as before.
-    store.know_account("crm", "crm-new").unwrap();
+    store.know_account("crm", "crm.new").unwrap();
     let (people, audience) = {
         let store = &store;
-        let fact = refusals(store, "job", "crm-new", "mail")[1].id;
+        let fact = refusals(store, "another", "crm.new", "mail")[1].id;
         store.record(&[Change::RefusalEnded { fact }]).unwrap();
-        only(store, "job", "crm-new", "mail")
+        only(store, "another", "crm.new", "mail")
     };
     assert!(people.contains("address ana@example.org") && !people.contains("record s1"));
     assert!(audience.contains("source 7"));
@@ -458,12 +458,25 @@ fn a_job_is_moved_by_another_account_and_not_by_another_name() {
     };
     assert_eq!(
         (role, was.as_str(), is.as_str()),
-        ("target", "mail", "letters")
+        ("target", "\"mail\"", "\"letters\"")
     );
-    // Nobody can tell whether the account of one name is another one or has other credentials.
-    store.know_account("mail", "mail-2").unwrap();
-    store.know_account("mail", "mail-3").unwrap();
-    store.register_job("job", "crm", "mail-3").unwrap();
+    // Another place is another account, even under the same name.
+    store.know_account("mail", "host-2.key-1").unwrap();
+    store.register_job("late", "crm", "host-2.key-1").unwrap();
+    store.know_account("mail", "host-3.key-1").unwrap();
+    let error = store
+        .register_job("late", "crm", "host-3.key-1")
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("the account that \"mail\" stood for before"),
+        "{error}"
+    );
+    // Nobody can tell whether other credentials at the same place open another one.
+    store.know_account("mail", "host-2.key-2").unwrap();
+    store.know_account("mail", "host-2.key-3").unwrap();
+    store.register_job("late", "crm", "host-2.key-3").unwrap();
 }
 
 #[test]

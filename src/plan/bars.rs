@@ -3,9 +3,12 @@
 //! The ledger knows each refusal by every key under which the person and the audience were known.
 //! Who is bound by it was decided with who is who ([`People::remembered`](super::People)).
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::base::{Base, FactId, LedgerAudience, LedgerPerson, Refusal};
-use super::people::{People, PersonIx};
-use super::{GroupPair, Inputs, fold_group_name};
+use super::people::PersonIx;
+use super::{Agreement, GroupPair, Inputs, PairIx, fold_group_name};
+use crate::model::Snapshot;
 
 /// The remembered refusals of a person for one audience.
 #[derive(Clone, Debug)]
@@ -34,15 +37,6 @@ impl Bar<'_> {
     pub(super) fn may_end(&self) -> bool {
         self.held && self.of_contact
     }
-
-    /// Tells whether some refusal does not know a key of the audience yet.
-    pub(super) fn lacks(&self, audience: &LedgerAudience) -> impl Iterator<Item = FactId> + '_ {
-        let audience = audience.clone();
-        self.facts
-            .iter()
-            .filter(move |fact| !fact.audience.contains(&audience))
-            .map(|fact| fact.id)
-    }
 }
 
 /// Finds the remembered refusal of all mail of a person.
@@ -52,7 +46,7 @@ pub(super) fn bar_of_account<'a>(inputs: &Inputs<'a>, person: PersonIx) -> Optio
 }
 
 /// Finds the remembered refusal of a person that concerns a pair: of the target's group, by its id
-/// or by the name that it has or is to have, or of the source's group.
+/// or by a name that it has or is to have, or of the source's group.
 pub(super) fn bar_of_pair<'a>(
     inputs: &Inputs<'a>,
     person: PersonIx,
@@ -61,28 +55,97 @@ pub(super) fn bar_of_pair<'a>(
     if inputs.people.remembered(person).is_empty() {
         return None;
     }
-    let name = fold_group_name(&pair.name);
-    let concerns = |fact: &Refusal| concerns_pair(fact, pair, &name);
+    let names = names_of(inputs.base, pair);
+    let concerns = |fact: &Refusal| concerns_pair(inputs, fact, pair, &names);
     find(inputs, person, concerns, pair.target.as_deref())
 }
 
 /// Tells whether a person is remembered as refusing the group of a pair.
-pub fn refused_before(base: &Base, people: &People, person: PersonIx, pair: &GroupPair) -> bool {
-    let name = fold_group_name(&pair.name);
-    let remembered = people.remembered(person).iter();
-    remembered
-        .map(|at| &base.ledger.refusals[*at as usize])
-        .any(|fact| concerns_pair(fact, pair, &name))
+pub fn refused_before(inputs: &Inputs<'_>, person: PersonIx, pair: &GroupPair) -> bool {
+    bar_of_pair(inputs, person, pair).is_some()
 }
 
-/// `name` is the pair's, folded.
-fn concerns_pair(fact: &Refusal, pair: &GroupPair, name: &str) -> bool {
-    fact.audience.iter().any(|audience| match audience {
-        LedgerAudience::Account => false,
+/// Has every remembered refusal of a pair know every key of the pair, whoever is listed: a group
+/// that is made anew, or gets another name, is found by the keys that are left.
+pub(super) fn know_pairs_by_every_key(
+    inputs: &Inputs<'_>,
+    pairs: &[GroupPair],
+    agreement: &mut Agreement,
+) {
+    let mut pairs_by_key: HashMap<LedgerAudience, Vec<usize>> = HashMap::new();
+    for (at, pair) in pairs.iter().enumerate().filter(|(_, pair)| pair.writable) {
+        let mut keys = keys_of(pair);
+        keys.extend(names_of(inputs.base, pair).map(LedgerAudience::Name));
+        for key in keys {
+            pairs_by_key.entry(key).or_default().push(at);
+        }
+    }
+    for fact in &inputs.base.ledger.refusals {
+        let concerned: BTreeSet<usize> = fact
+            .audience
+            .iter()
+            .filter_map(|key| pairs_by_key.get(key))
+            .flatten()
+            .copied()
+            .collect();
+        for at in concerned {
+            let pair = &pairs[at];
+            let lacking = keys_of(pair).iter().any(|key| !fact.audience.contains(key));
+            if lacking && concerns_pair(inputs, fact, pair, &names_of(inputs.base, pair)) {
+                agreement.bars_of_pair.push((fact.id, PairIx(at as u32)));
+            }
+        }
+    }
+}
+
+/// Returns what a pair is known by from this run on.
+fn keys_of(pair: &GroupPair) -> BTreeSet<LedgerAudience> {
+    let group = pair.target.clone().map(LedgerAudience::Group);
+    let source = pair.source.clone().map(LedgerAudience::Source);
+    let name = LedgerAudience::Name(fold_group_name(&pair.name));
+    group.into_iter().chain(source).chain([name]).collect()
+}
+
+/// Returns the folded names that a pair's group is to have and that the job gave it last.
+fn names_of(base: &Base, pair: &GroupPair) -> [String; 2] {
+    let link = pair
+        .source
+        .as_deref()
+        .and_then(|source| base.group_of_source(source));
+    let link = link.filter(|link| pair.target.as_ref() == Some(&link.target));
+    let last = link.map_or(&pair.name, |link| &link.name);
+    [fold_group_name(&pair.name), fold_group_name(last)]
+}
+
+/// `names` are the pair's.
+fn concerns_pair(
+    inputs: &Inputs<'_>,
+    fact: &Refusal,
+    pair: &GroupPair,
+    names: &[String; 2],
+) -> bool {
+    let by_id = fact.audience.iter().any(|audience| match audience {
+        LedgerAudience::Account | LedgerAudience::Name(_) => false,
         LedgerAudience::Group(group) => pair.target.as_ref() == Some(group),
         LedgerAudience::Source(group) => pair.source.as_ref() == Some(group),
-        // A linked pair is known by better than that; another group may have the name.
-        LedgerAudience::Name(known) => !pair.linked && *known == name,
+    });
+    let by_name = || {
+        let mut known = fact.audience.iter();
+        known.any(|known| matches!(known, LedgerAudience::Name(known) if names.contains(known)))
+    };
+    by_id || (by_name() && !(pair.linked && stands_elsewhere(inputs, fact, pair)))
+}
+
+/// Tells whether a group that a refusal is known to be of still stands, and is another one than the
+/// pair's: the pair only has the name that this one had.
+fn stands_elsewhere(inputs: &Inputs<'_>, fact: &Refusal, pair: &GroupPair) -> bool {
+    let is_there = |side: &Snapshot, id: &str, ours: &Option<String>| {
+        ours.as_deref() != Some(id) && side.group(id).is_some()
+    };
+    fact.audience.iter().any(|audience| match audience {
+        LedgerAudience::Account | LedgerAudience::Name(_) => false,
+        LedgerAudience::Group(group) => is_there(inputs.target, group, &pair.target),
+        LedgerAudience::Source(group) => is_there(inputs.source, group, &pair.source),
     })
 }
 

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::bars::know_pairs_by_every_key;
 use super::base::Measure;
 use super::consent::{account_refusers, plan_people, refusals_of_target};
 use super::fingerprint::fingerprint;
@@ -71,6 +72,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     );
 
     refusals_of_target(inputs, &mut agreement);
+    know_pairs_by_every_key(inputs, &groups.pairs, &mut agreement);
 
     let mut operations = Vec::new();
     operations.extend(

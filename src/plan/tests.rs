@@ -3,6 +3,7 @@
 mod guards;
 mod hands;
 mod identity;
+mod ledger;
 mod memberships;
 mod packing;
 mod people;

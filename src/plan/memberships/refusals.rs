@@ -6,11 +6,11 @@ use super::Decider;
 use crate::model::policy::OptOuts;
 use crate::model::{MembershipState, Name};
 use crate::plan::bars::{Bar, bar_of_pair};
-use crate::plan::base::{FactId, LedgerAudience};
+use crate::plan::base::LedgerAudience;
 use crate::plan::consent::left_address;
 use crate::plan::people::PersonIx;
 use crate::plan::seats::Seats;
-use crate::plan::{BlockedReason, GroupPair, fold_group_name, item_key};
+use crate::plan::{BlockedReason, item_key};
 
 impl<'a> Decider<'a, '_> {
     /// Finds the people whose refusal of the group matters: those who refuse it at either side, and
@@ -84,13 +84,6 @@ impl<'a> Decider<'a, '_> {
                 None if remember => self.agreement.bars.push((Some(self.ix), person)),
                 Some(bar) if remember => self.agreement.bars_anew.extend(bar.ids()),
                 _ => {}
-            }
-            if let Some(bar) = &bar {
-                let keys = audience_of(self.pair);
-                let lacking: BTreeSet<FactId> =
-                    keys.iter().flat_map(|key| bar.lacks(key)).collect();
-                let lacking = lacking.into_iter().map(|fact| (fact, self.ix));
-                self.agreement.bars_of_pair.extend(lacking);
             }
             if let (true, Some(group)) = (obeyed && (remember || known == Some(false)), group) {
                 self.agreement
@@ -247,12 +240,4 @@ impl<'a> Decider<'a, '_> {
                 .any(|at| listing.seen().state_of(*at) == Some(MembershipState::Active))
         })
     }
-}
-
-/// Returns the keys by which the audience of a pair is known that is written through.
-fn audience_of(pair: &GroupPair) -> Vec<LedgerAudience> {
-    let group = pair.target.clone().map(LedgerAudience::Group);
-    let source = pair.source.clone().map(LedgerAudience::Source);
-    let name = LedgerAudience::Name(fold_group_name(&pair.name));
-    group.into_iter().chain(source).chain([name]).collect()
 }

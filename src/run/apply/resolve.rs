@@ -501,12 +501,7 @@ impl Applying<'_> {
 
     /// Tells whether a person refuses a group, at the source or as it is remembered.
     fn refuses(&self, person: PersonIx, pair: PairIx) -> bool {
-        let Prepared {
-            planned,
-            sides,
-            base,
-            ..
-        } = &self.prepared;
+        let Prepared { planned, sides, .. } = &self.prepared;
         let row = planned.people.get(person);
         let listing = planned
             .plan
@@ -523,7 +518,9 @@ impl Applying<'_> {
         });
         listed
             || row.source_status == MemberStatus::OptedOut
-            || refused_before(base, &planned.people, person, planned.plan.pair(pair))
+            || self
+                .prepared
+                .with_inputs(|inputs| refused_before(inputs, person, planned.plan.pair(pair)))
     }
 
     /// Pairs groups with the ids that are known by now; those that could not be created fall away.

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::base::{Base, FactId, LedgerAudience, LedgerPerson, Refusal};
 use super::people::PersonIx;
 use super::{Agreement, GroupPair, Inputs, PairIx, fold_group_name};
-use crate::model::Snapshot;
+use crate::model::{Name, Snapshot};
 
 /// The remembered refusals of a person for one audience.
 #[derive(Clone, Debug)]
@@ -147,6 +147,29 @@ fn stands_elsewhere(inputs: &Inputs<'_>, fact: &Refusal, pair: &GroupPair) -> bo
         LedgerAudience::Group(group) => is_there(inputs.target, group, &pair.target),
         LedgerAudience::Source(group) => is_there(inputs.source, group, &pair.source),
     })
+}
+
+/// Tells whether somebody asked to be forgotten, by the address or by the id at either side.
+pub(super) fn is_forgotten(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let Base {
+        forgotten,
+        source_account,
+        target_account,
+        ..
+    } = inputs.base;
+    if forgotten.contains(inputs.address(person)) {
+        return true;
+    }
+    let known = |account: &str, id: Name| forgotten.contains_id(account, inputs.names.text(id));
+    let record = |at: &u32| inputs.source.members[*at as usize].id;
+    let contact = |at: &u32| inputs.target.members[*at as usize].id;
+    let (records, contacts) = (
+        inputs.people.sources(person).iter().map(record),
+        inputs.people.targets(person).iter().map(contact),
+    );
+    forgotten.knows_ids()
+        && (records.map(|id| known(source_account, id)).any(|is| is)
+            || contacts.map(|id| known(target_account, id)).any(|is| is))
 }
 
 /// Tells whether an address that a person is about to get refused mail of whatever kind as

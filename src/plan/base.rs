@@ -180,6 +180,10 @@ pub struct Base {
     pub ledger: Ledger,
     /// Who asked to be forgotten, and so is barred everywhere.
     pub forgotten: Forgotten,
+    /// The source's account, as the state database knows it.
+    pub source_account: String,
+    /// The target's account.
+    pub target_account: String,
     /// How much the source held when a run last finished unrefused; nothing before the first one.
     pub measure: Option<Measure>,
     /// Items that the provider refused and whose next attempt is not due, by item key, with the

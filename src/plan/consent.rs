@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::bars::{Bar, address_refused_before, bar_of_account};
+use super::bars::{Bar, address_refused_before, bar_of_account, is_forgotten};
 use super::base::{LedgerAudience, LedgerPerson};
 use super::people::{Hands, PersonIx, Unusable};
 use super::{
@@ -64,14 +64,20 @@ pub(super) fn plan_people(
             }
             continue;
         }
-        if inputs.base.forgotten.contains(inputs.address(person)) {
+        // Nothing is learned of whoever was forgotten, and nothing written but a refusal.
+        let forgotten = is_forgotten(inputs, person);
+        if !forgotten {
+            link(inputs, person, agreement);
+            know_by_every_key(inputs, person, agreement);
+        }
+        if !forgotten || !inputs.people.targets(person).is_empty() {
+            account_refusal(
+                inputs, pairs, person, &on_lists, &reached, agreement, &mut out,
+            );
+        }
+        if forgotten {
             continue;
         }
-        link(inputs, person, agreement);
-        know_by_every_key(inputs, person, agreement);
-        account_refusal(
-            inputs, pairs, person, &on_lists, &reached, agreement, &mut out,
-        );
         bad_address(inputs, person, listed, &mut out);
         if row.moves_from.is_some() {
             change_address(inputs, person, &mut out);
@@ -433,13 +439,15 @@ pub(super) fn refusals_of_target(inputs: &Inputs<'_>, agreement: &mut Agreement)
                 .left_addresses
                 .extend(left.map(|address| (None, address)));
         }
-        if !contacts.is_empty()
-            && contacts.iter().all(refuses)
+        if contacts.iter().any(refuses)
             && bar_of_account(inputs, person).is_none()
             && !new.contains(&person)
         {
             agreement.bars.push((None, person));
-            agreement.held_bars.push((None, person));
+            // One of several contacts says nothing of the others.
+            if contacts.iter().all(refuses) {
+                agreement.held_bars.push((None, person));
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::bars::{bar_of_account, bar_of_pair};
+use super::bars::{bar_of_account, bar_of_pair, is_forgotten};
 use super::consent::account_bar_ends;
 use super::people::{Hands, PersonIx, Unusable};
 use super::seats::Seats;
@@ -493,7 +493,7 @@ impl Decider<'_, '_> {
         }
         if barred
             || self.shown.refused_addresses.contains(&row.address)
-            || inputs.base.forgotten.contains(inputs.address(person))
+            || is_forgotten(inputs, person)
         {
             return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
         }

@@ -48,6 +48,8 @@ impl Store {
             base.former = former_links(connection, job, names)?;
             base.ledger = ledger::load(connection, target_account, source_account, names)?;
             base.forgotten = ledger::forgotten(connection)?;
+            source_account.clone_into(&mut base.source_account);
+            target_account.clone_into(&mut base.target_account);
             base.waiting = waiting(connection, job, now)?;
             let remembered = connection
                 .prepare_cached("SELECT last_writing_run, measure_groups, measure_memberships FROM jobs WHERE name = ?1")?

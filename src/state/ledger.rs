@@ -361,8 +361,9 @@ pub(super) fn refusals_of(
     Ok(found)
 }
 
-/// Remembers that the target was seen to obey every refusal of a group, or of the account, that
-/// shares a key with a person, and as which contact.
+/// Remembers that the target was seen to obey every refusal of a group, or of the account, that is a
+/// person's, and as which contact. The address alone tells only where a refusal knows nothing else:
+/// it may have been somebody else's before.
 pub(super) fn hold_all(
     connection: &Connection,
     account: &str,
@@ -374,7 +375,13 @@ pub(super) fn hold_all(
         .filter(|person| matches!(person, PersonKey::Contact(_)))
         .cloned()
         .collect();
+    let is_address = |person: &PersonKey| matches!(person, PersonKey::Address(_));
     for fact in refusals_of(connection, account, group, people)? {
+        let known = people_of(connection, fact)?;
+        let is_theirs = |key: &PersonKey| !is_address(key) && people.contains(key);
+        if !known.iter().all(is_address) && !known.iter().any(is_theirs) {
+            continue;
+        }
         hold(connection, fact, Some(group.unwrap_or_default()))?;
         add_keys(connection, fact, &contacts, &[])?;
     }

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use super::text::parse;
 use super::world::{TestRefusal, TestWorld};
-use crate::plan::{FactId, Inputs, PairIx, Plan};
+use crate::model::MemberStatus;
+use crate::plan::base::FactId;
+use crate::plan::{Inputs, PairIx, Plan};
 
 /// Ana is to join Donors, which is paired with the target's group 11; Fans is another pair.
 fn world(linked: bool) -> TestWorld {
@@ -129,4 +131,48 @@ fn a_refusal_learns_every_key_of_a_pair_that_it_binds_whoever_is_listed() {
             assert_eq!(to_donors, binds, "linked {linked}, {audience}");
         }
     }
+}
+
+#[test]
+fn who_was_forgotten_is_barred_by_address_and_by_every_id() {
+    use crate::model::{hash_of_address, hash_of_id};
+    let hashes = [
+        ("", hash_of_address("ana@example.org"), true),
+        ("crm", hash_of_id("s.ana"), true),
+        ("mail", hash_of_id("t.ana"), true),
+        ("mail", hash_of_id("s.ana"), false),
+    ];
+    for (account, hash, barred) in hashes {
+        let mut world = world(true);
+        world.memory.forgotten.recall(account.to_owned(), hash);
+        assert_eq!(world.planned(joins), !barred, "{account}");
+        // Whoever refuses is opted out all the same, and nobody is made for that.
+        let refusing = |world: &mut TestWorld| {
+            world.source.people.get_mut("s.ana").unwrap().status = MemberStatus::OptedOut;
+        };
+        refusing(&mut world);
+        let found = world.planned(super::text::operations);
+        assert_eq!(found, ["opt out of *: ana"], "{account}");
+        if account.is_empty() {
+            world.target.people.remove("t.ana");
+            assert!(world.planned(super::text::operations).is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_one_of_several_contacts_refuses_outlives_that_contact() {
+    let mut world = parse(
+        "source 1 Donors ext=d : ana
+         target 11 Donors ext=d
+         person target ana active
+         person target ana#2 opted_out
+         link 1=11",
+    );
+    let remembered = |world: &TestWorld| {
+        world.planned(|_, plan| (plan.agreement.bars.len(), plan.agreement.held_bars.len()))
+    };
+    assert_eq!(remembered(&world), (1, 0));
+    world.target.people.get_mut("t.ana").unwrap().status = MemberStatus::OptedOut;
+    assert_eq!(remembered(&world), (1, 1));
 }

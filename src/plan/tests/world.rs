@@ -244,6 +244,7 @@ pub(super) struct Memory {
     /// Remembered refusals. None is taken away, so that a position stays its number.
     pub(super) refusals: Vec<TestRefusal>,
     pub(super) waiting: BTreeMap<String, String>,
+    pub(super) forgotten: Forgotten,
     pub(super) measure: Option<Measure>,
     pub(super) last_run: Option<String>,
 }
@@ -698,7 +699,9 @@ impl TestWorld {
             held_by_others,
             groups_of_others: memory.other_groups.iter().cloned().collect(),
             ledger,
-            forgotten: Forgotten::default(),
+            forgotten: memory.forgotten.clone(),
+            source_account: "crm".to_owned(),
+            target_account: "mail".to_owned(),
             measure: memory.measure,
             waiting: memory
                 .waiting

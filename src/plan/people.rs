@@ -11,6 +11,7 @@ mod pairing;
 use std::collections::HashMap;
 
 use super::base::Base;
+use crate::model::policy::OnDrift;
 use crate::model::{MemberStatus, Name, Names, Snapshot};
 
 /// The position of a person in [`People`].
@@ -106,9 +107,16 @@ pub struct People {
 }
 
 impl People {
-    /// Pairs the people of two snapshots.
-    pub fn pair(source: &Snapshot, target: &Snapshot, base: &Base, names: &Names) -> People {
-        pairing::pair(source, target, base, names)
+    /// Pairs the people of two snapshots. What becomes of an address that was changed at the target
+    /// decides whether somebody else can get it.
+    pub fn pair(
+        source: &Snapshot,
+        target: &Snapshot,
+        base: &Base,
+        names: &Names,
+        on_drift: OnDrift,
+    ) -> People {
+        pairing::pair(source, target, base, names, on_drift)
     }
 
     /// Counts the people.

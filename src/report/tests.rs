@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
+use crate::model::policy::OnDrift;
 use crate::model::{
     Existence, Incomplete, Member, MemberStatus, Names, Reading, Record, Snapshot, Value,
 };
@@ -57,7 +58,13 @@ fn planned(addresses: &[&str], plan: Plan) -> Planned {
         hash: None,
     });
     let source = snapshot(rows.collect());
-    let people = People::pair(&source, &snapshot(Vec::new()), &Base::default(), &names);
+    let people = People::pair(
+        &source,
+        &snapshot(Vec::new()),
+        &Base::default(),
+        &names,
+        OnDrift::Overwrite,
+    );
     Planned {
         plan,
         names: names.into(),

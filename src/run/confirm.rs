@@ -97,11 +97,14 @@ impl Applying<'_> {
                     group: group.clone(),
                     member: member.clone(),
                 });
-                changes.push(Change::MemberRemovedByUs {
-                    job,
-                    target: member,
-                    removed: true,
-                });
+                // That somebody is out of the group may be anybody's doing where no answer came.
+                if standing.answer == Answer::Yes {
+                    changes.push(Change::MemberRemovedByUs {
+                        job,
+                        target: member,
+                        removed: true,
+                    });
+                }
                 // Where the target can't hold a refusal of the group, being out of it is all that
                 // it can do.
                 if !self.prepared.capabilities.group_opt_out {

@@ -320,6 +320,7 @@ impl Runner {
         // A refusal of mail that was seen is remembered whatever becomes of the run.
         store.record(&prepared.consent_seen(job))?;
         store.record(&prepared.give_up_flags(job))?;
+        store.record(&prepared.seen_again(job))?;
         if let Some(saved) = saved
             && saved.fingerprint != prepared.planned.plan.fingerprint
         {

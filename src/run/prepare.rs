@@ -78,7 +78,13 @@ impl Runner {
         let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, &policy, schema);
         let mut desired = self.with_defaults(job, desired, schema);
         let unknown = leave_out_unknown(&mut desired, &sides.nameable, &job.target);
-        let people = People::pair(&sides.source, &sides.target, &base, &sides.names);
+        let people = People::pair(
+            &sides.source,
+            &sides.target,
+            &base,
+            &sides.names,
+            policy.guards.on_drift,
+        );
         let found = persons::look(self.store(), job, schema, &sides, &base, &people)?;
         losses.extend(found.losses);
         let explicit: BTreeSet<String> = job.map_group.keys().cloned().collect();
@@ -406,6 +412,20 @@ impl Prepared {
             }
         }
         changes
+    }
+
+    /// Has contacts that rosterd took out of sight, and that have been seen since, count as the
+    /// account's own: where one of them is gone later, somebody erased it.
+    pub(super) fn seen_again(&self, job: &JobConfig) -> Vec<Change> {
+        let seen = self.base.members.iter().filter(|link| {
+            link.removed_by_us && self.planned.people.target_position(link.target).is_some()
+        });
+        seen.map(|link| Change::MemberRemovedByUs {
+            job: job.name.clone(),
+            target: self.planned.text(link.target).to_owned(),
+            removed: false,
+        })
+        .collect()
     }
 
     /// Makes the report of a run that wrote nothing.

@@ -820,12 +820,6 @@ impl<'a> Doubtful<'a> {
                             group: group.to_owned(),
                             member: member.clone(),
                         });
-                    } else {
-                        changes.push(Change::MemberRemovedByUs {
-                            job: job(),
-                            target: member.clone(),
-                            removed: true,
-                        });
                     }
                 }
                 // The group is gone, and everything about it with it.

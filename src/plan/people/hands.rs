@@ -6,11 +6,14 @@
 //! contact's record is gone the two were merged, and the link moves to that contact. A contact to
 //! which no record was ever linked is a stranger's.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use super::Hands;
 use super::pairing::{Draft, Pairing};
-use crate::model::{Existence, Name};
+use crate::model::policy::OnDrift;
+use crate::model::{Existence, MemberStatus, Name};
+use crate::plan::base::{LedgerPerson, Refusal};
 use crate::plan::item_key;
 
 /// Decides how each person stands to the contacts that have the address which the source shows.
@@ -42,6 +45,7 @@ pub(super) fn settle_hands(
     let mut routes = Routes {
         pairing,
         owners,
+        refused: OnceCell::new(),
         known: HashMap::new(),
         open: HashSet::new(),
     };
@@ -175,6 +179,8 @@ enum Route {
 
 struct Routes<'a> {
     pairing: &'a Pairing<'a>,
+    /// The remembered refusals by address, once somebody asks.
+    refused: OnceCell<HashMap<Name, Vec<&'a Refusal>>>,
     owners: &'a HashMap<u32, usize>,
     known: HashMap<usize, Route>,
     open: HashSet<usize>,
@@ -199,7 +205,11 @@ impl Routes<'_> {
         let draft = &drafts[at];
         let names = self.pairing.names;
         let refused = item_key("change_address", "", names.text(draft.address));
-        if !moves(self.pairing, draft) || self.pairing.base.waiting.contains_key(&refused) {
+        if !moves(self.pairing, draft)
+            || self.pairing.base.waiting.contains_key(&refused)
+            || self.is_kept(draft)
+            || self.is_refused(draft)
+        {
             return Route::Blocked;
         }
         let mut route = Route::Clear;
@@ -211,5 +221,63 @@ impl Routes<'_> {
             }
         }
         route
+    }
+
+    /// Tells whether it is the target's address that has changed since the last run, and that is to
+    /// be kept.
+    fn is_kept(&self, draft: &Draft) -> bool {
+        let Pairing {
+            source,
+            base,
+            on_drift,
+            ..
+        } = self.pairing;
+        let records = draft
+            .sources
+            .iter()
+            .map(|at| source.members[*at as usize].id);
+        let mut links = records.filter_map(|id| base.member_of_source(id));
+        *on_drift == OnDrift::Keep && links.all(|link| link.address == draft.address)
+    }
+
+    /// Tells whether the new address refused mail as somebody else's, so that a contact which is
+    /// mailed does not get it.
+    fn is_refused(&self, draft: &Draft) -> bool {
+        let Pairing {
+            source,
+            target,
+            base,
+            ..
+        } = self.pairing;
+        let by_address = self.refused.get_or_init(|| {
+            let mut by_address: HashMap<Name, Vec<&Refusal>> = HashMap::new();
+            for refusal in &base.ledger.refusals {
+                for key in &refusal.people {
+                    if let LedgerPerson::Address(address) = key {
+                        by_address.entry(*address).or_default().push(refusal);
+                    }
+                }
+            }
+            by_address
+        });
+        let record = |at: &u32| LedgerPerson::Record(source.members[*at as usize].id);
+        let contact = |at: &u32| LedgerPerson::Contact(target.members[*at as usize].id);
+        let own: Vec<LedgerPerson> = draft
+            .sources
+            .iter()
+            .map(record)
+            .chain(draft.targets.iter().map(contact))
+            .collect();
+        let of_others = |refusal: &&Refusal| !own.iter().any(|key| refusal.people.contains(key));
+        let is_mailed = draft
+            .targets
+            .first()
+            .is_some_and(|at| target.members[*at as usize].status == MemberStatus::Active);
+        is_mailed
+            && by_address
+                .get(&draft.address)
+                .into_iter()
+                .flatten()
+                .any(of_others)
     }
 }

@@ -4,12 +4,22 @@ use std::collections::{HashMap, HashSet};
 
 use super::hands::settle_hands;
 use super::{Hands, People, Person, PersonIx, Unusable};
+use crate::model::policy::OnDrift;
 use crate::model::{MemberStatus, Name, Names, Snapshot, addresses_in};
 use crate::plan::base::{Base, LedgerPerson};
 
 /// Pairs the people of two snapshots.
-pub(super) fn pair(source: &Snapshot, target: &Snapshot, base: &Base, names: &Names) -> People {
-    let pairing = Pairing::new(source, target, base, names);
+pub(super) fn pair(
+    source: &Snapshot,
+    target: &Snapshot,
+    base: &Base,
+    names: &Names,
+    on_drift: OnDrift,
+) -> People {
+    let pairing = Pairing {
+        on_drift,
+        ..Pairing::new(source, target, base, names)
+    };
     let drafts = pairing.drafts();
     pairing.collect(drafts)
 }
@@ -53,6 +63,8 @@ pub(super) struct Pairing<'a> {
     pub(super) target: &'a Snapshot,
     pub(super) base: &'a Base,
     pub(super) names: &'a Names,
+    /// What becomes of an address that was changed at the target.
+    pub(super) on_drift: OnDrift,
     target_by_id: HashMap<Name, u32>,
     target_by_address: HashMap<Name, Vec<u32>>,
 }
@@ -76,6 +88,7 @@ impl<'a> Pairing<'a> {
             target,
             base,
             names,
+            on_drift: OnDrift::Overwrite,
             target_by_id,
             target_by_address,
         }

@@ -1,6 +1,7 @@
 //! Who is who where addresses break, move, swap and merge.
 
 use super::check;
+use super::world::TestRefusal;
 use crate::plan::PairIx;
 
 /// Two people in a group of both sides, known and brought by this job.
@@ -283,4 +284,39 @@ fn an_address_that_refused_stays_refused_after_its_contact_has_moved_on() {
              - Donors bo opted_out_at_target",
         );
     }
+}
+
+#[test]
+fn nobody_waits_for_a_move_that_will_not_be_made() {
+    // Bo's contact has the address that a new record of Ana's shows.
+    let world = |drift: &str| {
+        super::parse(&format!(
+            "set measure=1/0 drift={drift}
+             source 1 Donors ext=d : ana bo
+             target 11 Donors ext=d : bo
+             person target bo address=ana@example.org
+             link 1=11
+             linked s.bo=t.bo
+             base 11 : bo+"
+        ))
+    };
+    // Somebody changed it at the target, where it is kept.
+    let mut kept = world("keep");
+    "bo@example.org".clone_into(&mut kept.memory.members.get_mut("s.bo").unwrap().address);
+    assert_eq!(
+        kept.planned(super::render),
+        "! membership Donors ana address_taken"
+    );
+    // The address that Bo's contact is to get refused mail as somebody else's.
+    let mut refused = world("overwrite");
+    refused.memory.refusals.push(TestRefusal {
+        addresses: ["bo@example.org".to_owned()].into(),
+        groups: [None].into(),
+        held_at: Some(None),
+        ..TestRefusal::default()
+    });
+    assert_eq!(
+        refused.planned(super::render),
+        "! member bo address_taken\n! membership Donors ana address_taken"
+    );
 }

@@ -451,7 +451,7 @@ impl TestWorld {
         let source = self.snapshot(&self.source, "crm", &mut names);
         let target = self.snapshot(&self.target, "mail", &mut names);
         let base = self.base(&mut names);
-        let people = People::pair(&source, &target, &base, &names);
+        let people = People::pair(&source, &target, &base, &names, self.policy.guards.on_drift);
         Read {
             names,
             source,

@@ -613,8 +613,15 @@ impl Runner {
         let mut looked_up = BTreeMap::new();
         for group in unlisted_groups(self.store(), &job.name, snapshot)? {
             match group_now(target, &group).await {
-                Ok(now) => drop(looked_up.insert(group, now)),
+                Ok(now) if now.whole => drop(looked_up.insert(group, now)),
                 // The rest of the run does not need this group; the doubt stays for the next run.
+                Ok(now) => {
+                    let why = &now.why;
+                    warnings.push(format!(
+                        "What became of a write of group {group} is not known yet: {why}."
+                    ));
+                    looked_up.insert(group, now);
+                }
                 Err(error) => warnings.push(format!(
                     "What became of a write of group {group} is not known yet: {error}."
                 )),

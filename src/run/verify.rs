@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::accounts::Handle;
 use super::{RunError, staging_error};
+use crate::http::CallError;
 use crate::model::{
     Existence, GroupRow, Join, MemberStatus, MembershipState, Names, OwnRemovals, Reading, Record,
     Snapshot, SnapshotBuilder, Stage, TotalMeanings,
 };
-use crate::provider::{MemberAsk, Role};
+use crate::provider::{MemberAsk, ReadError, Role};
 use crate::state::Staging;
 
 /// Who is in a group, by id and by address, and whether that is everybody.
@@ -18,6 +19,21 @@ pub(super) struct GroupNow {
     /// When people refused, by id, in seconds since 1970, where the provider shows it.
     pub(super) refused_at: HashMap<String, i64>,
     pub(super) whole: bool,
+    /// Why it is not.
+    pub(super) why: String,
+}
+
+impl GroupNow {
+    /// A group of which nothing could be read.
+    fn unread(why: String) -> GroupNow {
+        GroupNow {
+            by_id: HashMap::new(),
+            by_address: HashMap::new(),
+            refused_at: HashMap::new(),
+            whole: false,
+            why,
+        }
+    }
 }
 
 /// A person as the account holds it now.
@@ -42,20 +58,37 @@ impl Stage for Nothing {
     }
 }
 
-fn failed(handle: &Handle) -> impl Fn(crate::provider::ReadError) -> RunError + '_ {
+fn failed(handle: &Handle) -> impl Fn(ReadError) -> RunError + '_ {
     |error| RunError::Write {
         provider: handle.name.clone(),
         why: format!("what was written could not be read back: {error}"),
     }
 }
 
-/// Lists a group as it is now.
+/// Tells whether an error says something of one group alone, so that the next one may be read.
+fn is_of_one_group(error: &ReadError) -> bool {
+    matches!(
+        error,
+        ReadError::Call(
+            CallError::Refused { .. }
+                | CallError::Denied { .. }
+                | CallError::Protocol { .. }
+                | CallError::TooLarge { .. }
+        )
+    )
+}
+
+fn vanished(id: &str) -> GroupNow {
+    GroupNow::unread(format!("the group {id} has vanished"))
+}
+
+/// Lists a group as it is now; one that can't be read alone is not whole.
 pub(super) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, RunError> {
-    let Some(row) = handle.adapter.group(id).await.map_err(failed(handle))? else {
-        return Err(RunError::Write {
-            provider: handle.name.clone(),
-            why: format!("the group {id} has vanished"),
-        });
+    let row = match handle.adapter.group(id).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return Ok(vanished(id)),
+        Err(error) if is_of_one_group(&error) => return Ok(GroupNow::unread(error.to_string())),
+        Err(error) => return Err(failed(handle)(error)),
     };
     let mut names = Names::new();
     let mut stage = Nothing;
@@ -81,31 +114,26 @@ pub(super) async fn groups_now(
         .await
         .map_err(failed(handle))?;
     rows.retain(|row| ids.contains(&row.id));
-    if let Some(id) = ids.iter().find(|id| rows.iter().all(|row| row.id != **id)) {
-        return Err(RunError::Write {
-            provider: handle.name.clone(),
-            why: format!("the group {id} has vanished"),
-        });
-    }
     let mut names = Names::new();
     let mut stage = Nothing;
     let snapshot = read(handle, &rows, Role::Check, &mut names, &mut stage).await?;
-    seen.extend(
-        ids.iter()
-            .map(|id| (id.clone(), listed_now(&snapshot, id, &names))),
-    );
+    seen.extend(ids.iter().map(|id| {
+        let there = rows.iter().any(|row| row.id == *id);
+        let now = if there {
+            listed_now(&snapshot, id, &names)
+        } else {
+            vanished(id)
+        };
+        (id.clone(), now)
+    }));
     Ok(seen)
 }
 
 fn listed_now(snapshot: &Snapshot, id: &str, names: &Names) -> GroupNow {
-    let mut now = GroupNow {
-        by_id: HashMap::new(),
-        by_address: HashMap::new(),
-        refused_at: HashMap::new(),
-        whole: false,
-    };
+    let mut now = GroupNow::unread("it was not listed".to_owned());
     if let Some(listing) = snapshot.listing(id) {
         now.whole = matches!(listing, Reading::Complete(_));
+        now.why = listing.why_incomplete().join("; ");
         for row in &listing.seen().rows {
             let member = &snapshot.members[row.member as usize];
             let id = names.text(member.id).to_owned();

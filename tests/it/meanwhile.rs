@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rosterd::emulator::MembershipState::{Active, OptedOut};
 use rosterd::emulator::{Account, Fault, FaultRule, MisuseKind, When};
+use rosterd::plan::BlockedReason;
 use rosterd::state::JournalMoment;
 
 use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
@@ -600,6 +601,59 @@ async fn a_listing_is_as_old_as_its_own_reading() {
         bench.store.watch_journal(|_| ());
         bench.sync().await;
         bench.assert_settled().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_vanishes_while_a_run_goes_on_is_left_alone_and_stops_no_other() {
+    for (source, target) in PAIRS {
+        let mut world = plain_world();
+        let account = world.account_mut(source);
+        for group in ["One", "Two"] {
+            group_of(account, group, &group.to_lowercase(), 3);
+        }
+        group_of(account, "Three", "reader", 1);
+        let mut bench = bench(world, source, target, "mode = \"managed\"");
+        bench.settle().await;
+        bench.account(source, |account| {
+            let reader = account.contact_by_email(READER).unwrap();
+            for group in ["One", "Two"] {
+                let group = account.find_group(group).unwrap();
+                account.join(group, reader);
+            }
+            for number in 0..15 {
+                account.add_group(&format!("Group {number}"));
+            }
+        });
+        slow(&mut bench, target);
+        once(
+            &bench,
+            target,
+            JournalMoment::IntentKept,
+            "create_group",
+            |account| {
+                let one = account.find_group("One").unwrap();
+                account.delete_group(one);
+            },
+        );
+        let report = bench.sync().await;
+        let place = format!("{source} to {target}: {}", tell(&report));
+        assert_eq!(report.exit_code(), 4, "{place}");
+        let [failure] = report.failures.as_slice() else {
+            panic!("{place}");
+        };
+        assert_eq!(failure.group.as_deref(), Some("One"), "{place}");
+        assert!(failure.message.contains("has vanished"), "{place}");
+        assert_eq!(bench.members(target, "Two")[READER], Active, "{place}");
+        // Whether it is to be made anew a person decides.
+        bench.store.watch_journal(|_| ());
+        let report = bench.sync().await;
+        let place = format!("{source} to {target}: {}", tell(&report));
+        assert!(report.failures.is_empty(), "{place}");
+        let [blocked] = report.blocked.as_slice() else {
+            panic!("{place}");
+        };
+        assert_eq!(blocked.reason, BlockedReason::GoneAtTarget, "{place}");
     }
 }
 

@@ -272,8 +272,12 @@ impl Applying<'_> {
             Write::OptOutOfGroups { member, groups } => {
                 let mut all = true;
                 for group in groups {
-                    all &= group_now(&self.handle, group).await?.by_id.get(member)
-                        == Some(&MembershipState::OptedOut);
+                    let now = group_now(&self.handle, group).await?;
+                    let refuses = now.by_id.get(member) == Some(&MembershipState::OptedOut);
+                    if !refuses && !now.whole {
+                        return Err(uncertain("a group"));
+                    }
+                    all &= refuses;
                 }
                 vec![all.then(Standing::default)]
             }

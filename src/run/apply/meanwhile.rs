@@ -50,7 +50,7 @@ impl Applying<'_> {
                 continue;
             };
             if !now.whole {
-                self.lost_groups.insert(pair);
+                self.leave_out(pair, &now.why);
                 continue;
             }
             let open = pending.get(&group);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Applying, Item};
 use crate::model::Join;
-use crate::plan::{PairIx, item_key};
+use crate::plan::{BlockedReason, PairIx, item_key};
 use crate::run::prepare::{freshly_blocked, measure};
 use crate::run::{ItemFailure, Outcome, RunError, RunReport};
 use crate::state::{Change, FailureNote, RunEnd, RunItem};
@@ -149,6 +149,34 @@ impl Applying<'_> {
             member,
             code,
             message: message.to_owned(),
+        });
+    }
+
+    /// Leaves a group alone for the rest of the run, because nobody knows who is in it by now.
+    pub(super) fn leave_out(&mut self, pair: PairIx, why: &str) {
+        if !self.lost_groups.insert(pair) {
+            return;
+        }
+        let group = self.prepared.planned.plan.pair(pair).name.clone();
+        let id = self.group_id(pair).unwrap_or_default();
+        let message = format!(
+            "who is in the group could not be read to its end right before it was to be written, so that nothing was added there or taken out: {why}"
+        );
+        self.failures.push(FailureNote {
+            key: item_key("list_group", &id, ""),
+            what: "group".to_owned(),
+            group: Some(group.clone()),
+            member: None,
+            reason: BlockedReason::IncompleteRead.as_str().to_owned(),
+            code: None,
+            message: message.clone(),
+        });
+        self.report.failures.push(ItemFailure {
+            op: "list_group".to_owned(),
+            group: Some(group),
+            member: None,
+            code: None,
+            message,
         });
     }
 

@@ -476,6 +476,7 @@ fn the_field_that_holds_the_name_is_the_schemas() {
 
 fn group_now(people: &[(&str, &str, MembershipState)], whole: bool) -> BTreeMap<String, GroupNow> {
     let mut now = GroupNow {
+        why: String::new(),
         by_id: HashMap::new(),
         by_address: HashMap::new(),
         refused_at: HashMap::new(),

@@ -40,6 +40,16 @@ pub struct FieldBase {
     pub desired: Option<Value>,
     /// What the target held.
     pub target: Option<Value>,
+    /// Whether the two are one although they differ: the target spells what was written otherwise.
+    pub written: bool,
+}
+
+impl FieldBase {
+    /// Tells whether both sides agreed on a value.
+    pub fn is_agreed(&self) -> bool {
+        let asked = self.desired.as_ref().is_some_and(|value| !value.is_empty());
+        asked && (self.written || super::fields::same(self.desired.as_ref(), self.target.as_ref()))
+    }
 }
 
 /// The fields of one object at the end of the last confirmed run, by the target's wire name.

@@ -67,8 +67,7 @@ pub fn compare(
             Some(then) => {
                 let source_moved = !same(wanted, then.desired.as_ref());
                 let target_moved = !same(held, then.target.as_ref());
-                let was_asked_for = then.desired.as_ref().is_some_and(|then| !then.is_empty());
-                let was_ours = was_asked_for && same(then.desired.as_ref(), then.target.as_ref());
+                let was_ours = then.is_agreed();
                 match (source_moved, target_moved) {
                     // A field that never agreed is not ours to defend.
                     (false, true) if !was_ours => Decision::Leave,
@@ -158,6 +157,18 @@ mod tests {
         on_drift: OnDrift,
         expected: &str,
     ) {
+        check_spelled(source, target, base, false, on_drift, expected);
+    }
+
+    /// The same; `written` where the target spells what was written otherwise.
+    fn check_spelled(
+        source: &str,
+        target: &str,
+        base: Option<(&str, &str)>,
+        written: bool,
+        on_drift: OnDrift,
+        expected: &str,
+    ) {
         let bases: Vec<Option<FieldBases>> = match base {
             None => vec![None],
             Some((desired, target)) => values(desired)
@@ -167,7 +178,11 @@ mod tests {
                         let desired = desired.clone();
                         Some(FieldBases::from([(
                             "f".to_owned(),
-                            FieldBase { desired, target },
+                            FieldBase {
+                                desired,
+                                target,
+                                written,
+                            },
                         )]))
                     })
                 })
@@ -237,6 +252,19 @@ mod tests {
         check("a", "-", Some(("a", "a")), Keep, "keep");
         check("-", "x", Some(("a", "a")), Overwrite, ".");
         check("-", "x", Some(("a", "a")), Keep, "keep");
+    }
+
+    #[test]
+    fn a_value_that_the_target_spells_otherwise_is_defended_as_written() {
+        use OnDrift::{Keep, Overwrite};
+        for drift in [Overwrite, Keep] {
+            check_spelled("A", "a", Some(("A", "a")), true, drift, ".");
+            check_spelled("B", "a", Some(("A", "a")), true, drift, "B");
+            check_spelled("-", "a", Some(("A", "a")), true, drift, "clear");
+        }
+        check_spelled("A", "x", Some(("A", "a")), true, Overwrite, "A");
+        check_spelled("A", "x", Some(("A", "a")), true, Keep, "keep");
+        check_spelled("A", "x", Some(("A", "a")), false, Overwrite, ".");
     }
 
     #[test]

@@ -198,6 +198,17 @@ pub trait Target: Source {
         0
     }
 
+    /// Predicts how many requests it takes to read back the fields of so many groups.
+    fn predicted_groups(&self, _groups: u64) -> u64 {
+        1
+    }
+
+    /// Predicts how many requests it takes to read back the profiles of `people` people, in an
+    /// account of `account` people; nothing where they come along with the listings.
+    fn predicted_profiles(&self, _people: u64, _account: u64) -> u64 {
+        0
+    }
+
     /// Waits until no work is under way that a request of unknown outcome may have begun, at least
     /// where the provider goes on working after its answers. The request must be at least ten
     /// seconds old by now.

@@ -508,6 +508,9 @@ impl Applying<'_> {
             .unwrap_or_default();
         let mut fields: FieldBases = persons::bases_of(&desired, &current);
         for (field, then) in known {
+            if let Some(now) = fields.get_mut(&field) {
+                persons::keep_spelling(now, &then);
+            }
             // A field that somebody else keeps as it is stays remembered as it was, so that it is
             // not defended later.
             let drifted = !written.contains_key(&field)
@@ -655,11 +658,13 @@ impl Applying<'_> {
             &self.prepared.base,
             &self.prepared.planned.people,
             person,
-            &current,
         )?;
         current.extend(written.clone());
         let mut fields = persons::bases_of(&desired, &current);
         for (field, then) in then.into_iter().flatten() {
+            if let Some(now) = fields.get_mut(&field) {
+                persons::keep_spelling(now, &then);
+            }
             let drifted = !written.contains_key(&field)
                 && fields.get(&field).is_some_and(|now| {
                     !crate::plan::fields::same(now.target.as_ref(), then.target.as_ref())
@@ -677,7 +682,12 @@ impl Applying<'_> {
         Ok(self.member_bases(person, &fields, hash))
     }
 
-    fn member_bases(&self, person: PersonIx, fields: &FieldBases, target_hash: u64) -> Vec<Change> {
+    pub(super) fn member_bases(
+        &self,
+        person: PersonIx,
+        fields: &FieldBases,
+        target_hash: u64,
+    ) -> Vec<Change> {
         let planned = &self.prepared.planned;
         planned
             .people

@@ -11,12 +11,11 @@ use crate::model::{
     MemberStatus, ObjectKind, Record, RowHash, Schema, Snapshot, Value, Writable, row_hash,
 };
 use crate::plan::base::{Base, FieldBase, FieldBases};
-use crate::plan::fields::{FieldRules, compare};
+use crate::plan::fields::{FieldRules, compare, same};
 use crate::plan::{Loss, People, PersonFacts, PersonIx};
 use crate::state::Store;
 
-/// The fingerprint of a target profile that rosterd wrote and has not seen since: the next run
-/// takes what it reads as agreed.
+/// The fingerprint of a target profile that rosterd wrote and has not seen since.
 pub(super) const UNREAD: RowHash = 0;
 
 /// What looking into the profiles led to.
@@ -108,8 +107,7 @@ pub(super) fn current(
     }
 }
 
-/// Loads the base of a person. What was written and not seen since counts as agreed in the form in
-/// which it is seen now.
+/// Loads the base of a person.
 pub(super) fn fields_base(
     store: &Store,
     job: &JobConfig,
@@ -117,7 +115,6 @@ pub(super) fn fields_base(
     base: &Base,
     people: &People,
     person: PersonIx,
-    current: &Record,
 ) -> Result<Option<FieldBases>, RunError> {
     let Some(link) = people
         .sources(person)
@@ -132,13 +129,17 @@ pub(super) fn fields_base(
     else {
         return Ok(None);
     };
-    let mut fields = store.member_fields(&job.name, sides.names.text(link.source))?;
-    if link.target_hash == UNREAD {
-        for (field, then) in &mut fields {
-            then.target = current.get(field).cloned();
-        }
-    }
-    Ok(Some(fields))
+    Ok(Some(
+        store.member_fields(&job.name, sides.names.text(link.source))?,
+    ))
+}
+
+/// Has a base that was made anew keep that the target spells a value otherwise, as long as both
+/// sides are as they were.
+pub(super) fn keep_spelling(now: &mut FieldBase, then: &FieldBase) {
+    now.written = then.written
+        && same(now.desired.as_ref(), then.desired.as_ref())
+        && same(now.target.as_ref(), then.target.as_ref());
 }
 
 /// Pairs what the source asks for with what the target holds, to be remembered as the base.
@@ -151,6 +152,7 @@ pub(super) fn bases_of(desired: &Record, current: &Record) -> FieldBases {
                 FieldBase {
                     desired: Some(value.clone()),
                     target: current.get(field).cloned(),
+                    written: false,
                 },
             )
         })
@@ -259,7 +261,7 @@ pub(super) fn look(
                 facts.missing = sides.mapping.missing_required(&mapped.fields);
             } else if people.targets(person).len() == 1 {
                 let current = current(sides, people, person)?;
-                let then = fields_base(store, job, sides, base, people, person, &current)?;
+                let then = fields_base(store, job, sides, base, people, person)?;
                 let rules = FieldRules {
                     explicit: &explicit,
                     on_drift: job.guards.on_drift,

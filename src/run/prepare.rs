@@ -488,6 +488,15 @@ fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Snapshot) -> T
         takes += target.adapter.takes(step.load());
         shown_by.extend(step.shown_by());
     }
+    let account = snapshot.members.len() as u64 + plan.summary.members_created;
+    let profiles = plan.summary.members_created + plan.summary.members_updated;
+    if profiles > 0 {
+        takes.reads += target.adapter.predicted_profiles(profiles, account);
+    }
+    let groups = plan.summary.groups_created + plan.summary.groups_updated;
+    if groups > 0 {
+        takes.reads += target.adapter.predicted_groups(groups);
+    }
     if !shown_by.is_empty() {
         let rows = |pair: &PairIx| {
             let listing = plan
@@ -498,7 +507,6 @@ fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Snapshot) -> T
             listing.map_or(0, |listing| listing.seen().rows.len() as u64)
         };
         let listed = shown_by.iter().map(rows).sum::<u64>() + plan.summary.memberships_added;
-        let account = snapshot.members.len() as u64 + plan.summary.members_created;
         takes.reads += target
             .adapter
             .predicted_check(shown_by.len() as u64, listed, account);

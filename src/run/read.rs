@@ -12,7 +12,7 @@ use super::recover::{
     Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members,
     unlisted_groups,
 };
-use super::verify::{GroupNow, group_now};
+use super::verify::{GroupNow, group_now, target_fields};
 use super::{RunError, Runner};
 use crate::config::settled::JobConfig;
 use crate::http::Account;
@@ -521,13 +521,7 @@ impl Runner {
         // in doubt.
         addresses.extend(doubtful_addresses(store, &job.name)?);
         let addresses: Vec<String> = addresses.into_iter().collect();
-        let mut fields = mapping.member_fields();
-        // The spelling of the address, for requests that go by it.
-        fields.extend(
-            schema
-                .by_canonical(ObjectKind::Member, "email")
-                .map(|field| field.wire.to_owned()),
-        );
+        let fields = target_fields(&mapping, &target);
         let salt = mapping.salt();
         let (mut snapshot, listed_at) = {
             let mut builder =

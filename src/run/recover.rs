@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::persons::UNREAD;
 use super::verify::GroupNow;
 use super::{RunError, staging_error};
 use crate::config::settled::JobConfig;
@@ -132,6 +131,7 @@ pub(super) fn adopt_created_groups(
                         FieldBase {
                             desired: Some(sent.get(field).unwrap_or(value).clone()),
                             target: Some(value.clone()),
+                            written: false,
                         },
                     )
                 })
@@ -414,6 +414,7 @@ fn stands(fields: &mut FieldBases, field: &str, sent: &Value, held: Option<&Valu
             FieldBase {
                 desired: Some(sent.clone()),
                 target: held.cloned(),
+                written: false,
             },
         );
     }
@@ -549,11 +550,6 @@ impl<'a> Doubtful<'a> {
         };
         let source = self.names.text(link.source);
         let mut fields = store.member_fields(&self.job.name, source)?;
-        if link.target_hash == UNREAD {
-            for (field, then) in &mut fields {
-                then.target = held.get(field).cloned();
-            }
-        }
         let mut all = true;
         for (field, sent) in &self.item.fields {
             let now = held.get(field).filter(|value| !value.is_empty());
@@ -731,6 +727,7 @@ impl<'a> Doubtful<'a> {
                         let base = FieldBase {
                             desired: Some(sent.clone()),
                             target: Some(held.clone()),
+                            written: false,
                         };
                         (field.clone(), base)
                     })

@@ -1,13 +1,14 @@
 //! Reads back what was written: an answer of OK proves nothing (rule 9).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::accounts::Handle;
 use super::{RunError, staging_error};
 use crate::http::CallError;
+use crate::mapping::BoundMapping;
 use crate::model::{
-    Existence, GroupRow, Join, MemberStatus, MembershipState, Names, OwnRemovals, Reading, Record,
-    Snapshot, SnapshotBuilder, Stage, TotalMeanings,
+    Existence, GroupRow, Join, MemberStatus, MembershipState, Names, ObjectKind, OwnRemovals,
+    Reading, Record, RowHash, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
 };
 use crate::provider::{MemberAsk, ReadError, Role};
 use crate::state::Staging;
@@ -91,8 +92,7 @@ pub(super) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, Run
         Err(error) => return Err(failed(handle)(error)),
     };
     let mut names = Names::new();
-    let mut stage = Nothing;
-    let snapshot = read(handle, &[row], Role::Check, &mut names, &mut stage).await?;
+    let snapshot = read(handle, &[row], Role::Check, None, &mut names, &mut Nothing).await?;
     Ok(listed_now(&snapshot, id, &names))
 }
 
@@ -102,31 +102,73 @@ pub(super) async fn groups_now(
     ids: &BTreeSet<String>,
 ) -> Result<HashMap<String, GroupNow>, RunError> {
     let mut seen = HashMap::new();
-    if handle.capabilities.join != Join::PerRow || ids.len() < 2 {
+    if !is_read_together(handle) || ids.len() < 2 {
         for id in ids {
             seen.insert(id.clone(), group_now(handle, id).await?);
         }
         return Ok(seen);
     }
-    let (mut rows, _) = handle
-        .adapter
-        .groups(&|_, _| false)
-        .await
-        .map_err(failed(handle))?;
-    rows.retain(|row| ids.contains(&row.id));
+    let rows = rows_of(handle, ids, false).await?;
     let mut names = Names::new();
-    let mut stage = Nothing;
-    let snapshot = read(handle, &rows, Role::Check, &mut names, &mut stage).await?;
-    seen.extend(ids.iter().map(|id| {
+    let snapshot = read(handle, &rows, Role::Check, None, &mut names, &mut Nothing).await?;
+    Ok(all_listed(&snapshot, ids, &rows, &names))
+}
+
+/// Tells whether one reading lists all groups and shows the profiles along with them.
+pub(super) fn is_read_together(handle: &Handle) -> bool {
+    handle.capabilities.join == Join::PerRow
+}
+
+/// Lists several groups and the profiles of the people behind addresses in one reading.
+pub(super) async fn groups_and_profiles_now(
+    handle: &Handle,
+    ids: &BTreeSet<String>,
+    mapping: &BoundMapping,
+    addresses: &[String],
+) -> Result<(HashMap<String, GroupNow>, ProfilesNow), RunError> {
+    let rows = rows_of(handle, ids, false).await?;
+    let mut names = Names::new();
+    let mut staging = Staging::new().map_err(staging_error)?;
+    let role = Role::Target { wanted: addresses };
+    let snapshot = read(handle, &rows, role, Some(mapping), &mut names, &mut staging).await?;
+    let profiles = profiles_of(&snapshot, &names, &staging, addresses)?;
+    Ok((all_listed(&snapshot, ids, &rows, &names), profiles))
+}
+
+/// Reads the rows of groups that are still there; several with every field only where that is asked
+/// for.
+async fn rows_of(
+    handle: &Handle,
+    ids: &BTreeSet<String>,
+    every_field: bool,
+) -> Result<Vec<GroupRow>, RunError> {
+    if let (1, Some(id)) = (ids.len(), ids.first()) {
+        let row = handle.adapter.group(id).await.map_err(failed(handle))?;
+        return Ok(row.into_iter().collect());
+    }
+    let wanted = |id: &str, _: &str| every_field && ids.contains(id);
+    let groups = handle.adapter.groups(&wanted).await;
+    let (mut rows, _) = groups.map_err(failed(handle))?;
+    rows.retain(|row| ids.contains(&row.id));
+    Ok(rows)
+}
+
+fn all_listed(
+    snapshot: &Snapshot,
+    ids: &BTreeSet<String>,
+    rows: &[GroupRow],
+    names: &Names,
+) -> HashMap<String, GroupNow> {
+    let listed = ids.iter().map(|id| {
         let there = rows.iter().any(|row| row.id == *id);
         let now = if there {
-            listed_now(&snapshot, id, &names)
+            listed_now(snapshot, id, names)
         } else {
             vanished(id)
         };
         (id.clone(), now)
-    }));
-    Ok(seen)
+    });
+    listed.collect()
 }
 
 fn listed_now(snapshot: &Snapshot, id: &str, names: &Names) -> GroupNow {
@@ -166,11 +208,12 @@ pub(super) async fn people_now(
         handle,
         &[],
         Role::Target { wanted: addresses },
+        None,
         &mut names,
         &mut staging,
     )
     .await?;
-    let wanted: std::collections::HashSet<&str> = addresses.iter().map(String::as_str).collect();
+    let wanted: HashSet<&str> = addresses.iter().map(String::as_str).collect();
     let mut by_address: BTreeMap<String, Vec<PersonNow>> = BTreeMap::new();
     for member in &snapshot.members {
         let Some(address) = member.address.map(|address| names.text(address)) else {
@@ -200,17 +243,81 @@ pub(super) async fn people_now(
     Ok(PeopleNow { by_address, whole })
 }
 
+/// The profiles of people as they are stored now, by id, with their fingerprints.
+pub(super) struct ProfilesNow {
+    pub(super) profiles: HashMap<String, (RowHash, Record)>,
+}
+
+/// Reads the profiles of the people behind addresses, as planning does.
+pub(super) async fn profiles_now(
+    handle: &Handle,
+    mapping: &BoundMapping,
+    addresses: &[String],
+) -> Result<ProfilesNow, RunError> {
+    let mut names = Names::new();
+    let mut staging = Staging::new().map_err(staging_error)?;
+    let role = Role::Target { wanted: addresses };
+    let snapshot = read(handle, &[], role, Some(mapping), &mut names, &mut staging).await?;
+    profiles_of(&snapshot, &names, &staging, addresses)
+}
+
+fn profiles_of(
+    snapshot: &Snapshot,
+    names: &Names,
+    staging: &Staging,
+    addresses: &[String],
+) -> Result<ProfilesNow, RunError> {
+    let wanted: HashSet<&str> = addresses.iter().map(String::as_str).collect();
+    let mut profiles = HashMap::new();
+    for member in &snapshot.members {
+        let address = member.address.map(|address| names.text(address));
+        let (Some(hash), true) = (member.hash, address.is_some_and(|is| wanted.contains(is)))
+        else {
+            continue;
+        };
+        let id = names.text(member.id).to_owned();
+        let profile = staging.get(&id).map_err(staging_error)?;
+        profiles.insert(id, (hash, profile.unwrap_or_default()));
+    }
+    Ok(ProfilesNow { profiles })
+}
+
+/// Names the fields that are read of people at a target.
+pub(super) fn target_fields(mapping: &BoundMapping, handle: &Handle) -> Vec<String> {
+    let mut fields = mapping.member_fields();
+    // The spelling of the address, for requests that go by it.
+    let schema = crate::provider::schema(handle.adapter.kind());
+    let address = schema.by_canonical(ObjectKind::Member, "email");
+    fields.extend(address.map(|field| field.wire.to_owned()));
+    fields
+}
+
+/// Reads the fields of groups as they are stored now, by id.
+pub(super) async fn groups_as_stored(
+    handle: &Handle,
+    ids: &BTreeSet<String>,
+) -> Result<HashMap<String, Record>, RunError> {
+    let rows = rows_of(handle, ids, true).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.wire)).collect())
+}
+
+/// Reads members, with the profiles that a mapping needs.
 async fn read(
     handle: &Handle,
     rows: &[GroupRow],
     role: Role<'_>,
+    mapping: Option<&BoundMapping>,
     names: &mut Names,
     stage: &mut dyn Stage,
 ) -> Result<Snapshot, RunError> {
-    let mut builder = SnapshotBuilder::new(&handle.name, "", names, stage);
+    let (fields, salt) = match mapping {
+        Some(mapping) => (target_fields(mapping, handle), mapping.salt()),
+        None => Default::default(),
+    };
+    let mut builder = SnapshotBuilder::new(&handle.name, &salt, names, stage);
     let ask = MemberAsk {
         groups: rows,
-        fields: &[],
+        fields: &fields,
         role,
     };
     handle

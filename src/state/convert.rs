@@ -69,6 +69,8 @@ struct StoredField {
     desired: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<Value>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    written: bool,
 }
 
 /// Writes the fields of an object as JSON.
@@ -81,6 +83,7 @@ pub(super) fn fields_to_json(fields: &FieldBases) -> String {
                 StoredField {
                     desired: base.desired.clone(),
                     target: base.target.clone(),
+                    written: base.written,
                 },
             )
         })
@@ -99,6 +102,7 @@ pub(super) fn fields_from_json(row: &Row<'_>, column: usize) -> rusqlite::Result
                 FieldBase {
                     desired: field.desired,
                     target: field.target,
+                    written: field.written,
                 },
             )
         })

@@ -226,3 +226,48 @@ async fn a_group_that_was_created_twice_is_told_of() {
         report.warnings
     );
 }
+
+/// Somebody changes what rosterd has just written, before the next run has seen it.
+#[tokio::test(start_paused = true)]
+async fn a_change_right_after_a_write_is_drift() {
+    let name = |bench: &Bench, account: &str| {
+        on(bench, account, 0, |account, _, contact| {
+            account.contacts[&contact].get("first_name").to_owned()
+        })
+    };
+    let call = |bench: &Bench, account: &str, name: &str| {
+        on(bench, account, 0, |account, _, contact| {
+            account.change_contact(contact, [("first_name", name)], []);
+        });
+    };
+    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("mail", "campaigns")] {
+        for keep in [false, true] {
+            let drift = if keep { "keep" } else { "overwrite" };
+            let job = format!("mode = \"managed\"\n[jobs.test.guards]\non_drift = \"{drift}\"");
+            // After a creation, and after an update.
+            for written in [None, Some("Anna")] {
+                let mut world = plain_world();
+                group_of(world.account_mut(source), "News", "reader", 6);
+                let bench = bench(world, source, target, &job);
+                if let Some(written) = written {
+                    bench.settle().await;
+                    call(&bench, source, written);
+                }
+                let report = bench.sync().await;
+                assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+                let ours = name(&bench, source);
+                assert_eq!(name(&bench, target), ours);
+                call(&bench, target, "Byhand");
+                let report = bench.sync().await;
+                let expected = if keep { "Byhand" } else { ours.as_str() };
+                assert_eq!(
+                    name(&bench, target),
+                    expected,
+                    "{source} to {target}, {drift}, {written:?}: {}",
+                    tell(&report)
+                );
+                bench.assert_settled().await;
+            }
+        }
+    }
+}

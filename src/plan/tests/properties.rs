@@ -619,6 +619,7 @@ fn remember(next: &mut TestWorld, inputs: &Inputs<'_>, plan: &Plan, ids: &BTreeM
                     FieldBase {
                         desired: Some(wish.clone()),
                         target: current.get(field).cloned(),
+                        written: false,
                     },
                 )
             })

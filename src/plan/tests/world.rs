@@ -725,6 +725,7 @@ impl TestWorld {
                     crate::plan::base::FieldBase {
                         desired: Some(value.clone()),
                         target: Some(value.clone()),
+                        written: false,
                     },
                 )
             })

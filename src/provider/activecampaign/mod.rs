@@ -357,6 +357,15 @@ impl Target for ActiveCampaign {
         }
     }
 
+    fn predicted_groups(&self, groups: u64) -> u64 {
+        match groups {
+            several if self.has_lists() && several > 1 => {
+                1 + several.div_ceil(read::FULL_LISTS as u64)
+            }
+            _ => 1,
+        }
+    }
+
     fn predicted_check(&self, groups: u64, listed: u64, account: u64) -> u64 {
         if self.has_lists() {
             read::predicted_check(groups, listed, account)

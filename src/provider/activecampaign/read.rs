@@ -23,7 +23,7 @@ use super::wire::contacts::STATUSES;
 
 /// So many lists are looked at in full by one request; each row holds the permissions of every user
 /// group that sees the list.
-const FULL_LISTS: usize = 20;
+pub(super) const FULL_LISTS: usize = 20;
 
 impl ActiveCampaign {
     /// Proves the key by asking for its own user.

@@ -173,6 +173,17 @@ impl Target for Emfluence {
         self.write(write).boxed()
     }
 
+    fn predicted_groups(&self, groups: u64) -> u64 {
+        match groups {
+            1 => 1,
+            several => 1 + several.div_ceil(wire::LOOKUP_GROUPS as u64),
+        }
+    }
+
+    fn predicted_profiles(&self, people: u64, account: u64) -> u64 {
+        read::predicted_profiles(people, account)
+    }
+
     fn poll<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>> {
         std::future::ready(Err(self.account.unsendable(
             "poll",

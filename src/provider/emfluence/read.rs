@@ -350,3 +350,10 @@ pub(super) fn predicted(groups: &[GroupRow]) -> u64 {
     let account = 3;
     before + definitions + pages(LISTING_ROWS) + both_kinds + pages(SEARCH_ROWS) + account
 }
+
+/// Predicts the requests that read the profiles of some people of an account: the first page, which
+/// decides how the rest is read, and the rest of the account, or its two scans and one look-up each.
+pub(super) fn predicted_profiles(people: u64, account: u64) -> u64 {
+    let pages = account.div_ceil(SEARCH_ROWS).max(1) - 1;
+    1 + pages.min(2 + people)
+}

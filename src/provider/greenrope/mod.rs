@@ -142,6 +142,10 @@ impl Target for GreenRope {
         Box::pin(self.send_write(write))
     }
 
+    fn predicted_profiles(&self, _people: u64, _account: u64) -> u64 {
+        self.predicted_reads(&[], true)
+    }
+
     fn poll<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>> {
         Box::pin(async {
             Err(self.account.unsendable(

@@ -9,14 +9,16 @@ use super::rows::{BARRED, Parts, groups_of_row, is_by_row, parts};
 use super::{Applying, Item, Open};
 use crate::model::{MemberStatus, MembershipState, ObjectKind, Write};
 use crate::plan::PersonIx;
-use crate::run::verify::{GroupNow, group_now, groups_now, people_now};
+use crate::run::verify::{
+    GroupNow, group_now, groups_and_profiles_now, groups_now, is_read_together, people_now,
+};
 use crate::run::{ItemFailure, RunError};
 use crate::state::JournalOutcome;
 
 /// How long the provider may take until a write shows, in seconds before each further look.
 pub(super) const PATIENCE: [u64; 3] = [5, 15, 40];
 
-const NOT_SHOWN: &str = "the provider said yes, and reading back does not show it";
+pub(super) const NOT_SHOWN: &str = "the provider said yes, and reading back does not show it";
 
 /// What a group shows of a person, with the time of a refusal in seconds since 1970.
 pub(in crate::run) type Shown = (Option<MembershipState>, Option<i64>);
@@ -535,7 +537,7 @@ impl Applying<'_> {
             });
             let together: BTreeSet<String> =
                 by_row.flat_map(|open| groups_of(&open.write)).collect();
-            seen.extend(groups_now(&self.handle, &together).await?);
+            seen.extend(self.groups_by_row(&together).await?);
             for open in std::mem::take(&mut self.open) {
                 for group in groups_of(&open.write) {
                     if let Entry::Vacant(unseen) = seen.entry(group) {
@@ -559,6 +561,30 @@ impl Applying<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Lists the groups of requests by row, and reads the profiles that were written along with
+    /// them.
+    async fn groups_by_row(
+        &mut self,
+        groups: &BTreeSet<String>,
+    ) -> Result<HashMap<String, GroupNow>, RunError> {
+        let new = self.open.iter().flat_map(|open| &open.items);
+        let new = new.filter(|item| self.is_new(item));
+        let people: BTreeSet<PersonIx> = new
+            .filter_map(|item| item.person)
+            .chain(self.people_written.iter().copied())
+            .collect();
+        let together = is_read_together(&self.handle) && !groups.is_empty() && !people.is_empty();
+        if !together || self.profiles_seen.is_some() {
+            return groups_now(&self.handle, groups).await;
+        }
+        let addresses: Vec<String> = people.iter().map(|person| self.address(*person)).collect();
+        let mapping = &self.prepared.sides.mapping;
+        let (seen, profiles) =
+            groups_and_profiles_now(&self.handle, groups, mapping, &addresses).await?;
+        self.profiles_seen = Some(profiles);
+        Ok(seen)
     }
 
     /// Confirms what stands. Returns whether nothing is left open; on the last look what is missing

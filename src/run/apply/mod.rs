@@ -6,6 +6,7 @@ mod resolve;
 mod rows;
 mod send;
 mod tally;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub(super) use rows::parts;
 
 use super::accounts::Handle;
 use super::prepare::Prepared;
+use super::verify::ProfilesNow;
 use super::{Outcome, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
@@ -92,6 +94,11 @@ pub(super) struct Applying<'a> {
     open: Vec<Open>,
     /// Groups of whose creation an answer was lost.
     doubted_groups: BTreeSet<PairIx>,
+    /// Groups and people of whom values were written.
+    groups_written: BTreeSet<PairIx>,
+    people_written: BTreeSet<PersonIx>,
+    /// Their profiles, where they came along with the listings that were read back.
+    profiles_seen: Option<ProfilesNow>,
     /// People counted as created; one who joins several groups may be named by several requests.
     counted: HashSet<PersonIx>,
     /// People whose address at the target was changed by this run.
@@ -140,6 +147,9 @@ impl Runner {
             refused_there: HashSet::new(),
             open: Vec::new(),
             doubted_groups: BTreeSet::new(),
+            groups_written: BTreeSet::new(),
+            people_written: BTreeSet::new(),
+            profiles_seen: None,
             counted: HashSet::new(),
             moved: HashSet::new(),
             moves_proved: HashSet::new(),
@@ -201,7 +211,8 @@ impl Applying<'_> {
                 .stage(&self.job.name, "Reading back");
             self.read_back().await?;
         }
-        self.look_for_twins().await
+        self.look_for_twins().await?;
+        self.read_values_back().await
     }
 
     /// Custom fields that were just created have names of their own at the provider.

@@ -28,6 +28,13 @@ impl Applying<'_> {
             self.refused_there
                 .extend(pairs.into_iter().map(|pair| (pair, id.clone())));
         }
+        match (item.pair, item.person) {
+            (Some(pair), None) => drop(self.groups_written.insert(pair)),
+            (_, Some(person)) if item.op == "update_member" || self.is_new(item) => {
+                self.people_written.insert(person);
+            }
+            _ => {}
+        }
         let people = self.newly_tallied(item);
         let summary = &mut self.report.summary;
         match item.op {
@@ -152,6 +159,28 @@ impl Applying<'_> {
         });
     }
 
+    /// Takes down that values of somebody are still as they were, although the provider said yes.
+    pub(super) fn values_ignored(&mut self, key: &str, address: String, message: String) {
+        self.failures.push(FailureNote {
+            key: key.to_owned(),
+            what: "member".to_owned(),
+            group: None,
+            member: Some(address.clone()),
+            reason: "value_refused".to_owned(),
+            code: None,
+            message: message.clone(),
+        });
+        self.report.failures.push(ItemFailure {
+            op: "update_member".to_owned(),
+            group: None,
+            member: Some(address),
+            code: None,
+            message,
+        });
+        let summary = &mut self.report.summary;
+        summary.members_updated = summary.members_updated.saturating_sub(1);
+    }
+
     /// Leaves a group alone for the rest of the run, because nobody knows who is in it by now.
     pub(super) fn leave_out(&mut self, pair: PairIx, why: &str) {
         if !self.lost_groups.insert(pair) {
@@ -196,7 +225,7 @@ impl Applying<'_> {
     }
 
     /// Tells whether an item is about somebody who had no contact before this run.
-    fn is_new(&self, item: &Item) -> bool {
+    pub(super) fn is_new(&self, item: &Item) -> bool {
         item.target_id.is_none()
             && item
                 .person

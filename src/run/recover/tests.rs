@@ -817,6 +817,7 @@ fn agreed(store: &Store, first_name: &str) {
     let base = FieldBase {
         desired: Some(Value::from(first_name)),
         target: Some(Value::from(first_name)),
+        written: false,
     };
     store
         .record(&[Change::MemberBase {

@@ -399,6 +399,7 @@ fn follow(model: &mut Model, step: &Step) -> Change {
                 FieldBase {
                     desired: value.clone(),
                     target: value,
+                    written: false,
                 },
             )]);
             if let Some(known) = members.get_mut(&source) {

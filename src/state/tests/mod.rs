@@ -33,6 +33,7 @@ pub(super) fn fields(desired: &str, target: Option<&str>) -> FieldBases {
         FieldBase {
             desired: Some(desired.into()),
             target: target.map(Into::into),
+            written: false,
         },
     )])
 }

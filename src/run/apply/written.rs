@@ -1,0 +1,257 @@
+//! Reads back the values that a run wrote, so that the base holds them as the provider spells them:
+//! whatever differs later was changed by somebody else.
+
+use std::collections::BTreeSet;
+
+use super::Applying;
+use super::check::{NOT_SHOWN, PATIENCE};
+use crate::model::{Record, Value};
+use crate::plan::base::{FieldBase, FieldBases};
+use crate::plan::fields::same;
+use crate::plan::{PersonIx, item_key};
+use crate::run::RunError;
+use crate::run::verify::{ProfilesNow, groups_as_stored, profiles_now};
+use crate::state::Change;
+
+impl Applying<'_> {
+    /// Reads back what was written of groups and people. Where that can't be read, the base keeps
+    /// what was written, and a warning says so.
+    pub(super) async fn read_values_back(&mut self) -> Result<(), RunError> {
+        if let Err(error) = self.read_groups_back().await {
+            self.report.warnings.push(format!(
+                "The groups that were written could not be read back: {error}. The next run compares them with what was written."
+            ));
+        }
+        match self.read_people_back().await {
+            Err(stopped @ RunError::Stopped) => return Err(stopped),
+            Err(error) => self.report.warnings.push(format!(
+                "The profiles that were written could not be read back: {error}. The next run compares them with what was written."
+            )),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    async fn read_groups_back(&mut self) -> Result<(), RunError> {
+        let written = std::mem::take(&mut self.groups_written);
+        let ids: BTreeSet<String> = written
+            .into_iter()
+            .filter_map(|pair| self.group_id(pair))
+            .collect();
+        let links = self.runner.store().links(&self.job.name)?;
+        let spoken_for = |link: &&crate::plan::base::GroupLink| ids.contains(&link.target);
+        if !links.iter().any(|link| spoken_for(&link)) {
+            return Ok(());
+        }
+        let stored = groups_as_stored(&self.handle, &ids).await?;
+        let mut changes = Vec::new();
+        for link in links.iter().filter(spoken_for) {
+            let Some(held) = stored.get(&link.target) else {
+                continue;
+            };
+            let before = self.prepared.sides.target.group(&link.target);
+            let before = before.map(|group| group.wire.clone()).unwrap_or_default();
+            let mut fields = link.fields.clone();
+            for (field, then) in &mut fields {
+                let now = held.get(field).filter(|value| !value.is_empty());
+                // What is not shown, or still as it was, may not show yet.
+                if is_written(then, before.get(field)) && !same(now, before.get(field)) {
+                    spell(then, now);
+                }
+            }
+            if fields != link.fields {
+                changes.push(Change::GroupFields {
+                    job: self.job.name.clone(),
+                    source: link.source.clone(),
+                    fields,
+                    name: link.name.clone(),
+                });
+            }
+        }
+        self.runner.store().record(&changes)?;
+        Ok(())
+    }
+
+    async fn read_people_back(&mut self) -> Result<(), RunError> {
+        let mut open = std::mem::take(&mut self.people_written);
+        open.retain(|person| self.ids(*person).len() == 1);
+        let mut looks = PATIENCE.iter();
+        loop {
+            if open.is_empty() {
+                return Ok(());
+            }
+            let now = match self.profiles_seen.take() {
+                Some(seen) => seen,
+                None => {
+                    let people = open.iter();
+                    let addresses: Vec<String> =
+                        people.map(|person| self.address(*person)).collect();
+                    let mapping = &self.prepared.sides.mapping;
+                    profiles_now(&self.handle, mapping, &addresses).await?
+                }
+            };
+            let wait = looks.next();
+            let mut behind = BTreeSet::new();
+            for person in open {
+                if !self.take_as_stored(person, &now, wait.is_none())? {
+                    behind.insert(person);
+                }
+            }
+            let Some(seconds) = wait else { return Ok(()) };
+            if !behind.is_empty() {
+                self.wait(*seconds).await?;
+            }
+            open = behind;
+        }
+    }
+
+    /// Takes the profile of a person into the base as it is stored by now. Tells whether everything
+    /// that was written shows; on the last look what does not has failed.
+    fn take_as_stored(
+        &mut self,
+        person: PersonIx,
+        now: &ProfilesNow,
+        last: bool,
+    ) -> Result<bool, RunError> {
+        let ids = self.ids(person);
+        let Some((hash, held)) = ids.first().and_then(|id| now.profiles.get(id)) else {
+            return Ok(last);
+        };
+        let store = self.runner.store();
+        let planned = &self.prepared.planned;
+        let before = crate::run::persons::current(&self.prepared.sides, &planned.people, person)?;
+        let Some(record) = planned.people.sources(person).first() else {
+            return Ok(true);
+        };
+        let record = &self.prepared.sides.source.members[*record as usize];
+        let mut fields = store.member_fields(&self.job.name, planned.text(record.id))?;
+        let ignored = take_stored(&mut fields, &before, held);
+        if !ignored.is_empty() && !last {
+            return Ok(false);
+        }
+        let changes = self.member_bases(person, &fields, *hash);
+        store.record(&changes)?;
+        if !ignored.is_empty() {
+            let message = format!("{NOT_SHOWN} ({})", ignored.join(", "));
+            let address = self.address(person);
+            self.values_ignored(&item_key("update_member", "", &address), address, message);
+        }
+        Ok(true)
+    }
+}
+
+/// Takes what is stored into the base. Returns the fields that are still as they were before the
+/// write; they are to be written again.
+fn take_stored(fields: &mut FieldBases, before: &Record, held: &Record) -> Vec<String> {
+    let mut ignored = Vec::new();
+    for (field, then) in fields.iter_mut() {
+        let was = before.get(field).filter(|value| !value.is_empty());
+        let now = held.get(field).filter(|value| !value.is_empty());
+        if !is_written(then, was) || same(then.target.as_ref(), now) {
+            continue;
+        }
+        let unchanged = was.is_some() && same(was, now);
+        if unchanged && !is_spelling(then.target.as_ref(), now) {
+            ignored.push(field.clone());
+            *then = FieldBase {
+                target: now.cloned(),
+                ..FieldBase::default()
+            };
+        } else {
+            spell(then, now);
+        }
+    }
+    ignored
+}
+
+/// Tells whether the base holds a value that the target did not have before the run.
+fn is_written(then: &FieldBase, before: Option<&Value>) -> bool {
+    !same(then.target.as_ref(), before)
+}
+
+/// Remembers a value that was written as the provider stores it.
+fn spell(then: &mut FieldBase, now: Option<&Value>) {
+    if !same(then.target.as_ref(), now) {
+        then.written = same(then.desired.as_ref(), then.target.as_ref());
+        then.target = now.cloned();
+    }
+}
+
+/// Tells whether two values differ in letters' case, blanks and punctuation alone.
+fn is_spelling(left: Option<&Value>, right: Option<&Value>) -> bool {
+    let bare = |value: Option<&Value>| -> String {
+        let text = value.map(Value::to_string).unwrap_or_default();
+        let kept = text.chars().filter(|letter| letter.is_alphanumeric());
+        kept.flat_map(char::to_lowercase).collect()
+    };
+    bare(left) == bare(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn record(text: &str) -> Record {
+        let pairs = text.split_whitespace();
+        pairs
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(field, value)| (field.to_owned(), Value::from(value)))
+            .collect()
+    }
+
+    /// Returns the fields that were ignored, and what the base holds of `f`: desired, target and
+    /// whether rosterd's value is meant.
+    fn taken(written: &str, before: &str, held: &str) -> (bool, String) {
+        let value = |text: &str| Some(Value::from(text)).filter(|value| !value.is_empty());
+        let mut fields = BTreeMap::from([(
+            "f".to_owned(),
+            FieldBase {
+                desired: value(written),
+                target: value(written),
+                written: false,
+            },
+        )]);
+        let ignored = take_stored(&mut fields, &record(before), &record(held));
+        let base = &fields["f"];
+        let text = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
+        let mark = if base.written { " as written" } else { "" };
+        (
+            !ignored.is_empty(),
+            format!("{} {}{mark}", text(&base.desired), text(&base.target)),
+        )
+    }
+
+    #[test]
+    fn what_is_stored_is_agreed_and_what_is_ignored_is_written_again() {
+        for (written, before, held, expected) in [
+            ("b", "f=a", "f=b", (false, "b b")),
+            ("b", "", "f=b", (false, "b b")),
+            // Spelled otherwise.
+            ("B", "f=a", "f=b", (false, "B b as written")),
+            (
+                "Illinois",
+                "f=Ohio",
+                "f=IL",
+                (false, "Illinois IL as written"),
+            ),
+            ("b", "", "", (false, "b - as written")),
+            // As it was, and no other spelling of it.
+            ("b", "f=a", "f=a", (true, "- a")),
+            ("A", "f=a", "f=a", (false, "A a as written")),
+            // Cleared.
+            ("", "f=a", "", (false, "- -")),
+            ("", "f=a", "f=a", (true, "- a")),
+            // Not written in this run.
+            ("a", "f=a", "f=c", (false, "a a")),
+        ] {
+            let (ignored, base) = taken(written, before, held);
+            assert_eq!(
+                (ignored, base.as_str()),
+                expected,
+                "{written} over {before}: {held}"
+            );
+        }
+    }
+}

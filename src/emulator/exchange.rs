@@ -55,6 +55,29 @@ pub(super) struct Target {
     pub(super) is_write: bool,
 }
 
+/// A request on its way through the stages.
+pub(super) struct Underway {
+    pub(super) kind: Kind,
+    pub(super) incoming: Incoming,
+    pub(super) target: Target,
+    pub(super) context: Context,
+}
+
+/// Has a request carried out by its provider.
+pub(super) fn answer(state: &mut State, underway: &mut Underway) -> Reply {
+    let Underway {
+        kind,
+        incoming,
+        target,
+        context,
+    } = underway;
+    match kind {
+        Kind::Emfluence => emfluence::answer(state, incoming, target, context),
+        Kind::GreenRope => greenrope::answer(state, incoming, target, context),
+        Kind::ActiveCampaign => activecampaign::answer(state, incoming, target, context),
+    }
+}
+
 /// What travels along while a request is carried out.
 #[derive(Debug, Default)]
 pub(super) struct Context {
@@ -134,7 +157,7 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
         Err(response) => return response,
     };
     let now = Instant::now();
-    let (target, mut context, faults, pause) = {
+    let (target, context, faults, pause) = {
         let mut state = emulator.lock();
         state.arrive(
             kind,
@@ -184,20 +207,56 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
         }
     }
 
+    let mut underway = Underway {
+        kind,
+        incoming,
+        target,
+        context,
+    };
+    let late = faults.iter().find_map(|fault| match fault {
+        Fault::LateEffect(delay) => Some(*delay),
+        _ => None,
+    });
+    if let Some(delay) = late {
+        let Underway {
+            target, context, ..
+        } = &underway;
+        emulator.settle(
+            target,
+            context,
+            StatusCode::GATEWAY_TIMEOUT,
+            "fault: late_effect",
+        );
+        if target.is_write {
+            emulator.lock().late.add(Instant::now() + delay, underway);
+        }
+        return (StatusCode::GATEWAY_TIMEOUT, "The service takes too long.").into_response();
+    }
+
     let mut reply = {
         let mut state = emulator.lock();
         state.world.sync_clock();
-        state.work_off(Instant::now());
-        let reply = match kind {
-            Kind::Emfluence => emfluence::answer(&mut state, &incoming, &target, &mut context),
-            Kind::GreenRope => greenrope::answer(&mut state, &incoming, &target, &mut context),
-            Kind::ActiveCampaign => {
-                activecampaign::answer(&mut state, &incoming, &target, &mut context)
+        let now = Instant::now();
+        state.work_off(now);
+        let lag = faults.iter().find_map(|fault| match fault {
+            Fault::LaggingRead(lag) if !underway.target.is_write => Some(*lag),
+            _ => None,
+        });
+        match lag {
+            Some(lag) => state.in_the_past(now, lag, |state| answer(state, &mut underway)),
+            None => {
+                if underway.target.is_write {
+                    state.keep_past(now);
+                }
+                let reply = answer(&mut state, &mut underway);
+                state.drain(Actor::Request(underway.context.seq));
+                reply
             }
-        };
-        state.drain(Actor::Request(context.seq));
-        reply
+        }
     };
+    let Underway {
+        target, context, ..
+    } = underway;
     let mut outcome = std::mem::take(&mut reply.outcome);
     for fault in &faults {
         match fault {
@@ -207,6 +266,7 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
             | Fault::ResetAfterEffect
             | Fault::TruncatedBody
             | Fault::EmptyBody
+            | Fault::LaggingRead(_)
             | Fault::SlowDrip { .. } => {}
             _ => continue,
         }

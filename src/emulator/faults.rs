@@ -160,6 +160,12 @@ pub enum Fault {
     },
     /// The token is treated as expired.
     ExpiredToken,
+    /// Status 504 at once, and a change is carried out this much later all the same; in JSON a
+    /// number of milliseconds.
+    LateEffect(#[serde(with = "millis")] Duration),
+    /// A reading shows what the accounts held this long ago; in JSON a number of milliseconds.
+    /// What was before the rule came into force is not known.
+    LaggingRead(#[serde(with = "millis")] Duration),
 }
 
 impl Fault {
@@ -181,6 +187,8 @@ impl Fault {
             Self::PoisonItem(_) => "poison_item",
             Self::SlowDrip { .. } => "slow_drip",
             Self::ExpiredToken => "expired_token",
+            Self::LateEffect(_) => "late_effect",
+            Self::LaggingRead(_) => "lagging_read",
         }
     }
 }
@@ -221,6 +229,17 @@ impl Faults {
 
     pub(super) fn rules(&self) -> Vec<FaultRule> {
         self.rules.iter().map(|(rule, _)| rule.clone()).collect()
+    }
+
+    /// How far back a reading may have to look, if any rule asks for that.
+    pub(super) fn lag(&self) -> Option<Duration> {
+        self.rules
+            .iter()
+            .filter_map(|(rule, _)| match rule.fault {
+                Fault::LaggingRead(lag) => Some(lag),
+                _ => None,
+            })
+            .max()
     }
 
     /// Counts a request against each rule and returns the faults that strike it.

@@ -16,6 +16,7 @@ mod exchange;
 mod faults;
 mod greenrope;
 mod history;
+mod late;
 mod log;
 mod login;
 mod membership;
@@ -58,6 +59,7 @@ pub use world::{
 
 use exchange::Traffic;
 use faults::Faults;
+use late::{Late, Past};
 
 /// The emulated providers: a world, the faults in force, and a record of all that happens. Clones
 /// share everything.
@@ -87,6 +89,8 @@ struct State {
     traffic: Traffic,
     sessions: greenrope::Sessions,
     backlog: activecampaign::Backlog,
+    late: Late,
+    past: Past,
     last_request: u64,
     last_event: u64,
 }
@@ -103,6 +107,8 @@ impl Emulator {
             traffic: Traffic::default(),
             sessions: greenrope::Sessions::default(),
             backlog: activecampaign::Backlog::default(),
+            late: Late::default(),
+            past: Past::default(),
             last_request: 0,
             last_event: 0,
         };
@@ -149,6 +155,7 @@ impl Emulator {
         let mut state = self.lock();
         state.world.sync_clock();
         state.work_off(Instant::now());
+        state.keep_past(Instant::now());
         let result = f(&mut state.world);
         state.drain(Actor::Person);
         result
@@ -207,6 +214,11 @@ impl Emulator {
 impl State {
     /// Carries out what is due of the work that goes on in the background.
     fn work_off(&mut self, now: Instant) {
+        while let Some(mut due) = self.late.take_due(now) {
+            self.keep_past(now);
+            exchange::answer(self, &mut due);
+            self.drain(Actor::Request(due.context.seq));
+        }
         while let Some((request, blame)) = self.backlog.run_one(now, &mut self.world) {
             self.misuse.extend(blame);
             self.drain(Actor::Request(request));

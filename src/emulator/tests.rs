@@ -465,3 +465,61 @@ async fn a_socket_serves_the_same_and_really_breaks() {
     stop.send(()).unwrap();
     server.await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_late_effect_shows_after_its_answer_and_once() {
+    let emulator = emulator();
+    fault(&emulator, Fault::LateEffect(Duration::from_secs(2)));
+    let names = |emulator: &Emulator| {
+        mail(emulator, |account| {
+            account
+                .groups
+                .values()
+                .filter(|group| group.name == "Donors")
+                .count()
+        })
+    };
+    let response = raw(&emulator, "groups/save", json!({"groupName": "Donors"})).await;
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    // A reading is answered in the same way and leaves nothing behind.
+    let response = raw(&emulator, "groups/search", json!({})).await;
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(names(&emulator), 0);
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert_eq!(names(&emulator), 1);
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert_eq!(names(&emulator), 1);
+    let events = emulator.history();
+    assert!(
+        events.iter().any(|event| event.actor == Actor::Request(1)
+            && matches!(event.change, Change::GroupCreated { .. })),
+        "{events:#?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_reading_shows_what_was_a_while_ago() {
+    let emulator = emulator();
+    emulator.add_fault(
+        FaultRule::every(Fault::LaggingRead(Duration::from_secs(3))).on("groups/search"),
+    );
+    let shown = async || {
+        let response = raw(&emulator, "groups/search", json!({})).await;
+        text_of(response).await.contains("Donors")
+    };
+    assert!(!shown().await);
+    raw(&emulator, "groups/save", json!({"groupName": "Donors"})).await;
+    assert!(!shown().await);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(!shown().await);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(shown().await);
+    // What somebody did by hand shows as late as what a request did.
+    mail(&emulator, |account| {
+        let group = account.find_group("Donors").unwrap();
+        account.rename_group(group, "Friends");
+    });
+    assert!(shown().await);
+    tokio::time::advance(Duration::from_secs(4)).await;
+    assert!(!shown().await);
+}

@@ -6,7 +6,8 @@ use rosterd::emulator::{Kind, World};
 
 use super::dice::Dice;
 use super::truth;
-use super::world::ACCOUNTS;
+use super::world::{ACCOUNTS, joinable};
+use crate::support::staff_of;
 
 /// What a job may do, in the words of the config.
 #[derive(Clone, Debug)]
@@ -36,6 +37,14 @@ pub(crate) struct Job {
     pub readd: bool,
     /// Whether the target keeps lists.
     pub lists: bool,
+    /// What stands before the names of groups at the target.
+    pub prefix: Option<&'static str>,
+    /// Pairs of groups that the config names.
+    pub pins: Vec<(u64, u64)>,
+    /// Whether the groups at the source, or at the target, are those of users.
+    pub from_users: bool,
+    pub to_users: bool,
+    pub create_users: bool,
 }
 
 impl Job {
@@ -68,7 +77,59 @@ impl Job {
             detach: lists && dice.chance(30),
             readd: lists && dice.chance(40),
             lists,
+            prefix: None,
+            pins: Vec::new(),
+            from_users: false,
+            to_users: false,
+            create_users: false,
         }
+    }
+
+    /// The name that a source group has at the target.
+    pub fn mapped(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix.unwrap_or_default())
+    }
+
+    /// Turns a job into one of those that see who is who turned over: without the conditions that
+    /// make a person count for less, and with everything that names groups in another way.
+    fn wild(mut self, dice: &mut Dice, kinds: &[Kind], world: &World) -> Job {
+        self.not_internal = false;
+        self.exclude = None;
+        self.remembers = false;
+        self.limits = false;
+        self.dynamic = false;
+        self.carry = dice.chance(90);
+        self.adopt = dice.chance(90);
+        let kind = |name: &str| {
+            kinds[ACCOUNTS
+                .iter()
+                .position(|(known, _)| *known == name)
+                .unwrap_or(0)]
+        };
+        if kind(self.source) == Kind::ActiveCampaign && dice.chance(40) {
+            self.from_users = true;
+        }
+        if kind(self.target) == Kind::ActiveCampaign && dice.chance(30) {
+            self.to_users = true;
+            self.create_users = dice.chance(60);
+            self.lists = false;
+            self.detach = false;
+            self.readd = false;
+            self.missing = "keep";
+        }
+        if dice.chance(15) {
+            self.prefix = Some("Our ");
+        }
+        if !self.from_users && !self.to_users && dice.chance(15) {
+            let any = |dice: &mut Dice, name: &str| {
+                let ids = joinable(world.account(name));
+                dice.any(&ids)
+            };
+            if let (Some(here), Some(there)) = (any(dice, self.source), any(dice, self.target)) {
+                self.pins.push((here, there));
+            }
+        }
+        self
     }
 
     /// Whether the job covers groups of this name.
@@ -101,9 +162,24 @@ impl Job {
             auto_response,
             ..
         } = self;
+        let side = |account: &str, users: bool| {
+            if users {
+                staff_of(account)
+            } else {
+                account.to_owned()
+            }
+        };
+        let (here, there) = (side(source, self.from_users), side(target, self.to_users));
         let mut text = format!(
-            "[jobs.{name}]\nsource = \"{source}\"\ntarget = \"{target}\"\nmode = \"{mode}\"\nallow_auto_response = {auto_response}\n"
+            "[jobs.{name}]\nsource = \"{here}\"\ntarget = \"{there}\"\nmode = \"{mode}\"\nallow_auto_response = {auto_response}\n"
         );
+        if self.to_users {
+            writeln!(text, "create_users = {}", self.create_users)
+                .expect("a text takes everything");
+        }
+        if self.from_users && !self.to_users {
+            text.push_str("users_as_contacts = true\n");
+        }
         if self.remembers {
             text.push_str("refresh = \"6h\"\n");
         }
@@ -115,6 +191,17 @@ impl Job {
         if let Some(pattern) = self.exclude {
             writeln!(text, "exclude = [\"{pattern}\"]").expect("a text takes everything");
         }
+        for (number, (source, target)) in self.pins.iter().enumerate() {
+            if number == 0 {
+                text.push_str("pin = { ");
+            } else {
+                text.push_str(", ");
+            }
+            write!(text, "\"{source}\" = \"{target}\"").expect("a text takes everything");
+        }
+        if !self.pins.is_empty() {
+            text.push_str(" }\n");
+        }
         write!(text, "[jobs.{name}.members]\ncreate = {create}\nupdate = {update}\nopt_outs = \"{opt_outs}\"\n")
             .expect("a text takes everything");
         if self.lists {
@@ -124,6 +211,13 @@ impl Job {
         }
         if self.not_internal {
             text.push_str("where = \"source.company != 'Internal'\"\n");
+        }
+        if let Some(prefix) = self.prefix {
+            write!(
+                text,
+                "[jobs.{name}.map.group]\nNAME = \"'{prefix}' ~ source.name\"\n"
+            )
+            .expect("a text takes everything");
         }
         write!(text, "[jobs.{name}.guards]\non_drift = \"{on_drift}\"\n")
             .expect("a text takes everything");
@@ -171,9 +265,26 @@ pub(crate) fn jobs(dice: &mut Dice, kinds: &[Kind]) -> Vec<Job> {
     }
 }
 
+/// The same for a world in which who is who is turned over.
+pub(crate) fn wild_jobs(dice: &mut Dice, kinds: &[Kind], world: &World) -> Vec<Job> {
+    jobs(dice, kinds)
+        .into_iter()
+        .map(|job| job.wild(dice, kinds, world))
+        .collect()
+}
+
 /// The config text of the jobs and of what they ask of the accounts.
-pub(crate) fn text(jobs: &[Job]) -> String {
-    let mut text: String = jobs.iter().map(Job::text).collect();
+pub(crate) fn text(jobs: &[Job], world: &World) -> String {
+    let mut text = String::new();
+    for job in jobs {
+        let name = match world.account(job.target).kind {
+            Kind::Emfluence => "groupName",
+            Kind::GreenRope => "Name",
+            Kind::ActiveCampaign if job.to_users => "title",
+            Kind::ActiveCampaign => "name",
+        };
+        text.push_str(&job.text().replace("\nNAME = ", &format!("\n{name} = ")));
+    }
     let mut capped: Vec<&str> = Vec::new();
     for job in jobs {
         if let Some(batch) = job.batch

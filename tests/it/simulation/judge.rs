@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rosterd::emulator::{Actor, Change, HistoryEvent, Kind, MembershipState, World};
 
+use super::humans::Humans;
 use super::job::Job;
 use super::truth;
-use super::world::fold;
+use super::wild::Fact;
+use super::world::{fold, fold_name};
 
 /// What the database of the moment has had reason to remember. It is lost and brought back together
 /// with the database.
@@ -29,6 +31,8 @@ pub(crate) struct Memory {
     pub held: BTreeSet<(usize, u64, u64)>,
     /// Removals by requests that show as refusals, by account, group and contact.
     pub own: BTreeSet<(String, u64, u64)>,
+    /// What humans refused, as far as a run has seen it.
+    pub facts: Vec<Fact>,
 }
 
 /// One run while it goes on.
@@ -38,6 +42,10 @@ pub(crate) struct Run {
     /// The accounts when it began, the source without what only looks like refusals there. Nobody
     /// edits them while a run goes on.
     pub start: World,
+    /// The accounts as they were after each edit while the run went on.
+    pub also: Vec<World>,
+    /// The jobs that run at the same time.
+    pub beside: Vec<usize>,
     /// Whether the database of the run is still in use.
     pub known: bool,
     /// Whether the journal says that the run's requests create people.
@@ -87,11 +95,19 @@ pub(crate) struct Judge {
     pub edited: BTreeSet<(String, u64)>,
     /// Whether the database has never been lost or set back.
     pub pristine: bool,
+    /// Whether who is who is turned over, so that addresses prove nothing.
+    pub wild: bool,
+    pub humans: Humans,
+    /// Names of groups that sources have had, with the ids: by account.
+    pub names: BTreeMap<(String, String), BTreeSet<u64>>,
 }
 
 impl Judge {
     pub fn new(jobs: Vec<Job>, world: World) -> Self {
         Judge {
+            wild: false,
+            humans: Humans::of_world(&world),
+            names: BTreeMap::new(),
             jobs,
             memory: Memory::default(),
             run: None,
@@ -121,11 +137,21 @@ impl Judge {
     }
 
     /// A run begins.
-    pub fn begin(&mut self, job: usize, world: &World, blind: BTreeSet<String>, last: u64) {
+    pub fn begin(
+        &mut self,
+        job: usize,
+        world: &World,
+        blind: BTreeSet<String>,
+        last: u64,
+        beside: Vec<usize>,
+    ) {
+        self.humans.show();
         let start = self.believed(world, self.jobs[job].source);
         let run = Run {
             job,
             start,
+            also: Vec::new(),
+            beside,
             known: true,
             creates: false,
             removed: BTreeSet::new(),
@@ -133,6 +159,45 @@ impl Judge {
         };
         self.runs.insert(last, run.clone());
         self.run = Some(run);
+    }
+
+    /// Whether a run has seen a record together with the one contact that stands for it.
+    pub fn is_paired(&self, account: &str, record: u64) -> bool {
+        self.memory.people.iter().any(|((job, here), (there, _))| {
+            (self.jobs[*job].source == account && *here == record)
+                || (self.jobs[*job].target == account && *there == record)
+        })
+    }
+
+    /// Two records have exchanged their addresses, or the second one was merged into the first.
+    pub fn turn_over(&mut self, account: &str, one: u64, other: u64, merged: bool) {
+        match (self.is_paired(account, one), self.is_paired(account, other)) {
+            (true, true) if merged => self.humans.unite(account, one, other),
+            (true, true) => self.humans.exchange(account, one, other),
+            // Both are whoever has the address.
+            (false, _) if merged => {}
+            (false, false) => {}
+            _ => {
+                self.humans.doubt(account, one);
+                self.humans.doubt(account, other);
+            }
+        }
+    }
+
+    /// Somebody has edited an account while a run goes on.
+    pub fn meddled(&mut self, world: &World) {
+        let Some((first, job)) = self
+            .runs
+            .iter()
+            .next_back()
+            .map(|(first, run)| (*first, run.job))
+        else {
+            return;
+        };
+        let believed = self.believed(world, self.jobs[job].source);
+        if let Some(run) = self.runs.get_mut(&first) {
+            run.also.push(believed);
+        }
     }
 
     /// The database is another one from here on.
@@ -174,6 +239,24 @@ impl Judge {
         let before = std::mem::replace(&mut self.seen, now.clone());
         for event in &fresh {
             self.last_event = event.seq;
+            if self.wild {
+                let source = match event.actor {
+                    Actor::Person => None,
+                    Actor::Request(number) => self
+                        .runs
+                        .range(..number)
+                        .next_back()
+                        .map(|(_, run)| self.jobs[run.job].source),
+                };
+                let paired = match &event.change {
+                    Change::AddressChanged { contact, .. } => {
+                        self.is_paired(&event.account, *contact)
+                    }
+                    _ => false,
+                };
+                self.humans.take_in(event, &now, source, paired);
+                self.release(event, &now);
+            }
             match event.actor {
                 Actor::Person => self.by_person(event, &before, &now),
                 Actor::Request(number) => self.by_request(number, event, &before, &now),
@@ -202,6 +285,14 @@ impl Judge {
                             .get(group)
                             .is_none_or(|group| group.protected)
                 });
+            }
+        }
+        for account in now.accounts.iter().filter(|_| self.wild) {
+            for group in account.groups.values() {
+                self.names
+                    .entry((account.name.clone(), fold_name(&group.name)))
+                    .or_default()
+                    .insert(group.id);
             }
         }
         self.collect(&now);
@@ -340,7 +431,13 @@ impl Judge {
     /// from here on.
     pub fn learn(&mut self, refused: bool) {
         let Some(run) = self.run.clone() else { return };
+        if self.wild {
+            self.learn_humans(&run);
+        }
         let job = self.jobs[run.job].clone();
+        if job.from_users || job.to_users {
+            return;
+        }
         let (source, target) = (run.start.account(job.source), self.seen.account(job.target));
         let mut refusals: BTreeSet<(String, u64, String)> = BTreeSet::new();
         for group in truth::scope(&job, &run.start) {

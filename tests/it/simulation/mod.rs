@@ -7,21 +7,26 @@
 
 mod dice;
 mod edits;
+mod hands;
+mod humans;
 mod job;
 mod judge;
 mod logs;
 mod rules;
 mod settle;
 mod sim;
+mod staff;
 mod stories;
 mod truth;
+mod wild;
 mod wire;
 mod world;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sim::{Sim, Step, script};
+use sim::{Sim, Step, is_wild, script};
 
 /// How many seeds are tried where nobody says a number.
 const SEEDS: u64 = 300;
@@ -150,4 +155,37 @@ fn simulation_third_part() {
 #[test]
 fn simulation_fourth_part() {
     part(3);
+}
+
+/// Writes which kinds of faults the seeds show in which who is who is turned over, into
+/// the file that `ROSTERD_SIM_SURVEY` names: how often each is met, and of a few the shortest
+/// story.
+#[test]
+#[ignore = "looks through many seeds and writes a file about them"]
+fn simulation_survey() {
+    let Ok(path) = std::env::var("ROSTERD_SIM_SURVEY") else {
+        return;
+    };
+    let mut met: BTreeMap<String, (Vec<u64>, String)> = BTreeMap::new();
+    for seed in seeds().filter(|seed| is_wild(*seed)) {
+        let (_, complaints) = play(seed, &script(seed));
+        if complaints.is_empty() {
+            continue;
+        }
+        let entry = met.entry(kind(&complaints)).or_default();
+        entry.0.push(seed);
+        if entry.0.len() <= 2
+            && let Err(story) = attempt(seed)
+            && (entry.1.is_empty() || story.len() < entry.1.len())
+        {
+            entry.1 = story;
+        }
+        let text: String = met
+            .iter()
+            .map(|(kind, (seeds, story))| {
+                format!("== {kind}: {} seeds {seeds:?}\n{story}\n\n", seeds.len())
+            })
+            .collect();
+        std::fs::write(&path, format!("up to seed {seed}\n{text}")).unwrap();
+    }
 }

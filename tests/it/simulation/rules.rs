@@ -26,7 +26,11 @@ impl Judge {
             return;
         };
         let memory = (!run.known).then(|| self.memory.clone());
-        self.judge(&run, first, event, before, now);
+        if self.wild {
+            self.weigh(&run, event, before, now);
+        } else {
+            self.judge(&run, first, event, before, now);
+        }
         // What another database has asked for, this one can't know.
         if let Some(memory) = memory {
             self.memory = memory;

@@ -17,10 +17,14 @@ impl Sim {
         self.tell("the trouble is over".to_owned());
         // Refused items wait for a week at most.
         self.pass(8 * 86_400);
-        for round in 0..2 {
+        self.mend();
+        // What waits for another's move comes one run later.
+        let wild = self.wire.lock().judge.wild;
+        let rounds = if wild { 4 } else { 2 };
+        for round in 0..rounds {
             for job in 0..self.jobs.len() {
                 let ending = self.calm(job).await;
-                if let (1, Ending::Report(report)) = (round, &ending)
+                if let (true, Ending::Report(report)) = (round + 1 == rounds, &ending)
                     && (!matches!(report.outcome, Outcome::Done | Outcome::Partial)
                         || !report.failures.is_empty())
                 {
@@ -46,7 +50,11 @@ impl Sim {
                 );
                 return;
             }
-            self.judge_rest(job, &planned);
+            if wild {
+                self.judge_humans(job, &planned);
+            } else {
+                self.judge_rest(job, &planned);
+            }
             self.calm(job).await;
             let writes = self.writes();
             if !writes.is_empty() {
@@ -61,6 +69,15 @@ impl Sim {
             if !self.complaints().is_empty() {
                 return;
             }
+        }
+    }
+
+    /// Holds who is mailed against what the humans want.
+    fn judge_humans(&mut self, number: usize, planned: &Planned) {
+        let world = self.believed(self.jobs[number].source);
+        let wrong = self.wire.lock().judge.rest(number, &world, planned);
+        for (rule, text) in wrong {
+            self.complain(rule, text);
         }
     }
 

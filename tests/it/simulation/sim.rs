@@ -1,7 +1,7 @@
 //! One simulated world with its jobs, its database and its clock, and the steps that can be taken
 //! in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,12 +21,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::dice::Dice;
 use super::edits::edit;
-use super::job::{Job, jobs, text};
+use super::hands::{News, at_source, at_target};
+use super::humans::is_usable;
+use super::job::{Job, jobs, text, wild_jobs};
 use super::judge::{Judge, Memory};
 use super::logs::Logs;
+use super::staff::{edit_staff, furnish_staff};
 use super::wire::{Kill, Trip, Wire};
-use super::world::{ACCOUNTS, world};
-use crate::support::{config, providers, tell};
+use super::world::{ACCOUNTS, joinable, world};
+use crate::support::{config, config_as, providers, tell};
 
 /// One step of a story; its numbers come from its own seed, so that leaving out another step does
 /// not change it.
@@ -60,6 +63,21 @@ pub(crate) enum What {
     Clock,
     /// Tokens end.
     Expire,
+    /// Who is who is turned over at a source or a target.
+    Hands,
+    /// What is broken of addresses is mended.
+    Mend,
+    /// An operator parts groups, or changes names or pins in the config.
+    Operate,
+    /// All jobs run at once, on one runner.
+    Both,
+    /// A run during which people edit the accounts.
+    Meanwhile,
+}
+
+/// Whether who is who is turned over in the world of a seed.
+pub(crate) fn is_wild(seed: u64) -> bool {
+    seed % 2 == 1
 }
 
 /// The steps of a seed.
@@ -71,6 +89,28 @@ pub(crate) fn script(seed: u64) -> Vec<Step> {
             what: What::Sync,
             seed: dice.next(),
         });
+    }
+    if is_wild(seed) {
+        for _ in 0..dice.below(11) + 4 {
+            let what = match dice.below(40) {
+                0..=4 => What::Edit,
+                5..=14 => What::Sync,
+                15..=24 => What::Hands,
+                25 => What::Mend,
+                26..=28 => What::Operate,
+                29..=31 => What::Both,
+                32 | 33 => What::Meanwhile,
+                34 | 35 => What::Faults,
+                36 | 37 => What::Kill,
+                38 => What::Apply,
+                _ => What::Clock,
+            };
+            steps.push(Step {
+                what,
+                seed: dice.next(),
+            });
+        }
+        return steps;
     }
     for _ in 0..dice.below(9) + 3 {
         let what = match dice.below(34) {
@@ -119,6 +159,10 @@ struct Way {
     saved: Option<SavedPlan>,
     /// Whether something may go wrong.
     trouble: bool,
+    /// At which request somebody edits an account, and what.
+    meddle: Option<(usize, u64)>,
+    /// Whether all jobs run at once.
+    all: bool,
 }
 
 pub(crate) struct Sim {
@@ -132,6 +176,10 @@ pub(crate) struct Sim {
     secrets: Vec<String>,
     logs: Logs,
     blind: BTreeSet<String>,
+    /// The names of providers that an operator has changed.
+    names: BTreeMap<String, String>,
+    /// Addresses that are broken: account, contact and the address to come back.
+    broken: Vec<(&'static str, u64, String)>,
     /// The last event that was told.
     told: u64,
 }
@@ -152,9 +200,17 @@ impl Sim {
         if dice.chance(30) {
             kinds[1] = Kind::ActiveCampaign;
         }
-        let world = world(&mut dice, &kinds);
-        let jobs = jobs(&mut dice, &kinds);
-        Sim::of(world, jobs)
+        let mut world = world(&mut dice, &kinds);
+        if !is_wild(seed) {
+            let jobs = jobs(&mut dice, &kinds);
+            return Sim::of(world, jobs);
+        }
+        furnish_staff(&mut dice, &mut world);
+        let jobs = wild_jobs(&mut dice, &kinds, &world);
+        let sim = Sim::of(world, jobs);
+        sim.wire.lock().judge.wild = true;
+        sim.wire.look();
+        sim
     }
 
     /// A world and jobs that somebody else chose.
@@ -173,7 +229,7 @@ impl Sim {
             .filter(|secret| !secret.is_empty())
             .collect();
         let emulator = Emulator::new(world);
-        let text = format!("{}\n{}", providers(&emulator), text(&jobs));
+        let text = format!("{}\n{}", providers(&emulator), text(&jobs, &start));
         let config = Arc::new(config(&emulator, &text));
         let store = Arc::new(Store::in_memory());
         let wire = Wire::new(emulator.clone(), Judge::new(jobs.clone(), start), store);
@@ -196,6 +252,8 @@ impl Sim {
             secrets,
             logs,
             blind: BTreeSet::new(),
+            names: BTreeMap::new(),
+            broken: Vec::new(),
             told: 0,
         };
         sim.tell(format!("accounts: {kinds:?}"));
@@ -245,6 +303,182 @@ impl Sim {
         state.judge.pristine = false;
     }
 
+    fn is_wild(&self) -> bool {
+        self.wire.lock().judge.wild
+    }
+
+    /// Whether an account is the target of a job.
+    fn is_target(&self, account: &str) -> bool {
+        self.jobs.iter().any(|job| job.target == account)
+    }
+
+    /// Somebody turns over who is who.
+    async fn hands(&mut self, dice: &mut Dice) {
+        self.wait().await;
+        let account = ACCOUNTS[dice.below(self.world().accounts.len())].0;
+        if self.is_target(account) {
+            if let Some(told) = self.person(account, |account| at_target(dice, account)) {
+                self.tell(format!("{account}: {told}"));
+            }
+            return;
+        }
+        let Some((told, news)) = self.person(account, |account| at_source(dice, account)) else {
+            return;
+        };
+        self.tell(format!("{account}: {told}"));
+        for news in news {
+            let judge = &mut self.wire.lock().judge;
+            match news {
+                News::Exchanged(one, other) => judge.turn_over(account, one, other, false),
+                News::United(one, other) => judge.turn_over(account, one, other, true),
+                News::Broken(id, address) => self.broken.push((account, id, address)),
+            }
+        }
+    }
+
+    /// Whoever has an unusable address gets the old one back, where nobody else has it now.
+    pub fn mend(&mut self) {
+        for (account, id, address) in std::mem::take(&mut self.broken) {
+            let told = self.person(account, |account| {
+                let broken = account
+                    .contacts
+                    .get(&id)
+                    .is_some_and(|contact| !is_usable(&contact.email));
+                if !broken || account.contact_by_email(&address).is_some() {
+                    return false;
+                }
+                account.change_address(id, &address);
+                true
+            });
+            if told {
+                self.tell(format!("{account}: the address of {id} is {address} again"));
+            }
+        }
+    }
+
+    /// Something that an operator does between runs.
+    async fn operate(&mut self, number: usize, dice: &mut Dice) {
+        self.wait().await;
+        let job = self.jobs[number].clone();
+        let pairs: Vec<(usize, u64, u64)> = {
+            let state = self.wire.lock();
+            let pairs = state.judge.pairs.iter();
+            pairs.filter(|pair| pair.0 == number).copied().collect()
+        };
+        match dice.below(4) {
+            0 => {
+                let Some((_, source, target)) = dice.any(&pairs) else {
+                    return;
+                };
+                let parted = self
+                    .wire
+                    .lock()
+                    .store
+                    .forget_link(job.name, &source.to_string());
+                assert!(parted.unwrap());
+                let mut told = format!(
+                    "groups {source} and {target} of job {} are parted",
+                    job.name
+                );
+                if !job.to_users && dice.chance(60) {
+                    self.person(job.target, |account| account.delete_group(target));
+                    told.push_str(", and the one at the target is deleted");
+                }
+                let mut state = self.wire.lock();
+                let memory = &mut state.judge.memory;
+                memory
+                    .brought
+                    .retain(|(of, group, _)| (*of, *group) != (number, target));
+                memory
+                    .held
+                    .retain(|(of, group, _)| (*of, *group) != (number, target));
+                drop(state);
+                self.tell(told);
+            }
+            1 => self.rename_job(number),
+            2 => {
+                // A job of another provider is another job.
+                let side = *dice.pick(&[job.source, job.target]);
+                let name = format!("{side}-{}", dice.below(3));
+                self.tell(format!("provider {side} is called {name} from here on"));
+                self.names.insert(side.to_owned(), name);
+                for other in 0..self.jobs.len() {
+                    if [self.jobs[other].source, self.jobs[other].target].contains(&side) {
+                        self.rename_job(other);
+                    }
+                }
+            }
+            _ => {
+                if job.to_users || job.from_users {
+                    return;
+                }
+                let any =
+                    |dice: &mut Dice, name: &str| dice.any(&joinable(self.world().account(name)));
+                let (Some(here), Some(there)) = (any(dice, job.source), any(dice, job.target))
+                else {
+                    return;
+                };
+                let pins = &mut self.jobs[number].pins;
+                pins.clear();
+                if dice.chance(80) {
+                    pins.push((here, there));
+                }
+                let told = format!("job {} pins {pins:?} from here on", job.name);
+                self.tell(told);
+            }
+        }
+        self.configure();
+    }
+
+    /// A job is another one by name: it knows nothing of what the former one did.
+    fn rename_job(&mut self, number: usize) {
+        const NAMES: [[&str; 4]; 2] =
+            [["one", "uno", "eins", "un"], ["two", "due", "zwei", "deux"]];
+        let former = self.jobs[number].name;
+        let names = NAMES[number];
+        let at = names.iter().position(|name| *name == former).unwrap_or(0);
+        let name = names[(at + 1) % names.len()];
+        self.tell(format!("job {former} is called {name} from here on"));
+        self.jobs[number].name = name;
+        let mut state = self.wire.lock();
+        let memory = &mut state.judge.memory;
+        memory.brought.retain(|(of, ..)| *of != number);
+        memory.held.retain(|(of, ..)| *of != number);
+        memory.people.retain(|(of, _), _| *of != number);
+    }
+
+    /// Reads the config as it is by now.
+    fn configure(&mut self) {
+        let jobs = self.jobs.clone();
+        let mut config = format!(
+            "{}\n{}",
+            providers(&self.emulator),
+            text(&jobs, &self.world())
+        );
+        for (name, other) in &self.names {
+            config = config
+                .replace(
+                    &format!("[providers.{name}]"),
+                    &format!("[providers.{other}]"),
+                )
+                .replace(
+                    &format!("[providers.{name}."),
+                    &format!("[providers.{other}."),
+                )
+                .replace(
+                    &format!("source = \"{name}\""),
+                    &format!("source = \"{other}\""),
+                )
+                .replace(
+                    &format!("target = \"{name}\""),
+                    &format!("target = \"{other}\""),
+                );
+        }
+        self.config = Arc::new(config_as(&self.emulator, &config, &self.names));
+        self.wire.lock().judge.jobs = jobs;
+        self.wire.look();
+    }
+
     fn runner(&self, stop: CancellationToken) -> Runner {
         let seconds = self.seconds.clone();
         let clock: rosterd::run::Clock = Arc::new(move || {
@@ -274,6 +508,12 @@ impl Sim {
                 for _ in 0..=dice.below(4) {
                     let account = ACCOUNTS[dice.below(self.world().accounts.len())].0;
                     if let Some(told) = self.person(account, |account| edit(&mut dice, account)) {
+                        self.tell(format!("{account}: {told}"));
+                    }
+                    if self.is_wild()
+                        && let Some(told) =
+                            self.person(account, |account| edit_staff(&mut dice, account))
+                    {
                         self.tell(format!("{account}: {told}"));
                     }
                 }
@@ -373,6 +613,29 @@ impl Sim {
                 let jump = *dice.pick(&[-90_000, -3_600, 7_200, 90_000, 10 * 86_400, 500 * 86_400]);
                 self.tell(format!("the clock jumps by {jump} s"));
                 self.pass(jump);
+            }
+            What::Hands => {
+                for _ in 0..=dice.below(2) {
+                    self.hands(&mut dice).await;
+                }
+            }
+            What::Mend => self.mend(),
+            What::Operate => self.operate(job, &mut dice).await,
+            What::Both => {
+                let way = Way {
+                    all: true,
+                    ..Way::default()
+                };
+                self.go(job, way).await;
+            }
+            What::Meanwhile => {
+                let meddle = Some((dice.below(25) + 1, dice.next()));
+                let way = Way {
+                    meddle,
+                    trouble: true,
+                    ..Way::default()
+                };
+                self.go(job, way).await;
             }
             What::Expire => {
                 self.tell("all tokens end".to_owned());
@@ -496,6 +759,7 @@ impl Sim {
     /// Puts random faults in force.
     fn faults(&mut self, job: usize, dice: &mut Dice) {
         for _ in 0..=dice.below(2) {
+            let wild = self.is_wild();
             let fault = match dice.below(18) {
                 0 => Fault::TooManyRequests {
                     retry_after: Some(20),
@@ -504,7 +768,7 @@ impl Sim {
                 2 => Fault::ServerError(503),
                 3 => Fault::ServerError(500),
                 4 => Fault::ResetBeforeEffect,
-                5 | 6 | 15 | 16 => Fault::ResetAfterEffect,
+                5 | 6 | 15 | 16 if !wild || dice.chance(50) => Fault::ResetAfterEffect,
                 7 => Fault::TruncatedBody,
                 8 => Fault::EmptyBody,
                 9 => Fault::HtmlWith200,
@@ -517,6 +781,14 @@ impl Sim {
                     bytes: 100,
                     pause: 40,
                 },
+                14 if wild => dice
+                    .pick(&[
+                        Fault::LateEffect(Duration::from_secs(3)),
+                        Fault::LaggingRead(Duration::from_secs(4)),
+                    ])
+                    .clone(),
+                5 | 6 if wild => Fault::LateEffect(Duration::from_secs(2)),
+                15 if wild => Fault::LaggingRead(Duration::from_secs(3)),
                 _ => dice
                     .pick(&[
                         Fault::ExpiredToken,
@@ -620,9 +892,15 @@ impl Sim {
         state.trip = Trip {
             kill: way.kill,
             stop,
+            meddle: way.meddle,
             ..Trip::default()
         };
-        state.judge.begin(job, &start, self.blind.clone(), last);
+        let beside = (0..self.jobs.len())
+            .filter(|other| way.all && *other != job)
+            .collect();
+        state
+            .judge
+            .begin(job, &start, self.blind.clone(), last, beside);
         token
     }
 
@@ -639,11 +917,9 @@ impl Sim {
             self.complain("misuse", format!("{misuse:?}"));
         }
         let source = self.jobs[job].source;
-        let written = self
-            .emulator
-            .requests()
-            .into_iter()
-            .find(|request| request.is_write && request.account == source);
+        let written = self.emulator.requests().into_iter().find(|request| {
+            request.is_write && request.account == source && !self.is_target(source)
+        });
         if let Some(request) = written {
             self.complain(
                 "rule 10",
@@ -673,6 +949,26 @@ impl Sim {
         let runner = self.runner(token);
         let died = self.wire.lock().trip.died.clone();
         let name = self.jobs[job].name;
+        // As the service does it: on one runner, and whoever finds an account taken comes later.
+        let besides: Vec<&'static str> = (0..self.jobs.len())
+            .filter(|other| way.all && *other != job)
+            .map(|other| self.jobs[other].name)
+            .collect();
+        let aside = async {
+            for name in besides {
+                let options = SyncOptions {
+                    approve: None,
+                    trigger: "schedule",
+                };
+                match runner.sync(name, options).await {
+                    Ok(report) if matches!(report.exit_code(), 0 | 3 | 4) => {}
+                    Err(RunError::Busy(_)) => {}
+                    Ok(report) => return Some(tell(&report)),
+                    Err(error) => return Some(error.to_string()),
+                }
+            }
+            None
+        };
         let run = async {
             match &way.saved {
                 Some(saved) => runner.apply(saved, way.approve.as_deref()).await,
@@ -692,14 +988,25 @@ impl Sim {
         let ending = tokio::select! {
             biased;
             () = died.notified() => Ending::Died,
-            result = run => match result {
-                Ok(report) => Ending::Report(Box::new(report)),
-                Err(error) => Ending::Error(error),
-            },
+            (result, aside) = async { tokio::join!(run, aside) } => {
+                if let Some(words) = aside {
+                    self.complain("calm", format!("a run beside another one failed: {words}"));
+                }
+                match result {
+                    Ok(report) => Ending::Report(Box::new(report)),
+                    Err(error) => Ending::Error(error),
+                }
+            }
         };
         drop(runner);
         self.end(job);
-        let approved = if way.approve.is_some() {
+        let meddled = std::mem::take(&mut self.wire.lock().trip.meddled);
+        for told in meddled {
+            self.tell(format!("while the next run goes on, {told}"));
+        }
+        let approved = if way.all {
+            " beside the others"
+        } else if way.approve.is_some() {
             ", approved"
         } else {
             ""
@@ -754,7 +1061,9 @@ impl Sim {
         if ending.code() == Some(3) && !sent.is_empty() {
             self.complain("guards", format!("a run was refused and sent {sent:?}"));
         }
-        if let (false, false, Ending::Report(report)) = (way.trouble, moved, &ending) {
+        let unseen = way.all && self.jobs.len() > 1;
+        if let (false, false, false, Ending::Report(report)) = (unseen, way.trouble, moved, &ending)
+        {
             self.wire
                 .lock()
                 .judge

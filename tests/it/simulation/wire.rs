@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::dice::Dice;
+use super::hands::meanwhile;
 use super::judge::Judge;
 
 /// Where a run ends without a word.
@@ -34,6 +36,10 @@ pub(crate) struct Trip {
     pub died: Arc<Notify>,
     /// Asks the run to stop at the nth request.
     pub stop: Option<(usize, CancellationToken)>,
+    /// At which request somebody edits an account, and what.
+    pub meddle: Option<(usize, u64)>,
+    /// What was edited while the run went on.
+    pub meddled: Vec<String>,
     /// What was sent, as operation and number of items.
     pub sent: Vec<(String, usize)>,
 }
@@ -75,6 +81,34 @@ impl Wire {
         let inner = self.emulator.router();
         Router::new()
             .fallback(move |request: Request<Body>| forward(wire.clone(), inner.clone(), request))
+    }
+
+    /// Lets somebody edit an account if it is time for that.
+    fn meddle(&self) {
+        let seed = {
+            let mut state = self.lock();
+            let due = state
+                .trip
+                .meddle
+                .is_some_and(|(nth, _)| state.trip.requests >= nth);
+            match state.trip.meddle.take_if(|_| due) {
+                Some((_, seed)) => seed,
+                None => return,
+            }
+        };
+        let mut dice = Dice::new(seed);
+        let told = self.emulator.with_world(|world| {
+            let number = dice.below(world.accounts.len());
+            let account = &mut world.accounts[number];
+            let told = meanwhile(&mut dice, account)?;
+            Some(format!("{}: {told}", account.name))
+        });
+        let Some(told) = told else { return };
+        self.look();
+        let now = self.emulator.with_world(|world| world.clone());
+        let mut state = self.lock();
+        state.trip.meddled.push(told);
+        state.judge.meddled(&now);
     }
 
     /// Judges what has happened since the last look.
@@ -171,10 +205,19 @@ const IMPORT: &str = "POST /import/bulk_import";
 /// Whether a request of this operation may be sent for a journal entry.
 fn may_carry(entry: &str, operation: &str) -> bool {
     let operations: &[&str] = match entry {
-        "create_group" => &["groups/save", "CreateGroup", "list_add"],
-        "edit_groups" => &["groups/save", "EditGroups", "list_edit"],
-        "delete_group" => &["groups/delete", "DeleteGroups", "list_delete"],
+        "create_group" => &["groups/save", "CreateGroup", "list_add", "group_add"],
+        "edit_groups" => &["groups/save", "EditGroups", "list_edit", "group_edit"],
+        "delete_group" => &[
+            "groups/delete",
+            "DeleteGroups",
+            "list_delete",
+            "group_delete",
+        ],
         "create_members" => &[
+            "user_add",
+            "user_edit",
+            "PUT /users/{id}",
+            "POST /users",
             "contacts/import",
             "contacts/save",
             "AddContacts",
@@ -182,6 +225,10 @@ fn may_carry(entry: &str, operation: &str) -> bool {
             "contact_sync",
         ],
         "update_members" => &[
+            "user_add",
+            "user_edit",
+            "PUT /users/{id}",
+            "POST /users",
             "contacts/import",
             "contacts/save",
             "EditContacts",
@@ -190,6 +237,10 @@ fn may_carry(entry: &str, operation: &str) -> bool {
         ],
         "change_address" => &["contacts/save", "EditContacts", "contact_edit"],
         "add_memberships" => &[
+            "user_add",
+            "user_edit",
+            "PUT /users/{id}",
+            "POST /users",
             "groups/addContacts",
             "contacts/import",
             "AddContactsToGroup",
@@ -197,6 +248,10 @@ fn may_carry(entry: &str, operation: &str) -> bool {
             "contact_sync",
         ],
         "remove_memberships" => &[
+            "user_add",
+            "user_edit",
+            "PUT /users/{id}",
+            "POST /users",
             "groups/removeContacts",
             "DeleteContactsFromGroup",
             IMPORT,
@@ -204,6 +259,10 @@ fn may_carry(entry: &str, operation: &str) -> bool {
             "contact_delete",
         ],
         "set_opt_out" => &[
+            "user_add",
+            "user_edit",
+            "PUT /users/{id}",
+            "POST /users",
             "contacts/import",
             "contacts/save",
             "contacts/saveGroups",
@@ -220,15 +279,16 @@ async fn forward(wire: Arc<Wire>, inner: Router, request: Request<Body>) -> Resp
     let (dies_before, dies_after, died, after) = {
         let mut guard = wire.lock();
         let state = &mut *guard;
-        let job = state
+        let jobs: Vec<&str> = state
             .judge
             .run
-            .as_ref()
-            .map(|run| state.judge.jobs[run.job].name);
-        let open: Vec<(String, usize)> = job
-            .map(|job| state.store.unsettled(job).unwrap())
-            .unwrap_or_default()
+            .iter()
+            .flat_map(|run| std::iter::once(&run.job).chain(&run.beside))
+            .map(|job| state.judge.jobs[*job].name)
+            .collect();
+        let open: Vec<(String, usize)> = jobs
             .into_iter()
+            .flat_map(|job| state.store.unsettled(job).unwrap())
             .filter(|entry| entry.items.iter().any(|item| item.outcome.is_none()))
             .map(|entry| (entry.operation, entry.items.len()))
             .collect();
@@ -266,6 +326,7 @@ async fn forward(wire: Arc<Wire>, inner: Router, request: Request<Body>) -> Resp
             },
         )
     };
+    wire.meddle();
     if dies_before {
         died.notify_one();
         return std::future::pending().await;

@@ -149,6 +149,17 @@ fn groups(dice: &mut Dice, account: &mut Account) -> Vec<u64> {
     made
 }
 
+/// Adds some user groups with the names that everybody uses.
+pub(crate) fn add_user_groups(dice: &mut Dice, account: &mut Account) -> Vec<u64> {
+    let mut made = Vec::new();
+    for name in NAMES {
+        if dice.chance(35) {
+            made.push(account.add_user_group(name));
+        }
+    }
+    made
+}
+
 /// Adds a group, unless one of that name is there.
 pub(crate) fn add_group(dice: &mut Dice, account: &mut Account, name: &str) -> Option<u64> {
     // ActiveCampaign takes a name twice.

@@ -159,13 +159,19 @@ pub fn providers(emulator: &Emulator) -> String {
 
 /// Settles config text and puts the emulated secrets in the place of the named ones.
 pub fn config(emulator: &Emulator, text: &str) -> Config {
+    config_as(emulator, text, &BTreeMap::new())
+}
+
+/// The same where some accounts are known to the config under other names.
+pub fn config_as(emulator: &Emulator, text: &str, names: &BTreeMap<String, String>) -> Config {
     let (mut config, _) = rosterd::config::parse(text, Path::new("rosterd.toml"))
         .unwrap_or_else(|problems| panic!("{problems}"));
     let accounts: Vec<_> =
         emulator.with_world(|world| world.accounts.iter().map(Account::credentials).collect());
     for account in accounts {
         for name in BTreeSet::from([account.account.clone(), staff_of(&account.account)]) {
-            let Some(provider) = config.providers.get_mut(&name) else {
+            let name = names.get(&name).unwrap_or(&name);
+            let Some(provider) = config.providers.get_mut(name) else {
                 continue;
             };
             match &mut provider.credentials {

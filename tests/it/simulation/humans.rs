@@ -1,0 +1,198 @@
+//! Who is behind which record: every simulated human has an identity of its own, whatever ids and
+//! addresses stand for them at the moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rosterd::emulator::{Actor, Change, HistoryEvent, World};
+
+use super::world::fold;
+use crate::support::staff_of;
+
+/// The number of a human.
+pub(crate) type Human = usize;
+
+/// All humans of a simulated world.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Humans {
+    /// Of two that turned out to be one, the other one.
+    merged: Vec<Human>,
+    /// By account and id; a record that is gone stays known.
+    records: BTreeMap<(String, u64), Human>,
+    /// Who was last seen under an address.
+    mailboxes: BTreeMap<String, Human>,
+    /// Of whom nobody can say any more who they are.
+    doubtful: BTreeSet<Human>,
+    /// Records that were exchanged since the last run: what comes on top of that shows as something
+    /// else.
+    exchanged: Vec<(String, u64, u64)>,
+}
+
+/// Whether mail can be sent to an address.
+pub(crate) fn is_usable(address: &str) -> bool {
+    address.contains('@') && !address.contains([';', ' '])
+}
+
+impl Humans {
+    /// Everybody of a world: who has one address is one human.
+    pub fn of_world(world: &World) -> Humans {
+        let mut humans = Humans::default();
+        for account in &world.accounts {
+            for contact in account.contacts.values() {
+                humans.enter(world, &account.name, contact.id, &contact.email, None);
+            }
+            for user in account.users.values() {
+                let staff = staff_of(&account.name);
+                humans.enter(world, &staff, user.id, &user.email, None);
+            }
+        }
+        humans
+    }
+
+    fn root(&self, mut human: Human) -> Human {
+        while self.merged[human] != human {
+            human = self.merged[human];
+        }
+        human
+    }
+
+    fn create(&mut self) -> Human {
+        self.merged.push(self.merged.len());
+        self.merged.len() - 1
+    }
+
+    /// Who a record stands for.
+    pub fn of(&self, account: &str, id: u64) -> Option<Human> {
+        self.records
+            .get(&(account.to_owned(), id))
+            .map(|human| self.root(*human))
+    }
+
+    /// Whether two numbers mean one human.
+    pub fn is(&self, one: Human, other: Human) -> bool {
+        self.root(one) == self.root(other)
+    }
+
+    /// Whether nobody can say who this is.
+    pub fn is_doubtful(&self, human: Human) -> bool {
+        self.doubtful.iter().any(|one| self.root(*one) == human)
+    }
+
+    /// From here on nobody can say who a record stands for.
+    pub fn doubt(&mut self, account: &str, id: u64) {
+        if let Some(human) = self.of(account, id) {
+            self.doubtful.insert(human);
+        }
+    }
+
+    /// A record appears. Who has its address already is who it stands for: at one account, if
+    /// somebody has it there, else anywhere, else whoever had it last and has no other.
+    fn enter(&mut self, world: &World, account: &str, id: u64, email: &str, first: Option<&str>) {
+        let address = fold(email);
+        let mut found = None;
+        if is_usable(&address) {
+            let names = first
+                .into_iter()
+                .chain(world.accounts.iter().map(|account| account.name.as_str()));
+            for name in names {
+                let holder = world.account(name).contacts.values().find(|contact| {
+                    fold(&contact.email) == address && (name, contact.id) != (account, id)
+                });
+                found = found.or_else(|| self.of(name, holder?.id));
+            }
+            found = found.or_else(|| {
+                let last = self.root(*self.mailboxes.get(&address)?);
+                let elsewhere = world.accounts.iter().any(|account| {
+                    account.contacts.values().any(|contact| {
+                        fold(&contact.email) != address
+                            && self.of(&account.name, contact.id) == Some(last)
+                    })
+                });
+                (!elsewhere).then_some(last)
+            });
+        }
+        // Whoever is at the same account under another address is somebody else.
+        let found = found.filter(|human| {
+            !world
+                .find_account(account)
+                .into_iter()
+                .flat_map(|account| account.contacts.values())
+                .any(|contact| {
+                    contact.id != id
+                        && is_usable(&contact.email)
+                        && fold(&contact.email) != address
+                        && self.of(account, contact.id) == Some(*human)
+                })
+        });
+        let human = found.unwrap_or_else(|| self.create());
+        self.records.insert((account.to_owned(), id), human);
+        if is_usable(&address) {
+            self.mailboxes.insert(address, human);
+        }
+    }
+
+    /// A run begins, and sees things as they are.
+    pub fn show(&mut self) {
+        self.exchanged.clear();
+    }
+
+    /// Takes in what has happened. A record that a request made stands for whoever has the address
+    /// at the source of the run. One that was never paired with a contact is whoever has its
+    /// address.
+    pub fn take_in(
+        &mut self,
+        event: &HistoryEvent,
+        now: &World,
+        source: Option<&str>,
+        paired: bool,
+    ) {
+        let account = now.account(&event.account);
+        match &event.change {
+            Change::ContactCreated { contact } => {
+                if let Some(entry) = account.contacts.get(contact) {
+                    self.enter(now, &account.name, *contact, &entry.email, source);
+                }
+            }
+            Change::UserCreated { user, .. } => {
+                if let Some(entry) = account.users.get(user) {
+                    let staff = staff_of(&account.name);
+                    self.enter(now, &staff, *user, &entry.email, source);
+                }
+            }
+            Change::AddressChanged { contact, to, .. } if event.actor == Actor::Person => {
+                let mixed = self.exchanged.iter().any(|(name, one, other)| {
+                    *name == account.name && [one, other].contains(&contact)
+                });
+                if mixed {
+                    self.doubt(&account.name, *contact);
+                }
+                if !is_usable(to) {
+                    return;
+                }
+                if !paired {
+                    self.enter(now, &account.name, *contact, to, None);
+                    return;
+                }
+                if let Some(human) = self.of(&account.name, *contact) {
+                    self.mailboxes.insert(fold(to), human);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Two records were mixed up: each stands for whom the other stood for.
+    pub fn exchange(&mut self, account: &str, one: u64, other: u64) {
+        self.exchanged.push((account.to_owned(), one, other));
+        if let (Some(first), Some(second)) = (self.of(account, one), self.of(account, other)) {
+            self.records.insert((account.to_owned(), one), second);
+            self.records.insert((account.to_owned(), other), first);
+        }
+    }
+
+    /// Two records turned out to stand for one human.
+    pub fn unite(&mut self, account: &str, one: u64, other: u64) {
+        if let (Some(first), Some(second)) = (self.of(account, one), self.of(account, other)) {
+            self.merged[second] = first;
+        }
+    }
+}

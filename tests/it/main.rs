@@ -15,6 +15,7 @@ mod early;
 mod faults;
 mod guards;
 mod housekeeping;
+mod identity;
 mod incomplete;
 mod jobs;
 mod lists;

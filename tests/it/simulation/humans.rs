@@ -29,7 +29,7 @@ pub(crate) struct Humans {
 
 /// Whether mail can be sent to an address.
 pub(crate) fn is_usable(address: &str) -> bool {
-    address.contains('@') && !address.contains([';', ' '])
+    address.split('@').count() == 2 && !address.contains([';', ' '])
 }
 
 impl Humans {
@@ -110,18 +110,20 @@ impl Humans {
                 (!elsewhere).then_some(last)
             });
         }
-        // Whoever is at the same account under another address is somebody else.
+        // Whoever is at the same account under another address is somebody else, unless a request
+        // says who it is.
         let found = found.filter(|human| {
-            !world
-                .find_account(account)
-                .into_iter()
-                .flat_map(|account| account.contacts.values())
-                .any(|contact| {
-                    contact.id != id
-                        && is_usable(&contact.email)
-                        && fold(&contact.email) != address
-                        && self.of(account, contact.id) == Some(*human)
-                })
+            first.is_some()
+                || !world
+                    .find_account(account)
+                    .into_iter()
+                    .flat_map(|account| account.contacts.values())
+                    .any(|contact| {
+                        contact.id != id
+                            && is_usable(&contact.email)
+                            && fold(&contact.email) != address
+                            && self.of(account, contact.id) == Some(*human)
+                    })
         });
         let human = found.unwrap_or_else(|| self.create());
         self.records.insert((account.to_owned(), id), human);
@@ -187,6 +189,24 @@ impl Humans {
             self.records.insert((account.to_owned(), one), second);
             self.records.insert((account.to_owned(), other), first);
         }
+    }
+
+    /// A contact stands for whoever a record stands for.
+    pub fn equate(&mut self, account: &str, contact: u64, source: &str, record: u64) {
+        if let Some(human) = self.of(source, record) {
+            self.records.insert((account.to_owned(), contact), human);
+        }
+    }
+
+    /// In how many accounts, those of a list, a human has a record.
+    pub fn count(&self, world: &World, accounts: &[&str], human: Human) -> usize {
+        accounts
+            .iter()
+            .filter(|name| {
+                let mut contacts = world.account(name).contacts.keys();
+                contacts.any(|id| self.of(name, *id) == Some(human))
+            })
+            .count()
     }
 
     /// Two records turned out to stand for one human.

@@ -171,6 +171,21 @@ impl Judge {
 
     /// Two records have exchanged their addresses, or the second one was merged into the first.
     pub fn turn_over(&mut self, account: &str, one: u64, other: u64, merged: bool) {
+        // What one source says of two people, another one may not know.
+        let sources: BTreeSet<&str> = self.jobs.iter().map(|job| job.source).collect();
+        let others: Vec<&str> = sources
+            .into_iter()
+            .filter(|name| *name != account)
+            .collect();
+        let elsewhere = [one, other].iter().any(|id| {
+            let human = self.humans.of(account, *id);
+            human.is_some_and(|human| self.humans.count(&self.seen, &others, human) > 0)
+        });
+        if elsewhere {
+            self.humans.doubt(account, one);
+            self.humans.doubt(account, other);
+            return;
+        }
         match (self.is_paired(account, one), self.is_paired(account, other)) {
             (true, true) if merged => self.humans.unite(account, one, other),
             (true, true) => self.humans.exchange(account, one, other),

@@ -854,7 +854,8 @@ impl Judge {
                 let asked = carried || partners.iter().any(protected);
                 if asked {
                     self.own_flags.remove(&key);
-                } else if !job.protect {
+                } else if !job.protect && !run.beside.iter().any(|other| self.jobs[*other].protect)
+                {
                     self.complain(
                         "rule 10",
                         format!(

@@ -94,13 +94,13 @@ pub(crate) fn script(seed: u64) -> Vec<Step> {
         for _ in 0..dice.below(11) + 4 {
             let what = match dice.below(40) {
                 0..=4 => What::Edit,
-                5..=14 => What::Sync,
-                15..=24 => What::Hands,
-                25 => What::Mend,
-                26..=28 => What::Operate,
-                29..=31 => What::Both,
-                32 | 33 => What::Meanwhile,
-                34 | 35 => What::Faults,
+                5..=12 => What::Sync,
+                13..=22 => What::Hands,
+                23 => What::Mend,
+                24..=26 => What::Operate,
+                27..=29 => What::Both,
+                30 | 31 => What::Meanwhile,
+                32..=35 => What::Faults,
                 36 | 37 => What::Kill,
                 38 => What::Apply,
                 _ => What::Clock,
@@ -194,7 +194,8 @@ impl Sim {
             Kind::GreenRope,
             Kind::ActiveCampaign,
         ];
-        let mut kinds: Vec<Kind> = (0..if dice.chance(25) { 3 } else { 2 })
+        let third = if is_wild(seed) { 50 } else { 25 };
+        let mut kinds: Vec<Kind> = (0..if dice.chance(third) { 3 } else { 2 })
             .map(|_| *dice.pick(&all))
             .collect();
         if dice.chance(30) {
@@ -813,8 +814,18 @@ impl Sim {
             rule = rule.at(account);
             let kind = self.world().account(account).kind;
             let mut told = format!("{} at {account} {when:?}", fault.name());
-            if dice.chance(40) {
+            let late = matches!(fault, Fault::LateEffect(_));
+            if dice.chance(if late { 90 } else { 40 }) {
                 let operations: &[&str] = match kind {
+                    Kind::Emfluence if late => {
+                        &["groups/save", "contacts/import", "groups/addContacts"]
+                    }
+                    Kind::GreenRope if late => {
+                        &["CreateGroup", "AddContacts", "AddContactsToGroup"]
+                    }
+                    Kind::ActiveCampaign if late => {
+                        &["list_add", "group_add", "user_add", "contact_sync"]
+                    }
                     Kind::Emfluence => &[
                         "groups/search",
                         "groups/getContacts",

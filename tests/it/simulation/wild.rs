@@ -188,6 +188,14 @@ impl Judge {
             Change::ContactCreated { contact } => {
                 self.made_contacts.insert((name, *contact));
             }
+            Change::AddressChanged { contact, to, .. } => {
+                let shown = truth::contacts(run.start.account(job.source), &fold(to))
+                    .map(|record| record.id)
+                    .find(|record| self.was_paired(number, *record, *contact));
+                if let Some(record) = shown {
+                    self.humans.equate(&name, *contact, job.source, record);
+                }
+            }
             _ => {}
         }
     }
@@ -265,7 +273,7 @@ impl Judge {
                 self.considers_creation(number, start, *contact, there)
             }
             Change::AddressChanged { contact, from, to } => {
-                self.considers_move(job, start, *contact, from, to, there)
+                self.considers_move(number, start, *contact, from, to, there)
             }
             Change::ContactDeleted { .. } | Change::UserDeleted { .. } => vec![(
                 "rule 6",
@@ -385,14 +393,24 @@ impl Judge {
             .filter(move |fact| fact.account == account && self.humans.is(fact.human, human))
     }
 
-    fn concerns(&self, fact: &Fact, source: &str, group: u64, partners: &[(u64, String)]) -> bool {
+    fn concerns(
+        &self,
+        fact: &Fact,
+        source: &Source<'_>,
+        group: u64,
+        partners: &[(u64, String)],
+    ) -> bool {
         let Some(audience) = &fact.audience else {
             return true;
         };
+        let left = audience
+            .sources
+            .iter()
+            .any(|(name, id)| *name == source.name() && source.has_group(*id));
         audience.targets.contains(&group)
             || partners.iter().any(|(id, name)| {
-                audience.sources.contains(&(source.to_owned(), *id))
-                    || audience.names.contains(&fold_name(name))
+                audience.sources.contains(&(source.name(), *id))
+                    || (!left && audience.names.contains(&fold_name(name)))
             })
     }
 
@@ -498,7 +516,7 @@ impl Judge {
         }
         if run.known {
             for fact in self.facts_of(job.target, human) {
-                if self.concerns(fact, &source.name(), group, &partners) {
+                if self.concerns(fact, &source, group, &partners) {
                     let what = if fact.audience.is_some() {
                         "rule 1 group bar"
                     } else {
@@ -650,7 +668,7 @@ impl Judge {
                 .map(|group| self.partners_of(at, start, group, there))
                 .unwrap_or_default();
             if self.facts_of(target, human).any(|fact| match group {
-                Some(group) => self.concerns(fact, &source.name(), group, &partners),
+                Some(group) => self.concerns(fact, &source, group, &partners),
                 None => fact.audience.is_none(),
             }) {
                 return true;
@@ -732,15 +750,24 @@ impl Judge {
         wrong
     }
 
+    /// Whether a run of a job has seen a record and a contact as one person.
+    fn was_paired(&self, number: usize, record: u64, contact: u64) -> bool {
+        self.memory
+            .people
+            .get(&(number, record))
+            .is_some_and(|(known, _)| *known == contact)
+    }
+
     fn considers_move(
         &self,
-        job: &Job,
+        number: usize,
         start: &World,
         contact: u64,
         from: &str,
         to: &str,
         there: &Account,
     ) -> Vec<Complaint> {
+        let job = &self.jobs[number];
         let mut wrong = Vec::new();
         let address = fold(to);
         let place = format!("a request moved contact {contact} from {from} to {to}");

@@ -235,7 +235,13 @@ fn may_carry(entry: &str, operation: &str) -> bool {
             IMPORT,
             "contact_sync",
         ],
-        "change_address" => &["contacts/save", "EditContacts", "contact_edit"],
+        "change_address" => &[
+            "user_edit",
+            "PUT /users/{id}",
+            "contacts/save",
+            "EditContacts",
+            "contact_edit",
+        ],
         "add_memberships" => &[
             "user_add",
             "user_edit",

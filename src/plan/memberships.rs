@@ -225,6 +225,8 @@ struct Shown {
     /// Of several rows of a person the strictest counts; a refusal also of those whose contact has
     /// the address that it was shown with.
     states: BTreeMap<PersonIx, MembershipState>,
+    /// Who refuses by a row of their own.
+    refusers: BTreeSet<PersonIx>,
     /// Who is listed, in ascending order.
     listed: Vec<PersonIx>,
     /// The addresses of everybody who is listed: none of them is absent, whoever has it at the
@@ -254,10 +256,11 @@ impl Shown {
         }
         shown.listed = shown.states.keys().copied().collect();
         let refuses = |state: &MembershipState| *state == MembershipState::OptedOut;
+        let refusers = shown.states.iter().filter(|(_, state)| refuses(state));
+        shown.refusers = refusers.map(|(person, _)| *person).collect();
         let reached: Vec<PersonIx> = shown
-            .listed
+            .refusers
             .iter()
-            .filter(|person| shown.states.get(person).is_some_and(refuses))
             .flat_map(|person| inputs.people.reached(*person).iter().copied())
             .collect();
         for person in reached {
@@ -272,7 +275,7 @@ impl Shown {
         inputs
             .people
             .spared_for(person)
-            .is_some_and(|other| self.states.get(&other) != Some(&MembershipState::OptedOut))
+            .is_some_and(|other| !self.refusers.contains(&other))
     }
 }
 

@@ -18,6 +18,7 @@ mod housekeeping;
 mod identity;
 mod incomplete;
 mod jobs;
+mod late;
 mod lists;
 mod meanwhile;
 mod pairs;

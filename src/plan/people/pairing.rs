@@ -471,7 +471,10 @@ impl<'a> Pairing<'a> {
                 };
                 reached.extend(holder.filter(stays).map(|holder| (person, holder)));
             }
-            let left_address = people.get(person).moves_from;
+            // Whoever moves before everything else has an address of their own by the time that a
+            // refusal is written.
+            let row = people.get(person);
+            let left_address = row.moves_from.filter(|_| row.hands != Hands::Leaves);
             let other = left_address.and_then(|address| people.showing(address));
             if let Some(other) = other.filter(|other| *other != person) {
                 people.spared.insert(person, other);

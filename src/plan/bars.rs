@@ -16,8 +16,9 @@ pub(super) struct Bar<'a> {
     facts: Vec<&'a Refusal>,
     /// Whether the target was seen to obey all of them.
     pub(super) held: bool,
-    /// Whether they are of the contact that the target has, and not only of an address that the
-    /// contact is about to get.
+    /// Whether they are certainly of this audience and of the contact that the target has, and not
+    /// only of a name that another group has as well, or of an address that the contact is about
+    /// to get.
     of_contact: bool,
 }
 
@@ -41,7 +42,10 @@ impl Bar<'_> {
 
 /// Finds the remembered refusal of all mail of a person.
 pub(super) fn bar_of_account<'a>(inputs: &Inputs<'a>, person: PersonIx) -> Option<Bar<'a>> {
-    let of_account = |fact: &Refusal| fact.audience.contains(&LedgerAudience::Account);
+    let of_account = |fact: &Refusal| {
+        let of_account = fact.audience.contains(&LedgerAudience::Account);
+        of_account.then_some(Certain(true))
+    };
     find(inputs, person, of_account, Some(""))
 }
 
@@ -91,7 +95,9 @@ pub(super) fn know_pairs_by_every_key(
         for at in concerned {
             let pair = &pairs[at];
             let lacking = keys_of(pair).iter().any(|key| !fact.audience.contains(key));
-            if lacking && concerns_pair(inputs, fact, pair, &names_of(inputs.base, pair)) {
+            let names = names_of(inputs.base, pair);
+            let concerned = concerns_pair(inputs, fact, pair, &names);
+            if lacking && concerned.is_some_and(|Certain(certain)| certain) {
                 agreement.bars_of_pair.push((fact.id, PairIx(at as u32)));
             }
         }
@@ -117,13 +123,18 @@ fn names_of(base: &Base, pair: &GroupPair) -> [String; 2] {
     [fold_group_name(&pair.name), fold_group_name(last)]
 }
 
-/// `names` are the pair's.
+/// Whether a refusal is of an audience for certain. One that is known to be of another group of the
+/// same name bars all the same, as long as nobody knows which of them a pair will be; but nothing
+/// is written for it.
+struct Certain(bool);
+
+/// Tells whether a refusal concerns a pair; `names` are the pair's.
 fn concerns_pair(
     inputs: &Inputs<'_>,
     fact: &Refusal,
     pair: &GroupPair,
     names: &[String; 2],
-) -> bool {
+) -> Option<Certain> {
     let by_id = fact.audience.iter().any(|audience| match audience {
         LedgerAudience::Account | LedgerAudience::Name(_) => false,
         LedgerAudience::Group(group) => pair.target.as_ref() == Some(group),
@@ -133,7 +144,11 @@ fn concerns_pair(
         let mut known = fact.audience.iter();
         known.any(|known| matches!(known, LedgerAudience::Name(known) if names.contains(known)))
     };
-    by_id || (by_name() && !(pair.linked && stands_elsewhere(inputs, fact, pair)))
+    if by_id {
+        return Some(Certain(true));
+    }
+    let certain = by_name().then(|| !stands_elsewhere(inputs, fact, pair))?;
+    (certain || !pair.linked).then_some(Certain(certain))
 }
 
 /// Tells whether a group that a refusal is known to be of still stands, and is another one than the
@@ -185,7 +200,7 @@ pub(super) fn address_refused_before(inputs: &Inputs<'_>, person: PersonIx) -> b
 fn find<'a>(
     inputs: &Inputs<'a>,
     person: PersonIx,
-    concerns: impl Fn(&Refusal) -> bool,
+    concerns: impl Fn(&Refusal) -> Option<Certain>,
     held_at: Option<&str>,
 ) -> Option<Bar<'a>> {
     let ledger = &inputs.base.ledger;
@@ -196,13 +211,13 @@ fn find<'a>(
     };
     let remembered = inputs.people.remembered(person).iter();
     for fact in remembered.map(|at| &ledger.refusals[*at as usize]) {
-        if !concerns(fact) {
+        let Some(Certain(certain)) = concerns(fact) else {
             continue;
-        }
+        };
         bar.held &= held_at.is_some()
             && fact.held_at.as_deref() == held_at
             && says_of_contacts(inputs, person, fact);
-        bar.of_contact |= is_of_contact(inputs, person, fact);
+        bar.of_contact |= certain && is_of_contact(inputs, person, fact);
         bar.facts.push(fact);
     }
     (!bar.facts.is_empty()).then_some(bar)

@@ -740,6 +740,21 @@ impl<'a> Planner<'a> {
             if present.contains(link.source.as_str()) {
                 continue;
             }
+            // The config or a hand gave the group to another source group, which fills it from now
+            // on.
+            let pins = &inputs.policy.groups.pin;
+            let pinned = pins
+                .iter()
+                .any(|(source, target)| *target == link.target && *source != link.source);
+            let taken = self.out.pairs[..pair.0 as usize]
+                .iter()
+                .any(|other| other.source.is_some() && other.target.as_ref() == Some(&link.target));
+            if pinned || taken {
+                self.out.warnings.push(format!(
+                    "The source group of \"{name}\" is gone; another one of this job fills the group, so it is kept."
+                ));
+                continue;
+            }
             if !trustworthy {
                 self.out.warnings.push(format!(
                     "The source group of \"{name}\" can't be seen; nothing is concluded from that."

@@ -161,10 +161,8 @@ impl Prepared {
             id: id.clone(),
         });
         let group = pair.target.clone().map(AudienceKey::Group);
-        // The name of a pair that is blocked may turn out to be another group's.
-        let name = fold_group_name(&pair.name);
-        let name = pair.writable.then_some(AudienceKey::Name(name));
-        group.into_iter().chain(source).chain(name).collect()
+        let name = AudienceKey::Name(fold_group_name(&pair.name));
+        group.into_iter().chain(source).chain([name]).collect()
     }
 
     fn text_of_source(&self, at: u32) -> String {

@@ -6,11 +6,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::text::{address, operations, render};
-use super::world::{POOR, SEATS, TestGroup, TestMemberLink, TestPerson, TestRefusal, TestWorld};
+use super::world::{
+    POOR, SEATS, Side, TestGroup, TestMemberLink, TestPerson, TestRefusal, TestWorld,
+};
 use crate::model::policy::{Missing, Mode, OnDrift, OptOuts};
 use crate::model::{GroupKind, GroupStatus, MemberStatus, MembershipState, Record, Value};
 use crate::plan::base::{FactId, FieldBase, FieldBases};
-use crate::plan::{Edit, Inputs, PairIx, PersonIx, Plan, fold_group_name};
+use crate::plan::{Edit, GroupPair, Inputs, PairIx, PersonIx, Plan, fold_group_name};
 use crate::testing::cases;
 
 /// One random fact: what it is about, and three numbers that say which.
@@ -688,9 +690,7 @@ fn remember_refusals(
         refusal.groups.extend(id.map(Some));
         refusal.sources.extend(plan.pair(pair).source.clone());
         let name = fold_group_name(&plan.pair(pair).name);
-        refusal
-            .names
-            .extend(plan.pair(pair).writable.then_some(name));
+        refusal.names.extend([name]);
     };
     for (pair, person) in &plan.agreement.bars {
         let mut refusal = keys_of(inputs, *person);
@@ -873,9 +873,30 @@ fn adds_nobody_who_refuses(world: &TestWorld) {
 }
 
 /// Tells whether a refusal of the person is remembered that the target was never seen to obey.
-fn is_due(world: &TestWorld, inputs: &Inputs<'_>, person: PersonIx, group: Option<&str>) -> bool {
+fn is_due(
+    world: &TestWorld,
+    inputs: &Inputs<'_>,
+    person: PersonIx,
+    pair: Option<&GroupPair>,
+) -> bool {
     let keys = keys_of(inputs, person);
-    let group = group.map(str::to_owned);
+    let group = pair.and_then(|pair| pair.target.clone());
+    // A group that was made anew is known by its name, once nothing else stands.
+    let by_name = |refusal: &TestRefusal| {
+        let stands = |side: &Side, id: &str, ours: Option<&String>| {
+            ours.is_none_or(|ours| ours != id) && side.groups.iter().any(|group| group.id == id)
+        };
+        pair.is_some_and(|pair| {
+            let name = fold_group_name(&pair.name);
+            let mut targets = refusal.groups.iter().flatten();
+            refusal.names.contains(&name)
+                && !targets.any(|id| stands(&world.target, id, pair.target.as_ref()))
+                && !refusal
+                    .sources
+                    .iter()
+                    .any(|id| stands(&world.source, id, pair.source.as_ref()))
+        })
+    };
     let mut open = world
         .memory
         .refusals
@@ -883,7 +904,7 @@ fn is_due(world: &TestWorld, inputs: &Inputs<'_>, person: PersonIx, group: Optio
         .filter(|refusal| !refusal.ended);
     open.any(|refusal| {
         refusal.is_of(&keys)
-            && refusal.groups.contains(&group)
+            && (refusal.groups.contains(&group) || by_name(refusal))
             && (refusal.held_at != Some(group.clone()) || !keys.records.is_empty())
     })
 }
@@ -933,13 +954,8 @@ fn mentions_only_its_own(world: &TestWorld) {
                 let removed = matches!(edit, Edit::RemoveMemberships { .. });
                 // A refusal that was seen and never written is, even after the person has gone from
                 // the source.
-                let due = matches!(edit, Edit::SetOptOut { .. })
-                    && is_due(
-                        world,
-                        inputs,
-                        *person,
-                        pair.and_then(|pair| pair.target.as_deref()),
-                    );
+                let due =
+                    matches!(edit, Edit::SetOptOut { .. }) && is_due(world, inputs, *person, pair);
                 assert!(
                     listed || known || removed || due,
                     "{} is nobody's concern",
@@ -978,7 +994,7 @@ fn removes_only_what_it_may(world: &TestWorld) {
                     let id = inputs.names.text(inputs.source.members[*at as usize].id);
                     source.members.get(id) == Some(&MembershipState::OptedOut)
                 });
-                let refuses = refuses || is_due(world, inputs, *person, pair.target.as_deref());
+                let refuses = refuses || is_due(world, inputs, *person, Some(pair));
                 let stands_in = refuses && !world.capabilities.group_opt_out;
                 assert!(
                     source.incomplete.is_none() || stands_in,

@@ -168,3 +168,18 @@ fn a_group_whose_members_were_not_read_is_blocked() {
         "! group Donors 11 incomplete_read",
     );
 }
+
+#[test]
+fn a_group_that_another_source_group_fills_by_now_outlives_the_first_one() {
+    for missing in ["archive", "delete"] {
+        check(
+            &format!(
+                "set missing={missing} pin=2/11 max_group_removals=9 measure=2/1
+                 source 2 Fans ext=f : ana
+                 target 11 Fans ext=f : ana
+                 link 1=11"
+            ),
+            "adopt Fans",
+        );
+    }
+}

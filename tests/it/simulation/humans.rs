@@ -20,6 +20,10 @@ pub(crate) struct Humans {
     records: BTreeMap<(String, u64), Human>,
     /// Who was last seen under an address.
     mailboxes: BTreeMap<String, Human>,
+    /// The addresses that each record ever showed.
+    shown: BTreeSet<(String, u64, String)>,
+    /// How often somebody has changed the address of a record since the last run.
+    changes: BTreeMap<(String, u64), u32>,
     /// Of whom nobody can say any more who they are.
     doubtful: BTreeSet<Human>,
     /// Records that were exchanged since the last run: what comes on top of that shows as something
@@ -77,6 +81,12 @@ impl Humans {
         self.doubtful.iter().any(|one| self.root(*one) == human)
     }
 
+    /// Whether a record ever showed an address.
+    pub fn ever_showed(&self, account: &str, id: u64, address: &str) -> bool {
+        self.shown
+            .contains(&(account.to_owned(), id, fold(address)))
+    }
+
     /// From here on nobody can say who a record stands for.
     pub fn doubt(&mut self, account: &str, id: u64) {
         if let Some(human) = self.of(account, id) {
@@ -88,6 +98,7 @@ impl Humans {
     /// somebody has it there, else anywhere, else whoever had it last and has no other.
     fn enter(&mut self, world: &World, account: &str, id: u64, email: &str, first: Option<&str>) {
         let address = fold(email);
+        self.shown.insert((account.to_owned(), id, address.clone()));
         let mut found = None;
         if is_usable(&address) {
             let names = first
@@ -135,6 +146,7 @@ impl Humans {
     /// A run begins, and sees things as they are.
     pub fn show(&mut self) {
         self.exchanged.clear();
+        self.changes.clear();
     }
 
     /// Takes in what has happened. A record that a request made stands for whoever has the address
@@ -161,6 +173,8 @@ impl Humans {
                 }
             }
             Change::AddressChanged { contact, to, .. } if event.actor == Actor::Person => {
+                let place = (account.name.clone(), *contact);
+                *self.changes.entry(place).or_default() += 1;
                 let mixed = self.exchanged.iter().any(|(name, one, other)| {
                     *name == account.name && [one, other].contains(&contact)
                 });
@@ -177,6 +191,8 @@ impl Humans {
                 if let Some(human) = self.of(&account.name, *contact) {
                     self.mailboxes.insert(fold(to), human);
                 }
+                self.shown
+                    .insert((account.name.clone(), *contact, fold(to)));
             }
             _ => {}
         }
@@ -184,6 +200,13 @@ impl Humans {
 
     /// Two records were mixed up: each stands for whom the other stood for.
     pub fn exchange(&mut self, account: &str, one: u64, other: u64) {
+        // The exchange itself takes three changes. What came before shows as something else.
+        let changes = |id| self.changes.get(&(account.to_owned(), id)).copied();
+        if changes(one) > Some(2) || changes(other) > Some(1) {
+            self.doubt(account, one);
+            self.doubt(account, other);
+            return;
+        }
         self.exchanged.push((account.to_owned(), one, other));
         if let (Some(first), Some(second)) = (self.of(account, one), self.of(account, other)) {
             self.records.insert((account.to_owned(), one), second);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rosterd::emulator::{Actor, Change, HistoryEvent, Kind, MembershipState, World};
 
-use super::humans::Humans;
+use super::humans::{Human, Humans};
 use super::job::Job;
 use super::truth;
 use super::wild::Fact;
@@ -33,6 +33,9 @@ pub(crate) struct Memory {
     pub own: BTreeSet<(String, u64, u64)>,
     /// What humans refused, as far as a run has seen it.
     pub facts: Vec<Fact>,
+    /// What humans refused when any run began, however it ended: by account, with the group's name
+    /// or nothing for all mail.
+    pub ever: BTreeSet<(String, Human, Option<String>)>,
 }
 
 /// One run while it goes on.
@@ -147,6 +150,7 @@ impl Judge {
     ) {
         self.humans.show();
         let start = self.believed(world, self.jobs[job].source);
+        self.remember_refusers(&start);
         let run = Run {
             job,
             start,
@@ -169,6 +173,20 @@ impl Judge {
         })
     }
 
+    /// Whether a run may have paired a record without anybody knowing: it was there when one began,
+    /// which then died, or did not end well.
+    pub fn may_be_paired(&self, account: &str, record: u64) -> bool {
+        self.runs.values().any(|run| {
+            let job = &self.jobs[run.job];
+            let there = |world: &World| {
+                let named = world.accounts.iter().find(|known| known.name == account);
+                named.is_some_and(|account| account.contacts.contains_key(&record))
+            };
+            [job.source, job.target].contains(&account)
+                && (there(&run.start) || run.also.iter().any(there))
+        })
+    }
+
     /// Two records have exchanged their addresses, or the second one was merged into the first.
     pub fn turn_over(&mut self, account: &str, one: u64, other: u64, merged: bool) {
         // What one source says of two people, another one may not know.
@@ -182,6 +200,12 @@ impl Judge {
             human.is_some_and(|human| self.humans.count(&self.seen, &others, human) > 0)
         });
         if elsewhere {
+            self.humans.doubt(account, one);
+            self.humans.doubt(account, other);
+            return;
+        }
+        let doubtful = |id| !self.is_paired(account, id) && self.may_be_paired(account, id);
+        if doubtful(one) || doubtful(other) {
             self.humans.doubt(account, one);
             self.humans.doubt(account, other);
             return;
@@ -265,7 +289,14 @@ impl Judge {
                 };
                 let paired = match &event.change {
                     Change::AddressChanged { contact, .. } => {
-                        self.is_paired(&event.account, *contact)
+                        let paired = self.is_paired(&event.account, *contact);
+                        if !paired
+                            && event.actor == Actor::Person
+                            && self.may_be_paired(&event.account, *contact)
+                        {
+                            self.humans.doubt(&event.account, *contact);
+                        }
+                        paired
                     }
                     _ => false,
                 };

@@ -134,7 +134,13 @@ impl Judge {
     pub(super) fn weigh(&mut self, run: &Run, event: &HistoryEvent, before: &World, now: &World) {
         let mut best: Option<(usize, Vec<Complaint>)> = None;
         for job in std::iter::once(&run.job).chain(&run.beside) {
-            for start in std::iter::once(&run.start).chain(&run.also) {
+            // What one of several has just done, another one may have read before it began to write.
+            let meanwhile = self.believed(before, self.jobs[*job].source);
+            let meanwhile = (!run.beside.is_empty()).then_some(&meanwhile);
+            for start in std::iter::once(&run.start)
+                .chain(&run.also)
+                .chain(meanwhile)
+            {
                 let found = self.consider(*job, run, start, event, before, now);
                 if best
                     .as_ref()
@@ -482,6 +488,12 @@ impl Judge {
         for (id, _) in source.groups() {
             let partner = partners.iter().any(|(partner, _)| *partner == id);
             for (record, state) in source.members(id) {
+                let shows = there
+                    .contacts
+                    .get(&contact)
+                    .is_some_and(|contact| fold(&contact.email) == record.address);
+                // Whoever has the address that an active record shows is no stranger.
+                listed |= partner && state == MembershipState::Active && shows;
                 if self.human(&source, &record) != Some(human) {
                     continue;
                 }
@@ -541,10 +553,21 @@ impl Judge {
                 .get(&id)
                 .is_some_and(|contact| fold(&contact.email) == record.address)
         };
+        let address = account.contacts.get(&contact).map(|contact| &contact.email);
+        // A contact under an address that the record never had is another one's, whose record is
+        // gone.
+        let ever = address.is_some_and(|address| {
+            let source = self.jobs.iter().map(|job| job.source);
+            let mut sources = source.filter(|source| *source != account.name);
+            sources.any(|source| self.humans.ever_showed(source, record.id, address))
+        });
         shows(contact)
-            || !account.contacts.keys().any(|other| {
-                *other != contact && shows(*other) && self.humans.of(&account.name, *other) == human
-            })
+            || ever
+                && !account.contacts.keys().any(|other| {
+                    *other != contact
+                        && shows(*other)
+                        && self.humans.of(&account.name, *other) == human
+                })
     }
 
     fn considers_leaving(
@@ -667,6 +690,17 @@ impl Judge {
             let partners: Vec<(u64, String)> = group
                 .map(|group| self.partners_of(at, start, group, there))
                 .unwrap_or_default();
+            let name = |group| there.groups.get(&group).map(|group| fold_name(&group.name));
+            let ever = |name: Option<String>| {
+                self.memory.ever.iter().any(|(account, one, refused)| {
+                    account == target
+                        && self.humans.is(*one, human)
+                        && (refused.is_none() || *refused == name)
+                })
+            };
+            if ever(group.and_then(name)) {
+                return true;
+            }
             if self.facts_of(target, human).any(|fact| match group {
                 Some(group) => self.concerns(fact, &source, group, &partners),
                 None => fact.audience.is_none(),
@@ -697,6 +731,42 @@ impl Judge {
             }
         }
         false
+    }
+
+    /// A run begins: it may remember what any account shows, however it ends.
+    pub(super) fn remember_refusers(&mut self, start: &World) {
+        let jobs = self.jobs.clone();
+        for job in jobs.iter().filter(|job| !job.to_users) {
+            for name in [job.source, job.target] {
+                let account = start.account(name);
+                let mut found: Vec<(u64, Option<String>)> = account
+                    .contacts
+                    .values()
+                    .filter(|contact| contact.opted_out.is_some())
+                    .map(|contact| (contact.id, None))
+                    .collect();
+                for group in account.groups.values() {
+                    let shown = if name == job.source {
+                        job.mapped(&group.name)
+                    } else {
+                        group.name.clone()
+                    };
+                    let refusers = account.members_of(group.id).into_iter();
+                    found.extend(
+                        refusers
+                            .filter(|(_, state)| *state == MembershipState::OptedOut)
+                            .map(|(contact, _)| (contact, Some(fold_name(&shown)))),
+                    );
+                }
+                for (contact, group) in found {
+                    if let Some(human) = self.humans.of(name, contact) {
+                        self.memory
+                            .ever
+                            .insert((job.target.to_owned(), human, group));
+                    }
+                }
+            }
+        }
     }
 
     fn considers_creation(
@@ -1078,6 +1148,8 @@ impl Judge {
                     let seated = target.users.values().any(|user| {
                         user.group == there && self.humans.of(&staff, user.id) == Some(human)
                     });
+                    // Users have no refusal of all mail that could be written.
+                    let refuses = state == MembershipState::OptedOut;
                     if refuses && seated && job.carry && blocked(&record).is_none() {
                         wrong.push(("rest, refuses and is there", place));
                     }

@@ -39,6 +39,7 @@ fn help_names_every_command() {
       failures     Lists items that a provider refused or that nobody can sync, with what can be done
                    about them
       retry        Sends the failed items of a job again now, in a run of the job
+      accept       Accepts blocked or refused items: they stay listed, and need nobody until they change
       link         Settles by hand that a source group and a target group belong together
       unlink       Forgets which target group belongs to a source group, and what the job brought into
                    it

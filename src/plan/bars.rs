@@ -16,9 +16,8 @@ pub(super) struct Bar<'a> {
     facts: Vec<&'a Refusal>,
     /// Whether the target was seen to obey all of them.
     pub(super) held: bool,
-    /// Whether they are certainly of this audience and of the contact that the target has, and not
-    /// only of a name that another group has as well, or of an address that the contact is about
-    /// to get.
+    /// Whether they are of the contact that the target has, and not only of an address that the
+    /// contact is about to get.
     of_contact: bool,
 }
 
@@ -42,10 +41,7 @@ impl Bar<'_> {
 
 /// Finds the remembered refusal of all mail of a person.
 pub(super) fn bar_of_account<'a>(inputs: &Inputs<'a>, person: PersonIx) -> Option<Bar<'a>> {
-    let of_account = |fact: &Refusal| {
-        let of_account = fact.audience.contains(&LedgerAudience::Account);
-        of_account.then_some(Certain(true))
-    };
+    let of_account = |fact: &Refusal| fact.audience.contains(&LedgerAudience::Account);
     find(inputs, person, of_account, Some(""))
 }
 
@@ -96,8 +92,7 @@ pub(super) fn know_pairs_by_every_key(
             let pair = &pairs[at];
             let lacking = keys_of(pair).iter().any(|key| !fact.audience.contains(key));
             let names = names_of(inputs.base, pair);
-            let concerned = concerns_pair(inputs, fact, pair, &names);
-            if lacking && concerned.is_some_and(|Certain(certain)| certain) {
+            if lacking && concerns_pair(inputs, fact, pair, &names) {
                 agreement.bars_of_pair.push((fact.id, PairIx(at as u32)));
             }
         }
@@ -123,18 +118,14 @@ fn names_of(base: &Base, pair: &GroupPair) -> [String; 2] {
     [fold_group_name(&pair.name), fold_group_name(last)]
 }
 
-/// Whether a refusal is of an audience for certain. One that is known to be of another group of the
-/// same name bars all the same, as long as nobody knows which of them a pair will be; but nothing
-/// is written for it.
-struct Certain(bool);
-
-/// Tells whether a refusal concerns a pair; `names` are the pair's.
+/// Tells whether a refusal concerns a pair; `names` are the pair's. A name that leads to a group
+/// that is known to be another one bars nobody.
 fn concerns_pair(
     inputs: &Inputs<'_>,
     fact: &Refusal,
     pair: &GroupPair,
     names: &[String; 2],
-) -> Option<Certain> {
+) -> bool {
     let by_id = fact.audience.iter().any(|audience| match audience {
         LedgerAudience::Account | LedgerAudience::Name(_) => false,
         LedgerAudience::Group(group) => pair.target.as_ref() == Some(group),
@@ -144,11 +135,7 @@ fn concerns_pair(
         let mut known = fact.audience.iter();
         known.any(|known| matches!(known, LedgerAudience::Name(known) if names.contains(known)))
     };
-    if by_id {
-        return Some(Certain(true));
-    }
-    let certain = by_name().then(|| !stands_elsewhere(inputs, fact, pair))?;
-    (certain || !pair.linked).then_some(Certain(certain))
+    by_id || (by_name() && !stands_elsewhere(inputs, fact, pair))
 }
 
 /// Tells whether a group that a refusal is known to be of still stands, and is another one than the
@@ -200,7 +187,7 @@ pub(super) fn address_refused_before(inputs: &Inputs<'_>, person: PersonIx) -> b
 fn find<'a>(
     inputs: &Inputs<'a>,
     person: PersonIx,
-    concerns: impl Fn(&Refusal) -> Option<Certain>,
+    concerns: impl Fn(&Refusal) -> bool,
     held_at: Option<&str>,
 ) -> Option<Bar<'a>> {
     let ledger = &inputs.base.ledger;
@@ -211,13 +198,13 @@ fn find<'a>(
     };
     let remembered = inputs.people.remembered(person).iter();
     for fact in remembered.map(|at| &ledger.refusals[*at as usize]) {
-        let Some(Certain(certain)) = concerns(fact) else {
+        if !concerns(fact) {
             continue;
-        };
+        }
         bar.held &= held_at.is_some()
             && fact.held_at.as_deref() == held_at
             && says_of_contacts(inputs, person, fact);
-        bar.of_contact |= certain && is_of_contact(inputs, person, fact);
+        bar.of_contact |= is_of_contact(inputs, person, fact);
         bar.facts.push(fact);
     }
     (!bar.facts.is_empty()).then_some(bar)
@@ -238,8 +225,16 @@ fn says_of_contacts(inputs: &Inputs<'_>, person: PersonIx, fact: &Refusal) -> bo
 fn is_of_contact(inputs: &Inputs<'_>, person: PersonIx, fact: &Refusal) -> bool {
     let moves_from = inputs.people.get(person).moves_from;
     let mut contacts = inputs.people.targets(person).iter();
+    // What the person's own record refused is of the contact wherever it moves to, unless that has
+    // the address of somebody else by now.
+    let own = || {
+        let record = |at: &u32| LedgerPerson::Record(inputs.source.members[*at as usize].id);
+        let mut records = inputs.people.sources(person).iter().map(record);
+        inputs.people.spared_for(person).is_none() && records.any(|id| fact.people.contains(&id))
+    };
     moves_from.is_none_or(|held| fact.people.contains(&LedgerPerson::Address(held)))
         || contacts.any(|at| has_contact(inputs, fact, *at))
+        || own()
 }
 
 /// Tells whether a refusal is known to be this person's, by more than an address.

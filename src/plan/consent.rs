@@ -439,15 +439,23 @@ pub(super) fn refusals_of_target(inputs: &Inputs<'_>, agreement: &mut Agreement)
                 .left_addresses
                 .extend(left.map(|address| (None, address)));
         }
-        if contacts.iter().any(refuses)
-            && bar_of_account(inputs, person).is_none()
-            && !new.contains(&person)
+        if !contacts.iter().any(refuses)
+            || bar_of_account(inputs, person).is_some()
+            || new.contains(&person)
         {
+            continue;
+        }
+        if contacts.iter().all(refuses) {
             agreement.bars.push((None, person));
-            // One of several contacts says nothing of the others.
-            if contacts.iter().all(refuses) {
-                agreement.held_bars.push((None, person));
-            }
+            agreement.held_bars.push((None, person));
+        } else {
+            // The others are not opted out for it, and whoever comes with the address after all of
+            // them is barred.
+            let held = contacts.iter().filter(|at| refuses(at));
+            let held = held.filter_map(|at| inputs.target.members[*at as usize].address);
+            let addresses: BTreeSet<Name> = held.collect();
+            let addresses = addresses.into_iter().map(|address| (None, address));
+            agreement.left_addresses.extend(addresses);
         }
     }
 }

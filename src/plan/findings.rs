@@ -174,6 +174,30 @@ pub struct Blocked {
     pub detail: String,
 }
 
+impl Blocked {
+    /// Names the item as people accept it: as long as nothing about it changes.
+    pub fn item(&self) -> String {
+        let member = self.member.as_deref().filter(|member| !member.is_empty());
+        item_id(
+            self.group.as_deref(),
+            member.or(self.id.as_deref()),
+            self.reason.as_str(),
+            &self.detail,
+        )
+    }
+}
+
+/// Returns the short name of an item that needs a person, from all that there is to say of it.
+pub fn item_id(group: Option<&str>, who: Option<&str>, reason: &str, words: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in [group, who, Some(reason), Some(words)] {
+        let part = part.unwrap_or_default();
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex()[..8].to_owned()
+}
+
 /// A guard that refuses the plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GuardRefusal {

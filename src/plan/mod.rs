@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use bars::refused_before;
 pub use build::plan;
-pub use findings::{Blocked, BlockedReason, GuardRefusal, Loss, Reason, What, Withheld};
+pub use findings::{Blocked, BlockedReason, GuardRefusal, Loss, Reason, What, Withheld, item_id};
 pub(crate) use groups::fold as fold_group_name;
 pub use groups::{in_scope, partners};
 pub use guard::tripped_items;

@@ -1,6 +1,7 @@
 //! Items that a provider refused or that nobody can sync, with their age and what can be done about
 //! them.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -10,9 +11,9 @@ use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ASIDE, GONE, HEADING};
 use super::words::{address, distance, harmless};
 use crate::plan::BlockedReason;
-use crate::state::FailureRecord;
+use crate::state::{AcceptedRecord, FailureNote, FailureRecord};
 
-const REASONS: [BlockedReason; 8] = [
+const REASONS: [BlockedReason; 10] = [
     BlockedReason::BadAddress,
     BlockedReason::TwoCandidates,
     BlockedReason::NameTaken,
@@ -21,6 +22,8 @@ const REASONS: [BlockedReason; 8] = [
     BlockedReason::IncompleteRead,
     BlockedReason::GoneAtTarget,
     BlockedReason::ValueRefused,
+    BlockedReason::SeveralGroups,
+    BlockedReason::OtherGroup,
 ];
 
 /// Says what a person can do about a remembered failure.
@@ -37,13 +40,24 @@ pub fn remedy(failure: &FailureRecord) -> String {
     }
 }
 
-/// Writes failures for people, job by job.
+fn who(note: &FailureNote) -> String {
+    match (&note.member, &note.group) {
+        (Some(member), Some(group)) => format!("{} in \"{}\"", address(member), harmless(group)),
+        (Some(member), None) => address(member).into_owned(),
+        (None, Some(group)) => format!("\"{}\"", harmless(group)),
+        (None, None) => harmless(&note.key).into_owned(),
+    }
+}
+
+/// Writes failures for people, job by job; `accepted` are those that somebody has accepted, by job
+/// and item.
 ///
 /// # Errors
 /// What writing to `out` says.
 pub fn write_failures_text(
     out: &mut dyn Write,
     failures: &[FailureRecord],
+    accepted: &BTreeSet<(String, String)>,
     now: Timestamp,
 ) -> io::Result<()> {
     if failures.is_empty() {
@@ -57,14 +71,12 @@ pub fn write_failures_text(
             job = Some(&failure.job);
         }
         let note = &failure.note;
-        let who = match (&note.member, &note.group) {
-            (Some(member), Some(group)) => {
-                format!("{} in \"{}\"", address(member), harmless(group))
-            }
-            (Some(member), None) => address(member).into_owned(),
-            (None, Some(group)) => format!("\"{}\"", harmless(group)),
-            (None, None) => harmless(&note.key).into_owned(),
+        let known = if accepted.contains(&(failure.job.clone(), note.item.clone())) {
+            ", accepted"
+        } else {
+            ""
         };
+        let who = who(note);
         let code = note
             .code
             .as_ref()
@@ -72,7 +84,8 @@ pub fn write_failures_text(
             .unwrap_or_default();
         writeln!(
             out,
-            "  {GONE}x{GONE:#} {} {who}: {}{code}",
+            "  {GONE}x{GONE:#} {} {} {who}: {}{code}{known}",
+            harmless(&note.item),
             harmless(&note.what),
             harmless(&note.reason)
         )?;
@@ -100,11 +113,48 @@ pub fn write_failures_text(
     Ok(())
 }
 
+/// Writes what was accepted of a job for people.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_accepted_text(out: &mut dyn Write, accepted: &[AcceptedRecord]) -> io::Result<()> {
+    if accepted.is_empty() {
+        return writeln!(out, "Nothing is accepted.");
+    }
+    for known in accepted {
+        let note = &known.note;
+        writeln!(
+            out,
+            "{} {} {}: {}",
+            harmless(&note.item),
+            harmless(&note.what),
+            who(note),
+            harmless(&note.reason)
+        )?;
+        writeln!(out, "    {}", harmless(&note.message))?;
+        let why = known
+            .words
+            .as_deref()
+            .map(|words| format!(": {}", harmless(words)));
+        let since = known.since.strftime("%Y-%m-%d %H:%M:%SZ");
+        writeln!(
+            out,
+            "    {ASIDE}accepted {since}{}{ASIDE:#}",
+            why.unwrap_or_default()
+        )?;
+    }
+    Ok(())
+}
+
 /// Writes failures as JSON.
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_failures_json(out: &mut dyn Write, failures: &[FailureRecord]) -> io::Result<()> {
+pub fn write_failures_json(
+    out: &mut dyn Write,
+    failures: &[FailureRecord],
+    accepted: &BTreeSet<(String, String)>,
+) -> io::Result<()> {
     #[derive(Serialize)]
     struct Document<'a> {
         version: u32,
@@ -112,7 +162,9 @@ pub fn write_failures_json(out: &mut dyn Write, failures: &[FailureRecord]) -> i
     }
     #[derive(Serialize)]
     struct Row<'a> {
+        item: &'a str,
         job: &'a str,
+        accepted: bool,
         what: &'a str,
         group: Option<&'a str>,
         member: Option<&'a str>,
@@ -127,7 +179,9 @@ pub fn write_failures_json(out: &mut dyn Write, failures: &[FailureRecord]) -> i
     let failures = failures
         .iter()
         .map(|failure| Row {
+            item: &failure.note.item,
             job: &failure.job,
+            accepted: accepted.contains(&(failure.job.clone(), failure.note.item.clone())),
             what: &failure.note.what,
             group: failure.note.group.as_deref(),
             member: failure.note.member.as_deref(),

@@ -1,6 +1,6 @@
 //! Pieces that several JSON results share, and the layout of their lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use serde::Serialize;
@@ -172,6 +172,9 @@ pub fn summary_from_json(value: &serde_json::Value) -> Summary {
 /// Something that waits for a person.
 #[derive(Serialize)]
 pub(super) struct BlockedRow<'a> {
+    item: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    accepted: bool,
     what: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<&'a str>,
@@ -185,8 +188,11 @@ pub(super) struct BlockedRow<'a> {
 }
 
 impl<'a> BlockedRow<'a> {
-    pub(super) fn new(blocked: &'a Blocked) -> BlockedRow<'a> {
+    pub(super) fn new(blocked: &'a Blocked, accepted: &BTreeSet<String>) -> BlockedRow<'a> {
+        let item = blocked.item();
         BlockedRow {
+            accepted: accepted.contains(&item),
+            item,
             what: blocked.what.as_str(),
             group: blocked.group.as_deref(),
             member: blocked.member.as_deref(),

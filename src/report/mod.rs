@@ -23,7 +23,7 @@ mod tests;
 mod view;
 mod words;
 
-pub use failures::{remedy, write_failures_json, write_failures_text};
+pub use failures::{remedy, write_accepted_text, write_failures_json, write_failures_text};
 pub use history::{write_history_json, write_history_text, write_show_json, write_show_text};
 pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};
 pub use plan_html::write_plan_html;

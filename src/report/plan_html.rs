@@ -317,7 +317,13 @@ impl Page<'_> {
             for item in items {
                 writeln!(
                     out,
-                    "<li>{}: {}</li>",
+                    "<li><code>{}</code>{} {}: {}</li>",
+                    item.item(),
+                    if self.planned.accepted.contains(&item.item()) {
+                        " (accepted)"
+                    } else {
+                        ""
+                    },
                     Escaped(&named(item)),
                     Escaped(&item.detail)
                 )?;

@@ -44,7 +44,10 @@ impl Serialize for Document<'_> {
         )?;
         document.serialize_field(
             "blocked",
-            &Rows(|| plan.blocked.iter().map(BlockedRow::new)),
+            &Rows(|| {
+                let rows = plan.blocked.iter();
+                rows.map(|blocked| BlockedRow::new(blocked, &planned.accepted))
+            }),
         )?;
         document.serialize_field(
             "refusals",

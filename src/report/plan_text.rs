@@ -11,7 +11,7 @@ use super::view::{
 use super::words::{
     address, count, duration, explain, grouped, harmless, listed, padded, summary, value,
 };
-use crate::plan::{PersonIx, Reason, Withheld};
+use crate::plan::{Blocked, PersonIx, Reason, Withheld};
 use crate::run::{Cost, Planned};
 use unicode_width::UnicodeWidthStr;
 
@@ -50,7 +50,7 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     text.holders(out)?;
     text.profiles(out)?;
     text.withheld(out)?;
-    sections::blocked(out, &plan.blocked, verbose)?;
+    sections::blocked(out, &plan.blocked, &planned.accepted, verbose)?;
     sections::losses(out, &plan.losses)?;
     sections::warnings(out, &plan.warnings)?;
     sections::refusals(out, &plan.job, &plan.refusals, plan.summary.opt_outs)?;
@@ -65,8 +65,10 @@ pub(super) fn last_line(planned: &Planned) -> String {
     let plan = &planned.plan;
     if plan.is_empty() {
         let mut line = format!("{HEADING}Nothing to do.{HEADING:#}");
-        if !plan.blocked.is_empty() {
-            line = format!("{line} {} a person.", waiting(plan.blocked.len()));
+        let open = |blocked: &&Blocked| !planned.accepted.contains(&blocked.item());
+        let open = plan.blocked.iter().filter(open).count();
+        if open > 0 {
+            line = format!("{line} {} a person.", waiting(open));
         }
         return line;
     }

@@ -1,6 +1,6 @@
 //! What runs did, as a program reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -110,6 +110,7 @@ struct RunRow<'a> {
     withheld: u64,
     blocked: Vec<BlockedRow<'a>>,
     failures: Vec<FailureRow<'a>>,
+    accepted: usize,
     refusals: Vec<RefusalRow<'a>>,
     requests: &'a Requests,
     reads: &'a Requests,
@@ -133,8 +134,17 @@ impl<'a> RunRow<'a> {
             exit_code: report.exit_code(),
             summary: Counts::new(&report.summary),
             withheld: report.withheld,
-            blocked: report.blocked.iter().map(BlockedRow::new).collect(),
-            failures: report.failures.iter().map(FailureRow::new).collect(),
+            blocked: report
+                .blocked
+                .iter()
+                .map(|blocked| BlockedRow::new(blocked, &report.accepted))
+                .collect(),
+            failures: report
+                .failures
+                .iter()
+                .map(|failure| FailureRow::new(failure, &report.accepted))
+                .collect(),
+            accepted: report.waiting().1,
             refusals: report.refusals.iter().map(RefusalRow::new).collect(),
             requests: &report.requests,
             reads: &report.reads,
@@ -149,6 +159,9 @@ impl<'a> RunRow<'a> {
 
 #[derive(Serialize)]
 struct FailureRow<'a> {
+    item: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    accepted: bool,
     op: &'a str,
     group: Option<&'a str>,
     member: Option<&'a str>,
@@ -157,8 +170,11 @@ struct FailureRow<'a> {
 }
 
 impl<'a> FailureRow<'a> {
-    fn new(failure: &'a ItemFailure) -> FailureRow<'a> {
+    fn new(failure: &'a ItemFailure, accepted: &BTreeSet<String>) -> FailureRow<'a> {
+        let item = failure.item();
         FailureRow {
+            accepted: accepted.contains(&item),
+            item,
             op: &failure.op,
             group: failure.group.as_deref(),
             member: failure.member.as_deref(),

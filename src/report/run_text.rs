@@ -44,7 +44,7 @@ pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) ->
         )?;
     }
     failures(out, &report.failures, verbose)?;
-    sections::blocked(out, &report.blocked, verbose)?;
+    sections::blocked(out, &report.blocked, &report.accepted, verbose)?;
     if verbose {
         sections::losses(out, &report.losses)?;
     }
@@ -68,7 +68,7 @@ fn last_line(report: &RunReport, nothing: bool) -> String {
         Outcome::Done if nothing => format!("{HEADING}Done:{HEADING:#} nothing had to be changed."),
         Outcome::Done => format!("{HEADING}Done.{HEADING:#}"),
         Outcome::Partial => {
-            let waiting = report.failures.len() + report.blocked.len();
+            let (waiting, _) = report.waiting();
             let words = count(waiting as u64, "item needs a person", "items need a person");
             format!("{CHANGED}Finished, and {words}.{CHANGED:#}{}", error())
         }
@@ -132,7 +132,8 @@ fn failures(out: &mut dyn Write, failures: &[ItemFailure], verbose: bool) -> io:
             .unwrap_or_default();
         writeln!(
             out,
-            "  {GONE}x{GONE:#} {} {who}:{code} {}",
+            "  {GONE}x{GONE:#} {ASIDE}{}{ASIDE:#} {} {who}:{code} {}",
+            failure.item(),
             failure.op,
             harmless(&failure.message)
         )?;

@@ -1,6 +1,7 @@
 //! Parts of a printed result that plans and runs share: what is blocked, refused, lost, and what a
 //! person should read.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::paint::{ASIDE, CHANGED, GONE, HEADING, STOP};
@@ -42,20 +43,32 @@ pub(super) fn limit(total: usize, verbose: bool) -> usize {
     if verbose { total } else { total.min(SHOWN) }
 }
 
-/// Writes what waits for a person, with what can be done about it.
-pub(super) fn blocked(out: &mut dyn Write, all: &[Blocked], verbose: bool) -> io::Result<()> {
-    if all.is_empty() {
-        return Ok(());
+/// Writes what waits for a person, with what can be done about it, and what somebody has accepted.
+pub(super) fn blocked(
+    out: &mut dyn Write,
+    all: &[Blocked],
+    accepted: &BTreeSet<String>,
+    verbose: bool,
+) -> io::Result<()> {
+    let (known, open): (Vec<&Blocked>, Vec<&Blocked>) = all
+        .iter()
+        .partition(|blocked| accepted.contains(&blocked.item()));
+    for (title, words, some) in [
+        ("Blocked", "waiting for a person", open),
+        ("Accepted", "blocked, and known to a person", known),
+    ] {
+        if some.is_empty() {
+            continue;
+        }
+        let number = count(some.len() as u64, "item", "items");
+        heading(out, title, &format!("{number}, {words}"))?;
+        blocked_by_reason(out, &some, verbose)?;
     }
-    heading(
-        out,
-        "Blocked",
-        &format!(
-            "{}, waiting for a person",
-            count(all.len() as u64, "item", "items")
-        ),
-    )?;
-    for (reason, items) in by_reason(all) {
+    Ok(())
+}
+
+fn blocked_by_reason(out: &mut dyn Write, all: &[&Blocked], verbose: bool) -> io::Result<()> {
+    for (reason, items) in by_reason(all.iter().copied()) {
         writeln!(
             out,
             "  {GONE}x {}{GONE:#}  {}",
@@ -64,7 +77,12 @@ pub(super) fn blocked(out: &mut dyn Write, all: &[Blocked], verbose: bool) -> io
         )?;
         let shown = limit(items.len(), verbose);
         for item in &items[..shown] {
-            writeln!(out, "      {}: {}", named(item), harmless(&item.detail))?;
+            let (name, detail) = (named(item), harmless(&item.detail));
+            writeln!(
+                out,
+                "      {ASIDE}{}{ASIDE:#} {name}: {detail}",
+                item.item()
+            )?;
         }
         and_more(out, "      ", items.len(), shown)?;
         writeln!(out, "      remedy: {}", reason.remedy())?;

@@ -72,6 +72,7 @@ fn planned(addresses: &[&str], plan: Plan) -> Planned {
         cost: Cost::default(),
         created_values: BTreeMap::new(),
         first_run: false,
+        accepted: BTreeSet::new(),
     }
 }
 
@@ -329,7 +330,7 @@ fn a_plan_reads_from_opt_outs_to_the_last_line() {
 
     Blocked  1 item, waiting for a person
       x bad_address  1
-          (no address) [id 17]: the contact has no address that mail could be sent to
+          579a0303 (no address) [id 17]: the contact has no address that mail could be sent to
           remedy: correct the person's e-mail address at the source, or leave such people out with `members.where`
 
     Losses  what the target can't hold; where possible rosterd remembers it
@@ -389,7 +390,7 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
       {"what":"membership","group":"Staff","member":"cy@example.org","reason":"opted_out_at_target"},
       {"what":"group","group":"Former [202e]members","reason":"protected"}],
      "blocked":[
-      {"what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `members.where`"}],
+      {"item":"579a0303","what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `members.where`"}],
      "refusals":[
       {"guard":"max_membership_removals","value":120,"of":900,"limit":"10%","key":"jobs.crm-to-mail.guards.max_membership_removals","approval":"0123456789ab","explanation":"120 removals of 900 active memberships exceed the limit of 10%"}],
      "losses":[
@@ -533,6 +534,7 @@ fn report(outcome: Outcome) -> RunReport {
         warnings: Vec::new(),
         error: None,
         losses: vec![loss()],
+        accepted: BTreeSet::new(),
     }
 }
 
@@ -546,11 +548,11 @@ fn a_run_says_what_was_done_and_what_needs_a_person() {
       o 3 withheld on purpose: 2 opted_out_at_target, 1 unconfirmed
 
     Refused by the provider  1 item
-      x add_memberships ana@example.org in "Donors": [402] Invalid \u{1b}[2Jcontact
+      x b6296019 add_memberships ana@example.org in "Donors": [402] Invalid \u{1b}[2Jcontact
 
     Blocked  1 item, waiting for a person
       x bad_address  1
-          (no address) [id 17]: the contact has no address that mail could be sent to
+          579a0303 (no address) [id 17]: the contact has no address that mail could be sent to
           remedy: correct the person's e-mail address at the source, or leave such people out with `members.where`
 
     Sent 3 requests reading crm and 6 requests writing to mail.
@@ -606,9 +608,10 @@ fn runs_are_json_alone_and_as_a_list() {
       "opt_outs":{"carry":1}},
      "withheld":3,
      "blocked":[
-      {"what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `members.where`"}],
+      {"item":"579a0303","what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `members.where`"}],
      "failures":[
-      {"op":"add_memberships","group":"Donors","member":"ana@example.org","code":"402","message":"Invalid \u001b[2Jcontact"}],
+      {"item":"b6296019","op":"add_memberships","group":"Donors","member":"ana@example.org","code":"402","message":"Invalid \u001b[2Jcontact"}],
+     "accepted":0,
      "refusals":[],
      "requests":{
       "mail":6},
@@ -796,24 +799,30 @@ fn failures_name_age_and_remedy() {
             reason: "value_refused".to_owned(),
             code: Some("402".to_owned()),
             message: "Invalid contact".to_owned(),
+            item: "b7f3c1ab".to_owned(),
         },
         blocked: false,
         attempts: 2,
         first_seen: start(),
         next_try: Some(after(3600)),
     };
-    insta::assert_snapshot!(written(|out| write_failures_text(out, std::slice::from_ref(&failure), after(60))), @r#"
+    insta::assert_snapshot!(written(|out| write_failures_text(out, std::slice::from_ref(&failure), &BTreeSet::new(), after(60))), @r#"
     crm-to-mail
-      x membership ana@example.org in "Donors": value_refused [402]
+      x b7f3c1ab membership ana@example.org in "Donors": value_refused [402]
           Invalid contact
           first seen 1 min ago, sent 2 times, again in 59 min
           remedy: correct the value at the source, then run `rosterd retry`
     "#);
-    let value: serde_json::Value =
-        serde_json::from_str(&written(|out| write_failures_json(out, &[failure]))).unwrap();
+    let accepted = [("crm-to-mail".to_owned(), "b7f3c1ab".to_owned())].into();
+    let value: serde_json::Value = serde_json::from_str(&written(|out| {
+        write_failures_json(out, &[failure], &accepted)
+    }))
+    .unwrap();
     assert_eq!(
         value["failures"][0]["remedy"],
         BlockedReason::ValueRefused.remedy()
     );
     assert_eq!(value["failures"][0]["attempts"], 2);
+    assert_eq!(value["failures"][0]["accepted"], true);
+    assert_eq!(value["failures"][0]["item"], "b7f3c1ab");
 }

@@ -195,7 +195,9 @@ impl ProfileChange<'_> {
 }
 
 /// Sorts what is blocked by its reason.
-pub(super) fn by_reason(blocked: &[Blocked]) -> BTreeMap<BlockedReason, Vec<&Blocked>> {
+pub(super) fn by_reason<'a>(
+    blocked: impl IntoIterator<Item = &'a Blocked>,
+) -> BTreeMap<BlockedReason, Vec<&'a Blocked>> {
     let mut sorted: BTreeMap<BlockedReason, Vec<&Blocked>> = BTreeMap::new();
     for blocked in blocked {
         sorted.entry(blocked.reason).or_default().push(blocked);

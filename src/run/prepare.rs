@@ -137,6 +137,8 @@ impl Runner {
             }
         }
         let first_run = base.is_empty();
+        let accepted = self.store().accepted(&job.name)?.into_iter();
+        let accepted = accepted.map(|accepted| accepted.note.item).collect();
         let names = sides.names.clone();
         Ok(Prepared {
             planned: Planned {
@@ -146,6 +148,7 @@ impl Runner {
                 cost,
                 created_values,
                 first_run,
+                accepted,
             },
             sides,
             base,
@@ -462,6 +465,7 @@ impl Prepared {
             warnings: plan.warnings.clone(),
             error: None,
             losses: plan.losses.clone(),
+            accepted: self.planned.accepted.clone(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a run, a plan and a failure look like to whoever asked for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 pub use crate::state::Outcome;
 
 use crate::model::{Name, Names, Record};
-use crate::plan::{Blocked, GuardRefusal, People, PersonIx, Plan, Summary};
+use crate::plan::{Blocked, BlockedReason, GuardRefusal, People, PersonIx, Plan, Summary, item_id};
 
 /// Requests that applying a plan sends, reads apart, and the time they take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Planned {
     pub created_values: BTreeMap<PersonIx, Record>,
     /// Whether nothing was known before: the first run, or a lost database.
     pub first_run: bool,
+    /// The items that a person has accepted, by [`Blocked::item`].
+    pub accepted: BTreeSet<String>,
 }
 
 impl Planned {
@@ -63,6 +65,23 @@ pub struct ItemFailure {
     pub code: Option<String>,
     /// The provider's words.
     pub message: String,
+}
+
+impl ItemFailure {
+    /// Names the item as people accept it.
+    pub fn item(&self) -> String {
+        let reason = match self.op.as_str() {
+            "list_group" => BlockedReason::IncompleteRead,
+            _ => BlockedReason::ValueRefused,
+        };
+        let reason = reason.as_str();
+        item_id(
+            self.group.as_deref(),
+            self.member.as_deref(),
+            reason,
+            &self.message,
+        )
+    }
 }
 
 /// What one run did.
@@ -102,9 +121,20 @@ pub struct RunReport {
     pub error: Option<String>,
     /// Losses, as counted.
     pub losses: Vec<crate::plan::Loss>,
+    /// The items that a person has accepted, of this run or of earlier ones.
+    pub accepted: BTreeSet<String>,
 }
 
 impl RunReport {
+    /// Counts what failed or is blocked, and what of it a person has accepted.
+    pub fn waiting(&self) -> (usize, usize) {
+        let failures = self.failures.iter().map(ItemFailure::item);
+        let items = failures.chain(self.blocked.iter().map(Blocked::item));
+        let (accepted, open): (Vec<String>, Vec<String>) =
+            items.partition(|item| self.accepted.contains(item));
+        (open.len(), accepted.len())
+    }
+
     /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
         self.outcome.exit_code()

@@ -26,6 +26,19 @@ pub struct FailureNote {
     pub code: Option<String>,
     /// The provider's words, or the rule in a sentence.
     pub message: String,
+    /// The short name by which people accept it; empty for what an older version took down.
+    pub item: String,
+}
+
+/// An item that a person has accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedRecord {
+    /// The item as it was then.
+    pub note: FailureNote,
+    /// Why it was accepted.
+    pub words: Option<String>,
+    /// When.
+    pub since: Timestamp,
 }
 
 /// An item that was refused or is blocked, as remembered.
@@ -70,11 +83,11 @@ impl Store {
             let mut select =
                 connection.prepare_cached("SELECT coalesce(max(attempts), 0) FROM failures WHERE job = ?1 AND blocked = 0 AND item_key = ?2")?;
             let mut upsert = connection.prepare_cached(
-                "INSERT INTO failures (job, blocked, item_key, what, group_id, member, reason, code, message, attempts, first_seen, next_try)
-                 VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                "INSERT INTO failures (job, blocked, item_key, what, group_id, member, reason, code, message, attempts, first_seen, next_try, item)
+                 VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                  ON CONFLICT DO UPDATE SET what = excluded.what, group_id = excluded.group_id, member = excluded.member,
                      reason = excluded.reason, code = excluded.code, message = excluded.message, attempts = excluded.attempts,
-                     next_try = excluded.next_try",
+                     next_try = excluded.next_try, item = excluded.item",
             )?;
             for note in failures {
                 let attempts: u32 = select.query_row((job, &note.key), |row| row.get::<_, u32>(0))?.saturating_add(1);
@@ -91,6 +104,7 @@ impl Store {
                     attempts,
                     stamp(now),
                     stamp(next_try),
+                    &note.item,
                 ))?;
             }
             Ok(())
@@ -130,10 +144,10 @@ impl Store {
                 delete.execute((job, key))?;
             }
             let mut upsert = connection.prepare_cached(
-                "INSERT INTO failures (job, blocked, item_key, what, group_id, member, reason, code, message, attempts, first_seen)
-                 VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9)
+                "INSERT INTO failures (job, blocked, item_key, what, group_id, member, reason, code, message, attempts, first_seen, item)
+                 VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10)
                  ON CONFLICT DO UPDATE SET what = excluded.what, group_id = excluded.group_id, member = excluded.member,
-                     reason = excluded.reason, code = excluded.code, message = excluded.message",
+                     reason = excluded.reason, code = excluded.code, message = excluded.message, item = excluded.item",
             )?;
             for note in blocked {
                 upsert.execute((
@@ -146,6 +160,7 @@ impl Store {
                     &note.code,
                     &note.message,
                     stamp(now),
+                    &note.item,
                 ))?;
             }
             Ok(())
@@ -156,7 +171,7 @@ impl Store {
     pub fn failures(&self, job: Option<&str>) -> Result<Vec<FailureRecord>, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
-                "SELECT job, item_key, what, group_id, member, reason, code, message, blocked, attempts, first_seen, next_try
+                "SELECT job, item_key, what, group_id, member, reason, code, message, blocked, attempts, first_seen, next_try, item
                  FROM failures WHERE ?1 IS NULL OR job = ?1 ORDER BY job, first_seen, item_key, blocked",
             )?;
             let rows = select.query_map([job], |row| {
@@ -170,11 +185,79 @@ impl Store {
                         reason: row.get(5)?,
                         code: row.get(6)?,
                         message: row.get(7)?,
+                        item: row.get(12)?,
                     },
                     blocked: row.get(8)?,
                     attempts: row.get(9)?,
                     first_seen: time(row, 10)?,
                     next_try: optional_time(row, 11)?,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Takes down that a person has accepted items of a job, with the reason that was given.
+    pub fn accept(
+        &self,
+        job: &str,
+        items: &[FailureNote],
+        words: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        self.write(|connection| {
+            let mut insert = connection.prepare_cached(
+                "INSERT OR REPLACE INTO accepted (job, item, what, group_id, member, reason, message, words, since)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?;
+            for note in items {
+                insert.execute((
+                    job,
+                    &note.item,
+                    &note.what,
+                    &note.group,
+                    &note.member,
+                    &note.reason,
+                    &note.message,
+                    words,
+                    stamp(now),
+                ))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes back that items were accepted.
+    pub fn revoke(&self, job: &str, items: &[String]) -> Result<(), StateError> {
+        self.write(|connection| {
+            let mut delete =
+                connection.prepare_cached("DELETE FROM accepted WHERE job = ?1 AND item = ?2")?;
+            for item in items {
+                delete.execute((job, item))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Returns what was accepted of a job, oldest first.
+    pub fn accepted(&self, job: &str) -> Result<Vec<AcceptedRecord>, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT item, what, group_id, member, reason, message, words, since FROM accepted WHERE job = ?1 ORDER BY since, item",
+            )?;
+            let rows = select.query_map([job], |row| {
+                Ok(AcceptedRecord {
+                    note: FailureNote {
+                        item: row.get(0)?,
+                        what: row.get(1)?,
+                        group: row.get(2)?,
+                        member: row.get(3)?,
+                        reason: row.get(4)?,
+                        message: row.get(5)?,
+                        ..FailureNote::default()
+                    },
+                    words: row.get(6)?,
+                    since: time(row, 7)?,
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

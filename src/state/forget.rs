@@ -48,6 +48,7 @@ impl Store {
                 "DELETE FROM member_links WHERE address = ?1",
                 "DELETE FROM former_links WHERE address = ?1",
                 "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0",
+                "DELETE FROM accepted WHERE member = ?1",
                 "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0",
                 "UPDATE run_items SET member = NULL, message = NULL, fields = NULL WHERE member = ?1",
                 "UPDATE journal_items SET item_key = '', member = NULL, member_source = NULL, member_id = NULL, detail = NULL,

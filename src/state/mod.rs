@@ -40,7 +40,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 pub use approvals::ApprovalAnswer;
 pub use change::Change;
 pub use error::StateError;
-pub use failures::{FailureNote, FailureRecord};
+pub use failures::{AcceptedRecord, FailureNote, FailureRecord};
 pub use jobs::{JobStatus, PausedRecord};
 pub use journal::{
     JournalEntry, JournalId, JournalItem, JournalMoment, JournalOutcome, UnsettledEntry,

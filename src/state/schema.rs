@@ -14,13 +14,14 @@ pub(super) const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// The steps from an empty file to the current schema, in order; a step is never changed once
 /// released.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("schema/001_start.sql"),
     include_str!("schema/002_remembered.sql"),
     include_str!("schema/003_held_bars.sql"),
     include_str!("schema/004_own_removals.sql"),
     include_str!("schema/005_ledger.sql"),
     include_str!("schema/006_journal_values.sql"),
+    include_str!("schema/007_accepted.sql"),
 ];
 
 /// The version of the current schema.

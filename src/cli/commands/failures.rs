@@ -1,5 +1,7 @@
 //! `rosterd failures`: what needs a person.
 
+use std::collections::BTreeSet;
+
 use crate::cli::context::{Context, find_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
@@ -21,16 +23,21 @@ pub(crate) fn cmd_failures(
     args: &FailuresArgs,
 ) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let failures = match Context::existing_store(&config)? {
-        Some(store) => store.failures(args.job.as_deref())?,
-        None => Vec::new(),
-    };
+    let (mut failures, mut accepted) = (Vec::new(), BTreeSet::new());
+    if let Some(store) = Context::existing_store(&config)? {
+        failures = store.failures(args.job.as_deref())?;
+        let jobs: BTreeSet<&String> = failures.iter().map(|failure| &failure.job).collect();
+        for job in jobs {
+            let known = store.accepted(job)?.into_iter();
+            accepted.extend(known.map(|known| (job.clone(), known.note.item)));
+        }
+    }
     if let (Some(job), true) = (&args.job, failures.is_empty()) {
         find_job(&config, job)?;
     }
     print(|out| match args.format.format {
-        Format::Text => write_failures_text(out, &failures, Context::now()),
-        Format::Json => write_failures_json(out, &failures),
+        Format::Text => write_failures_text(out, &failures, &accepted, Context::now()),
+        Format::Json => write_failures_json(out, &failures, &accepted),
     })?;
     Ok(ExitCode::Done)
 }

@@ -1,5 +1,6 @@
 //! One file per command: what can be typed, and what happens then.
 
+pub(super) mod accept;
 pub(super) mod apply;
 pub(super) mod check;
 pub(super) mod completions;

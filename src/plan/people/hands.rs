@@ -268,7 +268,15 @@ impl Routes<'_> {
             .map(record)
             .chain(draft.targets.iter().map(contact))
             .collect();
-        let of_others = |refusal: &&Refusal| !own.iter().any(|key| refusal.people.contains(key));
+        // A refusal of a record that is still at the source is that one's.
+        let is_there = |key: &LedgerPerson| match key {
+            LedgerPerson::Record(id) => source.members.iter().any(|member| member.id == *id),
+            LedgerPerson::Address(_) | LedgerPerson::Contact(_) => false,
+        };
+        let of_others = |refusal: &&Refusal| {
+            !own.iter().any(|key| refusal.people.contains(key))
+                && !refusal.people.iter().any(is_there)
+        };
         let is_mailed = draft
             .targets
             .first()

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Applying, Item};
 use crate::model::Join;
-use crate::plan::{BlockedReason, PairIx, item_key};
+use crate::plan::{BlockedReason, PairIx, item_id, item_key};
 use crate::run::prepare::{freshly_blocked, measure};
 use crate::run::{ItemFailure, Outcome, RunError, RunReport};
 use crate::state::{Change, FailureNote, RunEnd, RunItem};
@@ -147,6 +147,7 @@ impl Applying<'_> {
                 reason: "value_refused".to_owned(),
                 code: code.clone(),
                 message: message.to_owned(),
+                item: String::new(),
             });
         }
         self.note(item, "failed", Some(message.to_owned()));
@@ -169,6 +170,7 @@ impl Applying<'_> {
             reason: "value_refused".to_owned(),
             code: None,
             message: message.clone(),
+            item: String::new(),
         });
         self.report.failures.push(ItemFailure {
             op: "update_member".to_owned(),
@@ -199,6 +201,7 @@ impl Applying<'_> {
             reason: BlockedReason::IncompleteRead.as_str().to_owned(),
             code: None,
             message: message.clone(),
+            item: String::new(),
         });
         self.report.failures.push(ItemFailure {
             op: "list_group".to_owned(),
@@ -268,6 +271,14 @@ impl Applying<'_> {
     pub(super) fn finish(mut self, result: Result<(), RunError>) -> Result<RunReport, RunError> {
         let store = self.runner.store();
         let now = self.runner.now();
+        for failure in &mut self.failures {
+            failure.item = item_id(
+                failure.group.as_deref(),
+                failure.member.as_deref(),
+                &failure.reason,
+                &failure.message,
+            );
+        }
         store.add_run_items(self.run, &self.history)?;
         store.note_failures(&self.job.name, &self.failures, now)?;
         let plan = &self.prepared.planned.plan;
@@ -293,6 +304,7 @@ impl Applying<'_> {
                 reason: blocked.reason.as_str().to_owned(),
                 code: None,
                 message: blocked.detail.clone(),
+                item: blocked.item(),
             })
             .collect();
         store.replace_blocked(&self.job.name, &blocked, now)?;
@@ -319,9 +331,7 @@ impl Applying<'_> {
         self.report.finished = now;
         self.report.outcome = match &result {
             Err(_) => Outcome::Failed,
-            Ok(()) if !self.report.failures.is_empty() || !self.report.blocked.is_empty() => {
-                Outcome::Partial
-            }
+            Ok(()) if self.report.waiting().0 > 0 => Outcome::Partial,
             Ok(()) => Outcome::Done,
         };
         self.report.error = result.as_ref().err().map(ToString::to_string);

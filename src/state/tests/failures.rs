@@ -18,6 +18,7 @@ fn note(key: &str, message: &str) -> FailureNote {
         reason: "value_refused".into(),
         code: Some("12".into()),
         message: message.into(),
+        item: format!("{key} {message}"),
     }
 }
 
@@ -164,4 +165,31 @@ fn a_saved_plan_is_used_once() {
     store.mark_plan_used("p", "job", at(1)).unwrap();
     store.mark_plan_used("p", "job", at(2)).unwrap();
     assert_eq!(store.plan_used("p").unwrap(), Some(at(1)));
+}
+
+#[test]
+fn what_was_accepted_stays_so_until_it_is_taken_back() {
+    let store = Store::in_memory();
+    let (one, other) = (note("a", "too long"), note("b", "no address"));
+    store
+        .accept(
+            "job",
+            &[one.clone(), other.clone()],
+            Some("an alias"),
+            at(0),
+        )
+        .unwrap();
+    let items = |job: &str| -> Vec<String> {
+        let accepted = store.accepted(job).unwrap().into_iter();
+        accepted.map(|accepted| accepted.note.item).collect()
+    };
+    assert_eq!(items("job"), ["a too long", "b no address"]);
+    assert!(items("another").is_empty());
+    let known = &store.accepted("job").unwrap()[0];
+    assert_eq!(known.words.as_deref(), Some("an alias"));
+    assert_eq!(known.note.member, one.member);
+    store.revoke("job", &[one.item]).unwrap();
+    assert_eq!(items("job"), ["b no address"]);
+    store.forget_person("ana@example.org", at(1)).unwrap();
+    assert!(items("job").is_empty());
 }

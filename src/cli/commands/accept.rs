@@ -1,0 +1,158 @@
+//! `rosterd accept`: a person has seen what is blocked or refused, and lives with it.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::cli::context::{Context, find_job};
+use crate::cli::error::CommandError;
+use crate::cli::exit::ExitCode;
+use crate::cli::format::{Format, FormatArg};
+use crate::cli::output::print;
+use crate::report::write_accepted_text;
+use crate::state::{AcceptedRecord, FailureNote, Store};
+
+/// Accepts blocked or refused items: they stay listed, and need nobody until they change.
+///
+/// An item is named by the short id that `plan`, `sync` and `failures` show; its beginning is
+/// enough. Accepted items no longer make a run end with 4. An item that changes has another id, and
+/// asks for a person again.
+#[derive(clap::Args, Debug)]
+pub(crate) struct AcceptArgs {
+    /// The job.
+    job: String,
+    /// The items, by the ids that `failures` shows.
+    #[arg(required_unless_present_any = ["list", "all_blocked"])]
+    items: Vec<String>,
+    /// Every item that stands there for this reason, such as `bad_address`.
+    #[arg(long, value_name = "REASON", conflicts_with = "items")]
+    all_blocked: Option<String>,
+    /// Show what is accepted, and change nothing.
+    #[arg(long, conflicts_with_all = ["items", "all_blocked", "revoke", "reason"])]
+    list: bool,
+    /// Take it back: the items need a person again.
+    #[arg(long, conflicts_with = "reason")]
+    revoke: bool,
+    /// Why, for whoever reads the list later.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    format: FormatArg,
+}
+
+pub(crate) fn cmd_accept(context: &Context, args: &AcceptArgs) -> Result<ExitCode, CommandError> {
+    let config = context.config()?;
+    let job = find_job(&config, &args.job)?.name.clone();
+    if args.list {
+        let accepted = match Context::existing_store(&config)? {
+            Some(store) => store.accepted(&job)?,
+            None => Vec::new(),
+        };
+        print(|out| match args.format.format {
+            Format::Text => write_accepted_text(out, &accepted),
+            Format::Json => writeln!(out, "{}", as_json(&job, &accepted)),
+        })?;
+        return Ok(ExitCode::Done);
+    }
+    let Some(store) = Context::existing_store(&config)? else {
+        return Err(nothing(&job, "no run has left any yet"));
+    };
+    drop(store);
+    let store = Context::store(&config)?;
+    let known = if args.revoke {
+        let accepted = store.accepted(&job)?.into_iter();
+        accepted.map(|accepted| accepted.note).collect()
+    } else {
+        waiting(&store, &job)?
+    };
+    let chosen = choose(&job, args, &known)?;
+    if args.revoke {
+        let items: Vec<String> = chosen.iter().map(|note| note.item.clone()).collect();
+        store.revoke(&job, &items)?;
+    } else {
+        store.accept(&job, &chosen, args.reason.as_deref(), Context::now())?;
+    }
+    let number = chosen.len();
+    let items = if number == 1 { "item" } else { "items" };
+    print(|out| match args.format.format {
+        Format::Json => writeln!(
+            out,
+            "{}",
+            as_json(&job, &store.accepted(&job).unwrap_or_default())
+        ),
+        Format::Text if args.revoke => {
+            writeln!(out, "{number} {items} of \"{job}\" need a person again.")
+        }
+        Format::Text => writeln!(
+            out,
+            "{number} {items} of \"{job}\" accepted: still listed, and no longer a reason to end with 4."
+        ),
+    })?;
+    Ok(ExitCode::Done)
+}
+
+/// Returns what the last runs of a job left to a person, each item once.
+fn waiting(store: &Store, job: &str) -> Result<Vec<FailureNote>, CommandError> {
+    let mut seen = BTreeSet::new();
+    let failures = store.failures(Some(job))?.into_iter();
+    let notes = failures.map(|failure| failure.note);
+    Ok(notes
+        .filter(|note| !note.item.is_empty() && seen.insert(note.item.clone()))
+        .collect())
+}
+
+fn choose(
+    job: &str,
+    args: &AcceptArgs,
+    known: &[FailureNote],
+) -> Result<Vec<FailureNote>, CommandError> {
+    if let Some(reason) = &args.all_blocked {
+        let of_reason = known.iter().filter(|note| note.reason == *reason);
+        let found: Vec<FailureNote> = of_reason.cloned().collect();
+        if found.is_empty() {
+            return Err(nothing(
+                job,
+                &format!("there is none with the reason \"{reason}\""),
+            ));
+        }
+        return Ok(found);
+    }
+    let mut chosen: Vec<FailureNote> = Vec::new();
+    for item in &args.items {
+        let fits: Vec<&FailureNote> = known
+            .iter()
+            .filter(|note| !item.is_empty() && note.item.starts_with(item.as_str()))
+            .collect();
+        match fits.as_slice() {
+            [] => {
+                return Err(nothing(
+                    job,
+                    &format!("there is none with the id \"{item}\""),
+                ));
+            }
+            [one] => chosen.push((*one).clone()),
+            _ => {
+                return Err(CommandError::usage(format!(
+                    "several items of \"{job}\" begin with \"{item}\""
+                ))
+                .hint("write more of the id".to_owned()));
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+fn nothing(job: &str, why: &str) -> CommandError {
+    CommandError::usage(format!("no such item of job \"{job}\": {why}")).hint(format!(
+        "`rosterd failures {job}` shows them with their ids; `rosterd accept {job} --list` what is accepted"
+    ))
+}
+
+fn as_json(job: &str, accepted: &[AcceptedRecord]) -> serde_json::Value {
+    let rows = accepted.iter().map(|accepted| {
+        let note = &accepted.note;
+        json!({"item": note.item, "what": note.what, "group": note.group, "member": note.member, "reason": note.reason,
+               "message": note.message, "why": accepted.words, "since": accepted.since.to_string()})
+    });
+    json!({"version": super::VERSION, "job": job, "accepted": rows.collect::<Vec<_>>()})
+}

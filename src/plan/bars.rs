@@ -118,8 +118,9 @@ fn names_of(base: &Base, pair: &GroupPair) -> [String; 2] {
     [fold_group_name(&pair.name), fold_group_name(last)]
 }
 
-/// Tells whether a refusal concerns a pair; `names` are the pair's. A name that leads to a group
-/// that is known to be another one bars nobody.
+/// Tells whether a refusal concerns a pair; `names` are the pair's. The name of a pair that is linked
+/// says nothing where it leads to a group that is known to be another one; a new pair may be what
+/// became of that one.
 fn concerns_pair(
     inputs: &Inputs<'_>,
     fact: &Refusal,
@@ -135,7 +136,7 @@ fn concerns_pair(
         let mut known = fact.audience.iter();
         known.any(|known| matches!(known, LedgerAudience::Name(known) if names.contains(known)))
     };
-    by_id || (by_name() && !stands_elsewhere(inputs, fact, pair))
+    by_id || (by_name() && !(pair.linked && stands_elsewhere(inputs, fact, pair)))
 }
 
 /// Tells whether a group that a refusal is known to be of still stands, and is another one than the

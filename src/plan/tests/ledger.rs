@@ -81,8 +81,8 @@ const AUDIENCES: [(&str, bool, bool); 15] = [
     // Under the name that the job gave it last.
     ("group=99 source=98 name=patrons", true, false),
     // Another group had the name, and goes by another one today.
-    ("group=12 name=donors", false, false),
-    ("source=2 name=donors", false, false),
+    ("group=12 name=donors", false, true),
+    ("source=2 name=donors", false, true),
     ("group=12 source=1 name=fans", true, true),
     ("group=12", false, false),
     ("source=2", false, false),

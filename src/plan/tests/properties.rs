@@ -690,7 +690,8 @@ fn remember_refusals(
         refusal.groups.extend(id.map(Some));
         refusal.sources.extend(plan.pair(pair).source.clone());
         let name = fold_group_name(&plan.pair(pair).name);
-        refusal.names.extend([name]);
+        let known = plan.pair(pair).writable;
+        refusal.names.extend(known.then_some(name));
     };
     for (pair, person) in &plan.agreement.bars {
         let mut refusal = keys_of(inputs, *person);
@@ -889,12 +890,13 @@ fn is_due(
         pair.is_some_and(|pair| {
             let name = fold_group_name(&pair.name);
             let mut targets = refusal.groups.iter().flatten();
-            refusal.names.contains(&name)
-                && !targets.any(|id| stands(&world.target, id, pair.target.as_ref()))
-                && !refusal
+            let elsewhere = targets.any(|id| stands(&world.target, id, pair.target.as_ref()))
+                || refusal
                     .sources
                     .iter()
-                    .any(|id| stands(&world.source, id, pair.source.as_ref()))
+                    .any(|id| stands(&world.source, id, pair.source.as_ref()));
+            // What became of a group is not known before the pair is linked.
+            refusal.names.contains(&name) && !(pair.linked && elsewhere)
         })
     };
     let mut open = world

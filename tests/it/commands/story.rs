@@ -240,7 +240,9 @@ fn what_needs_a_person_is_listed_and_tried_again() {
     assert_keys(
         failure,
         &[
+            "item",
             "job",
+            "accepted",
             "what",
             "group",
             "member",
@@ -255,6 +257,20 @@ fn what_needs_a_person_is_listed_and_tried_again() {
     );
     assert_eq!(failure["reason"], "bad_address");
     bed.run(&["retry", JOB]).assert(4);
+    // What is accepted stays listed, and nobody is needed until that is taken back.
+    bed.run(&["accept", JOB, "nothing"]).complaint(2);
+    let item = failure["item"].as_str().unwrap();
+    bed.run(&["accept", JOB, item, "--reason", "an old mailbox"])
+        .assert(0);
+    bed.run(&["sync", JOB]).assert(0);
+    let listed = bed.line("failures --format json").json(&["failures"]);
+    assert_eq!(listed["failures"][0]["accepted"], true);
+    let list = bed.run(&["accept", JOB, "--list"]);
+    list.assert(0);
+    assert!(list.out.contains(item) && list.out.contains("an old mailbox"));
+    bed.run(&["accept", JOB, "--all-blocked", "bad_address", "--revoke"])
+        .assert(0);
+    bed.run(&["sync", JOB]).assert(4);
     bed.account("crm", |crm| crm.change_address(nobody, "nemo@example.org"));
     bed.run(&["retry", JOB]).assert(0);
     assert_eq!(

@@ -242,6 +242,7 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
             Fault::LaggingRead(lag) if !underway.target.is_write => Some(*lag),
             _ => None,
         });
+        #[expect(clippy::single_match_else, reason = "two ways of equal rank")]
         match lag {
             Some(lag) => state.in_the_past(now, lag, |state| answer(state, &mut underway)),
             None => {

@@ -166,13 +166,13 @@ pub(super) fn is_forgotten(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let known = |account: &str, id: Name| forgotten.contains_id(account, inputs.names.text(id));
     let record = |at: &u32| inputs.source.members[*at as usize].id;
     let contact = |at: &u32| inputs.target.members[*at as usize].id;
-    let (records, contacts) = (
+    let (mut records, mut contacts) = (
         inputs.people.sources(person).iter().map(record),
         inputs.people.targets(person).iter().map(contact),
     );
     forgotten.knows_ids()
-        && (records.map(|id| known(source_account, id)).any(|is| is)
-            || contacts.map(|id| known(target_account, id)).any(|is| is))
+        && (records.any(|id| known(source_account, id))
+            || contacts.any(|id| known(target_account, id)))
 }
 
 /// Tells whether an address that a person is about to get refused mail of whatever kind as

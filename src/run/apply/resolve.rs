@@ -639,14 +639,14 @@ impl Applying<'_> {
             }),
             member_id: item.target_id.clone(),
             detail: item.detail.clone(),
-            fields: self.fields_of(write, position).unwrap_or_default(),
+            fields: Self::fields_of(write, position).unwrap_or_default(),
             absent_from: self.absent_from(item),
         }
     }
 
     /// Returns the values that an item of a write stores; nothing of people who exist and keep
     /// theirs.
-    fn fields_of(&self, write: &Write, position: usize) -> Option<Record> {
+    fn fields_of(write: &Write, position: usize) -> Option<Record> {
         let fields = match write {
             Write::CreateGroup { fields, .. } => fields,
             Write::EditGroups { edits } => &edits.get(position)?.fields,

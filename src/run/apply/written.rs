@@ -80,6 +80,7 @@ impl Applying<'_> {
             if open.is_empty() {
                 return Ok(());
             }
+            #[expect(clippy::single_match_else, reason = "two ways of equal rank")]
             let now = match self.profiles_seen.take() {
                 Some(seen) => seen,
                 None => {

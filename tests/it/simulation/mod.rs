@@ -180,6 +180,7 @@ fn simulation_survey() {
         {
             entry.1 = story;
         }
+        #[expect(clippy::format_collect, reason = "a file for a person, written once")]
         let text: String = met
             .iter()
             .map(|(kind, (seeds, story))| {

@@ -399,6 +399,7 @@ impl Judge {
             .filter(move |fact| fact.account == account && self.humans.is(fact.human, human))
     }
 
+    #[expect(clippy::unused_self, reason = "a question to the judge")]
     fn concerns(
         &self,
         fact: &Fact,

@@ -280,6 +280,7 @@ fn pairing(bencher: Bencher<'_, '_>, memberships: usize) {
             &accounts.target,
             &accounts.base,
             &accounts.names,
+            rosterd::model::policy::OnDrift::Overwrite,
         ))
         .len()
     });
@@ -293,6 +294,7 @@ fn planning(bencher: Bencher<'_, '_>, memberships: usize) {
         &accounts.target,
         &accounts.base,
         &accounts.names,
+        rosterd::model::policy::OnDrift::Overwrite,
     );
     bencher.bench_local(|| black_box(plan_all(&accounts, &people)));
 }

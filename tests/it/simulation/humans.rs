@@ -26,7 +26,7 @@ pub(crate) struct Humans {
     changes: BTreeMap<(String, u64), u32>,
     /// Of whom nobody can say any more who they are.
     doubtful: BTreeSet<Human>,
-    /// Records that were exchanged since the last run: what comes on top of that shows as something
+    /// Records that were exchanged since the last run that ended well: what comes on top of that shows as something
     /// else.
     exchanged: Vec<(String, u64, u64)>,
 }
@@ -143,7 +143,7 @@ impl Humans {
         }
     }
 
-    /// A run begins, and sees things as they are.
+    /// A run has ended well, and has seen things as they are.
     pub fn show(&mut self) {
         self.exchanged.clear();
         self.changes.clear();

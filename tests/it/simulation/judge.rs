@@ -148,7 +148,6 @@ impl Judge {
         last: u64,
         beside: Vec<usize>,
     ) {
-        self.humans.show();
         let start = self.believed(world, self.jobs[job].source);
         self.remember_refusers(&start);
         let run = Run {
@@ -479,6 +478,7 @@ impl Judge {
         let Some(run) = self.run.clone() else { return };
         if self.wild {
             self.learn_humans(&run);
+            self.humans.show();
         }
         let job = self.jobs[run.job].clone();
         if job.from_users || job.to_users {

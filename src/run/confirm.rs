@@ -616,9 +616,22 @@ impl Applying<'_> {
     /// Returns the address that a person's link remembers: the new one only once the contact is
     /// known to have it.
     fn link_address(&self, person: PersonIx) -> String {
-        let planned = &self.prepared.planned;
+        let Prepared {
+            planned,
+            sides,
+            base,
+            ..
+        } = &self.prepared;
         match planned.people.get(person).moves_from {
-            Some(old) if !self.moves_proved.contains(&person) => planned.text(old).to_owned(),
+            Some(held) if !self.moves_proved.contains(&person) => {
+                // What both agreed on last: an address that somebody gave the contact since is no
+                // agreement.
+                let records = planned.people.sources(person).iter();
+                let mut links = records
+                    .filter_map(|at| base.member_of_source(sides.source.members[*at as usize].id));
+                let agreed = links.next().map_or(held, |link| link.address);
+                planned.text(agreed).to_owned()
+            }
             _ => planned.address(person).to_owned(),
         }
     }

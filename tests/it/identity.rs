@@ -653,3 +653,28 @@ async fn a_forgotten_person_is_brought_to_no_account() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_was_changed_at_the_target_is_kept_for_good_where_drift_is() {
+    for (source, target) in PAIRS {
+        let mut world = plain_world();
+        group_of(world.account_mut(source), "News", "reader", 6);
+        let config = "mode = \"managed\"\n[jobs.test.guards]\non_drift = \"keep\"\n";
+        let bench = bench(world, source, target, config);
+        bench.settle().await;
+        let contact = id(&bench, target, 0);
+        bench.account(target, |account| {
+            account.change_address(contact, "byhand@example.org");
+        });
+        for run in 0..3 {
+            let report = bench.sync().await;
+            let held = bench.account(target, |account| account.contacts[&contact].email.clone());
+            assert_eq!(
+                held,
+                "byhand@example.org",
+                "{source} to {target}, run {run}: {}",
+                tell(&report)
+            );
+        }
+    }
+}

@@ -8,6 +8,7 @@ use rosterd::emulator::MembershipState::OptedOut;
 use rosterd::emulator::{Account, Fault, FaultRule, When};
 use rosterd::state::JournalMoment;
 
+use crate::meanwhile::once;
 use crate::support::{Bench, bench, group_of, plain_world, tell};
 
 const FREE: &str = "mode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = \"none\"\nmax_membership_removals_per_group = \"none\"\nmax_opt_outs = \"none\"\n";
@@ -137,25 +138,19 @@ async fn whoever_joined_by_hand_a_moment_before_is_not_brought() {
         account.settings.emfluence.strict_rows = true;
         account.settings.greenrope.strict_items = true;
         let bench = bench(world, source, target, FREE);
-        let (emulator, joined) = (bench.emulator.clone(), Arc::new(AtomicBool::new(false)));
+        let joined = Arc::new(AtomicBool::new(false));
         let done = joined.clone();
-        let store = bench.store.clone();
-        let name = target.to_owned();
-        bench.store.watch_journal(move |moment| {
-            let open = || {
-                let entries = store.unsettled("test").unwrap();
-                entries
-                    .iter()
-                    .any(|entry| entry.operation == "add_memberships")
-            };
-            if moment == JournalMoment::IntentKept && open() && !done.swap(true, Ordering::SeqCst) {
-                emulator.with_world(|world| {
-                    let account = world.account_mut(&name);
-                    let contact = account.contact_by_email(READER).unwrap();
-                    account.join(account.find_group("News").unwrap(), contact);
-                });
-            }
-        });
+        once(
+            &bench,
+            target,
+            JournalMoment::IntentKept,
+            "add_memberships",
+            move |account| {
+                let contact = account.contact_by_email(READER).unwrap();
+                account.join(account.find_group("News").unwrap(), contact);
+                done.store(true, Ordering::SeqCst);
+            },
+        );
         let report = bench.sync().await;
         assert_eq!(report.exit_code(), 0, "{}", tell(&report));
         assert!(joined.load(Ordering::SeqCst), "{source} to {target}");

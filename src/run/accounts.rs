@@ -150,10 +150,14 @@ impl Runner {
 
     /// Tells the state database which accounts the names of a job's providers stand for.
     pub(super) fn know_accounts(&self, job: &JobConfig) -> Result<(), RunError> {
-        self.store()
-            .know_account(&job.source, &job.source_account)?;
-        self.store()
-            .know_account(&job.target, &job.target_account)?;
+        let is_named = |name: &str| self.config().providers.contains_key(name);
+        for (provider, account) in [
+            (&job.source, &job.source_account),
+            (&job.target, &job.target_account),
+        ] {
+            self.store().know_renamed(provider, account, is_named)?;
+            self.store().know_account(provider, account)?;
+        }
         Ok(())
     }
 

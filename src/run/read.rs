@@ -27,6 +27,9 @@ use crate::plan::{Policy, in_scope};
 use crate::provider::{self, MemberAsk, ReadError, Role};
 use crate::state::{Staging, Store};
 
+/// How long a creation may take until it shows.
+const LATE: Duration = Duration::from_secs(60);
+
 /// Work that a request has begun may show only so long after the request.
 const UNSEEN: Duration = Duration::from_secs(10);
 
@@ -635,6 +638,15 @@ impl Runner {
         else {
             return Ok(());
         };
+        // What was made late would be made twice.
+        let account = self.account_hash(&target.name);
+        if let Some(made) = self.store().last_creation_unsettled(&account)? {
+            let age = Duration::try_from(self.now().duration_since(made)).unwrap_or_default();
+            tokio::select! {
+                () = tokio::time::sleep(LATE.saturating_sub(age)) => {}
+                () = self.inner.options.stop.cancelled() => return Err(RunError::Stopped),
+            }
+        }
         // A request that has just left may not show yet among the work that is under way.
         let age = Duration::try_from(self.now().duration_since(intended)).unwrap_or_default();
         if target.capabilities.join == Join::PerRow {

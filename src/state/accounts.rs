@@ -15,7 +15,8 @@ impl Store {
     ///
     /// The first time, what an older file has under the name becomes the account's. Where the name
     /// stood for another account before, the refusals of the former one hold at the new one as
-    /// well, and nothing else does: a refusal too many is better than one too few.
+    /// well: one too many is better than one too few. So do, where it may be the same account under other
+    /// credentials, the values that its objects can't hold and the hashes of whoever was forgotten.
     pub fn know_account(&self, provider: &str, account: &str) -> Result<(), StateError> {
         let known = self.read(|connection| account_of(connection, provider))?;
         if self.read_only || known.as_deref() == Some(account) {
@@ -47,6 +48,42 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Takes a provider of a new name for one that the config no longer names, where both may be one
+    /// account under other credentials: its refusals hold here as well, and its jobs may go on.
+    /// `is_named` tells of a name whether the config has it.
+    pub fn know_renamed(
+        &self,
+        provider: &str,
+        account: &str,
+        is_named: impl Fn(&str) -> bool,
+    ) -> Result<(), StateError> {
+        if self.read_only
+            || self
+                .read(|connection| account_of(connection, provider))?
+                .is_some()
+        {
+            return Ok(());
+        }
+        self.write(|connection| {
+            let mut select = connection.prepare_cached("SELECT provider, account FROM accounts")?;
+            let known: Vec<(String, String)> = select
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let former = known.iter().filter(|(name, known)| {
+                !is_named(name)
+                    && known != account
+                    && known.contains('.')
+                    && may_be_one(known, account)
+            });
+            for (_, former) in former {
+                move_account(connection, former, account)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 fn account_of(connection: &Connection, provider: &str) -> Result<Option<String>, Fault> {
     Ok(connection
         .prepare_cached("SELECT account FROM accounts WHERE provider = ?1")?
@@ -60,6 +97,14 @@ fn move_account(connection: &Connection, former: &str, account: &str) -> Result<
              SELECT ?1, ?2 UNION SELECT former, ?2 FROM account_moves WHERE account = ?1",
         (former, account),
     )?;
+    if may_be_one(former, account) {
+        connection.execute(
+            "INSERT OR IGNORE INTO carried (account, object, id, field, value)
+                 SELECT ?2, object, id, field, value FROM carried WHERE account = ?1",
+            (former, account),
+        )?;
+        ledger::copy_hashes(connection, former, account)?;
+    }
     ledger::copy_refusals(connection, former, account)
 }
 

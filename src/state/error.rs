@@ -120,7 +120,7 @@ pub enum StateError {
     #[error(
         "the job \"{job}\" is remembered with the {role} {was} and is now configured with {is}, \
          which is another account (another kind, base_url or account_id): give the job its former {role} again, \
-         or give it a new name, under which it starts without a base and with every refusal"
+         or give it a new name, under which it starts without a memory of its own"
     )]
     JobMoved {
         /// The job.

@@ -270,6 +270,18 @@ impl Store {
         })
     }
 
+    /// Returns when the last creation at an account was intended of which some item's outcome is not
+    /// known, whichever job sent it.
+    pub fn last_creation_unsettled(&self, account: &str) -> Result<Option<Timestamp>, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT intended FROM journal WHERE account = ?1 AND settled IS NULL
+                     AND operation IN ('create_group', 'create_members') ORDER BY id DESC LIMIT 1",
+            )?;
+            Ok(select.query_row([account], |row| time(row, 0)).optional()?)
+        })
+    }
+
     /// Returns the removals at an account of which nobody knows yet whether they were done, as
     /// group and person by id, whichever job sent them.
     pub fn pending_removals(

@@ -640,6 +640,20 @@ pub(super) fn load(
     Ok(ledger)
 }
 
+const COPY_HASHES: &str = "INSERT OR IGNORE INTO consent_people (fact, kind, owner, key) SELECT fact, kind, ?2, key FROM consent_people WHERE kind = 'hash' AND owner = ?1";
+
+/// Has hashes of forgotten ids stand for another account as well.
+pub(super) fn copy_hashes(
+    connection: &Connection,
+    former: &str,
+    account: &str,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached(COPY_HASHES)?
+        .execute((former, account))?;
+    Ok(())
+}
+
 const ACCOUNTS_THAT_REFUSE: &str = "SELECT min(account) FROM consent_facts WHERE account > ?1 AND what = 'refused' AND ended IS NULL";
 
 /// Returns the accounts with open refusals, a step of the index for each.
@@ -759,6 +773,7 @@ mod tests {
             AUDIENCES_OF_REFUSALS,
             REMOVALS,
             ACCOUNTS_THAT_REFUSE,
+            COPY_HASHES,
         ];
         let written = include_str!("ledger.rs")
             .lines()

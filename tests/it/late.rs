@@ -254,3 +254,47 @@ async fn a_reading_that_lags_behind_makes_nobody_fail() {
         bench.settle().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_comes_late_after_a_kill_is_not_created_twice() {
+    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("mail", "campaigns")] {
+        let mut world = plain_world();
+        group_of(world.account_mut(source), "News", "reader", 6);
+        let bench = bench(world, source, target, FREE);
+        bench.emulator.add_fault(
+            FaultRule::every(Fault::LateEffect(Duration::from_secs(20)))
+                .at(target)
+                .on(creation(target))
+                .when(When::First(1)),
+        );
+        let runner = bench.runner();
+        let left = || {
+            let entries = bench.store.unsettled("test").unwrap();
+            entries
+                .iter()
+                .any(|entry| entry.operation == "create_group")
+                && bench
+                    .emulator
+                    .requests()
+                    .iter()
+                    .any(|request| request.is_write)
+        };
+        tokio::select! {
+            biased;
+            () = async {
+                while !left() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            } => {}
+            result = runner.sync("test", rosterd::run::SyncOptions::default()) => panic!("{result:?}"),
+        }
+        drop(runner);
+        let report = bench.sync().await;
+        let groups = bench.account(target, |account| {
+            let named = account.groups.values().filter(|group| group.name == "News");
+            named.count()
+        });
+        assert_eq!(groups, 1, "{source} to {target}: {}", tell(&report));
+        bench.settle().await;
+    }
+}

@@ -1,6 +1,7 @@
 //! What became of a write is proved or it is not known; nothing is taken for rosterd's doing because
 //! it would fit.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rosterd::emulator::MembershipState::{Active, OptedOut};
@@ -269,5 +270,60 @@ async fn a_change_right_after_a_write_is_drift() {
                 bench.assert_settled().await;
             }
         }
+    }
+}
+
+/// The provider says yes to an update, and the value is the old one all the same.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_was_ignored_has_failed_and_is_written_again() {
+    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("mail", "campaigns")] {
+        let mut world = plain_world();
+        group_of(world.account_mut(source), "News", "reader", 6);
+        let bench = bench(world, source, target, "mode = \"managed\"");
+        bench.settle().await;
+        on(&bench, source, 0, |account, _, contact| {
+            account.change_contact(contact, [("first_name", "Anna")], []);
+        });
+        let before = on(&bench, target, 0, |account, _, contact| {
+            account.contacts[&contact].get("first_name").to_owned()
+        });
+        let (store, emulator, name) = (
+            bench.store.clone(),
+            bench.emulator.clone(),
+            target.to_owned(),
+        );
+        let (sent, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        bench.store.watch_journal(move |moment| {
+            let open = || {
+                let entries = store.unsettled("test").unwrap();
+                entries
+                    .iter()
+                    .any(|entry| entry.operation == "update_members")
+            };
+            if moment == JournalMoment::IntentKept && open() {
+                sent.store(true, Ordering::SeqCst);
+            }
+            let answered = moment == JournalMoment::OutcomeKept && sent.load(Ordering::SeqCst);
+            if answered && !done.swap(true, Ordering::SeqCst) {
+                emulator.with_world(|world| {
+                    let account = world.account_mut(&name);
+                    let contact = account.contact_by_email(&address(0)).unwrap();
+                    account.change_contact(contact, [("first_name", before.as_str())], []);
+                });
+            }
+        });
+        let report = bench.sync().await;
+        let place = format!("{source} to {target}: {}", tell(&report));
+        assert_eq!(report.exit_code(), 4, "{place}");
+        assert_eq!(report.failures[0].op, "update_member", "{place}");
+        bench.store.watch_journal(|_| ());
+        bench.pass(3600);
+        let report = bench.sync().await;
+        let place = format!("{source} to {target}: {}", tell(&report));
+        assert_eq!(report.exit_code(), 0, "{place}");
+        let now = on(&bench, target, 0, |account, _, contact| {
+            account.contacts[&contact].get("first_name").to_owned()
+        });
+        assert_eq!(now, "Anna", "{place}");
     }
 }

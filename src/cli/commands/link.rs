@@ -52,8 +52,14 @@ pub(crate) fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitCode, C
     }
     let store = Context::store(&config)?;
     let _held = Locks::new(&config.state_path).lock_job(&job.name)?;
-    store.know_account(&job.source, &job.source_account)?;
-    store.know_account(&job.target, &job.target_account)?;
+    let is_named = |name: &str| config.providers.contains_key(name);
+    for (provider, account) in [
+        (&job.source, &job.source_account),
+        (&job.target, &job.target_account),
+    ] {
+        store.know_renamed(provider, account, is_named)?;
+        store.know_account(provider, account)?;
+    }
     store.register_job(&job.name, &job.source_account, &job.target_account)?;
     let links = store.links(&job.name)?;
     if links

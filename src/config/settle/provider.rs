@@ -116,7 +116,7 @@ pub(super) fn check_told_apart(
         "`providers.{}` and `providers.{}` may be one account: two tokens at one address do not tell.",
         other.name, provider.name
     );
-    let hint = "add a `fingerprint` with one of its groups to each of them, as in `fingerprint = { group_id = 4711, group_name = \"All staff\" }`";
+    let hint = "add a `fingerprint` to each of them, the same group where they are one account, as in `fingerprint = { group_id = 4711, group_name = \"All staff\" }`";
     settling.sink.error(span, message, Some(hint.to_owned()));
 }
 

@@ -1,5 +1,5 @@
 //! Reads back the values that a run wrote, so that the base holds them as the provider spells them:
-//! whatever differs later was changed by somebody else.
+//! what differs after that was changed by somebody else.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,7 @@ use crate::plan::base::{FieldBase, FieldBases};
 use crate::plan::fields::same;
 use crate::plan::{PersonIx, item_key};
 use crate::run::RunError;
+use crate::run::persons::UNREAD;
 use crate::run::verify::{ProfilesNow, groups_as_stored, profiles_now};
 use crate::state::Change;
 
@@ -126,11 +127,14 @@ impl Applying<'_> {
         };
         let record = &self.prepared.sides.source.members[*record as usize];
         let mut fields = store.member_fields(&self.job.name, planned.text(record.id))?;
-        let ignored = take_stored(&mut fields, &before, held);
+        let is_new = planned.people.targets(person).is_empty();
+        let ignored = take_stored(&mut fields, &before, held, is_new);
         if !ignored.is_empty() && !last {
             return Ok(false);
         }
-        let changes = self.member_bases(person, &fields, *hash);
+        // Whoever is to be written again is compared again.
+        let seen = if ignored.is_empty() { *hash } else { UNREAD };
+        let changes = self.member_bases(person, &fields, seen);
         store.record(&changes)?;
         if !ignored.is_empty() {
             let message = format!("{NOT_SHOWN} ({})", ignored.join(", "));
@@ -142,8 +146,14 @@ impl Applying<'_> {
 }
 
 /// Takes what is stored into the base. Returns the fields that are still as they were before the
-/// write; they are to be written again.
-fn take_stored(fields: &mut FieldBases, before: &Record, held: &Record) -> Vec<String> {
+/// write; they are to be written again. What a contact that `is_new` does not hold at all it has no
+/// place for.
+fn take_stored(
+    fields: &mut FieldBases,
+    before: &Record,
+    held: &Record,
+    is_new: bool,
+) -> Vec<String> {
     let mut ignored = Vec::new();
     for (field, then) in fields.iter_mut() {
         let was = before.get(field).filter(|value| !value.is_empty());
@@ -151,7 +161,7 @@ fn take_stored(fields: &mut FieldBases, before: &Record, held: &Record) -> Vec<S
         if !is_written(then, was) || same(then.target.as_ref(), now) {
             continue;
         }
-        let unchanged = was.is_some() && same(was, now);
+        let unchanged = same(was, now) && !is_new;
         if unchanged && !is_spelling(then.target.as_ref(), now) {
             ignored.push(field.clone());
             *then = FieldBase {
@@ -178,11 +188,13 @@ fn spell(then: &mut FieldBase, now: Option<&Value>) {
     }
 }
 
-/// Tells whether two values differ in letters' case, blanks and punctuation alone.
+/// Tells whether two values differ alone in letters' case, in blanks and in what parts a telephone
+/// number.
 fn is_spelling(left: Option<&Value>, right: Option<&Value>) -> bool {
     let bare = |value: Option<&Value>| -> String {
         let text = value.map(Value::to_string).unwrap_or_default();
-        let kept = text.chars().filter(|letter| letter.is_alphanumeric());
+        let aside = |letter: char| letter.is_whitespace() || "-()/+".contains(letter);
+        let kept = text.chars().filter(|letter| !aside(*letter));
         kept.flat_map(char::to_lowercase).collect()
     };
     bare(left) == bare(right)
@@ -204,7 +216,7 @@ mod tests {
 
     /// Returns the fields that were ignored, and what the base holds of `f`: desired, target and
     /// whether rosterd's value is meant.
-    fn taken(written: &str, before: &str, held: &str) -> (bool, String) {
+    fn taken(written: &str, before: &str, held: &str, new: bool) -> (bool, String) {
         let value = |text: &str| Some(Value::from(text)).filter(|value| !value.is_empty());
         let mut fields = BTreeMap::from([(
             "f".to_owned(),
@@ -214,7 +226,7 @@ mod tests {
                 written: false,
             },
         )]);
-        let ignored = take_stored(&mut fields, &record(before), &record(held));
+        let ignored = take_stored(&mut fields, &record(before), &record(held), new);
         let base = &fields["f"];
         let text = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
         let mark = if base.written { " as written" } else { "" };
@@ -237,7 +249,8 @@ mod tests {
                 "f=IL",
                 (false, "Illinois IL as written"),
             ),
-            ("b", "", "", (false, "b - as written")),
+            ("b", "", "", (true, "- -")),
+            ("1.5", "f=15", "f=15", (true, "- 15")),
             // As it was, and no other spelling of it.
             ("b", "f=a", "f=a", (true, "- a")),
             ("A", "f=a", "f=a", (false, "A a as written")),
@@ -247,12 +260,14 @@ mod tests {
             // Not written in this run.
             ("a", "f=a", "f=c", (false, "a a")),
         ] {
-            let (ignored, base) = taken(written, before, held);
+            let (ignored, base) = taken(written, before, held, false);
             assert_eq!(
                 (ignored, base.as_str()),
                 expected,
                 "{written} over {before}: {held}"
             );
         }
+        let nothing = taken("b", "", "", true);
+        assert_eq!(nothing, (false, "b - as written".to_owned()));
     }
 }

@@ -401,7 +401,7 @@ fn former_pairs_and_addresses_are_kept() {
 }
 
 #[test]
-fn where_a_name_stands_for_another_account_only_refusals_come_along() {
+fn where_a_name_stands_for_another_account_refusals_come_along_and_no_own_removals() {
     let store = store();
     let whole = refusal(&[contact("t9")], &[AudienceKey::Account]);
     let removal = Change::OwnRemoval {
@@ -439,7 +439,7 @@ fn where_a_name_stands_for_another_account_only_refusals_come_along() {
         );
         assert_eq!(base.groups.len(), 1, "the job goes on");
         assert!(store.own_removals("mail.new").unwrap().is_empty());
-        assert!(!store.has_carried("mail.new", ObjectKind::Group).unwrap());
+        assert!(store.has_carried("mail.new", ObjectKind::Group).unwrap());
         // And back: what is known there already is not said anew.
         store.know_account("mail", "mail").unwrap();
         let known = refusals(&store, "another", "crm", "mail");
@@ -655,4 +655,27 @@ fn a_job_that_takes_over_the_pair_of_another_finds_what_that_one_saw() {
     store.record(&[link]).unwrap();
     let audience = only(&store, "later", "shop", "mail").1;
     assert!(audience.contains("group 70"));
+}
+
+#[test]
+fn a_provider_renamed_together_with_its_token_keeps_its_refusals() {
+    let store = store();
+    store.know_account("letters", "host.key-1").unwrap();
+    store.register_job("late", "crm", "host.key-1").unwrap();
+    let refusal = Change::Refusal {
+        account: "host.key-1".into(),
+        people: vec![address(ANA)],
+        audience: vec![AudienceKey::Account],
+        origin: "seen".into(),
+    };
+    store.record(&[refusal]).unwrap();
+    // One that the config still names is another account.
+    store.know_renamed("post", "host.key-2", |_| true).unwrap();
+    assert!(refusals(&store, "fresh", "crm", "host.key-2").is_empty());
+    store
+        .know_renamed("post", "host.key-3", |name| name != "letters")
+        .unwrap();
+    store.know_account("post", "host.key-3").unwrap();
+    assert_eq!(refusals(&store, "another", "crm", "host.key-3").len(), 1);
+    store.register_job("late", "crm", "host.key-3").unwrap();
 }

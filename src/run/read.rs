@@ -28,7 +28,7 @@ use crate::provider::{self, MemberAsk, ReadError, Role};
 use crate::state::{Staging, Store};
 
 /// How long a creation may take until it shows.
-const LATE: Duration = Duration::from_secs(60);
+const LATE: Duration = Duration::from_mins(1);
 
 /// Work that a request has begun may show only so long after the request.
 const UNSEEN: Duration = Duration::from_secs(10);

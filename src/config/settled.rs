@@ -177,6 +177,20 @@ impl ProviderConfig {
             && (self.fingerprint.is_none() || other.fingerprint.is_none())
     }
 
+    /// Returns the proofs of other accounts at the same address, by the names that stand for them:
+    /// as long as nobody has looked, one account may be known by two of its groups.
+    pub fn neighbours<'a>(
+        &'a self,
+        all: impl IntoIterator<Item = &'a ProviderConfig>,
+    ) -> Vec<(String, Fingerprint)> {
+        let others = all.into_iter().filter(|other| {
+            self.place_key() == other.place_key() && self.account_key() != other.account_key()
+        });
+        others
+            .filter_map(|other| Some((other.name.clone(), other.fingerprint.clone()?)))
+            .collect()
+    }
+
     /// Tells whether the address alone says which account it is.
     fn is_known_by_host(&self) -> bool {
         matches!(

@@ -188,6 +188,7 @@ impl Runner {
                 EmfluenceOptions {
                     access_token: fetch(token, "access_token")?,
                     fingerprint: config.fingerprint.clone(),
+                    neighbours: config.neighbours(self.config().providers.values()),
                     batch_cap,
                 },
                 account.clone(),

@@ -161,6 +161,7 @@ fn adapter(emulator: &Emulator, kind: ProviderKind) -> Box<dyn Target> {
             let options = EmfluenceOptions {
                 access_token: login.token.into(),
                 fingerprint: None,
+                neighbours: Vec::new(),
                 batch_cap: None,
             };
             Box::new(Emfluence::new(options, account))

@@ -337,6 +337,7 @@ fn no_debug_output_of_config_and_adapters_shows_a_secret() {
     let emfluence = EmfluenceOptions {
         access_token: secret(),
         fingerprint: None,
+        neighbours: Vec::new(),
         batch_cap: None,
     };
     let greenrope = |credential| GreenRopeOptions {

@@ -47,6 +47,9 @@ pub struct EmfluenceOptions {
     pub access_token: SecretString,
     /// The proof that the token opens the right account, if one is configured.
     pub fingerprint: Option<Fingerprint>,
+    /// The proofs of other accounts at the same address, by configured name: none of them may hold
+    /// here.
+    pub neighbours: Vec<(String, Fingerprint)>,
     /// A configured bound on the items of one request, below the documented ones.
     pub batch_cap: Option<usize>,
 }

@@ -25,7 +25,8 @@ impl Emfluence {
             .map_err(|error| self.access_error(error))?;
         // Nothing says that a ping looks at the token, so groups have to be readable as well.
         if let Some(fingerprint) = &self.options.fingerprint {
-            return self.check_fingerprint(fingerprint).await;
+            self.check_fingerprint(fingerprint).await?;
+            return self.check_neighbours().await;
         }
         self.ask(group_wire::search_all(1, 1), |answer| {
             group_wire::summaries(answer).map(|_| ())
@@ -36,17 +37,42 @@ impl Emfluence {
 
     async fn check_fingerprint(&self, fingerprint: &Fingerprint) -> Result<(), ReadError> {
         let name = self.account.name();
-        let wrong = |what: String| {
-            ReadError::Account(format!(
-                "{name}: the access token does not open the account of the fingerprint ({what}); check access_token and fingerprint"
-            ))
-        };
         let Some(number) = id_number(&fingerprint.group_id) else {
             return Err(ReadError::Account(format!(
                 "{name}: fingerprint.group_id \"{}\" is not an emfluence group id; give the number that the group has there",
                 fingerprint.group_id
             )));
         };
+        self.compare(number, fingerprint).await?.map_err(|what| {
+            ReadError::Account(format!(
+                "{name}: the access token does not open the account of the fingerprint ({what}); check access_token and fingerprint"
+            ))
+        })
+    }
+
+    /// Refuses an account that another name of the config stands for as well, proved by another of
+    /// its groups: what is remembered of the one name would not be asked of the other.
+    async fn check_neighbours(&self) -> Result<(), ReadError> {
+        for (other, fingerprint) in &self.options.neighbours {
+            let Some(number) = id_number(&fingerprint.group_id) else {
+                continue;
+            };
+            if self.compare(number, fingerprint).await?.is_ok() {
+                let name = self.account.name();
+                return Err(ReadError::Account(format!(
+                    "{name}: the access token opens the account of \"{other}\" as well, because group {number} is there; give providers.{name} and providers.{other} the same fingerprint, so that both are known as one account"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for the group of a fingerprint; the inner error says what is otherwise.
+    async fn compare(
+        &self,
+        number: i64,
+        fingerprint: &Fingerprint,
+    ) -> Result<Result<(), String>, ReadError> {
         let found = self
             .ask(group_wire::lookup(&[number]), group_wire::details)
             .await;
@@ -55,14 +81,14 @@ impl Emfluence {
             // A refused look-up may say that there is no such group, or that the token is worth
             // nothing.
             Err(CallError::Refused { refusal, .. }) => {
-                return Err(wrong(format!(
+                return Ok(Err(format!(
                     "the look-up of group {number} was refused: {refusal}"
                 )));
             }
             Err(error) => return Err(self.access_error(error)),
         };
         let Some(group) = groups.iter().find(|group| group.id == number.to_string()) else {
-            return Err(wrong(format!(
+            return Ok(Err(format!(
                 "there is no group {number}, or the token's user may not see it"
             )));
         };
@@ -78,12 +104,12 @@ impl Emfluence {
             if let Some(expected) = expected
                 && found.trim() != expected.trim()
             {
-                return Err(wrong(format!(
+                return Ok(Err(format!(
                     "{field} of group {number} is \"{found}\" and not \"{expected}\""
                 )));
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Tries the two reads that take the same permission as a write does, on one group: looking it

@@ -83,6 +83,38 @@ fn a_token_that_opens_another_account() {
 }
 
 #[test]
+fn one_account_that_two_names_prove_by_two_of_its_groups() {
+    let bed = Bed::new();
+    let groups = bed.account("mail", |mail| -> Vec<(u64, String)> {
+        let groups = mail.groups.iter();
+        groups
+            .map(|(id, group)| (*id, group.name.clone()))
+            .collect()
+    });
+    let proof = |at: usize| {
+        let (id, name) = &groups[at];
+        format!("fingerprint = {{ group_id = {id}, group_name = \"{name}\" }}\naccess_token")
+    };
+    let config = bed.read("rosterd.toml");
+    let (_, mail) = config.split_once("[providers.mail]").unwrap();
+    let mail = mail.split("\n[").next().unwrap();
+    let with = |first: usize, second: usize| {
+        let named = config.replace("access_token", &proof(first));
+        let other = mail.replace("access_token", &proof(second));
+        format!("{named}\n[providers.second]{other}\n")
+    };
+    bed.write("rosterd.toml", &with(0, 1));
+    let said = fails(&bed, &[]);
+    assert!(
+        said.contains("opens the account of \"second\" as well")
+            && said.contains("same fingerprint"),
+        "{said}"
+    );
+    bed.write("rosterd.toml", &with(0, 0));
+    bed.run(&["plan", JOB]).assert(0);
+}
+
+#[test]
 fn a_login_without_the_rights_loses_nothing() {
     for rights in [
         Rights {

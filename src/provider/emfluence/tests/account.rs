@@ -233,6 +233,7 @@ impl Service {
             EmfluenceOptions {
                 access_token: TOKEN.into(),
                 fingerprint,
+                neighbours: Vec::new(),
                 batch_cap: None,
             },
             Account::new(options),

@@ -34,6 +34,7 @@ fn adapter_of(emulator: &Emulator, login: usize) -> Emfluence {
         EmfluenceOptions {
             access_token: token,
             fingerprint: None,
+            neighbours: Vec::new(),
             batch_cap: None,
         },
         Account::new(options),

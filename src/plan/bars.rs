@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::base::{Base, FactId, LedgerAudience, LedgerPerson, Refusal};
 use super::people::PersonIx;
 use super::{Agreement, GroupPair, Inputs, PairIx, fold_group_name};
-use crate::model::{Name, Snapshot};
+use crate::model::{MemberStatus, Name, Snapshot};
 
 /// The remembered refusals of a person for one audience.
 #[derive(Clone, Debug)]
@@ -118,9 +118,11 @@ fn names_of(base: &Base, pair: &GroupPair) -> [String; 2] {
     [fold_group_name(&pair.name), fold_group_name(last)]
 }
 
-/// Tells whether a refusal concerns a pair; `names` are the pair's. The name of a pair that is linked
-/// says nothing where it leads to a group that is known to be another one; a new pair may be what
-/// became of that one.
+/// Tells whether a refusal concerns a pair; `names` are the pair's.
+///
+/// A name says nothing where it leads to a group that is known to be another one: to one that stands
+/// beside the pair's under the same name, and, once the pair is linked, to one that stands at all.
+/// A new pair may be what became of a group that has another name by now.
 fn concerns_pair(
     inputs: &Inputs<'_>,
     fact: &Refusal,
@@ -136,7 +138,27 @@ fn concerns_pair(
         let mut known = fact.audience.iter();
         known.any(|known| matches!(known, LedgerAudience::Name(known) if names.contains(known)))
     };
-    by_id || (by_name() && !(pair.linked && stands_elsewhere(inputs, fact, pair)))
+    by_id
+        || (by_name()
+            && !stands_beside(inputs, fact, pair)
+            && !(pair.linked && stands_elsewhere(inputs, fact, pair)))
+}
+
+/// Tells whether every source group that a refusal is known to be of is there beside the pair's, and
+/// has the same name.
+fn stands_beside(inputs: &Inputs<'_>, fact: &Refusal, pair: &GroupPair) -> bool {
+    let name = fold_group_name(&pair.source_name);
+    let is_beside = |id: &String| {
+        let group = inputs.source.group(id);
+        pair.source.as_ref() != Some(id)
+            && group.is_some_and(|group| fold_group_name(&group.name) == name)
+    };
+    let sources = fact.audience.iter().filter_map(|audience| match audience {
+        LedgerAudience::Source(group) => Some(group),
+        _ => None,
+    });
+    let mut sources = sources.peekable();
+    sources.peek().is_some() && sources.all(is_beside)
 }
 
 /// Tells whether a group that a refusal is known to be of still stands, and is another one than the
@@ -175,14 +197,25 @@ pub(super) fn is_forgotten(inputs: &Inputs<'_>, person: PersonIx) -> bool {
             || contacts.any(|id| known(target_account, id)))
 }
 
-/// Tells whether an address that a person is about to get refused mail of whatever kind as
-/// somebody's of whom nothing else is known.
+/// Tells whether an address that a person's contact is about to get refused mail as somebody's of
+/// whom nothing else is known.
 pub(super) fn address_refused_before(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let address = LedgerPerson::Address(inputs.people.get(person).address);
     let remembered = inputs.people.remembered(person).iter();
-    remembered
-        .map(|at| &inputs.base.ledger.refusals[*at as usize])
-        .any(|fact| fact.people.contains(&address) && !is_of_person(inputs, person, fact))
+    let contact = inputs.people.targets(person).first();
+    contact.is_some_and(|at| {
+        let status = inputs.target.members[*at as usize].status;
+        remembered
+            .map(|at| &inputs.base.ledger.refusals[*at as usize])
+            .filter(|fact| keeps_from(status, fact))
+            .any(|fact| fact.people.contains(&address) && !is_of_person(inputs, person, fact))
+    })
+}
+
+/// Tells whether what an address refused keeps a contact from getting it: a contact must not become
+/// reachable under an address that refused mail, and one that refuses all mail is not.
+pub(super) fn keeps_from(contact: MemberStatus, refused: &Refusal) -> bool {
+    contact != MemberStatus::OptedOut || !refused.audience.contains(&LedgerAudience::Account)
 }
 
 fn find<'a>(

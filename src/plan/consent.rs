@@ -640,10 +640,7 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
             .push(blocked(inputs, person, reason, detail.to_owned()));
         return;
     }
-    // A contact must not become reachable under an address that refused mail.
-    let refused = address_refused_before(inputs, person);
-    let target_at = inputs.people.targets(person)[0] as usize;
-    if refused && inputs.target.members[target_at].status == MemberStatus::Active {
+    if address_refused_before(inputs, person) {
         out.blocked.push(blocked(
             inputs,
             person,

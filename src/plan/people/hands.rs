@@ -12,7 +12,8 @@ use std::collections::{HashMap, HashSet};
 use super::Hands;
 use super::pairing::{Draft, Pairing};
 use crate::model::policy::OnDrift;
-use crate::model::{Existence, MemberStatus, Name};
+use crate::model::{Existence, Name};
+use crate::plan::bars::keeps_from;
 use crate::plan::base::{LedgerPerson, Refusal};
 use crate::plan::item_key;
 
@@ -240,8 +241,8 @@ impl Routes<'_> {
         *on_drift == OnDrift::Keep && links.all(|link| link.address == draft.address)
     }
 
-    /// Tells whether the new address refused mail as somebody else's, so that a contact which is
-    /// mailed does not get it.
+    /// Tells whether the new address refused mail as somebody else's, so that the contact does not
+    /// get it.
     fn is_refused(&self, draft: &Draft) -> bool {
         let Pairing {
             source,
@@ -277,15 +278,12 @@ impl Routes<'_> {
             !own.iter().any(|key| refusal.people.contains(key))
                 && !refusal.people.iter().any(is_there)
         };
-        let is_mailed = draft
-            .targets
-            .first()
-            .is_some_and(|at| target.members[*at as usize].status == MemberStatus::Active);
-        is_mailed
-            && by_address
-                .get(&draft.address)
-                .into_iter()
-                .flatten()
+        draft.targets.first().is_some_and(|at| {
+            let status = target.members[*at as usize].status;
+            let refused = by_address.get(&draft.address).into_iter().flatten();
+            refused
+                .filter(|refusal| keeps_from(status, refusal))
                 .any(of_others)
+        })
     }
 }

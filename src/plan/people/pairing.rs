@@ -165,6 +165,9 @@ impl<'a> Pairing<'a> {
             draft.vanished = None;
         }
         draft
+            .targets
+            .sort_by_cached_key(|at| self.rank(self.target, *at));
+        draft
     }
 
     /// Leaves a target person to one of several source people whom links lead to it: they shared an

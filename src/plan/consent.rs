@@ -461,8 +461,9 @@ pub(super) fn refusals_of_target(inputs: &Inputs<'_>, agreement: &mut Agreement)
 }
 
 /// Returns the address of a contact that refuses, where the person's record shows another one and
-/// nobody remembers that this one is refused: whoever shows it next is not mailed either, also
-/// after the contact has moved on.
+/// nobody remembers that this one is refused: it was refused by whoever reads mail there, so that
+/// whoever shows it next is not mailed either, also after the contact has moved on. What the record
+/// refused while it showed the address is remembered with it, and goes where the record goes.
 pub(super) fn left_address(
     inputs: &Inputs<'_>,
     person: PersonIx,
@@ -472,7 +473,8 @@ pub(super) fn left_address(
     let held = inputs.target.members[contact as usize].address;
     let address = held.filter(|_| inputs.people.get(person).moves_from == held)?;
     let known = inputs.base.ledger.refusals.iter().any(|refusal| {
-        refusal.people == [LedgerPerson::Address(address)] && refusal.audience.contains(audience)
+        refusal.people.contains(&LedgerPerson::Address(address))
+            && refusal.audience.contains(audience)
     });
     (!known).then_some(address)
 }

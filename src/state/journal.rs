@@ -39,7 +39,8 @@ pub struct JournalItem {
     /// The values that the request stores, under the target's own names.
     pub fields: Record,
     /// The groups that were listed in the same run, before the request and without the person, with
-    /// commas: whoever is found there afterwards came by this request.
+    /// commas: whoever is found there afterwards is taken to have come by this request, and not by
+    /// somebody else's in the minutes between.
     pub absent_from: Option<String>,
 }
 

@@ -13,7 +13,8 @@ use crate::model::{MemberStatus, Name, Snapshot};
 /// The remembered refusals of a person for one audience.
 #[derive(Clone, Debug)]
 pub(super) struct Bar<'a> {
-    facts: Vec<&'a Refusal>,
+    /// With whether they bind several people.
+    facts: Vec<(&'a Refusal, bool)>,
     /// Whether the target was seen to obey all of them.
     pub(super) held: bool,
     /// Whether they are of the contact that the target has, and not only of an address that the
@@ -24,7 +25,23 @@ pub(super) struct Bar<'a> {
 impl Bar<'_> {
     /// Names the refusals.
     pub(super) fn ids(&self) -> impl Iterator<Item = FactId> + '_ {
-        self.facts.iter().map(|fact| fact.id)
+        self.facts.iter().map(|(fact, _)| fact.id)
+    }
+
+    /// Has the refusal carried anew for the person: of the whole account, or of a pair. Others who
+    /// are bound by it as well, because they had the same address once, are left in peace.
+    pub(super) fn carry_anew(
+        &self,
+        pair: Option<PairIx>,
+        person: PersonIx,
+        agreement: &mut Agreement,
+    ) {
+        let own = self.facts.iter().filter(|(_, shared)| !shared);
+        let own: Vec<FactId> = own.map(|(fact, _)| fact.id).collect();
+        if own.is_empty() {
+            agreement.bars.push((pair, person));
+        }
+        agreement.bars_anew.extend(own);
     }
 
     /// Tells whether the refusal is still to be carried to the contact at the target, whatever the
@@ -231,7 +248,8 @@ fn find<'a>(
         of_contact: false,
     };
     let remembered = inputs.people.remembered(person).iter();
-    for fact in remembered.map(|at| &ledger.refusals[*at as usize]) {
+    for at in remembered {
+        let fact = &ledger.refusals[*at as usize];
         if !concerns(fact) {
             continue;
         }
@@ -239,7 +257,7 @@ fn find<'a>(
             && fact.held_at.as_deref() == held_at
             && says_of_contacts(inputs, person, fact);
         bar.of_contact |= is_of_contact(inputs, person, fact);
-        bar.facts.push(fact);
+        bar.facts.push((fact, inputs.people.is_shared(*at)));
     }
     (!bar.facts.is_empty()).then_some(bar)
 }

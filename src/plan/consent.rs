@@ -106,7 +106,7 @@ pub(super) fn plan_people(
                 // is active nowhere.
                 let held = bar_of_account(inputs, person).filter(|bar| bar.held);
                 if let (true, Some(bar)) = (inputs.capabilities.account_opt_out, held) {
-                    agreement.bars_anew.extend(bar.ids());
+                    bar.carry_anew(None, person, agreement);
                 }
                 out.holders.insert(person);
                 out.new_group_opt_outs.entry(pair).or_default().push(person);
@@ -535,7 +535,7 @@ fn account_refusal(
     };
     match &bar {
         None if remember => agreement.bars.push((None, person)),
-        Some(bar) if remember => agreement.bars_anew.extend(bar.ids()),
+        Some(bar) if remember => bar.carry_anew(None, person, agreement),
         _ => {}
     }
     if all_hold && (remember || known == Some(false)) {

@@ -202,7 +202,9 @@ fn remember_refusals(
         };
         match bar {
             None => agreement.bars.push((Some(ix), person)),
-            Some(bar) if bar.held && !refused_there() => agreement.bars_anew.extend(bar.ids()),
+            Some(bar) if bar.held && !refused_there() => {
+                bar.carry_anew(Some(ix), person, agreement);
+            }
             Some(_) => {}
         }
     }

@@ -8,7 +8,7 @@
 mod hands;
 mod pairing;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::base::Base;
 use crate::model::policy::OnDrift;
@@ -103,6 +103,8 @@ pub struct People {
     by_shown_address: HashMap<Name, PersonIx>,
     reached: HashMap<PersonIx, Vec<PersonIx>>,
     remembered: HashMap<PersonIx, Vec<u32>>,
+    /// The positions in the ledger of the refusals that bind several people.
+    shared: HashSet<u32>,
     spared: HashMap<PersonIx, PersonIx>,
 }
 
@@ -186,6 +188,12 @@ impl People {
     /// ascending order.
     pub fn remembered(&self, person: PersonIx) -> &[u32] {
         self.remembered.get(&person).map_or(&[], Vec::as_slice)
+    }
+
+    /// Tells whether a remembered refusal, by its position in the ledger, binds several people: two
+    /// records had one address once and have no more.
+    pub fn is_shared(&self, refusal: u32) -> bool {
+        self.shared.contains(&refusal)
     }
 
     /// Returns the person whose record shows the address of this person's contact, so that a

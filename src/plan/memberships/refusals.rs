@@ -82,7 +82,7 @@ impl<'a> Decider<'a, '_> {
                 };
             match &bar {
                 None if remember => self.agreement.bars.push((Some(self.ix), person)),
-                Some(bar) if remember => self.agreement.bars_anew.extend(bar.ids()),
+                Some(bar) if remember => bar.carry_anew(Some(self.ix), person, self.agreement),
                 _ => {}
             }
             if let (true, Some(group)) = (obeyed && (remember || known == Some(false)), group) {

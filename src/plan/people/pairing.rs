@@ -409,6 +409,9 @@ impl<'a> Pairing<'a> {
             }
             bound.sort_unstable();
             bound.dedup();
+            if bound.len() > 1 {
+                people.shared.insert(at as u32);
+            }
             for person in bound {
                 people.remembered.entry(person).or_default().push(at as u32);
             }

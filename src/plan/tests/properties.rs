@@ -1039,7 +1039,9 @@ fn removes_only_what_it_may(world: &TestWorld) {
                     let id = inputs.names.text(inputs.source.members[*at as usize].id);
                     source.members.get(id) == Some(&MembershipState::OptedOut)
                 });
-                let refuses = refuses || is_due(world, inputs, *person, Some(pair));
+                let refuses = refuses
+                    || is_due(world, inputs, *person, Some(pair))
+                    || is_refused_with_address(world, inputs, *person, Some(pair));
                 let stands_in = refuses && !world.capabilities.group_opt_out;
                 assert!(
                     source.incomplete.is_none() || stands_in,

@@ -76,10 +76,7 @@ pub(super) fn convert(shape: &Shape, wire: &str, given: Given) -> Result<Option<
     let converted = match shape.kind {
         FieldType::Boolean => boolean(shape, &value).map(Value::Boolean),
         FieldType::Integer => match integer(&allowed(shape, &value).map_err(left_out)?) {
-            // A limit of nothing is how providers spell that there is none.
-            Some(number) if number <= 0 && shape.canonical.starts_with("limits.") => {
-                return Ok(None);
-            }
+            Some(number) if is_no_limit(&shape.canonical, number) => return Ok(None),
             number => number.map(Value::Integer),
         },
         FieldType::Text | FieldType::Timestamp => {
@@ -93,6 +90,14 @@ pub(super) fn convert(shape: &Shape, wire: &str, given: Given) -> Result<Option<
     let converted = converted.ok_or_else(|| left_out(LeftOutReason::WrongType))?;
     if converted.is_empty() {
         return Ok(None);
+    }
+    let is_unclean = match &converted {
+        Value::Text(text) => has_control_characters(text),
+        Value::List(items) => items.iter().any(|item| has_control_characters(item)),
+        Value::Integer(_) | Value::Boolean(_) => false,
+    };
+    if is_unclean {
+        return Err(left_out(LeftOutReason::ControlCharacters));
     }
     let longest = match &converted {
         Value::Text(text) => text.chars().count(),
@@ -110,9 +115,29 @@ pub(super) fn convert(shape: &Shape, wire: &str, given: Given) -> Result<Option<
     }
 }
 
+/// Tells whether a text holds characters that XML forbids, and that no one types: they would get lost
+/// on the way, or make the record unreadable.
+fn has_control_characters(text: &str) -> bool {
+    let is_harmless = |c: char| matches!(c, '\t' | '\n' | '\r');
+    text.chars()
+        .any(|c| (c < ' ' && !is_harmless(c)) || matches!(c, '\u{fffe}' | '\u{ffff}'))
+}
+
+/// Tells whether a number is how providers spell that there is no limit: none or less, but of
+/// attachments less than none, since a limit of none is one.
+fn is_no_limit(canonical: &str, number: i64) -> bool {
+    match canonical {
+        "limits.attachment" => number < 0,
+        _ => number <= 0 && canonical.starts_with("limits."),
+    }
+}
+
 /// Tells whether a field holds ids of other objects, which have no order.
 fn is_id_set(shape: &Shape) -> bool {
-    matches!(shape.canonical.as_str(), "lists" | "settings.sendmethods")
+    matches!(
+        shape.canonical.as_str(),
+        "lists" | "settings.sendmethods" | "permissions"
+    )
 }
 
 /// Puts ids in the order in which they are read back, so that their order is never a difference.
@@ -232,4 +257,51 @@ fn list(shape: &Shape, value: &Value) -> Result<Option<Vec<String>>, LeftOutReas
         .map(|item| word(shape, item).map(str::to_owned))
         .collect::<Result<Vec<_>, _>>()
         .map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_none_is_no_limit_but_for_attachments() {
+        let shape = |canonical: &str| Shape {
+            canonical: canonical.to_owned(),
+            kind: FieldType::Integer,
+            max_length: None,
+            values: Vec::new(),
+        };
+        for (canonical, given, expected) in [
+            ("limits.attachment", "0", Some(0)),
+            ("limits.attachment", "-1", None),
+            ("limits.mail", "0", None),
+            ("limits.mail", "5", Some(5)),
+            ("settings.abuseratio", "0", Some(0)),
+        ] {
+            let given = Given::Value(Value::from(given));
+            let got = convert(&shape(canonical), "limit", given).unwrap();
+            assert_eq!(got, expected.map(Value::Integer), "{canonical}");
+        }
+    }
+
+    #[test]
+    fn a_text_with_control_characters_is_left_out_and_not_repaired() {
+        let shape = Shape::of(&FieldSpec::TEXT);
+        for (text, taken) in [
+            ("two\nlines\tand\r\nmore", true),
+            ("a\u{85}b", true),
+            ("a\u{0}b", false),
+            ("a\u{b}b", false),
+            ("a\u{ffff}b", false),
+        ] {
+            let got = convert(&shape, "notes", Given::Value(Value::from(text)));
+            match got {
+                Ok(value) => assert_eq!(value, Some(Value::from(text)).filter(|_| taken)),
+                Err(left_out) => {
+                    assert!(!taken, "{text:?}");
+                    assert_eq!(left_out.reason, LeftOutReason::ControlCharacters);
+                }
+            }
+        }
+    }
 }

@@ -107,6 +107,8 @@ pub enum LeftOutReason {
     },
     /// It can't be turned into the type of the field.
     WrongType,
+    /// It holds characters that mean nothing in a text and that some providers can't carry.
+    ControlCharacters,
 }
 
 impl fmt::Display for LeftOutReason {
@@ -115,6 +117,7 @@ impl fmt::Display for LeftOutReason {
             LeftOutReason::TooLong { max } => write!(f, "longer than {max} characters"),
             LeftOutReason::NotAllowed { allowed } => write!(f, "not one of {}", allowed.join(", ")),
             LeftOutReason::WrongType => f.write_str("not of the field's type"),
+            LeftOutReason::ControlCharacters => f.write_str("with control characters"),
         }
     }
 }

@@ -23,6 +23,15 @@ const fn text(wire: &'static str, canonical: &'static str, source: &'static str)
     }
 }
 
+/// A moment that the service keeps by itself.
+const fn computed(wire: &'static str, canonical: &'static str) -> FieldSpec {
+    FieldSpec {
+        kind: FieldType::Timestamp,
+        writable: Writable::No,
+        ..text(wire, canonical, GROUP_READ)
+    }
+}
+
 /// The field tables of emfluence.
 pub static SCHEMA: Schema = Schema {
     kind: ProviderKind::Emfluence,
@@ -30,7 +39,7 @@ pub static SCHEMA: Schema = Schema {
     members: &MEMBERS,
 };
 
-static GROUPS: [FieldSpec; 12] = [
+static GROUPS: [FieldSpec; 19] = [
     FieldSpec {
         writable: Writable::No,
         unique: true,
@@ -92,11 +101,10 @@ static GROUPS: [FieldSpec; 12] = [
     },
     FieldSpec {
         kind: FieldType::List,
-        writable: Writable::No,
         ..text(
             "userIDs",
             "permissions",
-            "groups/lookup reference; whether groups/save replaces or adds is not said, so it is never sent",
+            "groups/save reference; whether it replaces or adds is not said, so that the answer has to show just what was sent",
         )
     },
     FieldSpec {
@@ -104,6 +112,35 @@ static GROUPS: [FieldSpec; 12] = [
         writable: Writable::No,
         ..text("totalMembers", "member_count", GROUP_READ)
     },
+    FieldSpec {
+        kind: FieldType::Integer,
+        writable: Writable::No,
+        ..text(
+            "activeMembers",
+            "active_members",
+            "groups/lookup reference: neither held nor suppressed",
+        )
+    },
+    FieldSpec {
+        kind: FieldType::Boolean,
+        writable: Writable::No,
+        ..text("sendTests", "send_tests", GROUP_READ)
+    },
+    FieldSpec {
+        writable: Writable::No,
+        ..text("userID", "owner", GROUP_READ)
+    },
+    FieldSpec {
+        writable: Writable::No,
+        ..text(
+            "autoResponseEmailID",
+            "auto_response",
+            "groups/lookup reference: the e-mail that goes out on joining",
+        )
+    },
+    computed("dateAdded", "created"),
+    computed("dateModified", "modified"),
+    computed("dateLastEmailSent", "last_sent"),
 ];
 
 static MEMBERS: [FieldSpec; 21] = [

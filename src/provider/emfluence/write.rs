@@ -346,19 +346,15 @@ fn is_settable(writable: crate::model::Writable) -> bool {
 
 /// Names the fields of which a saved group shows another value than was sent.
 fn kept_otherwise(sent: &Record, saved: &GroupRow) -> Vec<String> {
+    // The service trims and squeezes blanks, and writes its own case of status words.
+    let bare = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     sent.iter()
         .filter(|(name, value)| {
-            let shown = saved
-                .wire
-                .get(*name)
-                .map(Value::to_string)
-                .unwrap_or_default();
-            // The service trims, and writes its own case of status words.
-            let (shown, sent) = (shown.trim(), value.to_string());
-            if name.as_str() == "status" {
-                !shown.eq_ignore_ascii_case(sent.trim())
-            } else {
-                shown != sent.trim()
+            let shown = saved.wire.get(*name).map(Value::to_string);
+            let (shown, sent) = (bare(shown.unwrap_or_default()), bare(value.to_string()));
+            match name.as_str() {
+                "status" => !shown.eq_ignore_ascii_case(&sent),
+                _ => shown != sent,
             }
         })
         .map(|(name, _)| name.clone())

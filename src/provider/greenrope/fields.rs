@@ -97,6 +97,13 @@ const GROUPS: &[FieldSpec] = &[
         source: MANUAL_GROUPS,
         ..FieldSpec::TEXT
     },
+    FieldSpec {
+        wire: "AccountNumber",
+        canonical: "account",
+        writable: Writable::No,
+        source: MANUAL_GROUPS,
+        ..FieldSpec::TEXT
+    },
 ];
 
 /// The manual does not say which fields creation takes; sending all of them is what its example

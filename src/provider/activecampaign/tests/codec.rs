@@ -127,10 +127,12 @@ fn an_edit_of_a_list_repeats_what_it_does_not_change() {
     name=Renamed
     sender_name=Example Society
     sender_addr1=1 Example Street
+    sender_addr2=
     sender_city=Springfield
     sender_state=IL
     sender_zip=01234
     sender_country=USA
+    sender_phone=
     sender_url=https://www.example.org
     sender_reminder=You signed up.
     to_name=Subscriber
@@ -232,6 +234,12 @@ fn an_edit_of_a_list_sends_back_every_text() {
         );
     }
     assert!(sent.contains(&"bounceid[]=1".to_owned()), "{sent:?}");
+    // An edit needs each of them, also where the list was made without.
+    let bare = list_view(|_| false, &[("to_name", ""), ("sender_url", "")]);
+    let sent = form(&lists::edit(1, &bare, &Record::new()));
+    for needed in ["to_name=Subscriber", "sender_url="] {
+        assert!(sent.contains(&needed.to_owned()), "{sent:?}");
+    }
     // What is to be cleared goes as an empty text, and nothing else is touched.
     let cleared = Record::from([("sender_addr2".to_owned(), Value::from(""))]);
     let sent = form(&lists::edit(1, &list, &cleared));

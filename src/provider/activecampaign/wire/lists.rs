@@ -31,6 +31,10 @@ pub(in super::super) const TEXTS: [&str; 11] = [
     "to_name",
 ];
 
+/// Whom mail is addressed to where a contact has no name; what the service takes where a list has no
+/// such word of its own.
+const NOBODY_BY_NAME: &str = "Subscriber";
+
 /// What list_add refuses to do without, by a client's experience and the older edition's source;
 /// the reference names fewer.
 pub(in super::super) const SENDER: [&str; 7] = [
@@ -220,7 +224,16 @@ pub(in super::super) fn edit(list: u64, current: &FullList, changed: &Record) ->
         "name".to_owned(),
         merged.get("name").map(Value::to_string).unwrap_or_default(),
     ));
-    form.extend(texts(&merged));
+    // Each edit takes all of them, also those that the list has no value for.
+    for field in TEXTS {
+        let text = merged.get(field).map(Value::to_string).unwrap_or_default();
+        let text = if field == "to_name" && text.trim().is_empty() {
+            NOBODY_BY_NAME.to_owned()
+        } else {
+            text
+        };
+        form.push((field.to_owned(), text));
+    }
     form.extend(current.settings.clone());
     v1_write("list_edit", form)
 }

@@ -84,16 +84,21 @@ fn a_looked_up_group_has_every_field() {
     assert_eq!(
         text,
         [
+            "active_members=2",
+            "created=2021-03-04 05:06:07",
             "description=People who gave",
             "display_name=Our donors",
             "external_id=D-7",
             "id=12",
             "kind=static",
             "member_count=3",
+            "modified=2026-10-01 00:00:00",
             "name=Donors",
             "notes=Fed from outside",
+            "owner=3",
             "permissions=3,4",
             "protected=true",
+            "send_tests=false",
             "status=active",
             "visibility=public",
         ]

@@ -181,6 +181,27 @@ async fn a_group_edit_repeats_the_flags_and_believes_the_echo_only() {
     );
     assert_eq!(outcome.unwrap(), [done("12")]);
 
+    // Whether the service replaces the users or adds to them is not documented.
+    let users = edit(
+        record(&[("userIDs", Value::List(vec!["3".to_owned(), "4".to_owned()]))]),
+        record(&[("protected", true.into()), ("private", false.into())]),
+    );
+    let mut granted = saved.clone();
+    granted["data"]["userIDs"] = json!([4, 3]);
+    let (sent, outcome) = send(users.clone(), &granted).await;
+    assert_eq!(sent[0].1["userIDs"], json!([3, 4]));
+    assert_eq!(outcome.unwrap(), [done("12")]);
+    granted["data"]["userIDs"] = json!([3, 4, 9]);
+    let outcome = send(users, &granted).await.1.unwrap();
+    assert!(said(&outcome[0]).contains("another value of userIDs;"));
+
+    // Blanks are trimmed and squeezed.
+    let spaced = edit(
+        record(&[("notes", " Fed   from outside".into())]),
+        record(&[("protected", true.into()), ("private", false.into())]),
+    );
+    assert_eq!(send(spaced, &saved).await.1.unwrap(), [done("12")]);
+
     let blind = edit(
         record(&[("notes", "x".into())]),
         record(&[("private", true.into())]),

@@ -1,5 +1,7 @@
 //! Groups on the wire: listing, look-up, saving, and the changes of their members by id.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::paging::{Bare, Page, page};
@@ -85,7 +87,11 @@ fn parameter(value: &Value) -> Json {
         Value::Boolean(flag) => json!(i32::from(*flag)),
         Value::Integer(number) => json!(number),
         Value::Text(text) => json!(text),
-        Value::List(items) => json!(items),
+        // The service's ids are numbers.
+        Value::List(items) => items
+            .iter()
+            .map(|item| item.parse::<i64>().map_or_else(|_| json!(item), Json::from))
+            .collect(),
     }
 }
 
@@ -151,33 +157,31 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
         "notes",
         "status",
         "type",
+        "userID",
+        "autoResponseEmailID",
+        "dateAdded",
+        "dateModified",
+        "dateLastEmailSent",
     ] {
         if let Some(text) = field(record, name).and_then(text) {
             wire.insert(name.to_owned(), Value::Text(text));
         }
     }
-    for name in ["protected", "private"] {
+    for name in ["protected", "private", "sendTests"] {
         if let Some(flag) = field(record, name).and_then(flag) {
             wire.insert(name.to_owned(), Value::Boolean(flag));
         }
     }
     if let Some(users) = field(record, "userIDs").and_then(Json::as_array) {
-        wire.insert(
-            "userIDs".to_owned(),
-            Value::List(
-                users
-                    .iter()
-                    .filter_map(id)
-                    .map(|user| user.to_string())
-                    .collect(),
-            ),
-        );
+        let users: BTreeSet<i64> = users.iter().filter_map(id).collect();
+        let users = users.iter().map(ToString::to_string).collect();
+        wire.insert("userIDs".to_owned(), Value::List(users));
     }
-    if let Some(count) = member_count {
-        wire.insert(
-            "totalMembers".to_owned(),
-            Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)),
-        );
+    for name in ["totalMembers", "activeMembers"] {
+        if let Some(count) = field(record, name).and_then(count) {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            wire.insert(name.to_owned(), Value::Integer(count));
+        }
     }
     Ok(GroupRow {
         id: group.to_string(),

@@ -380,6 +380,7 @@ fn groups_are_read_under_the_names_that_write_them() {
         Value::from("America/New_York"),
         "without the final slash"
     );
+    assert_eq!(groups[0].wire["AccountNumber"], Value::from("45429"));
     assert_eq!(groups[0].wire["IncludeLoginLink"], Value::from(true));
     assert_eq!(groups[1].wire["IncludeLoginLink"], Value::from(false));
     assert_eq!(groups[1].member_count, Some(0));

@@ -109,6 +109,9 @@ fn group(item: &Element, account_id: &str) -> Result<GroupRow, DecodeError> {
             .find(|word| word.eq_ignore_ascii_case(kind));
         wire.insert("GroupType".to_owned(), Value::from(known.unwrap_or(kind)));
     }
+    if let Some(number) = item.any(&["accountnumber"]) {
+        wire.insert("AccountNumber".to_owned(), Value::from(number));
+    }
     if let Some(zone) = item.any(&["eventstimezone"]) {
         wire.insert("EventsTimeZone".to_owned(), Value::from(plain_zone(zone)));
     }

@@ -540,7 +540,6 @@ fn every_problem_is_found_at_once() {
     map.group.friendlyName: the result does not fit a field of type text (hint: a list becomes a text with `| join(', ')`)
     map.group.groupID: `groupID` of a group at emfluence: the provider gives the id; it can't be mapped (hint: remove this line)
     map.group.notes: `source` has no field `descripton` [descripton] (hint: did you mean `source.description`?)
-    map.group.status: `status` of a group at emfluence: the plan decides it by its own rules; it can't be mapped (hint: remove this line)
     map.group.totalMembers: `totalMembers` of a group is read-only at emfluence (hint: remove this line)
     map.member.custom.: `custom.` does not say which custom field is meant (hint: write `custom.` and its name)
     map.member.custom.a: this can't be evaluated: tried to use + operator on unsupported types string and number

@@ -99,9 +99,11 @@ pub(super) fn not_mappable(object: ObjectKind, canonical: &str) -> Option<&'stat
         (ObjectKind::Member, "email") => {
             Some("the address tells who a member is; it can't be mapped")
         }
-        // A status is a consent or an archiving: both are decided by the rules of the plan, never
-        // by a mapping.
-        (_, "status" | "kind") => Some("the plan decides it by its own rules; it can't be mapped"),
+        // The status of a member is a consent, which the rules of the plan decide and never a
+        // mapping.
+        (ObjectKind::Member, "status") | (_, "kind") => {
+            Some("the plan decides it by its own rules; it can't be mapped")
+        }
         _ => None,
     }
 }

@@ -138,6 +138,12 @@ impl<'a> Planner<'a> {
                         false,
                     );
                 }
+                Ok(Partner::New) if self.asked_status(desired) == Some(GroupStatus::Archived) => {
+                    self.out.warnings.push(format!(
+                        "\"{name}\" is not created, because the config's mapping wants it archived."
+                    ));
+                    self.pair(group, None, name, false, false);
+                }
                 Ok(Partner::New) => {
                     let pair = self.pair(group, None, name, false, true);
                     let mut fields = desired
@@ -148,6 +154,7 @@ impl<'a> Planner<'a> {
                             .map(|desired| desired.fields.clone())
                             .unwrap_or_default(),
                     );
+                    self.take_status(&mut fields);
                     self.own_protection(group, None, &mut fields);
                     self.out.edits.push(Edit::CreateGroup { pair, fields });
                 }
@@ -317,7 +324,26 @@ impl<'a> Planner<'a> {
         renames: &mut Vec<Edit>,
     ) {
         let inputs = self.inputs;
-        if let Some(refusal) = target.refuses_members() {
+        let asked = self.asked_status(desired);
+        let is_archived = target.status == GroupStatus::Archived;
+        if is_archived && asked == Some(GroupStatus::Archived) {
+            // As wanted; nobody joins or leaves it.
+            self.pair(
+                group,
+                Some(target.id.clone()),
+                target.name.clone(),
+                link.is_some(),
+                false,
+            );
+            return;
+        }
+        let restores = is_archived && asked == Some(GroupStatus::Active);
+        let restored = Group {
+            status: asked.unwrap_or(target.status),
+            ..target.clone()
+        };
+        let as_wanted = if restores { &restored } else { target };
+        if let Some(refusal) = as_wanted.refuses_members() {
             self.block(
                 &target.name,
                 Some(&target.id),
@@ -359,6 +385,7 @@ impl<'a> Planner<'a> {
         let mut wanted = desired
             .map(|desired| desired.fields.clone())
             .unwrap_or_default();
+        self.take_status(&mut wanted);
         self.own_protection(group, Some(target), &mut wanted);
         // A group whose creation was interrupted is the job's own in every field, and no field of
         // it is remembered.
@@ -372,6 +399,7 @@ impl<'a> Planner<'a> {
         let unshown = self.unshown(target);
         let current = Self::with_unshown(target, link, &unshown);
         let mut edit = compare(&wanted, &current, link.map(|link| &link.fields), rules);
+        self.take_status(&mut edit.set);
         if let Some(spec) = inputs
             .target_schema
             .by_canonical(ObjectKind::Group, "protected")
@@ -394,7 +422,8 @@ impl<'a> Planner<'a> {
                 .is_some_and(|spec| spec.writable == Writable::OnCreate)
         };
         edit.set.retain(|field, _| !fixed(field));
-        edit.kept.retain(|field| !fixed(field));
+        edit.kept
+            .retain(|field| !fixed(field) && Some(field.as_str()) != self.status_field());
         edit.set.retain(|field, _| {
             let key = super::item_key("update_group", &target.id, field);
             match inputs.base.waiting.get(&key) {
@@ -442,14 +471,38 @@ impl<'a> Planner<'a> {
                 .filter_map(|field| Some(((*field).to_owned(), wanted.get(*field)?.clone())));
             edit.set.extend(repeated.collect::<Vec<_>>());
         }
+        if restores && let Some(field) = self.status_field() {
+            self.out.warnings.push(format!(
+                "\"{}\" is restored, as the config's mapping wants it; the next run fills it.",
+                target.name
+            ));
+            let was = target.wire.get(field).cloned();
+            edit.before
+                .extend(was.map(|status| (field.to_owned(), status)));
+            edit.set.insert(field.to_owned(), Value::from("Active"));
+        }
         let new_name = edit.set.get(self.name_field).map(Value::to_string);
+        let archives = !is_archived && asked == Some(GroupStatus::Archived);
+        let is_kept = target.protected && !link.is_some_and(|link| link.protect_set);
         let pair = self.pair(
             group,
             Some(target.id.clone()),
             new_name.clone().unwrap_or_else(|| target.name.clone()),
             link.is_some(),
-            true,
+            !restores && (!archives || is_kept),
         );
+        if archives && is_kept {
+            self.out.withheld.push(Withheld {
+                pair,
+                member: None,
+                reason: Reason::Protected,
+            });
+        } else if archives {
+            self.out.removals.push(Edit::ArchiveGroup {
+                pair,
+                lift_protection: target.protected,
+            });
+        }
         match new_name {
             Some(to) => {
                 renames.push(Edit::RenameGroup {
@@ -471,6 +524,31 @@ impl<'a> Planner<'a> {
                 before: edit.before,
             }),
             None => {}
+        }
+    }
+
+    /// Returns the target's field for the status of a group, where that can be written.
+    fn status_field(&self) -> Option<&'static str> {
+        let schema = self.inputs.target_schema;
+        let spec = schema.by_canonical(ObjectKind::Group, "status")?;
+        (spec.writable == Writable::Always).then_some(spec.wire)
+    }
+
+    /// Returns the status that the config's mapping wants a group to have; nothing where the config
+    /// says nothing of it.
+    fn asked_status(&self, desired: Option<&DesiredGroup>) -> Option<GroupStatus> {
+        let word = desired?.fields.get(self.status_field()?)?.to_string();
+        Some(if word.trim().eq_ignore_ascii_case("archived") {
+            GroupStatus::Archived
+        } else {
+            GroupStatus::Active
+        })
+    }
+
+    /// Takes the status out of a group's wanted fields: archiving and restoring are decided apart.
+    fn take_status(&self, fields: &mut Record) {
+        if let Some(field) = self.status_field() {
+            fields.remove(field);
         }
     }
 

@@ -595,7 +595,7 @@ impl Packer<'_> {
                     lift_protection,
                 } => {
                     if *lift_protection {
-                        self.lift(*pair, "archive_group");
+                        self.lift(*pair);
                     }
                     let fields = Record::from([("status".to_owned(), Value::from("Archived"))]);
                     self.steps.push(Step::EditGroups {
@@ -608,7 +608,7 @@ impl Packer<'_> {
                     lift_protection,
                 } => {
                     if *lift_protection {
-                        self.lift(*pair, "delete_group");
+                        self.lift(*pair);
                     }
                     self.steps.push(Step::DeleteGroup { pair: *pair });
                 }
@@ -619,14 +619,15 @@ impl Packer<'_> {
 
     /// Clears the flag where the target has one; elsewhere rosterd remembers the protection, and
     /// there is nothing to send.
-    fn lift(&mut self, pair: PairIx, op: &'static str) {
+    fn lift(&mut self, pair: PairIx) {
         if !self.capabilities.protected_flag {
             return;
         }
         let fields = Record::from([("protected".to_owned(), Value::Boolean(false))]);
         self.steps.push(Step::EditGroups {
             edits: vec![(pair, fields)],
-            ops: vec![op],
+            // A part of the archiving or deletion, which alone is counted.
+            ops: vec!["lift_protection"],
         });
     }
 }

@@ -90,6 +90,42 @@ async fn a_pinned_pair_needs_no_common_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mapping_archives_and_restores_a_group() {
+    let job = "[jobs.test.map.group]\nstatus = \"'Archived' if source.notes == 'over' else 'Active'\"\nnotes = \"source.active_members ~ ' of ' ~ source.member_count\"\n[jobs.test.guards]\nmax_group_removals = 1";
+    let mut world = plain_world();
+    let from = group_of(world.account_mut("mail"), "Donors", "donor", 3);
+    let bench = bench_of(
+        world,
+        &format!("[jobs.test]\nsource = \"mail\"\ntarget = \"mail2\"\nmode = \"managed\"\n{job}"),
+    );
+    bench.settle().await;
+    let there = || {
+        bench.account("mail2", |archive| {
+            let id = archive.find_group("Donors").unwrap();
+            (
+                archive.group(id).unwrap().status,
+                archive.members_of(id).len(),
+            )
+        })
+    };
+    assert_eq!(there(), (GroupStatus::Active, 3));
+    bench.account("mail", |mail| {
+        mail.group_mut(from).notes = "over".to_owned()
+    });
+    let report = bench.settle().await;
+    assert_eq!(report.summary.groups_archived, 1);
+    assert_eq!(there(), (GroupStatus::Archived, 3));
+    bench.account("mail", |mail| {
+        mail.group_mut(from).notes = String::new();
+        let (contact, _) = mail.members_of(from)[0];
+        mail.leave(from, contact);
+    });
+    bench.sync().await;
+    bench.settle().await;
+    assert_eq!(there().0, GroupStatus::Active);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_of_the_same_name_is_adopted_or_blocks() {
     let same = |_: &mut Account, mail: &mut Account| {
         mail.add_group("Donors");

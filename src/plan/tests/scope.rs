@@ -183,3 +183,52 @@ fn a_group_that_another_source_group_fills_by_now_outlives_the_first_one() {
         );
     }
 }
+
+#[test]
+fn a_mapping_archives_and_restores() {
+    for (source, target, expected) in [
+        (" asks=Archived : ana", " : bo", "archive Donors"),
+        // Nobody joins or leaves it from then on, and nothing is wrong with it.
+        (" asks=Archived : ana", " archived : bo", ""),
+        // The next run fills it.
+        (
+            "asks=Active : ana",
+            "archived",
+            "update Donors: state=Active",
+        ),
+        (
+            " asks=Active : ana",
+            "",
+            "create people: ana\nadd to Donors: ana",
+        ),
+    ] {
+        check(
+            &format!(
+                "source 1 Donors ext=d{source}
+                 target 11 Donors ext=d{target}
+                 link 1=11
+                 base 11 : bo+"
+            ),
+            expected,
+        );
+    }
+    // A group is not created to be archived.
+    check("source 1 Donors asks=Archived : ana", "");
+}
+
+#[test]
+fn a_protected_group_stays_whatever_a_mapping_says() {
+    for (link, expected) in [
+        ("", "- Donors protected"),
+        ("protect_set", "archive Donors (lifted)"),
+    ] {
+        check(
+            &format!(
+                "source 1 Donors ext=d asks=Archived
+                 target 11 Donors ext=d protected
+                 link 1=11 {link}"
+            ),
+            expected,
+        );
+    }
+}

@@ -210,6 +210,7 @@ fn group(side: &mut Side, prefix: &str, words: &[&str], listed: &[&str]) {
                     other => match other.split_once('=') {
                         Some(("ext", value)) => group.ext = Some(value.to_owned()),
                         Some(("notes", value)) => group.notes = Some(value.to_owned()),
+                        Some(("asks", value)) => group.asked_status = Some(value.to_owned()),
                         _ => panic!("no such flag: {other}"),
                     },
                 }

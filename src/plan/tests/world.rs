@@ -47,6 +47,11 @@ pub(super) static RICH: Schema = Schema {
             ..FieldSpec::TEXT
         },
         FieldSpec {
+            wire: "state",
+            canonical: "status",
+            ..FieldSpec::TEXT
+        },
+        FieldSpec {
             wire: "count",
             canonical: "member_count",
             kind: FieldType::Integer,
@@ -118,6 +123,8 @@ pub(super) struct TestGroup {
     pub(super) status: GroupStatus,
     pub(super) for_tests: bool,
     pub(super) auto_response: bool,
+    /// The status that mapping wants its partner to have.
+    pub(super) asked_status: Option<String>,
     /// `None`: read to its end. `Some(opt-outs)`: not, and whether at least the opt-outs were.
     pub(super) incomplete: Option<bool>,
     pub(super) listed: bool,
@@ -136,6 +143,7 @@ impl TestGroup {
             status: GroupStatus::Active,
             for_tests: false,
             auto_response: false,
+            asked_status: None,
             incomplete: None,
             listed: true,
             members: BTreeMap::new(),
@@ -412,6 +420,9 @@ impl TestWorld {
                 if let Some(notes) = &group.notes {
                     fields.insert("notes".to_owned(), Value::from(notes.as_str()));
                 }
+            }
+            if let Some(status) = &group.asked_status {
+                fields.insert("state".to_owned(), Value::from(status.as_str()));
             }
             let name_problem = (group.name.is_empty()).then(|| "it has no name".to_owned());
             DesiredGroup {

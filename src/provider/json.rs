@@ -3,7 +3,14 @@
 //!
 //! What is not understood is an error and never nothing. What only one provider does to a value
 //! stays with that provider.
+//!
+//! The services print texts that look like numbers as numbers, of any length: a telephone number of
+//! 24 digits, a group called `1e3` or `2024.10`. Their digits are kept as they stand, and never go
+//! through a floating number.
 
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value as Json};
 
 use crate::http::DecodeError;
@@ -22,7 +29,7 @@ pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
 /// `NotAnAnswer` for what is no whole JSON document, `Protocol` for one that is not an object.
 pub(super) fn document(bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let document = serde_json::from_slice(bytes).map_err(|error| {
+    let document = serde_json::from_slice(&with_digits_as_text(bytes)).map_err(|error| {
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         DecodeError::NotAnAnswer(match first {
             None => "it is empty".to_owned(),
@@ -39,6 +46,54 @@ pub(super) fn document(bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
         Json::Object(fields) => Ok(fields),
         _ => Err(protocol("the answer is not an object")),
     }
+}
+
+/// Puts each number that is no whole number of 64 bits into quotes, so that it is read as the text
+/// that it is printed as. What is no number stays, for the parser to refuse.
+fn with_digits_as_text(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let is_of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    let mut quoted: Vec<u8> = Vec::new();
+    // Up to here everything is in `quoted`, once something had to be changed.
+    let mut taken = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => at = end_of_text(bytes, at),
+            b'-' | b'0'..=b'9' => {
+                let rest = &bytes[at..];
+                let length = rest.iter().take_while(|byte| is_of_number(byte)).count();
+                let number = &rest[..length];
+                let is_number = serde_json::from_slice::<IgnoredAny>(number).is_ok();
+                if is_number && serde_json::from_slice::<i64>(number).is_err() {
+                    quoted.extend_from_slice(&bytes[taken..at]);
+                    quoted.push(b'"');
+                    quoted.extend_from_slice(number);
+                    quoted.push(b'"');
+                    taken = at + length;
+                }
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    if taken == 0 {
+        return Cow::Borrowed(bytes);
+    }
+    quoted.extend_from_slice(&bytes[taken..]);
+    Cow::Owned(quoted)
+}
+
+/// Returns the position behind the text that begins at `at`.
+fn end_of_text(bytes: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
 }
 
 /// Takes a value that has to be an object; `what` names it in the error.
@@ -86,5 +141,44 @@ pub(super) fn flag(value: &Json) -> Option<bool> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stay_as_they_are_printed() {
+        for (given, expected) in [
+            (r#"{"a":1e3}"#, r#"{"a":"1e3"}"#),
+            (r#"{"a":[2024.10,-7,0]}"#, r#"{"a":["2024.10",-7,0]}"#),
+            (
+                r#"{"phone":123456789012345678901234,"b":1}"#,
+                r#"{"phone":"123456789012345678901234","b":1}"#,
+            ),
+            (r#"{"a":1e999}"#, r#"{"a":"1e999"}"#),
+            // What stands in a text is none of its business.
+            (
+                r#"{"1.5":"\"2.5\\","a":"3.5"}"#,
+                r#"{"1.5":"\"2.5\\","a":"3.5"}"#,
+            ),
+        ] {
+            let kept = with_digits_as_text(given.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&kept), expected);
+            assert!(document(given.as_bytes()).is_ok(), "{given}");
+        }
+        // No number at all is for the parser to refuse.
+        for broken in [r#"{"a":1.}"#, r#"{"a":01}"#, r#"{"a":--1}"#, r#"{"a":1e}"#] {
+            assert!(document(broken.as_bytes()).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_number_reads_as_the_text_that_it_was() {
+        let fields = document(br#"{"name":2024.10,"id":12,"count":"7"}"#).unwrap();
+        assert_eq!(text(&fields["name"]).as_deref(), Some("2024.10"));
+        assert_eq!(text(&fields["id"]).as_deref(), Some("12"));
+        assert_eq!(integer(&fields["count"]), Some(7));
     }
 }

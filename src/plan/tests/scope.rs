@@ -192,8 +192,8 @@ fn a_mapping_archives_and_restores() {
         (" asks=Archived : ana", " archived : bo", ""),
         // The next run fills it.
         (
-            "asks=Active : ana",
-            "archived",
+            " asks=Active : ana",
+            " archived",
             "update Donors: state=Active",
         ),
         (

@@ -132,11 +132,11 @@ pub(super) fn text(value: &Json) -> Option<String> {
 /// Reads a whole number, also from digits in a text; empty and anything else mean no value.
 pub(super) fn integer(value: &Json) -> Option<i64> {
     json::integer(value).or_else(|| {
-        // A serialiser that knows only floating numbers writes 12.0.
-        value
-            .as_f64()
-            .filter(|float| float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0)
-            .map(|float| float as i64)
+        // A serialiser that knows only floating numbers writes 12.0, and comes as its digits.
+        let text = value.as_str()?.trim();
+        let (whole, fraction) = text.split_once('.')?;
+        let is_zero = fraction.bytes().all(|digit| digit == b'0');
+        whole.parse().ok().filter(|_| is_zero)
     })
 }
 

@@ -89,6 +89,24 @@ async fn a_pinned_pair_needs_no_common_name() {
     );
 }
 
+/// The provider trims and squeezes the blanks of names.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_the_provider_spells_otherwise_is_settled_after_one_run() {
+    let bench = back("", |mail| {
+        let donors = mail.find_group("Donors").unwrap();
+        mail.group_mut(donors).name = "Big   Donors ".to_owned();
+    });
+    bench.settle().await;
+    assert_eq!(bench.members("crm", "Big Donors").len(), 3);
+    bench.account("mail", |mail| {
+        let donors = mail.find_group("Big   Donors ").unwrap();
+        mail.group_mut(donors).name = "Bigger   Donors".to_owned();
+    });
+    bench.settle().await;
+    assert_eq!(bench.members("crm", "Bigger Donors").len(), 3);
+    assert_eq!(bench.account("crm", |crm| crm.groups.len()), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_mapping_archives_and_restores_a_group() {
     let job = "[jobs.test.map.group]\nstatus = \"'Archived' if source.notes == 'over' else 'Active'\"\nnotes = \"source.active_members ~ ' of ' ~ source.member_count\"\n[jobs.test.guards]\nmax_group_removals = 1";

@@ -69,7 +69,7 @@ pub(super) fn create(call: &mut Call<'_>, root: &Node) -> Answer {
     call.need_group_right()?;
     let name = root
         .child("Name")
-        .map(|name| name.text.clone())
+        .map(|name| squeezed(&name.text))
         .unwrap_or_default();
     if call.context.is_poison(&name) {
         return Err(Failure::new(
@@ -124,26 +124,23 @@ pub(super) fn edit(call: &mut Call<'_>, root: &Node) -> Answer {
 fn edit_one(call: &mut Call<'_>, id: u64, item: &Node) -> Result<(), Failure> {
     check_values(call, item)?;
     if let Some(name) = item.child("Name") {
+        let name = squeezed(&name.text);
         if item.attribute("group_name").is_some() {
             call.context.misuse(
                 MisuseKind::AmbiguousTarget,
                 "a group named by the name that is changed",
             );
         }
-        if name.text.is_empty() {
+        if name.is_empty() {
             return Err(Failure::new(Failure::BAD_VALUE, "A group needs a name."));
         }
-        if call
-            .account()
-            .group_named_like(&name.text, Some(id))
-            .is_some()
-        {
+        if call.account().group_named_like(&name, Some(id)).is_some() {
             return Err(Failure::new(
                 Failure::GROUP_EXISTS,
                 "A group with this name exists already.",
             ));
         }
-        call.account_mut().rename_group(id, &name.text);
+        call.account_mut().rename_group(id, &name);
     }
     let account = call.account_mut();
     let now = account.now;
@@ -174,6 +171,11 @@ pub(super) fn delete(call: &mut Call<'_>, root: &Node) -> Answer {
             Err(failure) => Judged::failed(None, failure),
         }
     })
+}
+
+/// A name as the service keeps it: without blanks at its ends, and with one where there are several.
+fn squeezed(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Refuses values that a group can't have.

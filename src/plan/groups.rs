@@ -35,9 +35,12 @@ pub fn in_scope(scope: &crate::model::policy::GroupScope, group: &Group) -> bool
         && (group.kind != GroupKind::Dynamic || scope.dynamic == Dynamic::Snapshot)
 }
 
-/// Folds a name for comparison: trimmed, Unicode-normalised, lower-cased.
+/// Folds a name for comparison: trimmed and with single blanks, as GreenRope keeps it,
+/// Unicode-normalised, lower-cased.
 pub(crate) fn fold(name: &str) -> String {
-    name.trim()
+    let words: Vec<&str> = name.split_whitespace().collect();
+    words
+        .join(" ")
         .nfc()
         .collect::<String>()
         .to_lowercase()

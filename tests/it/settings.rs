@@ -1,6 +1,6 @@
 //! Each setting of a job or an account does what it says, seen from the accounts.
 
-use rosterd::emulator::{Account, GroupKind, GroupStatus, MembershipState};
+use rosterd::emulator::{Account, Fault, FaultRule, GroupKind, GroupStatus, MembershipState, When};
 use rosterd::run::Outcome;
 
 use crate::support::{Bench, bench_of, group_of, plain_world};
@@ -105,6 +105,23 @@ async fn a_name_that_the_provider_spells_otherwise_is_settled_after_one_run() {
     bench.settle().await;
     assert_eq!(bench.members("crm", "Bigger Donors").len(), 3);
     assert_eq!(bench.account("crm", |crm| crm.groups.len()), 1);
+
+    // So it is where the answer was lost.
+    bench.account("mail", |mail| {
+        group_of(mail, "Old   Friends", "friend", 2);
+    });
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::ResetAfterEffect)
+            .at("crm")
+            .on("CreateGroup")
+            .when(When::First(1)),
+    );
+    bench.sync().await;
+    bench.emulator.clear_faults();
+    bench.sync().await;
+    bench.settle().await;
+    assert_eq!(bench.members("crm", "Old Friends").len(), 2);
+    assert_eq!(bench.account("crm", |crm| crm.groups.len()), 2);
 }
 
 #[tokio::test(start_paused = true)]

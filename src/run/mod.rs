@@ -6,88 +6,31 @@ mod apply;
 mod confirm;
 mod consent;
 mod error;
-mod housekeeping;
-mod locks;
 mod persons;
 mod prepare;
 mod read;
+mod record;
 mod recover;
 mod remember;
 mod report;
 mod verify;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
-pub use accounts::{Handle, OnlineReport};
+pub use accounts::{
+    AccountLocks, Clock, Handle, OnlineReport, Progress, Runner, RunnerOptions, Silent,
+};
+use error::staging_error;
 pub use error::{RunError, state_exit_code};
-pub use locks::AccountLocks;
 pub use report::{Cost, ItemFailure, Outcome, Planned, RunReport};
 
-use crate::config::settled::{Config, JobConfig};
-use crate::http::Transport;
+use crate::config::settled::JobConfig;
 use crate::plan::{GuardRefusal, tripped_items};
-use crate::state::{ApprovalAnswer, Locks, RunEnd, RunStart, StateError, Store};
-use locks::Access;
+use crate::state::{ApprovalAnswer, RunEnd, RunStart};
+use accounts::Access;
 use prepare::Prepared;
-
-/// Tells the time of day; given from outside so that tests can set it.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Hears how far a run has come.
-pub trait Progress: Send + Sync {
-    /// A new stage has begun.
-    fn stage(&self, job: &str, text: &str);
-    /// So many requests of a stage are done.
-    fn advance(&self, job: &str, done: u64, of: u64);
-    /// The run has ended.
-    fn finish(&self, job: &str);
-}
-
-/// Says nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Progress for Silent {
-    fn stage(&self, _job: &str, _text: &str) {}
-    fn advance(&self, _job: &str, _done: u64, _of: u64) {}
-    fn finish(&self, _job: &str) {}
-}
-
-/// What a [`Runner`] gets from outside.
-#[derive(Clone)]
-pub struct RunnerOptions {
-    /// An in-process transport for the demo and for tests; the network otherwise.
-    pub transport: Option<Transport>,
-    /// Who hears of progress.
-    pub progress: Arc<dyn Progress>,
-    /// The time of day.
-    pub clock: Clock,
-    /// Asks runs to stop after the request in flight, and those that wait to give up.
-    pub stop: CancellationToken,
-    /// How long to wait for a job or an account that another process uses; without it a run ends at
-    /// once with [`RunError::Busy`]. For other runs of this process it waits in any case.
-    pub wait: Option<Duration>,
-    /// The accounts that this process uses; all runners over one state database share them.
-    pub account_locks: AccountLocks,
-}
-
-impl Default for RunnerOptions {
-    fn default() -> Self {
-        RunnerOptions {
-            transport: None,
-            progress: Arc::new(Silent),
-            clock: Arc::new(Timestamp::now),
-            stop: CancellationToken::new(),
-            wait: None,
-            account_locks: AccountLocks::default(),
-        }
-    }
-}
 
 /// How a run is asked for.
 #[derive(Clone, Debug)]
@@ -127,75 +70,7 @@ pub struct Prediction {
     pub period: Option<Duration>,
 }
 
-/// Runs jobs of one config against one state database.
-#[derive(Clone)]
-pub struct Runner {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    config: Arc<Config>,
-    store: Arc<Store>,
-    options: RunnerOptions,
-    locks: Locks,
-    handles: Mutex<HashMap<String, Arc<Handle>>>,
-    accounts: Mutex<HashMap<String, crate::http::Account>>,
-    /// How many requests of each account stand in the state database, by account key.
-    counted: Mutex<HashMap<String, u64>>,
-}
-
 impl Runner {
-    /// Makes a runner. Secrets are fetched and accounts set up when a job needs them.
-    pub fn new(config: Arc<Config>, store: Arc<Store>, options: RunnerOptions) -> Runner {
-        let locks = store.locks().clone();
-        Runner {
-            inner: Arc::new(Inner {
-                config,
-                store,
-                options,
-                locks,
-                handles: Mutex::default(),
-                accounts: Mutex::default(),
-                counted: Mutex::default(),
-            }),
-        }
-    }
-
-    /// Returns the config.
-    pub fn config(&self) -> &Config {
-        &self.inner.config
-    }
-
-    /// Returns the state database.
-    pub fn store(&self) -> &Store {
-        &self.inner.store
-    }
-
-    /// Returns the time of day.
-    pub fn now(&self) -> Timestamp {
-        (self.inner.options.clock)()
-    }
-
-    /// Finds a job.
-    pub fn job(&self, name: &str) -> Result<&JobConfig, RunError> {
-        self.inner
-            .config
-            .jobs
-            .get(name)
-            .ok_or_else(|| RunError::UnknownJob {
-                name: name.to_owned(),
-                hint: self
-                    .inner
-                    .config
-                    .jobs
-                    .keys()
-                    .map(|known| (strsim::damerau_levenshtein(known, name), known))
-                    .filter(|(distance, known)| *distance * 2 <= known.len().max(2))
-                    .min()
-                    .map(|(_, known)| known.clone()),
-            })
-    }
-
     /// Reads both sides and makes the plan; writes to no provider.
     pub async fn plan(&self, job: &str) -> Result<Planned, RunError> {
         let job = self.job(job)?;
@@ -419,11 +294,6 @@ fn approval_words(answer: ApprovalAnswer) -> &'static str {
 fn run_id(job: &str, started: Timestamp) -> String {
     let print = blake3::hash(format!("{job} {}", started.as_nanosecond()).as_bytes()).to_hex();
     format!("{}-{}", started.strftime("%Y%m%dT%H%M%SZ"), &print[..6])
-}
-
-/// Turns a failure of the temporary store into one of the run.
-fn staging_error(error: StateError) -> RunError {
-    RunError::State(error)
 }
 
 #[cfg(test)]

@@ -1,0 +1,3 @@
+//! What is told of a run, and what is kept of it: the last room.
+
+mod retention;

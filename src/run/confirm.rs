@@ -2,8 +2,9 @@
 
 use super::RunError;
 use super::apply::{Answer, Applying, Item, Shown, Standing, parts};
-use super::persons::{self, UNREAD};
 use super::prepare::Prepared;
+use super::read::{UNREAD, canonical, current, fields_base};
+use super::settle::bases::{bases_of, keep_spelling};
 use crate::model::{Leaving, MemberStatus, MembershipState, ObjectKind, Record, Value, Write};
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::plan::{Edit, GroupPair, PairIx, PersonIx};
@@ -423,7 +424,7 @@ impl Applying<'_> {
             .get(&source)
             .map(|desired| desired.fields.clone())
             .unwrap_or_default();
-        let mut fields = persons::bases_of(&desired, &current);
+        let mut fields = bases_of(&desired, &current);
         for (field, value) in written {
             let then = fields.entry(field.clone()).or_default();
             then.target = Some(value.clone());
@@ -506,10 +507,10 @@ impl Applying<'_> {
             .group_of_source(source)
             .map(|link| link.fields.clone())
             .unwrap_or_default();
-        let mut fields: FieldBases = persons::bases_of(&desired, &current);
+        let mut fields: FieldBases = bases_of(&desired, &current);
         for (field, then) in known {
             if let Some(now) = fields.get_mut(&field) {
-                persons::keep_spelling(now, &then);
+                keep_spelling(now, &then);
             }
             // A field that somebody else keeps as it is stays remembered as it was, so that it is
             // not defended later.
@@ -589,7 +590,7 @@ impl Applying<'_> {
         };
         let mut changes = self.person_linked(person, id, origin);
         if !known_before && with_profile {
-            let fields = persons::bases_of(&desired, &desired);
+            let fields = bases_of(&desired, &desired);
             changes.extend(self.member_bases(person, &fields, UNREAD));
         }
         changes.push(Change::MemberRemovedByUs {
@@ -662,9 +663,8 @@ impl Applying<'_> {
     ) -> Result<Vec<Change>, RunError> {
         let canonical = self.canonical(person)?;
         let desired = self.prepared.sides.mapping.member(&canonical).fields;
-        let mut current =
-            persons::current(&self.prepared.sides, &self.prepared.planned.people, person)?;
-        let then = persons::fields_base(
+        let mut current = current(&self.prepared.sides, &self.prepared.planned.people, person)?;
+        let then = fields_base(
             self.runner.store(),
             self.job,
             &self.prepared.sides,
@@ -673,10 +673,10 @@ impl Applying<'_> {
             person,
         )?;
         current.extend(written.clone());
-        let mut fields = persons::bases_of(&desired, &current);
+        let mut fields = bases_of(&desired, &current);
         for (field, then) in then.into_iter().flatten() {
             if let Some(now) = fields.get_mut(&field) {
-                persons::keep_spelling(now, &then);
+                keep_spelling(now, &then);
             }
             let drifted = !written.contains_key(&field)
                 && fields.get(&field).is_some_and(|now| {
@@ -837,7 +837,7 @@ impl Applying<'_> {
     }
 
     pub(super) fn canonical(&self, person: PersonIx) -> Result<Record, RunError> {
-        persons::canonical(
+        canonical(
             self.runner.store(),
             self.job,
             &self.prepared.sides,

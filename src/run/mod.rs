@@ -4,18 +4,13 @@
 mod accounts;
 mod apply;
 mod confirm;
-mod consent;
 mod error;
-mod persons;
 mod prepare;
 mod read;
 mod record;
 mod recover;
-mod remember;
 mod report;
-mod verify;
-
-use std::time::Duration;
+mod settle;
 
 use jiff::Timestamp;
 
@@ -24,6 +19,7 @@ pub use accounts::{
 };
 use error::staging_error;
 pub use error::{RunError, state_exit_code};
+pub use read::Prediction;
 pub use report::{Cost, ItemFailure, Outcome, Planned, RunReport};
 
 use crate::config::settled::JobConfig;
@@ -57,17 +53,6 @@ pub struct SavedPlan {
     pub job: String,
     /// The fingerprint.
     pub fingerprint: String,
-}
-
-/// How many requests and minutes a run takes, before anything is sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
-    /// Reading requests, by provider.
-    pub reads: std::collections::BTreeMap<String, u64>,
-    /// Minutes that they take at the configured pace.
-    pub minutes: f64,
-    /// The shortest time between two fires of the job's schedule.
-    pub period: Option<Duration>,
 }
 
 impl Runner {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::verify::GroupNow;
+use super::read::GroupNow;
 use super::{RunError, staging_error};
 use crate::config::settled::JobConfig;
 use crate::model::{

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::http::Account;
 use crate::model::Capabilities;
-use crate::provider::Target;
+use crate::provider::{ReadError, Target};
+use crate::run::RunError;
 
 /// A configured provider, ready to be used.
 pub struct Handle {
@@ -18,4 +19,14 @@ pub struct Handle {
     pub capabilities: Capabilities,
     /// The configured pace.
     pub requests_per_minute: Option<u32>,
+}
+
+impl Handle {
+    /// Returns what makes a failure of reading this account one of the run.
+    pub(in crate::run) fn read_error(&self) -> impl Fn(ReadError) -> RunError + '_ {
+        |error| RunError::Read {
+            provider: self.name.clone(),
+            error: Box::new(error),
+        }
+    }
 }

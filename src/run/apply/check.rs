@@ -9,7 +9,7 @@ use super::rows::{BARRED, Parts, groups_of_row, is_by_row, parts};
 use super::{Applying, Item, Open};
 use crate::model::{MemberStatus, MembershipState, ObjectKind, Write};
 use crate::plan::PersonIx;
-use crate::run::verify::{
+use crate::run::read::{
     GroupNow, group_now, groups_and_profiles_now, groups_now, is_read_together, people_now,
 };
 use crate::run::{ItemFailure, RunError};

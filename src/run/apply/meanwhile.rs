@@ -9,7 +9,7 @@ use crate::model::{Leaving, MemberStatus, MembershipState, OwnRemoval, OwnRemova
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx};
 use crate::run::RunError;
-use crate::run::verify::{GroupNow, groups_now};
+use crate::run::read::{GroupNow, groups_now};
 use crate::state::Change;
 
 /// A listing older than this is read again before its group is written.

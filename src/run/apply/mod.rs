@@ -18,7 +18,7 @@ pub(super) use rows::parts;
 
 use super::accounts::Handle;
 use super::prepare::Prepared;
-use super::verify::ProfilesNow;
+use super::read::ProfilesNow;
 use super::{Outcome, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
@@ -162,7 +162,8 @@ impl Runner {
         };
         let result = applying.run().await;
         if result.is_ok() && !writes {
-            self.remember(job, &applying.prepared);
+            let prepared = &applying.prepared;
+            self.remember(job, &prepared.sides, &prepared.policy.config_hash);
         }
         let after = handle.account.statistics();
         applying
@@ -224,7 +225,7 @@ impl Applying<'_> {
         let source = self.runner.handle(&self.job.source)?;
         let source_custom = source.adapter.custom_fields().await.map_err(error)?;
         let target_custom = self.handle.adapter.custom_fields().await.map_err(error)?;
-        let mapping = super::read::compile(self.runner, self.job)?;
+        let mapping = crate::run::read::compile(self.runner, self.job)?;
         self.prepared.sides.mapping = mapping.bind(&source_custom, &target_custom).0;
         self.prepared.sides.target_custom = target_custom;
         Ok(())

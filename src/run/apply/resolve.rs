@@ -9,8 +9,9 @@ use crate::model::{
 };
 use crate::plan::pack::{Leave, Step};
 use crate::plan::{PairIx, PersonIx, fold_group_name, item_key, refused_before};
+use crate::run::RunError;
 use crate::run::prepare::Prepared;
-use crate::run::{RunError, persons};
+use crate::run::read::current;
 use crate::state::JournalItem;
 
 impl Applying<'_> {
@@ -279,7 +280,7 @@ impl Applying<'_> {
             .schema
             .by_canonical(ObjectKind::Member, "email")
             .map_or("email", |spec| spec.wire);
-        let held = persons::current(&self.prepared.sides, &self.prepared.planned.people, person)?;
+        let held = current(&self.prepared.sides, &self.prepared.planned.people, person)?;
         match held.get(field).filter(|_| !self.moved.contains(&person)) {
             Some(spelling) => Ok(spelling.to_string().trim().to_owned()),
             None => Ok(self.address(person)),
@@ -298,7 +299,7 @@ impl Applying<'_> {
             .sides
             .target_staging
             .get(id)
-            .map_err(crate::run::staging_error)?
+            .map_err(crate::run::error::staging_error)?
             .unwrap_or_default();
         match held.get(field).filter(|_| !self.moved.contains(&person)) {
             Some(spelling) => Ok(spelling.to_string().trim().to_owned()),

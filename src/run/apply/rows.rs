@@ -6,7 +6,7 @@ use super::check::Standing;
 use super::{Applying, Item};
 use crate::model::{Leaving, MembershipState, Write};
 use crate::plan::PairIx;
-use crate::run::verify::GroupNow;
+use crate::run::read::GroupNow;
 
 /// What the provider shows instead of a membership that was asked for.
 pub(super) const BARRED: &str = "the person is listed there as one who refuses, bounced or has not confirmed, and the provider leaves that as it is";

@@ -10,7 +10,7 @@ use crate::http::CallError;
 use crate::model::{ItemOutcome, Leaving, MembershipState, Settlement, Write};
 use crate::plan::PairIx;
 use crate::run::RunError;
-use crate::run::verify::groups_now;
+use crate::run::read::groups_now;
 use crate::state::{JournalEntry, JournalId, JournalOutcome};
 
 /// How often a write of unknown outcome is read back and sent again.

@@ -10,8 +10,8 @@ use crate::plan::base::{FieldBase, FieldBases};
 use crate::plan::fields::same;
 use crate::plan::{PersonIx, item_key};
 use crate::run::RunError;
-use crate::run::persons::UNREAD;
-use crate::run::verify::{ProfilesNow, groups_as_stored, profiles_now};
+use crate::run::read::UNREAD;
+use crate::run::read::{ProfilesNow, groups_as_stored, profiles_now};
 use crate::state::Change;
 
 impl Applying<'_> {
@@ -121,7 +121,7 @@ impl Applying<'_> {
         };
         let store = self.runner.store();
         let planned = &self.prepared.planned;
-        let before = crate::run::persons::current(&self.prepared.sides, &planned.people, person)?;
+        let before = crate::run::read::current(&self.prepared.sides, &planned.people, person)?;
         let Some(record) = planned.people.sources(person).first() else {
             return Ok(true);
         };

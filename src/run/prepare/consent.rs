@@ -1,6 +1,6 @@
 //! What a run remembers of consent: from the people and pairs of a plan to the keys of the ledger.
 
-use super::prepare::Prepared;
+use super::Prepared;
 use crate::config::settled::JobConfig;
 use crate::model::{Name, addresses_in};
 use crate::plan::{PairIx, PersonIx, fold_group_name};
@@ -9,7 +9,7 @@ use crate::state::{AudienceKey, Change, PersonKey};
 impl Prepared {
     /// Returns the refusals of mail to remember, those that the target was seen to obey, and which
     /// removals of rosterd's own are such refusals by now.
-    pub(super) fn consent_seen(&self, job: &JobConfig) -> Vec<Change> {
+    pub(in crate::run) fn consent_seen(&self, job: &JobConfig) -> Vec<Change> {
         let agreement = &self.planned.plan.agreement;
         let mut changes = self.ended_removals(job);
         let new = agreement.bars.iter();
@@ -47,7 +47,7 @@ impl Prepared {
     }
 
     /// Says that a person refuses the group of a pair, or all mail.
-    pub(super) fn refusal(
+    pub(in crate::run) fn refusal(
         &self,
         job: &JobConfig,
         pair: Option<PairIx>,
@@ -88,7 +88,12 @@ impl Prepared {
     }
 
     /// Says that the target obeys what a person refuses: a group, by its id, or all mail.
-    pub(super) fn held(&self, job: &JobConfig, group: Option<String>, person: PersonIx) -> Change {
+    pub(in crate::run) fn held(
+        &self,
+        job: &JobConfig,
+        group: Option<String>,
+        person: PersonIx,
+    ) -> Change {
         Change::RefusalHeld {
             account: job.target_account.clone(),
             group,

@@ -1,0 +1,3 @@
+//! What became of an item: the third room.
+
+pub(super) mod bases;

@@ -3,12 +3,10 @@
 
 mod accounts;
 mod apply;
-mod confirm;
 mod error;
 mod prepare;
 mod read;
 mod record;
-mod recover;
 mod report;
 mod settle;
 
@@ -17,7 +15,6 @@ use jiff::Timestamp;
 pub use accounts::{
     AccountLocks, Clock, Handle, OnlineReport, Progress, Runner, RunnerOptions, Silent,
 };
-use error::staging_error;
 pub use error::{RunError, state_exit_code};
 pub use read::Prediction;
 pub use report::{Cost, ItemFailure, Outcome, Planned, RunReport};

@@ -5,12 +5,14 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::rows::{BARRED, Parts, groups_of_row, is_by_row, parts};
-use super::{Applying, Item, Open};
-use crate::model::{MemberStatus, MembershipState, ObjectKind, Write};
+use super::{Applying, Open};
+use crate::model::{MemberStatus, ObjectKind, Write};
 use crate::plan::PersonIx;
 use crate::run::read::{
     GroupNow, group_now, groups_and_profiles_now, groups_now, is_read_together, people_now,
+};
+use crate::run::settle::{
+    Aim, Answer, BARRED, Item, Parts, Seen, Standing, Verdict, groups_of, is_by_row, parts, stands,
 };
 use crate::run::{ItemFailure, RunError};
 use crate::state::JournalOutcome;
@@ -19,61 +21,6 @@ use crate::state::JournalOutcome;
 pub(super) const PATIENCE: [u64; 3] = [5, 15, 40];
 
 pub(super) const NOT_SHOWN: &str = "the provider said yes, and reading back does not show it";
-
-/// What a group shows of a person, with the time of a refusal in seconds since 1970.
-pub(in crate::run) type Shown = (Option<MembershipState>, Option<i64>);
-
-/// How an item stands at the provider.
-#[derive(Clone, Debug, Default)]
-pub(in crate::run) struct Standing {
-    /// The id of what was created, or of the person, where it shows.
-    pub(in crate::run) id: Option<String>,
-    /// How the person stands, where one was created.
-    pub(super) status: Option<MemberStatus>,
-    /// Of an item by row: what its groups show of the person, with the time of a refusal. Nothing
-    /// where it stands as asked for.
-    pub(in crate::run) groups: Option<HashMap<String, Shown>>,
-    /// What the provider said of it.
-    pub(in crate::run) answer: Answer,
-}
-
-/// What the provider said of an item of rosterd's own request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::run) enum Answer {
-    /// Nothing that arrived: what shows may be anybody's doing.
-    #[default]
-    Lost,
-    /// Yes.
-    Yes,
-    /// Something against it: what shows was there before.
-    Objection,
-}
-
-impl Standing {
-    pub(super) fn of(id: &str) -> Standing {
-        Standing {
-            id: Some(id.to_owned()),
-            ..Standing::default()
-        }
-    }
-
-    fn of_person(id: &str, status: MemberStatus) -> Standing {
-        Standing {
-            status: Some(status),
-            ..Standing::of(id)
-        }
-    }
-
-    /// Somebody found in a group, as the membership shows the person.
-    fn of_member(id: &str, state: MembershipState) -> Standing {
-        let status = match state {
-            MembershipState::Active | MembershipState::Unconfirmed => MemberStatus::Active,
-            MembershipState::Bounced => MemberStatus::Bounced,
-            MembershipState::OptedOut => MemberStatus::OptedOut,
-        };
-        Standing::of_person(id, status)
-    }
-}
 
 impl Applying<'_> {
     /// Looks which items of a write stand at the provider now: nothing stands for an item that is
@@ -87,10 +34,6 @@ impl Applying<'_> {
             provider: self.handle.name.clone(),
             why: format!("{what} could not be read back to its end"),
         };
-        let failed = |error| RunError::Read {
-            provider: self.handle.name.clone(),
-            error: Box::new(error),
-        };
         Ok(match write {
             Write::CreateGroup { name, .. } => {
                 let (rows, certificate) = self
@@ -98,7 +41,7 @@ impl Applying<'_> {
                     .adapter
                     .groups(&|_, _| false)
                     .await
-                    .map_err(failed)?;
+                    .map_err(self.handle.read_error())?;
                 if certificate
                     .certify((), &mut crate::model::TotalMeanings::all())
                     .complete()
@@ -106,11 +49,7 @@ impl Applying<'_> {
                 {
                     return Err(uncertain("the list of groups"));
                 }
-                let field = self
-                    .prepared
-                    .schema
-                    .by_canonical(ObjectKind::Group, "name")
-                    .map_or("name", |spec| spec.wire);
+                let field = self.prepared.schema.group_name_field();
                 let before = &self.prepared.sides.target_rows;
                 let mut found = rows.into_iter().filter(|row| {
                     !before.contains_key(&row.id)
@@ -139,7 +78,7 @@ impl Applying<'_> {
                     .adapter
                     .groups(&|id, _| ids.contains(id))
                     .await
-                    .map_err(failed)?;
+                    .map_err(self.handle.read_error())?;
                 edits
                     .iter()
                     .map(|edit| {
@@ -181,7 +120,7 @@ impl Applying<'_> {
                     .adapter
                     .group(id)
                     .await
-                    .map_err(failed)?
+                    .map_err(self.handle.read_error())?
                     .is_none()
                     .then(Standing::default),
             ],
@@ -257,25 +196,18 @@ impl Applying<'_> {
                 if !now.whole {
                     return Err(uncertain("a group"));
                 }
-                let adding = matches!(write, Write::AddMemberships { .. });
+                let aim = Aim::of(write);
                 members
                     .iter()
-                    .map(|id| {
-                        let state = now.by_id.get(id);
-                        let stands = if adding {
-                            state.is_some()
-                        } else {
-                            state != Some(&MembershipState::Active)
-                        };
-                        stands.then(Standing::default)
-                    })
+                    .map(|id| aim.judge(Seen::now(&now, id)).is_over())
+                    .map(|stands| stands.then(Standing::default))
                     .collect()
             }
             Write::OptOutOfGroups { member, groups } => {
                 let mut all = true;
                 for group in groups {
                     let now = group_now(&self.handle, group).await?;
-                    let refuses = now.by_id.get(member) == Some(&MembershipState::OptedOut);
+                    let refuses = Aim::Refuse.judge(Seen::now(&now, member)) == Verdict::Done;
                     if !refuses && !now.whole {
                         return Err(uncertain("a group"));
                     }
@@ -298,7 +230,12 @@ impl Applying<'_> {
             // The same values once more do no harm.
             Write::UpdateMembers { .. } => vec![None; items.len()],
             Write::CreateCustomField { label, .. } => {
-                let fields = self.handle.adapter.custom_fields().await.map_err(failed)?;
+                let fields = self
+                    .handle
+                    .adapter
+                    .custom_fields()
+                    .await
+                    .map_err(self.handle.read_error())?;
                 vec![fields.find(label).is_some().then(Standing::default)]
             }
         })
@@ -408,7 +345,7 @@ impl Applying<'_> {
                     // Somebody may have refused in the moment between.
                     Some(found) if found.status != MemberStatus::Active => {
                         self.person_ids.insert(person, found.id.clone());
-                        changes.extend(self.confirmed(
+                        changes.extend(self.confirming().confirmed(
                             &open.write,
                             item,
                             position,
@@ -423,7 +360,7 @@ impl Applying<'_> {
                     }
                     Some(found) => {
                         self.person_ids.insert(person, found.id.clone());
-                        changes.extend(self.confirmed(
+                        changes.extend(self.confirming().confirmed(
                             &open.write,
                             item,
                             position,
@@ -474,17 +411,10 @@ impl Applying<'_> {
             .adapter
             .groups(&|_, _| false)
             .await
-            .map_err(|error| RunError::Read {
-                provider: self.handle.name.clone(),
-                error: Box::new(error),
-            })?;
-        let field = self
-            .prepared
-            .schema
-            .by_canonical(ObjectKind::Group, "name")
-            .map_or("name", |spec| spec.wire);
+            .map_err(self.handle.read_error())?;
+        let field = self.prepared.schema.group_name_field();
         for pair in doubted {
-            let Some(ours) = self.group_ids.get(&pair) else {
+            let Some(ours) = self.so_far.group_ids.get(&pair) else {
                 continue;
             };
             let name = self.prepared.planned.plan.pair(pair).name.clone();
@@ -645,7 +575,7 @@ impl Applying<'_> {
         {
             match &found[position] {
                 None if trusted => {
-                    changes.extend(self.confirmed(
+                    changes.extend(self.confirming().confirmed(
                         &open.write,
                         item,
                         position,
@@ -656,7 +586,12 @@ impl Applying<'_> {
                 }
                 Some(standing) => {
                     self.learn(item, standing.id.as_deref(), true);
-                    changes.extend(self.confirmed(&open.write, item, position, standing)?);
+                    changes.extend(self.confirming().confirmed(
+                        &open.write,
+                        item,
+                        position,
+                        standing,
+                    )?);
                     let row = parts(&open.write, position, item, standing);
                     outcomes[position] = self.settle_parts(item, standing, &row, NOT_SHOWN);
                 }
@@ -709,65 +644,14 @@ impl Applying<'_> {
     }
 
     /// Looks whether an item stands in what was listed; of an item by row a part may.
-    pub(super) fn stands(
+    fn stands(
         &self,
         write: &Write,
         position: usize,
         item: &Item,
         seen: &HashMap<String, GroupNow>,
     ) -> Option<Standing> {
-        match write {
-            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
-                let standing = self.look_at_row(write, position, item, seen);
-                let row = parts(write, position, item, &standing);
-                (!row.done.is_empty() || !row.barred.is_empty()).then_some(standing)
-            }
-            Write::CreateMembers { join, .. } => {
-                let address = self.address(item.person?);
-                let mut found = Standing::default();
-                for group in join {
-                    let (id, state) = seen.get(group)?.by_address.get(&address)?.first()?;
-                    found = Standing::of_member(id, *state);
-                }
-                Some(found)
-            }
-            Write::AddMemberships { group, members } => seen
-                .get(group)?
-                .by_id
-                .get(&members[position])
-                .map(|_| Standing::default()),
-            Write::RemoveMemberships { group, members } => {
-                let now = seen.get(group)?;
-                (now.whole && now.by_id.get(&members[position]) != Some(&MembershipState::Active))
-                    .then(Standing::default)
-            }
-            Write::OptOutOfGroups { member, groups } => groups
-                .iter()
-                .all(|group| {
-                    seen.get(group).is_some_and(|now| {
-                        now.by_id.get(member) == Some(&MembershipState::OptedOut)
-                    })
-                })
-                .then(Standing::default),
-            _ => None,
-        }
-    }
-}
-
-/// Returns the groups whose listings show whether a write was done.
-pub(super) fn groups_of(write: &Write) -> Vec<String> {
-    match write {
-        Write::CreateMembers { join, .. } => join.clone(),
-        Write::AddMemberships { group, .. } | Write::RemoveMemberships { group, .. } => {
-            vec![group.clone()]
-        }
-        Write::OptOutOfGroups { groups, .. } => groups.clone(),
-        Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
-            let all: BTreeSet<String> = (0..write.items())
-                .flat_map(|position| groups_of_row(write, position))
-                .collect();
-            all.into_iter().collect()
-        }
-        _ => Vec::new(),
+        let address = item.person.map(|person| self.address(person));
+        stands(write, position, item, address.as_deref(), seen)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Applying, Item};
+use super::Applying;
 use crate::model::{
     FieldType, GroupEdit, GroupRow, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberReturn,
     MemberStatus, MemberValues, MembershipState, ObjectKind, Record, Value, Write,
@@ -12,6 +12,7 @@ use crate::plan::{PairIx, PersonIx, fold_group_name, item_key, refused_before};
 use crate::run::RunError;
 use crate::run::prepare::Prepared;
 use crate::run::read::current;
+use crate::run::settle::Item;
 use crate::state::JournalItem;
 
 impl Applying<'_> {
@@ -76,11 +77,7 @@ impl Applying<'_> {
                         row.wire.extend(fields.clone());
                     }
                     // By its name the next run knows a rename for ours whose answer never came.
-                    let name_field = self
-                        .prepared
-                        .schema
-                        .by_canonical(ObjectKind::Group, "name")
-                        .map_or("name", |spec| spec.wire);
+                    let name_field = self.prepared.schema.group_name_field();
                     let detail = fields.get(name_field).map(Value::to_string);
                     groups.push(GroupEdit {
                         id,
@@ -115,7 +112,7 @@ impl Applying<'_> {
                 let mut items = Vec::new();
                 let there = |person: &PersonIx| {
                     join.iter()
-                        .any(|pair| self.already_there.contains(&(*pair, *person)))
+                        .any(|pair| self.so_far.already_there.contains(&(*pair, *person)))
                 };
                 for person in members
                     .into_iter()
@@ -125,7 +122,7 @@ impl Applying<'_> {
                         .prepared
                         .sides
                         .mapping
-                        .member(&self.canonical(person)?)
+                        .member(&self.confirming().canonical(person)?)
                         .fields;
                     rows.push(MemberValues {
                         address: self.address_there(person)?,
@@ -155,7 +152,7 @@ impl Applying<'_> {
                             self.prepared
                                 .sides
                                 .mapping
-                                .member(&self.canonical(person)?)
+                                .member(&self.confirming().canonical(person)?)
                                 .fields
                         }
                     };
@@ -318,7 +315,8 @@ impl Applying<'_> {
             .filter(|(person, _)| !self.lost_people.contains(person))
         {
             let may_join = |pair: &PairIx| {
-                !self.lost_groups.contains(pair) && !self.already_there.contains(&(*pair, person))
+                !self.lost_groups.contains(pair)
+                    && !self.so_far.already_there.contains(&(*pair, person))
             };
             let (pairs, groups) = self.with_ids(pairs.into_iter().filter(may_join));
             if groups.is_empty() {
@@ -332,7 +330,7 @@ impl Applying<'_> {
                     self.prepared
                         .sides
                         .mapping
-                        .member(&self.canonical(person)?)
+                        .member(&self.confirming().canonical(person)?)
                         .fields
                 }
             };
@@ -414,7 +412,7 @@ impl Applying<'_> {
                     self.prepared
                         .sides
                         .mapping
-                        .member(&self.canonical(member)?)
+                        .member(&self.confirming().canonical(member)?)
                         .fields,
                 ),
             };
@@ -545,7 +543,7 @@ impl Applying<'_> {
         let mut ids = Vec::new();
         let mut items = Vec::new();
         let there = |person: &PersonIx| {
-            op == "add_memberships" && self.already_there.contains(&(pair, *person))
+            op == "add_memberships" && self.so_far.already_there.contains(&(pair, *person))
         };
         for person in members
             .into_iter()
@@ -669,42 +667,10 @@ impl Applying<'_> {
             .pair
             .iter()
             .chain(&item.joins)
-            .filter(|pair| self.was_absent(item, **pair))
+            .filter(|pair| self.confirming().was_absent(item, **pair))
             .filter_map(|pair| self.group_id(*pair))
             .collect();
         (!groups.is_empty()).then(|| groups.join(","))
-    }
-
-    /// Tells whether a group was listed to its end in this run before anything was sent, and did
-    /// not have the person; one that this run created had nobody.
-    pub(in crate::run) fn was_absent(&self, item: &Item, pair: PairIx) -> bool {
-        let (Some(person), Some(group)) = (item.person, self.group_id(pair)) else {
-            return false;
-        };
-        if self.group_ids.contains_key(&pair) {
-            return true;
-        }
-        if self.already_there.contains(&(pair, person)) {
-            return false;
-        }
-        let sides = &self.prepared.sides;
-        let fresh = sides.target_listed_at.contains_key(&group);
-        let people = &self.prepared.planned.people;
-        let listed = |listing: &crate::model::Listing| {
-            people.targets(person).iter().any(|at| {
-                let id = self
-                    .prepared
-                    .planned
-                    .text(sides.target.members[*at as usize].id);
-                item.target_id.as_deref().is_none_or(|only| only == id)
-                    && listing.state_of(*at).is_some()
-            })
-        };
-        let listing = sides
-            .target
-            .listing(&group)
-            .and_then(|listing| listing.complete());
-        fresh && listing.is_some_and(|listing| !listed(listing))
     }
 
     /// Returns the groups that have the name of a group before it is created: whatever becomes of
@@ -713,11 +679,7 @@ impl Applying<'_> {
         let Some(name) = item.detail.as_deref().map(fold_group_name) else {
             return Vec::new();
         };
-        let field = self
-            .prepared
-            .schema
-            .by_canonical(ObjectKind::Group, "name")
-            .map_or("name", |spec| spec.wire);
+        let field = self.prepared.schema.group_name_field();
         let has_name = |row: &&GroupRow| {
             row.wire
                 .get(field)

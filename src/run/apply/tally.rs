@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Applying, Item};
+use super::Applying;
 use crate::model::Join;
 use crate::plan::{BlockedReason, PairIx, item_id, item_key};
 use crate::run::prepare::{freshly_blocked, measure};
+use crate::run::settle::Item;
 use crate::run::{ItemFailure, Outcome, RunError, RunReport};
 use crate::state::{Change, FailureNote, RunEnd, RunItem};
 
@@ -25,7 +26,8 @@ impl Applying<'_> {
             } else {
                 groups
             };
-            self.refused_there
+            self.so_far
+                .refused_there
                 .extend(pairs.into_iter().map(|pair| (pair, id.clone())));
         }
         match (item.pair, item.person) {
@@ -218,7 +220,7 @@ impl Applying<'_> {
         let id = group
             .target
             .as_deref()
-            .or(self.group_ids.get(&pair).map(String::as_str))
+            .or(self.so_far.group_ids.get(&pair).map(String::as_str))
             .unwrap_or(&group.name);
         let member = item
             .person

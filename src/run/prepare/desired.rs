@@ -41,9 +41,7 @@ pub(super) fn desired_groups(
     policy: &Policy,
     schema: &Schema,
 ) -> (BTreeMap<String, DesiredGroup>, Vec<Loss>) {
-    let name_field = schema
-        .by_canonical(ObjectKind::Group, "name")
-        .map_or("name", |spec| spec.wire);
+    let name_field = schema.group_name_field();
     let mut desired = BTreeMap::new();
     let mut losses: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
     let mut note = |field: &str, reason: &str, example: String| {

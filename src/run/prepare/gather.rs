@@ -10,7 +10,7 @@ use crate::plan::Policy;
 use crate::plan::base::Base;
 use crate::provider;
 use crate::run::read::{Begun, GroupNow, Sides, bare_snapshot, group_now};
-use crate::run::recover::{
+use crate::run::settle::{
     Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members,
     unlisted_groups,
 };

@@ -3,6 +3,7 @@
 //! Everything before the first write: both sides are read, what an interrupted run has left open is
 //! settled in between, and the plan is made, judged and priced.
 
+mod agreement;
 mod consent;
 mod cost;
 mod desired;
@@ -22,14 +23,14 @@ use super::report::Outcome;
 use super::{Cost, Planned, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
-use crate::model::{Capabilities, Schema, Snapshot};
+use crate::model::{Capabilities, Schema};
 use crate::plan::base::{Base, Measure};
 use crate::plan::pack::{Step, pack};
 use crate::plan::{
     Blocked, DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Plan, Policy, Summary, plan,
 };
 use crate::provider;
-use crate::state::Change;
+use crate::run::settle::Known;
 
 /// A plan and everything that applying it takes.
 pub(in crate::run) struct Prepared {
@@ -195,38 +196,19 @@ impl Prepared {
         })
     }
 
-    /// Gives up the flags of protection that are not rosterd's to lift any more: the source
-    /// shows it by now, or the target has lost it, and whoever sets it there again is somebody else
-    /// (rule 2).
-    pub(in crate::run) fn give_up_flags(&mut self, job: &JobConfig) -> Vec<Change> {
-        let flag = |side: &Snapshot, id: &str| side.group(id).map(|group| group.protected);
-        let mut changes = Vec::new();
-        for link in self.base.groups.iter_mut().filter(|link| link.protect_set) {
-            if flag(&self.sides.source, &link.source) == Some(true)
-                || flag(&self.sides.target, &link.target) == Some(false)
-            {
-                link.protect_set = false;
-                changes.push(Change::LinkGroup {
-                    job: job.name.clone(),
-                    link: link.clone(),
-                });
-            }
+    /// Lends what settling goes by.
+    pub(in crate::run) fn known<'a>(&'a self, job: &'a JobConfig) -> Known<'a> {
+        Known {
+            job,
+            plan: &self.planned.plan,
+            names: &self.planned.names,
+            people: &self.planned.people,
+            sides: &self.sides,
+            base: &self.base,
+            desired: &self.desired,
+            schema: self.schema,
+            capabilities: &self.capabilities,
         }
-        changes
-    }
-
-    /// Has contacts that rosterd took out of sight, and that have been seen since, count as the
-    /// account's own: where one of them is gone later, somebody erased it.
-    pub(in crate::run) fn seen_again(&self, job: &JobConfig) -> Vec<Change> {
-        let seen = self.base.members.iter().filter(|link| {
-            link.removed_by_us && self.planned.people.target_position(link.target).is_some()
-        });
-        seen.map(|link| Change::MemberRemovedByUs {
-            job: job.name.clone(),
-            target: self.planned.text(link.target).to_owned(),
-            removed: false,
-        })
-        .collect()
     }
 
     /// Makes the report of a run that wrote nothing.

@@ -1,14 +1,43 @@
-//! One run end to end: read both sides, plan, guard, apply, verify. The only module that sees
-//! everything.
+//! One run end to end. The only module that sees everything.
+//!
+//! It is laid out as the way that a run goes, and each room uses those before it and none after it:
+//!
+//! 1. [`accounts`]: who is asked, and under which locks. A [`Runner`] holds the config, the state
+//!    database and the accounts, and a run begins once it holds its job and both accounts (rule 8).
+//! 2. [`read`]: from the wire into snapshots of both sides. Looking again later, at one group or at
+//!    one profile, is reading as well, and so is recalling the target from an earlier run.
+//! 3. [`settle`]: what became of an item that was written, and what is remembered of it. An item
+//!    that is read back in its own run and one that an interrupted run has left open are judged by
+//!    the same functions.
+//! 4. [`prepare`]: from what was read to a plan. In between it settles what was left open, since
+//!    nothing is planned before that (rule 5), and of the plan it says what both sides agree on.
+//! 5. [`apply`]: from the plan to the wire. Each step is journaled, sent, settled and read back
+//!    (rule 9); what happened is handed on in order.
+//! 6. [`record`]: what is told of a run and kept of it: the report, the history, the failures.
+//!
+//! Below all of them stands what can go wrong with a run as a whole ([`RunError`]). This file is
+//! the door: what may be asked of a [`Runner`], and in which order the rooms are walked through.
+//!
+//! A membership goes through them like this: `read::members` has the source's listing,
+//! `read::target` the target's; `prepare` pairs the people and plans the addition; `apply::resolve`
+//! or `apply::rows` makes it a write with ids, `apply::entry` journals it, and `apply::send` sends
+//! it; `settle::standing` and `settle::membership` say whether it stands, and `settle::confirm` what
+//! of it is remembered; `record::tally` counts it.
 
-mod accounts;
-mod apply;
 mod error;
-mod prepare;
+
+// In the order of a run.
+mod accounts;
+
 mod read;
-mod record;
-mod report;
+
 mod settle;
+
+mod prepare;
+
+mod apply;
+
+mod record;
 
 use jiff::Timestamp;
 
@@ -16,8 +45,9 @@ pub use accounts::{
     AccountLocks, Clock, Handle, OnlineReport, Progress, Runner, RunnerOptions, Silent,
 };
 pub use error::{RunError, state_exit_code};
+pub use prepare::{Cost, Planned};
 pub use read::Prediction;
-pub use report::{Cost, ItemFailure, Outcome, Planned, RunReport};
+pub use record::{ItemFailure, Outcome, RunReport};
 
 use crate::config::settled::JobConfig;
 use crate::plan::{GuardRefusal, tripped_items};
@@ -204,46 +234,15 @@ impl Runner {
                         store.offer_approval(&job.name, &offered, &items, self.now())?;
                     rename_approval(&mut prepared.planned.plan.refusals, &id_offered);
                     let why = answer.map(|answer| approval_words(answer).to_owned());
-                    return self.refused(job, id, started, &prepared, why);
+                    return self.record_refused(job, id, started, &prepared, why);
                 }
             }
         }
         if let Some(saved) = saved {
             store.mark_plan_used(&saved.fingerprint, &job.name, self.now())?;
         }
-        Box::pin(self.carry_out(job, id, started, prepared)).await
-    }
-
-    fn refused(
-        &self,
-        job: &JobConfig,
-        id: &str,
-        started: Timestamp,
-        prepared: &Prepared,
-        why: Option<String>,
-    ) -> Result<RunReport, RunError> {
-        let report = RunReport {
-            error: why,
-            ..prepared.report(job, id, started, self.now(), Outcome::Refused)
-        };
-        let end = RunEnd {
-            finished: report.finished,
-            outcome: Outcome::Refused,
-            exit_code: report.exit_code(),
-            wrote: false,
-            summary: report.summary_json(),
-            error: Some(
-                report
-                    .refusals
-                    .iter()
-                    .map(|refusal| refusal.explanation.clone())
-                    .collect::<Vec<_>>()
-                    .join("; "),
-            ),
-            measure: None,
-        };
-        self.inner.store.finish_run(id, &end, &[])?;
-        Ok(report)
+        let applied = Box::pin(self.carry_out(job, id, prepared)).await?;
+        self.record_applied(job, id, started, applied)
     }
 }
 

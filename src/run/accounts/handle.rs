@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::http::Account;
 use crate::model::Capabilities;
 use crate::provider::{ReadError, Target};
-use crate::run::RunError;
+use crate::run::error::RunError;
 
 /// A configured provider, ready to be used.
 pub struct Handle {

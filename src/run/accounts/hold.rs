@@ -10,7 +10,7 @@ use super::counting::Counting;
 use super::locks::{Access, HeldAccount};
 use super::runner::Runner;
 use crate::config::settled::{JobConfig, ProviderConfig};
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::state::{Guard, LockError};
 
 /// How often a lock that another process holds is tried again.

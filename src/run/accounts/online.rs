@@ -4,7 +4,7 @@ use super::runner::Runner;
 use crate::config::settled::Missing;
 use crate::model::ProviderKind;
 use crate::provider::Duties;
-use crate::run::RunError;
+use crate::run::error::RunError;
 
 /// What `check --online` found out about an account.
 #[derive(Clone, Debug, PartialEq, Eq)]

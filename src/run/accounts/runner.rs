@@ -11,7 +11,7 @@ use super::handle::Handle;
 use super::locks::AccountLocks;
 use crate::config::settled::{Config, JobConfig};
 use crate::http::Transport;
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::state::{Locks, Store};
 
 /// Tells the time of day; given from outside so that tests can set it.

@@ -14,7 +14,7 @@ use crate::provider::activecampaign::{
 use crate::provider::emfluence::{Emfluence, EmfluenceOptions};
 use crate::provider::greenrope::{GreenRope, GreenRopeCredential, GreenRopeOptions};
 use crate::provider::{self, Target};
-use crate::run::RunError;
+use crate::run::error::RunError;
 
 /// How long a request may take where the config does not say.
 const TIMEOUT_EMFLUENCE: Duration = Duration::from_mins(1);

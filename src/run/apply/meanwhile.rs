@@ -8,7 +8,7 @@ use super::Applying;
 use crate::model::{Leaving, MemberStatus, MembershipState, OwnRemoval, OwnRemovals, Reading};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx};
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::run::read::{GroupNow, groups_now};
 use crate::state::Change;
 

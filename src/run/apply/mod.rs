@@ -1,27 +1,36 @@
-//! Applies a plan: journal, send, settle, read back, go on or stop.
+//! Applies a plan: journal, send, settle, read back, go on or stop: the fifth room.
+//!
+//! Each step of the plan becomes a write with the ids that are known by now (`resolve`, `rows`), is
+//! journaled (`entry`) and sent (`send`), and what its answer leaves open is looked for (`observe`)
+//! or read back at the end (`check`).
 
 mod check;
+mod entry;
+mod event;
 mod meanwhile;
+mod observe;
+mod prove;
 mod resolve;
+mod rows;
 mod send;
-mod tally;
+mod twins;
 mod written;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+pub(super) use event::Event;
 
-use super::accounts::Handle;
-use super::prepare::Prepared;
-use super::read::{ProfilesNow, compile};
-use super::settle::{Answer, Confirming, Item, SoFar};
-use super::{Outcome, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx};
-use crate::state::{FailureNote, JournalId, JournalOutcome, RunItem};
+use crate::run::accounts::{Handle, Runner};
+use crate::run::error::RunError;
+use crate::run::prepare::Prepared;
+use crate::run::read::{ProfilesNow, compile};
+use crate::run::settle::{Answer, Confirming, Item, SoFar};
+use crate::state::{JournalId, JournalOutcome};
 
 /// A write of which some item still has to be read back.
 struct Open {
@@ -53,10 +62,10 @@ impl Doubt {
     }
 }
 
-pub(super) struct Applying<'a> {
-    pub(super) runner: &'a Runner,
-    pub(super) job: &'a JobConfig,
-    pub(super) prepared: Prepared,
+struct Applying<'a> {
+    runner: &'a Runner,
+    job: &'a JobConfig,
+    prepared: Prepared,
     handle: Arc<Handle>,
     run: &'a str,
     so_far: SoFar,
@@ -77,37 +86,41 @@ pub(super) struct Applying<'a> {
     people_written: BTreeSet<PersonIx>,
     /// Their profiles, where they came along with the listings that were read back.
     profiles_seen: Option<ProfilesNow>,
-    /// People counted as created; one who joins several groups may be named by several requests.
-    counted: HashSet<PersonIx>,
-    /// People whose address at the target was changed by this run.
+    /// People whose address at the target was changed by this run, proved or not.
     moved: HashSet<PersonIx>,
-    /// What was counted of people; somebody with several contacts counts once.
-    tallied: HashSet<(&'static str, Option<PairIx>, PersonIx)>,
-    report: RunReport,
-    failures: Vec<FailureNote>,
-    history: Vec<RunItem>,
+    events: Vec<Event>,
     wrote: bool,
 }
 
+/// A plan that was applied, as far as it could be.
+pub(super) struct Applied {
+    /// Why the run could not go on, where it could not.
+    pub(super) result: Result<(), RunError>,
+    pub(super) prepared: Prepared,
+    pub(super) so_far: SoFar,
+    pub(super) events: Vec<Event>,
+    /// Whether anything was sent that writes.
+    pub(super) wrote: bool,
+    /// Requests to the target that write.
+    pub(super) requests: u64,
+    /// Requests to the target that read.
+    pub(super) reads: u64,
+}
+
 impl Runner {
-    /// Applies a prepared plan that no guard refuses, and says how it went.
+    /// Applies a prepared plan that no guard refuses.
     pub(super) async fn carry_out(
         &self,
         job: &JobConfig,
         id: &str,
-        started: Timestamp,
         prepared: Prepared,
-    ) -> Result<RunReport, RunError> {
+    ) -> Result<Applied, RunError> {
         let handle = self.handle(&job.target)?;
         let before = handle.account.statistics();
         let writes = !prepared.steps.is_empty();
         if writes {
             self.forget_target(&job.target)?;
         }
-        let report = RunReport {
-            waiting_opt_outs: 0,
-            ..prepared.report(job, id, started, started, Outcome::Done)
-        };
         let mut applying = Applying {
             runner: self,
             job,
@@ -124,27 +137,32 @@ impl Runner {
             groups_written: BTreeSet::new(),
             people_written: BTreeSet::new(),
             profiles_seen: None,
-            counted: HashSet::new(),
             moved: HashSet::new(),
-            tallied: HashSet::new(),
-            report,
-            failures: Vec::new(),
-            history: Vec::new(),
+            events: Vec::new(),
             wrote: false,
             prepared,
         };
         let result = applying.run().await;
+        let Applying {
+            prepared,
+            so_far,
+            events,
+            wrote,
+            ..
+        } = applying;
         if result.is_ok() && !writes {
-            let prepared = &applying.prepared;
             self.remember(job, &prepared.sides, &prepared.policy.config_hash);
         }
         let after = handle.account.statistics();
-        applying
-            .report
-            .requests
-            .insert(job.target.clone(), after.writes - before.writes);
-        *applying.report.reads.entry(job.target.clone()).or_default() += after.reads - before.reads;
-        applying.finish(result)
+        Ok(Applied {
+            result,
+            prepared,
+            so_far,
+            events,
+            wrote,
+            requests: after.writes - before.writes,
+            reads: after.reads - before.reads,
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Applying, Doubt, Open};
 use crate::http::CallError;
 use crate::model::{ItemOutcome, Leaving, MembershipState, Settlement, Write};
 use crate::plan::PairIx;
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::run::read::groups_now;
 use crate::run::settle::{
     Answer, Item, Standing, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,

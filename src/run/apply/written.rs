@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::Applying;
 use super::check::{NOT_SHOWN, PATIENCE};
+use super::{Applying, Event};
+use crate::plan::PersonIx;
 use crate::plan::fields::same;
-use crate::plan::{PersonIx, item_key};
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::run::read::UNREAD;
 use crate::run::read::{ProfilesNow, groups_as_stored, profiles_now};
 use crate::run::settle::{is_written, spell, take_stored};
@@ -18,15 +18,15 @@ impl Applying<'_> {
     /// what was written, and a warning says so.
     pub(super) async fn read_values_back(&mut self) -> Result<(), RunError> {
         if let Err(error) = self.read_groups_back().await {
-            self.report.warnings.push(format!(
+            self.events.push(Event::Warning(format!(
                 "The groups that were written could not be read back: {error}. The next run compares them with what was written."
-            ));
+            )));
         }
         match self.read_people_back().await {
             Err(stopped @ RunError::Stopped) => return Err(stopped),
-            Err(error) => self.report.warnings.push(format!(
+            Err(error) => self.events.push(Event::Warning(format!(
                 "The profiles that were written could not be read back: {error}. The next run compares them with what was written."
-            )),
+            ))),
             Ok(()) => {}
         }
         Ok(())
@@ -138,7 +138,7 @@ impl Applying<'_> {
         if !ignored.is_empty() {
             let message = format!("{NOT_SHOWN} ({})", ignored.join(", "));
             let address = self.address(person);
-            self.values_ignored(&item_key("update_member", "", &address), address, message);
+            self.events.push(Event::Ignored { address, message });
         }
         Ok(true)
     }

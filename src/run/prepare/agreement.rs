@@ -7,7 +7,7 @@ use crate::config::settled::JobConfig;
 use crate::model::{Record, Snapshot};
 use crate::plan::base::Origin;
 use crate::plan::{Edit, PairIx};
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::run::settle::Confirming;
 use crate::state::Change;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::{Snapshot, Takes};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, Plan};
-use crate::run::Handle;
+use crate::run::accounts::Handle;
 
 /// Tells what applying takes at the target, reading back included.
 pub(super) fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Snapshot) -> Takes {

@@ -7,7 +7,7 @@ use crate::mapping::BoundMapping;
 use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Value};
 use crate::plan::base::Base;
 use crate::plan::{DesiredGroup, Inputs, Loss, People, Policy, in_scope};
-use crate::run::Runner;
+use crate::run::accounts::Runner;
 
 impl Runner {
     /// Gives created groups what the config says where the source has no value.

@@ -9,12 +9,13 @@ use crate::model::Snapshot;
 use crate::plan::Policy;
 use crate::plan::base::Base;
 use crate::provider;
+use crate::run::accounts::{Handle, Runner};
+use crate::run::error::RunError;
 use crate::run::read::{Begun, GroupNow, Sides, bare_snapshot, group_now};
 use crate::run::settle::{
     Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members,
     unlisted_groups,
 };
-use crate::run::{Handle, RunError, Runner};
 
 impl Runner {
     /// Reads the target in full, and the source as far as that was not done yet.

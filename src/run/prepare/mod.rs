@@ -9,27 +9,25 @@ mod cost;
 mod desired;
 mod gather;
 mod persons;
+mod planned;
 mod policy;
 mod recall;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use self::cost::takes;
 use self::desired::{desired_groups, leave_out_unknown};
-use super::read::{Sides, canonical};
-use super::report::Outcome;
-use super::{Cost, Planned, RunError, RunReport, Runner};
+pub use self::planned::{Cost, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
 use crate::model::{Capabilities, Schema};
-use crate::plan::base::{Base, Measure};
+use crate::plan::base::Base;
 use crate::plan::pack::{Step, pack};
-use crate::plan::{
-    Blocked, DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Plan, Policy, Summary, plan,
-};
+use crate::plan::{DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Policy, plan};
 use crate::provider;
+use crate::run::accounts::Runner;
+use crate::run::error::RunError;
+use crate::run::read::{Sides, canonical};
 use crate::run::settle::Known;
 
 /// A plan and everything that applying it takes.
@@ -210,61 +208,4 @@ impl Prepared {
             capabilities: &self.capabilities,
         }
     }
-
-    /// Makes the report of a run that wrote nothing.
-    pub(in crate::run) fn report(
-        &self,
-        job: &JobConfig,
-        id: &str,
-        started: Timestamp,
-        finished: Timestamp,
-        outcome: Outcome,
-    ) -> RunReport {
-        let plan = &self.planned.plan;
-        let mut withheld_by_reason = BTreeMap::new();
-        for withheld in &plan.withheld {
-            *withheld_by_reason
-                .entry(withheld.reason.as_str())
-                .or_default() += 1;
-        }
-        RunReport {
-            run: id.to_owned(),
-            job: job.name.clone(),
-            started,
-            finished,
-            outcome,
-            summary: Summary::default(),
-            withheld: plan.withheld.len() as u64,
-            withheld_by_reason,
-            blocked: plan.blocked.clone(),
-            failures: Vec::new(),
-            refusals: plan.refusals.clone(),
-            waiting_opt_outs: plan.summary.opt_outs,
-            requests: BTreeMap::new(),
-            reads: self.sides.reads.clone(),
-            warnings: plan.warnings.clone(),
-            error: None,
-            losses: plan.losses.clone(),
-            accepted: self.planned.accepted.clone(),
-        }
-    }
-}
-
-/// Tells which blocked items are new to the failures: those that wait for their next attempt stand
-/// there already.
-pub(in crate::run) fn freshly_blocked<'a>(
-    plan: &'a Plan,
-    base: &'a Base,
-) -> impl Iterator<Item = &'a Blocked> {
-    plan.blocked.iter().filter(|blocked| {
-        !base
-            .waiting
-            .values()
-            .any(|words| blocked.detail.ends_with(words.as_str()))
-    })
-}
-
-/// Returns the measure to remember of a run that finished unrefused.
-pub(in crate::run) fn measure(plan: &Plan) -> Measure {
-    plan.measure
 }

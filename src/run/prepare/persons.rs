@@ -8,7 +8,7 @@ use crate::model::{ObjectKind, Record, Schema, Snapshot, Value, Writable, row_ha
 use crate::plan::base::Base;
 use crate::plan::fields::{FieldRules, compare};
 use crate::plan::{Loss, People, PersonFacts, PersonIx};
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::run::read::{Sides, UNREAD, canonical, current, fields_base, stands_as_compared};
 use crate::state::Store;
 

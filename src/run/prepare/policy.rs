@@ -2,7 +2,7 @@
 
 use crate::config::settled::JobConfig;
 use crate::plan::Policy;
-use crate::run::Runner;
+use crate::run::accounts::Runner;
 
 impl Runner {
     pub(super) fn policy(&self, job: &JobConfig) -> Policy {

@@ -12,8 +12,9 @@ use crate::config::settled::JobConfig;
 use crate::model::{Reading, TotalMeanings};
 use crate::plan::Policy;
 use crate::provider;
+use crate::run::accounts::Runner;
+use crate::run::error::RunError;
 use crate::run::read::{Begun, SourceMembers, TargetSide, knows_details, knows_everybody, said};
-use crate::run::{RunError, Runner};
 
 impl Runner {
     /// Plans with the remembered target. Nothing but the begun reading comes back where the target

@@ -9,8 +9,9 @@ use crate::model::{
     Reading, Record, RowHash, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
 };
 use crate::provider::{MemberAsk, ReadError, Role};
-use crate::run::error::staging_error;
-use crate::run::{Handle, RunError};
+use crate::run::accounts::Handle;
+use crate::run::error::{RunError, staging_error};
+
 use crate::state::Staging;
 
 /// Who is in a group, by id and by address, and whether that is everybody.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::model::{Join, Names, Snapshot};
 use crate::provider;
-use crate::run::{Handle, RunError, Runner};
+use crate::run::accounts::{Handle, Runner};
+use crate::run::error::RunError;
 
 /// How long a creation may take until it shows.
 const LATE: Duration = Duration::from_mins(1);

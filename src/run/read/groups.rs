@@ -7,7 +7,8 @@ use crate::model::{
     Certificate, Existence, Group, GroupRow, Incomplete, Listing, ObjectKind, Reading, Snapshot,
     TotalMeanings, Value, Writable,
 };
-use crate::run::{Handle, RunError};
+use crate::run::accounts::Handle;
+use crate::run::error::RunError;
 use crate::state::Store;
 
 /// Without a whole list of groups nothing else means anything.

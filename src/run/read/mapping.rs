@@ -4,7 +4,8 @@ use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, Mapping, MappingSpec};
 use crate::model::CustomFields;
 use crate::provider;
-use crate::run::{RunError, Runner};
+use crate::run::accounts::Runner;
+use crate::run::error::RunError;
 
 /// Compiles the mapping of a job; the config was checked, so problems here are of a changed
 /// program.

@@ -9,7 +9,8 @@ use crate::model::{
     Certificate, MemberRow, MemberSink, MembershipState, SinkError, SnapshotBuilder, TotalMeanings,
 };
 use crate::provider::{MemberAsk, Role};
-use crate::run::{Handle, RunError};
+use crate::run::accounts::Handle;
+use crate::run::error::RunError;
 
 /// Hands on what is read, and notes when the reading of each listing began.
 struct Noting<'a, 'b> {

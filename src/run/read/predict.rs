@@ -8,7 +8,8 @@ use crate::config::settled::JobConfig;
 use crate::model::{Group, GroupRow};
 use crate::plan::in_scope;
 use crate::provider;
-use crate::run::{RunError, Runner};
+use crate::run::accounts::Runner;
+use crate::run::error::RunError;
 
 /// How many requests and minutes a run takes, before anything is sent.
 #[derive(Clone, Debug, PartialEq)]

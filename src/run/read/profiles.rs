@@ -5,8 +5,8 @@ use crate::config::settled::JobConfig;
 use crate::model::{MemberStatus, ObjectKind, Record, RowHash, Value};
 use crate::plan::base::{Base, FieldBases};
 use crate::plan::{People, PersonIx};
-use crate::run::RunError;
-use crate::run::error::staging_error;
+use crate::run::error::{RunError, staging_error};
+
 use crate::state::Store;
 
 /// The fingerprint of a target profile that rosterd wrote and has not seen since.

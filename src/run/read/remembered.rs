@@ -18,8 +18,9 @@ use crate::model::{
 use crate::plan::base::Base;
 use crate::plan::{People, PersonIx, Policy};
 use crate::provider;
-use crate::run::error::staging_error;
-use crate::run::{RunError, Runner};
+use crate::run::accounts::Runner;
+use crate::run::error::{RunError, staging_error};
+
 use crate::state::{MemoryKey, RememberedTarget, Staging, TargetReading};
 
 impl Runner {

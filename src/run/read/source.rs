@@ -14,8 +14,9 @@ use crate::model::{
 use crate::plan::base::Base;
 use crate::plan::in_scope;
 use crate::provider::{self, MemberAsk, Role};
-use crate::run::error::staging_error;
-use crate::run::{Handle, RunError, Runner};
+use crate::run::accounts::{Handle, Runner};
+use crate::run::error::{RunError, staging_error};
+
 use crate::state::Staging;
 
 /// A reading that is under way: what is known before the members of the target.

@@ -18,8 +18,9 @@ use crate::model::{
 };
 use crate::plan::base::Base;
 use crate::provider::{self, MemberAsk, Role};
-use crate::run::error::staging_error;
-use crate::run::{RunError, Runner};
+use crate::run::accounts::Runner;
+use crate::run::error::{RunError, staging_error};
+
 use crate::state::Staging;
 
 /// A target and how it came to be known.

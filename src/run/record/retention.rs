@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::run::Runner;
+use crate::run::accounts::Runner;
 
 impl Runner {
     /// Prunes history that is older than the config keeps, at most once a day.

@@ -29,6 +29,16 @@ impl Item {
             ..self.clone()
         }
     }
+
+    /// Returns the groups that the item is for, or nothing once where it is for the whole account.
+    pub(in crate::run) fn scopes(&self) -> Vec<Option<PairIx>> {
+        let groups = self.joins.iter().copied().chain(self.pair).map(Some);
+        let mut scopes: Vec<Option<PairIx>> = groups.collect();
+        if scopes.is_empty() {
+            scopes.push(None);
+        }
+        scopes
+    }
 }
 
 /// Tells whether the items of a write are rows with groups of their own.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::item::Item;
 use crate::config::settled::JobConfig;
 use crate::model::{Capabilities, Names, Schema};
 use crate::plan::base::Base;
-use crate::plan::{DesiredGroup, PairIx, People, PersonIx, Plan};
+use crate::plan::{DesiredGroup, PairIx, People, PersonIx, Plan, item_key};
 use crate::run::read::Sides;
 
 /// What was known before the first write: both sides as they were read, and the plan.
@@ -26,6 +27,28 @@ impl<'a> Known<'a> {
     /// Returns the normalised address of a person.
     pub(in crate::run) fn address(&self, person: PersonIx) -> &'a str {
         self.names.text(self.people.get(person).address)
+    }
+
+    /// Tells whether an item is about somebody who had no contact before this run.
+    pub(in crate::run) fn is_new(&self, item: &Item) -> bool {
+        item.target_id.is_none()
+            && item
+                .person
+                .is_some_and(|person| self.people.targets(person).is_empty())
+    }
+
+    /// Names an item as the plan does.
+    pub(in crate::run) fn key(&self, so_far: &SoFar, item: &Item) -> String {
+        let group = item.pair.map(|pair| {
+            let id = so_far.group_id(self.plan, pair);
+            id.unwrap_or_else(|| self.plan.pair(pair).name.clone())
+        });
+        let member = item.person.map(|person| self.address(person));
+        item_key(
+            item.op,
+            group.as_deref().unwrap_or(""),
+            member.unwrap_or(""),
+        )
     }
 }
 

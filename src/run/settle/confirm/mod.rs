@@ -13,7 +13,7 @@ use super::standing::{Answer, Shown, Standing, parts};
 use crate::model::{Leaving, Record, Write};
 use crate::plan::PairIx;
 use crate::plan::base::Origin;
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::state::{Change, Store};
 
 /// Turns what stands into what is to be remembered of it.

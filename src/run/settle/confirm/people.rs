@@ -4,7 +4,7 @@ use super::Confirming;
 use crate::model::{ObjectKind, Record};
 use crate::plan::PersonIx;
 use crate::plan::base::{FieldBases, Origin};
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::run::read::{UNREAD, canonical, current, fields_base};
 use crate::run::settle::bases::{bases_of, keep_known};
 use crate::run::settle::known::Known;

@@ -9,7 +9,7 @@ use crate::config::settled::JobConfig;
 use crate::model::{GroupRow, ObjectKind, Record, Schema, Snapshot, Value};
 use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, Origin};
 use crate::plan::fold_group_name;
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::run::settle::bases::stands;
 use crate::run::settle::group::linked;
 use crate::state::{Change, JournalItem, JournalOutcome, Store};

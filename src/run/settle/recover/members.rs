@@ -8,8 +8,8 @@ use crate::model::{
     Capabilities, Existence, GroupKind, Member, MemberStatus, Names, Record, RowHash, Snapshot,
 };
 use crate::plan::base::{Base, FieldBase, MemberLink, Origin};
-use crate::run::RunError;
-use crate::run::error::staging_error;
+use crate::run::error::{RunError, staging_error};
+
 use crate::run::read::GroupNow;
 use crate::run::settle::bases::stands;
 use crate::run::settle::membership::{Aim, Seen, Verdict, disclaimed};

@@ -14,7 +14,7 @@ use self::members::Doubtful;
 use crate::config::settled::JobConfig;
 use crate::model::{Capabilities, GroupKind, Names, Schema, Snapshot};
 use crate::plan::base::Base;
-use crate::run::RunError;
+use crate::run::error::RunError;
 use crate::run::read::GroupNow;
 use crate::state::{Change, JournalItem, JournalOutcome, Staging, Store, UnsettledItem};
 

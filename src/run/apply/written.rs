@@ -8,8 +8,7 @@ use super::{Applying, Event};
 use crate::plan::PersonIx;
 use crate::plan::fields::same;
 use crate::run::error::RunError;
-use crate::run::read::UNREAD;
-use crate::run::read::{ProfilesNow, groups_as_stored, profiles_now};
+use crate::run::read::{ProfilesNow, UNREAD, groups_as_stored, profiles_now};
 use crate::run::settle::{is_written, spell, take_stored};
 use crate::state::Change;
 

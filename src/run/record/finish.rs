@@ -121,7 +121,7 @@ impl Runner {
             wrote,
             summary: report.summary_json(),
             error: report.error.clone(),
-            measure: result.is_ok().then(|| plan.measure),
+            measure: result.is_ok().then_some(plan.measure),
         };
         store.finish_run(id, &end, &[])?;
         Ok(report)

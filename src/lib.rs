@@ -17,7 +17,7 @@
 //! | map | [`mapping`] | compiled expressions from canonical fields to the target's; pure |
 //! | decide | [`plan`] | source, target, base and policy in, plan out; pure, total, deterministic |
 //! | remember | [`state`] | links, bases, journal, runs; the only module that knows SQL |
-//! | carry out | [`run`] | one run end to end: journal, send, settle, read back; the only module that sees everything |
+//! | carry out | [`run`] | one run end to end, in rooms that use only those before them: accounts, read, settle, prepare, apply, record; the only module that sees everything |
 //! | repeat | [`daemon`], [`schedule`] | cron lines in time zones, several jobs, signals |
 //! | show | [`report`], [`cli`] | text and JSON of plans, runs and failures; one file per command |
 //! | rehearse | [`emulator`], [`demo`] | stand-ins for the providers, stricter than the services; shares no code with the adapters |

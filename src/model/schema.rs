@@ -323,6 +323,12 @@ impl Schema {
             .find(|field| field.canonical == key)
     }
 
+    /// Returns the provider's name of the field that holds a group's name.
+    pub fn group_name_field(&self) -> &'static str {
+        self.by_canonical(ObjectKind::Group, "name")
+            .map_or("name", |field| field.wire)
+    }
+
     /// Translates a record under the provider's names into canonical names and words.
     ///
     /// Empty values are left out, and so is every key that the table does not know.

@@ -13,7 +13,8 @@ use super::consent::{account_refusers, plan_people, refusals_of_target};
 use super::fingerprint::fingerprint;
 use super::groups::plan_groups;
 use super::guard::{Judged, judge};
-use super::memberships::{AccountStates, PairPlan, plan_pair};
+use super::memberships::{AccountStates, plan_pair};
+use super::pair::PairPlan;
 use super::people::PersonIx;
 use super::seats::{Seats, moves_in_words};
 use super::{

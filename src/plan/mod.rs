@@ -15,6 +15,7 @@ mod groups;
 mod guard;
 mod memberships;
 pub mod pack;
+mod pair;
 pub mod people;
 mod seats;
 #[cfg(test)]

@@ -18,7 +18,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::bars::{bar_of_account, bar_of_pair};
-use super::memberships::PairPlan;
+use super::pair::PairPlan;
 use super::people::PersonIx;
 use super::{Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope};
 use crate::model::policy::{Mode, OptOuts};

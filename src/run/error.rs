@@ -113,3 +113,8 @@ pub fn state_exit_code(error: &StateError) -> u8 {
         _ => 1,
     }
 }
+
+/// Turns a failure of the temporary store into one of the run.
+pub(super) fn staging_error(error: StateError) -> RunError {
+    RunError::State(error)
+}

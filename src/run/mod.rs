@@ -1,93 +1,59 @@
-//! One run end to end: read both sides, plan, guard, apply, verify. The only module that sees
-//! everything.
+//! One run end to end. The only module that sees everything.
+//!
+//! It is laid out as the way that a run goes, and each room uses those before it and none after it:
+//!
+//! 1. [`accounts`]: who is asked, and under which locks. A [`Runner`] holds the config, the state
+//!    database and the accounts, and a run begins once it holds its job and both accounts (rule 8).
+//! 2. [`read`]: from the wire into snapshots of both sides. Looking again later, at one group or at
+//!    one profile, is reading as well, and so is recalling the target from an earlier run.
+//! 3. [`settle`]: what became of an item that was written, and what is remembered of it. An item
+//!    that is read back in its own run and one that an interrupted run has left open are judged by
+//!    the same functions.
+//! 4. [`prepare`]: from what was read to a plan. In between it settles what was left open, since
+//!    nothing is planned before that (rule 5), and of the plan it says what both sides agree on.
+//! 5. [`apply`]: from the plan to the wire. Each step is journaled, sent, settled and read back
+//!    (rule 9); what happened is handed on in order.
+//! 6. [`record`]: what is told of a run and kept of it: the report, the history, the failures.
+//!
+//! Below all of them stands what can go wrong with a run as a whole ([`RunError`]). This file is
+//! the door: what may be asked of a [`Runner`], and in which order the rooms are walked through.
+//!
+//! A membership goes through them like this: `read::members` has the source's listing,
+//! `read::target` the target's; `prepare` pairs the people and plans the addition; `apply::resolve`
+//! or `apply::rows` makes it a write with ids, `apply::entry` journals it, and `apply::send` sends
+//! it; `settle::standing` and `settle::membership` say whether it stands, and `settle::confirm` what
+//! of it is remembered; `record::tally` counts it.
 
-mod accounts;
-mod apply;
-mod confirm;
-mod consent;
 mod error;
-mod housekeeping;
-mod locks;
-mod persons;
-mod prepare;
-mod read;
-mod recover;
-mod remember;
-mod report;
-mod verify;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+// In the order of a run.
+mod accounts;
+
+mod read;
+
+mod settle;
+
+mod prepare;
+
+mod apply;
+
+mod record;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
-pub use accounts::{Handle, OnlineReport};
+pub use accounts::{
+    AccountLocks, Clock, Handle, OnlineReport, Progress, Runner, RunnerOptions, Silent,
+};
 pub use error::{RunError, state_exit_code};
-pub use locks::AccountLocks;
-pub use report::{Cost, ItemFailure, Outcome, Planned, RunReport};
+pub use prepare::{Cost, Planned};
+pub use read::Prediction;
+pub use record::{ItemFailure, Outcome, RunReport};
 
-use crate::config::settled::{Config, JobConfig};
-use crate::http::Transport;
+use crate::config::settled::JobConfig;
 use crate::plan::{GuardRefusal, tripped_items};
-use crate::state::{ApprovalAnswer, Locks, RunEnd, RunStart, StateError, Store};
-use locks::Access;
+use crate::state::{ApprovalAnswer, RunEnd, RunStart};
+use accounts::Access;
 use prepare::Prepared;
-
-/// Tells the time of day; given from outside so that tests can set it.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Hears how far a run has come.
-pub trait Progress: Send + Sync {
-    /// A new stage has begun.
-    fn stage(&self, job: &str, text: &str);
-    /// So many requests of a stage are done.
-    fn advance(&self, job: &str, done: u64, of: u64);
-    /// The run has ended.
-    fn finish(&self, job: &str);
-}
-
-/// Says nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Progress for Silent {
-    fn stage(&self, _job: &str, _text: &str) {}
-    fn advance(&self, _job: &str, _done: u64, _of: u64) {}
-    fn finish(&self, _job: &str) {}
-}
-
-/// What a [`Runner`] gets from outside.
-#[derive(Clone)]
-pub struct RunnerOptions {
-    /// An in-process transport for the demo and for tests; the network otherwise.
-    pub transport: Option<Transport>,
-    /// Who hears of progress.
-    pub progress: Arc<dyn Progress>,
-    /// The time of day.
-    pub clock: Clock,
-    /// Asks runs to stop after the request in flight, and those that wait to give up.
-    pub stop: CancellationToken,
-    /// How long to wait for a job or an account that another process uses; without it a run ends at
-    /// once with [`RunError::Busy`]. For other runs of this process it waits in any case.
-    pub wait: Option<Duration>,
-    /// The accounts that this process uses; all runners over one state database share them.
-    pub account_locks: AccountLocks,
-}
-
-impl Default for RunnerOptions {
-    fn default() -> Self {
-        RunnerOptions {
-            transport: None,
-            progress: Arc::new(Silent),
-            clock: Arc::new(Timestamp::now),
-            stop: CancellationToken::new(),
-            wait: None,
-            account_locks: AccountLocks::default(),
-        }
-    }
-}
 
 /// How a run is asked for.
 #[derive(Clone, Debug)]
@@ -116,86 +82,7 @@ pub struct SavedPlan {
     pub fingerprint: String,
 }
 
-/// How many requests and minutes a run takes, before anything is sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
-    /// Reading requests, by provider.
-    pub reads: std::collections::BTreeMap<String, u64>,
-    /// Minutes that they take at the configured pace.
-    pub minutes: f64,
-    /// The shortest time between two fires of the job's schedule.
-    pub period: Option<Duration>,
-}
-
-/// Runs jobs of one config against one state database.
-#[derive(Clone)]
-pub struct Runner {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    config: Arc<Config>,
-    store: Arc<Store>,
-    options: RunnerOptions,
-    locks: Locks,
-    handles: Mutex<HashMap<String, Arc<Handle>>>,
-    accounts: Mutex<HashMap<String, crate::http::Account>>,
-    /// How many requests of each account stand in the state database, by account key.
-    counted: Mutex<HashMap<String, u64>>,
-}
-
 impl Runner {
-    /// Makes a runner. Secrets are fetched and accounts set up when a job needs them.
-    pub fn new(config: Arc<Config>, store: Arc<Store>, options: RunnerOptions) -> Runner {
-        let locks = store.locks().clone();
-        Runner {
-            inner: Arc::new(Inner {
-                config,
-                store,
-                options,
-                locks,
-                handles: Mutex::default(),
-                accounts: Mutex::default(),
-                counted: Mutex::default(),
-            }),
-        }
-    }
-
-    /// Returns the config.
-    pub fn config(&self) -> &Config {
-        &self.inner.config
-    }
-
-    /// Returns the state database.
-    pub fn store(&self) -> &Store {
-        &self.inner.store
-    }
-
-    /// Returns the time of day.
-    pub fn now(&self) -> Timestamp {
-        (self.inner.options.clock)()
-    }
-
-    /// Finds a job.
-    pub fn job(&self, name: &str) -> Result<&JobConfig, RunError> {
-        self.inner
-            .config
-            .jobs
-            .get(name)
-            .ok_or_else(|| RunError::UnknownJob {
-                name: name.to_owned(),
-                hint: self
-                    .inner
-                    .config
-                    .jobs
-                    .keys()
-                    .map(|known| (strsim::damerau_levenshtein(known, name), known))
-                    .filter(|(distance, known)| *distance * 2 <= known.len().max(2))
-                    .min()
-                    .map(|(_, known)| known.clone()),
-            })
-    }
-
     /// Reads both sides and makes the plan; writes to no provider.
     pub async fn plan(&self, job: &str) -> Result<Planned, RunError> {
         let job = self.job(job)?;
@@ -347,46 +234,15 @@ impl Runner {
                         store.offer_approval(&job.name, &offered, &items, self.now())?;
                     rename_approval(&mut prepared.planned.plan.refusals, &id_offered);
                     let why = answer.map(|answer| approval_words(answer).to_owned());
-                    return self.refused(job, id, started, &prepared, why);
+                    return self.record_refused(job, id, started, &prepared, why);
                 }
             }
         }
         if let Some(saved) = saved {
             store.mark_plan_used(&saved.fingerprint, &job.name, self.now())?;
         }
-        Box::pin(self.carry_out(job, id, started, prepared)).await
-    }
-
-    fn refused(
-        &self,
-        job: &JobConfig,
-        id: &str,
-        started: Timestamp,
-        prepared: &Prepared,
-        why: Option<String>,
-    ) -> Result<RunReport, RunError> {
-        let report = RunReport {
-            error: why,
-            ..prepared.report(job, id, started, self.now(), Outcome::Refused)
-        };
-        let end = RunEnd {
-            finished: report.finished,
-            outcome: Outcome::Refused,
-            exit_code: report.exit_code(),
-            wrote: false,
-            summary: report.summary_json(),
-            error: Some(
-                report
-                    .refusals
-                    .iter()
-                    .map(|refusal| refusal.explanation.clone())
-                    .collect::<Vec<_>>()
-                    .join("; "),
-            ),
-            measure: None,
-        };
-        self.inner.store.finish_run(id, &end, &[])?;
-        Ok(report)
+        let applied = Box::pin(self.carry_out(job, id, prepared)).await?;
+        self.record_applied(job, id, started, applied)
     }
 }
 
@@ -419,11 +275,6 @@ fn approval_words(answer: ApprovalAnswer) -> &'static str {
 fn run_id(job: &str, started: Timestamp) -> String {
     let print = blake3::hash(format!("{job} {}", started.as_nanosecond()).as_bytes()).to_hex();
     format!("{}-{}", started.strftime("%Y%m%dT%H%M%SZ"), &print[..6])
-}
-
-/// Turns a failure of the temporary store into one of the run.
-fn staging_error(error: StateError) -> RunError {
-    RunError::State(error)
 }
 
 #[cfg(test)]

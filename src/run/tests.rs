@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::locks::Access;
+use std::sync::Arc;
+
 use super::*;
-use crate::state::{Guard, LockError};
+use crate::state::{Guard, LockError, Store};
 
 const CONFIG: &str = r#"
 [providers.crm]

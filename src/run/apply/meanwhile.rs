@@ -8,8 +8,8 @@ use super::Applying;
 use crate::model::{Leaving, MemberStatus, MembershipState, OwnRemoval, OwnRemovals, Reading};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx};
-use crate::run::RunError;
-use crate::run::verify::{GroupNow, groups_now};
+use crate::run::error::RunError;
+use crate::run::read::{GroupNow, groups_now};
 use crate::state::Change;
 
 /// A listing older than this is read again before its group is written.
@@ -115,7 +115,7 @@ impl Applying<'_> {
             for (id, state) in &contacts {
                 let fits =
                     |removal: &OwnRemoval| removal.still_fits(now.refused_at.get(id).copied());
-                let written = |pair| self.refused_there.contains(&(pair, id.clone()));
+                let written = |pair| self.so_far.refused_there.contains(&(pair, id.clone()));
                 let removal = own.get(group, id);
                 // What rosterd itself has just written is no news, and whose doing an open removal
                 // is nobody knows.
@@ -139,15 +139,15 @@ impl Applying<'_> {
                 }
             }
             if refuses {
-                changes.push(self.prepared.refusal(self.job, Some(pair), person));
+                changes.push(self.prepared.known(self.job).refusal(Some(pair), person));
                 let mailed = |(_, state): &(String, _)| *state == MembershipState::Active;
                 if !contacts.iter().any(mailed) {
                     let group = Some(group.to_owned());
-                    changes.push(self.prepared.held(self.job, group, person));
+                    changes.push(self.prepared.known(self.job).held(group, person));
                 }
             }
         }
-        self.already_there.extend(there);
+        self.so_far.already_there.extend(there);
         self.left_already.extend(left);
         changes
     }

@@ -1,44 +1,36 @@
-//! Applies a plan: journal, send, settle, read back, go on or stop.
+//! Applies a plan: journal, send, settle, read back, go on or stop: the fifth room.
+//!
+//! Each step of the plan becomes a write with the ids that are known by now (`resolve`, `rows`), is
+//! journaled (`entry`) and sent (`send`), and what its answer leaves open is looked for (`observe`)
+//! or read back at the end (`check`).
 
 mod check;
+mod entry;
+mod event;
 mod meanwhile;
+mod observe;
+mod prove;
 mod resolve;
 mod rows;
 mod send;
-mod tally;
+mod twins;
 mod written;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+pub(super) use event::Event;
 
-pub(super) use check::{Answer, Shown, Standing};
-pub(super) use rows::parts;
-
-use super::accounts::Handle;
-use super::prepare::Prepared;
-use super::verify::ProfilesNow;
-use super::{Outcome, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx};
-use crate::state::{FailureNote, JournalId, JournalOutcome, RunItem};
-
-/// One item of a write, in the words of the plan.
-#[derive(Clone, Debug)]
-pub(super) struct Item {
-    pub(super) op: &'static str,
-    pub(super) pair: Option<PairIx>,
-    /// The groups that the item is for, where there are several: of a creation, an opt-out, or a
-    /// row of a request by row.
-    pub(super) joins: Vec<PairIx>,
-    pub(super) person: Option<PersonIx>,
-    pub(super) target_id: Option<String>,
-    /// What else identifies it, such as the name of a created group.
-    pub(super) detail: Option<String>,
-}
+use crate::run::accounts::{Handle, Runner};
+use crate::run::error::RunError;
+use crate::run::prepare::Prepared;
+use crate::run::read::{ProfilesNow, compile};
+use crate::run::settle::{Answer, Confirming, Item, SoFar};
+use crate::state::{JournalId, JournalOutcome};
 
 /// A write of which some item still has to be read back.
 struct Open {
@@ -70,27 +62,22 @@ impl Doubt {
     }
 }
 
-pub(super) struct Applying<'a> {
-    pub(super) runner: &'a Runner,
-    pub(super) job: &'a JobConfig,
-    pub(super) prepared: Prepared,
+struct Applying<'a> {
+    runner: &'a Runner,
+    job: &'a JobConfig,
+    prepared: Prepared,
     handle: Arc<Handle>,
     run: &'a str,
-    group_ids: BTreeMap<PairIx, String>,
+    so_far: SoFar,
     person_ids: HashMap<PersonIx, String>,
     /// People whose creation was accepted and whose id is not proved yet.
     unproved: BTreeSet<PersonIx>,
     /// What failed and takes later steps with it.
     lost_people: HashSet<PersonIx>,
     lost_groups: HashSet<PairIx>,
-    /// Who was found in a group that was read again; only additions to that group concern them no
-    /// more.
-    already_there: HashSet<(PairIx, PersonIx)>,
     /// Contacts that are not active in a group any more although its listing showed them so; nobody
     /// takes them out of it.
     left_already: HashSet<(PairIx, String)>,
-    /// Contacts that obey a refusal by now, of one group or of all mail.
-    pub(super) refused_there: HashSet<(Option<PairIx>, String)>,
     open: Vec<Open>,
     /// Groups of whose creation an answer was lost.
     doubted_groups: BTreeSet<PairIx>,
@@ -99,78 +86,83 @@ pub(super) struct Applying<'a> {
     people_written: BTreeSet<PersonIx>,
     /// Their profiles, where they came along with the listings that were read back.
     profiles_seen: Option<ProfilesNow>,
-    /// People counted as created; one who joins several groups may be named by several requests.
-    counted: HashSet<PersonIx>,
-    /// People whose address at the target was changed by this run.
+    /// People whose address at the target was changed by this run, proved or not.
     moved: HashSet<PersonIx>,
-    /// Those of them of whom that is proved.
-    pub(super) moves_proved: HashSet<PersonIx>,
-    /// What was counted of people; somebody with several contacts counts once.
-    tallied: HashSet<(&'static str, Option<PairIx>, PersonIx)>,
-    report: RunReport,
-    failures: Vec<FailureNote>,
-    history: Vec<RunItem>,
+    events: Vec<Event>,
     wrote: bool,
 }
 
+/// A plan that was applied, as far as it could be.
+pub(super) struct Applied {
+    /// Why the run could not go on, where it could not.
+    pub(super) result: Result<(), RunError>,
+    pub(super) prepared: Prepared,
+    pub(super) so_far: SoFar,
+    pub(super) events: Vec<Event>,
+    /// Whether anything was sent that writes.
+    pub(super) wrote: bool,
+    /// Requests to the target that write.
+    pub(super) requests: u64,
+    /// Requests to the target that read.
+    pub(super) reads: u64,
+}
+
 impl Runner {
-    /// Applies a prepared plan that no guard refuses, and says how it went.
+    /// Applies a prepared plan that no guard refuses.
     pub(super) async fn carry_out(
         &self,
         job: &JobConfig,
         id: &str,
-        started: Timestamp,
         prepared: Prepared,
-    ) -> Result<RunReport, RunError> {
+    ) -> Result<Applied, RunError> {
         let handle = self.handle(&job.target)?;
         let before = handle.account.statistics();
         let writes = !prepared.steps.is_empty();
         if writes {
             self.forget_target(&job.target)?;
         }
-        let report = RunReport {
-            waiting_opt_outs: 0,
-            ..prepared.report(job, id, started, started, Outcome::Done)
-        };
         let mut applying = Applying {
             runner: self,
             job,
             handle: handle.clone(),
             run: id,
-            group_ids: BTreeMap::new(),
+            so_far: SoFar::default(),
             person_ids: HashMap::new(),
             unproved: BTreeSet::new(),
             lost_people: HashSet::new(),
             lost_groups: HashSet::new(),
-            already_there: HashSet::new(),
             left_already: HashSet::new(),
-            refused_there: HashSet::new(),
             open: Vec::new(),
             doubted_groups: BTreeSet::new(),
             groups_written: BTreeSet::new(),
             people_written: BTreeSet::new(),
             profiles_seen: None,
-            counted: HashSet::new(),
             moved: HashSet::new(),
-            moves_proved: HashSet::new(),
-            tallied: HashSet::new(),
-            report,
-            failures: Vec::new(),
-            history: Vec::new(),
+            events: Vec::new(),
             wrote: false,
             prepared,
         };
         let result = applying.run().await;
+        let Applying {
+            prepared,
+            so_far,
+            events,
+            wrote,
+            ..
+        } = applying;
         if result.is_ok() && !writes {
-            self.remember(job, &applying.prepared);
+            self.remember(job, &prepared.sides, &prepared.policy.config_hash);
         }
         let after = handle.account.statistics();
-        applying
-            .report
-            .requests
-            .insert(job.target.clone(), after.writes - before.writes);
-        *applying.report.reads.entry(job.target.clone()).or_default() += after.reads - before.reads;
-        applying.finish(result)
+        Ok(Applied {
+            result,
+            prepared,
+            so_far,
+            events,
+            wrote,
+            requests: after.writes - before.writes,
+            reads: after.reads - before.reads,
+        })
     }
 }
 
@@ -179,8 +171,8 @@ impl Applying<'_> {
         let steps = std::mem::take(&mut self.prepared.steps);
         let total = steps.len() as u64;
         let store = self.runner.store();
-        store.record(&self.agreement())?;
-        store.record(&self.refresh()?)?;
+        store.record(&self.prepared.agreement(self.confirming()))?;
+        store.record(&self.prepared.refresh(self.confirming())?)?;
         if total > 0 {
             self.runner
                 .inner
@@ -217,24 +209,36 @@ impl Applying<'_> {
 
     /// Custom fields that were just created have names of their own at the provider.
     async fn bind_anew(&mut self) -> Result<(), RunError> {
-        let error = |error| RunError::Read {
-            provider: self.handle.name.clone(),
-            error: Box::new(error),
-        };
         let source = self.runner.handle(&self.job.source)?;
-        let source_custom = source.adapter.custom_fields().await.map_err(error)?;
-        let target_custom = self.handle.adapter.custom_fields().await.map_err(error)?;
-        let mapping = super::read::compile(self.runner, self.job)?;
+        let source_custom = source
+            .adapter
+            .custom_fields()
+            .await
+            .map_err(self.handle.read_error())?;
+        let target_custom = self
+            .handle
+            .adapter
+            .custom_fields()
+            .await
+            .map_err(self.handle.read_error())?;
+        let mapping = compile(self.runner, self.job)?;
         self.prepared.sides.mapping = mapping.bind(&source_custom, &target_custom).0;
         self.prepared.sides.target_custom = target_custom;
         Ok(())
     }
 
-    pub(super) fn group_id(&self, pair: PairIx) -> Option<String> {
-        self.group_ids
-            .get(&pair)
-            .cloned()
-            .or_else(|| self.prepared.planned.plan.pair(pair).target.clone())
+    fn group_id(&self, pair: PairIx) -> Option<String> {
+        self.so_far.group_id(&self.prepared.planned.plan, pair)
+    }
+
+    /// Lends what it takes to remember an item that stands.
+    fn confirming(&self) -> Confirming<'_> {
+        Confirming {
+            known: self.prepared.known(self.job),
+            so_far: &self.so_far,
+            store: self.runner.store(),
+            now: self.runner.now(),
+        }
     }
 
     fn ids(&self, person: PersonIx) -> Vec<String> {

@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use super::check::{Answer, PATIENCE, Standing, groups_of};
-use super::rows::{groups_of_row, is_by_row, narrow, parts};
-use super::{Applying, Doubt, Item, Open};
+use super::check::PATIENCE;
+use super::{Applying, Doubt, Open};
 use crate::http::CallError;
 use crate::model::{ItemOutcome, Leaving, MembershipState, Settlement, Write};
 use crate::plan::PairIx;
-use crate::run::RunError;
-use crate::run::verify::groups_now;
+use crate::run::error::RunError;
+use crate::run::read::groups_now;
+use crate::run::settle::{
+    Answer, Item, Standing, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
+};
 use crate::state::{JournalEntry, JournalId, JournalOutcome};
 
 /// How often a write of unknown outcome is read back and sent again.
@@ -152,7 +154,7 @@ impl Applying<'_> {
             match outcome {
                 ItemOutcome::Done { id } => {
                     self.learn(item, id.as_deref(), true);
-                    changes.extend(self.confirmed(
+                    changes.extend(self.confirming().confirmed(
                         write,
                         item,
                         position,
@@ -240,7 +242,10 @@ impl Applying<'_> {
         let seen = groups_now(&self.handle, &groups_of(&write).into_iter().collect()).await?;
         let mut active = Vec::new();
         for position in 0..items.len() {
-            let standing = self.look_at_row(&write, position, &items[position], &seen);
+            let item = &items[position];
+            let address = item.person.map(|person| self.address(person));
+            let address = address.unwrap_or_default();
+            let standing = look_at_row(&write, position, item, &address, &seen);
             let shown = standing.groups.unwrap_or_default();
             let stays: Vec<PairIx> = items[position]
                 .joins
@@ -262,7 +267,7 @@ impl Applying<'_> {
         if let (Some(person), "change_address") = (item.person, item.op) {
             self.moved.insert(person);
             if proved {
-                self.moves_proved.insert(person);
+                self.so_far.moves_proved.insert(person);
             }
         }
         let Some(id) = id else {
@@ -273,7 +278,7 @@ impl Applying<'_> {
         };
         match (item.op, item.pair, item.person) {
             ("create_group", Some(pair), _) => {
-                self.group_ids.insert(pair, id.to_owned());
+                self.so_far.group_ids.insert(pair, id.to_owned());
             }
             ("create_members", _, Some(person)) => {
                 if proved {
@@ -388,7 +393,10 @@ impl Applying<'_> {
             };
             let item = items[position].clone();
             self.learn(&item, standing.id.as_deref(), true);
-            changes.extend(self.confirmed(&write, &item, position, standing)?);
+            changes.extend(
+                self.confirming()
+                    .confirmed(&write, &item, position, standing)?,
+            );
             // Somebody may have refused in the moment between.
             if let Some(person) = self.refused_meanwhile(&write, &item, standing) {
                 self.lost_people.insert(person);

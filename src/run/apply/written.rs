@@ -3,15 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::Applying;
 use super::check::{NOT_SHOWN, PATIENCE};
-use crate::model::{Record, Value};
-use crate::plan::base::{FieldBase, FieldBases};
+use super::{Applying, Event};
+use crate::plan::PersonIx;
 use crate::plan::fields::same;
-use crate::plan::{PersonIx, item_key};
-use crate::run::RunError;
-use crate::run::persons::UNREAD;
-use crate::run::verify::{ProfilesNow, groups_as_stored, profiles_now};
+use crate::run::error::RunError;
+use crate::run::read::{ProfilesNow, UNREAD, groups_as_stored, profiles_now};
+use crate::run::settle::{is_written, spell, take_stored};
 use crate::state::Change;
 
 impl Applying<'_> {
@@ -19,15 +17,15 @@ impl Applying<'_> {
     /// what was written, and a warning says so.
     pub(super) async fn read_values_back(&mut self) -> Result<(), RunError> {
         if let Err(error) = self.read_groups_back().await {
-            self.report.warnings.push(format!(
+            self.events.push(Event::Warning(format!(
                 "The groups that were written could not be read back: {error}. The next run compares them with what was written."
-            ));
+            )));
         }
         match self.read_people_back().await {
             Err(stopped @ RunError::Stopped) => return Err(stopped),
-            Err(error) => self.report.warnings.push(format!(
+            Err(error) => self.events.push(Event::Warning(format!(
                 "The profiles that were written could not be read back: {error}. The next run compares them with what was written."
-            )),
+            ))),
             Ok(()) => {}
         }
         Ok(())
@@ -121,7 +119,7 @@ impl Applying<'_> {
         };
         let store = self.runner.store();
         let planned = &self.prepared.planned;
-        let before = crate::run::persons::current(&self.prepared.sides, &planned.people, person)?;
+        let before = crate::run::read::current(&self.prepared.sides, &planned.people, person)?;
         let Some(record) = planned.people.sources(person).first() else {
             return Ok(true);
         };
@@ -134,140 +132,13 @@ impl Applying<'_> {
         }
         // Whoever is to be written again is compared again.
         let seen = if ignored.is_empty() { *hash } else { UNREAD };
-        let changes = self.member_bases(person, &fields, seen);
+        let changes = self.confirming().member_bases(person, &fields, seen);
         store.record(&changes)?;
         if !ignored.is_empty() {
             let message = format!("{NOT_SHOWN} ({})", ignored.join(", "));
             let address = self.address(person);
-            self.values_ignored(&item_key("update_member", "", &address), address, message);
+            self.events.push(Event::Ignored { address, message });
         }
         Ok(true)
-    }
-}
-
-/// Takes what is stored into the base. Returns the fields that are still as they were before the
-/// write; they are to be written again. What a contact that `is_new` does not hold at all it has no
-/// place for.
-fn take_stored(
-    fields: &mut FieldBases,
-    before: &Record,
-    held: &Record,
-    is_new: bool,
-) -> Vec<String> {
-    let mut ignored = Vec::new();
-    for (field, then) in fields.iter_mut() {
-        let was = before.get(field).filter(|value| !value.is_empty());
-        let now = held.get(field).filter(|value| !value.is_empty());
-        if !is_written(then, was) || same(then.target.as_ref(), now) {
-            continue;
-        }
-        let unchanged = same(was, now) && !is_new;
-        if unchanged && !is_spelling(then.target.as_ref(), now) {
-            ignored.push(field.clone());
-            *then = FieldBase {
-                target: now.cloned(),
-                ..FieldBase::default()
-            };
-        } else {
-            spell(then, now);
-        }
-    }
-    ignored
-}
-
-/// Tells whether the base holds a value that the target did not have before the run.
-fn is_written(then: &FieldBase, before: Option<&Value>) -> bool {
-    !same(then.target.as_ref(), before)
-}
-
-/// Remembers a value that was written as the provider stores it.
-fn spell(then: &mut FieldBase, now: Option<&Value>) {
-    if !same(then.target.as_ref(), now) {
-        then.written = same(then.desired.as_ref(), then.target.as_ref());
-        then.target = now.cloned();
-    }
-}
-
-/// Tells whether two values differ alone in letters' case, in blanks and in what parts a telephone
-/// number.
-fn is_spelling(left: Option<&Value>, right: Option<&Value>) -> bool {
-    let bare = |value: Option<&Value>| -> String {
-        let text = value.map(Value::to_string).unwrap_or_default();
-        let aside = |letter: char| letter.is_whitespace() || "-()/+".contains(letter);
-        let kept = text.chars().filter(|letter| !aside(*letter));
-        kept.flat_map(char::to_lowercase).collect()
-    };
-    bare(left) == bare(right)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn record(text: &str) -> Record {
-        let pairs = text.split_whitespace();
-        pairs
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(field, value)| (field.to_owned(), Value::from(value)))
-            .collect()
-    }
-
-    /// Returns the fields that were ignored, and what the base holds of `f`: desired, target and
-    /// whether rosterd's value is meant.
-    fn taken(written: &str, before: &str, held: &str, new: bool) -> (bool, String) {
-        let value = |text: &str| Some(Value::from(text)).filter(|value| !value.is_empty());
-        let mut fields = BTreeMap::from([(
-            "f".to_owned(),
-            FieldBase {
-                desired: value(written),
-                target: value(written),
-                written: false,
-            },
-        )]);
-        let ignored = take_stored(&mut fields, &record(before), &record(held), new);
-        let base = &fields["f"];
-        let text = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
-        let mark = if base.written { " as written" } else { "" };
-        (
-            !ignored.is_empty(),
-            format!("{} {}{mark}", text(&base.desired), text(&base.target)),
-        )
-    }
-
-    #[test]
-    fn what_is_stored_is_agreed_and_what_is_ignored_is_written_again() {
-        for (written, before, held, expected) in [
-            ("b", "f=a", "f=b", (false, "b b")),
-            ("b", "", "f=b", (false, "b b")),
-            // Spelled otherwise.
-            ("B", "f=a", "f=b", (false, "B b as written")),
-            (
-                "Illinois",
-                "f=Ohio",
-                "f=IL",
-                (false, "Illinois IL as written"),
-            ),
-            ("b", "", "", (true, "- -")),
-            ("1.5", "f=15", "f=15", (true, "- 15")),
-            // As it was, and no other spelling of it.
-            ("b", "f=a", "f=a", (true, "- a")),
-            ("A", "f=a", "f=a", (false, "A a as written")),
-            // Cleared.
-            ("", "f=a", "", (false, "- -")),
-            ("", "f=a", "f=a", (true, "- a")),
-            // Not written in this run.
-            ("a", "f=a", "f=c", (false, "a a")),
-        ] {
-            let (ignored, base) = taken(written, before, held, false);
-            assert_eq!(
-                (ignored, base.as_str()),
-                expected,
-                "{written} over {before}: {held}"
-            );
-        }
-        let nothing = taken("b", "", "", true);
-        assert_eq!(nothing, (false, "b - as written".to_owned()));
     }
 }

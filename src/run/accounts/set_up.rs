@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{RunError, Runner};
-use crate::config::settled::{
-    Credentials, HttpConfig, JobConfig, Missing, ProviderConfig, hash_of_account,
-};
+use super::Handle;
+use super::runner::Runner;
+use crate::config::settled::{Credentials, HttpConfig, JobConfig, ProviderConfig, hash_of_account};
 use crate::http::{Account, AccountOptions, NetworkOptions, Transport};
-use crate::model::{Capabilities, ProviderKind};
+use crate::model::ProviderKind;
 use crate::provider::activecampaign::{
     ActiveCampaign, ActiveCampaignGroups, ActiveCampaignOptions,
 };
 use crate::provider::emfluence::{Emfluence, EmfluenceOptions};
 use crate::provider::greenrope::{GreenRope, GreenRopeCredential, GreenRopeOptions};
-use crate::provider::{self, Duties, Target};
+use crate::provider::{self, Target};
+use crate::run::error::RunError;
 
 /// How long a request may take where the config does not say.
 const TIMEOUT_EMFLUENCE: Duration = Duration::from_mins(1);
@@ -24,42 +24,9 @@ const TIMEOUT_GREENROPE: Duration = Duration::from_mins(2);
 /// waits half a minute.
 const TIMEOUT_ACTIVECAMPAIGN: Duration = Duration::from_mins(2);
 
-/// A configured provider, ready to be used.
-pub struct Handle {
-    /// The configured name.
-    pub name: String,
-    /// The adapter.
-    pub adapter: Arc<dyn Target>,
-    /// What carries its requests.
-    pub account: Account,
-    /// What it can do, under the configured cap on batches.
-    pub capabilities: Capabilities,
-    /// The configured pace.
-    pub requests_per_minute: Option<u32>,
-}
-
-/// What `check --online` found out about an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnlineReport {
-    /// The configured name.
-    pub provider: String,
-    /// How many groups the login sees.
-    pub groups: usize,
-    /// Why the list of groups may not be whole; empty when it is.
-    pub doubts: Vec<String>,
-    /// What the login may not see, as far as it shows and the config does not say so itself.
-    pub remarks: Vec<String>,
-    /// Which rights the login lacks for the jobs that write there, as far as the provider shows it.
-    pub lacks: Vec<String>,
-    /// Whether the definitions of custom fields could be read.
-    pub custom_fields_known: bool,
-    /// Requests that this took.
-    pub requests: u64,
-}
-
 impl Runner {
     /// Returns a provider of the config, set up on first use.
-    pub(super) fn handle(&self, name: &str) -> Result<Arc<Handle>, RunError> {
+    pub(in crate::run) fn handle(&self, name: &str) -> Result<Arc<Handle>, RunError> {
         let mut handles = self
             .inner
             .handles
@@ -76,69 +43,6 @@ impl Runner {
         Ok(handle)
     }
 
-    /// Logs in at a provider, proves the account and the rights, and reads its groups.
-    pub async fn check_online(&self, name: &str) -> Result<OnlineReport, RunError> {
-        let _held = self.hold_to_read(&[&name.to_owned()]).await?;
-        let handle = self.handle(name)?;
-        let shared = self
-            .inner
-            .config
-            .providers
-            .get(name)
-            .is_some_and(|provider| provider.shared_access);
-        let before = handle.account.statistics().requests();
-        let failed = |error| RunError::Read {
-            provider: name.to_owned(),
-            error: Box::new(error),
-        };
-        handle.adapter.open().await.map_err(failed)?;
-        let (groups, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
-        let custom = handle.adapter.custom_fields().await.map_err(failed)?;
-        let lacks = match self.duties(name) {
-            Some(duties) => handle
-                .adapter
-                .lacks(duties, &groups)
-                .await
-                .map_err(failed)?,
-            None => Vec::new(),
-        };
-        let reading = certificate.certify((), &mut crate::model::TotalMeanings::all());
-        Ok(OnlineReport {
-            provider: name.to_owned(),
-            groups: groups.len(),
-            doubts: reading.why_incomplete().to_vec(),
-            remarks: if shared {
-                Vec::new()
-            } else {
-                handle.adapter.remarks()
-            },
-            lacks,
-            custom_fields_known: custom.known,
-            requests: handle.account.statistics().requests() - before,
-        })
-    }
-
-    /// Returns what the jobs of the config may do at a provider; nothing where none writes there.
-    fn duties(&self, name: &str) -> Option<Duties> {
-        let config = &self.inner.config;
-        let users = config.providers.get(name)?.kind == ProviderKind::ActiveCampaignUsers;
-        let jobs = config.jobs.values().filter(|job| job.target == name);
-        jobs.map(|job| Duties {
-            save_groups: true,
-            delete_groups: job.groups.missing == Missing::Delete,
-            create_members: job.members.create && (job.members.create_users || !users),
-            change_members: true,
-            create_fields: job.create_fields,
-        })
-        .reduce(|one, other| Duties {
-            save_groups: one.save_groups || other.save_groups,
-            delete_groups: one.delete_groups || other.delete_groups,
-            create_members: one.create_members || other.create_members,
-            change_members: one.change_members || other.change_members,
-            create_fields: one.create_fields || other.create_fields,
-        })
-    }
-
     /// Returns the account of a provider, as the state database knows it.
     pub fn account_hash(&self, provider: &str) -> String {
         let providers = &self.inner.config.providers;
@@ -149,7 +53,7 @@ impl Runner {
     }
 
     /// Tells the state database which accounts the names of a job's providers stand for.
-    pub(super) fn know_accounts(&self, job: &JobConfig) -> Result<(), RunError> {
+    pub(in crate::run) fn know_accounts(&self, job: &JobConfig) -> Result<(), RunError> {
         let is_named = |name: &str| self.config().providers.contains_key(name);
         for (provider, account) in [
             (&job.source, &job.source_account),
@@ -163,7 +67,7 @@ impl Runner {
 
     /// Warns of refusals in an older file that nobody can say the account of: the provider was
     /// renamed before a run could tell.
-    pub(super) fn unclaimed_refusals(&self) -> Result<Vec<String>, RunError> {
+    pub(in crate::run) fn unclaimed_refusals(&self) -> Result<Vec<String>, RunError> {
         let names = self.store().unclaimed_names()?.into_iter();
         let unknown = names.filter(|name| !self.config().providers.contains_key(name));
         let warning = |name| {

@@ -3,20 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::read::Sides;
-use super::remember::stands_as_compared;
-use super::{RunError, staging_error};
 use crate::config::settled::JobConfig;
-use crate::model::{
-    MemberStatus, ObjectKind, Record, RowHash, Schema, Snapshot, Value, Writable, row_hash,
-};
-use crate::plan::base::{Base, FieldBase, FieldBases};
-use crate::plan::fields::{FieldRules, compare, same};
+use crate::model::{ObjectKind, Record, Schema, Snapshot, Value, Writable, row_hash};
+use crate::plan::base::Base;
+use crate::plan::fields::{FieldRules, compare};
 use crate::plan::{Loss, People, PersonFacts, PersonIx};
+use crate::run::error::RunError;
+use crate::run::read::{Sides, UNREAD, canonical, current, fields_base, stands_as_compared};
 use crate::state::Store;
-
-/// The fingerprint of a target profile that rosterd wrote and has not seen since.
-pub(super) const UNREAD: RowHash = 0;
 
 /// What looking into the profiles led to.
 #[derive(Debug, Default)]
@@ -29,134 +23,6 @@ pub(super) struct Facts {
     /// this run.
     pub(super) unread: bool,
     pub(super) losses: Vec<Loss>,
-}
-
-/// Loads the source's profile of a person under canonical names: of several rows, per field the
-/// lowest id that has a value.
-pub(super) fn canonical(
-    store: &Store,
-    job: &JobConfig,
-    sides: &Sides,
-    people: &People,
-    person: PersonIx,
-) -> Result<Record, RunError> {
-    let mut merged = Record::new();
-    let rows = people
-        .sources(person)
-        .iter()
-        .map(|at| &sides.source.members[*at as usize]);
-    // Of somebody who is in no group of the job only the refusal or the bounce was read, and
-    // nothing of the profile.
-    let profiles = rows.clone().any(|member| member.hash.is_some());
-    for member in rows.filter(|member| !profiles || member.hash.is_some()) {
-        let id = sides.names.text(member.id);
-        let wire = sides
-            .source_staging
-            .get(id)
-            .map_err(staging_error)?
-            .unwrap_or_default();
-        let mut record = sides.mapping.source_member(&wire);
-        for (field, value) in store.carried_of(&job.source_account, ObjectKind::Member, id)? {
-            record.entry(field).or_insert(value);
-        }
-        record.insert("id".to_owned(), Value::from(id));
-        for (field, value) in record {
-            if !value.is_empty() {
-                merged.entry(field).or_insert(value);
-            }
-        }
-    }
-    let row = people.get(person);
-    // What is no address is shown as it is, and nothing where there is none: the contact's own is
-    // not the source's.
-    let shown = match row.unusable {
-        None => Some(row.address),
-        Some(_) => people
-            .sources(person)
-            .iter()
-            .find_map(|at| sides.source.members[*at as usize].unusable),
-    };
-    merged.remove("email");
-    merged.extend(shown.map(|text| ("email".to_owned(), Value::from(sides.names.text(text)))));
-    let status = match row.source_status {
-        MemberStatus::Active => "active",
-        MemberStatus::Held => "held",
-        MemberStatus::Bounced => "bounced",
-        MemberStatus::OptedOut => "opted_out",
-    };
-    merged.insert("status".to_owned(), Value::from(status));
-    Ok(merged)
-}
-
-/// Loads what the target holds of a person, under its own names.
-pub(super) fn current(
-    sides: &Sides,
-    people: &People,
-    person: PersonIx,
-) -> Result<Record, RunError> {
-    match people.targets(person) {
-        [only] => {
-            let id = sides.names.text(sides.target.members[*only as usize].id);
-            Ok(sides
-                .target_staging
-                .get(id)
-                .map_err(staging_error)?
-                .unwrap_or_default())
-        }
-        _ => Ok(Record::new()),
-    }
-}
-
-/// Loads the base of a person.
-pub(super) fn fields_base(
-    store: &Store,
-    job: &JobConfig,
-    sides: &Sides,
-    base: &Base,
-    people: &People,
-    person: PersonIx,
-) -> Result<Option<FieldBases>, RunError> {
-    let Some(link) = people
-        .sources(person)
-        .iter()
-        .find_map(|at| base.member_of_source(sides.source.members[*at as usize].id))
-        .filter(|link| {
-            people
-                .targets(person)
-                .iter()
-                .any(|at| sides.target.members[*at as usize].id == link.target)
-        })
-    else {
-        return Ok(None);
-    };
-    Ok(Some(
-        store.member_fields(&job.name, sides.names.text(link.source))?,
-    ))
-}
-
-/// Has a base that was made anew keep that the target spells a value otherwise, as long as both
-/// sides are as they were.
-pub(super) fn keep_spelling(now: &mut FieldBase, then: &FieldBase) {
-    now.written = then.written
-        && same(now.desired.as_ref(), then.desired.as_ref())
-        && same(now.target.as_ref(), then.target.as_ref());
-}
-
-/// Pairs what the source asks for with what the target holds, to be remembered as the base.
-pub(super) fn bases_of(desired: &Record, current: &Record) -> FieldBases {
-    desired
-        .iter()
-        .map(|(field, value)| {
-            (
-                field.clone(),
-                FieldBase {
-                    desired: Some(value.clone()),
-                    target: current.get(field).cloned(),
-                    written: false,
-                },
-            )
-        })
-        .collect()
 }
 
 /// Looks into everybody whose profile may have changed; people whose fingerprints stand as

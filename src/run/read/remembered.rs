@@ -1,31 +1,35 @@
-//! Does without reading the target where nothing has changed since it was read: `refresh = "6h"`.
-//!
-//! A remembered target can only lead to the finding that there is nothing to do. Whatever else a
-//! plan from memory would do or remember, and every question that memory can't answer, has the
-//! target read in full and planned again, so that what is out of date never leads to a write.
+//! The target as an earlier run has read it: what is kept of it, and what it can answer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::prepare::Prepared;
-use super::read::{Begun, SourceMembers, TargetSide, groups_with_carried};
-use super::{RunError, Runner};
+use super::groups::groups_with_carried;
+use super::profiles::UNREAD;
+use super::sides::Sides;
+use super::source::Begun;
+use super::target::TargetSide;
 use crate::config::settled::JobConfig;
 use crate::mapping::BoundMapping;
 use crate::model::{
-    Existence, GroupRow, Name, OwnRemovals, Reading, Snapshot, SnapshotBuilder, TotalMeanings,
+    Existence, GroupRow, Name, OwnRemovals, Snapshot, SnapshotBuilder, TotalMeanings,
 };
 use crate::plan::base::Base;
 use crate::plan::{People, PersonIx, Policy};
 use crate::provider;
+use crate::run::accounts::Runner;
+use crate::run::error::{RunError, staging_error};
+
 use crate::state::{MemoryKey, RememberedTarget, Staging, TargetReading};
 
 impl Runner {
     /// Tells whether the target of a job is remembered, freshly enough and under the same config.
-    pub(super) fn may_recall(&self, job: &JobConfig, policy: &Policy) -> Result<bool, RunError> {
+    pub(in crate::run) fn may_recall(
+        &self,
+        job: &JobConfig,
+        policy: &Policy,
+    ) -> Result<bool, RunError> {
         let Some(refresh) = job.refresh else {
             return Ok(false);
         };
@@ -39,70 +43,8 @@ impl Runner {
             && self.store().unsettled(&job.name)?.is_empty())
     }
 
-    /// Plans with the remembered target. Nothing but the begun reading comes back where the target
-    /// has to be read.
-    pub(super) async fn recall(
-        &self,
-        job: &JobConfig,
-        policy: &Policy,
-        mut begun: Begun,
-    ) -> Result<Result<Prepared, Begun>, RunError> {
-        if begun.base.is_empty() {
-            return Ok(Err(begun));
-        }
-        let Some(memory) = self
-            .store()
-            .remembered_target(&job.name, &mut begun.names)?
-        else {
-            return Ok(Err(begun));
-        };
-        // Custom fields that are gone are a reason to look, not to fail.
-        let Ok(mapping) = self.bind(job, &begun.source_custom, &memory.custom) else {
-            return Ok(Err(begun));
-        };
-        if mapping.salt() != memory.key.salt || !knows_details(job, &begun, &memory.rows) {
-            return Ok(Err(begun));
-        }
-        self.read_source(job, &mut begun, &mapping).await?;
-        let read_at = memory.key.read_at;
-        let side = self.side_of(job, &mut begun, memory, mapping)?;
-        let source = &begun.members.as_ref().expect("it was just read").snapshot;
-        if !knows_everybody(source, &side.snapshot)
-            || !self.lists_partners(job, policy, &begun, &side)
-        {
-            return Ok(Err(begun));
-        }
-        let (sides, base) = begun.finish(job, side, vec![warning(read_at, self.now())]);
-        let prepared = self.prepare_sides(job, policy.clone(), sides, base, false)?;
-        if prepared.changes_nothing() {
-            return Ok(Ok(prepared));
-        }
-        let Prepared {
-            planned,
-            sides,
-            base,
-            ..
-        } = prepared;
-        drop(planned);
-        let meanings = sides
-            .meanings
-            .into_iter()
-            .next()
-            .map_or_else(TotalMeanings::all, |(_, meanings)| meanings);
-        begun.names =
-            Arc::into_inner(sides.names).expect("the plan is gone, and nobody else had the names");
-        begun.base = base;
-        begun.members = Some(SourceMembers {
-            snapshot: sides.source,
-            staging: sides.source_staging,
-            meanings,
-            salt: sides.salt,
-        });
-        Ok(Err(begun))
-    }
-
     /// Makes a side of what is remembered.
-    fn side_of(
+    pub(in crate::run) fn side_of(
         &self,
         job: &JobConfig,
         begun: &mut Begun,
@@ -112,7 +54,7 @@ impl Runner {
         let schema = provider::schema(self.config().providers[&job.target].kind);
         let groups = groups_with_carried(self.store(), &job.target_account, &memory.rows, schema)?;
         let meanings = self.store().meanings(&job.target_account)?;
-        let mut staging = Staging::new().map_err(super::staging_error)?;
+        let mut staging = Staging::new().map_err(staging_error)?;
         let mut every = TotalMeanings::all();
         let mut snapshot = SnapshotBuilder::new(
             &job.target,
@@ -158,42 +100,8 @@ impl Runner {
         })
     }
 
-    /// Tells whether the remembered target has the listing of every group that this run would list.
-    fn lists_partners(
-        &self,
-        job: &JobConfig,
-        policy: &Policy,
-        begun: &Begun,
-        side: &TargetSide,
-    ) -> bool {
-        let kind = self.config().providers[&job.target].kind;
-        let schema = provider::schema(kind);
-        let source = &begun
-            .members
-            .as_ref()
-            .expect("the source was read")
-            .snapshot;
-        let desired = super::prepare::desired_groups(&side.mapping, source, policy, schema).0;
-        let partners = super::prepare::partner_ids(
-            policy,
-            &begun.names,
-            source,
-            &side.snapshot,
-            &begun.base,
-            &desired,
-            schema,
-            provider::capabilities(kind),
-        );
-        // A partner that the list of groups did not show can't be listed in any run.
-        partners
-            .iter()
-            .filter(|id| side.rows.contains_key(*id))
-            .all(|id| matches!(side.snapshot.listing(id), Some(Reading::Complete(_))))
-    }
-
     /// Remembers the target as a run has read it that had nothing to write there.
-    pub(super) fn remember(&self, job: &JobConfig, prepared: &Prepared) {
-        let sides = &prepared.sides;
+    pub(in crate::run) fn remember(&self, job: &JobConfig, sides: &Sides, config_hash: &str) {
         if sides.target_remembered {
             return;
         }
@@ -201,7 +109,7 @@ impl Runner {
             let key = MemoryKey {
                 account: self.account_hash(&job.target),
                 read_at: sides.target_read_time,
-                config_hash: prepared.policy.config_hash.clone(),
+                config_hash: config_hash.to_owned(),
                 salt: sides.salt.clone(),
             };
             let reading = TargetReading {
@@ -225,36 +133,14 @@ impl Runner {
 
     /// Forgets what is remembered of a provider's account, because something is about to be written
     /// there.
-    pub(super) fn forget_target(&self, provider: &str) -> Result<(), RunError> {
+    pub(in crate::run) fn forget_target(&self, provider: &str) -> Result<(), RunError> {
         Ok(self.store().drop_remembered(&self.account_hash(provider))?)
-    }
-}
-
-impl Prepared {
-    /// Tells whether a plan from memory leaves everything as it is, so that there is nothing for
-    /// which the target had to be read.
-    fn changes_nothing(&self) -> bool {
-        let plan = &self.planned.plan;
-        let agreement = &plan.agreement;
-        plan.is_empty()
-            && plan.refusals.is_empty()
-            && !self.unread
-            && agreement.linked.is_empty()
-            && agreement.memberships.is_empty()
-            && agreement.ended.is_empty()
-            && agreement.left_addresses.is_empty()
-            && agreement.bars_known_as.is_empty()
-            && agreement.bars_of_pair.is_empty()
-            && agreement.held_bars.is_empty()
-            && agreement.ended_bars.is_empty()
-            && agreement.ended_removals.is_empty()
-            && self.sides.target.ended_removals.is_empty()
     }
 }
 
 /// Tells whether the profiles of both sides stand as they did when they were last compared, for
 /// every row of a person.
-pub(super) fn stands_as_compared(
+pub(in crate::run) fn stands_as_compared(
     source: &Snapshot,
     target: &Snapshot,
     base: &Base,
@@ -270,13 +156,13 @@ pub(super) fn stands_as_compared(
         base.member_of_source(source.id).is_some_and(|link| {
             link.target == target.id
                 && link.source_hash == source.hash.unwrap_or_default()
-                && link.target_hash == target.hash.unwrap_or(super::persons::UNREAD)
+                && link.target_hash == target.hash.unwrap_or(UNREAD)
         })
     })
 }
 
 /// Tells whether everybody at the source is known to exist at the target, or known not to.
-fn knows_everybody(source: &Snapshot, target: &Snapshot) -> bool {
+pub(in crate::run) fn knows_everybody(source: &Snapshot, target: &Snapshot) -> bool {
     let asked = match &target.existence {
         Existence::Whole => return true,
         Existence::Asked(asked) => Some(asked),
@@ -297,7 +183,7 @@ fn knows_everybody(source: &Snapshot, target: &Snapshot) -> bool {
 }
 
 /// Tells whether the remembered groups are known in the detail that this run would ask for.
-fn knows_details(job: &JobConfig, begun: &Begun, rows: &[GroupRow]) -> bool {
+pub(in crate::run) fn knows_details(job: &JobConfig, begun: &Begun, rows: &[GroupRow]) -> bool {
     let (targets, everything_linked): (BTreeSet<String>, bool) = begun.partners_known(job);
     let rows: BTreeMap<&str, bool> = rows
         .iter()
@@ -317,7 +203,8 @@ fn age(then: Timestamp, now: Timestamp) -> Option<Duration> {
     now.duration_since(then).try_into().ok()
 }
 
-fn warning(read_at: Timestamp, now: Timestamp) -> String {
+/// Says that the target was not read, and how long ago it was.
+pub(in crate::run) fn said(read_at: Timestamp, now: Timestamp) -> String {
     let ago = age(read_at, now).unwrap_or_default().as_secs();
     let words = match ago {
         0..60 => format!("{ago} s"),
@@ -338,19 +225,19 @@ mod tests {
     #[test]
     fn ages_are_said_in_the_largest_whole_unit() {
         let then = Timestamp::from_second(1_800_000_000).unwrap();
-        let said = |seconds: i64| {
-            warning(
+        let words = |seconds: i64| {
+            said(
                 then,
                 Timestamp::from_second(1_800_000_000 + seconds).unwrap(),
             )
         };
         assert_eq!(
-            said(59),
+            words(59),
             "The target was not read; it was read 59 s ago, at 2027-01-15 08:00:00Z."
         );
-        assert!(said(3599).contains("read 59 min ago"));
-        assert!(said(2 * 3600 + 5).contains("read 2 h ago"));
-        assert!(said(3 * 86_400).contains("read 3 d ago"));
+        assert!(words(3599).contains("read 59 min ago"));
+        assert!(words(2 * 3600 + 5).contains("read 2 h ago"));
+        assert!(words(3 * 86_400).contains("read 3 d ago"));
         assert_eq!(
             age(then, Timestamp::from_second(1_799_999_999).unwrap()),
             None,

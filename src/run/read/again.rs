@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::accounts::Handle;
-use super::{RunError, staging_error};
 use crate::http::CallError;
 use crate::mapping::BoundMapping;
 use crate::model::{
@@ -11,17 +9,20 @@ use crate::model::{
     Reading, Record, RowHash, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
 };
 use crate::provider::{MemberAsk, ReadError, Role};
+use crate::run::accounts::Handle;
+use crate::run::error::{RunError, staging_error};
+
 use crate::state::Staging;
 
 /// Who is in a group, by id and by address, and whether that is everybody.
-pub(super) struct GroupNow {
-    pub(super) by_id: HashMap<String, MembershipState>,
-    pub(super) by_address: HashMap<String, Vec<(String, MembershipState)>>,
+pub(in crate::run) struct GroupNow {
+    pub(in crate::run) by_id: HashMap<String, MembershipState>,
+    pub(in crate::run) by_address: HashMap<String, Vec<(String, MembershipState)>>,
     /// When people refused, by id, in seconds since 1970, where the provider shows it.
-    pub(super) refused_at: HashMap<String, i64>,
-    pub(super) whole: bool,
+    pub(in crate::run) refused_at: HashMap<String, i64>,
+    pub(in crate::run) whole: bool,
     /// Why it is not.
-    pub(super) why: String,
+    pub(in crate::run) why: String,
 }
 
 impl GroupNow {
@@ -39,15 +40,15 @@ impl GroupNow {
 
 /// A person as the account holds it now.
 #[derive(Clone, Debug)]
-pub(super) struct PersonNow {
-    pub(super) id: String,
-    pub(super) status: MemberStatus,
+pub(in crate::run) struct PersonNow {
+    pub(in crate::run) id: String,
+    pub(in crate::run) status: MemberStatus,
 }
 
 /// The people behind addresses, and whether those who were not found are known not to exist.
-pub(super) struct PeopleNow {
-    pub(super) by_address: BTreeMap<String, Vec<PersonNow>>,
-    pub(super) whole: bool,
+pub(in crate::run) struct PeopleNow {
+    pub(in crate::run) by_address: BTreeMap<String, Vec<PersonNow>>,
+    pub(in crate::run) whole: bool,
 }
 
 /// Keeps nothing: a check looks at ids and states only.
@@ -84,7 +85,7 @@ fn vanished(id: &str) -> GroupNow {
 }
 
 /// Lists a group as it is now; one that can't be read alone is not whole.
-pub(super) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, RunError> {
+pub(in crate::run) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, RunError> {
     let row = match handle.adapter.group(id).await {
         Ok(Some(row)) => row,
         Ok(None) => return Ok(vanished(id)),
@@ -97,7 +98,7 @@ pub(super) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, Run
 }
 
 /// Lists several groups as they are now, for which one reading may be enough.
-pub(super) async fn groups_now(
+pub(in crate::run) async fn groups_now(
     handle: &Handle,
     ids: &BTreeSet<String>,
 ) -> Result<HashMap<String, GroupNow>, RunError> {
@@ -115,12 +116,12 @@ pub(super) async fn groups_now(
 }
 
 /// Tells whether one reading lists all groups and shows the profiles along with them.
-pub(super) fn is_read_together(handle: &Handle) -> bool {
+pub(in crate::run) fn is_read_together(handle: &Handle) -> bool {
     handle.capabilities.join == Join::PerRow
 }
 
 /// Lists several groups and the profiles of the people behind addresses in one reading.
-pub(super) async fn groups_and_profiles_now(
+pub(in crate::run) async fn groups_and_profiles_now(
     handle: &Handle,
     ids: &BTreeSet<String>,
     mapping: &BoundMapping,
@@ -198,7 +199,7 @@ fn listed_now(snapshot: &Snapshot, id: &str, names: &Names) -> GroupNow {
 }
 
 /// Finds the people behind addresses.
-pub(super) async fn people_now(
+pub(in crate::run) async fn people_now(
     handle: &Handle,
     addresses: &[String],
 ) -> Result<PeopleNow, RunError> {
@@ -244,12 +245,12 @@ pub(super) async fn people_now(
 }
 
 /// The profiles of people as they are stored now, by id, with their fingerprints.
-pub(super) struct ProfilesNow {
-    pub(super) profiles: HashMap<String, (RowHash, Record)>,
+pub(in crate::run) struct ProfilesNow {
+    pub(in crate::run) profiles: HashMap<String, (RowHash, Record)>,
 }
 
 /// Reads the profiles of the people behind addresses, as planning does.
-pub(super) async fn profiles_now(
+pub(in crate::run) async fn profiles_now(
     handle: &Handle,
     mapping: &BoundMapping,
     addresses: &[String],
@@ -283,7 +284,7 @@ fn profiles_of(
 }
 
 /// Names the fields that are read of people at a target.
-pub(super) fn target_fields(mapping: &BoundMapping, handle: &Handle) -> Vec<String> {
+pub(in crate::run) fn target_fields(mapping: &BoundMapping, handle: &Handle) -> Vec<String> {
     let mut fields = mapping.member_fields();
     // The spelling of the address, for requests that go by it.
     let schema = crate::provider::schema(handle.adapter.kind());
@@ -293,7 +294,7 @@ pub(super) fn target_fields(mapping: &BoundMapping, handle: &Handle) -> Vec<Stri
 }
 
 /// Reads the fields of groups as they are stored now, by id.
-pub(super) async fn groups_as_stored(
+pub(in crate::run) async fn groups_as_stored(
     handle: &Handle,
     ids: &BTreeSet<String>,
 ) -> Result<HashMap<String, Record>, RunError> {

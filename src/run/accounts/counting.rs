@@ -1,11 +1,6 @@
-//! What is written down whatever becomes of a run: how many requests each account got; and, once a
-//! day, what retention lets go.
+//! How many requests each account got, written down whatever becomes of a run.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-
-use super::Runner;
+use super::runner::Runner;
 use crate::config::settled::{JobConfig, hash_of_account};
 
 /// Counts the requests of two accounts in the state database when it goes, also when a run is given
@@ -77,22 +72,4 @@ impl Runner {
             }
         }
     }
-
-    /// Prunes history that is older than the config keeps, at most once a day.
-    pub(super) fn prune_daily(&self) {
-        let now = self.now();
-        match self
-            .store()
-            .prune_daily(kept_since(now, self.inner.config.retention), now)
-        {
-            Ok(None | Some(0)) => {}
-            Ok(Some(rows)) => tracing::info!(rows, "Old history was deleted."),
-            Err(error) => tracing::warn!(error = %error, "Old history could not be deleted."),
-        }
-    }
-}
-
-/// Returns the time before which history is let go.
-fn kept_since(now: Timestamp, retention: Duration) -> Timestamp {
-    now.checked_sub(retention).unwrap_or(Timestamp::MIN)
 }

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::{
-    Certificate, Group, GroupKind, GroupStatus, MemberRow, MemberSink, OwnRemovals,
-    SnapshotBuilder, Stage, TotalMeanings, Value,
+    Certificate, Group, GroupRow, GroupStatus, MemberRow, MemberSink, MemberStatus,
+    MembershipState, OwnRemovals, Record, SnapshotBuilder, Stage, TotalMeanings, Value,
 };
+use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
 use crate::provider;
-use crate::state::{AudienceKey, JournalEntry};
+use crate::state::{AudienceKey, JournalEntry, PersonKey};
 
 const JOB: &str = r#"
 [providers.crm]

@@ -1,56 +1,14 @@
-//! What a run, a plan and a failure look like to whoever asked for them.
+//! What a run and a failure look like to whoever asked for them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
 pub use crate::state::Outcome;
 
-use crate::model::{Name, Names, Record};
-use crate::plan::{Blocked, BlockedReason, GuardRefusal, People, PersonIx, Plan, Summary, item_id};
-
-/// Requests that applying a plan sends, reads apart, and the time they take.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Requests that write, by provider.
-    pub requests: BTreeMap<String, u64>,
-    /// Requests that reading took, by provider.
-    pub reads: BTreeMap<String, u64>,
-    /// Seconds that the writing requests take at the provider's pace.
-    pub estimated_seconds: u64,
-}
-
-/// A plan together with what it takes to show it.
-pub struct Planned {
-    /// The plan.
-    pub plan: Plan,
-    /// The texts behind names.
-    pub names: Arc<Names>,
-    /// Who is who.
-    pub people: People,
-    /// What applying costs.
-    pub cost: Cost,
-    /// The values that creating a person would write, under the target's names; by person of
-    /// `create_members` operations.
-    pub created_values: BTreeMap<PersonIx, Record>,
-    /// Whether nothing was known before: the first run, or a lost database.
-    pub first_run: bool,
-    /// The items that a person has accepted, by [`Blocked::item`].
-    pub accepted: BTreeSet<String>,
-}
-
-impl Planned {
-    /// Returns the normalised address of a person.
-    pub fn address(&self, person: PersonIx) -> &str {
-        self.names.text(self.people.get(person).address)
-    }
-
-    /// Returns the text behind a name.
-    pub fn text(&self, name: Name) -> &str {
-        self.names.text(name)
-    }
-}
+use crate::config::settled::JobConfig;
+use crate::plan::{Blocked, BlockedReason, GuardRefusal, Summary, item_id};
+use crate::run::prepare::Prepared;
 
 /// An item that the provider refused in this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +84,44 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// Makes the report of a run that wrote nothing.
+    pub(in crate::run) fn of_nothing_written(
+        prepared: &Prepared,
+        job: &JobConfig,
+        id: &str,
+        started: Timestamp,
+        finished: Timestamp,
+        outcome: Outcome,
+    ) -> RunReport {
+        let plan = &prepared.planned.plan;
+        let mut withheld_by_reason = BTreeMap::new();
+        for withheld in &plan.withheld {
+            *withheld_by_reason
+                .entry(withheld.reason.as_str())
+                .or_default() += 1;
+        }
+        RunReport {
+            run: id.to_owned(),
+            job: job.name.clone(),
+            started,
+            finished,
+            outcome,
+            summary: Summary::default(),
+            withheld: plan.withheld.len() as u64,
+            withheld_by_reason,
+            blocked: plan.blocked.clone(),
+            failures: Vec::new(),
+            refusals: plan.refusals.clone(),
+            waiting_opt_outs: plan.summary.opt_outs,
+            requests: BTreeMap::new(),
+            reads: prepared.sides.reads.clone(),
+            warnings: plan.warnings.clone(),
+            error: None,
+            losses: plan.losses.clone(),
+            accepted: prepared.planned.accepted.clone(),
+        }
+    }
+
     /// Counts what failed or is blocked, and what of it a person has accepted.
     pub fn waiting(&self) -> (usize, usize) {
         let failures = self.failures.iter().map(ItemFailure::item);

@@ -1,0 +1,292 @@
+//! Who joins a group, and what keeps somebody out of it.
+
+use super::Decider;
+use crate::model::policy::OnDrift;
+use crate::model::{Existence, MemberStatus, MembershipState};
+use crate::plan::bars::{bar_of_account, is_forgotten};
+use crate::plan::consent::account_bar_ends;
+use crate::plan::people::{Hands, PersonIx, Unusable};
+use crate::plan::{BlockedReason, Reason, item_key};
+
+impl Decider<'_, '_> {
+    pub(super) fn additions(&mut self) {
+        let (inputs, shown) = (self.inputs, self.shown);
+        for &person in &shown.listed {
+            let state = shown.states[&person];
+            let row = inputs.people.get(person);
+            let held = self.target_states.get(&person).copied();
+            if let Some(why) = inputs
+                .facts
+                .get(&person)
+                .and_then(|facts| facts.undecided.clone())
+            {
+                self.block(person, BlockedReason::ValueRefused, why);
+                continue;
+            }
+            if !inputs.counts(person) {
+                continue;
+            }
+            if row.refused_by_address && held.is_none() {
+                self.withhold(person, Reason::OptedOutAtSource);
+                continue;
+            }
+            match (state, row.source_status) {
+                (MembershipState::Active, MemberStatus::Active) => {}
+                (MembershipState::OptedOut, _) | (_, MemberStatus::OptedOut) => {
+                    self.withhold(person, Reason::OptedOutAtSource);
+                    continue;
+                }
+                (MembershipState::Unconfirmed, _) if held.is_none() => {
+                    self.withhold(person, Reason::Unconfirmed);
+                    continue;
+                }
+                _ if held.is_none() => {
+                    self.withhold(person, Reason::Undeliverable);
+                    continue;
+                }
+                _ => continue,
+            }
+            if let Some(held) = held {
+                self.present(person, held);
+            } else if self.seats.is_some_and(|seats| seats.in_conflict(person)) {
+                // It is shown once, and not for each of the groups.
+            } else if let Some(verdict) = self.obstacle(person) {
+                match verdict {
+                    Obstacle::Withheld(reason) => self.withhold(person, reason),
+                    Obstacle::Blocked(reason, detail) => self.block(person, reason, detail),
+                    Obstacle::SaidElsewhere => {}
+                }
+            } else {
+                if let (Some(group), [only]) =
+                    (self.pair.target.as_deref(), inputs.people.targets(person))
+                    && inputs
+                        .base
+                        .membership(group, inputs.target.members[*only as usize].id)
+                        .is_some()
+                {
+                    self.out.overwritten.push(person);
+                }
+                if self.was_removed(person) {
+                    self.out.returns.push(person);
+                } else {
+                    self.out.additions.push(person);
+                }
+            }
+        }
+    }
+
+    /// Tells whether rosterd itself took somebody out of the target's group in a way that shows as
+    /// a refusal.
+    fn was_removed(&self, person: PersonIx) -> bool {
+        let listing = self
+            .pair
+            .target
+            .as_deref()
+            .and_then(|group| self.inputs.target.listing(group));
+        listing.is_some_and(|listing| {
+            self.inputs
+                .people
+                .targets(person)
+                .iter()
+                .any(|at| listing.seen().is_removed(*at))
+        })
+    }
+
+    /// Somebody who is listed in any state is never added (rule 1).
+    fn present(&mut self, person: PersonIx, held: MembershipState) {
+        let inputs = self.inputs;
+        match held {
+            MembershipState::Active => {
+                let Some(group) = self.pair.target.as_deref() else {
+                    return;
+                };
+                let Some(listing) = inputs.target.listing(group) else {
+                    return;
+                };
+                for &at in inputs.people.targets(person) {
+                    if listing.seen().state_of(at) == Some(MembershipState::Active)
+                        && inputs
+                            .base
+                            .membership(group, inputs.target.members[at as usize].id)
+                            .is_none()
+                    {
+                        self.agreement.memberships.push((self.ix, at));
+                    }
+                }
+                if let Some(bar) = self
+                    .bar(person)
+                    .filter(|bar| self.change_of_mind(person, Some(bar)))
+                {
+                    self.agreement.ended_bars.extend(bar.ids());
+                }
+            }
+            MembershipState::OptedOut => self.withhold(person, Reason::OptedOutAtTarget),
+            MembershipState::Bounced => self.withhold(person, Reason::Undeliverable),
+            MembershipState::Unconfirmed => self.withhold(person, Reason::Unconfirmed),
+        }
+    }
+
+    fn obstacle(&self, person: PersonIx) -> Option<Obstacle> {
+        let inputs = self.inputs;
+        let row = inputs.people.get(person);
+        let targets = inputs.people.targets(person);
+        let group = self.pair.target.as_deref();
+        // A bar that this run sees end must not hold back what the next run would then add (rule
+        // 11).
+        let barred = self.bar(person).is_some()
+            || (bar_of_account(inputs, person).is_some() && !account_bar_ends(inputs, person));
+        // What can be seen at the target is told before what is remembered.
+        if row.target_status == MemberStatus::OptedOut
+            || self.refused_addresses.contains(&row.address)
+        {
+            return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
+        }
+        if barred
+            || self.shown.refused_addresses.contains(&row.address)
+            || is_forgotten(inputs, person)
+        {
+            return Some(Obstacle::Withheld(Reason::OptedOutAtSource));
+        }
+        if row.target_status != MemberStatus::Active {
+            return Some(Obstacle::Withheld(Reason::Undeliverable));
+        }
+        let parted = group
+            .and_then(|group| inputs.target.listing(group))
+            .zip(row.parted_from);
+        if parted.is_some_and(|(listing, at)| {
+            listing.seen().state_of(at) == Some(MembershipState::OptedOut)
+        }) {
+            return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
+        }
+        // As long as a removal is open nobody knows whose doing it is, so that nothing proves that
+        // the person may come back.
+        let listing = group.and_then(|group| inputs.target.listing(group));
+        let mut there = targets.iter().copied().chain(row.parted_from);
+        if listing.is_some_and(|listing| there.any(|at| listing.seen().is_pending(at))) {
+            return Some(Obstacle::Withheld(Reason::RemovedByRosterd));
+        }
+        if !inputs.policy.members.readd && self.was_removed(person) {
+            return Some(Obstacle::Withheld(Reason::RemovedByRosterd));
+        }
+        if targets.len() > 1 {
+            let ids: Vec<&str> = targets
+                .iter()
+                .map(|at| inputs.names.text(inputs.target.members[*at as usize].id))
+                .collect();
+            return Some(Obstacle::Blocked(
+                BlockedReason::TwoCandidates,
+                format!(
+                    "the target's contacts {} share the address",
+                    ids.join(" and ")
+                ),
+            ));
+        }
+        if matches!(row.hands, Hands::Stuck | Hands::Stranger) {
+            return Some(Obstacle::Blocked(
+                BlockedReason::AddressTaken,
+                "the address belongs to another person at the target".to_owned(),
+            ));
+        }
+        match (row.unusable, targets) {
+            (Some(Unusable::Empty), []) => return Some(Obstacle::Withheld(Reason::NoAddress)),
+            (Some(_), [_, ..]) => {
+                return Some(Obstacle::Blocked(
+                    BlockedReason::BadAddress,
+                    "joining the group takes an e-mail address, and the source shows none"
+                        .to_owned(),
+                ));
+            }
+            // The person is said once, and not for each of the groups.
+            (Some(Unusable::Malformed), []) => return Some(Obstacle::SaidElsewhere),
+            (None, _) => {}
+        }
+        // The next run goes on, once the address is free.
+        if row.hands.is_changing() {
+            return Some(Obstacle::SaidElsewhere);
+        }
+        if let Some(gone) = row.vanished
+            && !row.removed_by_us
+        {
+            let id = inputs.names.text(gone);
+            return Some(Obstacle::Blocked(
+                BlockedReason::GoneAtTarget,
+                format!(
+                    "the target's contact {id} no longer exists; an erased person is not created again"
+                ),
+            ));
+        }
+        let key = item_key(
+            "add_memberships",
+            group.unwrap_or(&self.pair.name),
+            inputs.names.text(row.address),
+        );
+        if let Some(words) = inputs.base.waiting.get(&key) {
+            return Some(Obstacle::Blocked(
+                BlockedReason::ValueRefused,
+                words.clone(),
+            ));
+        }
+        if let (Some(group), [only]) = (group, targets)
+            && inputs
+                .base
+                .membership(group, inputs.target.members[*only as usize].id)
+                .is_some()
+            && inputs.policy.guards.on_drift == OnDrift::Keep
+        {
+            return Some(Obstacle::Withheld(Reason::RemovedAtTarget));
+        }
+        if targets.is_empty() {
+            if let Some(words) = inputs.base.waiting.get(&item_key(
+                "create_members",
+                "",
+                inputs.names.text(row.address),
+            )) {
+                return Some(Obstacle::Blocked(
+                    BlockedReason::ValueRefused,
+                    words.clone(),
+                ));
+            }
+            let known_absent = match &inputs.target.existence {
+                Existence::Whole => true,
+                Existence::Asked(asked) => asked.contains(&row.address),
+                Existence::Unknown => false,
+            };
+            if self.seats.is_some() && !inputs.policy.members.create_users {
+                return Some(Obstacle::Withheld(Reason::NoUser));
+            }
+            if !inputs.policy.members.create {
+                return Some(Obstacle::Withheld(Reason::NoContact));
+            }
+            if !known_absent {
+                return Some(Obstacle::Blocked(
+                    BlockedReason::IncompleteRead,
+                    "whether the target has this person already could not be read".to_owned(),
+                ));
+            }
+            let missing = inputs
+                .facts
+                .get(&person)
+                .map_or(&[][..], |facts| facts.missing.as_slice());
+            if !missing.is_empty() {
+                let words = format!(
+                    "a person can't be created there without {}; fill it in at the source, or map it",
+                    missing.join(" and ")
+                );
+                return Some(Obstacle::Blocked(BlockedReason::ValueRefused, words));
+            }
+        }
+        if let (Some(seats), [only]) = (self.seats, targets)
+            && let Err((reason, detail)) = seats.may_leave(person, *only)
+        {
+            return Some(Obstacle::Blocked(reason, detail));
+        }
+        None
+    }
+}
+
+enum Obstacle {
+    Withheld(Reason),
+    Blocked(BlockedReason, String),
+    /// Another finding of the plan says it.
+    SaidElsewhere,
+}

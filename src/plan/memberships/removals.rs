@@ -1,0 +1,87 @@
+//! Who leaves a group, and which memberships are over.
+
+use super::Decider;
+use crate::model::policy::Mode;
+use crate::model::{Complete, Listing, MembershipState, Name};
+use crate::plan::{BlockedReason, item_key};
+
+impl Decider<'_, '_> {
+    /// Plans removals. The two [`Complete`] arguments are the proof that absence was seen and not
+    /// merely not read.
+    pub(super) fn removals(&mut self, _source: &Complete<Listing>, target: &Complete<Listing>) {
+        let inputs = self.inputs;
+        let Some(group) = self.pair.target.as_deref() else {
+            return;
+        };
+        for row in &target.rows {
+            let person = inputs.people.of_target(row.member);
+            if !self.is_absent(row.member) || row.state != MembershipState::Active {
+                continue;
+            }
+            let member = inputs.target.members[row.member as usize].id;
+            let ours = inputs
+                .base
+                .membership(group, member)
+                .is_some_and(|base| base.brought);
+            let others = inputs
+                .base
+                .held_by_others
+                .get(group)
+                .is_some_and(|held| held.contains(&member));
+            let leaves = match inputs.policy.mode {
+                Mode::Add => false,
+                Mode::Managed => ours && !others,
+                Mode::Mirror => !others,
+            };
+            // Whoever refuses the group stays in it as one who refuses.
+            if let (true, Some(person)) = (leaves, person)
+                // Both were found in the order of the people.
+                && self.out.opt_out_removals.binary_search(&person).is_err()
+                && self.out.opt_outs.binary_search(&person).is_err()
+                && self.out.waiting_opt_outs.binary_search(&person).is_err()
+            {
+                let key = item_key("remove_memberships", group, &inputs.key(person));
+                match inputs.base.waiting.get(&key) {
+                    Some(words) => self.block(person, BlockedReason::ValueRefused, words.clone()),
+                    None => self.out.removals.push(person),
+                }
+            }
+        }
+        // What the base still holds although neither side does is over; what was brought is kept
+        // while it stands.
+        for known in inputs
+            .base
+            .memberships
+            .get(group)
+            .map_or(&[][..], Vec::as_slice)
+        {
+            let row = inputs.people.target_position(known.member);
+            let wanted_now = row.is_some_and(|row| !self.is_absent(row));
+            let stands =
+                row.is_some_and(|row| target.state_of(row) == Some(MembershipState::Active));
+            if !wanted_now && !self.refuses(target, known.member) && (!stands || !known.brought) {
+                self.agreement.ended.push((group.to_owned(), known.member));
+            }
+        }
+    }
+
+    /// Ends the memberships of whoever is seen to refuse the group: should the person be active
+    /// again, it is by the person's own wish, and not what this job brought. That needs no proof of
+    /// absence, and waits for no reading to be whole.
+    pub(super) fn end_refused(&mut self, target: &Listing) {
+        let Some(group) = self.pair.target.as_deref() else {
+            return;
+        };
+        let known = self.inputs.base.memberships.get(group);
+        for known in known.map_or(&[][..], Vec::as_slice) {
+            if self.refuses(target, known.member) {
+                self.agreement.ended.push((group.to_owned(), known.member));
+            }
+        }
+    }
+
+    fn refuses(&self, target: &Listing, member: Name) -> bool {
+        let row = self.inputs.people.target_position(member);
+        row.and_then(|row| target.state_of(row)) == Some(MembershipState::OptedOut)
+    }
+}

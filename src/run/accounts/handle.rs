@@ -1,0 +1,32 @@
+//! A configured provider, as the rooms of a run are handed it.
+
+use std::sync::Arc;
+
+use crate::http::Account;
+use crate::model::Capabilities;
+use crate::provider::{ReadError, Target};
+use crate::run::error::RunError;
+
+/// A configured provider, ready to be used.
+pub struct Handle {
+    /// The configured name.
+    pub name: String,
+    /// The adapter.
+    pub adapter: Arc<dyn Target>,
+    /// What carries its requests.
+    pub account: Account,
+    /// What it can do, under the configured cap on batches.
+    pub capabilities: Capabilities,
+    /// The configured pace.
+    pub requests_per_minute: Option<u32>,
+}
+
+impl Handle {
+    /// Returns what makes a failure of reading this account one of the run.
+    pub(in crate::run) fn read_error(&self) -> impl Fn(ReadError) -> RunError + '_ {
+        |error| RunError::Read {
+            provider: self.name.clone(),
+            error: Box::new(error),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Who is asked, and under which locks: the first room of a run.
+//!
+//! A [`Runner`] holds the config, the state database and the accounts, which are set up when a job
+//! first needs them. Nobody is asked before a run
+//! holds the job and its place at both accounts.
+
+mod counting;
+mod handle;
+mod hold;
+mod locks;
+mod online;
+mod runner;
+mod set_up;
+
+pub use handle::Handle;
+pub use locks::AccountLocks;
+pub use online::OnlineReport;
+pub use runner::{Clock, Progress, Runner, RunnerOptions, Silent};
+
+pub(super) use locks::Access;

@@ -1,0 +1,91 @@
+//! Logs in and looks at what an account shows and grants: `check --online`.
+
+use super::runner::Runner;
+use crate::config::settled::Missing;
+use crate::model::ProviderKind;
+use crate::provider::Duties;
+use crate::run::error::RunError;
+
+/// What `check --online` found out about an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnlineReport {
+    /// The configured name.
+    pub provider: String,
+    /// How many groups the login sees.
+    pub groups: usize,
+    /// Why the list of groups may not be whole; empty when it is.
+    pub doubts: Vec<String>,
+    /// What the login may not see, as far as it shows and the config does not say so itself.
+    pub remarks: Vec<String>,
+    /// Which rights the login lacks for the jobs that write there, as far as the provider shows it.
+    pub lacks: Vec<String>,
+    /// Whether the definitions of custom fields could be read.
+    pub custom_fields_known: bool,
+    /// Requests that this took.
+    pub requests: u64,
+}
+
+impl Runner {
+    /// Logs in at a provider, proves the account and the rights, and reads its groups.
+    pub async fn check_online(&self, name: &str) -> Result<OnlineReport, RunError> {
+        let _held = self.hold_to_read(&[&name.to_owned()]).await?;
+        let handle = self.handle(name)?;
+        let shared = self
+            .inner
+            .config
+            .providers
+            .get(name)
+            .is_some_and(|provider| provider.shared_access);
+        let before = handle.account.statistics().requests();
+        let failed = |error| RunError::Read {
+            provider: name.to_owned(),
+            error: Box::new(error),
+        };
+        handle.adapter.open().await.map_err(failed)?;
+        let (groups, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
+        let custom = handle.adapter.custom_fields().await.map_err(failed)?;
+        let lacks = match self.duties(name) {
+            Some(duties) => handle
+                .adapter
+                .lacks(duties, &groups)
+                .await
+                .map_err(failed)?,
+            None => Vec::new(),
+        };
+        let reading = certificate.certify((), &mut crate::model::TotalMeanings::all());
+        Ok(OnlineReport {
+            provider: name.to_owned(),
+            groups: groups.len(),
+            doubts: reading.why_incomplete().to_vec(),
+            remarks: if shared {
+                Vec::new()
+            } else {
+                handle.adapter.remarks()
+            },
+            lacks,
+            custom_fields_known: custom.known,
+            requests: handle.account.statistics().requests() - before,
+        })
+    }
+
+    /// Returns what the jobs of the config may do at a provider; nothing where none writes there.
+    fn duties(&self, name: &str) -> Option<Duties> {
+        let config = &self.inner.config;
+        let users = config.providers.get(name)?.kind == ProviderKind::ActiveCampaignUsers;
+        let jobs = config.jobs.values().filter(|job| job.target == name);
+        jobs.map(|job| Duties {
+            save_groups: true,
+            delete_groups: job.groups.missing == Missing::Delete,
+            create_members: job.members.create && (job.members.create_users || !users),
+            change_members: true,
+            create_fields: job.create_fields,
+        })
+        .reduce(|one, other| Duties {
+            save_groups: one.save_groups || other.save_groups,
+            delete_groups: one.delete_groups || other.delete_groups,
+            create_members: one.create_members || other.create_members,
+            change_members: one.change_members || other.change_members,
+            create_fields: one.create_fields || other.create_fields,
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! What runs jobs, and what it gets from outside.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::handle::Handle;
+use super::locks::AccountLocks;
+use crate::config::settled::{Config, JobConfig};
+use crate::http::Transport;
+use crate::run::error::RunError;
+use crate::state::{Locks, Store};
+
+/// Tells the time of day; given from outside so that tests can set it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Hears how far a run has come.
+pub trait Progress: Send + Sync {
+    /// A new stage has begun.
+    fn stage(&self, job: &str, text: &str);
+    /// So many requests of a stage are done.
+    fn advance(&self, job: &str, done: u64, of: u64);
+    /// The run has ended.
+    fn finish(&self, job: &str);
+}
+
+/// Says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _job: &str, _text: &str) {}
+    fn advance(&self, _job: &str, _done: u64, _of: u64) {}
+    fn finish(&self, _job: &str) {}
+}
+
+/// What a [`Runner`] gets from outside.
+#[derive(Clone)]
+pub struct RunnerOptions {
+    /// An in-process transport for the demo and for tests; the network otherwise.
+    pub transport: Option<Transport>,
+    /// Who hears of progress.
+    pub progress: Arc<dyn Progress>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Asks runs to stop after the request in flight, and those that wait to give up.
+    pub stop: CancellationToken,
+    /// How long to wait for a job or an account that another process uses; without it a run ends at
+    /// once with [`RunError::Busy`]. For other runs of this process it waits in any case.
+    pub wait: Option<Duration>,
+    /// The accounts that this process uses; all runners over one state database share them.
+    pub account_locks: AccountLocks,
+}
+
+impl Default for RunnerOptions {
+    fn default() -> Self {
+        RunnerOptions {
+            transport: None,
+            progress: Arc::new(Silent),
+            clock: Arc::new(Timestamp::now),
+            stop: CancellationToken::new(),
+            wait: None,
+            account_locks: AccountLocks::default(),
+        }
+    }
+}
+
+/// Runs jobs of one config against one state database.
+#[derive(Clone)]
+pub struct Runner {
+    pub(in crate::run) inner: Arc<Inner>,
+}
+
+pub(in crate::run) struct Inner {
+    pub(in crate::run) config: Arc<Config>,
+    pub(in crate::run) store: Arc<Store>,
+    pub(in crate::run) options: RunnerOptions,
+    pub(super) locks: Locks,
+    pub(super) handles: Mutex<HashMap<String, Arc<Handle>>>,
+    pub(super) accounts: Mutex<HashMap<String, crate::http::Account>>,
+    /// How many requests of each account stand in the state database, by account key.
+    pub(super) counted: Mutex<HashMap<String, u64>>,
+}
+
+impl Runner {
+    /// Makes a runner. Secrets are fetched and accounts set up when a job needs them.
+    pub fn new(config: Arc<Config>, store: Arc<Store>, options: RunnerOptions) -> Runner {
+        let locks = store.locks().clone();
+        Runner {
+            inner: Arc::new(Inner {
+                config,
+                store,
+                options,
+                locks,
+                handles: Mutex::default(),
+                accounts: Mutex::default(),
+                counted: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Returns the config.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Returns the state database.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Returns the time of day.
+    pub fn now(&self) -> Timestamp {
+        (self.inner.options.clock)()
+    }
+
+    /// Finds a job.
+    pub fn job(&self, name: &str) -> Result<&JobConfig, RunError> {
+        self.inner
+            .config
+            .jobs
+            .get(name)
+            .ok_or_else(|| RunError::UnknownJob {
+                name: name.to_owned(),
+                hint: self
+                    .inner
+                    .config
+                    .jobs
+                    .keys()
+                    .map(|known| (strsim::damerau_levenshtein(known, name), known))
+                    .filter(|(distance, known)| *distance * 2 <= known.len().max(2))
+                    .min()
+                    .map(|(_, known)| known.clone()),
+            })
+    }
+}

@@ -1,0 +1,265 @@
+//! Looks what stands at the provider, after a doubt and before anything is recorded that an answer did
+//! not confirm.
+
+use std::collections::BTreeSet;
+
+use super::Applying;
+use crate::model::{MemberStatus, ObjectKind, Write};
+use crate::run::error::RunError;
+use crate::run::read::{group_now, groups_now, people_now};
+use crate::run::settle::{Aim, Item, Seen, Standing, Verdict, groups_of};
+
+impl Applying<'_> {
+    /// Looks which items of a write stand at the provider now: nothing stands for an item that is
+    /// certainly not done.
+    pub(super) async fn observe(
+        &self,
+        write: &Write,
+        items: &[Item],
+    ) -> Result<Vec<Option<Standing>>, RunError> {
+        let uncertain = |what: &str| RunError::Write {
+            provider: self.handle.name.clone(),
+            why: format!("{what} could not be read back to its end"),
+        };
+        Ok(match write {
+            Write::CreateGroup { name, .. } => {
+                let (rows, certificate) = self
+                    .handle
+                    .adapter
+                    .groups(&|_, _| false)
+                    .await
+                    .map_err(self.handle.read_error())?;
+                if certificate
+                    .certify((), &mut crate::model::TotalMeanings::all())
+                    .complete()
+                    .is_none()
+                {
+                    return Err(uncertain("the list of groups"));
+                }
+                let field = self.prepared.schema.group_name_field();
+                let before = &self.prepared.sides.target_rows;
+                let mut found = rows.into_iter().filter(|row| {
+                    !before.contains_key(&row.id)
+                        && row
+                            .wire
+                            .get(field)
+                            .is_some_and(|value| value.to_string() == *name)
+                });
+                let first = found.next();
+                if let (Some(first), Some(second)) = (&first, found.next()) {
+                    let why = format!(
+                        "the groups {} and {} appeared while one of that name was created, and which one it is can't be told; keep one of them",
+                        first.id, second.id
+                    );
+                    return Err(RunError::Write {
+                        provider: self.handle.name.clone(),
+                        why,
+                    });
+                }
+                vec![first.map(|row| Standing::of(&row.id))]
+            }
+            Write::EditGroups { edits } => {
+                let ids: BTreeSet<&str> = edits.iter().map(|edit| edit.id.as_str()).collect();
+                let (rows, _) = self
+                    .handle
+                    .adapter
+                    .groups(&|id, _| ids.contains(id))
+                    .await
+                    .map_err(self.handle.read_error())?;
+                edits
+                    .iter()
+                    .map(|edit| {
+                        let row = rows.iter().find(|row| row.id == edit.id)?;
+                        // A name in between is replaced by a later edit of the same group.
+                        let last_sent = self
+                            .prepared
+                            .sides
+                            .target_rows
+                            .get(&edit.id)
+                            .map(|row| &row.wire);
+                        let unshown = |field: &str| {
+                            !row.wire.contains_key(field)
+                                && self
+                                    .prepared
+                                    .schema
+                                    .by_wire(ObjectKind::Group, field)
+                                    .is_some_and(|spec| spec.may_be_unshown)
+                        };
+                        // What is not shown proves nothing, and something has to.
+                        let mut shown = edit
+                            .fields
+                            .iter()
+                            .filter(|(field, _)| !unshown(field))
+                            .peekable();
+                        let stands = shown.peek().is_some()
+                            && shown.all(|(field, value)| {
+                                let held = row.wire.get(field);
+                                let later = last_sent.and_then(|sent| sent.get(field));
+                                crate::plan::fields::same(Some(value), held)
+                                    || (later.is_some() && crate::plan::fields::same(later, held))
+                            });
+                        stands.then(Standing::default)
+                    })
+                    .collect()
+            }
+            Write::DeleteGroup { id } => vec![
+                self.handle
+                    .adapter
+                    .group(id)
+                    .await
+                    .map_err(self.handle.read_error())?
+                    .is_none()
+                    .then(Standing::default),
+            ],
+            Write::CreateMembers { join, .. } if !join.is_empty() => {
+                let mut found: Vec<Option<Standing>> = vec![None; items.len()];
+                for (number, group) in join.iter().enumerate() {
+                    let now = group_now(&self.handle, group).await?;
+                    for (item, found) in items.iter().zip(&mut found) {
+                        let address = item
+                            .person
+                            .map(|person| self.address(person))
+                            .unwrap_or_default();
+                        let rows = now.by_address.get(&address);
+                        if rows.is_none() && !now.whole {
+                            return Err(uncertain("a group"));
+                        }
+                        let row = rows
+                            .and_then(|rows| rows.first())
+                            .map(|(id, state)| Standing::of_member(id, *state));
+                        // Done means listed in every group of the request; of several states the
+                        // strictest counts.
+                        *found = match (found.take(), row) {
+                            (_, row) if number == 0 => row,
+                            (Some(before), Some(row)) => Some(Standing {
+                                status: row.status.max(before.status),
+                                ..row
+                            }),
+                            _ => None,
+                        };
+                    }
+                }
+                self.with_account_states(items, &mut found).await?;
+                found
+            }
+            Write::CreateMembers { .. }
+            | Write::CreateOptedOut { .. }
+            | Write::ChangeAddress { .. }
+            | Write::OptOutOfAccount { .. } => {
+                let addresses: Vec<String> = items
+                    .iter()
+                    .filter_map(|item| item.person)
+                    .map(|person| self.address(person))
+                    .collect();
+                let now = people_now(&self.handle, &addresses).await?;
+                if !now.whole
+                    && !matches!(
+                        write,
+                        Write::ChangeAddress { .. } | Write::OptOutOfAccount { .. }
+                    )
+                {
+                    return Err(uncertain("the account"));
+                }
+                let opt_out = matches!(
+                    write,
+                    Write::OptOutOfAccount { .. } | Write::CreateOptedOut { .. }
+                );
+                items
+                    .iter()
+                    .map(|item| {
+                        let people = now.by_address.get(&self.address(item.person?))?;
+                        let person = match &item.target_id {
+                            Some(id) => people.iter().find(|person| person.id == *id)?,
+                            None => people.first()?,
+                        };
+                        (!opt_out || person.status == MemberStatus::OptedOut)
+                            .then(|| Standing::of_person(&person.id, person.status))
+                    })
+                    .collect()
+            }
+            Write::AddMemberships { group, members }
+            | Write::RemoveMemberships { group, members } => {
+                let now = group_now(&self.handle, group).await?;
+                if !now.whole {
+                    return Err(uncertain("a group"));
+                }
+                let aim = Aim::of(write);
+                members
+                    .iter()
+                    .map(|id| aim.judge(Seen::now(&now, id)).is_over())
+                    .map(|stands| stands.then(Standing::default))
+                    .collect()
+            }
+            Write::OptOutOfGroups { member, groups } => {
+                let mut all = true;
+                for group in groups {
+                    let now = group_now(&self.handle, group).await?;
+                    let refuses = Aim::Refuse.judge(Seen::now(&now, member)) == Verdict::Done;
+                    if !refuses && !now.whole {
+                        return Err(uncertain("a group"));
+                    }
+                    all &= refuses;
+                }
+                vec![all.then(Standing::default)]
+            }
+            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
+                let seen =
+                    groups_now(&self.handle, &groups_of(write).into_iter().collect()).await?;
+                if seen.values().any(|now| !now.whole) {
+                    return Err(uncertain("a group"));
+                }
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(position, item)| self.stands(write, position, item, &seen))
+                    .collect()
+            }
+            // The same values once more do no harm.
+            Write::UpdateMembers { .. } => vec![None; items.len()],
+            Write::CreateCustomField { label, .. } => {
+                let fields = self
+                    .handle
+                    .adapter
+                    .custom_fields()
+                    .await
+                    .map_err(self.handle.read_error())?;
+                vec![fields.find(label).is_some().then(Standing::default)]
+            }
+        })
+    }
+
+    /// Adds what holds for people in the whole account to what their groups show: the listing of a
+    /// group need not tell it.
+    async fn with_account_states(
+        &self,
+        items: &[Item],
+        found: &mut [Option<Standing>],
+    ) -> Result<(), RunError> {
+        let there = || {
+            items
+                .iter()
+                .zip(&*found)
+                .filter(|(_, found)| found.is_some())
+                .filter_map(|(item, _)| item.person)
+        };
+        let addresses: Vec<String> = there().map(|person| self.address(person)).collect();
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let now = people_now(&self.handle, &addresses).await?;
+        for (item, found) in items.iter().zip(found) {
+            let (Some(person), Some(found)) = (item.person, found) else {
+                continue;
+            };
+            let strictest = now
+                .by_address
+                .get(&self.address(person))
+                .into_iter()
+                .flatten()
+                .map(|person| person.status)
+                .max();
+            found.status = found.status.max(strictest);
+        }
+        Ok(())
+    }
+}

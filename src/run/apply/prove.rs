@@ -1,0 +1,127 @@
+//! Proves the ids of people who were created, before anything goes by them.
+
+use super::check::PATIENCE;
+use super::{Applying, Open};
+use crate::model::{MemberStatus, Write};
+use crate::plan::PersonIx;
+use crate::run::error::RunError;
+use crate::run::read::people_now;
+use crate::run::settle::{Item, Standing};
+use crate::state::JournalOutcome;
+
+impl Applying<'_> {
+    /// Tells whether somebody who is created is meant to refuse mail.
+    pub(super) fn expects_refusal(&self, person: PersonIx) -> bool {
+        self.prepared.planned.people.get(person).source_status == MemberStatus::OptedOut
+    }
+
+    /// Tells who of a creation turned out to be there and not to be mailed, against what was
+    /// planned: nothing more is added.
+    pub(super) fn refused_meanwhile(
+        &self,
+        write: &Write,
+        item: &Item,
+        found: &Standing,
+    ) -> Option<PersonIx> {
+        let creates = matches!(write, Write::CreateMembers { .. });
+        let inactive = found
+            .status
+            .is_some_and(|status| status != MemberStatus::Active);
+        item.person
+            .filter(|person| creates && inactive && !self.expects_refusal(*person))
+    }
+
+    /// Reads the account once to prove the ids of everybody who was created, before any of them is
+    /// used.
+    pub(super) async fn prove_creations(&mut self) -> Result<(), RunError> {
+        let (proving, rest): (Vec<Open>, Vec<Open>) =
+            std::mem::take(&mut self.open).into_iter().partition(
+                |open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty()),
+            );
+        self.open = rest;
+        let addresses: Vec<String> = proving
+            .iter()
+            .flat_map(|open| open.items.iter().filter_map(|item| item.person))
+            .map(|person| self.address(person))
+            .collect();
+        let mut waits = PATIENCE.iter();
+        let now = loop {
+            let now = people_now(&self.handle, &addresses).await?;
+            let shown = addresses
+                .iter()
+                .all(|address| now.by_address.contains_key(address));
+            match waits.next() {
+                Some(seconds) if !shown => self.wait(*seconds).await?,
+                _ => break now,
+            }
+        };
+        for open in proving {
+            let mut outcomes = open.outcomes.clone();
+            let mut changes = Vec::new();
+            for (position, item) in open.items.iter().enumerate() {
+                let JournalOutcome::Accepted { id: claimed } = &open.outcomes[position] else {
+                    continue;
+                };
+                let Some(person) = item.person else { continue };
+                let found = now
+                    .by_address
+                    .get(&self.address(person))
+                    .map_or(&[][..], Vec::as_slice);
+                let proved = found
+                    .iter()
+                    .find(|found| claimed.as_ref() == Some(&found.id))
+                    .or(match found {
+                        [only] => Some(only),
+                        _ => None,
+                    });
+                self.unproved.remove(&person);
+                match proved {
+                    // Somebody may have refused in the moment between.
+                    Some(found) if found.status != MemberStatus::Active => {
+                        self.person_ids.insert(person, found.id.clone());
+                        changes.extend(self.confirming().confirmed(
+                            &open.write,
+                            item,
+                            position,
+                            &Standing::of(&found.id),
+                        )?);
+                        if !self.expects_refusal(person) {
+                            self.lost_people.insert(person);
+                        }
+                        outcomes[position] = JournalOutcome::Confirmed {
+                            id: Some(found.id.clone()),
+                        };
+                    }
+                    Some(found) => {
+                        self.person_ids.insert(person, found.id.clone());
+                        changes.extend(self.confirming().confirmed(
+                            &open.write,
+                            item,
+                            position,
+                            &Standing::of(&found.id),
+                        )?);
+                        self.done(item);
+                        outcomes[position] = JournalOutcome::Confirmed {
+                            id: Some(found.id.clone()),
+                        };
+                    }
+                    None => {
+                        let message = "the provider said that it created the person, and the account does not show it";
+                        self.failed(item, None, message);
+                        outcomes[position] = JournalOutcome::Failed {
+                            code: None,
+                            message: message.to_owned(),
+                        };
+                    }
+                }
+            }
+            self.runner.store().settle_write(
+                open.journal,
+                &outcomes,
+                &changes,
+                self.runner.now(),
+            )?;
+        }
+        Ok(())
+    }
+}

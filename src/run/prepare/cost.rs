@@ -1,0 +1,42 @@
+//! What applying a plan takes at the target.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Snapshot, Takes};
+use crate::plan::pack::Step;
+use crate::plan::{PairIx, Plan};
+use crate::run::accounts::Handle;
+
+/// Tells what applying takes at the target, reading back included.
+pub(super) fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Snapshot) -> Takes {
+    let mut takes = Takes::default();
+    let mut shown_by = BTreeSet::new();
+    for step in steps {
+        takes += target.adapter.takes(step.load());
+        shown_by.extend(step.shown_by());
+    }
+    let account = snapshot.members.len() as u64 + plan.summary.members_created;
+    let profiles = plan.summary.members_created + plan.summary.members_updated;
+    if profiles > 0 {
+        takes.reads += target.adapter.predicted_profiles(profiles, account);
+    }
+    let groups = plan.summary.groups_created + plan.summary.groups_updated;
+    if groups > 0 {
+        takes.reads += target.adapter.predicted_groups(groups);
+    }
+    if !shown_by.is_empty() {
+        let rows = |pair: &PairIx| {
+            let listing = plan
+                .pair(*pair)
+                .target
+                .as_deref()
+                .and_then(|id| snapshot.listing(id));
+            listing.map_or(0, |listing| listing.seen().rows.len() as u64)
+        };
+        let listed = shown_by.iter().map(rows).sum::<u64>() + plan.summary.memberships_added;
+        takes.reads += target
+            .adapter
+            .predicted_check(shown_by.len() as u64, listed, account);
+    }
+    takes
+}

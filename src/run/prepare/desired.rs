@@ -1,0 +1,187 @@
+//! What the source asks of the target's groups, and which groups these are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::settled::JobConfig;
+use crate::mapping::BoundMapping;
+use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Value};
+use crate::plan::base::Base;
+use crate::plan::{DesiredGroup, Inputs, Loss, People, Policy, in_scope};
+use crate::run::accounts::Runner;
+
+impl Runner {
+    /// Gives created groups what the config says where the source has no value.
+    pub(super) fn with_defaults(
+        &self,
+        job: &JobConfig,
+        mut desired: BTreeMap<String, DesiredGroup>,
+        schema: &Schema,
+    ) -> BTreeMap<String, DesiredGroup> {
+        let defaults = &self.config().providers[&job.target].defaults;
+        for group in desired.values_mut() {
+            for field in schema.groups {
+                let value = field.default_key.and_then(|key| defaults.get(key));
+                if let Some(value) = value
+                    && !group.fields.contains_key(field.wire)
+                {
+                    group
+                        .defaults
+                        .insert(field.wire.to_owned(), Value::from(value.as_str()));
+                }
+            }
+        }
+        desired
+    }
+}
+
+/// Maps the source's groups in scope, and counts what has no home at the target.
+pub(super) fn desired_groups(
+    mapping: &BoundMapping,
+    source: &Snapshot,
+    policy: &Policy,
+    schema: &Schema,
+) -> (BTreeMap<String, DesiredGroup>, Vec<Loss>) {
+    let name_field = schema.group_name_field();
+    let mut desired = BTreeMap::new();
+    let mut losses: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
+    let mut note = |field: &str, reason: &str, example: String| {
+        let entry = losses
+            .entry((field.to_owned(), reason.to_owned()))
+            .or_insert_with(|| (0, example.clone()));
+        entry.0 += 1;
+        entry.1 = entry.1.clone().min(example);
+    };
+    for group in source
+        .groups
+        .seen()
+        .iter()
+        .filter(|group| in_scope(&policy.groups, group))
+    {
+        let mapped = mapping.group(&group.canonical);
+        for (field, value) in mapping.carried_fields(ObjectKind::Group, &group.canonical) {
+            note(
+                &field,
+                "the target has no field for it; it is kept as a carried value",
+                value.to_string(),
+            );
+        }
+        for (field, example) in mapping.ungranted(&group.canonical) {
+            note(
+                &field,
+                "rosterd grants nothing unasked: it takes a line under `map.group`",
+                example,
+            );
+        }
+        let mut name_problem = None;
+        for left in &mapped.left_out {
+            if left.wire == name_field {
+                name_problem = Some(format!(
+                    "its name can't be written at the target: it is {}",
+                    left.reason
+                ));
+            } else {
+                note(
+                    &left.wire,
+                    &format!("{}, so it is left out", left.reason),
+                    left.value.clone(),
+                );
+            }
+        }
+        for (field, error) in &mapped.failed {
+            note(
+                field,
+                "its expression could not be evaluated",
+                error.clone(),
+            );
+        }
+        if name_problem.is_none() && !mapped.fields.contains_key(name_field) {
+            name_problem = Some("it has no name".to_owned());
+        }
+        desired.insert(
+            group.id.clone(),
+            DesiredGroup {
+                fields: mapped.fields,
+                defaults: Record::new(),
+                name_problem,
+            },
+        );
+    }
+    let losses = losses
+        .into_iter()
+        .map(|((field, reason), (count, example))| Loss {
+            field,
+            object: "group",
+            count,
+            example,
+            reason,
+        })
+        .collect();
+    (desired, losses)
+}
+
+/// Takes ids out of the wished-for values that name nothing at the target, and says so, once for
+/// each id.
+pub(super) fn leave_out_unknown(
+    desired: &mut BTreeMap<String, DesiredGroup>,
+    nameable: &BTreeMap<String, BTreeSet<String>>,
+    target: &str,
+) -> Vec<String> {
+    let mut unknown: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    for group in desired.values_mut() {
+        for (field, ids) in nameable {
+            let Some(Value::List(named)) = group.fields.get_mut(field) else {
+                continue;
+            };
+            for id in named.extract_if(.., |id| !ids.contains(id)) {
+                *unknown.entry((field, id)).or_default() += 1;
+            }
+            if named.is_empty() {
+                group.fields.remove(field);
+            }
+        }
+    }
+    let tell = |((field, id), groups): ((&str, String), u64)| {
+        let groups = if groups == 1 {
+            "1 group".to_owned()
+        } else {
+            format!("{groups} groups")
+        };
+        format!(
+            "The map names {id} in {field}, which {target} does not have or its login may not see; it is left out of {groups}."
+        )
+    };
+    unknown.into_iter().map(tell).collect()
+}
+
+/// Finds out which target groups to list, before anybody at the target is known.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "these are the parts of the planner's input that exist at this point"
+)]
+pub(super) fn partner_ids(
+    policy: &Policy,
+    names: &Names,
+    source: &Snapshot,
+    target: &Snapshot,
+    base: &Base,
+    desired: &BTreeMap<String, DesiredGroup>,
+    schema: &'static Schema,
+    capabilities: &Capabilities,
+) -> BTreeSet<String> {
+    crate::plan::partners(&Inputs {
+        policy,
+        names,
+        source,
+        target,
+        base,
+        people: &People::default(),
+        facts: &BTreeMap::new(),
+        desired,
+        target_schema: schema,
+        explicit_group_fields: &BTreeSet::new(),
+        capabilities,
+        losses: &[],
+        new_custom_fields: &[],
+        warnings: &[],
+    })
+}

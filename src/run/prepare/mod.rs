@@ -1,0 +1,211 @@
+//! From what was read to a plan, and what of it is remembered: the fourth room.
+//!
+//! Everything before the first write: both sides are read, what an interrupted run has left open is
+//! settled in between, and the plan is made, judged and priced.
+
+mod agreement;
+mod consent;
+mod cost;
+mod desired;
+mod gather;
+mod persons;
+mod planned;
+mod policy;
+mod recall;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::cost::takes;
+use self::desired::{desired_groups, leave_out_unknown};
+pub use self::planned::{Cost, Planned};
+use crate::config::settled::JobConfig;
+use crate::model::policy::Removal;
+use crate::model::{Capabilities, Schema};
+use crate::plan::base::Base;
+use crate::plan::pack::{Step, pack};
+use crate::plan::{DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Policy, plan};
+use crate::provider;
+use crate::run::accounts::Runner;
+use crate::run::error::RunError;
+use crate::run::read::{Sides, canonical};
+use crate::run::settle::Known;
+
+/// A plan and everything that applying it takes.
+pub(in crate::run) struct Prepared {
+    pub(in crate::run) planned: Planned,
+    pub(in crate::run) sides: Sides,
+    pub(in crate::run) base: Base,
+    pub(in crate::run) policy: Policy,
+    pub(in crate::run) desired: BTreeMap<String, DesiredGroup>,
+    pub(in crate::run) facts: BTreeMap<PersonIx, PersonFacts>,
+    pub(in crate::run) refresh: Vec<PersonIx>,
+    /// Whether a profile of the target is needed that was not read in this run.
+    pub(in crate::run) unread: bool,
+    pub(in crate::run) steps: Vec<Step>,
+    pub(in crate::run) schema: &'static Schema,
+    pub(in crate::run) capabilities: Capabilities,
+    pub(in crate::run) explicit: BTreeSet<String>,
+}
+
+impl Runner {
+    /// Reads, maps and plans. `with_values` also collects what creations would write, for showing
+    /// it; with `anew` the target is read whatever is remembered of it.
+    pub(in crate::run) async fn prepare(
+        &self,
+        job: &JobConfig,
+        with_values: bool,
+        anew: bool,
+    ) -> Result<Prepared, RunError> {
+        let policy = self.policy(job);
+        let recall = !anew && self.may_recall(job, &policy)?;
+        let mut begun = self.begin_reading(job, !recall).await?;
+        if recall {
+            begun = match self.recall(job, &policy, begun).await? {
+                Ok(prepared) => return Ok(prepared),
+                Err(begun) => begun,
+            };
+        }
+        let (sides, base) = self.read_target(job, &policy, begun).await?;
+        self.prepare_sides(job, policy, sides, base, with_values)
+    }
+
+    /// Maps and plans what was read.
+    pub(in crate::run) fn prepare_sides(
+        &self,
+        job: &JobConfig,
+        policy: Policy,
+        mut sides: Sides,
+        base: Base,
+        with_values: bool,
+    ) -> Result<Prepared, RunError> {
+        let progress = &self.inner.options.progress;
+        progress.stage(&job.name, "Comparing");
+        let target = self.handle(&job.target)?;
+        let mut capabilities = target.capabilities;
+        capabilities.detach &= job.members.removal == Removal::Detach;
+        let schema = provider::schema(target.adapter.kind());
+        let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, &policy, schema);
+        let mut desired = self.with_defaults(job, desired, schema);
+        let unknown = leave_out_unknown(&mut desired, &sides.nameable, &job.target);
+        let people = People::pair(
+            &sides.source,
+            &sides.target,
+            &base,
+            &sides.names,
+            policy.guards.on_drift,
+        );
+        let found = persons::look(self.store(), job, schema, &sides, &base, &people)?;
+        losses.extend(found.losses);
+        let explicit: BTreeSet<String> = job.map_group.keys().cloned().collect();
+        let missing: Vec<String> = sides
+            .mapping
+            .missing_custom()
+            .into_iter()
+            .map(|field| field.label)
+            .collect();
+        let mut warnings = std::mem::take(&mut sides.warnings);
+        warnings.extend(unknown);
+        let plan = plan(&Inputs {
+            policy: &policy,
+            names: &sides.names,
+            source: &sides.source,
+            target: &sides.target,
+            base: &base,
+            people: &people,
+            facts: &found.people,
+            desired: &desired,
+            target_schema: schema,
+            explicit_group_fields: &explicit,
+            capabilities: &capabilities,
+            losses: &losses,
+            new_custom_fields: &missing,
+            warnings: &warnings,
+        });
+        let steps = pack(&plan, &people, &capabilities);
+        let takes = takes(&target, &plan, &steps, &sides.target);
+        let seconds = target.requests_per_minute.map_or(0, |pace| {
+            ((takes.writes + takes.reads) * 60).div_ceil(u64::from(pace.max(1)))
+        });
+        let mut reads = sides.reads.clone();
+        *reads.entry(job.target.clone()).or_default() += takes.reads;
+        let cost = Cost {
+            requests: BTreeMap::from([(job.target.clone(), takes.writes)]),
+            reads,
+            estimated_seconds: seconds + takes.waits,
+        };
+        let mut created_values = BTreeMap::new();
+        if with_values {
+            for edit in &plan.operations {
+                if let Edit::CreateMembers { members, .. } = edit {
+                    for person in members {
+                        let canonical = canonical(self.store(), job, &sides, &people, *person)?;
+                        created_values.insert(*person, sides.mapping.member(&canonical).fields);
+                    }
+                }
+            }
+        }
+        let first_run = base.is_empty();
+        let accepted = self.store().accepted(&job.name)?.into_iter();
+        let accepted = accepted.map(|accepted| accepted.note.item).collect();
+        let names = sides.names.clone();
+        Ok(Prepared {
+            planned: Planned {
+                plan,
+                names,
+                people,
+                cost,
+                created_values,
+                first_run,
+                accepted,
+            },
+            sides,
+            base,
+            policy,
+            desired,
+            facts: found.people,
+            refresh: found.refresh,
+            unread: found.unread,
+            steps,
+            schema,
+            capabilities,
+            explicit,
+        })
+    }
+}
+
+impl Prepared {
+    /// Lends the planner's input anew, for questions about the plan.
+    pub(in crate::run) fn with_inputs<R>(&self, ask: impl FnOnce(&Inputs<'_>) -> R) -> R {
+        ask(&Inputs {
+            policy: &self.policy,
+            names: &self.planned.names,
+            source: &self.sides.source,
+            target: &self.sides.target,
+            base: &self.base,
+            people: &self.planned.people,
+            facts: &self.facts,
+            desired: &self.desired,
+            target_schema: self.schema,
+            explicit_group_fields: &self.explicit,
+            capabilities: &self.capabilities,
+            losses: &[],
+            new_custom_fields: &[],
+            warnings: &[],
+        })
+    }
+
+    /// Lends what settling goes by.
+    pub(in crate::run) fn known<'a>(&'a self, job: &'a JobConfig) -> Known<'a> {
+        Known {
+            job,
+            plan: &self.planned.plan,
+            names: &self.planned.names,
+            people: &self.planned.people,
+            sides: &self.sides,
+            base: &self.base,
+            desired: &self.desired,
+            schema: self.schema,
+            capabilities: &self.capabilities,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! A plan as it is shown to whoever asked for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::{Name, Names, Record};
+use crate::plan::{People, PersonIx, Plan};
+
+/// Requests that applying a plan sends, reads apart, and the time they take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Requests that write, by provider.
+    pub requests: BTreeMap<String, u64>,
+    /// Requests that reading took, by provider.
+    pub reads: BTreeMap<String, u64>,
+    /// Seconds that the writing requests take at the provider's pace.
+    pub estimated_seconds: u64,
+}
+
+/// A plan together with what it takes to show it.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// The texts behind names.
+    pub names: Arc<Names>,
+    /// Who is who.
+    pub people: People,
+    /// What applying costs.
+    pub cost: Cost,
+    /// The values that creating a person would write, under the target's names; by person of
+    /// `create_members` operations.
+    pub created_values: BTreeMap<PersonIx, Record>,
+    /// Whether nothing was known before: the first run, or a lost database.
+    pub first_run: bool,
+    /// The items that a person has accepted, by [`Blocked::item`].
+    pub accepted: BTreeSet<String>,
+}
+
+impl Planned {
+    /// Returns the normalised address of a person.
+    pub fn address(&self, person: PersonIx) -> &str {
+        self.names.text(self.people.get(person).address)
+    }
+
+    /// Returns the text behind a name.
+    pub fn text(&self, name: Name) -> &str {
+        self.names.text(name)
+    }
+}

@@ -1,0 +1,108 @@
+//! The lists of groups: whether they are whole, and what is carried for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::settled::JobConfig;
+use crate::model::{
+    Certificate, Existence, Group, GroupRow, Incomplete, Listing, ObjectKind, Reading, Snapshot,
+    TotalMeanings, Value, Writable,
+};
+use crate::run::accounts::Handle;
+use crate::run::error::RunError;
+use crate::state::Store;
+
+/// Without a whole list of groups nothing else means anything.
+pub(super) fn certain(provider: &str, certificate: &Certificate) -> Result<(), RunError> {
+    match certificate.certify((), &mut TotalMeanings::all()) {
+        Reading::Complete(_) => Ok(()),
+        Reading::Incomplete(incomplete) => Err(RunError::Groups {
+            provider: provider.to_owned(),
+            why: incomplete.why.join("; "),
+        }),
+    }
+}
+
+/// Reads which objects the fields that the config maps may name; what a group names already counts,
+/// whether it is seen or not.
+pub(in crate::run) async fn nameable(
+    target: &Handle,
+    job: &JobConfig,
+    rows: &BTreeMap<String, GroupRow>,
+) -> Result<BTreeMap<String, BTreeSet<String>>, RunError> {
+    let mut nameable = BTreeMap::new();
+    for field in job.map_group.keys() {
+        let Some(mut ids) = target
+            .adapter
+            .nameable(field)
+            .await
+            .map_err(target.read_error())?
+        else {
+            continue;
+        };
+        for row in rows.values() {
+            if let Some(Value::List(named)) = row.wire.get(field) {
+                ids.extend(named.iter().cloned());
+            }
+        }
+        nameable.insert(field.clone(), ids);
+    }
+    Ok(nameable)
+}
+
+/// Makes groups of rows, with carried values as if the provider had returned them.
+pub(in crate::run) fn groups_with_carried(
+    store: &Store,
+    account: &str,
+    rows: &[GroupRow],
+    schema: &crate::model::Schema,
+) -> Result<Vec<Group>, RunError> {
+    let mut carried = store.carried(account, ObjectKind::Group)?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let mut group = Group::from_row(row.clone(), schema);
+            for (field, value) in carried.remove(&group.id).unwrap_or_default() {
+                // What a provider makes up of other fields is not what somebody wrote elsewhere.
+                if schema
+                    .by_canonical(ObjectKind::Group, &field)
+                    .is_some_and(|row| row.writable == Writable::No)
+                {
+                    group.canonical.insert(field, value);
+                } else {
+                    group.canonical.entry(field).or_insert(value);
+                }
+            }
+            group.protected |= group
+                .canonical
+                .get("protected")
+                .and_then(Value::as_bool)
+                .unwrap_or(false);
+            group
+        })
+        .collect())
+}
+
+/// A snapshot that knows the groups and nothing else, good enough to pair groups.
+pub(in crate::run) fn bare_snapshot(
+    provider: &str,
+    mut groups: Vec<Group>,
+    certificate: &Certificate,
+    meanings: &mut BTreeSet<TotalMeanings>,
+) -> Snapshot {
+    groups.sort_by(|left, right| left.id.cmp(&right.id));
+    Snapshot {
+        provider: provider.to_owned(),
+        groups: certificate.certify(groups, meanings),
+        members: Vec::new(),
+        listings: BTreeMap::<String, Reading<Listing>>::new(),
+        certificates: BTreeMap::new(),
+        account_state: Reading::Incomplete(Incomplete {
+            partial: (),
+            why: Vec::new(),
+            opt_outs_complete: false,
+        }),
+        existence: Existence::Unknown,
+        field_use: BTreeMap::new(),
+        ended_removals: Vec::new(),
+    }
+}

@@ -1,0 +1,121 @@
+//! Reads members, and what is doubtful of them once more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::time::Instant;
+
+use crate::http::Account;
+use crate::model::{
+    Certificate, MemberRow, MemberSink, MembershipState, SinkError, SnapshotBuilder, TotalMeanings,
+};
+use crate::provider::{MemberAsk, Role};
+use crate::run::accounts::Handle;
+use crate::run::error::RunError;
+
+/// Hands on what is read, and notes when the reading of each listing began.
+struct Noting<'a, 'b> {
+    sink: &'a mut SnapshotBuilder<'b>,
+    account: &'a Account,
+    began: &'a mut BTreeMap<String, Instant>,
+}
+
+impl MemberSink for Noting<'_, '_> {
+    fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
+        self.sink.member(row)
+    }
+
+    fn begin_reading(&mut self, group: &str) {
+        self.began.insert(group.to_owned(), self.account.now());
+    }
+
+    fn begin_listing(&mut self, group: &str) {
+        self.sink.begin_listing(group);
+    }
+
+    fn listed(&mut self, member_id: &str, state: MembershipState) {
+        self.sink.listed(member_id, state);
+    }
+
+    fn refused_at(&mut self, member_id: &str, seconds: i64) {
+        self.sink.refused_at(member_id, seconds);
+    }
+
+    fn end_listing(&mut self, certificate: Certificate) {
+        self.sink.end_listing(certificate);
+    }
+
+    fn account_state(&mut self, certificate: Certificate) {
+        self.sink.account_state(certificate);
+    }
+
+    fn whole_account(&mut self) {
+        self.sink.whole_account();
+    }
+
+    fn absent(&mut self, address: &str) {
+        self.sink.absent(address);
+    }
+}
+
+/// Asks for members once. Where several listings come out of one stream of requests, they began
+/// with it.
+async fn ask_members(
+    handle: &Handle,
+    ask: &MemberAsk<'_>,
+    builder: &mut SnapshotBuilder<'_>,
+    began: &mut BTreeMap<String, Instant>,
+) -> Result<(), RunError> {
+    let now = handle.account.now();
+    began.extend(ask.groups.iter().map(|row| (row.id.clone(), now)));
+    let mut sink = Noting {
+        sink: builder,
+        account: &handle.account,
+        began,
+    };
+    handle
+        .adapter
+        .members(ask, &mut sink)
+        .await
+        .map_err(handle.read_error())
+}
+
+/// Reads members, and each doubtful listing once more: a listing may move while it is read. Returns
+/// when the reading of each listing began.
+pub(super) async fn read_members(
+    handle: &Handle,
+    ask: &MemberAsk<'_>,
+    builder: &mut SnapshotBuilder<'_>,
+    meanings: &BTreeSet<TotalMeanings>,
+) -> Result<BTreeMap<String, Instant>, RunError> {
+    let mut began = BTreeMap::new();
+    ask_members(handle, ask, builder, &mut began).await?;
+    let doubtful = builder.doubtful_listings(meanings);
+    if doubtful.is_empty() {
+        return Ok(began);
+    }
+    // The counts that a listing is held against may be older than the listing, so they are read
+    // again as well.
+    let mut rows = Vec::new();
+    for id in &doubtful {
+        if let Some(row) = handle
+            .adapter
+            .group(id)
+            .await
+            .map_err(handle.read_error())?
+        {
+            rows.push(row);
+        }
+    }
+    let role = match ask.role {
+        Role::Source => Role::Source,
+        Role::Target { wanted } => Role::Target { wanted },
+        Role::Check => Role::Check,
+    };
+    let again = MemberAsk {
+        groups: &rows,
+        fields: ask.fields,
+        role,
+    };
+    ask_members(handle, &again, builder, &mut began).await?;
+    Ok(began)
+}

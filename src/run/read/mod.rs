@@ -1,0 +1,31 @@
+//! Reads both sides of a job into snapshots: the second room.
+//!
+//! [`Runner::begin_reading`](super::Runner) logs in and reads the source, and the target follows,
+//! group by group and person by person, or is remembered from an earlier run. What is looked at
+//! again later, to find out what stands, is read by the same adapters.
+
+mod again;
+mod earlier;
+mod groups;
+mod mapping;
+mod members;
+mod predict;
+mod profiles;
+mod remembered;
+mod sides;
+mod source;
+mod target;
+
+pub use predict::Prediction;
+
+pub(super) use again::{
+    GroupNow, ProfilesNow, group_now, groups_and_profiles_now, groups_as_stored, groups_now,
+    is_read_together, people_now, profiles_now,
+};
+pub(super) use groups::bare_snapshot;
+pub(super) use mapping::compile;
+pub(super) use profiles::{UNREAD, canonical, current, fields_base};
+pub(super) use remembered::{knows_details, knows_everybody, said, stands_as_compared};
+pub(super) use sides::Sides;
+pub(super) use source::{Begun, SourceMembers};
+pub(super) use target::TargetSide;

@@ -1,0 +1,116 @@
+//! What was read of one person: the profile at either side, and what is remembered of it.
+
+use super::sides::Sides;
+use crate::config::settled::JobConfig;
+use crate::model::{MemberStatus, ObjectKind, Record, RowHash, Value};
+use crate::plan::base::{Base, FieldBases};
+use crate::plan::{People, PersonIx};
+use crate::run::error::{RunError, staging_error};
+
+use crate::state::Store;
+
+/// The fingerprint of a target profile that rosterd wrote and has not seen since.
+pub(in crate::run) const UNREAD: RowHash = 0;
+
+/// Loads the source's profile of a person under canonical names: of several rows, per field the
+/// lowest id that has a value.
+pub(in crate::run) fn canonical(
+    store: &Store,
+    job: &JobConfig,
+    sides: &Sides,
+    people: &People,
+    person: PersonIx,
+) -> Result<Record, RunError> {
+    let mut merged = Record::new();
+    let rows = people
+        .sources(person)
+        .iter()
+        .map(|at| &sides.source.members[*at as usize]);
+    // Of somebody who is in no group of the job only the refusal or the bounce was read, and
+    // nothing of the profile.
+    let profiles = rows.clone().any(|member| member.hash.is_some());
+    for member in rows.filter(|member| !profiles || member.hash.is_some()) {
+        let id = sides.names.text(member.id);
+        let wire = sides
+            .source_staging
+            .get(id)
+            .map_err(staging_error)?
+            .unwrap_or_default();
+        let mut record = sides.mapping.source_member(&wire);
+        for (field, value) in store.carried_of(&job.source_account, ObjectKind::Member, id)? {
+            record.entry(field).or_insert(value);
+        }
+        record.insert("id".to_owned(), Value::from(id));
+        for (field, value) in record {
+            if !value.is_empty() {
+                merged.entry(field).or_insert(value);
+            }
+        }
+    }
+    let row = people.get(person);
+    // What is no address is shown as it is, and nothing where there is none: the contact's own is
+    // not the source's.
+    let shown = match row.unusable {
+        None => Some(row.address),
+        Some(_) => people
+            .sources(person)
+            .iter()
+            .find_map(|at| sides.source.members[*at as usize].unusable),
+    };
+    merged.remove("email");
+    merged.extend(shown.map(|text| ("email".to_owned(), Value::from(sides.names.text(text)))));
+    let status = match row.source_status {
+        MemberStatus::Active => "active",
+        MemberStatus::Held => "held",
+        MemberStatus::Bounced => "bounced",
+        MemberStatus::OptedOut => "opted_out",
+    };
+    merged.insert("status".to_owned(), Value::from(status));
+    Ok(merged)
+}
+
+/// Loads what the target holds of a person, under its own names.
+pub(in crate::run) fn current(
+    sides: &Sides,
+    people: &People,
+    person: PersonIx,
+) -> Result<Record, RunError> {
+    match people.targets(person) {
+        [only] => {
+            let id = sides.names.text(sides.target.members[*only as usize].id);
+            Ok(sides
+                .target_staging
+                .get(id)
+                .map_err(staging_error)?
+                .unwrap_or_default())
+        }
+        _ => Ok(Record::new()),
+    }
+}
+
+/// Loads the base of a person.
+pub(in crate::run) fn fields_base(
+    store: &Store,
+    job: &JobConfig,
+    sides: &Sides,
+    base: &Base,
+    people: &People,
+    person: PersonIx,
+) -> Result<Option<FieldBases>, RunError> {
+    let Some(link) = people
+        .sources(person)
+        .iter()
+        .find_map(|at| base.member_of_source(sides.source.members[*at as usize].id))
+        .filter(|link| {
+            people
+                .targets(person)
+                .iter()
+                .any(|at| sides.target.members[*at as usize].id == link.target)
+        })
+    else {
+        return Ok(None);
+    };
+    Ok(Some(
+        store.member_fields(&job.name, sides.names.text(link.source))?,
+    ))
+}

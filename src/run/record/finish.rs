@@ -1,0 +1,180 @@
+//! Writes down how a run ended.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::report::RunReport;
+use super::tally::Tally;
+use crate::config::settled::JobConfig;
+use crate::plan::base::Base;
+use crate::plan::{Blocked, Plan, item_id, item_key};
+use crate::run::accounts::Runner;
+use crate::run::apply::Applied;
+use crate::run::error::RunError;
+use crate::run::prepare::Prepared;
+use crate::state::{FailureNote, Outcome, RunEnd};
+
+impl Runner {
+    /// Writes down how a run ended that applied a plan.
+    pub(in crate::run) fn record_applied(
+        &self,
+        job: &JobConfig,
+        id: &str,
+        started: Timestamp,
+        applied: Applied,
+    ) -> Result<RunReport, RunError> {
+        let Applied {
+            result,
+            prepared,
+            so_far,
+            events,
+            wrote,
+            requests,
+            reads,
+        } = applied;
+        let report = RunReport {
+            waiting_opt_outs: 0,
+            ..RunReport::of_nothing_written(&prepared, job, id, started, started, Outcome::Done)
+        };
+        let mut tally = Tally::new(prepared.known(job), &so_far, report);
+        for event in events {
+            tally.take(event);
+        }
+        let Tally {
+            mut report,
+            mut failures,
+            history,
+            ..
+        } = tally;
+        report.requests.insert(job.target.clone(), requests);
+        *report.reads.entry(job.target.clone()).or_default() += reads;
+        let store = self.store();
+        let now = self.now();
+        for failure in &mut failures {
+            failure.item = item_id(
+                failure.group.as_deref(),
+                failure.member.as_deref(),
+                &failure.reason,
+                &failure.message,
+            );
+        }
+        store.add_run_items(id, &history)?;
+        store.note_failures(&job.name, &failures, now)?;
+        let plan = &prepared.planned.plan;
+        let blocked: Vec<FailureNote> = freshly_blocked(plan, &prepared.base)
+            .map(|blocked| FailureNote {
+                key: item_key(
+                    blocked.reason.as_str(),
+                    blocked
+                        .group
+                        .as_deref()
+                        .or(blocked.id.as_deref())
+                        .unwrap_or(""),
+                    blocked
+                        .member
+                        .as_deref()
+                        .filter(|member| !member.is_empty())
+                        .or(blocked.id.as_deref())
+                        .unwrap_or(""),
+                ),
+                what: blocked.what.as_str().to_owned(),
+                group: blocked.group.clone(),
+                member: blocked.member.clone(),
+                reason: blocked.reason.as_str().to_owned(),
+                code: None,
+                message: blocked.detail.clone(),
+                item: blocked.item(),
+            })
+            .collect();
+        store.replace_blocked(&job.name, &blocked, now)?;
+        let failed: HashSet<&str> = failures
+            .iter()
+            .map(|failure| failure.key.as_str())
+            .collect();
+        // What was refused once and was not refused now is over, unless it still waits for its next
+        // attempt.
+        if result.is_ok() {
+            let over: Vec<String> = store
+                .failures(Some(&job.name))?
+                .into_iter()
+                .filter(|record| {
+                    !record.blocked
+                        && !failed.contains(record.note.key.as_str())
+                        && !prepared.base.waiting.contains_key(&record.note.key)
+                })
+                .map(|record| record.note.key)
+                .collect();
+            store.clear_failures(&job.name, &over)?;
+        }
+        report.finished = now;
+        report.outcome = match &result {
+            Err(_) => Outcome::Failed,
+            Ok(()) if report.waiting().0 > 0 => Outcome::Partial,
+            Ok(()) => Outcome::Done,
+        };
+        report.error = result.as_ref().err().map(ToString::to_string);
+        let end = RunEnd {
+            finished: now,
+            outcome: report.outcome,
+            exit_code: report.exit_code(),
+            wrote,
+            summary: report.summary_json(),
+            error: report.error.clone(),
+            measure: result.is_ok().then_some(plan.measure),
+        };
+        store.finish_run(id, &end, &[])?;
+        Ok(report)
+    }
+
+    /// Writes down that a guard refused the plan of a run, and why an approval did not help.
+    pub(in crate::run) fn record_refused(
+        &self,
+        job: &JobConfig,
+        id: &str,
+        started: Timestamp,
+        prepared: &Prepared,
+        why: Option<String>,
+    ) -> Result<RunReport, RunError> {
+        let report = RunReport {
+            error: why,
+            ..RunReport::of_nothing_written(
+                prepared,
+                job,
+                id,
+                started,
+                self.now(),
+                Outcome::Refused,
+            )
+        };
+        let end = RunEnd {
+            finished: report.finished,
+            outcome: Outcome::Refused,
+            exit_code: report.exit_code(),
+            wrote: false,
+            summary: report.summary_json(),
+            error: Some(
+                report
+                    .refusals
+                    .iter()
+                    .map(|refusal| refusal.explanation.clone())
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            ),
+            measure: None,
+        };
+        self.inner.store.finish_run(id, &end, &[])?;
+        Ok(report)
+    }
+}
+
+/// Tells which blocked items are new to the failures: those that wait for their next attempt stand
+/// there already.
+fn freshly_blocked<'a>(plan: &'a Plan, base: &'a Base) -> impl Iterator<Item = &'a Blocked> {
+    plan.blocked.iter().filter(|blocked| {
+        !base
+            .waiting
+            .values()
+            .any(|words| blocked.detail.ends_with(words.as_str()))
+    })
+}

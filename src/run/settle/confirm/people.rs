@@ -1,0 +1,171 @@
+//! What is remembered of a person who was created, moved or written.
+
+use super::Confirming;
+use crate::model::{ObjectKind, Record};
+use crate::plan::PersonIx;
+use crate::plan::base::{FieldBases, Origin};
+use crate::run::error::RunError;
+use crate::run::read::{UNREAD, canonical, current, fields_base};
+use crate::run::settle::bases::{bases_of, keep_known};
+use crate::run::settle::known::Known;
+use crate::state::Change;
+
+impl Confirming<'_> {
+    /// Links a person who was created, with the values that were sent as the base where some were.
+    pub(super) fn person_created(
+        &self,
+        person: PersonIx,
+        id: &str,
+        with_profile: bool,
+    ) -> Result<Vec<Change>, RunError> {
+        let canonical = self.canonical(person)?;
+        let desired = self.known.sides.mapping.member(&canonical).fields;
+        let known_before = !self.known.people.targets(person).is_empty();
+        let origin = if known_before {
+            Origin::Adopted
+        } else {
+            Origin::Created
+        };
+        let mut changes = self.person_linked(person, id, origin);
+        if !known_before && with_profile {
+            let fields = bases_of(&desired, &desired);
+            changes.extend(self.member_bases(person, &fields, UNREAD));
+        }
+        changes.push(Change::MemberRemovedByUs {
+            job: self.known.job.name.clone(),
+            target: id.to_owned(),
+            removed: false,
+        });
+        changes.extend(self.carried_of_person(&canonical, id));
+        Ok(changes)
+    }
+
+    pub(in crate::run) fn carried_of_person(&self, canonical: &Record, id: &str) -> Vec<Change> {
+        let carried = self
+            .known
+            .sides
+            .mapping
+            .carried_fields(ObjectKind::Member, canonical);
+        carried
+            .into_iter()
+            .map(|(field, value)| self.carry(ObjectKind::Member, id, &field, value))
+            .collect()
+    }
+
+    /// Returns the address that a person's link remembers: the new one only once the contact is
+    /// known to have it.
+    pub(in crate::run) fn link_address(&self, person: PersonIx) -> String {
+        let Known {
+            names,
+            people,
+            sides,
+            base,
+            ..
+        } = self.known;
+        match people.get(person).moves_from {
+            Some(held) if !self.so_far.moves_proved.contains(&person) => {
+                // What both agreed on last: an address that somebody gave the contact since is no
+                // agreement.
+                let records = people.sources(person).iter();
+                let mut links = records
+                    .filter_map(|at| base.member_of_source(sides.source.members[*at as usize].id));
+                let agreed = links.next().map_or(held, |link| link.address);
+                names.text(agreed).to_owned()
+            }
+            _ => self.known.address(person).to_owned(),
+        }
+    }
+
+    pub(in crate::run) fn person_linked(
+        &self,
+        person: PersonIx,
+        id: &str,
+        origin: Origin,
+    ) -> Vec<Change> {
+        let Known {
+            names,
+            people,
+            sides,
+            ..
+        } = self.known;
+        people
+            .sources(person)
+            .iter()
+            .map(|at| Change::LinkMember {
+                job: self.known.job.name.clone(),
+                source: names.text(sides.source.members[*at as usize].id).to_owned(),
+                target: id.to_owned(),
+                address: self.link_address(person),
+                origin,
+            })
+            .collect()
+    }
+
+    /// Remembers the profile of a person, with what was just written.
+    pub(in crate::run) fn profile_written(
+        &self,
+        person: PersonIx,
+        written: &Record,
+    ) -> Result<Vec<Change>, RunError> {
+        let canonical = self.canonical(person)?;
+        let desired = self.known.sides.mapping.member(&canonical).fields;
+        let mut current = current(self.known.sides, self.known.people, person)?;
+        let then = fields_base(
+            self.store,
+            self.known.job,
+            self.known.sides,
+            self.known.base,
+            self.known.people,
+            person,
+        )?;
+        current.extend(written.clone());
+        let mut fields = bases_of(&desired, &current);
+        keep_known(&mut fields, then.unwrap_or_default(), written);
+        let hash = match self.known.people.targets(person) {
+            [only] if written.is_empty() => self.known.sides.target.members[*only as usize]
+                .hash
+                .unwrap_or(UNREAD),
+            _ => UNREAD,
+        };
+        Ok(self.member_bases(person, &fields, hash))
+    }
+
+    pub(in crate::run) fn member_bases(
+        &self,
+        person: PersonIx,
+        fields: &FieldBases,
+        target_hash: u64,
+    ) -> Vec<Change> {
+        let Known {
+            names,
+            people,
+            sides,
+            ..
+        } = self.known;
+        people
+            .sources(person)
+            .iter()
+            .map(|at| {
+                let member = &sides.source.members[*at as usize];
+                Change::MemberBase {
+                    job: self.known.job.name.clone(),
+                    source: names.text(member.id).to_owned(),
+                    address: self.link_address(person),
+                    source_hash: member.hash.unwrap_or(0),
+                    target_hash,
+                    fields: fields.clone(),
+                }
+            })
+            .collect()
+    }
+
+    pub(in crate::run) fn canonical(&self, person: PersonIx) -> Result<Record, RunError> {
+        canonical(
+            self.store,
+            self.known.job,
+            self.known.sides,
+            self.known.people,
+            person,
+        )
+    }
+}

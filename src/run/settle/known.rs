@@ -1,0 +1,75 @@
+//! What a run knows when something of it is settled.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::item::Item;
+use crate::config::settled::JobConfig;
+use crate::model::{Capabilities, Names, Schema};
+use crate::plan::base::Base;
+use crate::plan::{DesiredGroup, PairIx, People, PersonIx, Plan, item_key};
+use crate::run::read::Sides;
+
+/// What was known before the first write: both sides as they were read, and the plan.
+#[derive(Clone, Copy)]
+pub(in crate::run) struct Known<'a> {
+    pub(in crate::run) job: &'a JobConfig,
+    pub(in crate::run) plan: &'a Plan,
+    pub(in crate::run) names: &'a Names,
+    pub(in crate::run) people: &'a People,
+    pub(in crate::run) sides: &'a Sides,
+    pub(in crate::run) base: &'a Base,
+    pub(in crate::run) desired: &'a BTreeMap<String, DesiredGroup>,
+    pub(in crate::run) schema: &'static Schema,
+    pub(in crate::run) capabilities: &'a Capabilities,
+}
+
+impl<'a> Known<'a> {
+    /// Returns the normalised address of a person.
+    pub(in crate::run) fn address(&self, person: PersonIx) -> &'a str {
+        self.names.text(self.people.get(person).address)
+    }
+
+    /// Tells whether an item is about somebody who had no contact before this run.
+    pub(in crate::run) fn is_new(&self, item: &Item) -> bool {
+        item.target_id.is_none()
+            && item
+                .person
+                .is_some_and(|person| self.people.targets(person).is_empty())
+    }
+
+    /// Names an item as the plan does.
+    pub(in crate::run) fn key(&self, so_far: &SoFar, item: &Item) -> String {
+        let group = item.pair.map(|pair| {
+            let id = so_far.group_id(self.plan, pair);
+            id.unwrap_or_else(|| self.plan.pair(pair).name.clone())
+        });
+        let member = item.person.map(|person| self.address(person));
+        item_key(
+            item.op,
+            group.as_deref().unwrap_or(""),
+            member.unwrap_or(""),
+        )
+    }
+}
+
+/// What has been done and found since the first write.
+#[derive(Debug, Default)]
+pub(in crate::run) struct SoFar {
+    /// The ids of groups that this run created.
+    pub(in crate::run) group_ids: BTreeMap<PairIx, String>,
+    /// Who was found in a group that was read again; only additions to that group concern them no
+    /// more.
+    pub(in crate::run) already_there: HashSet<(PairIx, PersonIx)>,
+    /// Contacts that obey a refusal by now, of one group or of all mail.
+    pub(in crate::run) refused_there: HashSet<(Option<PairIx>, String)>,
+    /// People whose address at the target was changed by this run, and of whom that is proved.
+    pub(in crate::run) moves_proved: HashSet<PersonIx>,
+}
+
+impl SoFar {
+    /// Returns the id of a pair's group at the target, once it is known.
+    pub(in crate::run) fn group_id(&self, plan: &Plan, pair: PairIx) -> Option<String> {
+        let created = self.group_ids.get(&pair).cloned();
+        created.or_else(|| plan.pair(pair).target.clone())
+    }
+}

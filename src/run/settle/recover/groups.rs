@@ -1,0 +1,186 @@
+//! What became of groups that an interrupted run created or edited.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::not_done;
+use crate::config::settled::JobConfig;
+use crate::model::{GroupRow, ObjectKind, Record, Schema, Snapshot, Value};
+use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, Origin};
+use crate::plan::fold_group_name;
+use crate::run::error::RunError;
+use crate::run::settle::bases::stands;
+use crate::run::settle::group::linked;
+use crate::state::{Change, JournalItem, JournalOutcome, Store};
+
+/// What is known of the groups of a target before its members are read.
+#[derive(Clone, Copy)]
+pub(in crate::run) struct KnownGroups<'a> {
+    pub(in crate::run) base: &'a Base,
+    pub(in crate::run) schema: &'static Schema,
+    pub(in crate::run) rows: &'a [GroupRow],
+}
+
+/// Links groups that an interrupted run created: found by their name, where they can't be anybody
+/// else's.
+///
+/// A group that had the name before, that is linked or that another job has linked is none of them.
+/// Of several that are left none is taken; the planner then asks a person. Returns whether
+/// something was linked. `desired` gives what a source group, by its id, asks of its partner, and
+/// `protected` whether it shows the flag.
+pub(in crate::run) fn adopt_created_groups(
+    store: &Store,
+    job: &JobConfig,
+    known: KnownGroups<'_>,
+    desired: impl Fn(&str) -> Record,
+    protected: impl Fn(&str) -> bool,
+    now: Timestamp,
+) -> Result<bool, RunError> {
+    let KnownGroups { base, schema, rows } = known;
+    let name_field = schema.group_name_field();
+    let mut taken: HashSet<&str> = base
+        .groups
+        .iter()
+        .map(|link| link.target.as_str())
+        .collect();
+    taken.extend(
+        base.groups_of_others
+            .iter()
+            .chain(job.groups.pin.values())
+            .map(String::as_str),
+    );
+    let mut linked_sources: HashSet<String> =
+        base.groups.iter().map(|link| link.source.clone()).collect();
+    let mut changed = false;
+    for entry in store
+        .unsettled(&job.name)?
+        .into_iter()
+        .filter(|entry| entry.operation == "create_group")
+    {
+        let mut outcomes = Vec::new();
+        let mut changes = Vec::new();
+        for unsettled in &entry.items {
+            let (Some(source), Some(name)) = (&unsettled.item.group_source, &unsettled.item.detail)
+            else {
+                outcomes.push(not_done());
+                continue;
+            };
+            let before: Vec<&str> = unsettled
+                .item
+                .group
+                .iter()
+                .flat_map(|ids| ids.split(','))
+                .collect();
+            let candidates: Vec<&GroupRow> = rows
+                .iter()
+                .filter(|row| {
+                    !taken.contains(row.id.as_str()) && !before.contains(&row.id.as_str())
+                })
+                .filter(|row| {
+                    row.wire.get(name_field).is_some_and(|held| {
+                        fold_group_name(&held.to_string()) == fold_group_name(name)
+                    })
+                })
+                .collect();
+            let row = match candidates.as_slice() {
+                [] => {
+                    outcomes.push(not_done());
+                    continue;
+                }
+                [only] => *only,
+                several => {
+                    let ids: Vec<&str> = several.iter().map(|row| row.id.as_str()).collect();
+                    let message = format!(
+                        "the groups {} have the name since, and which one was created can't be told",
+                        ids.join(" and ")
+                    );
+                    outcomes.push(JournalOutcome::Failed {
+                        code: None,
+                        message,
+                    });
+                    continue;
+                }
+            };
+            outcomes.push(JournalOutcome::Confirmed {
+                id: Some(row.id.clone()),
+            });
+            if !linked_sources.insert(source.clone()) {
+                continue;
+            }
+            taken.insert(&row.id);
+            // What is asked for was written; what came from defaults is not the source's to change.
+            let asked = desired(source);
+            let sent = &unsettled.item.fields;
+            let fields: FieldBases = row
+                .wire
+                .iter()
+                .filter(|(field, _)| {
+                    asked.contains_key(*field) && (sent.is_empty() || sent.contains_key(*field))
+                })
+                .map(|(field, value)| {
+                    (
+                        field.clone(),
+                        FieldBase {
+                            desired: Some(sent.get(field).unwrap_or(value).clone()),
+                            target: Some(value.clone()),
+                            written: false,
+                        },
+                    )
+                })
+                .collect();
+            let link = GroupLink {
+                source: source.clone(),
+                target: row.id.clone(),
+                origin: Origin::Created,
+                protect_set: false,
+                name: name.clone(),
+                fields,
+            };
+            changes.extend(linked(job, schema, link, protected(source)));
+        }
+        changed |= !changes.is_empty();
+        store.settle_write(entry.id, &outcomes, &changes, now)?;
+    }
+    Ok(changed)
+}
+
+/// Remembers the values that an interrupted run wrote to a linked group, a name perhaps on the way
+/// to another one: they are nobody else's doing.
+pub(super) fn edited(
+    links: &[GroupLink],
+    job: &JobConfig,
+    schema: &Schema,
+    target: &Snapshot,
+    item: &JournalItem,
+) -> Option<Change> {
+    let link = links
+        .iter()
+        .find(|link| Some(&link.target) == item.group.as_ref())?;
+    let held = &target.group(&link.target)?.wire;
+    let canonical = |name| schema.by_canonical(ObjectKind::Group, name);
+    let name_field = schema.group_name_field();
+    let of_rosterd = ["status", "protected"].map(|name| canonical(name).map(|spec| spec.wire));
+    let mut sent = item.fields.clone();
+    if let Some(name) = &item.detail {
+        sent.entry(name_field.to_owned())
+            .or_insert_with(|| Value::from(name.as_str()));
+    }
+    let mut fields = link.fields.clone();
+    for (field, sent) in &sent {
+        // Whether the source asked for these or rosterd did, the request does not say.
+        let asked = fields.get(field).and_then(|then| then.desired.clone());
+        if stands(&mut fields, field, sent, held.get(field))
+            && of_rosterd.contains(&Some(field.as_str()))
+            && let Some(now) = fields.get_mut(field)
+        {
+            now.desired = asked;
+        }
+    }
+    (fields != link.fields).then(|| Change::GroupFields {
+        job: job.name.clone(),
+        source: link.source.clone(),
+        fields,
+        name: link.name.clone(),
+    })
+}

@@ -2,7 +2,7 @@
 //!
 //! Additions need a whole listing of the target and whole account-wide states of both sides;
 //! removals need whole listings of both sides as well, and can be asked for only with a
-//! [`Complete`] listing in hand (rule 3).
+//! [`Complete`](crate::model::Complete) listing in hand (rule 3).
 
 mod additions;
 mod refusals;

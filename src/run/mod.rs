@@ -2,18 +2,18 @@
 //!
 //! It is laid out as the way that a run goes, and each room uses those before it and none after it:
 //!
-//! 1. [`accounts`]: who is asked, and under which locks. A [`Runner`] holds the config, the state
+//! 1. `accounts`: who is asked, and under which locks. A [`Runner`] holds the config, the state
 //!    database and the accounts, and a run begins once it holds its job and both accounts (rule 8).
-//! 2. [`read`]: from the wire into snapshots of both sides. Looking again later, at one group or at
+//! 2. `read`: from the wire into snapshots of both sides. Looking again later, at one group or at
 //!    one profile, is reading as well, and so is recalling the target from an earlier run.
-//! 3. [`settle`]: what became of an item that was written, and what is remembered of it. An item
+//! 3. `settle`: what became of an item that was written, and what is remembered of it. An item
 //!    that is read back in its own run and one that an interrupted run has left open are judged by
 //!    the same functions.
-//! 4. [`prepare`]: from what was read to a plan. In between it settles what was left open, since
+//! 4. `prepare`: from what was read to a plan. In between it settles what was left open, since
 //!    nothing is planned before that (rule 5), and of the plan it says what both sides agree on.
-//! 5. [`apply`]: from the plan to the wire. Each step is journaled, sent, settled and read back
+//! 5. `apply`: from the plan to the wire. Each step is journaled, sent, settled and read back
 //!    (rule 9); what happened is handed on in order.
-//! 6. [`record`]: what is told of a run and kept of it: the report, the history, the failures.
+//! 6. `record`: what is told of a run and kept of it: the report, the history, the failures.
 //!
 //! Below all of them stands what can go wrong with a run as a whole ([`RunError`]). This file is
 //! the door: what may be asked of a [`Runner`], and in which order the rooms are walked through.

@@ -32,7 +32,7 @@ pub struct Planned {
     pub created_values: BTreeMap<PersonIx, Record>,
     /// Whether nothing was known before: the first run, or a lost database.
     pub first_run: bool,
-    /// The items that a person has accepted, by [`Blocked::item`].
+    /// The items that a person has accepted, by [`Blocked::item`](crate::plan::Blocked::item).
     pub accepted: BTreeSet<String>,
 }
 

@@ -145,7 +145,7 @@ async fn a_mapping_archives_and_restores_a_group() {
     };
     assert_eq!(there(), (GroupStatus::Active, 3));
     bench.account("mail", |mail| {
-        mail.group_mut(from).notes = "over".to_owned()
+        mail.group_mut(from).notes = "over".to_owned();
     });
     let report = bench.settle().await;
     assert_eq!(report.summary.groups_archived, 1);

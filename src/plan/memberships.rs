@@ -45,6 +45,8 @@ pub(super) struct PairPlan {
     pub(super) unheld_opt_outs: u64,
     /// Active memberships of the source.
     pub(super) source_active: u64,
+    /// Whether all of them were seen: a pair whose source is not read at all lacks none.
+    pub(super) source_whole: bool,
     /// Active memberships of the target.
     pub(super) target_active: u64,
     pub(super) warnings: Vec<String>,
@@ -67,7 +69,10 @@ pub(super) fn plan_pair(
     seats: Option<&Seats<'_>>,
     agreement: &mut Agreement,
 ) -> PairPlan {
-    let mut out = PairPlan::default();
+    let mut out = PairPlan {
+        source_whole: true,
+        ..PairPlan::default()
+    };
     let Some(source_id) = pair.source.as_deref() else {
         return out;
     };
@@ -80,6 +85,7 @@ pub(super) fn plan_pair(
         return out;
     }
     let Some(source) = inputs.source.listing(source_id) else {
+        out.source_whole = false;
         out.blocked.push(incomplete(
             pair,
             source_id,
@@ -90,6 +96,7 @@ pub(super) fn plan_pair(
     let shown = Shown::of(inputs, source.seen());
     let wanted = &shown.states;
     out.source_active = source.seen().active() as u64;
+    out.source_whole = source.complete().is_some();
     out.listed.clone_from(&shown.listed);
     if !pair.writable {
         remember_refusals(inputs, ix, pair, wanted, agreement);
@@ -571,7 +578,7 @@ impl Decider<'_, '_> {
         let key = item_key(
             "add_memberships",
             group.unwrap_or(&self.pair.name),
-            inputs.names.text(row.address),
+            &inputs.key(person),
         );
         if let Some(words) = inputs.base.waiting.get(&key) {
             return Some(Obstacle::Blocked(
@@ -589,11 +596,12 @@ impl Decider<'_, '_> {
             return Some(Obstacle::Withheld(Reason::RemovedAtTarget));
         }
         if targets.is_empty() {
-            if let Some(words) = inputs.base.waiting.get(&item_key(
-                "create_members",
-                "",
-                inputs.names.text(row.address),
-            )) {
+            if let Some(words) =
+                inputs
+                    .base
+                    .waiting
+                    .get(&item_key("create_members", "", &inputs.key(person)))
+            {
                 return Some(Obstacle::Blocked(
                     BlockedReason::ValueRefused,
                     words.clone(),

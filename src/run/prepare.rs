@@ -10,8 +10,10 @@ use super::report::Outcome;
 use super::{Cost, Planned, RunError, RunReport, Runner, persons};
 use crate::config::settled::JobConfig;
 use crate::mapping::BoundMapping;
-use crate::model::policy::Removal;
-use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Takes, Value};
+use crate::model::policy::{Mode, Removal};
+use crate::model::{
+    Capabilities, GroupKind, Names, ObjectKind, Record, Schema, Snapshot, Takes, Value,
+};
 use crate::plan::base::{Base, Measure};
 use crate::plan::pack::{Step, pack};
 use crate::plan::{
@@ -96,6 +98,18 @@ impl Runner {
             .collect();
         let mut warnings = std::mem::take(&mut sides.warnings);
         warnings.extend(unknown);
+        let groups: Vec<(&str, &str, bool)> = sides
+            .source
+            .groups
+            .seen()
+            .iter()
+            .map(|group| {
+                let built_in = group.kind == GroupKind::BuiltIn;
+                (group.id.as_str(), group.name.as_str(), built_in)
+            })
+            .collect();
+        warnings.extend(unmatched(job, &groups));
+        refuse_pins(job, &policy, &sides, &base)?;
         let plan = plan(&Inputs {
             policy: &policy,
             names: &sides.names,
@@ -220,6 +234,58 @@ impl Runner {
         }
         desired
     }
+}
+
+/// Says which patterns of a job's scope match no group of its source.
+pub(super) fn unmatched(job: &JobConfig, groups: &[(&str, &str, bool)]) -> Vec<String> {
+    let patterns = job.groups.unmatched(groups).into_iter();
+    patterns
+        .map(|pattern| {
+            format!(
+                "The pattern \"{pattern}\" in `jobs.{}.groups.include` matches no group of {}.",
+                job.name, job.source
+            )
+        })
+        .collect()
+}
+
+/// Refuses pins to groups that exist nowhere: not in the whole list of an account, and not in what
+/// is remembered of it.
+fn refuse_pins(
+    job: &JobConfig,
+    policy: &Policy,
+    sides: &Sides,
+    base: &Base,
+) -> Result<(), RunError> {
+    let is_missing = |snapshot: &Snapshot, shared: bool, id: &str| {
+        !shared && snapshot.groups.complete().is_some() && snapshot.group(id).is_none()
+    };
+    let mut problems = Vec::new();
+    for (source, target) in &job.groups.pin {
+        if is_missing(&sides.source, policy.source_shared, source)
+            && base.group_of_source(source).is_none()
+        {
+            problems.push(format!(
+                "`pin` names {source}, and {} has no such group",
+                job.source
+            ));
+        }
+        if is_missing(&sides.target, policy.target_shared, target)
+            && base.group_of_target(target).is_none()
+        {
+            problems.push(format!(
+                "`pin` names {target}, and {} has no such group",
+                job.target
+            ));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(RunError::Config {
+        job: job.name.clone(),
+        problems: problems.join("; "),
+    })
 }
 
 /// Maps the source's groups in scope, and counts what has no home at the target.
@@ -459,7 +525,8 @@ impl Prepared {
             blocked: plan.blocked.clone(),
             failures: Vec::new(),
             refusals: plan.refusals.clone(),
-            waiting_opt_outs: plan.summary.opt_outs,
+            approved: None,
+            waiting_opt_outs: plan.waiting_opt_outs,
             requests: BTreeMap::new(),
             reads: self.sides.reads.clone(),
             warnings: plan.warnings.clone(),
@@ -518,7 +585,17 @@ fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Snapshot) -> T
     takes
 }
 
-/// Returns the measure to remember of a run that finished unrefused.
-pub(super) fn measure(plan: &Plan) -> Measure {
-    plan.measure
+/// Returns the measure to remember of a run that finished unrefused: nothing where the source was
+/// not read to its end.
+pub(super) fn measure(plan: &Plan) -> Option<Measure> {
+    plan.measured.then_some(plan.measure)
+}
+
+/// Remembers in which mode the measure was taken: the first run of a mirror is judged by another
+/// guard, that of a job which was switched to it as well.
+pub(super) fn measured_as(job: &str, mode: Mode) -> Change {
+    Change::Mirrored {
+        job: job.to_owned(),
+        mirrored: mode == Mode::Mirror,
+    }
 }

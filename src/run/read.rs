@@ -18,9 +18,9 @@ use crate::config::settled::JobConfig;
 use crate::http::Account;
 use crate::mapping::{BoundMapping, Mapping, MappingSpec};
 use crate::model::{
-    Certificate, CustomFields, Existence, Group, GroupRow, Incomplete, Join, Listing, MemberRow,
-    MemberSink, MembershipState, Name, Names, ObjectKind, OwnRemovals, Reading, SinkError,
-    Snapshot, SnapshotBuilder, TotalMeanings, Value, Writable, row_hash,
+    Certificate, CustomFields, Existence, Group, GroupKind, GroupRow, Incomplete, Join, Listing,
+    MemberRow, MemberSink, MembershipState, Name, Names, ObjectKind, OwnRemovals, Reading,
+    SinkError, Snapshot, SnapshotBuilder, TotalMeanings, Value, Writable, row_hash,
 };
 use crate::plan::base::Base;
 use crate::plan::{Policy, in_scope};
@@ -666,6 +666,7 @@ impl Runner {
     ) -> Result<super::Prediction, RunError> {
         let mut reads = BTreeMap::new();
         let mut minutes = 0.0;
+        let mut warnings = Vec::new();
         for (name, is_target) in [(&job.source, false), (&job.target, true)] {
             let handle = self.handle(name)?;
             handle.adapter.open().await.map_err(read_error(&handle))?;
@@ -676,6 +677,20 @@ impl Runner {
                 .map_err(read_error(&handle))?;
             certain(&handle.name, &certificate)?;
             let schema = provider::schema(handle.adapter.kind());
+            if !is_target {
+                let groups: Vec<Group> = rows
+                    .iter()
+                    .map(|row| Group::from_row(row.clone(), schema))
+                    .collect();
+                let named: Vec<(&str, &str, bool)> = groups
+                    .iter()
+                    .map(|group| {
+                        let built_in = group.kind == GroupKind::BuiltIn;
+                        (group.id.as_str(), group.name.as_str(), built_in)
+                    })
+                    .collect();
+                warnings = super::prepare::unmatched(job, &named);
+            }
             let covered: Vec<GroupRow> = rows
                 .into_iter()
                 .filter(|row| {
@@ -691,6 +706,7 @@ impl Runner {
         Ok(super::Prediction {
             reads,
             minutes,
+            warnings,
             period: job
                 .schedule
                 .as_ref()

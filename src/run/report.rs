@@ -9,6 +9,7 @@ pub use crate::state::Outcome;
 
 use crate::model::{Name, Names, Record};
 use crate::plan::{Blocked, BlockedReason, GuardRefusal, People, PersonIx, Plan, Summary, item_id};
+use crate::state::ApprovedBy;
 
 /// Requests that applying a plan sends, reads apart, and the time they take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,6 +85,29 @@ impl ItemFailure {
     }
 }
 
+/// Refusals that a person let pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approved {
+    /// The approval.
+    pub id: String,
+    /// What the guards had refused.
+    pub refusals: Vec<GuardRefusal>,
+}
+
+impl From<&Approved> for ApprovedBy {
+    fn from(approved: &Approved) -> ApprovedBy {
+        let guards: BTreeSet<&str> = approved
+            .refusals
+            .iter()
+            .map(|refusal| refusal.guard)
+            .collect();
+        ApprovedBy {
+            id: approved.id.clone(),
+            guards: guards.into_iter().map(str::to_owned).collect(),
+        }
+    }
+}
+
 /// What one run did.
 #[derive(Clone, Debug)]
 pub struct RunReport {
@@ -109,6 +133,8 @@ pub struct RunReport {
     pub failures: Vec<ItemFailure>,
     /// Guards that refused the plan.
     pub refusals: Vec<GuardRefusal>,
+    /// What a person let pass, where guards had refused the plan.
+    pub approved: Option<Approved>,
     /// Opt-outs that wait behind a refusal.
     pub waiting_opt_outs: u64,
     /// Writing requests sent, by provider.

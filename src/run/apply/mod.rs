@@ -19,7 +19,7 @@ pub(super) use rows::parts;
 use super::accounts::Handle;
 use super::prepare::Prepared;
 use super::verify::ProfilesNow;
-use super::{Outcome, RunError, RunReport, Runner};
+use super::{Approved, Outcome, RunError, RunReport, Runner};
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
 use crate::plan::pack::Step;
@@ -111,6 +111,18 @@ pub(super) struct Applying<'a> {
     failures: Vec<FailureNote>,
     history: Vec<RunItem>,
     wrote: bool,
+    /// What the first write uses up.
+    spends: Spends,
+}
+
+/// What a run was allowed once, and uses up with its first write: one that ends before it has used
+/// up nothing.
+#[derive(Debug, Default)]
+pub(super) struct Spends {
+    /// The fingerprint of the saved plan.
+    pub(super) plan: Option<String>,
+    /// The refusals that an approval let pass, and its id.
+    pub(super) approved: Option<Approved>,
 }
 
 impl Runner {
@@ -121,6 +133,7 @@ impl Runner {
         id: &str,
         started: Timestamp,
         prepared: Prepared,
+        spends: Spends,
     ) -> Result<RunReport, RunError> {
         let handle = self.handle(&job.target)?;
         let before = handle.account.statistics();
@@ -130,6 +143,8 @@ impl Runner {
         }
         let report = RunReport {
             waiting_opt_outs: 0,
+            refusals: Vec::new(),
+            approved: spends.approved.clone(),
             ..prepared.report(job, id, started, started, Outcome::Done)
         };
         let mut applying = Applying {
@@ -158,6 +173,7 @@ impl Runner {
             failures: Vec::new(),
             history: Vec::new(),
             wrote: false,
+            spends,
             prepared,
         };
         let result = applying.run().await;
@@ -230,6 +246,19 @@ impl Applying<'_> {
         Ok(())
     }
 
+    /// Uses up what the run was allowed once: its first write is on disk.
+    fn spend(&mut self) -> Result<(), RunError> {
+        let (store, now) = (self.runner.store(), self.runner.now());
+        let Spends { plan, approved } = std::mem::take(&mut self.spends);
+        if let Some(plan) = plan {
+            store.mark_plan_used(&plan, &self.job.name, now)?;
+        }
+        if let Some(approved) = approved {
+            store.use_approval(&self.job.name, &approved.id, now)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn group_id(&self, pair: PairIx) -> Option<String> {
         self.group_ids
             .get(&pair)
@@ -252,6 +281,13 @@ impl Applying<'_> {
                     .to_owned()
             })
             .collect()
+    }
+
+    /// Names a person in the keys of items, as the plan does: people without an address have keys
+    /// of their own.
+    fn person_key(&self, person: PersonIx) -> String {
+        self.prepared
+            .with_inputs(|inputs| inputs.key(person).into_owned())
     }
 
     fn address(&self, person: PersonIx) -> String {

@@ -601,7 +601,7 @@ impl Applying<'_> {
         });
         let member = item
             .person
-            .map(|person| self.address(person))
+            .map(|person| self.person_key(person))
             .unwrap_or_default();
         item_key(item.op, group.as_deref().unwrap_or(""), &member)
     }

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use super::{Applying, Item};
 use crate::model::Join;
 use crate::plan::{BlockedReason, PairIx, item_id, item_key};
-use crate::run::prepare::{freshly_blocked, measure};
+use crate::run::prepare::{freshly_blocked, measure, measured_as};
 use crate::run::{ItemFailure, Outcome, RunError, RunReport};
-use crate::state::{Change, FailureNote, RunEnd, RunItem};
+use crate::state::{ApprovedBy, Change, FailureNote, RunEnd, RunItem};
 
 impl Applying<'_> {
     /// Counts a confirmed item and takes it down in the history.
@@ -222,7 +222,7 @@ impl Applying<'_> {
             .unwrap_or(&group.name);
         let member = item
             .person
-            .map(|person| self.address(person))
+            .map(|person| self.person_key(person))
             .unwrap_or_default();
         (item_key(op, id, &member), Some(group.name.clone()))
     }
@@ -342,9 +342,15 @@ impl Applying<'_> {
             wrote: self.wrote,
             summary: self.report.summary_json(),
             error: self.report.error.clone(),
-            measure: result.is_ok().then(|| measure(plan)),
+            measure: result.is_ok().then(|| measure(plan)).flatten(),
+            approved: self.report.approved.as_ref().map(ApprovedBy::from),
         };
-        let changes: Vec<Change> = Vec::new();
+        let mode = &self.prepared.policy.mode;
+        let changes: Vec<Change> = end
+            .measure
+            .map(|_| measured_as(&self.job.name, *mode))
+            .into_iter()
+            .collect();
         store.finish_run(self.run, &end, &changes)?;
         Ok(self.report)
     }

@@ -151,6 +151,17 @@ impl Schedule {
             .collect()
     }
 
+    /// Puts off a fire of a job by its share of the jitter, and never by more than nine tenths of the
+    /// time to the fire that follows it: none is lost where the jitter is longer than the period.
+    pub fn delayed(&self, job_name: &str, fire: Timestamp, jitter_limit: Duration) -> Timestamp {
+        let room = self
+            .next_after(fire)
+            .and_then(|next| Duration::try_from(next.duration_since(fire)).ok());
+        let limit = room.map_or(jitter_limit, |room| (room / 10 * 9).min(jitter_limit));
+        fire.checked_add(jitter(job_name, fire, limit))
+            .unwrap_or(fire)
+    }
+
     /// The time between the next two fires after `now`; `None` when fewer than two are left.
     pub fn period(&self, now: Timestamp) -> Option<Duration> {
         let first = self.next_after(now)?;
@@ -277,7 +288,7 @@ impl Stretch {
 
 /// A share of `max` that depends on job and fire only, so that jobs with one schedule spread out
 /// the same way each time.
-pub fn jitter(job_name: &str, fire: Timestamp, max: Duration) -> Duration {
+fn jitter(job_name: &str, fire: Timestamp, max: Duration) -> Duration {
     let mut hasher = blake3::Hasher::new();
     hasher.update(job_name.as_bytes());
     hasher.update(&fire.as_second().to_le_bytes());

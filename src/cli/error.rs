@@ -6,6 +6,7 @@ use std::io::Write;
 use super::exit::ExitCode;
 use super::paint::{ERROR, HINT};
 use crate::config::ConfigError;
+use crate::model::without_addresses;
 use crate::report::harmless;
 use crate::run::{RunError, state_exit_code};
 use crate::state::{LockError, StateError};
@@ -114,7 +115,14 @@ impl CommandError {
 
 impl From<RunError> for CommandError {
     fn from(error: RunError) -> Self {
-        let failure = CommandError::from_error(ExitCode::of(error.exit_code()), &error);
+        let mut failure = CommandError::from_error(ExitCode::of(error.exit_code()), &error);
+        if let RunError::Read { .. } | RunError::Write { .. } | RunError::Groups { .. } = error {
+            // The provider's words end on standard error, which names nobody.
+            failure.message = without_addresses(&failure.message);
+            for cause in &mut failure.causes {
+                *cause = without_addresses(cause);
+            }
+        }
         match error {
             RunError::UnknownJob { .. } => failure.hint("`rosterd status` lists the jobs"),
             RunError::Busy(_) => failure.hint("`rosterd status` shows what is running"),

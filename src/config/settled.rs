@@ -70,6 +70,11 @@ pub enum Secret {
 }
 
 impl Secret {
+    /// Tells whether a command has to be run for it.
+    pub fn is_command(&self) -> bool {
+        matches!(self, Secret::Source(SecretSource::Command(_)))
+    }
+
     /// Tells this secret from others without showing it: by where it comes from, or by a hash.
     fn identity(&self) -> String {
         match self {
@@ -164,6 +169,20 @@ impl ProviderConfig {
                 Some(secret.identity())
             }
             Credentials::Password { .. } | Credentials::AuthToken { .. } => None,
+        }
+    }
+
+    /// Tells whether two names stand for one account, once it is known whether both log in by the
+    /// same secret.
+    pub fn is_same_account(&self, other: &ProviderConfig, same_login: bool) -> bool {
+        if self.kind != other.kind || place_of(&self.base_url) != place_of(&other.base_url) {
+            return false;
+        }
+        match (&self.account_id, &other.account_id) {
+            (Some(one), Some(other)) => {
+                one.trim().trim_start_matches('0') == other.trim().trim_start_matches('0')
+            }
+            _ => self.is_known_by_host() || same_login,
         }
     }
 
@@ -322,4 +341,20 @@ pub struct NotifyConfig {
     pub command: Option<Vec<String>>,
     /// A web address that is called after each good run.
     pub alive: Option<Url>,
+}
+
+/// What tells one place from others, however it is spelt.
+fn place_of(url: &Url) -> (String, Option<u16>, String) {
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let host = if is_loopback(url) { "localhost" } else { host };
+    let path: Vec<&str> = url
+        .path()
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
+    (
+        host.to_ascii_lowercase(),
+        url.port_or_known_default(),
+        path.join("/"),
+    )
 }

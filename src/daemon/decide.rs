@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::schedule::{Schedule, jitter};
+use crate::schedule::Schedule;
 
 /// How long a job rests whose account was in use by another process.
 pub(crate) const BUSY_REST: Duration = Duration::from_mins(1);
@@ -138,6 +138,7 @@ impl Agenda {
                 (job.since, job.retry) = (now, None);
                 continue;
             }
+            job.set_back(now);
             let Some(fire) = job.due(name) else { continue };
             if fire > now {
                 decision.wake = decision.wake.into_iter().chain([fire]).min();
@@ -169,16 +170,19 @@ impl Agenda {
 }
 
 impl Job {
+    /// Counts from now where the clock was set back: what was noted under the later time would keep
+    /// the job silent until that time comes again.
+    fn set_back(&mut self, now: Timestamp) {
+        self.since = self.since.min(now);
+        let soon = now.checked_add(BUSY_REST).unwrap_or(now);
+        self.retry = self.retry.map(|retry| retry.min(soon));
+    }
+
     /// When the job is to start next.
     fn due(&self, name: &str) -> Option<Timestamp> {
-        let fire = self
-            .timing
-            .schedule
-            .as_ref()?
-            .next_after_failures(self.since, self.failures)?;
-        let fire = fire
-            .checked_add(jitter(name, fire, self.timing.jitter))
-            .unwrap_or(fire);
+        let schedule = self.timing.schedule.as_ref()?;
+        let fire = schedule.next_after_failures(self.since, self.failures)?;
+        let fire = schedule.delayed(name, fire, self.timing.jitter);
         Some(self.retry.map_or(fire, |retry| retry.min(fire)))
     }
 }
@@ -239,6 +243,54 @@ mod tests {
                 .map(|wake| format!("wake {}", wake.strftime("%H:%M:%S"))),
         );
         words.join(", ")
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_or_forward_silences_no_job_and_loses_no_fire() {
+        let mut agenda = quarterly(None);
+        assert_eq!(look(&mut agenda, "10:15:00"), "start a, wake 10:30:00");
+        agenda.ended("a", Ended::Through, at("10:16:00"));
+        // Back by an hour: the fires of that hour come again.
+        assert_eq!(look(&mut agenda, "09:16:10"), "wake 09:30:00");
+        assert_eq!(look(&mut agenda, "09:30:00"), "start a, wake 09:45:00");
+        agenda.ended("a", Ended::Through, at("09:31:00"));
+        // Forward by three: one run makes up for all that was missed.
+        assert_eq!(look(&mut agenda, "12:31:00"), "catch up a, wake 12:45:00");
+        agenda.ended("a", Ended::Busy, at("12:31:30"));
+        // And back while it waits for an account.
+        assert_eq!(look(&mut agenda, "06:00:10"), "wake 06:01:10");
+        assert_eq!(look(&mut agenda, "06:01:10"), "start a, wake 06:15:00");
+        // A start that is remembered from the future is taken for now.
+        let mut agenda = quarterly(Some("23:59:00"));
+        assert_eq!(look(&mut agenda, "10:05:00"), "wake 10:15:00");
+    }
+
+    #[test]
+    fn a_failing_job_is_not_silenced_by_a_clock_that_is_set_back() {
+        let mut agenda = quarterly(None);
+        look(&mut agenda, "10:15:00");
+        agenda.ended("a", Ended::Failed(1), at("10:16:00"));
+        let decision = agenda.look(at("02:00:00"), &|_| false);
+        assert!(decision.wake.unwrap() <= at("02:45:00"), "{decision:?}");
+    }
+
+    #[test]
+    fn a_jitter_longer_than_the_period_loses_no_fire() {
+        let mut agenda = Agenda::default();
+        let jittery = Timing {
+            jitter: Duration::from_hours(5),
+            ..timing("*/15 * * * *")
+        };
+        agenda.add("a", jittery, None, 0, at("00:05:00"));
+        let mut starts = 0;
+        for minute in 5..245 {
+            let now = at("00:00:00") + jiff::SignedDuration::from_mins(minute);
+            let decision = agenda.look(now, &|_| false);
+            starts += decision.start.len();
+            agenda.ended("a", Ended::Through, now);
+        }
+        // Each start belongs to one of the sixteen fires; the last may still be put off.
+        assert!((15..=16).contains(&starts), "{starts}");
     }
 
     #[test]

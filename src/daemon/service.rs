@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::decide::{Agenda, Ended, Start};
 use super::{ServiceOptions, reload, systemd};
 use crate::config::Config;
+use crate::model::without_addresses;
 use crate::run::{Outcome, RunError, RunReport, Runner, RunnerOptions, SyncOptions};
 use crate::signals::Asked;
 use crate::state::{Guard, LockError, Locks, Store};
@@ -331,18 +332,6 @@ impl Service {
     }
 }
 
-/// Takes addresses out of a text: a provider's words may repeat one, and logs name nobody (rule 7).
-fn without_addresses(text: &str) -> String {
-    let words = text.split(' ').map(|word| {
-        if word.contains('@') {
-            "(address)"
-        } else {
-            word
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
 /// Logs what a run did, in counts, and returns why it did not go through.
 fn tell_report(job: &str, report: &RunReport) -> Option<String> {
     let summary = &report.summary;
@@ -381,19 +370,4 @@ fn is_paused(store: &Store, job: &str) -> bool {
         },
         |paused| paused.is_some(),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logs_name_nobody() {
-        assert_eq!(
-            without_addresses(
-                "mail: the row of <ana@example.org> was refused: \"bo@example.org\" is odd"
-            ),
-            "mail: the row of (address) was refused: (address) is odd"
-        );
-    }
 }

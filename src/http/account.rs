@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use url::Url;
@@ -12,10 +13,11 @@ use url::Url;
 use super::body::DEFAULT_MAX_BODY;
 use super::breaker::Breaker;
 use super::call::{Call, Effect, Reply};
-use super::error::{CallError, DecodeError, Problem};
+use super::error::{CallError, DecodeError, Problem, Refusal};
 use super::limit::{DayQuota, Limiter, Slot};
 use super::retry;
 use super::transport::Transport;
+use super::words::without_secrets;
 
 /// How long a call waits for a pause to end that the provider asked for; with a longer one it fails
 /// at once.
@@ -114,6 +116,8 @@ pub(super) struct Inner {
     pub(super) quota: Option<Mutex<DayQuota>>,
     pub(super) counters: Counters,
     pub(super) looked_at: tokio::sync::Mutex<()>,
+    /// What no text of the provider's may say again where it is kept or shown.
+    secrets: Mutex<Vec<SecretString>>,
 }
 
 /// One account at a provider. Clones share everything: pace, pauses, breaker, quota and statistics.
@@ -163,6 +167,24 @@ impl Drop for Admission<'_> {
 }
 
 impl Account {
+    /// Takes the secrets of the config out of the provider's words.
+    pub fn without_secrets(&self, text: &str) -> String {
+        without_secrets(text, &lock(&self.inner.secrets))
+    }
+
+    /// Has a secret taken out of whatever the provider says from here on.
+    pub fn keep_out(&self, secret: &SecretString) {
+        lock(&self.inner.secrets).push(secret.clone());
+    }
+
+    /// The same for all that a refusal says.
+    pub fn keep_secrets_out(&self, refusal: &mut Refusal) {
+        refusal.message = self.without_secrets(&refusal.message);
+        for words in [&mut refusal.code, &mut refusal.request_id] {
+            *words = words.take().map(|text| self.without_secrets(&text));
+        }
+    }
+
     /// Sets up an account; nothing is sent.
     pub fn new(options: AccountOptions) -> Self {
         let inner = Inner {
@@ -176,6 +198,7 @@ impl Account {
                 .map(|limit| Mutex::new(DayQuota::new(limit))),
             counters: Counters::default(),
             looked_at: tokio::sync::Mutex::default(),
+            secrets: Mutex::default(),
             options,
         };
         Self {

@@ -19,6 +19,7 @@ mod retry;
 mod send;
 mod transport;
 mod trouble;
+mod words;
 
 #[cfg(test)]
 mod tests;

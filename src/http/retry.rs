@@ -80,7 +80,9 @@ pub(crate) fn seed(name: &str) -> u64 {
     })
 }
 
-/// Reads a `Retry-After` header: seconds, or an HTTP date measured against the server's own `Date`.
+/// Reads a `Retry-After` header: seconds, or an HTTP date in one of its three forms, measured
+/// against the server's own `Date`. Of several values, which a proxy may have joined, the longest
+/// wait counts.
 ///
 /// The server's clock is preferred to ours because only the difference matters; `now` helps out
 /// where it sent none.
@@ -88,6 +90,40 @@ pub(crate) fn retry_after(
     header: &str,
     date: Option<&str>,
     now: impl Fn() -> jiff::Timestamp,
+) -> Option<Duration> {
+    let wait = |value: &str| one_wait(value, date, &now);
+    values(header).iter().filter_map(|value| wait(value)).max()
+}
+
+/// How the names of weekdays begin.
+const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// Takes the values of a header apart. Two of the three forms of a date hold a comma themselves,
+/// behind the weekday.
+fn values(header: &str) -> Vec<String> {
+    let mut values: Vec<String> = Vec::new();
+    let mut after_weekday = false;
+    for part in header.split(',') {
+        match values.last_mut() {
+            Some(date) if after_weekday => {
+                date.push(',');
+                date.push_str(part);
+                after_weekday = false;
+            }
+            _ => {
+                values.push(part.to_owned());
+                let word = part.trim().to_ascii_lowercase();
+                after_weekday = WEEKDAYS.iter().any(|day| word.starts_with(day));
+            }
+        }
+    }
+    values
+}
+
+fn one_wait(
+    header: &str,
+    date: Option<&str>,
+    now: &impl Fn() -> jiff::Timestamp,
 ) -> Option<Duration> {
     let header = header.trim();
     if let Ok(seconds) = header.parse::<u64>() {
@@ -103,6 +139,14 @@ pub(crate) fn retry_after(
 }
 
 fn http_date(text: &str) -> Option<jiff::Timestamp> {
+    match httpdate::parse_http_date(text.trim()) {
+        Ok(time) => jiff::Timestamp::try_from(time).ok(),
+        Err(_) => rfc2822(text),
+    }
+}
+
+/// A date as mail has it, which some servers send: with an offset instead of `GMT`.
+fn rfc2822(text: &str) -> Option<jiff::Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new()
         .parse_timestamp(text)
         .ok()
@@ -169,6 +213,18 @@ mod tests {
         let date = Some("Sun, 06 Nov 1994 08:49:30 GMT");
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT", date), Some(7));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT", date), Some(0));
+        for form in [
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 6 Nov 1994 10:49:37 +0200",
+            "5, Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT, 5",
+            "5,, 37, 6",
+            "Sun, 06 Nov 1994 08:49:10 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
+            "soon, 37",
+        ] {
+            assert_eq!(seconds(form, None), Some(37), "{form}");
+        }
         for nonsense in ["", "soon", "-5", "NaN", "inf"] {
             assert_eq!(seconds(nonsense, None), None, "{nonsense}");
         }

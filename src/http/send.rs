@@ -211,6 +211,8 @@ impl Account {
         let account = self.name().to_owned();
         let operation = call.operation;
         let status = reply.status;
+        // The provider's words are searched before they are cut to length and kept.
+        let tidy = |reason: &str| tidy(&self.without_secrets(reason));
         let error = match retry::judge(call, status, reply.retry_after) {
             Verdict::Decode => match decode(reply) {
                 Ok(done) => return Ok(done),
@@ -225,11 +227,14 @@ impl Account {
                     operation,
                     reason: tidy(&reason),
                 },
-                Err(DecodeError::Refused(refusal)) => CallError::Refused {
-                    account,
-                    operation,
-                    refusal,
-                },
+                Err(DecodeError::Refused(mut refusal)) => {
+                    self.keep_secrets_out(&mut refusal);
+                    CallError::Refused {
+                        account,
+                        operation,
+                        refusal,
+                    }
+                }
                 Err(DecodeError::LoginExpired(reason)) => CallError::LoginExpired {
                     account,
                     operation,

@@ -212,11 +212,15 @@ struct Head {
 impl Head {
     fn of(status: StatusCode, headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let joined = |name| {
+            let values = headers.get_all(name).iter();
+            let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+            values.join(", ")
+        };
         Self {
             status: status.as_u16(),
             content_type: text(CONTENT_TYPE).map(str::to_owned),
-            retry_after: text(RETRY_AFTER)
-                .and_then(|header| retry::retry_after(header, text(DATE), jiff::Timestamp::now)),
+            retry_after: retry::retry_after(&joined(RETRY_AFTER), text(DATE), jiff::Timestamp::now),
             length: text(CONTENT_LENGTH).and_then(|length| length.trim().parse().ok()),
         }
     }

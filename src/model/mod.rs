@@ -27,7 +27,7 @@ pub use group::{Fingerprint, Group, GroupKind, GroupRow, GroupStatus, TargetRefu
 pub use names::{Name, Names};
 pub use own::{OwnRemoval, OwnRemovals};
 pub use refusal::Refusal;
-pub(crate) use refusal::tidy;
+pub(crate) use refusal::{tidy, without_addresses};
 pub use schema::{
     CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, ProviderKind, Schema, Writable,
 };

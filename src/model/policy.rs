@@ -145,6 +145,28 @@ impl GroupScope {
     }
 }
 
+impl GroupScope {
+    /// Lists the patterns of `include` that cover none of these groups, each of which is an id, a
+    /// name, and whether it is built in. The pattern for all groups asks for none in particular.
+    pub fn unmatched<'a>(&self, groups: &[(&'a str, &'a str, bool)]) -> Vec<&str> {
+        let alone = |pattern: &String| GroupScope {
+            include: vec![pattern.clone()],
+            exclude: Vec::new(),
+            ..self.clone()
+        };
+        let patterns = self.include.iter().filter(|pattern| pattern.trim() != "*");
+        patterns
+            .filter(|pattern| {
+                let scope = alone(pattern);
+                !groups
+                    .iter()
+                    .any(|(id, name, built_in)| scope.covers(id, name, *built_in))
+            })
+            .map(String::as_str)
+            .collect()
+    }
+}
+
 /// Matches a name against a pattern with `*` and `?`, ignoring case.
 pub fn wildcard_matches(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.to_lowercase().chars().collect();

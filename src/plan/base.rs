@@ -196,6 +196,8 @@ pub struct Base {
     pub target_account: String,
     /// How much the source held when a run last finished unrefused; nothing before the first one.
     pub measure: Option<Measure>,
+    /// Whether the last run that set the measure was one of a mirror.
+    pub mirrored: bool,
     /// Items that the provider refused and whose next attempt is not due, by item key, with the
     /// provider's words.
     pub waiting: HashMap<String, String>,

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bars::know_pairs_by_every_key;
 use super::base::Measure;
 use super::consent::{account_refusers, plan_people, refusals_of_target};
-use super::fingerprint::fingerprint;
+use super::fingerprint::Basis;
 use super::groups::plan_groups;
 use super::guard::{Judged, judge};
 use super::memberships::{AccountStates, plan_pair};
@@ -204,7 +204,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         });
     }
     losses.sort();
+    let stand_ins = pair_plans
+        .iter()
+        .map(|pair| pair.opt_out_removals.len() as u64)
+        .sum::<u64>();
     let mut measure = Measure::default();
+    let mut measured = inputs.source.groups.complete().is_some();
     let mut active = 0;
     for (at, pair) in pair_plans.into_iter().enumerate() {
         let entry = &groups.pairs[at];
@@ -217,6 +222,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             measure.groups += 1;
         }
         measure.memberships += pair.source_active;
+        measured &= pair.source_whole;
         if entry.linked {
             active += match &seats {
                 // The people of a group that is deleted leave it as well.
@@ -240,6 +246,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     withheld.sort();
     warnings = counted(warnings);
 
+    let waiting_opt_outs = summarise(&operations).opt_outs + stand_ins;
     let mut plan = Plan {
         job: inputs.policy.job.clone(),
         source: inputs.policy.source.clone(),
@@ -254,15 +261,22 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         warnings,
         agreement,
         measure,
+        measured,
+        waiting_opt_outs,
+        tripped: BTreeSet::new(),
+        basis: Basis::default(),
         fingerprint: String::new(),
     };
-    plan.refusals = judge(&Judged {
+    let verdict = judge(&Judged {
         inputs,
         plan: &plan,
         active,
         overwritten: &overwritten,
     });
-    plan.fingerprint = fingerprint(inputs, &plan);
+    plan.refusals = verdict.refusals;
+    plan.tripped = verdict.tripped;
+    plan.basis = Basis::of(inputs, &plan);
+    plan.fingerprint = plan.basis.fingerprint();
     plan
 }
 

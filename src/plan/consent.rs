@@ -89,11 +89,12 @@ pub(super) fn plan_people(
         for &person in people {
             if !inputs.people.targets(person).is_empty() {
                 out.group_opt_outs.entry(pair).or_default().push(person);
-            } else if let Some(words) = inputs.base.waiting.get(&item_key(
-                "create_members",
-                "",
-                inputs.names.text(inputs.people.get(person).address),
-            )) {
+            } else if let Some(words) =
+                inputs
+                    .base
+                    .waiting
+                    .get(&item_key("create_members", "", &inputs.key(person)))
+            {
                 out.blocked.push(blocked(
                     inputs,
                     person,
@@ -558,7 +559,7 @@ fn account_refusal(
     if !inputs.capabilities.account_opt_out {
         return;
     }
-    let key = item_key("set_opt_out", "", inputs.names.text(row.address));
+    let key = item_key("set_opt_out", "", &inputs.key(person));
     if let Some(words) = inputs.base.waiting.get(&key) {
         out.blocked.push(blocked(
             inputs,
@@ -575,11 +576,12 @@ fn account_refusal(
             out.warnings.push(CARRIED_AGAIN.to_owned());
         }
         out.account_opt_outs.push(person);
-    } else if let Some(words) = inputs.base.waiting.get(&item_key(
-        "create_members",
-        "",
-        inputs.names.text(row.address),
-    )) {
+    } else if let Some(words) =
+        inputs
+            .base
+            .waiting
+            .get(&item_key("create_members", "", &inputs.key(person)))
+    {
         out.blocked.push(blocked(
             inputs,
             person,
@@ -609,11 +611,11 @@ fn may_hold_refusal(inputs: &Inputs<'_>, person: PersonIx) -> bool {
         Existence::Asked(asked) => asked.contains(&row.address),
         Existence::Unknown => false,
     };
-    let waiting = inputs.base.waiting.contains_key(&item_key(
-        "create_members",
-        "",
-        inputs.names.text(row.address),
-    ));
+    let waiting =
+        inputs
+            .base
+            .waiting
+            .contains_key(&item_key("create_members", "", &inputs.key(person)));
     inputs.policy.members.create
         && absent
         && !waiting
@@ -651,7 +653,7 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         ));
         return;
     }
-    let key = item_key("change_address", "", inputs.names.text(row.address));
+    let key = item_key("change_address", "", &inputs.key(person));
     if let Some(words) = inputs.base.waiting.get(&key) {
         out.blocked.push(blocked(
             inputs,
@@ -743,7 +745,6 @@ fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     if row.hands.is_changing() || row.unusable.is_some() {
         return;
     }
-    let address = inputs.names.text(inputs.people.get(person).address);
     if !edit.kept.is_empty() && inputs.policy.guards.on_drift == OnDrift::Keep {
         out.warnings.push(format!(
             "Somebody changed {} of a person at the target; it is kept.",
@@ -753,10 +754,11 @@ fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     if edit.is_empty() {
         return;
     }
-    if let Some(words) = inputs
-        .base
-        .waiting
-        .get(&item_key("update_member", "", address))
+    if let Some(words) =
+        inputs
+            .base
+            .waiting
+            .get(&item_key("update_member", "", &inputs.key(person)))
     {
         out.blocked.push(blocked(
             inputs,
@@ -768,7 +770,7 @@ fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     }
     if !edit.overwritten.is_empty() {
         out.overwritten
-            .insert(item_key("update_member", "", address));
+            .insert(item_key("update_member", "", &inputs.key(person)));
     }
     let before: Record = edit.before.clone();
     out.updates.push(Edit::UpdateMember {

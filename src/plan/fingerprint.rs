@@ -3,66 +3,201 @@
 //!
 //! Counters, dates and the order of reading stay out of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::seats::departures;
 use super::{Edit, Inputs, PersonIx, Plan};
 use crate::model::{Record, row_hash};
 
-/// Computes the fingerprint of a plan.
-pub(super) fn fingerprint(inputs: &Inputs<'_>, plan: &Plan) -> String {
+/// What a plan was made of, in parts: plans with equal parts do equal things to equal objects, and
+/// where they differ, the parts tell what moved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Basis {
+    /// The settled config of the job.
+    pub config: String,
+    /// The job's last run that wrote.
+    pub last_run: String,
+    /// One print per operation, in their order, over its values and the versions of what it
+    /// touches. Behind them stand the groups that are left by joining others.
+    pub operations: Vec<OperationPrint>,
+}
+
+/// What one operation of a plan writes, and what it touches.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OperationPrint {
+    /// The operation and its group, in words.
+    pub label: String,
+    /// The print.
+    pub print: String,
+}
+
+/// How many operations are named that differ between two plans.
+const NAMED: usize = 5;
+
+/// Names an operation to a person: what it does, and in which group.
+fn operation_label(op: &str, group: Option<&str>) -> String {
+    match group {
+        Some(group) => format!("{op} \"{group}\""),
+        None => op.to_owned(),
+    }
+}
+
+impl Basis {
+    /// What a plan is made of.
+    pub(super) fn of(inputs: &Inputs<'_>, plan: &Plan) -> Basis {
+        let mut operations: Vec<OperationPrint> = plan
+            .operations
+            .iter()
+            .map(|edit| OperationPrint {
+                label: operation_label(
+                    edit.op(),
+                    edit.pair().map(|pair| plan.pair(pair).name.as_str()),
+                ),
+                print: print_of(inputs, plan, edit),
+            })
+            .collect();
+        // Where joining a group is leaving another, the one that is left belongs to the operation.
+        for (group, people) in departures(inputs, &plan.operations, &plan.pairs) {
+            let mut print = Print(blake3::Hasher::new());
+            print.text(&group);
+            for person in people {
+                print.person(inputs, person);
+            }
+            operations.push(OperationPrint {
+                label: operation_label("leave_group", Some(&group)),
+                print: print.end(),
+            });
+        }
+        let print_text = |text: &str| {
+            let mut print = Print(blake3::Hasher::new());
+            print.text(text);
+            print.end()
+        };
+        Basis {
+            config: print_text(&inputs.policy.config_hash),
+            last_run: print_text(inputs.base.last_writing_run.as_deref().unwrap_or("")),
+            operations,
+        }
+    }
+
+    /// Computes the fingerprint.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut print = Print(blake3::Hasher::new());
+        print.text(&self.config);
+        print.text(&self.last_run);
+        for operation in &self.operations {
+            print.text(&operation.label);
+            print.text(&operation.print);
+        }
+        print.0.finalize().to_hex()[..32].to_owned()
+    }
+
+    /// Says what differs from this plan in one that was made later; ids and addresses stay out of
+    /// it.
+    pub fn what_moved(&self, now: &Basis) -> String {
+        let mut moved = Vec::new();
+        if self.config != now.config {
+            moved.push("the config of the job or of its accounts was changed".to_owned());
+        }
+        if self.last_run != now.last_run {
+            moved.push("another run has written since".to_owned());
+        }
+        let (before, after) = (by_label(&self.operations), by_label(&now.operations));
+        let labels: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+        let differing: Vec<String> = labels
+            .into_iter()
+            .filter_map(|label| match (before.get(label), after.get(label)) {
+                (Some(before), Some(after)) if before == after => None,
+                (Some(_), Some(_)) => Some(format!(
+                    "{label} would concern other people, other values, or objects that were changed since"
+                )),
+                (Some(_), None) => Some(format!("{label} is not needed any more")),
+                _ => Some(format!("{label} is new")),
+            })
+            .collect();
+        let more = differing.len().saturating_sub(NAMED);
+        moved.extend(differing.into_iter().take(NAMED));
+        if more > 0 {
+            moved.push(format!("{more} more operations differ"));
+        }
+        if moved.is_empty() {
+            moved.push("the order of its operations is another one".to_owned());
+        }
+        moved.join("; ")
+    }
+}
+
+fn by_label(operations: &[OperationPrint]) -> BTreeMap<&str, Vec<&str>> {
+    let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for operation in operations {
+        found
+            .entry(&operation.label)
+            .or_default()
+            .push(&operation.print);
+    }
+    for prints in found.values_mut() {
+        prints.sort_unstable();
+    }
+    found
+}
+
+/// Takes the print of an operation: its values, and the versions of the group and the people that
+/// it touches.
+fn print_of(inputs: &Inputs<'_>, plan: &Plan, edit: &Edit) -> String {
     let mut print = Print(blake3::Hasher::new());
-    print.text(&inputs.policy.config_hash);
-    print.text(inputs.base.last_writing_run.as_deref().unwrap_or(""));
-    for edit in &plan.operations {
-        print.text(edit.op());
-        if let Some(pair) = edit.pair() {
-            let pair = plan.pair(pair);
-            print.text(pair.source.as_deref().unwrap_or(""));
-            print.text(pair.target.as_deref().unwrap_or(""));
-            print.text(&pair.name);
-            if let Some(group) = pair
-                .target
-                .as_deref()
-                .and_then(|id| inputs.target.group(id))
-            {
-                print.record(&group.wire);
-            }
-        }
-        match edit {
-            Edit::BringBack { .. } => print.text("back"),
-            Edit::CreateCustomField { label } => print.text(label),
-            Edit::CreateGroup { fields, .. }
-            | Edit::AdoptGroup { fields, .. }
-            | Edit::UpdateGroup { fields, .. }
-            | Edit::RenameGroup { fields, .. }
-            | Edit::UpdateMember { fields, .. } => print.record(fields),
-            Edit::ChangeAddress { from, to, .. } => {
-                print.text(from);
-                print.text(to);
-            }
-            Edit::SetOptOut { .. }
-            | Edit::CreateMembers { .. }
-            | Edit::AddMemberships { .. }
-            | Edit::RemoveMemberships { .. }
-            | Edit::ArchiveGroup { .. }
-            | Edit::DeleteGroup { .. } => {}
-        }
-        for person in edit.members() {
-            print.person(inputs, *person);
+    print.text(edit.op());
+    if let Some(pair) = edit.pair() {
+        let pair = plan.pair(pair);
+        print.text(pair.source.as_deref().unwrap_or(""));
+        print.text(pair.target.as_deref().unwrap_or(""));
+        print.text(&pair.name);
+        if let Some(group) = pair
+            .target
+            .as_deref()
+            .and_then(|id| inputs.target.group(id))
+        {
+            print.record(&group.wire);
         }
     }
-    // Where joining a group is leaving another, the one that is left belongs to the operation.
-    for (group, people) in departures(inputs, &plan.operations, &plan.pairs) {
-        print.text(&group);
-        for person in people {
-            print.person(inputs, person);
+    match edit {
+        Edit::BringBack { .. } => print.text("back"),
+        Edit::CreateCustomField { label } => print.text(label),
+        Edit::RenameGroup { fields, via, .. } => {
+            print.record(fields);
+            print.text(via.as_deref().unwrap_or(""));
         }
+        Edit::CreateGroup { fields, .. }
+        | Edit::AdoptGroup { fields, .. }
+        | Edit::UpdateGroup { fields, .. }
+        | Edit::UpdateMember { fields, .. } => print.record(fields),
+        Edit::ChangeAddress { from, to, .. } => {
+            print.text(from);
+            print.text(to);
+        }
+        Edit::ArchiveGroup {
+            lift_protection, ..
+        }
+        | Edit::DeleteGroup {
+            lift_protection, ..
+        } => print.text(if *lift_protection { "lift" } else { "" }),
+        Edit::SetOptOut { .. }
+        | Edit::CreateMembers { .. }
+        | Edit::AddMemberships { .. }
+        | Edit::RemoveMemberships { .. } => {}
     }
-    print.0.finalize().to_hex()[..32].to_owned()
+    for person in edit.members() {
+        print.person(inputs, *person);
+    }
+    print.end()
 }
 
 struct Print(blake3::Hasher);
 
 impl Print {
+    fn end(self) -> String {
+        self.0.finalize().to_hex()[..16].to_owned()
+    }
+
     fn text(&mut self, text: &str) {
         self.0.update(&(text.len() as u64).to_le_bytes());
         self.0.update(text.as_bytes());

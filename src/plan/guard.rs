@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::seats::departures;
-use super::{Edit, GuardRefusal, Inputs, Plan, item_key};
-use crate::model::MemberStatus;
+use super::{Edit, GuardRefusal, Inputs, PersonIx, Plan, item_key};
 use crate::model::policy::{Limit, Mode, OnDrift};
+use crate::model::{MemberStatus, Record, row_hash};
 
 /// What the guards look at.
 pub(super) struct Judged<'a> {
@@ -20,13 +20,22 @@ pub(super) struct Judged<'a> {
     pub(super) overwritten: &'a BTreeSet<String>,
 }
 
-/// Judges a plan; an empty list lets it pass.
-pub(super) fn judge(judged: &Judged<'_>) -> Vec<GuardRefusal> {
+/// What guards say against a plan.
+#[derive(Default)]
+pub(super) struct Verdict {
+    /// The refusals; none lets the plan pass.
+    pub(super) refusals: Vec<GuardRefusal>,
+    /// The items that tripped them, each with its values: what an approval covers.
+    pub(super) tripped: BTreeSet<String>,
+}
+
+/// Judges a plan.
+pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
     let Judged {
         inputs,
         plan,
         active,
-        overwritten,
+        ..
     } = *judged;
     let guards = &inputs.policy.guards;
     let key = |name: &str| format!("jobs.{}.guards.{name}", plan.job);
@@ -138,26 +147,27 @@ pub(super) fn judge(judged: &Judged<'_>) -> Vec<GuardRefusal> {
         );
     }
 
-    if guards.on_drift == OnDrift::Stop && !overwritten.is_empty() {
+    let overwrites = overwrites(judged);
+    if guards.on_drift == OnDrift::Stop && !overwrites.is_empty() {
         let refusal = GuardRefusal {
             guard: "on_drift",
             group: None,
-            value: overwritten.len() as u64,
+            value: overwrites.len() as u64,
             of: active,
             limit: "stop".to_owned(),
             key: key("on_drift"),
             explanation: format!(
                 "{} things were changed at the target since the last run, and would be changed back",
-                overwritten.len()
+                overwrites.len()
             ),
             approval: String::new(),
         };
-        refusals.push((refusal, overwritten.clone()));
+        refusals.push((refusal, overwrites.clone()));
     }
 
     let mut harmful = removals;
     harmful.extend(group_removals);
-    harmful.extend(overwritten.iter().cloned());
+    harmful.extend(overwrites);
     if !harmful.is_empty() {
         for (guard, of, explanation) in suspicious(judged) {
             let refusal = GuardRefusal {
@@ -176,40 +186,27 @@ pub(super) fn judge(judged: &Judged<'_>) -> Vec<GuardRefusal> {
     with_approval(refusals)
 }
 
-/// Names the items for which the refusals of a plan ask approval.
-pub fn tripped_items(inputs: &Inputs<'_>, plan: &Plan) -> BTreeSet<String> {
-    let kinds: BTreeSet<&str> = plan.refusals.iter().map(|refusal| refusal.guard).collect();
-    let judged = Judged {
-        inputs,
-        plan,
-        active: 0,
-        overwritten: &BTreeSet::new(),
-    };
-    let broad = ["empty_source", "source_shrank", "target_fuller", "on_drift"]
+/// Names the items of what somebody changed at the target and the plan writes again, with the
+/// values that it writes.
+fn overwrites(judged: &Judged<'_>) -> BTreeSet<String> {
+    let mut left: BTreeSet<&str> = judged.overwritten.iter().map(String::as_str).collect();
+    let mut found = BTreeSet::new();
+    if left.is_empty() {
+        return found;
+    }
+    for key in judged
+        .plan
+        .operations
         .iter()
-        .any(|guard| kinds.contains(guard));
-    let removals = broad
-        || kinds.contains("max_membership_removals")
-        || kinds.contains("max_membership_removals_per_group");
-    let mut tripped: BTreeSet<String> = if removals {
-        leaving(&judged).into_values().flatten().collect()
-    } else {
-        BTreeSet::new()
-    };
-    tripped.extend(items(&judged, |edit| match edit {
-        Edit::ArchiveGroup { .. } | Edit::DeleteGroup { .. } => {
-            broad || kinds.contains("max_group_removals")
+        .flat_map(|edit| keys_of(judged, edit))
+    {
+        if judged.overwritten.contains(&key.item) {
+            left.remove(key.item.as_str());
+            found.insert(key.with_value);
         }
-        Edit::CreateMembers { .. } => kinds.contains("max_member_creations"),
-        Edit::UpdateMember { .. }
-        | Edit::ChangeAddress { .. }
-        | Edit::UpdateGroup { .. }
-        | Edit::RenameGroup { .. } => broad || kinds.contains("max_updates"),
-        Edit::AddMemberships { .. } | Edit::BringBack { .. } => broad,
-        Edit::SetOptOut { .. } => kinds.contains("max_opt_outs"),
-        _ => false,
-    }));
-    tripped
+    }
+    found.extend(left.into_iter().map(str::to_owned));
+    found
 }
 
 /// Names the items of everybody who leaves a group, by the target group's id: by a removal, by a
@@ -224,7 +221,7 @@ fn leaving(judged: &Judged<'_>) -> BTreeMap<String, BTreeSet<String>> {
             leaving
                 .entry(group)
                 .or_default()
-                .extend(keys_of(judged, edit));
+                .extend(keys_of(judged, edit).into_iter().map(|key| key.with_value));
         }
     }
     for (group, people) in departures(inputs, &plan.operations, &plan.pairs) {
@@ -267,7 +264,7 @@ fn suspicious(judged: &Judged<'_>) -> Vec<(&'static str, u64, String)> {
             }
         }
     }
-    if inputs.policy.mode == Mode::Mirror && inputs.base.measure.is_none() {
+    if inputs.policy.mode == Mode::Mirror && !inputs.base.mirrored {
         let at_target: u64 = plan
             .pairs
             .iter()
@@ -309,23 +306,81 @@ fn items(judged: &Judged<'_>, wanted: impl Fn(&Edit) -> bool) -> BTreeSet<String
         .iter()
         .filter(|edit| wanted(edit))
         .flat_map(|edit| keys_of(judged, edit))
+        .map(|key| key.with_value)
         .collect()
 }
 
-/// Names the items of an edit for approvals: operation, group and person.
-fn keys_of(judged: &Judged<'_>, edit: &Edit) -> Vec<String> {
+/// One item of an edit, as approvals know it.
+struct ItemKey {
+    /// Operation, group and person: what the plan's findings name it by.
+    item: String,
+    /// The same with what is written, so that an approval of one value covers no other.
+    with_value: String,
+}
+
+impl ItemKey {
+    fn plain(item: String) -> ItemKey {
+        ItemKey {
+            with_value: item.clone(),
+            item,
+        }
+    }
+
+    /// An item with what is written, as a print: values can be personal, and approvals are kept.
+    fn writing(item: String, value: u64) -> ItemKey {
+        ItemKey {
+            with_value: format!("{item} ={value:016x}"),
+            item,
+        }
+    }
+}
+
+/// Names the items of an edit for approvals: operation, group and person, and the values.
+fn keys_of(judged: &Judged<'_>, edit: &Edit) -> Vec<ItemKey> {
     let group = edit
         .pair()
         .map(|pair| judged.plan.pair(pair))
         .map(|pair| pair.target.clone().unwrap_or_else(|| pair.name.clone()));
     let group = group.unwrap_or_default();
+    let of_person = |person: &PersonIx| item_key(edit.op(), &group, &judged.inputs.key(*person));
     let members = edit.members();
     match edit {
         Edit::UpdateGroup { fields, .. } | Edit::RenameGroup { fields, .. } => fields
-            .keys()
-            .map(|field| item_key("update_group", &group, field))
+            .iter()
+            .map(|(field, value)| {
+                let alone = Record::from([(field.clone(), value.clone())]);
+                ItemKey::writing(
+                    item_key("update_group", &group, field),
+                    row_hash("", &alone),
+                )
+            })
             .collect(),
-        _ if members.is_empty() => vec![item_key(edit.op(), &group, "")],
+        Edit::UpdateMember { member, fields, .. } => {
+            vec![ItemKey::writing(of_person(member), row_hash("", fields))]
+        }
+        Edit::ChangeAddress { member, to, .. } => {
+            vec![ItemKey::writing(
+                of_person(member),
+                row_hash(to, &Record::new()),
+            )]
+        }
+        Edit::CreateMembers { members, .. } => members
+            .iter()
+            .map(|person| match judged.inputs.facts.get(person) {
+                Some(facts) => ItemKey::writing(of_person(person), facts.desired_hash),
+                None => ItemKey::plain(of_person(person)),
+            })
+            .collect(),
+        Edit::ArchiveGroup {
+            lift_protection, ..
+        }
+        | Edit::DeleteGroup {
+            lift_protection, ..
+        } => {
+            let item = item_key(edit.op(), &group, "");
+            vec![ItemKey::writing(item, u64::from(*lift_protection))]
+        }
+        _ if members.is_empty() => vec![ItemKey::plain(item_key(edit.op(), &group, ""))],
         // A refusal of all mail is one, on however many lists it has to be written.
         Edit::SetOptOut { .. } if judged.inputs.capabilities.account_opt_out_as_lists => members
             .iter()
@@ -338,28 +393,27 @@ fn keys_of(judged: &Judged<'_>, edit: &Edit) -> Vec<String> {
                 };
                 item_key(edit.op(), group, &judged.inputs.key(*person))
             })
+            .map(ItemKey::plain)
             .collect(),
-        _ => members
-            .iter()
-            .map(|person| item_key(edit.op(), &group, &judged.inputs.key(*person)))
-            .collect(),
+        _ => members.iter().map(of_person).map(ItemKey::plain).collect(),
     }
 }
 
 /// Gives every refusal of the plan the one approval that covers all their items.
-fn with_approval(refusals: Vec<(GuardRefusal, BTreeSet<String>)>) -> Vec<GuardRefusal> {
-    let all: BTreeSet<&String> = refusals.iter().flat_map(|(_, items)| items).collect();
+fn with_approval(refusals: Vec<(GuardRefusal, BTreeSet<String>)>) -> Verdict {
+    let mut verdict = Verdict::default();
+    for (refusal, items) in refusals {
+        verdict.refusals.push(refusal);
+        verdict.tripped.extend(items);
+    }
     let mut hasher = blake3::Hasher::new();
-    for item in all {
+    for item in &verdict.tripped {
         hasher.update(item.as_bytes());
         hasher.update(b"\n");
     }
     let approval = hasher.finalize().to_hex()[..12].to_owned();
-    refusals
-        .into_iter()
-        .map(|(refusal, _)| GuardRefusal {
-            approval: approval.clone(),
-            ..refusal
-        })
-        .collect()
+    for refusal in &mut verdict.refusals {
+        approval.clone_into(&mut refusal.approval);
+    }
+    verdict
 }

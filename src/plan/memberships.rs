@@ -36,7 +36,10 @@ pub(super) fn plan_pair(
     seats: Option<&Seats<'_>>,
     agreement: &mut Agreement,
 ) -> PairPlan {
-    let mut out = PairPlan::default();
+    let mut out = PairPlan {
+        source_whole: true,
+        ..PairPlan::default()
+    };
     let Some(source_id) = pair.source.as_deref() else {
         return out;
     };
@@ -49,6 +52,7 @@ pub(super) fn plan_pair(
         return out;
     }
     let Some(source) = inputs.source.listing(source_id) else {
+        out.source_whole = false;
         out.blocked.push(incomplete(
             pair,
             source_id,
@@ -59,6 +63,7 @@ pub(super) fn plan_pair(
     let shown = Shown::of(inputs, source.seen());
     let wanted = &shown.states;
     out.source_active = source.seen().active() as u64;
+    out.source_whole = source.complete().is_some();
     out.listed.clone_from(&shown.listed);
     if !pair.writable {
         remember_refusals(inputs, ix, pair, wanted, agreement);

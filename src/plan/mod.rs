@@ -26,9 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use bars::refused_before;
 pub use build::plan;
 pub use findings::{Blocked, BlockedReason, GuardRefusal, Loss, Reason, What, Withheld, item_id};
+pub use fingerprint::{Basis, OperationPrint};
 pub(crate) use groups::fold as fold_group_name;
 pub use groups::{in_scope, partners};
-pub use guard::tripped_items;
 pub use people::{People, PersonIx};
 
 use crate::model::policy::{GroupScope, Guards, MemberPolicy, Mode};
@@ -427,10 +427,19 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What is already so, to be remembered.
     pub agreement: Agreement,
-    /// How much the source holds.
+    /// How much the source holds, as far as it was seen.
     pub measure: base::Measure,
+    /// Whether all of the source in scope was seen. What an incomplete reading showed is never what
+    /// later runs are measured against.
+    pub measured: bool,
     /// Counts.
     pub summary: Summary,
+    /// Refusals of mail among the operations, removals that stand in for one included.
+    pub waiting_opt_outs: u64,
+    /// The items for which the guards refuse the plan, with their values: what an approval covers.
+    pub tripped: BTreeSet<String>,
+    /// What the fingerprint is made of.
+    pub basis: Basis,
     /// What identifies the plan: equal fingerprints do equal things to equal objects.
     pub fingerprint: String,
 }

@@ -26,6 +26,8 @@ pub(super) struct PairPlan {
     pub(super) unheld_opt_outs: u64,
     /// Active memberships of the source.
     pub(super) source_active: u64,
+    /// Whether all of them were seen: a pair whose source is not read at all lacks none.
+    pub(super) source_whole: bool,
     /// Active memberships of the target.
     pub(super) target_active: u64,
     pub(super) warnings: Vec<String>,

@@ -214,11 +214,12 @@ impl People {
         if !address.is_empty() {
             return address.into();
         }
-        let member = match (self.sources(person), self.targets(person)) {
-            ([first, ..], _) => source.members[*first as usize].id,
-            ([], [first, ..]) => target.members[*first as usize].id,
+        // Ids of two accounts can be equal, and name different people.
+        let (sign, member) = match (self.sources(person), self.targets(person)) {
+            ([first, ..], _) => ("#", source.members[*first as usize].id),
+            ([], [first, ..]) => ("##", target.members[*first as usize].id),
             ([], []) => return address.into(),
         };
-        format!("#{}", names.text(member)).into()
+        format!("{sign}{}", names.text(member)).into()
     }
 }

@@ -11,7 +11,7 @@ use super::json::{FORMAT_VERSION, summary_from_json, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING};
 use super::table::{Cell, write_table};
 use super::words::{address, duration, harmless, instant, shortened, summary};
-use crate::state::{Outcome, RunItem, RunRecord};
+use crate::state::{ApprovedBy, Outcome, RunItem, RunRecord};
 
 /// Writes runs as a table, in the order given.
 ///
@@ -35,7 +35,10 @@ pub fn write_history_text(
                 Cell::new(&took(run)),
                 Cell::new(&run.trigger),
                 Cell::styled(outcome(run), colour(run.outcome)),
-                Cell::new(&done(run)),
+                Cell::new(&match &run.approved {
+                    Some(approved) => format!("{}; approved: {}", done(run), approval(approved)),
+                    None => done(run),
+                }),
             ]
         })
         .collect();
@@ -103,6 +106,9 @@ pub fn write_show_text(
         writeln!(out, "  exit code {code}")?;
     }
     writeln!(out, "  done      {}", done(run))?;
+    if let Some(approved) = &run.approved {
+        writeln!(out, "  approved  {}", approval(approved))?;
+    }
     if items.is_empty() {
         return writeln!(out, "\nNo items are kept of this run.");
     }
@@ -208,6 +214,7 @@ pub(super) struct RunRow<'a> {
     exit_code: Option<u8>,
     wrote: bool,
     summary: &'a serde_json::Value,
+    approved: Option<&'a ApprovedBy>,
     error: Option<&'a str>,
 }
 
@@ -223,6 +230,7 @@ impl<'a> RunRow<'a> {
             exit_code: run.exit_code,
             wrote: run.wrote,
             summary: &run.summary,
+            approved: run.approved.as_ref(),
             error: run.error.as_deref(),
         }
     }
@@ -259,4 +267,13 @@ fn done(run: &RunRecord) -> String {
     } else {
         words.join(", ")
     }
+}
+
+/// Says which refusals a run had approved, and by what.
+fn approval(approved: &ApprovedBy) -> String {
+    format!(
+        "{} by {}",
+        harmless(&approved.guards.join(", ")),
+        harmless(&approved.id)
+    )
 }

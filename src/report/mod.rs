@@ -15,6 +15,7 @@ mod plan_json;
 mod plan_text;
 mod run_json;
 mod run_text;
+mod seal;
 mod sections;
 mod status;
 mod table;
@@ -31,6 +32,7 @@ pub use plan_json::write_plan_json;
 pub use plan_text::write_plan_text;
 pub use run_json::{JobResult, write_run_json, write_runs_json};
 pub use run_text::write_run_text;
+pub use seal::is_sealed;
 pub use status::{
     JobRow, JobState, write_schedule_json, write_schedule_text, write_status_json,
     write_status_text,

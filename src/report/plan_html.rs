@@ -112,8 +112,8 @@ impl Page<'_> {
             out,
             "<section class=\"stop\"><h2>Refused: nothing is written until a person approves</h2>"
         )?;
-        if plan.summary.opt_outs > 0 {
-            let waiting = count(plan.summary.opt_outs, "opt-out", "opt-outs");
+        if plan.waiting_opt_outs > 0 {
+            let waiting = count(plan.waiting_opt_outs, "opt-out", "opt-outs");
             writeln!(
                 out,
                 "<p><strong>Behind this refusal wait {waiting}.</strong></p>"

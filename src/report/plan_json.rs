@@ -2,6 +2,7 @@
 //!
 //! There is no clock and no run id in it, so that equal plans are equal files.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -10,8 +11,9 @@ use serde_json::json;
 use super::json::{
     BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document,
 };
+use super::seal::{Seal, Sealing};
 use crate::model::Record;
-use crate::plan::{Edit, PersonIx, What, Withheld};
+use crate::plan::{Basis, Edit, PersonIx, What, Withheld};
 use crate::run::Planned;
 
 /// Writes a plan as JSON, operation by operation.
@@ -19,16 +21,27 @@ use crate::run::Planned;
 /// # Errors
 /// What writing to `out` says.
 pub fn write_plan_json(out: &mut dyn Write, planned: &Planned) -> io::Result<()> {
-    write_document(out, &Document(planned))
+    let print = RefCell::default();
+    let mut out = Sealing::new(out, &print);
+    write_document(
+        &mut out,
+        &Document {
+            planned,
+            seal: Seal(&print),
+        },
+    )
 }
 
-struct Document<'a>(&'a Planned);
+struct Document<'a> {
+    planned: &'a Planned,
+    seal: Seal<'a>,
+}
 
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let planned = self.0;
+        let planned = self.planned;
         let plan = &planned.plan;
-        let mut document = serializer.serialize_struct("plan", 13)?;
+        let mut document = serializer.serialize_struct("plan", 16)?;
         document.serialize_field("version", &FORMAT_VERSION)?;
         document.serialize_field("job", &plan.job)?;
         document.serialize_field("fingerprint", &plan.fingerprint)?;
@@ -58,7 +71,34 @@ impl Serialize for Document<'_> {
         document.serialize_field("source", &plan.source)?;
         document.serialize_field("target", &plan.target)?;
         document.serialize_field("first_run", &planned.first_run)?;
+        document.serialize_field("waiting_opt_outs", &plan.waiting_opt_outs)?;
+        document.serialize_field("basis", &BasisRow(&plan.basis))?;
+        document.serialize_field("seal", &self.seal)?;
         document.end()
+    }
+}
+
+/// What the fingerprint is made of, for telling what moved; one print per operation, in their order.
+struct BasisRow<'a>(&'a Basis);
+
+impl Serialize for BasisRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Basis {
+            config,
+            last_run,
+            operations,
+        } = self.0;
+        let mut row = serializer.serialize_struct("basis", 3)?;
+        row.serialize_field("config", config)?;
+        row.serialize_field("last_run", last_run)?;
+        row.serialize_field(
+            "operations",
+            &Rows(|| {
+                let rows = operations.iter();
+                rows.map(|operation| [&operation.label, &operation.print])
+            }),
+        )?;
+        row.end()
     }
 }
 

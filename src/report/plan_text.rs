@@ -53,7 +53,7 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     sections::blocked(out, &plan.blocked, &planned.accepted, verbose)?;
     sections::losses(out, &plan.losses)?;
     sections::warnings(out, &plan.warnings)?;
-    sections::refusals(out, &plan.job, &plan.refusals, plan.summary.opt_outs)?;
+    sections::refusals(out, &plan.job, &plan.refusals, plan.waiting_opt_outs)?;
     if !plan.is_empty() {
         writeln!(out, "\n{}", cost_sentence(&planned.cost))?;
     }

@@ -9,6 +9,7 @@ use super::json::{
     BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document,
 };
 use crate::run::{ItemFailure, RunReport};
+use crate::state::ApprovedBy;
 
 /// How one job of a command ended.
 #[derive(Debug)]
@@ -112,6 +113,7 @@ struct RunRow<'a> {
     failures: Vec<FailureRow<'a>>,
     accepted: usize,
     refusals: Vec<RefusalRow<'a>>,
+    approved: Option<ApprovedBy>,
     requests: &'a Requests,
     reads: &'a Requests,
     withheld_by_reason: &'a BTreeMap<&'static str, u64>,
@@ -146,6 +148,7 @@ impl<'a> RunRow<'a> {
                 .collect(),
             accepted: report.waiting().1,
             refusals: report.refusals.iter().map(RefusalRow::new).collect(),
+            approved: report.approved.as_ref().map(ApprovedBy::from),
             requests: &report.requests,
             reads: &report.reads,
             withheld_by_reason: &report.withheld_by_reason,

@@ -49,6 +49,9 @@ pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) ->
         sections::losses(out, &report.losses)?;
     }
     sections::warnings(out, &report.warnings)?;
+    if let Some(approved) = &report.approved {
+        sections::approved(out, approved)?;
+    }
     sections::refusals(out, &report.job, &report.refusals, report.waiting_opt_outs)?;
     if let Some(sentence) = requests_sentence(report) {
         writeln!(out, "\n{ASIDE}{sentence}{ASIDE:#}")?;

@@ -8,6 +8,7 @@ use super::paint::{ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::view::by_reason;
 use super::words::{address, count, grouped, harmless, shortened};
 use crate::plan::{Blocked, GuardRefusal, Loss};
+use crate::run::Approved;
 
 /// How many items of one kind are shown unless all are wanted.
 pub(super) const SHOWN: usize = 10;
@@ -136,6 +137,27 @@ pub(super) fn warnings(out: &mut dyn Write, warnings: &[String]) -> io::Result<(
     heading(out, "Warnings", "")?;
     for warning in warnings {
         writeln!(out, "  {CHANGED}!{CHANGED:#} {}", harmless(warning))?;
+    }
+    Ok(())
+}
+
+/// Writes what guards had refused and a person let pass, and by which approval.
+pub(super) fn approved(out: &mut dyn Write, approved: &Approved) -> io::Result<()> {
+    heading(
+        out,
+        "Approved",
+        &format!(
+            "by {}, which is used up with the first write",
+            harmless(&approved.id)
+        ),
+    )?;
+    for refusal in &approved.refusals {
+        writeln!(
+            out,
+            "  {CHANGED}!{CHANGED:#} {}: {}",
+            refusal.guard,
+            harmless(&refusal.explanation)
+        )?;
     }
     Ok(())
 }

@@ -12,10 +12,10 @@ use crate::model::{
 };
 use crate::plan::base::{Base, Measure};
 use crate::plan::{
-    Agreement, Blocked, BlockedReason, Edit, GroupPair, GuardRefusal, Loss, PairIx, People,
+    Agreement, Basis, Blocked, BlockedReason, Edit, GroupPair, GuardRefusal, Loss, PairIx, People,
     PersonIx, Plan, Reason, Summary, What, Withheld,
 };
-use crate::run::{Cost, ItemFailure, Outcome, Planned, RunReport};
+use crate::run::{Approved, Cost, ItemFailure, Outcome, Planned, RunReport};
 use crate::state;
 
 fn incomplete<T>(partial: T) -> Reading<T> {
@@ -90,6 +90,10 @@ fn empty_plan() -> Plan {
         warnings: Vec::new(),
         agreement: Agreement::default(),
         measure: Measure::default(),
+        measured: true,
+        waiting_opt_outs: 0,
+        tripped: BTreeSet::new(),
+        basis: Basis::default(),
         summary: Summary::default(),
         fingerprint: "f1e2".to_owned(),
     }
@@ -225,6 +229,7 @@ fn full_plan() -> Planned {
             },
             pair("5", Some("4715"), "Friends <&>"),
         ],
+        waiting_opt_outs: 3,
         operations,
         withheld: vec![
             Withheld {
@@ -399,7 +404,13 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
       "The group \"Donors\" mails everyone who joins it."],
      "source":"crm",
      "target":"mail",
-     "first_run":false}
+     "first_run":false,
+     "waiting_opt_outs":3,
+     "basis":{
+      "config":"",
+      "last_run":"",
+      "operations":[]},
+     "seal":"ab2dad378d0f37d11c6eec5a42ed498c"}
     "#);
 }
 
@@ -528,6 +539,7 @@ fn report(outcome: Outcome) -> RunReport {
             message: "Invalid \u{1b}[2Jcontact".to_owned(),
         }],
         refusals: Vec::new(),
+        approved: None,
         waiting_opt_outs: 0,
         requests: [("mail".to_owned(), 6)].into(),
         reads: [("crm".to_owned(), 3)].into(),
@@ -613,6 +625,7 @@ fn runs_are_json_alone_and_as_a_list() {
       {"item":"b6296019","op":"add_memberships","group":"Donors","member":"ana@example.org","code":"402","message":"Invalid \u001b[2Jcontact"}],
      "accepted":0,
      "refusals":[],
+     "approved":null,
      "requests":{
       "mail":6},
      "reads":{
@@ -657,6 +670,7 @@ fn run_record(outcome: Option<state::Outcome>) -> state::RunRecord {
         }),
         error: None,
         measure: None,
+        approved: None,
     }
 }
 
@@ -825,4 +839,62 @@ fn failures_name_age_and_remedy() {
     assert_eq!(value["failures"][0]["attempts"], 2);
     assert_eq!(value["failures"][0]["accepted"], true);
     assert_eq!(value["failures"][0]["item"], "b7f3c1ab");
+}
+
+#[test]
+fn an_approved_run_says_so_and_never_that_nothing_is_written() {
+    let approved = RunReport {
+        blocked: Vec::new(),
+        failures: Vec::new(),
+        withheld: 0,
+        approved: Some(Approved {
+            id: "0123456789ab".to_owned(),
+            refusals: vec![refusal()],
+        }),
+        ..report(Outcome::Done)
+    };
+    insta::assert_snapshot!(written(|out| write_run_text(out, &approved, false)), @"
+    crm-to-mail  run 20260301T060000Z-abc123, 1 min 5 s
+      * 1 opt-out carried
+      * 1 group created
+      * 5 memberships added
+
+    Approved  by 0123456789ab, which is used up with the first write
+      ! max_membership_removals: 120 removals of 900 active memberships exceed the limit of 10%
+
+    Sent 3 requests reading crm and 6 requests writing to mail.
+
+    Done.
+    ");
+}
+
+#[test]
+fn the_seal_of_a_plan_breaks_with_whatever_is_edited() {
+    let text = written(|out| write_plan_json(out, &full_plan()));
+    assert!(is_sealed(text.as_bytes()).unwrap());
+    let laid_out = text.replace(",\n", ",\r\n\t  ");
+    assert!(is_sealed(laid_out.as_bytes()).unwrap());
+    // Every letter counts, blanks within texts as well.
+    for (at, letter) in text.char_indices() {
+        if !letter.is_ascii_graphic() {
+            continue;
+        }
+        let mut edited = text.clone();
+        edited.replace_range(at..=at, if letter == 'x' { "y" } else { "x" });
+        assert!(!is_sealed(edited.as_bytes()).unwrap(), "{at} {letter}");
+    }
+    assert!(
+        !is_sealed(
+            text.replacen("cut off", "cutoff", 1)
+                .replacen("Friends <", "Friends<", 1)
+                .as_bytes()
+        )
+        .unwrap()
+    );
+    for end in [0, 1, text.len() / 2, text.len() - 2] {
+        let end = (end..text.len())
+            .find(|end| text.is_char_boundary(*end))
+            .unwrap();
+        assert!(!is_sealed(&text.as_bytes()[..end]).unwrap(), "cut at {end}");
+    }
 }

@@ -39,21 +39,24 @@ mod apply;
 
 mod record;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 
 pub use accounts::{
     AccountLocks, Clock, Handle, OnlineReport, Progress, Runner, RunnerOptions, Silent,
 };
+pub use apply::Approved;
 pub use error::{RunError, state_exit_code};
 pub use prepare::{Cost, Planned};
 pub use read::Prediction;
 pub use record::{ItemFailure, Outcome, RunReport};
 
 use crate::config::settled::JobConfig;
-use crate::plan::{GuardRefusal, tripped_items};
+use crate::plan::{Basis, GuardRefusal, Summary};
 use crate::state::{ApprovalAnswer, RunEnd, RunStart};
 use accounts::Access;
-use prepare::Prepared;
+use apply::Spends;
 
 /// How a run is asked for.
 #[derive(Clone, Debug)]
@@ -74,12 +77,16 @@ impl Default for SyncOptions {
 }
 
 /// What of a saved plan decides: everything else is read and planned again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SavedPlan {
     /// The job.
     pub job: String,
     /// The fingerprint.
     pub fingerprint: String,
+    /// What the fingerprint was made of, to tell what moved; nothing where that is not known.
+    pub basis: Option<Basis>,
+    /// Whether there is nothing in it to do.
+    pub empty: bool,
 }
 
 impl Runner {
@@ -87,15 +94,12 @@ impl Runner {
     pub async fn plan(&self, job: &str) -> Result<Planned, RunError> {
         let job = self.job(job)?;
         let _held = self.hold(job, Access::Read).await?;
-        let mut prepared = Box::pin(self.prepare(job, true, false)).await?;
+        self.refuse_one_account(job)?;
+        let mut prepared = self.unless_stopped(self.prepare(job, true, false)).await?;
         if let Some(refusal) = prepared.planned.plan.refusals.first() {
-            let items = prepared.tripped();
-            let id = self.inner.store.offer_approval(
-                &job.name,
-                &refusal.approval,
-                &items,
-                self.now(),
-            )?;
+            let items = &prepared.planned.plan.tripped;
+            let (store, now) = (self.store(), self.now());
+            let id = store.offer_approval(&job.name, &refusal.approval, items, now)?;
             rename_approval(&mut prepared.planned.plan.refusals, &id);
         }
         self.inner.options.progress.finish(&job.name);
@@ -111,7 +115,7 @@ impl Runner {
     }
 
     /// Applies a saved plan once: everything is read and planned again, and any difference stops
-    /// before the first write.
+    /// before the first write. A plan without operations touches nothing, and is done at once.
     pub async fn apply(
         &self,
         saved: &SavedPlan,
@@ -121,6 +125,9 @@ impl Runner {
             approve: approve.map(str::to_owned),
             trigger: "apply",
         };
+        if saved.empty {
+            return self.nothing_to_apply(saved);
+        }
         Box::pin(self.run(&saved.job, &options, Some(saved))).await
     }
 
@@ -128,6 +135,7 @@ impl Runner {
     pub async fn predict(&self, job: &str) -> Result<Prediction, RunError> {
         let job = self.job(job)?;
         let _held = self.hold_to_read(&[&job.source, &job.target]).await?;
+        self.refuse_one_account(job)?;
         self.predict_reads(job).await
     }
 
@@ -140,6 +148,7 @@ impl Runner {
         let job = self.job(name)?;
         self.refuse_used(saved)?;
         let _held = self.hold(job, Access::Write).await?;
+        self.refuse_one_account(job)?;
         // Whoever was waited for may have applied it.
         self.refuse_used(saved)?;
         let started = self.now();
@@ -172,12 +181,26 @@ impl Runner {
                     summary: serde_json::Value::Null,
                     error: Some(error.to_string()),
                     measure: None,
+                    approved: None,
                 };
                 // The first failure is the one to report; one of writing it down adds nothing to
                 // it.
                 drop(store.finish_run(&id, &end, &[]));
                 Err(error)
             }
+        }
+    }
+
+    /// Reads until it is done or the run is asked to stop: also where somebody else's import is
+    /// waited for, which can take half an hour. A request that only reads may be dropped.
+    async fn unless_stopped<T>(
+        &self,
+        reading: impl Future<Output = Result<T, RunError>>,
+    ) -> Result<T, RunError> {
+        tokio::select! {
+            biased;
+            read = Box::pin(reading) => read,
+            () = self.inner.options.stop.cancelled() => Err(RunError::Stopped),
         }
     }
 
@@ -203,7 +226,9 @@ impl Runner {
         saved: Option<&SavedPlan>,
     ) -> Result<RunReport, RunError> {
         let store = &self.inner.store;
-        let mut prepared = Box::pin(self.prepare(job, false, saved.is_some())).await?;
+        let mut prepared = self
+            .unless_stopped(self.prepare(job, false, saved.is_some()))
+            .await?;
         // A refusal of mail that was seen is remembered whatever becomes of the run.
         store.record(&prepared.consent_seen(job))?;
         store.record(&prepared.give_up_flags(job))?;
@@ -211,13 +236,21 @@ impl Runner {
         if let Some(saved) = saved
             && saved.fingerprint != prepared.planned.plan.fingerprint
         {
+            let moved = saved.basis.as_ref().map_or_else(
+                || "what it touches has changed".to_owned(),
+                |basis| basis.what_moved(&prepared.planned.plan.basis),
+            );
             return Err(RunError::PlanMoved(format!(
-                "what the plan touches has changed since it was made, so nothing was written; make a new one with `rosterd plan {} --out FILE`",
+                "the plan has moved since it was made, so nothing was written ({moved}); make a new one with `rosterd plan {} --out FILE`",
                 job.name
             )));
         }
+        let mut spends = Spends {
+            plan: saved.map(|saved| saved.fingerprint.clone()),
+            ..Spends::default()
+        };
         if !prepared.planned.plan.refusals.is_empty() {
-            let items = prepared.tripped();
+            let items = std::mem::take(&mut prepared.planned.plan.tripped);
             let offered = prepared.planned.plan.refusals[0].approval.clone();
             let answer = match &options.approve {
                 Some(approval) => {
@@ -227,7 +260,10 @@ impl Runner {
             };
             match (answer, &options.approve) {
                 (Some(ApprovalAnswer::Fits), Some(approval)) => {
-                    store.use_approval(&job.name, approval, self.now())?;
+                    spends.approved = Some(Approved {
+                        id: approval.clone(),
+                        refusals: prepared.planned.plan.refusals.clone(),
+                    });
                 }
                 (answer, _) => {
                     let id_offered =
@@ -238,17 +274,56 @@ impl Runner {
                 }
             }
         }
-        if let Some(saved) = saved {
-            store.mark_plan_used(&saved.fingerprint, &job.name, self.now())?;
-        }
-        let applied = Box::pin(self.carry_out(job, id, prepared)).await?;
-        self.record_applied(job, id, started, applied)
+        let approved = spends.approved.clone();
+        let applied = Box::pin(self.carry_out(job, id, prepared, spends)).await?;
+        self.record_applied(job, id, started, applied, approved)
     }
-}
 
-impl Prepared {
-    fn tripped(&self) -> std::collections::BTreeSet<String> {
-        self.with_inputs(|inputs| tripped_items(inputs, &self.planned.plan))
+    /// Takes down and reports that a plan without operations was applied.
+    fn nothing_to_apply(&self, saved: &SavedPlan) -> Result<RunReport, RunError> {
+        let job = self.job(&saved.job)?;
+        let started = self.now();
+        let id = run_id(&job.name, started);
+        let store = &self.inner.store;
+        store.start_run(&RunStart {
+            id: id.clone(),
+            job: job.name.clone(),
+            trigger: "apply".to_owned(),
+            started,
+        })?;
+        let report = RunReport {
+            run: id.clone(),
+            job: job.name.clone(),
+            started,
+            finished: self.now(),
+            outcome: Outcome::Done,
+            summary: Summary::default(),
+            withheld: 0,
+            withheld_by_reason: BTreeMap::new(),
+            blocked: Vec::new(),
+            failures: Vec::new(),
+            refusals: Vec::new(),
+            approved: None,
+            waiting_opt_outs: 0,
+            requests: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            warnings: Vec::new(),
+            error: None,
+            losses: Vec::new(),
+            accepted: BTreeSet::new(),
+        };
+        let end = RunEnd {
+            finished: report.finished,
+            outcome: report.outcome,
+            exit_code: report.exit_code(),
+            wrote: false,
+            summary: report.summary_json(),
+            error: None,
+            measure: None,
+            approved: None,
+        };
+        store.finish_run(&id, &end, &[])?;
+        Ok(report)
     }
 }
 

@@ -48,6 +48,7 @@ async fn each_of_the_three_locks_alone_keeps_every_kind_of_run_out() {
         let saved = SavedPlan {
             job: "test".to_owned(),
             fingerprint: "f".to_owned(),
+            ..SavedPlan::default()
         };
         for (kind, error) in [
             (

@@ -52,10 +52,11 @@ impl Store {
             target_account.clone_into(&mut base.target_account);
             base.waiting = waiting(connection, job, now)?;
             let remembered = connection
-                .prepare_cached("SELECT last_writing_run, measure_groups, measure_memberships FROM jobs WHERE name = ?1")?
-                .query_row([job], |row| Ok((row.get(0)?, optional_count(row, 1)?, optional_count(row, 2)?)))
+                .prepare_cached("SELECT last_writing_run, measure_groups, measure_memberships, mirrored FROM jobs WHERE name = ?1")?
+                .query_row([job], |row| Ok((row.get(0)?, optional_count(row, 1)?, optional_count(row, 2)?, row.get(3)?)))
                 .optional()?;
-            if let Some((run, groups, memberships)) = remembered {
+            if let Some((run, groups, memberships, mirrored)) = remembered {
+                base.mirrored = mirrored;
                 base.last_writing_run = run;
                 base.measure = groups.zip(memberships).map(|(groups, memberships)| Measure { groups, memberships });
             }
@@ -216,9 +217,16 @@ fn waiting(
     now: Timestamp,
 ) -> Result<HashMap<String, String>, Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT item_key, message FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2",
+        "SELECT item_key, message FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2 AND next_try <= ?3",
     )?;
-    let rows = select.query_map((job, stamp(now)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // No item rests longer; what does was put off before the clock was set back.
+    let last = stamp(
+        now.checked_add(super::failures::LONGEST_REST)
+            .unwrap_or(now),
+    );
+    let rows = select.query_map((job, stamp(now), last), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

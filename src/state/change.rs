@@ -17,6 +17,13 @@ use crate::plan::base::{FactId, FieldBases, GroupLink, Origin};
 /// normalised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// Takes down whether the measure of a job was taken by a run of a mirror.
+    Mirrored {
+        /// The job.
+        job: String,
+        /// Whether it was.
+        mirrored: bool,
+    },
     /// Remembers a pair of groups, replacing an earlier pair of the same source group.
     LinkGroup {
         /// The job.
@@ -218,6 +225,11 @@ pub(super) fn apply(connection: &Connection, changes: &[Change]) -> Result<(), F
 
 fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
     match change {
+        Change::Mirrored { job, mirrored } => {
+            connection
+                .prepare_cached("UPDATE jobs SET mirrored = ?2 WHERE name = ?1")?
+                .execute((job, mirrored))?;
+        }
         Change::LinkGroup { job, link } => {
             connection
                 .prepare_cached(

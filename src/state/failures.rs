@@ -58,6 +58,9 @@ pub struct FailureRecord {
     pub next_try: Option<Timestamp>,
 }
 
+/// The longest pause of an item between two tries.
+pub(super) const LONGEST_REST: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// Returns the pause after so many refusals: what heals by itself does so soon, and the rest must
 /// not cost a request in every run.
 fn pause(attempts: u32) -> SignedDuration {
@@ -66,7 +69,7 @@ fn pause(attempts: u32) -> SignedDuration {
         2 => SignedDuration::from_hours(1),
         3 => SignedDuration::from_hours(6),
         4 => SignedDuration::from_hours(24),
-        _ => SignedDuration::from_hours(7 * 24),
+        _ => LONGEST_REST,
     }
 }
 

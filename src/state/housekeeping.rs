@@ -120,6 +120,7 @@ mod tests {
                 summary: serde_json::Value::Null,
                 error: None,
                 measure: None,
+                approved: None,
             };
             store.finish_run(id, &end, &[]).unwrap();
         };

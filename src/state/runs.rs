@@ -65,6 +65,15 @@ impl Outcome {
     }
 }
 
+/// The approval by which a run went on that guards had refused.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ApprovedBy {
+    /// The approval.
+    pub id: String,
+    /// The guards that had refused.
+    pub guards: Vec<String>,
+}
+
 /// The start of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunStart {
@@ -95,6 +104,8 @@ pub struct RunEnd {
     pub error: Option<String>,
     /// How much the source held, when the run finished unrefused.
     pub measure: Option<Measure>,
+    /// What a person let pass, where guards had refused the plan.
+    pub approved: Option<ApprovedBy>,
 }
 
 /// A run of the history.
@@ -122,6 +133,8 @@ pub struct RunRecord {
     pub error: Option<String>,
     /// How much the source held, when the run finished unrefused.
     pub measure: Option<Measure>,
+    /// What a person let pass, where guards had refused the plan.
+    pub approved: Option<ApprovedBy>,
 }
 
 /// What a run did to one item, or why it did nothing.
@@ -159,13 +172,21 @@ pub struct PastItem {
 }
 
 /// The columns that [`read_run`] takes, in its order.
-pub(super) const RUN_COLUMNS: &str = "id, job, cause, started, finished, outcome, exit_code, wrote, summary, error, measure_groups, measure_memberships";
+pub(super) const RUN_COLUMNS: &str = "id, job, cause, started, finished, outcome, exit_code, wrote, summary, error, measure_groups, measure_memberships, approved";
 
 impl Store {
     /// Takes down that a run has started.
     pub fn start_run(&self, run: &RunStart) -> Result<(), StateError> {
         self.write(|connection| {
             jobs::ensure(connection, &run.job)?;
+            // What stands in the future was written before the clock was set back. It is taken for
+            // now, or it would pass for the newest run until that time comes again.
+            let before = run.started.checked_sub(jiff::SignedDuration::from_millis(1));
+            connection
+                .prepare_cached(
+                    "UPDATE runs SET started = ?3, finished = min(finished, ?3) WHERE job = ?1 AND started > ?2",
+                )?
+                .execute((&run.job, stamp(run.started), stamp(before.unwrap_or(run.started))))?;
             connection
                 .prepare_cached(
                     "INSERT INTO runs (id, job, cause, started) VALUES (?1, ?2, ?3, ?4)",
@@ -181,7 +202,7 @@ impl Store {
             connection
                 .prepare_cached(
                     "UPDATE runs SET finished = ?2, outcome = ?3, exit_code = ?4, wrote = ?5, summary = ?6, error = ?7,
-                         measure_groups = ?8, measure_memberships = ?9
+                         measure_groups = ?8, measure_memberships = ?9, approved = ?10
                      WHERE id = ?1",
                 )?
                 .execute((
@@ -194,6 +215,7 @@ impl Store {
                     &end.error,
                     end.measure.map(|measure| count(measure.groups)),
                     end.measure.map(|measure| count(measure.memberships)),
+                    end.approved.as_ref().map(json),
                 ))?;
             if end.wrote {
                 connection
@@ -364,6 +386,7 @@ pub(super) fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
                 groups,
                 memberships,
             }),
+        approved: serde_json::from_value(optional_json(row, 12)?).ok(),
     })
 }
 

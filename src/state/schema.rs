@@ -14,7 +14,7 @@ pub(super) const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// The steps from an empty file to the current schema, in order; a step is never changed once
 /// released.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("schema/001_start.sql"),
     include_str!("schema/002_remembered.sql"),
     include_str!("schema/003_held_bars.sql"),
@@ -22,6 +22,7 @@ const STEPS: [&str; 7] = [
     include_str!("schema/005_ledger.sql"),
     include_str!("schema/006_journal_values.sql"),
     include_str!("schema/007_accepted.sql"),
+    include_str!("schema/008_approved.sql"),
 ];
 
 /// The version of the current schema.

@@ -592,6 +592,62 @@ async fn three_hundred_lists_are_filled_and_read_back_together() {
     assert_eq!(report.summary.memberships_added, 1200);
 }
 
+/// An import takes ten minutes, and the run is asked to stop while it waits: first the one that sent
+/// it, then one that waits for it before it reads.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_an_import_stops_when_it_is_asked_to() {
+    let mut world = plain_world();
+    group_of(world.account_mut("mail"), "News", "reader", 40);
+    world
+        .account_mut("campaigns")
+        .settings
+        .activecampaign
+        .background_seconds = 600;
+    let bench = bench(world, "mail", "campaigns", JOB);
+    bench.rest().await;
+    for sends in [true, false] {
+        let stop = tokio_util::sync::CancellationToken::new();
+        let runner = bench.runner_of(rosterd::run::RunnerOptions {
+            stop: stop.clone(),
+            ..rosterd::run::RunnerOptions::default()
+        });
+        let asked = async {
+            while sends && imports(&bench.emulator.requests()).is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(45)).await;
+            stop.cancel();
+            tokio::time::Instant::now()
+        };
+        let run = runner.sync("test", rosterd::run::SyncOptions::default());
+        let (asked, ended) = tokio::join!(asked, async {
+            let ended = run.await;
+            (tokio::time::Instant::now(), ended)
+        });
+        let (at, ended) = ended;
+        let words = match ended {
+            Ok(report) => report.error.unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        assert!(words.contains("asked to stop"), "{sends}: {words}");
+        let took = at.duration_since(asked);
+        assert!(took < Duration::from_secs(5), "{sends}: {took:?}");
+    }
+    bench.emulator.clear_log();
+    let report = bench
+        .runner()
+        .sync("test", rosterd::run::SyncOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    assert_eq!(bench.members("campaigns", "News").len(), 40);
+    assert!(
+        imports(&bench.writes()).is_empty(),
+        "the first import did it all"
+    );
+    bench.assert_settled().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_while_an_earlier_import_may_be_under_way() {
     let mut world = plain_world();

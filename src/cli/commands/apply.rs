@@ -12,6 +12,8 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::FormatArg;
 use crate::cli::wait::WaitArg;
+use crate::plan::{Basis, OperationPrint};
+use crate::report::is_sealed;
 use crate::run::SavedPlan;
 
 /// Applies a plan that `rosterd plan --out` saved, once.
@@ -40,11 +42,19 @@ pub(super) struct Header {
     version: u32,
     job: String,
     fingerprint: String,
-    /// Only here to tell a plan from other files.
-    #[serde(rename = "operations")]
-    _operations: Vec<serde::de::IgnoredAny>,
+    /// Only their number is read: what they say is planned again.
+    operations: Vec<serde::de::IgnoredAny>,
     #[serde(default)]
     refusals: Vec<RefusalHeader>,
+    #[serde(default)]
+    basis: Option<BasisHeader>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BasisHeader {
+    config: String,
+    last_run: String,
+    operations: Vec<(String, String)>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,6 +80,7 @@ pub(crate) async fn cmd_apply(
             header.job
         )));
     }
+    refuse_edited(&args.file, &header.job)?;
     let config = context.config()?;
     find_job(&config, &header.job)?;
     if let (Some(refusal), None) = (header.refusals.first(), &args.approve) {
@@ -90,6 +101,8 @@ pub(crate) async fn cmd_apply(
     let saved = SavedPlan {
         job: header.job,
         fingerprint: header.fingerprint,
+        empty: header.operations.is_empty(),
+        basis: header.basis.map(Basis::from),
     };
     let outcome = context
         .interrupt
@@ -97,6 +110,40 @@ pub(crate) async fn cmd_apply(
         .await?;
     let (result, code) = result_of(&saved.job, outcome);
     finish(context, args.format, &[result], code, false)
+}
+
+impl From<BasisHeader> for Basis {
+    fn from(header: BasisHeader) -> Basis {
+        let prints = header.operations.into_iter();
+        Basis {
+            config: header.config,
+            last_run: header.last_run,
+            operations: prints
+                .map(|(label, print)| OperationPrint { label, print })
+                .collect(),
+        }
+    }
+}
+
+/// Refuses a plan whose file says something else than `rosterd plan` wrote: what it shows would not
+/// be what is applied.
+fn refuse_edited(path: &Path, job: &str) -> Result<(), CommandError> {
+    let sealed = File::open(path)
+        .and_then(|file| is_sealed(BufReader::new(file)))
+        .map_err(|error| CommandError::file(ExitCode::Usage, "reading the plan", path, &error))?;
+    if sealed {
+        return Ok(());
+    }
+    Err(CommandError::new(
+        ExitCode::Refused,
+        format!(
+            "{} was edited after it was saved, so that it may show something else than would be applied; nothing was written",
+            path.display()
+        ),
+    )
+    .hint(format!(
+        "a plan is changed by the config and at the providers: make a new one with `rosterd plan {job} --out FILE`"
+    )))
 }
 
 impl Header {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::status::job_rows;
@@ -13,9 +14,11 @@ use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::cli::paint::{ERROR, GOOD, WARNING};
+use crate::config::secrets::SecretError;
 use crate::config::{self, Config, ConfigError};
 use crate::report::{JobRow, duration, harmless, write_schedule_text};
 use crate::run::{OnlineReport, Prediction, RunError};
+use crate::state::StateError;
 
 /// Checks the config and the state database; with `--online` also the accounts.
 #[derive(clap::Args, Debug)]
@@ -36,6 +39,8 @@ struct Findings {
     jobs: Vec<JobRow>,
     /// The state database, where there is one, and what is wrong with it.
     state: Option<(String, Vec<String>)>,
+    /// What the config refers to on this machine and is not there, each in one sentence.
+    unusable: Vec<String>,
     online: BTreeMap<String, Result<OnlineReport, CommandError>>,
     predictions: BTreeMap<String, Result<Prediction, CommandError>>,
 }
@@ -57,11 +62,13 @@ pub(crate) async fn cmd_check(
         Err(error) => return Err(error.into()),
     };
     let now = Context::now();
+    let unusable = unusable(&config);
     let store = Context::existing_store(&config)?;
     let mut findings = Findings {
         config: config::diagnostics::Diagnostics::new(warnings),
         providers: config.providers.len(),
         jobs: job_rows(&config, store.as_ref(), now, 3)?,
+        unusable,
         ..Findings::default()
     };
     if let Some(store) = &store {
@@ -71,12 +78,60 @@ pub(crate) async fn cmd_check(
         ));
     }
     drop(store);
-    if args.online {
+    if args.online && findings.unusable.is_empty() {
         online(context, config, &mut findings).await?;
     }
     let code = findings.code();
     show(context, args, &findings, code)?;
     Ok(code)
+}
+
+/// Finds out what a run would miss on this machine: secrets, as far as no command has to be run for
+/// them, and a directory for the state database. Also finds source and target of a job that turn
+/// out to be one account by their secrets.
+fn unusable(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut logins = BTreeMap::new();
+    for (place, secret) in config.secrets() {
+        if secret.is_command() {
+            continue;
+        }
+        match secret.fetch(&place) {
+            Ok(secret) => {
+                let provider = place.split('.').nth(1).unwrap_or_default().to_owned();
+                logins.insert(provider, blake3::hash(secret.expose_secret().as_bytes()));
+            }
+            // Credentials are there once systemd has started the service, and a person's shell has
+            // none.
+            Err(SecretError::NoCredentials { .. }) => {}
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    let directory = config.state_path.parent();
+    if let Some(directory) = directory.filter(|directory| !directory.as_os_str().is_empty())
+        && !directory.is_dir()
+    {
+        let error = StateError::NoDirectory {
+            path: config.state_path.clone(),
+            directory: directory.to_owned(),
+        };
+        problems.push(error.to_string());
+    }
+    for job in config.jobs.values() {
+        let (source, target) = (
+            &config.providers[&job.source],
+            &config.providers[&job.target],
+        );
+        let same_login =
+            logins.contains_key(&job.source) && logins.get(&job.source) == logins.get(&job.target);
+        if source.is_same_account(target, same_login) {
+            problems.push(format!(
+                "`jobs.{}` has one and the same account as source and target: name the provider of another account.",
+                job.name
+            ));
+        }
+    }
+    problems
 }
 
 /// Asks every provider, and predicts every job whose providers answered.
@@ -138,7 +193,8 @@ impl Findings {
             .predictions
             .values()
             .filter_map(|answer| answer.as_ref().err());
-        let config = self.config.has_errors().then_some(ExitCode::Usage);
+        let wrong = self.config.has_errors() || !self.unusable.is_empty();
+        let config = wrong.then_some(ExitCode::Usage);
         ExitCode::worst(
             state
                 .chain(config)
@@ -201,7 +257,11 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
         counted(providers, "provider"),
         counted(jobs, "job")
     )?;
+    for problem in &findings.unusable {
+        writeln!(out, "{ERROR}error:{ERROR:#} {}", harmless(problem))?;
+    }
     match &findings.state {
+        None if !findings.unusable.is_empty() => {}
         None => writeln!(
             out,
             "{GOOD}ok{GOOD:#} no state database yet; the first run makes one"
@@ -267,8 +327,8 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
                     out,
                     "{GOOD}ok{GOOD:#} {job}: a run reads {reads}; that takes {takes} at the providers' pace"
                 )?;
-                if let Some(warning) = too_slow(prediction) {
-                    writeln!(out, "  {WARNING}warning:{WARNING:#} {warning}")?;
+                for warning in too_slow(prediction).iter().chain(&prediction.warnings) {
+                    writeln!(out, "  {WARNING}warning:{WARNING:#} {}", harmless(warning))?;
                 }
             }
             Err(error) => error.print(out)?,
@@ -290,6 +350,7 @@ fn document(findings: &Findings, code: ExitCode) -> Value {
                     row["reads"] = json!(prediction.reads);
                     row["minutes"] = json!(prediction.minutes);
                     row["warning"] = json!(too_slow(prediction));
+                    row["warnings"] = json!(prediction.warnings);
                 }
                 Some(Err(error)) => row["error"] = json!(error.message()),
                 None => {}
@@ -318,6 +379,7 @@ fn document(findings: &Findings, code: ExitCode) -> Value {
         "version": super::VERSION,
         "ok": code == ExitCode::Done,
         "findings": findings.config.to_json(),
+        "unusable": findings.unusable,
         "state": findings.state.as_ref().map(|(path, problems)| json!({"path": path, "problems": problems})),
         "jobs": jobs,
         "providers": providers,
@@ -334,6 +396,7 @@ mod tests {
             reads: BTreeMap::new(),
             minutes,
             period,
+            warnings: Vec::new(),
         };
         assert_eq!(too_slow(&prediction(20.0, None)), None);
         assert_eq!(

@@ -10,12 +10,23 @@ use crate::state::StateError;
 /// Runs every job on its schedule until it is asked to stop. One per state database.
 ///
 /// SIGTERM and Ctrl-C let requests in flight finish; SIGHUP reads the config again, and keeps the
-/// old one if the new one is wrong.
+/// old one if the new one is wrong. Without an enabled job that has a schedule there is nothing to
+/// run, which is an error.
 #[derive(clap::Args, Debug)]
 pub(crate) struct RunArgs {}
 
 pub(crate) async fn cmd_run(context: &Context, _args: &RunArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
+    if !config
+        .jobs
+        .values()
+        .any(|job| job.enabled && job.schedule.is_some())
+    {
+        return Err(CommandError::usage(
+            "there is nothing to run: no job of the config is enabled and has a schedule",
+        )
+        .hint("give a job a `schedule`, or run it by hand with `rosterd sync JOB`"));
+    }
     let busy = RunError::Busy(String::new()).exit_code();
     match daemon::run(config, context.global.state.clone()).await {
         Ok(code) if code == busy => Ok(ExitCode::Busy),

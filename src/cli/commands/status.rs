@@ -11,7 +11,6 @@ use crate::cli::output::print;
 use crate::config::Config;
 use crate::config::settled::JobConfig;
 use crate::report::{JobRow, JobState, write_status_json, write_status_text};
-use crate::schedule::jitter;
 use crate::state::{JobStatus, LockError, Locks, Store};
 
 /// Shows how every job fares, when it runs next and how its last run ended.
@@ -96,7 +95,8 @@ fn next_fires(job: &JobConfig, status: &JobStatus, now: Timestamp, fires: usize)
     let Some(schedule) = &job.schedule else {
         return Vec::new();
     };
-    let last = status.last_run.as_ref().map(|run| run.started);
+    // A run from the future was made before the clock was set back.
+    let last = status.last_run.as_ref().map(|run| run.started.min(now));
     let rested = match last {
         Some(last) if status.consecutive_failures > 0 => {
             schedule.next_after_failures(last, status.consecutive_failures)
@@ -107,9 +107,6 @@ fn next_fires(job: &JobConfig, status: &JobStatus, now: Timestamp, fires: usize)
     let later = std::iter::successors(first, |fire| schedule.next_after(*fire));
     later
         .take(fires)
-        .map(|fire| {
-            fire.checked_add(jitter(&job.name, fire, job.jitter))
-                .unwrap_or(fire)
-        })
+        .map(|fire| schedule.delayed(&job.name, fire, job.jitter))
         .collect()
 }

@@ -111,7 +111,7 @@ fn schedule(settling: &mut Settling<'_>, section: &Section) -> Option<Schedule> 
             let period = schedule.period(jiff::Timestamp::UNIX_EPOCH);
             if period.is_some_and(|period| section.duration("jitter") >= period) {
                 let message = format!(
-                    "`{}.jitter` is not shorter than the time between two runs.",
+                    "`{}.jitter` is not shorter than the time between two runs, and is cut to it.",
                     section.path
                 );
                 settling.sink.warn(

@@ -171,6 +171,11 @@ fn base_url(settling: &mut Settling<'_>, section: &Section, kind: ProviderKind) 
             Some(hint),
         );
     }
+    // One host is known by one spelling.
+    if let Some(host) = url.host_str().and_then(|host| host.strip_suffix('.')) {
+        let host = host.to_owned();
+        url.set_host(Some(&host)).ok();
+    }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     if kind == ProviderKind::Emfluence && !path.ends_with("/v1") {

@@ -524,7 +524,7 @@ fn scopes_make_sense() {
        = hint: set `mode = "managed"` if groups shall go
     "#);
     assert_snapshot!(with("jitter = \"20m\"\nschedule = \"*/15 * * * *\"\n"), @r#"
-    warning: `jobs.j.jitter` is not shorter than the time between two runs.
+    warning: `jobs.j.jitter` is not shorter than the time between two runs, and is cut to it.
       --> rosterd.toml:13:10
        |
     13 | jitter = "20m"

@@ -325,3 +325,33 @@ async fn no_secret_reaches_log_or_error() {
     assert!(logged.contains("status=502"), "{logged}");
     assert!(!logged.contains("hush"), "{logged}");
 }
+
+/// The provider repeats what it was sent: neither a failure nor a refusal says it again.
+#[tokio::test(start_paused = true)]
+async fn secrets_in_the_providers_words_are_masked() {
+    let account = account(service(|_| async { OK }).0);
+    for secret in ["token-1234567890", "p&ss word"] {
+        account.keep_out(&secrecy::SecretString::from(secret));
+    }
+    let words = "no right for token-1234567890 or p%26ss+word or p&amp;ss word";
+    let said: [fn(&str) -> DecodeError; 5] = [
+        |words| DecodeError::Denied(words.to_owned()),
+        |words| DecodeError::LoginExpired(words.to_owned()),
+        |words| DecodeError::Protocol(words.to_owned()),
+        |words| DecodeError::NotAnAnswer(words.to_owned()),
+        |words| DecodeError::Refused(Refusal::new(Some(words), words, Some(words))),
+    ];
+    for error in said {
+        // What is no answer is asked for again, until the account is left alone.
+        let failure = account
+            .read(&read_call(), |_| Err::<(), _>(error(words)))
+            .await
+            .unwrap_err();
+        let text = format!("{failure} {failure:?}");
+        assert!(text.contains("(secret) or (secret) or (secret)"), "{text}");
+        assert!(
+            !text.contains("token-1234567890") && !text.contains("ss word"),
+            "{text}"
+        );
+    }
+}

@@ -218,7 +218,7 @@ impl Decider<'_, '_> {
         let key = item_key(
             "add_memberships",
             group.unwrap_or(&self.pair.name),
-            inputs.names.text(row.address),
+            &inputs.key(person),
         );
         if let Some(words) = inputs.base.waiting.get(&key) {
             return Some(Obstacle::Blocked(
@@ -236,11 +236,8 @@ impl Decider<'_, '_> {
             return Some(Obstacle::Withheld(Reason::RemovedAtTarget));
         }
         if targets.is_empty() {
-            if let Some(words) = inputs.base.waiting.get(&item_key(
-                "create_members",
-                "",
-                inputs.names.text(row.address),
-            )) {
+            let key = item_key("create_members", "", &inputs.key(person));
+            if let Some(words) = inputs.base.waiting.get(&key) {
                 return Some(Obstacle::Blocked(
                     BlockedReason::ValueRefused,
                     words.clone(),

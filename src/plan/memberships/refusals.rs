@@ -70,7 +70,6 @@ impl<'a> Decider<'a, '_> {
             let refused_there = state == Some(MembershipState::OptedOut) && !still_mailed;
             let obeyed = refused_there
                 || (!inputs.capabilities.group_opt_out && target_whole && !still_mailed);
-            let row = inputs.people.get(person);
             let bar = self.bar(person);
             let known = bar.as_ref().map(|bar| bar.held);
             // A refusal that has to be carried anew is remembered as one that the target does not
@@ -129,11 +128,7 @@ impl<'a> Decider<'a, '_> {
             } else {
                 "set_opt_out"
             };
-            let key = item_key(
-                op,
-                group.unwrap_or(&self.pair.name),
-                inputs.names.text(row.address),
-            );
+            let key = item_key(op, group.unwrap_or(&self.pair.name), &inputs.key(person));
             if let Some(words) = inputs.base.waiting.get(&key) {
                 self.out.waiting_opt_outs.push(person);
                 self.block(person, BlockedReason::ValueRefused, words.clone());

@@ -193,7 +193,7 @@ fn a_summary_counts_refusals_and_the_people_who_are_created_for_them() {
 #[test]
 fn an_approval_of_refusals_names_those_of_people_who_are_created_for_them() {
     let world = super::parse(&format!("set max_opt_outs=0\n{CREATED_TO_REFUSE}"));
-    let items = world.planned(crate::plan::tripped_items);
+    let items = world.planned(|_, plan| plan.tripped.clone());
     let items: Vec<&str> = items.iter().map(String::as_str).collect();
     assert_eq!(
         items,
@@ -255,4 +255,142 @@ fn one_approval_covers_all_refusals_and_changes_with_what_it_covers() {
     assert_eq!(two.len(), 2);
     assert_eq!(two[0], two[1]);
     assert_ne!(two[0], three[0]);
+}
+
+#[test]
+fn people_without_an_address_count_one_each() {
+    // Thirty at the target, of whom ten are known by their record and the rest by nothing but their
+    // contact, whose ids another account gives to others as well.
+    let people: Vec<String> = (0..30).map(|number| format!("p{number}")).collect();
+    let nameless: Vec<String> = people
+        .iter()
+        .map(|name| format!("person target {name} address="))
+        .collect();
+    let world = format!(
+        "set mode=mirror measure=1/1 max_membership_removals=29
+         source 1 Donors ext=d : ana
+         target 11 Donors ext=d : ana {}
+         {}
+         link 1=11",
+        people.join(" "),
+        nameless.join("\n")
+    );
+    assert_eq!(
+        refusals(&world),
+        "refused max_membership_removals 30 of 31, 29"
+    );
+    assert_eq!(refusals(&world.replace("=29", "=30")), "");
+}
+
+#[test]
+fn an_incomplete_reading_is_never_the_measure() {
+    let measured = |world: &str| super::parse(world).planned(|_, plan| plan.measured);
+    let two = "source 2 Fans ext=f : bo";
+    for (settings, expected) in [
+        ("source 1 Donors ext=d : ana", true),
+        ("source 1 Donors ext=d incomplete : ana", false),
+        ("source 1 Donors ext=d opt_outs_incomplete : ana", false),
+        ("source 1 Donors ext=d unlisted : ana", false),
+        (
+            "source 1 Donors ext=d : ana\nsource groups_incomplete",
+            false,
+        ),
+        // What is not in scope is not measured.
+        (
+            "source 1 Donors ext=d incomplete : ana\nset exclude=Donors",
+            true,
+        ),
+        // Nor is the target.
+        (
+            "source 1 Donors ext=d : ana\ntarget 11 Donors ext=d incomplete : ana\nlink 1=11",
+            true,
+        ),
+    ] {
+        assert_eq!(
+            measured(&format!("{settings}\n{two}")),
+            expected,
+            "{settings}"
+        );
+    }
+}
+
+#[test]
+fn a_job_that_is_switched_to_mirror_is_judged_as_a_first_run() {
+    let world = "set mode=mirror measure=1/1 unmirrored=yes
+         source 1 Donors ext=d : ana
+         target 11 Donors ext=d : ana bo
+         link 1=11";
+    assert_eq!(refusals(world), "refused target_fuller 1 of 2, half");
+    assert_eq!(refusals(&world.replace(" unmirrored=yes", "")), "");
+}
+
+/// What an approval of the refusals of a world covers.
+fn covered(world: &str) -> (std::collections::BTreeSet<String>, String) {
+    super::parse(world).planned(|_, plan| {
+        let approval = plan
+            .refusals
+            .first()
+            .map(|refusal| refusal.approval.clone());
+        (plan.tripped.clone(), approval.unwrap_or_default())
+    })
+}
+
+#[test]
+fn an_approval_of_a_value_covers_no_other_value() {
+    let renamed = |name: &str, notes: &str| {
+        format!(
+            "set max_updates=0
+             target 11 Donors ext=d
+             link 1=11
+             source 1 {name} ext=d{notes}"
+        )
+    };
+    let (first, first_id) = covered(&renamed("Friends", ""));
+    let (again, again_id) = covered(&renamed("Friends", ""));
+    assert_eq!((&first, &first_id), (&again, &again_id));
+    let (other, other_id) = covered(&renamed("Enemies", ""));
+    assert!(!other.is_subset(&first), "{other:?} {first:?}");
+    assert_ne!(first_id, other_id);
+    // The rename alone is part of a rename with notes.
+    let (more, _) = covered(&renamed("Friends", " notes=n"));
+    assert!(first.is_subset(&more) && !more.is_subset(&first));
+}
+
+#[test]
+fn an_approval_of_suspicious_removals_covers_removals_and_overwrites_alone() {
+    let (covered, _) = covered(&format!(
+        "{}\nsource 2 Fans : zoe",
+        leaving("mode=managed measure=1/30", 10)
+    ));
+    assert_eq!(covered.len(), 10, "{covered:?}");
+    assert!(
+        covered
+            .iter()
+            .all(|item| item.starts_with("remove_memberships 11 ")),
+        "{covered:?}"
+    );
+}
+
+#[test]
+fn removals_that_stand_in_for_refusals_wait_as_refusals_do() {
+    let world = "set group_opt_out=no max_member_creations=0
+         source 1 Donors ext=d : ana=opted_out bo=opted_out cy=opted_out dee
+         target 11 Donors ext=d : ana bo cy
+         link 1=11
+         base 11 : ana+ bo+ cy+";
+    let waiting = |world: &str| {
+        super::parse(world).planned(|_, plan| {
+            (
+                plan.refusals.len(),
+                plan.summary.opt_outs,
+                plan.summary.memberships_removed,
+                plan.waiting_opt_outs,
+            )
+        })
+    };
+    assert_eq!(waiting(world), (1, 0, 3, 3));
+    assert_eq!(
+        waiting(&world.replace("group_opt_out=no", "group_opt_out=yes")),
+        (1, 3, 0, 3)
+    );
 }

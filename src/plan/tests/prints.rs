@@ -157,3 +157,44 @@ fn a_saved_plan_moves_with_the_profile_of_a_user_who_leaves_a_group_for_another_
     assert_ne!(plain, print("t.ana"));
     assert_eq!(plain, print("t.bo"));
 }
+
+#[test]
+fn a_plan_that_moved_names_what_moved() {
+    let basis = |change: fn(&mut super::world::TestWorld)| {
+        let mut world = parse(WORLD);
+        change(&mut world);
+        world.planned(|_, plan| plan.basis.clone())
+    };
+    let plain = basis(|_| {});
+    let moved = |change| plain.what_moved(&basis(change));
+    assert_eq!(
+        moved(|world| world.policy.config_hash = "other".to_owned()),
+        "the config of the job or of its accounts was changed"
+    );
+    assert_eq!(
+        moved(|world| world.memory.last_run = Some("r1".to_owned())),
+        "another run has written since"
+    );
+    let joins = "add_memberships \"Donors\" would concern other people, other values, or objects that were changed since";
+    assert_eq!(
+        moved(|world| {
+            world.source.group_mut("1").members.remove("s.bo");
+        }),
+        format!(
+            "{joins}; {}",
+            joins.replace("add_memberships \"Donors\"", "create_members")
+        )
+    );
+    assert_eq!(
+        moved(|world| {
+            world.source.group_mut("1").members.clear();
+        }),
+        "add_memberships \"Donors\" is not needed any more; create_members is not needed any more"
+    );
+    assert_eq!(
+        moved(|world| world.source.group_mut("1").name = "Friends".to_owned())
+            .split("; ")
+            .find(|part| part.contains("rename")),
+        Some("rename_group \"Friends\" is new")
+    );
+}

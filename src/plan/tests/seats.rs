@@ -383,10 +383,8 @@ fn guards_count_a_move_as_a_removal() {
         &moving("max_membership_removals=2"),
         "add to Writers: ana bo",
     );
-    parse(&moving("max_membership_removals=1")).planned(|inputs, plan| {
-        let tripped: Vec<String> = crate::plan::tripped_items(inputs, plan)
-            .into_iter()
-            .collect();
+    parse(&moving("max_membership_removals=1")).planned(|_, plan| {
+        let tripped: Vec<String> = plan.tripped.clone().into_iter().collect();
         assert_eq!(
             tripped,
             [

@@ -299,6 +299,7 @@ fn set(world: &mut TestWorld, setting: &str) {
         "max_member_creations" => policy.guards.max_member_creations = limit(value),
         "max_updates" => policy.guards.max_updates = limit(value),
         "max_opt_outs" => policy.guards.max_opt_outs = limit(value),
+        "unmirrored" => world.memory.unmirrored = yes,
         "measure" => {
             let (groups, memberships) = value.split_once('/').expect("measure=groups/memberships");
             world.memory.measure = Some(Measure {

@@ -254,6 +254,8 @@ pub(super) struct Memory {
     pub(super) waiting: BTreeMap<String, String>,
     pub(super) forgotten: Forgotten,
     pub(super) measure: Option<Measure>,
+    /// Whether the measure is of a run in another mode than `mirror`.
+    pub(super) unmirrored: bool,
     pub(super) last_run: Option<String>,
 }
 
@@ -714,6 +716,7 @@ impl TestWorld {
             source_account: "crm".to_owned(),
             target_account: "mail".to_owned(),
             measure: memory.measure,
+            mirrored: memory.measure.is_some() && !memory.unmirrored,
             waiting: memory
                 .waiting
                 .clone()

@@ -76,6 +76,7 @@ impl GreenRope {
             .account
             .read(&call, |reply| wire::token(reply.body.reader()))
             .await?;
+        self.account.keep_out(&token);
         let session = Session {
             token,
             since: Some(since),

@@ -19,6 +19,8 @@ pub struct Handle {
     pub capabilities: Capabilities,
     /// The configured pace.
     pub requests_per_minute: Option<u32>,
+    /// A print of the secret, to know one login under two names.
+    pub(super) login: blake3::Hash,
 }
 
 impl Handle {

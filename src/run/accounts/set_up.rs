@@ -1,7 +1,10 @@
 //! The accounts of a config, set up when a job first needs them and shared by all jobs.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
 
 use super::Handle;
 use super::runner::Runner;
@@ -43,6 +46,30 @@ impl Runner {
         Ok(handle)
     }
 
+    /// Refuses a job whose source and target are one account under two names, before the first
+    /// request: the same login, or one host spelt in two ways.
+    pub(in crate::run) fn refuse_one_account(&self, job: &JobConfig) -> Result<(), RunError> {
+        let providers = &self.inner.config.providers;
+        let (Some(source), Some(target)) = (providers.get(&job.source), providers.get(&job.target))
+        else {
+            return Ok(());
+        };
+        if source.kind != target.kind {
+            return Ok(());
+        }
+        let same_login = self.handle(&job.source)?.login == self.handle(&job.target)?.login;
+        if source.is_same_account(target, same_login) {
+            return Err(RunError::Config {
+                job: job.name.clone(),
+                problems: format!(
+                    "source \"{}\" and target \"{}\" are one and the same account; name the provider of another account",
+                    job.source, job.target
+                ),
+            });
+        }
+        Ok(())
+    }
+
     /// Returns the account of a provider, as the state database knows it.
     pub fn account_hash(&self, provider: &str) -> String {
         let providers = &self.inner.config.providers;
@@ -81,9 +108,14 @@ impl Runner {
     fn set_up(&self, config: &ProviderConfig) -> Result<Handle, RunError> {
         let account = self.account(config)?;
         let place = format!("providers.{}", config.name);
+        let login = Cell::new(blake3::hash(b""));
         let fetch = |secret: &crate::config::settled::Secret, key: &str| {
             secret
                 .fetch(&format!("{place}.{key}"))
+                .inspect(|secret| {
+                    account.keep_out(secret);
+                    login.set(blake3::hash(secret.expose_secret().as_bytes()));
+                })
                 .map_err(|error| RunError::Setup(error.to_string()))
         };
         let batch_cap = config.http.batch_size;
@@ -151,7 +183,17 @@ impl Runner {
             account,
             capabilities,
             requests_per_minute: config.http.requests_per_minute,
+            login: login.get(),
         })
+    }
+
+    /// Fetches every secret of the config that can be had without running a command, and those of
+    /// commands that have run already: no provider may say any of them again.
+    fn secrets_at_hand(&self) -> Vec<SecretString> {
+        let all = self.inner.config.secrets().into_iter();
+        all.filter(|(_, secret)| !secret.is_command())
+            .filter_map(|(place, secret)| secret.fetch(&place).ok())
+            .collect()
     }
 
     /// Two provider names may stand for one account, which has one pace and one breaker.
@@ -212,6 +254,9 @@ impl Runner {
                 self.store()
                     .requests_of_a_day(&hash_of_account(&key), self.now())?,
             );
+        }
+        for secret in self.secrets_at_hand() {
+            account.keep_out(&secret);
         }
         accounts.insert(key, account.clone());
         Ok(account)

@@ -65,7 +65,7 @@ impl Applying<'_> {
             self.open = still_open;
             match PATIENCE.get(look) {
                 Some(seconds) if !self.open.is_empty() => {
-                    tokio::time::sleep(Duration::from_secs(*seconds)).await;
+                    self.wait(*seconds).await?;
                 }
                 _ => break,
             }

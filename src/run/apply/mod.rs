@@ -13,6 +13,7 @@ mod prove;
 mod resolve;
 mod rows;
 mod send;
+mod spends;
 mod twins;
 mod written;
 
@@ -20,6 +21,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 pub(super) use event::Event;
+pub use spends::Approved;
+pub(super) use spends::Spends;
 
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
@@ -90,6 +93,8 @@ struct Applying<'a> {
     moved: HashSet<PersonIx>,
     events: Vec<Event>,
     wrote: bool,
+    /// What the first write uses up.
+    spends: Spends,
 }
 
 /// A plan that was applied, as far as it could be.
@@ -114,6 +119,7 @@ impl Runner {
         job: &JobConfig,
         id: &str,
         prepared: Prepared,
+        spends: Spends,
     ) -> Result<Applied, RunError> {
         let handle = self.handle(&job.target)?;
         let before = handle.account.statistics();
@@ -140,6 +146,7 @@ impl Runner {
             moved: HashSet::new(),
             events: Vec::new(),
             wrote: false,
+            spends,
             prepared,
         };
         let result = applying.run().await;

@@ -49,8 +49,13 @@ impl Applying<'_> {
             };
             let journal = store.begin_write(self.run, &entry)?;
             self.wrote = true;
+            self.spend()?;
             let error = match self.send(&write).await {
-                Ok(outcomes) if outcomes.len() == items.len() => {
+                Ok(None) => {
+                    self.settle_unknown(journal, &items)?;
+                    return Err(RunError::Stopped);
+                }
+                Ok(Some(outcomes)) if outcomes.len() == items.len() => {
                     // Only what the answer leaves open is looked for: the rest is counted already.
                     let doubt = self.settle(journal, &write, &items, outcomes)?;
                     if let Some((write, items)) = keep(write, items, &doubt.open) {
@@ -59,7 +64,7 @@ impl Applying<'_> {
                     }
                     continue;
                 }
-                Ok(_) => {
+                Ok(Some(_)) => {
                     let doubt = Doubt::all(journal, &items);
                     self.find_out(doubt, write, items, attempt, &mut queue, None)
                         .await?;
@@ -120,15 +125,28 @@ impl Applying<'_> {
         }
     }
 
-    /// Sends once, and asks on where the provider goes on working after its answer.
-    pub(super) async fn send(&self, write: &Write) -> Result<Vec<ItemOutcome>, CallError> {
+    /// Sends once, and asks on where the provider goes on working after its answer. Nothing comes
+    /// back where the run is asked to stop meanwhile: the journal knows of the request, and the next
+    /// run finds out what became of it.
+    pub(super) async fn send(&self, write: &Write) -> Result<Option<Vec<ItemOutcome>>, CallError> {
         let mut settlement = self.handle.adapter.send(write).await?;
         let mut pause = Duration::from_secs(1);
         loop {
             match settlement {
-                Settlement::Items(outcomes) => return Ok(outcomes),
+                Settlement::Items(mut outcomes) => {
+                    for outcome in &mut outcomes {
+                        if let ItemOutcome::Refused(refusal) = outcome {
+                            self.handle.account.keep_secrets_out(refusal);
+                        }
+                    }
+                    return Ok(Some(outcomes));
+                }
                 Settlement::Pending(ticket) => {
-                    tokio::time::sleep(pause).await;
+                    let stop = &self.runner.inner.options.stop;
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = stop.cancelled() => return Ok(None),
+                    }
                     pause = (pause * 2).min(Duration::from_secs(30));
                     settlement = self.handle.adapter.poll(&ticket).await?;
                 }

@@ -8,6 +8,8 @@ use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Va
 use crate::plan::base::Base;
 use crate::plan::{DesiredGroup, Inputs, Loss, People, Policy, in_scope};
 use crate::run::accounts::Runner;
+use crate::run::error::RunError;
+use crate::run::read::Sides;
 
 impl Runner {
     /// Gives created groups what the config says where the source has no value.
@@ -183,5 +185,44 @@ pub(super) fn partner_ids(
         losses: &[],
         new_custom_fields: &[],
         warnings: &[],
+    })
+}
+
+/// Refuses pins to groups that exist nowhere: not in the whole list of an account, and not in what
+/// is remembered of it.
+pub(super) fn refuse_pins(
+    job: &JobConfig,
+    policy: &Policy,
+    sides: &Sides,
+    base: &Base,
+) -> Result<(), RunError> {
+    let is_missing = |snapshot: &Snapshot, shared: bool, id: &str| {
+        !shared && snapshot.groups.complete().is_some() && snapshot.group(id).is_none()
+    };
+    let mut problems = Vec::new();
+    for (source, target) in &job.groups.pin {
+        if is_missing(&sides.source, policy.source_shared, source)
+            && base.group_of_source(source).is_none()
+        {
+            problems.push(format!(
+                "`pin` names {source}, and {} has no such group",
+                job.source
+            ));
+        }
+        if is_missing(&sides.target, policy.target_shared, target)
+            && base.group_of_target(target).is_none()
+        {
+            problems.push(format!(
+                "`pin` names {target}, and {} has no such group",
+                job.target
+            ));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(RunError::Config {
+        job: job.name.clone(),
+        problems: problems.join("; "),
     })
 }

@@ -16,7 +16,7 @@ mod recall;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::cost::takes;
-use self::desired::{desired_groups, leave_out_unknown};
+use self::desired::{desired_groups, leave_out_unknown, refuse_pins};
 pub use self::planned::{Cost, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
@@ -27,7 +27,7 @@ use crate::plan::{DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Pol
 use crate::provider;
 use crate::run::accounts::Runner;
 use crate::run::error::RunError;
-use crate::run::read::{Sides, canonical};
+use crate::run::read::{Sides, canonical, unmatched};
 use crate::run::settle::Known;
 
 /// A plan and everything that applying it takes.
@@ -105,6 +105,8 @@ impl Runner {
             .collect();
         let mut warnings = std::mem::take(&mut sides.warnings);
         warnings.extend(unknown);
+        warnings.extend(unmatched(job, sides.source.groups.seen()));
+        refuse_pins(job, &policy, &sides, &base)?;
         let plan = plan(&Inputs {
             policy: &policy,
             names: &sides.names,

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::settled::JobConfig;
 use crate::model::{
-    Certificate, Existence, Group, GroupRow, Incomplete, Listing, ObjectKind, Reading, Snapshot,
-    TotalMeanings, Value, Writable,
+    Certificate, Existence, Group, GroupKind, GroupRow, Incomplete, Listing, ObjectKind, Reading,
+    Snapshot, TotalMeanings, Value, Writable,
 };
 use crate::run::accounts::Handle;
 use crate::run::error::RunError;
@@ -105,4 +105,24 @@ pub(in crate::run) fn bare_snapshot(
         field_use: BTreeMap::new(),
         ended_removals: Vec::new(),
     }
+}
+
+/// Says which patterns of a job's scope match no group of its source.
+pub(in crate::run) fn unmatched(job: &JobConfig, groups: &[Group]) -> Vec<String> {
+    let named: Vec<(&str, &str, bool)> = groups
+        .iter()
+        .map(|group| {
+            let built_in = group.kind == GroupKind::BuiltIn;
+            (group.id.as_str(), group.name.as_str(), built_in)
+        })
+        .collect();
+    let patterns = job.groups.unmatched(&named).into_iter();
+    patterns
+        .map(|pattern| {
+            format!(
+                "The pattern \"{pattern}\" in `jobs.{}.groups.include` matches no group of {}.",
+                job.name, job.source
+            )
+        })
+        .collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::groups::certain;
+use super::groups::{certain, unmatched};
 use crate::config::settled::JobConfig;
 use crate::model::{Group, GroupRow};
 use crate::plan::in_scope;
@@ -18,6 +18,8 @@ pub struct Prediction {
     pub reads: BTreeMap<String, u64>,
     /// Minutes that they take at the configured pace.
     pub minutes: f64,
+    /// Sentences that a person should read.
+    pub warnings: Vec<String>,
     /// The shortest time between two fires of the job's schedule.
     pub period: Option<Duration>,
 }
@@ -30,6 +32,7 @@ impl Runner {
     ) -> Result<Prediction, RunError> {
         let mut reads = BTreeMap::new();
         let mut minutes = 0.0;
+        let mut warnings = Vec::new();
         for (name, is_target) in [(&job.source, false), (&job.target, true)] {
             let handle = self.handle(name)?;
             handle.adapter.open().await.map_err(handle.read_error())?;
@@ -40,6 +43,13 @@ impl Runner {
                 .map_err(handle.read_error())?;
             certain(&handle.name, &certificate)?;
             let schema = provider::schema(handle.adapter.kind());
+            if !is_target {
+                let groups = rows.iter();
+                let groups: Vec<Group> = groups
+                    .map(|row| Group::from_row(row.clone(), schema))
+                    .collect();
+                warnings = unmatched(job, &groups);
+            }
             let covered: Vec<GroupRow> = rows
                 .into_iter()
                 .filter(|row| {
@@ -55,6 +65,7 @@ impl Runner {
         Ok(Prediction {
             reads,
             minutes,
+            warnings,
             period: job
                 .schedule
                 .as_ref()

@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use super::report::RunReport;
 use super::tally::Tally;
 use crate::config::settled::JobConfig;
+use crate::model::policy::Mode;
 use crate::plan::base::Base;
 use crate::plan::{Blocked, Plan, item_id, item_key};
 use crate::run::accounts::Runner;
-use crate::run::apply::Applied;
+use crate::run::apply::{Applied, Approved};
 use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
-use crate::state::{FailureNote, Outcome, RunEnd};
+use crate::state::{ApprovedBy, Change, FailureNote, Outcome, RunEnd};
 
 impl Runner {
     /// Writes down how a run ended that applied a plan.
@@ -23,6 +24,7 @@ impl Runner {
         id: &str,
         started: Timestamp,
         applied: Applied,
+        approved: Option<Approved>,
     ) -> Result<RunReport, RunError> {
         let Applied {
             result,
@@ -35,6 +37,8 @@ impl Runner {
         } = applied;
         let report = RunReport {
             waiting_opt_outs: 0,
+            refusals: Vec::new(),
+            approved,
             ..RunReport::of_nothing_written(&prepared, job, id, started, started, Outcome::Done)
         };
         let mut tally = Tally::new(prepared.known(job), &so_far, report);
@@ -121,9 +125,18 @@ impl Runner {
             wrote,
             summary: report.summary_json(),
             error: report.error.clone(),
-            measure: result.is_ok().then_some(plan.measure),
+            // What an incomplete reading showed is never the measure.
+            measure: (result.is_ok() && plan.measured).then_some(plan.measure),
+            approved: report.approved.as_ref().map(ApprovedBy::from),
         };
-        store.finish_run(id, &end, &[])?;
+        // In which mode the measure was taken: the first run of a mirror is judged by another guard,
+        // that of a job which was switched to it as well.
+        let mirrored = end.measure.map(|_| Change::Mirrored {
+            job: job.name.clone(),
+            mirrored: prepared.policy.mode == Mode::Mirror,
+        });
+        let changes: Vec<Change> = mirrored.into_iter().collect();
+        store.finish_run(id, &end, &changes)?;
         Ok(report)
     }
 
@@ -162,6 +175,7 @@ impl Runner {
                     .join("; "),
             ),
             measure: None,
+            approved: None,
         };
         self.inner.store.finish_run(id, &end, &[])?;
         Ok(report)

@@ -8,6 +8,7 @@ pub use crate::state::Outcome;
 
 use crate::config::settled::JobConfig;
 use crate::plan::{Blocked, BlockedReason, GuardRefusal, Summary, item_id};
+use crate::run::apply::Approved;
 use crate::run::prepare::Prepared;
 
 /// An item that the provider refused in this run.
@@ -67,6 +68,8 @@ pub struct RunReport {
     pub failures: Vec<ItemFailure>,
     /// Guards that refused the plan.
     pub refusals: Vec<GuardRefusal>,
+    /// What a person let pass, where guards had refused the plan.
+    pub approved: Option<Approved>,
     /// Opt-outs that wait behind a refusal.
     pub waiting_opt_outs: u64,
     /// Writing requests sent, by provider.
@@ -112,7 +115,8 @@ impl RunReport {
             blocked: plan.blocked.clone(),
             failures: Vec::new(),
             refusals: plan.refusals.clone(),
-            waiting_opt_outs: plan.summary.opt_outs,
+            approved: None,
+            waiting_opt_outs: plan.waiting_opt_outs,
             requests: BTreeMap::new(),
             reads: prepared.sides.reads.clone(),
             warnings: plan.warnings.clone(),

@@ -1,5 +1,6 @@
 //! What a run knows when something of it is settled.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use super::item::Item;
@@ -29,6 +30,14 @@ impl<'a> Known<'a> {
         self.names.text(self.people.get(person).address)
     }
 
+    /// Names a person in the keys of items, as the plan does: people without an address have keys
+    /// of their own.
+    pub(in crate::run) fn person_key(&self, person: PersonIx) -> Cow<'a, str> {
+        let sides = self.sides;
+        self.people
+            .key(person, &sides.source, &sides.target, self.names)
+    }
+
     /// Tells whether an item is about somebody who had no contact before this run.
     pub(in crate::run) fn is_new(&self, item: &Item) -> bool {
         item.target_id.is_none()
@@ -43,11 +52,11 @@ impl<'a> Known<'a> {
             let id = so_far.group_id(self.plan, pair);
             id.unwrap_or_else(|| self.plan.pair(pair).name.clone())
         });
-        let member = item.person.map(|person| self.address(person));
+        let member = item.person.map(|person| self.person_key(person));
         item_key(
             item.op,
             group.as_deref().unwrap_or(""),
-            member.unwrap_or(""),
+            member.as_deref().unwrap_or(""),
         )
     }
 }

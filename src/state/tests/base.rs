@@ -278,6 +278,7 @@ fn measure_writing_run_and_waiting_items_are_part_of_the_base() {
         summary: serde_json::Value::Null,
         error: None,
         measure,
+        approved: None,
     };
     let measure = Measure {
         groups: 3,
@@ -512,4 +513,47 @@ fn removals_of_rosterds_own_are_remembered_for_every_job_until_they_end() {
         .record(&[removal("2", "bo@example.org", None)])
         .unwrap();
     assert!(store.own_removals("lists").unwrap().is_empty());
+}
+
+#[test]
+fn an_item_that_rests_beyond_any_rest_was_put_off_before_the_clock_was_set_back() {
+    let store = Store::in_memory();
+    let note = crate::state::FailureNote {
+        key: "k".to_owned(),
+        what: "member".to_owned(),
+        group: None,
+        member: None,
+        reason: "value_refused".to_owned(),
+        code: None,
+        message: "no".to_owned(),
+        item: String::new(),
+    };
+    let days = |days: i64| at(days * 24 * 3600);
+    store.note_failures("job", &[note], days(30)).unwrap();
+    let waits = |now| {
+        let mut names = Names::new();
+        let base = store.load_base("job", "s", "t", now, &mut names).unwrap();
+        base.waiting.contains_key("k")
+    };
+    assert!(waits(days(30)), "a quarter of an hour");
+    assert!(!waits(at(0)), "a month");
+}
+
+#[test]
+fn the_measure_of_a_mirror_is_known_as_such() {
+    let store = Store::in_memory();
+    let mirrored = || {
+        let mut names = Names::new();
+        let base = store.load_base("job", "s", "t", at(0), &mut names).unwrap();
+        base.mirrored
+    };
+    assert!(!mirrored());
+    for expected in [true, false, true] {
+        let change = crate::state::Change::Mirrored {
+            job: "job".to_owned(),
+            mirrored: expected,
+        };
+        store.record(&[change]).unwrap();
+        assert_eq!(mirrored(), expected);
+    }
 }

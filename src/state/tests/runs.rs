@@ -30,6 +30,7 @@ fn run(store: &Store, id: &str, job: &str, seconds: i64, outcome: Option<Outcome
                 groups: 2,
                 memberships: 5,
             }),
+            approved: None,
         };
         store
             .finish_run(id, &end, &[membership(job, "1", id, true)])
@@ -275,4 +276,75 @@ fn retention_takes_the_past_and_leaves_what_runs_need() {
         (None, Some(at(100)))
     );
     assert_eq!(count_rows(&store, "memberships"), 3, "the base stays");
+}
+
+#[test]
+fn a_run_from_the_future_is_taken_for_now() {
+    let store = Store::in_memory();
+    let start = |id: &str, seconds| {
+        store
+            .start_run(&RunStart {
+                id: id.to_owned(),
+                job: "job".to_owned(),
+                trigger: "schedule".to_owned(),
+                started: at(seconds),
+            })
+            .unwrap();
+    };
+    let end = |id: &str, seconds, outcome: Outcome| {
+        let end = RunEnd {
+            finished: at(seconds),
+            outcome,
+            exit_code: outcome.exit_code(),
+            wrote: false,
+            summary: serde_json::Value::Null,
+            error: None,
+            measure: None,
+            approved: None,
+        };
+        store.finish_run(id, &end, &[]).unwrap();
+    };
+    // It went well two days ahead; then the clock was set right, and everything fails.
+    start("z", 172_800);
+    end("z", 172_900, Outcome::Done);
+    start("a", 100);
+    end("a", 110, Outcome::Failed);
+    start("b", 200);
+    end("b", 210, Outcome::Failed);
+    let status = store.job_status("job").unwrap();
+    assert_eq!(status.last_run.unwrap().id, "b");
+    assert_eq!(status.consecutive_failures, 2);
+    let runs = store.history(Some("job"), 9).unwrap();
+    let order: Vec<&str> = runs.iter().map(|run| run.id.as_str()).collect();
+    assert_eq!(order, ["b", "a", "z"]);
+    assert!(runs[2].finished.unwrap() <= at(100));
+}
+
+#[test]
+fn what_a_person_approved_is_kept_with_the_run() {
+    let store = Store::in_memory();
+    store
+        .start_run(&RunStart {
+            id: "a".to_owned(),
+            job: "job".to_owned(),
+            trigger: "manual".to_owned(),
+            started: at(0),
+        })
+        .unwrap();
+    let approved = crate::state::ApprovedBy {
+        id: "0123456789ab".to_owned(),
+        guards: vec!["max_updates".to_owned()],
+    };
+    let end = RunEnd {
+        finished: at(1),
+        outcome: Outcome::Done,
+        exit_code: 0,
+        wrote: true,
+        summary: serde_json::Value::Null,
+        error: None,
+        measure: None,
+        approved: Some(approved.clone()),
+    };
+    store.finish_run("a", &end, &[]).unwrap();
+    assert_eq!(store.run("a").unwrap().unwrap().approved, Some(approved));
 }

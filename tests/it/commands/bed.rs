@@ -64,6 +64,29 @@ pub(crate) fn small_world() -> World {
     world
 }
 
+/// Gives a command every secret that a config takes from the environment or from a file beside it,
+/// each another one.
+pub(crate) fn with_secrets(bed: &Bed, mut command: Command, config: &str) -> Command {
+    let named = |key: &str| -> Vec<String> {
+        let key = format!("{{ {key} = \"");
+        let lines = config.lines().map(str::trim);
+        lines
+            .filter(|line| !line.starts_with('#'))
+            .flat_map(|line| line.split(key.as_str()).skip(1))
+            .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+            .collect()
+    };
+    for name in named("env") {
+        command.env(&name, format!("secret of {name}"));
+    }
+    for file in named("file") {
+        let path = bed.path(&file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, format!("secret of {file}")).unwrap();
+    }
+    command
+}
+
 /// Makes a directory that goes with the test, or one that is kept below the root that the
 /// environment names, to be searched.
 fn directory() -> TempDir {

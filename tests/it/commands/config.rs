@@ -116,3 +116,134 @@ fn usage_ends_with_2_and_help_with_0() {
         assert_eq!(ended.err, "", "{line}");
     }
 }
+
+#[test]
+fn check_finds_what_a_run_would_miss_on_this_machine() {
+    let bed = Bed::new();
+    bed.line("check").assert(0);
+    let ended = bed.end(bed.command(&["check"]).env_remove("MAIL_TOKEN"));
+    ended.assert(2);
+    assert!(
+        ended.out.contains("`MAIL_TOKEN` is not set"),
+        "{}",
+        ended.out
+    );
+    let ended = bed.end(
+        bed.command(&["check", "--format", "json"])
+            .env_remove("MAIL_TOKEN"),
+    );
+    ended.assert(2);
+    let found: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(found["ok"], false);
+    assert_eq!(found["unusable"].as_array().unwrap().len(), 1, "{found}");
+    let ended = bed.line("--state missing/rosterd.db check");
+    ended.assert(2);
+    assert!(
+        ended.out.contains("no directory to live in"),
+        "{}",
+        ended.out
+    );
+    assert_eq!(bed.emulator.requests(), []);
+}
+
+#[test]
+fn a_service_without_a_schedule_has_nothing_to_run() {
+    let bed = Bed::new();
+    for job in ["", "schedule = \"* * * * *\"\nenabled = false"] {
+        bed.configure(job);
+        let ended = bed.line("run");
+        assert!(
+            ended.complaint(2).contains("there is nothing to run"),
+            "{}",
+            ended.err
+        );
+    }
+    assert!(!bed.path("rosterd.db").exists());
+}
+
+#[test]
+fn one_account_under_two_names_is_no_job() {
+    let bed = Bed::new();
+    let [password, token] = bed.secrets();
+    let config = bed.config("");
+    let address = config
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("base_url = \"")?
+                .strip_suffix("/emfluence/v1\"")
+        })
+        .unwrap()
+        .to_owned();
+    let second = |url: &str| {
+        format!(
+            "[providers.again]\nkind = \"emfluence\"\nbase_url = \"{url}/emfluence/v1\"\naccess_token = {{ env = \"AGAIN\" }}\n[jobs.circle]\nsource = \"again\"\ntarget = \"mail\"\n"
+        )
+    };
+    for url in [address.clone(), address.replace("127.0.0.1", "localhost")] {
+        bed.write("rosterd.toml", &format!("{config}\n{}", second(&url)));
+        for line in ["check", "plan circle", "sync circle"] {
+            let words: Vec<&str> = line.split(' ').collect();
+            let ended = bed.end(bed.command(&words).env("AGAIN", &token));
+            ended.assert(2);
+            let said = format!("{}{}", ended.out, ended.err);
+            assert!(said.contains("one and the same account"), "{line}: {said}");
+        }
+    }
+    let twice = config
+        .replace(
+            "kind = \"emfluence\"",
+            "kind = \"greenrope\"\naccount_id = \"45429 \"\nemail = \"other@crm.test\"",
+        )
+        .replace("/emfluence/v1", "/greenrope/api-xml/")
+        .replace("access_token", "password");
+    bed.write("rosterd.toml", &twice);
+    let ended = bed.end(
+        bed.command(&["sync", "crm-to-mail"])
+            .env("MAIL_TOKEN", &password),
+    );
+    let said = format!("{}{}", ended.out, ended.err);
+    assert_eq!(ended.code, Some(2), "{said}");
+    assert!(said.contains("one and the same account"), "{said}");
+    assert_eq!(bed.emulator.requests(), []);
+}
+
+#[test]
+fn a_pattern_that_matches_no_group_is_named() {
+    let bed = Bed::new();
+    bed.configure("[jobs.crm-to-mail.groups]\ninclude = [\"Donors\", \"Dnors*\", \"id:99\"]");
+    for line in ["plan crm-to-mail", "sync crm-to-mail", "check --online"] {
+        let ended = bed.line(line);
+        ended.assert(0);
+        for pattern in ["Dnors*", "id:99"] {
+            assert!(
+                ended.out.contains(&format!(
+                    "The pattern \"{pattern}\" in `jobs.crm-to-mail.groups.include` matches no group of crm."
+                )),
+                "{line}: {}",
+                ended.out
+            );
+        }
+        assert!(!ended.out.contains("\"Donors\" in `jobs"), "{}", ended.out);
+    }
+}
+
+#[test]
+fn a_pin_to_a_group_that_exists_nowhere_is_an_error() {
+    let bed = Bed::new();
+    let donors = bed.account("crm", |crm| crm.find_group("Donors").unwrap());
+    for pin in [
+        format!("\"{donors}\" = \"987654\""),
+        "\"987654\" = \"4711\"".to_owned(),
+    ] {
+        bed.configure(&format!("[jobs.crm-to-mail.groups]\npin = {{ {pin} }}"));
+        for line in ["plan crm-to-mail", "sync crm-to-mail"] {
+            let ended = bed.line(line);
+            let said = ended.complaint(2);
+            assert!(
+                said.contains("`pin` names 987654") && said.contains("has no such group"),
+                "{said}"
+            );
+        }
+    }
+    bed.assert_unwritten();
+}

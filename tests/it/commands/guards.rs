@@ -1,5 +1,7 @@
 //! Saved plans and guards: what is applied is what was shown, or nothing.
 
+use rosterd::emulator::{Fault, FaultRule};
+
 use super::bed::{Bed, Ended, JOB, assert_keys};
 
 /// A bed whose job has run once and saw twenty of sixty people leave since.
@@ -61,8 +63,8 @@ fn a_plan_of_another_job_is_not_applied() {
     );
     assert!(
         bed.line("apply other.json")
-            .complaint(2)
-            .contains("there is no job \"nightly\"")
+            .complaint(3)
+            .contains("other.json was edited after it was saved")
     );
     let config = bed.read("rosterd.toml");
     bed.write(
@@ -73,12 +75,6 @@ fn a_plan_of_another_job_is_not_applied() {
         bed.line("apply plan.json")
             .complaint(2)
             .contains("there is no job \"crm-to-mail\"")
-    );
-    assert!(
-        bed.line("apply other.json")
-            .complaint(3)
-            .contains("rosterd plan nightly --out"),
-        "the plan was made by another job"
     );
     bed.assert_unwritten();
 }
@@ -175,4 +171,192 @@ fn a_refused_run_says_what_to_do_and_passes_once() {
     bed.leave("Friends", 2);
     bed.run(&["sync", JOB, "--approve", approval]).assert(3);
     assert_eq!(bed.size("mail", "Alumni"), 10);
+}
+
+#[test]
+fn a_plan_that_was_edited_is_not_applied() {
+    let bed = Bed::new();
+    bed.run(&["plan", JOB, "--out", "plan.json"]).assert(0);
+    let plan = bed.read("plan.json");
+    let one_less = plan.replacen("\"donor0@example.org\",", "", 1);
+    for (what, edited) in [
+        ("a person is left out", one_less),
+        (
+            "a person is another one",
+            plan.replace("donor0@example.org", "ceo@example.org"),
+        ),
+        (
+            "a field is another one",
+            plan.replacen("\"groupName\":\"Donors\"", "\"groupName\":\"Enemies\"", 1),
+        ),
+        (
+            "the operations are gone",
+            format!(
+                "{}{}",
+                &plan[..plan.find("\"operations\":[").unwrap() + 13],
+                {
+                    let rest = &plan[plan.find("\"withheld\":[").unwrap()..];
+                    format!("[],{rest}")
+                }
+            ),
+        ),
+        (
+            "the seal is another one",
+            plan.replacen("\"seal\":\"", "\"seal\":\"0", 1),
+        ),
+        (
+            "something stands behind the seal",
+            plan.trim_end().trim_end_matches('}').to_owned() + ",\"note\":1}",
+        ),
+    ] {
+        assert_ne!(edited, plan, "{what}");
+        bed.write("edited.json", &edited);
+        let ended = bed.line("apply edited.json");
+        let said = ended.complaint(3);
+        assert!(
+            said.contains("edited.json was edited after it was saved"),
+            "{what}: {said}"
+        );
+    }
+    bed.assert_unwritten();
+    // How the file is laid out says nothing.
+    let value: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    assert!(value["seal"].is_string());
+    bed.write(
+        "laid-out.json",
+        &plan.replace(",\n", " ,\n\n\t").replace("\":", "\" : "),
+    );
+    bed.line("apply laid-out.json").assert(0);
+    assert_eq!(bed.size("mail", "Donors"), 10);
+}
+
+#[test]
+fn a_plan_without_operations_is_done_as_often_as_wanted() {
+    let bed = Bed::new();
+    bed.sync();
+    bed.run(&["plan", JOB, "--out", "empty.json"]).assert(0);
+    bed.emulator.clear_log();
+    for _ in 0..3 {
+        let run = bed.line("apply empty.json --format json");
+        let run = run.json(&["run", "outcome", "exit_code", "approved"]);
+        assert_eq!(
+            (&run["outcome"], &run["exit_code"]),
+            (&"done".into(), &0.into())
+        );
+    }
+    assert_eq!(bed.emulator.requests(), [], "it touches nothing");
+    // What is to be done by now is the next plan's business.
+    bed.leave("Donors", 1);
+    bed.line("apply empty.json").assert(0);
+    bed.assert_unwritten();
+    assert_eq!(bed.size("mail", "Donors"), 10);
+}
+
+#[test]
+fn a_plan_whose_apply_ended_before_its_first_write_is_not_used_up() {
+    let bed = Bed::new();
+    bed.run(&["plan", JOB, "--out", "plan.json"]).assert(0);
+    for fault in [Fault::ServerError(503), Fault::ExpiredToken] {
+        bed.emulator
+            .add_fault(FaultRule::every(fault).on("groups/search"));
+        bed.line("apply plan.json").complaint(1);
+        bed.emulator.clear_faults();
+    }
+    bed.assert_unwritten();
+    bed.line("apply plan.json").assert(0);
+    assert!(
+        bed.line("apply plan.json")
+            .complaint(3)
+            .contains("used once")
+    );
+}
+
+#[test]
+fn a_plan_that_has_moved_names_what_moved() {
+    let bed = Bed::new();
+    bed.sync();
+    bed.leave("Donors", 1);
+    bed.run(&["plan", JOB, "--out", "plan.json"]).assert(0);
+    bed.leave("Donors", 1);
+    bed.leave("Press", 1);
+    let said = bed.line("apply plan.json");
+    let said = said.complaint(3);
+    assert!(
+        said.contains("remove_memberships \"Donors\" would concern other people")
+            && said.contains("remove_memberships \"Press\" is new")
+            && !said.contains("the config"),
+        "{said}"
+    );
+    bed.configure("[jobs.crm-to-mail.guards]\nfloor = 99");
+    let said = bed.line("apply plan.json");
+    let said = said.complaint(3);
+    assert!(said.contains("the config of the job"), "{said}");
+    assert_eq!(bed.size("mail", "Donors"), 10);
+}
+
+#[test]
+fn an_approved_run_says_what_was_approved_and_by_what() {
+    for saved in [false, true] {
+        let bed = shrunken();
+        bed.run(&["plan", JOB, "--out", "plan.json"]).assert(0);
+        let plan: serde_json::Value = serde_json::from_str(&bed.read("plan.json")).unwrap();
+        let approval = plan["refusals"][0]["approval"].as_str().unwrap();
+        let command = if saved {
+            "apply plan.json"
+        } else {
+            "sync crm-to-mail"
+        };
+        let json = !saved;
+        let format = if json { "json" } else { "text" };
+        let ended = bed.line(&format!("{command} --approve {approval} --format {format}"));
+        let expected = serde_json::json!({"id": approval, "guards": ["max_membership_removals"]});
+        if json {
+            let run = ended.json(&["run", "outcome", "refusals", "approved"]);
+            assert_eq!(run["approved"], expected);
+            assert_eq!(run["refusals"], serde_json::json!([]));
+        } else {
+            ended.assert(0);
+            assert!(
+                ended.out.contains(&format!("Approved  by {approval}"))
+                    && ended
+                        .out
+                        .contains("max_membership_removals: 12 removals of 60"),
+                "{}",
+                ended.out
+            );
+            assert!(!ended.out.contains("nothing is written"), "{}", ended.out);
+        }
+        let runs = bed.line("history --format json").json(&["runs"]);
+        assert_eq!(runs["runs"][0]["approved"], expected);
+        assert!(runs["runs"][1]["approved"].is_null());
+        let history = bed.line("history");
+        assert!(
+            history
+                .out
+                .contains(&format!("approved: max_membership_removals by {approval}")),
+            "{}",
+            history.out
+        );
+        let run = runs["runs"][0]["run"].as_str().unwrap();
+        let shown = bed.run(&["show", run]);
+        assert!(
+            shown.out.contains(&format!("by {approval}")),
+            "{}",
+            shown.out
+        );
+    }
+}
+
+#[test]
+fn an_approval_that_brought_no_write_is_not_used_up() {
+    let bed = shrunken();
+    bed.run(&["plan", JOB, "--out", "plan.json"]).assert(0);
+    let plan: serde_json::Value = serde_json::from_str(&bed.read("plan.json")).unwrap();
+    let approval = plan["refusals"][0]["approval"].as_str().unwrap();
+    bed.emulator
+        .add_fault(FaultRule::every(Fault::ServerError(503)).on("groups/search"));
+    bed.run(&["sync", JOB, "--approve", approval]).complaint(1);
+    bed.emulator.clear_faults();
+    bed.run(&["sync", JOB, "--approve", approval]).assert(0);
+    assert_eq!(bed.size("mail", "Donors"), 6);
 }

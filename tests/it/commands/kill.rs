@@ -88,6 +88,7 @@ fn of_two_services_started_at_once_one_runs() {
 #[test]
 fn a_killed_service_does_not_keep_the_next_one_from_starting() {
     let bed = Bed::new();
+    bed.configure("schedule = \"0 0 1 1 *\"");
     let mut first = bed.start(&["run"]);
     first.wait_for("The service is running.");
     first.signal("KILL");

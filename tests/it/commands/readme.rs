@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::bed::{Bed, repository};
+use super::bed::{Bed, repository, with_secrets};
 
 /// Reads a file of the repository.
 fn text(name: &str) -> String {
@@ -39,7 +39,7 @@ fn every_toml_block_of_the_readme_loads() {
     for block in blocks {
         let bed = Bed::new();
         bed.write("rosterd.toml", &block);
-        let ended = bed.line("check");
+        let ended = bed.end(&mut with_secrets(&bed, bed.command(&["check"]), &block));
         assert_eq!(
             (ended.code, ended.err.as_str()),
             (Some(0), ""),
@@ -60,8 +60,9 @@ fn every_example_config_loads() {
             .is_some_and(|extension| extension == "toml")
         {
             let bed = Bed::new();
-            bed.write("rosterd.toml", &std::fs::read_to_string(&path).unwrap());
-            let ended = bed.line("check");
+            let config = std::fs::read_to_string(&path).unwrap();
+            bed.write("rosterd.toml", &config);
+            let ended = bed.end(&mut with_secrets(&bed, bed.command(&["check"]), &config));
             assert_eq!(ended.code, Some(0), "{}: {}", path.display(), ended.out);
             seen += 1;
         }

@@ -84,6 +84,7 @@ fn a_terminated_service_ends_with_0_and_there_is_only_one() {
 #[test]
 fn a_broken_config_is_not_taken_over() {
     let bed = Bed::new();
+    bed.configure("schedule = \"0 0 1 1 *\"");
     let mut service = bed.start(&["run"]);
     service.wait_for("The service is running.");
     bed.write("rosterd.toml", "[jobs.crm-to-mail]\nsorce = \"crm\"\n");

@@ -1,7 +1,7 @@
 //! The way of a newcomer, from `init` to a settled job, and every command that looks at it
 //! afterwards.
 
-use super::bed::{Bed, JOB, assert_keys};
+use super::bed::{Bed, JOB, assert_keys, with_secrets};
 
 const PLAN_KEYS: [&str; 10] = [
     "version",
@@ -47,6 +47,13 @@ fn from_nothing_to_a_checked_config() {
     ");
     assert_eq!(bed.read("rosterd.toml"), written);
     let ended = bed.line("check");
+    ended.assert(2);
+    assert!(
+        ended.out.contains("`GREENROPE_PASSWORD` is not set"),
+        "{}",
+        ended.out
+    );
+    let ended = bed.end(&mut with_secrets(&bed, bed.command(&["check"]), &written));
     ended.assert(0);
     insta::assert_snapshot!(ended.out, @"
     ok rosterd.toml: 2 providers, 1 job

@@ -699,6 +699,8 @@ impl Sim {
         let saved = SavedPlan {
             job: self.jobs[job].name.to_owned(),
             fingerprint: planned.plan.fingerprint.clone(),
+            basis: Some(planned.plan.basis.clone()),
+            empty: planned.plan.is_empty(),
         };
         let approve = planned
             .plan

@@ -396,6 +396,7 @@ impl Bench {
                 &SavedPlan {
                     job: "test".to_owned(),
                     fingerprint: fingerprint.to_owned(),
+                    ..SavedPlan::default()
                 },
                 approve,
             )

@@ -656,10 +656,10 @@ mod tests {
                 for (_, state) in rows {
                     builder.listed("1", state);
                 }
-                builder.end_listing(Certificate::default());
+                builder.end_listing(Certificate::of_the_end());
                 let snapshot = builder.finish(
                     Vec::new(),
-                    &Certificate::default(),
+                    &Certificate::of_the_end(),
                     &mut TotalMeanings::all(),
                     &OwnRemovals::default(),
                 );

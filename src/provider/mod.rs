@@ -120,6 +120,12 @@ pub trait Source: Send + Sync {
         Vec::new()
     }
 
+    /// Tells whether the login sees everything of the account, as far as logging in and reading
+    /// have shown; where it does not, nothing is missing for not being seen.
+    fn sees_everything(&self) -> bool {
+        true
+    }
+
     /// Says in whole sentences which rights the login lacks for such jobs, as far as reading can
     /// show it; empty where it shows nothing. The groups are those that the login sees.
     fn lacks<'a>(

@@ -19,8 +19,6 @@ use crate::provider::{Duties, ReadError};
 
 pub(super) use users::predicted_users;
 
-use super::wire::contacts::STATUSES;
-
 /// So many lists are looked at in full by one request; each row holds the permissions of every user
 /// group that sees the list.
 pub(super) const FULL_LISTS: usize = 20;
@@ -28,6 +26,7 @@ pub(super) const FULL_LISTS: usize = 20;
 impl ActiveCampaign {
     /// Proves the key by asking for its own user.
     pub(super) async fn read_access(&self) -> Result<(), ReadError> {
+        self.memory().hidden = false;
         if let Some(id) = self
             .options
             .parking_group
@@ -137,11 +136,12 @@ impl ActiveCampaign {
             let count = rows.len() as u64;
             found.extend(rows.into_iter().map(|row| (row.id, row)));
             offset += count;
-            if count < PAGE_ROWS {
+            let enough = total.is_some_and(|total| offset >= total);
+            if count == 0 || (count < PAGE_ROWS && enough) {
                 break total;
             }
         };
-        if announced.is_some_and(|total| total != found.len() as u64) {
+        if announced.is_some_and(|total| total > found.len() as u64) {
             return Err(self
                 .account
                 .broken_rule("fields", "the custom fields are not as many as announced"));
@@ -161,17 +161,29 @@ impl ActiveCampaign {
     }
 
     /// Reads all lists, which come in one answer, and every field of the wanted ones.
+    ///
+    /// What vouches for the answer is the number of lists that version 3 counts; the answer itself
+    /// looks the same with one missing. Lists that the key lost the right to see are in neither:
+    /// see [`ActiveCampaign::read_list`].
     pub(super) async fn read_lists(
         &self,
         wanted: &(dyn Fn(&str, &str) -> bool + Sync),
     ) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
+        let counted = match self.ask_v3(lists::count_lists(), lists::list_total).await {
+            Ok(total) => total,
+            Err(error) => {
+                self.survivable(error).await?;
+                None
+            }
+        };
         let mut rows = self
             .ask_v1(lists::list_all(), lists::summaries)
             .await?
             .unwrap_or_default();
         let mut certificate = Certificate {
-            pages: 1,
+            pages: 2,
             rows: rows.len() as u64,
+            total: counted,
             opt_outs_complete: true,
             ..Certificate::default()
         };
@@ -247,7 +259,10 @@ impl ActiveCampaign {
             return Ok(None);
         };
         match self.ask_v1(lists::view(number), lists::full).await? {
-            None => Ok(None),
+            None => {
+                self.look_for_hidden(number).await?;
+                Ok(None)
+            }
             Some(list) if list.row.id == number.to_string() => Ok(Some(list.row)),
             Some(_) => Err(self
                 .account
@@ -257,6 +272,23 @@ impl ActiveCampaign {
                 )
                 .into()),
         }
+    }
+}
+
+impl ActiveCampaign {
+    /// Asks version 3 for a list that version 1 does not show: one that is there all the same says
+    /// that this key does not see everything, and then nothing is missing for not being seen.
+    async fn look_for_hidden(&self, list: u64) -> Result<(), ReadError> {
+        match self.ask_v3(lists::one(list), |_| Ok(())).await {
+            Ok(()) => self.memory().hidden = true,
+            // An unknown id is refused with status 403 or 404.
+            Err(CallError::Denied { .. } | CallError::Refused { .. }) => {}
+            Err(error) => {
+                self.survivable(error).await?;
+                self.memory().hidden = true;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -318,15 +350,15 @@ fn needed_flags(lists: bool, duties: Duties) -> Vec<(&'static str, &'static str)
 pub(super) fn predicted(groups: &[GroupRow], target: bool) -> u64 {
     let listed: u64 = groups.iter().filter_map(|group| group.member_count).sum();
     let count = groups.len() as u64;
-    // The key's user, the lists in brief and in full, the custom fields, the pages of contacts and
-    // a count per list.
-    let before = 3 + count.div_ceil(FULL_LISTS as u64);
+    // The key's user, the lists counted, in brief and in full, the custom fields, the pages of
+    // contacts and a count per list.
+    let before = 4 + count.div_ceil(FULL_LISTS as u64);
     before + listed.div_ceil(PAGE_ROWS).max(1) + count + u64::from(target)
 }
 
 /// Predicts the requests that reading so many lists back takes: the lists in brief, then the
 /// account or each list by status, whichever is less, and a count per list.
 pub(super) fn predicted_check(groups: u64, listed: u64, account: u64) -> u64 {
-    let by_list = listed.div_ceil(PAGE_ROWS) + groups * STATUSES.len() as u64;
+    let by_list = listed.div_ceil(PAGE_ROWS) + groups;
     1 + (account / PAGE_ROWS + 1).min(1 + by_list) + groups
 }

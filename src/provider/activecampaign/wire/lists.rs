@@ -310,6 +310,24 @@ pub(in super::super) fn add_field(title: &str, tag: &str, date: bool) -> Call {
     )
 }
 
+/// Asks how many lists there are.
+pub(in super::super) fn count_lists() -> Call {
+    v3_read("lists", "lists", query(&[("limit", "1".to_owned())]))
+}
+
+/// Decodes the number of lists; nothing where the answer has none.
+pub(in super::super) fn list_total(fields: &Map<String, Json>) -> Result<Option<u64>, DecodeError> {
+    array(fields, "lists")?;
+    Ok(total(fields))
+}
+
+/// Asks version 3 for one list, which administrators reach also where no page shows it.
+pub(in super::super) fn one(list: u64) -> Call {
+    let mut call = v3_read("lists", &format!("lists/{list}"), Vec::new());
+    call.forbidden_is_spurious = false;
+    call
+}
+
 /// Asks how many people are on a list in any state.
 pub(in super::super) fn count_members(list: u64) -> Call {
     v3_read(

@@ -261,6 +261,9 @@ impl ActiveCampaign {
             let count = page.contacts.len() as u64;
             if scanned.pages == 0 {
                 announced = page.total;
+                if announced.is_some_and(|total| total < count) {
+                    scanned.problem = Some("a listing counts fewer contacts than it shows".to_owned());
+                }
             }
             scanned.pages += 1;
             scanned.rows += count;

@@ -112,7 +112,11 @@ async fn lists_are_read_by_version_1_where_version_3_is_closed() {
     )
     .await
     .unwrap();
-    assert_eq!(target.listing("1"), "101:opted_out");
+    assert_eq!(target.rows("1"), "101:opted_out");
+    assert!(
+        !target.is_complete("1"),
+        "that nothing more is returned vouches for nothing"
+    );
     assert_eq!(target.absent(), ["zoe@example.org"]);
     let statuses: Vec<String> = log
         .lock()
@@ -144,7 +148,10 @@ async fn whoever_only_one_way_shows_makes_a_listing_incomplete() {
                     json_of(json!({"contacts": rows, "meta": {"total": rows.len().to_string()}}))
                 }
                 "contactLists" => json_of(json!({"contactLists": [], "meta": {"total": "2"}})),
-                "contact_list" if asked.parameters["filters[status]"] == "1" => json_of(json!({
+                "contact_list"
+                    if asked.parameters["filters[status]"] == "1"
+                        && asked.parameters["filters[id_greater]"] == "0" =>
+                    json_of(json!({
                     "0": {"id": "101", "email": "p101@example.org"}, "1": {"id": "102", "email": "p102@example.org"}, "result_code": 1,
                 })),
                 _ => (200, fixture!("broken/empty.json").to_vec()),

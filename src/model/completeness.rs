@@ -157,6 +157,9 @@ pub struct Certificate {
     pub ended: bool,
     /// Whether the opt-outs of the group were read to their end.
     pub opt_outs_complete: bool,
+    /// The records that can't be read, one sentence each that names it by its id: they alone are
+    /// left out. They are counted as read; who is not in the listing may be one of them.
+    pub left_out: Vec<String>,
     /// What went wrong, one sentence each; anything here makes the listing incomplete.
     pub problems: Vec<String>,
 }
@@ -204,6 +207,7 @@ impl Certificate {
     /// them.
     pub fn certify<T>(&self, value: T, meanings: &mut BTreeSet<TotalMeanings>) -> Reading<T> {
         let mut why = self.contradictions();
+        why.extend(self.left_out.iter().cloned());
         if why.is_empty() && !self.has_evidence() {
             why.push(
                 "nothing shows that this is all: no count came from another place than the rows"
@@ -341,6 +345,7 @@ mod tests {
             group_total: rule,
             ended: false,
             opt_outs_complete: true,
+            left_out: vec![],
             problems: vec![],
         }
     }

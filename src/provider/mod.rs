@@ -8,6 +8,7 @@
 pub mod activecampaign;
 pub mod emfluence;
 pub mod greenrope;
+mod guess;
 #[cfg(test)]
 mod hostile;
 mod json;

@@ -723,6 +723,10 @@ impl MemberSink for Noting<'_, '_> {
         self.sink.listed(member_id, state);
     }
 
+    fn unreadable(&mut self, member_id: &str) {
+        self.sink.unreadable(member_id);
+    }
+
     fn refused_at(&mut self, member_id: &str, seconds: i64) {
         self.sink.refused_at(member_id, seconds);
     }
@@ -896,5 +900,7 @@ pub(super) fn bare_snapshot(
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
         ended_removals: Vec::new(),
+        unreadable: Vec::new(),
+        groups_left_out: Vec::new(),
     }
 }

@@ -528,6 +528,8 @@ impl StoredCertificate {
             group_total: at_most.or(one_of).or(grew).unwrap_or_default(),
             ended: self.ended,
             opt_outs_complete: self.opt_outs_complete,
+            // Only what is whole is remembered.
+            left_out: Vec::new(),
             problems: self.problems,
         }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::ActiveCampaign;
 use super::wire::groups::{self, is_built_in};
 use super::wire::lists::{self, Definition};
-use super::wire::{PAGE_ROWS, id_number, v1_read};
+use super::wire::{PAGE_ROWS, id_number};
 use crate::http::CallError;
 use crate::model::{Certificate, CustomField, CustomFields, FieldType, GroupRow, Value};
 use crate::provider::{Duties, ReadError};
@@ -209,28 +209,20 @@ impl ActiveCampaign {
             .map(|row| row.id.clone())
             .collect();
         for asked in detailed.chunks(FULL_LISTS) {
-            let call = v1_read(
-                "list_list",
-                &[
-                    ("ids", asked.join(",")),
-                    ("global_fields", "0".to_owned()),
-                    ("full", "1".to_owned()),
-                ],
-            );
-            let found = self
-                .ask_v1(call, lists::full_rows)
-                .await?
-                .unwrap_or_default();
-            certificate.pages += 1;
+            let found = self.look_at_lists(asked, &mut certificate).await?;
             for id in asked {
                 match (
                     found.iter().find(|row| row.id == *id),
                     rows.iter_mut().find(|row| row.id == *id),
                 ) {
                     (Some(full), Some(row)) => *row = full.clone(),
-                    _ => certificate.problems.push(format!(
-                        "list {id} is in the list of lists and can't be looked at"
-                    )),
+                    // The list alone is left out; the others are as they are.
+                    _ => {
+                        rows.retain(|row| row.id != *id);
+                        certificate.left_out.push(format!(
+                            "list {id} is in the list of lists and can't be looked at"
+                        ));
+                    }
                 }
             }
         }
@@ -276,6 +268,29 @@ impl ActiveCampaign {
 }
 
 impl ActiveCampaign {
+    /// Looks at several lists at once, or at each alone where one of them spoils the answer.
+    async fn look_at_lists(
+        &self,
+        asked: &[String],
+        certificate: &mut Certificate,
+    ) -> Result<Vec<GroupRow>, ReadError> {
+        certificate.pages += 1;
+        let error = match self.ask_v1(lists::some(asked), lists::full_rows).await {
+            Ok(found) => return Ok(found.unwrap_or_default()),
+            Err(error) => error,
+        };
+        self.survivable(error).await?;
+        let mut rows = Vec::new();
+        for list in asked.chunks(1).filter(|_| asked.len() > 1) {
+            certificate.pages += 1;
+            match self.ask_v1(lists::some(list), lists::full_rows).await {
+                Ok(found) => rows.extend(found.unwrap_or_default()),
+                Err(error) => drop(self.survivable(error).await?),
+            }
+        }
+        Ok(rows)
+    }
+
     /// Asks version 3 for a list that version 1 does not show: one that is there all the same says
     /// that this key does not see everything, and then nothing is missing for not being seen.
     async fn look_for_hidden(&self, list: u64) -> Result<(), ReadError> {

@@ -241,10 +241,7 @@ impl Emfluence {
             .filter_map(|group| id_number(&group.id))
             .collect();
         for asked in detailed.chunks(LOOKUP_GROUPS) {
-            let rows = self
-                .ask(group_wire::lookup(asked), group_wire::details)
-                .await?;
-            certificate.pages += 1;
+            let rows = self.look_at_groups(asked, &mut certificate).await?;
             if rows.len() > asked.len()
                 || rows
                     .iter()
@@ -266,13 +263,46 @@ impl Emfluence {
                             *group = row.clone();
                         }
                     }
-                    None => certificate.problems.push(format!(
-                        "group {id} is in the list of groups and can't be looked up"
-                    )),
+                    // The group alone is left out; the others are as they are.
+                    None => {
+                        groups.retain(|group| group.id != id);
+                        certificate.left_out.push(format!(
+                            "group {id} is in the list of groups and can't be looked up"
+                        ));
+                    }
                 }
             }
         }
         Ok((groups, certificate))
+    }
+
+    /// Looks at several groups at once, or at each alone where one of them spoils the answer.
+    async fn look_at_groups(
+        &self,
+        asked: &[i64],
+        certificate: &mut Certificate,
+    ) -> Result<Vec<GroupRow>, ReadError> {
+        certificate.pages += 1;
+        let error = match self
+            .ask(group_wire::lookup(asked), group_wire::details)
+            .await
+        {
+            Ok(rows) => return Ok(rows),
+            Err(error) => error,
+        };
+        self.survivable(error).await?;
+        let mut rows = Vec::new();
+        for group in asked.iter().filter(|_| asked.len() > 1) {
+            certificate.pages += 1;
+            match self
+                .ask(group_wire::lookup(&[*group]), group_wire::details)
+                .await
+            {
+                Ok(found) => rows.extend(found),
+                Err(error) => drop(self.survivable(error).await?),
+            }
+        }
+        Ok(rows)
     }
 
     async fn list_groups(&self) -> Result<(Vec<GroupRow>, Certificate), ReadError> {

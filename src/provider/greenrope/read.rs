@@ -91,13 +91,15 @@ struct Tally {
     /// People in groups who can be mailed and have not been met in the listing of the whole
     /// account.
     expected: HashSet<String>,
-    /// Contacts whose profile had bytes that are not UTF-8.
-    guessed: u64,
+    /// The ids of contacts whose profile holds what can't be read.
+    unreadable: HashSet<String>,
 }
 
 impl Tally {
     fn row(&mut self, contact: Contact) -> MemberRow {
-        self.guessed += u64::from(contact.profile.is_none());
+        if contact.profile.is_none() {
+            self.unreadable.insert(contact.id.clone());
+        }
         MemberRow {
             id: contact.id,
             address: contact.address,
@@ -275,7 +277,7 @@ impl GreenRope {
         let mut tally = Tally {
             check,
             expected: HashSet::new(),
-            guessed: 0,
+            unreadable: HashSet::new(),
         };
         for group in ask.groups {
             let current = match &fresh {
@@ -296,12 +298,10 @@ impl GreenRope {
         if matches!(ask.role, Role::Target { .. }) {
             self.read_whole_account(&mut tally, sink).await?;
         }
-        if tally.guessed > 0 {
-            warn!(
-                account = self.account.name(),
-                contacts = tally.guessed,
-                "Contacts hold text that is not UTF-8; their profiles are left out."
-            );
+        if !check {
+            for id in &tally.unreadable {
+                sink.unreadable(id);
+            }
         }
         Ok(())
     }

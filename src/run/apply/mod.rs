@@ -109,6 +109,10 @@ pub(super) struct Applying<'a> {
     tallied: HashSet<(&'static str, Option<PairIx>, PersonIx)>,
     report: RunReport,
     failures: Vec<FailureNote>,
+    /// Per kind of operation, how many items were denied alone, and the error of the first.
+    denied: BTreeMap<&'static str, (u32, RunError)>,
+    /// The kinds of operation of which some item was not denied.
+    granted: BTreeSet<&'static str>,
     history: Vec<RunItem>,
     wrote: bool,
 }
@@ -156,6 +160,8 @@ impl Runner {
             tallied: HashSet::new(),
             report,
             failures: Vec::new(),
+            denied: BTreeMap::new(),
+            granted: BTreeSet::new(),
             history: Vec::new(),
             wrote: false,
             prepared,
@@ -212,7 +218,8 @@ impl Applying<'_> {
             self.read_back().await?;
         }
         self.look_for_twins().await?;
-        self.read_values_back().await
+        self.read_values_back().await?;
+        self.end_of_denials()
     }
 
     /// Custom fields that were just created have names of their own at the provider.

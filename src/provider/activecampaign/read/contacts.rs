@@ -70,6 +70,10 @@ impl Taking<'_> {
                 self.seen.push(address_hash(address.as_str()));
             }
         }
+        let profile = profile && !contact.unreadable;
+        if contact.unreadable {
+            self.sink.unreadable(&contact.id.to_string());
+        }
         self.sink.member(MemberRow {
             id: contact.id.to_string(),
             address: contact.email,

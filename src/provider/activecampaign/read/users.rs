@@ -30,6 +30,7 @@ impl ActiveCampaign {
         rows.sort_by_key(|row| id_number(&row.id));
         rows.dedup_by(|later, kept| later.id == kept.id);
         certificate.distinct = rows.len() as u64;
+        let mut unreadable = Vec::new();
         for row in &mut rows {
             if !wanted(
                 &row.id,
@@ -40,15 +41,26 @@ impl ActiveCampaign {
             ) {
                 continue;
             }
-            match self.read_user_group(&row.id).await? {
+            let found = match self.read_user_group(&row.id).await {
+                Err(ReadError::Call(error)) => {
+                    self.survivable(error).await?;
+                    None
+                }
+                found => found?,
+            };
+            match found {
                 Some(full) => *row = full,
-                None => certificate.problems.push(format!(
-                    "user group {} is in the list and can't be looked at",
-                    row.id
-                )),
+                // The group alone is left out; the others are as they are.
+                None => unreadable.push(row.id.clone()),
             }
             certificate.pages += 1;
         }
+        rows.retain(|row| !unreadable.contains(&row.id));
+        certificate.left_out.extend(
+            unreadable
+                .iter()
+                .map(|id| format!("user group {id} is in the list and can't be looked at")),
+        );
         for row in &mut rows {
             self.mark_parking(row);
         }

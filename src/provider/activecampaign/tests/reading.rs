@@ -297,3 +297,50 @@ async fn patience_is_honoured() {
     }
     assert_no_misuse(&emulator);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whom_an_administrator_took_off_a_list_is_counted_and_no_member() {
+    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, |asked| {
+        let edge = |contact: &str, status: &str| json!({"contact": contact, "list": "1", "status": status});
+        match asked.call.as_str() {
+            "contacts" => json_of(json!({
+                "contacts": [{"id": "101", "email": "ana@example.org"}, {"id": "102", "email": "bo@example.org"}],
+                "contactLists": [edge("101", "1"), edge("102", "91")], "meta": {"total": "2"},
+            })),
+            "contactLists" => json_of(json!({"contactLists": [edge("101", "1")], "meta": {"total": "2"}})),
+            "import/bulk_import" => (200, fixture!("good/totals.json").to_vec()),
+            _ => forbidden(),
+        }
+    });
+    let read = read_groups(&adapter, &[list("1")], &[], Role::Target { wanted: &[] })
+        .await
+        .unwrap();
+    assert_eq!(read.listing("1"), "101:active");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_text_that_cannot_be_read_leaves_out_one_profile() {
+    for odd in ["\\ud83d", "a\u{1}b"] {
+        let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| {
+            match asked.call.as_str() {
+                "contacts" => (
+                    200,
+                    format!(
+                        "{{\"contacts\":[{{\"id\":\"101\",\"email\":\"ana@example.org\",\"firstName\":\"Ana\"}},{{\"id\":\"102\",\"email\":\"bo@example.org\",\"firstName\":\"{odd}\"}},{{\"id\":\"103\",\"email\":\"cy@example.org\",\"firstName\":\"Cy\"}}],\"contactLists\":[{{\"contact\":\"101\",\"list\":\"1\",\"status\":\"1\"}},{{\"contact\":\"102\",\"list\":\"1\",\"status\":\"2\"}},{{\"contact\":\"103\",\"list\":\"1\",\"status\":\"1\"}}],\"meta\":{{\"total\":\"3\"}}}}"
+                    )
+                    .into_bytes(),
+                ),
+                "contactLists" => json_of(json!({"contactLists": [], "meta": {"total": "3"}})),
+                "import/bulk_import" => (200, fixture!("good/totals.json").to_vec()),
+                _ => forbidden(),
+            }
+        });
+        let read = read_groups(&adapter, &[list("1")], &["first_name"], Role::Source)
+            .await
+            .unwrap();
+        assert_eq!(read.listing("1"), "101:active 102:opted_out 103:active");
+        assert_eq!(read.snapshot.unreadable, ["102"]);
+        let read: Vec<&str> = read.shelf.0.keys().map(String::as_str).collect();
+        assert_eq!(read, ["101", "103"]);
+    }
+}

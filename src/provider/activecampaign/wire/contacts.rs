@@ -16,6 +16,7 @@ use crate::http::{Call, DecodeError};
 use crate::model::{
     MemberReturn, MembershipState, ObjectKind, Record, Value, Writable, normalise_address,
 };
+use crate::provider::guess::is_guessed;
 use crate::provider::json::{integer, object, protocol, text};
 
 /// The statuses that a membership may have, by which listings are asked for where the memberships
@@ -186,6 +187,8 @@ pub(in super::super) struct Contact {
     pub(in super::super) left: Vec<(u64, i64)>,
     /// The profile fields that were asked for.
     pub(in super::super) profile: Record,
+    /// Whether a part of the record can't be read, so that its profile is not used.
+    pub(in super::super) unreadable: bool,
 }
 
 /// A page of contacts, in ascending order of their ids.
@@ -244,6 +247,7 @@ pub(in super::super) fn contacts(
             memberships: memberships.is_some().then(Vec::new),
             left: Vec::new(),
             profile: wanted.plain(row),
+            unreadable: row.values().any(is_guessed),
         });
     }
     for row in memberships.into_iter().flatten() {
@@ -276,6 +280,7 @@ pub(in super::super) fn contacts(
             return Err(protocol("a custom value lacks its contact or field"));
         };
         if let (Some(at), Some(value)) = (places.get(&contact), row.get("value")) {
+            contacts[*at].unreadable |= is_guessed(value);
             wanted.put(&mut contacts[*at].profile, field, value);
         }
     }
@@ -384,6 +389,7 @@ pub(in super::super) fn viewed(
         memberships,
         left,
         profile,
+        unreadable: row.values().any(is_guessed),
     })
 }
 

@@ -80,6 +80,18 @@ pub(in super::super) fn list_all() -> Call {
     )
 }
 
+/// Asks for some lists, in full.
+pub(in super::super) fn some(lists: &[String]) -> Call {
+    v1_read(
+        "list_list",
+        &[
+            ("ids", lists.join(",")),
+            ("global_fields", "0".to_owned()),
+            ("full", "1".to_owned()),
+        ],
+    )
+}
+
 /// Asks for one list with all of its settings.
 pub(in super::super) fn view(list: u64) -> Call {
     v1_read("list_view", &[("id", list.to_string())])

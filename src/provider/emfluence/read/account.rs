@@ -461,6 +461,10 @@ pub(super) fn hand_over(
         unseen.remove(address.as_str());
     }
     let status = Some(contact.status());
+    let profile = profile && !contact.unreadable;
+    if contact.unreadable {
+        sink.unreadable(&contact.id.to_string());
+    }
     sink.member(MemberRow {
         id: contact.id.to_string(),
         address: contact.email,

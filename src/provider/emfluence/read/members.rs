@@ -208,24 +208,29 @@ impl Emfluence {
             for ListedContact {
                 contact,
                 email,
+                unreadable,
                 suppressed,
             } in answer.rows
             {
-                let (Some(contact), Some(email)) = (contact, email) else {
+                let Some(contact) = contact.filter(|_| email.is_some() || unreadable) else {
                     nameless += 1;
                     continue;
                 };
-                let address = normalise_address(&email).map_or_else(
-                    |_| email.trim().to_lowercase(),
-                    |address| address.as_str().to_owned(),
-                );
-                if *owners.entry(hash(&address)).or_insert(contact) != contact {
-                    shared += 1;
+                if let Some(email) = &email {
+                    let address = normalise_address(email).map_or_else(
+                        |_| email.trim().to_lowercase(),
+                        |address| address.as_str().to_owned(),
+                    );
+                    if *owners.entry(hash(&address)).or_insert(contact) != contact {
+                        shared += 1;
+                    }
+                    unseen.remove(&address);
+                } else {
+                    sink.unreadable(&contact.to_string());
                 }
-                unseen.remove(&address);
                 sink.member(MemberRow {
                     id: contact.to_string(),
-                    address: Some(email),
+                    address: email,
                     status: None,
                     wire: None,
                 })?;

@@ -218,9 +218,9 @@ impl Certificate {
             match self.group_total {
                 CountRule::None => {}
                 CountRule::Grew { before, after } => {
-                    let fits = meanings.iter().any(|meaning| {
-                        (before..=after).contains(&self.count_under(*meaning))
-                    });
+                    let fits = meanings
+                        .iter()
+                        .any(|meaning| (before..=after).contains(&self.count_under(*meaning)));
                     if !fits {
                         why.push(format!(
                             "the group counts {before} to {after} members, and {} were read ({} opted out, {} bounced)",
@@ -407,7 +407,10 @@ mod tests {
                 ..bare.clone()
             },
         ] {
-            assert!(evidence.certify((), all).complete().is_some(), "{evidence:?}");
+            assert!(
+                evidence.certify((), all).complete().is_some(),
+                "{evidence:?}"
+            );
         }
     }
 
@@ -423,9 +426,16 @@ mod tests {
         assert!(of(12, 10).certify((), all).complete().is_none());
         let grew = |before, after| read(10, 2, 0, CountRule::Grew { before, after });
         assert!(grew(9, 11).certify((), all).complete().is_some());
-        assert!(grew(7, 8).certify((), all).complete().is_some(), "all but refusals");
+        assert!(
+            grew(7, 8).certify((), all).complete().is_some(),
+            "all but refusals"
+        );
         assert!(grew(11, 13).certify((), all).complete().is_none());
-        assert_eq!(*all, TotalMeanings::all(), "nothing is concluded of the meaning");
+        assert_eq!(
+            *all,
+            TotalMeanings::all(),
+            "nothing is concluded of the meaning"
+        );
     }
 
     #[test]

@@ -117,14 +117,14 @@ mod tests {
 
     #[test]
     fn only_the_text_that_cannot_be_read_is_marked() {
-        let odd: [&[u8]; 4] = [
-            b"\\ud83d",
-            b"a\x01b",
-            b"Zo\xeb",
-            b"\xc3",
-        ];
+        let odd: [&[u8]; 4] = [b"\\ud83d", b"a\x01b", b"Zo\xeb", b"\xc3"];
         for text in odd {
-            let document = [b"{\"a\":\"".as_slice(), text, b"\",\"b\":\"Zo\xc3\xab \\ud83c\\udf89\"}"].concat();
+            let document = [
+                b"{\"a\":\"".as_slice(),
+                text,
+                b"\",\"b\":\"Zo\xc3\xab \\ud83c\\udf89\"}",
+            ]
+            .concat();
             assert!(serde_json::from_slice::<Json>(&document).is_err());
             let read = read(&document);
             assert!(is_guessed(&read["a"]), "{read}");

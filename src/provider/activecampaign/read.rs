@@ -208,8 +208,11 @@ impl ActiveCampaign {
             })
             .map(|row| row.id.clone())
             .collect();
+        let (mut any, mut spoilt) = (false, None);
         for asked in detailed.chunks(FULL_LISTS) {
-            let found = self.look_at_lists(asked, &mut certificate).await?;
+            let (found, error) = self.look_at_lists(asked, &mut certificate).await?;
+            any |= !found.is_empty();
+            spoilt = spoilt.or(error);
             for id in asked {
                 match (
                     found.iter().find(|row| row.id == *id),
@@ -226,7 +229,11 @@ impl ActiveCampaign {
                 }
             }
         }
-        Ok((rows, certificate))
+        // What is refused for every list is no trouble of one of them.
+        match spoilt.filter(|_| !any) {
+            Some(error) => Err(error.into()),
+            None => Ok((rows, certificate)),
+        }
     }
 
     /// Reads the ids of the lists that a user group may name, as far as the key sees them.
@@ -269,17 +276,18 @@ impl ActiveCampaign {
 
 impl ActiveCampaign {
     /// Looks at several lists at once, or at each alone where one of them spoils the answer.
+    /// Returns what was found, and an error that was met.
     async fn look_at_lists(
         &self,
         asked: &[String],
         certificate: &mut Certificate,
-    ) -> Result<Vec<GroupRow>, ReadError> {
+    ) -> Result<(Vec<GroupRow>, Option<CallError>), ReadError> {
         certificate.pages += 1;
         let error = match self.ask_v1(lists::some(asked), lists::full_rows).await {
-            Ok(found) => return Ok(found.unwrap_or_default()),
+            Ok(found) => return Ok((found.unwrap_or_default(), None)),
             Err(error) => error,
         };
-        self.survivable(error).await?;
+        self.survivable(error.clone()).await?;
         let mut rows = Vec::new();
         for list in asked.chunks(1).filter(|_| asked.len() > 1) {
             certificate.pages += 1;
@@ -288,7 +296,7 @@ impl ActiveCampaign {
                 Err(error) => drop(self.survivable(error).await?),
             }
         }
-        Ok(rows)
+        Ok((rows, Some(error)))
     }
 
     /// Asks version 3 for a list that version 1 does not show: one that is there all the same says

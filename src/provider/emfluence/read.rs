@@ -240,8 +240,11 @@ impl Emfluence {
             })
             .filter_map(|group| id_number(&group.id))
             .collect();
+        let (mut found, mut spoilt) = (false, None);
         for asked in detailed.chunks(LOOKUP_GROUPS) {
-            let rows = self.look_at_groups(asked, &mut certificate).await?;
+            let (rows, error) = self.look_at_groups(asked, &mut certificate).await?;
+            found |= !rows.is_empty();
+            spoilt = spoilt.or(error);
             if rows.len() > asked.len()
                 || rows
                     .iter()
@@ -273,24 +276,29 @@ impl Emfluence {
                 }
             }
         }
-        Ok((groups, certificate))
+        // What is refused for every group is no trouble of one of them.
+        match spoilt.filter(|_| !found) {
+            Some(error) => Err(error.into()),
+            None => Ok((groups, certificate)),
+        }
     }
 
     /// Looks at several groups at once, or at each alone where one of them spoils the answer.
+    /// Returns what was found, and an error that was met.
     async fn look_at_groups(
         &self,
         asked: &[i64],
         certificate: &mut Certificate,
-    ) -> Result<Vec<GroupRow>, ReadError> {
+    ) -> Result<(Vec<GroupRow>, Option<CallError>), ReadError> {
         certificate.pages += 1;
         let error = match self
             .ask(group_wire::lookup(asked), group_wire::details)
             .await
         {
-            Ok(rows) => return Ok(rows),
+            Ok(rows) => return Ok((rows, None)),
             Err(error) => error,
         };
-        self.survivable(error).await?;
+        self.survivable(error.clone()).await?;
         let mut rows = Vec::new();
         for group in asked.iter().filter(|_| asked.len() > 1) {
             certificate.pages += 1;
@@ -302,7 +310,7 @@ impl Emfluence {
                 Err(error) => drop(self.survivable(error).await?),
             }
         }
-        Ok(rows)
+        Ok((rows, Some(error)))
     }
 
     async fn list_groups(&self) -> Result<(Vec<GroupRow>, Certificate), ReadError> {

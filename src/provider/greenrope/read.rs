@@ -339,7 +339,8 @@ impl GreenRope {
                             unasked += 1;
                             return Ok(());
                         }
-                        let says = status == MemberStatus::OptedOut && contact.unsubscribed.is_some();
+                        let says =
+                            status == MemberStatus::OptedOut && contact.unsubscribed.is_some();
                         unsaid += u64::from(!says);
                         // Whoever bounced may have opted out as well; the strictest counts.
                         let status = if contact.unsubscribed == Some(true) {

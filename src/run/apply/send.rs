@@ -37,7 +37,11 @@ impl Applying<'_> {
                 && self.is_hopeless(op)
             {
                 for item in &items {
-                    self.failed(item, None, "every other of its kind was denied, so it was not sent");
+                    self.failed(
+                        item,
+                        None,
+                        "every other of its kind was denied, so it was not sent",
+                    );
                 }
                 continue;
             }

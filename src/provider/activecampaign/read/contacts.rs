@@ -266,7 +266,8 @@ impl ActiveCampaign {
             if scanned.pages == 0 {
                 announced = page.total;
                 if announced.is_some_and(|total| total < count) {
-                    scanned.problem = Some("a listing counts fewer contacts than it shows".to_owned());
+                    scanned.problem =
+                        Some("a listing counts fewer contacts than it shows".to_owned());
                 }
             }
             scanned.pages += 1;
@@ -529,9 +530,8 @@ impl ActiveCampaign {
                         after = contact.id;
                         if listing {
                             let shown = contact.memberships.as_ref();
-                            let held = shown.map(|shown| {
-                                shown.iter().find(|(other, _)| *other == list)
-                            });
+                            let held =
+                                shown.map(|shown| shown.iter().find(|(other, _)| *other == list));
                             match held {
                                 Some(None) => {
                                     strangers += 1;
@@ -638,8 +638,7 @@ fn is_cheaper_by_list(ask: &MemberAsk<'_>, shown: &Shown) -> bool {
     let Some(total) = shown.first.as_ref().and_then(|page| page.total) else {
         return false;
     };
-    let pages =
-        |group: &GroupRow| group.member_count.unwrap_or(0) / PAGE_ROWS + 2;
+    let pages = |group: &GroupRow| group.member_count.unwrap_or(0) / PAGE_ROWS + 2;
     let listing: u64 = ask.groups.iter().map(pages).sum();
     let questions = match &ask.role {
         Role::Target { wanted } => wanted.len() as u64,

@@ -171,7 +171,8 @@ impl Listings {
 
     /// Takes note of evidence that each of the listings is whole.
     pub(super) fn ended(&mut self) {
-        self.each().for_each(|listed| listed.certificate.ended = true);
+        self.each()
+            .for_each(|listed| listed.certificate.ended = true);
     }
 
     pub(super) fn doubt(&mut self, what: &str) {

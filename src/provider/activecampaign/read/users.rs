@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::ActiveCampaign;
 use super::super::wire::groups as group_wire;
-use super::super::wire::users::{self as wire, User};
 use super::super::wire::id_number;
+use super::super::wire::users::{self as wire, User};
 use super::listing::Listings;
 use crate::http::CallError;
 use crate::model::{Certificate, GroupKind, GroupRow, MemberRow, MemberSink, Value};
@@ -31,6 +31,7 @@ impl ActiveCampaign {
         rows.dedup_by(|later, kept| later.id == kept.id);
         certificate.distinct = rows.len() as u64;
         let mut unreadable = Vec::new();
+        let (mut any, mut spoilt) = (false, None);
         for row in &mut rows {
             if !wanted(
                 &row.id,
@@ -43,17 +44,25 @@ impl ActiveCampaign {
             }
             let found = match self.read_user_group(&row.id).await {
                 Err(ReadError::Call(error)) => {
-                    self.survivable(error).await?;
+                    self.survivable(error.clone()).await?;
+                    spoilt = spoilt.or(Some(error));
                     None
                 }
                 found => found?,
             };
             match found {
-                Some(full) => *row = full,
+                Some(full) => {
+                    any = true;
+                    *row = full;
+                }
                 // The group alone is left out; the others are as they are.
                 None => unreadable.push(row.id.clone()),
             }
             certificate.pages += 1;
+        }
+        // What is refused for every group is no trouble of one of them.
+        if let Some(error) = spoilt.filter(|_| !any) {
+            return Err(error.into());
         }
         rows.retain(|row| !unreadable.contains(&row.id));
         certificate.left_out.extend(
@@ -202,7 +211,10 @@ impl ActiveCampaign {
                 // Nobody knows which of the groups lacks this user, so nobody is missing from any.
                 Err(error) => {
                     let why = self.survivable(error).await?;
-                    listings.doubt(&format!("the group of user {} is not known: {why}", user.id));
+                    listings.doubt(&format!(
+                        "the group of user {} is not known: {why}",
+                        user.id
+                    ));
                     None
                 }
             };

@@ -164,7 +164,9 @@ impl Emfluence {
                     .certificate
                     .problems
                     .extend(found.certificate.problems);
-            } else if found.ids != listing.ids && !self.only_grew(number, listing, &found.ids).await? {
+            } else if found.ids != listing.ids
+                && !self.only_grew(number, listing, &found.ids).await?
+            {
                 listing.problem(format!(
                     "the listing of group {number} holds {} contacts and the search for its contacts {}, and they are not the same",
                     listing.ids.len(),

@@ -395,9 +395,10 @@ impl Emfluence {
     pub(super) async fn survivable(&self, error: CallError) -> Result<String, CallError> {
         match error {
             CallError::Denied { .. } => {
-                self.ask(wire::Request::read("helper/ping", serde_json::json!({})), |_| {
-                    Ok(())
-                })
+                self.ask(
+                    wire::Request::read("helper/ping", serde_json::json!({})),
+                    |_| Ok(()),
+                )
                 .await?;
                 Ok(error.to_string())
             }

@@ -590,22 +590,31 @@ async fn groups_are_listed_with_the_details_of_the_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_is_listed_and_not_found_spoils_the_list() {
+async fn a_group_that_is_listed_and_not_found_is_left_out_alone() {
     let hidden = |operation: &str, _: &Json, mut answer: Json| {
         if operation == "groups/lookup" {
             answer["data"].as_array_mut().unwrap().remove(0);
         }
         answer
     };
-    let (_, certificate) = Service::new(small())
+    let (groups, certificate) = Service::new(small())
         .adapter(hidden)
         .groups(&|_, _| true)
         .await
         .unwrap();
     assert_eq!(
-        certificate.problems,
+        certificate.left_out,
         ["group 11 is in the list of groups and can't be looked up"]
     );
+    assert!(certificate.contradictions().is_empty());
+    assert!(
+        certificate
+            .certify((), &mut crate::model::TotalMeanings::all())
+            .complete()
+            .is_none(),
+        "nobody is missing for being left out"
+    );
+    assert!(!groups.is_empty() && groups.iter().all(|group| group.id != "11"));
     for broken in [
         Json::Null,
         json!({"success": 1, "code": 0}),

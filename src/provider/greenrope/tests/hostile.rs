@@ -147,7 +147,10 @@ fn what_nobody_defined_spoils_one_profile_and_no_other() {
         let body = answer(&format!(
             "{}{}{}",
             person(1, "<Bio>x</Bio>"),
-            person(2, &format!("<Firstname>{odd}</Firstname><Email>bo@example.org</Email>")),
+            person(
+                2,
+                &format!("<Firstname>{odd}</Firstname><Email>bo@example.org</Email>")
+            ),
             person(3, "<Bio>y</Bio>")
         ));
         let rows = contacts(&body).unwrap();

@@ -102,7 +102,8 @@ impl Request {
     pub(in super::super) fn contacts(account_id: &str, filter: ContactFilter<'_>) -> Self {
         let mut attributes = vec![("account_id", account_id)];
         match filter {
-            ContactFilter::All | ContactFilter::Later(ContactFilter::All | ContactFilter::Later(_)) => {}
+            ContactFilter::All
+            | ContactFilter::Later(ContactFilter::All | ContactFilter::Later(_)) => {}
             ContactFilter::Group(id) => attributes.push(("group_id", id)),
             ContactFilter::GroupOptOuts(id) => {
                 attributes.extend([("group_id", id), ("Unsubscribed", "true")]);

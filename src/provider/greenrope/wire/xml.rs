@@ -11,8 +11,8 @@ use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
 
 use super::mend::Mended;
-use crate::provider::guess::GUESS;
 use crate::http::DecodeError;
+use crate::provider::guess::GUESS;
 
 /// How deep elements may nest; real answers have six levels.
 const MAX_DEPTH: usize = 32;

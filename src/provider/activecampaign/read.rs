@@ -214,18 +214,16 @@ impl ActiveCampaign {
             any |= !found.is_empty();
             spoilt = spoilt.or(error);
             for id in asked {
-                match (
-                    found.iter().find(|row| row.id == *id),
-                    rows.iter_mut().find(|row| row.id == *id),
-                ) {
-                    (Some(full), Some(row)) => *row = full.clone(),
+                let full = found.iter().find(|row| row.id == *id);
+                let row = rows.iter_mut().find(|row| row.id == *id);
+                if let (Some(full), Some(row)) = (full, row) {
+                    *row = full.clone();
+                } else {
                     // The list alone is left out; the others are as they are.
-                    _ => {
-                        rows.retain(|row| row.id != *id);
-                        certificate.left_out.push(format!(
-                            "list {id} is in the list of lists and can't be looked at"
-                        ));
-                    }
+                    rows.retain(|row| row.id != *id);
+                    certificate.left_out.push(format!(
+                        "list {id} is in the list of lists and can't be looked at"
+                    ));
                 }
             }
         }

@@ -260,19 +260,16 @@ impl Emfluence {
             }
             for id in asked {
                 let id = id.to_string();
-                match rows.iter().find(|row| row.id == id) {
-                    Some(row) => {
-                        if let Some(group) = groups.iter_mut().find(|group| group.id == id) {
-                            *group = row.clone();
-                        }
+                if let Some(row) = rows.iter().find(|row| row.id == id) {
+                    if let Some(group) = groups.iter_mut().find(|group| group.id == id) {
+                        *group = row.clone();
                     }
+                } else {
                     // The group alone is left out; the others are as they are.
-                    None => {
-                        groups.retain(|group| group.id != id);
-                        certificate.left_out.push(format!(
-                            "group {id} is in the list of groups and can't be looked up"
-                        ));
-                    }
+                    groups.retain(|group| group.id != id);
+                    certificate.left_out.push(format!(
+                        "group {id} is in the list of groups and can't be looked up"
+                    ));
                 }
             }
         }

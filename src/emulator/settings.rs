@@ -201,6 +201,8 @@ pub struct ActiveCampaignQuirks {
     /// Permissions that no answer shows, by their names in version 1, as `pg_reports_deal` was
     /// missing from a recorded row.
     pub hidden_flags: BTreeSet<String>,
+    /// The most rows of a page of version 3, whatever `limit` asks for; a cap of 50 is known.
+    pub page_cap: Option<usize>,
 }
 
 impl Default for ActiveCampaignQuirks {
@@ -215,6 +217,7 @@ impl Default for ActiveCampaignQuirks {
             password_needed: false,
             background_seconds: 3,
             hidden_flags: BTreeSet::new(),
+            page_cap: None,
         }
     }
 }

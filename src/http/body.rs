@@ -11,8 +11,9 @@ use super::error::DecodeError;
 /// How many bytes of an answer stay in memory; more goes to an anonymous temporary file.
 const IN_MEMORY: usize = 1024 * 1024;
 
-/// How many bytes an answer may have where neither call nor account says otherwise: 256 MiB.
-pub const DEFAULT_MAX_BODY: u64 = 256 * 1024 * 1024;
+/// How many bytes an answer may have where neither call nor account says otherwise: 4 GiB. It is
+/// spooled to disk, and what streams needs no memory for it.
+pub const DEFAULT_MAX_BODY: u64 = 4 * 1024 * 1024 * 1024;
 
 /// The body of an answer, downloaded to its end.
 pub struct Body {

@@ -183,6 +183,16 @@ impl Account {
         };
         // Our own limits and disk say nothing about the provider's health.
         let failed = match &outcome {
+            // A single record can draw an error of the server's own, or an answer that can't be
+            // read, as often as it is asked for: repeating that says no more of the host's health.
+            Err(Failure::Unclear(Problem::ServerError(500) | Problem::NotAnAnswer(_)))
+                if attempt > 1 =>
+            {
+                return {
+                    drop(admission);
+                    outcome
+                };
+            }
             Err(Failure::NotDone(problem) | Failure::Unclear(problem))
                 if !matches!(problem, Problem::TooLarge(_) | Problem::Storage(_)) =>
             {

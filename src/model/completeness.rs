@@ -123,6 +123,14 @@ pub enum CountRule {
     AtMostRows(u64),
     /// The count equals the rows under one of the [`TotalMeanings`].
     OneOfMeanings(u64),
+    /// The count was taken before and after, and people joined in between: under one of the
+    /// [`TotalMeanings`] the rows lie within. What the count means is not narrowed by it.
+    Grew {
+        /// The count before the listing was read.
+        before: u64,
+        /// The count after it.
+        after: u64,
+    },
 }
 
 /// The evidence of a listing: what was counted while it was read.
@@ -138,34 +146,88 @@ pub struct Certificate {
     pub opted_out: u64,
     /// Distinct rows of people whose address bounced.
     pub bounced: u64,
-    /// The count that the answer itself gave, which must equal the distinct rows.
+    /// The count that the answer itself gave beside its rows. Fewer distinct rows are a loss; more
+    /// of them are a busy account, where new ones joined at the end meanwhile.
     pub total: Option<u64>,
     /// The count that the group gave elsewhere.
     pub group_total: CountRule,
+    /// Whether the rows were followed by their rising keys until a page was empty, or are one
+    /// document, read to its end, of a listing that the provider does not page. Where there is no
+    /// count, this is the evidence.
+    pub ended: bool,
     /// Whether the opt-outs of the group were read to their end.
     pub opt_outs_complete: bool,
+    /// The records that can't be read, one sentence each that names it by its id: they alone are
+    /// left out. They are counted as read; who is not in the listing may be one of them.
+    pub left_out: Vec<String>,
     /// What went wrong, one sentence each; anything here makes the listing incomplete.
     pub problems: Vec<String>,
 }
 
 impl Certificate {
-    /// Judges the evidence and wraps the value accordingly.
-    ///
-    /// `meanings` are the candidates remembered for the account; a listing that agrees narrows
-    /// them.
-    pub fn certify<T>(&self, value: T, meanings: &mut BTreeSet<TotalMeanings>) -> Reading<T> {
+    /// The evidence of something that was read to its end where nothing is counted.
+    pub fn of_the_end() -> Certificate {
+        Certificate {
+            ended: true,
+            ..Certificate::default()
+        }
+    }
+
+    /// Says what speaks against the listing's being whole, one sentence each. That nothing does is
+    /// no evidence yet.
+    pub fn contradictions(&self) -> Vec<String> {
         let mut why = self.problems.clone();
         if let Some(total) = self.total
-            && total != self.distinct
+            && total > self.distinct
         {
             why.push(format!(
                 "the provider announced {total} rows and {} different ones came",
                 self.distinct
             ));
         }
+        why
+    }
+
+    /// Tells whether anything but the rows themselves shows that they are all.
+    fn has_evidence(&self) -> bool {
+        self.ended
+            || self.total.is_some()
+            || match self.group_total {
+                CountRule::None => false,
+                // A count that lags behind says nothing of the rows beyond it.
+                CountRule::AtMostRows(count) => count == self.distinct,
+                CountRule::OneOfMeanings(_) | CountRule::Grew { .. } => true,
+            }
+    }
+
+    /// Judges the evidence and wraps the value accordingly: complete is what has evidence and no
+    /// contradiction, never what merely drew no complaint.
+    ///
+    /// `meanings` are the candidates remembered for the account; a listing that agrees narrows
+    /// them.
+    pub fn certify<T>(&self, value: T, meanings: &mut BTreeSet<TotalMeanings>) -> Reading<T> {
+        let mut why = self.contradictions();
+        why.extend(self.left_out.iter().cloned());
+        if why.is_empty() && !self.has_evidence() {
+            why.push(
+                "nothing shows that this is all: no count came from another place than the rows"
+                    .to_owned(),
+            );
+        }
         if why.is_empty() {
             match self.group_total {
                 CountRule::None => {}
+                CountRule::Grew { before, after } => {
+                    let fits = meanings
+                        .iter()
+                        .any(|meaning| (before..=after).contains(&self.count_under(*meaning)));
+                    if !fits {
+                        why.push(format!(
+                            "the group counts {before} to {after} members, and {} were read ({} opted out, {} bounced)",
+                            self.distinct, self.opted_out, self.bounced
+                        ));
+                    }
+                }
                 CountRule::AtMostRows(count) if count <= self.distinct => {}
                 CountRule::AtMostRows(count) => {
                     why.push(format!(
@@ -206,7 +268,7 @@ impl Certificate {
         match self.group_total {
             CountRule::OneOfMeanings(count)
                 if self.problems.is_empty()
-                    && self.total.is_none_or(|total| total == self.distinct) =>
+                    && self.total.is_none_or(|total| total <= self.distinct) =>
             {
                 Some(count)
             }
@@ -281,7 +343,9 @@ mod tests {
             bounced,
             total: Some(distinct),
             group_total: rule,
+            ended: false,
             opt_outs_complete: true,
+            left_out: vec![],
             problems: vec![],
         }
     }
@@ -307,6 +371,70 @@ mod tests {
                 .complete()
                 .is_some(),
             "a counter may lag"
+        );
+    }
+
+    #[test]
+    fn nothing_is_whole_for_want_of_complaints() {
+        let all = &mut TotalMeanings::all();
+        let bare = Certificate {
+            pages: 3,
+            rows: 41,
+            distinct: 41,
+            opt_outs_complete: true,
+            ..Certificate::default()
+        };
+        let Reading::Incomplete(incomplete) = bare.certify((), all) else {
+            panic!("a listing that nothing vouches for counts as whole")
+        };
+        assert!(incomplete.opt_outs_complete, "additions may be made of it");
+        let lagging = Certificate {
+            group_total: CountRule::AtMostRows(40),
+            ..bare.clone()
+        };
+        assert!(lagging.certify((), all).complete().is_none());
+        for evidence in [
+            Certificate {
+                ended: true,
+                ..bare.clone()
+            },
+            Certificate {
+                total: Some(41),
+                ..bare.clone()
+            },
+            Certificate {
+                group_total: CountRule::AtMostRows(41),
+                ..bare.clone()
+            },
+        ] {
+            assert!(
+                evidence.certify((), all).complete().is_some(),
+                "{evidence:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn growth_is_no_loss_and_a_loss_is_no_growth() {
+        let all = &mut TotalMeanings::all();
+        let of = |total, distinct| Certificate {
+            total: Some(total),
+            distinct,
+            ..Certificate::default()
+        };
+        assert!(of(10, 12).certify((), all).complete().is_some());
+        assert!(of(12, 10).certify((), all).complete().is_none());
+        let grew = |before, after| read(10, 2, 0, CountRule::Grew { before, after });
+        assert!(grew(9, 11).certify((), all).complete().is_some());
+        assert!(
+            grew(7, 8).certify((), all).complete().is_some(),
+            "all but refusals"
+        );
+        assert!(grew(11, 13).certify((), all).complete().is_none());
+        assert_eq!(
+            *all,
+            TotalMeanings::all(),
+            "nothing is concluded of the meaning"
         );
     }
 

@@ -250,6 +250,10 @@ pub struct Snapshot {
     /// Removals of rosterd's own that have ended, as group and person by id: what shows there now
     /// is no doing of rosterd's.
     pub ended_removals: Vec<(String, String)>,
+    /// The ids of people whose profile could not be read, ascending; the rest of them was.
+    pub unreadable: Vec<String>,
+    /// The groups that could not be read and are left out, one sentence each.
+    pub groups_left_out: Vec<String>,
 }
 
 impl Snapshot {
@@ -343,6 +347,9 @@ pub trait MemberSink: Send {
     /// state.
     fn listed(&mut self, member_id: &str, state: MembershipState);
 
+    /// Says that the profile of somebody holds what can't be read: it alone is left out.
+    fn unreadable(&mut self, _member_id: &str) {}
+
     /// Says when somebody of the open listing refused, in seconds since 1970, where the provider
     /// shows it.
     fn refused_at(&mut self, _member_id: &str, _seconds: i64) {}
@@ -380,6 +387,7 @@ pub struct SnapshotBuilder<'a> {
     account_state: Option<Certificate>,
     existence: Existence,
     field_use: BTreeMap<String, (u64, String)>,
+    unreadable: BTreeSet<String>,
 }
 
 impl<'a> SnapshotBuilder<'a> {
@@ -398,6 +406,7 @@ impl<'a> SnapshotBuilder<'a> {
             account_state: None,
             existence: Existence::Unknown,
             field_use: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
         }
     }
 
@@ -486,6 +495,8 @@ impl<'a> SnapshotBuilder<'a> {
             existence: self.existence,
             field_use: self.field_use,
             ended_removals: Vec::new(),
+            unreadable: self.unreadable.into_iter().collect(),
+            groups_left_out: groups_certificate.left_out.clone(),
         };
         snapshot.set_apart(own, self.names);
         snapshot
@@ -555,6 +566,10 @@ impl MemberSink for SnapshotBuilder<'_> {
         if let Some((_, rows)) = &mut self.open {
             rows.listed.push(ListingRow { member, state });
         }
+    }
+
+    fn unreadable(&mut self, member_id: &str) {
+        self.unreadable.insert(member_id.trim().to_owned());
     }
 
     fn refused_at(&mut self, member_id: &str, seconds: i64) {
@@ -656,10 +671,10 @@ mod tests {
                 for (_, state) in rows {
                     builder.listed("1", state);
                 }
-                builder.end_listing(Certificate::default());
+                builder.end_listing(Certificate::of_the_end());
                 let snapshot = builder.finish(
                     Vec::new(),
-                    &Certificate::default(),
+                    &Certificate::of_the_end(),
                     &mut TotalMeanings::all(),
                     &OwnRemovals::default(),
                 );

@@ -32,6 +32,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     warnings.extend(groups.warnings);
 
     let accounts = account_states(inputs, &mut blocked);
+    left_out(inputs, &mut blocked);
     let refusers = account_refusers(inputs, &groups.pairs);
     let seats = Seats::take(inputs, &groups.pairs, &groups.removals);
     let mut pair_plans: Vec<PairPlan> = groups
@@ -309,6 +310,49 @@ fn account_states(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) -> AccountSta
         }
     }
     AccountStates { whole }
+}
+
+/// So many records that can't be read are named one by one; more are counted.
+const NAMED: usize = 100;
+
+/// Names the records of the source that can't be read: each needs a person, and stops no other.
+fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
+    let source = inputs.source;
+    let mut block = |id: Option<String>, detail: String| {
+        blocked.push(Blocked {
+            what: What::Member,
+            group: None,
+            member: None,
+            id,
+            reason: BlockedReason::IncompleteRead,
+            detail,
+        });
+    };
+    for (at, what) in source.groups_left_out.iter().enumerate().take(NAMED) {
+        block(
+            Some(format!("{}#{at}", source.provider)),
+            format!("a group of \"{}\" is left out: {what}", source.provider),
+        );
+    }
+    for id in source.unreadable.iter().take(NAMED) {
+        block(
+            Some(id.clone()),
+            format!(
+                "the profile of contact {id} at \"{}\" holds characters that can't be read, so none of it is carried; correct it there",
+                source.provider
+            ),
+        );
+    }
+    let more = source.unreadable.len().saturating_sub(NAMED);
+    if more > 0 {
+        block(
+            Some(source.provider.clone()),
+            format!(
+                "{more} more profiles at \"{}\" hold characters that can't be read; correct them there",
+                source.provider
+            ),
+        );
+    }
 }
 
 /// Folds equal sentences into one with a count.

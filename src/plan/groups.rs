@@ -147,6 +147,12 @@ impl<'a> Planner<'a> {
                     ));
                     self.pair(group, None, name, false, false);
                 }
+                Ok(Partner::New) if self.waits("create_group", &name).is_some() => {
+                    let words = self.waits("create_group", &name).unwrap_or_default();
+                    let detail = format!("its creation was refused: {words}");
+                    self.block(&name, Some(&group.id), BlockedReason::ValueRefused, detail);
+                    self.pair(group, None, name, false, false);
+                }
                 Ok(Partner::New) => {
                     let pair = self.pair(group, None, name, false, true);
                     let mut fields = desired
@@ -170,6 +176,13 @@ impl<'a> Planner<'a> {
         self.order_renames(renames);
         self.check_new_names();
         self.left_behind(&source_groups, &covered);
+    }
+
+    /// Returns the provider's words where an operation on a group was refused and rests until its
+    /// next attempt is due.
+    fn waits(&self, op: &str, group: &str) -> Option<String> {
+        let key = super::item_key(op, group, "");
+        self.inputs.base.waiting.get(&key).cloned()
     }
 
     fn desired_name(&self, group: &Group, desired: Option<&DesiredGroup>) -> String {
@@ -444,6 +457,24 @@ impl<'a> Planner<'a> {
                 }
             }
         });
+        let op = if edit.set.contains_key(self.name_field) {
+            "rename_group"
+        } else if link.is_none() {
+            "adopt_group"
+        } else {
+            "update_group"
+        };
+        if !edit.set.is_empty()
+            && let Some(words) = self.waits(op, &target.id)
+        {
+            self.block(
+                &target.name,
+                Some(&target.id),
+                BlockedReason::ValueRefused,
+                format!("a change of it was refused: {words}"),
+            );
+            edit.set.clear();
+        }
         for field in edit
             .overwritten
             .iter()
@@ -866,6 +897,21 @@ impl<'a> Planner<'a> {
             }
             if inputs.base.groups_of_others.contains(&link.target) {
                 self.out.warnings.push(format!("The source group of \"{name}\" is gone; another job fills the group, so it is kept."));
+                continue;
+            }
+            let op = if missing == Missing::Archive {
+                "archive_group"
+            } else {
+                "delete_group"
+            };
+            if let Some(words) = self.waits(op, &link.target) {
+                let detail = format!("what the config asks for was refused: {words}");
+                self.block(
+                    &name,
+                    Some(&link.target),
+                    BlockedReason::ValueRefused,
+                    detail,
+                );
                 continue;
             }
             let lift_protection = target.protected;

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value as Json};
 
+use super::guess::{GUESS, mend_json};
 use crate::http::DecodeError;
 
 /// The longest answer that makes sense: a thousand contacts with 64 KiB each.
@@ -29,7 +30,13 @@ pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
 /// `NotAnAnswer` for what is no whole JSON document, `Protocol` for one that is not an object.
 pub(super) fn document(bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let document = serde_json::from_slice(&with_digits_as_text(bytes)).map_err(|error| {
+    let document = serde_json::from_slice(&with_digits_as_text(bytes)).or_else(|error| {
+        // One text that can't be read spoils its own record and no other.
+        mend_json(bytes)
+            .and_then(|mended| serde_json::from_slice(&with_digits_as_text(&mended)).ok())
+            .ok_or(error)
+    });
+    let document = document.map_err(|error: serde_json::Error| {
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         DecodeError::NotAnAnswer(match first {
             None => "it is empty".to_owned(),
@@ -109,7 +116,8 @@ pub(super) fn object<'a>(
 /// Reads a text, also from a number; empty means no value.
 pub(super) fn text(value: &Json) -> Option<String> {
     match value {
-        Json::String(text) if text.trim().is_empty() => None,
+        // What was guessed is no value; whoever reads a record asks whether anything in it was.
+        Json::String(text) if text.trim().is_empty() || text.contains(GUESS) => None,
         Json::String(text) => Some(text.clone()),
         Json::Number(number) => Some(number.to_string()),
         _ => None,

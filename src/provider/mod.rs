@@ -4,10 +4,37 @@
 //! outcomes, and knows the order of the calls that one question takes. Pacing, retrying and logging
 //! belong to [`crate::http`]; journaling, splitting of refused batches and reading back belong to
 //! the run.
+//!
+//! # What shows that a listing is whole
+//!
+//! A listing is complete by evidence, never for want of complaints ([`Certificate::certify`]): a
+//! count from another place than the rows, or, where there is none, rising keys that are followed
+//! until a page is empty. A page that is short in mid-listing ends nothing. Fewer rows than
+//! announced are a loss; more of them, joining at the end, are a busy account.
+//!
+//! | provider | listing | evidence | without it |
+//! |---|---|---|---|
+//! | emfluence | groups | `paging.totalRecords`, page by page | the run ends |
+//! | emfluence | group that is linked and not listed | a search by its id; a user who may not see it looks the same, so say `shared_access` | nothing is concluded |
+//! | emfluence | members of a static group | `totalRecords`, and `totalMembers` from the group's own record; both kinds of `suppressed` add up to all. A bare array has only `totalMembers`, and only where it equals the rows | additions at a source, nothing at a target |
+//! | emfluence | members of a dynamic group | `totalRecords` of the search, which is held against the search without the group | additions at a source |
+//! | emfluence | opted out and on hold | `totalRecords`; rows that do not say so themselves are held against the whole account | no additions anywhere |
+//! | emfluence | profiles | everybody of the listing is among them; others only where the listing has grown since | additions at a source |
+//! | GreenRope | groups | one document that is never paged, read to its closing tag; a linked group that is not in it is asked for by id | nothing is concluded |
+//! | GreenRope | members of a group | `TotalMatchingContacts` of the group's own record, before and, where people joined, after | additions at a source, nothing at a target |
+//! | GreenRope | opted out, bounced | the answer's `TotalMatchingContacts` and closing tag; where everybody came, the same question for a day that has not come shows whether the filter is heeded | no additions anywhere, or in that group |
+//! | ActiveCampaign | lists | version 3's `meta.total` of lists, beside version 1's rows | nothing is concluded from a missing list, none is created |
+//! | ActiveCampaign | list that is linked and not listed | version 1, then version 3 by id; with a key that does not see everything nothing is missing | nothing is concluded |
+//! | ActiveCampaign | contacts and memberships | ids followed to an empty page or to `meta.total`, and `meta.total` of each list's memberships, counted first | additions at a source, nothing at a target |
+//! | ActiveCampaign | contacts by version 1 alone | none: "nothing is returned" may mean anything; rows that show other lists only are strangers | additions at a source, nothing at a target |
+//! | ActiveCampaign | users, user groups | pages until an empty one, with rising ids or a `meta.total` that is not more than came | additions at a source, nothing at a target |
+//! | ActiveCampaign | users, user groups by version 1 (guessed ids) | none | additions at a source, nothing at a target |
+//! | any | one record that can't be read | it is left out and named by its id | nothing is concluded from its absence |
 
 pub mod activecampaign;
 pub mod emfluence;
 pub mod greenrope;
+mod guess;
 #[cfg(test)]
 mod hostile;
 mod json;
@@ -118,6 +145,12 @@ pub trait Source: Send + Sync {
     /// where it has shown nothing.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Tells whether the login sees everything of the account, as far as logging in and reading
+    /// have shown; where it does not, nothing is missing for not being seen.
+    fn sees_everything(&self) -> bool {
+        true
     }
 
     /// Says in whole sentences which rights the login lacks for such jobs, as far as reading can

@@ -37,6 +37,8 @@ fn snapshot(members: Vec<Member>) -> Snapshot {
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
         ended_removals: Vec::new(),
+        unreadable: Vec::new(),
+        groups_left_out: Vec::new(),
     }
 }
 

@@ -479,17 +479,23 @@ struct StoredCertificate {
     total: Option<u64>,
     at_most: Option<u64>,
     one_of: Option<u64>,
+    #[serde(default)]
+    grew: Option<(u64, u64)>,
+    #[serde(default)]
+    ended: bool,
     opt_outs_complete: bool,
     problems: Vec<String>,
 }
 
 impl StoredCertificate {
     fn of(certificate: &Certificate) -> StoredCertificate {
-        let (at_most, one_of) = match certificate.group_total {
-            CountRule::None => (None, None),
-            CountRule::AtMostRows(count) => (Some(count), None),
-            CountRule::OneOfMeanings(count) => (None, Some(count)),
-        };
+        let (mut at_most, mut one_of, mut grew) = (None, None, None);
+        match certificate.group_total {
+            CountRule::None => {}
+            CountRule::AtMostRows(count) => at_most = Some(count),
+            CountRule::OneOfMeanings(count) => one_of = Some(count),
+            CountRule::Grew { before, after } => grew = Some((before, after)),
+        }
         StoredCertificate {
             pages: certificate.pages,
             rows: certificate.rows,
@@ -499,6 +505,8 @@ impl StoredCertificate {
             total: certificate.total,
             at_most,
             one_of,
+            grew,
+            ended: certificate.ended,
             opt_outs_complete: certificate.opt_outs_complete,
             problems: certificate.problems.clone(),
         }
@@ -506,6 +514,10 @@ impl StoredCertificate {
 
     fn into_model(self) -> Certificate {
         let at_most = self.at_most.map(CountRule::AtMostRows);
+        let one_of = self.one_of.map(CountRule::OneOfMeanings);
+        let grew = self
+            .grew
+            .map(|(before, after)| CountRule::Grew { before, after });
         Certificate {
             pages: self.pages,
             rows: self.rows,
@@ -513,10 +525,11 @@ impl StoredCertificate {
             opted_out: self.opted_out,
             bounced: self.bounced,
             total: self.total,
-            group_total: at_most
-                .or(self.one_of.map(CountRule::OneOfMeanings))
-                .unwrap_or_default(),
+            group_total: at_most.or(one_of).or(grew).unwrap_or_default(),
+            ended: self.ended,
             opt_outs_complete: self.opt_outs_complete,
+            // Only what is whole is remembered.
+            left_out: Vec::new(),
             problems: self.problems,
         }
     }
@@ -611,14 +624,14 @@ mod tests {
             total: Some(3),
             group_total: CountRule::AtMostRows(2),
             opt_outs_complete: true,
-            ..Certificate::default()
+            ..Certificate::of_the_end()
         };
         builder.end_listing(certificate);
-        builder.account_state(Certificate::default());
+        builder.account_state(Certificate::of_the_end());
         builder.absent("cy@example.org");
         builder.finish(
             Vec::new(),
-            &Certificate::default(),
+            &Certificate::of_the_end(),
             &mut TotalMeanings::all(),
             &OwnRemovals::default(),
         )
@@ -634,7 +647,7 @@ mod tests {
         let rows = BTreeMap::from([("7".to_owned(), group())]);
         let certificate = Certificate {
             pages: 4,
-            ..Certificate::default()
+            ..Certificate::of_the_end()
         };
         let (key, custom) = (key(account), custom());
         let reading = TargetReading {
@@ -823,13 +836,13 @@ mod tests {
         }
         builder.end_listing(Certificate {
             distinct: 100_000,
-            ..Certificate::default()
+            ..Certificate::of_the_end()
         });
-        builder.account_state(Certificate::default());
+        builder.account_state(Certificate::of_the_end());
         builder.whole_account();
         let read = builder.finish(
             Vec::new(),
-            &Certificate::default(),
+            &Certificate::of_the_end(),
             &mut TotalMeanings::all(),
             &OwnRemovals::default(),
         );

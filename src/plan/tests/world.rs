@@ -568,11 +568,11 @@ impl TestWorld {
                 builder.listed(members[at].0, *members[at].1);
             }
             builder.end_listing(match group.incomplete {
-                None => Certificate::default(),
+                None => Certificate::of_the_end(),
                 Some(opt_outs_complete) => Certificate {
                     opt_outs_complete,
                     problems: vec!["a page failed".to_owned()],
-                    ..Certificate::default()
+                    ..Certificate::of_the_end()
                 },
             });
         }
@@ -582,7 +582,7 @@ impl TestWorld {
             } else {
                 Vec::new()
             },
-            ..Certificate::default()
+            ..Certificate::of_the_end()
         };
         builder.account_state(evidence(side.account_incomplete, "the opt-outs"));
         if !side.existence_unknown {

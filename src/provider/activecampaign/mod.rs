@@ -91,6 +91,8 @@ struct Memory {
     looked_for_imports: bool,
     /// Whether the key's user is known to be no administrator, who alone sees everything.
     restricted: bool,
+    /// Whether a list was found that exists and is not shown to the key.
+    hidden: bool,
     /// The user groups of the key's user, as far as its own view shows them.
     own_groups: Vec<u64>,
     /// How this account reads the group of a user, once one was placed.
@@ -272,6 +274,11 @@ impl Source for ActiveCampaign {
              use the key of a user in the Admin group, or say shared_access = true"
         );
         restricted.then_some(remark).into_iter().collect()
+    }
+
+    fn sees_everything(&self) -> bool {
+        let memory = self.memory();
+        !memory.restricted && !memory.hidden
     }
 
     fn lacks<'a>(

@@ -12,14 +12,12 @@ use std::sync::Arc;
 use super::ActiveCampaign;
 use super::wire::groups::{self, is_built_in};
 use super::wire::lists::{self, Definition};
-use super::wire::{PAGE_ROWS, id_number, v1_read};
+use super::wire::{PAGE_ROWS, id_number};
 use crate::http::CallError;
 use crate::model::{Certificate, CustomField, CustomFields, FieldType, GroupRow, Value};
 use crate::provider::{Duties, ReadError};
 
 pub(super) use users::predicted_users;
-
-use super::wire::contacts::STATUSES;
 
 /// So many lists are looked at in full by one request; each row holds the permissions of every user
 /// group that sees the list.
@@ -28,6 +26,7 @@ pub(super) const FULL_LISTS: usize = 20;
 impl ActiveCampaign {
     /// Proves the key by asking for its own user.
     pub(super) async fn read_access(&self) -> Result<(), ReadError> {
+        self.memory().hidden = false;
         if let Some(id) = self
             .options
             .parking_group
@@ -137,11 +136,12 @@ impl ActiveCampaign {
             let count = rows.len() as u64;
             found.extend(rows.into_iter().map(|row| (row.id, row)));
             offset += count;
-            if count < PAGE_ROWS {
+            let enough = total.is_some_and(|total| offset >= total);
+            if count == 0 || (count < PAGE_ROWS && enough) {
                 break total;
             }
         };
-        if announced.is_some_and(|total| total != found.len() as u64) {
+        if announced.is_some_and(|total| total > found.len() as u64) {
             return Err(self
                 .account
                 .broken_rule("fields", "the custom fields are not as many as announced"));
@@ -161,17 +161,29 @@ impl ActiveCampaign {
     }
 
     /// Reads all lists, which come in one answer, and every field of the wanted ones.
+    ///
+    /// What vouches for the answer is the number of lists that version 3 counts; the answer itself
+    /// looks the same with one missing. Lists that the key lost the right to see are in neither:
+    /// see [`ActiveCampaign::read_list`].
     pub(super) async fn read_lists(
         &self,
         wanted: &(dyn Fn(&str, &str) -> bool + Sync),
     ) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
+        let counted = match self.ask_v3(lists::count_lists(), lists::list_total).await {
+            Ok(total) => total,
+            Err(error) => {
+                self.survivable(error).await?;
+                None
+            }
+        };
         let mut rows = self
             .ask_v1(lists::list_all(), lists::summaries)
             .await?
             .unwrap_or_default();
         let mut certificate = Certificate {
-            pages: 1,
+            pages: 2,
             rows: rows.len() as u64,
+            total: counted,
             opt_outs_complete: true,
             ..Certificate::default()
         };
@@ -196,33 +208,30 @@ impl ActiveCampaign {
             })
             .map(|row| row.id.clone())
             .collect();
+        let (mut any, mut spoilt) = (false, None);
         for asked in detailed.chunks(FULL_LISTS) {
-            let call = v1_read(
-                "list_list",
-                &[
-                    ("ids", asked.join(",")),
-                    ("global_fields", "0".to_owned()),
-                    ("full", "1".to_owned()),
-                ],
-            );
-            let found = self
-                .ask_v1(call, lists::full_rows)
-                .await?
-                .unwrap_or_default();
-            certificate.pages += 1;
+            let (found, error) = self.look_at_lists(asked, &mut certificate).await?;
+            any |= !found.is_empty();
+            spoilt = spoilt.or(error);
             for id in asked {
-                match (
-                    found.iter().find(|row| row.id == *id),
-                    rows.iter_mut().find(|row| row.id == *id),
-                ) {
-                    (Some(full), Some(row)) => *row = full.clone(),
-                    _ => certificate.problems.push(format!(
+                let full = found.iter().find(|row| row.id == *id);
+                let row = rows.iter_mut().find(|row| row.id == *id);
+                if let (Some(full), Some(row)) = (full, row) {
+                    *row = full.clone();
+                } else {
+                    // The list alone is left out; the others are as they are.
+                    rows.retain(|row| row.id != *id);
+                    certificate.left_out.push(format!(
                         "list {id} is in the list of lists and can't be looked at"
-                    )),
+                    ));
                 }
             }
         }
-        Ok((rows, certificate))
+        // What is refused for every list is no trouble of one of them.
+        match spoilt.filter(|_| !any) {
+            Some(error) => Err(error.into()),
+            None => Ok((rows, certificate)),
+        }
     }
 
     /// Reads the ids of the lists that a user group may name, as far as the key sees them.
@@ -247,7 +256,10 @@ impl ActiveCampaign {
             return Ok(None);
         };
         match self.ask_v1(lists::view(number), lists::full).await? {
-            None => Ok(None),
+            None => {
+                self.look_for_hidden(number).await?;
+                Ok(None)
+            }
             Some(list) if list.row.id == number.to_string() => Ok(Some(list.row)),
             Some(_) => Err(self
                 .account
@@ -257,6 +269,47 @@ impl ActiveCampaign {
                 )
                 .into()),
         }
+    }
+}
+
+impl ActiveCampaign {
+    /// Looks at several lists at once, or at each alone where one of them spoils the answer.
+    /// Returns what was found, and an error that was met.
+    async fn look_at_lists(
+        &self,
+        asked: &[String],
+        certificate: &mut Certificate,
+    ) -> Result<(Vec<GroupRow>, Option<CallError>), ReadError> {
+        certificate.pages += 1;
+        let error = match self.ask_v1(lists::some(asked), lists::full_rows).await {
+            Ok(found) => return Ok((found.unwrap_or_default(), None)),
+            Err(error) => error,
+        };
+        self.survivable(error.clone()).await?;
+        let mut rows = Vec::new();
+        for list in asked.chunks(1).filter(|_| asked.len() > 1) {
+            certificate.pages += 1;
+            match self.ask_v1(lists::some(list), lists::full_rows).await {
+                Ok(found) => rows.extend(found.unwrap_or_default()),
+                Err(error) => drop(self.survivable(error).await?),
+            }
+        }
+        Ok((rows, Some(error)))
+    }
+
+    /// Asks version 3 for a list that version 1 does not show: one that is there all the same says
+    /// that this key does not see everything, and then nothing is missing for not being seen.
+    async fn look_for_hidden(&self, list: u64) -> Result<(), ReadError> {
+        match self.ask_v3(lists::one(list), |_| Ok(())).await {
+            Ok(()) => self.memory().hidden = true,
+            // An unknown id is refused with status 403 or 404.
+            Err(CallError::Denied { .. } | CallError::Refused { .. }) => {}
+            Err(error) => {
+                self.survivable(error).await?;
+                self.memory().hidden = true;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -318,15 +371,15 @@ fn needed_flags(lists: bool, duties: Duties) -> Vec<(&'static str, &'static str)
 pub(super) fn predicted(groups: &[GroupRow], target: bool) -> u64 {
     let listed: u64 = groups.iter().filter_map(|group| group.member_count).sum();
     let count = groups.len() as u64;
-    // The key's user, the lists in brief and in full, the custom fields, the pages of contacts and
-    // a count per list.
-    let before = 3 + count.div_ceil(FULL_LISTS as u64);
+    // The key's user, the lists counted, in brief and in full, the custom fields, the pages of
+    // contacts and a count per list.
+    let before = 4 + count.div_ceil(FULL_LISTS as u64);
     before + listed.div_ceil(PAGE_ROWS).max(1) + count + u64::from(target)
 }
 
 /// Predicts the requests that reading so many lists back takes: the lists in brief, then the
 /// account or each list by status, whichever is less, and a count per list.
 pub(super) fn predicted_check(groups: u64, listed: u64, account: u64) -> u64 {
-    let by_list = listed.div_ceil(PAGE_ROWS) + groups * STATUSES.len() as u64;
+    let by_list = listed.div_ceil(PAGE_ROWS) + groups;
     1 + (account / PAGE_ROWS + 1).min(1 + by_list) + groups
 }

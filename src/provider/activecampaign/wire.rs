@@ -19,8 +19,6 @@ use crate::provider::json::{self, integer, protocol, text};
 
 /// The most rows of a page of version 3.
 pub(super) const PAGE_ROWS: u64 = 100;
-/// The rows of a page of contact_list, which can't be chosen.
-pub(super) const LISTED_ROWS: usize = 20;
 /// The address of version 1.
 const V1: &str = "admin/api.php";
 /// The statuses of version 3 whose body says what is wrong.

@@ -240,11 +240,11 @@ impl Emfluence {
             })
             .filter_map(|group| id_number(&group.id))
             .collect();
+        let (mut found, mut spoilt) = (false, None);
         for asked in detailed.chunks(LOOKUP_GROUPS) {
-            let rows = self
-                .ask(group_wire::lookup(asked), group_wire::details)
-                .await?;
-            certificate.pages += 1;
+            let (rows, error) = self.look_at_groups(asked, &mut certificate).await?;
+            found |= !rows.is_empty();
+            spoilt = spoilt.or(error);
             if rows.len() > asked.len()
                 || rows
                     .iter()
@@ -260,19 +260,54 @@ impl Emfluence {
             }
             for id in asked {
                 let id = id.to_string();
-                match rows.iter().find(|row| row.id == id) {
-                    Some(row) => {
-                        if let Some(group) = groups.iter_mut().find(|group| group.id == id) {
-                            *group = row.clone();
-                        }
+                if let Some(row) = rows.iter().find(|row| row.id == id) {
+                    if let Some(group) = groups.iter_mut().find(|group| group.id == id) {
+                        *group = row.clone();
                     }
-                    None => certificate.problems.push(format!(
+                } else {
+                    // The group alone is left out; the others are as they are.
+                    groups.retain(|group| group.id != id);
+                    certificate.left_out.push(format!(
                         "group {id} is in the list of groups and can't be looked up"
-                    )),
+                    ));
                 }
             }
         }
-        Ok((groups, certificate))
+        // What is refused for every group is no trouble of one of them.
+        match spoilt.filter(|_| !found) {
+            Some(error) => Err(error.into()),
+            None => Ok((groups, certificate)),
+        }
+    }
+
+    /// Looks at several groups at once, or at each alone where one of them spoils the answer.
+    /// Returns what was found, and an error that was met.
+    async fn look_at_groups(
+        &self,
+        asked: &[i64],
+        certificate: &mut Certificate,
+    ) -> Result<(Vec<GroupRow>, Option<CallError>), ReadError> {
+        certificate.pages += 1;
+        let error = match self
+            .ask(group_wire::lookup(asked), group_wire::details)
+            .await
+        {
+            Ok(rows) => return Ok((rows, None)),
+            Err(error) => error,
+        };
+        self.survivable(error.clone()).await?;
+        let mut rows = Vec::new();
+        for group in asked.iter().filter(|_| asked.len() > 1) {
+            certificate.pages += 1;
+            match self
+                .ask(group_wire::lookup(&[*group]), group_wire::details)
+                .await
+            {
+                Ok(found) => rows.extend(found),
+                Err(error) => drop(self.survivable(error).await?),
+            }
+        }
+        Ok((rows, Some(error)))
     }
 
     async fn list_groups(&self) -> Result<(Vec<GroupRow>, Certificate), ReadError> {

@@ -72,6 +72,18 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Tells whether everybody of a listing is in the answer.
+    fn shows_all_of(&mut self, listed: &HashSet<String>) -> Result<bool, SinkError> {
+        let mut met = HashSet::new();
+        let read = self.each(&mut |contact| {
+            met.extend(listed.get(&contact.id).cloned());
+            Ok(())
+        })?;
+        Ok(read.is_ok() && met.len() == listed.len())
+    }
+}
+
 /// What is carried from one listing to the next.
 struct Tally {
     /// Whether this is a check of what was written, which takes no profiles.
@@ -79,13 +91,15 @@ struct Tally {
     /// People in groups who can be mailed and have not been met in the listing of the whole
     /// account.
     expected: HashSet<String>,
-    /// Contacts whose profile had bytes that are not UTF-8.
-    guessed: u64,
+    /// The ids of contacts whose profile holds what can't be read.
+    unreadable: HashSet<String>,
 }
 
 impl Tally {
     fn row(&mut self, contact: Contact) -> MemberRow {
-        self.guessed += u64::from(contact.profile.is_none());
+        if contact.profile.is_none() {
+            self.unreadable.insert(contact.id.clone());
+        }
         MemberRow {
             id: contact.id,
             address: contact.address,
@@ -198,6 +212,9 @@ impl GreenRope {
         } else {
             vec!["the list of groups has one id twice".to_owned()]
         };
+        // Nothing counts the groups. The answer is one document, read to its closing tag, and a
+        // group that is linked and not in it is asked for by its id.
+
         let rows = groups.len() as u64;
         Ok((
             groups,
@@ -206,7 +223,7 @@ impl GreenRope {
                 rows,
                 distinct: distinct as u64,
                 problems,
-                ..Certificate::default()
+                ..Certificate::of_the_end()
             },
         ))
     }
@@ -249,7 +266,7 @@ impl GreenRope {
         let check = matches!(ask.role, Role::Check);
         let states = match self.states.remembered() {
             Some(states) if check => states,
-            _ => self.read_states(check, sink).await?,
+            _ => self.read_states(ask.groups, check, sink).await?,
         };
         // What was written since has moved the counts of the groups that were handed in.
         let fresh = if check {
@@ -260,7 +277,7 @@ impl GreenRope {
         let mut tally = Tally {
             check,
             expected: HashSet::new(),
-            guessed: 0,
+            unreadable: HashSet::new(),
         };
         for group in ask.groups {
             let current = match &fresh {
@@ -281,12 +298,10 @@ impl GreenRope {
         if matches!(ask.role, Role::Target { .. }) {
             self.read_whole_account(&mut tally, sink).await?;
         }
-        if tally.guessed > 0 {
-            warn!(
-                account = self.account.name(),
-                contacts = tally.guessed,
-                "Contacts hold text that is not UTF-8; their profiles are left out."
-            );
+        if !check {
+            for id in &tally.unreadable {
+                sink.unreadable(id);
+            }
         }
         Ok(())
     }
@@ -294,11 +309,13 @@ impl GreenRope {
     /// Reads who opted out of the account and whose address bounced.
     async fn read_states(
         &self,
+        groups: &[GroupRow],
         check: bool,
         sink: &mut dyn MemberSink,
     ) -> Result<Arc<Unmailable>, ReadError> {
         let mut states = Unmailable::default();
-        let mut certificate = Certificate::default();
+        let mut certificate = Certificate::of_the_end();
+        let fullest = groups.iter().filter_map(|group| group.member_count).max();
         let listings = [
             (ContactFilter::OptOuts, MemberStatus::OptedOut),
             (ContactFilter::Bounced, MemberStatus::Bounced),
@@ -313,7 +330,8 @@ impl GreenRope {
             match self.contacts(filter).await {
                 Ok(mut answer) => {
                     note(&mut certificate, title, answer.count);
-                    let mut unasked = 0_u64;
+                    let (mut unasked, mut unsaid) = (0_u64, 0_u64);
+                    let (mut opted_out, mut bounced) = (Vec::new(), Vec::new());
                     let read = answer.each(&mut |contact| {
                         // The service ignores a filter that it does not know and then answers with
                         // everybody.
@@ -321,6 +339,9 @@ impl GreenRope {
                             unasked += 1;
                             return Ok(());
                         }
+                        let says =
+                            status == MemberStatus::OptedOut && contact.unsubscribed.is_some();
+                        unsaid += u64::from(!says);
                         // Whoever bounced may have opted out as well; the strictest counts.
                         let status = if contact.unsubscribed == Some(true) {
                             MemberStatus::OptedOut
@@ -337,17 +358,26 @@ impl GreenRope {
                             sink.member(row)?;
                         }
                         if status == MemberStatus::OptedOut {
-                            states.opted_out.insert(contact.id.clone());
+                            opted_out.push(contact.id.clone());
                         }
                         if filter == ContactFilter::Bounced {
-                            states.bounced.insert(contact.id);
+                            bounced.push(contact.id);
                         }
                         Ok(())
                     })?;
+                    states.opted_out.extend(opted_out);
+                    states.bounced.extend(bounced);
+                    // Rows that do not say what they were asked for may be everybody's.
+                    if unsaid > 0
+                        && fullest.is_some_and(|fullest| answer.count.contacts >= fullest)
+                        && !self.is_heeded(&filter).await?
+                    {
+                        unasked += unsaid;
+                    }
                     certificate.problems.extend(read.err());
                     if unasked > 0 {
                         certificate.problems.push(format!(
-                            "{title}: {unasked} contacts came that have not opted out"
+                            "{title}: {unasked} contacts came that were not asked for"
                         ));
                     }
                 }
@@ -373,6 +403,17 @@ impl GreenRope {
             self.states.remember(&states);
         }
         Ok(states)
+    }
+
+    /// Tells whether a filter keeps anybody out, by asking for nobody with it. An error may mean
+    /// nobody as well.
+    async fn is_heeded(&self, filter: &ContactFilter<'_>) -> Result<bool, ReadError> {
+        match self.contacts(ContactFilter::Later(filter)).await {
+            Ok(answer) => Ok(answer.count.contacts == 0),
+            Err(error) if is_fatal(&error) => Err(error.into()),
+            Err(CallError::Refused { .. }) => Ok(true),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Reads one group into a listing of its own.
@@ -433,17 +474,31 @@ impl GreenRope {
         }
 
         let before = certificate.problems.len();
+        let listed: HashSet<String> = people.keys().cloned().collect();
         match self.contacts(ContactFilter::GroupOptOuts(&group.id)).await {
+            // Held against the rows without a filter: where all of them came, it may have been
+            // passed over, and nobody is taken for somebody who refuses.
             Ok(mut answer) => {
                 note(&mut certificate, "the group's opt-outs", answer.count);
-                let read = answer.each(&mut |contact| {
-                    let row = tally.row(contact);
-                    sink.listed(&row.id, MembershipState::OptedOut);
-                    strangers.remove(&row.id);
-                    people.insert(row.id.clone(), true);
-                    sink.member(row)
-                })?;
-                certificate.problems.extend(read.err());
+                let everybody = !listed.is_empty()
+                    && answer.count.contacts >= listed.len() as u64
+                    && answer.shows_all_of(&listed)?;
+                let asked = ContactFilter::GroupOptOuts(&group.id);
+                if everybody && !self.is_heeded(&asked).await? {
+                    certificate.problems.push(
+                        "the question for the group's opt-outs is answered with everybody"
+                            .to_owned(),
+                    );
+                } else {
+                    let read = answer.each(&mut |contact| {
+                        let row = tally.row(contact);
+                        sink.listed(&row.id, MembershipState::OptedOut);
+                        strangers.remove(&row.id);
+                        people.insert(row.id.clone(), true);
+                        sink.member(row)
+                    })?;
+                    certificate.problems.extend(read.err());
+                }
             }
             Err(error) if is_fatal(&error) => return Err(error.into()),
             Err(error) => certificate
@@ -495,6 +550,18 @@ impl GreenRope {
                 Err(_) => certificate.pages += 1,
             }
         }
+        if let Some(count) = group.member_count
+            && !may_count(&certificate, count)
+            && count < certificate.distinct
+            && let Some(later) = self.counted_now(&group.id).await?
+        {
+            // Somebody joined since the list of groups was read: the ordinary state of a busy
+            // account.
+            certificate.group_total = CountRule::Grew {
+                before: count,
+                after: later,
+            };
+        }
         // The answer's own total is about the members alone; opted-out people who came from the
         // other listing are not in it.
         certificate.total = total.filter(|_| listed_total == people.len());
@@ -504,6 +571,15 @@ impl GreenRope {
             .filter(|(id, opted_out)| !opted_out && !bounced.contains(id));
         tally.expected.extend(mailable.map(|(id, _)| id));
         Ok(())
+    }
+
+    /// Asks how many members a group counts by now; nothing where it does not say.
+    async fn counted_now(&self, group: &str) -> Result<Option<u64>, ReadError> {
+        match self.read_group(group).await {
+            Ok(group) => Ok(group.and_then(|group| group.member_count)),
+            Err(ReadError::Call(error)) if !is_fatal(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads everybody of the account, so that an address that is not among them is known not to

@@ -9,7 +9,9 @@ use tokio::time::Instant;
 
 use super::wire::{self, Request};
 use super::{GreenRope, GreenRopeCredential};
-use crate::http::{Call, CallBody, CallError, DecodeError, FormValue, Method, Problem, Reply};
+use crate::http::{
+    Call, CallBody, CallError, DecodeError, FormValue, Method, Problem, Refusal, Reply,
+};
 
 /// Clients are told to cache a token for two hours; it is renewed well before that.
 pub(super) const RENEW_AFTER: Duration = Duration::from_mins(90);
@@ -130,7 +132,7 @@ impl GreenRope {
             let call = self.call(request, &session, Call::read);
             let error = match self
                 .account
-                .read(&call, |reply| judged(reply, &mut decode))
+                .read(&call, |reply| judged(reply, &request.xml, &mut decode))
                 .await
             {
                 Ok(answer) => return Ok(answer),
@@ -169,7 +171,7 @@ impl GreenRope {
         let call = self.call(request, &session, Call::write);
         match self
             .account
-            .write(&call, |reply| judged(reply, &mut decode))
+            .write(&call, |reply| judged(reply, &request.xml, &mut decode))
             .await
         {
             Err(error @ CallError::LoginExpired { .. }) if session.since.is_none() => {
@@ -196,6 +198,7 @@ impl GreenRope {
 
 fn judged<T>(
     reply: &mut Reply,
+    sent: &str,
     decode: &mut impl FnMut(&mut Reply) -> Result<T, DecodeError>,
 ) -> Result<T, DecodeError> {
     match reply.status {
@@ -203,8 +206,42 @@ fn judged<T>(
             "HTTP status {}",
             reply.status
         ))),
-        _ => decode(reply),
+        _ => decode(reply).map_err(|error| match error {
+            // The values of the request are not the service's own words.
+            DecodeError::LoginExpired(words)
+                if !wire::speaks_of_login(&without_values(&words, sent)) =>
+            {
+                DecodeError::Refused(Refusal::new(None, &words, None))
+            }
+            error => error,
+        }),
     }
+}
+
+/// Takes the values of a request out of what the service says of it.
+fn without_values(words: &str, sent: &str) -> String {
+    let mut values: Vec<&str> = sent
+        .split(['<', '>', '"'])
+        .map(str::trim)
+        .filter(|value| !value.is_empty() && value.len() < words.len() && !value.contains('='))
+        .collect();
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    let mut words = words.to_owned();
+    for value in values {
+        let mut kept = String::with_capacity(words.len());
+        let mut rest = words.as_str();
+        while let Some(at) = rest.find(value) {
+            let (before, after) = (&rest[..at], &rest[at + value.len()..]);
+            let bounded = !before.ends_with(char::is_alphanumeric)
+                && !after.starts_with(char::is_alphanumeric);
+            kept.push_str(before);
+            kept.push_str(if bounded { " " } else { value });
+            rest = after;
+        }
+        kept.push_str(rest);
+        words = kept;
+    }
+    words
 }
 
 /// A login that was refused although it is fixed or fresh will be refused again.

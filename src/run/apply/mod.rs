@@ -17,7 +17,7 @@ mod spends;
 mod twins;
 mod written;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 pub(super) use event::Event;
@@ -92,6 +92,10 @@ struct Applying<'a> {
     /// People whose address at the target was changed by this run, proved or not.
     moved: HashSet<PersonIx>,
     events: Vec<Event>,
+    /// Per kind of operation, how many items were denied alone, and the error of the first.
+    denied: BTreeMap<&'static str, (u32, RunError)>,
+    /// The kinds of operation of which some item was not denied.
+    granted: BTreeSet<&'static str>,
     wrote: bool,
     /// What the first write uses up.
     spends: Spends,
@@ -145,6 +149,8 @@ impl Runner {
             profiles_seen: None,
             moved: HashSet::new(),
             events: Vec::new(),
+            denied: BTreeMap::new(),
+            granted: BTreeSet::new(),
             wrote: false,
             spends,
             prepared,
@@ -211,7 +217,8 @@ impl Applying<'_> {
             self.read_back().await?;
         }
         self.look_for_twins().await?;
-        self.read_values_back().await
+        self.read_values_back().await?;
+        self.end_of_denials()
     }
 
     /// Custom fields that were just created have names of their own at the provider.

@@ -35,6 +35,18 @@ impl Applying<'_> {
             let Some((write, items)) = looked_at else {
                 continue;
             };
+            if let Some(op) = items.first().map(|item| item.op)
+                && self.is_hopeless(op)
+            {
+                for item in &items {
+                    self.failed(
+                        item,
+                        None,
+                        "every other of its kind was denied, so it was not sent",
+                    );
+                }
+                continue;
+            }
             let store = self.runner.store();
             let entry = JournalEntry {
                 job: self.job.name.clone(),
@@ -56,6 +68,7 @@ impl Applying<'_> {
                     return Err(RunError::Stopped);
                 }
                 Ok(Some(outcomes)) if outcomes.len() == items.len() => {
+                    self.granted.extend(items.iter().map(|item| item.op));
                     // Only what the answer leaves open is looked for: the rest is counted already.
                     let doubt = self.settle(journal, &write, &items, outcomes)?;
                     if let Some((write, items)) = keep(write, items, &doubt.open) {
@@ -96,7 +109,13 @@ impl Applying<'_> {
                 error if error.may_have_been_done() => {
                     if attempt + 1 >= ATTEMPTS && items.len() == 1 {
                         self.settle_unknown(journal, &items)?;
-                        return Err(self.stopped(&error));
+                        // One item that alone draws this stops no other while the host answers; the
+                        // next run finds out what became of it.
+                        if !self.host_answers().await {
+                            return Err(self.stopped(&error));
+                        }
+                        self.failed(&items[0], None, &error.to_string());
+                        continue;
                     }
                     // What fails twice as a whole may pass in halves: one item can be the cause,
                     // and so can the size.
@@ -109,6 +128,25 @@ impl Applying<'_> {
                     self.settle_failed(journal, &items, None, "the login had expired; sent again")?;
                     queue.push((write, items, attempt + 1));
                 }
+                // A right that is missing for one item concerns that item.
+                CallError::Denied { ref reason, .. } if self.host_answers().await => {
+                    let op = items.first().map_or("", |item| item.op);
+                    if items.len() > 1 {
+                        self.settle_failed(
+                            journal,
+                            &items,
+                            None,
+                            "denied as a whole; sent again in halves",
+                        )?;
+                        queue_halves(write, items, attempt, &mut queue);
+                        continue;
+                    }
+                    self.settle_failed(journal, &items, None, reason)?;
+                    self.failed(&items[0], None, reason);
+                    let stop = self.stopped(&error);
+                    let denied = self.denied.entry(op).or_insert((0, stop));
+                    denied.0 += 1;
+                }
                 error => {
                     self.settle_failed(journal, &items, None, "not sent")?;
                     return Err(self.stopped(&error));
@@ -116,6 +154,31 @@ impl Applying<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells whether the login is good and the host answers, so that what went wrong is about the
+    /// item at hand.
+    async fn host_answers(&self) -> bool {
+        self.handle.adapter.open().await.is_ok()
+    }
+
+    /// Tells whether every item of a kind of operation that was tried was denied, often enough not
+    /// to try any more of them.
+    fn is_hopeless(&self, op: &str) -> bool {
+        !self.granted.contains(op) && self.denied.get(op).is_some_and(|(times, _)| *times >= 3)
+    }
+
+    /// Ends the run where a kind of operation was denied for every item that was tried, once all
+    /// else is done.
+    pub(super) fn end_of_denials(&mut self) -> Result<(), RunError> {
+        let granted = std::mem::take(&mut self.granted);
+        match std::mem::take(&mut self.denied)
+            .into_iter()
+            .find(|(op, _)| !granted.contains(op))
+        {
+            Some((_, (_, error))) => Err(error),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn stopped(&self, error: &CallError) -> RunError {

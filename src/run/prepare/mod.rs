@@ -73,7 +73,7 @@ impl Runner {
     pub(in crate::run) fn prepare_sides(
         &self,
         job: &JobConfig,
-        policy: Policy,
+        mut policy: Policy,
         mut sides: Sides,
         base: Base,
         with_values: bool,
@@ -81,6 +81,9 @@ impl Runner {
         let progress = &self.inner.options.progress;
         progress.stage(&job.name, "Comparing");
         let target = self.handle(&job.target)?;
+        // What a login may not see is not gone, whether the config says so or reading showed it.
+        policy.source_shared |= !self.handle(&job.source)?.adapter.sees_everything();
+        policy.target_shared |= !target.adapter.sees_everything();
         let mut capabilities = target.capabilities;
         capabilities.detach &= job.members.removal == Removal::Detach;
         let schema = provider::schema(target.adapter.kind());

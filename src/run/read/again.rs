@@ -329,7 +329,7 @@ async fn read(
     // Whoever looks what stands wants to see what stands, whoever brought it about.
     Ok(builder.finish(
         Vec::new(),
-        &crate::model::Certificate::default(),
+        &crate::model::Certificate::of_the_end(),
         &mut TotalMeanings::all(),
         &OwnRemovals::default(),
     ))

@@ -11,13 +11,14 @@ use crate::run::accounts::Handle;
 use crate::run::error::RunError;
 use crate::state::Store;
 
-/// Without a whole list of groups nothing else means anything.
+/// With a list of groups that shows itself to be in pieces nothing else means anything. One that
+/// merely nothing vouches for can be used, without concluding from who is not in it.
 pub(super) fn certain(provider: &str, certificate: &Certificate) -> Result<(), RunError> {
-    match certificate.certify((), &mut TotalMeanings::all()) {
-        Reading::Complete(_) => Ok(()),
-        Reading::Incomplete(incomplete) => Err(RunError::Groups {
+    match certificate.contradictions() {
+        why if why.is_empty() => Ok(()),
+        why => Err(RunError::Groups {
             provider: provider.to_owned(),
-            why: incomplete.why.join("; "),
+            why: why.join("; "),
         }),
     }
 }
@@ -104,6 +105,8 @@ pub(in crate::run) fn bare_snapshot(
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
         ended_removals: Vec::new(),
+        unreadable: Vec::new(),
+        groups_left_out: Vec::new(),
     }
 }
 

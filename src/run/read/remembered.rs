@@ -79,7 +79,7 @@ impl Runner {
         self.set_own_apart(&mut snapshot, &begun.names)?;
         // Nothing is remembered of an account whose states were not read to their end.
         snapshot.account_state =
-            crate::model::Certificate::default().certify((), &mut TotalMeanings::all());
+            crate::model::Certificate::of_the_end().certify((), &mut TotalMeanings::all());
         snapshot.existence = memory.existence;
         Ok(TargetSide {
             mapping,

@@ -355,3 +355,27 @@ async fn no_password_shows_anywhere() {
     }
     assert!(!text.contains("Aa1!"), "a password shows");
 }
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_are_shorter_than_asked_for_lose_nobody() {
+    let mut world = two_accounts();
+    let names: Vec<String> = (0..120).map(|at| format!("crowd{at}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    hire(world.account_mut("campaigns"), "Crowd", &names);
+    for account in ["campaigns", "campaigns2"] {
+        world.account_mut(account).settings.activecampaign.page_cap = Some(50);
+    }
+    let job = format!("mode = \"managed\"\ncreate_users = true\n{FREE}");
+    let bench = bench(world, "staff", "staff2", &job);
+    bench.settle().await;
+    bench.assert_settled().await;
+    let seated = bench.account("campaigns2", |account| {
+        let crowd = account.find_user_group("Crowd").unwrap();
+        account
+            .users
+            .values()
+            .filter(|user| user.group == crowd)
+            .count()
+    });
+    assert_eq!(seated, 120);
+}

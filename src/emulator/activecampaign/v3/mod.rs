@@ -252,7 +252,9 @@ fn bounds(call: &mut Call<'_>) -> (usize, usize) {
         }
         limit => limit,
     };
-    (call.form.number("offset") as usize, limit as usize)
+    let cap = call.account.settings.activecampaign.page_cap;
+    let limit = cap.map_or(limit as usize, |cap| cap.min(limit as usize));
+    (call.form.number("offset") as usize, limit)
 }
 
 /// A page of rows under their name, with the total.

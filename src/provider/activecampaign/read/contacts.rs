@@ -10,18 +10,20 @@ use std::collections::BTreeSet;
 use super::super::wire::contacts::{
     self as wire, Contact, Include, Page, ProfileFields, STATUSES, Scope, same_address,
 };
-use super::super::wire::{LISTED_ROWS, PAGE_ROWS, lists};
+use super::super::wire::{PAGE_ROWS, lists};
 use super::super::{ActiveCampaign, Known, address_hash};
 use super::listing::{Listed, Listings};
 use crate::http::CallError;
 use crate::model::{Certificate, GroupRow, MemberRow, MemberSink, SinkError, normalise_address};
-use crate::provider::{MemberAsk, ReadError, Role};
+use crate::provider::{MemberAsk, ReadError, Role, Source};
 
 /// What a pass over pages came to.
 #[derive(Default)]
 struct Scanned {
     pages: u64,
     rows: u64,
+    /// Whether the ids were followed until a page was empty, or to the announced number.
+    ended: bool,
     /// Why it may not be whole.
     problem: Option<String>,
 }
@@ -67,6 +69,10 @@ impl Taking<'_> {
             if self.is_target() {
                 self.seen.push(address_hash(address.as_str()));
             }
+        }
+        let profile = profile && !contact.unreadable;
+        if contact.unreadable {
+            self.sink.unreadable(&contact.id.to_string());
         }
         self.sink.member(MemberRow {
             id: contact.id.to_string(),
@@ -134,14 +140,14 @@ impl ActiveCampaign {
         if matches!(role, Role::Target { .. }) {
             self.note_known(seen, absent, whole);
         }
-        if whole && matches!(role, Role::Target { .. }) {
+        if whole && self.sees_everything() && matches!(role, Role::Target { .. }) {
             sink.whole_account();
         }
         if !matches!(role, Role::Check) {
             // Nothing holds for a whole account here: refusals stand on the memberships.
             sink.account_state(Certificate {
                 opt_outs_complete: true,
-                ..Certificate::default()
+                ..Certificate::of_the_end()
             });
         }
         listings.close(sink);
@@ -252,13 +258,17 @@ impl ActiveCampaign {
             let page = match page {
                 Ok(page) => page,
                 Err(error) => {
-                    scanned.problem = Some(survivable(error)?);
+                    scanned.problem = Some(self.survivable(error).await?);
                     return Ok(scanned);
                 }
             };
             let count = page.contacts.len() as u64;
             if scanned.pages == 0 {
                 announced = page.total;
+                if announced.is_some_and(|total| total < count) {
+                    scanned.problem =
+                        Some("a listing counts fewer contacts than it shows".to_owned());
+                }
             }
             scanned.pages += 1;
             scanned.rows += count;
@@ -266,21 +276,19 @@ impl ActiveCampaign {
                 after = contact.id;
                 take(contact)?;
             }
-            if count < PAGE_ROWS {
+            // A page may be short in mid-listing, so it ends nothing before all have come that were
+            // announced; whoever joins meanwhile has a greater id.
+            let enough = announced.is_some_and(|total| scanned.rows >= total);
+            if count == 0 || (count < PAGE_ROWS && enough) {
                 break;
             }
         }
-        match announced {
-            None => {
-                scanned.problem = Some("a listing of contacts comes without its total".to_owned());
-            }
-            Some(total) if total != scanned.rows => {
-                scanned.problem = Some(format!(
-                    "{total} contacts were announced and {} came",
-                    scanned.rows
-                ));
-            }
-            Some(_) => {}
+        scanned.ended = true;
+        if let Some(total) = announced.filter(|total| *total > scanned.rows) {
+            scanned.problem = Some(format!(
+                "{total} contacts were announced and {} came",
+                scanned.rows
+            ));
         }
         Ok(scanned)
     }
@@ -296,6 +304,10 @@ impl ActiveCampaign {
     ) -> Result<bool, ReadError> {
         let is_target = taking.is_target();
         let profile = !fields.is_empty() && !shown.values_apart && !shown.values_missing;
+        // Counted first, so that whoever joins meanwhile makes more rows and never fewer.
+        for listed in listings.each() {
+            self.count_against(listed).await?;
+        }
         let mut bare = 0_u64;
         let scanned = self
             .scan(
@@ -314,7 +326,7 @@ impl ActiveCampaign {
                 },
             )
             .await?;
-        let mut whole = scanned.problem.is_none();
+        let mut whole = scanned.ended && scanned.problem.is_none();
         if let Some(problem) = scanned.problem {
             listings.broken(&problem);
         }
@@ -323,7 +335,6 @@ impl ActiveCampaign {
         }
         for listed in listings.each() {
             listed.certificate.pages += scanned.pages;
-            self.count_against(listed).await?;
         }
         if shown.values_apart {
             whole &= self.read_values(fields, listings, taking).await?;
@@ -367,7 +378,7 @@ impl ActiveCampaign {
         Ok(scanned.problem.is_none())
     }
 
-    /// Reads each list by status, and asks for each wanted address that was not met on them.
+    /// Reads each list, and asks for each wanted address that was not met on them.
     async fn read_each_list(
         &self,
         include: Include,
@@ -379,41 +390,33 @@ impl ActiveCampaign {
         for listed in listings.each() {
             let Some(list) = listed.number else { continue };
             taking.sink.begin_reading(&listed.group);
+            self.count_against(listed).await?;
             let mut strangers = 0_u64;
-            for status in STATUSES {
-                let scanned = self
-                    .scan(
-                        Scope::List(list, status),
-                        include,
-                        fields,
-                        None,
-                        &mut |contact| {
-                            let held = contact
-                                .memberships
-                                .iter()
-                                .flatten()
-                                .find(|(other, _)| *other == list);
-                            let Some((_, held)) = held else {
-                                strangers += 1;
-                                return Ok(());
-                            };
-                            listed.take(contact.id, *held);
-                            listed.take_time(&contact);
-                            taking.take(contact, profile)
-                        },
-                    )
-                    .await?;
-                listed.certificate.pages += scanned.pages;
-                if let Some(problem) = scanned.problem {
-                    listed.broken(problem);
-                }
+            let scanned = self
+                .scan(Scope::List(list), include, fields, None, &mut |contact| {
+                    let held = contact
+                        .memberships
+                        .iter()
+                        .flatten()
+                        .find(|(other, _)| *other == list);
+                    let Some((_, held)) = held else {
+                        strangers += 1;
+                        return Ok(());
+                    };
+                    listed.take(contact.id, *held);
+                    listed.take_time(&contact);
+                    taking.take(contact, profile)
+                })
+                .await?;
+            listed.certificate.pages += scanned.pages;
+            if let Some(problem) = scanned.problem {
+                listed.broken(problem);
             }
             if strangers > 0 {
                 listed.broken(format!(
                     "{strangers} contacts came who are not on list {list}"
                 ));
             }
-            self.count_against(listed).await?;
         }
         for address in std::mem::take(&mut taking.unseen) {
             let page = match self
@@ -423,7 +426,7 @@ impl ActiveCampaign {
                 Ok(page) => page,
                 // Nobody is known to be absent by a question that failed.
                 Err(error) => {
-                    survivable(error)?;
+                    self.survivable(error).await?;
                     continue;
                 }
             };
@@ -453,6 +456,9 @@ impl ActiveCampaign {
         taking: &mut Taking<'_>,
     ) -> Result<bool, ReadError> {
         let by_v1 = shown.values_missing;
+        for listing in listings.each() {
+            self.count_against(listing).await?;
+        }
         self.list_by_v1(fields, true, listings, taking).await?;
         let listed: BTreeSet<u64> = listings.each().flat_map(|listed| listed.ids()).collect();
         let mut met: BTreeSet<u64> = BTreeSet::new();
@@ -480,13 +486,15 @@ impl ActiveCampaign {
                     "{missing} members are not among the contacts of the account"
                 ));
             }
-            self.count_against(listing).await?;
         }
         Ok(scanned.problem.is_none())
     }
 
     /// Lists by version 1: one pass for each list and status. `listing` is unset where only
     /// profiles are read.
+    ///
+    /// What ends such a pass is "nothing is returned", which may mean anything, so a listing made
+    /// of them alone has no evidence of being whole.
     async fn list_by_v1(
         &self,
         fields: &ProfileFields,
@@ -494,12 +502,14 @@ impl ActiveCampaign {
         listings: &mut Listings,
         taking: &mut Taking<'_>,
     ) -> Result<(), ReadError> {
-        let full = !fields.is_empty();
+        // Only full rows show whether the filter by list was heeded.
+        let full = listing || !fields.is_empty();
         for listed in listings.each() {
             let Some(list) = listed.number else { continue };
             if listing {
                 taking.sink.begin_reading(&listed.group);
             }
+            let mut strangers = 0_u64;
             for status in STATUSES {
                 let mut after = 0;
                 loop {
@@ -510,7 +520,7 @@ impl ActiveCampaign {
                     {
                         Ok(rows) => rows.unwrap_or_default(),
                         Err(error) => {
-                            listed.broken(survivable(error)?);
+                            listed.broken(self.survivable(error).await?);
                             break;
                         }
                     };
@@ -519,20 +529,30 @@ impl ActiveCampaign {
                     for contact in rows {
                         after = contact.id;
                         if listing {
-                            let held = contact
-                                .memberships
-                                .iter()
-                                .flatten()
-                                .find(|(other, _)| *other == list);
-                            listed.take(contact.id, held.map_or(status, |(_, held)| *held));
+                            let shown = contact.memberships.as_ref();
+                            let held =
+                                shown.map(|shown| shown.iter().find(|(other, _)| *other == list));
+                            match held {
+                                Some(None) => {
+                                    strangers += 1;
+                                    continue;
+                                }
+                                Some(Some((_, held))) => listed.take(contact.id, *held),
+                                None => listed.take(contact.id, status),
+                            }
                             listed.take_time(&contact);
                         }
-                        taking.take(contact, full)?;
+                        taking.take(contact, !fields.is_empty())?;
                     }
-                    if count < LISTED_ROWS {
+                    if count == 0 {
                         break;
                     }
                 }
+            }
+            if strangers > 0 {
+                listed.broken(format!(
+                    "{strangers} contacts came who are not on list {list}"
+                ));
             }
         }
         Ok(())
@@ -560,7 +580,7 @@ impl ActiveCampaign {
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => taking.absent(&address),
-                Err(error) => drop(survivable(error)?),
+                Err(error) => drop(self.survivable(error).await?),
             }
         }
         Ok(())
@@ -578,10 +598,28 @@ impl ActiveCampaign {
             .await
         {
             Ok(total) => listed.certificate.total = Some(total),
-            Err(error) => listed.broken(survivable(error)?),
+            // Nothing vouches for the listing then; who is seen on it is on it all the same.
+            Err(error) => listed.doubt(&self.survivable(error).await?),
         }
         listed.certificate.pages += 1;
         Ok(())
+    }
+
+    /// Turns an error that spoils one question into its reason, and passes on one that every other
+    /// question would meet as well. What is denied although the key is good concerns that question
+    /// alone.
+    pub(super) async fn survivable(&self, error: CallError) -> Result<String, CallError> {
+        match error {
+            CallError::Denied { .. } => {
+                self.prove_key().await?;
+                Ok(error.to_string())
+            }
+            CallError::Refused { .. }
+            | CallError::Protocol { .. }
+            | CallError::TooLarge { .. }
+            | CallError::Network { .. } => Ok(error.to_string()),
+            fatal => Err(fatal),
+        }
     }
 
     /// Tells whether version 1 may be tried where version 3 gave an error: not where nothing
@@ -600,24 +638,11 @@ fn is_cheaper_by_list(ask: &MemberAsk<'_>, shown: &Shown) -> bool {
     let Some(total) = shown.first.as_ref().and_then(|page| page.total) else {
         return false;
     };
-    let pages =
-        |group: &GroupRow| group.member_count.unwrap_or(0) / PAGE_ROWS + STATUSES.len() as u64;
+    let pages = |group: &GroupRow| group.member_count.unwrap_or(0) / PAGE_ROWS + 2;
     let listing: u64 = ask.groups.iter().map(pages).sum();
     let questions = match &ask.role {
         Role::Target { wanted } => wanted.len() as u64,
         Role::Source | Role::Check => 0,
     };
     listing + questions < total / PAGE_ROWS + 1
-}
-
-/// Turns an error that spoils one listing into its reason, and passes on one that makes the account
-/// unreadable.
-pub(super) fn survivable(error: CallError) -> Result<String, CallError> {
-    match error {
-        CallError::Refused { .. }
-        | CallError::Protocol { .. }
-        | CallError::TooLarge { .. }
-        | CallError::Network { .. } => Ok(error.to_string()),
-        fatal => Err(fatal),
-    }
 }

@@ -1,8 +1,8 @@
 //! The listings of lists while they are put together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::wire::contacts::{Contact, state};
+use super::super::wire::contacts::{Contact, ENDED, state};
 use super::super::wire::id_number;
 use crate::model::{Certificate, GroupRow, MemberSink, MembershipState};
 
@@ -14,6 +14,8 @@ pub(super) struct Listed {
     rows: Vec<(u64, i64)>,
     /// When people left, where that is shown.
     left: Vec<(u64, i64)>,
+    /// People who are counted with the list and are no members of it.
+    counted_apart: u64,
     pub(super) certificate: Certificate,
 }
 
@@ -24,6 +26,7 @@ impl Listed {
             number: id_number(&group.id),
             rows: Vec::new(),
             left: Vec::new(),
+            counted_apart: 0,
             certificate: Certificate {
                 opt_outs_complete: true,
                 ..Certificate::default()
@@ -47,9 +50,27 @@ impl Listed {
         }
     }
 
+    /// Marks the listing as one of which a part may be missing, though every refusal that matters
+    /// to whoever is in it was seen.
+    pub(super) fn doubt(&mut self, what: &str) {
+        if !self.certificate.problems.iter().any(|known| known == what) {
+            self.certificate.problems.push(what.to_owned());
+        }
+    }
+
     pub(super) fn take(&mut self, contact: u64, status: i64) {
         self.certificate.rows += 1;
         self.rows.push((contact, status));
+    }
+
+    /// Counts the memberships that an administrator ended: the service counts them, and nobody is
+    /// a member by them.
+    fn set_ended_apart(&mut self) {
+        let ended = self.rows.iter().filter(|(_, status)| *status == ENDED);
+        let ids: BTreeSet<u64> = ended.map(|(contact, _)| *contact).collect();
+        self.rows.retain(|(_, status)| *status != ENDED);
+        let listed: BTreeSet<u64> = self.rows.iter().map(|(contact, _)| *contact).collect();
+        self.counted_apart = ids.difference(&listed).count() as u64;
     }
 
     /// Takes the time at which a contact left this list, where the contact shows it.
@@ -71,6 +92,7 @@ impl Listed {
 
     /// Hands the listing over with its evidence.
     pub(super) fn close(mut self, sink: &mut dyn MemberSink) {
+        self.set_ended_apart();
         let mut states: BTreeMap<u64, MembershipState> = BTreeMap::new();
         let mut moved = 0_u64;
         for (contact, status) in &self.rows {
@@ -87,7 +109,7 @@ impl Listed {
         let count = |wanted: MembershipState| {
             states.values().filter(|state| **state == wanted).count() as u64
         };
-        self.certificate.distinct = states.len() as u64;
+        self.certificate.distinct = states.len() as u64 + self.counted_apart;
         self.certificate.opted_out = count(MembershipState::OptedOut);
         self.certificate.bounced = count(MembershipState::Bounced);
         sink.begin_listing(&self.group);
@@ -145,6 +167,16 @@ impl Listings {
 
     pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Listed> {
         self.all.iter_mut()
+    }
+
+    /// Takes note of evidence that each of the listings is whole.
+    pub(super) fn ended(&mut self) {
+        self.each()
+            .for_each(|listed| listed.certificate.ended = true);
+    }
+
+    pub(super) fn doubt(&mut self, what: &str) {
+        self.each().for_each(|listed| listed.doubt(what));
     }
 
     pub(super) fn broken(&mut self, what: &str) {

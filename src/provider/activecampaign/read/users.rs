@@ -1,11 +1,11 @@
 //! The order of calls for reading user groups and users.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::ActiveCampaign;
 use super::super::wire::groups as group_wire;
+use super::super::wire::id_number;
 use super::super::wire::users::{self as wire, User};
-use super::super::wire::{PAGE_ROWS, id_number};
 use super::listing::Listings;
 use crate::http::CallError;
 use crate::model::{Certificate, GroupKind, GroupRow, MemberRow, MemberSink, Value};
@@ -30,6 +30,8 @@ impl ActiveCampaign {
         rows.sort_by_key(|row| id_number(&row.id));
         rows.dedup_by(|later, kept| later.id == kept.id);
         certificate.distinct = rows.len() as u64;
+        let mut unreadable = Vec::new();
+        let (mut any, mut spoilt) = (false, None);
         for row in &mut rows {
             if !wanted(
                 &row.id,
@@ -40,15 +42,34 @@ impl ActiveCampaign {
             ) {
                 continue;
             }
-            match self.read_user_group(&row.id).await? {
-                Some(full) => *row = full,
-                None => certificate.problems.push(format!(
-                    "user group {} is in the list and can't be looked at",
-                    row.id
-                )),
+            let found = match self.read_user_group(&row.id).await {
+                Err(ReadError::Call(error)) => {
+                    self.survivable(error.clone()).await?;
+                    spoilt = spoilt.or(Some(error));
+                    None
+                }
+                found => found?,
+            };
+            match found {
+                Some(full) => {
+                    any = true;
+                    *row = full;
+                }
+                // The group alone is left out; the others are as they are.
+                None => unreadable.push(row.id.clone()),
             }
             certificate.pages += 1;
         }
+        // What is refused for every group is no trouble of one of them.
+        if let Some(error) = spoilt.filter(|_| !any) {
+            return Err(error.into());
+        }
+        rows.retain(|row| !unreadable.contains(&row.id));
+        certificate.left_out.extend(
+            unreadable
+                .iter()
+                .map(|id| format!("user group {id} is in the list and can't be looked at")),
+        );
         for row in &mut rows {
             self.mark_parking(row);
         }
@@ -61,24 +82,32 @@ impl ActiveCampaign {
             opt_outs_complete: true,
             ..Certificate::default()
         };
+        let mut pages = Offsets::default();
         loop {
             let (page, total) = self
-                .ask_v3(group_wire::page(rows.len() as u64), group_wire::summaries)
+                .ask_v3(group_wire::page(pages.rows), group_wire::summaries)
                 .await?;
-            let count = page.len() as u64;
-            rows.extend(page);
             certificate.pages += 1;
-            certificate.total = total;
-            if count < PAGE_ROWS {
+            let ids = page.iter().filter_map(|row| id_number(&row.id));
+            let more = pages.take(ids, page.len(), total);
+            rows.extend(page);
+            if !more {
                 break;
             }
         }
-        certificate.rows = rows.len() as u64;
+        certificate.rows = pages.rows;
+        certificate.total = pages.total;
+        certificate.ended = pages.rising;
+        if pages.shrank {
+            certificate
+                .problems
+                .push("user groups went while they were listed".to_owned());
+        }
         Ok((rows, certificate))
     }
 
     /// Lists without ids, which is undocumented and works for some; else asks for ids until none
-    /// are left for a while.
+    /// are left for a while. Neither way has any evidence of being whole.
     async fn list_user_groups_by_v1(&self) -> Result<(Vec<GroupRow>, Certificate), CallError> {
         let certificate = |rows: &Vec<GroupRow>, pages| Certificate {
             pages,
@@ -155,14 +184,21 @@ impl ActiveCampaign {
         ask: &MemberAsk<'_>,
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
-        let (users, mut problem) = match self.list_users().await {
+        let (users, evidence) = match self.list_users().await {
             Ok(listed) => listed,
             Err(error) => {
                 self.survive(error).await?;
-                (self.list_users_by_v1().await?, None)
+                (self.list_users_by_v1().await?, Evidence::None)
             }
         };
         let mut listings = Listings::begin(ask.groups);
+        let whole = evidence == Evidence::Whole;
+        match evidence {
+            Evidence::Whole => listings.ended(),
+            // Who is seen is there; nobody is missing for not being seen.
+            Evidence::None => {}
+            Evidence::Against(why) => listings.doubt(&why),
+        }
         let is_target = matches!(ask.role, Role::Target { .. });
         let profile = !matches!(ask.role, Role::Check) && !ask.fields.is_empty();
         let mut seats = HashMap::new();
@@ -172,9 +208,13 @@ impl ActiveCampaign {
                     seats.insert(user.id, group);
                     Some(group)
                 }
-                // Nobody knows which of the groups lacks this user.
+                // Nobody knows which of the groups lacks this user, so nobody is missing from any.
                 Err(error) => {
-                    problem = Some(super::contacts::survivable(error)?);
+                    let why = self.survivable(error).await?;
+                    listings.doubt(&format!(
+                        "the group of user {} is not known: {why}",
+                        user.id
+                    ));
                     None
                 }
             };
@@ -196,11 +236,10 @@ impl ActiveCampaign {
                 })?;
             }
         }
-        if let Some(problem) = &problem {
-            listings.broken(problem);
-        }
         if is_target {
-            sink.whole_account();
+            if whole {
+                sink.whole_account();
+            }
             if !ask.groups.is_empty() {
                 self.memory().seats = seats;
             }
@@ -208,37 +247,39 @@ impl ActiveCampaign {
         if !matches!(ask.role, Role::Check) {
             sink.account_state(Certificate {
                 opt_outs_complete: true,
-                ..Certificate::default()
+                ..Certificate::of_the_end()
             });
         }
         listings.close(sink);
         Ok(())
     }
 
-    /// Reads all users, page after page until a short one, and says what speaks against their being
-    /// all.
+    /// Reads all users, page after page until an empty one, and says what shows that they are all.
     ///
-    /// Their total is not always right, so it is not held against their number. But one that
-    /// changes from page to page says that users came or went meanwhile, and then an offset may
-    /// have passed over somebody.
-    async fn list_users(&self) -> Result<(BTreeMap<u64, User>, Option<String>), CallError> {
+    /// Pages may be shorter than asked for in mid-listing, so a short one ends nothing. New users
+    /// join at the end; where the total goes down, an offset may have passed over somebody.
+    async fn list_users(&self) -> Result<(BTreeMap<u64, User>, Evidence), CallError> {
         let mut users = BTreeMap::new();
-        let mut offset = 0;
-        let mut totals = BTreeSet::new();
+        let mut pages = Offsets::default();
         loop {
-            let (page, total) = self.ask_v3(wire::page(offset), wire::users).await?;
-            let count = page.len() as u64;
-            offset += count;
-            totals.insert(total);
+            let (page, total) = self.ask_v3(wire::page(pages.rows), wire::users).await?;
+            let more = pages.take(page.iter().map(|user| user.id), page.len(), total);
             users.extend(page.into_iter().map(|user| (user.id, user)));
-            if count < PAGE_ROWS {
-                let moved = totals.len() > 1 || users.len() as u64 != offset;
-                return Ok((
-                    users,
-                    moved.then(|| "users came or went while they were listed".to_owned()),
-                ));
+            if !more {
+                break;
             }
         }
+        let seen = users.len() as u64;
+        let evidence = if pages.shrank || seen != pages.rows {
+            Evidence::Against("users came or went while they were listed".to_owned())
+        } else if let Some(total) = pages.total.filter(|total| *total > seen) {
+            Evidence::Against(format!("{total} users were announced and {seen} came"))
+        } else if pages.rising || pages.total.is_some() {
+            Evidence::Whole
+        } else {
+            Evidence::None
+        };
+        Ok((users, evidence))
     }
 
     async fn list_users_by_v1(&self) -> Result<BTreeMap<u64, User>, CallError> {
@@ -291,8 +332,50 @@ impl ActiveCampaign {
     }
 }
 
+/// What shows that the users of an account were all read.
+#[derive(Debug, PartialEq, Eq)]
+enum Evidence {
+    /// They are all.
+    Whole,
+    /// Nothing shows it, and nothing speaks against it.
+    None,
+    /// They are not; the sentence says why.
+    Against(String),
+}
+
+/// Follows pages by their offset, until one is empty.
+#[derive(Default)]
+struct Offsets {
+    rows: u64,
+    last: u64,
+    /// Whether each id so far was greater than the one before.
+    rising: bool,
+    /// The greatest total that was announced.
+    total: Option<u64>,
+    /// Whether a total was smaller than one before it.
+    shrank: bool,
+    begun: bool,
+}
+
+impl Offsets {
+    /// Takes a page; returns whether another one is to be asked for.
+    fn take(&mut self, ids: impl Iterator<Item = u64>, count: usize, total: Option<u64>) -> bool {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.rising = true;
+        }
+        for id in ids {
+            self.rising &= id > self.last;
+            self.last = id;
+        }
+        self.rows += count as u64;
+        self.shrank |= total < self.total && total.is_some();
+        self.total = self.total.max(total);
+        count > 0
+    }
+}
+
 /// Predicts the requests that reading so many user groups takes, the users apart: how many there
 /// are shows only then.
 pub(in super::super) fn predicted_users(groups: &[GroupRow]) -> u64 {
-    3 + groups.len() as u64
+    5 + groups.len() as u64
 }

@@ -598,11 +598,11 @@ fn questions_for_contacts_go_by_id() {
     };
     assert_eq!(
         query(contacts::page(Scope::Account, 7, Include::Both)),
-        "limit=100&orders[id]=ASC&id_greater=7&include=contactLists,fieldValues"
+        "status=-1&limit=100&orders[id]=ASC&id_greater=7&include=contactLists,fieldValues"
     );
     assert_eq!(
-        query(contacts::page(Scope::List(3, 2), 0, Include::Nothing)),
-        "listid=3&status=2&limit=100&orders[id]=ASC&id_greater=0"
+        query(contacts::page(Scope::List(3), 0, Include::Nothing)),
+        "listid=3&status=-1&limit=100&orders[id]=ASC&id_greater=0"
     );
     assert_eq!(
         query(contacts::listed(3, 0, 9, false)),

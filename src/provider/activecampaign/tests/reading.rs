@@ -112,7 +112,11 @@ async fn lists_are_read_by_version_1_where_version_3_is_closed() {
     )
     .await
     .unwrap();
-    assert_eq!(target.listing("1"), "101:opted_out");
+    assert_eq!(target.rows("1"), "101:opted_out");
+    assert!(
+        !target.is_complete("1"),
+        "that nothing more is returned vouches for nothing"
+    );
     assert_eq!(target.absent(), ["zoe@example.org"]);
     let statuses: Vec<String> = log
         .lock()
@@ -123,7 +127,7 @@ async fn lists_are_read_by_version_1_where_version_3_is_closed() {
         .collect();
     assert_eq!(
         statuses,
-        ["0", "1", "2", "3"],
+        ["0", "1", "2", "2", "3", "91"],
         "bounced people would look absent"
     );
 }
@@ -144,9 +148,14 @@ async fn whoever_only_one_way_shows_makes_a_listing_incomplete() {
                     json_of(json!({"contacts": rows, "meta": {"total": rows.len().to_string()}}))
                 }
                 "contactLists" => json_of(json!({"contactLists": [], "meta": {"total": "2"}})),
-                "contact_list" if asked.parameters["filters[status]"] == "1" => json_of(json!({
-                    "0": {"id": "101", "email": "p101@example.org"}, "1": {"id": "102", "email": "p102@example.org"}, "result_code": 1,
-                })),
+                "contact_list"
+                    if asked.parameters["filters[status]"] == "1"
+                        && asked.parameters["filters[id_greater]"] == "0" =>
+                {
+                    json_of(json!({
+                        "0": {"id": "101", "email": "p101@example.org"}, "1": {"id": "102", "email": "p102@example.org"}, "result_code": 1,
+                    }))
+                }
                 _ => (200, fixture!("broken/empty.json").to_vec()),
             }
         });
@@ -289,4 +298,53 @@ async fn patience_is_honoured() {
         assert_eq!(source.listing(group), held(&emulator, group));
     }
     assert_no_misuse(&emulator);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_an_administrator_took_off_a_list_is_counted_and_no_member() {
+    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, |asked| {
+        let edge = |contact: &str, status: &str| json!({"contact": contact, "list": "1", "status": status});
+        match asked.call.as_str() {
+            "contacts" => json_of(json!({
+                "contacts": [{"id": "101", "email": "ana@example.org"}, {"id": "102", "email": "bo@example.org"}],
+                "contactLists": [edge("101", "1"), edge("102", "91")], "meta": {"total": "2"},
+            })),
+            "contactLists" => {
+                json_of(json!({"contactLists": [edge("101", "1")], "meta": {"total": "2"}}))
+            }
+            "import/bulk_import" => (200, fixture!("good/totals.json").to_vec()),
+            _ => forbidden(),
+        }
+    });
+    let read = read_groups(&adapter, &[list("1")], &[], Role::Target { wanted: &[] })
+        .await
+        .unwrap();
+    assert_eq!(read.listing("1"), "101:active");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_text_that_cannot_be_read_leaves_out_one_profile() {
+    for odd in ["\\ud83d", "a\u{1}b"] {
+        let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| {
+            match asked.call.as_str() {
+                "contacts" => (
+                    200,
+                    format!(
+                        "{{\"contacts\":[{{\"id\":\"101\",\"email\":\"ana@example.org\",\"firstName\":\"Ana\"}},{{\"id\":\"102\",\"email\":\"bo@example.org\",\"firstName\":\"{odd}\"}},{{\"id\":\"103\",\"email\":\"cy@example.org\",\"firstName\":\"Cy\"}}],\"contactLists\":[{{\"contact\":\"101\",\"list\":\"1\",\"status\":\"1\"}},{{\"contact\":\"102\",\"list\":\"1\",\"status\":\"2\"}},{{\"contact\":\"103\",\"list\":\"1\",\"status\":\"1\"}}],\"meta\":{{\"total\":\"3\"}}}}"
+                    )
+                    .into_bytes(),
+                ),
+                "contactLists" => json_of(json!({"contactLists": [], "meta": {"total": "3"}})),
+                "import/bulk_import" => (200, fixture!("good/totals.json").to_vec()),
+                _ => forbidden(),
+            }
+        });
+        let read = read_groups(&adapter, &[list("1")], &["first_name"], Role::Source)
+            .await
+            .unwrap();
+        assert_eq!(read.listing("1"), "101:active 102:opted_out 103:active");
+        assert_eq!(read.snapshot.unreadable, ["102"]);
+        let read: Vec<&str> = read.shelf.0.keys().map(String::as_str).collect();
+        assert_eq!(read, ["101", "103"]);
+    }
 }

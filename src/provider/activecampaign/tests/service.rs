@@ -130,7 +130,7 @@ pub(super) async fn read_groups(
     fields: &[&str],
     role: Role<'_>,
 ) -> Result<Read, ReadError> {
-    read_members(adapter, groups, &Certificate::default(), fields, role).await
+    read_members(adapter, groups, &Certificate::of_the_end(), fields, role).await
 }
 
 /// Sends a write and asks after it to its end.

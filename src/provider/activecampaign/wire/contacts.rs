@@ -16,11 +16,19 @@ use crate::http::{Call, DecodeError};
 use crate::model::{
     MemberReturn, MembershipState, ObjectKind, Record, Value, Writable, normalise_address,
 };
+use crate::provider::guess::is_guessed;
 use crate::provider::json::{integer, object, protocol, text};
 
 /// The statuses that a membership may have, by which listings are asked for where the memberships
 /// do not come along.
-pub(in super::super) const STATUSES: [i64; 4] = [0, 1, 2, 3];
+pub(in super::super) const STATUSES: [i64; 5] = [0, 1, 2, 3, ENDED];
+
+/// The status of a membership that an administrator ended (the vendor's help pages, article
+/// 360021838379). The person is no member and has refused nothing; totals count the row.
+pub(in super::super) const ENDED: i64 = 91;
+
+/// Asks for memberships and contacts of every status, without which only active people may come.
+const ANY_STATUS: &str = "-1";
 
 /// The profile fields that a read asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,8 +111,8 @@ impl ProfileFields {
 pub(in super::super) enum Scope<'a> {
     /// All of the account.
     Account,
-    /// Those on a list with a status.
-    List(u64, i64),
+    /// Those on a list, in whatever state.
+    List(u64),
     /// Those with an address, which is one or nobody.
     Address(&'a str),
 }
@@ -138,11 +146,19 @@ impl Include {
 pub(in super::super) fn page(scope: Scope<'_>, after: u64, include: Include) -> Call {
     let mut pairs = Vec::new();
     match scope {
-        Scope::Account => {}
-        Scope::List(list, status) => {
-            pairs.extend([("listid", list.to_string()), ("status", status.to_string())]);
+        Scope::Account => pairs.push(("status", ANY_STATUS.to_owned())),
+        Scope::List(list) => {
+            pairs.extend([
+                ("listid", list.to_string()),
+                ("status", ANY_STATUS.to_owned()),
+            ]);
         }
-        Scope::Address(address) => pairs.push(("email", address.to_owned())),
+        Scope::Address(address) => {
+            pairs.extend([
+                ("email", address.to_owned()),
+                ("status", ANY_STATUS.to_owned()),
+            ]);
+        }
     }
     pairs.extend([
         ("limit", PAGE_ROWS.to_string()),
@@ -171,6 +187,8 @@ pub(in super::super) struct Contact {
     pub(in super::super) left: Vec<(u64, i64)>,
     /// The profile fields that were asked for.
     pub(in super::super) profile: Record,
+    /// Whether a part of the record can't be read, so that its profile is not used.
+    pub(in super::super) unreadable: bool,
 }
 
 /// A page of contacts, in ascending order of their ids.
@@ -229,6 +247,7 @@ pub(in super::super) fn contacts(
             memberships: memberships.is_some().then(Vec::new),
             left: Vec::new(),
             profile: wanted.plain(row),
+            unreadable: row.values().any(is_guessed),
         });
     }
     for row in memberships.into_iter().flatten() {
@@ -261,6 +280,7 @@ pub(in super::super) fn contacts(
             return Err(protocol("a custom value lacks its contact or field"));
         };
         if let (Some(at), Some(value)) = (places.get(&contact), row.get("value")) {
+            contacts[*at].unreadable |= is_guessed(value);
             wanted.put(&mut contacts[*at].profile, field, value);
         }
     }
@@ -369,6 +389,7 @@ pub(in super::super) fn viewed(
         memberships,
         left,
         profile,
+        unreadable: row.values().any(is_guessed),
     })
 }
 

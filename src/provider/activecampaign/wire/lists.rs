@@ -84,6 +84,18 @@ pub(in super::super) fn list_all() -> Call {
     )
 }
 
+/// Asks for some lists, in full.
+pub(in super::super) fn some(lists: &[String]) -> Call {
+    v1_read(
+        "list_list",
+        &[
+            ("ids", lists.join(",")),
+            ("global_fields", "0".to_owned()),
+            ("full", "1".to_owned()),
+        ],
+    )
+}
+
 /// Asks for one list with all of its settings.
 pub(in super::super) fn view(list: u64) -> Call {
     v1_read("list_view", &[("id", list.to_string())])
@@ -321,6 +333,24 @@ pub(in super::super) fn add_field(title: &str, tag: &str, date: bool) -> Call {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
     )
+}
+
+/// Asks how many lists there are.
+pub(in super::super) fn count_lists() -> Call {
+    v3_read("lists", "lists", query(&[("limit", "1".to_owned())]))
+}
+
+/// Decodes the number of lists; nothing where the answer has none.
+pub(in super::super) fn list_total(fields: &Map<String, Json>) -> Result<Option<u64>, DecodeError> {
+    array(fields, "lists")?;
+    Ok(total(fields))
+}
+
+/// Asks version 3 for one list, which administrators reach also where no page shows it.
+pub(in super::super) fn one(list: u64) -> Call {
+    let mut call = v3_read("lists", &format!("lists/{list}"), Vec::new());
+    call.forbidden_is_spurious = false;
+    call
 }
 
 /// Asks how many people are on a list in any state.

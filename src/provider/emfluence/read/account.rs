@@ -7,7 +7,7 @@ use super::super::Emfluence;
 use super::super::wire::SEARCH_ROWS;
 use super::super::wire::contacts::{self as contact_wire, Contact, ProfileFields, Scan};
 use super::super::wire::paging::{Step, Walk};
-use super::members::{Listed, Unseen, distinct, survivable};
+use super::members::{Listed, Unseen, distinct};
 use crate::http::CallError;
 use crate::model::{
     Certificate, CountRule, MemberRow, MemberSink, MemberStatus, SinkError, normalise_address,
@@ -24,7 +24,7 @@ pub(super) struct Scanned {
 }
 
 impl Scanned {
-    fn begin(scan: Scan) -> Self {
+    pub(super) fn begin(scan: Scan) -> Self {
         Scanned {
             scan,
             walk: Walk::default(),
@@ -54,7 +54,10 @@ impl Scanned {
         self.certificate.distinct = self.ids.len() as u64;
         self.certificate.total = self.walk.total();
         if self.certificate.problems.is_empty()
-            && self.certificate.total != Some(self.certificate.distinct)
+            && self
+                .certificate
+                .total
+                .is_none_or(|total| total > self.certificate.distinct)
         {
             self.stop("the same contact came twice");
         }
@@ -62,6 +65,11 @@ impl Scanned {
 
     fn is_whole(&self) -> bool {
         self.certificate.problems.is_empty()
+    }
+
+    /// Returns the number of rows that the search announced last.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.walk.total()
     }
 }
 
@@ -126,7 +134,8 @@ impl Emfluence {
             return Ok(());
         }
         self.read_by_group(listings, fields, &mut intake).await?;
-        self.read_account_state(fields, &mut intake).await?;
+        self.read_account_state(fields, account.total(), &mut intake)
+            .await?;
         self.look_up(fields, &mut intake).await
     }
 
@@ -155,7 +164,9 @@ impl Emfluence {
                     .certificate
                     .problems
                     .extend(found.certificate.problems);
-            } else if found.ids != listing.ids {
+            } else if found.ids != listing.ids
+                && !self.only_grew(number, listing, &found.ids).await?
+            {
                 listing.problem(format!(
                     "the listing of group {number} holds {} contacts and the search for its contacts {}, and they are not the same",
                     listing.ids.len(),
@@ -166,10 +177,30 @@ impl Emfluence {
         Ok(())
     }
 
+    /// Tells whether a search shows everybody of a listing and others besides who joined since, by
+    /// what the listing counts now.
+    async fn only_grew(
+        &self,
+        group: i64,
+        listing: &Listed,
+        found: &[i64],
+    ) -> Result<bool, ReadError> {
+        let lost = listing
+            .ids
+            .iter()
+            .any(|id| found.binary_search(id).is_err());
+        if lost {
+            return Ok(false);
+        }
+        let now = self.count_members(group, None).await?;
+        Ok(now.is_some_and(|now| now >= found.len() as u64))
+    }
+
     /// Reads who opted out of the account and whose address is on hold.
     async fn read_account_state(
         &self,
         fields: &ProfileFields,
+        everybody: Option<u64>,
         intake: &mut Intake<'_>,
     ) -> Result<(), ReadError> {
         // A target needs the profiles of all whom it knows; a source has read those of its members.
@@ -184,21 +215,24 @@ impl Emfluence {
             (Scan::Suppressed, MemberStatus::OptedOut),
             (Scan::Held, MemberStatus::Held),
         ] {
-            let mut ignored = 0_u64;
+            let (mut ignored, mut unsaid) = (0_u64, 0_u64);
             let mut scanned = self
                 .scan(scan, fields, &mut |contact| {
-                    intake.take_as(contact, status, &mut ignored)
+                    intake.take_as(contact, status, &mut ignored, &mut unsaid)
                 })
                 .await?;
             if !scanned.is_whole() {
-                ignored = 0;
+                (ignored, unsaid) = (0, 0);
                 scanned = self
                     .scan(scan, fields, &mut |contact| {
-                        intake.take_as(contact, status, &mut ignored)
+                        intake.take_as(contact, status, &mut ignored, &mut unsaid)
                     })
                     .await?;
             }
-            if ignored > 0 {
+            // Where rows do not say what they were asked for, that they are everybody's tells.
+            let everybody = scanned.certificate.distinct > 0
+                && everybody.is_none_or(|all| all <= scanned.certificate.distinct);
+            if ignored > 0 || (everybody && unsaid > 0) {
                 scanned.stop("the answer holds others as well");
             }
             let certificate = scanned.certificate;
@@ -244,7 +278,7 @@ impl Emfluence {
                     Some(None)
                 }
                 Err(error) => {
-                    survivable(error)?;
+                    self.survivable(error).await?;
                     None
                 }
             };
@@ -293,7 +327,10 @@ impl Emfluence {
                 }
                 Ok(empty)
             }
-            Err(error) => survivable(error).map(|_| false).map_err(ReadError::Call),
+            Err(error) => {
+                self.survivable(error).await?;
+                Ok(false)
+            }
         }
     }
 
@@ -319,7 +356,7 @@ impl Emfluence {
     }
 
     /// Asks for the next page of a search.
-    async fn scan_page(
+    pub(super) async fn scan_page(
         &self,
         scanned: &mut Scanned,
         fields: &ProfileFields,
@@ -335,7 +372,7 @@ impl Emfluence {
         {
             Ok(answer) => answer,
             Err(error) => {
-                scanned.stop(&survivable(error)?);
+                scanned.stop(&self.survivable(error).await?);
                 return Ok(());
             }
         };
@@ -388,6 +425,7 @@ impl Intake<'_> {
         mut contact: Contact,
         status: MemberStatus,
         ignored: &mut u64,
+        unsaid: &mut u64,
     ) -> Result<(), SinkError> {
         let shown = if status == MemberStatus::OptedOut {
             &mut contact.suppressed
@@ -400,7 +438,10 @@ impl Intake<'_> {
                 return Ok(());
             }
             Some(true) => {}
-            None => *shown = Some(true),
+            None => {
+                *unsaid += 1;
+                *shown = Some(true);
+            }
         }
         let profile = self.profiles && self.is_target;
         hand_over(contact, profile, &mut self.unseen, self.sink)
@@ -422,6 +463,10 @@ pub(super) fn hand_over(
         unseen.remove(address.as_str());
     }
     let status = Some(contact.status());
+    let profile = profile && !contact.unreadable;
+    if contact.unreadable {
+        sink.unreadable(&contact.id.to_string());
+    }
     sink.member(MemberRow {
         id: contact.id.to_string(),
         address: contact.email,

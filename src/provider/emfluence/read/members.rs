@@ -13,8 +13,8 @@ use super::super::Emfluence;
 use super::super::wire::contacts::{ProfileFields, Scan};
 use super::super::wire::groups::{self as group_wire, ListedContact};
 use super::super::wire::paging::{Step, Walk};
-use super::super::wire::{LISTING_ROWS, id_number};
-use super::account::hand_over;
+use super::super::wire::{self, LISTING_ROWS, id_number};
+use super::account::{Scanned, hand_over};
 use crate::http::CallError;
 use crate::model::{
     Certificate, CountRule, GroupRow, MemberRow, MemberSink, MembershipState, Value,
@@ -198,7 +198,7 @@ impl Emfluence {
             {
                 Ok(answer) => answer,
                 Err(error) => {
-                    listing.broken(survivable(error)?);
+                    listing.broken(self.survivable(error).await?);
                     break;
                 }
             };
@@ -208,24 +208,29 @@ impl Emfluence {
             for ListedContact {
                 contact,
                 email,
+                unreadable,
                 suppressed,
             } in answer.rows
             {
-                let (Some(contact), Some(email)) = (contact, email) else {
+                let Some(contact) = contact.filter(|_| email.is_some() || unreadable) else {
                     nameless += 1;
                     continue;
                 };
-                let address = normalise_address(&email).map_or_else(
-                    |_| email.trim().to_lowercase(),
-                    |address| address.as_str().to_owned(),
-                );
-                if *owners.entry(hash(&address)).or_insert(contact) != contact {
-                    shared += 1;
+                if let Some(email) = &email {
+                    let address = normalise_address(email).map_or_else(
+                        |_| email.trim().to_lowercase(),
+                        |address| address.as_str().to_owned(),
+                    );
+                    if *owners.entry(hash(&address)).or_insert(contact) != contact {
+                        shared += 1;
+                    }
+                    unseen.remove(&address);
+                } else {
+                    sink.unreadable(&contact.to_string());
                 }
-                unseen.remove(&address);
                 sink.member(MemberRow {
                     id: contact.to_string(),
-                    address: Some(email),
+                    address: email,
                     status: None,
                     wire: None,
                 })?;
@@ -278,7 +283,7 @@ impl Emfluence {
     /// Nobody documents that a listing without a filter holds both.
     async fn leaves_out_a_kind(&self, group: i64, listed: Option<u64>) -> Result<bool, ReadError> {
         let mut listed = listed;
-        // Somebody may join between the calls, so a mismatch is looked at twice.
+        // Somebody may leave between the calls, so a mismatch is looked at twice.
         for _ in 0..2 {
             let all = match listed.take() {
                 Some(all) => all,
@@ -293,14 +298,26 @@ impl Emfluence {
             ) else {
                 return Ok(true);
             };
-            if staying.checked_add(opted_out) == Some(all) {
+            let Some(both) = staying.checked_add(opted_out) else {
+                return Ok(true);
+            };
+            if both == all {
+                return Ok(false);
+            }
+            // Whoever joined meanwhile is in the next count of all as well.
+            if both > all
+                && self
+                    .count_members(group, None)
+                    .await?
+                    .is_some_and(|later| later >= both)
+            {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    async fn count_members(
+    pub(super) async fn count_members(
         &self,
         group: i64,
         suppressed: Option<bool>,
@@ -317,7 +334,10 @@ impl Emfluence {
                     .ok()
                     .and_then(|_| walk.total()))
             }
-            Err(error) => survivable(error).map(|_| None).map_err(ReadError::Call),
+            Err(error) => {
+                self.survivable(error).await?;
+                Ok(None)
+            }
         }
     }
 
@@ -346,19 +366,48 @@ impl Emfluence {
             .extend(scanned.certificate.problems);
         listing.certificate.opt_outs_complete &= scanned.certificate.opt_outs_complete;
         listing.count();
+        // A search that passes over the group answers with everybody.
+        let counted = match listing.certificate.group_total {
+            CountRule::AtMostRows(count) => Some(count),
+            _ => None,
+        };
+        if listing.certificate.distinct > 0 && counted != Some(listing.certificate.distinct) {
+            let mut everybody = Scanned::begin(Scan::Account);
+            self.scan_page(&mut everybody, &ProfileFields::default(), &mut |_| Ok(()))
+                .await?;
+            if everybody
+                .total()
+                .is_none_or(|all| all <= listing.certificate.distinct)
+            {
+                listing.broken(format!(
+                    "the search for the contacts of group {number} is answered with everybody"
+                ));
+            }
+        }
         Ok(())
     }
 }
 
-/// Turns an error that spoils one listing into its reason, and passes on one that makes the account
-/// unreadable.
-pub(super) fn survivable(error: CallError) -> Result<String, CallError> {
-    match error {
-        CallError::Refused { .. }
-        | CallError::Protocol { .. }
-        | CallError::TooLarge { .. }
-        | CallError::Network { .. } => Ok(error.to_string()),
-        fatal => Err(fatal),
+impl Emfluence {
+    /// Turns an error that spoils one question into its reason, and passes on one that every other
+    /// question would meet as well. What is denied although the token is good concerns that
+    /// question alone.
+    pub(super) async fn survivable(&self, error: CallError) -> Result<String, CallError> {
+        match error {
+            CallError::Denied { .. } => {
+                self.ask(
+                    wire::Request::read("helper/ping", serde_json::json!({})),
+                    |_| Ok(()),
+                )
+                .await?;
+                Ok(error.to_string())
+            }
+            CallError::Refused { .. }
+            | CallError::Protocol { .. }
+            | CallError::TooLarge { .. }
+            | CallError::Network { .. } => Ok(error.to_string()),
+            fatal => Err(fatal),
+        }
     }
 }
 

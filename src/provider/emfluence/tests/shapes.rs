@@ -273,7 +273,10 @@ fn pages_must_belong_to_one_listing() {
         );
     };
     check(&[(2, 2, 2, 3, "", 1)], Ok(Step::Done));
-    check(&[(2, 2, 2, 4, "", 2)], Err(()));
+    check(&[(2, 2, 2, 4, "", 2)], Ok(Step::Done));
+    check(&[(2, 2, 3, 5, "more", 2)], Ok(Step::Next(3)));
+    check(&[(2, 2, 2, 4, "", 1)], Err(()));
+    check(&[(2, 2, 1, 2, "", 0)], Err(()));
     check(&[(1, 2, 2, 3, "more", 2)], Err(()));
     check(&[(2, 1, 3, 3, "", 1)], Err(()));
     check(&[(2, 2, 2, 3, "", 2)], Err(()));

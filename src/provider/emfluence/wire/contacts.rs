@@ -15,6 +15,7 @@ use crate::http::{DecodeError, Refusal};
 use crate::model::{
     CustomField, FieldType, MemberStatus, ObjectKind, Record, Value, Writable, normalise_address,
 };
+use crate::provider::guess::is_guessed;
 use crate::provider::json::{object, protocol};
 
 /// The profile fields that a read asks for.
@@ -166,6 +167,8 @@ pub(in super::super) struct Contact {
     pub(in super::super) suppressed: Option<bool>,
     /// The profile fields that were asked for.
     pub(in super::super) profile: Record,
+    /// Whether a part of the record can't be read, so that its profile is not used.
+    pub(in super::super) unreadable: bool,
 }
 
 impl Contact {
@@ -224,6 +227,7 @@ fn contact(record: &Map<String, Json>, fields: &ProfileFields) -> Result<Contact
         held: field(record, "held").and_then(flag),
         suppressed: field(record, "suppressed").and_then(flag),
         profile: fields.record(record),
+        unreadable: record.values().any(is_guessed),
     })
 }
 

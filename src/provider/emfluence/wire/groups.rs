@@ -10,6 +10,7 @@ use super::{
 };
 use crate::http::{DecodeError, Refusal};
 use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
+use crate::provider::guess::is_guessed;
 use crate::provider::json::{object, protocol};
 
 /// Asks for a page of all groups, archived ones included, in the order of their ids.
@@ -207,6 +208,8 @@ pub(in super::super) struct ListedContact {
     pub(in super::super) contact: Option<i64>,
     /// The address as the provider spells it.
     pub(in super::super) email: Option<String>,
+    /// Whether the address is there and can't be read.
+    pub(in super::super) unreadable: bool,
     /// Whether the contact opted out of this group; nothing where that can't be told.
     pub(in super::super) suppressed: Option<bool>,
 }
@@ -227,6 +230,7 @@ pub(in super::super) fn listing(
             Ok(ListedContact {
                 contact: field(record, "contactID").and_then(id),
                 email: field(record, "email").and_then(text),
+                unreadable: field(record, "email").is_some_and(is_guessed),
                 suppressed: field(record, "suppressed").and_then(flag),
             })
         },

@@ -15,6 +15,8 @@ pub(in super::super) struct Paging {
     total: u64,
     /// Whether another page is announced; nothing when the key is absent.
     next: Option<bool>,
+    /// Whether the total is no more than the number of the rows, for want of another.
+    bare: bool,
 }
 
 /// One page.
@@ -69,6 +71,7 @@ pub(in super::super) fn page<T>(
                 pages: 1,
                 total,
                 next: None,
+                bare: true,
             },
             rows: decode(records)?,
         });
@@ -92,6 +95,7 @@ pub(in super::super) fn page<T>(
             pages: number("totalPages")?,
             total: number("totalRecords")?,
             next: field(paging, "next").map(|next| text(next).is_some_and(|next| next != "false")),
+            bare: false,
         },
         rows: decode(records)?,
     })
@@ -107,23 +111,31 @@ pub(in super::super) enum Step {
 }
 
 /// Follows the pages of one listing and notices when they do not fit together.
+///
+/// A listing may grow while it is read: that is the ordinary state of a busy account, and no loss
+/// as long as the new rows join at the end. One that joined elsewhere pushes a row that was read
+/// onto the next page, so that fewer distinct rows come than the last page announces.
 #[derive(Debug, Default)]
 pub(in super::super) struct Walk {
-    first: Option<Paging>,
+    last: Option<Paging>,
     pages: u64,
 }
 
 impl Walk {
-    /// Returns the number of rows that the listing announced.
+    /// Returns the number of rows that the listing announced last; nothing where it announced none
+    /// beside its rows.
     pub(in super::super) fn total(&self) -> Option<u64> {
-        self.first.as_ref().map(|first| first.total)
+        self.last
+            .as_ref()
+            .filter(|last| !last.bare)
+            .map(|last| last.total)
     }
 
     /// Returns how many pages are still to come.
     pub(in super::super) fn pages_left(&self) -> u64 {
-        self.first
+        self.last
             .as_ref()
-            .map_or(0, |first| first.pages.saturating_sub(self.pages))
+            .map_or(0, |last| last.pages.saturating_sub(self.pages))
     }
 
     /// Takes a page of so many rows.
@@ -132,11 +144,12 @@ impl Walk {
     /// A sentence that says why the listing can't be whole.
     pub(in super::super) fn take(&mut self, paging: &Paging, rows: usize) -> Result<Step, String> {
         self.pages += 1;
-        let first = self.first.get_or_insert_with(|| paging.clone());
-        if paging.total != first.total {
+        let before = self.last.replace(paging.clone());
+        let before = before.as_ref().unwrap_or(paging);
+        if paging.total < before.total {
             return Err(format!(
-                "the total changed from {} to {} while the pages were read",
-                first.total, paging.total
+                "the total fell from {} to {} while the pages were read",
+                before.total, paging.total
             ));
         }
         if paging.page != self.pages {
@@ -145,7 +158,7 @@ impl Walk {
                 paging.page, self.pages
             ));
         }
-        if paging.rows_per_page == 0 || paging.rows_per_page != first.rows_per_page {
+        if paging.rows_per_page == 0 || paging.rows_per_page != before.rows_per_page {
             return Err("the page size changed while the pages were read".to_owned());
         }
         let expected_pages = paging.total.div_ceil(paging.rows_per_page);

@@ -6,9 +6,20 @@ use super::xml::{Element, Envelope, read_document};
 use crate::http::DecodeError;
 use crate::model::{ItemOutcome, Refusal};
 
-/// Refusal that point to the login, wherever an error text holds them. No authentication error code
-/// is known.
-const LOGIN_WORDS: [&str; 5] = ["token", "auth", "password", "log in", "login"];
+/// Words that point to the login where an error text holds them whole. No authentication error code
+/// is known. A part of a word says nothing: there are groups called "Authors" and catalog insiders.
+const LOGIN_WORDS: [&str; 10] = [
+    "token",
+    "tokens",
+    "auth",
+    "authentication",
+    "authenticated",
+    "unauthorized",
+    "password",
+    "log in",
+    "logged in",
+    "login",
+];
 
 /// Refusal that point to a time-out, after which nobody knows what was done.
 const TIME_OUT_WORDS: [&str; 3] = ["timeout", "time-out", "timed out"];
@@ -59,12 +70,25 @@ fn has_any(words: &Refusal, needles: &[&str]) -> bool {
     needles.iter().any(|needle| text.contains(needle))
 }
 
+/// Tells whether a text speaks of the login, by whole words.
+pub(in super::super) fn speaks_of_login(text: &str) -> bool {
+    let words: Vec<String> = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    let text = format!(" {} ", words.join(" "));
+    LOGIN_WORDS
+        .iter()
+        .any(|word| text.contains(&format!(" {word} ")))
+}
+
 /// Tells what kind of "no" a request-level error is. A missing permission is not cured by a new
 /// login.
 pub(super) fn refuse(words: Refusal) -> DecodeError {
     if has_any(&words, &["permission"]) {
         DecodeError::Denied(words.to_string())
-    } else if has_any(&words, &LOGIN_WORDS) {
+    } else if speaks_of_login(&words.message) {
         DecodeError::LoginExpired(words.to_string())
     } else {
         DecodeError::Refused(words)
@@ -196,8 +220,8 @@ fn judge(item: &Element) -> ItemOutcome {
 
 /// Keeps the provider's words, unless they say that nobody knows.
 fn refused(words: Refusal) -> ItemOutcome {
-    let permission = has_any(&words, &["permission"]);
-    if has_any(&words, &TIME_OUT_WORDS) || (!permission && has_any(&words, &LOGIN_WORDS)) {
+    // The request was accepted, so whatever is said of an item is about that item.
+    if has_any(&words, &TIME_OUT_WORDS) {
         return ItemOutcome::Unknown;
     }
     ItemOutcome::Refused(words)

@@ -7,17 +7,7 @@
 
 use std::io::{self, BufRead, Read};
 
-/// Precedes a character that was guessed. The code point is a noncharacter, which no text has a use
-/// for.
-pub(super) const GUESS: char = '\u{fdd0}';
-
-/// What the bytes 0x80 to 0x9f mean in Windows-1252; the five that mean nothing become the
-/// replacement character.
-const WINDOWS_1252: [char; 32] = [
-    '€', '\u{fffd}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{fffd}', 'Ž',
-    '\u{fffd}', '\u{fffd}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{fffd}',
-    'ž', 'Ÿ',
-];
+use crate::provider::guess::{GUESS, windows_1252};
 
 /// A reader that mends what is not UTF-8 and stops when its allowance is used up.
 pub(super) struct Mended<R> {
@@ -29,6 +19,9 @@ pub(super) struct Mended<R> {
     begun: Vec<u8>,
     allowance: usize,
     ended: bool,
+    /// Whether the document says that each byte is a character of Windows-1252 or ISO-8859-1;
+    /// unknown before its first bytes were seen.
+    single_bytes: Option<bool>,
 }
 
 impl<R: BufRead> Mended<R> {
@@ -40,6 +33,7 @@ impl<R: BufRead> Mended<R> {
             begun: Vec::new(),
             allowance: 0,
             ended: false,
+            single_bytes: None,
         }
     }
 
@@ -63,6 +57,14 @@ impl<R: BufRead> Mended<R> {
             self.ended = length == 0;
             piece.extend_from_slice(read);
             self.inner.consume(length);
+            if *self
+                .single_bytes
+                .get_or_insert_with(|| declares_single_bytes(&piece))
+            {
+                let text: String = piece.iter().map(|byte| windows_1252(*byte)).collect();
+                self.ready.extend_from_slice(text.as_bytes());
+                continue;
+            }
             self.mend(&piece);
         }
         Ok(())
@@ -86,11 +88,7 @@ impl<R: BufRead> Mended<R> {
             };
             let (bad, rest) = rest.split_at(bad);
             for &byte in bad {
-                let guessed = if (0x80..0xa0).contains(&byte) {
-                    WINDOWS_1252[usize::from(byte - 0x80)]
-                } else {
-                    char::from(byte)
-                };
+                let guessed = windows_1252(byte);
                 let mut text = [0; 4];
                 self.ready
                     .extend_from_slice(GUESS.encode_utf8(&mut text).as_bytes());
@@ -100,6 +98,23 @@ impl<R: BufRead> Mended<R> {
             piece = rest;
         }
     }
+}
+
+/// Tells whether the declaration at the beginning of a document names an encoding of single bytes.
+/// Both that are met mean the same wherever they mean anything in text.
+fn declares_single_bytes(start: &[u8]) -> bool {
+    let end = start.len().min(200);
+    let start = String::from_utf8_lossy(&start[..end]).to_ascii_lowercase();
+    let Some(declaration) = start
+        .trim_start()
+        .strip_prefix("<?xml")
+        .and_then(|rest| rest.split("?>").next())
+    else {
+        return false;
+    };
+    ["iso-8859-1", "windows-1252", "latin1", "cp1252"]
+        .iter()
+        .any(|name| declaration.contains(name))
 }
 
 impl<R: BufRead> Read for Mended<R> {
@@ -162,6 +177,12 @@ mod tests {
                 "Zo\u{fdd0}ë \u{fdd0}€ \u{fdd0}Ã"
             );
         }
+    }
+
+    #[test]
+    fn a_declared_encoding_is_no_guess() {
+        let document = b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>Zo\xeb \xc3\xab</a>";
+        assert!(mended(document, 500).ends_with("<a>Zo\u{eb} \u{c3}\u{ab}</a>"));
     }
 
     #[test]

@@ -36,7 +36,13 @@ pub(in super::super) enum ContactFilter<'a> {
     OptOuts,
     /// Those whose address bounced.
     Bounced,
+    /// What another filter asks for since a day that has not come, which is nobody: whoever comes
+    /// all the same shows that the filter is passed over.
+    Later(&'a ContactFilter<'a>),
 }
+
+/// A day that has not come.
+const LATER: &str = "29990101";
 
 /// Which per-item request goes by the ids of contacts alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +102,8 @@ impl Request {
     pub(in super::super) fn contacts(account_id: &str, filter: ContactFilter<'_>) -> Self {
         let mut attributes = vec![("account_id", account_id)];
         match filter {
-            ContactFilter::All => {}
+            ContactFilter::All
+            | ContactFilter::Later(ContactFilter::All | ContactFilter::Later(_)) => {}
             ContactFilter::Group(id) => attributes.push(("group_id", id)),
             ContactFilter::GroupOptOuts(id) => {
                 attributes.extend([("group_id", id), ("Unsubscribed", "true")]);
@@ -106,6 +113,21 @@ impl Request {
             }
             ContactFilter::OptOuts => attributes.push(("Unsubscribed", "true")),
             ContactFilter::Bounced => attributes.push(("Bounced", "true")),
+            ContactFilter::Later(filter) => {
+                let group = match filter {
+                    ContactFilter::Group(id)
+                    | ContactFilter::GroupOptOuts(id)
+                    | ContactFilter::GroupBounced(id) => Some(*id),
+                    _ => None,
+                };
+                attributes.extend(group.map(|id| ("group_id", id)));
+                attributes.extend(match filter {
+                    ContactFilter::Bounced | ContactFilter::GroupBounced(_) => {
+                        [("Bounced", "true"), ("Bounced_startdate", LATER)]
+                    }
+                    _ => [("Unsubscribed", "true"), ("Unsubscribed_startdate", LATER)],
+                });
+            }
         }
         Request::bare(
             "GetContacts",

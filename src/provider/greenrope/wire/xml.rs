@@ -10,8 +10,9 @@ use quick_xml::Reader;
 use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
 
-use super::mend::{GUESS, Mended};
+use super::mend::Mended;
 use crate::http::DecodeError;
+use crate::provider::guess::GUESS;
 
 /// How deep elements may nest; real answers have six levels.
 const MAX_DEPTH: usize = 32;
@@ -136,14 +137,13 @@ pub(super) fn read_document(
             Event::Text(text) => document.text(&text.xml10_content())?,
             Event::CData(text) => document.text(&text.xml10_content())?,
             Event::GeneralRef(reference) => {
-                let unknown =
-                    || DecodeError::NotAnAnswer("it has an entity that is not defined".to_owned());
-                match reference.resolve_char_ref().map_err(|_| unknown())? {
-                    Some(character) => document.text(character.encode_utf8(&mut [0; 4]))?,
-                    None => {
-                        document
-                            .text(resolve_predefined_entity(&reference).ok_or_else(unknown)?)?;
+                // What nobody defined can't be read, and spoils the record that it stands in alone.
+                match reference.resolve_char_ref() {
+                    Ok(Some(character)) => document.text(character.encode_utf8(&mut [0; 4]))?,
+                    Ok(None) => {
+                        document.text(resolve_predefined_entity(&reference).unwrap_or(UNREAD))?;
                     }
+                    Err(_) => document.text(UNREAD)?,
                 }
             }
             Event::DocType(_) => {
@@ -223,9 +223,8 @@ impl Document<'_> {
         for attribute in start.attributes() {
             let broken = |_| DecodeError::NotAnAnswer("it has a broken attribute".to_owned());
             let attribute = attribute.map_err(broken)?;
-            let value = unescape(&attribute.value)
-                .map_err(|_| DecodeError::NotAnAnswer("it has a broken attribute".to_owned()))?;
-            let (value, guessed) = settle(&value)?;
+            let value = unescape(&attribute.value).unwrap_or(UNREAD.into());
+            let (value, guessed) = settle(&value);
             element.guessed |= guessed;
             self.weight += value.len();
             element
@@ -239,7 +238,7 @@ impl Document<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), DecodeError> {
-        let (text, guessed) = settle(text)?;
+        let (text, guessed) = settle(text);
         let Some(element) = self.open.last_mut() else {
             // Blank text may surround the root; anything else is a page of plain text.
             return if text.trim().trim_start_matches('\u{feff}').is_empty() {
@@ -299,22 +298,19 @@ impl Document<'_> {
     }
 }
 
-/// Removes the marks of guessed characters, and refuses what XML 1.0 forbids.
-fn settle(text: &str) -> Result<(String, bool), DecodeError> {
-    if text.chars().any(|c| !is_xml_char(c)) {
-        return Err(DecodeError::NotAnAnswer(
-            "it has a character that XML forbids".to_owned(),
-        ));
+/// Stands for what can't be read.
+const UNREAD: &str = "\u{fdd0}\u{fffd}";
+
+/// Removes the marks of guessed characters and what XML 1.0 forbids, and tells whether there were
+/// any.
+fn settle(text: &str) -> (String, bool) {
+    let odd = |c: char| c == GUESS || !is_xml_char(c);
+    let guessed = text.contains(odd);
+    if guessed {
+        (text.replace(odd, ""), true)
+    } else {
+        (text.to_owned(), false)
     }
-    let guessed = text.contains(GUESS);
-    Ok((
-        if guessed {
-            text.replace(GUESS, "")
-        } else {
-            text.to_owned()
-        },
-        guessed,
-    ))
 }
 
 /// Tells whether XML 1.0 allows a character.

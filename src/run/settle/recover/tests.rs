@@ -99,9 +99,9 @@ fn target(
     };
     builder.end_listing(Certificate {
         problems,
-        ..Certificate::default()
+        ..Certificate::of_the_end()
     });
-    builder.account_state(Certificate::default());
+    builder.account_state(Certificate::of_the_end());
     if whole {
         builder.whole_account();
     }
@@ -111,7 +111,7 @@ fn target(
     )];
     builder.finish(
         groups,
-        &Certificate::default(),
+        &Certificate::of_the_end(),
         &mut TotalMeanings::all(),
         &OwnRemovals::default(),
     )
@@ -522,7 +522,7 @@ fn unlisted(
         Group::from_row(row("g", "News"), provider::schema(KIND)),
         Group::from_row(row("h", "Alumni"), provider::schema(KIND)),
     ];
-    target.groups = Certificate::default().certify(more, &mut TotalMeanings::all());
+    target.groups = Certificate::of_the_end().certify(more, &mut TotalMeanings::all());
     assert_eq!(
         unlisted_groups(store, "test", &target).unwrap(),
         BTreeSet::from(["h".to_owned()])
@@ -659,7 +659,7 @@ fn a_user_who_strayed(item: JournalItem) {
             if seated.contains(&group) {
                 builder.listed("t1", MembershipState::Active);
             }
-            builder.end_listing(Certificate::default());
+            builder.end_listing(Certificate::of_the_end());
         }
         builder.whole_account();
         let mut admin = Group::from_row(row("3", "Admin"), provider::schema(KIND));
@@ -670,7 +670,7 @@ fn a_user_who_strayed(item: JournalItem) {
         ];
         builder.finish(
             groups,
-            &Certificate::default(),
+            &Certificate::of_the_end(),
             &mut TotalMeanings::all(),
             &OwnRemovals::default(),
         )
@@ -780,7 +780,7 @@ fn a_refusal_that_is_found_after_an_interruption_is_the_persons_own_whatever_its
         let profiles = Staging::new().unwrap();
         let mut target = target(&mut names, &[("t1", ANA, false, None)], true);
         let groups = vec![Group::from_row(row("h", "Alumni"), provider::schema(KIND))];
-        target.groups = Certificate::default().certify(groups, &mut TotalMeanings::all());
+        target.groups = Certificate::of_the_end().certify(groups, &mut TotalMeanings::all());
         let mut looked_up = group_now(&[("t1", ANA, MembershipState::OptedOut)], true);
         looked_up
             .get_mut("h")

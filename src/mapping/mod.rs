@@ -25,7 +25,7 @@ mod scan;
 mod tests;
 mod vocabulary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -142,6 +142,15 @@ pub struct Mapped {
     pub left_out: Vec<LeftOut>,
     /// Fields whose expression could not be evaluated on this record, and why.
     pub failed: Vec<(String, String)>,
+}
+
+impl Mapped {
+    /// Names the fields whose value does not fit there, or could not be found out.
+    pub fn left_out_fields(&self) -> BTreeSet<String> {
+        let unfit = self.left_out.iter().map(|left| &left.wire);
+        let failed = self.failed.iter().map(|(field, _)| field);
+        unfit.chain(failed).cloned().collect()
+    }
 }
 
 /// Field rules that passed every check that needs no account.

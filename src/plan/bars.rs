@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::base::{Base, FactId, LedgerAudience, LedgerPerson, Refusal};
 use super::people::PersonIx;
-use super::{Agreement, GroupPair, Inputs, PairIx, fold_group_name};
+use super::{Agreement, GroupPair, Inputs, PairIx, fold_group_name, in_scope};
 use crate::model::{MemberStatus, Name, Snapshot};
 
 /// The remembered refusals of a person for one audience.
@@ -51,8 +51,10 @@ impl Bar<'_> {
     }
 
     /// Tells whether the bar ends where the contact turns out to be active without rosterd's doing.
+    ///
+    /// What several people share does not end for all of them because one came back.
     pub(super) fn may_end(&self) -> bool {
-        self.held && self.of_contact
+        self.held && self.of_contact && self.facts.iter().all(|(_, shared)| !shared)
     }
 }
 
@@ -161,14 +163,16 @@ fn concerns_pair(
             && !(pair.linked && stands_elsewhere(inputs, fact, pair)))
 }
 
-/// Tells whether every source group that a refusal is known to be of is there beside the pair's, and
-/// has the same name.
+/// Tells whether every source group that a refusal is known to be of is in scope beside the pair's,
+/// and has the same name.
 fn stands_beside(inputs: &Inputs<'_>, fact: &Refusal, pair: &GroupPair) -> bool {
     let name = fold_group_name(&pair.source_name);
     let is_beside = |id: &String| {
         let group = inputs.source.group(id);
         pair.source.as_ref() != Some(id)
-            && group.is_some_and(|group| fold_group_name(&group.name) == name)
+            && group.is_some_and(|group| {
+                in_scope(&inputs.policy.groups, group) && fold_group_name(&group.name) == name
+            })
     };
     let sources = fact.audience.iter().filter_map(|audience| match audience {
         LedgerAudience::Source(group) => Some(group),

@@ -35,6 +35,9 @@ pub struct FieldRules<'a> {
     pub on_drift: OnDrift,
     /// Whether rosterd created the object, so that every field is its own from the start.
     pub created: bool,
+    /// Fields whose value at the source does not fit, or could not be found out: they stay as they
+    /// are.
+    pub left_out: &'a BTreeSet<String>,
 }
 
 /// Compares the fields of one object.
@@ -54,7 +57,7 @@ pub fn compare(
     for field in fields {
         let wanted = desired.get(field).filter(|value| !value.is_empty());
         let held = current.get(field).filter(|value| !value.is_empty());
-        if same(wanted, held) {
+        if same(wanted, held) || rules.left_out.contains(field) {
             continue;
         }
         let decision = match known.get(field) {
@@ -192,6 +195,7 @@ mod tests {
             explicit: &BTreeSet::new(),
             on_drift,
             created: false,
+            left_out: &BTreeSet::new(),
         };
         for source in values(source) {
             for target in values(target) {

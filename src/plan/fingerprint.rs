@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::seats::departures;
 use super::{Edit, Inputs, PersonIx, Plan};
-use crate::model::{Record, row_hash};
+use crate::model::{ObjectKind, Record, Writable, row_hash};
 
 /// What a plan was made of, in parts: plans with equal parts do equal things to equal objects, and
 /// where they differ, the parts tell what moved.
@@ -156,7 +156,13 @@ fn print_of(inputs: &Inputs<'_>, plan: &Plan, edit: &Edit) -> String {
             .as_deref()
             .and_then(|id| inputs.target.group(id))
         {
-            print.record(&group.wire);
+            // What the provider computes by itself, such as counts and dates, is no version.
+            let fields = group.wire.iter().filter(|(field, _)| {
+                let spec = inputs.target_schema.by_wire(ObjectKind::Group, field);
+                spec.is_none_or(|spec| spec.writable != Writable::No)
+            });
+            let fields = fields.map(|(field, value)| (field.clone(), value.clone()));
+            print.record(&fields.collect());
         }
     }
     match edit {

@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::bars::{bar_of_account, bar_of_pair};
 use super::base::{GroupLink, Origin};
 use super::fields::{FieldRules, compare};
 use super::{
-    Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, Reason, What, Withheld,
+    Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, PersonIx, Reason, What,
+    Withheld,
 };
-use crate::model::policy::{Adopt, Dynamic, Missing};
-use crate::model::{Group, GroupKind, GroupStatus, ObjectKind, Record, Value, Writable};
+use crate::model::policy::{Adopt, Dynamic, Missing, OnDrift};
+use crate::model::{
+    Group, GroupKind, GroupStatus, MemberStatus, MembershipState, ObjectKind, Record, Value,
+    Writable,
+};
 
 /// What planning the groups led to.
 #[derive(Debug, Default)]
@@ -353,7 +358,28 @@ impl<'a> Planner<'a> {
             );
             return;
         }
-        let restores = is_archived && asked == Some(GroupStatus::Active);
+        // Somebody's archiving is undone only where the config overwrites what people change, and never
+        // of a group that the job does not know.
+        let restores = is_archived
+            && asked == Some(GroupStatus::Active)
+            && link.is_some()
+            && inputs.policy.guards.on_drift == OnDrift::Overwrite;
+        if restores && self.lists_refusers(group, target) {
+            self.block(
+                &target.name,
+                Some(&target.id),
+                BlockedReason::TargetRefused,
+                "the target group is archived, and some of its members refuse mail or could not be read, so that restoring it would mail them; take them out there, or restore it by hand".to_owned(),
+            );
+            self.pair(
+                group,
+                Some(target.id.clone()),
+                target.name.clone(),
+                true,
+                false,
+            );
+            return;
+        }
         let restored = Group {
             status: asked.unwrap_or(target.status),
             ..target.clone()
@@ -407,10 +433,12 @@ impl<'a> Planner<'a> {
         // it is remembered.
         let created =
             link.is_some_and(|link| link.origin == Origin::Created && link.fields.is_empty());
+        let nothing = BTreeSet::new();
         let rules = FieldRules {
             explicit: inputs.explicit_group_fields,
             on_drift: inputs.policy.guards.on_drift,
             created,
+            left_out: desired.map_or(&nothing, |desired| &desired.left_out),
         };
         let unshown = self.unshown(target);
         let current = Self::with_unshown(target, link, &unshown);
@@ -516,22 +544,38 @@ impl<'a> Planner<'a> {
             edit.set.insert(field.to_owned(), Value::from("Active"));
         }
         let new_name = edit.set.get(self.name_field).map(Value::to_string);
+        // Archiving comes last: whoever refuses the group meanwhile is opted out there first.
         let archives = !is_archived && asked == Some(GroupStatus::Archived);
-        let is_kept = target.protected && !link.is_some_and(|link| link.protect_set);
+        let is_kept =
+            group.protected || (target.protected && !link.is_some_and(|link| link.protect_set));
         let pair = self.pair(
             group,
             Some(target.id.clone()),
             new_name.clone().unwrap_or_else(|| target.name.clone()),
             link.is_some(),
-            !restores && (!archives || is_kept),
+            !restores,
         );
-        if archives && is_kept {
+        if !archives {
+            // As it is.
+        } else if inputs.base.groups_of_others.contains(&target.id) {
+            self.out.warnings.push(format!(
+                "\"{}\" is not archived as the config's mapping wants it, because another job fills it.",
+                target.name
+            ));
+        } else if let Some(words) = self.waits("archive_group", &target.id) {
+            self.block(
+                &target.name,
+                Some(&target.id),
+                BlockedReason::ValueRefused,
+                format!("its archiving was refused: {words}"),
+            );
+        } else if is_kept {
             self.out.withheld.push(Withheld {
                 pair,
                 member: None,
                 reason: Reason::Protected,
             });
-        } else if archives {
+        } else {
             self.out.removals.push(Edit::ArchiveGroup {
                 pair,
                 lift_protection: target.protected,
@@ -577,6 +621,48 @@ impl<'a> Planner<'a> {
         } else {
             GroupStatus::Active
         })
+    }
+
+    /// Tells whether a target group lists somebody as active who refuses mail, or may do so unseen.
+    fn lists_refusers(&self, group: &Group, target: &Group) -> bool {
+        let inputs = self.inputs;
+        let Some(listing) = inputs.target.listing(&target.id) else {
+            // Before anything is read, it is only asked which groups are to be read.
+            return !inputs.people.is_empty();
+        };
+        let pair = GroupPair {
+            source: Some(group.id.clone()),
+            target: Some(target.id.clone()),
+            name: target.name.clone(),
+            source_name: group.name.clone(),
+            linked: true,
+            writable: false,
+        };
+        let shown = inputs.source.listing(&group.id);
+        let whole = listing.complete().is_some()
+            && shown.is_some_and(|shown| shown.complete().is_some())
+            && inputs.source.account_state.complete().is_some();
+        let refuses = |person: PersonIx| {
+            let row = inputs.people.get(person);
+            let mut records = inputs.people.sources(person).iter();
+            let refuses_group = |at: &u32| {
+                shown.is_some_and(|shown| {
+                    shown.seen().state_of(*at) == Some(MembershipState::OptedOut)
+                })
+            };
+            row.source_status == MemberStatus::OptedOut
+                || row.refused_by_address
+                || records.any(refuses_group)
+                || bar_of_account(inputs, person).is_some()
+                || bar_of_pair(inputs, person, &pair).is_some()
+        };
+        let active = listing.seen().rows.iter();
+        let mut active = active.filter(|row| row.state == MembershipState::Active);
+        !whole
+            || active.any(|row| {
+                let person = inputs.people.of_target(row.member);
+                person.is_some_and(refuses)
+            })
     }
 
     /// Takes the status out of a group's wanted fields: archiving and restoring are decided apart.

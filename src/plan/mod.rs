@@ -82,6 +82,8 @@ pub struct DesiredGroup {
     pub defaults: Record,
     /// Why a name could not be mapped, in which case the group is blocked.
     pub name_problem: Option<String>,
+    /// Fields whose value does not fit there, or could not be found out.
+    pub left_out: BTreeSet<String>,
 }
 
 /// What the run found out about a person by evaluating the mapping, before planning.

@@ -144,8 +144,9 @@ pub(super) fn flag(value: &Json) -> Option<bool> {
             _ => None,
         },
         Json::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "1" | "true" => Some(true),
-            "0" | "false" => Some(false),
+            // A serialiser that knows only floating numbers writes 1.0.
+            "1" | "true" | "1.0" => Some(true),
+            "0" | "false" | "0.0" => Some(false),
             _ => None,
         },
         _ => None,

@@ -15,7 +15,6 @@ use super::convert::{stamp, time};
 use super::error::{Fault, StateError};
 use crate::model::{Forgotten, Names, OwnRemovals, hash_of_address, hash_of_id};
 use crate::plan::base::{FactId, Ledger, LedgerAudience, LedgerPerson, Refusal};
-use crate::plan::fold_group_name;
 
 /// By what a person is known whom a fact is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -627,8 +626,7 @@ pub(super) fn load(
             "account" => LedgerAudience::Account,
             "group" => LedgerAudience::Group(key.to_owned()),
             "source_group" if owner == source => LedgerAudience::Source(key.to_owned()),
-            // Folded anew, should an older version have folded otherwise.
-            "name" => LedgerAudience::Name(fold_group_name(key)),
+            "name" => LedgerAudience::Name(key.to_owned()),
             _ => continue,
         };
         ledger.refusals[places[&row.get(0)?]]

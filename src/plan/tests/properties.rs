@@ -700,7 +700,9 @@ fn remember_refusals(
         let id = ids.get(&(pair.0 as usize)).cloned();
         refusal.groups.extend(id.map(Some));
         refusal.sources.extend(plan.pair(pair).source.clone());
-        refusal.names.insert(fold_group_name(&plan.pair(pair).name));
+        let pair = plan.pair(pair);
+        let name = (pair.writable || pair.linked).then(|| fold_group_name(&pair.name));
+        refusal.names.extend(name);
     };
     for (pair, person) in &plan.agreement.bars {
         let mut refusal = keys_of(inputs, *person);

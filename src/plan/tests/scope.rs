@@ -187,9 +187,20 @@ fn a_group_that_another_source_group_fills_by_now_outlives_the_first_one() {
 #[test]
 fn a_mapping_archives_and_restores() {
     for (source, target, expected) in [
-        (" asks=Archived : ana", " : bo", "archive Donors"),
+        // Whoever refuses it meanwhile is opted out first.
+        (
+            " asks=Archived : ana bo=opted_out",
+            " : ana bo",
+            "opt out of Donors: bo\narchive Donors\n- Donors bo opted_out_at_source",
+        ),
         // Nobody joins or leaves it from then on, and nothing is wrong with it.
         (" asks=Archived : ana", " archived : bo", ""),
+        // Restoring must not mail anybody who refused meanwhile.
+        (
+            " asks=Active : ana bo=opted_out",
+            " archived : ana bo",
+            "! group Donors 11 target_refused",
+        ),
         // The next run fills it.
         (
             " asks=Active : ana",

@@ -431,6 +431,7 @@ impl TestWorld {
                 fields,
                 defaults: Record::new(),
                 name_problem,
+                ..DesiredGroup::default()
             }
         };
         self.source

@@ -367,7 +367,7 @@ impl Target for ActiveCampaign {
     fn predicted_groups(&self, groups: u64) -> u64 {
         match groups {
             several if self.has_lists() && several > 1 => {
-                1 + several.div_ceil(read::FULL_LISTS as u64)
+                2 + several.div_ceil(read::FULL_LISTS as u64)
             }
             _ => 1,
         }

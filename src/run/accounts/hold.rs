@@ -98,6 +98,8 @@ impl Runner {
         loop {
             let tried = options.stop.run_until_cancelled(self.take(wanted)).await;
             let busy = match tried.ok_or(RunError::Stopped)? {
+                // What comes free when everything stops is not begun.
+                Ok(_) if options.stop.is_cancelled() => return Err(RunError::Stopped),
                 Ok(held) => return Ok(held),
                 Err(error @ LockError::Busy { .. }) => error.to_string(),
                 Err(error @ LockError::File { .. }) => {

@@ -8,7 +8,6 @@ use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Va
 use crate::plan::base::Base;
 use crate::plan::{DesiredGroup, Inputs, Loss, People, Policy, in_scope};
 use crate::run::accounts::Runner;
-use crate::run::error::RunError;
 use crate::run::read::Sides;
 
 impl Runner {
@@ -102,6 +101,7 @@ pub(super) fn desired_groups(
         desired.insert(
             group.id.clone(),
             DesiredGroup {
+                left_out: mapped.left_out_fields(),
                 fields: mapped.fields,
                 defaults: Record::new(),
                 name_problem,
@@ -188,41 +188,35 @@ pub(super) fn partner_ids(
     })
 }
 
-/// Refuses pins to groups that exist nowhere: not in the whole list of an account, and not in what
-/// is remembered of it.
-pub(super) fn refuse_pins(
+/// Tells of pins to groups that exist nowhere: not in the whole list of an account, and not in what
+/// is remembered of it. The other groups of the job go on.
+pub(super) fn lost_pins(
     job: &JobConfig,
     policy: &Policy,
     sides: &Sides,
     base: &Base,
-) -> Result<(), RunError> {
+) -> Vec<String> {
     let is_missing = |snapshot: &Snapshot, shared: bool, id: &str| {
         !shared && snapshot.groups.complete().is_some() && snapshot.group(id).is_none()
     };
-    let mut problems = Vec::new();
+    let lost = |id: &str, provider: &str| {
+        format!(
+            "`jobs.{}.groups.pin` names {id}, and {provider} has no such group; correct it, or take it out.",
+            job.name
+        )
+    };
+    let mut warnings = Vec::new();
     for (source, target) in &job.groups.pin {
         if is_missing(&sides.source, policy.source_shared, source)
             && base.group_of_source(source).is_none()
         {
-            problems.push(format!(
-                "`pin` names {source}, and {} has no such group",
-                job.source
-            ));
+            warnings.push(lost(source, &job.source));
         }
         if is_missing(&sides.target, policy.target_shared, target)
             && base.group_of_target(target).is_none()
         {
-            problems.push(format!(
-                "`pin` names {target}, and {} has no such group",
-                job.target
-            ));
+            warnings.push(lost(target, &job.target));
         }
     }
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(RunError::Config {
-        job: job.name.clone(),
-        problems: problems.join("; "),
-    })
+    warnings
 }

@@ -16,7 +16,7 @@ mod recall;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::cost::takes;
-use self::desired::{desired_groups, leave_out_unknown, refuse_pins};
+use self::desired::{desired_groups, leave_out_unknown, lost_pins};
 pub use self::planned::{Cost, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
@@ -109,7 +109,7 @@ impl Runner {
         let mut warnings = std::mem::take(&mut sides.warnings);
         warnings.extend(unknown);
         warnings.extend(unmatched(job, sides.source.groups.seen()));
-        refuse_pins(job, &policy, &sides, &base)?;
+        warnings.extend(lost_pins(job, &policy, &sides, &base));
         let plan = plan(&Inputs {
             policy: &policy,
             names: &sides.names,

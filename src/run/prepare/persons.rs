@@ -132,6 +132,7 @@ pub(super) fn look(
                     explicit: &explicit,
                     on_drift: job.guards.on_drift,
                     created: false,
+                    left_out: &mapped.left_out_fields(),
                 };
                 let mut edit = compare(&mapped.fields, &current, then.as_ref(), rules);
                 let fixed = |field: &str| {

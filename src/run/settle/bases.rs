@@ -1,5 +1,7 @@
 //! The base of fields: what both sides agree on, as it is to be remembered.
 
+use std::collections::BTreeSet;
+
 use crate::model::{Record, Value};
 use crate::plan::base::{FieldBase, FieldBases};
 use crate::plan::fields::same;
@@ -31,8 +33,19 @@ pub(super) fn bases_of(desired: &Record, current: &Record) -> FieldBases {
 
 /// Has a base that was made anew keep what was known of the fields that are not `written` now: how
 /// the target spells them, and what somebody else keeps as it is, so that it is not defended later.
-pub(super) fn keep_known(fields: &mut FieldBases, known: FieldBases, written: &Record) {
+///
+/// So does it of fields that were `left_out`, whose value at the source does not fit.
+pub(super) fn keep_known(
+    fields: &mut FieldBases,
+    known: FieldBases,
+    written: &Record,
+    left_out: &BTreeSet<String>,
+) {
     for (field, then) in known {
+        if left_out.contains(&field) {
+            fields.insert(field, then);
+            continue;
+        }
         let Some(now) = fields.get_mut(&field) else {
             continue;
         };

@@ -87,8 +87,11 @@ impl Known<'_> {
             id: id.clone(),
         });
         let group = pair.target.clone().map(AudienceKey::Group);
+        // The name of a pair that is blocked before it was ever linked may turn out to be another
+        // group's.
         let name = AudienceKey::Name(fold_group_name(&pair.name));
-        group.into_iter().chain(source).chain([name]).collect()
+        let name = (pair.writable || pair.linked).then_some(name);
+        group.into_iter().chain(source).chain(name).collect()
     }
 
     fn text_of_source(&self, at: u32) -> String {

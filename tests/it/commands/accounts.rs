@@ -86,6 +86,8 @@ fn a_token_that_opens_another_account() {
 fn one_account_that_two_names_prove_by_two_of_its_groups() {
     let bed = Bed::new();
     let groups = bed.account("mail", |mail| -> Vec<(u64, String)> {
+        mail.add_group("Volunteers");
+        mail.add_group("Donors of the year");
         let groups = mail.groups.iter();
         groups
             .map(|(id, group)| (*id, group.name.clone()))

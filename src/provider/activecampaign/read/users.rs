@@ -1,6 +1,6 @@
 //! The order of calls for reading user groups and users.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::ActiveCampaign;
 use super::super::wire::groups as group_wire;
@@ -98,6 +98,11 @@ impl ActiveCampaign {
         certificate.rows = pages.rows;
         certificate.total = pages.total;
         certificate.ended = pages.rising;
+        if pages.repeats {
+            certificate
+                .problems
+                .push("a page of user groups came again".to_owned());
+        }
         if pages.shrank {
             certificate
                 .problems
@@ -270,7 +275,9 @@ impl ActiveCampaign {
             }
         }
         let seen = users.len() as u64;
-        let evidence = if pages.shrank || seen != pages.rows {
+        let evidence = if pages.repeats {
+            Evidence::Against("a page of users came again".to_owned())
+        } else if pages.shrank || seen != pages.rows {
             Evidence::Against("users came or went while they were listed".to_owned())
         } else if let Some(total) = pages.total.filter(|total| *total > seen) {
             Evidence::Against(format!("{total} users were announced and {seen} came"))
@@ -355,6 +362,9 @@ struct Offsets {
     /// Whether a total was smaller than one before it.
     shrank: bool,
     begun: bool,
+    seen: HashSet<u64>,
+    /// Whether a page brought nobody new: whoever ignores the offset answers so for ever.
+    repeats: bool,
 }
 
 impl Offsets {
@@ -363,14 +373,17 @@ impl Offsets {
         if !std::mem::replace(&mut self.begun, true) {
             self.rising = true;
         }
+        let before = self.seen.len();
         for id in ids {
             self.rising &= id > self.last;
             self.last = id;
+            self.seen.insert(id);
         }
+        self.repeats = count > 0 && self.seen.len() == before;
         self.rows += count as u64;
         self.shrank |= total < self.total && total.is_some();
         self.total = self.total.max(total);
-        count > 0
+        count > 0 && !self.repeats
     }
 }
 

@@ -558,6 +558,13 @@ async fn users_who_come_and_go_while_they_are_listed_make_no_whole_listing() {
                     200,
                     br#"{"groups":[{"id":"26","title":"Awesome"}],"meta":{"total":"1"}}"#.to_vec(),
                 ),
+                "users"
+                    if asked.parameters.get("offset").is_some_and(|offset| {
+                        offset.parse::<u64>().is_ok_and(|offset| offset > PAGE_ROWS)
+                    }) =>
+                {
+                    page(if moved { after } else { after + 1 }, 0..0)
+                }
                 "users" if second => page(if moved { after } else { after + 1 }, after..after + 2),
                 "users" => page(after + 1, 1..after),
                 other => {

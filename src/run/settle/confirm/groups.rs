@@ -99,20 +99,15 @@ impl Confirming<'_> {
             .group(target)
             .map(|group| group.wire.clone())
             .unwrap_or_default();
-        let desired = self
-            .known
-            .desired
-            .get(source)
-            .map(|desired| desired.fields.clone())
-            .unwrap_or_default();
+        let desired = self.known.desired.get(source).cloned().unwrap_or_default();
         let known = self
             .known
             .base
             .group_of_source(source)
             .map(|link| link.fields.clone())
             .unwrap_or_default();
-        let mut fields = bases_of(&desired, &current);
-        keep_known(&mut fields, known, written);
+        let mut fields = bases_of(&desired.fields, &current);
+        keep_known(&mut fields, known, written, &desired.left_out);
         let name_field = self.known.schema.by_canonical(ObjectKind::Group, "name");
         let name_field = name_field.map(|spec| spec.wire);
         for (field, value) in written {

@@ -108,7 +108,7 @@ impl Confirming<'_> {
         written: &Record,
     ) -> Result<Vec<Change>, RunError> {
         let canonical = self.canonical(person)?;
-        let desired = self.known.sides.mapping.member(&canonical).fields;
+        let mapped = self.known.sides.mapping.member(&canonical);
         let mut current = current(self.known.sides, self.known.people, person)?;
         let then = fields_base(
             self.store,
@@ -119,8 +119,9 @@ impl Confirming<'_> {
             person,
         )?;
         current.extend(written.clone());
-        let mut fields = bases_of(&desired, &current);
-        keep_known(&mut fields, then.unwrap_or_default(), written);
+        let mut fields = bases_of(&mapped.fields, &current);
+        let left_out = mapped.left_out_fields();
+        keep_known(&mut fields, then.unwrap_or_default(), written, &left_out);
         let hash = match self.known.people.targets(person) {
             [only] if written.is_empty() => self.known.sides.target.members[*only as usize]
                 .hash

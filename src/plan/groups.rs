@@ -349,13 +349,7 @@ impl<'a> Planner<'a> {
         let is_archived = target.status == GroupStatus::Archived;
         if is_archived && asked == Some(GroupStatus::Archived) {
             // As wanted; nobody joins or leaves it.
-            self.pair(
-                group,
-                Some(target.id.clone()),
-                target.name.clone(),
-                link.is_some(),
-                false,
-            );
+            self.left_alone(group, target, link);
             return;
         }
         // Somebody's archiving is undone only where the config overwrites what people change, and never
@@ -371,13 +365,7 @@ impl<'a> Planner<'a> {
                 BlockedReason::TargetRefused,
                 "the target group is archived, and some of its members refuse mail or could not be read, so that restoring it would mail them; take them out there, or restore it by hand".to_owned(),
             );
-            self.pair(
-                group,
-                Some(target.id.clone()),
-                target.name.clone(),
-                true,
-                false,
-            );
+            self.left_alone(group, target, link);
             return;
         }
         let restored = Group {
@@ -392,13 +380,7 @@ impl<'a> Planner<'a> {
                 BlockedReason::TargetRefused,
                 format!("the target group {}", refusal.explain()),
             );
-            self.pair(
-                group,
-                Some(target.id.clone()),
-                target.name.clone(),
-                link.is_some(),
-                false,
-            );
+            self.left_alone(group, target, link);
             return;
         }
         if target.auto_response && !inputs.policy.allow_auto_response {
@@ -409,13 +391,7 @@ impl<'a> Planner<'a> {
                 BlockedReason::TargetRefused,
                 detail.to_owned(),
             );
-            self.pair(
-                group,
-                Some(target.id.clone()),
-                target.name.clone(),
-                link.is_some(),
-                false,
-            );
+            self.left_alone(group, target, link);
             return;
         }
         if target.auto_response {
@@ -739,6 +715,12 @@ impl<'a> Planner<'a> {
             writable,
         });
         pair
+    }
+
+    /// Takes down a pair whose members nobody writes.
+    fn left_alone(&mut self, source: &Group, target: &Group, link: Option<&GroupLink>) {
+        let (id, name) = (target.id.clone(), target.name.clone());
+        self.pair(source, Some(id), name, link.is_some(), false);
     }
 
     fn block(&mut self, name: &str, id: Option<&str>, reason: BlockedReason, detail: String) {

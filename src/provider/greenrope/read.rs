@@ -405,13 +405,12 @@ impl GreenRope {
         Ok(states)
     }
 
-    /// Tells whether a filter keeps anybody out, by asking for nobody with it. An error may mean
-    /// nobody as well.
+    /// Tells whether a filter is known to keep somebody out, by asking for nobody with it. An error
+    /// shows nothing.
     async fn is_heeded(&self, filter: &ContactFilter<'_>) -> Result<bool, ReadError> {
         match self.contacts(ContactFilter::Later(filter)).await {
             Ok(answer) => Ok(answer.count.contacts == 0),
             Err(error) if is_fatal(&error) => Err(error.into()),
-            Err(CallError::Refused { .. }) => Ok(true),
             Err(_) => Ok(false),
         }
     }

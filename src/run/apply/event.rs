@@ -49,8 +49,18 @@ impl Applying<'_> {
         self.events.push(Event::Done(item.clone()));
     }
 
-    /// Takes note of an item that failed, for what goes with it.
+    /// Takes note of an item that failed.
     pub(super) fn failed(&mut self, item: &Item, code: Option<String>, message: &str) {
+        self.lose(item);
+        self.events.push(Event::Failed {
+            item: item.clone(),
+            code,
+            message: message.to_owned(),
+        });
+    }
+
+    /// Has later steps leave out what goes with an item that is not done.
+    pub(super) fn lose(&mut self, item: &Item) {
         match (item.op, item.pair, item.person) {
             ("create_group", Some(pair), _) => {
                 self.lost_groups.insert(pair);
@@ -69,11 +79,6 @@ impl Applying<'_> {
             }
             _ => {}
         }
-        self.events.push(Event::Failed {
-            item: item.clone(),
-            code,
-            message: message.to_owned(),
-        });
     }
 
     /// Leaves a group alone for the rest of the run, because nobody knows who is in it by now.

@@ -38,12 +38,10 @@ impl Applying<'_> {
             if let Some(op) = items.first().map(|item| item.op)
                 && self.is_hopeless(op)
             {
+                // What was not tried has not failed: the next run plans it again, and those that were
+                // denied rest by then.
                 for item in &items {
-                    self.failed(
-                        item,
-                        None,
-                        "every other of its kind was denied, so it was not sent",
-                    );
+                    self.lose(item);
                 }
                 continue;
             }
@@ -165,7 +163,10 @@ impl Applying<'_> {
     /// Tells whether every item of a kind of operation that was tried was denied, often enough not
     /// to try any more of them.
     fn is_hopeless(&self, op: &str) -> bool {
-        !self.granted.contains(op) && self.denied.get(op).is_some_and(|(times, _)| *times >= 3)
+        // Every refusal is tried.
+        op != "set_opt_out"
+            && !self.granted.contains(op)
+            && self.denied.get(op).is_some_and(|(times, _)| *times >= 3)
     }
 
     /// Ends the run where a kind of operation was denied for every item that was tried, once all

@@ -121,6 +121,7 @@ fn row(group: usize) -> GroupRow {
         auto_response: false,
         member_count: None,
         detailed: true,
+        unread: None,
     }
 }
 

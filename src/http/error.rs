@@ -254,6 +254,22 @@ fn last(problem: Option<&Problem>) -> String {
 }
 
 impl CallError {
+    /// Tells whether a read that ended so says something of what was asked alone, so that the next
+    /// question may be answered: what is the matter with the host or the login meets that one, too.
+    pub fn is_of_the_question(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::Denied { .. }
+            | Self::Protocol { .. }
+            | Self::TooLarge { .. } => true,
+            Self::Network { problem, .. } => !matches!(
+                problem,
+                Problem::NotConnected { .. } | Problem::Storage(_) | Problem::Throttled
+            ),
+            _ => false,
+        }
+    }
+
     /// The account's name in the config.
     pub fn account(&self) -> &str {
         match self {

@@ -89,6 +89,29 @@ impl TargetRefusal {
     }
 }
 
+/// What of a group could not be read. The group alone is affected: others are as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unread {
+    /// Some of its texts hold characters that nobody can read. Its fields say nothing, neither to
+    /// compare nor to copy.
+    Texts,
+    /// It is in the list of groups and can't be looked at, so that no more is known of it than the
+    /// list shows: not whether joining it sends mail, nor what else it holds.
+    Details,
+}
+
+impl Unread {
+    /// Says it in a few words, to follow "the group 5 ".
+    pub fn explain(self) -> &'static str {
+        match self {
+            Unread::Texts => "holds characters that can't be read; correct its texts there",
+            Unread::Details => {
+                "is in the list of groups and can't be looked at; look at it and at the login's rights there"
+            }
+        }
+    }
+}
+
 /// A group as an adapter decoded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupRow {
@@ -108,6 +131,8 @@ pub struct GroupRow {
     pub member_count: Option<u64>,
     /// Whether `wire` holds every readable field, and not only a summary.
     pub detailed: bool,
+    /// What of it could not be read.
+    pub unread: Option<Unread>,
 }
 
 /// A group of a snapshot.
@@ -133,6 +158,8 @@ pub struct Group {
     pub canonical: Record,
     /// Values under the provider's own names.
     pub wire: Record,
+    /// What of it could not be read.
+    pub unread: Option<Unread>,
 }
 
 impl Group {
@@ -173,6 +200,7 @@ impl Group {
             member_count: row.member_count,
             canonical,
             wire: row.wire,
+            unread: row.unread,
         }
     }
 

@@ -23,7 +23,9 @@ pub use capability::{Batches, Capabilities, Join};
 pub use completeness::{Certificate, Complete, CountRule, Incomplete, Reading, TotalMeanings};
 pub use forgotten::Forgotten;
 pub(crate) use forgotten::{hash_of_address, hash_of_id};
-pub use group::{Fingerprint, Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Visibility};
+pub use group::{
+    Fingerprint, Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Unread, Visibility,
+};
 pub use names::{Name, Names};
 pub use own::{OwnRemoval, OwnRemovals};
 pub use refusal::Refusal;

@@ -252,8 +252,6 @@ pub struct Snapshot {
     pub ended_removals: Vec<(String, String)>,
     /// The ids of people whose profile could not be read, ascending; the rest of them was.
     pub unreadable: Vec<String>,
-    /// The groups that could not be read and are left out, one sentence each.
-    pub groups_left_out: Vec<String>,
 }
 
 impl Snapshot {
@@ -496,7 +494,6 @@ impl<'a> SnapshotBuilder<'a> {
             field_use: self.field_use,
             ended_removals: Vec::new(),
             unreadable: self.unreadable.into_iter().collect(),
-            groups_left_out: groups_certificate.left_out.clone(),
         };
         snapshot.set_apart(own, self.names);
         snapshot

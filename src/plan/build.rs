@@ -1,11 +1,11 @@
 //! Puts the parts of a plan together, in the order in which they are applied.
 //!
-//! Moves that free a refuser's address; opt-outs that can be written now; renames, creations and updates of groups; addresses; profiles;
-//! people that an opt-out needs; the remaining opt-outs; additions; removals; archiving and
-//! deletion. An interruption thus leaves too many rather than too few, and nobody mailed who
-//! refused.
+//! Moves that free a refuser's address; opt-outs that can be written now; renames, creations and
+//! updates of groups; addresses; profiles; people that an opt-out needs; the remaining opt-outs;
+//! additions; removals; archiving and deletion. An interruption thus leaves too many rather than
+//! too few, and nobody mailed who refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bars::know_pairs_by_every_key;
 use super::base::Measure;
@@ -21,6 +21,7 @@ use super::{
     Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, Loss, PairIx, Plan, Summary, What,
     item_key,
 };
+use crate::model::Snapshot;
 
 /// Makes the plan.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
@@ -315,9 +316,8 @@ fn account_states(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) -> AccountSta
 /// So many records that can't be read are named one by one; more are counted.
 const NAMED: usize = 100;
 
-/// Names the records of the source that can't be read: each needs a person, and stops no other.
+/// Names the profiles that can't be read: each needs a person, and stops no other.
 fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
-    let source = inputs.source;
     let mut block = |id: Option<String>, detail: String| {
         blocked.push(Blocked {
             what: What::Member,
@@ -328,31 +328,64 @@ fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
             detail,
         });
     };
-    for (at, what) in source.groups_left_out.iter().enumerate().take(NAMED) {
-        block(
-            Some(format!("{}#{at}", source.provider)),
-            format!("a group of \"{}\" is left out: {what}", source.provider),
-        );
+    let sides = [
+        (inputs.source, "none of it is carried"),
+        (inputs.target, "nothing of it is changed"),
+    ];
+    for (side, kept) in sides {
+        let concerned = unreadable_of_the_job(inputs, side);
+        for id in concerned.iter().take(NAMED) {
+            block(
+                Some((*id).to_owned()),
+                format!(
+                    "the profile of contact {id} at \"{}\" holds characters that can't be read, so {kept}; correct it there",
+                    side.provider
+                ),
+            );
+        }
+        let more = concerned.len().saturating_sub(NAMED);
+        if more > 0 {
+            block(
+                Some(side.provider.clone()),
+                format!(
+                    "{more} more profiles at \"{}\" hold characters that can't be read; correct them there",
+                    side.provider
+                ),
+            );
+        }
     }
-    for id in source.unreadable.iter().take(NAMED) {
-        block(
-            Some(id.clone()),
-            format!(
-                "the profile of contact {id} at \"{}\" holds characters that can't be read, so none of it is carried; correct it there",
-                source.provider
-            ),
-        );
+}
+
+/// Picks those of a side's unreadable profiles that are of people whom the source lists: what else an
+/// account holds is none of the job's business.
+fn unreadable_of_the_job<'a>(inputs: &Inputs<'a>, side: &'a Snapshot) -> Vec<&'a str> {
+    if side.unreadable.is_empty() {
+        return Vec::new();
     }
-    let more = source.unreadable.len().saturating_sub(NAMED);
-    if more > 0 {
-        block(
-            Some(source.provider.clone()),
-            format!(
-                "{more} more profiles at \"{}\" hold characters that can't be read; correct them there",
-                source.provider
-            ),
-        );
-    }
+    let listings = inputs.source.listings.values();
+    let listed: HashSet<PersonIx> = listings
+        .flat_map(|listing| &listing.seen().rows)
+        .filter_map(|row| inputs.people.of_source(row.member))
+        .collect();
+    let is_source = std::ptr::eq(side, inputs.source);
+    let person_of = |at: u32| {
+        if is_source {
+            inputs.people.of_source(at)
+        } else {
+            inputs.people.of_target(at)
+        }
+    };
+    let members = side.members.iter().zip(0..);
+    members
+        .filter(|(_, at)| person_of(*at).is_some_and(|person| listed.contains(&person)))
+        .map(|(member, _)| inputs.names.text(member.id))
+        .filter(|id| {
+            let found = side
+                .unreadable
+                .binary_search_by(|known| known.as_str().cmp(id));
+            found.is_ok()
+        })
+        .collect()
 }
 
 /// Folds equal sentences into one with a count.

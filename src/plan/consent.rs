@@ -634,7 +634,7 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
             return;
         }
         Hands::Stuck => Some(
-            "the new address belongs to another person's contact at the target, which can't get its own new one",
+            "the new address is that of another person's contact at the target, which can't get its own new one or was erased there",
         ),
         Hands::Stranger => Some("the new address belongs to another contact at the target"),
     };

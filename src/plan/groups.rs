@@ -13,8 +13,8 @@ use super::{
 };
 use crate::model::policy::{Adopt, Dynamic, Missing, OnDrift};
 use crate::model::{
-    Group, GroupKind, GroupStatus, MemberStatus, MembershipState, ObjectKind, Record, Value,
-    Writable,
+    Group, GroupKind, GroupStatus, MemberStatus, MembershipState, ObjectKind, Record, Unread,
+    Value, Writable,
 };
 
 /// What planning the groups led to.
@@ -111,6 +111,26 @@ pub(super) fn plan_groups(inputs: &Inputs<'_>) -> GroupPlan {
     planner.out
 }
 
+/// Says what of a group could not be read.
+fn unread_of(side: &str, group: &Group, unread: Unread) -> String {
+    format!("the {side} group {} {}", group.id, unread.explain())
+}
+
+/// Lets only those partners pass of which enough is known: whether joining one sends mail shows only
+/// on a look at it, and only a linked one needs no fields to be recognised by.
+fn readable(partner: Partner<'_>) -> Result<Partner<'_>, (BlockedReason, String)> {
+    match &partner {
+        Partner::Existing { group, link } => match group.unread {
+            Some(unread) if unread == Unread::Details || link.is_none() => Err((
+                BlockedReason::IncompleteRead,
+                unread_of("target", group, unread),
+            )),
+            _ => Ok(partner),
+        },
+        Partner::New => Ok(partner),
+    }
+}
+
 impl<'a> Planner<'a> {
     fn run(&mut self) {
         let inputs = self.inputs;
@@ -126,7 +146,8 @@ impl<'a> Planner<'a> {
             .iter()
             .map(|group| {
                 let desired = inputs.desired.get(&group.id);
-                (*group, desired, self.partner(group, desired))
+                let partner = self.partner(group, desired).and_then(readable);
+                (*group, desired, partner)
             })
             .collect();
         self.refuse_shared_partners(&mut found);
@@ -229,6 +250,12 @@ impl<'a> Planner<'a> {
                     format!("the target group {id} no longer exists"),
                 )),
             };
+        }
+        if let Some(unread) = group.unread {
+            return Err((
+                BlockedReason::IncompleteRead,
+                unread_of("source", group, unread),
+            ));
         }
         if let Some(problem) = desired.and_then(|desired| desired.name_problem.as_ref()) {
             return Err((BlockedReason::ValueRefused, problem.clone()));
@@ -405,6 +432,19 @@ impl<'a> Planner<'a> {
             .unwrap_or_default();
         self.take_status(&mut wanted);
         self.own_protection(group, Some(target), &mut wanted);
+        // Whose fields can't be read has none to compare or to write; its members are as they are.
+        let unread = [("source", group), ("target", target)]
+            .into_iter()
+            .find_map(|(side, group)| Some(unread_of(side, group, group.unread?)));
+        if let Some(detail) = unread {
+            self.block(
+                &target.name,
+                Some(&target.id),
+                BlockedReason::IncompleteRead,
+                format!("{detail}; its fields stay as they are until then"),
+            );
+            wanted.clear();
+        }
         // A group whose creation was interrupted is the job's own in every field, and no field of
         // it is remembered.
         let created =
@@ -953,6 +993,17 @@ impl<'a> Planner<'a> {
                 self.out.warnings.push(format!(
                     "The source group of \"{name}\" is gone; the group is kept with its members."
                 ));
+                continue;
+            }
+            if let Some(unread) = target.unread {
+                // Whether it is protected may be what can't be seen.
+                let detail = unread_of("target", target, unread);
+                self.block(
+                    &name,
+                    Some(&link.target),
+                    BlockedReason::IncompleteRead,
+                    detail,
+                );
                 continue;
             }
             if target.protected && !link.protect_set {

@@ -38,8 +38,8 @@ pub enum Hands {
     Leaves,
     /// The person whose contact has the address moves first, and the next run goes on.
     Waits,
-    /// The person whose contact has the address does not leave it: the two wait for each other, or
-    /// the move is not possible.
+    /// The person whose contact has the address does not leave it: the two wait for each other, the
+    /// move is not possible, or that contact was erased while its record is still there.
     Stuck,
     /// The contact that has the address belongs to nobody whom the source ever showed.
     Stranger,

@@ -32,6 +32,17 @@ pub(in crate::provider) fn is_guessed(value: &Json) -> bool {
     }
 }
 
+/// Returns a text as it is shown to people where some of it was guessed: the guesses unmarked.
+pub(in crate::provider) fn shown(value: &Json) -> Option<String> {
+    let text = unmarked(value.as_str()?);
+    (!text.trim().is_empty()).then_some(text)
+}
+
+/// Takes the marks of guesses out of a text.
+pub(in crate::provider) fn unmarked(text: &str) -> String {
+    text.replace(GUESS, "")
+}
+
 /// Mends the texts of a JSON document that no parser takes: half a surrogate pair, a bare control
 /// character, bytes that are not UTF-8. Each place is marked, so that the record that holds it can
 /// be left out alone. Nothing where there is nothing to mend.

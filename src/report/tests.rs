@@ -38,7 +38,6 @@ fn snapshot(members: Vec<Member>) -> Snapshot {
         field_use: BTreeMap::new(),
         ended_removals: Vec::new(),
         unreadable: Vec::new(),
-        groups_left_out: Vec::new(),
     }
 }
 

@@ -16,9 +16,9 @@ use super::convert::{from_json, json, stamp, time, word};
 use super::error::{Fault, StateError};
 use super::ledger;
 use crate::model::{
-    Certificate, CountRule, CustomField, CustomFields, Existence, FieldType, GroupKind, GroupRow,
-    GroupStatus, Listing, ListingRow, Member, MemberStatus, MembershipState, Names, Record,
-    Snapshot,
+    Certificate, CountRule, CustomField, CustomFields, Existence, FieldType, Group, GroupKind,
+    GroupRow, GroupStatus, Listing, ListingRow, Member, MemberStatus, MembershipState, Names,
+    Record, Snapshot,
 };
 
 /// Bytes of a packed row of a listing.
@@ -95,7 +95,9 @@ impl Store {
         names: &Names,
     ) -> Result<bool, StateError> {
         let snapshot = reading.snapshot;
+        let readable = |group: &Group| group.unread.is_none();
         let whole = snapshot.groups.complete().is_some()
+            && snapshot.groups.seen().iter().all(readable)
             && snapshot.account_state.complete().is_some()
             && snapshot
                 .listings
@@ -465,6 +467,8 @@ impl StoredGroup {
             auto_response: self.auto_response,
             member_count: self.member_count,
             detailed: self.detailed,
+            // A reading in which a group could not be read is not remembered.
+            unread: None,
         }
     }
 }
@@ -574,6 +578,7 @@ mod tests {
             auto_response: false,
             member_count: Some(2),
             detailed: true,
+            unread: None,
         }
     }
 

@@ -4,7 +4,8 @@
 //! another one, that contact moves first if its new address is free, and the rest follows in the
 //! next run. Where they wait for each other, or the move is not possible, nobody moves. Where that
 //! contact's record is gone the two were merged, and the link moves to that contact. A contact to
-//! which no record was ever linked is a stranger's.
+//! which no record was ever linked is a stranger's. Where the contact is gone and its record is not,
+//! the address goes to nobody.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -43,10 +44,12 @@ pub(super) fn settle_hands(
         .collect();
     merge(pairing, drafts, owners, &crowded);
 
+    let erased = addresses_of_erased(pairing, drafts);
     let mut routes = Routes {
         pairing,
         owners,
         refused: OnceCell::new(),
+        erased: &erased,
         known: HashMap::new(),
         open: HashSet::new(),
     };
@@ -63,6 +66,16 @@ pub(super) fn settle_hands(
             .filter_map(|holder| routes.owners.get(holder).copied())
             .filter(|owner| *owner != at)
             .collect();
+        if let Some(former) = erased.get(&draft.address)
+            && *former != at
+            && draft
+                .targets
+                .iter()
+                .all(|contact| pairing.address_of(*contact) != Some(draft.address))
+        {
+            decided.push((at, Hands::Stuck));
+            continue;
+        }
         // Whoever is not linked is paired with contacts that are nobody else's.
         let moves = draft.moves_from.is_some() && !draft.targets.is_empty();
         if others.is_empty() && (!moves || holders.is_empty()) {
@@ -104,6 +117,29 @@ pub(super) fn settle_hands(
     for at in leaving {
         drafts[at].hands = Hands::Leaves;
     }
+}
+
+/// Finds the addresses of contacts that are gone from the account while their records are at the
+/// source and show other ones. Giving such an address to somebody else would bring back, in its
+/// mailbox, whom somebody erased; so it stays free until the record's link is settled by hand.
+fn addresses_of_erased(pairing: &Pairing<'_>, drafts: &[Draft]) -> HashMap<Name, usize> {
+    let mut erased = HashMap::new();
+    for (at, draft) in drafts.iter().enumerate() {
+        let Some(gone) = draft.vanished.filter(|_| !draft.removed_by_us) else {
+            continue;
+        };
+        let records = draft
+            .sources
+            .iter()
+            .map(|at| pairing.source.members[*at as usize].id);
+        let links = records.filter_map(|id| pairing.base.member_of_source(id));
+        for link in links.filter(|link| link.target == gone) {
+            if link.address != draft.address && pairing.holders(link.address).is_empty() {
+                erased.insert(link.address, at);
+            }
+        }
+    }
+    erased
 }
 
 /// Tells whether the source shows another address than each of a linked person's contacts has.
@@ -183,6 +219,8 @@ struct Routes<'a> {
     /// The remembered refusals by address, once somebody asks.
     refused: OnceCell<HashMap<Name, Vec<&'a Refusal>>>,
     owners: &'a HashMap<u32, usize>,
+    /// Whose each address is that goes to nobody else.
+    erased: &'a HashMap<Name, usize>,
     known: HashMap<usize, Route>,
     open: HashSet<usize>,
 }
@@ -208,6 +246,10 @@ impl Routes<'_> {
         let refused = item_key("change_address", "", names.text(draft.address));
         if !moves(self.pairing, draft)
             || self.pairing.base.waiting.contains_key(&refused)
+            || self
+                .erased
+                .get(&draft.address)
+                .is_some_and(|former| *former != at)
             || self.is_kept(draft)
             || self.is_refused(draft)
         {

@@ -169,6 +169,7 @@ impl TestGroup {
             auto_response: self.auto_response,
             member_count: None,
             detailed: true,
+            unread: None,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::wire::groups::{self, is_built_in};
 use super::wire::lists::{self, Definition};
 use super::wire::{PAGE_ROWS, id_number};
 use crate::http::CallError;
-use crate::model::{Certificate, CustomField, CustomFields, FieldType, GroupRow, Value};
+use crate::model::{Certificate, CustomField, CustomFields, FieldType, GroupRow, Unread, Value};
 use crate::provider::{Duties, ReadError};
 
 pub(super) use users::predicted_users;
@@ -223,12 +223,9 @@ impl ActiveCampaign {
                 let row = rows.iter_mut().find(|row| row.id == *id);
                 if let (Some(full), Some(row)) = (full, row) {
                     *row = full.clone();
-                } else {
+                } else if let Some(row) = rows.iter_mut().find(|row| row.id == *id) {
                     // The list alone is left out; the others are as they are.
-                    rows.retain(|row| row.id != *id);
-                    certificate.left_out.push(format!(
-                        "list {id} is in the list of lists and can't be looked at"
-                    ));
+                    row.unread = Some(Unread::Details);
                 }
             }
         }

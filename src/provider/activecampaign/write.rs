@@ -340,10 +340,16 @@ impl ActiveCampaign {
         };
         // Two who take the same person off two lists would each see the other list still there.
         let _turn = self.account.look_and_write().await;
+        let mut begun = false;
         for list in &leaver.lists {
             let shown = self
                 .ask_v1(wire::view(id), |answer| wire::viewed(answer, &nothing))
-                .await?;
+                .await;
+            let shown = match shown {
+                // Some lists are left by now, and which shows when it is read back.
+                Err(_) if begun => return Ok(ItemOutcome::Unknown),
+                shown => shown?,
+            };
             let Some(memberships) = shown
                 .filter(|shown| shown.id == id)
                 .and_then(|shown| shown.memberships)
@@ -365,7 +371,11 @@ impl ActiveCampaign {
             } else {
                 wire::unsubscribe(&leaver.address, &[*list], None)
             };
-            self.tell_v1(call, |_| Ok(())).await?;
+            match self.tell_v1(call, |_| Ok(())).await {
+                Err(_) if begun => return Ok(ItemOutcome::Unknown),
+                told => told?,
+            }
+            begun = true;
             // Somebody else may have taken away the other lists since the look, and the person with
             // them.
             match self

@@ -12,7 +12,7 @@ use super::wire::{
 };
 use super::{Emfluence, Fingerprint};
 use crate::http::CallError;
-use crate::model::{Certificate, CustomFields, GroupKind, GroupRow, GroupStatus, Value};
+use crate::model::{Certificate, CustomFields, GroupKind, GroupRow, GroupStatus, Unread, Value};
 use crate::provider::{Duties, ReadError};
 
 impl Emfluence {
@@ -264,12 +264,9 @@ impl Emfluence {
                     if let Some(group) = groups.iter_mut().find(|group| group.id == id) {
                         *group = row.clone();
                     }
-                } else {
+                } else if let Some(group) = groups.iter_mut().find(|group| group.id == id) {
                     // The group alone is left out; the others are as they are.
-                    groups.retain(|group| group.id != id);
-                    certificate.left_out.push(format!(
-                        "group {id} is in the list of groups and can't be looked up"
-                    ));
+                    group.unread = Some(Unread::Details);
                 }
             }
         }

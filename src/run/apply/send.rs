@@ -89,18 +89,8 @@ impl Applying<'_> {
                     if items.len() == 1 {
                         self.settle_failed(journal, &items, code, &message)?;
                         self.failed(&items[0], refusal.code.clone(), &message);
-                    } else if is_by_row(&write) {
-                        // A request by row is refused before any of it is done.
-                        self.settle_failed(
-                            journal,
-                            &items,
-                            code,
-                            "refused as a whole; sent again in halves",
-                        )?;
-                        queue_halves(write, items, attempt, &mut queue);
                     } else {
-                        let doubt = Doubt::all(journal, &items);
-                        self.find_out(doubt, write, items, attempt, &mut queue, Some(message))
+                        self.halve(journal, write, items, attempt, &mut queue, code, message)
                             .await?;
                     }
                 }
@@ -130,13 +120,9 @@ impl Applying<'_> {
                 CallError::Denied { ref reason, .. } if self.host_answers().await => {
                     let op = items.first().map_or("", |item| item.op);
                     if items.len() > 1 {
-                        self.settle_failed(
-                            journal,
-                            &items,
-                            None,
-                            "denied as a whole; sent again in halves",
-                        )?;
-                        queue_halves(write, items, attempt, &mut queue);
+                        let words = reason.clone();
+                        self.halve(journal, write, items, attempt, &mut queue, None, words)
+                            .await?;
                         continue;
                     }
                     self.settle_failed(journal, &items, None, reason)?;
@@ -152,6 +138,30 @@ impl Applying<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Sends what the provider turned down as a whole again in halves, as far as it is not done.
+    #[expect(clippy::too_many_arguments, reason = "the state of one sending")]
+    async fn halve(
+        &mut self,
+        journal: JournalId,
+        write: Write,
+        items: Vec<Item>,
+        attempt: u32,
+        queue: &mut Vec<(Write, Vec<Item>, u32)>,
+        code: Option<String>,
+        words: String,
+    ) -> Result<(), RunError> {
+        if is_by_row(&write) {
+            // A request by row is turned down before any of it is done.
+            let message = "turned down as a whole; sent again in halves";
+            self.settle_failed(journal, &items, code, message)?;
+            queue_halves(write, items, attempt, queue);
+            return Ok(());
+        }
+        let doubt = Doubt::all(journal, &items);
+        self.find_out(doubt, write, items, attempt, queue, Some(words))
+            .await
     }
 
     /// Tells whether the login is good and the host answers, so that what went wrong is about the

@@ -56,7 +56,7 @@ pub(super) fn desired_groups(
         .groups
         .seen()
         .iter()
-        .filter(|group| in_scope(&policy.groups, group))
+        .filter(|group| in_scope(&policy.groups, group) && group.unread.is_none())
     {
         let mapped = mapping.group(&group.canonical);
         for (field, value) in mapping.carried_fields(ObjectKind::Group, &group.canonical) {

@@ -71,6 +71,15 @@ pub(super) fn look(
         if unchanged && !sides.mapping.has_where() {
             continue;
         }
+        let of_target = |at: &u32| {
+            let id = sides.names.text(sides.target.members[*at as usize].id);
+            sides
+                .target
+                .unreadable
+                .binary_search_by(|known| known.as_str().cmp(id))
+                .is_ok()
+        };
+        let unreadable_there = people.targets(person).iter().any(of_target);
         let unread = |at: &&u32| sides.source.members[**at as usize].hash.is_none();
         if sources.iter().filter(unread).any(|at| listed[*at as usize])
             || sources.iter().all(|at| unread(&at))
@@ -125,7 +134,7 @@ pub(super) fn look(
             if people.targets(person).is_empty() {
                 facts.desired_hash = row_hash("", &mapped.fields);
                 facts.missing = sides.mapping.missing_required(&mapped.fields);
-            } else if people.targets(person).len() == 1 {
+            } else if people.targets(person).len() == 1 && !unreadable_there {
                 let current = current(sides, people, person)?;
                 let then = fields_base(store, job, sides, base, people, person)?;
                 let rules = FieldRules {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::http::CallError;
 use crate::mapping::BoundMapping;
 use crate::model::{
     Existence, GroupRow, Join, MemberStatus, MembershipState, Names, ObjectKind, OwnRemovals,
@@ -67,19 +66,6 @@ fn failed(handle: &Handle) -> impl Fn(ReadError) -> RunError + '_ {
     }
 }
 
-/// Tells whether an error says something of one group alone, so that the next one may be read.
-fn is_of_one_group(error: &ReadError) -> bool {
-    matches!(
-        error,
-        ReadError::Call(
-            CallError::Refused { .. }
-                | CallError::Denied { .. }
-                | CallError::Protocol { .. }
-                | CallError::TooLarge { .. }
-        )
-    )
-}
-
 fn vanished(id: &str) -> GroupNow {
     GroupNow::unread(format!("the group {id} has vanished"))
 }
@@ -89,7 +75,9 @@ pub(in crate::run) async fn group_now(handle: &Handle, id: &str) -> Result<Group
     let row = match handle.adapter.group(id).await {
         Ok(Some(row)) => row,
         Ok(None) => return Ok(vanished(id)),
-        Err(error) if is_of_one_group(&error) => return Ok(GroupNow::unread(error.to_string())),
+        Err(ReadError::Call(error)) if error.is_of_the_question() => {
+            return Ok(GroupNow::unread(error.to_string()));
+        }
         Err(error) => return Err(failed(handle)(error)),
     };
     let mut names = Names::new();

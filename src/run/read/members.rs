@@ -8,7 +8,7 @@ use crate::http::Account;
 use crate::model::{
     Certificate, MemberRow, MemberSink, MembershipState, SinkError, SnapshotBuilder, TotalMeanings,
 };
-use crate::provider::{MemberAsk, Role};
+use crate::provider::{MemberAsk, ReadError, Role};
 use crate::run::accounts::Handle;
 use crate::run::error::RunError;
 
@@ -101,13 +101,11 @@ pub(super) async fn read_members(
     // again as well.
     let mut rows = Vec::new();
     for id in &doubtful {
-        if let Some(row) = handle
-            .adapter
-            .group(id)
-            .await
-            .map_err(handle.read_error())?
-        {
-            rows.push(row);
+        match handle.adapter.group(id).await {
+            Ok(row) => rows.extend(row),
+            // It stays as doubtful as it is.
+            Err(ReadError::Call(error)) if error.is_of_the_question() => {}
+            Err(error) => return Err(handle.read_error()(error)),
         }
     }
     let role = match ask.role {

@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::plan::base::Base;
 use crate::plan::in_scope;
-use crate::provider::{self, MemberAsk, Role};
+use crate::provider::{self, MemberAsk, ReadError, Role};
 use crate::run::accounts::{Handle, Runner};
 use crate::run::error::{RunError, staging_error};
 
@@ -150,7 +150,7 @@ impl Runner {
         let linked: BTreeSet<String> = base.groups.iter().map(|link| link.source.clone()).collect();
         let wanted =
             |id: &str, name: &str| linked.contains(id) || job.groups.covers(id, name, false);
-        let (mut source_rows, source_certificate) = source
+        let (mut source_rows, mut source_certificate) = source
             .adapter
             .groups(&wanted)
             .await
@@ -158,14 +158,19 @@ impl Runner {
         certain(&source.name, &source_certificate)?;
         // A group is missing only when it can't be found by id either.
         for link in &base.groups {
-            if !source_rows.iter().any(|row| row.id == link.source)
-                && let Some(row) = source
-                    .adapter
-                    .group(&link.source)
-                    .await
-                    .map_err(source.read_error())?
-            {
-                source_rows.push(row);
+            if source_rows.iter().any(|row| row.id == link.source) {
+                continue;
+            }
+            match source.adapter.group(&link.source).await {
+                Ok(row) => source_rows.extend(row),
+                // Whether it is there is not known, so nothing is missing for not being listed.
+                Err(ReadError::Call(error)) if error.is_of_the_question() => {
+                    let id = &link.source;
+                    source_certificate
+                        .left_out
+                        .push(format!("group {id} could not be looked for: {error}"));
+                }
+                Err(error) => return Err(source.read_error()(error)),
             }
         }
         let source_groups = groups_with_carried(

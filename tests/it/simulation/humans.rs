@@ -109,6 +109,10 @@ impl Humans {
                     fold(&contact.email) == address && (name, contact.id) != (account, id)
                 });
                 found = found.or_else(|| self.of(name, holder?.id));
+                // What a run made of a user stands for whom the user stands for.
+                let mut users = world.account(name).users.values();
+                let user = users.find(|user| first == Some(name) && fold(&user.email) == address);
+                found = found.or_else(|| self.of(&staff_of(name), user?.id));
             }
             found = found.or_else(|| {
                 let last = self.root(*self.mailboxes.get(&address)?);

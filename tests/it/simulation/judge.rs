@@ -186,6 +186,21 @@ impl Judge {
         })
     }
 
+    /// Whether the partner of a record that has just exchanged its address with another one had an
+    /// address of its own: a change that was not carried is on top of the exchange.
+    fn had_moved(&self, account: &str, record: u64, other: u64) -> bool {
+        let then = self.seen.account(account).contacts.get(&other);
+        self.memory.people.iter().any(|((job, here), (there, _))| {
+            let job = &self.jobs[*job];
+            let partner = self.seen.account(job.target).contacts.get(there);
+            job.source == account
+                && *here == record
+                && then
+                    .zip(partner)
+                    .is_some_and(|(then, partner)| fold(&then.email) != fold(&partner.email))
+        })
+    }
+
     /// Two records have exchanged their addresses, or the second one was merged into the first.
     pub fn turn_over(&mut self, account: &str, one: u64, other: u64, merged: bool) {
         // What one source says of two people, another one may not know.
@@ -204,7 +219,9 @@ impl Judge {
             return;
         }
         let doubtful = |id| !self.is_paired(account, id) && self.may_be_paired(account, id);
-        if doubtful(one) || doubtful(other) {
+        let on_the_move =
+            !merged && (self.had_moved(account, one, other) || self.had_moved(account, other, one));
+        if on_the_move || doubtful(one) || doubtful(other) {
             self.humans.doubt(account, one);
             self.humans.doubt(account, other);
             return;
@@ -293,9 +310,12 @@ impl Judge {
                             && event.actor == Actor::Person
                             && self.may_be_paired(&event.account, *contact)
                         {
+                            // Whoever it is, rosterd may know it by the link.
                             self.humans.doubt(&event.account, *contact);
+                            true
+                        } else {
+                            paired
                         }
-                        paired
                     }
                     _ => false,
                 };

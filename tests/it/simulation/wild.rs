@@ -405,11 +405,15 @@ impl Judge {
         fact: &Fact,
         source: &Source<'_>,
         group: u64,
+        there: &Account,
         partners: &[(u64, String)],
     ) -> bool {
         let Some(audience) = &fact.audience else {
             return true;
         };
+        // A name leads to what became of a group, and to nothing beside one that still stands.
+        let mut groups = audience.targets.iter();
+        let stands = groups.any(|known| *known != group && there.groups.contains_key(known));
         let left = audience
             .sources
             .iter()
@@ -417,7 +421,7 @@ impl Judge {
         audience.targets.contains(&group)
             || partners.iter().any(|(id, name)| {
                 audience.sources.contains(&(source.name(), *id))
-                    || (!left && audience.names.contains(&fold_name(name)))
+                    || (!left && !stands && audience.names.contains(&fold_name(name)))
             })
     }
 
@@ -529,7 +533,7 @@ impl Judge {
         }
         if run.known {
             for fact in self.facts_of(job.target, human) {
-                if self.concerns(fact, &source, group, &partners) {
+                if self.concerns(fact, &source, group, there, &partners) {
                     let what = if fact.audience.is_some() {
                         "rule 1 group bar"
                     } else {
@@ -703,7 +707,7 @@ impl Judge {
                 return true;
             }
             if self.facts_of(target, human).any(|fact| match group {
-                Some(group) => self.concerns(fact, &source, group, &partners),
+                Some(group) => self.concerns(fact, &source, group, there, &partners),
                 None => fact.audience.is_none(),
             }) {
                 return true;
@@ -1019,10 +1023,12 @@ impl Judge {
                 .filter(|pair| pair.0 == run.job && pair.1 == id)
                 .map(|pair| pair.2)
                 .collect();
+            // A group that no run wrote to has no name at the target.
+            let held = |group: &u64| Some(fold_name(&target.groups.get(group)?.name));
             let audience = || Audience {
                 targets: targets.clone(),
                 sources: BTreeSet::from([(source.name(), id)]),
-                names: BTreeSet::from([fold_name(&name)]),
+                names: targets.iter().filter_map(held).collect(),
             };
             for (record, state) in source.members(id) {
                 let Some(human) = self.human(&source, &record) else {

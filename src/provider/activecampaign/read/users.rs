@@ -8,7 +8,7 @@ use super::super::wire::id_number;
 use super::super::wire::users::{self as wire, User};
 use super::listing::Listings;
 use crate::http::CallError;
-use crate::model::{Certificate, GroupKind, GroupRow, MemberRow, MemberSink, Value};
+use crate::model::{Certificate, GroupKind, GroupRow, MemberRow, MemberSink, Unread, Value};
 use crate::provider::{MemberAsk, ReadError, Role};
 
 /// So many ids are asked for at once where nothing lists them.
@@ -30,7 +30,6 @@ impl ActiveCampaign {
         rows.sort_by_key(|row| id_number(&row.id));
         rows.dedup_by(|later, kept| later.id == kept.id);
         certificate.distinct = rows.len() as u64;
-        let mut unreadable = Vec::new();
         let (mut any, mut spoilt) = (false, None);
         for row in &mut rows {
             if !wanted(
@@ -56,7 +55,7 @@ impl ActiveCampaign {
                     *row = full;
                 }
                 // The group alone is left out; the others are as they are.
-                None => unreadable.push(row.id.clone()),
+                None => row.unread = Some(Unread::Details),
             }
             certificate.pages += 1;
         }
@@ -64,12 +63,6 @@ impl ActiveCampaign {
         if let Some(error) = spoilt.filter(|_| !any) {
             return Err(error.into());
         }
-        rows.retain(|row| !unreadable.contains(&row.id));
-        certificate.left_out.extend(
-            unreadable
-                .iter()
-                .map(|id| format!("user group {id} is in the list and can't be looked at")),
-        );
         for row in &mut rows {
             self.mark_parking(row);
         }
@@ -232,6 +225,10 @@ impl ActiveCampaign {
                         .map(|(n, v)| (n.clone(), v.clone()))
                         .collect()
                 });
+                let wire = wire.filter(|_| !user.unreadable);
+                if user.unreadable {
+                    sink.unreadable(&user.id.to_string());
+                }
                 let address = user.profile.get("email").map(Value::to_string);
                 sink.member(MemberRow {
                     id: user.id.to_string(),

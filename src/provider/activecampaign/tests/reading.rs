@@ -20,6 +20,7 @@ fn list(id: &str) -> GroupRow {
         auto_response: false,
         member_count: None,
         detailed: false,
+        unread: None,
     }
 }
 

@@ -13,7 +13,8 @@ use super::{
     v1_write, v3_read,
 };
 use crate::http::{Call, DecodeError};
-use crate::model::{FieldSpec, FieldType, GroupKind, GroupRow, GroupStatus, Record, Value};
+use crate::model::{FieldSpec, FieldType, GroupKind, GroupRow, GroupStatus, Record, Unread, Value};
+use crate::provider::guess::{is_guessed, shown};
 use crate::provider::json::{integer, object, protocol, text};
 
 /// The wire name and the canonical name of a permission.
@@ -236,6 +237,7 @@ fn camel(name: &str) -> String {
 fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeError> {
     let number = id_of(fields, "id").ok_or_else(|| protocol("a user group has no \"id\""))?;
     let title = text_of(fields, "title")
+        .or_else(|| shown(fields.get("title")?))
         .ok_or_else(|| protocol(format!("user group {number} has no \"title\"")))?;
     let mut wire = Record::new();
     wire.insert("id".to_owned(), Value::Text(number.to_string()));
@@ -291,6 +293,7 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeE
         auto_response: false,
         member_count: None,
         detailed,
+        unread: fields.values().any(is_guessed).then_some(Unread::Texts),
     })
 }
 

@@ -13,7 +13,8 @@ use super::{
     v1_write, v3_read, v3_write,
 };
 use crate::http::{Call, DecodeError, Method};
-use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
+use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Unread, Value};
+use crate::provider::guess::{is_guessed, shown};
 use crate::provider::json::object;
 
 /// The text fields of a list that are read and written under one name.
@@ -185,6 +186,7 @@ pub(in super::super) fn full(fields: &Map<String, Json>) -> Result<FullList, Dec
 fn list(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeError> {
     let number = id_of(fields, "id").ok_or_else(|| protocol("a list has no \"id\""))?;
     let name = text_of(fields, "name")
+        .or_else(|| shown(fields.get("name")?))
         .ok_or_else(|| protocol(format!("list {number} has no \"name\"")))?;
     let mut wire = Record::new();
     wire.insert("id".to_owned(), Value::Text(number.to_string()));
@@ -214,6 +216,7 @@ fn list(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeEr
         auto_response: false,
         member_count,
         detailed,
+        unread: fields.values().any(is_guessed).then_some(Unread::Texts),
     })
 }
 

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::http::{Call, CallBody, DecodeError, FormValue, Method};
 use crate::model::{Record, Value};
+use crate::provider::guess::is_guessed;
 use crate::provider::json::{object, protocol};
 
 /// A user of the account.
@@ -22,6 +23,8 @@ pub(in super::super) struct User {
     pub(in super::super) profile: Record,
     /// The groups, where the answer names them.
     pub(in super::super) groups: Option<Vec<u64>>,
+    /// Whether any of the values holds characters that can't be read.
+    pub(in super::super) unreadable: bool,
 }
 
 impl User {
@@ -145,6 +148,7 @@ pub(in super::super) fn user(fields: &Map<String, Json>) -> Result<User, DecodeE
         id,
         profile,
         groups,
+        unreadable: fields.values().any(is_guessed),
     })
 }
 

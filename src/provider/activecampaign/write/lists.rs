@@ -54,6 +54,12 @@ impl ActiveCampaign {
                 "list {list} is not there any more, or the key may not see it"
             )));
         };
+        if current.row.unread.is_some() {
+            // An edit repeats what does not change, and nobody knows what that is.
+            return Ok(refused(&format!(
+                "list {list} holds characters that can't be read, and an edit would write over them; correct its texts there"
+            )));
+        }
         let edited = self
             .tell_v1(wire::edit(list, &current, &edit.fields), |_| Ok(()))
             .await;

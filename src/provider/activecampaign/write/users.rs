@@ -108,6 +108,11 @@ impl ActiveCampaign {
                 "user group {group} is not there any more, or the key may not see it"
             )));
         };
+        if current.unread.is_some() {
+            return Ok(refused(&format!(
+                "user group {group} holds characters that can't be read, and an edit would write over them; correct its texts there"
+            )));
+        }
         // Whatever is not sent is lost, so everything goes back, and what can't be seen can't.
         let lost: Vec<&str> = unshown
             .into_iter()
@@ -319,6 +324,7 @@ impl ActiveCampaign {
                 id: user,
                 profile: Record::new(),
                 groups: None,
+                unreadable: false,
             };
             let now = self.group_of(&nobody).await?;
             if now != then && now != group {
@@ -342,6 +348,7 @@ impl ActiveCampaign {
             id: user,
             profile: Record::new(),
             groups: None,
+            unreadable: false,
         };
         // Whoever has been moved elsewhere meanwhile stays there.
         if self.group_of(&nobody).await? != group {
@@ -367,6 +374,12 @@ impl ActiveCampaign {
                 "user {id} is not in the account any more, or the key may not see them"
             )));
         };
+        if user.unreadable {
+            // An edit sends everything that is known of the user, and not all of it is.
+            return Ok(refused(&format!(
+                "the profile of user {id} holds characters that can't be read, and an edit would write over them; correct it there"
+            )));
+        }
         let current = self.group_of(&user).await?;
         let group = group.unwrap_or(current);
         let mut wanted = user.profile.clone();

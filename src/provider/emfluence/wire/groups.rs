@@ -9,8 +9,8 @@ use super::{
     Answer, LISTING_ROWS, Request, SEARCH_ROWS, count, error_words, field, flag, id, text,
 };
 use crate::http::{DecodeError, Refusal};
-use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
-use crate::provider::guess::is_guessed;
+use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Unread, Value};
+use crate::provider::guess::{is_guessed, shown};
 use crate::provider::json::{object, protocol};
 
 /// Asks for a page of all groups, archived ones included, in the order of their ids.
@@ -127,7 +127,7 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
         .and_then(id)
         .ok_or_else(|| protocol("a group has no \"groupID\""))?;
     let name = field(record, "groupName")
-        .and_then(text)
+        .and_then(|name| text(name).or_else(|| shown(name)))
         .ok_or_else(|| protocol(format!("group {group} has no \"groupName\"")))?;
     let kind_word = field(record, "type").and_then(text);
     let kind = match kind_word.as_deref().map(str::trim) {
@@ -198,6 +198,7 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
         // Without the flag nobody can tell whether the group may be archived, so the row is no
         // better than a summary.
         detailed: full && protected.is_some(),
+        unread: record.values().any(is_guessed).then_some(Unread::Texts),
     })
 }
 

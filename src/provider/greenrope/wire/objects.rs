@@ -8,9 +8,10 @@ use super::answer::read_single;
 use super::xml::Element;
 use crate::http::DecodeError;
 use crate::model::{
-    CustomField, CustomFields, FieldType, GroupKind, GroupRow, GroupStatus, Record, Value,
+    CustomField, CustomFields, FieldType, GroupKind, GroupRow, GroupStatus, Record, Unread, Value,
 };
 use crate::provider::greenrope::fields::GROUP_TYPES;
+use crate::provider::guess::{GUESS, unmarked};
 
 /// The group fields whose text is taken as it stands.
 const GROUP_TEXTS: [&str; 4] = [
@@ -132,6 +133,15 @@ fn group(item: &Element, account_id: &str) -> Result<GroupRow, DecodeError> {
         }
         _ => {}
     }
+    let mut guessed = false;
+    for value in wire.values_mut() {
+        if let Value::Text(text) = value
+            && text.contains(GUESS)
+        {
+            guessed = true;
+            *text = unmarked(text);
+        }
+    }
     Ok(GroupRow {
         id: id.to_owned(),
         wire,
@@ -141,6 +151,7 @@ fn group(item: &Element, account_id: &str) -> Result<GroupRow, DecodeError> {
         auto_response: false,
         member_count,
         detailed: true,
+        unread: guessed.then_some(Unread::Texts),
     })
 }
 

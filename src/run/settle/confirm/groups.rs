@@ -92,6 +92,16 @@ impl Confirming<'_> {
         written: &Record,
         name: &str,
     ) -> Vec<Change> {
+        let sides = &self.known.sides;
+        let shown = [sides.source.group(source), sides.target.group(target)];
+        if shown
+            .into_iter()
+            .flatten()
+            .any(|group| group.unread.is_some())
+        {
+            // What was agreed last stays agreed while one side's fields can't be read.
+            return Vec::new();
+        }
         let current = self
             .known
             .sides

@@ -58,6 +58,7 @@ fn row(id: &str, name: &str) -> GroupRow {
         auto_response: false,
         member_count: None,
         detailed: true,
+        unread: None,
     }
 }
 

@@ -148,6 +148,9 @@ pub enum Change {
         account: String,
         /// The group's id; nothing for the whole account.
         group: Option<String>,
+        /// By what else the group was known when the refusal was remembered: one that was created
+        /// since had no id then.
+        known_as: Vec<AudienceKey>,
         /// By what the person is known.
         people: Vec<PersonKey>,
     },
@@ -352,8 +355,9 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         Change::RefusalHeld {
             account,
             group,
+            known_as,
             people,
-        } => ledger::hold_all(connection, account, group.as_deref(), people)?,
+        } => ledger::hold_all(connection, account, group.as_deref(), known_as, people)?,
         Change::RefusalEnded { fact } => ledger::end(connection, fact.0)?,
         Change::Carried {
             account,

@@ -170,11 +170,13 @@ pub(super) fn without_forgotten<'a>(
         Change::RefusalHeld {
             account,
             group,
+            known_as,
             people,
         } => {
             return Ok(Some(Cow::Owned(Change::RefusalHeld {
                 account: account.clone(),
                 group: group.clone(),
+                known_as: known_as.clone(),
                 people: known(people, account),
             })));
         }

@@ -344,18 +344,23 @@ pub(super) fn know_as(
     Ok(())
 }
 
-/// Finds the open refusals of a group, or of the account, that share a key with a person.
+/// Finds the open refusals of a group, or of the account, that share a key with a person; the group
+/// may have been known otherwise.
 pub(super) fn refusals_of(
     connection: &Connection,
     account: &str,
     group: Option<&str>,
+    known_as: &[AudienceKey],
     people: &[PersonKey],
 ) -> Result<Vec<i64>, Fault> {
-    let audience = AudienceKey::of_group(group);
+    let group = AudienceKey::of_group(group);
     let mut found = Vec::new();
     for fact in facts_of(connection, account, "refused", people)? {
-        if has_audience(connection, fact, &audience)? {
-            found.push(fact);
+        for audience in known_as.iter().chain([&group]) {
+            if has_audience(connection, fact, audience)? {
+                found.push(fact);
+                break;
+            }
         }
     }
     Ok(found)
@@ -368,6 +373,7 @@ pub(super) fn hold_all(
     connection: &Connection,
     account: &str,
     group: Option<&str>,
+    known_as: &[AudienceKey],
     people: &[PersonKey],
 ) -> Result<(), Fault> {
     let contacts: Vec<PersonKey> = people
@@ -376,14 +382,15 @@ pub(super) fn hold_all(
         .cloned()
         .collect();
     let is_address = |person: &PersonKey| matches!(person, PersonKey::Address(_));
-    for fact in refusals_of(connection, account, group, people)? {
+    let of_group = group.map(|group| AudienceKey::Group(group.to_owned()));
+    for fact in refusals_of(connection, account, group, known_as, people)? {
         let known = people_of(connection, fact)?;
         let is_theirs = |key: &PersonKey| !is_address(key) && people.contains(key);
         if !known.iter().all(is_address) && !known.iter().any(is_theirs) {
             continue;
         }
         hold(connection, fact, Some(group.unwrap_or_default()))?;
-        add_keys(connection, fact, &contacts, &[])?;
+        add_keys(connection, fact, &contacts, of_group.as_slice())?;
     }
     Ok(())
 }

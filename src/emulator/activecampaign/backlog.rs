@@ -284,7 +284,7 @@ fn take_row(
             None if group.former.get(&id) == Some(&MembershipState::OptedOut) => {
                 blame.push((
                     MisuseKind::Resubscribed,
-                    format!("list {list}, contact {id}"),
+                    format!("list {list}, contact {id}, taken out and added again"),
                 ));
             }
             None => {}

@@ -1,6 +1,8 @@
 //! Who leaves a group, and which memberships are over.
 
-use super::Decider;
+use std::collections::HashSet;
+
+use super::{Decider, PersonIx};
 use crate::model::policy::Mode;
 use crate::model::{Complete, Listing, MembershipState, Name};
 use crate::plan::{BlockedReason, item_key};
@@ -13,6 +15,7 @@ impl Decider<'_, '_> {
         let Some(group) = self.pair.target.as_deref() else {
             return;
         };
+        let mut twins_said: HashSet<PersonIx> = HashSet::new();
         for row in &target.rows {
             let person = inputs.people.of_target(row.member);
             if !self.is_absent(row.member) || row.state != MembershipState::Active {
@@ -28,11 +31,26 @@ impl Decider<'_, '_> {
                 .held_by_others
                 .get(group)
                 .is_some_and(|held| held.contains(&member));
+            // Of several contacts with one address only what this job brought is taken.
+            let twin = person.is_some_and(|person| {
+                let mut contacts = inputs.people.targets(person).iter();
+                contacts.any(|contact| *contact != row.member)
+            });
             let leaves = match inputs.policy.mode {
                 Mode::Add => false,
                 Mode::Managed => ours && !others,
-                Mode::Mirror => !others,
+                Mode::Mirror => !others && (ours || !twin),
             };
+            if let (Mode::Mirror, false, false, Some(person)) =
+                (inputs.policy.mode, others, leaves, person)
+                && twins_said.insert(person)
+            {
+                self.block(
+                    person,
+                    BlockedReason::TwoCandidates,
+                    "several of the target's contacts share the address, and this job did not bring them here; take the one out that is not wanted".to_owned(),
+                );
+            }
             // Whoever refuses the group stays in it as one who refuses.
             if let (true, Some(person)) = (leaves, person)
                 // Both were found in the order of the people.

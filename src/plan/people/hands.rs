@@ -169,7 +169,10 @@ fn merge(
         .iter()
         .map(|link| (link.target, link.source));
     let ever_linked: HashMap<Name, Name> = former.chain(links).collect();
-    for at in crowded.iter().copied() {
+    // What one leaves, another one may take over.
+    let mut crowded = crowded.to_vec();
+    crowded.sort_by_key(|at| pairing.names.text(drafts[*at].address));
+    for at in crowded {
         let holders: Vec<u32> = pairing.holders(drafts[at].address).to_vec();
         // A link leads to it, and to nobody who is still at the source.
         let left_behind = |holder: &u32| {
@@ -179,7 +182,12 @@ fn merge(
         if holders.iter().any(|holder| owners.contains_key(holder)) {
             continue;
         }
-        let Some(heir) = holders.iter().copied().filter(left_behind).min() else {
+        let Some(heir) = holders
+            .iter()
+            .copied()
+            .filter(left_behind)
+            .min_by_key(|holder| pairing.rank(pairing.target, *holder))
+        else {
             continue;
         };
         let draft = &mut drafts[at];

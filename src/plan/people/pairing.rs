@@ -198,8 +198,8 @@ impl<'a> Pairing<'a> {
             for at in rivals.into_iter().filter(|at| Some(*at) != owner) {
                 let draft = &mut drafts[at];
                 draft.targets.retain(|known| *known != target);
-                draft.parted_from =
-                    Some(draft.parted_from.map_or(target, |known| known.min(target)));
+                let parted = draft.parted_from.into_iter().chain([target]);
+                draft.parted_from = parted.min_by_key(|at| self.rank(self.target, *at));
             }
         }
     }
@@ -307,7 +307,8 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    fn rank(&self, snapshot: &Snapshot, at: u32) -> (u64, String) {
+    /// Orders people by their ids, which do not depend on the order of reading.
+    pub(super) fn rank(&self, snapshot: &Snapshot, at: u32) -> (u64, String) {
         id_rank(self.names.text(snapshot.members[at as usize].id))
     }
 

@@ -339,9 +339,23 @@ fn keeps_the_seats(before: &TestWorld, after: &TestWorld) {
                 .records
                 .iter()
                 .filter_map(|record| before.source.people.get(record)?.address.as_ref());
-            let mut addresses = refusal.addresses.iter().chain(shown);
-            let theirs = refusal.contacts.contains(&member)
-                || address.is_some_and(|address| addresses.any(|known| known == address));
+            let addresses: BTreeSet<&String> = refusal.addresses.iter().chain(shown).collect();
+            // Whoever has the address of a refuser by now is that person as well, whose contact gets
+            // the address next.
+            let links = before.memory.members.iter();
+            let mut records = links.filter(|(_, link)| link.target == member);
+            let moved = records.any(|(record, _)| {
+                let record = before.source.people.get(record);
+                record.is_some_and(|record| {
+                    record
+                        .address
+                        .as_ref()
+                        .is_some_and(|shown| addresses.contains(shown))
+                })
+            });
+            let theirs = moved
+                || refusal.contacts.contains(&member)
+                || address.is_some_and(|address| addresses.contains(address));
             // Also by the name that the group has, whoever gave it to the group meanwhile.
             let mut groups = after.target.groups.iter();
             let named = groups.any(|known| {
@@ -1210,6 +1224,18 @@ const FOUND: &[(&[Fact], &[&[Fact]])] = &[
             (2, 3, 21, 147),
         ],
         &[&[(3, 128, 115, 126)]],
+    ),
+    // A record gets the address of another one that refused the group and does not show it any more.
+    (
+        &[
+            (3, 128, 154, 4),
+            (9, 121, 16, 0),
+            (2, 217, 222, 20),
+            (27, 0, 216, 63),
+            (0, 88, 42, 0),
+            (3, 92, 17, 9),
+        ],
+        &[&[(3, 200, 47, 10)], &[(21, 0, 130, 53)]],
     ),
     // Two records share a contact that opted out; one of them moves to another contact's address.
     (

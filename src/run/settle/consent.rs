@@ -30,6 +30,7 @@ impl Known<'_> {
         let held = Change::RefusalHeld {
             account: self.job.target_account.clone(),
             group,
+            known_as: Vec::new(),
             people,
         };
         [refusal, held]
@@ -37,9 +38,30 @@ impl Known<'_> {
 
     /// Says that the target obeys what a person refuses: a group, by its id, or all mail.
     pub(in crate::run) fn held(&self, group: Option<String>, person: PersonIx) -> Change {
+        self.held_by(group, Vec::new(), person)
+    }
+
+    /// Says that the target obeys a person's refusal of the group of a pair, which has an id by now
+    /// and may have had none when the refusal was remembered.
+    pub(in crate::run) fn held_by_pair(
+        &self,
+        pair: PairIx,
+        group: String,
+        person: PersonIx,
+    ) -> Change {
+        self.held_by(Some(group), self.audience(Some(pair)), person)
+    }
+
+    fn held_by(
+        &self,
+        group: Option<String>,
+        known_as: Vec<AudienceKey>,
+        person: PersonIx,
+    ) -> Change {
         Change::RefusalHeld {
             account: self.job.target_account.clone(),
             group,
+            known_as,
             people: self.keys_of(person),
         }
     }

@@ -52,6 +52,7 @@ fn held(at: Option<&str>, people: &[PersonKey]) -> Change {
     Change::RefusalHeld {
         account: "mail".into(),
         group: at.map(Into::into),
+        known_as: Vec::new(),
         people: people.to_vec(),
     }
 }
@@ -282,6 +283,7 @@ fn a_refusal_is_held_only_where_it_was_seen_and_until_it_is_seen_anew() {
     let elsewhere = Change::RefusalHeld {
         account: "elsewhere".into(),
         group: Some("70".into()),
+        known_as: Vec::new(),
         people: vec![address(ANA)],
     };
     for nothing in [

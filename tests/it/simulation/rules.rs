@@ -634,6 +634,8 @@ impl Judge {
             .groups_of(contact)
             .into_iter()
             .filter(|group| there.membership(*group, contact) == Some(MembershipState::Active))
+            // What mails them outside the job does so whatever the address.
+            .filter(|group| !self.partners(run, *group).is_empty())
             .collect();
         if person.opted_out.is_some() || groups.is_empty() {
             return;
@@ -656,10 +658,12 @@ impl Judge {
             if there.groups[&group].kind == GroupKind::BuiltIn {
                 continue;
             }
-            if self
-                .memory
-                .refused_group
-                .contains(&(job.target.to_owned(), group, address.clone()))
+            if job.carry
+                && self.memory.refused_group.contains(&(
+                    job.target.to_owned(),
+                    group,
+                    address.clone(),
+                ))
             {
                 self.complain(
                     "rule 1",
@@ -817,9 +821,27 @@ impl Judge {
         }
     }
 
+    /// Protected flags while several jobs run: whose request set one is not known, only that it was
+    /// a request.
+    fn flags_of_several(&mut self, before: &World, now: &World) {
+        for account in &now.accounts {
+            let then = before.account(&account.name);
+            for group in account.groups.values().filter(|group| group.protected) {
+                let was = then.groups.get(&group.id);
+                if !was.is_some_and(|group| group.protected) {
+                    self.own_flags.insert((account.name.clone(), group.id));
+                }
+            }
+        }
+    }
+
     /// Protected flags: rosterd lifts only its own, and only to take the group away.
     pub(super) fn flags(&mut self, before: &World, now: &World) {
         let Some(run) = self.run.clone() else { return };
+        if !run.beside.is_empty() {
+            self.flags_of_several(before, now);
+            return;
+        }
         let job = self.jobs[run.job].clone();
         let (then, there) = (before.account(job.target), now.account(job.target));
         for group in there.groups.values() {

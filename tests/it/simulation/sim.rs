@@ -1075,7 +1075,8 @@ impl Sim {
                 self.complain("calm", format!("a run ended with {code:?}: {told}"));
             }
         }
-        if ending.code() == Some(3) && !sent.is_empty() {
+        let alone = !way.all || self.jobs.len() == 1;
+        if ending.code() == Some(3) && alone && !sent.is_empty() {
             self.complain("guards", format!("a run was refused and sent {sent:?}"));
         }
         let unseen = way.all && self.jobs.len() > 1;

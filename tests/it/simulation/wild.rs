@@ -1010,7 +1010,12 @@ impl Judge {
         let mut known: BTreeSet<Human> = BTreeSet::new();
         let mut fact = |human, audience, how: String| {
             facts.push(Fact {
-                account: job.target.to_owned(),
+                // What keeps somebody out of user groups keeps nobody off lists.
+                account: if job.to_users {
+                    staff_of(job.target)
+                } else {
+                    job.target.to_owned()
+                },
                 human,
                 audience,
                 how,

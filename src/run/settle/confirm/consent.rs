@@ -51,7 +51,10 @@ impl Confirming<'_> {
         if !people.targets(person).iter().all(|at| obeys(*at)) {
             return Vec::new();
         }
-        vec![self.known.held(group, person)]
+        vec![match pair.zip(group) {
+            Some((pair, group)) => self.known.held_by_pair(pair, group, person),
+            None => self.known.held(None, person),
+        }]
     }
 
     /// Remembers that the target obeys a person's refusal of all mail that it holds list by list,

@@ -470,6 +470,7 @@ impl<'a> Doubtful<'a> {
             changes.push(Change::RefusalHeld {
                 account: self.job.target_account.clone(),
                 group: group.map(str::to_owned),
+                known_as: Vec::new(),
                 people: contact.into_iter().chain([address]).collect(),
             });
         }

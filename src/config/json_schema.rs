@@ -167,6 +167,9 @@ fn shape(shape: Shape) -> Value {
             json!({ "type": "integer", "minimum": least, "maximum": most })
         }
         Shape::Duration => json!({ "$ref": "#/$defs/duration" }),
+        Shape::Size => {
+            json!({ "type": "string", "pattern": "^ *[0-9]+ *([kKmMgG][iI]?)?[bB] *$" })
+        }
         Shape::Refresh => {
             json!({ "anyOf": [{ "const": "always" }, { "$ref": "#/$defs/duration" }] })
         }

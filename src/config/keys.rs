@@ -8,7 +8,7 @@ use crate::model::ProviderKind::{
 };
 use Shape::{
     Address, Boolean, Choice, Duration, Expressions, FilePath, Id, IdPairs, Integer, Limit, Listen,
-    NamedTables, Refresh, Secret, Table, Text, Texts, TimeZone, Url,
+    NamedTables, Refresh, Secret, Size, Table, Text, Texts, TimeZone, Url,
 };
 
 /// What a value looks like.
@@ -26,6 +26,8 @@ pub(super) enum Shape {
     Integer { least: u64, most: u64 },
     /// A friendly duration such as "15m".
     Duration,
+    /// An amount of bytes such as "4GiB".
+    Size,
     /// "always" or a duration.
     Refresh,
     /// One of these words.
@@ -285,6 +287,12 @@ const HTTP: &[Key] = &[
     key("batch_size", Integer { least: 1, most: 100_000 }, "A cap on items per request; each endpoint's documented maximum without it."),
     key("timeout", Duration, "How long one request may take.").or("\"60s\""),
     key("max_retries", Integer { least: 0, most: 100 }, "How often a request is repeated where that is safe.").or("5"),
+    key(
+        "max_answer",
+        Size,
+        "How long one answer may be; longer ones are turned away. Answers are kept on disk while they are read.",
+    )
+    .or("\"4GiB\""),
     key("requests_per_day", Integer { least: 1, most: 1_000_000_000 }, "A cap on the requests of a day."),
     key("proxy", Url(Plain::Anywhere), "A proxy."),
     key("ca_file", FilePath, "An additional certificate authority, as PEM."),

@@ -24,6 +24,8 @@ pub(super) enum Item {
     Boolean(bool),
     Integer(u64),
     Duration(std::time::Duration),
+    /// So many bytes.
+    Size(u64),
     /// Refreshed always.
     Always,
     Secret(SecretSource),

@@ -272,6 +272,8 @@ pub struct HttpConfig {
     pub timeout: Option<Duration>,
     /// How often a request is repeated where that is safe.
     pub max_retries: u32,
+    /// How many bytes one answer may have.
+    pub max_answer: u64,
     /// A cap per day.
     pub requests_per_day: Option<u64>,
     /// A proxy.

@@ -50,6 +50,7 @@ pub(super) fn expected(shape: Shape) -> &'static str {
         Shape::Boolean => "true or false",
         Shape::Integer { .. } => "a whole number",
         Shape::Duration => "a duration such as \"15m\"",
+        Shape::Size => "an amount of bytes such as \"4GiB\"",
         Shape::Refresh => "\"always\" or a duration such as \"15m\"",
         Shape::Secret => "a table that says where the secret is",
         Shape::Url(_) => "a web address",
@@ -69,6 +70,7 @@ pub(super) fn is_text(shape: Shape) -> bool {
             | Shape::Address
             | Shape::Id
             | Shape::Duration
+            | Shape::Size
             | Shape::Refresh
             | Shape::Choice(_)
             | Shape::Url(_)
@@ -86,6 +88,7 @@ pub(super) fn text(shape: Shape, text: &str) -> Result<Item, Problem> {
     let own = || text.trim().to_owned();
     match shape {
         Shape::Duration => duration(text).map(Item::Duration),
+        Shape::Size => size(text).map(Item::Size),
         Shape::Refresh if text == "always" => Ok(Item::Always),
         Shape::Refresh => duration(text).map(Item::Duration).map_err(|_| {
             problem(
@@ -152,6 +155,36 @@ pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
         .map_err(|_| wrong())?;
     Duration::try_from(signed)
         .map_err(|_| problem("is negative", "write a duration that is not below zero"))
+}
+
+/// Reads an amount of bytes: a whole number with a unit, of 1024 each ("KiB", "MiB", "GiB") or of 1000
+/// ("kB", "MB", "GB").
+pub(super) fn size(text: &str) -> Result<u64, Problem> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let bytes: Option<u64> = match unit.trim().to_ascii_lowercase().as_str() {
+        "b" => Some(1),
+        "kib" => Some(1 << 10),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        "kb" => Some(1_000),
+        "mb" => Some(1_000_000),
+        "gb" => Some(1_000_000_000),
+        _ => None,
+    };
+    let number: Option<u64> = number.parse().ok();
+    number
+        .zip(bytes)
+        .and_then(|(number, bytes)| number.checked_mul(bytes))
+        .ok_or_else(|| {
+            problem(
+                "is not an amount of bytes",
+                "write it as \"512MiB\" or \"4GiB\"",
+            )
+        })
 }
 
 /// Reads a whole number that is not negative.

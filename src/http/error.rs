@@ -200,7 +200,7 @@ pub enum CallError {
     },
     /// The answer to a read is longer than allowed.
     #[error(
-        "{account}: the answer to {operation} is longer than {limit} bytes; ask for smaller pages or fewer groups"
+        "{account}: the answer to {operation} is longer than {limit} bytes; raise max_answer in the http table of the provider, or ask for fewer groups"
     )]
     TooLarge {
         /// The account.

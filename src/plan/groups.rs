@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::bars::{bar_of_account, bar_of_pair};
 use super::base::{GroupLink, Origin};
-use super::fields::{FieldRules, compare};
+use super::fields::{FieldEdit, FieldRules, compare};
 use super::{
     Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, PersonIx, Reason, What,
     Withheld,
@@ -436,6 +436,7 @@ impl<'a> Planner<'a> {
         let unread = [("source", group), ("target", target)]
             .into_iter()
             .find_map(|(side, group)| Some(unread_of(side, group, group.unread?)));
+        let is_read = unread.is_none();
         if let Some(detail) = unread {
             self.block(
                 &target.name,
@@ -443,7 +444,6 @@ impl<'a> Planner<'a> {
                 BlockedReason::IncompleteRead,
                 format!("{detail}; its fields stay as they are until then"),
             );
-            wanted.clear();
         }
         // A group whose creation was interrupted is the job's own in every field, and no field of
         // it is remembered.
@@ -458,7 +458,11 @@ impl<'a> Planner<'a> {
         };
         let unshown = self.unshown(target);
         let current = Self::with_unshown(target, link, &unshown);
-        let mut edit = compare(&wanted, &current, link.map(|link| &link.fields), rules);
+        let mut edit = if is_read {
+            compare(&wanted, &current, link.map(|link| &link.fields), rules)
+        } else {
+            FieldEdit::default()
+        };
         self.take_status(&mut edit.set);
         if let Some(spec) = inputs
             .target_schema

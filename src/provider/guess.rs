@@ -32,10 +32,16 @@ pub(in crate::provider) fn is_guessed(value: &Json) -> bool {
     }
 }
 
-/// Returns a text as it is shown to people where some of it was guessed: the guesses unmarked.
+/// Returns a text of which some was guessed as it is shown to people: the guesses unmarked, and
+/// something in its place where nothing else is left. Nothing for any other value.
 pub(in crate::provider) fn shown(value: &Json) -> Option<String> {
-    let text = unmarked(value.as_str()?);
-    (!text.trim().is_empty()).then_some(text)
+    let text = value.as_str().filter(|text| text.contains(GUESS))?;
+    let text = unmarked(text);
+    Some(if text.trim().is_empty() {
+        char::REPLACEMENT_CHARACTER.to_string()
+    } else {
+        text
+    })
 }
 
 /// Takes the marks of guesses out of a text.

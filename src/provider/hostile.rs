@@ -169,3 +169,45 @@ pub(super) fn assert_linear(what: &str, small: &dyn Fn(), large: &dyn Fn()) {
     }
     panic!("{what}: twice the work takes {best:.1} times as long");
 }
+
+/// Sound JSON with each text of the middle item of each array in turn replaced by something that
+/// can't be read: half a surrogate pair, a bare control character, a byte of another encoding.
+pub(super) fn with_an_odd_record(sound: &[u8]) -> Vec<(String, Vec<u8>)> {
+    const MARK: &str = "@@odd@@";
+    let document: Json = serde_json::from_slice(sound).expect("the fixture is sound");
+    let mut places = Vec::new();
+    texts_of_middle_items(&document, String::new(), false, &mut places);
+    let mut bodies = Vec::new();
+    for place in places {
+        let mut marked = document.clone();
+        *marked.pointer_mut(&place).expect("the place was found") = json!(MARK);
+        let marked = marked.to_string();
+        for odd in [&b"\\ud83d"[..], b"\x01", b"Zo\xeb"] {
+            let (before, after) = marked.split_once(MARK).expect("the mark is there");
+            bodies.push((
+                place.clone(),
+                [before.as_bytes(), odd, after.as_bytes()].concat(),
+            ));
+        }
+    }
+    bodies
+}
+
+fn texts_of_middle_items(value: &Json, place: String, inside: bool, places: &mut Vec<String>) {
+    match value {
+        Json::String(_) if inside => places.push(place),
+        Json::Object(fields) => {
+            for (name, value) in fields {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                texts_of_middle_items(value, format!("{place}/{name}"), inside, places);
+            }
+        }
+        Json::Array(items) => {
+            let middle = items.len() / 2;
+            if let Some(item) = items.get(middle) {
+                texts_of_middle_items(item, format!("{place}/{middle}"), true, places);
+            }
+        }
+        _ => {}
+    }
+}

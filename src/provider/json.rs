@@ -9,15 +9,22 @@
 //! through a floating number.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use super::guess::{GUESS, mend_json};
 use crate::http::DecodeError;
 
-/// The longest answer that makes sense: a thousand contacts with 64 KiB each.
+/// The longest answer that makes sense where all of it becomes values at once: a thousand contacts
+/// with 64 KiB each.
 pub(super) const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+/// The longest answer of a listing that is taken row by row, which needs memory for its bytes and for
+/// one row.
+pub(super) const MAX_LISTING: u64 = 1024 * 1024 * 1024;
 
 /// Says that an answer breaks the rules of the API.
 pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
@@ -29,30 +36,82 @@ pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
 /// # Errors
 /// `NotAnAnswer` for what is no whole JSON document, `Protocol` for one that is not an object.
 pub(super) fn document(bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let document = serde_json::from_slice(&with_digits_as_text(bytes)).or_else(|error| {
-        // One text that can't be read spoils its own record and no other.
-        mend_json(bytes)
-            .and_then(|mended| serde_json::from_slice(&with_digits_as_text(&mended)).ok())
-            .ok_or(error)
+    let bytes = without_mark(bytes);
+    let document = mending(bytes, |bytes| {
+        serde_json::from_slice(&with_digits_as_text(bytes))
     });
-    let document = document.map_err(|error: serde_json::Error| {
-        let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-        DecodeError::NotAnAnswer(match first {
-            None => "it is empty".to_owned(),
-            Some(b'<') => "it is HTML or XML where JSON should be".to_owned(),
-            Some(_) if error.is_eof() => "the JSON document is cut off".to_owned(),
-            Some(_) => format!(
-                "it is not JSON (line {}, column {})",
-                error.line(),
-                error.column()
-            ),
-        })
-    })?;
-    match document {
+    match document.map_err(|error| no_answer(bytes, &error))? {
         Json::Object(fields) => Ok(fields),
         _ => Err(protocol("the answer is not an object")),
     }
+}
+
+/// Values that are checked to be JSON and otherwise left as they are printed, by their names.
+pub(super) type Printed<T> = BTreeMap<String, T>;
+
+/// Reads a whole answer, which has to be an object, and takes none of its values apart: a listing of
+/// any length needs no more memory than its bytes.
+///
+/// # Errors
+/// As for [`document`].
+pub(super) fn printed(bytes: &[u8]) -> Result<Printed<Box<RawValue>>, DecodeError> {
+    let bytes = without_mark(bytes);
+    let document: Box<RawValue> = mending(bytes, |bytes| serde_json::from_slice(bytes))
+        .map_err(|error| no_answer(bytes, &error))?;
+    serde_json::from_str(document.get()).map_err(|_| protocol("the answer is not an object"))
+}
+
+/// Takes an object apart into what is printed under each name; nothing for anything else.
+pub(super) fn fields(value: &RawValue) -> Option<Printed<&RawValue>> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// Takes an array apart into what is printed of each item; nothing for anything else.
+pub(super) fn items(value: &RawValue) -> Option<Vec<&RawValue>> {
+    Vec::deserialize(&mut serde_json::Deserializer::from_str(value.get())).ok()
+}
+
+/// Reads a value that was left as it is printed.
+///
+/// # Errors
+/// `NotAnAnswer` for what is no value after all.
+pub(super) fn value(printed: &RawValue) -> Result<Json, DecodeError> {
+    let bytes = printed.get().as_bytes();
+    mending(bytes, |bytes| {
+        serde_json::from_slice(&with_digits_as_text(bytes))
+    })
+    .map_err(|error| no_answer(bytes, &error))
+}
+
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Reads bytes, mended where they can't be read otherwise: one text that can't be read spoils its own
+/// record and no other.
+fn mending<T>(
+    bytes: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
+) -> Result<T, serde_json::Error> {
+    read(bytes).or_else(|error| {
+        mend_json(bytes)
+            .and_then(|mended| read(&mended).ok())
+            .ok_or(error)
+    })
+}
+
+fn no_answer(bytes: &[u8], error: &serde_json::Error) -> DecodeError {
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    DecodeError::NotAnAnswer(match first {
+        None => "it is empty".to_owned(),
+        Some(b'<') => "it is HTML or XML where JSON should be".to_owned(),
+        Some(_) if error.is_eof() => "the JSON document is cut off".to_owned(),
+        Some(_) => format!(
+            "it is not JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        ),
+    })
 }
 
 /// Puts each number that is no whole number of 64 bits into quotes, so that it is read as the text
@@ -181,6 +240,34 @@ mod tests {
         for broken in [r#"{"a":1.}"#, r#"{"a":01}"#, r#"{"a":--1}"#, r#"{"a":1e}"#] {
             assert!(document(broken.as_bytes()).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn what_is_left_as_printed_reads_as_if_it_was_not() {
+        let bytes = br#"{"data":{"records":[{"name":2024.10},{"name":"\ud83d"}],"n":1},"ok":true}"#;
+        let answer = printed(bytes).unwrap();
+        let data = fields(&answer["data"]).unwrap();
+        let read = |row: &&RawValue| value(row).unwrap()["name"].clone();
+        let names: Vec<Json> = items(data["records"]).unwrap().iter().map(read).collect();
+        assert_eq!(names[0], "2024.10");
+        assert!(super::super::guess::is_guessed(&names[1]), "only that row");
+        assert!(fields(data["n"]).is_none() && items(data["n"]).is_none());
+        for broken in [
+            &b""[..],
+            b"<html>",
+            b"{\"a\":[1,",
+            b"{\"a\":1}{}",
+            b"{\"a\":1.}",
+        ] {
+            let error = printed(broken).unwrap_err();
+            assert!(matches!(error, DecodeError::NotAnAnswer(_)), "{error:?}");
+        }
+        assert!(matches!(printed(b"[1]"), Err(DecodeError::Protocol(_))));
+        // A byte of another encoding spoils no other record either.
+        let foreign = printed(b"{\"data\":[{\"name\":\"Zo\xeb\"},{\"name\":\"Bo\"}]}").unwrap();
+        let rows = items(&foreign["data"]).unwrap();
+        assert!(super::super::guess::is_guessed(&value(rows[0]).unwrap()));
+        assert_eq!(value(rows[1]).unwrap()["name"], "Bo");
     }
 
     #[test]

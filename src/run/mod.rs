@@ -55,7 +55,7 @@ pub use record::{ItemFailure, Outcome, RunReport};
 use crate::config::settled::JobConfig;
 use crate::plan::{Basis, GuardRefusal, Summary};
 use crate::state::{ApprovalAnswer, RunEnd, RunStart};
-use accounts::Access;
+use accounts::{Access, unless_stopped};
 use apply::Spends;
 
 /// How a run is asked for.
@@ -95,7 +95,8 @@ impl Runner {
         let job = self.job(job)?;
         let _held = self.hold(job, Access::Read).await?;
         self.refuse_one_account(job)?;
-        let mut prepared = self.unless_stopped(self.prepare(job, true, false)).await?;
+        let mut prepared =
+            unless_stopped(&self.inner.options.stop, self.prepare(job, true, false)).await?;
         if let Some(refusal) = prepared.planned.plan.refusals.first() {
             let items = &prepared.planned.plan.tripped;
             let (store, now) = (self.store(), self.now());
@@ -191,19 +192,6 @@ impl Runner {
         }
     }
 
-    /// Reads until it is done or the run is asked to stop: also where somebody else's import is
-    /// waited for, which can take half an hour. A request that only reads may be dropped.
-    async fn unless_stopped<T>(
-        &self,
-        reading: impl Future<Output = Result<T, RunError>>,
-    ) -> Result<T, RunError> {
-        tokio::select! {
-            biased;
-            read = Box::pin(reading) => read,
-            () = self.inner.options.stop.cancelled() => Err(RunError::Stopped),
-        }
-    }
-
     /// Refuses a saved plan that was applied before.
     fn refuse_used(&self, saved: Option<&SavedPlan>) -> Result<(), RunError> {
         let Some(saved) = saved else { return Ok(()) };
@@ -226,9 +214,11 @@ impl Runner {
         saved: Option<&SavedPlan>,
     ) -> Result<RunReport, RunError> {
         let store = &self.inner.store;
-        let mut prepared = self
-            .unless_stopped(self.prepare(job, false, saved.is_some()))
-            .await?;
+        let mut prepared = unless_stopped(
+            &self.inner.options.stop,
+            self.prepare(job, false, saved.is_some()),
+        )
+        .await?;
         // A refusal of mail that was seen is remembered whatever becomes of the run.
         store.record(&prepared.consent_seen(job))?;
         store.record(&prepared.give_up_flags(job))?;

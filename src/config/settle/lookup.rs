@@ -73,6 +73,13 @@ impl Section {
         }
     }
 
+    pub(super) fn size(&self, name: &str) -> u64 {
+        match self.item(name) {
+            Some(Item::Size(bytes)) => bytes,
+            _ => 0,
+        }
+    }
+
     pub(super) fn limit(&self, name: &str) -> Limit {
         match self.item(name) {
             Some(Item::Limit(limit)) => limit,

@@ -15,6 +15,8 @@ use crate::provider::schema;
 
 /// GreenRope takes so many requests at once, by the one published client that speaks of a limit.
 const GREENROPE_CONCURRENCY: u64 = 4;
+/// A cap below this would turn ordinary answers away.
+const LEAST_ANSWER: u64 = 1024 * 1024;
 /// ActiveCampaign's limit of five requests a second, which its reference states for every account.
 const ACTIVECAMPAIGN_PACE: u32 = 300;
 /// More than two requests in flight gain nothing at that pace, and public clients keep to two.
@@ -431,6 +433,18 @@ fn http(
             Some("write a duration such as \"60s\"".to_owned()),
         );
     }
+    let max_answer = section.size("max_answer");
+    if max_answer < LEAST_ANSWER {
+        let message = format!(
+            "`{}.max_answer` is below 1 MiB, which ordinary answers are longer than.",
+            section.path
+        );
+        settling.sink.error(
+            &section.span_of("max_answer"),
+            message,
+            Some("write \"4GiB\", or leave the line out".to_owned()),
+        );
+    }
     HttpConfig {
         requests_per_minute: pace,
         concurrency: usize::try_from(concurrency).unwrap_or(1),
@@ -438,6 +452,7 @@ fn http(
         timeout: Some(timeout),
         max_retries: number("max_retries")
             .map_or(0, |retries| u32::try_from(retries).unwrap_or(u32::MAX)),
+        max_answer,
         requests_per_day: number("requests_per_day"),
         proxy: section.url("proxy"),
         ca_file: section.text("ca_file").map(|path| settling.path(&path)),

@@ -449,6 +449,23 @@ fn addresses_are_encrypted_and_complete() {
 }
 
 #[test]
+fn an_answer_may_be_long_and_not_too_short() {
+    for (text, hint) in [
+        ("4 apples", "write it as \"512MiB\" or \"4GiB\""),
+        ("1kB", "write \"4GiB\", or leave the line out"),
+        ("99999999999GiB", "write it as \"512MiB\" or \"4GiB\""),
+    ] {
+        let report = with(&format!("[providers.crm.http]\nmax_answer = \"{text}\"\n"));
+        assert!(
+            report.contains(hint) && report.contains("max_answer"),
+            "{report}"
+        );
+    }
+    let report = with("[providers.crm.http]\nmax_answer = \"512 MiB\"\n");
+    assert!(!report.contains("max_answer"), "{report}");
+}
+
+#[test]
 fn scopes_make_sense() {
     assert_snapshot!(with(
         "[jobs.j.groups]\ninclude = []\nexclude = [\"id:\", \"id:4*\", \"\", 5]\npin = { \"1\" = \"7\", \"2\" = \"7\", \"3\" = true }\n"

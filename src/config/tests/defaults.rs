@@ -72,6 +72,7 @@ fn what_is_left_out_has_its_default() {
         (mail.http.timeout, mail.http.max_retries),
         (Some(Duration::from_mins(1)), 5)
     );
+    assert_eq!(mail.http.max_answer, 4 * 1024 * 1024 * 1024);
     assert!(mail.http.batch_size.is_none() && mail.http.requests_per_day.is_none());
     assert!(mail.http.proxy.is_none() && mail.http.ca_file.is_none() && mail.defaults.is_empty());
 

@@ -243,3 +243,67 @@ fn a_protected_group_stays_whatever_a_mapping_says() {
         );
     }
 }
+
+#[test]
+fn a_group_that_cannot_be_read_keeps_its_fields_and_stops_no_other() {
+    // Its people are as they are: who refuses and who joins is carried all the same.
+    for (source, target) in [("unread", ""), ("unseen", ""), ("", "unread")] {
+        check(
+            &format!(
+                "source 1 Donors {source} notes=new : ana bo=opted_out
+                 source 2 Fans : cy
+                 target 11 Donors {target} notes=old : bo
+                 target 12 Fans
+                 link 1=11
+                 link 2=12"
+            ),
+            "opt out of Donors: bo
+             update Fans: ext=rosterd:crm:2
+             create people: ana cy
+             add to Donors: ana
+             add to Fans: cy
+             - Donors bo opted_out_at_source
+             ! group Donors 11 incomplete_read",
+        );
+    }
+    // Of one that was never linked too little is known, and so of one that can't be looked at.
+    for (source, target, link) in [
+        ("unread", "", ""),
+        ("unseen", "", ""),
+        ("", "unread", ""),
+        ("", "unseen", ""),
+        ("", "unseen", "link 1=11"),
+    ] {
+        check(
+            &format!(
+                "source 1 Donors {source} : ana
+                 source 2 Fans : cy
+                 target 11 Donors {target}
+                 target 12 Fans
+                 {link}
+                 link 2=12"
+            ),
+            "update Fans: ext=rosterd:crm:2
+             create people: cy
+             add to Fans: cy
+             ! group Donors 1 incomplete_read",
+        );
+    }
+}
+
+#[test]
+fn a_group_that_cannot_be_read_is_not_taken_away() {
+    for unread in ["unread", "unseen"] {
+        check(
+            &format!(
+                "set missing=delete mode=mirror
+                 source 2 Fans ext=f : bo
+                 target 11 Donors {unread} : bo
+                 target 12 Fans ext=f : bo
+                 link 1=11
+                 link 2=12"
+            ),
+            "! group Donors 11 incomplete_read",
+        );
+    }
+}

@@ -25,7 +25,7 @@ use super::world::{
     Memory, NO_LIMIT, POOR, SEATS, Side, TestGroup, TestMemberLink, TestPerson, TestWorld,
 };
 use crate::model::policy::{Adopt, Dynamic, Limit, Missing, Mode, OnDrift, OptOuts};
-use crate::model::{GroupKind, GroupStatus, Join, MemberStatus, MembershipState, Record};
+use crate::model::{GroupKind, GroupStatus, Join, MemberStatus, MembershipState, Record, Unread};
 use crate::plan::base::Measure;
 use crate::plan::{Edit, Inputs, Plan};
 
@@ -195,7 +195,7 @@ fn group(side: &mut Side, prefix: &str, words: &[&str], listed: &[&str]) {
         ["existence_unknown"] => side.existence_unknown = true,
         [id, name, flags @ ..] => {
             let mut group = TestGroup::new(id, name);
-            for flag in flags {
+            for flag in flags.iter().filter(|flag| !flag.is_empty()) {
                 match *flag {
                     "protected" => group.protected = true,
                     "archived" => group.status = GroupStatus::Archived,
@@ -204,6 +204,8 @@ fn group(side: &mut Side, prefix: &str, words: &[&str], listed: &[&str]) {
                     "builtin" => group.kind = GroupKind::BuiltIn,
                     "test" => group.for_tests = true,
                     "auto" => group.auto_response = true,
+                    "unread" => group.unread = Some(Unread::Texts),
+                    "unseen" => group.unread = Some(Unread::Details),
                     "incomplete" => group.incomplete = Some(true),
                     "opt_outs_incomplete" => group.incomplete = Some(false),
                     "unlisted" => group.listed = false,

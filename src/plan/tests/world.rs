@@ -10,7 +10,7 @@ use crate::model::{
     Batches, Capabilities, Certificate, Existence, FieldSpec, FieldType, Forgotten, Group,
     GroupKind, GroupRow, GroupStatus, Join, MemberRow, MemberSink, MemberStatus, MembershipState,
     Name, Names, ObjectKind, OwnRemovals, ProviderKind, Record, Schema, Snapshot, SnapshotBuilder,
-    Stage, TotalMeanings, Value, Writable,
+    Stage, TotalMeanings, Unread, Value, Writable,
 };
 use crate::plan::base::{
     Base, BaseMembership, FactId, FieldBases, FormerLink, GroupLink, Ledger, LedgerAudience,
@@ -123,6 +123,7 @@ pub(super) struct TestGroup {
     pub(super) status: GroupStatus,
     pub(super) for_tests: bool,
     pub(super) auto_response: bool,
+    pub(super) unread: Option<Unread>,
     /// The status that mapping wants its partner to have.
     pub(super) asked_status: Option<String>,
     /// `None`: read to its end. `Some(opt-outs)`: not, and whether at least the opt-outs were.
@@ -143,6 +144,7 @@ impl TestGroup {
             status: GroupStatus::Active,
             for_tests: false,
             auto_response: false,
+            unread: None,
             asked_status: None,
             incomplete: None,
             listed: true,
@@ -169,7 +171,7 @@ impl TestGroup {
             auto_response: self.auto_response,
             member_count: None,
             detailed: true,
-            unread: None,
+            unread: self.unread,
         }
     }
 }

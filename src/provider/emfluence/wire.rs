@@ -8,6 +8,7 @@ pub(super) mod contacts;
 pub(super) mod groups;
 pub(super) mod paging;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use crate::http::{DecodeError, Effect, Refusal, Reply};
@@ -55,28 +56,37 @@ impl Request {
 
 /// A favourable answer, out of its envelope.
 pub(super) struct Answer {
-    data: Option<Json>,
+    /// As it is printed: a listing is taken row by row.
+    data: Option<Box<RawValue>>,
     /// The provider's id of the request, for a support case.
     pub(super) request_id: Option<String>,
 }
 
 impl Answer {
     /// Returns the data of a call that must have some.
-    pub(super) fn data(&self) -> Result<&Json, DecodeError> {
+    pub(super) fn data(&self) -> Result<Json, DecodeError> {
+        json::value(self.printed()?)
+    }
+
+    /// Returns the data of a call that must have some, as it is printed.
+    pub(super) fn printed(&self) -> Result<&RawValue, DecodeError> {
         self.data
-            .as_ref()
+            .as_deref()
             .ok_or_else(|| protocol("the answer has no \"data\""))
     }
 
     /// Returns the data of a call that answers with one object.
-    pub(super) fn object(&self) -> Result<&Map<String, Json>, DecodeError> {
-        json::object(self.data()?, "\"data\"")
+    pub(super) fn object(&self) -> Result<Map<String, Json>, DecodeError> {
+        match self.data()? {
+            Json::Object(object) => Ok(object),
+            _ => Err(protocol("\"data\" is not an object")),
+        }
     }
 }
 
 /// Takes an answer out of its envelope, whatever the HTTP status said.
 pub(super) fn answer(reply: &mut Reply) -> Result<Answer, DecodeError> {
-    decode_answer(&reply.body.bytes_capped(json::MAX_ANSWER)?)
+    decode_answer(&reply.body.bytes_capped(json::MAX_LISTING)?)
 }
 
 /// Takes an answer out of its envelope.
@@ -85,14 +95,23 @@ pub(super) fn answer(reply: &mut Reply) -> Result<Answer, DecodeError> {
 /// `NotAnAnswer` for what is no whole JSON document, `Protocol` for JSON without a readable
 /// `success`, `Refused` for a refusal.
 pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, DecodeError> {
-    let envelope = json::document(bytes)?;
+    let mut printed = json::printed(bytes)?;
+    let data = printed
+        .keys()
+        .find(|name| name.eq_ignore_ascii_case("data"))
+        .cloned();
+    let data = data.and_then(|name| printed.remove(&name));
+    let envelope = printed
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), json::value(value)?)))
+        .collect::<Result<Map<String, Json>, DecodeError>>()?;
     let success = field(&envelope, "success")
         .and_then(flag)
         .ok_or_else(|| protocol("\"success\" is missing or neither 1 nor 0"))?;
     let request_id = field(&envelope, "requestID").and_then(text);
     if success {
         return Ok(Answer {
-            data: field(&envelope, "data").cloned(),
+            data: data.filter(|data| data.get() != "null"),
             request_id,
         });
     }

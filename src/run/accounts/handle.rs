@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::http::Account;
 use crate::model::Capabilities;
 use crate::provider::{ReadError, Target};
@@ -19,6 +21,8 @@ pub struct Handle {
     pub capabilities: Capabilities,
     /// The configured pace.
     pub requests_per_minute: Option<u32>,
+    /// Ends what is only read and waited for.
+    pub(in crate::run) stop: CancellationToken,
     /// A print of the secret, to know one login under two names.
     pub(super) login: blake3::Hash,
 }
@@ -30,5 +34,18 @@ impl Handle {
             provider: self.name.clone(),
             error: Box::new(error),
         }
+    }
+}
+
+/// Reads until it is done or the run is asked to stop: also where somebody else's import is waited
+/// for, which can take half an hour. A request that only reads may be dropped.
+pub(in crate::run) async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    reading: impl Future<Output = Result<T, RunError>>,
+) -> Result<T, RunError> {
+    tokio::select! {
+        biased;
+        read = Box::pin(reading) => read,
+        () = stop.cancelled() => Err(RunError::Stopped),
     }
 }

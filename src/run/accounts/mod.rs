@@ -13,6 +13,7 @@ mod runner;
 mod set_up;
 
 pub use handle::Handle;
+pub(in crate::run) use handle::unless_stopped;
 pub use locks::AccountLocks;
 pub use online::OnlineReport;
 pub use runner::{Clock, Progress, Runner, RunnerOptions, Silent};

@@ -183,6 +183,7 @@ impl Runner {
             account,
             capabilities,
             requests_per_minute: config.http.requests_per_minute,
+            stop: self.inner.options.stop.clone(),
             login: login.get(),
         })
     }
@@ -247,6 +248,7 @@ impl Runner {
                 TIMEOUT_ACTIVECAMPAIGN
             }
         });
+        options.max_body = config.http.max_answer;
         let capped = options.requests_per_day.is_some();
         let account = Account::new(options);
         if capped {

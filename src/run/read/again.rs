@@ -8,7 +8,7 @@ use crate::model::{
     Reading, Record, RowHash, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
 };
 use crate::provider::{MemberAsk, ReadError, Role};
-use crate::run::accounts::Handle;
+use crate::run::accounts::{Handle, unless_stopped};
 use crate::run::error::{RunError, staging_error};
 
 use crate::state::Staging;
@@ -309,11 +309,11 @@ async fn read(
         fields: &fields,
         role,
     };
-    handle
-        .adapter
-        .members(&ask, &mut builder)
-        .await
-        .map_err(failed(handle))?;
+    let reading = async {
+        let members = handle.adapter.members(&ask, &mut builder).await;
+        members.map_err(failed(handle))
+    };
+    unless_stopped(&handle.stop, reading).await?;
     // Whoever looks what stands wants to see what stands, whoever brought it about.
     Ok(builder.finish(
         Vec::new(),

@@ -265,3 +265,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_record_that_cannot_be_read_takes_no_other_with_it() {
+    for (name, v1, bytes, rows, decoder) in LISTINGS {
+        for (place, odd) in crate::provider::hostile::with_an_odd_record(bytes) {
+            // Who is meant, and where, has to be read.
+            let key = place.rsplit('/').next().unwrap_or_default();
+            let says_who = ["id", "contact", "list", "status", "user", "group", "field"];
+            if says_who.contains(&key) {
+                continue;
+            }
+            assert_eq!(decode(&odd, v1, decoder), Ok(rows), "{name}: {place}");
+        }
+    }
+}

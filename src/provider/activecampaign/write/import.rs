@@ -117,17 +117,9 @@ impl ActiveCampaign {
                 Ok(Settlement::Pending(Ticket { id }))
             }
             Err(error) if error.may_have_been_done() => {
-                // Nobody knows the id of this import, so whoever reads back next must not read
-                // before it is over.
+                // Nobody knows the id of this import, so whoever reads back next waits until it is
+                // over.
                 self.memory().doubt = Some(asked);
-                // The doubt stays, and whatever keeps us from waiting says nothing of the import.
-                if let Err(waiting) = self.wait_for_imports().await {
-                    warn!(
-                        account = self.account.name(),
-                        operation = waiting.operation(),
-                        "Could not wait for an import of unknown outcome to end."
-                    );
-                }
                 Err(error)
             }
             Err(error) => Err(error),

@@ -330,3 +330,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_record_that_cannot_be_read_takes_no_other_with_it() {
+    for (name, bytes, rows, decoder) in LISTS {
+        for (place, odd) in crate::provider::hostile::with_an_odd_record(bytes) {
+            assert_eq!(decode(&odd, decoder), Ok(rows), "{name}: {place}");
+        }
+    }
+}

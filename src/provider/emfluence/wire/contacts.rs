@@ -15,7 +15,7 @@ use crate::http::{DecodeError, Refusal};
 use crate::model::{
     CustomField, FieldType, MemberStatus, ObjectKind, Record, Value, Writable, normalise_address,
 };
-use crate::provider::guess::is_guessed;
+use crate::provider::guess::{is_guessed, shown};
 use crate::provider::json::{object, protocol};
 
 /// The profile fields that a read asks for.
@@ -196,7 +196,7 @@ pub(in super::super) fn looked_up(
     address: &str,
     fields: &ProfileFields,
 ) -> Result<Option<Contact>, DecodeError> {
-    match answer.data()? {
+    match &answer.data()? {
         Json::Object(object) if object.is_empty() => Ok(None),
         Json::Array(items) if items.is_empty() => Ok(None),
         Json::Object(object) => {
@@ -282,7 +282,7 @@ pub(in super::super) fn opt_out_of_groups(contact: i64, groups: &[i64]) -> Reque
 
 /// Decodes the full contact that contacts/save gives.
 pub(in super::super) fn saved(answer: &Answer) -> Result<Contact, DecodeError> {
-    contact(answer.object()?, &ProfileFields::default())
+    contact(&answer.object()?, &ProfileFields::default())
 }
 
 /// Writes an import: every row gets the same structure, because the first one defines that of all.
@@ -357,7 +357,7 @@ pub(in super::super) fn imported(
     answer: &Answer,
     sent: &[&str],
 ) -> Result<Vec<ImportedRow>, DecodeError> {
-    let data = answer.object()?;
+    let data = &answer.object()?;
     let Some(rows) = field(data, "contactResults").or_else(|| field(data, "contactsResults"))
     else {
         // Older answers have counters only.
@@ -430,8 +430,9 @@ pub(in super::super) fn search_custom_fields(page: u64) -> Request {
 /// Decodes a page of customFields/search.
 pub(in super::super) fn custom_fields(answer: &Answer) -> Result<Page<CustomField>, DecodeError> {
     page(answer, Bare::Refused, |record| {
+        // One whose name can't be read is there, and no config can name it.
         let system_name = field(record, "systemName")
-            .and_then(text)
+            .and_then(|name| text(name).or_else(|| shown(name)))
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
             .ok_or_else(|| protocol("a custom field has no \"systemName\""))?;

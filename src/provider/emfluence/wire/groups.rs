@@ -103,7 +103,7 @@ pub(in super::super) fn summaries(answer: &Answer) -> Result<Page<GroupRow>, Dec
 
 /// Decodes the array that groups/lookup gives for several ids.
 pub(in super::super) fn details(answer: &Answer) -> Result<Vec<GroupRow>, DecodeError> {
-    let data = answer.data()?;
+    let data = &answer.data()?;
     // Where none of the groups is found, an empty object may stand for the empty array.
     if data.as_object().is_some_and(Map::is_empty) {
         return Ok(Vec::new());
@@ -119,7 +119,7 @@ pub(in super::super) fn details(answer: &Answer) -> Result<Vec<GroupRow>, Decode
 
 /// Decodes the full object that groups/save gives.
 pub(in super::super) fn saved(answer: &Answer) -> Result<GroupRow, DecodeError> {
-    group(answer.object()?, true)
+    group(&answer.object()?, true)
 }
 
 fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError> {
@@ -244,7 +244,7 @@ pub(in super::super) fn membership_results(
     answer: &Answer,
     sent: &[i64],
 ) -> Result<Vec<Result<(), Refusal>>, DecodeError> {
-    let data = answer.object()?;
+    let data = &answer.object()?;
     // One example of the reference spells the key with an s.
     let rows = field(data, "contactResults")
         .or_else(|| field(data, "contactsResults"))

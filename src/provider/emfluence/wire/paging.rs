@@ -1,10 +1,11 @@
 //! Pages of a listing, and the check that they belong to one listing that did not move.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use super::{Answer, count, field, text};
 use crate::http::DecodeError;
-use crate::provider::json::{object, protocol};
+use crate::provider::json::{fields, items, object, protocol, value};
 
 /// What an answer says of its place in the listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,20 +48,20 @@ pub(in super::super) fn page<T>(
     bare: Bare,
     mut row: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
 ) -> Result<Page<T>, DecodeError> {
-    let mut decode = |records: &[Json]| -> Result<Vec<T>, DecodeError> {
+    let mut decode = |records: &[&RawValue]| -> Result<Vec<T>, DecodeError> {
         records
             .iter()
-            .map(|record| row(object(record, "a record")?))
+            .map(|record| row(object(&value(record)?, "a record")?))
             .collect()
     };
-    let data = answer.data()?;
+    let data = answer.printed()?;
     if let (
-        Json::Array(records),
+        Some(records),
         Bare::Single {
             page: 1,
             rows_per_page,
         },
-    ) = (data, bare)
+    ) = (items(data), bare)
         && (records.len() as u64) < rows_per_page
     {
         let total = records.len() as u64;
@@ -73,15 +74,22 @@ pub(in super::super) fn page<T>(
                 next: None,
                 bare: true,
             },
-            rows: decode(records)?,
+            rows: decode(&records)?,
         });
     }
-    let data = object(data, "\"data\" of a listing")?;
-    let paging = field(data, "paging")
+    let data = fields(data).ok_or_else(|| protocol("\"data\" of a listing is not an object"))?;
+    let part = |name: &str| {
+        let mut parts = data.iter();
+        let found = parts.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| *value)
+    };
+    let paging = part("paging").map(value).transpose()?;
+    let paging = paging
+        .as_ref()
         .and_then(Json::as_object)
         .ok_or_else(|| protocol("a listing came without \"paging\""))?;
-    let records = field(data, "records")
-        .and_then(Json::as_array)
+    let records = part("records")
+        .and_then(items)
         .ok_or_else(|| protocol("a listing came without \"records\""))?;
     let number = |name: &str| {
         field(paging, name)
@@ -97,7 +105,7 @@ pub(in super::super) fn page<T>(
             next: field(paging, "next").map(|next| text(next).is_some_and(|next| next != "false")),
             bare: false,
         },
-        rows: decode(records)?,
+        rows: decode(&records)?,
     })
 }
 

@@ -58,7 +58,7 @@ impl fmt::Debug for AccountOptions {
 }
 
 impl AccountOptions {
-    /// No pace, one request at a time, 60 seconds, five repetitions, answers up to 256 MiB.
+    /// No pace, one request at a time, 60 seconds, five repetitions, answers up to 4 GiB.
     pub fn new(name: impl Into<String>, base_url: Url, transport: Transport) -> Self {
         Self {
             name: name.into(),

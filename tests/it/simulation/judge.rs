@@ -303,23 +303,24 @@ impl Judge {
                         .next_back()
                         .map(|(_, run)| self.jobs[run.job].source),
                 };
-                let paired = match &event.change {
-                    Change::AddressChanged { contact, .. } => {
-                        let paired = self.is_paired(&event.account, *contact);
-                        if !paired
-                            && event.actor == Actor::Person
-                            && self.may_be_paired(&event.account, *contact)
-                        {
-                            // Whoever it is, rosterd may know it by the link.
-                            self.humans.doubt(&event.account, *contact);
-                            true
-                        } else {
-                            paired
-                        }
-                    }
-                    _ => false,
+                let moved = match &event.change {
+                    Change::AddressChanged { contact, .. } => Some(*contact),
+                    _ => None,
                 };
+                let paired = moved.is_some_and(|contact| self.is_paired(&event.account, contact));
+                // Whether it is still whom it was, rosterd may know by a link, and nobody else does.
+                let doubtful = moved.filter(|contact| {
+                    !paired
+                        && event.actor == Actor::Person
+                        && self.may_be_paired(&event.account, *contact)
+                });
+                if let Some(contact) = doubtful {
+                    self.humans.doubt(&event.account, contact);
+                }
                 self.humans.take_in(event, &now, source, paired);
+                if let Some(contact) = doubtful {
+                    self.humans.doubt(&event.account, contact);
+                }
                 self.release(event, &now);
             }
             match event.actor {

@@ -60,6 +60,11 @@ async fn a_lost_import_is_over_before_anything_is_read() {
             .await
             .unwrap_err();
         assert!(error.may_have_been_done(), "{fault:?}: {error}");
+        // The answer comes at once, so that a stop is heeded; whoever reads next waits.
+        assert!(before.elapsed() < UNSEEN);
+        let now = super::service::read(&lists, &[], Role::Check)
+            .await
+            .unwrap();
         assert!(before.elapsed() >= UNSEEN);
         let done = emulator.with_world(|world| {
             world
@@ -67,9 +72,6 @@ async fn a_lost_import_is_over_before_anything_is_read() {
                 .members_of(list.parse().unwrap())
                 .len()
         });
-        let now = super::service::read(&lists, &[], Role::Check)
-            .await
-            .unwrap();
         assert_eq!(
             now.listing(&list).matches(":active").count(),
             done,

@@ -29,6 +29,7 @@
 //! | ActiveCampaign | contacts by version 1 alone | none: "nothing is returned" may mean anything; rows that show other lists only are strangers | additions at a source, nothing at a target |
 //! | ActiveCampaign | users, user groups | pages until an empty one, with rising ids or a `meta.total` that is not more than came | additions at a source, nothing at a target |
 //! | ActiveCampaign | users, user groups by version 1 (guessed ids) | none | additions at a source, nothing at a target |
+//! | any | a group of which a text can't be read, or that can't be looked at | it is listed, so that it is not missing | its fields are neither compared nor written |
 //! | any | one record that can't be read | it is left out and named by its id | nothing is concluded from its absence |
 
 pub mod activecampaign;

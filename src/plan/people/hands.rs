@@ -66,8 +66,9 @@ pub(super) fn settle_hands(
             .filter_map(|holder| routes.owners.get(holder).copied())
             .filter(|owner| *owner != at)
             .collect();
-        if let Some(former) = erased.get(&draft.address)
-            && *former != at
+        if erased
+            .get(&draft.address)
+            .is_some_and(|former| former.iter().any(|former| *former != at))
             && draft
                 .targets
                 .iter()
@@ -122,8 +123,8 @@ pub(super) fn settle_hands(
 /// Finds the addresses of contacts that are gone from the account while their records are at the
 /// source and show other ones. Giving such an address to somebody else would bring back, in its
 /// mailbox, whom somebody erased; so it stays free until the record's link is settled by hand.
-fn addresses_of_erased(pairing: &Pairing<'_>, drafts: &[Draft]) -> HashMap<Name, usize> {
-    let mut erased = HashMap::new();
+fn addresses_of_erased(pairing: &Pairing<'_>, drafts: &[Draft]) -> HashMap<Name, Vec<usize>> {
+    let mut erased: HashMap<Name, Vec<usize>> = HashMap::new();
     for (at, draft) in drafts.iter().enumerate() {
         let Some(gone) = draft.vanished.filter(|_| !draft.removed_by_us) else {
             continue;
@@ -135,7 +136,7 @@ fn addresses_of_erased(pairing: &Pairing<'_>, drafts: &[Draft]) -> HashMap<Name,
         let links = records.filter_map(|id| pairing.base.member_of_source(id));
         for link in links.filter(|link| link.target == gone) {
             if link.address != draft.address && pairing.holders(link.address).is_empty() {
-                erased.insert(link.address, at);
+                erased.entry(link.address).or_default().push(at);
             }
         }
     }
@@ -228,7 +229,7 @@ struct Routes<'a> {
     refused: OnceCell<HashMap<Name, Vec<&'a Refusal>>>,
     owners: &'a HashMap<u32, usize>,
     /// Whose each address is that goes to nobody else.
-    erased: &'a HashMap<Name, usize>,
+    erased: &'a HashMap<Name, Vec<usize>>,
     known: HashMap<usize, Route>,
     open: HashSet<usize>,
 }
@@ -257,7 +258,7 @@ impl Routes<'_> {
             || self
                 .erased
                 .get(&draft.address)
-                .is_some_and(|former| *former != at)
+                .is_some_and(|former| former.iter().any(|former| *former != at))
             || self.is_kept(draft)
             || self.is_refused(draft)
         {

@@ -42,14 +42,16 @@ impl Known<'_> {
     }
 
     /// Says that the target obeys a person's refusal of the group of a pair, which has an id by now
-    /// and may have had none when the refusal was remembered.
+    /// and may have had none when the refusal was remembered. A name could be another group's.
     pub(in crate::run) fn held_by_pair(
         &self,
         pair: PairIx,
         group: String,
         person: PersonIx,
     ) -> Change {
-        self.held_by(Some(group), self.audience(Some(pair)), person)
+        let mut known_as = self.audience(Some(pair));
+        known_as.retain(|key| matches!(key, AudienceKey::SourceGroup { .. }));
+        self.held_by(Some(group), known_as, person)
     }
 
     fn held_by(

@@ -309,7 +309,7 @@ pub(in super::super) fn definitions(
             let id = id_of(row, "id").ok_or_else(|| protocol("a custom field has no \"id\""))?;
             // One whose name can't be read is there, and no config can name it.
             let tag = text_of(row, "perstag")
-                .or_else(|| shown(row.get("perstag")?))
+                .or_else(|| shown(row.get("perstag")?).map(|_| format!("\u{fffd}{id}")))
                 .ok_or_else(|| protocol(format!("custom field {id} has no \"perstag\"")))?;
             Ok(Definition {
                 id,

@@ -198,7 +198,15 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
         // Without the flag nobody can tell whether the group may be archived, so the row is no
         // better than a summary.
         detailed: full && protected.is_some(),
-        unread: record.values().any(is_guessed).then_some(Unread::Texts),
+        unread: if ["status", "type", "autoResponseEmailID"]
+            .iter()
+            .any(|name| field(record, name).is_some_and(is_guessed))
+        {
+            // Whether anybody may be put into it is what can't be read.
+            Some(Unread::Details)
+        } else {
+            record.values().any(is_guessed).then_some(Unread::Texts)
+        },
     })
 }
 

@@ -95,16 +95,33 @@ pub enum Unread {
     /// Some of its texts hold characters that nobody can read. Its fields say nothing, neither to
     /// compare nor to copy.
     Texts,
+    /// Its name is among those texts: nobody is to take it for the group of that name.
+    Name,
     /// It is in the list of groups and can't be looked at, so that no more is known of it than the
     /// list shows: not whether joining it sends mail, nor what else it holds.
     Details,
 }
 
 impl Unread {
+    /// Judges a group by whether its name can be read, and whether all of its texts can.
+    pub fn of_texts(name: bool, texts: bool) -> Option<Unread> {
+        match (name, texts) {
+            (true, true) => None,
+            (true, false) => Some(Unread::Texts),
+            (false, _) => Some(Unread::Name),
+        }
+    }
+
+    /// Tells whether the name that is shown may be another one in truth.
+    pub fn hides_name(self) -> bool {
+        self != Unread::Texts
+    }
+
     /// Says it in a few words, to follow "the group 5 ".
     pub fn explain(self) -> &'static str {
         match self {
             Unread::Texts => "holds characters that can't be read; correct its texts there",
+            Unread::Name => "has a name that can't be read; correct it there",
             Unread::Details => {
                 "is in the list of groups and can't be looked at; look at it and at the login's rights there"
             }

@@ -146,6 +146,22 @@ impl GroupScope {
 }
 
 impl GroupScope {
+    /// Tells whether a source group may be covered whose name can't be read.
+    pub fn may_cover(&self, id: &str) -> bool {
+        let by_id = |pattern: &String| {
+            pattern
+                .strip_prefix("id:")
+                .map(|wanted| wanted.trim() == id)
+        };
+        self.include
+            .iter()
+            .any(|pattern| by_id(pattern).unwrap_or(true))
+            && !self
+                .exclude
+                .iter()
+                .any(|pattern| by_id(pattern).unwrap_or(pattern.trim() == "*"))
+    }
+
     /// Lists the patterns of `include` that cover none of these groups, each of which is an id, a
     /// name, and whether it is built in. The pattern for all groups asks for none in particular.
     pub fn unmatched<'a>(&self, groups: &[(&'a str, &'a str, bool)]) -> Vec<&str> {

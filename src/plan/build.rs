@@ -33,6 +33,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     warnings.extend(groups.warnings);
 
     let accounts = account_states(inputs, &mut blocked);
+    groups_whole(inputs, &mut blocked);
     left_out(inputs, &mut blocked);
     let refusers = account_refusers(inputs, &groups.pairs);
     let seats = Seats::take(inputs, &groups.pairs, &groups.removals);
@@ -311,6 +312,27 @@ fn account_states(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) -> AccountSta
         }
     }
     AccountStates { whole }
+}
+
+/// Says so where the source may hold more groups than were listed. A login that is said to see a part
+/// only is expected to.
+fn groups_whole(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
+    let source = inputs.source;
+    if source.groups.complete().is_some() || inputs.policy.source_shared {
+        return;
+    }
+    blocked.push(Blocked {
+        what: What::Group,
+        group: None,
+        member: None,
+        id: Some(source.provider.clone()),
+        reason: BlockedReason::IncompleteRead,
+        detail: format!(
+            "the groups of the source \"{}\" could not be listed to their end, so none counts as gone: {}",
+            source.provider,
+            source.groups.why_incomplete().join("; ")
+        ),
+    });
 }
 
 /// So many records that can't be read are named one by one; more are counted.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use unicode_normalization::UnicodeNormalization;
 
 use super::bars::{bar_of_account, bar_of_pair};
-use super::base::{GroupLink, Origin};
+use super::base::{Base, GroupLink, Origin};
 use super::fields::{FieldEdit, FieldRules, compare};
 use super::{
     Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, PersonIx, Reason, What,
@@ -38,6 +38,24 @@ pub fn in_scope(scope: &crate::model::policy::GroupScope, group: &Group) -> bool
         && group.status == GroupStatus::Active
         && group.kind != GroupKind::Parking
         && (group.kind != GroupKind::Dynamic || scope.dynamic == Dynamic::Snapshot)
+}
+
+/// Gives groups whose names can't be read the names that their links remember: what is linked is
+/// known by its id, and stays in the scope where it was.
+pub fn name_by_links(groups: &mut [Group], base: &Base) {
+    let hidden = |group: &&mut Group| group.unread.is_some_and(Unread::hides_name);
+    for group in groups.iter_mut().filter(hidden) {
+        if let Some(link) = base.group_of_source(&group.id) {
+            group.name.clone_from(&link.name);
+        }
+    }
+}
+
+/// Reduces a text to what stays readable of it in any encoding, so that one that can't be read can
+/// be held against one that can.
+fn skeleton(text: &str) -> String {
+    let letters = text.nfc().filter(char::is_ascii_alphanumeric);
+    letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 /// Folds a name for comparison: trimmed and with single blanks, as GreenRope keeps it,
@@ -77,6 +95,8 @@ struct Planner<'a> {
     by_name: HashMap<String, Vec<&'a Group>>,
     /// Target groups by external id.
     by_external_id: HashMap<String, Vec<&'a Group>>,
+    /// Target groups of which a text can't be read that others are recognised by.
+    hidden: Vec<&'a Group>,
     linked_targets: HashSet<&'a str>,
 }
 
@@ -86,7 +106,14 @@ pub(super) fn plan_groups(inputs: &Inputs<'_>) -> GroupPlan {
     let name_spec = schema.by_canonical(ObjectKind::Group, "name");
     let mut by_name: HashMap<String, Vec<&Group>> = HashMap::new();
     let mut by_external_id: HashMap<String, Vec<&Group>> = HashMap::new();
+    let mut hidden = Vec::new();
     for group in inputs.target.groups.seen() {
+        if group.unread.is_some() {
+            hidden.push(group);
+        }
+        if group.unread.is_some_and(Unread::hides_name) {
+            continue;
+        }
         by_name.entry(fold(&group.name)).or_default().push(group);
         if let Some(id) = group.canonical.get("external_id").and_then(Value::as_text) {
             by_external_id.entry(id.to_owned()).or_default().push(group);
@@ -105,6 +132,7 @@ pub(super) fn plan_groups(inputs: &Inputs<'_>) -> GroupPlan {
         names_unique: name_spec.is_some_and(|spec| spec.unique),
         by_name,
         by_external_id,
+        hidden,
         linked_targets: linked_targets.collect(),
     };
     planner.run();
@@ -151,6 +179,7 @@ impl<'a> Planner<'a> {
             })
             .collect();
         self.refuse_shared_partners(&mut found);
+        self.name_doubtful(&source_groups);
 
         let mut renames = Vec::new();
         for (group, desired, partner) in found {
@@ -202,6 +231,31 @@ impl<'a> Planner<'a> {
         self.order_renames(renames);
         self.check_new_names();
         self.left_behind(&source_groups, &covered);
+    }
+
+    /// Names the source groups that the job may be meant to cover, had they a name that can be read.
+    fn name_doubtful(&mut self, source_groups: &[&Group]) {
+        let inputs = self.inputs;
+        let scope = &inputs.policy.groups;
+        for group in source_groups {
+            let Some(unread) = group.unread.filter(|unread| unread.hides_name()) else {
+                continue;
+            };
+            let known = in_scope(scope, group) || inputs.base.group_of_source(&group.id).is_some();
+            let counts = group.kind == GroupKind::Static && group.status == GroupStatus::Active;
+            if !known && counts && scope.may_cover(&group.id) {
+                let detail = format!(
+                    "{}, so that nobody can tell whether the job covers it",
+                    unread_of("source", group, unread)
+                );
+                self.block(
+                    &group.name,
+                    Some(&group.id),
+                    BlockedReason::IncompleteRead,
+                    detail,
+                );
+            }
+        }
     }
 
     /// Returns the provider's words where an operation on a group was refused and rests until its
@@ -263,7 +317,10 @@ impl<'a> Planner<'a> {
         if self.inputs.target.groups.complete().is_none() {
             return Err((
                 BlockedReason::IncompleteRead,
-                "the list of target groups is not whole".to_owned(),
+                format!(
+                    "the list of target groups is not whole: {}",
+                    self.inputs.target.groups.why_incomplete().join("; ")
+                ),
             ));
         }
         let external_field = inputs
@@ -273,7 +330,10 @@ impl<'a> Planner<'a> {
         let external_id = external_field
             .and_then(|field| desired?.fields.get(field))
             .map(Value::to_string);
-        if let Some(candidates) = external_id.and_then(|id| self.by_external_id.get(&id)) {
+        if let Some(candidates) = external_id
+            .as_ref()
+            .and_then(|id| self.by_external_id.get(id))
+        {
             let free: Vec<&&Group> = candidates
                 .iter()
                 .filter(|group| !self.linked_targets.contains(group.id.as_str()))
@@ -308,7 +368,10 @@ impl<'a> Planner<'a> {
             .filter(|group| !self.linked_targets.contains(group.id.as_str()))
             .collect();
         match free.as_slice() {
-            [] => Ok(Partner::New),
+            [] => match self.may_be_there(&name, external_id.as_deref()) {
+                None => Ok(Partner::New),
+                Some(why) => Err((BlockedReason::IncompleteRead, why)),
+            },
             [only] if inputs.policy.groups.adopt == Adopt::ByName => Ok(Partner::Existing {
                 group: only,
                 link: None,
@@ -328,6 +391,24 @@ impl<'a> Planner<'a> {
                 ))
             }
         }
+    }
+
+    /// Looks for a group at the target that may be the one that is wanted, but can't be read well
+    /// enough to tell. A second one of its kind could not be undone.
+    fn may_be_there(&self, name: &str, external_id: Option<&str>) -> Option<String> {
+        let resembles = |shown: Option<&str>, wanted: Option<&str>| match (shown, wanted) {
+            (Some(shown), Some(wanted)) => skeleton(shown) == skeleton(wanted),
+            _ => false,
+        };
+        let group = self.hidden.iter().find(|group| {
+            let shown_id = group.canonical.get("external_id").and_then(Value::as_text);
+            !self.linked_targets.contains(group.id.as_str())
+                && (resembles(Some(&group.name), Some(name)) || resembles(shown_id, external_id))
+        })?;
+        Some(format!(
+            "{}, and may be this group",
+            unread_of("target", group, group.unread?)
+        ))
     }
 
     /// Blocks all source groups that found the same partner, or would create the same name: one of

@@ -28,7 +28,7 @@ pub use build::plan;
 pub use findings::{Blocked, BlockedReason, GuardRefusal, Loss, Reason, What, Withheld, item_id};
 pub use fingerprint::{Basis, OperationPrint};
 pub(crate) use groups::fold as fold_group_name;
-pub use groups::{in_scope, partners};
+pub use groups::{in_scope, name_by_links, partners};
 pub use people::{People, PersonIx};
 
 use crate::model::policy::{GroupScope, Guards, MemberPolicy, Mode};

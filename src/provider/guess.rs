@@ -2,6 +2,8 @@
 
 use serde_json::Value as Json;
 
+use crate::model::Unread;
+
 /// Precedes a character that was guessed. The code point is a noncharacter, which no text has a use
 /// for.
 pub(in crate::provider) const GUESS: char = '\u{fdd0}';
@@ -42,6 +44,14 @@ pub(in crate::provider) fn shown(value: &Json) -> Option<String> {
     } else {
         text
     })
+}
+
+/// Judges the texts of a group, of which one is its name.
+pub(in crate::provider) fn unread<'a>(
+    name: Option<&Json>,
+    mut texts: impl Iterator<Item = &'a Json>,
+) -> Option<Unread> {
+    Unread::of_texts(!name.is_some_and(is_guessed), !texts.any(is_guessed))
 }
 
 /// Takes the marks of guesses out of a text.

@@ -81,7 +81,13 @@ fn a_missing_group_is_kept_archived_or_deleted_as_asked() {
 
 #[test]
 fn absence_proves_nothing_when_the_list_or_the_view_is_not_whole() {
-    for doubt in ["source groups_incomplete", "set source_shared=yes"] {
+    // A list that broke off is named; a login that is meant to see a part only needs no word.
+    let broken = "! group crm incomplete_read";
+    for (doubt, expected) in [
+        ("source groups_incomplete", broken),
+        ("set source_shared=yes", ""),
+        ("set source_shared=yes\nsource groups_incomplete", ""),
+    ] {
         check(
             &format!(
                 "set missing=delete mode=mirror
@@ -90,7 +96,7 @@ fn absence_proves_nothing_when_the_list_or_the_view_is_not_whole() {
                  link 1=11
                  base 11 : ana+"
             ),
-            "",
+            expected,
         );
     }
 }
@@ -306,4 +312,68 @@ fn a_group_that_cannot_be_read_is_not_taken_away() {
             "! group Donors 11 incomplete_read",
         );
     }
+}
+
+#[test]
+fn a_group_whose_name_cannot_be_read_is_in_scope_by_its_link_alone() {
+    // The shown name is a guess: it takes a linked group neither out of the scope nor into it.
+    for (include, shown) in [("Don*", "Dnors"), ("D?nors", "Do\u{fffd}rs")] {
+        check(
+            &format!(
+                "set include={include}
+                 source 1 {shown} unnamed : ana
+                 target 11 Donors
+                 link 1=11"
+            ),
+            "create people: ana
+             add to Donors: ana
+             ! group Donors 11 incomplete_read",
+        );
+    }
+    // Whether one without a link is meant shows only once it can be read.
+    for (scope, expected) in [
+        ("include=Don*", "! group Dnors 1 incomplete_read"),
+        ("exclude=Don*", "! group Dnors 1 incomplete_read"),
+        ("include=id:7", ""),
+        ("exclude=id:1", ""),
+    ] {
+        check(
+            &format!(
+                "set {scope}
+                 source 1 Dnors unnamed : ana"
+            ),
+            expected,
+        );
+    }
+}
+
+#[test]
+fn no_second_group_is_made_beside_one_that_may_be_it() {
+    // What is left of the name, or of the mark that rosterd gave it, is the same.
+    for target in [
+        "D\u{fffd}nors unnamed",
+        "Other unread ext=rosterd:crm:\u{fffd}1",
+    ] {
+        check(
+            &format!(
+                "source 1 D\u{f6}nors : ana
+                 source 2 Fans ext=f : bo
+                 target 11 {target}
+                 target 12 Fans ext=f"
+            ),
+            "adopt Fans
+             create people: bo
+             add to Fans: bo
+             ! group D\u{f6}nors 1 incomplete_read",
+        );
+    }
+    // A guess takes the name of no other.
+    check(
+        "source 1 Donors ext=d : ana
+         target 11 Donors unnamed
+         target 12 Donors ext=d",
+        "adopt Donors
+         create people: ana
+         add to Donors: ana",
+    );
 }

@@ -205,6 +205,7 @@ fn group(side: &mut Side, prefix: &str, words: &[&str], listed: &[&str]) {
                     "test" => group.for_tests = true,
                     "auto" => group.auto_response = true,
                     "unread" => group.unread = Some(Unread::Texts),
+                    "unnamed" => group.unread = Some(Unread::Name),
                     "unseen" => group.unread = Some(Unread::Details),
                     "incomplete" => group.incomplete = Some(true),
                     "opt_outs_incomplete" => group.incomplete = Some(false),

@@ -16,7 +16,9 @@ use crate::plan::base::{
     Base, BaseMembership, FactId, FieldBases, FormerLink, GroupLink, Ledger, LedgerAudience,
     LedgerPerson, Measure, MemberLink, Origin, Refusal,
 };
-use crate::plan::{DesiredGroup, Inputs, People, PersonFacts, PersonIx, Plan, Policy, plan};
+use crate::plan::{
+    DesiredGroup, Inputs, People, PersonFacts, PersonIx, Plan, Policy, name_by_links, plan,
+};
 
 /// A provider that holds what planning looks at: unique names, an external id, a protected flag and
 /// a free field.
@@ -539,6 +541,7 @@ impl TestWorld {
 
     fn snapshot(&self, side: &Side, provider: &str, names: &mut Names) -> Snapshot {
         let mut stage = Nowhere;
+        let base = (provider == "crm").then(|| self.base(names));
         let mut builder = SnapshotBuilder::new(provider, "", names, &mut stage);
         let in_order = |count: usize| -> Box<dyn Iterator<Item = usize>> {
             if self.backwards {
@@ -602,6 +605,9 @@ impl TestWorld {
             .iter()
             .map(|group| Group::from_row(group.row(), schema))
             .collect();
+        if let Some(base) = &base {
+            name_by_links(&mut groups, base);
+        }
         if self.backwards {
             groups.reverse();
         }

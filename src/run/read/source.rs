@@ -12,7 +12,7 @@ use crate::model::{
     SnapshotBuilder, TotalMeanings, row_hash,
 };
 use crate::plan::base::Base;
-use crate::plan::in_scope;
+use crate::plan::{in_scope, name_by_links};
 use crate::provider::{self, MemberAsk, ReadError, Role};
 use crate::run::accounts::{Handle, Runner};
 use crate::run::error::{RunError, staging_error};
@@ -173,12 +173,13 @@ impl Runner {
                 Err(error) => return Err(source.read_error()(error)),
             }
         }
-        let source_groups = groups_with_carried(
+        let mut source_groups = groups_with_carried(
             store,
             &job.source_account,
             &source_rows,
             provider::schema(source.adapter.kind()),
         )?;
+        name_by_links(&mut source_groups, &base);
         let covered: BTreeSet<String> = source_groups
             .iter()
             .filter(|group| in_scope(&job.groups, group))

@@ -13,8 +13,8 @@ use super::{
     v1_write, v3_read,
 };
 use crate::http::{Call, DecodeError};
-use crate::model::{FieldSpec, FieldType, GroupKind, GroupRow, GroupStatus, Record, Unread, Value};
-use crate::provider::guess::{is_guessed, shown};
+use crate::model::{FieldSpec, FieldType, GroupKind, GroupRow, GroupStatus, Record, Value};
+use crate::provider::guess::{shown, unread};
 use crate::provider::json::{integer, object, protocol, text};
 
 /// The wire name and the canonical name of a permission.
@@ -293,7 +293,7 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeE
         auto_response: false,
         member_count: None,
         detailed,
-        unread: fields.values().any(is_guessed).then_some(Unread::Texts),
+        unread: unread(fields.get("title"), fields.values()),
     })
 }
 

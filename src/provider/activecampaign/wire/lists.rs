@@ -13,8 +13,8 @@ use super::{
     v1_write, v3_read, v3_write,
 };
 use crate::http::{Call, DecodeError, Method};
-use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Unread, Value};
-use crate::provider::guess::{is_guessed, shown};
+use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
+use crate::provider::guess::{shown, unread};
 use crate::provider::json::object;
 
 /// The text fields of a list that are read and written under one name.
@@ -216,7 +216,7 @@ fn list(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeEr
         auto_response: false,
         member_count,
         detailed,
-        unread: fields.values().any(is_guessed).then_some(Unread::Texts),
+        unread: unread(fields.get("name"), fields.values()),
     })
 }
 

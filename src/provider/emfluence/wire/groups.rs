@@ -10,7 +10,7 @@ use super::{
 };
 use crate::http::{DecodeError, Refusal};
 use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Unread, Value};
-use crate::provider::guess::{is_guessed, shown};
+use crate::provider::guess::{is_guessed, shown, unread};
 use crate::provider::json::{object, protocol};
 
 /// Asks for a page of all groups, archived ones included, in the order of their ids.
@@ -129,10 +129,13 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
     let name = field(record, "groupName")
         .and_then(|name| text(name).or_else(|| shown(name)))
         .ok_or_else(|| protocol(format!("group {group} has no \"groupName\"")))?;
+    let is_all = field(record, "groupName")
+        .and_then(text)
+        .is_some_and(|name| name.trim().eq_ignore_ascii_case("all"));
     let kind_word = field(record, "type").and_then(text);
     let kind = match kind_word.as_deref().map(str::trim) {
         // "All" is built in; everybody is in it and nobody can be taken out.
-        _ if name.trim().eq_ignore_ascii_case("all") => GroupKind::BuiltIn,
+        _ if is_all => GroupKind::BuiltIn,
         // Older answers leave the type out.
         None => GroupKind::Static,
         Some(word) if word.eq_ignore_ascii_case("static") => GroupKind::Static,
@@ -205,7 +208,7 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
             // Whether anybody may be put into it is what can't be read.
             Some(Unread::Details)
         } else {
-            record.values().any(is_guessed).then_some(Unread::Texts)
+            unread(field(record, "groupName"), record.values())
         },
     })
 }

@@ -133,12 +133,13 @@ fn group(item: &Element, account_id: &str) -> Result<GroupRow, DecodeError> {
         }
         _ => {}
     }
-    let mut guessed = false;
-    for value in wire.values_mut() {
+    let (mut is_named, mut is_read) = (true, true);
+    for (field, value) in &mut wire {
         if let Value::Text(text) = value
             && text.contains(GUESS)
         {
-            guessed = true;
+            is_named &= field != "Name";
+            is_read = false;
             *text = unmarked(text);
         }
     }
@@ -151,7 +152,7 @@ fn group(item: &Element, account_id: &str) -> Result<GroupRow, DecodeError> {
         auto_response: false,
         member_count,
         detailed: true,
-        unread: guessed.then_some(Unread::Texts),
+        unread: Unread::of_texts(is_named, is_read),
     })
 }
 

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -46,23 +47,65 @@ pub(super) fn document(bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
     }
 }
 
-/// Values that are checked to be JSON and otherwise left as they are printed, by their names.
-pub(super) type Printed<T> = BTreeMap<String, T>;
+/// A whole answer, none of whose values is taken apart: a listing of any length needs no more memory
+/// than its bytes, and as much again for a moment where some of them have to be mended.
+pub(super) struct Document {
+    bytes: Vec<u8>,
+    /// Where each value of the object is printed.
+    fields: BTreeMap<String, Range<usize>>,
+}
 
-/// Reads a whole answer, which has to be an object, and takes none of its values apart: a listing of
-/// any length needs no more memory than its bytes.
-///
-/// # Errors
-/// As for [`document`].
-pub(super) fn printed(bytes: &[u8]) -> Result<Printed<Box<RawValue>>, DecodeError> {
-    let bytes = without_mark(bytes);
-    let document: Box<RawValue> = mending(bytes, |bytes| serde_json::from_slice(bytes))
-        .map_err(|error| no_answer(bytes, &error))?;
-    serde_json::from_str(document.get()).map_err(|_| protocol("the answer is not an object"))
+impl Document {
+    /// Reads an answer, which has to be an object.
+    ///
+    /// # Errors
+    /// As for [`document`].
+    pub(super) fn read(mut bytes: Vec<u8>) -> Result<Document, DecodeError> {
+        let mark = bytes.len() - without_mark(&bytes).len();
+        bytes.drain(..mark);
+        let error = match Self::places(&bytes) {
+            Ok(fields) => return Ok(Document { bytes, fields }),
+            Err(error) => error,
+        };
+        if let Some(mended) = mend_json(&bytes)
+            && let Ok(fields) = Self::places(&mended)
+        {
+            return Ok(Document {
+                bytes: mended,
+                fields,
+            });
+        }
+        Err(if error.is_data() {
+            protocol("the answer is not an object")
+        } else {
+            no_answer(&bytes, &error)
+        })
+    }
+
+    fn places(bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>, serde_json::Error> {
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(bytes)?;
+        let place = |value: &RawValue| {
+            let start = value.get().as_ptr().addr() - bytes.as_ptr().addr();
+            start..start + value.get().len()
+        };
+        let places = fields.into_iter();
+        Ok(places.map(|(name, value)| (name, place(value))).collect())
+    }
+
+    /// Names what the answer holds.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.keys().map(String::as_str)
+    }
+
+    /// Returns the value under a name, as it is printed.
+    pub(super) fn get(&self, name: &str) -> Option<&RawValue> {
+        let place = self.fields.get(name)?;
+        serde_json::from_slice(&self.bytes[place.clone()]).ok()
+    }
 }
 
 /// Takes an object apart into what is printed under each name; nothing for anything else.
-pub(super) fn fields(value: &RawValue) -> Option<Printed<&RawValue>> {
+pub(super) fn fields(value: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
@@ -74,9 +117,16 @@ pub(super) fn items(value: &RawValue) -> Option<Vec<&RawValue>> {
 /// Reads a value that was left as it is printed.
 ///
 /// # Errors
-/// `NotAnAnswer` for what is no value after all.
+/// `NotAnAnswer` for what is no value after all, `Protocol` for one that is too long to be held with
+/// all of its parts.
 pub(super) fn value(printed: &RawValue) -> Result<Json, DecodeError> {
     let bytes = printed.get().as_bytes();
+    if bytes.len() as u64 > MAX_ANSWER {
+        return Err(protocol(format!(
+            "{} MB came where no list is asked for",
+            bytes.len() / 1_000_000
+        )));
+    }
     mending(bytes, |bytes| {
         serde_json::from_slice(&with_digits_as_text(bytes))
     })
@@ -245,8 +295,8 @@ mod tests {
     #[test]
     fn what_is_left_as_printed_reads_as_if_it_was_not() {
         let bytes = br#"{"data":{"records":[{"name":2024.10},{"name":"\ud83d"}],"n":1},"ok":true}"#;
-        let answer = printed(bytes).unwrap();
-        let data = fields(&answer["data"]).unwrap();
+        let answer = Document::read(bytes.to_vec()).ok().unwrap();
+        let data = fields(answer.get("data").unwrap()).unwrap();
         let read = |row: &&RawValue| value(row).unwrap()["name"].clone();
         let names: Vec<Json> = items(data["records"]).unwrap().iter().map(read).collect();
         assert_eq!(names[0], "2024.10");
@@ -259,13 +309,18 @@ mod tests {
             b"{\"a\":1}{}",
             b"{\"a\":1.}",
         ] {
-            let error = printed(broken).unwrap_err();
-            assert!(matches!(error, DecodeError::NotAnAnswer(_)), "{error:?}");
+            let error = Document::read(broken.to_vec()).err();
+            assert!(
+                matches!(error, Some(DecodeError::NotAnAnswer(_))),
+                "{error:?}"
+            );
         }
-        assert!(matches!(printed(b"[1]"), Err(DecodeError::Protocol(_))));
+        let list = Document::read(b"[1]".to_vec());
+        assert!(matches!(list, Err(DecodeError::Protocol(_))));
         // A byte of another encoding spoils no other record either.
-        let foreign = printed(b"{\"data\":[{\"name\":\"Zo\xeb\"},{\"name\":\"Bo\"}]}").unwrap();
-        let rows = items(&foreign["data"]).unwrap();
+        let foreign = b"{\"data\":[{\"name\":\"Zo\xeb\"},{\"name\":\"Bo\"}]}".to_vec();
+        let foreign = Document::read(foreign).ok().unwrap();
+        let rows = items(foreign.get("data").unwrap()).unwrap();
         assert!(super::super::guess::is_guessed(&value(rows[0]).unwrap()));
         assert_eq!(value(rows[1]).unwrap()["name"], "Bo");
     }

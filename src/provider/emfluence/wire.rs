@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use crate::http::{DecodeError, Effect, Refusal, Reply};
-use crate::provider::json::{self, protocol};
+use crate::provider::json::{self, Document, protocol};
 
 /// The most rows of a page of groups/getContacts.
 pub(super) const LISTING_ROWS: u64 = 1000;
@@ -57,7 +57,7 @@ impl Request {
 /// A favourable answer, out of its envelope.
 pub(super) struct Answer {
     /// As it is printed: a listing is taken row by row.
-    data: Option<Box<RawValue>>,
+    document: Document,
     /// The provider's id of the request, for a support case.
     pub(super) request_id: Option<String>,
 }
@@ -70,8 +70,8 @@ impl Answer {
 
     /// Returns the data of a call that must have some, as it is printed.
     pub(super) fn printed(&self) -> Result<&RawValue, DecodeError> {
-        self.data
-            .as_deref()
+        envelope(&self.document, "data")
+            .filter(|data| data.get() != "null")
             .ok_or_else(|| protocol("the answer has no \"data\""))
     }
 
@@ -86,7 +86,7 @@ impl Answer {
 
 /// Takes an answer out of its envelope, whatever the HTTP status said.
 pub(super) fn answer(reply: &mut Reply) -> Result<Answer, DecodeError> {
-    decode_answer(&reply.body.bytes_capped(json::MAX_LISTING)?)
+    decode_answer(reply.body.bytes_capped(json::MAX_LISTING)?)
 }
 
 /// Takes an answer out of its envelope.
@@ -94,29 +94,23 @@ pub(super) fn answer(reply: &mut Reply) -> Result<Answer, DecodeError> {
 /// # Errors
 /// `NotAnAnswer` for what is no whole JSON document, `Protocol` for JSON without a readable
 /// `success`, `Refused` for a refusal.
-pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, DecodeError> {
-    let mut printed = json::printed(bytes)?;
-    let data = printed
-        .keys()
-        .find(|name| name.eq_ignore_ascii_case("data"))
-        .cloned();
-    let data = data.and_then(|name| printed.remove(&name));
-    let envelope = printed
-        .iter()
-        .map(|(name, value)| Ok((name.clone(), json::value(value)?)))
-        .collect::<Result<Map<String, Json>, DecodeError>>()?;
-    let success = field(&envelope, "success")
+pub(super) fn decode_answer(bytes: Vec<u8>) -> Result<Answer, DecodeError> {
+    let document = Document::read(bytes)?;
+    let part = |name: &str| envelope(&document, name).map(json::value).transpose();
+    let success = part("success")?
+        .as_ref()
         .and_then(flag)
         .ok_or_else(|| protocol("\"success\" is missing or neither 1 nor 0"))?;
-    let request_id = field(&envelope, "requestID").and_then(text);
+    let request_id = part("requestID")?.as_ref().and_then(text);
     if success {
         return Ok(Answer {
-            data: data.filter(|data| data.get() != "null"),
+            document,
             request_id,
         });
     }
-    let code = field(&envelope, "code").and_then(text);
-    let words = field(&envelope, "errors")
+    let code = part("code")?.as_ref().and_then(text);
+    let words = part("errors")?
+        .as_ref()
         .map(error_words)
         .unwrap_or_default();
     Err(DecodeError::Refused(Refusal::new(
@@ -124,6 +118,14 @@ pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, DecodeError> {
         &words,
         request_id.as_deref(),
     )))
+}
+
+/// Finds a part of the envelope by name, also under another spelling of its case.
+fn envelope<'a>(document: &'a Document, name: &str) -> Option<&'a RawValue> {
+    document.get(name).or_else(|| {
+        let mut names = document.names();
+        document.get(names.find(|key| key.eq_ignore_ascii_case(name))?)
+    })
 }
 
 /// Finds a value by name, also under another spelling of its case; null counts as absent.

@@ -15,7 +15,7 @@ macro_rules! fixture {
 pub(super) use fixture;
 
 fn answer(bytes: &[u8]) -> Answer {
-    decode_answer(bytes).unwrap_or_else(|error| panic!("{error:?}"))
+    decode_answer(bytes.to_vec()).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 fn fields(names: &[&str]) -> ProfileFields {
@@ -332,7 +332,8 @@ fn a_look_up_finds_the_address_or_nobody() {
 
 #[test]
 fn refusals_keep_the_code_the_words_and_the_request() {
-    let Err(DecodeError::Refused(refusal)) = decode_answer(fixture!("odd/duplicate.json")) else {
+    let Err(DecodeError::Refused(refusal)) = decode_answer(fixture!("odd/duplicate.json").to_vec())
+    else {
         panic!("not refused")
     };
     assert_eq!(
@@ -340,7 +341,8 @@ fn refusals_keep_the_code_the_words_and_the_request() {
         (Some("301"), "Another contact has this email.")
     );
     assert!(refusal.request_id.is_some());
-    let Err(DecodeError::Refused(refusal)) = decode_answer(fixture!("odd/errors_as_objects.json"))
+    let Err(DecodeError::Refused(refusal)) =
+        decode_answer(fixture!("odd/errors_as_objects.json").to_vec())
     else {
         panic!("not refused")
     };

@@ -112,7 +112,7 @@ fn a_document_that_did_not_end_is_no_answer() {
         for cut in 0..=end {
             assert!(
                 matches!(
-                    wire::decode_answer(&bytes[..cut]),
+                    wire::decode_answer(bytes[..cut].to_vec()),
                     Err(DecodeError::NotAnAnswer(_))
                 ),
                 "{name} cut at {cut}"
@@ -121,7 +121,7 @@ fn a_document_that_did_not_end_is_no_answer() {
         let mut tail = bytes.to_vec();
         tail.extend_from_slice(b"{}");
         assert!(
-            matches!(wire::decode_answer(&tail), Err(DecodeError::NotAnAnswer(_))),
+            matches!(wire::decode_answer(tail), Err(DecodeError::NotAnAnswer(_))),
             "{name} with a second document"
         );
     }
@@ -257,7 +257,7 @@ fn pages_must_belong_to_one_listing() {
     let page = |page: u64, rows_per_page: u64, pages: u64, total: u64, next: &str| {
         let body = serde_json::json!({"success": 1, "data": {"records": [],
             "paging": {"page": page, "rpp": rows_per_page, "totalPages": pages, "totalRecords": total, "next": next, "prev": ""}}});
-        let answer = wire::decode_answer(body.to_string().as_bytes()).unwrap();
+        let answer = wire::decode_answer(body.to_string().into_bytes()).unwrap();
         groups::summaries(&answer).unwrap().paging
     };
     let check = |second: &[(u64, u64, u64, u64, &str, usize)], expected: Result<Step, ()>| {

@@ -432,7 +432,7 @@ pub(in super::super) fn custom_fields(answer: &Answer) -> Result<Page<CustomFiel
     page(answer, Bare::Refused, |record| {
         // One whose name can't be read is there, and no config can name it.
         let system_name = field(record, "systemName")
-            .and_then(|name| text(name).or_else(|| shown(name)))
+            .and_then(|name| text(name).or_else(|| Some(format!("\u{fffd} {}", shown(name)?))))
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
             .ok_or_else(|| protocol("a custom field has no \"systemName\""))?;

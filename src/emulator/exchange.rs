@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::history::Actor;
 use super::log::RequestRecord;
 use super::misuse::{Misuse, MisuseKind};
+use super::oddities::{garble, join, names, overlook};
 use super::reply::Reply;
 use super::world::Kind;
 use super::{Emulator, Fault, State, activecampaign, emfluence, greenrope};
@@ -196,7 +197,7 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
         }
     }
     for fault in &faults {
-        if let Some(response) = before_effect(fault) {
+        if let Some(response) = before_effect(fault, &incoming) {
             emulator.settle(
                 &target,
                 &context,
@@ -233,9 +234,23 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
         return (StatusCode::GATEWAY_TIMEOUT, "The service takes too long.").into_response();
     }
 
+    for fault in &faults {
+        if let Fault::IgnoredParameter(name) = fault {
+            overlook(&mut underway.incoming, name);
+        }
+    }
     let mut reply = {
         let mut state = emulator.lock();
         state.world.sync_clock();
+        for fault in &faults {
+            if let Fault::Turnover | Fault::SignUp = fault
+                && state.world.find_account(&underway.target.account).is_some()
+            {
+                let account = state.world.account_mut(&underway.target.account);
+                join(account, underway.context.seq, *fault == Fault::Turnover);
+                state.drain(Actor::Person);
+            }
+        }
         let now = Instant::now();
         state.work_off(now);
         let lag = faults.iter().find_map(|fault| match fault {
@@ -263,7 +278,12 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
         match fault {
             Fault::WrongCount(by) => reply.document.shift_counts(*by),
             Fault::MissingList => reply.document.remove_lists(),
+            Fault::ShortPage => reply.document.shorten(),
             Fault::SlowAnswer(_)
+            | Fault::Turnover
+            | Fault::SignUp
+            | Fault::IgnoredParameter(_)
+            | Fault::Garbled { .. }
             | Fault::ResetAfterEffect
             | Fault::TruncatedBody
             | Fault::EmptyBody
@@ -463,8 +483,12 @@ impl Emulator {
     }
 }
 
-fn before_effect(fault: &Fault) -> Option<Response> {
+fn before_effect(fault: &Fault, incoming: &Incoming) -> Option<Response> {
     match fault {
+        Fault::CrashesOn(address) if names(incoming, address) => {
+            let text = "The service failed.";
+            Some((StatusCode::INTERNAL_SERVER_ERROR, text).into_response())
+        }
         Fault::TooManyRequests { retry_after } => Some(too_many_requests(*retry_after)),
         Fault::ServerError(status) => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -507,6 +531,7 @@ fn write_out(reply: &Reply, faults: &[Fault], mut flight: Option<InFlight>) -> R
     for fault in faults {
         match fault {
             Fault::EmptyBody => bytes.clear(),
+            Fault::Garbled { text, with } => garble(&mut bytes, &reply.document, text, *with),
             Fault::TruncatedBody => bytes.truncate(bytes.len() * 2 / 3),
             Fault::ResetAfterEffect => {
                 bytes.truncate(bytes.len() / 2);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::oddities::Garbage;
 use super::world::Kind;
 
 /// Says which requests go wrong and how.
@@ -166,6 +167,24 @@ pub enum Fault {
     /// A reading shows what the accounts held this long ago; in JSON a number of milliseconds.
     /// What was before the rule came into force is not known.
     LaggingRead(#[serde(with = "millis")] Duration),
+    /// Right before the request is carried out, the first member of the fullest group leaves it and
+    /// somebody new joins it.
+    Turnover,
+    /// Right before the request is carried out, somebody new joins the fullest group.
+    SignUp,
+    /// The parameter of this name is taken no notice of.
+    IgnoredParameter(String),
+    /// A request that names this address draws status 500, nothing done.
+    CrashesOn(String),
+    /// Wherever the answer shows this text, something follows that nobody can read.
+    Garbled {
+        /// The text.
+        text: String,
+        /// What follows.
+        with: Garbage,
+    },
+    /// The longest list in the answer lacks its last row, and nothing else says so.
+    ShortPage,
 }
 
 impl Fault {
@@ -189,6 +208,12 @@ impl Fault {
             Self::ExpiredToken => "expired_token",
             Self::LateEffect(_) => "late_effect",
             Self::LaggingRead(_) => "lagging_read",
+            Self::Turnover => "turnover",
+            Self::SignUp => "sign_up",
+            Self::IgnoredParameter(_) => "ignored_parameter",
+            Self::CrashesOn(_) => "crashes_on",
+            Self::Garbled { .. } => "garbled",
+            Self::ShortPage => "short_page",
         }
     }
 }

@@ -22,6 +22,7 @@ mod login;
 mod membership;
 mod misuse;
 mod names;
+mod oddities;
 mod reply;
 mod seed;
 mod settings;
@@ -47,6 +48,7 @@ pub use history::{Actor, Change, HistoryEvent};
 pub use log::RequestRecord;
 pub use login::{Credentials, Login, Rights};
 pub use misuse::{Misuse, MisuseKind};
+pub use oddities::Garbage;
 pub use seed::{Seed, populate};
 pub use settings::{
     ActiveCampaignQuirks, Counted, EmfluenceQuirks, GreenRopeQuirks, Settings, UnknownGroup,

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::greenrope::Node;
+use super::oddities::shorten;
 
 /// An answer before it is written out.
 pub(super) struct Reply {
@@ -47,6 +48,15 @@ impl Document {
             Self::Json(value) => shift_json(value, by),
             Self::Xml(node) | Self::XmlAsJson(node) => node.shift_counts(by),
             Self::Campaigns(page) => page.shift_counts(by),
+        }
+    }
+
+    /// Takes the last row out of the longest list.
+    pub(super) fn shorten(&mut self) {
+        match self {
+            Self::Json(value) => shorten(value),
+            Self::Xml(node) | Self::XmlAsJson(node) => node.shorten(),
+            Self::Campaigns(page) => shorten(&mut page.value),
         }
     }
 

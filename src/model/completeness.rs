@@ -155,6 +155,10 @@ pub struct Certificate {
     /// document, read to its end, of a listing that the provider does not page. Where there is no
     /// count, this is the evidence.
     pub ended: bool,
+    /// Whether the rows came in several pages that are counted by offset: where somebody leaves and
+    /// another joins between two of them, one who stays is passed over, and no count shows it. Who
+    /// is missing from such a listing is looked for once more before anything is done about it.
+    pub by_offset: bool,
     /// Whether the opt-outs of the group were read to their end.
     pub opt_outs_complete: bool,
     /// The records that can't be read, one sentence each that names it by its id: they alone are
@@ -344,6 +348,7 @@ mod tests {
             total: Some(distinct),
             group_total: rule,
             ended: false,
+            by_offset: false,
             opt_outs_complete: true,
             left_out: vec![],
             problems: vec![],

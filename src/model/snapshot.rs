@@ -336,7 +336,7 @@ pub trait MemberSink: Send {
 
     /// Says that the requests for a group's listing begin now, wherever they do not begin with the
     /// question as a whole; the rows may be handed over later.
-    fn begin_reading(&mut self, _group: &str) {}
+    fn begin_reading(&mut self, group: &str);
 
     /// Opens the listing of a group; rows of an earlier reading of it are dropped.
     fn begin_listing(&mut self, group: &str);
@@ -346,11 +346,11 @@ pub trait MemberSink: Send {
     fn listed(&mut self, member_id: &str, state: MembershipState);
 
     /// Says that the profile of somebody holds what can't be read: it alone is left out.
-    fn unreadable(&mut self, _member_id: &str) {}
+    fn unreadable(&mut self, member_id: &str);
 
     /// Says when somebody of the open listing refused, in seconds since 1970, where the provider
     /// shows it.
-    fn refused_at(&mut self, _member_id: &str, _seconds: i64) {}
+    fn refused_at(&mut self, member_id: &str, seconds: i64);
 
     /// Closes the open listing with its evidence.
     fn end_listing(&mut self, certificate: Certificate);
@@ -564,6 +564,8 @@ impl MemberSink for SnapshotBuilder<'_> {
             rows.listed.push(ListingRow { member, state });
         }
     }
+
+    fn begin_reading(&mut self, _group: &str) {}
 
     fn unreadable(&mut self, member_id: &str) {
         self.unreadable.insert(member_id.trim().to_owned());

@@ -531,6 +531,8 @@ impl StoredCertificate {
             total: self.total,
             group_total: at_most.or(one_of).or(grew).unwrap_or_default(),
             ended: self.ended,
+            // A target is remembered, and nobody is taken out of a source for not being there.
+            by_offset: false,
             opt_outs_complete: self.opt_outs_complete,
             // Only what is whole is remembered.
             left_out: Vec::new(),

@@ -214,6 +214,28 @@ impl Node {
     }
 
     /// Takes the lists out of an answer.
+    /// Takes the last row out of the longest list, for faults.
+    pub(crate) fn shorten(&mut self) {
+        fn longest(node: &Node) -> usize {
+            let deeper = node.children.iter().map(longest);
+            let is_list = node.name.ends_with('s');
+            let own = if is_list { node.children.len() } else { 0 };
+            deeper.chain([own]).max().unwrap_or(0)
+        }
+        let length = longest(self);
+        if length == 0 {
+            return;
+        }
+        match self
+            .children
+            .iter_mut()
+            .find(|child| longest(child) == length)
+        {
+            Some(child) => child.shorten(),
+            None => drop(self.children.pop()),
+        }
+    }
+
     pub(crate) fn remove_lists(&mut self) {
         const LISTS: [&str; 5] = [
             "Groups",

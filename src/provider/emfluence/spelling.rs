@@ -62,6 +62,14 @@ impl MemberSink for Noting<'_> {
         self.sink.listed(member_id, state);
     }
 
+    fn unreadable(&mut self, member_id: &str) {
+        self.sink.unreadable(member_id);
+    }
+
+    fn refused_at(&mut self, member_id: &str, seconds: i64) {
+        self.sink.refused_at(member_id, seconds);
+    }
+
     fn end_listing(&mut self, certificate: Certificate) {
         self.sink.end_listing(certificate);
     }

@@ -1,15 +1,17 @@
 //! Looks again, right before a group is written, who came, left or refused since it was listed
 //! (rule 1).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::Applying;
-use crate::model::{Leaving, MemberStatus, MembershipState, OwnRemoval, OwnRemovals, Reading};
+use super::{Applying, Event};
+use crate::model::{
+    Leaving, Listing, MemberStatus, MembershipState, OwnRemoval, OwnRemovals, Reading,
+};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx};
 use crate::run::error::RunError;
-use crate::run::read::{GroupNow, groups_now};
+use crate::run::read::{GroupNow, group_now, groups_now};
 use crate::state::Change;
 
 /// A listing older than this is read again before its group is written.
@@ -60,6 +62,84 @@ impl Applying<'_> {
             self.prepared.sides.target_listed_at.insert(group, began);
         }
         Ok(())
+    }
+
+    /// Looks once more for people whom a step takes out of groups because the source did not list
+    /// them, where its listing may have passed over somebody who stays.
+    pub(super) async fn look_twice_at_source(&mut self, step: &Step) -> Result<(), RunError> {
+        let mut missing: BTreeMap<PairIx, Vec<PersonIx>> = BTreeMap::new();
+        for (pair, person) in leaving(step) {
+            if self.may_be_passed_over(pair, person) {
+                missing.entry(pair).or_default().push(person);
+            }
+        }
+        for (pair, people) in missing {
+            let seen = match self.second_look.remove(&pair) {
+                Some(seen) => seen,
+                None => match self.source_group_now(pair).await {
+                    Ok(seen) => seen,
+                    Err(RunError::Stopped) => return Err(RunError::Stopped),
+                    Err(error) => {
+                        self.leave_out(pair, &error.to_string());
+                        continue;
+                    }
+                },
+            };
+            if !seen.whole {
+                self.leave_out(pair, &seen.why);
+            }
+            let shown = |person: &PersonIx| {
+                let planned = &self.prepared.planned;
+                let records = planned.people.sources(*person).iter();
+                let mut ids = records.map(|at| {
+                    let member = &self.prepared.sides.source.members[*at as usize];
+                    planned.text(member.id)
+                });
+                ids.any(|id| seen.by_id.contains_key(id))
+                    || seen.by_address.contains_key(planned.address(*person))
+            };
+            let found: Vec<PersonIx> = people.into_iter().filter(shown).collect();
+            for person in &found {
+                let ids = self.ids(*person).into_iter();
+                self.stays.extend(ids.map(|id| (pair, id)));
+            }
+            if !found.is_empty() {
+                let name = &self.prepared.planned.plan.pair(pair).source_name;
+                self.events.push(Event::Warning(format!(
+                    "A first reading of \"{name}\" at \"{}\" passed over {} who are in it by a second one; they stay where they are.",
+                    self.job.source,
+                    found.len()
+                )));
+            }
+            self.second_look.insert(pair, seen);
+        }
+        Ok(())
+    }
+
+    /// Tells whether the source's listing may have passed over somebody: it shows none of the
+    /// person's records, and was read in pages that move.
+    fn may_be_passed_over(&self, pair: PairIx, person: PersonIx) -> bool {
+        let source = &self.prepared.sides.source;
+        let Some(group) = &self.prepared.planned.plan.pair(pair).source else {
+            return false;
+        };
+        let records = self.prepared.planned.people.sources(person);
+        let listing = source.listing(group).map(Reading::seen);
+        let is_listed = |listing: &Listing| {
+            records
+                .iter()
+                .any(|record| listing.state_of(*record).is_some())
+        };
+        let certificate = source.certificates.get(group);
+        certificate.is_some_and(|certificate| certificate.by_offset)
+            && listing.is_some_and(|listing| !is_listed(listing))
+    }
+
+    /// Lists the source group of a pair anew.
+    async fn source_group_now(&self, pair: PairIx) -> Result<GroupNow, RunError> {
+        let handle = self.runner.handle(&self.job.source)?;
+        let group = &self.prepared.planned.plan.pair(pair).source;
+        group_now(&handle, group.as_deref().unwrap_or_default()).await
     }
 
     /// Tells whether a group's listing says too little about now. Of a group that this run created
@@ -148,7 +228,7 @@ impl Applying<'_> {
             }
         }
         self.so_far.already_there.extend(there);
-        self.left_already.extend(left);
+        self.stays.extend(left);
         changes
     }
 
@@ -164,6 +244,21 @@ impl Applying<'_> {
             }
         }
         contacts
+    }
+}
+
+/// Names who leaves which group by a step for not being in it at the source, or for refusing it.
+fn leaving(step: &Step) -> Vec<(PairIx, PersonIx)> {
+    match step {
+        Step::RemoveMemberships { pair, members } => {
+            members.iter().map(|person| (*pair, *person)).collect()
+        }
+        Step::LeaveGroups { rows, how } if *how != Leaving::OptOut => {
+            let rows = rows.iter();
+            rows.flat_map(|row| row.pairs.iter().map(|pair| (*pair, row.member)))
+                .collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -31,7 +31,7 @@ use crate::plan::{PairIx, PersonIx};
 use crate::run::accounts::{Handle, Runner};
 use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
-use crate::run::read::{ProfilesNow, compile};
+use crate::run::read::{GroupNow, ProfilesNow, compile};
 use crate::run::settle::{Answer, Confirming, Item, SoFar};
 use crate::state::{JournalId, JournalOutcome};
 
@@ -78,9 +78,11 @@ struct Applying<'a> {
     /// What failed and takes later steps with it.
     lost_people: HashSet<PersonIx>,
     lost_groups: HashSet<PairIx>,
-    /// Contacts that are not active in a group any more although its listing showed them so; nobody
-    /// takes them out of it.
-    left_already: HashSet<(PairIx, String)>,
+    /// Contacts that nobody takes out of a group: they are not active in it any more although its
+    /// listing showed them so, or the source shows them in theirs after all.
+    stays: HashSet<(PairIx, String)>,
+    /// Who is in the source's groups by a second look.
+    second_look: HashMap<PairIx, GroupNow>,
     open: Vec<Open>,
     /// Groups of whose creation an answer was lost.
     doubted_groups: BTreeSet<PairIx>,
@@ -141,7 +143,8 @@ impl Runner {
             unproved: BTreeSet::new(),
             lost_people: HashSet::new(),
             lost_groups: HashSet::new(),
-            left_already: HashSet::new(),
+            stays: HashSet::new(),
+            second_look: HashMap::new(),
             open: Vec::new(),
             doubted_groups: BTreeSet::new(),
             groups_written: BTreeSet::new(),
@@ -293,6 +296,7 @@ impl Applying<'_> {
         if by_id.iter().any(|person| self.unproved.contains(person)) {
             self.prove_creations().await?;
         }
+        self.look_twice_at_source(step).await?;
         self.look_again_before(step).await
     }
 }

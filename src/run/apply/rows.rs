@@ -133,7 +133,7 @@ impl Applying<'_> {
                         .and_then(|(at, listing)| listing.seen().state_of(at));
                     let left = id
                         .as_ref()
-                        .is_some_and(|id| self.left_already.contains(&(*pair, id.clone())));
+                        .is_some_and(|id| self.stays.contains(&(*pair, id.clone())));
                     let others = id
                         .as_ref()
                         .is_some_and(|id| self.is_others(member, *pair, id));

@@ -94,7 +94,8 @@ impl Prepared {
                 Some(link) => {
                     let refreshed =
                         confirming.group_base(source, target, &Record::new(), &pair.source_name);
-                    let same = matches!(&refreshed[0], Change::GroupFields { fields, name, .. } if *fields == link.fields && *name == link.name);
+                    // Of a group whose fields can't be read there are none to remember.
+                    let same = matches!(refreshed.first(), Some(Change::GroupFields { fields, name, .. }) if *fields == link.fields && *name == link.name);
                     changes.extend(refreshed.into_iter().skip(usize::from(same)));
                 }
             }

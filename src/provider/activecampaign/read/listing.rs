@@ -175,6 +175,12 @@ impl Listings {
             .for_each(|listed| listed.certificate.ended = true);
     }
 
+    /// Takes note that each of the listings came in several pages that are counted by offset.
+    pub(super) fn by_offset(&mut self) {
+        self.each()
+            .for_each(|listed| listed.certificate.by_offset = true);
+    }
+
     pub(super) fn doubt(&mut self, what: &str) {
         self.each().for_each(|listed| listed.doubt(what));
     }

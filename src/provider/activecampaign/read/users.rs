@@ -182,14 +182,17 @@ impl ActiveCampaign {
         ask: &MemberAsk<'_>,
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
-        let (users, evidence) = match self.list_users().await {
+        let (users, evidence, seams) = match self.list_users().await {
             Ok(listed) => listed,
             Err(error) => {
                 self.survive(error).await?;
-                (self.list_users_by_v1().await?, Evidence::None)
+                (self.list_users_by_v1().await?, Evidence::None, false)
             }
         };
         let mut listings = Listings::begin(ask.groups);
+        if seams {
+            listings.by_offset();
+        }
         let whole = evidence == Evidence::Whole;
         match evidence {
             Evidence::Whole => listings.ended(),
@@ -256,11 +259,12 @@ impl ActiveCampaign {
         Ok(())
     }
 
-    /// Reads all users, page after page until an empty one, and says what shows that they are all.
+    /// Reads all users, page after page until an empty one, and says what shows that they are all,
+    /// and whether there are seams between their pages.
     ///
     /// Pages may be shorter than asked for in mid-listing, so a short one ends nothing. New users
     /// join at the end; where the total goes down, an offset may have passed over somebody.
-    async fn list_users(&self) -> Result<(BTreeMap<u64, User>, Evidence), CallError> {
+    async fn list_users(&self) -> Result<(BTreeMap<u64, User>, Evidence, bool), CallError> {
         let mut users = BTreeMap::new();
         let mut pages = Offsets::default();
         loop {
@@ -283,7 +287,7 @@ impl ActiveCampaign {
         } else {
             Evidence::None
         };
-        Ok((users, evidence))
+        Ok((users, evidence, pages.filled > 1))
     }
 
     async fn list_users_by_v1(&self) -> Result<BTreeMap<u64, User>, CallError> {
@@ -351,6 +355,8 @@ enum Evidence {
 #[derive(Default)]
 struct Offsets {
     rows: u64,
+    /// The pages that held anybody.
+    filled: u64,
     last: u64,
     /// Whether each id so far was greater than the one before.
     rising: bool,
@@ -378,6 +384,7 @@ impl Offsets {
         }
         self.repeats = count > 0 && self.seen.len() == before;
         self.rows += count as u64;
+        self.filled += u64::from(count > 0);
         self.shrank |= total < self.total && total.is_some();
         self.total = self.total.max(total);
         count > 0 && !self.repeats

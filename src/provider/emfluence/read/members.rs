@@ -115,7 +115,8 @@ impl Emfluence {
             self.read_account(&mut listings, &fields, &ask.role, unseen, sink)
                 .await?;
         }
-        for listing in listings {
+        for mut listing in listings {
+            listing.certificate.by_offset = listing.certificate.pages > 1;
             sink.begin_listing(&listing.group);
             for (contact, state) in listing.rows {
                 sink.listed(&contact.to_string(), state);

@@ -235,7 +235,9 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
     }
 
     for fault in &faults {
-        if let Fault::IgnoredParameter(name) = fault {
+        if let Fault::IgnoredParameter(name) = fault
+            && !underway.target.is_write
+        {
             overlook(&mut underway.incoming, name);
         }
     }

@@ -172,7 +172,7 @@ pub enum Fault {
     Turnover,
     /// Right before the request is carried out, somebody new joins the fullest group.
     SignUp,
-    /// The parameter of this name is taken no notice of.
+    /// The parameter of this name is taken no notice of by what reads.
     IgnoredParameter(String),
     /// A request that names this address draws status 500, nothing done.
     CrashesOn(String),

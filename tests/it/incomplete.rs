@@ -1,6 +1,6 @@
 //! Rule 3: what could not be read to its end removes nothing, and is never taken for empty.
 
-use rosterd::emulator::{Fault, FaultRule, Garbage, When};
+use rosterd::emulator::{Fault, FaultRule, Garbage, Kind, When};
 use rosterd::run::SyncOptions;
 
 use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
@@ -31,22 +31,32 @@ async fn busy(source: &str, target: &str) -> Bench {
     bench.account(target, |account| {
         let two = account.find_group("Two").unwrap();
         let contact = account.contact_by_email("two3@example.org").unwrap();
-        account.leave(two, contact);
-        account.opt_out_of_account(contact);
+        // At ActiveCampaign people refuse lists, and show nothing where they are in none.
+        if account.kind == Kind::ActiveCampaign {
+            account.opt_out_of_group(two, contact);
+        } else {
+            account.leave(two, contact);
+            account.opt_out_of_account(contact);
+        }
     });
     bench.writes();
     bench
 }
 
+/// Who gets the mail of a group.
+fn mailed(bench: &Bench, account: &str, group: &str) -> Vec<String> {
+    bench.account(account, |account| {
+        let group = account.find_group(group).unwrap();
+        account.mailed_by(group)
+    })
+}
+
 /// Plays a fault on everything that one account is asked by one operation.
 async fn plays(source: &str, target: &str, faulty: &str, operation: &str, fault: &Fault) {
     let bench = busy(source, target).await;
-    let place = format!(
-        "{source} to {target}, {operation} at {faulty}, {}",
-        fault.name()
-    );
+    let place = format!("{source} to {target}, {operation} at {faulty}, {fault:?}");
     let before: Vec<_> = ["One", "Two"]
-        .map(|group| bench.members(target, group))
+        .map(|group| mailed(&bench, target, group))
         .into();
     let rule = FaultRule::every(fault.clone()).at(faulty);
     bench.emulator.add_fault(match operation {
@@ -62,7 +72,7 @@ async fn plays(source: &str, target: &str, faulty: &str, operation: &str, fault:
     bench.emulator.clear_faults();
     let told = result.as_ref().map_or_else(ToString::to_string, tell);
     let after: Vec<_> = ["One", "Two"]
-        .map(|group| bench.members(target, group))
+        .map(|group| mailed(&bench, target, group))
         .into();
     let refused = ["two2@example.org"];
     // A group that an answer about groups lost takes no other along.
@@ -70,18 +80,21 @@ async fn plays(source: &str, target: &str, faulty: &str, operation: &str, fault:
     let goes_on = *fault == Fault::ShortPage && of_groups;
     for (before, after) in before.iter().zip(&after) {
         for address in before
-            .keys()
+            .iter()
             .filter(|address| !refused.contains(&address.as_str()))
         {
             // Reading again may have helped; then the run ends well and does what it should.
             let leaves = goes_on && address == "one0@example.org";
             assert!(
-                code == 0 || leaves || after.contains_key(address),
+                code == 0 || leaves || after.contains(address),
                 "{place}: {address} was removed\n{told}"
             );
         }
-        assert!(!after.contains_key("two3@example.org"), "{place}\n{told}");
-        let added = after.len() > before.len();
+        let refuser = "two3@example.org".to_owned();
+        assert!(!after.contains(&refuser), "{place}\n{told}");
+        // Who joined by themselves, as a fault has it, was not added.
+        let added = after.iter().filter(|address| !address.starts_with("joins"));
+        let added = added.count() > before.len();
         assert!(
             faulty != target || code == 0 || !added,
             "{place}: somebody was added\n{told}"
@@ -93,18 +106,9 @@ async fn plays(source: &str, target: &str, faulty: &str, operation: &str, fault:
     bench.writes();
     let report = bench.sync().await;
     assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
-    assert!(
-        !bench
-            .members(target, "One")
-            .contains_key("one0@example.org"),
-        "{place}"
-    );
-    assert!(
-        bench
-            .members(target, "One")
-            .contains_key("fresh@example.org"),
-        "{place}"
-    );
+    let one = mailed(&bench, target, "One");
+    assert!(!one.contains(&"one0@example.org".to_owned()), "{place}");
+    assert!(one.contains(&"fresh@example.org".to_owned()), "{place}");
     bench.assert_settled().await;
 }
 
@@ -118,9 +122,13 @@ fn faults() -> Vec<Fault> {
         Fault::EmptyBody,
         Fault::ServerError(500),
         Fault::ShortPage,
-        Fault::Turnover,
         Fault::SignUp,
     ]
+}
+
+/// What else may go on where everybody comes from.
+fn faults_of_source() -> Vec<Fault> {
+    [faults(), vec![Fault::Turnover]].concat()
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +139,7 @@ async fn emfluence_as_the_source() {
         "groups/getContacts",
         "contacts/search",
     ] {
-        for fault in faults() {
+        for fault in faults_of_source() {
             plays("mail", "crm", "mail", operation, &fault).await;
         }
     }
@@ -154,7 +162,7 @@ async fn emfluence_as_the_target() {
 #[tokio::test(start_paused = true)]
 async fn greenrope_as_the_source() {
     for operation in ["GetGroups", "GetContacts"] {
-        for fault in faults() {
+        for fault in faults_of_source() {
             plays("crm", "mail", "crm", operation, &fault).await;
         }
     }
@@ -290,12 +298,11 @@ async fn one_person_who_is_all_trouble_stops_nobody() {
             // A refusal of somebody else gets through all the same.
             bench.account(source, |account| account.opt_out_of_account(refuser));
             bench.sync().await;
-            let refused = bench.account(target, |account| {
-                let contact = account.contact_by_email("refuser@example.org");
-                contact.is_none_or(|contact| account.contacts[&contact].opted_out.is_some())
-            });
-            assert!(refused, "{place}: {told}");
-            eprintln!("{place} {fault:?}: {told}");
+            let mailed = mailed(&bench, target, "One");
+            assert!(
+                !mailed.contains(&"refuser@example.org".to_owned()),
+                "{place}: {told}"
+            );
             assert_eq!(report.exit_code(), 4, "{place}: {told}");
             // What is mended is carried.
             bench.emulator.clear_faults();

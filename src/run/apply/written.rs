@@ -126,7 +126,11 @@ impl Applying<'_> {
         let record = &self.prepared.sides.source.members[*record as usize];
         let mut fields = store.member_fields(&self.job.name, planned.text(record.id))?;
         let is_new = planned.people.targets(person).is_empty();
-        let ignored = take_stored(&mut fields, &before, held, is_new);
+        let facts = self.prepared.facts.get(&person);
+        let edit = facts.and_then(|facts| facts.edit.as_ref());
+        let sent = edit.map(|edit| edit.set.clone()).unwrap_or_default();
+        let sent = (!is_new).then_some(&sent);
+        let ignored = take_stored(&mut fields, &before, held, sent);
         if !ignored.is_empty() && !last {
             return Ok(false);
         }

@@ -82,17 +82,20 @@ pub(super) fn stands(
     true
 }
 
-/// Takes what is stored into the base. Returns the fields that are still as they were before the
-/// write; they are to be written again. What a contact that `is_new` does not hold at all it has no
-/// place for.
+/// Takes what is stored of the fields that were `sent` into the base; all of them for a contact that
+/// is new. Returns those that are still as they were before the write; they are to be written again.
+/// What a new contact does not hold at all it has no place for.
 pub(in crate::run) fn take_stored(
     fields: &mut FieldBases,
     before: &Record,
     held: &Record,
-    is_new: bool,
+    sent: Option<&Record>,
 ) -> Vec<String> {
+    let is_new = sent.is_none();
     let mut ignored = Vec::new();
-    for (field, then) in fields.iter_mut() {
+    // What somebody changed at the target and keeps differs from its base without having been sent.
+    let was_sent = |field: &String| sent.is_none_or(|sent| sent.contains_key(field));
+    for (field, then) in fields.iter_mut().filter(|(field, _)| was_sent(field)) {
         let was = before.get(field).filter(|value| !value.is_empty());
         let now = held.get(field).filter(|value| !value.is_empty());
         if !is_written(then, was) || same(then.target.as_ref(), now) {
@@ -153,7 +156,7 @@ mod tests {
 
     /// Returns the fields that were ignored, and what the base holds of `f`: desired, target and
     /// whether rosterd's value is meant.
-    fn taken(written: &str, before: &str, held: &str, new: bool) -> (bool, String) {
+    fn taken(written: &str, before: &str, held: &str, sent: Option<&Record>) -> (bool, String) {
         let value = |text: &str| Some(Value::from(text)).filter(|value| !value.is_empty());
         let mut fields = BTreeMap::from([(
             "f".to_owned(),
@@ -163,7 +166,7 @@ mod tests {
                 written: false,
             },
         )]);
-        let ignored = take_stored(&mut fields, &record(before), &record(held), new);
+        let ignored = take_stored(&mut fields, &record(before), &record(held), sent);
         let base = &fields["f"];
         let text = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
         let mark = if base.written { " as written" } else { "" };
@@ -197,14 +200,17 @@ mod tests {
             // Not written in this run.
             ("a", "f=a", "f=c", (false, "a a")),
         ] {
-            let (ignored, base) = taken(written, before, held, false);
+            let (ignored, base) = taken(written, before, held, Some(&record("f=sent")));
             assert_eq!(
                 (ignored, base.as_str()),
                 expected,
                 "{written} over {before}: {held}"
             );
         }
-        let nothing = taken("b", "", "", true);
+        let nothing = taken("b", "", "", None);
         assert_eq!(nothing, (false, "b - as written".to_owned()));
+        // What a person changed at the target and keeps was not sent, and so not ignored.
+        let kept = taken("b", "f=a", "f=a", Some(&record("g=sent")));
+        assert_eq!(kept, (false, "b b".to_owned()));
     }
 }

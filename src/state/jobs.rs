@@ -9,6 +9,7 @@ use super::convert::{optional_time, stamp, time};
 use super::error::{Fault, StateError};
 use super::runs::{Outcome, RUN_COLUMNS, RunRecord, read_run};
 use super::{accounts, change};
+use crate::plan::base::Origin;
 
 /// Why a job does not run on its schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,8 +145,41 @@ pub(super) fn register(
 ) -> Result<(), Fault> {
     check_accounts(connection, job, source, target)?;
     ensure(connection, job)?;
+    let (known, _) = accounts(connection, job)?;
     connection
         .prepare_cached("UPDATE jobs SET source_account = ?2, target_account = ?3 WHERE name = ?1")?
+        .execute((job, source, target))?;
+    if known.is_empty() {
+        learn_who_is_who(connection, job, source, target)?;
+    }
+    Ok(())
+}
+
+/// Has a new job know the people whom others between the same two accounts have linked: it may be one
+/// of them under another name, and who is who does not depend on a job's name. What of them was
+/// written, and who is in which group, stays with each job.
+fn learn_who_is_who(
+    connection: &Connection,
+    job: &str,
+    source: &str,
+    target: &str,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO member_links (job, source, target, address, origin)
+             SELECT ?1, links.source, min(links.target), min(links.address), ?4
+             FROM jobs JOIN member_links AS links ON links.job = jobs.name
+             WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.name <> ?1
+             GROUP BY links.source HAVING count(DISTINCT links.target) = 1",
+        )?
+        .execute((job, source, target, Origin::Adopted.as_str()))?;
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO former_links (job, source, target, address)
+             SELECT ?1, links.source, links.target, links.address
+             FROM jobs JOIN former_links AS links ON links.job = jobs.name
+             WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.name <> ?1",
+        )?
         .execute((job, source, target))?;
     Ok(())
 }

@@ -495,6 +495,34 @@ async fn a_refusal_of_a_group_outlives_every_key_that_led_to_it() {
     }
 }
 
+/// Where a job goes on under another name, the pairs of the old name still say who is who: a refusal
+/// that nobody has seen yet is of the record that was linked, whatever address it shows by then.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_at_the_target_is_of_whom_a_job_of_another_name_linked() {
+    for (source, target) in PAIRS {
+        for loss in [Loss::JobRenamed, Loss::ProviderRenamed, Loss::SecondName] {
+            let place = format!("{source} to {target}, {loss:?}");
+            let mut bench = synced(source, target, "managed").await;
+            let contact = id(&bench, target, 0);
+            bench.account(target, |account| account.opt_out_of_account(contact));
+            let record = id(&bench, source, 0);
+            bench.account(source, |account| {
+                account.change_address(record, "fresh@example.org");
+            });
+            let job = lose(&mut bench, source, target, loss);
+            for _ in 0..2 {
+                let report = bench.sync_of(job).await;
+                assert_eq!(
+                    mailed(&bench, target),
+                    readers(1..6),
+                    "{place}: {}",
+                    tell(&report)
+                );
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refusal_of_all_mail_outlives_every_key_and_an_erasure() {
     for (source, target) in PAIRS {

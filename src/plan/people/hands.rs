@@ -15,7 +15,7 @@ use super::pairing::{Draft, Pairing};
 use crate::model::policy::OnDrift;
 use crate::model::{Existence, Name};
 use crate::plan::bars::keeps_from;
-use crate::plan::base::{LedgerPerson, Refusal};
+use crate::plan::base::{LedgerPerson, MemberLink, Refusal};
 use crate::plan::item_key;
 
 /// Decides how each person stands to the contacts that have the address which the source shows.
@@ -126,15 +126,16 @@ pub(super) fn settle_hands(
 fn addresses_of_erased(pairing: &Pairing<'_>, drafts: &[Draft]) -> HashMap<Name, Vec<usize>> {
     let mut erased: HashMap<Name, Vec<usize>> = HashMap::new();
     for (at, draft) in drafts.iter().enumerate() {
-        let Some(gone) = draft.vanished.filter(|_| !draft.removed_by_us) else {
+        if draft.vanished.is_none() || draft.removed_by_us {
             continue;
-        };
+        }
         let records = draft
             .sources
             .iter()
             .map(|at| pairing.source.members[*at as usize].id);
         let links = records.filter_map(|id| pairing.base.member_of_source(id));
-        for link in links.filter(|link| link.target == gone) {
+        let is_gone = |link: &&MemberLink| !pairing.is_at_target(link.target);
+        for link in links.filter(is_gone) {
             if link.address != draft.address && pairing.holders(link.address).is_empty() {
                 erased.entry(link.address).or_default().push(at);
             }

@@ -156,7 +156,12 @@ impl<'a> Pairing<'a> {
                 }
                 Some(_) => {}
                 None => {
-                    draft.vanished = Some(link.target);
+                    // Of several the first in order, in whatever order they are read.
+                    let first = draft.vanished.filter(|known| {
+                        let text = |name: Name| id_rank(self.names.text(name));
+                        text(*known) <= text(link.target)
+                    });
+                    draft.vanished = Some(first.unwrap_or(link.target));
                     draft.removed_by_us |= link.removed_by_us;
                 }
             }
@@ -168,6 +173,11 @@ impl<'a> Pairing<'a> {
             .targets
             .sort_by_cached_key(|at| self.rank(self.target, *at));
         draft
+    }
+
+    /// Tells whether the target shows a person.
+    pub(super) fn is_at_target(&self, id: Name) -> bool {
+        self.target_by_id.contains_key(&id)
     }
 
     /// Leaves a target person to one of several source people whom links lead to it: they shared an

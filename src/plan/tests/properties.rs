@@ -1252,8 +1252,39 @@ const FOUND: &[(&[Fact], &[&[Fact]])] = &[
     ),
 ];
 
+/// Plans of one world are the same, in whatever order it is read.
+fn reads_the_same(facts: &[Fact]) {
+    let mut world = world_of(facts);
+    let show = |world: &TestWorld| {
+        world.planned(|inputs, plan| {
+            let counts = (plan.measure, plan.summary.clone());
+            let text = render(inputs, plan);
+            (
+                text,
+                plan.fingerprint.clone(),
+                plan.warnings.clone(),
+                counts,
+            )
+        })
+    };
+    let plain = show(&world);
+    assert_eq!(plain, show(&world));
+    world.backwards = true;
+    assert_eq!(plain, show(&world));
+}
+
 #[test]
 fn worlds_that_failed_once_settle() {
+    // Two records of one address, whose contacts are both gone.
+    reads_the_same(&[
+        (0, 133, 0, 0),
+        (22, 0, 207, 0),
+        (14, 0, 225, 0),
+        (22, 0, 6, 0),
+        (3, 157, 171, 247),
+        (21, 0, 231, 6),
+        (3, 117, 18, 0),
+    ]);
     for (facts, later) in FOUND {
         let later: Vec<Vec<Fact>> = later.iter().map(|changes| changes.to_vec()).collect();
         settles_in_groups(facts, &later);
@@ -1278,15 +1309,7 @@ proptest! {
 
     #[test]
     fn the_same_worlds_give_the_same_plan_in_whatever_order_they_are_read(facts in facts()) {
-        let mut world = world_of(&facts);
-        let show = |world: &TestWorld| world.planned(|inputs, plan| {
-            let counts = (plan.measure, plan.summary.clone());
-            (render(inputs, plan), plan.fingerprint.clone(), plan.warnings.clone(), counts)
-        });
-        let plain = show(&world);
-        prop_assert_eq!(&plain, &show(&world));
-        world.backwards = true;
-        prop_assert_eq!(&plain, &show(&world));
+        reads_the_same(&facts);
     }
 
     #[test]

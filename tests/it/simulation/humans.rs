@@ -94,6 +94,26 @@ impl Humans {
         }
     }
 
+    /// What comes on top of an exchange shows as something else: nobody can say any more who is who
+    /// of all that took part.
+    pub fn doubt_mixed(&mut self, account: &str, id: u64) {
+        let mut part = BTreeSet::from([id]);
+        loop {
+            let before = part.len();
+            for (name, one, other) in &self.exchanged {
+                if name == account && (part.contains(one) || part.contains(other)) {
+                    part.extend([*one, *other]);
+                }
+            }
+            if part.len() == before {
+                break;
+            }
+        }
+        if part.len() > 1 {
+            part.iter().for_each(|id| self.doubt(account, *id));
+        }
+    }
+
     /// A record appears. Who has its address already is who it stands for: at one account, if
     /// somebody has it there, else anywhere, else whoever had it last and has no other.
     fn enter(&mut self, world: &World, account: &str, id: u64, email: &str, first: Option<&str>) {
@@ -176,14 +196,21 @@ impl Humans {
                     self.enter(now, &staff, *user, &entry.email, source);
                 }
             }
+            Change::ContactDeleted { contact, .. } if event.actor == Actor::Person => {
+                self.doubt_mixed(&account.name, *contact);
+            }
             Change::AddressChanged { contact, to, .. } if event.actor == Actor::Person => {
                 let place = (account.name.clone(), *contact);
                 *self.changes.entry(place).or_default() += 1;
-                let mixed = self.exchanged.iter().any(|(name, one, other)| {
-                    *name == account.name && [one, other].contains(&contact)
-                });
-                if mixed {
-                    self.doubt(&account.name, *contact);
+                self.doubt_mixed(&account.name, *contact);
+                // So does whoever takes an address that was in the game.
+                let exchanged = self.exchanged.clone();
+                for (name, one, other) in exchanged {
+                    let showed = |id| self.ever_showed(&name, id, to);
+                    if name == account.name && (showed(one) || showed(other)) {
+                        self.doubt(&name, *contact);
+                        self.doubt_mixed(&name, one);
+                    }
                 }
                 if !is_usable(to) {
                     return;
@@ -206,9 +233,16 @@ impl Humans {
     pub fn exchange(&mut self, account: &str, one: u64, other: u64) {
         // The exchange itself takes three changes. What came before shows as something else.
         let changes = |id| self.changes.get(&(account.to_owned(), id)).copied();
-        if changes(one) > Some(2) || changes(other) > Some(1) {
-            self.doubt(account, one);
-            self.doubt(account, other);
+        let in_the_game = |id| {
+            let mut pairs = self.exchanged.iter();
+            pairs.any(|(name, one, other)| name == account && [*one, *other].contains(&id))
+        };
+        let mixed = in_the_game(one) || in_the_game(other);
+        if mixed || changes(one) > Some(2) || changes(other) > Some(1) {
+            for id in [one, other] {
+                self.doubt(account, id);
+                self.doubt_mixed(account, id);
+            }
             return;
         }
         self.exchanged.push((account.to_owned(), one, other));
@@ -238,6 +272,10 @@ impl Humans {
 
     /// Two records turned out to stand for one human.
     pub fn unite(&mut self, account: &str, one: u64, other: u64) {
+        for id in [one, other] {
+            self.doubt_mixed(account, id);
+        }
+        self.exchanged.push((account.to_owned(), one, other));
         if let (Some(first), Some(second)) = (self.of(account, one), self.of(account, other)) {
             self.merged[second] = first;
         }

@@ -60,6 +60,7 @@ pub(crate) struct Run {
 }
 
 /// Watches the accounts.
+#[derive(Clone)]
 pub(crate) struct Judge {
     pub jobs: Vec<Job>,
     pub memory: Memory,
@@ -176,12 +177,12 @@ impl Judge {
     /// which then died, or did not end well.
     pub fn may_be_paired(&self, account: &str, record: u64) -> bool {
         self.runs.values().any(|run| {
-            let job = &self.jobs[run.job];
             let there = |world: &World| {
                 let named = world.accounts.iter().find(|known| known.name == account);
                 named.is_some_and(|account| account.contacts.contains_key(&record))
             };
-            [job.source, job.target].contains(&account)
+            let mut jobs = std::iter::once(&run.job).chain(&run.beside);
+            jobs.any(|job| [self.jobs[*job].source, self.jobs[*job].target].contains(&account))
                 && (there(&run.start) || run.also.iter().any(there))
         })
     }
@@ -201,19 +202,30 @@ impl Judge {
         })
     }
 
-    /// Two records have exchanged their addresses, or the second one was merged into the first.
-    pub fn turn_over(&mut self, account: &str, one: u64, other: u64, merged: bool) {
-        // What one source says of two people, another one may not know.
+    /// Whether another source has a record of whom a record of a source stands for.
+    fn is_known_elsewhere(&self, account: &str, record: u64) -> bool {
         let sources: BTreeSet<&str> = self.jobs.iter().map(|job| job.source).collect();
+        if !sources.contains(account) {
+            return false;
+        }
         let others: Vec<&str> = sources
             .into_iter()
             .filter(|name| *name != account)
             .collect();
-        let elsewhere = [one, other].iter().any(|id| {
-            let human = self.humans.of(account, *id);
-            human.is_some_and(|human| self.humans.count(&self.seen, &others, human) > 0)
-        });
-        if elsewhere {
+        let human = self.humans.of(account, record);
+        human.is_some_and(|human| self.humans.count(&self.seen, &others, human) > 0)
+    }
+
+    /// Two records have exchanged their addresses, or the second one was merged into the first.
+    pub fn turn_over(&mut self, account: &str, one: u64, other: u64, merged: bool) {
+        for id in [one, other] {
+            self.humans.doubt_mixed(account, id);
+        }
+        // What one source says of two people, another one may not know.
+        if [one, other]
+            .iter()
+            .any(|id| self.is_known_elsewhere(account, *id))
+        {
             self.humans.doubt(account, one);
             self.humans.doubt(account, other);
             return;
@@ -309,11 +321,15 @@ impl Judge {
                 };
                 let paired = moved.is_some_and(|contact| self.is_paired(&event.account, contact));
                 // Whether it is still whom it was, rosterd may know by a link, and nobody else does.
-                let doubtful = moved.filter(|contact| {
-                    !paired
-                        && event.actor == Actor::Person
-                        && self.may_be_paired(&event.account, *contact)
-                });
+                // Nor is it known where a contact moved by hand, or what one source says of somebody
+                // whom another one knows.
+                let unknown = |contact| {
+                    let is_target = self.jobs.iter().any(|job| job.target == event.account);
+                    !paired && (is_target || self.may_be_paired(&event.account, contact))
+                        || self.is_known_elsewhere(&event.account, contact)
+                };
+                let doubtful =
+                    moved.filter(|contact| event.actor == Actor::Person && unknown(*contact));
                 if let Some(contact) = doubtful {
                     self.humans.doubt(&event.account, contact);
                 }
@@ -494,12 +510,14 @@ impl Judge {
     }
 
     /// A run has ended well, without a fault and with everything read: what it has seen is known
-    /// from here on.
-    pub fn learn(&mut self, refused: bool) {
+    /// from here on. While somebody waits for an address, who is who is not settled.
+    pub fn learn(&mut self, refused: bool, waits: bool) {
         let Some(run) = self.run.clone() else { return };
         if self.wild {
             self.learn_humans(&run);
-            self.humans.show();
+            if !waits {
+                self.humans.show();
+            }
         }
         let job = self.jobs[run.job].clone();
         if job.from_users || job.to_users {
@@ -532,10 +550,9 @@ impl Judge {
                 }
             }
         }
-        for (_, _, partner) in self
-            .pairs
-            .iter()
-            .filter(|pair| pair.0 == run.job && job.sees(pair, &run.start))
+        // Who remembers a target has not looked at it.
+        let looked = self.pairs.iter().filter(|_| !job.remembers);
+        for (_, _, partner) in looked.filter(|pair| pair.0 == run.job && job.sees(pair, &run.start))
         {
             let Some(group) = target.groups.get(partner) else {
                 continue;

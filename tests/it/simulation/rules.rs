@@ -29,7 +29,21 @@ impl Judge {
         if self.wild {
             self.weigh(&run, event, before, now);
         } else {
+            let source = self.jobs[run.job].source;
+            let meanwhile = self.believed(before, source);
+            // An import of an earlier run goes on at what is the source of this one, which may have
+            // read it before or after.
+            let goes_on = truth::differ(meanwhile.account(source), run.start.account(source));
+            let as_before = goes_on.then(|| self.clone());
             self.judge(&run, first, event, before, now);
+            if let Some(as_before) = as_before
+                && self.complaints.len() > as_before.complaints.len()
+            {
+                *self = as_before;
+                let mut run = run.clone();
+                *run.start.account_mut(source) = meanwhile.account(source).clone();
+                self.judge(&run, first, event, before, now);
+            }
         }
         // What another database has asked for, this one can't know.
         if let Some(memory) = memory {
@@ -69,7 +83,7 @@ impl Judge {
             }
             Change::MembershipRemoved { group, contact, .. } => {
                 let account = before.account(&event.account);
-                self.detaches(&job, *group, *contact, account);
+                self.detaches(&job, *group, *contact, there);
                 self.leaves(run, first, *group, *contact, account);
             }
             Change::GroupOptOutSet { group, contact } => {
@@ -209,7 +223,10 @@ impl Judge {
                 "rule 1",
                 format!("{place} though the person refuses that group at the source"),
             );
-        } else if !states.contains(&Some(MembershipState::Active)) {
+        } else if !states.contains(&Some(MembershipState::Active))
+            // Whom somebody gave another address by hand, a link knows that nobody else sees.
+            && !self.moved.contains(&address)
+        {
             self.complain(
                 "additions",
                 format!(
@@ -309,17 +326,22 @@ impl Judge {
         for partner in &partners {
             for address in &names {
                 match truth::state(source, *partner, address) {
+                    // A removal by a request looks like a refusal there, and is none.
+                    Some(MembershipState::OptedOut)
+                        if truth::only_by_api(source, *partner, address) => {}
                     Some(MembershipState::OptedOut) => refused = true,
                     Some(_) => listed = true,
                     None => {}
                 }
             }
         }
+        // A run that was refused or died may have seen a refusal that nobody shows by now.
         let known = refused
-            || names
-                .iter()
-                .any(|address| self.refuses_group_anywhere(run, group, address));
-        let in_place_of_refusal = known && job.carry && before.kind == Kind::GreenRope;
+            || names.iter().any(|address| {
+                self.refuses_group_anywhere(run, group, address)
+                    || self.ever_refused.contains(address)
+            });
+        let in_place_of_refusal = known && job.carry && before.kind != Kind::Emfluence;
         if !in_place_of_refusal {
             let counts = !job.not_internal
                 || names
@@ -364,6 +386,8 @@ impl Judge {
                 );
             }
         }
+        self.surely
+            .retain(|(_, there, who)| (*there, *who) != (group, contact));
         if let Some(run) = self.runs.get_mut(&first) {
             run.removed.insert((group, contact));
         }
@@ -393,8 +417,8 @@ impl Judge {
 
     /// Somebody's membership is deleted at lists: only where that is asked for, and never the last
     /// one.
-    fn detaches(&mut self, job: &super::job::Job, group: u64, contact: u64, before: &Account) {
-        if before.kind != Kind::ActiveCampaign {
+    fn detaches(&mut self, job: &super::job::Job, group: u64, contact: u64, there: &Account) {
+        if there.kind != Kind::ActiveCampaign {
             return;
         }
         if !job.detach {
@@ -403,7 +427,7 @@ impl Judge {
                 format!("contact {contact} was detached from list {group}, which nobody asked for"),
             );
         }
-        if before.groups_of(contact).len() < 2 {
+        if there.groups_of(contact).is_empty() {
             self.complain(
                 "rule 6",
                 format!("contact {contact} was detached from list {group}, the last one"),
@@ -440,7 +464,8 @@ impl Judge {
                 .iter()
                 .any(|address| self.refuses_anywhere(run, address));
             let key = (job.target.to_owned(), group, contact);
-            if job.carry && (refuses || of_all) {
+            // Of whom somebody gave another address by hand it is open which of the two it is.
+            if job.carry && (refuses || of_all) && !self.moved.contains(&address) {
                 self.memory.own.remove(&key);
             } else {
                 // It only looks like a refusal.
@@ -449,7 +474,7 @@ impl Judge {
             }
             return;
         }
-        if !refuses {
+        if !refuses && !self.ever_refused.contains(&address) {
             self.complain(
                 "rule 1",
                 format!("{place}, which nobody refuses at the source"),
@@ -478,6 +503,7 @@ impl Judge {
             .source_addresses(run, contact, &address)
             .iter()
             .any(|address| self.refuses_anywhere(run, address))
+            && !self.moved.contains(&address)
         {
             self.complain(
                 "rule 1",
@@ -648,7 +674,8 @@ impl Judge {
         {
             self.complain("rule 1", format!("{place}, which refuses all mail there"));
         }
-        if job.carry && truth::refuses_all(source, &address) {
+        // Whose own address changes refuses under the new one as well, by the same plan.
+        if job.carry && truth::refuses_all(source, &address) && !self.moved.contains(&address) {
             self.complain(
                 "rule 1",
                 format!("{place}, which refuses all mail at the source"),
@@ -852,11 +879,13 @@ impl Judge {
             let key = (job.target.to_owned(), group.id);
             if group.protected && !was {
                 let source = run.start.account(job.source);
+                // Only emfluence has a flag to show.
                 let protected = |partner: &u64| {
-                    source
-                        .groups
-                        .get(partner)
-                        .is_some_and(|group| group.protected)
+                    source.kind == Kind::Emfluence
+                        && source
+                            .groups
+                            .get(partner)
+                            .is_some_and(|group| group.protected)
                 };
                 // Another job may have carried a flag there that the account can't hold.
                 let partners = self.partners(&run, group.id);
@@ -873,8 +902,15 @@ impl Judge {
                             && partners.contains(partner)
                             && (flag || other.protect)
                     });
-                let asked = carried || partners.iter().any(protected);
-                if asked {
+                // A user group may have been given the flag, which it can't hold, by another job.
+                let of_users = job.from_users
+                    && self
+                        .jobs
+                        .iter()
+                        .any(|other| other.to_users && other.target == job.source);
+                // Where two may have asked for it, nobody can say whose flag it is.
+                let may_be_asked = (carried || of_users) && !job.protect;
+                if may_be_asked || partners.iter().any(protected) {
                     self.own_flags.remove(&key);
                 } else if !job.protect && !run.beside.iter().any(|other| self.jobs[*other].protect)
                 {

@@ -369,7 +369,9 @@ impl Sim {
                 .made_contacts
                 .contains(&(job.target.to_owned(), there.id));
             let edited = judge.edited.contains(&(job.target.to_owned(), there.id))
-                || judge.moved.contains(&address);
+                || judge.moved.contains(&address)
+                // Another record of an erased one finds a contact that holds values already.
+                || (judge.ever_erased && judge.touched.contains(&address));
             if !made
                 || edited
                 || stuck.contains(&address)
@@ -401,6 +403,7 @@ impl Sim {
         let state = self.wire.lock();
         let mut people = state.judge.memory.people.iter();
         people.any(|((job, _), (_, then))| *job == number && then == address)
+            || (state.judge.ever_erased && state.judge.touched.contains(address))
     }
 
     /// Whoever refuses all mail at the source does so at the target.

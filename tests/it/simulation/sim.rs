@@ -13,6 +13,7 @@ use rosterd::emulator::{
     Account, Actor, Emulator, Fault, FaultRule, Kind, MisuseKind, When, World,
 };
 use rosterd::http::Transport;
+use rosterd::plan::BlockedReason;
 use rosterd::run::{
     Outcome, Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions,
 };
@@ -1082,10 +1083,14 @@ impl Sim {
         let unseen = way.all && self.jobs.len() > 1;
         if let (false, false, false, Ending::Report(report)) = (unseen, way.trouble, moved, &ending)
         {
+            let waits = report
+                .blocked
+                .iter()
+                .any(|blocked| blocked.reason == BlockedReason::AddressTaken);
             self.wire
                 .lock()
                 .judge
-                .learn(report.outcome == Outcome::Refused);
+                .learn(report.outcome == Outcome::Refused, waits);
         }
         self.wire.lock().judge.run = None;
         ending

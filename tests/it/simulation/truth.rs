@@ -103,3 +103,21 @@ pub(crate) fn alike(job: &Job, source: &Group, target: &Group) -> bool {
         || target.external_id == made
         || (!source.external_id.is_empty() && source.external_id == target.external_id)
 }
+
+/// Whether two states of an account list other people.
+pub(crate) fn differ(one: &Account, other: &Account) -> bool {
+    let members = |account: &Account| {
+        let groups = account.groups.values();
+        groups
+            .map(|group| (group.id, group.members.clone()))
+            .collect::<Vec<_>>()
+    };
+    one.contacts.len() != other.contacts.len() || members(one) != members(other)
+}
+
+/// Whether all that a group shows of an address was written by requests.
+pub(crate) fn only_by_api(account: &Account, group: u64, address: &str) -> bool {
+    let members = &account.groups[&group].members;
+    let mut shown = contacts(account, address).filter_map(|contact| members.get(&contact.id));
+    shown.all(|membership| membership.by_api)
+}

@@ -135,8 +135,11 @@ impl Judge {
         let mut best: Option<(usize, Vec<Complaint>)> = None;
         for job in std::iter::once(&run.job).chain(&run.beside) {
             // What one of several has just done, another one may have read before it began to write.
-            let meanwhile = self.believed(before, self.jobs[*job].source);
-            let meanwhile = (!run.beside.is_empty()).then_some(&meanwhile);
+            // So may it what an import of an earlier run goes on to do at its source.
+            let source = self.jobs[*job].source;
+            let meanwhile = self.believed(before, source);
+            let goes_on = truth::differ(run.start.account(source), meanwhile.account(source));
+            let meanwhile = (goes_on || !run.beside.is_empty()).then_some(&meanwhile);
             for start in std::iter::once(&run.start)
                 .chain(&run.also)
                 .chain(meanwhile)
@@ -617,6 +620,9 @@ impl Judge {
                 if self.human(&source, &record) == Some(human)
                     && state != MembershipState::OptedOut
                     && self.stands_for(then, contact, &record)
+                    // Who came without a usable address is nobody that a run could know.
+                    && (is_usable(&record.address)
+                        || self.memory.people.contains_key(&(number, record.id)))
                 {
                     let what = if is_usable(&record.address) {
                         "removed, still listed"
@@ -696,14 +702,16 @@ impl Judge {
                 .map(|group| self.partners_of(at, start, group, there))
                 .unwrap_or_default();
             let name = |group| there.groups.get(&group).map(|group| fold_name(&group.name));
-            let ever = |name: Option<String>| {
-                self.memory.ever.iter().any(|(account, one, refused)| {
-                    account == target
-                        && self.humans.is(*one, human)
-                        && (refused.is_none() || *refused == name)
-                })
-            };
-            if ever(group.and_then(name)) {
+            let partner_names = partners.iter().map(|(_, name)| fold_name(name));
+            let names: BTreeSet<String> = partner_names.chain(group.and_then(name)).collect();
+            let ever = self.memory.ever.iter().any(|(account, one, refused)| {
+                account == target
+                    && self.humans.is(*one, human)
+                    && refused
+                        .as_ref()
+                        .is_none_or(|refused| names.contains(refused))
+            });
+            if ever {
                 return true;
             }
             if self.facts_of(target, human).any(|fact| match group {
@@ -751,17 +759,32 @@ impl Judge {
                     .map(|contact| (contact.id, None))
                     .collect();
                 for group in account.groups.values() {
-                    let shown = if name == job.source {
+                    let mut shown = BTreeSet::from([if name == job.source {
                         job.mapped(&group.name)
                     } else {
                         group.name.clone()
-                    };
-                    let refusers = account.members_of(group.id).into_iter();
-                    found.extend(
-                        refusers
-                            .filter(|(_, state)| *state == MembershipState::OptedOut)
-                            .map(|(contact, _)| (contact, Some(fold_name(&shown)))),
-                    );
+                    }]);
+                    // A group that was paired at any time is known by the name of its partner, too.
+                    shown.extend(self.ever_pairs.iter().filter_map(|(of, here, there)| {
+                        let of = &jobs[*of];
+                        let is_this = (of.target == name && *there == group.id)
+                            || (of.source == name && *here == group.id);
+                        let partner = if of.target == name {
+                            (of.source, here)
+                        } else {
+                            (of.target, there)
+                        };
+                        let partner = start.account(partner.0).groups.get(partner.1);
+                        is_this
+                            .then(|| of.mapped(&partner?.name).clone().into())
+                            .flatten()
+                    }));
+                    for (contact, state) in account.members_of(group.id) {
+                        if state == MembershipState::OptedOut {
+                            let names = shown.iter();
+                            found.extend(names.map(|shown| (contact, Some(fold_name(shown)))));
+                        }
+                    }
                 }
                 for (contact, group) in found {
                     if let Some(human) = self.humans.of(name, contact) {
@@ -863,7 +886,14 @@ impl Judge {
                 .iter()
                 .any(|id| self.humans.of(job.source, *id) == human)
         {
-            wrong.push(("moved", format!("{place}, which is another person's")));
+            let shown: Vec<_> = shown
+                .iter()
+                .map(|id| (id, self.humans.of(job.source, *id)))
+                .collect();
+            wrong.push((
+                "moved",
+                format!("{place}, which is another person's: {human:?}, not {shown:?}"),
+            ));
         }
         wrong
     }
@@ -1207,10 +1237,18 @@ impl Judge {
                             .member
                             .is_some_and(|person| planned.address(person) == record.address)
                     });
-                    if !withheld && blocked(&record).is_none() {
+                    let listed = truth::contacts(target, &record.address)
+                        .any(|contact| target.membership(there, contact.id).is_some());
+                    if !withheld && !listed && blocked(&record).is_none() {
+                        let holders: Vec<_> = truth::contacts(target, &record.address)
+                            .map(|contact| {
+                                let human = self.humans.of(job.target, contact.id);
+                                (contact.id, human, target.membership(there, contact.id))
+                            })
+                            .collect();
                         wrong.push((
                             "rest, lost",
-                            format!("{place} is missing, and nobody says why"),
+                            format!("{place} is missing, and nobody says why: human {human}, contacts {mine:?}; {holders:?} have the address"),
                         ));
                     }
                 }
@@ -1249,6 +1287,14 @@ impl Judge {
                 })
                 .max()
                 .unwrap_or(0);
+            // Who pins a group to another one gives it that one's name.
+            let pinned = self.jobs.iter().any(|job| {
+                let mut pins = job.pins.iter();
+                pins.any(|(_, there)| same.contains(there))
+            });
+            if pinned {
+                continue;
+            }
             let told = planned
                 .plan
                 .blocked

@@ -106,6 +106,12 @@ struct Counted {
 }
 
 impl MemberSink for Counted {
+    fn begin_reading(&mut self, _group: &str) {}
+
+    fn unreadable(&mut self, _member_id: &str) {}
+
+    fn refused_at(&mut self, _member_id: &str, _seconds: i64) {}
+
     fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
         self.rows += 1;
         drop(row);

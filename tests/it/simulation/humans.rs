@@ -110,7 +110,9 @@ impl Humans {
             }
         }
         if part.len() > 1 {
-            part.iter().for_each(|id| self.doubt(account, *id));
+            for id in part {
+                self.doubt(account, id);
+            }
         }
     }
 

@@ -156,8 +156,8 @@ pub struct Certificate {
     /// count, this is the evidence.
     pub ended: bool,
     /// Whether the rows came in several pages that are counted by offset: where somebody leaves and
-    /// another joins between two of them, one who stays is passed over, and no count shows it. Who
-    /// is missing from such a listing is looked for once more before anything is done about it.
+    /// another joins between two of them, one who stays is passed over, and no count shows it. Such
+    /// a listing is read once more before anybody who is missing from it is taken out or added.
     pub by_offset: bool,
     /// Whether the opt-outs of the group were read to their end.
     pub opt_outs_complete: bool,

@@ -114,7 +114,7 @@ impl Unread {
 
     /// Tells whether the name that is shown may be another one in truth.
     pub fn hides_name(self) -> bool {
-        self != Unread::Texts
+        self == Unread::Name
     }
 
     /// Says it in a few words, to follow "the group 5 ".

@@ -45,7 +45,10 @@ pub fn in_scope(scope: &crate::model::policy::GroupScope, group: &Group) -> bool
 pub fn name_by_links(groups: &mut [Group], base: &Base) {
     let hidden = |group: &&mut Group| group.unread.is_some_and(Unread::hides_name);
     for group in groups.iter_mut().filter(hidden) {
-        if let Some(link) = base.group_of_source(&group.id) {
+        // A pair that somebody has just linked by hand knows no name yet.
+        if let Some(link) = base.group_of_source(&group.id)
+            && !link.name.is_empty()
+        {
             group.name.clone_from(&link.name);
         }
     }
@@ -95,7 +98,7 @@ struct Planner<'a> {
     by_name: HashMap<String, Vec<&'a Group>>,
     /// Target groups by external id.
     by_external_id: HashMap<String, Vec<&'a Group>>,
-    /// Target groups of which a text can't be read that others are recognised by.
+    /// Target groups that are not read in full; by a text that can't be read, one may be recognised.
     hidden: Vec<&'a Group>,
     linked_targets: HashSet<&'a str>,
 }
@@ -111,10 +114,10 @@ pub(super) fn plan_groups(inputs: &Inputs<'_>) -> GroupPlan {
         if group.unread.is_some() {
             hidden.push(group);
         }
-        if group.unread.is_some_and(Unread::hides_name) {
-            continue;
+        // A guess takes the name of no other.
+        if !group.unread.is_some_and(Unread::hides_name) {
+            by_name.entry(fold(&group.name)).or_default().push(group);
         }
-        by_name.entry(fold(&group.name)).or_default().push(group);
         if let Some(id) = group.canonical.get("external_id").and_then(Value::as_text) {
             by_external_id.entry(id.to_owned()).or_default().push(group);
         }
@@ -241,7 +244,8 @@ impl<'a> Planner<'a> {
             let Some(unread) = group.unread.filter(|unread| unread.hides_name()) else {
                 continue;
             };
-            let known = in_scope(scope, group) || inputs.base.group_of_source(&group.id).is_some();
+            let link = inputs.base.group_of_source(&group.id);
+            let known = in_scope(scope, group) || link.is_some_and(|link| !link.name.is_empty());
             let counts = group.kind == GroupKind::Static && group.status == GroupStatus::Active;
             if !known && counts && scope.may_cover(&group.id) {
                 let detail = format!(
@@ -359,6 +363,9 @@ impl<'a> Planner<'a> {
             }
         }
         let name = self.desired_name(group, desired);
+        if let Some(why) = self.may_be_there(&name, external_id.as_deref()) {
+            return Err((BlockedReason::IncompleteRead, why));
+        }
         let same_name = self
             .by_name
             .get(&fold(&name))
@@ -368,10 +375,7 @@ impl<'a> Planner<'a> {
             .filter(|group| !self.linked_targets.contains(group.id.as_str()))
             .collect();
         match free.as_slice() {
-            [] => match self.may_be_there(&name, external_id.as_deref()) {
-                None => Ok(Partner::New),
-                Some(why) => Err((BlockedReason::IncompleteRead, why)),
-            },
+            [] => Ok(Partner::New),
             [only] if inputs.policy.groups.adopt == Adopt::ByName => Ok(Partner::Existing {
                 group: only,
                 link: None,
@@ -394,16 +398,16 @@ impl<'a> Planner<'a> {
     }
 
     /// Looks for a group at the target that may be the one that is wanted, but can't be read well
-    /// enough to tell. A second one of its kind could not be undone.
+    /// enough to tell: a second one of its kind could not be undone, and one that only has the name
+    /// may be somebody else's.
     fn may_be_there(&self, name: &str, external_id: Option<&str>) -> Option<String> {
-        let resembles = |shown: Option<&str>, wanted: Option<&str>| match (shown, wanted) {
-            (Some(shown), Some(wanted)) => skeleton(shown) == skeleton(wanted),
-            _ => false,
-        };
         let group = self.hidden.iter().find(|group| {
+            let has_name = group.unread.is_some_and(Unread::hides_name)
+                && skeleton(&group.name) == skeleton(name);
             let shown_id = group.canonical.get("external_id").and_then(Value::as_text);
-            !self.linked_targets.contains(group.id.as_str())
-                && (resembles(Some(&group.name), Some(name)) || resembles(shown_id, external_id))
+            let mut ids = shown_id.zip(external_id).into_iter();
+            let has_id = ids.any(|(shown, wanted)| skeleton(shown) == skeleton(wanted));
+            !self.linked_targets.contains(group.id.as_str()) && (has_name || has_id)
         })?;
         Some(format!(
             "{}, and may be this group",

@@ -75,7 +75,8 @@ impl Document {
                 fields,
             });
         }
-        Err(if error.is_data() {
+        let is_json = serde_json::from_slice::<IgnoredAny>(&bytes).is_ok();
+        Err(if error.is_data() && is_json {
             protocol("the answer is not an object")
         } else {
             no_answer(&bytes, &error)
@@ -305,6 +306,8 @@ mod tests {
         for broken in [
             &b""[..],
             b"<html>",
+            b"502 Bad Gateway",
+            b"[{\"a\":",
             b"{\"a\":[1,",
             b"{\"a\":1}{}",
             b"{\"a\":1.}",

@@ -14,7 +14,7 @@
 //!
 //! | provider | listing | evidence | without it |
 //! |---|---|---|---|
-//! | emfluence | groups | `paging.totalRecords`, page by page | the run ends |
+//! | emfluence | groups | `paging.totalRecords`, page by page | where pages do not belong together, the run ends; where fewer came than announced, nothing is concluded from a missing group, and none is created |
 //! | emfluence | group that is linked and not listed | a search by its id; a user who may not see it looks the same, so say `shared_access` | nothing is concluded |
 //! | emfluence | members of a static group | `totalRecords`, and `totalMembers` from the group's own record; both kinds of `suppressed` add up to all. A bare array has only `totalMembers`, and only where it equals the rows | additions at a source, nothing at a target |
 //! | emfluence | members of a dynamic group | `totalRecords` of the search, which is held against the search without the group | additions at a source |
@@ -29,7 +29,8 @@
 //! | ActiveCampaign | contacts by version 1 alone | none: "nothing is returned" may mean anything; rows that show other lists only are strangers | additions at a source, nothing at a target |
 //! | ActiveCampaign | users, user groups | pages until an empty one, with rising ids or a `meta.total` that is not more than came | additions at a source, nothing at a target |
 //! | ActiveCampaign | users, user groups by version 1 (guessed ids) | none | additions at a source, nothing at a target |
-//! | any | a group of which a text can't be read, or that can't be looked at | it is listed, so that it is not missing | its fields are neither compared nor written |
+//! | any | pages that are counted by offset (emfluence's members beyond 1,000, ActiveCampaign's users beyond one page) | as above; one may leave and another join between two pages, so that somebody is in neither | who is missing is looked for once more in a second reading before a removal |
+//! | any | a group of which a text can't be read, or that can't be looked at | it is listed, so that it is not missing | its fields are neither compared nor written; by its link it stays in scope, and beside one that may be it none is created |
 //! | any | one record that can't be read | it is left out and named by its id | nothing is concluded from its absence |
 
 pub mod activecampaign;

@@ -166,19 +166,26 @@ fn learn_who_is_who(
 ) -> Result<(), Fault> {
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO member_links (job, source, target, address, origin)
-             SELECT ?1, links.source, min(links.target), min(links.address), ?4
+            "INSERT OR IGNORE INTO member_links (job, source, target, address, origin, removed_by_us)
+             SELECT ?1, links.source, min(links.target), min(links.address), ?4, max(links.removed_by_us)
              FROM jobs JOIN member_links AS links ON links.job = jobs.name
              WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.name <> ?1
              GROUP BY links.source HAVING count(DISTINCT links.target) = 1",
         )?
         .execute((job, source, target, Origin::Adopted.as_str()))?;
+    // A contact that stands for another record by now is nobody else's any more, whether that record
+    // is in the new job's scope or not.
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO former_links (job, source, target, address)
              SELECT ?1, links.source, links.target, links.address
              FROM jobs JOIN former_links AS links ON links.job = jobs.name
-             WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.name <> ?1",
+             WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.name <> ?1
+             AND NOT EXISTS (
+                 SELECT 1 FROM jobs AS beside JOIN member_links AS linked ON linked.job = beside.name
+                 WHERE beside.source_account = ?2 AND beside.target_account = ?3
+                 AND linked.target = links.target AND linked.source <> links.source
+             )",
         )?
         .execute((job, source, target))?;
     Ok(())

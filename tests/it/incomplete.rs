@@ -247,6 +247,24 @@ async fn who_is_passed_over_between_two_pages_stays() {
         assert_eq!(bench.members("crm", "Crowd").len(), 1003, "{nth}: {told}");
     }
     assert!(passed_over > 0, "no page had a seam");
+    // Who is passed over and refuses does not stay for being there.
+    let refuser = bench.account("mail", |account| {
+        let group = account.find_group("Crowd").unwrap();
+        let (contact, _) = account.members_of(group)[1000];
+        account.opt_out_of_group(group, contact);
+        account.contacts[&contact].email.clone()
+    });
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::Turnover)
+            .at("mail")
+            .on("groups/getContacts")
+            .when(When::Nth(2)),
+    );
+    let report = bench.sync().await;
+    bench.emulator.clear_faults();
+    let mailed = mailed(&bench, "crm", "Crowd");
+    assert!(!mailed.contains(&refuser), "{refuser}: {}", tell(&report));
+    bench.settle().await;
 }
 
 /// One record that spoils its requests, or that nobody can read, stops no other.

@@ -367,7 +367,18 @@ fn no_second_group_is_made_beside_one_that_may_be_it() {
              ! group D\u{f6}nors 1 incomplete_read",
         );
     }
-    // A guess takes the name of no other.
+    // Nor is one taken that only has the name, beside one that may be it by its mark or its name.
+    for target in ["Other unnamed ext=rosterd:crm:1", "D\u{fffd}nors unnamed"] {
+        check(
+            &format!(
+                "source 1 D\u{f6}nors : ana
+                 target 11 {target}
+                 target 12 D\u{f6}nors"
+            ),
+            "! group D\u{f6}nors 1 incomplete_read",
+        );
+    }
+    // What is known of it is known all the same: whose mark is another's takes the name of nobody.
     check(
         "source 1 Donors ext=d : ana
          target 11 Donors unnamed

@@ -60,6 +60,7 @@ impl Applying<'_> {
             let changes = self.look_again(pair, &group, now, &own, &is_open);
             self.runner.store().record(&changes)?;
             self.prepared.sides.target_listed_at.insert(group, began);
+            self.seen_twice.insert(pair);
         }
         Ok(())
     }
@@ -68,8 +69,9 @@ impl Applying<'_> {
     /// them, where its listing may have passed over somebody who stays.
     pub(super) async fn look_twice_at_source(&mut self, step: &Step) -> Result<(), RunError> {
         let mut missing: BTreeMap<PairIx, Vec<PersonIx>> = BTreeMap::new();
-        for (pair, person) in leaving(step) {
-            if self.may_be_passed_over(pair, person) {
+        for (pair, person) in self.leaving(step) {
+            // Whoever refuses goes, whether the source lists them or not.
+            if self.may_be_passed_over(pair, person) && !self.refuses(person, pair) {
                 missing.entry(pair).or_default().push(person);
             }
         }
@@ -79,41 +81,116 @@ impl Applying<'_> {
                 None => match self.source_group_now(pair).await {
                     Ok(seen) => seen,
                     Err(RunError::Stopped) => return Err(RunError::Stopped),
-                    Err(error) => {
-                        self.leave_out(pair, &error.to_string());
-                        continue;
-                    }
+                    Err(error) => GroupNow::unread(error.to_string()),
                 },
             };
+            let name = self.prepared.planned.plan.pair(pair).source_name.clone();
+            let mut stay = Vec::new();
+            let mut refusals = Vec::new();
+            for person in &people {
+                match self.state_at_source(*person, &seen) {
+                    // The next run writes the refusal; where it is written by a removal, this one
+                    // does.
+                    Some(MembershipState::OptedOut) => {
+                        refusals.push(self.prepared.known(self.job).refusal(Some(pair), *person));
+                        if self.prepared.capabilities.group_opt_out {
+                            stay.push(*person);
+                        }
+                    }
+                    None if seen.whole => {}
+                    _ => stay.push(*person),
+                }
+            }
+            self.runner.store().record(&refusals)?;
+            self.keep(pair, &stay);
+            let count = stay.len();
             if !seen.whole {
-                self.leave_out(pair, &seen.why);
-            }
-            let shown = |person: &PersonIx| {
-                let planned = &self.prepared.planned;
-                let records = planned.people.sources(*person).iter();
-                let mut ids = records.map(|at| {
-                    let member = &self.prepared.sides.source.members[*at as usize];
-                    planned.text(member.id)
-                });
-                ids.any(|id| seen.by_id.contains_key(id))
-                    || seen.by_address.contains_key(planned.address(*person))
-            };
-            let found: Vec<PersonIx> = people.into_iter().filter(shown).collect();
-            for person in &found {
-                let ids = self.ids(*person).into_iter();
-                self.stays.extend(ids.map(|id| (pair, id)));
-            }
-            if !found.is_empty() {
-                let name = &self.prepared.planned.plan.pair(pair).source_name;
+                let id = self.group_id(pair).unwrap_or_default();
+                let message = format!(
+                    "\"{name}\" at \"{}\" could not be read a second time, so that {count} who were missing from it stay: {}",
+                    self.job.source, seen.why
+                );
+                self.events.push(Event::LeftOut { pair, id, message });
+            } else if count > 0 {
                 self.events.push(Event::Warning(format!(
-                    "A first reading of \"{name}\" at \"{}\" passed over {} who are in it by a second one; they stay where they are.",
-                    self.job.source,
-                    found.len()
+                    "A first reading of \"{name}\" at \"{}\" passed over {count} who are in it by a second one; they stay where they are.",
+                    self.job.source
                 )));
             }
             self.second_look.insert(pair, seen);
         }
         Ok(())
+    }
+
+    /// Has nobody of these leave a group: neither by a removal nor, where a member is in one group at
+    /// a time, by joining another one.
+    fn keep(&mut self, pair: PairIx, people: &[PersonIx]) {
+        let moves = self.prepared.capabilities.one_group_per_member;
+        let pairs = self.prepared.planned.plan.pairs.len() as u32;
+        for person in people {
+            let ids = self.ids(*person).into_iter();
+            self.stays.extend(ids.map(|id| (pair, id)));
+            let others = (0..pairs)
+                .map(PairIx)
+                .filter(|other| moves && *other != pair);
+            self.so_far
+                .already_there
+                .extend(others.map(|other| (other, *person)));
+        }
+    }
+
+    /// Returns what the source shows of a person in a group by a second look.
+    fn state_at_source(&self, person: PersonIx, seen: &GroupNow) -> Option<MembershipState> {
+        let planned = &self.prepared.planned;
+        let records = planned.people.sources(person).iter();
+        let by_id = records.filter_map(|at| {
+            let member = &self.prepared.sides.source.members[*at as usize];
+            seen.by_id.get(planned.text(member.id))
+        });
+        let by_address = seen.by_address.get(planned.address(person));
+        let by_address = by_address.into_iter().flatten().map(|(_, state)| state);
+        by_id.chain(by_address).copied().max()
+    }
+
+    /// Names who leaves which group by a step because the source does not list them, or because they
+    /// refuse it.
+    fn leaving(&self, step: &Step) -> Vec<(PairIx, PersonIx)> {
+        match step {
+            Step::RemoveMemberships { pair, members } => {
+                members.iter().map(|person| (*pair, *person)).collect()
+            }
+            Step::LeaveGroups { rows, how } if *how != Leaving::OptOut => {
+                let rows = rows.iter();
+                rows.flat_map(|row| row.pairs.iter().map(|pair| (*pair, row.member)))
+                    .collect()
+            }
+            // Joining one group is leaving another.
+            Step::AddMemberships { pair, members }
+                if self.prepared.capabilities.one_group_per_member =>
+            {
+                let plan = &self.prepared.planned.plan;
+                let others = (0..plan.pairs.len() as u32).map(PairIx);
+                let others = others.filter(|other| other != pair);
+                others
+                    .flat_map(|other| members.iter().map(move |person| (other, *person)))
+                    .filter(|(other, person)| self.is_listed(*other, *person))
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Tells whether the target lists a person as a member of a pair's group.
+    fn is_listed(&self, pair: PairIx, person: PersonIx) -> bool {
+        let target = &self.prepared.sides.target;
+        let group = self.prepared.planned.plan.pair(pair).target.as_deref();
+        let listing = group.and_then(|group| target.listing(group));
+        let contacts = self.prepared.planned.people.targets(person);
+        listing.is_some_and(|listing| {
+            contacts
+                .iter()
+                .any(|at| listing.seen().state_of(*at) == Some(MembershipState::Active))
+        })
     }
 
     /// Tells whether the source's listing may have passed over somebody: it shows none of the
@@ -142,13 +219,19 @@ impl Applying<'_> {
         group_now(&handle, group.as_deref().unwrap_or_default()).await
     }
 
-    /// Tells whether a group's listing says too little about now. Of a group that this run created
-    /// there is none: nobody was in it.
+    /// Tells whether a group's listing says too little about now: it is old, or may have passed over
+    /// somebody who refuses. Of a group that this run created there is none: nobody was in it.
     fn is_listing_old(&self, pair: PairIx) -> bool {
         let Some(group) = &self.prepared.planned.plan.pair(pair).target else {
             return false;
         };
-        let began = self.prepared.sides.target_listed_at.get(group);
+        let sides = &self.prepared.sides;
+        let certificate = sides.target.certificates.get(group);
+        let seams = certificate.is_some_and(|certificate| certificate.by_offset);
+        if seams && !self.seen_twice.contains(&pair) {
+            return true;
+        }
+        let began = sides.target_listed_at.get(group);
         began.is_none_or(|began| self.handle.account.now().duration_since(*began) > FRESH)
     }
 
@@ -244,21 +327,6 @@ impl Applying<'_> {
             }
         }
         contacts
-    }
-}
-
-/// Names who leaves which group by a step for not being in it at the source, or for refusing it.
-fn leaving(step: &Step) -> Vec<(PairIx, PersonIx)> {
-    match step {
-        Step::RemoveMemberships { pair, members } => {
-            members.iter().map(|person| (*pair, *person)).collect()
-        }
-        Step::LeaveGroups { rows, how } if *how != Leaving::OptOut => {
-            let rows = rows.iter();
-            rows.flat_map(|row| row.pairs.iter().map(|pair| (*pair, row.member)))
-                .collect()
-        }
-        _ => Vec::new(),
     }
 }
 

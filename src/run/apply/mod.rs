@@ -83,6 +83,8 @@ struct Applying<'a> {
     stays: HashSet<(PairIx, String)>,
     /// Who is in the source's groups by a second look.
     second_look: HashMap<PairIx, GroupNow>,
+    /// The target's groups that were listed a second time.
+    seen_twice: HashSet<PairIx>,
     open: Vec<Open>,
     /// Groups of whose creation an answer was lost.
     doubted_groups: BTreeSet<PairIx>,
@@ -145,6 +147,7 @@ impl Runner {
             lost_groups: HashSet::new(),
             stays: HashSet::new(),
             second_look: HashMap::new(),
+            seen_twice: HashSet::new(),
             open: Vec::new(),
             doubted_groups: BTreeSet::new(),
             groups_written: BTreeSet::new(),

@@ -241,7 +241,7 @@ impl Applying<'_> {
     }
 
     /// Tells whether a person refuses a group, at the source or as it is remembered.
-    fn refuses(&self, person: PersonIx, pair: PairIx) -> bool {
+    pub(super) fn refuses(&self, person: PersonIx, pair: PairIx) -> bool {
         let Prepared { planned, sides, .. } = &self.prepared;
         let row = planned.people.get(person);
         let listing = planned

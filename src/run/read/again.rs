@@ -26,7 +26,7 @@ pub(in crate::run) struct GroupNow {
 
 impl GroupNow {
     /// A group of which nothing could be read.
-    fn unread(why: String) -> GroupNow {
+    pub(in crate::run) fn unread(why: String) -> GroupNow {
         GroupNow {
             by_id: HashMap::new(),
             by_address: HashMap::new(),

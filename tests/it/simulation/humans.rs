@@ -116,6 +116,28 @@ impl Humans {
         }
     }
 
+    /// A record is gone: whoever took an address that it showed may be its heir or not.
+    fn doubt_heirs(&mut self, account: &str, gone: u64) {
+        let theirs = |id| {
+            let mut shown = self.shown.iter();
+            shown.any(|(name, one, address)| {
+                name == account
+                    && *one == id
+                    && self
+                        .shown
+                        .contains(&(account.to_owned(), gone, address.clone()))
+            })
+        };
+        let at_account = self.records.keys().filter(|(name, _)| name == account);
+        let heirs: Vec<u64> = at_account
+            .map(|(_, id)| *id)
+            .filter(|id| *id != gone && theirs(*id))
+            .collect();
+        for heir in heirs {
+            self.doubt(account, heir);
+        }
+    }
+
     /// A record appears. Who has its address already is who it stands for: at one account, if
     /// somebody has it there, else anywhere, else whoever had it last and has no other.
     fn enter(&mut self, world: &World, account: &str, id: u64, email: &str, first: Option<&str>) {
@@ -200,6 +222,7 @@ impl Humans {
             }
             Change::ContactDeleted { contact, .. } if event.actor == Actor::Person => {
                 self.doubt_mixed(&account.name, *contact);
+                self.doubt_heirs(&account.name, *contact);
             }
             Change::AddressChanged { contact, to, .. } if event.actor == Actor::Person => {
                 let place = (account.name.clone(), *contact);

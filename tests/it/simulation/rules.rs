@@ -465,7 +465,9 @@ impl Judge {
                 .any(|address| self.refuses_anywhere(run, address));
             let key = (job.target.to_owned(), group, contact);
             // Of whom somebody gave another address by hand it is open which of the two it is.
-            if job.carry && (refuses || of_all) && !self.moved.contains(&address) {
+            let open = self.moved.contains(&address)
+                && before.membership(group, contact) == Some(MembershipState::Active);
+            if job.carry && (refuses || of_all) && !open {
                 self.memory.own.remove(&key);
             } else {
                 // It only looks like a refusal.

@@ -228,6 +228,16 @@ impl Humans {
                 let place = (account.name.clone(), *contact);
                 *self.changes.entry(place).or_default() += 1;
                 self.doubt_mixed(&account.name, *contact);
+                // Whoever takes the address of a record that is gone may be its heir or not.
+                let inherits = self.shown.iter().any(|(name, id, address)| {
+                    *name == account.name
+                        && *address == fold(to)
+                        && !account.contacts.contains_key(id)
+                        && !account.users.contains_key(id)
+                });
+                if inherits {
+                    self.doubt(&account.name, *contact);
+                }
                 // So does whoever takes an address that was in the game.
                 let exchanged = self.exchanged.clone();
                 for (name, one, other) in exchanged {

@@ -910,7 +910,8 @@ impl Judge {
         let job = &self.jobs[number];
         let source = Source::of(job, start);
         let staff = staff_of(job.target);
-        let Some(human) = self.humans.of(&staff, user) else {
+        let human = self.humans.of(&staff, user);
+        let Some(human) = human.filter(|human| !self.humans.is_doubtful(*human)) else {
             return Vec::new();
         };
         let parking = there.find_user_group(PARKING);

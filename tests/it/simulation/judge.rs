@@ -370,11 +370,16 @@ impl Judge {
             }
         }
         for account in now.accounts.iter().filter(|_| self.wild) {
-            for group in account.groups.values() {
+            let groups = account.groups.values();
+            let groups = groups.map(|group| (group.id, &group.name));
+            // User groups have ids of their own.
+            let staff = account.user_groups.values();
+            let staff = staff.map(|group| (u64::MAX - group.id, &group.title));
+            for (id, name) in groups.chain(staff) {
                 self.names
-                    .entry((account.name.clone(), fold_name(&group.name)))
+                    .entry((account.name.clone(), fold_name(name)))
                     .or_default()
-                    .insert(group.id);
+                    .insert(id);
             }
         }
         self.collect(&now);

@@ -1080,7 +1080,9 @@ impl Sim {
         if ending.code() == Some(3) && alone && !sent.is_empty() {
             self.complain("guards", format!("a run was refused and sent {sent:?}"));
         }
-        let unseen = way.all && self.jobs.len() > 1;
+        // Where there is nothing to apply, nobody looks.
+        let applies_nothing = way.saved.as_ref().is_some_and(|saved| saved.empty);
+        let unseen = applies_nothing || (way.all && self.jobs.len() > 1);
         if let (false, false, false, Ending::Report(report)) = (unseen, way.trouble, moved, &ending)
         {
             let waits = report

@@ -620,6 +620,10 @@ impl Judge {
                 if self.human(&source, &record) == Some(human)
                     && state != MembershipState::OptedOut
                     && self.stands_for(then, contact, &record)
+                    // Whose address is listed by another contact loses nothing.
+                    && !truth::contacts(then, &record.address).any(|other| {
+                        other.id != contact && then.membership(group, other.id).is_some()
+                    })
                     // Who came without a usable address is nobody that a run could know.
                     && (is_usable(&record.address)
                         || self.memory.people.contains_key(&(number, record.id)))
@@ -875,20 +879,25 @@ impl Judge {
                 format!("{place}, which another contact has"),
             ));
         }
-        let shown: Vec<u64> = truth::contacts(start.account(job.source), &address)
-            .map(|record| record.id)
-            .collect();
+        let source = start.account(job.source);
+        let shown: Vec<u64> = if job.from_users {
+            let users = source.users.values();
+            let users = users.filter(|user| fold(&user.email) == address);
+            users.map(|user| user.id).collect()
+        } else {
+            let records = truth::contacts(source, &address);
+            records.map(|record| record.id).collect()
+        };
+        let names = Source::of(job, start).name();
         let human = self.humans.of(job.target, contact);
         if shown.is_empty() {
             wrong.push(("moved", format!("{place}, which nobody at the source has")));
         } else if human.is_some_and(|human| !self.humans.is_doubtful(human))
-            && !shown
-                .iter()
-                .any(|id| self.humans.of(job.source, *id) == human)
+            && !shown.iter().any(|id| self.humans.of(&names, *id) == human)
         {
             let shown: Vec<_> = shown
                 .iter()
-                .map(|id| (id, self.humans.of(job.source, *id)))
+                .map(|id| (id, self.humans.of(&names, *id)))
                 .collect();
             wrong.push((
                 "moved",

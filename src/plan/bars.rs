@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::base::{Base, FactId, LedgerAudience, LedgerPerson, Refusal};
 use super::people::PersonIx;
 use super::{Agreement, GroupPair, Inputs, PairIx, fold_group_name, in_scope};
-use crate::model::{MemberStatus, Name, Snapshot};
+use crate::model::{MemberStatus, Name, Snapshot, Value};
 
 /// The remembered refusals of a person for one audience.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ pub(super) fn bar_of_pair<'a>(
     if inputs.people.remembered(person).is_empty() {
         return None;
     }
-    let names = names_of(inputs.base, pair);
+    let names = names_of(inputs, pair);
     let concerns = |fact: &Refusal| concerns_pair(inputs, fact, pair, &names);
     find(inputs, person, concerns, pair.target.as_deref())
 }
@@ -94,7 +94,7 @@ pub(super) fn know_pairs_by_every_key(
     let mut pairs_by_key: HashMap<LedgerAudience, Vec<usize>> = HashMap::new();
     for (at, pair) in pairs.iter().enumerate().filter(|(_, pair)| pair.writable) {
         let mut keys = keys_of(pair);
-        keys.extend(names_of(inputs.base, pair).map(LedgerAudience::Name));
+        keys.extend(names_of(inputs, pair).map(LedgerAudience::Name));
         for key in keys {
             pairs_by_key.entry(key).or_default().push(at);
         }
@@ -110,7 +110,7 @@ pub(super) fn know_pairs_by_every_key(
         for at in concerned {
             let pair = &pairs[at];
             let lacking = keys_of(pair).iter().any(|key| !fact.audience.contains(key));
-            let names = names_of(inputs.base, pair);
+            let names = names_of(inputs, pair);
             if lacking && concerns_pair(inputs, fact, pair, &names) {
                 agreement.bars_of_pair.push((fact.id, PairIx(at as u32)));
             }
@@ -126,15 +126,19 @@ fn keys_of(pair: &GroupPair) -> BTreeSet<LedgerAudience> {
     group.into_iter().chain(source).chain([name]).collect()
 }
 
-/// Returns the folded names that a pair's group is to have and that the job gave it last.
-fn names_of(base: &Base, pair: &GroupPair) -> [String; 2] {
+/// Returns the folded names that a pair's group is to have at the target and that the job gave it
+/// there last. What the source calls it may be the name of another group there.
+fn names_of(inputs: &Inputs<'_>, pair: &GroupPair) -> [String; 2] {
     let link = pair
         .source
         .as_deref()
-        .and_then(|source| base.group_of_source(source));
-    let link = link.filter(|link| pair.target.as_ref() == Some(&link.target));
-    let last = link.map_or(&pair.name, |link| &link.name);
-    [fold_group_name(&pair.name), fold_group_name(last)]
+        .and_then(|source| inputs.base.group_of_source(source));
+    let last = link
+        .filter(|link| pair.target.as_ref() == Some(&link.target))
+        .and_then(|link| link.fields.get(inputs.target_schema.group_name_field()))
+        .and_then(|name| name.desired.as_ref().or(name.target.as_ref()))
+        .map_or_else(|| pair.name.clone(), Value::to_string);
+    [fold_group_name(&pair.name), fold_group_name(&last)]
 }
 
 /// Tells whether a refusal concerns a pair; `names` are the pair's.

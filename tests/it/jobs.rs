@@ -1,5 +1,7 @@
 //! Several jobs on one database: shared targets, one pace per account.
 
+use rosterd::emulator::{Fault, FaultRule};
+
 use crate::support::{bench_of, group_of, operations, plain_world, tell};
 
 const NONE: &str =
@@ -139,4 +141,55 @@ async fn nobody_plans_on_an_account_that_is_half_written() {
         assert_eq!(bench.members("campaigns", name).len(), 30, "{name}");
     }
     bench.assert_no_misuse();
+}
+
+/// What a group is called at one source is the name of another source's group at the target: who
+/// refuses the one refuses it alone, also while its group can't be made there.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_of_a_group_that_another_job_calls_by_that_name() {
+    for (target, make) in [("mail", "groups/save"), ("campaigns", "list_add")] {
+        let name = if target == "mail" {
+            "groupName"
+        } else {
+            "name"
+        };
+        let jobs = format!(
+            "[jobs.one]\nsource = \"crm\"\ntarget = \"{target}\"
+            [jobs.one.map.group]\n{name} = \"'Our ' ~ source.name\"
+            [jobs.two]\nsource = \"crm2\"\ntarget = \"{target}\"\n"
+        );
+        let mut world = plain_world();
+        for account in ["crm", "crm2"] {
+            group_of(world.account_mut(account), "News", "reader", 3);
+        }
+        let bench = bench_of(world, &jobs);
+        bench.sync_of("one").await;
+        assert_eq!(bench.members(target, "Our News").len(), 3, "{target}");
+        bench.account("crm2", |account| {
+            let group = account.find_group("News").unwrap();
+            let reader = account.contact_by_email("reader0@example.org").unwrap();
+            account.opt_out_of_group(group, reader);
+        });
+        bench.emulator.add_fault(
+            FaultRule::every(Fault::ServerError(500))
+                .at(target)
+                .on(make),
+        );
+        let report = bench.sync_of("two").await;
+        assert_ne!(report.exit_code(), 0, "{}", tell(&report));
+        bench.emulator.clear_faults();
+        for job in ["one", "two", "one"] {
+            bench.pass(90_000);
+            let report = bench.sync_of(job).await;
+            let there = bench.account(target, |account| {
+                let mailed = |name| account.mailed_by(account.find_group(name).unwrap()).len();
+                (
+                    mailed("Our News"),
+                    account.find_group("News").map(|_| mailed("News")),
+                )
+            });
+            let expected = (3, (job != "one" || there.1.is_some()).then_some(2));
+            assert_eq!(there, expected, "{target}, {job}: {}", tell(&report));
+        }
+    }
 }

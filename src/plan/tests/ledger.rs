@@ -24,7 +24,9 @@ fn world(linked: bool) -> TestWorld {
     );
     if linked {
         world.link("1", "11", false);
-        "Patrons".clone_into(&mut world.memory.links.last_mut().unwrap().name);
+        let link = world.memory.links.last_mut().unwrap();
+        "Givers".clone_into(&mut link.name);
+        link.fields.get_mut("title").unwrap().desired = Some("Patrons".into());
     }
     world
 }
@@ -69,7 +71,7 @@ const PEOPLE: [(&str, bool); 7] = [
 ];
 
 /// Whether it binds a pair that is linked, and one that is not yet.
-const AUDIENCES: [(&str, bool, bool); 15] = [
+const AUDIENCES: [(&str, bool, bool); 16] = [
     ("all", true, true),
     ("group=11", true, true),
     ("source=1", true, true),
@@ -80,6 +82,8 @@ const AUDIENCES: [(&str, bool, bool); 15] = [
     ("group=99 source=1", true, true),
     // Under the name that the job gave it last.
     ("group=99 source=98 name=patrons", true, false),
+    // Under the name that it has at the source alone.
+    ("group=99 source=98 name=givers", false, false),
     // Another group had the name, and goes by another one today.
     ("group=12 name=donors", false, true),
     ("source=2 name=donors", false, true),

@@ -15,7 +15,7 @@ use crate::plan::{
     item_key,
 };
 
-impl<'a> Planner<'a> {
+impl Planner<'_> {
     pub(super) fn existing(
         &mut self,
         group: &Group,

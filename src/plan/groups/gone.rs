@@ -8,7 +8,7 @@ use crate::model::{Group, GroupStatus};
 use crate::plan::base::GroupLink;
 use crate::plan::{BlockedReason, Edit, GroupPair, PairIx, Reason, Withheld};
 
-impl<'a> Planner<'a> {
+impl Planner<'_> {
     /// Freezes pairs whose source left the scope, and treats those whose source is gone as the
     /// config says.
     pub(super) fn left_behind(&mut self, source_groups: &[&Group], covered: &[&Group]) {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Planner, fold};
 use crate::plan::{BlockedReason, Edit};
 
-impl<'a> Planner<'a> {
+impl Planner<'_> {
     /// Orders renames so that each name is free when it is taken; one group of a ring steps aside
     /// for a moment.
     pub(super) fn order_renames(&mut self, mut pending: Vec<Edit>) {

@@ -251,12 +251,17 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
         );
     }
     let (providers, jobs) = (findings.providers, findings.jobs.len());
-    writeln!(
-        out,
-        "{GOOD}ok{GOOD:#} {path}: {}, {}",
+    let counts = format!(
+        "{path}: {}, {}",
         counted(providers, "provider"),
         counted(jobs, "job")
-    )?;
+    );
+    // A file that is sound is not all that a run needs.
+    if findings.unusable.is_empty() {
+        writeln!(out, "{GOOD}ok{GOOD:#} {counts}")?;
+    } else {
+        writeln!(out, "{counts}, and what they need is not all there:")?;
+    }
     for problem in &findings.unusable {
         writeln!(out, "{ERROR}error:{ERROR:#} {}", harmless(problem))?;
     }

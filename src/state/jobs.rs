@@ -167,7 +167,7 @@ fn learn_who_is_who(
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO member_links (job, source, target, address, origin, removed_by_us)
-             SELECT ?1, links.source, min(links.target), min(links.address), ?4, max(links.removed_by_us)
+             SELECT ?1, links.source, min(links.target), min(links.address), ?4, min(links.removed_by_us)
              FROM jobs JOIN member_links AS links ON links.job = jobs.name
              WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.name <> ?1
              GROUP BY links.source HAVING count(DISTINCT links.target) = 1",

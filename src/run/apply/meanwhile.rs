@@ -29,6 +29,7 @@ impl Applying<'_> {
             && self.prepared.capabilities.removal_shows_opt_out;
         let pairs: BTreeSet<PairIx> = written_by(step)
             .into_iter()
+            .filter(|pair| !self.lost_groups.contains(pair))
             .filter(|pair| shows_as_refusal || self.is_listing_old(*pair))
             .collect();
         let groups: BTreeSet<String> = pairs
@@ -76,6 +77,7 @@ impl Applying<'_> {
             }
         }
         for (pair, people) in missing {
+            let first = !self.second_look.contains_key(&pair);
             let seen = match self.second_look.remove(&pair) {
                 Some(seen) => seen,
                 None => match self.source_group_now(pair).await {
@@ -97,21 +99,21 @@ impl Applying<'_> {
                             stay.push(*person);
                         }
                     }
-                    None if seen.whole => {}
+                    None if seen.whole && !self.is_linked_to_one_of(*person, &seen) => {}
                     _ => stay.push(*person),
                 }
             }
             self.runner.store().record(&refusals)?;
             self.keep(pair, &stay);
             let count = stay.len();
-            if !seen.whole {
+            if !seen.whole && first {
                 let id = self.group_id(pair).unwrap_or_default();
                 let message = format!(
-                    "\"{name}\" at \"{}\" could not be read a second time, so that {count} who were missing from it stay: {}",
+                    "\"{name}\" at \"{}\" could not be read a second time, so that those who were missing from it stay: {}",
                     self.job.source, seen.why
                 );
                 self.events.push(Event::LeftOut { pair, id, message });
-            } else if count > 0 {
+            } else if seen.whole && count > 0 {
                 self.events.push(Event::Warning(format!(
                     "A first reading of \"{name}\" at \"{}\" passed over {count} who are in it by a second one; they stay where they are.",
                     self.job.source
@@ -150,6 +152,17 @@ impl Applying<'_> {
         let by_address = seen.by_address.get(planned.address(person));
         let by_address = by_address.into_iter().flatten().map(|(_, state)| state);
         by_id.chain(by_address).copied().max()
+    }
+
+    /// Tells whether a link leads from a record of a second look to a person: one that was passed over
+    /// may show another address by now.
+    fn is_linked_to_one_of(&self, person: PersonIx, seen: &GroupNow) -> bool {
+        let ids = self.ids(person);
+        self.prepared.base.members.iter().any(|link| {
+            let planned = &self.prepared.planned;
+            seen.by_id.contains_key(planned.text(link.source))
+                && ids.iter().any(|id| id == planned.text(link.target))
+        })
     }
 
     /// Names who leaves which group by a step because the source does not list them, or because they

@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use super::Hands;
 use super::pairing::{Draft, Pairing};
 use crate::model::policy::OnDrift;
-use crate::model::{Existence, Name};
+use crate::model::{Existence, Listing, Name, Reading};
 use crate::plan::bars::keeps_from;
 use crate::plan::base::{LedgerPerson, MemberLink, Refusal};
 use crate::plan::item_key;
@@ -203,14 +203,15 @@ fn merge(
     }
 }
 
-/// Tells whether a record that no listing of the source shows is certainly gone.
+/// Tells whether a record that no listing of the source shows is certainly gone. Pages by offset
+/// may have passed over it, and no second look asks for whose contact is given away.
 fn everybody_seen(pairing: &Pairing<'_>) -> bool {
-    pairing.source.existence == Existence::Whole
-        || pairing
-            .source
-            .listings
-            .values()
-            .all(|listing| listing.complete().is_some())
+    let source = pairing.source;
+    let is_proof = |(group, listing): (&String, &Reading<Listing>)| {
+        let certificate = source.certificates.get(group);
+        listing.complete().is_some() && !certificate.is_some_and(|seen| seen.by_offset)
+    };
+    source.existence == Existence::Whole || source.listings.iter().all(is_proof)
 }
 
 /// Whether a person can leave the address that the contact has.

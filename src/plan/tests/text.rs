@@ -207,6 +207,7 @@ fn group(side: &mut Side, prefix: &str, words: &[&str], listed: &[&str]) {
                     "unread" => group.unread = Some(Unread::Texts),
                     "unnamed" => group.unread = Some(Unread::Name),
                     "unseen" => group.unread = Some(Unread::Details),
+                    "by_offset" => group.by_offset = true,
                     "incomplete" => group.incomplete = Some(true),
                     "opt_outs_incomplete" => group.incomplete = Some(false),
                     "unlisted" => group.listed = false,

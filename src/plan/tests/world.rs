@@ -130,6 +130,8 @@ pub(super) struct TestGroup {
     pub(super) asked_status: Option<String>,
     /// `None`: read to its end. `Some(opt-outs)`: not, and whether at least the opt-outs were.
     pub(super) incomplete: Option<bool>,
+    /// Whether it is listed in pages by offset.
+    pub(super) by_offset: bool,
     pub(super) listed: bool,
     pub(super) members: BTreeMap<String, MembershipState>,
 }
@@ -149,6 +151,7 @@ impl TestGroup {
             unread: None,
             asked_status: None,
             incomplete: None,
+            by_offset: false,
             listed: true,
             members: BTreeMap::new(),
         }
@@ -575,7 +578,10 @@ impl TestWorld {
                 builder.listed(members[at].0, *members[at].1);
             }
             builder.end_listing(match group.incomplete {
-                None => Certificate::of_the_end(),
+                None => Certificate {
+                    by_offset: group.by_offset,
+                    ..Certificate::of_the_end()
+                },
                 Some(opt_outs_complete) => Certificate {
                     opt_outs_complete,
                     problems: vec!["a page failed".to_owned()],

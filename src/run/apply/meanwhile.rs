@@ -83,6 +83,7 @@ impl Applying<'_> {
                 None => match self.source_group_now(pair).await {
                     Ok(seen) => seen,
                     Err(RunError::Stopped) => return Err(RunError::Stopped),
+                    Err(RunError::Write { why, .. }) => GroupNow::unread(why),
                     Err(error) => GroupNow::unread(error.to_string()),
                 },
             };

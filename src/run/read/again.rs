@@ -1,4 +1,5 @@
-//! Reads back what was written: an answer of OK proves nothing (rule 9).
+//! Reads back what was written: an answer of OK proves nothing (rule 9). And looks a second time
+//! before something is written that only a first look speaks for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -62,7 +63,7 @@ impl Stage for Nothing {
 fn failed(handle: &Handle) -> impl Fn(ReadError) -> RunError + '_ {
     |error| RunError::Write {
         provider: handle.name.clone(),
-        why: format!("what was written could not be read back: {error}"),
+        why: format!("what is there now could not be read: {error}"),
     }
 }
 

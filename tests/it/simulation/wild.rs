@@ -620,9 +620,13 @@ impl Judge {
                 if self.human(&source, &record) == Some(human)
                     && state != MembershipState::OptedOut
                     && self.stands_for(then, contact, &record)
-                    // Whose address is listed by another contact loses nothing.
+                    // Whose address is listed by another contact loses nothing, nor does who is to
+                    // be under an address that refuses or bounces.
                     && !truth::contacts(then, &record.address).any(|other| {
-                        other.id != contact && then.membership(group, other.id).is_some()
+                        other.id != contact
+                            && (then.membership(group, other.id).is_some()
+                                || other.opted_out.is_some()
+                                || other.bounced.is_some())
                     })
                     // Who came without a usable address is nobody that a run could know.
                     && (is_usable(&record.address)

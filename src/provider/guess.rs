@@ -51,7 +51,10 @@ pub(in crate::provider) fn unread<'a>(
     name: Option<&Json>,
     mut texts: impl Iterator<Item = &'a Json>,
 ) -> Option<Unread> {
-    Unread::of_texts(!name.is_some_and(is_guessed), !texts.any(is_guessed))
+    Unread::of_texts(
+        name.is_some_and(|name| !is_guessed(name)),
+        !texts.any(is_guessed),
+    )
 }
 
 /// Takes the marks of guesses out of a text.

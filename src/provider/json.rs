@@ -27,6 +27,48 @@ pub(super) const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 /// one row.
 pub(super) const MAX_LISTING: u64 = 1024 * 1024 * 1024;
 
+/// The rows of a listing, and how many others there are: those without an id, of which nobody can
+/// tell whom or what they stand for. They alone are left out, and the listing is not whole.
+#[derive(Debug)]
+pub(super) struct Rows<T> {
+    pub(super) known: Vec<T>,
+    pub(super) without_id: u64,
+}
+
+impl<T> Rows<T> {
+    /// Counts all rows.
+    pub(super) fn len(&self) -> usize {
+        self.known.len() + usize::try_from(self.without_id).unwrap_or(usize::MAX)
+    }
+
+    /// Says that some rows are left out, if any are; `what` names them in the plural.
+    pub(super) fn left_out(&self, what: &str) -> Option<String> {
+        (self.without_id > 0).then(|| format!("some {what} have no id that can be read"))
+    }
+}
+
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Rows {
+            known: Vec::new(),
+            without_id: 0,
+        }
+    }
+}
+
+impl<T> FromIterator<Option<T>> for Rows<T> {
+    fn from_iter<I: IntoIterator<Item = Option<T>>>(rows: I) -> Self {
+        let mut found = Rows::default();
+        for row in rows {
+            match row {
+                Some(row) => found.known.push(row),
+                None => found.without_id += 1,
+            }
+        }
+        found
+    }
+}
+
 /// Says that an answer breaks the rules of the API.
 pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
     DecodeError::Protocol(what.into())

@@ -160,7 +160,7 @@ impl<'a> Planner<'a> {
     fn may_be_there(&self, name: &str, external_id: Option<&str>) -> Option<String> {
         let group = self.hidden.iter().find(|group| {
             let has_name = group.unread.is_some_and(Unread::hides_name)
-                && skeleton(&group.name) == skeleton(name);
+                && (group.name.is_empty() || skeleton(&group.name) == skeleton(name));
             let shown_id = group.canonical.get("external_id").and_then(Value::as_text);
             let mut ids = shown_id.zip(external_id).into_iter();
             let has_id = ids.any(|(shown, wanted)| skeleton(shown) == skeleton(wanted));

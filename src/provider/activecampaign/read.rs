@@ -128,14 +128,16 @@ impl ActiveCampaign {
     /// Reads the definitions anew and remembers them.
     pub(super) async fn read_definitions(&self) -> Result<Arc<Vec<Definition>>, CallError> {
         let mut found: BTreeMap<u64, Definition> = BTreeMap::new();
-        let mut offset = 0;
+        let (mut offset, mut without_id) = (0, 0);
         let announced = loop {
             let (rows, total) = self
                 .ask_v3(lists::field_page(offset), lists::definitions)
                 .await?;
             let count = rows.len() as u64;
+            // No config can name one without an id.
+            without_id += rows.without_id;
             let before = found.len();
-            found.extend(rows.into_iter().map(|row| (row.id, row)));
+            found.extend(rows.known.into_iter().map(|row| (row.id, row)));
             if count > 0 && found.len() == before {
                 let words = "a page of custom fields came again";
                 return Err(self.account.broken_rule("fields", words));
@@ -146,7 +148,7 @@ impl ActiveCampaign {
                 break total;
             }
         };
-        if announced.is_some_and(|total| total > found.len() as u64) {
+        if announced.is_some_and(|total| total > found.len() as u64 + without_id) {
             return Err(self
                 .account
                 .broken_rule("fields", "the custom fields are not as many as announced"));
@@ -181,15 +183,18 @@ impl ActiveCampaign {
                 None
             }
         };
-        let mut rows = self
+        let listed = self
             .ask_v1(lists::list_all(), lists::summaries)
             .await?
             .unwrap_or_default();
+        let left_out = listed.left_out("lists");
+        let mut rows = listed.known;
         let mut certificate = Certificate {
             pages: 2,
             rows: rows.len() as u64,
             total: counted,
             opt_outs_complete: true,
+            left_out: left_out.into_iter().collect(),
             ..Certificate::default()
         };
         rows.sort_by_key(|row| id_number(&row.id));

@@ -197,7 +197,7 @@ impl Emfluence {
                 Err(error) => return Err(error.into()),
             };
             let step = walk.take(&answer.paging, answer.rows.len());
-            fields.extend(answer.rows);
+            fields.extend(answer.rows.known);
             match step {
                 Ok(Step::Next(next)) => page = next,
                 Ok(Step::Done) => break,
@@ -325,7 +325,8 @@ impl Emfluence {
             certificate.pages += 1;
             certificate.rows += answer.rows.len() as u64;
             let step = walk.take(&answer.paging, answer.rows.len());
-            groups.extend(answer.rows);
+            certificate.left_out.extend(answer.rows.left_out("groups"));
+            groups.extend(answer.rows.known);
             match step {
                 Ok(Step::Next(next)) => page = next,
                 Ok(Step::Done) => break,
@@ -356,10 +357,15 @@ impl Emfluence {
         Walk::default()
             .take(&page.paging, page.rows.len())
             .map_err(|reason| self.account.broken_rule("groups/search", reason))?;
-        if page.rows.is_empty() {
+        if page.rows.len() == 0 {
             return Ok(None);
         }
-        if !page.rows.iter().any(|row| row.id == number.to_string()) {
+        if !page
+            .rows
+            .known
+            .iter()
+            .any(|row| row.id == number.to_string())
+        {
             return Err(self
                 .account
                 .broken_rule(

@@ -197,11 +197,13 @@ impl GreenRope {
     /// Reads all groups that the login sees.
     pub(super) async fn read_groups(&self) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
         let request = Request::groups(&self.account_id, None);
-        let groups = self
+        let (groups, without_id) = self
             .ask(&request, |reply| {
                 wire::groups(reply.body.reader(), &self.account_id)
             })
             .await?;
+        let left_out =
+            (without_id > 0).then(|| "some groups have no id that can be read".to_owned());
         let distinct = groups
             .iter()
             .map(|group| group.id.as_str())
@@ -223,6 +225,7 @@ impl GreenRope {
                 rows,
                 distinct: distinct as u64,
                 problems,
+                left_out: left_out.into_iter().collect(),
                 ..Certificate::of_the_end()
             },
         ))
@@ -242,7 +245,7 @@ impl GreenRope {
             })
             .await
         {
-            Ok(groups) => {
+            Ok((groups, _)) => {
                 if let Some(group) = groups.into_iter().find(|group| group.id == id) {
                     return Ok(Some(group));
                 }
@@ -605,7 +608,8 @@ impl GreenRope {
             }
             sink.member(row)
         })?;
-        let complete = read.is_ok() && !answer.count.disagrees() && tally.expected.is_empty();
+        let sound = !answer.count.disagrees() && answer.count.without_id == 0;
+        let complete = read.is_ok() && sound && tally.expected.is_empty();
         if complete && !self.shared_access {
             sink.whole_account();
         } else if !complete {
@@ -631,6 +635,11 @@ fn may_count(certificate: &Certificate, count: u64) -> bool {
 fn note(certificate: &mut Certificate, title: &str, count: Count) {
     certificate.pages += 1;
     certificate.rows += count.contacts;
+    if count.without_id > 0 {
+        certificate.problems.push(format!(
+            "{title}: some contacts have no id that can be read"
+        ));
+    }
     if let Some(total) = count.total
         && count.disagrees()
     {

@@ -26,6 +26,15 @@ struct Scanned {
     ended: bool,
     /// Why it may not be whole.
     problem: Option<String>,
+    /// What of it is left out, because nobody can tell whom it is about.
+    left_out: Option<String>,
+}
+
+impl Scanned {
+    /// Says why it may not be all, for either reason.
+    fn doubt(&self) -> Option<&String> {
+        self.problem.as_ref().or(self.left_out.as_ref())
+    }
 }
 
 /// What comes along with a page of contacts at this account.
@@ -190,7 +199,7 @@ impl ActiveCampaign {
             .await?;
         let (memberships, values) = (
             both.has_memberships(),
-            !custom || both.has_values || both.contacts.is_empty(),
+            !custom || both.has_values || both.contacts.len() == 0,
         );
         let include = Include::of(true, custom);
         if memberships && values {
@@ -263,6 +272,11 @@ impl ActiveCampaign {
                 }
             };
             let count = page.contacts.len() as u64;
+            if page.stray {
+                scanned.left_out =
+                    Some("a membership does not say whose it is, or of which list".to_owned());
+            }
+            scanned.left_out = scanned.left_out.or(page.contacts.left_out("contacts"));
             if scanned.pages == 0 {
                 announced = page.total;
                 if announced.is_some_and(|total| total < count) {
@@ -272,14 +286,15 @@ impl ActiveCampaign {
             }
             scanned.pages += 1;
             scanned.rows += count;
-            for contact in page.contacts {
+            let is_stuck = page.contacts.known.is_empty();
+            for contact in page.contacts.known {
                 after = contact.id;
                 take(contact)?;
             }
             // A page may be short in mid-listing, so it ends nothing before all have come that were
             // announced; whoever joins meanwhile has a greater id.
             let enough = announced.is_some_and(|total| scanned.rows >= total);
-            if count == 0 || (count < PAGE_ROWS && enough) {
+            if is_stuck || (count < PAGE_ROWS && enough) {
                 break;
             }
         }
@@ -326,9 +341,9 @@ impl ActiveCampaign {
                 },
             )
             .await?;
-        let mut whole = scanned.ended && scanned.problem.is_none();
-        if let Some(problem) = scanned.problem {
-            listings.broken(&problem);
+        let mut whole = scanned.ended && scanned.doubt().is_none();
+        if let Some(problem) = scanned.doubt() {
+            listings.broken(problem);
         }
         if bare > 0 {
             listings.broken("some pages of contacts came without their memberships");
@@ -372,10 +387,10 @@ impl ActiveCampaign {
                 },
             )
             .await?;
-        if let Some(problem) = &scanned.problem {
+        if let Some(problem) = scanned.doubt() {
             listings.broken(problem);
         }
-        Ok(scanned.problem.is_none())
+        Ok(scanned.doubt().is_none())
     }
 
     /// Reads each list, and asks for each wanted address that was not met on them.
@@ -409,7 +424,7 @@ impl ActiveCampaign {
                 })
                 .await?;
             listed.certificate.pages += scanned.pages;
-            if let Some(problem) = scanned.problem {
+            if let Some(problem) = scanned.doubt() {
                 listed.broken(problem);
             }
             if strangers > 0 {
@@ -430,10 +445,10 @@ impl ActiveCampaign {
                     continue;
                 }
             };
-            if page.contacts.is_empty() {
+            if page.contacts.len() == 0 {
                 taking.absent(&address);
             }
-            for contact in page.contacts {
+            for contact in page.contacts.known {
                 if contact
                     .email
                     .as_deref()
@@ -479,7 +494,7 @@ impl ActiveCampaign {
             .await?;
         for listing in listings.each() {
             let missing = listing.ids().iter().filter(|id| !met.contains(id)).count();
-            if let Some(problem) = &scanned.problem {
+            if let Some(problem) = scanned.doubt() {
                 listing.broken(problem);
             } else if missing > 0 {
                 listing.broken(format!(
@@ -487,7 +502,7 @@ impl ActiveCampaign {
                 ));
             }
         }
-        Ok(scanned.problem.is_none())
+        Ok(scanned.doubt().is_none())
     }
 
     /// Lists by version 1: one pass for each list and status. `listing` is unset where only
@@ -525,8 +540,11 @@ impl ActiveCampaign {
                         }
                     };
                     listed.certificate.pages += 1;
-                    let count = rows.len();
-                    for contact in rows {
+                    if let Some(problem) = rows.left_out("contacts") {
+                        listed.broken(problem);
+                    }
+                    let is_stuck = rows.known.is_empty();
+                    for contact in rows.known {
                         after = contact.id;
                         if listing {
                             let shown = contact.memberships.as_ref();
@@ -544,7 +562,7 @@ impl ActiveCampaign {
                         }
                         taking.take(contact, !fields.is_empty())?;
                     }
-                    if count == 0 {
+                    if is_stuck {
                         break;
                     }
                 }

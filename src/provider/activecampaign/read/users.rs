@@ -81,9 +81,10 @@ impl ActiveCampaign {
                 .ask_v3(group_wire::page(pages.rows), group_wire::summaries)
                 .await?;
             certificate.pages += 1;
-            let ids = page.iter().filter_map(|row| id_number(&row.id));
+            let ids = page.known.iter().filter_map(|row| id_number(&row.id));
             let more = pages.take(ids, page.len(), total);
-            rows.extend(page);
+            certificate.left_out.extend(page.left_out("user groups"));
+            rows.extend(page.known);
             if !more {
                 break;
             }
@@ -107,19 +108,22 @@ impl ActiveCampaign {
     /// Lists without ids, which is undocumented and works for some; else asks for ids until none
     /// are left for a while. Neither way has any evidence of being whole.
     async fn list_user_groups_by_v1(&self) -> Result<(Vec<GroupRow>, Certificate), CallError> {
-        let certificate = |rows: &Vec<GroupRow>, pages| Certificate {
+        let certificate = |rows: &Vec<GroupRow>, left_out: Option<String>, pages| Certificate {
             pages,
             rows: rows.len() as u64,
             opt_outs_complete: true,
+            left_out: left_out.into_iter().collect(),
             ..Certificate::default()
         };
         if let Ok(Some(rows)) = self
             .ask_v1(group_wire::list(None), group_wire::listed)
             .await
         {
-            return Ok((rows.clone(), certificate(&rows, 1)));
+            let certificate = certificate(&rows.known, rows.left_out("user groups"), 1);
+            return Ok((rows.known, certificate));
         }
         let mut rows = Vec::new();
+        let mut left_out = None;
         let (mut from, mut empty, mut pages) = (1, 0, 1);
         while empty < 2 {
             let ids: Vec<u64> = (from..from + WINDOW).collect();
@@ -127,17 +131,19 @@ impl ActiveCampaign {
                 .ask_v1(group_wire::list(Some(&ids)), group_wire::listed)
                 .await?
                 .unwrap_or_default();
-            empty = if found.is_empty() { empty + 1 } else { 0 };
+            empty = if found.len() == 0 { empty + 1 } else { 0 };
+            left_out = left_out.or(found.left_out("user groups"));
             // Visitor and User are left out of other listings, and hold no one.
             rows.extend(
                 found
+                    .known
                     .into_iter()
                     .filter(|row| id_number(&row.id).is_some_and(|id| id > 2)),
             );
             from += WINDOW;
             pages += 1;
         }
-        let certificate = certificate(&rows, pages);
+        let certificate = certificate(&rows, left_out, pages);
         Ok((rows, certificate))
     }
 
@@ -267,16 +273,21 @@ impl ActiveCampaign {
     async fn list_users(&self) -> Result<(BTreeMap<u64, User>, Evidence, bool), CallError> {
         let mut users = BTreeMap::new();
         let mut pages = Offsets::default();
+        let mut left_out = None;
         loop {
             let (page, total) = self.ask_v3(wire::page(pages.rows), wire::users).await?;
-            let more = pages.take(page.iter().map(|user| user.id), page.len(), total);
-            users.extend(page.into_iter().map(|user| (user.id, user)));
+            let ids = page.known.iter().map(|user| user.id);
+            let more = pages.take(ids, page.len(), total);
+            left_out = left_out.or(page.left_out("users"));
+            users.extend(page.known.into_iter().map(|user| (user.id, user)));
             if !more {
                 break;
             }
         }
         let seen = users.len() as u64;
-        let evidence = if pages.repeats {
+        let evidence = if let Some(why) = left_out {
+            Evidence::Against(why)
+        } else if pages.repeats {
             Evidence::Against("a page of users came again".to_owned())
         } else if pages.shrank || seen != pages.rows {
             Evidence::Against("users came or went while they were listed".to_owned())
@@ -299,8 +310,8 @@ impl ActiveCampaign {
                 .ask_v1(wire::list(&ids), wire::listed)
                 .await?
                 .unwrap_or_default();
-            empty = if found.is_empty() { empty + 1 } else { 0 };
-            users.extend(found.into_iter().map(|user| (user.id, user)));
+            empty = if found.len() == 0 { empty + 1 } else { 0 };
+            users.extend(found.known.into_iter().map(|user| (user.id, user)));
             from += WINDOW;
         }
         Ok(users)

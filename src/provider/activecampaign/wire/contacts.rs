@@ -17,7 +17,7 @@ use crate::model::{
     MemberReturn, MembershipState, ObjectKind, Record, Value, Writable, normalise_address,
 };
 use crate::provider::guess::is_guessed;
-use crate::provider::json::{integer, object, protocol, text};
+use crate::provider::json::{Rows, integer, object, protocol, text};
 
 /// The statuses that a membership may have, by which listings are asked for where the memberships
 /// do not come along.
@@ -26,6 +26,9 @@ pub(in super::super) const STATUSES: [i64; 5] = [0, 1, 2, 3, ENDED];
 /// The status of a membership that an administrator ended (the vendor's help pages, article
 /// 360021838379). The person is no member and has refused nothing; totals count the row.
 pub(in super::super) const ENDED: i64 = 91;
+
+/// Stands for the status of a membership that says none.
+const NOT_SAID: i64 = -1;
 
 /// Asks for memberships and contacts of every status, without which only active people may come.
 const ANY_STATUS: &str = "-1";
@@ -192,10 +195,12 @@ pub(in super::super) struct Contact {
 }
 
 /// A page of contacts, in ascending order of their ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(in super::super) struct Page {
     /// The rows.
-    pub(in super::super) contacts: Vec<Contact>,
+    pub(in super::super) contacts: Rows<Contact>,
+    /// Whether a membership does not say whose it is, or of which list.
+    pub(in super::super) stray: bool,
     /// Whether the custom values came along.
     pub(in super::super) has_values: bool,
     /// What the service counts for the question.
@@ -205,9 +210,8 @@ pub(in super::super) struct Page {
 impl Page {
     /// Tells whether the memberships came along.
     pub(in super::super) fn has_memberships(&self) -> bool {
-        self.contacts
-            .iter()
-            .all(|contact| contact.memberships.is_some())
+        let mut contacts = self.contacts.known.iter();
+        contacts.all(|contact| contact.memberships.is_some())
     }
 }
 
@@ -220,6 +224,7 @@ pub(in super::super) fn contacts(
     let mut last = after;
     let mut places: BTreeMap<u64, usize> = BTreeMap::new();
     let mut contacts = Vec::new();
+    let mut without_id = 0;
     let side = |name: &str| {
         fields
             .get(name)
@@ -233,7 +238,10 @@ pub(in super::super) fn contacts(
     let (memberships, values) = (side("contactLists")?, side("fieldValues")?);
     for row in array(fields, "contacts")? {
         let row = object(row, "a contact")?;
-        let id = id_of(row, "id").ok_or_else(|| protocol("a contact has no \"id\""))?;
+        let Some(id) = id_of(row, "id") else {
+            without_id += 1;
+            continue;
+        };
         if id <= last {
             return Err(protocol(
                 "the contacts are not those after an id, in the order of their ids",
@@ -250,20 +258,22 @@ pub(in super::super) fn contacts(
             unreadable: row.values().any(is_guessed),
         });
     }
+    let mut stray = false;
     for row in memberships.into_iter().flatten() {
-        let read = |name: &str| row.get(name).and_then(integer);
-        let (Some(contact), Some(list), Some(status)) = (
+        let (Some(contact), Some(list)) = (
             row.get("contact").and_then(id),
             row.get("list").and_then(id),
-            read("status"),
         ) else {
-            return Err(protocol("a membership lacks its contact, list or status"));
+            stray = true;
+            continue;
         };
+        let status = row.get("status").and_then(integer);
         if let Some(contact) = places.get(&contact).map(|at| &mut contacts[*at]) {
+            contact.unreadable |= status.is_none();
             contact
                 .memberships
                 .get_or_insert_default()
-                .push((list, status));
+                .push((list, status.unwrap_or(NOT_SAID)));
             contact.left.extend(
                 row.as_object()
                     .and_then(|row| text_of(row, "udate"))
@@ -273,19 +283,24 @@ pub(in super::super) fn contacts(
         }
     }
     for row in values.into_iter().flatten() {
-        let (Some(contact), Some(field)) = (
-            row.get("contact").and_then(id),
-            row.get("field").and_then(id),
-        ) else {
-            return Err(protocol("a custom value lacks its contact or field"));
-        };
-        if let (Some(at), Some(value)) = (places.get(&contact), row.get("value")) {
-            contacts[*at].unreadable |= is_guessed(value);
-            wanted.put(&mut contacts[*at].profile, field, value);
+        let field = row.get("field").and_then(id);
+        match row.get("contact").and_then(id) {
+            Some(contact) => {
+                if let (Some(at), Some(value)) = (places.get(&contact), row.get("value")) {
+                    contacts[*at].unreadable |= is_guessed(value) || field.is_none();
+                    wanted.put(&mut contacts[*at].profile, field.unwrap_or(0), value);
+                }
+            }
+            // It may be a value of any of them.
+            None => contacts.iter_mut().for_each(|one| one.unreadable = true),
         }
     }
     Ok(Page {
-        contacts,
+        contacts: Rows {
+            known: contacts,
+            without_id,
+        },
+        stray,
         has_values: values.is_some(),
         total: total(fields),
     })
@@ -312,20 +327,25 @@ pub(in super::super) fn listed_rows(
     fields: &Map<String, Json>,
     after: u64,
     wanted: &ProfileFields,
-) -> Result<Vec<Contact>, DecodeError> {
+) -> Result<Rows<Contact>, DecodeError> {
     let mut last = after;
-    let mut rows = Vec::new();
-    for row in numbered_rows(fields)? {
-        let contact = viewed(row, wanted)?;
-        if contact.id <= last {
+    let rows = numbered_rows(fields)?.into_iter().map(|row| {
+        let Some(id) = id_of_contact(row) else {
+            return Ok(None);
+        };
+        if id <= last {
             return Err(protocol(
                 "the contacts are not those after an id, in the order of their ids",
             ));
         }
-        last = contact.id;
-        rows.push(contact);
-    }
-    Ok(rows)
+        last = id;
+        viewed(row, wanted).map(Some)
+    });
+    rows.collect()
+}
+
+fn id_of_contact(row: &Map<String, Json>) -> Option<u64> {
+    id_of(row, "subscriberid").or_else(|| id_of(row, "id"))
 }
 
 /// Asks for the contact with an address.
@@ -344,9 +364,7 @@ pub(in super::super) fn viewed(
     row: &Map<String, Json>,
     wanted: &ProfileFields,
 ) -> Result<Contact, DecodeError> {
-    let contact = id_of(row, "subscriberid")
-        .or_else(|| id_of(row, "id"))
-        .ok_or_else(|| protocol("a contact has no \"id\""))?;
+    let contact = id_of_contact(row).ok_or_else(|| protocol("a contact has no \"id\""))?;
     let memberships = match row.get("lists") {
         None | Some(Json::Null) => None,
         Some(lists @ (Json::Object(_) | Json::Array(_))) => Some(
@@ -355,13 +373,15 @@ pub(in super::super) fn viewed(
                 .map(|(key, edge)| {
                     let list = key.parse().ok().or_else(|| edge.get("listid").and_then(id));
                     let status = edge.get("status").and_then(integer);
-                    list.zip(status)
-                        .ok_or_else(|| protocol("a membership lacks its list or status"))
+                    let list = list.ok_or_else(|| protocol("a membership lacks its list"))?;
+                    Ok((list, status.unwrap_or(NOT_SAID)))
                 })
                 .collect::<Result<Vec<_>, _>>()?,
         ),
         Some(_) => return Err(protocol("the lists of a contact are not an object")),
     };
+    let mut statuses = memberships.iter().flatten();
+    let unsaid = statuses.any(|(_, status)| *status == NOT_SAID);
     let left = row
         .get("lists")
         .into_iter()
@@ -389,7 +409,7 @@ pub(in super::super) fn viewed(
         memberships,
         left,
         profile,
-        unreadable: row.values().any(is_guessed),
+        unreadable: unsaid || row.values().any(is_guessed),
     })
 }
 

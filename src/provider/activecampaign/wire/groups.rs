@@ -15,7 +15,7 @@ use super::{
 use crate::http::{Call, DecodeError};
 use crate::model::{FieldSpec, FieldType, GroupKind, GroupRow, GroupStatus, Record, Value};
 use crate::provider::guess::{shown, unread};
-use crate::provider::json::{integer, object, protocol, text};
+use crate::provider::json::{Rows, integer, object, protocol, text};
 
 /// The wire name and the canonical name of a permission.
 type Flag = (&'static str, &'static str);
@@ -131,25 +131,24 @@ pub(in super::super) fn delete(group: u64, heir: u64) -> Call {
 /// Decodes a page of version 3, with the total.
 pub(in super::super) fn summaries(
     fields: &Map<String, Json>,
-) -> Result<(Vec<GroupRow>, Option<u64>), DecodeError> {
-    let rows = array(fields, "groups")?
-        .iter()
-        .map(|row| group(object(row, "a user group")?, false))
-        .collect::<Result<_, DecodeError>>()?;
-    Ok((rows, total(fields)))
+) -> Result<(Rows<GroupRow>, Option<u64>), DecodeError> {
+    let rows = array(fields, "groups")?.iter();
+    let row = |row| Ok(group(object(row, "a user group")?, false));
+    Ok((
+        rows.map(row).collect::<Result<_, DecodeError>>()?,
+        total(fields),
+    ))
 }
 
 /// Decodes a listing of version 1.
-pub(in super::super) fn listed(fields: &Map<String, Json>) -> Result<Vec<GroupRow>, DecodeError> {
-    numbered_rows(fields)?
-        .into_iter()
-        .map(|row| group(row, false))
-        .collect()
+pub(in super::super) fn listed(fields: &Map<String, Json>) -> Result<Rows<GroupRow>, DecodeError> {
+    let rows = numbered_rows(fields)?.into_iter();
+    Ok(rows.map(|row| group(row, false)).collect())
 }
 
 /// Decodes the answer to group_view.
 pub(in super::super) fn full(fields: &Map<String, Json>) -> Result<GroupRow, DecodeError> {
-    group(fields, true)
+    group(fields, true).ok_or_else(|| protocol("a user group has no \"id\""))
 }
 
 /// Names what an edit has to repeat and an answer to group_view does not show at all, permissions
@@ -234,14 +233,14 @@ fn camel(name: &str) -> String {
     })
 }
 
-fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeError> {
-    let number = id_of(fields, "id").ok_or_else(|| protocol("a user group has no \"id\""))?;
-    let title = text_of(fields, "title")
-        .or_else(|| shown(fields.get("title")?))
-        .ok_or_else(|| protocol(format!("user group {number} has no \"title\"")))?;
+/// Decodes a user group; nothing where it has no id.
+fn group(fields: &Map<String, Json>, detailed: bool) -> Option<GroupRow> {
+    let number = id_of(fields, "id")?;
+    let title = text_of(fields, "title").or_else(|| shown(fields.get("title")?));
+    let unread = unread(title.as_ref().and(fields.get("title")), fields.values());
     let mut wire = Record::new();
     wire.insert("id".to_owned(), Value::Text(number.to_string()));
-    wire.insert("title".to_owned(), Value::Text(title));
+    wire.insert("title".to_owned(), Value::Text(title.unwrap_or_default()));
     for name in [
         "descript",
         "limit_campaign_type",
@@ -280,7 +279,7 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeE
             }
         }
     }
-    Ok(GroupRow {
+    Some(GroupRow {
         id: number.to_string(),
         wire,
         kind: if is_built_in(number) {
@@ -293,7 +292,7 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeE
         auto_response: false,
         member_count: None,
         detailed,
-        unread: unread(fields.get("title"), fields.values()),
+        unread,
     })
 }
 

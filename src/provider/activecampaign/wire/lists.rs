@@ -15,7 +15,7 @@ use super::{
 use crate::http::{Call, DecodeError, Method};
 use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
 use crate::provider::guess::{shown, unread};
-use crate::provider::json::object;
+use crate::provider::json::{Rows, object};
 
 /// The text fields of a list that are read and written under one name.
 pub(in super::super) const TEXTS: [&str; 11] = [
@@ -110,21 +110,18 @@ pub(in super::super) fn delete(list: u64) -> Call {
 /// Decodes a listing in brief.
 pub(in super::super) fn summaries(
     fields: &Map<String, Json>,
-) -> Result<Vec<GroupRow>, DecodeError> {
-    numbered_rows(fields)?
-        .into_iter()
-        .map(|row| list(row, false))
-        .collect()
+) -> Result<Rows<GroupRow>, DecodeError> {
+    let rows = numbered_rows(fields)?.into_iter();
+    Ok(rows.map(|row| list(row, false)).collect())
 }
 
-/// Decodes a listing in full.
+/// Decodes a listing in full of lists that were asked for by their ids.
 pub(in super::super) fn full_rows(
     fields: &Map<String, Json>,
 ) -> Result<Vec<GroupRow>, DecodeError> {
-    numbered_rows(fields)?
-        .into_iter()
-        .map(|row| list(row, true))
-        .collect()
+    let rows = numbered_rows(fields)?.into_iter();
+    let no_id = || protocol("a list has no \"id\"");
+    rows.map(|row| list(row, true).ok_or_else(no_id)).collect()
 }
 
 /// A list with everything that an edit has to repeat.
@@ -144,7 +141,7 @@ pub(in super::super) fn full(fields: &Map<String, Json>) -> Result<FullList, Dec
     } else {
         numbered_rows(fields)?[0]
     };
-    let row = list(fields, true)?;
+    let row = list(fields, true).ok_or_else(|| protocol("a list has no \"id\""))?;
     let granted = match fields.get("groups") {
         Some(groups @ (Json::Object(_) | Json::Array(_))) => entries(groups)
             .into_iter()
@@ -183,14 +180,14 @@ pub(in super::super) fn full(fields: &Map<String, Json>) -> Result<FullList, Dec
     })
 }
 
-fn list(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeError> {
-    let number = id_of(fields, "id").ok_or_else(|| protocol("a list has no \"id\""))?;
-    let name = text_of(fields, "name")
-        .or_else(|| shown(fields.get("name")?))
-        .ok_or_else(|| protocol(format!("list {number} has no \"name\"")))?;
+/// Decodes a list; nothing where it has no id.
+fn list(fields: &Map<String, Json>, detailed: bool) -> Option<GroupRow> {
+    let number = id_of(fields, "id")?;
+    let name = text_of(fields, "name").or_else(|| shown(fields.get("name")?));
+    let unread = unread(name.as_ref().and(fields.get("name")), fields.values());
     let mut wire = Record::new();
     wire.insert("id".to_owned(), Value::Text(number.to_string()));
-    wire.insert("name".to_owned(), Value::Text(name));
+    wire.insert("name".to_owned(), Value::Text(name.unwrap_or_default()));
     if let Some(private) = fields.get("private").and_then(flag) {
         wire.insert("private".to_owned(), Value::Boolean(private));
     }
@@ -206,7 +203,7 @@ fn list(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeEr
             Value::Integer(count.cast_signed()),
         );
     }
-    Ok(GroupRow {
+    Some(GroupRow {
         id: number.to_string(),
         wire,
         kind: GroupKind::Static,
@@ -216,7 +213,7 @@ fn list(fields: &Map<String, Json>, detailed: bool) -> Result<GroupRow, DecodeEr
         auto_response: false,
         member_count,
         detailed,
-        unread: unread(fields.get("name"), fields.values()),
+        unread,
     })
 }
 
@@ -301,22 +298,22 @@ pub(in super::super) struct Definition {
 /// Decodes a page of definitions, with the total.
 pub(in super::super) fn definitions(
     fields: &Map<String, Json>,
-) -> Result<(Vec<Definition>, Option<u64>), DecodeError> {
+) -> Result<(Rows<Definition>, Option<u64>), DecodeError> {
     let rows = array(fields, "fields")?
         .iter()
         .map(|row| {
             let row = object(row, "a custom field")?;
-            let id = id_of(row, "id").ok_or_else(|| protocol("a custom field has no \"id\""))?;
+            let Some(id) = id_of(row, "id") else {
+                return Ok(None);
+            };
             // One whose name can't be read is there, and no config can name it.
-            let tag = text_of(row, "perstag")
-                .or_else(|| shown(row.get("perstag")?).map(|_| format!("\u{fffd}{id}")))
-                .ok_or_else(|| protocol(format!("custom field {id} has no \"perstag\"")))?;
-            Ok(Definition {
+            let tag = text_of(row, "perstag").unwrap_or_else(|| format!("\u{fffd}{id}"));
+            Ok(Some(Definition {
                 id,
                 title: text_of(row, "title").unwrap_or_else(|| tag.clone()),
                 tag: tag.trim().trim_matches('%').to_owned(),
                 kind: text_of(row, "type").unwrap_or_default(),
-            })
+            }))
         })
         .collect::<Result<_, DecodeError>>()?;
     Ok((rows, total(fields)))
@@ -375,10 +372,14 @@ pub(in super::super) fn member_total(
     fields: &Map<String, Json>,
     list: u64,
 ) -> Result<u64, DecodeError> {
-    let rows = array(fields, "contactLists")?;
+    let rows = array(fields, "contactLists")?
+        .iter()
+        .map(|row| object(row, "a membership"))
+        .collect::<Result<Vec<_>, _>>()?;
     if rows
         .iter()
-        .any(|row| row.get("list").and_then(integer) != Some(list.cast_signed()))
+        .filter_map(|row| row.get("list").and_then(integer))
+        .any(|shown| shown != list.cast_signed())
     {
         return Err(protocol(
             "the memberships of one list are answered with those of others",

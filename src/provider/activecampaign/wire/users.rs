@@ -12,7 +12,7 @@ use super::{
 use crate::http::{Call, CallBody, DecodeError, FormValue, Method};
 use crate::model::{Record, Value};
 use crate::provider::guess::is_guessed;
-use crate::provider::json::{object, protocol};
+use crate::provider::json::{Rows, object, protocol};
 
 /// A user of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,12 +90,13 @@ pub(in super::super) fn view_email(address: &str) -> Call {
 /// Decodes a page of version 3, with the total, which is not always right.
 pub(in super::super) fn users(
     fields: &Map<String, Json>,
-) -> Result<(Vec<User>, Option<u64>), DecodeError> {
-    let rows = array(fields, "users")?
-        .iter()
-        .map(|row| user(object(row, "a user")?))
-        .collect::<Result<_, DecodeError>>()?;
-    Ok((rows, total(fields)))
+) -> Result<(Rows<User>, Option<u64>), DecodeError> {
+    let rows = array(fields, "users")?.iter();
+    let row = |row| Ok(row_of_user(object(row, "a user")?));
+    Ok((
+        rows.map(row).collect::<Result<_, DecodeError>>()?,
+        total(fields),
+    ))
 }
 
 /// Decodes one user of version 3.
@@ -109,8 +110,11 @@ pub(in super::super) fn wrapped(fields: &Map<String, Json>) -> Result<User, Deco
 }
 
 /// Decodes a listing of version 1.
-pub(in super::super) fn listed(fields: &Map<String, Json>) -> Result<Vec<User>, DecodeError> {
-    numbered_rows(fields)?.into_iter().map(user).collect()
+pub(in super::super) fn listed(fields: &Map<String, Json>) -> Result<Rows<User>, DecodeError> {
+    Ok(numbered_rows(fields)?
+        .into_iter()
+        .map(row_of_user)
+        .collect())
 }
 
 /// Decodes a user of either version.
@@ -121,7 +125,12 @@ pub(in super::super) fn user(fields: &Map<String, Json>) -> Result<User, DecodeE
     } else {
         numbered_rows(fields)?[0]
     };
-    let id = id_of(fields, "id").ok_or_else(|| protocol("a user has no \"id\""))?;
+    row_of_user(fields).ok_or_else(|| protocol("a user has no \"id\""))
+}
+
+/// Decodes a user; nothing where it has no id.
+fn row_of_user(fields: &Map<String, Json>) -> Option<User> {
+    let id = id_of(fields, "id")?;
     let mut profile = Record::new();
     profile.insert("id".to_owned(), Value::Text(id.to_string()));
     let spellings = [
@@ -144,7 +153,7 @@ pub(in super::super) fn user(fields: &Map<String, Json>) -> Result<User, DecodeE
             .filter_map(|id| id.parse().ok())
             .collect()
     });
-    Ok(User {
+    Some(User {
         id,
         profile,
         groups,

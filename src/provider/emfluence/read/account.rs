@@ -20,6 +20,8 @@ pub(super) struct Scanned {
     walk: Walk,
     next: Option<u64>,
     ids: Vec<i64>,
+    /// Whether a row had no id.
+    left_out: bool,
     pub(super) certificate: Certificate,
 }
 
@@ -30,6 +32,7 @@ impl Scanned {
             walk: Walk::default(),
             next: Some(1),
             ids: Vec::new(),
+            left_out: false,
             certificate: Certificate {
                 opt_outs_complete: true,
                 ..Certificate::default()
@@ -48,6 +51,9 @@ impl Scanned {
 
     /// Counts what came, and holds it against the total.
     fn finish(&mut self) {
+        if self.left_out {
+            self.stop("some contacts have no id that can be read");
+        }
         let ids = std::mem::take(&mut self.ids);
         self.certificate.rows = ids.len() as u64;
         self.ids = distinct(ids);
@@ -378,7 +384,8 @@ impl Emfluence {
         };
         scanned.certificate.pages += 1;
         let step = scanned.walk.take(&answer.paging, answer.rows.len());
-        for contact in answer.rows {
+        scanned.left_out |= answer.rows.without_id > 0;
+        for contact in answer.rows.known {
             scanned.ids.push(contact.id);
             take(contact)?;
         }

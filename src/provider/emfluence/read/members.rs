@@ -206,17 +206,18 @@ impl Emfluence {
             listing.certificate.pages += 1;
             listing.certificate.rows += answer.rows.len() as u64;
             let step = walk.take(&answer.paging, answer.rows.len());
+            nameless += answer.rows.without_id;
             for ListedContact {
                 contact,
                 email,
                 unreadable,
                 suppressed,
-            } in answer.rows
+            } in answer.rows.known
             {
-                let Some(contact) = contact.filter(|_| email.is_some() || unreadable) else {
+                if email.is_none() && !unreadable {
                     nameless += 1;
                     continue;
-                };
+                }
                 if let Some(email) = &email {
                     let address = normalise_address(email).map_or_else(
                         |_| email.trim().to_lowercase(),

@@ -36,6 +36,7 @@ fn a_list_of_groups_is_read_as_summaries() {
     );
     let kinds: Vec<_> = page
         .rows
+        .known
         .iter()
         .map(|group| {
             (
@@ -56,13 +57,13 @@ fn a_list_of_groups_is_read_as_summaries() {
         ]
     );
     assert!(
-        page.rows.iter().all(|group| !group.detailed),
+        page.rows.known.iter().all(|group| !group.detailed),
         "a summary lacks protected, externalID and notes"
     );
-    assert_eq!(page.rows[1].member_count, Some(3));
-    assert_eq!(page.rows[1].wire["private"], Value::Boolean(false));
+    assert_eq!(page.rows.known[1].member_count, Some(3));
+    assert_eq!(page.rows.known[1].wire["private"], Value::Boolean(false));
     assert!(
-        !page.rows[0].wire.contains_key("friendlyName"),
+        !page.rows.known[0].wire.contains_key("friendlyName"),
         "an empty text is no value"
     );
 }
@@ -113,30 +114,33 @@ fn wobbling_types_and_other_cases_of_keys_are_understood() {
         Ok(Step::Done)
     );
     assert_eq!(
-        page.rows[0].wire["groupName"],
+        page.rows.known[0].wire["groupName"],
         Value::from("2024"),
         "the text of a number is kept"
     );
     assert_eq!(
         (
-            page.rows[0].kind,
-            page.rows[0].member_count,
-            page.rows[0].auto_response
+            page.rows.known[0].kind,
+            page.rows.known[0].member_count,
+            page.rows.known[0].auto_response
         ),
         (GroupKind::Static, None, false)
     );
-    assert_eq!(page.rows[0].wire["private"], Value::Boolean(true));
+    assert_eq!(page.rows.known[0].wire["private"], Value::Boolean(true));
     assert_eq!(
-        (page.rows[1].id.as_str(), page.rows[1].member_count),
+        (
+            page.rows.known[1].id.as_str(),
+            page.rows.known[1].member_count
+        ),
         ("22", Some(12))
     );
     assert_eq!(
-        (page.rows[2].kind, page.rows[2].status),
+        (page.rows.known[2].kind, page.rows.known[2].status),
         (GroupKind::BuiltIn, GroupStatus::Archived),
         "what is not known is not written to"
     );
     assert!(
-        !page.rows[2].wire.contains_key("private"),
+        !page.rows.known[2].wire.contains_key("private"),
         "an empty flag is unknown"
     );
 }
@@ -146,15 +150,16 @@ fn a_listing_shows_who_opted_out_of_the_group() {
     let page = groups::listing(&answer(fixture!("good/get_contacts.json")), 1, 1000).unwrap();
     let rows: Vec<_> = page
         .rows
+        .known
         .iter()
-        .map(|row| (row.contact.unwrap(), row.suppressed))
+        .map(|row| (row.contact, row.suppressed))
         .collect();
     assert_eq!(
         rows,
         [(101, Some(false)), (102, Some(true)), (103, Some(false))]
     );
     assert_eq!(
-        page.rows[1].email.as_deref(),
+        page.rows.known[1].email.as_deref(),
         Some("Bo@Example.org"),
         "the spelling stays"
     );
@@ -166,8 +171,9 @@ fn a_listing_shows_who_opted_out_of_the_group() {
     .unwrap();
     let flags: Vec<_> = page
         .rows
+        .known
         .iter()
-        .map(|row| (row.contact.unwrap(), row.suppressed))
+        .map(|row| (row.contact, row.suppressed))
         .collect();
     assert_eq!(
         flags,
@@ -228,12 +234,13 @@ fn profiles_are_read_from_searches_and_look_ups_alike() {
             .join(" ")
     };
     assert_eq!(
-        shown(&page.rows[0]),
+        shown(&page.rows.known[0]),
         "custom.custom1=Gold firstName=Ana zipCode=00501"
     );
-    assert_eq!(shown(&page.rows[1]), "custom.custom3=10 firstName=Bo");
+    assert_eq!(shown(&page.rows.known[1]), "custom.custom3=10 firstName=Bo");
     assert_eq!(
         page.rows
+            .known
             .iter()
             .map(contacts::Contact::status)
             .collect::<Vec<_>>(),
@@ -259,13 +266,16 @@ fn profiles_are_read_from_searches_and_look_ups_alike() {
         &wanted,
     )
     .unwrap();
-    assert_eq!(shown(&page.rows[0]), "custom.custom1=Gold customerID=123");
+    assert_eq!(
+        shown(&page.rows.known[0]),
+        "custom.custom1=Gold customerID=123"
+    );
     let every = contacts::contacts(
         &answer(fixture!("good/contacts_search.json")),
         &fields(&["custom.*"]),
     )
     .unwrap();
-    assert_eq!(shown(&every.rows[1]), "custom.custom3=10");
+    assert_eq!(shown(&every.rows.known[1]), "custom.custom3=10");
 }
 
 #[test]
@@ -432,6 +442,7 @@ fn custom_fields_are_read_with_their_types() {
         contacts::custom_fields(&answer(fixture!("good/custom_fields_search.json"))).unwrap();
     let shown: Vec<_> = page
         .rows
+        .known
         .iter()
         .map(|field| (field.system_name.as_str(), field.kind, field.max_length))
         .collect();

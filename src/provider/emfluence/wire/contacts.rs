@@ -200,7 +200,8 @@ pub(in super::super) fn looked_up(
         Json::Object(object) if object.is_empty() => Ok(None),
         Json::Array(items) if items.is_empty() => Ok(None),
         Json::Object(object) => {
-            let contact = contact(object, fields)?;
+            let contact = contact(object, fields)
+                .ok_or_else(|| protocol("a contact has no \"contactID\""))?;
             let found = contact
                 .email
                 .as_deref()
@@ -218,11 +219,10 @@ pub(in super::super) fn looked_up(
     }
 }
 
-fn contact(record: &Map<String, Json>, fields: &ProfileFields) -> Result<Contact, DecodeError> {
-    Ok(Contact {
-        id: field(record, "contactID")
-            .and_then(id)
-            .ok_or_else(|| protocol("a contact has no \"contactID\""))?,
+/// Decodes a contact; nothing where it has no id.
+fn contact(record: &Map<String, Json>, fields: &ProfileFields) -> Option<Contact> {
+    Some(Contact {
+        id: field(record, "contactID").and_then(id)?,
         email: field(record, "email").and_then(text),
         held: field(record, "held").and_then(flag),
         suppressed: field(record, "suppressed").and_then(flag),
@@ -283,6 +283,7 @@ pub(in super::super) fn opt_out_of_groups(contact: i64, groups: &[i64]) -> Reque
 /// Decodes the full contact that contacts/save gives.
 pub(in super::super) fn saved(answer: &Answer) -> Result<Contact, DecodeError> {
     contact(&answer.object()?, &ProfileFields::default())
+        .ok_or_else(|| protocol("a contact has no \"contactID\""))
 }
 
 /// Writes an import: every row gets the same structure, because the first one defines that of all.
@@ -434,8 +435,7 @@ pub(in super::super) fn custom_fields(answer: &Answer) -> Result<Page<CustomFiel
         let system_name = field(record, "systemName")
             .and_then(|name| text(name).or_else(|| Some(format!("\u{fffd} {}", shown(name)?))))
             .map(|name| name.trim().to_owned())
-            .filter(|name| !name.is_empty())
-            .ok_or_else(|| protocol("a custom field has no \"systemName\""))?;
+            .filter(|name| !name.is_empty())?;
         let label = field(record, "label")
             .and_then(text)
             .unwrap_or_else(|| system_name.clone());
@@ -457,7 +457,7 @@ pub(in super::super) fn custom_fields(answer: &Answer) -> Result<Page<CustomFiel
             .and_then(count)
             .filter(|length| *length > 0)
             .and_then(|length| usize::try_from(length).ok());
-        Ok(CustomField {
+        Some(CustomField {
             system_name,
             label,
             kind,

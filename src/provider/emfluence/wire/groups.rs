@@ -111,24 +111,23 @@ pub(in super::super) fn details(answer: &Answer) -> Result<Vec<GroupRow>, Decode
     let records = data
         .as_array()
         .ok_or_else(|| protocol("the look-up of several groups is not answered with an array"))?;
+    let no_id = || protocol("a group has no \"groupID\"");
     records
         .iter()
-        .map(|record| group(object(record, "a group")?, true))
+        .map(|record| group(object(record, "a group")?, true).ok_or_else(no_id))
         .collect()
 }
 
 /// Decodes the full object that groups/save gives.
 pub(in super::super) fn saved(answer: &Answer) -> Result<GroupRow, DecodeError> {
-    group(&answer.object()?, true)
+    group(&answer.object()?, true).ok_or_else(|| protocol("a group has no \"groupID\""))
 }
 
-fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError> {
-    let group = field(record, "groupID")
-        .and_then(id)
-        .ok_or_else(|| protocol("a group has no \"groupID\""))?;
-    let name = field(record, "groupName")
-        .and_then(|name| text(name).or_else(|| shown(name)))
-        .ok_or_else(|| protocol(format!("group {group} has no \"groupName\"")))?;
+/// Decodes a group; nothing where it has no id.
+fn group(record: &Map<String, Json>, full: bool) -> Option<GroupRow> {
+    let group = field(record, "groupID").and_then(id)?;
+    let name = field(record, "groupName").and_then(|name| text(name).or_else(|| shown(name)));
+    let shown_name = name.as_ref().and(field(record, "groupName"));
     let is_all = field(record, "groupName")
         .and_then(text)
         .is_some_and(|name| name.trim().eq_ignore_ascii_case("all"));
@@ -153,7 +152,10 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
 
     let mut wire = Record::new();
     wire.insert("groupID".to_owned(), Value::Text(group.to_string()));
-    wire.insert("groupName".to_owned(), Value::Text(name));
+    wire.insert(
+        "groupName".to_owned(),
+        Value::Text(name.unwrap_or_default()),
+    );
     for name in [
         "friendlyName",
         "description",
@@ -187,7 +189,7 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
             wire.insert(name.to_owned(), Value::Integer(count));
         }
     }
-    Ok(GroupRow {
+    Some(GroupRow {
         id: group.to_string(),
         wire,
         kind,
@@ -208,7 +210,7 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
             // Whether anybody may be put into it is what can't be read.
             Some(Unread::Details)
         } else {
-            unread(field(record, "groupName"), record.values())
+            unread(shown_name, record.values())
         },
     })
 }
@@ -216,8 +218,8 @@ fn group(record: &Map<String, Json>, full: bool) -> Result<GroupRow, DecodeError
 /// One row of a member listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct ListedContact {
-    /// The contact; nothing where the record has no id.
-    pub(in super::super) contact: Option<i64>,
+    /// The contact.
+    pub(in super::super) contact: i64,
     /// The address as the provider spells it.
     pub(in super::super) email: Option<String>,
     /// Whether the address is there and can't be read.
@@ -239,8 +241,8 @@ pub(in super::super) fn listing(
             rows_per_page: asked_rows,
         },
         |record| {
-            Ok(ListedContact {
-                contact: field(record, "contactID").and_then(id),
+            Some(ListedContact {
+                contact: field(record, "contactID").and_then(id)?,
                 email: field(record, "email").and_then(text),
                 unreadable: field(record, "email").is_some_and(is_guessed),
                 suppressed: field(record, "suppressed").and_then(flag),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Answer, count, field, text};
 use crate::http::DecodeError;
-use crate::provider::json::{fields, items, object, protocol, value};
+use crate::provider::json::{Rows, fields, items, object, protocol, value};
 
 /// What an answer says of its place in the listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(in super::super) struct Paging {
 #[derive(Debug)]
 pub(in super::super) struct Page<T> {
     pub(in super::super) paging: Paging,
-    pub(in super::super) rows: Vec<T>,
+    pub(in super::super) rows: Rows<T>,
 }
 
 /// Whether a page may come as a bare array, without paging.
@@ -42,17 +42,15 @@ pub(in super::super) enum Bare {
     },
 }
 
-/// Decodes one page of a listing.
+/// Decodes one page of a listing; `row` returns nothing for a record without an id.
 pub(in super::super) fn page<T>(
     answer: &Answer,
     bare: Bare,
-    mut row: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
+    mut row: impl FnMut(&Map<String, Json>) -> Option<T>,
 ) -> Result<Page<T>, DecodeError> {
-    let mut decode = |records: &[&RawValue]| -> Result<Vec<T>, DecodeError> {
-        records
-            .iter()
-            .map(|record| row(object(&value(record)?, "a record")?))
-            .collect()
+    let mut decode = |records: &[&RawValue]| -> Result<Rows<T>, DecodeError> {
+        let record = |record: &&RawValue| Ok(row(object(&value(record)?, "a record")?));
+        records.iter().map(record).collect()
     };
     let data = answer.printed()?;
     if let (

@@ -1,6 +1,7 @@
 //! Documents that are made to hurt: no panic, no answer out of nothing, no work that grows faster
 //! than the document.
 
+use super::super::wire;
 use super::codec::{SOUND, contacts, decode};
 use crate::provider::hostile::assert_linear;
 
@@ -138,6 +139,59 @@ fn work_grows_with_the_document_and_not_faster() {
     for (what, shape, count) in shapes {
         let (small, large) = (shape(count), shape(count * 2));
         assert_linear(what, &|| drop(contacts(&small)), &|| drop(contacts(&large)));
+    }
+}
+
+/// Decodes the rows of a listing, printed.
+fn rows_of(kind: &str, body: &[u8]) -> Vec<String> {
+    fn printed<T: std::fmt::Debug>(rows: &[T]) -> Vec<String> {
+        rows.iter().map(|row| format!("{row:?}")).collect()
+    }
+    match kind {
+        "contacts" => printed(&contacts(body).unwrap()),
+        "groups" => printed(&wire::groups(body, "45429").unwrap().0),
+        "custom_fields" => printed(&wire::custom_fields(body).unwrap().fields),
+        "accounts" => printed(&wire::accounts(body).unwrap()),
+        other => panic!("{other} is no listing"),
+    }
+}
+
+/// A sound document with each text of each item in turn followed by something that can't be read.
+fn with_an_odd_text(sound: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let odd: [&[u8]; 4] = [b"&nosuch;", b"&#xD83D;", b"\x01", b"\xeb"];
+    let ends = (1..sound.len()).filter(|at| {
+        let is_text = |byte: u8| !byte.is_ascii_whitespace() && byte != b'>';
+        sound[*at..].starts_with(b"</") && is_text(sound[*at - 1])
+    });
+    let mut bodies = Vec::new();
+    for end in ends {
+        let (before, after) = sound.split_at(end);
+        let rest = String::from_utf8_lossy(after);
+        let element = rest[2..].split('>').next().unwrap_or_default().to_owned();
+        // What is said of the document as a whole has to be read.
+        let opened = before.windows(5).any(|tag| tag == b"s>\n  ");
+        if !opened {
+            continue;
+        }
+        for odd in odd {
+            bodies.push((element.clone(), [before, odd, after].concat()));
+        }
+    }
+    bodies
+}
+
+#[test]
+fn a_record_that_cannot_be_read_takes_no_other_with_it() {
+    for (kind, sound) in SOUND {
+        if !["contacts", "groups", "custom_fields", "accounts"].contains(&kind) {
+            continue;
+        }
+        let rows = rows_of(kind, sound);
+        for (element, body) in with_an_odd_text(sound) {
+            let read = rows_of(kind, &body);
+            let lost = rows.iter().filter(|row| !read.contains(row)).count();
+            assert!(lost <= 1, "{kind}: {element} spoils {lost} rows: {read:?}");
+        }
     }
 }
 

@@ -92,7 +92,9 @@ async fn a_source_is_read_with_its_opt_outs() {
 }
 
 fn two_groups() -> Vec<crate::model::GroupRow> {
-    super::super::wire::groups(&fixture!("groups.xml")[..], "45429").unwrap()
+    super::super::wire::groups(&fixture!("groups.xml")[..], "45429")
+        .unwrap()
+        .0
 }
 
 #[tokio::test(start_paused = true)]

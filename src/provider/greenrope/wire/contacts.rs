@@ -51,6 +51,8 @@ impl Contact {
 pub(in super::super) struct Count {
     /// Contacts in it.
     pub contacts: u64,
+    /// How many of them have no id that can be read, so that nobody can tell whom they stand for.
+    pub without_id: u64,
     /// The count that it gives itself.
     pub total: Option<u64>,
 }
@@ -62,12 +64,15 @@ impl Count {
     }
 }
 
-/// Reads an answer to its end without keeping a row: well-formed, successful, and every contact
-/// with an id.
+/// Reads an answer to its end without keeping a row: well-formed and successful.
 ///
 /// An answer without a list is none, unless it says itself that there is nobody.
 pub(in super::super) fn check_contacts(source: impl BufRead) -> Result<Count, DecodeError> {
-    let envelope = read_single(source, ROOT, CONTAINER, &mut |item| decode(&item).map(drop))?;
+    let mut without_id = 0;
+    let envelope = read_single(source, ROOT, CONTAINER, &mut |item| {
+        without_id += u64::from(id(&item).is_none());
+        Ok(())
+    })?;
     let total = match envelope.root.any(&["totalmatchingcontacts"]) {
         Some(text) => Some(text.parse().map_err(|_| {
             DecodeError::Protocol("TotalMatchingContacts is not a number".to_owned())
@@ -81,32 +86,36 @@ pub(in super::super) fn check_contacts(source: impl BufRead) -> Result<Count, De
     }
     Ok(Count {
         contacts: envelope.items,
+        without_id,
         total,
     })
 }
 
-/// Hands over each contact of an answer that [`check_contacts`] has passed.
+/// Hands over each contact with an id of an answer that [`check_contacts`] has passed.
 pub(in super::super) fn each_contact(
     source: impl BufRead,
     each: &mut dyn FnMut(Contact) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
-    read_single(source, ROOT, CONTAINER, &mut |item| each(decode(&item)?)).map(drop)
+    read_single(source, ROOT, CONTAINER, &mut |item| match decode(&item) {
+        Some(contact) => each(contact),
+        None => Ok(()),
+    })
+    .map(drop)
 }
 
-fn decode(item: &Element) -> Result<Contact, DecodeError> {
-    let id = item.children.iter().find(|child| {
+/// Returns a contact's id, where it has one that can be read.
+fn id(item: &Element) -> Option<String> {
+    let mut children = item.children.iter();
+    let shown = children.find(|child| {
         matches!(child.name.as_str(), "contact_id" | "contactid" | "id")
             && child.content().is_some()
-    });
-    let id = match id {
-        Some(child) if !child.guessed => child.content().unwrap_or_default().trim().to_owned(),
-        Some(_) => {
-            return Err(DecodeError::Protocol(
-                "the id of a contact is not UTF-8".to_owned(),
-            ));
-        }
-        None => return Err(DecodeError::Protocol("a contact has no id".to_owned())),
-    };
+    })?;
+    let id = shown.content().filter(|_| !shown.guessed)?;
+    Some(id.trim().to_owned())
+}
+
+fn decode(item: &Element) -> Option<Contact> {
+    let id = id(item)?;
     let email = item.child("email");
     let address = email
         .filter(|email| !email.guessed)
@@ -117,7 +126,7 @@ fn decode(item: &Element) -> Result<Contact, DecodeError> {
         .child("groups")
         .map(|groups| groups.children.iter().map(group_of_contact).collect())
         .unwrap_or_default();
-    Ok(Contact {
+    Some(Contact {
         profile: profile(item, &id),
         id,
         address,

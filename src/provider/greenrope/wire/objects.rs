@@ -11,7 +11,6 @@ use crate::model::{
     CustomField, CustomFields, FieldType, GroupKind, GroupRow, GroupStatus, Record, Unread, Value,
 };
 use crate::provider::greenrope::fields::GROUP_TYPES;
-use crate::provider::guess::{GUESS, unmarked};
 
 /// The group fields whose text is taken as it stands.
 const GROUP_TEXTS: [&str; 4] = [
@@ -60,15 +59,19 @@ pub(in super::super) fn accounts(source: impl BufRead) -> Result<Vec<String>, De
     Ok(numbers)
 }
 
-/// Decodes groups. A list must be there, and every group must have an id and belong to the account
-/// that was asked for.
+/// Decodes groups, and counts those without an id. A list must be there, and every group must belong
+/// to the account that was asked for.
 pub(in super::super) fn groups(
     source: impl BufRead,
     account_id: &str,
-) -> Result<Vec<GroupRow>, DecodeError> {
+) -> Result<(Vec<GroupRow>, u64), DecodeError> {
     let mut rows = Vec::new();
+    let mut without_id = 0;
     let envelope = read_single(source, "getgroupsresponse", "groups", &mut |item| {
-        rows.push(group(&item, account_id)?);
+        match group(&item, account_id)? {
+            Some(group) => rows.push(group),
+            None => without_id += 1,
+        }
         Ok(())
     })?;
     if !envelope.container {
@@ -76,13 +79,22 @@ pub(in super::super) fn groups(
             "the answer has no list of groups".to_owned(),
         ));
     }
-    Ok(rows)
+    Ok((rows, without_id))
 }
 
-fn group(item: &Element, account_id: &str) -> Result<GroupRow, DecodeError> {
+/// Decodes a group; nothing where its id, or whose it is, can't be read.
+fn group(item: &Element, account_id: &str) -> Result<Option<GroupRow>, DecodeError> {
     let Some(id) = item.any(&["group_id", "groupid"]) else {
-        return Err(DecodeError::Protocol("a group has no id".to_owned()));
+        return Ok(None);
     };
+    let guessed = |names: &[&str]| {
+        let mut children = item.children.iter();
+        children.any(|child| child.guessed && names.contains(&child.name.as_str()))
+    };
+    // Nobody can tell which it is, or whose.
+    if guessed(&["group_id", "groupid", "accountnumber"]) {
+        return Ok(None);
+    }
     if item
         .any(&["accountnumber"])
         .is_some_and(|number| number != account_id.trim())
@@ -91,12 +103,8 @@ fn group(item: &Element, account_id: &str) -> Result<GroupRow, DecodeError> {
             "group {id} belongs to another account than the one that was asked for"
         )));
     }
-    let member_count = match item.any(&["totalmatchingcontacts"]) {
-        Some(count) => Some(count.parse().map_err(|_| {
-            DecodeError::Protocol(format!("the member count of group {id} is not a number"))
-        })?),
-        None => None,
-    };
+    let member_count = item.any(&["totalmatchingcontacts"]);
+    let member_count = member_count.and_then(|count| count.parse().ok());
     let mut wire = Record::new();
     for name in GROUP_TEXTS {
         if let Some(text) = item.value(&name.to_lowercase()) {
@@ -133,17 +141,9 @@ fn group(item: &Element, account_id: &str) -> Result<GroupRow, DecodeError> {
         }
         _ => {}
     }
-    let (mut is_named, mut is_read) = (true, true);
-    for (field, value) in &mut wire {
-        if let Value::Text(text) = value
-            && text.contains(GUESS)
-        {
-            is_named &= field != "Name";
-            is_read = false;
-            *text = unmarked(text);
-        }
-    }
-    Ok(GroupRow {
+    let is_named = wire.contains_key("Name") && !guessed(&["name"]);
+    let is_read = !item.children.iter().any(|child| child.guessed);
+    Ok(Some(GroupRow {
         id: id.to_owned(),
         wire,
         kind: GroupKind::Static,
@@ -153,7 +153,7 @@ fn group(item: &Element, account_id: &str) -> Result<GroupRow, DecodeError> {
         member_count,
         detailed: true,
         unread: Unread::of_texts(is_named, is_read),
-    })
+    }))
 }
 
 /// Removes the final slash that one example of the manual has.

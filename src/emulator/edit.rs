@@ -301,6 +301,7 @@ impl Account {
                 && membership
                     .is_some_and(|membership| membership.state == MembershipState::OptedOut);
             group.former.remove(&id);
+            group.ended.remove(&id);
         }
         self.record(Change::ContactDeleted {
             contact: id,

@@ -12,6 +12,7 @@ impl Account {
     pub fn join(&mut self, group: u64, contact: u64) -> bool {
         let now = self.now;
         let entry = self.group_mut(group);
+        entry.ended.remove(&contact);
         let sends_mail = entry.auto_response.is_some();
         if let Some(membership) = entry.members.get_mut(&contact) {
             if membership.state == MembershipState::Active {
@@ -82,11 +83,22 @@ impl Account {
         true
     }
 
+    /// Takes a contact off a list as an administrator does at ActiveCampaign, and returns whether it
+    /// was on it: version 3 goes on counting the membership, with a status of its own.
+    pub fn end_membership(&mut self, group: u64, contact: u64) -> bool {
+        let was_member = self.leave(group, contact);
+        if was_member {
+            self.group_mut(group).ended.insert(contact);
+        }
+        was_member
+    }
+
     /// Records that a member refuses the group's mail; somebody who is not a member becomes an
     /// opted-out one.
     pub fn opt_out_of_group(&mut self, group: u64, contact: u64) -> bool {
         let now = self.now;
         let entry = self.group_mut(group);
+        entry.ended.remove(&contact);
         let added = !entry.members.contains_key(&contact);
         let again = added && entry.former.contains_key(&contact);
         let membership = entry.members.entry(contact).or_insert(Membership {

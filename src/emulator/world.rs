@@ -337,6 +337,10 @@ pub struct Group {
     pub members: BTreeMap<u64, Membership>,
     /// Who has been a member and was taken out, with the state they had then.
     pub former: BTreeMap<u64, MembershipState>,
+    /// Whom an administrator took off the list (ActiveCampaign): no members, and still counted by
+    /// version 3, with the status 91.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub ended: BTreeSet<u64>,
 }
 
 /// The state of one person in one group or list.

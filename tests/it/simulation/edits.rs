@@ -30,6 +30,11 @@ pub(crate) fn edit(dice: &mut Dice, account: &mut Account) -> Option<String> {
                 .collect();
             let contact = dice.any(&members)?;
             let state = account.membership(group, contact);
+            if account.kind == Kind::ActiveCampaign && dice.chance(30) {
+                account.end_membership(group, contact);
+                let (who, place) = (who(account, contact), place(account, group));
+                return Some(format!("an administrator takes {who} off {place}"));
+            }
             account.leave(group, contact);
             format!(
                 "{} leaves {} ({:?} there)",

@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::fields::value_rows;
-use super::memberships::edge_row;
+use super::memberships::{edges_of, status_of};
 use super::{
     Answer, bounds, check_query, forbidden, invalid, not_found, require, text_of, wrapped,
 };
 use crate::emulator::activecampaign::Call;
 use crate::emulator::activecampaign::contact_values::{Values, is_address};
 use crate::emulator::activecampaign::form::number;
-use crate::emulator::activecampaign::rows::{contact_hash, iso, status_number, zone};
+use crate::emulator::activecampaign::rows::{contact_hash, iso, zone};
 use crate::emulator::misuse::MisuseKind;
 use crate::emulator::world::{Contact, MembershipState, fold};
 
@@ -103,19 +103,12 @@ impl Call<'_> {
         if list.is_none() && status.is_none() {
             return true;
         }
-        self.account
-            .groups_of(contact.id)
-            .into_iter()
-            .filter(|one| list.is_none_or(|list| list == *one) && self.sees_list(*one))
-            .any(|one| {
-                let state = self.account.membership(one, contact.id);
-                status.is_none_or(|status| {
-                    state.is_some_and(|state| {
-                        status
-                            .split(',')
-                            .any(|one| one == status_number(state).to_string())
-                    })
-                })
+        let lists = self.visible_lists().into_iter();
+        lists
+            .filter(|one| list.is_none_or(|list| list == *one))
+            .filter_map(|one| status_of(self.account, one, contact.id))
+            .any(|shown| {
+                status.is_none_or(|status| status.split(',').any(|one| one == shown.to_string()))
             })
     }
 
@@ -233,16 +226,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
             let mut sideloaded = Vec::new();
             for (position, contact) in page.iter().enumerate() {
                 let rows: Vec<Value> = match wanted {
-                    "contactLists" => {
-                        let lists = call
-                            .account
-                            .groups_of(contact.id)
-                            .into_iter()
-                            .filter(|list| call.sees_list(*list));
-                        lists
-                            .filter_map(|list| edge_row(call.account, list, contact.id))
-                            .collect()
-                    }
+                    "contactLists" => edges_of(call, contact.id),
                     "fieldValues" => value_rows(call.account, contact),
                     _ => continue,
                 };
@@ -262,17 +246,9 @@ pub(super) fn view(call: &mut Call<'_>, id: u64) -> Answer {
     let Some(contact) = call.visible_contact(id) else {
         return Err(not_found("Subscriber", id));
     };
-    let lists = call
-        .account
-        .groups_of(id)
-        .into_iter()
-        .filter(|list| call.sees_list(*list));
-    let edges: Vec<Value> = lists
-        .filter_map(|list| edge_row(call.account, list, id))
-        .collect();
     Ok((
         200,
-        json!({"contact": contact_row(contact), "contactLists": edges, "fieldValues": value_rows(call.account, contact)}),
+        json!({"contact": contact_row(contact), "contactLists": edges_of(call, id), "fieldValues": value_rows(call.account, contact)}),
     ))
 }
 

@@ -9,8 +9,22 @@ use crate::emulator::activecampaign::rows::{edge_id, iso, status_number};
 use crate::emulator::misuse::MisuseKind;
 use crate::emulator::world::{Account, MembershipState};
 
+/// The status of a membership that an administrator ended.
+const ENDED: u64 = 91;
+
+/// The status of a contact on a list, on which it is or from which an administrator took it.
+pub(super) fn status_of(account: &Account, list: u64, contact: u64) -> Option<u64> {
+    let list = account.groups.get(&list)?;
+    let membership = list.members.get(&contact);
+    membership
+        .map(|membership| status_number(membership.state))
+        .or_else(|| list.ended.contains(&contact).then_some(ENDED))
+}
+
 pub(super) fn edge_row(account: &Account, list: u64, contact: u64) -> Option<Value> {
-    let membership = account.groups.get(&list)?.members.get(&contact)?;
+    let status = status_of(account, list, contact)?;
+    let membership = account.groups.get(&list)?.members.get(&contact);
+    let membership = membership.copied().unwrap_or_default();
     let left = if membership.state == MembershipState::OptedOut {
         membership.changed
     } else {
@@ -20,7 +34,7 @@ pub(super) fn edge_row(account: &Account, list: u64, contact: u64) -> Option<Val
         "id": edge_id(list, contact).to_string(),
         "list": list.to_string(),
         "contact": contact.to_string(),
-        "status": status_number(membership.state).to_string(),
+        "status": status.to_string(),
         "sdate": iso(membership.since),
         "udate": left.map_or(Value::Null, iso),
         "form": Value::Null,
@@ -33,19 +47,20 @@ pub(super) fn edge_row(account: &Account, list: u64, contact: u64) -> Option<Val
     }))
 }
 
+/// The memberships of a contact on the lists that are seen, those included that an administrator
+/// ended.
+pub(super) fn edges_of(call: &Call<'_>, id: u64) -> Vec<Value> {
+    let lists = call.visible_lists().into_iter();
+    lists
+        .filter_map(|list| edge_row(call.account, list, id))
+        .collect()
+}
+
 pub(super) fn of_contact(call: &mut Call<'_>, id: u64) -> Answer {
     if call.visible_contact(id).is_none() {
         return Err(not_found("Subscriber", id));
     }
-    let lists = call
-        .account
-        .groups_of(id)
-        .into_iter()
-        .filter(|list| call.sees_list(*list));
-    let rows: Vec<Value> = lists
-        .filter_map(|list| edge_row(call.account, list, id))
-        .collect();
-    Ok((200, json!({"contactLists": rows})))
+    Ok((200, json!({"contactLists": edges_of(call, id)})))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
@@ -66,11 +81,11 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
         if !wanted.is_empty() && number(wanted) != list {
             continue;
         }
-        for (member, state) in call.account.members_of(list) {
-            let fits = status.is_empty()
-                || status
-                    .split(',')
-                    .any(|one| one == status_number(state).to_string());
+        let members = call.account.members_of(list).into_iter();
+        let members = members.map(|(member, state)| (member, status_number(state)));
+        let ended = call.account.groups[&list].ended.iter();
+        for (member, state) in members.chain(ended.map(|member| (*member, ENDED))) {
+            let fits = status.is_empty() || status.split(',').any(|one| one == state.to_string());
             if fits && (contact.is_empty() || number(contact) == member) {
                 rows.extend(edge_row(call.account, list, member));
             }

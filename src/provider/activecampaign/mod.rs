@@ -32,6 +32,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value as Json};
 use tokio::time::Instant;
 
+use super::json::Document;
 use super::{Duties, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallError, DecodeError};
 use crate::model::{
@@ -208,6 +209,17 @@ impl ActiveCampaign {
     ) -> Result<T, CallError> {
         self.account
             .read(&self.signed(call), |reply| decode(&wire::v3_answer(reply)?))
+            .await
+    }
+
+    /// Asks for a page of version 3 that is taken row by row.
+    async fn ask_page<T>(
+        &self,
+        call: Call,
+        mut decode: impl FnMut(&Document) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
+        self.account
+            .read(&self.signed(call), |reply| decode(&wire::v3_page(reply)?))
             .await
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use crate::http::{Call, CallBody, DecodeError, FormValue, Method, Refusal, Reply};
-use crate::provider::json::{self, integer, protocol, text};
+use crate::provider::json::{self, Document, integer, protocol, text};
 
 /// The most rows of a page of version 3.
 pub(super) const PAGE_ROWS: u64 = 100;
@@ -184,31 +184,41 @@ pub(super) fn v3_answer(reply: &mut Reply) -> Result<Map<String, Json>, DecodeEr
     decode_v3(reply.status, &bytes)
 }
 
+/// Takes an answer of version 3 of which no value is taken apart, for a page of any length.
+pub(super) fn v3_page(reply: &mut Reply) -> Result<Document, DecodeError> {
+    let bytes = reply.body.bytes_capped(json::MAX_LISTING)?;
+    if (200..300).contains(&reply.status) {
+        return Document::read(bytes);
+    }
+    Err(refused_v3(reply.status, &bytes))
+}
+
 /// Decodes an answer of version 3 that came with a status.
 pub(super) fn decode_v3(status: u16, bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
     if (200..300).contains(&status) {
         return json::document(bytes);
     }
+    Err(refused_v3(status, bytes))
+}
+
+/// Says what an answer means that came with the status of an error.
+fn refused_v3(status: u16, bytes: &[u8]) -> DecodeError {
     let words = json::document(bytes)
         .map(|fields| error_words(&fields))
         .unwrap_or_default();
     if words.to_ascii_lowercase().contains("rate limit exceeded") {
-        return Err(DecodeError::Throttled {
+        return DecodeError::Throttled {
             after: Some(Duration::from_secs(5)),
-        });
+        };
     }
     if status == 403 {
-        return Err(DecodeError::Denied(if words.is_empty() {
+        return DecodeError::Denied(if words.is_empty() {
             "HTTP status 403".to_owned()
         } else {
             words
-        }));
+        });
     }
-    Err(DecodeError::Refused(Refusal::new(
-        Some(&format!("HTTP {status}")),
-        &words,
-        None,
-    )))
+    DecodeError::Refused(Refusal::new(Some(&format!("HTTP {status}")), &words, None))
 }
 
 fn error_words(fields: &Map<String, Json>) -> String {
@@ -269,7 +279,12 @@ pub(super) fn entries(value: &Json) -> Vec<(&str, &Json)> {
 
 /// Reads the total of a page of version 3.
 pub(super) fn total(fields: &Map<String, Json>) -> Option<u64> {
-    fields.get("meta")?.get("total").and_then(count)
+    total_of(fields.get("meta")?)
+}
+
+/// Reads the total out of what is said of a page.
+pub(super) fn total_of(meta: &Json) -> Option<u64> {
+    meta.get("total").and_then(count)
 }
 
 /// Reads a text field of an object.

@@ -241,7 +241,7 @@ impl ActiveCampaign {
         include: Include,
         fields: &ProfileFields,
     ) -> Result<Page, CallError> {
-        self.ask_v3(wire::page(scope, after, include), |answer| {
+        self.ask_page(wire::page(scope, after, include), |answer| {
             wire::contacts(answer, after, fields)
         })
         .await

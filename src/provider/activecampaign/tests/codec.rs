@@ -8,6 +8,7 @@ use crate::provider::activecampaign::wire::contacts::{self, Include, ProfileFiel
 use crate::provider::activecampaign::wire::import::{self, ImportRow, Progress};
 use crate::provider::activecampaign::wire::{V1Answer, decode_v1, decode_v3, groups, lists, users};
 use crate::provider::activecampaign::{LIST_SCHEMA, USER_SCHEMA};
+use crate::provider::json::Document;
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -22,6 +23,10 @@ pub(super) fn v1(bytes: &[u8]) -> Map<String, Json> {
         Ok(V1Answer::Empty(refusal)) => panic!("empty: {refusal}"),
         Err(error) => panic!("{error:?}"),
     }
+}
+
+pub(super) fn page_of(bytes: &[u8]) -> Document {
+    Document::read(bytes.to_vec()).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 pub(super) fn v3(bytes: &[u8]) -> Map<String, Json> {
@@ -411,7 +416,7 @@ fn an_empty_value_is_none_in_whatever_form_it_comes() {
             r#"{{"contacts":[{{"id":"101","email":"ana@example.org","firstName":{nothing},"lastName":"Silva"}}],
                 "contactLists":[],"fieldValues":[{{"contact":"101","field":"4","value":{nothing}}}],"meta":{{"total":"1"}}}}"#
         );
-        let page = contacts::contacts(&v3(page.as_bytes()), 0, &wanted).unwrap();
+        let page = contacts::contacts(&page_of(page.as_bytes()), 0, &wanted).unwrap();
         assert_eq!(
             shown(&page.contacts.known[0].profile),
             expected,
@@ -484,7 +489,7 @@ fn a_page_of_contacts_brings_memberships_and_values() {
         "custom.interests",
         "nonsense",
     ]);
-    let page = contacts::contacts(&v3(fixture!("good/contacts.json")), 0, &wanted).unwrap();
+    let page = contacts::contacts(&page_of(fixture!("good/contacts.json")), 0, &wanted).unwrap();
     assert!(page.has_memberships() && page.has_values);
     assert_eq!(page.total, Some(4));
     let memberships: Vec<_> = page
@@ -514,14 +519,14 @@ fn a_page_of_contacts_brings_memberships_and_values() {
         "an empty value is none"
     );
     let odd = contacts::contacts(
-        &v3(fixture!("odd/contacts_numbers.json")),
+        &page_of(fixture!("odd/contacts_numbers.json")),
         100,
         &ProfileFields::default(),
     )
     .unwrap();
     assert_eq!(odd.contacts.known[0].memberships, Some(vec![(1, 1)]));
     assert!(
-        contacts::contacts(&v3(fixture!("good/contacts.json")), 101, &wanted).is_err(),
+        contacts::contacts(&page_of(fixture!("good/contacts.json")), 101, &wanted).is_err(),
         "the filter by id was passed over"
     );
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
 
-use super::codec::fixture;
+use super::codec::{fixture, page_of};
 use crate::http::DecodeError;
 use crate::provider::activecampaign::wire::contacts::{self, ProfileFields};
 use crate::provider::activecampaign::wire::{V1Answer, decode_v1, decode_v3, groups, lists, users};
@@ -50,7 +50,8 @@ pub(super) const LISTINGS: [Listing; 8] = [
         fixture!("good/contacts.json"),
         4,
         |fields| {
-            contacts::contacts(fields, 0, &ProfileFields::default())
+            let page = page_of(&serde_json::to_vec(fields).unwrap());
+            contacts::contacts(&page, 0, &ProfileFields::default())
                 .and_then(|page| whole(page.contacts.len(), page.total))
         },
     ),
@@ -216,8 +217,7 @@ fn a_page_without_its_rows_is_not_whole() {
 /// whether a membership is nobody's.
 fn odd_page(edit: impl FnOnce(&mut Map<String, Json>)) -> (Vec<u64>, u64, bool) {
     let bytes = edited(fixture!("good/contacts.json"), edit);
-    let fields: Map<String, Json> = serde_json::from_slice(&bytes).unwrap();
-    let page = contacts::contacts(&fields, 0, &ProfileFields::default()).unwrap();
+    let page = contacts::contacts(&page_of(&bytes), 0, &ProfileFields::default()).unwrap();
     let known = page.contacts.known.iter();
     let unreadable = known.filter(|contact| contact.unreadable);
     let unreadable = unreadable.map(|contact| contact.id).collect();

@@ -10,14 +10,14 @@ use serde_json::{Map, Value as Json};
 
 use super::super::fields::LIST_SCHEMA;
 use super::lists::Definition;
-use super::{PAGE_ROWS, array, entries, id, id_of, numbered_rows, query, text_of, total};
+use super::{PAGE_ROWS, entries, id, id_of, numbered_rows, query, text_of, total_of};
 use super::{v1_delete, v1_read, v1_write, v3_read};
 use crate::http::{Call, DecodeError};
 use crate::model::{
     MemberReturn, MembershipState, ObjectKind, Record, Value, Writable, normalise_address,
 };
 use crate::provider::guess::is_guessed;
-use crate::provider::json::{Rows, integer, object, protocol, text};
+use crate::provider::json::{Document, Rows, integer, items, object, protocol, text, value};
 
 /// The statuses that a membership may have, by which listings are asked for where the memberships
 /// do not come along.
@@ -217,7 +217,7 @@ impl Page {
 
 /// Decodes a page of contacts that come after an id.
 pub(in super::super) fn contacts(
-    fields: &Map<String, Json>,
+    answer: &Document,
     after: u64,
     wanted: &ProfileFields,
 ) -> Result<Page, DecodeError> {
@@ -226,18 +226,17 @@ pub(in super::super) fn contacts(
     let mut contacts = Vec::new();
     let mut without_id = 0;
     let side = |name: &str| {
-        fields
-            .get(name)
-            .map(|value| {
-                value
-                    .as_array()
-                    .ok_or_else(|| protocol(format!("\"{name}\" is not an array")))
-            })
-            .transpose()
+        let shown = answer.get(name);
+        let rows = shown.map(|value| {
+            items(value).ok_or_else(|| protocol(format!("\"{name}\" is not an array")))
+        });
+        rows.transpose()
     };
     let (memberships, values) = (side("contactLists")?, side("fieldValues")?);
-    for row in array(fields, "contacts")? {
-        let row = object(row, "a contact")?;
+    let rows = side("contacts")?.ok_or_else(|| protocol("\"contacts\" is missing"))?;
+    for row in rows {
+        let row = value(row)?;
+        let row = object(&row, "a contact")?;
         let Some(id) = id_of(row, "id") else {
             without_id += 1;
             continue;
@@ -259,7 +258,8 @@ pub(in super::super) fn contacts(
         });
     }
     let mut stray = false;
-    for row in memberships.into_iter().flatten() {
+    for row in memberships.iter().flatten() {
+        let row = value(row)?;
         let (Some(contact), Some(list)) = (
             row.get("contact").and_then(id),
             row.get("list").and_then(id),
@@ -282,7 +282,8 @@ pub(in super::super) fn contacts(
             );
         }
     }
-    for row in values.into_iter().flatten() {
+    for row in values.iter().flatten() {
+        let row = value(row)?;
         let field = row.get("field").and_then(id);
         match row.get("contact").and_then(id) {
             Some(contact) => {
@@ -295,6 +296,7 @@ pub(in super::super) fn contacts(
             None => contacts.iter_mut().for_each(|one| one.unreadable = true),
         }
     }
+    let meta = answer.get("meta").map(value).transpose()?;
     Ok(Page {
         contacts: Rows {
             known: contacts,
@@ -302,7 +304,7 @@ pub(in super::super) fn contacts(
         },
         stray,
         has_values: values.is_some(),
-        total: total(fields),
+        total: meta.as_ref().and_then(total_of),
     })
 }
 

@@ -32,16 +32,19 @@ impl Judge {
             let source = self.jobs[run.job].source;
             let meanwhile = self.believed(before, source);
             // An import of an earlier run goes on at what is the source of this one, which may have
-            // read it before or after.
+            // read it before or after; and so may it what people do while it goes on.
             let goes_on = truth::differ(meanwhile.account(source), run.start.account(source));
-            let as_before = goes_on.then(|| self.clone());
+            let others = run.also.iter().chain(goes_on.then_some(&meanwhile));
+            let others: Vec<Account> = others.map(|world| world.account(source).clone()).collect();
+            let as_before = (!others.is_empty()).then(|| self.clone());
             self.judge(&run, first, event, before, now);
-            if let Some(as_before) = as_before
-                && self.complaints.len() > as_before.complaints.len()
-            {
-                *self = as_before;
+            for (as_before, other) in as_before.iter().cycle().zip(others) {
+                if self.complaints.len() == as_before.complaints.len() {
+                    break;
+                }
+                *self = as_before.clone();
                 let mut run = run.clone();
-                *run.start.account_mut(source) = meanwhile.account(source).clone();
+                *run.start.account_mut(source) = other;
                 self.judge(&run, first, event, before, now);
             }
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rosterd::config::settled::Config;
 use rosterd::emulator::{
-    Account, Actor, Emulator, Fault, FaultRule, Kind, MisuseKind, When, World,
+    Account, Actor, Emulator, Fault, FaultRule, Garbage, Kind, MisuseKind, When, World,
 };
 use rosterd::http::Transport;
 use rosterd::plan::BlockedReason;
@@ -28,7 +28,7 @@ use super::job::{Job, jobs, text, wild_jobs};
 use super::judge::{Judge, Memory};
 use super::logs::Logs;
 use super::staff::{edit_staff, furnish_staff};
-use super::wire::{Kill, Trip, Wire};
+use super::wire::{Kill, Stop, Trip, Wire};
 use super::world::{ACCOUNTS, joinable, world};
 use crate::support::{config, config_as, providers, tell};
 
@@ -155,7 +155,9 @@ impl Ending {
 #[derive(Default)]
 struct Way {
     kill: Option<Kill>,
-    stop: Option<usize>,
+    stop: Option<Stop>,
+    /// At which request the clock is set, and by how many seconds.
+    step: Option<(usize, i64)>,
     approve: Option<String>,
     saved: Option<SavedPlan>,
     /// Whether something may go wrong.
@@ -177,6 +179,10 @@ pub(crate) struct Sim {
     secrets: Vec<String>,
     logs: Logs,
     blind: BTreeSet<String>,
+    /// Whether people come and go by themselves.
+    busy: bool,
+    /// Whether an account takes no notice of a parameter.
+    is_overlooking: bool,
     /// The names of providers that an operator has changed.
     names: BTreeMap<String, String>,
     /// Addresses that are broken: account, contact and the address to come back.
@@ -244,16 +250,18 @@ impl Sim {
                 .collect()
         });
         let mut sim = Sim {
-            wire,
             jobs,
             story: Vec::new(),
             emulator,
             config,
-            seconds: Arc::new(AtomicI64::new(1_800_000_000)),
+            seconds: wire.seconds.clone(),
+            wire,
             copy: None,
             secrets,
             logs,
             blind: BTreeSet::new(),
+            busy: false,
+            is_overlooking: false,
             names: BTreeMap::new(),
             broken: Vec::new(),
             told: 0,
@@ -531,8 +539,7 @@ impl Sim {
                     ..Way::default()
                 };
                 self.go(job, way).await;
-                self.emulator.clear_faults();
-                self.blind.clear();
+                self.mend_all();
             }
             What::Kill => {
                 let after = dice.chance(50);
@@ -560,16 +567,19 @@ impl Sim {
                     },
                 )
                 .await;
-                self.emulator.clear_faults();
-                self.blind.clear();
+                self.mend_all();
             }
             What::Stop => {
-                let nth = dice.below(25) + 1;
-                self.tell(format!("the next run is asked to stop at request {nth}"));
+                let stop = if dice.chance(40) {
+                    Stop::Import
+                } else {
+                    Stop::Request(dice.below(25) + 1)
+                };
+                self.tell(format!("the next run is asked to stop at {stop:?}"));
                 self.go(
                     job,
                     Way {
-                        stop: Some(nth),
+                        stop: Some(stop),
                         trouble: true,
                         ..Way::default()
                     },
@@ -613,8 +623,18 @@ impl Sim {
             }
             What::Clock => {
                 let jump = *dice.pick(&[-90_000, -3_600, 7_200, 90_000, 10 * 86_400, 500 * 86_400]);
-                self.tell(format!("the clock jumps by {jump} s"));
-                self.pass(jump);
+                if dice.chance(50) {
+                    self.tell(format!("the clock jumps by {jump} s"));
+                    self.pass(jump);
+                } else {
+                    let nth = dice.below(25) + 1;
+                    self.tell(format!("the clock jumps by {jump} s at request {nth}"));
+                    let way = Way {
+                        step: Some((nth, jump)),
+                        ..Way::default()
+                    };
+                    self.go(job, way).await;
+                }
             }
             What::Hands => {
                 for _ in 0..=dice.below(2) {
@@ -763,6 +783,10 @@ impl Sim {
     /// Puts random faults in force.
     fn faults(&mut self, job: usize, dice: &mut Dice) {
         for _ in 0..=dice.below(2) {
+            if dice.chance(35) {
+                self.oddity(job, dice);
+                continue;
+            }
             let wild = self.is_wild();
             let fault = match dice.below(18) {
                 0 => Fault::TooManyRequests {
@@ -876,6 +900,97 @@ impl Sim {
         }
     }
 
+    /// Puts one of the oddities in force that look like ordinary answers, or that concern one record
+    /// alone.
+    fn oddity(&mut self, job: usize, dice: &mut Dice) {
+        let entry = &self.jobs[job];
+        let name = *dice.pick(&[entry.target, entry.source]);
+        let is_source = name == entry.source && !self.is_target(name);
+        let world = self.world();
+        let account = world.account(name);
+        let (listings, filters): (&[&str], &[&str]) = match account.kind {
+            Kind::Emfluence => (
+                &["groups/search", "groups/getContacts", "contacts/search"],
+                &["suppressed", "held", "email", "page", "rpp", "groupID"],
+            ),
+            Kind::GreenRope => (
+                &["GetGroups", "GetContacts"],
+                &["Unsubscribed_startdate", "Bounced_startdate", "group_id"],
+            ),
+            Kind::ActiveCampaign => (
+                &["list_list", "GET /contacts", "contact_list", "GET /users"],
+                &[
+                    "filters[listid]",
+                    "listid",
+                    "status",
+                    "id_greater",
+                    "include",
+                    "offset",
+                    "ids",
+                ],
+            ),
+        };
+        let contacts: Vec<u64> = account.contacts.keys().copied().collect();
+        let Some(person) = dice.any(&contacts).map(|id| &account.contacts[&id]) else {
+            return;
+        };
+        let groups: Vec<&str> = account
+            .groups
+            .values()
+            .map(|group| group.name.as_str())
+            .collect();
+        let texts = [
+            dice.any(&groups).unwrap_or_default(),
+            person.get("first_name"),
+            person.get("city"),
+            person.email.as_str(),
+        ];
+        let text = (*dice.pick(&texts)).to_owned();
+        let fault = match dice.below(9) {
+            0 | 1 => Fault::ShortPage,
+            2 => Fault::SignUp,
+            3 if is_source => Fault::Turnover,
+            3 | 4 => Fault::IgnoredParameter((*dice.pick(filters)).to_owned()),
+            5 if is_usable(&person.email) => Fault::CrashesOn(person.email.clone()),
+            6 if is_usable(&person.email) => Fault::PoisonItem(person.email.clone()),
+            _ if text.len() > 3 => Fault::Garbled {
+                text,
+                with: *dice.pick(&[
+                    Garbage::Surrogate,
+                    Garbage::Control,
+                    Garbage::Foreign,
+                    Garbage::Entity,
+                ]),
+            },
+            _ => return,
+        };
+        self.busy |= matches!(fault, Fault::SignUp | Fault::Turnover);
+        self.is_overlooking |= matches!(fault, Fault::IgnoredParameter(_));
+        let when = match dice.below(4) {
+            0 => When::Nth(dice.below(10) as u64 + 1),
+            1 => When::EachNth(dice.below(4) as u64 + 2),
+            _ => When::Every,
+        };
+        let mut rule = FaultRule::every(fault.clone()).at(name).when(when);
+        let mut told = format!("{fault:?} at {name} {when:?}");
+        let reads = matches!(fault, Fault::ShortPage | Fault::SignUp | Fault::Turnover);
+        if reads && dice.chance(60) {
+            let operation = *dice.pick(listings);
+            rule = rule.on(operation);
+            write!(told, " on {operation}").unwrap();
+        }
+        self.emulator.add_fault(rule);
+        self.tell(format!("fault: {told}"));
+    }
+
+    /// Ends all faults.
+    fn mend_all(&mut self) {
+        self.emulator.clear_faults();
+        self.blind.clear();
+        self.busy = false;
+        self.is_overlooking = false;
+    }
+
     /// Whether an account holds no group and calls that an error.
     pub fn is_mute(&self) -> bool {
         self.world()
@@ -902,10 +1017,12 @@ impl Sim {
         let start = self.world();
         let mut state = self.wire.lock();
         let last = state.seq;
-        let stop = way.stop.map(|nth| (nth, token.clone()));
+        let stop = way.stop.map(|stop| (stop, token.clone()));
         state.trip = Trip {
             kill: way.kill,
             stop,
+            step: way.step,
+            busy: self.busy,
             meddle: way.meddle,
             ..Trip::default()
         };
@@ -936,6 +1053,10 @@ impl Sim {
                     .iter()
                     .any(|request| is_late(&request.outcome))
             {
+                continue;
+            }
+            // What an account takes no notice of, it misses.
+            if misuse.kind == MisuseKind::MissingParameter && self.is_overlooking {
                 continue;
             }
             if misuse.kind == MisuseKind::Resubscribed
@@ -1028,6 +1149,14 @@ impl Sim {
             }
         };
         drop(runner);
+        let stopped = self.wire.lock().trip.stopped;
+        let waited = stopped.map(|at| at.elapsed());
+        if let Some(waited) = waited.filter(|waited| *waited > Duration::from_mins(1)) {
+            self.complain(
+                "stop",
+                format!("a run went on for {waited:?} when it was asked to stop"),
+            );
+        }
         self.end(job);
         let meddled = std::mem::take(&mut self.wire.lock().trip.meddled);
         for told in meddled {

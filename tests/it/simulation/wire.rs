@@ -2,15 +2,17 @@
 //! the moment it is done.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::response::Response;
-use rosterd::emulator::Emulator;
+use rosterd::emulator::{Actor, Emulator};
 use rosterd::state::Store;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -27,6 +29,15 @@ pub(crate) enum Kill {
     Write { nth: usize, after: bool },
 }
 
+/// Where a run is asked to stop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stop {
+    /// At the nth request of any kind.
+    Request(usize),
+    /// Where it asks what became of an import.
+    Import,
+}
+
 /// What the way knows of the run of the moment.
 #[derive(Default)]
 pub(crate) struct Trip {
@@ -34,8 +45,16 @@ pub(crate) struct Trip {
     pub writes: usize,
     pub kill: Option<Kill>,
     pub died: Arc<Notify>,
-    /// Asks the run to stop at the nth request.
-    pub stop: Option<(usize, CancellationToken)>,
+    /// Where the run is asked to stop.
+    pub stop: Option<(Stop, CancellationToken)>,
+    /// When it was asked.
+    pub stopped: Option<Instant>,
+    /// At which request the clock of the runs is set, and by how many seconds.
+    pub step: Option<(usize, i64)>,
+    /// Whether people come and go by themselves while the run goes on.
+    pub busy: bool,
+    /// The last event that was a person's.
+    pub last_person: u64,
     /// At which request somebody edits an account, and what.
     pub meddle: Option<(usize, u64)>,
     /// What was edited while the run went on.
@@ -55,6 +74,8 @@ pub(crate) struct State {
 /// Shared by the simulation and the requests on their way.
 pub(crate) struct Wire {
     pub emulator: Emulator,
+    /// The clock of the runs.
+    pub seconds: Arc<AtomicI64>,
     state: Mutex<State>,
 }
 
@@ -62,6 +83,7 @@ impl Wire {
     pub fn new(emulator: Emulator, judge: Judge, store: Arc<Store>) -> Arc<Wire> {
         Arc::new(Wire {
             emulator,
+            seconds: Arc::new(AtomicI64::new(1_800_000_000)),
             state: Mutex::new(State {
                 seq: 0,
                 judge,
@@ -109,6 +131,23 @@ impl Wire {
         let mut state = self.lock();
         state.trip.meddled.push(told);
         state.judge.meddled(&now);
+    }
+
+    /// Takes note of what people have done by themselves where an account is busy.
+    fn look_for_people(&self) {
+        if !self.lock().trip.busy {
+            return;
+        }
+        self.look();
+        let history = self.emulator.history();
+        let mut events = history.iter().rev();
+        let last = events.find(|event| event.actor == Actor::Person);
+        let last = last.map_or(0, |event| event.seq);
+        let now = self.emulator.with_world(|world| world.clone());
+        let mut state = self.lock();
+        if std::mem::replace(&mut state.trip.last_person, last) < last {
+            state.judge.meddled(&now);
+        }
     }
 
     /// Judges what has happened since the last look.
@@ -305,10 +344,17 @@ async fn forward(wire: Arc<Wire>, inner: Router, request: Request<Body>) -> Resp
         let trip = &mut state.trip;
         trip.requests += 1;
         trip.writes += usize::from(!open.is_empty());
-        if let Some((nth, token)) = &trip.stop
-            && trip.requests >= *nth
-        {
+        let requests = trip.requests;
+        let due = |stop: &mut (Stop, CancellationToken)| match stop.0 {
+            Stop::Request(nth) => requests >= nth,
+            Stop::Import => request.uri().path().ends_with("/import/info"),
+        };
+        if let Some((_, token)) = trip.stop.take_if(due) {
             token.cancel();
+            trip.stopped = Some(Instant::now());
+        }
+        if let Some((_, seconds)) = trip.step.take_if(|(nth, _)| requests >= *nth) {
+            wire.seconds.fetch_add(seconds, Ordering::Relaxed);
         }
         let (now, after) = match trip.kill {
             Some(Kill::Request { nth, after }) => (trip.requests == nth, after),
@@ -339,6 +385,7 @@ async fn forward(wire: Arc<Wire>, inner: Router, request: Request<Body>) -> Resp
     }
     let Ok(response) = inner.oneshot(request).await;
     drop(after);
+    wire.look_for_people();
     if dies_after {
         died.notify_one();
         return std::future::pending().await;

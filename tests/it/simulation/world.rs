@@ -293,6 +293,7 @@ fn quirks(dice: &mut Dice, account: &mut Account) {
     emfluence.update_resets_flags = dice.chance(50);
     settings.activecampaign.portuguese = dice.chance(30);
     settings.activecampaign.background_seconds = *dice.pick(&[1, 5, 40]);
+    settings.activecampaign.page_cap = dice.chance(30).then(|| dice.below(4) + 2);
     let greenrope = &mut settings.greenrope;
     greenrope.odd_item_tags = dice.chance(50);
     greenrope.zone_slash = dice.chance(50);

@@ -223,7 +223,9 @@ impl Emfluence {
                         |_| email.trim().to_lowercase(),
                         |address| address.as_str().to_owned(),
                     );
-                    if *owners.entry(hash(&address)).or_insert(contact) != contact {
+                    // The service keeps spellings apart that mean one address.
+                    let spelt = hash(&email.trim().to_lowercase());
+                    if *owners.entry(spelt).or_insert(contact) != contact {
                         shared += 1;
                     }
                     unseen.remove(&address);

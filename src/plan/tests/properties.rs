@@ -906,7 +906,10 @@ fn is_due(
     person: PersonIx,
     pair: Option<&GroupPair>,
 ) -> bool {
-    let keys = keys_of(inputs, person);
+    let mut keys = keys_of(inputs, person);
+    // The contact of a record without a usable address has one, and that may refuse.
+    let address = inputs.people.get(person).address;
+    keys.addresses.insert(inputs.names.text(address).to_owned());
     let group = pair.and_then(|pair| pair.target.clone());
     // A group that was made anew is known by its name, once nothing else stands.
     let by_name = |refusal: &TestRefusal| {
@@ -1249,6 +1252,20 @@ const FOUND: &[(&[Fact], &[&[Fact]])] = &[
             (0, 12, 68, 0),
         ],
         &[&[(21, 0, 20, 4)]],
+    ),
+    // An address refused that only the contact of a linked record has: the record shows none.
+    (
+        &[
+            (0, 0, 100, 6),
+            (9, 13, 41, 0),
+            (27, 0, 232, 78),
+            (2, 125, 55, 0),
+            (23, 145, 131, 1),
+            (24, 0, 5, 0),
+            (14, 0, 113, 0),
+            (21, 0, 203, 0),
+        ],
+        &[],
     ),
 ];
 

@@ -133,7 +133,10 @@ impl Judge {
     /// beside it, the accounts as they were when it began or at any moment since.
     pub(super) fn weigh(&mut self, run: &Run, event: &HistoryEvent, before: &World, now: &World) {
         let mut best: Option<(usize, Vec<Complaint>)> = None;
-        for job in std::iter::once(&run.job).chain(&run.beside) {
+        let jobs = std::iter::once(&run.job).chain(&run.beside);
+        let (own, others): (Vec<&usize>, Vec<&usize>) =
+            jobs.partition(|job| self.jobs[**job].target == event.account);
+        for job in if own.is_empty() { others } else { own } {
             // What one of several has just done, another one may have read before it began to write.
             // So may it what an import of an earlier run goes on to do at its source.
             let source = self.jobs[*job].source;

@@ -143,9 +143,13 @@ impl Judge {
             let meanwhile = self.believed(before, source);
             let goes_on = truth::differ(run.start.account(source), meanwhile.account(source));
             let meanwhile = (goes_on || !run.beside.is_empty()).then_some(&meanwhile);
+            // What an import brought about was read before anybody looked.
+            let since = self.believed(now, source);
+            let since = (!run.beside.is_empty()).then_some(&since);
             for start in std::iter::once(&run.start)
                 .chain(&run.also)
                 .chain(meanwhile)
+                .chain(since)
             {
                 let found = self.consider(*job, run, start, event, before, now);
                 if best

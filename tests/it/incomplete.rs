@@ -43,6 +43,9 @@ async fn busy(source: &str, target: &str) -> Bench {
     bench
 }
 
+/// The groups of the accounts.
+const GROUPS: [&str; 2] = ["One", "Two"];
+
 /// Who gets the mail of a group.
 fn mailed(bench: &Bench, account: &str, group: &str) -> Vec<String> {
     bench.account(account, |account| {
@@ -55,9 +58,7 @@ fn mailed(bench: &Bench, account: &str, group: &str) -> Vec<String> {
 async fn plays(source: &str, target: &str, faulty: &str, operation: &str, fault: &Fault) {
     let bench = busy(source, target).await;
     let place = format!("{source} to {target}, {operation} at {faulty}, {fault:?}");
-    let before: Vec<_> = ["One", "Two"]
-        .map(|group| mailed(&bench, target, group))
-        .into();
+    let before: Vec<_> = GROUPS.map(|group| mailed(&bench, target, group)).into();
     let rule = FaultRule::every(fault.clone()).at(faulty);
     bench.emulator.add_fault(match operation {
         "" => rule,
@@ -71,14 +72,12 @@ async fn plays(source: &str, target: &str, faulty: &str, operation: &str, fault:
     };
     bench.emulator.clear_faults();
     let told = result.as_ref().map_or_else(ToString::to_string, tell);
-    let after: Vec<_> = ["One", "Two"]
-        .map(|group| mailed(&bench, target, group))
-        .into();
+    let after: Vec<_> = GROUPS.map(|group| mailed(&bench, target, group)).into();
     let refused = ["two2@example.org"];
     // A group that an answer about groups lost takes no other along.
     let of_groups = ["groups/search", "groups/lookup", "GetGroups"].contains(&operation);
     let goes_on = *fault == Fault::ShortPage && of_groups;
-    for (before, after) in before.iter().zip(&after) {
+    for (group, (before, after)) in GROUPS.into_iter().zip(before.iter().zip(&after)) {
         for address in before
             .iter()
             .filter(|address| !refused.contains(&address.as_str()))
@@ -92,6 +91,12 @@ async fn plays(source: &str, target: &str, faulty: &str, operation: &str, fault:
         }
         let refuser = "two3@example.org".to_owned();
         assert!(!after.contains(&refuser), "{place}\n{told}");
+        // Whoever came is in the group at the source.
+        let listed = mailed(&bench, source, group);
+        for address in after.iter().filter(|address| !before.contains(address)) {
+            let known = listed.contains(address) || address.starts_with("joins");
+            assert!(known, "{place}: {address} came to {group}\n{told}");
+        }
         // Who joined by themselves, as a fault has it, was not added.
         let added = after.iter().filter(|address| !address.starts_with("joins"));
         let added = added.count() > before.len();

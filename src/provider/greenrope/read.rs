@@ -333,7 +333,16 @@ impl GreenRope {
             match self.contacts(filter).await {
                 Ok(mut answer) => {
                     note(&mut certificate, title, answer.count);
-                    let (mut unasked, mut unsaid) = (0_u64, 0_u64);
+                    // Rows that do not say what they were asked for may be everybody's.
+                    let count = answer.count;
+                    let silent = match status {
+                        MemberStatus::OptedOut => count.unsaid,
+                        _ => count.contacts,
+                    };
+                    let is_heeded = silent == 0
+                        || fullest.is_none_or(|fullest| count.contacts < fullest)
+                        || self.is_heeded(&filter).await?;
+                    let mut unasked = 0_u64;
                     let (mut opted_out, mut bounced) = (Vec::new(), Vec::new());
                     let read = answer.each(&mut |contact| {
                         // The service ignores a filter that it does not know and then answers with
@@ -344,7 +353,10 @@ impl GreenRope {
                         }
                         let says =
                             status == MemberStatus::OptedOut && contact.unsubscribed.is_some();
-                        unsaid += u64::from(!says);
+                        if !says && !is_heeded {
+                            unasked += 1;
+                            return Ok(());
+                        }
                         // Whoever bounced may have opted out as well; the strictest counts.
                         let status = if contact.unsubscribed == Some(true) {
                             MemberStatus::OptedOut
@@ -370,13 +382,6 @@ impl GreenRope {
                     })?;
                     states.opted_out.extend(opted_out);
                     states.bounced.extend(bounced);
-                    // Rows that do not say what they were asked for may be everybody's.
-                    if unsaid > 0
-                        && fullest.is_some_and(|fullest| answer.count.contacts >= fullest)
-                        && !self.is_heeded(&filter).await?
-                    {
-                        unasked += unsaid;
-                    }
                     certificate.problems.extend(read.err());
                     if unasked > 0 {
                         certificate.problems.push(format!(
@@ -449,9 +454,15 @@ impl GreenRope {
                         .problems
                         .push("the listing is empty and the group is not".to_owned());
                 }
+                let is_heeded = self.is_of_group(&mut answer, group, name, states).await?;
+                let mut silent = 0_u64;
                 let read = answer.each(&mut |contact| {
                     if contact.denies_group(&group.id, name) {
                         strangers.insert(contact.id);
+                        return Ok(());
+                    }
+                    if !is_heeded && !contact.names_a_group() {
+                        silent += 1;
                         return Ok(());
                     }
                     let opted_out = contact.unsubscribed == Some(true)
@@ -462,6 +473,11 @@ impl GreenRope {
                     sink.member(row)
                 })?;
                 certificate.problems.extend(read.err());
+                if silent > 0 {
+                    certificate.problems.push(format!(
+                        "{silent} contacts came that do not say which groups they are in"
+                    ));
+                }
                 listed_total = people.len();
             }
             Err(error) if is_fatal(&error) => return Err(error.into()),
@@ -573,6 +589,51 @@ impl GreenRope {
             .filter(|(id, opted_out)| !opted_out && !bounced.contains(id));
         tally.expected.extend(mailable.map(|(id, _)| id));
         Ok(())
+    }
+
+    /// Tells whether contacts who name no group may be taken for members of the one that was asked
+    /// for: not where others came as well, nor where more came than the group counts.
+    async fn is_of_group(
+        &self,
+        answer: &mut Answer,
+        group: &GroupRow,
+        name: &str,
+        states: &Unmailable,
+    ) -> Result<bool, ReadError> {
+        let count = answer.count;
+        if count.in_no_group == 0
+            || group
+                .member_count
+                .is_some_and(|most| count.contacts <= most)
+        {
+            return Ok(true);
+        }
+        let (mut strangers, mut opted_out, mut bounced) = (0_u64, 0_u64, 0_u64);
+        let read = answer.each(&mut |contact| {
+            strangers += u64::from(contact.denies_group(&group.id, name));
+            let refuses =
+                contact.unsubscribed == Some(true) || states.opted_out.contains(&contact.id);
+            opted_out += u64::from(refuses);
+            bounced += u64::from(states.bounced.contains(&contact.id));
+            Ok(())
+        })?;
+        if read.is_err() || strangers > 0 {
+            return Ok(false);
+        }
+        let seen = Certificate {
+            distinct: count.contacts,
+            opted_out,
+            bounced,
+            ..Certificate::default()
+        };
+        if group
+            .member_count
+            .is_some_and(|count| may_count(&seen, count))
+        {
+            return Ok(true);
+        }
+        let later = self.counted_now(&group.id).await?;
+        Ok(later.is_some_and(|later| later >= count.contacts || may_count(&seen, later)))
     }
 
     /// Asks how many members a group counts by now; nothing where it does not say.

@@ -524,7 +524,7 @@ impl ActiveCampaign {
             if listing {
                 taking.sink.begin_reading(&listed.group);
             }
-            let mut strangers = 0_u64;
+            let (mut strangers, mut silent) = (0_u64, 0_u64);
             for status in STATUSES {
                 let mut after = 0;
                 loop {
@@ -556,7 +556,11 @@ impl ActiveCampaign {
                                     continue;
                                 }
                                 Some(Some((_, held))) => listed.take(contact.id, *held),
-                                None => listed.take(contact.id, status),
+                                // The filter by list may have been passed over.
+                                None => {
+                                    silent += 1;
+                                    continue;
+                                }
                             }
                             listed.take_time(&contact);
                         }
@@ -570,6 +574,11 @@ impl ActiveCampaign {
             if strangers > 0 {
                 listed.broken(format!(
                     "{strangers} contacts came who are not on list {list}"
+                ));
+            }
+            if silent > 0 {
+                listed.broken(format!(
+                    "{silent} contacts came that do not say which lists they are on"
                 ));
             }
         }

@@ -383,6 +383,9 @@ impl Emfluence {
                 .total()
                 .is_none_or(|all| all <= listing.certificate.distinct)
             {
+                // So nobody is known to be a member.
+                listing.rows.clear();
+                listing.count();
                 listing.broken(format!(
                     "the search for the contacts of group {number} is answered with everybody"
                 ));

@@ -84,6 +84,8 @@ fn members_are_read_with_all_they_carry() {
         wire::check_contacts(MEMBERS).unwrap(),
         Count {
             without_id: 0,
+            in_no_group: 1,
+            unsaid: 1,
             contacts: 3,
             total: Some(3)
         }

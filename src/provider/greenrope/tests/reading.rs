@@ -91,6 +91,20 @@ async fn a_source_is_read_with_its_opt_outs() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_names_no_group_is_no_member_where_more_come_than_the_group_counts() {
+    let everybody = |asked: &Asked| is_members(asked).then_some(&fixture!("account.xml")[..]);
+    let read = read(&crm(everybody), Role::Source).await.unwrap();
+    assert!(!read.is_complete("7"));
+    assert!(
+        read.why("7").contains("do not say which groups"),
+        "{}",
+        read.why("7")
+    );
+    let refused = [("104".to_owned(), MembershipState::OptedOut)];
+    assert_eq!(read.states("7"), refused.into());
+}
+
 fn two_groups() -> Vec<crate::model::GroupRow> {
     super::super::wire::groups(&fixture!("groups.xml")[..], "45429")
         .unwrap()

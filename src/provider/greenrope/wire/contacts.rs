@@ -21,7 +21,7 @@ pub(in super::super) struct Contact {
     /// The account-level opt-out flag, where the contact shows it.
     pub unsubscribed: Option<bool>,
     /// The ids and names of its groups, where the contact shows them.
-    groups: Vec<(Option<String>, Option<String>)>,
+    groups: Vec<GroupOfContact>,
     /// The profile; nothing when a part of it had bytes that are not UTF-8, because a guess must
     /// not be written anywhere.
     pub profile: Option<Record>,
@@ -33,17 +33,34 @@ impl Contact {
     /// The service ignores filters that it does not know and then answers with everybody, so what
     /// comes is held against what was asked.
     pub(in super::super) fn denies_group(&self, group_id: &str, group_name: &str) -> bool {
-        let named = |group: &(Option<String>, Option<String>)| match group {
+        let named = |group: &GroupOfContact| match group {
             (Some(id), _) => id == group_id,
             (None, Some(name)) => name == group_name.trim(),
             (None, None) => false,
         };
-        let known = self
-            .groups
-            .iter()
-            .any(|(id, name)| id.is_some() || name.is_some());
-        known && !self.groups.iter().any(named)
+        self.names_a_group() && !self.groups.iter().any(named)
     }
+
+    /// Tells whether the contact names a group that it is in.
+    pub(in super::super) fn names_a_group(&self) -> bool {
+        names_any(&self.groups)
+    }
+}
+
+/// A group of a contact: its id and its name, as far as they are shown.
+type GroupOfContact = (Option<String>, Option<String>);
+
+fn names_any(groups: &[GroupOfContact]) -> bool {
+    groups
+        .iter()
+        .any(|(id, name)| id.is_some() || name.is_some())
+}
+
+fn groups_of(item: &Element) -> Vec<GroupOfContact> {
+    let groups = item.child("groups");
+    groups
+        .map(|groups| groups.children.iter().map(group_of_contact).collect())
+        .unwrap_or_default()
 }
 
 /// What a whole answer counted.
@@ -53,6 +70,10 @@ pub(in super::super) struct Count {
     pub contacts: u64,
     /// How many of them have no id that can be read, so that nobody can tell whom they stand for.
     pub without_id: u64,
+    /// How many do not name a group that they are in.
+    pub in_no_group: u64,
+    /// How many do not say whether they opted out of the account.
+    pub unsaid: u64,
     /// The count that it gives itself.
     pub total: Option<u64>,
 }
@@ -68,9 +89,11 @@ impl Count {
 ///
 /// An answer without a list is none, unless it says itself that there is nobody.
 pub(in super::super) fn check_contacts(source: impl BufRead) -> Result<Count, DecodeError> {
-    let mut without_id = 0;
+    let (mut without_id, mut in_no_group, mut unsaid) = (0, 0, 0);
     let envelope = read_single(source, ROOT, CONTAINER, &mut |item| {
         without_id += u64::from(id(&item).is_none());
+        in_no_group += u64::from(!names_any(&groups_of(&item)));
+        unsaid += u64::from(item.value("unsubscribed").is_none());
         Ok(())
     })?;
     let total = match envelope.root.any(&["totalmatchingcontacts"]) {
@@ -87,6 +110,8 @@ pub(in super::super) fn check_contacts(source: impl BufRead) -> Result<Count, De
     Ok(Count {
         contacts: envelope.items,
         without_id,
+        in_no_group,
+        unsaid,
         total,
     })
 }
@@ -122,16 +147,12 @@ fn decode(item: &Element) -> Option<Contact> {
         .and_then(Element::content)
         .map(|text| text.trim().to_owned());
     let unsubscribed = item.value("unsubscribed").map(is_set);
-    let groups = item
-        .child("groups")
-        .map(|groups| groups.children.iter().map(group_of_contact).collect())
-        .unwrap_or_default();
     Some(Contact {
         profile: profile(item, &id),
         id,
         address,
         unsubscribed,
-        groups,
+        groups: groups_of(item),
     })
 }
 
@@ -144,7 +165,7 @@ fn is_set(text: &str) -> bool {
             .any(|no| text.eq_ignore_ascii_case(no)))
 }
 
-fn group_of_contact(group: &Element) -> (Option<String>, Option<String>) {
+fn group_of_contact(group: &Element) -> GroupOfContact {
     let id = group.any(&["group_id", "groupid"]).map(str::to_owned);
     let name = group
         .any(&["name", "groupname"])

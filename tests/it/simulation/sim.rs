@@ -1056,7 +1056,13 @@ impl Sim {
                 continue;
             }
             // What an account takes no notice of, it misses.
-            if misuse.kind == MisuseKind::MissingParameter && self.is_overlooking {
+            let missed = [MisuseKind::MissingParameter, MisuseKind::PageBeyondEnd];
+            if missed.contains(&misuse.kind) && self.is_overlooking {
+                continue;
+            }
+            // Who refuses all mail between a look and a request gets none by being in a group.
+            let meddled = !self.wire.lock().trip.meddled.is_empty();
+            if misuse.kind == MisuseKind::AddedOptedOut && meddled {
                 continue;
             }
             if misuse.kind == MisuseKind::Resubscribed

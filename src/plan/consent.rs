@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bars::{Bar, address_refused_before, bar_of_account, is_forgotten};
-use super::base::{LedgerAudience, LedgerPerson};
+use super::base::{LedgerAudience, LedgerPerson, Refusal};
 use super::people::{Hands, PersonIx, Unusable};
 use super::{
     Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key,
@@ -398,10 +398,18 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
 /// any of them, whatever becomes of the others.
 fn know_by_every_key(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
     let row = inputs.people.get(person);
-    // As long as nobody knows whose the address will be, nothing is concluded from it.
-    if row.moves_from.is_some() || row.hands != Hands::Free {
+    if row.hands != Hands::Free {
         return;
     }
+    // As long as nobody knows whose the address will be, nothing is concluded from it, except of what
+    // is carried to the contact while it has the address: that goes with it.
+    let carries = inputs.policy.members.opt_outs == OptOuts::Carry;
+    let is_known = |refusal: &Refusal| {
+        row.moves_from.is_none_or(|held| {
+            let of_address = refusal.people.contains(&LedgerPerson::Address(held));
+            carries && of_address && refusal.held_at.is_none()
+        })
+    };
     let record = |at: &u32| LedgerPerson::Record(inputs.source.members[*at as usize].id);
     let contact = |at: &u32| LedgerPerson::Contact(inputs.target.members[*at as usize].id);
     let address = row
@@ -415,7 +423,7 @@ fn know_by_every_key(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agre
         .collect();
     for at in inputs.people.remembered(person) {
         let refusal = &inputs.base.ledger.refusals[*at as usize];
-        if keys.iter().any(|key| !refusal.people.contains(key)) {
+        if is_known(refusal) && keys.iter().any(|key| !refusal.people.contains(key)) {
             agreement.bars_known_as.push((refusal.id, person));
         }
     }

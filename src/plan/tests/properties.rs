@@ -1253,6 +1253,22 @@ const FOUND: &[(&[Fact], &[&[Fact]])] = &[
         ],
         &[&[(21, 0, 20, 4)]],
     ),
+    // A refusal of an address is carried to the contact that is about to leave it.
+    (
+        &[
+            (0, 87, 3, 22),
+            (2, 42, 4, 0),
+            (0, 72, 1, 0),
+            (2, 149, 9, 52),
+            (23, 157, 48, 1),
+            (3, 191, 90, 162),
+            (16, 0, 3, 0),
+            (21, 0, 126, 58),
+            (9, 57, 6, 0),
+            (24, 0, 156, 88),
+        ],
+        &[],
+    ),
     // An address refused that only the contact of a linked record has: the record shows none.
     (
         &[

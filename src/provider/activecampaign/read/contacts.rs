@@ -524,7 +524,8 @@ impl ActiveCampaign {
             if listing {
                 taking.sink.begin_reading(&listed.group);
             }
-            let (mut strangers, mut silent) = (0_u64, 0_u64);
+            let mut strangers = 0_u64;
+            let mut silent: Vec<(Contact, i64)> = Vec::new();
             for status in STATUSES {
                 let mut after = 0;
                 loop {
@@ -556,9 +557,8 @@ impl ActiveCampaign {
                                     continue;
                                 }
                                 Some(Some((_, held))) => listed.take(contact.id, *held),
-                                // The filter by list may have been passed over.
                                 None => {
-                                    silent += 1;
+                                    silent.push((contact, status));
                                     continue;
                                 }
                             }
@@ -576,10 +576,23 @@ impl ActiveCampaign {
                     "{strangers} contacts came who are not on list {list}"
                 ));
             }
-            if silent > 0 {
+            // Where the filter by list was passed over, others or too many came as well.
+            let all = (listed.ids().len() + silent.len()) as u64;
+            let is_heeded = strangers == 0
+                && listed
+                    .certificate
+                    .total
+                    .is_some_and(|counted| all <= counted);
+            if !silent.is_empty() && !is_heeded {
                 listed.broken(format!(
-                    "{silent} contacts came that do not say which lists they are on"
+                    "{} contacts came that do not say which lists they are on",
+                    silent.len()
                 ));
+            }
+            for (contact, status) in silent.into_iter().filter(|_| is_heeded) {
+                listed.take(contact.id, status);
+                listed.take_time(&contact);
+                taking.take(contact, !fields.is_empty())?;
             }
         }
         Ok(())

@@ -94,7 +94,7 @@ async fn lists_are_read_by_version_1_where_version_3_is_closed() {
                     && parameter("filters[id_greater]") == "0" =>
             {
                 json_of(
-                    json!({"0": {"id": "101", "email": "ana@example.org", "first_name": "Ana"}, "result_code": 1, "result_message": "x"}),
+                    json!({"0": {"id": "101", "email": "ana@example.org", "first_name": "Ana", "lists": {"1": {"status": "2"}}}, "1": {"id": "102", "email": "cy@example.org"}, "result_code": 1, "result_message": "x"}),
                 )
             }
             "contact_view_email" if parameter("email") == "bo@example.org" => json_of(

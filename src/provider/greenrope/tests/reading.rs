@@ -93,8 +93,15 @@ async fn a_source_is_read_with_its_opt_outs() {
 
 #[tokio::test(start_paused = true)]
 async fn who_names_no_group_is_no_member_where_more_come_than_the_group_counts() {
-    let everybody = |asked: &Asked| is_members(asked).then_some(&fixture!("account.xml")[..]);
-    let read = read(&crm(everybody), Role::Source).await.unwrap();
+    let rows: String = (101..109).fold(String::new(), |rows, id| {
+        rows + &format!("<Contact><Contact_id>{id}</Contact_id></Contact>")
+    });
+    let everybody = format!(
+        "<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts></GetContactsResponse>"
+    );
+    let (crm, _) =
+        adapter(move |asked, _| is_members(asked).then(|| (200, everybody.clone().into_bytes())));
+    let read = read(&crm, Role::Source).await.unwrap();
     assert!(!read.is_complete("7"));
     assert!(
         read.why("7").contains("do not say which groups"),
@@ -515,7 +522,7 @@ async fn whoever_bounced_and_opted_out_is_opted_out() {
 #[tokio::test(start_paused = true)]
 async fn a_long_listing_is_read_row_by_row() {
     let rows: String = (1..=5000).fold(String::new(), |rows, id| {
-        rows + &format!("<Contact><Contact_id>{id}</Contact_id><Email>p{id}@example.org</Email><Bio>{}</Bio></Contact>", "x".repeat(300))
+        rows + &format!("<Contact><Contact_id>{id}</Contact_id><Email>p{id}@example.org</Email><Bio>{}</Bio><Groups><Group><Group_id>7</Group_id></Group></Groups></Contact>", "x".repeat(300))
     });
     let body = format!(
         "<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts><TotalMatchingContacts>5000</TotalMatchingContacts></GetContactsResponse>"

@@ -17,21 +17,22 @@
 //! | emfluence | groups | `paging.totalRecords`, page by page | where pages do not belong together, the run ends; where fewer came than announced, nothing is concluded from a missing group, and none is created |
 //! | emfluence | group that is linked and not listed | a search by its id; a user who may not see it looks the same, so say `shared_access` | nothing is concluded |
 //! | emfluence | members of a static group | `totalRecords`, and `totalMembers` from the group's own record; both kinds of `suppressed` add up to all. A bare array has only `totalMembers`, and only where it equals the rows | additions at a source, nothing at a target |
-//! | emfluence | members of a dynamic group | `totalRecords` of the search, which is held against the search without the group | additions at a source |
+//! | emfluence | members of a dynamic group | `totalRecords` of the search, which is held against the search without the group: where everybody came, nobody is known to be a member | additions at a source |
 //! | emfluence | opted out and on hold | `totalRecords`; rows that do not say so themselves are held against the whole account | no additions anywhere |
 //! | emfluence | profiles | everybody of the listing is among them; others only where the listing has grown since | additions at a source |
 //! | GreenRope | groups | one document that is never paged, read to its closing tag; a linked group that is not in it is asked for by id | nothing is concluded |
-//! | GreenRope | members of a group | `TotalMatchingContacts` of the group's own record, before and, where people joined, after | additions at a source, nothing at a target |
-//! | GreenRope | opted out, bounced | the answer's `TotalMatchingContacts` and closing tag; where everybody came, the same question for a day that has not come shows whether the filter is heeded | no additions anywhere, or in that group |
+//! | GreenRope | members of a group | `TotalMatchingContacts` of the group's own record, before and, where people joined, after. Who shows other groups only is a stranger; who shows none is a member only where no stranger came, and no more came than the group counts | additions at a source, nothing at a target |
+//! | GreenRope | opted out, bounced | the answer's `TotalMatchingContacts` and closing tag; where everybody came, the same question for a day that has not come shows whether the filter is heeded, before anybody is taken for a refuser | no additions anywhere, or in that group |
 //! | ActiveCampaign | lists | version 3's `meta.total` of lists, beside version 1's rows | nothing is concluded from a missing list, none is created |
 //! | ActiveCampaign | list that is linked and not listed | version 1, then version 3 by id; with a key that does not see everything nothing is missing | nothing is concluded |
 //! | ActiveCampaign | contacts and memberships | ids followed to an empty page or to `meta.total`, and `meta.total` of each list's memberships, counted first | additions at a source, nothing at a target |
-//! | ActiveCampaign | contacts by version 1 alone | none: "nothing is returned" may mean anything; rows that show other lists only are strangers | additions at a source, nothing at a target |
+//! | ActiveCampaign | contacts by version 1 alone | none: "nothing is returned" may mean anything; rows that show other lists only are strangers, and those that show none are members only where the service counts as many | additions at a source, nothing at a target |
 //! | ActiveCampaign | users, user groups | pages until an empty one, with rising ids or a `meta.total` that is not more than came | additions at a source, nothing at a target |
 //! | ActiveCampaign | users, user groups by version 1 (guessed ids) | none | additions at a source, nothing at a target |
-//! | any | pages that are counted by offset (emfluence's members beyond 1,000, ActiveCampaign's users beyond one page) | as above; one may leave and another join between two pages, so that somebody is in neither | who is missing is looked for once more in a second reading before a removal |
+//! | any | pages that are counted by offset (emfluence's members beyond 1,000, ActiveCampaign's users beyond one page) | as above; one may leave and another join between two pages, so that somebody is in neither | who is missing is looked for once more in a second reading before a removal, and no contact of such a record goes to another one |
 //! | any | a group of which a text can't be read, or that can't be looked at | it is listed, so that it is not missing | its fields are neither compared nor written; by its link it stays in scope, and beside one that may be it none is created |
 //! | any | one record that can't be read | it is left out and named by its id | nothing is concluded from its absence |
+//! | any | one record without an id | it is left out, and the listing says that it is not whole | as for a listing that is not whole |
 
 pub mod activecampaign;
 pub mod emfluence;

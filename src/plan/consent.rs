@@ -401,14 +401,11 @@ fn know_by_every_key(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agre
     if row.hands != Hands::Free {
         return;
     }
-    // As long as nobody knows whose the address will be, nothing is concluded from it, except of what
-    // is carried to the contact while it has the address: that goes with it.
-    let carries = inputs.policy.members.opt_outs == OptOuts::Carry;
+    // What was refused under the address that the contact is about to leave goes with it. From the
+    // new address nothing is concluded before the contact has it.
     let is_known = |refusal: &Refusal| {
-        row.moves_from.is_none_or(|held| {
-            let of_address = refusal.people.contains(&LedgerPerson::Address(held));
-            carries && of_address && refusal.held_at.is_none()
-        })
+        row.moves_from
+            .is_none_or(|held| refusal.people.contains(&LedgerPerson::Address(held)))
     };
     let record = |at: &u32| LedgerPerson::Record(inputs.source.members[*at as usize].id);
     let contact = |at: &u32| LedgerPerson::Contact(inputs.target.members[*at as usize].id);

@@ -1269,6 +1269,19 @@ const FOUND: &[(&[Fact], &[&[Fact]])] = &[
         ],
         &[],
     ),
+    // A refusal of an address keeps the contact out that is about to leave it.
+    (
+        &[
+            (2, 72, 142, 84),
+            (0, 104, 160, 0),
+            (23, 44, 235, 152),
+            (3, 12, 31, 60),
+            (16, 0, 97, 56),
+            (21, 0, 103, 2),
+            (24, 0, 151, 0),
+        ],
+        &[],
+    ),
     // An address refused that only the contact of a linked record has: the record shows none.
     (
         &[

@@ -99,7 +99,7 @@ pub(crate) fn takes_members(group: &Group) -> bool {
 /// Whether a target group may be the partner of a source group, by its name or by its external id.
 pub(crate) fn alike(job: &Job, source: &Group, target: &Group) -> bool {
     let made = format!("rosterd:{}:{}", job.source, source.id);
-    (job.adopt && fold_name(&source.name) == fold_name(&target.name))
+    (job.adopt && fold_name(&job.mapped(&source.name)) == fold_name(&target.name))
         || target.external_id == made
         || (!source.external_id.is_empty() && source.external_id == target.external_id)
 }

@@ -137,14 +137,15 @@ impl ActiveCampaign {
             // No config can name one without an id.
             without_id += rows.without_id;
             let before = found.len();
+            let is_stuck = rows.known.is_empty();
             found.extend(rows.known.into_iter().map(|row| (row.id, row)));
-            if count > 0 && found.len() == before {
+            if !is_stuck && found.len() == before {
                 let words = "a page of custom fields came again";
                 return Err(self.account.broken_rule("fields", words));
             }
             offset += count;
             let enough = total.is_some_and(|total| offset >= total);
-            if count == 0 || (count < PAGE_ROWS && enough) {
+            if is_stuck || (count < PAGE_ROWS && enough) {
                 break total;
             }
         };

@@ -340,7 +340,7 @@ impl GreenRope {
                         _ => count.contacts,
                     };
                     let is_heeded = silent == 0
-                        || fullest.is_none_or(|fullest| count.contacts < fullest)
+                        || fullest.map_or(groups.is_empty(), |fullest| count.contacts < fullest)
                         || self.is_heeded(&filter).await?;
                     let mut unasked = 0_u64;
                     let (mut opted_out, mut bounced) = (Vec::new(), Vec::new());
@@ -442,6 +442,7 @@ impl GreenRope {
         // Per id, whether the person opted out of the group or the account.
         let mut people: HashMap<String, bool> = HashMap::new();
         let mut strangers: HashSet<String> = HashSet::new();
+        let mut silent: HashSet<String> = HashSet::new();
         let mut total = None;
         let mut listed_total = 0;
 
@@ -455,14 +456,13 @@ impl GreenRope {
                         .push("the listing is empty and the group is not".to_owned());
                 }
                 let is_heeded = self.is_of_group(&mut answer, group, name, states).await?;
-                let mut silent = 0_u64;
                 let read = answer.each(&mut |contact| {
                     if contact.denies_group(&group.id, name) {
                         strangers.insert(contact.id);
                         return Ok(());
                     }
                     if !is_heeded && !contact.names_a_group() {
-                        silent += 1;
+                        silent.insert(contact.id);
                         return Ok(());
                     }
                     let opted_out = contact.unsubscribed == Some(true)
@@ -473,9 +473,10 @@ impl GreenRope {
                     sink.member(row)
                 })?;
                 certificate.problems.extend(read.err());
-                if silent > 0 {
+                if !silent.is_empty() {
                     certificate.problems.push(format!(
-                        "{silent} contacts came that do not say which groups they are in"
+                        "{} contacts came that do not say which groups they are in",
+                        silent.len()
                     ));
                 }
                 listed_total = people.len();
@@ -492,7 +493,9 @@ impl GreenRope {
         }
 
         let before = certificate.problems.len();
-        let listed: HashSet<String> = people.keys().cloned().collect();
+        // Everybody who came without the filter, members or not.
+        let came = people.keys().chain(&strangers).chain(&silent);
+        let listed: HashSet<String> = came.cloned().collect();
         match self.contacts(ContactFilter::GroupOptOuts(&group.id)).await {
             // Held against the rows without a filter: where all of them came, it may have been
             // passed over, and nobody is taken for somebody who refuses.
@@ -601,11 +604,7 @@ impl GreenRope {
         states: &Unmailable,
     ) -> Result<bool, ReadError> {
         let count = answer.count;
-        if count.in_no_group == 0
-            || group
-                .member_count
-                .is_some_and(|most| count.contacts <= most)
-        {
+        if count.in_no_group == 0 {
             return Ok(true);
         }
         let (mut strangers, mut opted_out, mut bounced) = (0_u64, 0_u64, 0_u64);
@@ -619,6 +618,12 @@ impl GreenRope {
         })?;
         if read.is_err() || strangers > 0 {
             return Ok(false);
+        }
+        if group
+            .member_count
+            .is_some_and(|most| count.contacts <= most)
+        {
+            return Ok(true);
         }
         let seen = Certificate {
             distinct: count.contacts,

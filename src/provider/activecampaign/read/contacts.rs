@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::super::wire::contacts::{
-    self as wire, Contact, Include, Page, ProfileFields, STATUSES, Scope, same_address,
+    self as wire, Contact, Include, NOT_SAID, Page, ProfileFields, STATUSES, Scope, same_address,
 };
 use super::super::wire::{PAGE_ROWS, lists};
 use super::super::{ActiveCampaign, Known, address_hash};
@@ -556,6 +556,8 @@ impl ActiveCampaign {
                                     strangers += 1;
                                     continue;
                                 }
+                                // One that says no status has the one that was asked for.
+                                Some(Some((_, NOT_SAID))) => listed.take(contact.id, status),
                                 Some(Some((_, held))) => listed.take(contact.id, *held),
                                 None => {
                                     silent.push((contact, status));

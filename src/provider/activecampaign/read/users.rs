@@ -124,6 +124,7 @@ impl ActiveCampaign {
         }
         let mut rows = Vec::new();
         let mut left_out = None;
+        let mut seen = HashSet::new();
         let (mut from, mut empty, mut pages) = (1, 0, 1);
         while empty < 2 {
             let ids: Vec<u64> = (from..from + WINDOW).collect();
@@ -131,7 +132,8 @@ impl ActiveCampaign {
                 .ask_v1(group_wire::list(Some(&ids)), group_wire::listed)
                 .await?
                 .unwrap_or_default();
-            empty = if found.len() == 0 { empty + 1 } else { 0 };
+            let is_new = found.known.iter().filter(|row| seen.insert(row.id.clone()));
+            empty = if is_new.count() == 0 { empty + 1 } else { 0 };
             left_out = left_out.or(found.left_out("user groups"));
             // Visitor and User are left out of other listings, and hold no one.
             rows.extend(
@@ -310,8 +312,9 @@ impl ActiveCampaign {
                 .ask_v1(wire::list(&ids), wire::listed)
                 .await?
                 .unwrap_or_default();
-            empty = if found.len() == 0 { empty + 1 } else { 0 };
+            let before = users.len();
             users.extend(found.known.into_iter().map(|user| (user.id, user)));
+            empty = if users.len() == before { empty + 1 } else { 0 };
             from += WINDOW;
         }
         Ok(users)

@@ -28,7 +28,7 @@ pub(in super::super) const STATUSES: [i64; 5] = [0, 1, 2, 3, ENDED];
 pub(in super::super) const ENDED: i64 = 91;
 
 /// Stands for the status of a membership that says none.
-const NOT_SAID: i64 = -1;
+pub(in super::super) const NOT_SAID: i64 = -1;
 
 /// Asks for memberships and contacts of every status, without which only active people may come.
 const ANY_STATUS: &str = "-1";

@@ -99,6 +99,7 @@ async fn who_names_no_group_is_no_member_where_more_come_than_the_group_counts()
     let everybody = format!(
         "<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts></GetContactsResponse>"
     );
+    let same = everybody.clone();
     let (crm, _) =
         adapter(move |asked, _| is_members(asked).then(|| (200, everybody.clone().into_bytes())));
     let read = read(&crm, Role::Source).await.unwrap();
@@ -110,6 +111,13 @@ async fn who_names_no_group_is_no_member_where_more_come_than_the_group_counts()
     );
     let refused = [("104".to_owned(), MembershipState::OptedOut)];
     assert_eq!(read.states("7"), refused.into());
+    // Nor is anybody a refuser where the question for those is answered with everybody as well.
+    let (crm, _) = adapter(move |asked, _| {
+        let of_group = asked.xml().contains("group_id=\"7\"");
+        of_group.then(|| (200, same.clone().into_bytes()))
+    });
+    let read = super::reading::read(&crm, Role::Source).await.unwrap();
+    assert!(!read.is_complete("7") && read.states("7").is_empty());
 }
 
 fn two_groups() -> Vec<crate::model::GroupRow> {

@@ -501,7 +501,7 @@ impl GreenRope {
             // passed over, and nobody is taken for somebody who refuses.
             Ok(mut answer) => {
                 note(&mut certificate, "the group's opt-outs", answer.count);
-                let everybody = !listed.is_empty()
+                let everybody = answer.count.contacts > 0
                     && answer.count.contacts >= listed.len() as u64
                     && answer.shows_all_of(&listed)?;
                 let asked = ContactFilter::GroupOptOuts(&group.id);

@@ -194,7 +194,8 @@ impl ActiveCampaign {
             Ok(listed) => listed,
             Err(error) => {
                 self.survive(error).await?;
-                (self.list_users_by_v1().await?, Evidence::None, false)
+                let (users, evidence) = self.list_users_by_v1().await?;
+                (users, evidence, false)
             }
         };
         let mut listings = Listings::begin(ask.groups);
@@ -303,8 +304,10 @@ impl ActiveCampaign {
         Ok((users, evidence, pages.filled > 1))
     }
 
-    async fn list_users_by_v1(&self) -> Result<BTreeMap<u64, User>, CallError> {
+    /// Asks for ids until none are left for a while, which shows of nobody that they are missing.
+    async fn list_users_by_v1(&self) -> Result<(BTreeMap<u64, User>, Evidence), CallError> {
         let mut users = BTreeMap::new();
+        let mut left_out = None;
         let (mut from, mut empty) = (1, 0);
         while empty < 2 {
             let ids: Vec<u64> = (from..from + WINDOW).collect();
@@ -312,12 +315,13 @@ impl ActiveCampaign {
                 .ask_v1(wire::list(&ids), wire::listed)
                 .await?
                 .unwrap_or_default();
+            left_out = left_out.or(found.left_out("users"));
             let before = users.len();
             users.extend(found.known.into_iter().map(|user| (user.id, user)));
             empty = if users.len() == before { empty + 1 } else { 0 };
             from += WINDOW;
         }
-        Ok(users)
+        Ok((users, left_out.map_or(Evidence::None, Evidence::Against)))
     }
 
     /// Finds the group of a user, by the answer at hand, by version 3, or by version 1.

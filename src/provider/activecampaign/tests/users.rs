@@ -721,6 +721,41 @@ async fn groups_are_looked_for_by_id_where_nothing_lists_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_user_without_an_id_is_told_of_where_ids_are_guessed() {
+    let me = br#"{"id":"1","username":"admin","email":"admin@example.org","result_code":1,"result_message":"x","result_output":"json"}"#;
+    let (adapter, _) = scripted(ActiveCampaignGroups::UserGroups, |asked| {
+        let first = asked
+            .parameters
+            .get("ids")
+            .is_some_and(|ids| ids.starts_with("1,2,"));
+        match asked.call.as_str() {
+            "user_me" => (200, me.to_vec()),
+            "groups" => (
+                200,
+                br#"{"groups":[{"id":"26","title":"Awesome"}],"meta":{"total":"1"}}"#.to_vec(),
+            ),
+            "user_list" if first => (
+                200,
+                br#"{"0":{"id":"5","username":"ana","email":"ana@example.org","groups":{"26":"26"}},"1":{"username":"ben","email":"ben@example.org"},"result_code":1,"result_message":"x"}"#
+                    .to_vec(),
+            ),
+            "user_list" => (200, fixture!("broken/empty.json").to_vec()),
+            _ => (403, fixture!("broken/forbidden.json").to_vec()),
+        }
+    });
+    let (groups, _) = adapter.groups(&|_, _| false).await.unwrap();
+    let read = read_groups(&adapter, &groups, &["email"], Role::Source)
+        .await
+        .unwrap();
+    assert!(
+        read.states("26").contains_key("5"),
+        "{:?}",
+        read.states("26")
+    );
+    assert!(read.why("26").contains("users"), "{}", read.why("26"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_could_not_be_put_right_is_not_settled() {
     let (emulator, adapter) = users(ActiveCampaignQuirks {
         group_at_zero: true,

@@ -120,6 +120,17 @@ async fn who_names_no_group_is_no_member_where_more_come_than_the_group_counts()
     assert!(!read.is_complete("7") && read.states("7").is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn nobody_refuses_an_empty_group_whose_question_for_refusers_is_answered_with_everybody() {
+    let (crm, _) = adapter(|asked, _| {
+        let refusers = asked.xml().contains("group_id=\"8\"") && asked.xml().contains("Unsubs");
+        refusers.then(|| (200, fixture!("members.xml").to_vec()))
+    });
+    let read = read(&crm, Role::Source).await.unwrap();
+    assert!(read.states("8").is_empty(), "{:?}", read.states("8"));
+    assert!(read.why("8").contains("everybody"), "{}", read.why("8"));
+}
+
 fn two_groups() -> Vec<crate::model::GroupRow> {
     super::super::wire::groups(&fixture!("groups.xml")[..], "45429")
         .unwrap()

@@ -1,7 +1,7 @@
 //! Looks into the profiles of people: merged over duplicates, mapped, and compared with what the
 //! target holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::settled::JobConfig;
 use crate::model::{ObjectKind, Record, Schema, Snapshot, Value, Writable, row_hash};
@@ -9,7 +9,9 @@ use crate::plan::base::Base;
 use crate::plan::fields::{FieldRules, compare};
 use crate::plan::{Loss, People, PersonFacts, PersonIx};
 use crate::run::error::RunError;
-use crate::run::read::{Sides, UNREAD, canonical, current, fields_base, stands_as_compared};
+use crate::run::read::{
+    Sides, UNREAD, canonical, canonical_of, current, fields_base, read_sources, stands_as_compared,
+};
 use crate::state::Store;
 
 /// What looking into the profiles led to.
@@ -107,10 +109,12 @@ pub(super) fn look(
             counts: true,
             ..PersonFacts::default()
         };
-        match sides.mapping.counts(&canonical) {
-            Ok(counts) => facts.counts = counts,
-            Err(error) => {
-                facts.undecided = Some(format!("members.where could not be decided: {error}"));
+        if sides.mapping.has_where() {
+            match counts(store, job, sides, people, person, &canonical)? {
+                Ok(counts) => facts.counts = counts,
+                Err(why) => {
+                    facts.undecided = Some(format!("members.where could not be decided: {why}"));
+                }
             }
         }
         if !unchanged {
@@ -174,6 +178,36 @@ pub(super) fn look(
             }),
     );
     Ok(out)
+}
+
+/// Tells whether a person counts as a member, or why nobody can tell: each record of an address is
+/// asked for itself, and where they differ nobody is put in by the one or taken out by the other.
+fn counts(
+    store: &Store,
+    job: &JobConfig,
+    sides: &Sides,
+    people: &People,
+    person: PersonIx,
+    canonical: &Record,
+) -> Result<Result<bool, String>, RunError> {
+    let rows = read_sources(sides, people, person);
+    if rows.len() < 2 {
+        return Ok(sides.mapping.counts(canonical));
+    }
+    let mut answers = BTreeSet::new();
+    for row in rows {
+        let own = canonical_of(store, job, sides, people, person, &[row])?;
+        match sides.mapping.counts(&own) {
+            Ok(counts) => answers.insert(counts),
+            Err(error) => return Ok(Err(error)),
+        };
+    }
+    Ok(match answers.into_iter().collect::<Vec<_>>().as_slice() {
+        [all] => Ok(*all),
+        _ => Err(
+            "several records have this address, and not all of them count as members".to_owned(),
+        ),
+    })
 }
 
 /// Tells of each member of a snapshot whether any listing has it.

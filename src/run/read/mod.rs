@@ -24,7 +24,7 @@ pub(super) use again::{
 };
 pub(super) use groups::{bare_snapshot, unmatched};
 pub(super) use mapping::compile;
-pub(super) use profiles::{UNREAD, canonical, current, fields_base};
+pub(super) use profiles::{UNREAD, canonical, canonical_of, current, fields_base, read_sources};
 pub(super) use remembered::{knows_details, knows_everybody, said, stands_as_compared};
 pub(super) use sides::Sides;
 pub(super) use source::{Begun, SourceMembers};

@@ -21,15 +21,34 @@ pub(in crate::run) fn canonical(
     people: &People,
     person: PersonIx,
 ) -> Result<Record, RunError> {
+    let rows = read_sources(sides, people, person);
+    canonical_of(store, job, sides, people, person, &rows)
+}
+
+/// Returns the rows of a person whose profiles were read, and all of them where none was: of
+/// somebody who is in no group of the job only the refusal or the bounce is read.
+pub(in crate::run) fn read_sources(sides: &Sides, people: &People, person: PersonIx) -> Vec<u32> {
+    let was_read = |at: &u32| sides.source.members[*at as usize].hash.is_some();
+    let sources = people.sources(person);
+    let read: Vec<u32> = sources.iter().copied().filter(was_read).collect();
+    if read.is_empty() {
+        sources.to_vec()
+    } else {
+        read
+    }
+}
+
+/// Loads the profile of a person as some of their rows show it.
+pub(in crate::run) fn canonical_of(
+    store: &Store,
+    job: &JobConfig,
+    sides: &Sides,
+    people: &People,
+    person: PersonIx,
+    rows: &[u32],
+) -> Result<Record, RunError> {
     let mut merged = Record::new();
-    let rows = people
-        .sources(person)
-        .iter()
-        .map(|at| &sides.source.members[*at as usize]);
-    // Of somebody who is in no group of the job only the refusal or the bounce was read, and
-    // nothing of the profile.
-    let profiles = rows.clone().any(|member| member.hash.is_some());
-    for member in rows.filter(|member| !profiles || member.hash.is_some()) {
+    for member in rows.iter().map(|at| &sides.source.members[*at as usize]) {
         let id = sides.names.text(member.id);
         let wire = sides
             .source_staging

@@ -228,15 +228,18 @@ impl Humans {
                 let place = (account.name.clone(), *contact);
                 *self.changes.entry(place).or_default() += 1;
                 self.doubt_mixed(&account.name, *contact);
-                // Whoever takes the address of a record that is gone may be its heir or not.
-                let inherits = self.shown.iter().any(|(name, id, address)| {
+                // Whoever takes the address of a record that is gone may be its heir or not, and may
+                // get its contact.
+                let gone = self.shown.iter().filter(|(name, id, address)| {
                     *name == account.name
                         && *address == fold(to)
                         && !account.contacts.contains_key(id)
                         && !account.users.contains_key(id)
                 });
-                if inherits {
+                let gone: Vec<u64> = gone.map(|(_, id, _)| *id).collect();
+                for id in gone {
                     self.doubt(&account.name, *contact);
+                    self.doubt(&account.name, id);
                 }
                 // So does whoever takes an address that was in the game.
                 let exchanged = self.exchanged.clone();

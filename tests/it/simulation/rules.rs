@@ -467,10 +467,12 @@ impl Judge {
                 .iter()
                 .any(|address| self.refuses_anywhere(run, address));
             let key = (job.target.to_owned(), group, contact);
-            // Of whom somebody gave another address by hand it is open which of the two it is.
-            let open = self.moved.contains(&address)
-                && before.membership(group, contact) == Some(MembershipState::Active);
-            if job.carry && (refuses || of_all) && !open {
+            // Of whom somebody gave another address by hand it is open which of the two it is; who
+            // was no member loses nothing by it.
+            let moved = self.moved.contains(&address);
+            let active = before.membership(group, contact) == Some(MembershipState::Active);
+            let refuses = refuses || of_all || (moved && !active);
+            if job.carry && refuses && !(moved && active) {
                 self.memory.own.remove(&key);
             } else {
                 // It only looks like a refusal.

@@ -101,6 +101,15 @@ impl Sim {
             return;
         }
         for blocked in &plan.blocked {
+            // Records of one address may differ in whether they count as members.
+            let rows = blocked
+                .member
+                .iter()
+                .flat_map(|address| truth::contacts(source, address));
+            let internal = rows.map(|row| row.get("company") == "Internal");
+            if job.not_internal && internal.collect::<BTreeSet<_>>().len() > 1 {
+                continue;
+            }
             if matches!(
                 blocked.reason,
                 BlockedReason::ValueRefused | BlockedReason::IncompleteRead

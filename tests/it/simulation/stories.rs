@@ -1,6 +1,7 @@
 //! What the simulation found, each in its shortest form and with the seed that found it. A seed
 //! stands for another world whenever the making of worlds changes, so the form is what stays.
 
+use rosterd::emulator::MembershipState::Active;
 use rosterd::emulator::{Account, Fault, FaultRule};
 
 use crate::support::{Bench, bench, bench_of, group_of, plain_world, tell};
@@ -33,6 +34,58 @@ async fn simulation_story_a_twin_outside_of_all_groups_does_not_hide_the_profile
             .to_owned()
     });
     assert_eq!(city, "Springfield");
+}
+
+/// Seed 394: of two records of one address one counts as a member and one does not, so that nobody
+/// is put in by the one or taken out by the other.
+#[tokio::test(start_paused = true)]
+async fn simulation_story_a_record_that_does_not_count_takes_its_namesake_out_of_nothing() {
+    let mut world = plain_world();
+    let crm = world.account_mut("crm");
+    let news = group_of(crm, "News", "reader", 3);
+    for address in ["reader0@example.org", "new@example.org", "new@example.org"] {
+        let twin = crm.add_person(address, "", "");
+        crm.join(news, twin);
+    }
+    let bench = bench(
+        world,
+        "crm",
+        "campaigns",
+        "mode = \"mirror\"\n[jobs.test.members]\nwhere = \"source.company != 'Internal'\"",
+    );
+    bench.account("crm", |crm| {
+        let new = crm.contact_by_email("new@example.org").unwrap();
+        crm.change_contact(new, [("company", "Internal")], []);
+    });
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 4, "{}", tell(&report));
+    let of_reader = |crm: &mut Account| {
+        let twins = crm.contacts.values();
+        let mut twins = twins.filter(|contact| contact.email == "reader0@example.org");
+        twins.next_back().unwrap().id
+    };
+    bench.account("crm", |crm| {
+        let twin = of_reader(crm);
+        crm.change_contact(twin, [("company", "Internal")], []);
+    });
+    let report = bench.sync().await;
+    let members = bench.members("campaigns", "News");
+    assert_eq!(members.len(), 3, "{members:?}");
+    assert!(
+        members.values().all(|state| *state == Active),
+        "{members:?}"
+    );
+    let named: Vec<_> = report
+        .blocked
+        .iter()
+        .map(|blocked| blocked.member.as_deref())
+        .collect();
+    assert_eq!(
+        named,
+        [Some("new@example.org"), Some("reader0@example.org")],
+        "{}",
+        tell(&report)
+    );
 }
 
 /// Seed 9: a refusal that a run has seen at the target outlives the membership that it was a part

@@ -1,0 +1,210 @@
+//! What a whole run costs between its requests: CPU time, memory and the size of the state database.
+//!
+//! `cargo bench --bench sync -- 20000 100000` starts `rosterd emulate` in a process of its own, once
+//! for each number of members, and runs the commands of a job from GreenRope to emfluence against
+//! it, each in a process of its own. Without numbers it takes 1,000 and 2,000 members. Figures are
+//! of Linux, which tells them in `/proc`.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a benchmark takes the time, says what it measured, and stops where it can't"
+)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The clock ticks of a second in `/proc`.
+const TICKS: f64 = 100.0;
+
+/// The job of the benchmark.
+const JOB: &str = "crm-to-mail";
+
+fn main() {
+    let sizes: Vec<usize> = std::env::args()
+        .filter_map(|size| size.parse().ok())
+        .collect();
+    let sizes = if sizes.is_empty() {
+        vec![1_000, 2_000]
+    } else {
+        sizes
+    };
+    println!("| members / memberships | command | CPU s | µs a membership | wall s | peak MB |");
+    println!("|---|---|---|---|---|---|");
+    for members in sizes {
+        measure(members);
+    }
+}
+
+/// Runs the commands of a job against an account of so many members.
+fn measure(members: usize) {
+    let mut emulator = Command::new(env!("CARGO_BIN_EXE_rosterd"))
+        .args(["emulate", "--listen", "127.0.0.1:0", "--groups", "100"])
+        .args(["--members", &members.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(emulator.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("rosterd.toml");
+    let introduction: Value = serde_json::from_str(&line).unwrap();
+    fs::write(&config, config_of(&introduction)).unwrap();
+    let secrets = [
+        ("CRM", account(&introduction, "crm")["password"].clone()),
+        (
+            "MAIL",
+            account(&introduction, "mail")["access_token"].clone(),
+        ),
+    ];
+
+    let mut memberships = 0;
+    let mut rows = Vec::new();
+    for (title, arguments) in [
+        ("first sync", ["sync", JOB].as_slice()),
+        ("quiet sync right after", &["sync", JOB]),
+        ("later quiet sync", &["sync", JOB]),
+        ("plan", &["plan", JOB]),
+        ("status", &["status"]),
+        ("history", &["history"]),
+        ("show", &["show"]),
+    ] {
+        let first = (title == "show").then(|| first_run(directory.path()));
+        let shown = ["show", first.as_deref().unwrap_or_default()];
+        let arguments = if first.is_some() { &shown } else { arguments };
+        let cost = Cost::of(&config, &secrets, arguments);
+        if memberships == 0 {
+            memberships = memberships_of(directory.path());
+        }
+        rows.push((title, cost));
+    }
+    for (title, cost) in rows {
+        println!(
+            "| {members} / {memberships} | {title} | {:.2} | {:.1} | {:.1} | {} |",
+            cost.cpu,
+            cost.cpu * 1e6 / memberships as f64,
+            cost.wall.as_secs_f64(),
+            cost.peak / 1024,
+        );
+    }
+    let database = fs::metadata(directory.path().join("rosterd.db"))
+        .unwrap()
+        .len();
+    println!(
+        "| {members} / {memberships} | database | {} bytes a membership | | | |",
+        database / memberships.max(1)
+    );
+    emulator.kill().unwrap();
+    emulator.wait().unwrap();
+}
+
+/// An account of the emulator, as it introduces itself.
+fn account<'a>(introduction: &'a Value, name: &str) -> &'a Value {
+    let accounts = introduction["accounts"].as_array().unwrap();
+    accounts
+        .iter()
+        .find(|account| account["account"] == name)
+        .unwrap()
+}
+
+/// A job between two of the emulator's accounts, at no pace but that of the machine.
+fn config_of(introduction: &Value) -> String {
+    let (crm, mail) = (account(introduction, "crm"), account(introduction, "mail"));
+    format!(
+        "[providers.crm]\nkind = \"greenrope\"\nbase_url = {}\naccount_id = {}\nemail = {}\npassword = {{ env = \"CRM\" }}\nhttp = {{ requests_per_minute = 100000, concurrency = 4 }}\n\n\
+         [providers.mail]\nkind = \"emfluence\"\nbase_url = {}\naccess_token = {{ env = \"MAIL\" }}\nhttp = {{ requests_per_minute = 100000, concurrency = 4 }}\n\n\
+         [jobs.{JOB}]\nsource = \"crm\"\ntarget = \"mail\"\nmode = \"managed\"\n",
+        crm["base_url"], crm["account_id"], crm["email"], mail["base_url"],
+    )
+}
+
+/// How many memberships the job has brought or found, which its state database counts.
+fn memberships_of(directory: &Path) -> u64 {
+    let connection = rusqlite::Connection::open(directory.join("rosterd.db")).unwrap();
+    connection
+        .query_row("SELECT count(*) FROM memberships", [], |row| row.get(0))
+        .unwrap()
+}
+
+/// The id of the first run.
+fn first_run(directory: &Path) -> String {
+    let connection = rusqlite::Connection::open(directory.join("rosterd.db")).unwrap();
+    let first = "SELECT id FROM runs ORDER BY started LIMIT 1";
+    connection.query_row(first, [], |row| row.get(0)).unwrap()
+}
+
+/// What a command cost.
+struct Cost {
+    /// Seconds of the processor, of the program and of the system for it.
+    cpu: f64,
+    wall: Duration,
+    /// The most memory that was resident at once, in kilobytes.
+    peak: u64,
+}
+
+impl Cost {
+    fn of(config: &Path, secrets: &[(&str, Value)], arguments: &[&str]) -> Cost {
+        let secrets = secrets
+            .iter()
+            .map(|(name, secret)| (name, secret.as_str().unwrap()));
+        let began = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rosterd"))
+            .arg("--config")
+            .arg(config)
+            .args(arguments)
+            .envs(secrets)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut peak = 0;
+        // A process that has ended and was not waited for still tells what it cost.
+        while let Some(resident) = alive(&child) {
+            peak = peak.max(resident);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let wall = began.elapsed();
+        let cpu = processor_seconds(&child);
+        let done = child.wait_with_output().unwrap();
+        assert!(
+            done.status
+                .code()
+                .is_some_and(|code| code == 0 || code == 4),
+            "rosterd {arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        Cost { cpu, wall, peak }
+    }
+}
+
+/// The most memory that a process had so far, in kilobytes; nothing once it has ended.
+fn alive(child: &Child) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let of = |key: &str| {
+        let line = status.lines().find(|line| line.starts_with(key))?;
+        line.split_whitespace().nth(1).map(str::to_owned)
+    };
+    if of("State:").is_some_and(|state| state == "Z") {
+        return None;
+    }
+    Some(of("VmHWM:").and_then(|peak| peak.parse().ok()).unwrap_or(0))
+}
+
+/// The time of the processor that a process has taken, its own and the system's for it.
+fn processor_seconds(child: &Child) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    // The name of the program stands in brackets and may hold anything.
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..]
+        .split_whitespace()
+        .collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
+    (ticks(12) + ticks(13)) / TICKS
+}

@@ -1,9 +1,9 @@
 //! What a whole run costs between its requests: CPU time, memory and the size of the state database.
 //!
-//! `cargo bench --bench sync -- 20000 100000` starts `rosterd emulate` in a process of its own, once
-//! for each number of members, and runs the commands of a job from GreenRope to emfluence against
-//! it, each in a process of its own. Without numbers it takes 1,000 and 2,000 members. Figures are
-//! of Linux, which tells them in `/proc`.
+//! `cargo bench --bench sync -- 20000 100000` starts an emulator without rate limits in a process of
+//! its own, once for each number of members, and runs the commands of a job from GreenRope to
+//! emfluence against it, each in a process of its own. Without numbers it takes 1,000 and 2,000
+//! members. Figures are of Linux, which tells them in `/proc`.
 
 #![expect(
     clippy::print_stdout,
@@ -18,10 +18,16 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rosterd::emulate;
+use rosterd::emulator::{Emulator, Seed, Settings, World};
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 /// The clock ticks of a second in `/proc`.
 const TICKS: f64 = 100.0;
+
+/// The argument that makes this program the emulator.
+const EMULATOR: &str = "emulator";
 
 /// The job of the benchmark.
 const JOB: &str = "crm-to-mail";
@@ -30,6 +36,10 @@ fn main() {
     let sizes: Vec<usize> = std::env::args()
         .filter_map(|size| size.parse().ok())
         .collect();
+    if std::env::args().any(|argument| argument == EMULATOR) {
+        serve(sizes[0]);
+        return;
+    }
     let sizes = if sizes.is_empty() {
         vec![1_000, 2_000]
     } else {
@@ -42,11 +52,39 @@ fn main() {
     }
 }
 
+/// Serves two accounts, the first with so many members and the second nearly empty, as fast as it
+/// can, and prints what [`emulate::introduction`] says of them.
+fn serve(members: usize) {
+    let seed = Seed {
+        members,
+        groups: 100,
+        ..Seed::default()
+    };
+    let mut world = World::seeded(&seed);
+    for account in &mut world.accounts {
+        account.settings = Settings {
+            requests_per_minute: None,
+            requests_per_second: None,
+            ..Settings::of(account.kind)
+        };
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let emulator = Emulator::new(world);
+        let introduction = emulate::introduction(&emulator, listener.local_addr().unwrap());
+        println!("{introduction}");
+        emulator
+            .serve(listener, std::future::pending())
+            .await
+            .unwrap();
+    });
+}
+
 /// Runs the commands of a job against an account of so many members.
 fn measure(members: usize) {
-    let mut emulator = Command::new(env!("CARGO_BIN_EXE_rosterd"))
-        .args(["emulate", "--listen", "127.0.0.1:0", "--groups", "100"])
-        .args(["--members", &members.to_string()])
+    let mut emulator = Command::new(std::env::current_exe().unwrap())
+        .args([EMULATOR, &members.to_string()])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -129,9 +167,10 @@ fn config_of(introduction: &Value) -> String {
 /// How many memberships the job has brought or found, which its state database counts.
 fn memberships_of(directory: &Path) -> u64 {
     let connection = rusqlite::Connection::open(directory.join("rosterd.db")).unwrap();
-    connection
+    let count: i64 = connection
         .query_row("SELECT count(*) FROM memberships", [], |row| row.get(0))
-        .unwrap()
+        .unwrap();
+    count.unsigned_abs()
 }
 
 /// The id of the first run.

@@ -76,7 +76,7 @@ fn read_faults(path: &Path) -> anyhow::Result<Vec<FaultRule>> {
 }
 
 /// What a program needs to use the emulated accounts, on one line.
-fn introduction(emulator: &Emulator, address: SocketAddr) -> serde_json::Value {
+pub fn introduction(emulator: &Emulator, address: SocketAddr) -> serde_json::Value {
     let account = |account: &Account| {
         let credentials = account.credentials();
         let base_url = format!("http://{address}{}", credentials.base_path);

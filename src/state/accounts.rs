@@ -100,7 +100,7 @@ fn move_account(connection: &Connection, former: &str, account: &str) -> Result<
     if may_be_one(former, account) {
         connection.execute(
             "INSERT OR IGNORE INTO carried (account, object, id, field, value)
-                 SELECT ?2, object, id, field, value FROM carried WHERE account = ?1",
+                 SELECT ?2, object, id, field, value FROM carried WHERE account = ?1 /* walks: an account gets new credentials once */",
             (former, account),
         )?;
         ledger::copy_hashes(connection, former, account)?;
@@ -124,15 +124,18 @@ fn take_over(connection: &Connection, named: &str, account: &str) -> Result<(), 
     for sql in [
         "UPDATE jobs SET source_account = ?2 WHERE source_account = ?1",
         "UPDATE jobs SET target_account = ?2 WHERE target_account = ?1",
-        "UPDATE journal SET account = ?2 WHERE account = ?1",
-        "UPDATE OR IGNORE carried SET account = ?2 WHERE account = ?1",
+        "UPDATE journal SET account = ?2 WHERE account = ?1 /* walks: an account is named once */",
+        "UPDATE OR IGNORE carried SET account = ?2 WHERE account = ?1 /* walks: an account is named once */",
         "DELETE FROM total_meanings WHERE account = ?1
              AND EXISTS (SELECT 1 FROM total_meanings AS known WHERE known.account = ?2)",
         "UPDATE total_meanings SET account = ?2 WHERE account = ?1",
     ] {
         connection.execute(sql, (named, account))?;
     }
-    connection.execute("DELETE FROM carried WHERE account = ?1", [named])?;
+    connection.execute(
+        "DELETE FROM carried WHERE account = ?1 /* walks: an account is named once */",
+        [named],
+    )?;
     ledger::rename_account(connection, named, account)
 }
 

@@ -81,7 +81,10 @@ impl Store {
         // What was written since the copy was made is not known to what the copy remembers of
         // targets.
         connection
-            .execute("DELETE FROM remembered_targets", [])
+            .execute(
+                "DELETE FROM remembered_targets /* walks: what hangs on them goes with them */",
+                [],
+            )
             .map_err(|error| StateError::of_sqlite(self.path(), error))?;
         Ok(())
     }

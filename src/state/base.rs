@@ -107,7 +107,7 @@ fn load_members(
     base: &mut Base,
 ) -> Result<(), Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT source, target, address, origin, source_hash, target_hash, removed_by_us FROM member_links WHERE job = ?1",
+        "SELECT source, target, address, origin, source_hash, target_hash, removed_by_us FROM member_links WHERE job = ?1 /* walks: a run loads the base of its job whole */",
     )?;
     let mut rows = select.query([job])?;
     while let Some(row) = rows.next()? {
@@ -133,7 +133,7 @@ fn load_memberships(
 ) -> Result<(), Fault> {
     // In the order of the key, so that each group is one stretch of rows.
     let mut select =
-        connection.prepare_cached("SELECT group_id, member, brought FROM memberships WHERE job = ?1 ORDER BY group_id, member")?;
+        connection.prepare_cached("SELECT group_id, member, brought FROM memberships WHERE job = ?1 ORDER BY group_id, member /* walks: a run loads the base of its job whole */")?;
     let mut rows = select.query([job])?;
     let mut open: Option<(String, Vec<BaseMembership>)> = None;
     while let Some(row) = rows.next()? {
@@ -165,7 +165,7 @@ fn load_others(
 ) -> Result<(), Fault> {
     let mut select = connection.prepare_cached(
         "SELECT memberships.group_id, memberships.member FROM jobs JOIN memberships ON memberships.job = jobs.name
-         WHERE jobs.target_account = ?1 AND jobs.name <> ?2",
+         WHERE jobs.target_account = ?1 AND jobs.name <> ?2 /* walks: a run loads the base of its job whole */",
     )?;
     let mut rows = select.query((target_account, job))?;
     while let Some(row) = rows.next()? {
@@ -197,7 +197,7 @@ fn former_links(
     names: &mut Names,
 ) -> Result<Vec<FormerLink>, Fault> {
     let mut select = connection
-        .prepare_cached("SELECT source, target, address FROM former_links WHERE job = ?1")?;
+        .prepare_cached("SELECT source, target, address FROM former_links WHERE job = ?1 /* walks: a run loads the base of its job whole */")?;
     let mut rows = select.query([job])?;
     let mut former = Vec::new();
     while let Some(row) = rows.next()? {
@@ -217,7 +217,7 @@ fn waiting(
     now: Timestamp,
 ) -> Result<HashMap<String, String>, Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT item_key, message FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2 AND next_try <= ?3",
+        "SELECT item_key, message FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2 AND next_try <= ?3 /* walks: a run loads the base of its job whole */",
     )?;
     // No item rests longer; what does was put off before the clock was set back.
     let last = stamp(

@@ -20,7 +20,7 @@ impl Store {
         self.read(|connection| {
             let mut carried: BTreeMap<String, Record> = BTreeMap::new();
             let mut select = connection.prepare_cached(
-                "SELECT id, field, value FROM carried WHERE account = ?1 AND object = ?2",
+                "SELECT id, field, value FROM carried WHERE account = ?1 AND object = ?2 /* walks: a run loads the base of its job whole */",
             )?;
             let mut rows = select.query((account, object.as_str()))?;
             while let Some(row) = rows.next()? {
@@ -55,7 +55,7 @@ impl Store {
     pub fn has_carried(&self, account: &str, object: ObjectKind) -> Result<bool, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
-                "SELECT 1 FROM carried WHERE account = ?1 AND object = ?2 LIMIT 1",
+                "SELECT 1 FROM carried WHERE account = ?1 AND object = ?2 LIMIT 1 /* walks: no further than the first row */",
             )?;
             Ok(select.exists((account, object.as_str()))?)
         })

@@ -310,7 +310,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         } => {
             connection
                 .prepare_cached(
-                    "UPDATE member_links SET removed_by_us = ?3 WHERE job = ?1 AND target = ?2",
+                    "UPDATE member_links INDEXED BY member_links_target SET removed_by_us = ?3 WHERE job = ?1 AND target = ?2",
                 )?
                 .execute((job, target, removed))?;
         }
@@ -452,7 +452,7 @@ pub(super) fn unlink_group(connection: &Connection, job: &str, source: &str) -> 
         .prepare_cached(
             "DELETE FROM memberships WHERE job = ?1
                  AND group_id IN (SELECT target FROM group_links WHERE job = ?1 AND source = ?2)
-                 AND group_id NOT IN (SELECT target FROM group_links WHERE job = ?1 AND source <> ?2)",
+                 AND group_id NOT IN (SELECT target FROM group_links WHERE job = ?1 AND source <> ?2) /* walks: all that the group has goes */",
         )?
         .execute((job, source))?;
     connection

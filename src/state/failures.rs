@@ -139,7 +139,7 @@ impl Store {
             jobs::ensure(connection, job)?;
             let wanted: BTreeSet<&str> = blocked.iter().map(|note| note.key.as_str()).collect();
             let known = connection
-                .prepare_cached("SELECT item_key FROM failures WHERE job = ?1 AND blocked = 1")?
+                .prepare_cached("SELECT item_key FROM failures WHERE job = ?1 AND blocked = 1 /* walks: all that a run found blocked */")?
                 .query_map([job], |row| row.get(0))?
                 .collect::<rusqlite::Result<Vec<String>>>()?;
             let mut delete = connection.prepare_cached("DELETE FROM failures WHERE job = ?1 AND blocked = 1 AND item_key = ?2")?;
@@ -173,10 +173,11 @@ impl Store {
     /// Returns what was refused and what is blocked, of one job or of all, oldest first.
     pub fn failures(&self, job: Option<&str>) -> Result<Vec<FailureRecord>, StateError> {
         self.read(|connection| {
-            let mut select = connection.prepare_cached(
+            let of_job = if job.is_some() { "job = ?1" } else { "?1 IS NULL" };
+            let mut select = connection.prepare_cached(&format!(
                 "SELECT job, item_key, what, group_id, member, reason, code, message, blocked, attempts, first_seen, next_try, item
-                 FROM failures WHERE ?1 IS NULL OR job = ?1 ORDER BY job, first_seen, item_key, blocked",
-            )?;
+                 FROM failures WHERE {of_job} ORDER BY job, first_seen, item_key, blocked /* walks: all of them are shown */",
+            ))?;
             let rows = select.query_map([job], |row| {
                 Ok(FailureRecord {
                     job: row.get(0)?,
@@ -246,7 +247,7 @@ impl Store {
     pub fn accepted(&self, job: &str) -> Result<Vec<AcceptedRecord>, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
-                "SELECT item, what, group_id, member, reason, message, words, since FROM accepted WHERE job = ?1 ORDER BY since, item",
+                "SELECT item, what, group_id, member, reason, message, words, since FROM accepted WHERE job = ?1 ORDER BY since, item /* walks: all of them are shown */",
             )?;
             let rows = select.query_map([job], |row| {
                 Ok(AcceptedRecord {
@@ -271,7 +272,7 @@ impl Store {
     pub fn retry_now(&self, job: &str, now: Timestamp) -> Result<usize, StateError> {
         self.write(|connection| {
             Ok(connection
-                .prepare_cached("UPDATE failures SET next_try = ?2 WHERE job = ?1 AND blocked = 0")?
+                .prepare_cached("UPDATE failures SET next_try = ?2 WHERE job = ?1 AND blocked = 0 /* walks: all of them are sent again */")?
                 .execute((job, stamp(now)))?)
         })
     }

@@ -33,34 +33,33 @@ impl Store {
                 )?;
                 touched += connection.execute(
                     "DELETE FROM memberships WHERE member = ?2
-                         AND job IN (SELECT name FROM jobs WHERE target_account = ?1)",
+                         AND job IN (SELECT name FROM jobs WHERE target_account = ?1) /* walks: somebody is forgotten once */",
                     (account, id),
                 )?;
             }
             // What is remembered of targets is only there to save a reading, so all of it goes.
-            touched += connection.execute("DELETE FROM remembered_members WHERE address = ?1", [address])?;
-            touched += connection.execute("DELETE FROM remembered_absent WHERE address = ?1", [address])?;
-            connection.execute("DELETE FROM remembered_targets", [])?;
+            touched += connection.execute("DELETE FROM remembered_members WHERE address = ?1 /* walks: somebody is forgotten once */", [address])?;
+            touched += connection.execute("DELETE FROM remembered_absent WHERE address = ?1 /* walks: somebody is forgotten once */", [address])?;
+            connection.execute("DELETE FROM remembered_targets /* walks: what hangs on them goes with them */", [])?;
             for sql in [
-                "DELETE FROM memberships WHERE EXISTS
-                     (SELECT 1 FROM member_links AS link WHERE link.job = memberships.job AND link.target = memberships.member
-                         AND link.address = ?1)",
-                "DELETE FROM member_links WHERE address = ?1",
-                "DELETE FROM former_links WHERE address = ?1",
-                "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0",
-                "DELETE FROM accepted WHERE member = ?1",
-                "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0",
+                "DELETE FROM memberships WHERE (job, member) IN (SELECT job, target FROM member_links WHERE address = ?1)
+                 /* walks: somebody is forgotten once */",
+                "DELETE FROM member_links WHERE address = ?1 /* walks: somebody is forgotten once */",
+                "DELETE FROM former_links WHERE address = ?1 /* walks: somebody is forgotten once */",
+                "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
+                "DELETE FROM accepted WHERE member = ?1 /* walks: somebody is forgotten once */",
+                "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
                 "UPDATE run_items SET member = NULL, message = NULL, fields = NULL WHERE member = ?1",
                 "UPDATE journal_items SET item_key = '', member = NULL, member_source = NULL, member_id = NULL, detail = NULL,
                      fields = NULL, absent_from = NULL,
                      outcome_id = NULL, message = NULL, outcome = CASE outcome WHEN 'confirmed' THEN outcome ELSE 'failed' END
-                 WHERE member = ?1",
+                 WHERE member = ?1 /* walks: somebody is forgotten once */",
             ] {
                 touched += connection.execute(sql, [address])?;
             }
             connection.execute(
                 "UPDATE journal SET settled = ?1 WHERE settled IS NULL AND NOT EXISTS
-                     (SELECT 1 FROM journal_items WHERE entry = journal.id AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed')))",
+                     (SELECT 1 FROM journal_items WHERE entry = journal.id AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed'))) /* walks: all that is open */",
                 [stamp(now)],
             )?;
             Ok(touched)
@@ -80,11 +79,14 @@ fn linked_ids(connection: &Connection, address: &str) -> Result<BTreeSet<(String
     let mut select = connection.prepare(
         "WITH pairs AS (
              SELECT job, source, target FROM member_links WHERE address = ?1
-             UNION SELECT job, source, target FROM former_links AS former WHERE address = ?1 AND NOT EXISTS
-                 (SELECT 1 FROM member_links AS link WHERE link.job = former.job AND link.address <> ?1
-                     AND (link.source = former.source OR link.target = former.target)))
+             UNION SELECT job, source, target FROM former_links AS former WHERE address = ?1
+                 AND NOT EXISTS (SELECT 1 FROM member_links AS link
+                     WHERE link.job = former.job AND link.source = former.source AND link.address <> ?1)
+                 AND NOT EXISTS (SELECT 1 FROM member_links AS link INDEXED BY member_links_target
+                     WHERE link.job = former.job AND link.target = former.target AND link.address <> ?1))
          SELECT jobs.source_account, pairs.source FROM pairs JOIN jobs ON jobs.name = pairs.job
-         UNION SELECT jobs.target_account, pairs.target FROM pairs JOIN jobs ON jobs.name = pairs.job",
+         UNION SELECT jobs.target_account, pairs.target FROM pairs JOIN jobs ON jobs.name = pairs.job
+         /* walks: somebody is forgotten once */",
     )?;
     let rows = select.query_map([address], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -28,7 +28,7 @@ impl Store {
                 )?
                 .execute((account, hour(now), count(sent)))?;
             connection
-                .prepare_cached("DELETE FROM request_counts WHERE hour < ?1")?
+                .prepare_cached("DELETE FROM request_counts WHERE hour < ?1 /* walks: two days of hours for each account */")?
                 .execute([oldest(now)])?;
             Ok(())
         })

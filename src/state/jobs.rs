@@ -87,7 +87,8 @@ impl Store {
                 ..JobStatus::default()
             };
             let mut select = connection.prepare_cached(&format!(
-                "SELECT {RUN_COLUMNS} FROM runs WHERE job = ?1 ORDER BY started DESC, id DESC"
+                "SELECT {RUN_COLUMNS} FROM runs WHERE job = ?1 ORDER BY started DESC, id DESC
+                 /* walks: no further than the newest run that says how the job fares */"
             ))?;
             let mut rows = select.query([job])?;
             while let Some(row) = rows.next()? {
@@ -170,7 +171,7 @@ fn learn_who_is_who(
              SELECT ?1, links.source, min(links.target), min(links.address), ?4, min(links.removed_by_us)
              FROM jobs JOIN member_links AS links ON links.job = jobs.name
              WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.name <> ?1
-             GROUP BY links.source HAVING count(DISTINCT links.target) = 1",
+             GROUP BY links.source HAVING count(DISTINCT links.target) = 1 /* walks: a job is new once */",
         )?
         .execute((job, source, target, Origin::Adopted.as_str()))?;
     // A contact that stands for another record by now is nobody else's any more, whether that record
@@ -182,10 +183,10 @@ fn learn_who_is_who(
              FROM jobs JOIN former_links AS links ON links.job = jobs.name
              WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.name <> ?1
              AND NOT EXISTS (
-                 SELECT 1 FROM jobs AS beside JOIN member_links AS linked ON linked.job = beside.name
-                 WHERE beside.source_account = ?2 AND beside.target_account = ?3
-                 AND linked.target = links.target AND linked.source <> links.source
-             )",
+                 SELECT 1 FROM jobs AS beside CROSS JOIN member_links AS linked INDEXED BY member_links_target
+                 ON linked.job = beside.name AND linked.target = links.target
+                 WHERE beside.source_account = ?2 AND beside.target_account = ?3 AND linked.source <> links.source
+             ) /* walks: a job is new once */",
         )?
         .execute((job, source, target))?;
     Ok(())

@@ -136,7 +136,7 @@ impl Store {
     pub fn drop_remembered(&self, account: &str) -> Result<(), StateError> {
         self.write(|connection| {
             connection
-                .prepare_cached("DELETE FROM remembered_targets WHERE account = ?1")?
+                .prepare_cached("DELETE FROM remembered_targets WHERE account = ?1 /* walks: what hangs on them goes with them */")?
                 .execute([account])?;
             Ok(())
         })
@@ -150,7 +150,7 @@ impl Store {
 
 fn delete_of_job(connection: &Connection, job: &str) -> Result<(), Fault> {
     connection
-        .prepare_cached("DELETE FROM remembered_targets WHERE job = ?1")?
+        .prepare_cached("DELETE FROM remembered_targets WHERE job = ?1 /* walks: what hangs on them goes with them */")?
         .execute([job])?;
     Ok(())
 }
@@ -289,7 +289,7 @@ fn load(
         return Ok(None);
     };
     let mut select =
-        connection.prepare_cached("SELECT id, address, status, hash FROM remembered_members WHERE target = ?1 ORDER BY position")?;
+        connection.prepare_cached("SELECT id, address, status, hash FROM remembered_members WHERE target = ?1 ORDER BY position /* walks: the remembered target is loaded whole */")?;
     let mut rows = select.query([target])?;
     while let Some(row) = rows.next()? {
         let address = optional_text(row, 1)?.map(|address| names.intern(address));
@@ -308,7 +308,7 @@ fn load(
     }
     let count = remembered.members.len();
     let mut select = connection.prepare_cached(
-        "SELECT group_id, certificate, listed FROM remembered_listings WHERE target = ?1",
+        "SELECT group_id, certificate, listed FROM remembered_listings WHERE target = ?1 /* walks: the remembered target is loaded whole */",
     )?;
     let mut rows = select.query([target])?;
     while let Some(row) = rows.next()? {
@@ -323,7 +323,7 @@ fn load(
     }
     if let Existence::Asked(asked) = &mut remembered.existence {
         let mut select =
-            connection.prepare_cached("SELECT address FROM remembered_absent WHERE target = ?1")?;
+            connection.prepare_cached("SELECT address FROM remembered_absent WHERE target = ?1 /* walks: the remembered target is loaded whole */")?;
         let mut rows = select.query([target])?;
         while let Some(row) = rows.next()? {
             asked.insert(names.intern(text(row, 0)?));

@@ -271,8 +271,10 @@ impl Store {
     /// Returns the newest runs, of one job or of all, newest first.
     pub fn history(&self, job: Option<&str>, limit: usize) -> Result<Vec<RunRecord>, StateError> {
         self.read(|connection| {
+            let of_job = if job.is_some() { "job = ?1" } else { "?1 IS NULL" };
             let mut select = connection.prepare_cached(&format!(
-                "SELECT {RUN_COLUMNS} FROM runs WHERE ?1 IS NULL OR job = ?1 ORDER BY started DESC, id DESC LIMIT ?2"
+                "SELECT {RUN_COLUMNS} FROM runs WHERE {of_job} ORDER BY started DESC, id DESC LIMIT ?2
+                 /* walks: no further than the newest ones that are asked for */"
             ))?;
             let rows = select.query_map((job, i64::try_from(limit).unwrap_or(i64::MAX)), read_run)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -285,18 +287,26 @@ impl Store {
     /// [`StateError::AmbiguousRun`] when several runs begin like that.
     pub fn run(&self, id_or_prefix: &str) -> Result<Option<RunRecord>, StateError> {
         self.read(|connection| {
-            let mut select = connection.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE id = ?1"))?;
+            let mut select = connection
+                .prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE id = ?1"))?;
             if let Some(exact) = select.query_row([id_or_prefix], read_run).optional()? {
                 return Ok(Some(exact));
             }
             if id_or_prefix.is_empty() {
                 return Ok(None);
             }
-            let mut select = connection
-                .prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2"))?;
-            let mut found = select.query_map([id_or_prefix], read_run)?.collect::<rusqlite::Result<Vec<_>>>()?;
+            let mut select = connection.prepare_cached(&format!(
+                "SELECT {RUN_COLUMNS} FROM runs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT 2"
+            ))?;
+            let last = format!("{id_or_prefix}{}", char::MAX);
+            let mut found = select
+                .query_map([id_or_prefix, &last], read_run)?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
             if found.len() > 1 {
-                return Err(StateError::AmbiguousRun { prefix: id_or_prefix.to_owned() }.into());
+                return Err(StateError::AmbiguousRun {
+                    prefix: id_or_prefix.to_owned(),
+                }
+                .into());
             }
             Ok(found.pop())
         })
@@ -330,8 +340,8 @@ impl Store {
             let by_member = if member.is_some() { "member = ?2" } else { "?2 IS NULL" };
             let mut select = connection.prepare_cached(&format!(
                 "SELECT seq, op, group_id, member, run_items.outcome, reason, message, fields, run, job, started
-                 FROM run_items JOIN runs ON runs.id = run_items.run WHERE {by_group} AND {by_member}
-                 ORDER BY started DESC, run DESC, seq DESC, run_items.id DESC LIMIT ?3"
+                 FROM run_items CROSS JOIN runs ON runs.id = run_items.run WHERE {by_group} AND {by_member}
+                 ORDER BY run_items.id DESC LIMIT ?3 /* walks: no further than the newest ones that are asked for */"
             ))?;
             let rows = select.query_map((group, member, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
                 Ok(PastItem { item: read_item(row)?, run: row.get(8)?, job: row.get(9)?, started: time(row, 10)? })
@@ -353,9 +363,9 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
     let mut deleted = 0;
     for sql in [
         "DELETE FROM runs WHERE coalesce(finished, started) < ?1
-             AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.started > runs.started)",
+             AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.started > runs.started) /* walks: history is pruned once a day */",
         "DELETE FROM journal WHERE settled < ?1",
-        "DELETE FROM approvals WHERE coalesce(used, offered) < ?1",
+        "DELETE FROM approvals WHERE coalesce(used, offered) < ?1 /* walks: history is pruned once a day */",
         "DELETE FROM used_plans WHERE used < ?1",
         "DELETE FROM consent_facts WHERE ended < ?1",
     ] {

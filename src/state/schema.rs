@@ -14,7 +14,7 @@ pub(super) const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// The steps from an empty file to the current schema, in order; a step is never changed once
 /// released.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("schema/001_start.sql"),
     include_str!("schema/002_remembered.sql"),
     include_str!("schema/003_held_bars.sql"),
@@ -23,6 +23,7 @@ const STEPS: [&str; 8] = [
     include_str!("schema/006_journal_values.sql"),
     include_str!("schema/007_accepted.sql"),
     include_str!("schema/008_approved.sql"),
+    include_str!("schema/009_paths.sql"),
 ];
 
 /// The version of the current schema.

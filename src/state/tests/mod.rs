@@ -6,6 +6,7 @@ mod file;
 mod journal;
 mod ledger;
 mod runs;
+mod statements;
 
 use std::path::PathBuf;
 

@@ -49,6 +49,7 @@ pub(super) fn settle_hands(
         pairing,
         owners,
         refused: OnceCell::new(),
+        records: OnceCell::new(),
         erased: &erased,
         known: HashMap::new(),
         open: HashSet::new(),
@@ -229,6 +230,8 @@ struct Routes<'a> {
     pairing: &'a Pairing<'a>,
     /// The remembered refusals by address, once somebody asks.
     refused: OnceCell<HashMap<Name, Vec<&'a Refusal>>>,
+    /// The records of the source, once somebody asks.
+    records: OnceCell<HashSet<Name>>,
     owners: &'a HashMap<u32, usize>,
     /// Whose each address is that goes to nobody else.
     erased: &'a HashMap<Name, Vec<usize>>,
@@ -324,7 +327,10 @@ impl Routes<'_> {
             .collect();
         // A refusal of a record that is still at the source is that one's.
         let is_there = |key: &LedgerPerson| match key {
-            LedgerPerson::Record(id) => source.members.iter().any(|member| member.id == *id),
+            LedgerPerson::Record(id) => {
+                let ids = || source.members.iter().map(|member| member.id).collect();
+                self.records.get_or_init(ids).contains(id)
+            }
             LedgerPerson::Address(_) | LedgerPerson::Contact(_) => false,
         };
         let of_others = |refusal: &&Refusal| {

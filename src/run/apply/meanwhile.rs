@@ -1,7 +1,7 @@
 //! Looks again, right before a group is written, who came, left or refused since it was listed
 //! (rule 1).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Applying, Event};
@@ -90,6 +90,7 @@ impl Applying<'_> {
             let name = self.prepared.planned.plan.pair(pair).source_name.clone();
             let mut stay = Vec::new();
             let mut refusals = Vec::new();
+            let linked = self.linked_to(&seen);
             for person in &people {
                 match self.state_at_source(*person, &seen) {
                     // The next run writes the refusal; where it is written by a removal, this one
@@ -100,7 +101,8 @@ impl Applying<'_> {
                             stay.push(*person);
                         }
                     }
-                    None if seen.whole && !self.is_linked_to_one_of(*person, &seen) => {}
+                    None if seen.whole
+                        && !self.ids(*person).iter().any(|id| linked.contains(id)) => {}
                     _ => stay.push(*person),
                 }
             }
@@ -155,15 +157,15 @@ impl Applying<'_> {
         by_id.chain(by_address).copied().max()
     }
 
-    /// Tells whether a link leads from a record of a second look to a person: one that was passed over
-    /// may show another address by now.
-    fn is_linked_to_one_of(&self, person: PersonIx, seen: &GroupNow) -> bool {
-        let ids = self.ids(person);
-        self.prepared.base.members.iter().any(|link| {
-            let planned = &self.prepared.planned;
-            seen.by_id.contains_key(planned.text(link.source))
-                && ids.iter().any(|id| id == planned.text(link.target))
-        })
+    /// Returns the contacts to which links lead from the records of a second look: one that was passed
+    /// over may show another address by now.
+    fn linked_to(&self, seen: &GroupNow) -> HashSet<String> {
+        let names = &self.prepared.sides.names;
+        let records = seen.by_id.keys().filter_map(|id| names.find(id));
+        let links = records.filter_map(|record| self.prepared.base.member_of_source(record));
+        links
+            .map(|link| names.text(link.target).to_owned())
+            .collect()
     }
 
     /// Names who leaves which group by a step because the source does not list them, or because they

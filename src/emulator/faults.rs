@@ -183,7 +183,8 @@ pub enum Fault {
         /// What follows.
         with: Garbage,
     },
-    /// The longest list in the answer lacks its last row, and nothing else says so.
+    /// The longest list in the answer, where it has more rows than one, lacks its last row, and
+    /// nothing else says so.
     ShortPage,
 }
 

@@ -61,6 +61,19 @@ pub fn normalise_address(text: &str) -> Result<Address, AddressError> {
     Ok(Address(format!("{local}@{domain}")))
 }
 
+/// Returns the spellings by which a service may know a normalised address: its domain in ASCII and,
+/// where it is an international one, in its own letters. A service that compares texts finds the one
+/// by the other nowhere.
+pub fn spellings(address: &str) -> Vec<String> {
+    let own = address.rsplit_once('@').and_then(|(local, domain)| {
+        let (domain, sound) = idna::domain_to_unicode(domain);
+        sound.ok().map(|()| format!("{local}@{domain}"))
+    });
+    let mut found = vec![address.to_owned()];
+    found.extend(own.filter(|own| own != address));
+    found
+}
+
 /// Finds every address that can be read out of a text that is none itself: in a list, between
 /// brackets, or with something before or behind it.
 pub fn addresses_in(text: &str) -> Vec<Address> {
@@ -84,6 +97,16 @@ pub fn addresses_in(text: &str) -> Vec<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_international_domain_has_two_spellings() {
+        assert_eq!(
+            spellings("jo@xn--bcher-kva.example"),
+            ["jo@xn--bcher-kva.example", "jo@b\u{fc}cher.example"]
+        );
+        assert_eq!(spellings("jo@example.org"), ["jo@example.org"]);
+        assert_eq!(spellings("nobody"), ["nobody"]);
+    }
 
     fn check(text: &str, expected: Result<&str, AddressError>) {
         assert_eq!(

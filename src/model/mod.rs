@@ -18,7 +18,7 @@ mod snapshot;
 mod value;
 mod write;
 
-pub use address::{Address, AddressError, addresses_in, normalise_address};
+pub use address::{Address, AddressError, addresses_in, normalise_address, spellings};
 pub use capability::{Batches, Capabilities, Join};
 pub use completeness::{Certificate, Complete, CountRule, Incomplete, Reading, TotalMeanings};
 pub use forgotten::Forgotten;

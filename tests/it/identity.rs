@@ -704,3 +704,43 @@ async fn an_address_that_was_changed_at_the_target_is_kept_for_good_where_drift_
         }
     }
 }
+
+/// Seed 5029: a service that compares texts finds an address of an international domain by one of its
+/// two spellings only.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_created_beside_another_spelling_of_the_address() {
+    for (source, target) in PAIRS {
+        let mut world = plain_world();
+        let news = group_of(world.account_mut(source), "News", "reader", 2);
+        let account = world.account_mut(source);
+        let spelt = ["in@xn--bcher-kva.test", "out@xn--bcher-kva.test"];
+        for address in spelt {
+            let contact = account.add_person(address, "", "");
+            account.join(news, contact);
+        }
+        let account = world.account_mut(target);
+        let other = group_of(account, "Other", "other", 700);
+        let [inside, _] = ["in@b\u{fc}cher.test", "out@b\u{fc}cher.test"]
+            .map(|address| account.add_person(address, "", ""));
+        account.join(other, inside);
+        let bench = bench(world, source, target, &job("managed"));
+        let report = bench.settle().await;
+        let twins = bench.account(target, |account| {
+            let contacts = account.contacts.values();
+            let shown = contacts.filter(|contact| contact.email.contains("bcher"));
+            shown
+                .map(|contact| contact.email.clone())
+                .collect::<Vec<_>>()
+        });
+        assert!(
+            twins.is_empty(),
+            "{source} to {target}: {twins:?} {}",
+            tell(&report)
+        );
+        assert_eq!(
+            mailed_ids(&bench, target, "News").len(),
+            4,
+            "{source} to {target}"
+        );
+    }
+}

@@ -223,7 +223,7 @@ impl Node {
             deeper.chain([own]).max().unwrap_or(0)
         }
         let length = longest(self);
-        if length == 0 {
+        if length < 2 {
             return;
         }
         match self

@@ -16,7 +16,7 @@ use super::wire::{id_number, id_of, lists as list_wire};
 use crate::http::{self, Call, CallError};
 use crate::model::{
     FieldType, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn,
-    MemberValues, MembershipState, Record, Refusal, Settlement, Takes, Write,
+    MemberValues, MembershipState, Record, Refusal, Settlement, Takes, Write, spellings,
 };
 
 /// What is known of a person before their groups change.
@@ -141,10 +141,15 @@ impl ActiveCampaign {
         let known = self.memory().known.exists(address);
         match known {
             Some(known) => Ok(known),
-            None => Ok(self
-                .ask_v1(wire::view_email(address), |_| Ok(()))
-                .await?
-                .is_some()),
+            None => {
+                for spelling in spellings(address) {
+                    let shown = self.ask_v1(wire::view_email(&spelling), |_| Ok(()));
+                    if shown.await?.is_some() {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
         }
     }
 

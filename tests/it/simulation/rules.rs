@@ -326,9 +326,17 @@ impl Judge {
         let partners = self.partners(run, group);
         let mut listed = false;
         let mut refused = false;
+        // Whose new address another member has by now has left the old one behind.
+        let succeeded = |name: &String| {
+            *name != address
+                && truth::contacts(before, name).any(|other| {
+                    other.id != contact && before.membership(group, other.id).is_some()
+                })
+        };
         for partner in &partners {
             for address in &names {
                 match truth::state(source, *partner, address) {
+                    Some(MembershipState::Active) if succeeded(address) => {}
                     // A removal by a request looks like a refusal there, and is none.
                     Some(MembershipState::OptedOut)
                         if truth::only_by_api(source, *partner, address) => {}

@@ -1300,11 +1300,14 @@ impl Judge {
                 .iter()
                 .filter(|other| other.target == job.target)
                 .map(|other| {
-                    let bare = fold_name(&group.name);
-                    let bare = bare.strip_prefix("our ").unwrap_or(&bare).to_owned();
-                    self.names
-                        .get(&(other.source.to_owned(), bare))
-                        .map_or(0, BTreeSet::len)
+                    // What one job puts before its names another one finds in them.
+                    let whole = fold_name(&group.name);
+                    let bare = whole.strip_prefix("our ").unwrap_or(&whole).to_owned();
+                    let known = BTreeSet::from([bare, whole]).into_iter().map(|name| {
+                        let ids = self.names.get(&(other.source.to_owned(), name));
+                        ids.map_or(0, BTreeSet::len)
+                    });
+                    known.sum()
                 })
                 .max()
                 .unwrap_or(0);

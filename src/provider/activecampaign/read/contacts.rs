@@ -14,7 +14,9 @@ use super::super::wire::{PAGE_ROWS, lists};
 use super::super::{ActiveCampaign, Known, address_hash};
 use super::listing::{Listed, Listings};
 use crate::http::CallError;
-use crate::model::{Certificate, GroupRow, MemberRow, MemberSink, SinkError, normalise_address};
+use crate::model::{
+    Certificate, GroupRow, MemberRow, MemberSink, SinkError, normalise_address, spellings,
+};
 use crate::provider::{MemberAsk, ReadError, Role, Source};
 
 /// What a pass over pages came to.
@@ -434,28 +436,33 @@ impl ActiveCampaign {
             }
         }
         for address in std::mem::take(&mut taking.unseen) {
-            let page = match self
-                .contact_page(Scope::Address(&address), 0, include, fields)
-                .await
-            {
-                Ok(page) => page,
-                // Nobody is known to be absent by a question that failed.
-                Err(error) => {
-                    self.survivable(error).await?;
-                    continue;
-                }
-            };
-            if page.contacts.len() == 0 {
-                taking.absent(&address);
-            }
-            for contact in page.contacts.known {
-                if contact
-                    .email
-                    .as_deref()
-                    .is_some_and(|email| same_address(email, &address))
+            let mut is_absent = true;
+            for spelling in spellings(&address) {
+                let page = match self
+                    .contact_page(Scope::Address(&spelling), 0, include, fields)
+                    .await
                 {
-                    taking.take(contact, profile)?;
+                    Ok(page) => page,
+                    // Nobody is known to be absent by a question that failed.
+                    Err(error) => {
+                        self.survivable(error).await?;
+                        is_absent = false;
+                        continue;
+                    }
+                };
+                is_absent &= page.contacts.len() == 0;
+                for contact in page.contacts.known {
+                    if contact
+                        .email
+                        .as_deref()
+                        .is_some_and(|email| same_address(email, &address))
+                    {
+                        taking.take(contact, profile)?;
+                    }
                 }
+            }
+            if is_absent {
+                taking.absent(&address);
             }
         }
         Ok(())
@@ -606,23 +613,29 @@ impl ActiveCampaign {
         taking: &mut Taking<'_>,
     ) -> Result<(), ReadError> {
         for address in std::mem::take(&mut taking.unseen) {
-            match self
-                .ask_v1(wire::view_email(&address), |answer| {
-                    wire::viewed(answer, fields)
-                })
-                .await
-            {
-                Ok(Some(contact))
-                    if contact
-                        .email
-                        .as_deref()
-                        .is_some_and(|email| same_address(email, &address)) =>
-                {
-                    taking.take(contact, !fields.is_empty())?;
+            let mut is_absent = true;
+            for spelling in spellings(&address) {
+                let answer = self
+                    .ask_v1(wire::view_email(&spelling), |answer| {
+                        wire::viewed(answer, fields)
+                    })
+                    .await;
+                is_absent &= matches!(answer, Ok(None));
+                match answer {
+                    Ok(Some(contact))
+                        if contact
+                            .email
+                            .as_deref()
+                            .is_some_and(|email| same_address(email, &address)) =>
+                    {
+                        taking.take(contact, !fields.is_empty())?;
+                    }
+                    Ok(_) => {}
+                    Err(error) => drop(self.survivable(error).await?),
                 }
-                Ok(Some(_)) => {}
-                Ok(None) => taking.absent(&address),
-                Err(error) => drop(self.survivable(error).await?),
+            }
+            if is_absent {
+                taking.absent(&address);
             }
         }
         Ok(())

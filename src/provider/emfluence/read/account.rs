@@ -11,6 +11,7 @@ use super::members::{Listed, Unseen, distinct};
 use crate::http::CallError;
 use crate::model::{
     Certificate, CountRule, MemberRow, MemberSink, MemberStatus, SinkError, normalise_address,
+    spellings,
 };
 use crate::provider::{ReadError, Role};
 
@@ -261,6 +262,33 @@ impl Emfluence {
         Ok(())
     }
 
+    /// Asks for the contact with an address; nothing where the question was not answered.
+    async fn look_up_one(
+        &self,
+        address: &str,
+        fields: &ProfileFields,
+    ) -> Result<Option<Option<Contact>>, ReadError> {
+        let answer = self
+            .ask(contact_wire::lookup(address), |answer| {
+                contact_wire::looked_up(answer, address, fields)
+            })
+            .await;
+        match answer {
+            Ok(found) => Ok(Some(found)),
+            Err(CallError::Refused { refusal, .. })
+                if self
+                    .means_not_found(refusal.code.as_deref(), address)
+                    .await? =>
+            {
+                Ok(Some(None))
+            }
+            Err(error) => {
+                self.survivable(error).await?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Asks for each address that has not been seen anywhere.
     async fn look_up(
         &self,
@@ -269,29 +297,21 @@ impl Emfluence {
     ) -> Result<(), ReadError> {
         let mut failed = 0_u64;
         for address in std::mem::take(&mut intake.unseen) {
-            let answer = self
-                .ask(contact_wire::lookup(&address), |answer| {
-                    contact_wire::looked_up(answer, &address, fields)
-                })
-                .await;
-            let found = match answer {
-                Ok(found) => Some(found),
-                Err(CallError::Refused { refusal, .. })
-                    if self
-                        .means_not_found(refusal.code.as_deref(), &address)
-                        .await? =>
-                {
-                    Some(None)
+            // Nobody is absent before each spelling has been asked for.
+            let (mut met, mut open) = (false, false);
+            for spelling in spellings(&address) {
+                match self.look_up_one(&spelling, fields).await? {
+                    Some(Some(contact)) => {
+                        met = true;
+                        intake.take(contact)?;
+                    }
+                    Some(None) => {}
+                    None => open = true,
                 }
-                Err(error) => {
-                    self.survivable(error).await?;
-                    None
-                }
-            };
-            match found {
-                Some(Some(contact)) => intake.take(contact)?,
-                Some(None) => intake.sink.absent(&address),
-                None => failed += 1,
+            }
+            failed += u64::from(open);
+            if !met && !open {
+                intake.sink.absent(&address);
             }
         }
         if failed > 0 {

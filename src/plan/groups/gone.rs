@@ -72,6 +72,13 @@ impl Planner<'_> {
             } else {
                 inputs.policy.groups.missing
             };
+            // Whoever put it away wants to keep it.
+            if missing == Missing::Delete && target.status == GroupStatus::Archived {
+                self.out.warnings.push(format!(
+                    "The source group of \"{name}\" is gone; the group is archived at the target, so it is kept. Delete it there if nobody needs it."
+                ));
+                continue;
+            }
             if missing == Missing::Keep {
                 self.out.warnings.push(format!(
                     "The source group of \"{name}\" is gone; the group is kept with its members."

@@ -80,6 +80,17 @@ fn a_missing_group_is_kept_archived_or_deleted_as_asked() {
 }
 
 #[test]
+fn a_missing_group_that_somebody_put_away_is_not_deleted() {
+    check(
+        "set missing=delete mode=mirror
+         target 11 Donors archived : ana
+         link 1=11
+         base 11 : ana+",
+        "",
+    );
+}
+
+#[test]
 fn absence_proves_nothing_when_the_list_or_the_view_is_not_whole() {
     // A list that broke off is named; a login that is meant to see a part only needs no word.
     let broken = "! group crm incomplete_read";

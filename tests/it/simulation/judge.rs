@@ -359,13 +359,19 @@ impl Judge {
         {
             self.flags(&before, &now);
         } else {
+            // A flag that a person has just lifted is nobody's; one that a run has lifted stays its
+            // own until the group is gone.
             for account in &now.accounts {
+                let then = before.account(&account.name);
+                let is_protected = |account: &Account, group: &u64| {
+                    let group = account.groups.get(group);
+                    group.is_some_and(|group| group.protected)
+                };
                 self.own_flags.retain(|(name, group)| {
                     *name != account.name
-                        || account
-                            .groups
-                            .get(group)
-                            .is_none_or(|group| group.protected)
+                        || !account.groups.contains_key(group)
+                        || is_protected(account, group)
+                        || !is_protected(then, group)
                 });
             }
         }

@@ -43,9 +43,14 @@ pub fn normalise_address(text: &str) -> Result<Address, AddressError> {
     if trimmed.is_empty() {
         return Err(AddressError::Missing);
     }
-    let normal: String = trimmed.nfc().collect::<String>().to_lowercase();
-    // Lower-casing can leave NFC (a dotted capital I does), so it is applied once more.
-    let normal: String = normal.nfc().collect();
+    // Nearly every address is ASCII, which is normal as it is.
+    let normal = if trimmed.is_ascii() {
+        trimmed.to_ascii_lowercase()
+    } else {
+        let lower = trimmed.nfc().collect::<String>().to_lowercase();
+        // Lower-casing can leave NFC (a dotted capital I does), so it is applied once more.
+        lower.nfc().collect()
+    };
     let (local, domain) = normal.rsplit_once('@').ok_or(AddressError::Malformed)?;
     let domain = idna::domain_to_ascii(domain).map_err(|_| AddressError::Malformed)?;
     if local.is_empty()

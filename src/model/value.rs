@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Unexpected, Visitor};
+
 /// One field's value. Absence is not a value: a [`Record`] leaves the key out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(untagged)]
 pub enum Value {
     /// Yes or no.
@@ -41,6 +43,53 @@ impl Value {
             Value::Boolean(flag) => Some(*flag),
             _ => None,
         }
+    }
+}
+
+/// By hand: asking one variant after the other makes an error, and words for it, of every text.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(OfAnyKind)
+    }
+}
+
+struct OfAnyKind;
+
+impl<'de> Visitor<'de> for OfAnyKind {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a yes or no, a whole number, a text, or a list of texts")
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Boolean(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Integer(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        i64::try_from(number)
+            .map(Value::Integer)
+            .map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
     }
 }
 
@@ -121,6 +170,24 @@ pub fn row_hash(salt: &str, record: &Record) -> RowHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_reads_as_it_was_written() {
+        for (json, value) in [
+            ("true", Value::from(true)),
+            ("-7", Value::from(-7)),
+            ("\"007\"", Value::from("007")),
+            (
+                "[\"a\",\"\\u00e9\"]",
+                Value::List(vec!["a".to_owned(), "\u{e9}".to_owned()]),
+            ),
+        ] {
+            assert_eq!(serde_json::from_str::<Value>(json).unwrap(), value);
+        }
+        for json in ["null", "1.5", "{}", "[1]", "18446744073709551615"] {
+            assert!(serde_json::from_str::<Value>(json).is_err(), "{json}");
+        }
+    }
 
     #[test]
     fn a_hash_tells_values_and_fields_apart() {

@@ -58,7 +58,7 @@ use error::Fault;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many compiled statements a connection keeps.
-const CACHED_STATEMENTS: usize = 64;
+const CACHED_STATEMENTS: usize = 256;
 
 /// The open state database.
 #[derive(Debug)]

@@ -526,7 +526,9 @@ impl GreenRope {
                 .problems
                 .push(format!("the group's opt-outs could not be read: {error}")),
         }
-        certificate.opt_outs_complete = certificate.problems.len() == before;
+        // Where the group was passed over in the one question, it may have been in the other one too.
+        certificate.opt_outs_complete =
+            certificate.problems.len() == before && strangers.is_empty() && silent.is_empty();
 
         if !strangers.is_empty() {
             certificate.problems.push(format!(

@@ -658,6 +658,16 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         ));
         return;
     }
+    if row.hands == Hands::Free && would_be_mailed_anew(inputs, person) {
+        let detail = "the person refuses mail at the source, so the contact, which is mailed at the target, does not get the new address";
+        out.blocked.push(blocked(
+            inputs,
+            person,
+            BlockedReason::AddressTaken,
+            detail.to_owned(),
+        ));
+        return;
+    }
     let key = item_key("change_address", "", &inputs.key(person));
     if let Some(words) = inputs.base.waiting.get(&key) {
         out.blocked.push(blocked(
@@ -694,6 +704,15 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         to: inputs.names.text(row.address).to_owned(),
         makes_room: row.hands == Hands::Leaves,
     });
+}
+
+/// Tells whether a new address would bring mail to somebody who refuses it at the source: where
+/// refusals are not carried, the contact goes on being mailed.
+fn would_be_mailed_anew(inputs: &Inputs<'_>, person: PersonIx) -> bool {
+    let mut contacts = inputs.people.targets(person).iter();
+    inputs.policy.members.opt_outs == OptOuts::Skip
+        && inputs.people.get(person).source_status == MemberStatus::OptedOut
+        && contacts.any(|at| inputs.target.members[*at as usize].status == MemberStatus::Active)
 }
 
 /// Tells whether it is the target's address that has changed since the last run, and not the

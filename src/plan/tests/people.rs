@@ -390,6 +390,20 @@ fn a_refusal_of_a_group_that_waits_is_not_taken_for_a_departure() {
 }
 
 #[test]
+fn whoever_refuses_and_is_mailed_all_the_same_keeps_the_old_address() {
+    check(
+        "set opt_outs=skip mode=add
+         source 1 Donors ext=d : ana
+         person source ana opted_out address=anna@example.org
+         target 11 Donors ext=d : ana
+         link 1=11
+         base 11 : ana+",
+        "- Donors anna opted_out_at_source
+         ! member anna address_taken",
+    );
+}
+
+#[test]
 fn a_refusal_that_never_reached_the_target_follows_a_change_of_address() {
     let facts = "source 1 Donors ext=d : ana
          person source ana address=anna@example.org

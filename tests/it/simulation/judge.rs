@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rosterd::emulator::{Actor, Change, HistoryEvent, Kind, MembershipState, World};
+use rosterd::emulator::{Account, Actor, Change, HistoryEvent, Kind, MembershipState, World};
 
 use super::humans::{Human, Humans};
 use super::job::Job;

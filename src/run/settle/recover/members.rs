@@ -96,7 +96,11 @@ impl<'a> Doubtful<'a> {
         changes: &mut Vec<Change>,
     ) -> Result<JournalOutcome, RunError> {
         Ok(match entry.operation.as_str() {
-            "create_members" => {
+            // A row that joins groups by an address, and brings values, makes whoever is not there.
+            "create_members" | "add_memberships"
+                if entry.operation == "create_members"
+                    || (self.item.member_id.is_none() && !self.item.fields.is_empty()) =>
+            {
                 let profile = self.profile()?;
                 self.creation(capabilities, profile.as_ref(), changes)
             }

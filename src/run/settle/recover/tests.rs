@@ -867,12 +867,17 @@ fn an_update_is_settled_by_the_values_that_were_sent() {
 
 #[test]
 fn a_creation_is_settled_with_the_values_that_were_sent() {
-    for (stored, expected) in [("Ana", Some("Ana")), ("ANA", Some("ANA")), ("", None)] {
+    let stored = [("Ana", Some("Ana")), ("ANA", Some("ANA")), ("", None)];
+    // Seed 4432: a row that joins a group makes whoever is not there.
+    let operations = ["create_members", "add_memberships"];
+    let each =
+        operations.map(|operation| stored.map(|(stored, expected)| (operation, stored, expected)));
+    for (operation, stored, expected) in each.into_iter().flatten() {
         let store = Store::in_memory();
         store.register_job("test", "crm", "mail").unwrap();
         begin(
             &store,
-            "create_members",
+            operation,
             JournalItem {
                 fields: profile("Ana"),
                 ..item(None)
@@ -884,7 +889,7 @@ fn a_creation_is_settled_with_the_values_that_were_sent() {
         assert_eq!(
             remembered(&store),
             expected.map(|held| (Some(Value::from("Ana")), Some(Value::from(held)))),
-            "{stored}: what is not there is still to be written"
+            "{operation}, {stored}: what is not there is still to be written"
         );
     }
 }

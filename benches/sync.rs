@@ -195,7 +195,7 @@ impl Cost {
             .iter()
             .map(|(name, secret)| (name, secret.as_str().unwrap()));
         let began = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rosterd"))
+        let child = Command::new(env!("CARGO_BIN_EXE_rosterd"))
             .arg("--config")
             .arg(config)
             .args(arguments)

@@ -139,18 +139,16 @@ impl ActiveCampaign {
     /// somebody who is there.
     async fn exists(&self, address: &str) -> Result<bool, CallError> {
         let known = self.memory().known.exists(address);
-        match known {
-            Some(known) => Ok(known),
-            None => {
-                for spelling in spellings(address) {
-                    let shown = self.ask_v1(wire::view_email(&spelling), |_| Ok(()));
-                    if shown.await?.is_some() {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        for spelling in spellings(address) {
+            let shown = self.ask_v1(wire::view_email(&spelling), |_| Ok(()));
+            if shown.await?.is_some() {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
     async fn update_contacts(&self, edits: &[MemberEdit]) -> Result<Settlement, CallError> {

@@ -16,7 +16,7 @@ use super::wire::{id_number, id_of, lists as list_wire};
 use crate::http::{self, Call, CallError};
 use crate::model::{
     FieldType, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn,
-    MemberValues, MembershipState, Record, Refusal, Settlement, Takes, Write, spellings,
+    MemberValues, MembershipState, Record, Refusal, Settlement, Takes, Write,
 };
 
 /// What is known of a person before their groups change.
@@ -139,16 +139,13 @@ impl ActiveCampaign {
     /// somebody who is there.
     async fn exists(&self, address: &str) -> Result<bool, CallError> {
         let known = self.memory().known.exists(address);
-        if let Some(known) = known {
-            return Ok(known);
+        match known {
+            Some(known) => Ok(known),
+            None => Ok(self
+                .ask_v1(wire::view_email(address), |_| Ok(()))
+                .await?
+                .is_some()),
         }
-        for spelling in spellings(address) {
-            let shown = self.ask_v1(wire::view_email(&spelling), |_| Ok(()));
-            if shown.await?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     async fn update_contacts(&self, edits: &[MemberEdit]) -> Result<Settlement, CallError> {

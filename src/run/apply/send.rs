@@ -60,7 +60,7 @@ impl Applying<'_> {
             let journal = store.begin_write(self.run, &entry)?;
             self.wrote = true;
             self.spend()?;
-            let error = match self.send(&write, items.len()).await {
+            let error = match self.send(&write).await {
                 Ok(None) => {
                     self.settle_unknown(journal, &items)?;
                     return Err(RunError::Stopped);
@@ -202,11 +202,7 @@ impl Applying<'_> {
     /// Sends once, and asks on where the provider goes on working after its answer. Nothing comes
     /// back where the run is asked to stop meanwhile: the journal knows of the request, and the next
     /// run finds out what became of it.
-    async fn send(
-        &self,
-        write: &Write,
-        items: usize,
-    ) -> Result<Option<Vec<ItemOutcome>>, CallError> {
+    pub(super) async fn send(&self, write: &Write) -> Result<Option<Vec<ItemOutcome>>, CallError> {
         let mut settlement = self.handle.adapter.send(write).await?;
         let mut pause = Duration::from_secs(1);
         loop {
@@ -226,21 +222,7 @@ impl Applying<'_> {
                         () = stop.cancelled() => return Ok(None),
                     }
                     pause = (pause * 2).min(Duration::from_secs(30));
-                    settlement = match self.handle.adapter.poll(&ticket).await {
-                        Ok(settlement) => settlement,
-                        // The provider has taken the write. A question that fails says nothing of
-                        // what becomes of it, least of all that it was not sent.
-                        Err(_) if stop.is_cancelled() => return Ok(None),
-                        Err(error) => {
-                            tracing::warn!(
-                                account = self.handle.name,
-                                error = %error,
-                                "What became of a write could not be asked; it is looked for."
-                            );
-                            let open = (0..items).map(|_| ItemOutcome::Unknown);
-                            return Ok(Some(open.collect()));
-                        }
-                    };
+                    settlement = self.handle.adapter.poll(&ticket).await?;
                 }
             }
         }

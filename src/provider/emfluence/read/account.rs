@@ -262,23 +262,28 @@ impl Emfluence {
         Ok(())
     }
 
-    /// Asks for the contact with an address; nothing where the question was not answered.
+    /// Asks for the contact with an address by one of its spellings; nothing where the question was
+    /// not answered.
     async fn look_up_one(
         &self,
         address: &str,
+        spelling: &str,
         fields: &ProfileFields,
     ) -> Result<Option<Option<Contact>>, ReadError> {
         let answer = self
-            .ask(contact_wire::lookup(address), |answer| {
+            .ask(contact_wire::lookup(spelling), |answer| {
                 contact_wire::looked_up(answer, address, fields)
             })
             .await;
         match answer {
             Ok(found) => Ok(Some(found)),
             Err(CallError::Refused { refusal, .. })
-                if self
-                    .means_not_found(refusal.code.as_deref(), address)
-                    .await? =>
+                // What a refusal means is learnt from the ordinary spelling alone: another one may be
+                // refused as no address.
+                if match refusal.code.as_deref() {
+                    Some(code) if spelling != address => self.codes().contains(code),
+                    code => self.means_not_found(code, address).await?,
+                } =>
             {
                 Ok(Some(None))
             }
@@ -300,7 +305,7 @@ impl Emfluence {
             // Nobody is absent before each spelling has been asked for.
             let (mut met, mut open) = (false, false);
             for spelling in spellings(&address) {
-                match self.look_up_one(&spelling, fields).await? {
+                match self.look_up_one(&address, &spelling, fields).await? {
                     Some(Some(contact)) => {
                         met = true;
                         intake.take(contact)?;

@@ -511,14 +511,31 @@ impl GreenRope {
                             .to_owned(),
                     );
                 } else {
+                    let (mut of_account, mut elsewhere) = (0, 0);
+                    let rows = answer.count.contacts;
                     let read = answer.each(&mut |contact| {
+                        let refuses_all = contact.unsubscribed == Some(true)
+                            || states.opted_out.contains(&contact.id);
+                        of_account += u64::from(refuses_all);
+                        // Such a row comes for who it is, whatever group was asked for.
+                        if refuses_all && contact.denies_group(&group.id, name) {
+                            elsewhere += 1;
+                        } else {
+                            strangers.remove(&contact.id);
+                        }
                         let row = tally.row(contact);
                         sink.listed(&row.id, MembershipState::OptedOut);
-                        strangers.remove(&row.id);
                         people.insert(row.id.clone(), true);
                         sink.member(row)
                     })?;
                     certificate.problems.extend(read.err());
+                    // Without the group the question asks for those who opted out of the account.
+                    let everybody_else = states.opted_out.len() as u64;
+                    if elsewhere > 0 && of_account == rows && of_account >= everybody_else {
+                        certificate.problems.push(format!(
+                            "the question for the group's opt-outs is answered with the account's, {elsewhere} of whom are in other groups only"
+                        ));
+                    }
                 }
             }
             Err(error) if is_fatal(&error) => return Err(error.into()),

@@ -335,6 +335,53 @@ async fn a_filter_that_was_ignored_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_opted_out_of_the_account_are_no_proof_that_a_group_was_asked() {
+    let refuser = |id: u32, group: u32| {
+        format!(
+            "<Contact><Contact_id>{id}</Contact_id><Unsubscribed>True</Unsubscribed><Groups><Group><Group_id>{group}</Group_id></Group></Groups></Contact>"
+        )
+    };
+    let answer = |rows: &[String]| {
+        let rows = rows.concat();
+        format!("<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts></GetContactsResponse>")
+            .into_bytes()
+    };
+    // Asked for group 7's opt-outs, the service passes over the group.
+    let passed_over = answer(&[refuser(104, 8), refuser(105, 8)]);
+    let account = passed_over.clone();
+    let (crm, _) = adapter(move |asked, _| {
+        asked
+            .xml()
+            .contains("Unsubscribed=")
+            .then(|| (200, account.clone()))
+    });
+    let read_group = read(&crm, Role::Source).await.unwrap();
+    let Reading::Incomplete(incomplete) = read_group.snapshot.listing("7").unwrap() else {
+        panic!("complete")
+    };
+    assert!(!incomplete.opt_outs_complete, "{}", read_group.why("7"));
+    assert!(
+        read_group.why("7").contains("answered with the account's"),
+        "{}",
+        read_group.why("7")
+    );
+
+    // One who is in the account and not in the answer shows that the group was heeded.
+    let (one, both) = (answer(&[refuser(104, 8)]), passed_over);
+    let (crm, _) = adapter(move |asked, _| {
+        let of_group = asked.xml().contains("group_id=\"7\" Unsub");
+        let body = if of_group { &one } else { &both };
+        asked
+            .xml()
+            .contains("Unsubscribed=")
+            .then(|| (200, body.clone()))
+    });
+    let read_group = read(&crm, Role::Source).await.unwrap();
+    assert!(read_group.is_complete("7"), "{}", read_group.why("7"));
+    assert_eq!(read_group.states("7")["104"], MembershipState::OptedOut);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_check_reads_listings_only_and_counts_anew() {
     let (crm, log) = adapter(|_, _| None);
     let before = read(&crm, Role::Source).await.unwrap();

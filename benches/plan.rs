@@ -281,7 +281,8 @@ fn pairing(bencher: Bencher<'_, '_>, memberships: usize) {
             &accounts.target,
             &accounts.base,
             &accounts.names,
-            rosterd::model::policy::OnDrift::Overwrite,
+            OnDrift::Overwrite,
+            OptOuts::Carry,
         ))
         .len()
     });
@@ -295,7 +296,8 @@ fn planning(bencher: Bencher<'_, '_>, memberships: usize) {
         &accounts.target,
         &accounts.base,
         &accounts.names,
-        rosterd::model::policy::OnDrift::Overwrite,
+        OnDrift::Overwrite,
+        OptOuts::Carry,
     );
     bencher.bench_local(|| black_box(plan_all(&accounts, &people)));
 }

@@ -658,7 +658,7 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         ));
         return;
     }
-    if row.hands == Hands::Free && would_be_mailed_anew(inputs, person) {
+    if would_be_mailed_anew(inputs, person) {
         let detail = "the person refuses mail at the source, so the contact, which is mailed at the target, does not get the new address";
         out.blocked.push(blocked(
             inputs,

@@ -11,7 +11,7 @@ mod pairing;
 use std::collections::{HashMap, HashSet};
 
 use super::base::Base;
-use crate::model::policy::OnDrift;
+use crate::model::policy::{OnDrift, OptOuts};
 use crate::model::{MemberStatus, Name, Names, Snapshot};
 
 /// The position of a person in [`People`].
@@ -109,16 +109,17 @@ pub struct People {
 }
 
 impl People {
-    /// Pairs the people of two snapshots. What becomes of an address that was changed at the target
-    /// decides whether somebody else can get it.
+    /// Pairs the people of two snapshots. What becomes of an address that was changed at the target,
+    /// and of that of somebody who refuses mail, decides whether somebody else can get it.
     pub fn pair(
         source: &Snapshot,
         target: &Snapshot,
         base: &Base,
         names: &Names,
         on_drift: OnDrift,
+        opt_outs: OptOuts,
     ) -> People {
-        pairing::pair(source, target, base, names, on_drift)
+        pairing::pair(source, target, base, names, on_drift, opt_outs)
     }
 
     /// Counts the people.

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::model::policy::OnDrift;
+use crate::model::policy::{OnDrift, OptOuts};
 use crate::model::{
     Existence, Incomplete, Member, MemberStatus, Names, Reading, Record, Snapshot, Value,
 };
@@ -65,6 +65,7 @@ fn planned(addresses: &[&str], plan: Plan) -> Planned {
         &Base::default(),
         &names,
         OnDrift::Overwrite,
+        OptOuts::Carry,
     );
     Planned {
         plan,

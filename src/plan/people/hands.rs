@@ -12,8 +12,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::Hands;
 use super::pairing::{Draft, Pairing};
-use crate::model::policy::OnDrift;
-use crate::model::{Existence, Listing, Name, Reading};
+use crate::model::policy::{OnDrift, OptOuts};
+use crate::model::{Existence, Listing, MemberStatus, Name, Reading};
 use crate::plan::bars::keeps_from;
 use crate::plan::base::{LedgerPerson, MemberLink, Refusal};
 use crate::plan::item_key;
@@ -265,6 +265,7 @@ impl Routes<'_> {
                 .get(&draft.address)
                 .is_some_and(|former| former.iter().any(|former| *former != at))
             || self.is_kept(draft)
+            || self.is_mailed_anew(draft)
             || self.is_refused(draft)
         {
             return Route::Blocked;
@@ -295,6 +296,16 @@ impl Routes<'_> {
             .map(|at| source.members[*at as usize].id);
         let mut links = records.filter_map(|id| base.member_of_source(id));
         *on_drift == OnDrift::Keep && links.all(|link| link.address == draft.address)
+    }
+
+    /// Tells whether a refuser's contact is mailed all the same, so that it keeps the old address.
+    fn is_mailed_anew(&self, draft: &Draft) -> bool {
+        let Pairing { source, target, .. } = self.pairing;
+        let mut records = draft.sources.iter();
+        let mut contacts = draft.targets.iter();
+        self.pairing.opt_outs == OptOuts::Skip
+            && records.any(|at| source.members[*at as usize].status == MemberStatus::OptedOut)
+            && contacts.any(|at| target.members[*at as usize].status == MemberStatus::Active)
     }
 
     /// Tells whether the new address refused mail as somebody else's, so that the contact does not

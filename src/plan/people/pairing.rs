@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::hands::settle_hands;
 use super::{Hands, People, Person, PersonIx, Unusable};
-use crate::model::policy::OnDrift;
+use crate::model::policy::{OnDrift, OptOuts};
 use crate::model::{MemberStatus, Name, Names, Snapshot, addresses_in};
 use crate::plan::base::{Base, LedgerPerson};
 
@@ -15,9 +15,11 @@ pub(super) fn pair(
     base: &Base,
     names: &Names,
     on_drift: OnDrift,
+    opt_outs: OptOuts,
 ) -> People {
     let pairing = Pairing {
         on_drift,
+        opt_outs,
         ..Pairing::new(source, target, base, names)
     };
     let drafts = pairing.drafts();
@@ -65,6 +67,8 @@ pub(super) struct Pairing<'a> {
     pub(super) names: &'a Names,
     /// What becomes of an address that was changed at the target.
     pub(super) on_drift: OnDrift,
+    /// Whether refusals are carried.
+    pub(super) opt_outs: OptOuts,
     target_by_id: HashMap<Name, u32>,
     target_by_address: HashMap<Name, Vec<u32>>,
 }
@@ -89,6 +93,7 @@ impl<'a> Pairing<'a> {
             base,
             names,
             on_drift: OnDrift::Overwrite,
+            opt_outs: OptOuts::Carry,
             target_by_id,
             target_by_address,
         }

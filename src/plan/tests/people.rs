@@ -401,6 +401,19 @@ fn whoever_refuses_and_is_mailed_all_the_same_keeps_the_old_address() {
         "- Donors anna opted_out_at_source
          ! member anna address_taken",
     );
+    // Also where somebody else waits for the old one.
+    check(
+        "set opt_outs=skip mode=add
+         source 1 Donors ext=d : ana bo
+         person source ana opted_out address=anna@example.org
+         person source bo address=ana@example.org
+         target 11 Donors ext=d : ana bo
+         link 1=11
+         base 11 : ana+ bo+",
+        "- Donors anna opted_out_at_source
+         ! member ana address_taken
+         ! member anna address_taken",
+    );
 }
 
 #[test]

@@ -473,7 +473,14 @@ impl TestWorld {
         let source = self.snapshot(&self.source, "crm", &mut names);
         let target = self.snapshot(&self.target, "mail", &mut names);
         let base = self.base(&mut names);
-        let people = People::pair(&source, &target, &base, &names, self.policy.guards.on_drift);
+        let people = People::pair(
+            &source,
+            &target,
+            &base,
+            &names,
+            self.policy.guards.on_drift,
+            self.policy.members.opt_outs,
+        );
         Read {
             names,
             source,

@@ -96,6 +96,7 @@ impl Runner {
             &base,
             &sides.names,
             policy.guards.on_drift,
+            policy.members.opt_outs,
         );
         let found = persons::look(self.store(), job, schema, &sides, &base, &people)?;
         losses.extend(found.losses);

@@ -1,11 +1,11 @@
 //! What became of an interrupted write to people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Evidence, groups_of, not_done};
 use crate::config::settled::JobConfig;
 use crate::model::{
-    Capabilities, Existence, GroupKind, Member, MemberStatus, Names, Record, RowHash, Snapshot,
+    Capabilities, Existence, GroupKind, MemberStatus, Name, Names, Record, RowHash, Snapshot,
 };
 use crate::plan::base::{Base, FieldBase, MemberLink, Origin};
 use crate::run::error::{RunError, staging_error};
@@ -20,6 +20,38 @@ use crate::state::{
 
 /// A fingerprint that fits no profile, so that the next comparison looks at the fields.
 const COMPARED_ANEW: RowHash = 1;
+
+/// The target's contacts by what a journal knows them by.
+#[derive(Default)]
+pub(super) struct Directory {
+    by_id: HashMap<Name, u32>,
+    by_address: HashMap<Name, Vec<u32>>,
+    /// The links that lead to a contact.
+    links: HashMap<Name, Vec<MemberLink>>,
+}
+
+impl Directory {
+    pub(super) fn of(target: &Snapshot, base: &Base) -> Directory {
+        let mut directory = Directory::default();
+        for (at, member) in target.members.iter().enumerate() {
+            let at = at as u32;
+            directory.by_id.insert(member.id, at);
+            if let Some(address) = member.address {
+                directory.by_address.entry(address).or_default().push(at);
+            }
+        }
+        for link in &base.members {
+            directory.links.entry(link.target).or_default().push(*link);
+        }
+        directory
+    }
+
+    fn with_address(&self, address: Option<Name>) -> &[u32] {
+        address
+            .and_then(|address| self.by_address.get(&address))
+            .map_or(&[], Vec::as_slice)
+    }
+}
 
 /// Where a person of a journaled item was found.
 #[derive(Clone, Copy)]
@@ -38,13 +70,19 @@ pub(super) struct Doubtful<'a> {
     names: &'a Names,
     looked_up: &'a BTreeMap<String, GroupNow>,
     base: &'a Base,
+    directory: &'a Directory,
     profiles: &'a Staging,
     item: &'a JournalItem,
     found: Found,
 }
 
 impl<'a> Doubtful<'a> {
-    pub(super) fn new(job: &'a JobConfig, evidence: Evidence<'a>, item: &'a JournalItem) -> Self {
+    pub(super) fn new(
+        job: &'a JobConfig,
+        evidence: Evidence<'a>,
+        directory: &'a Directory,
+        item: &'a JournalItem,
+    ) -> Self {
         let Evidence {
             target,
             names,
@@ -56,24 +94,21 @@ impl<'a> Doubtful<'a> {
             .member
             .as_deref()
             .and_then(|address| names.find(address));
-        let fits = |member: &Member| match &item.member_id {
-            Some(id) => names.find(id) == Some(member.id),
-            None => address.is_some() && member.address == address,
+        let found = match &item.member_id {
+            Some(id) => names
+                .find(id)
+                .and_then(|id| directory.by_id.get(&id))
+                .map_or(&[][..], std::slice::from_ref),
+            None => directory.with_address(address),
         };
-        let mut found = target
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| fits(member))
-            .map(|(at, _)| at as u32);
         let absent = match &target.existence {
             Existence::Whole => true,
             Existence::Asked(asked) => address.is_some_and(|address| asked.contains(&address)),
             Existence::Unknown => false,
         };
-        let found = match (found.next(), found.next()) {
-            (Some(at), None) => Found::Contact(at),
-            (None, _) if !absent => Found::Unread,
+        let found = match found {
+            [only] => Found::Contact(*only),
+            [] if !absent => Found::Unread,
             _ => Found::Nobody,
         };
         Doubtful {
@@ -82,6 +117,7 @@ impl<'a> Doubtful<'a> {
             names,
             looked_up,
             base,
+            directory,
             profiles,
             item,
             found,
@@ -192,6 +228,18 @@ impl<'a> Doubtful<'a> {
         self.confirmed()
     }
 
+    /// Tells whether a contact is linked to a record that had another address than the item's.
+    fn is_of_others(&self, at: u32) -> bool {
+        let contact = self.target.members[at as usize].id;
+        let address = self.item.member.as_deref();
+        let record = self.item.member_source.as_deref();
+        let mut links = self.directory.links.get(&contact).into_iter().flatten();
+        links.any(|link| {
+            record != Some(self.names.text(link.source))
+                && address != Some(self.names.text(link.address))
+        })
+    }
+
     fn id(&self) -> Option<String> {
         match self.found {
             Found::Contact(at) => Some(
@@ -287,6 +335,8 @@ impl<'a> Doubtful<'a> {
         match self.found {
             Found::Nobody => return not_done(),
             Found::Unread => return JournalOutcome::Unknown,
+            // Whoever got the address meanwhile is somebody else, whom no link may be taken from.
+            Found::Contact(at) if self.is_of_others(at) => return not_done(),
             Found::Contact(_) => {}
         }
         if let (Some(source), Some(target)) = (&self.item.member_source, self.id()) {
@@ -461,14 +511,8 @@ impl<'a> Doubtful<'a> {
         let Some(address) = &self.item.member else {
             return;
         };
-        let name = self.names.find(address);
-        let others = self
-            .target
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| member.address.is_some() && member.address == name);
-        if others.map(|(at, _)| at as u32).all(refuses) {
+        let others = self.directory.with_address(self.names.find(address));
+        if others.iter().copied().all(refuses) {
             let contact = self.id().map(PersonKey::Contact);
             let address = PersonKey::Address(address.clone());
             changes.push(Change::RefusalHeld {

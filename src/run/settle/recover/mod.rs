@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::groups::edited;
 pub(in crate::run) use self::groups::{KnownGroups, adopt_created_groups};
-use self::members::Doubtful;
+use self::members::{Directory, Doubtful};
 use crate::config::settled::JobConfig;
 use crate::model::{Capabilities, GroupKind, Names, Schema, Snapshot};
 use crate::plan::base::Base;
@@ -112,7 +112,12 @@ pub(in crate::run) fn settle_members(
 ) -> Result<Settled, RunError> {
     let links = store.links(&job.name)?;
     let mut settled = Settled::default();
-    for entry in store.unsettled(&job.name)? {
+    let unsettled = store.unsettled(&job.name)?;
+    if unsettled.is_empty() {
+        return Ok(settled);
+    }
+    let directory = Directory::of(evidence.target, evidence.base);
+    for entry in unsettled {
         let mut changes = Vec::new();
         let mut given_up = BTreeSet::new();
         let old = now.duration_since(entry.intended) > PATIENCE;
@@ -131,12 +136,8 @@ pub(in crate::run) fn settle_members(
                             &unsettled.item,
                         ));
                     }
-                    let outcome = Doubtful::new(job, evidence, &unsettled.item).settle(
-                        store,
-                        &entry,
-                        capabilities,
-                        &mut changes,
-                    )?;
+                    let outcome = Doubtful::new(job, evidence, &directory, &unsettled.item)
+                        .settle(store, &entry, capabilities, &mut changes)?;
                     let groups: Vec<&str> = groups_of(&unsettled.item).collect();
                     let ours = groups
                         .iter()

@@ -261,6 +261,34 @@ fn a_membership_that_may_have_been_there_before_is_not_brought() {
 }
 
 #[test]
+fn whoever_got_the_address_of_somebody_who_was_to_be_created_stays_who_they_are() {
+    let store = Store::in_memory();
+    store.register_job("test", "crm", "mail").unwrap();
+    let other = Change::LinkMember {
+        job: "test".into(),
+        source: "s2".into(),
+        target: "t1".into(),
+        address: "bo@example.org".into(),
+        origin: Origin::Created,
+    };
+    store.record(&[other]).unwrap();
+    begin(&store, "create_members", item(None));
+    let (base, names, done) = settled(
+        &store,
+        &[("t1", ANA, false, Some(MembershipState::Active))],
+        true,
+    );
+    assert!(done);
+    let linked: Vec<&str> = base
+        .members
+        .iter()
+        .map(|link| names.text(link.source))
+        .collect();
+    assert_eq!(linked, ["s2"], "bo's contact has ana's address now");
+    assert!(base.memberships.is_empty());
+}
+
+#[test]
 fn a_removal_is_settled_by_a_whole_listing_only() {
     for people in [&[("t1", ANA, false, None)][..], &[]] {
         let store = Store::in_memory();

@@ -190,6 +190,37 @@ async fn nobody_may_be_told_in_several_shapes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn somebody_known_by_another_spelling_is_met_and_not_absent() {
+    let wanted = ["jo@xn--bcher-kva.example".to_owned()];
+    let met = json!({"success": 1, "code": 0, "data": {"contactID": 7007, "email": "jo@b\u{fc}cher.example", "firstName": "Jo"}});
+    for (second, known) in [
+        (met.clone(), Some(true)),
+        (json!({"success": 1, "code": 0, "data": {}}), Some(false)),
+        (
+            json!({"success": 0, "code": 400, "errors": ["No address."]}),
+            None,
+        ),
+    ] {
+        let service = Service::new(large());
+        let adapter = service.adapter(move |operation, body, answer| match operation {
+            "contacts/lookup" if body["email"] == "jo@b\u{fc}cher.example" => second.clone(),
+            _ => answer,
+        });
+        let target = read(&adapter, &["firstName"], Role::Target { wanted: &wanted })
+            .await
+            .unwrap();
+        assert_eq!(service.requests()["contacts/lookup"], 2, "{known:?}");
+        let asked = matches!(target.snapshot.existence, Existence::Asked(_));
+        assert_eq!(asked, known == Some(false), "{known:?}");
+        assert_eq!(
+            target.shelf.0.contains_key("7007"),
+            known == Some(true),
+            "{known:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_check_lists_and_nothing_else() {
     let service = Service::new(small());
     let adapter = service.adapter(plain);

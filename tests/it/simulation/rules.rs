@@ -905,7 +905,15 @@ impl Judge {
                             .is_some_and(|group| group.protected)
                 };
                 // Another job may have carried a flag there that the account can't hold.
-                let partners = self.partners(&run, group.id);
+                let mut partners = self.partners(&run, group.id);
+                if partners.is_empty() {
+                    // A group made a moment ago may bear an external id that another job carried to
+                    // its source, which can't hold one.
+                    let name = fold_name(&group.name);
+                    let namesakes = truth::scope(&job, &run.start)
+                        .filter(|source| fold_name(&job.mapped(&source.name)) == name);
+                    partners.extend(namesakes.map(|source| source.id));
+                }
                 let carried = source.kind != Kind::Emfluence
                     && self.ever_pairs.iter().any(|(other, upstream, partner)| {
                         let other = &self.jobs[*other];

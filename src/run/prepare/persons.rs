@@ -38,7 +38,7 @@ pub(super) fn look(
     people: &People,
 ) -> Result<Facts, RunError> {
     let explicit = job.map_member.keys().cloned().collect();
-    let carried = store.has_carried(&job.source_account, ObjectKind::Member)?;
+    let carried = sides.source_carries;
     let mut out = Facts {
         losses: losses_of_fields(sides),
         ..Facts::default()

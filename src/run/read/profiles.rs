@@ -56,8 +56,10 @@ pub(in crate::run) fn canonical_of(
             .map_err(staging_error)?
             .unwrap_or_default();
         let mut record = sides.mapping.source_member(&wire);
-        for (field, value) in store.carried_of(&job.source_account, ObjectKind::Member, id)? {
-            record.entry(field).or_insert(value);
+        if sides.source_carries {
+            for (field, value) in store.carried_of(&job.source_account, ObjectKind::Member, id)? {
+                record.entry(field).or_insert(value);
+            }
         }
         record.insert("id".to_owned(), Value::from(id));
         for (field, value) in record {

@@ -16,6 +16,8 @@ pub(in crate::run) struct Sides {
     pub(in crate::run) source: Snapshot,
     pub(in crate::run) target: Snapshot,
     pub(in crate::run) source_staging: Staging,
+    /// Whether anything is remembered of people of the source that it can't hold itself.
+    pub(in crate::run) source_carries: bool,
     pub(in crate::run) target_staging: Staging,
     pub(in crate::run) mapping: BoundMapping,
     pub(in crate::run) target_custom: CustomFields,

@@ -8,7 +8,7 @@ use super::members::read_members;
 use crate::config::settled::JobConfig;
 use crate::mapping::BoundMapping;
 use crate::model::{
-    Certificate, CustomFields, Group, GroupRow, Name, Names, OwnRemovals, Snapshot,
+    Certificate, CustomFields, Group, GroupRow, Name, Names, ObjectKind, OwnRemovals, Snapshot,
     SnapshotBuilder, TotalMeanings, row_hash,
 };
 use crate::plan::base::Base;
@@ -34,6 +34,8 @@ pub(in crate::run) struct Begun {
     pub(in crate::run) source_groups: Vec<Group>,
     pub(super) source_certificate: Certificate,
     pub(super) target_open: bool,
+    /// Whether anything is remembered of people of the source that it can't hold itself.
+    pub(super) source_carries: bool,
     /// Reading requests of both accounts before this run.
     pub(super) reads_before: (u64, u64),
 }
@@ -197,6 +199,7 @@ impl Runner {
             source_groups,
             source_certificate,
             target_open: target_too,
+            source_carries: store.has_carried(&job.source_account, ObjectKind::Member)?,
             reads_before,
         })
     }

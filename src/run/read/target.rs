@@ -80,6 +80,7 @@ impl Begun {
             source: members.snapshot,
             target: target.snapshot,
             source_staging: members.staging,
+            source_carries: self.source_carries,
             target_staging: target.staging,
             mapping: target.mapping,
             target_custom: target.custom,

@@ -1,7 +1,7 @@
 //! Which requests answer which question.
 //!
-//! A listing of contacts is downloaded whole, checked to its closing tag, and only then read a
-//! second time for its rows. What is wrong with a listing becomes a problem of its certificate;
+//! A listing of contacts is downloaded whole and checked to its closing tag before any of its rows
+//! counts; a long one is read a second time for them. What is wrong with a listing becomes a problem of its certificate;
 //! what makes the whole account unreadable is an error.
 
 use std::collections::{HashMap, HashSet};
@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::wire::{self, Contact, ContactFilter, Count, Request};
 use super::{GreenRope, SCHEMA};
-use crate::http::{Body, CallError, DecodeError};
+use crate::http::{Body, CallError, DecodeError, Reply};
 use crate::model::{
     Certificate, CountRule, CustomFields, GroupRow, MemberRow, MemberSink, MemberStatus,
     MembershipState, ObjectKind, SinkError, Value,
@@ -43,16 +43,59 @@ impl AccountStates {
     }
 }
 
+/// The longest answer whose contacts are kept in memory, in bytes. A longer one is read again from
+/// its file.
+const KEPT: u64 = 8 * 1024 * 1024;
+
 /// An answer to GetContacts that has been read to its end once.
 struct Answer {
     body: Body,
     count: Count,
+    /// The contacts of an answer that is not too long.
+    kept: Option<Vec<Contact>>,
 }
 
 impl Answer {
+    fn of(reply: &mut Reply) -> Result<Answer, DecodeError> {
+        let mut kept = (reply.body.len() <= KEPT).then(Vec::new);
+        let count = wire::check_contacts(reply.body.reader(), kept.as_mut())?;
+        Ok(Answer {
+            body: std::mem::replace(&mut reply.body, Body::from_bytes(&[])),
+            count,
+            kept,
+        })
+    }
+
     /// Hands over each row; the inner error is one of the answer, which an earlier reading had
     /// found to be sound.
-    fn each(
+    fn take(
+        mut self,
+        take: &mut dyn FnMut(Contact) -> Result<(), SinkError>,
+    ) -> Result<Result<(), String>, SinkError> {
+        match self.kept.take() {
+            Some(kept) => {
+                kept.into_iter().try_for_each(take)?;
+                Ok(Ok(()))
+            }
+            None => self.read_again(take),
+        }
+    }
+
+    /// Shows each row and leaves the answer as it is.
+    fn look(&mut self, look: &mut dyn FnMut(&Contact)) -> Result<Result<(), String>, SinkError> {
+        match &self.kept {
+            Some(kept) => {
+                kept.iter().for_each(look);
+                Ok(Ok(()))
+            }
+            None => self.read_again(&mut |contact| {
+                look(&contact);
+                Ok(())
+            }),
+        }
+    }
+
+    fn read_again(
         &mut self,
         take: &mut dyn FnMut(Contact) -> Result<(), SinkError>,
     ) -> Result<Result<(), String>, SinkError> {
@@ -70,16 +113,11 @@ impl Answer {
             ),
         }
     }
-}
 
-impl Answer {
     /// Tells whether everybody of a listing is in the answer.
     fn shows_all_of(&mut self, listed: &HashSet<String>) -> Result<bool, SinkError> {
         let mut met = HashSet::new();
-        let read = self.each(&mut |contact| {
-            met.extend(listed.get(&contact.id).cloned());
-            Ok(())
-        })?;
+        let read = self.look(&mut |contact| met.extend(listed.get(&contact.id).cloned()))?;
         Ok(read.is_ok() && met.len() == listed.len())
     }
 }
@@ -136,14 +174,7 @@ fn is_fatal(error: &CallError) -> bool {
 impl GreenRope {
     async fn contacts(&self, filter: ContactFilter<'_>) -> Result<Answer, CallError> {
         let request = Request::contacts(&self.account_id, filter);
-        self.ask(&request, |reply| {
-            let count = wire::check_contacts(reply.body.reader())?;
-            Ok(Answer {
-                body: std::mem::replace(&mut reply.body, Body::from_bytes(&[])),
-                count,
-            })
-        })
-        .await
+        self.ask(&request, Answer::of).await
     }
 
     /// Logs in and finds the configured account among those that the login reaches.
@@ -331,7 +362,7 @@ impl GreenRope {
             };
             let before = certificate.problems.len();
             match self.contacts(filter).await {
-                Ok(mut answer) => {
+                Ok(answer) => {
                     note(&mut certificate, title, answer.count);
                     // Rows that do not say what they were asked for may be everybody's.
                     let count = answer.count;
@@ -344,7 +375,7 @@ impl GreenRope {
                         || self.is_heeded(&filter).await?;
                     let mut unasked = 0_u64;
                     let (mut opted_out, mut bounced) = (Vec::new(), Vec::new());
-                    let read = answer.each(&mut |contact| {
+                    let read = answer.take(&mut |contact| {
                         // The service ignores a filter that it does not know and then answers with
                         // everybody.
                         if status == MemberStatus::OptedOut && contact.unsubscribed == Some(false) {
@@ -456,7 +487,7 @@ impl GreenRope {
                         .push("the listing is empty and the group is not".to_owned());
                 }
                 let is_heeded = self.is_of_group(&mut answer, group, name, states).await?;
-                let read = answer.each(&mut |contact| {
+                let read = answer.take(&mut |contact| {
                     if contact.denies_group(&group.id, name) {
                         strangers.insert(contact.id);
                         return Ok(());
@@ -513,7 +544,7 @@ impl GreenRope {
                 } else {
                     let (mut of_account, mut elsewhere) = (0, 0);
                     let rows = answer.count.contacts;
-                    let read = answer.each(&mut |contact| {
+                    let read = answer.take(&mut |contact| {
                         let refuses_all = contact.unsubscribed == Some(true)
                             || states.opted_out.contains(&contact.id);
                         of_account += u64::from(refuses_all);
@@ -573,9 +604,9 @@ impl GreenRope {
         {
             // Addresses may have bounced in this group alone, which only a question about it tells.
             match self.contacts(ContactFilter::GroupBounced(&group.id)).await {
-                Ok(mut answer) => {
+                Ok(answer) => {
                     note(&mut certificate, "the group's bounces", answer.count);
-                    let read = answer.each(&mut |contact| {
+                    let read = answer.take(&mut |contact| {
                         if people.contains_key(&contact.id) {
                             sink.listed(&contact.id, MembershipState::Bounced);
                             bounced.insert(contact.id);
@@ -627,13 +658,12 @@ impl GreenRope {
             return Ok(true);
         }
         let (mut strangers, mut opted_out, mut bounced) = (0_u64, 0_u64, 0_u64);
-        let read = answer.each(&mut |contact| {
+        let read = answer.look(&mut |contact| {
             strangers += u64::from(contact.denies_group(&group.id, name));
             let refuses =
                 contact.unsubscribed == Some(true) || states.opted_out.contains(&contact.id);
             opted_out += u64::from(refuses);
             bounced += u64::from(states.bounced.contains(&contact.id));
-            Ok(())
         })?;
         if read.is_err() || strangers > 0 {
             return Ok(false);
@@ -676,7 +706,7 @@ impl GreenRope {
         tally: &mut Tally,
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
-        let mut answer = match self.contacts(ContactFilter::All).await {
+        let answer = match self.contacts(ContactFilter::All).await {
             Ok(answer) => answer,
             Err(error) if is_fatal(&error) => return Err(error.into()),
             Err(error) => {
@@ -684,7 +714,8 @@ impl GreenRope {
                 return Ok(());
             }
         };
-        let read = answer.each(&mut |contact| {
+        let count = answer.count;
+        let read = answer.take(&mut |contact| {
             let met = tally.expected.remove(&contact.id);
             let mut row = tally.row(contact);
             if met {
@@ -693,14 +724,14 @@ impl GreenRope {
             }
             sink.member(row)
         })?;
-        let sound = !answer.count.disagrees() && answer.count.without_id == 0;
+        let sound = !count.disagrees() && count.without_id == 0;
         let complete = read.is_ok() && sound && tally.expected.is_empty();
         if complete && !self.shared_access {
             sink.whole_account();
         } else if !complete {
             warn!(
                 account = self.account.name(),
-                contacts = answer.count.contacts,
+                contacts = count.contacts,
                 missing = tally.expected.len(),
                 "The listing of the whole account is not whole."
             );

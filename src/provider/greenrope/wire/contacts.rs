@@ -12,7 +12,7 @@ const ROOT: &str = "getcontactsresponse";
 const CONTAINER: &str = "contacts";
 
 /// One contact of an answer.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct Contact {
     /// The id.
     pub id: String,
@@ -85,15 +85,22 @@ impl Count {
     }
 }
 
-/// Reads an answer to its end without keeping a row: well-formed and successful.
+/// Reads an answer to its end: well-formed and successful. Its contacts with an id are kept where
+/// there is room for them.
 ///
 /// An answer without a list is none, unless it says itself that there is nobody.
-pub(in super::super) fn check_contacts(source: impl BufRead) -> Result<Count, DecodeError> {
+pub(in super::super) fn check_contacts(
+    source: impl BufRead,
+    mut room: Option<&mut Vec<Contact>>,
+) -> Result<Count, DecodeError> {
     let (mut without_id, mut in_no_group, mut unsaid) = (0, 0, 0);
     let envelope = read_single(source, ROOT, CONTAINER, &mut |item| {
         without_id += u64::from(id(&item).is_none());
         in_no_group += u64::from(!names_any(&groups_of(&item)));
         unsaid += u64::from(item.value("unsubscribed").is_none());
+        if let Some(room) = &mut room {
+            room.extend(decode(&item));
+        }
         Ok(())
     })?;
     let total = match envelope.root.any(&["totalmatchingcontacts"]) {

@@ -4,6 +4,7 @@
 //! Without DTD and external entities; any breach of the syntax fails the whole document. Names are
 //! compared in lower case, because their spelling differs between operations.
 
+use std::borrow::Cow;
 use std::io::BufRead;
 
 use quick_xml::Reader;
@@ -188,7 +189,7 @@ struct Document<'a> {
 
 impl Document<'_> {
     fn begin(&mut self, start: &BytesStart<'_>) -> Result<(), DecodeError> {
-        let name = start.name().as_ref().to_lowercase();
+        let name = lowercase(start.name().as_ref());
         if self.open.is_empty() && name != self.root {
             let seen: String = name.chars().take(60).collect();
             // An answer to another question is the service's own mistake; anything else was not the
@@ -229,7 +230,7 @@ impl Document<'_> {
             self.weight += value.len();
             element
                 .attributes
-                .push((attribute.key.as_ref().to_lowercase(), value));
+                .push((lowercase(attribute.key.as_ref()), value.into_owned()));
         }
         self.weight += element.name.len() + size_of::<Element>();
         self.weigh()?;
@@ -303,13 +304,24 @@ const UNREAD: &str = "\u{fdd0}\u{fffd}";
 
 /// Removes the marks of guessed characters and what XML 1.0 forbids, and tells whether there were
 /// any.
-fn settle(text: &str) -> (String, bool) {
+fn settle(text: &str) -> (Cow<'_, str>, bool) {
+    // What is printable in ASCII is neither, and nearly all there is.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return (Cow::Borrowed(text), false);
+    }
     let odd = |c: char| c == GUESS || !is_xml_char(c);
-    let guessed = text.contains(odd);
-    if guessed {
-        (text.replace(odd, ""), true)
+    if text.contains(odd) {
+        (Cow::Owned(text.replace(odd, "")), true)
     } else {
-        (text.to_owned(), false)
+        (Cow::Borrowed(text), false)
+    }
+}
+
+fn lowercase(name: &str) -> String {
+    if name.is_ascii() {
+        name.to_ascii_lowercase()
+    } else {
+        name.to_lowercase()
     }
 }
 

@@ -67,14 +67,27 @@ impl Store {
     /// Returns the fields of a linked person at the end of the last confirmed run; empty when none
     /// are remembered.
     pub fn member_fields(&self, job: &str, source_id: &str) -> Result<FieldBases, StateError> {
+        let fields = self.fields_of_members(job, &[source_id])?.pop();
+        Ok(fields.unwrap_or_default())
+    }
+
+    /// Returns the same of several people, in their order.
+    pub fn fields_of_members(
+        &self,
+        job: &str,
+        source_ids: &[&str],
+    ) -> Result<Vec<FieldBases>, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT fields FROM member_fields WHERE job = ?1 AND source = ?2",
             )?;
-            Ok(select
-                .query_row((job, source_id), |row| fields_from_json(row, 0))
-                .optional()?
-                .unwrap_or_default())
+            let fields = source_ids.iter().map(|source_id| {
+                let fields = select
+                    .query_row((job, source_id), |row| fields_from_json(row, 0))
+                    .optional()?;
+                Ok(fields.unwrap_or_default())
+            });
+            fields.collect()
         })
     }
 

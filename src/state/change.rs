@@ -270,12 +270,16 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             address,
             origin,
         } => {
-            keep_former(connection, job, source, Some((target, address)))?;
-            connection
-                .prepare_cached(
-                    "DELETE FROM member_links WHERE job = ?1 AND source = ?2 AND target <> ?3",
-                )?
-                .execute((job, source, target))?;
+            if let Some((known, _)) = pair_of(connection, job, source)? {
+                keep_former(connection, job, source, Some((target, address)))?;
+                if known != *target {
+                    connection
+                        .prepare_cached("DELETE FROM member_links WHERE job = ?1 AND source = ?2")?
+                        .execute((job, source))?;
+                }
+            } else {
+                no_former(connection, job, source, (target, address))?;
+            }
             connection
                 .prepare_cached(
                     "INSERT INTO member_links (job, source, target, address, origin) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -291,17 +295,18 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             target_hash,
             fields,
         } => {
-            keep_former_address(connection, job, source, address)?;
-            let linked = connection
+            let Some((target, known)) = pair_of(connection, job, source)? else {
+                return Ok(());
+            };
+            if known != *address {
+                keep_former(connection, job, source, Some((&target, address)))?;
+            }
+            connection
                 .prepare_cached("UPDATE member_links SET address = ?3, source_hash = ?4, target_hash = ?5 WHERE job = ?1 AND source = ?2")?
                 .execute((job, source, address, source_hash.cast_signed(), target_hash.cast_signed()))?;
-            if linked > 0 {
-                connection.prepare_cached("INSERT OR REPLACE INTO member_fields (job, source, fields) VALUES (?1, ?2, ?3)")?.execute((
-                    job,
-                    source,
-                    fields_to_json(fields),
-                ))?;
-            }
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO member_fields (job, source, fields) VALUES (?1, ?2, ?3)")?
+                .execute((job, source, fields_to_json(fields)))?;
         }
         Change::MemberRemovedByUs {
             job,
@@ -310,7 +315,8 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         } => {
             connection
                 .prepare_cached(
-                    "UPDATE member_links INDEXED BY member_links_target SET removed_by_us = ?3 WHERE job = ?1 AND target = ?2",
+                    "UPDATE member_links INDEXED BY member_links_target SET removed_by_us = ?3
+                     WHERE job = ?1 AND target = ?2 AND removed_by_us <> ?3",
                 )?
                 .execute((job, target, removed))?;
         }
@@ -420,6 +426,16 @@ fn keep_former(
                  WHERE job = ?1 AND source = ?2 AND (target IS NOT ?3 OR address IS NOT ?4)",
         )?
         .execute((job, source, target, address))?;
+    new.map_or(Ok(()), |new| no_former(connection, job, source, new))
+}
+
+/// Forgets that the pair of a source person, by target and address, is a former one.
+fn no_former(
+    connection: &Connection,
+    job: &str,
+    source: &str,
+    (target, address): (&str, &str),
+) -> Result<(), Fault> {
     connection
         .prepare_cached(
             "DELETE FROM former_links WHERE job = ?1 AND source = ?2 AND target = ?3 AND address = ?4",
@@ -428,21 +444,17 @@ fn keep_former(
     Ok(())
 }
 
-/// Keeps the address of a pair before another one takes its place.
-fn keep_former_address(
+/// Returns the target and the address of the pair that a source person is in.
+fn pair_of(
     connection: &Connection,
     job: &str,
     source: &str,
-    address: &str,
-) -> Result<(), Fault> {
-    let target: Option<String> = connection
-        .prepare_cached("SELECT target FROM member_links WHERE job = ?1 AND source = ?2")?
-        .query_row((job, source), |row| row.get(0))
-        .optional()?;
-    match target {
-        Some(target) => keep_former(connection, job, source, Some((&target, address))),
-        None => Ok(()),
-    }
+) -> Result<Option<(String, String)>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT target, address FROM member_links WHERE job = ?1 AND source = ?2",
+    )?;
+    let pair = select.query_row((job, source), |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(pair.optional()?)
 }
 
 /// Forgets a pair of groups, and the memberships of its target group unless another pair of the job

@@ -57,6 +57,12 @@ use error::Fault;
 /// How long a connection waits for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Memory for pages of the file, in KiB.
+const CACHE_KIB: i64 = 32 * 1024;
+
+/// How many pages the write-ahead log holds before they are written into the file: 16 MiB.
+const CHECKPOINT_PAGES: i64 = 4_096;
+
 /// How many compiled statements a connection keeps.
 const CACHED_STATEMENTS: usize = 256;
 
@@ -268,6 +274,9 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // In KiB when negative. A first run of a large account writes all over the file.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     // Texts in a damaged or hostile file must not run functions.
     connection.pragma_update(None, "trusted_schema", false)
 }

@@ -32,7 +32,7 @@ use crate::run::accounts::{Handle, Runner};
 use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
 use crate::run::read::{GroupNow, ProfilesNow, compile};
-use crate::run::settle::{Answer, Confirming, Item, SoFar};
+use crate::run::settle::{Answer, Confirming, Item, RecentProfiles, SoFar};
 use crate::state::{JournalId, JournalOutcome};
 
 /// A write of which some item still has to be read back.
@@ -243,6 +243,7 @@ impl Applying<'_> {
             .map_err(self.handle.read_error())?;
         let mapping = compile(self.runner, self.job)?;
         self.prepared.sides.mapping = mapping.bind(&source_custom, &target_custom).0;
+        self.so_far.profiles = RecentProfiles::default();
         self.prepared.sides.target_custom = target_custom;
         Ok(())
     }

@@ -112,12 +112,7 @@ impl Applying<'_> {
                     .into_iter()
                     .filter(|person| !self.lost_people.contains(person) && !there(person))
                 {
-                    let fields = self
-                        .prepared
-                        .sides
-                        .mapping
-                        .member(&self.confirming().canonical(person)?)
-                        .fields;
+                    let fields = self.confirming().profile(person)?.mapped.fields.clone();
                     rows.push(MemberValues {
                         address: self.address_there(person)?,
                         fields,
@@ -142,13 +137,7 @@ impl Applying<'_> {
                 {
                     let fields = match fields {
                         Some(fields) => fields,
-                        None => {
-                            self.prepared
-                                .sides
-                                .mapping
-                                .member(&self.confirming().canonical(person)?)
-                                .fields
-                        }
+                        None => self.confirming().profile(person)?.mapped.fields.clone(),
                     };
                     let Some(id) = self.ids(person).into_iter().next() else {
                         continue;

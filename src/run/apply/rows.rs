@@ -68,13 +68,7 @@ impl Applying<'_> {
             let known = !self.prepared.planned.people.targets(person).is_empty();
             let fields = match id {
                 Some(_) => Record::new(),
-                None => {
-                    self.prepared
-                        .sides
-                        .mapping
-                        .member(&self.confirming().canonical(person)?)
-                        .fields
-                }
+                None => self.confirming().profile(person)?.mapped.fields.clone(),
             };
             joins.push(MemberJoin {
                 id: id.clone(),
@@ -151,11 +145,7 @@ impl Applying<'_> {
                 Some(id) => (self.address_of_contact(member, id)?, Record::new()),
                 None => (
                     self.address_there(member)?,
-                    self.prepared
-                        .sides
-                        .mapping
-                        .member(&self.confirming().canonical(member)?)
-                        .fields,
+                    self.confirming().profile(member)?.mapped.fields.clone(),
                 ),
             };
             leaves.push(MemberLeave {

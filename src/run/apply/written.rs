@@ -12,6 +12,9 @@ use crate::run::read::{ProfilesNow, UNREAD, groups_as_stored, profiles_now};
 use crate::run::settle::{is_written, spell, take_stored};
 use crate::state::Change;
 
+/// How many people's bases are written at once: each writing waits for the disk.
+const AT_ONCE: usize = 1_000;
+
 impl Applying<'_> {
     /// Reads back what was written of groups and people. Where that can't be read, the base keeps
     /// what was written, and a warning says so.
@@ -72,8 +75,10 @@ impl Applying<'_> {
     }
 
     async fn read_people_back(&mut self) -> Result<(), RunError> {
-        let mut open = std::mem::take(&mut self.people_written);
-        open.retain(|person| self.ids(*person).len() == 1);
+        let written = std::mem::take(&mut self.people_written).into_iter();
+        let mut open: Vec<PersonIx> = written
+            .filter(|person| self.ids(*person).len() == 1)
+            .collect();
         let mut looks = PATIENCE.iter();
         loop {
             if open.is_empty() {
@@ -91,11 +96,9 @@ impl Applying<'_> {
                 }
             };
             let wait = looks.next();
-            let mut behind = BTreeSet::new();
-            for person in open {
-                if !self.take_as_stored(person, &now, wait.is_none())? {
-                    behind.insert(person);
-                }
+            let mut behind = Vec::new();
+            for people in open.chunks(AT_ONCE) {
+                behind.extend(self.take_as_stored(people, &now, wait.is_none())?);
             }
             let Some(seconds) = wait else { return Ok(()) };
             if !behind.is_empty() {
@@ -105,44 +108,58 @@ impl Applying<'_> {
         }
     }
 
-    /// Takes the profile of a person into the base as it is stored by now. Tells whether everything
-    /// that was written shows; on the last look what does not has failed.
+    /// Takes the profiles of people into the base as they are stored by now. Returns those of whom
+    /// something that was written does not show; on the last look it has failed.
     fn take_as_stored(
         &mut self,
-        person: PersonIx,
+        people: &[PersonIx],
         now: &ProfilesNow,
         last: bool,
-    ) -> Result<bool, RunError> {
-        let ids = self.ids(person);
-        let Some((hash, held)) = ids.first().and_then(|id| now.profiles.get(id)) else {
-            return Ok(last);
-        };
+    ) -> Result<Vec<PersonIx>, RunError> {
         let store = self.runner.store();
         let planned = &self.prepared.planned;
-        let before = crate::run::read::current(&self.prepared.sides, &planned.people, person)?;
-        let Some(record) = planned.people.sources(person).first() else {
-            return Ok(true);
+        let sides = &self.prepared.sides;
+        let record_of = |person: &PersonIx| {
+            let first = planned.people.sources(*person).first()?;
+            Some(planned.text(sides.source.members[*first as usize].id))
         };
-        let record = &self.prepared.sides.source.members[*record as usize];
-        let mut fields = store.member_fields(&self.job.name, planned.text(record.id))?;
-        let is_new = planned.people.targets(person).is_empty();
-        let facts = self.prepared.facts.get(&person);
-        let edit = facts.and_then(|facts| facts.edit.as_ref());
-        let sent = edit.map(|edit| edit.set.clone()).unwrap_or_default();
-        let sent = (!is_new).then_some(&sent);
-        let ignored = take_stored(&mut fields, &before, held, sent);
-        if !ignored.is_empty() && !last {
-            return Ok(false);
+        let records: Vec<&str> = people.iter().filter_map(record_of).collect();
+        let mut known = store
+            .fields_of_members(&self.job.name, &records)?
+            .into_iter();
+        let (mut changes, mut events, mut behind) = (Vec::new(), Vec::new(), Vec::new());
+        for &person in people {
+            let fields = record_of(&person).and_then(|_| known.next());
+            let ids = self.ids(person);
+            let Some((hash, held)) = ids.first().and_then(|id| now.profiles.get(id)) else {
+                if !last {
+                    behind.push(person);
+                }
+                continue;
+            };
+            let Some(mut fields) = fields else { continue };
+            let before = crate::run::read::current(sides, &planned.people, person)?;
+            let is_new = planned.people.targets(person).is_empty();
+            let facts = self.prepared.facts.get(&person);
+            let edit = facts.and_then(|facts| facts.edit.as_ref());
+            let sent = edit.map(|edit| edit.set.clone()).unwrap_or_default();
+            let sent = (!is_new).then_some(&sent);
+            let ignored = take_stored(&mut fields, &before, held, sent);
+            if !ignored.is_empty() && !last {
+                behind.push(person);
+                continue;
+            }
+            // Whoever is to be written again is compared again.
+            let seen = if ignored.is_empty() { *hash } else { UNREAD };
+            changes.extend(self.confirming().member_bases(person, &fields, seen));
+            if !ignored.is_empty() {
+                let message = format!("{NOT_SHOWN} ({})", ignored.join(", "));
+                let address = self.address(person);
+                events.push(Event::Ignored { address, message });
+            }
         }
-        // Whoever is to be written again is compared again.
-        let seen = if ignored.is_empty() { *hash } else { UNREAD };
-        let changes = self.confirming().member_bases(person, &fields, seen);
         store.record(&changes)?;
-        if !ignored.is_empty() {
-            let message = format!("{NOT_SHOWN} ({})", ignored.join(", "));
-            let address = self.address(person);
-            self.events.push(Event::Ignored { address, message });
-        }
-        Ok(true)
+        self.events.extend(events);
+        Ok(behind)
     }
 }

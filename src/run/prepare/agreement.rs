@@ -123,7 +123,9 @@ impl Prepared {
                     .planned
                     .text(self.sides.target.members[*target as usize].id)
                     .to_owned();
-                changes.extend(confirming.carried_of_person(&confirming.canonical(*person)?, &id));
+                changes.extend(
+                    confirming.carried_of_person(&confirming.profile(*person)?.canonical, &id),
+                );
             }
         }
         Ok(changes)

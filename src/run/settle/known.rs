@@ -1,13 +1,16 @@
 //! What a run knows when something of it is settled.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::item::Item;
 use crate::config::settled::JobConfig;
-use crate::model::{Capabilities, Names, Schema};
+use crate::mapping::Mapped;
+use crate::model::{Capabilities, Names, Record, Schema};
 use crate::plan::base::Base;
 use crate::plan::{DesiredGroup, PairIx, People, PersonIx, Plan, item_key};
+use crate::run::error::RunError;
 use crate::run::read::Sides;
 
 /// What was known before the first write: both sides as they were read, and the plan.
@@ -73,6 +76,41 @@ pub(in crate::run) struct SoFar {
     pub(in crate::run) refused_there: HashSet<(Option<PairIx>, String)>,
     /// People whose address at the target was changed by this run, and of whom that is proved.
     pub(in crate::run) moves_proved: HashSet<PersonIx>,
+    pub(in crate::run) profiles: RecentProfiles,
+}
+
+/// What the source shows of a person, and what the target is to hold of it.
+#[derive(Debug)]
+pub(in crate::run) struct Profile {
+    pub(in crate::run) canonical: Record,
+    pub(in crate::run) mapped: Mapped,
+}
+
+/// The profiles that were looked at last: what a request writes is looked at again when it is
+/// confirmed.
+#[derive(Debug, Default)]
+pub(in crate::run) struct RecentProfiles(Mutex<HashMap<PersonIx, Arc<Profile>>>);
+
+impl RecentProfiles {
+    /// More than the largest request writes.
+    const MOST: usize = 4_096;
+
+    pub(in crate::run) fn get_or_read(
+        &self,
+        person: PersonIx,
+        read: impl FnOnce() -> Result<Profile, RunError>,
+    ) -> Result<Arc<Profile>, RunError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(profile) = known.get(&person) {
+            return Ok(Arc::clone(profile));
+        }
+        if known.len() >= Self::MOST {
+            known.clear();
+        }
+        let profile = Arc::new(read()?);
+        known.insert(person, Arc::clone(&profile));
+        Ok(profile)
+    }
 }
 
 impl SoFar {

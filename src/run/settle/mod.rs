@@ -18,7 +18,7 @@ mod standing;
 pub(super) use bases::{is_written, spell, take_stored};
 pub(super) use confirm::Confirming;
 pub(super) use item::{Item, groups_of, groups_of_row, is_by_row, narrow};
-pub(super) use known::{Known, SoFar};
+pub(super) use known::{Known, RecentProfiles, SoFar};
 pub(super) use membership::{Aim, Seen, Verdict};
 pub(super) use recover::{
     Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members,

@@ -1,5 +1,7 @@
 //! What is remembered of a person who was created, moved or written.
 
+use std::sync::Arc;
+
 use super::Confirming;
 use crate::model::{ObjectKind, Record};
 use crate::plan::PersonIx;
@@ -7,7 +9,7 @@ use crate::plan::base::{FieldBases, Origin};
 use crate::run::error::RunError;
 use crate::run::read::{UNREAD, canonical, current, fields_base};
 use crate::run::settle::bases::{bases_of, keep_known};
-use crate::run::settle::known::Known;
+use crate::run::settle::known::{Known, Profile};
 use crate::state::Change;
 
 impl Confirming<'_> {
@@ -18,8 +20,8 @@ impl Confirming<'_> {
         id: &str,
         with_profile: bool,
     ) -> Result<Vec<Change>, RunError> {
-        let canonical = self.canonical(person)?;
-        let desired = self.known.sides.mapping.member(&canonical).fields;
+        let profile = self.profile(person)?;
+        let desired = &profile.mapped.fields;
         let known_before = !self.known.people.targets(person).is_empty();
         let origin = if known_before {
             Origin::Adopted
@@ -28,7 +30,7 @@ impl Confirming<'_> {
         };
         let mut changes = self.person_linked(person, id, origin);
         if !known_before && with_profile {
-            let fields = bases_of(&desired, &desired);
+            let fields = bases_of(desired, desired);
             changes.extend(self.member_bases(person, &fields, UNREAD));
         }
         changes.push(Change::MemberRemovedByUs {
@@ -36,7 +38,7 @@ impl Confirming<'_> {
             target: id.to_owned(),
             removed: false,
         });
-        changes.extend(self.carried_of_person(&canonical, id));
+        changes.extend(self.carried_of_person(&profile.canonical, id));
         Ok(changes)
     }
 
@@ -107,8 +109,8 @@ impl Confirming<'_> {
         person: PersonIx,
         written: &Record,
     ) -> Result<Vec<Change>, RunError> {
-        let canonical = self.canonical(person)?;
-        let mapped = self.known.sides.mapping.member(&canonical);
+        let profile = self.profile(person)?;
+        let mapped = &profile.mapped;
         let mut current = current(self.known.sides, self.known.people, person)?;
         let then = fields_base(
             self.store,
@@ -160,13 +162,15 @@ impl Confirming<'_> {
             .collect()
     }
 
-    pub(in crate::run) fn canonical(&self, person: PersonIx) -> Result<Record, RunError> {
-        canonical(
-            self.store,
-            self.known.job,
-            self.known.sides,
-            self.known.people,
-            person,
-        )
+    /// Returns the profile of a person as the source shows it and as the target is to hold it.
+    pub(in crate::run) fn profile(&self, person: PersonIx) -> Result<Arc<Profile>, RunError> {
+        let Known {
+            job, sides, people, ..
+        } = self.known;
+        self.so_far.profiles.get_or_read(person, || {
+            let canonical = canonical(self.store, job, sides, people, person)?;
+            let mapped = sides.mapping.member(&canonical);
+            Ok(Profile { canonical, mapped })
+        })
     }
 }

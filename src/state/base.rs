@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Store;
 use super::convert::{fields_from_json, optional_count, stamp, word};
 use super::error::{Fault, StateError};
-use super::{jobs, ledger};
+use super::keys::{Key, Texts};
+use super::{jobs, keys, ledger};
 use crate::model::{Names, RowHash};
 use crate::plan::base::{
     Base, BaseMembership, FieldBases, FormerLink, GroupLink, Measure, MemberLink, Origin,
@@ -42,10 +43,13 @@ impl Store {
         }
         self.read(|connection| {
             let mut base = Base { groups: links(connection, job)?, ..Base::default() };
-            load_members(connection, job, names, &mut base)?;
-            load_memberships(connection, job, names, &mut base)?;
+            if let Some(id) = jobs::id_of(connection, job)? {
+                let mut texts = Texts::new(connection);
+                load_members(connection, id, &mut texts, names, &mut base)?;
+                load_memberships(connection, id, &mut texts, names, &mut base)?;
+                base.former = former_links(connection, id, &mut texts, names)?;
+            }
             load_others(connection, job, target_account, names, &mut base)?;
-            base.former = former_links(connection, job, names)?;
             base.ledger = ledger::load(connection, target_account, source_account, names)?;
             base.forgotten = ledger::forgotten(connection)?;
             source_account.clone_into(&mut base.source_account);
@@ -78,16 +82,21 @@ impl Store {
         source_ids: &[&str],
     ) -> Result<Vec<FieldBases>, StateError> {
         self.read(|connection| {
+            let job = jobs::id_of(connection, job)?;
+            let mut texts = Texts::new(connection);
             let mut select = connection.prepare_cached(
                 "SELECT fields FROM member_fields WHERE job = ?1 AND source = ?2",
             )?;
-            let fields = source_ids.iter().map(|source_id| {
-                let fields = select
-                    .query_row((job, source_id), |row| fields_from_json(row, 0))
-                    .optional()?;
-                Ok(fields.unwrap_or_default())
-            });
-            fields.collect()
+            let mut fields = Vec::with_capacity(source_ids.len());
+            for source_id in source_ids {
+                let source = keys::find(connection, source_id)?;
+                let mut rows = select.query((job, source))?;
+                fields.push(match rows.next()? {
+                    Some(row) => texts.unpack(blob(row, 0)?)?,
+                    None => FieldBases::new(),
+                });
+            }
+            Ok(fields)
         })
     }
 
@@ -115,20 +124,23 @@ fn links(connection: &Connection, job: &str) -> Result<Vec<GroupLink>, Fault> {
 
 fn load_members(
     connection: &Connection,
-    job: &str,
+    job: i64,
+    texts: &mut Texts<'_>,
     names: &mut Names,
     base: &mut Base,
 ) -> Result<(), Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT source, target, address, origin, source_hash, target_hash, removed_by_us FROM member_links WHERE job = ?1 /* walks: a run loads the base of its job whole */",
+        "SELECT link.source, link.target, address.text, link.origin, link.source_hash, link.target_hash, link.removed_by_us
+         FROM member_links AS link JOIN texts AS address ON address.id = -link.address
+         WHERE link.job = ?1 /* walks: a run loads the base of its job whole */",
     )?;
     let mut rows = select.query([job])?;
     while let Some(row) = rows.next()? {
         base.members.push(MemberLink {
-            source: names.intern(text(row, 0)?),
-            target: names.intern(text(row, 1)?),
+            source: texts.intern(row.get(0)?, names)?,
+            target: texts.intern(row.get(1)?, names)?,
             address: names.intern(text(row, 2)?),
-            origin: word(row, 3, Origin::parse)?,
+            origin: origin(row.get(3)?),
             source_hash: hash(row, 4)?,
             target_hash: hash(row, 5)?,
             removed_by_us: row.get(6)?,
@@ -140,7 +152,8 @@ fn load_members(
 
 fn load_memberships(
     connection: &Connection,
-    job: &str,
+    job: i64,
+    texts: &mut Texts<'_>,
     names: &mut Names,
     base: &mut Base,
 ) -> Result<(), Fault> {
@@ -148,21 +161,29 @@ fn load_memberships(
     let mut select =
         connection.prepare_cached("SELECT group_id, member, brought FROM memberships WHERE job = ?1 ORDER BY group_id, member /* walks: a run loads the base of its job whole */")?;
     let mut rows = select.query([job])?;
-    let mut open: Option<(String, Vec<BaseMembership>)> = None;
+    let mut open: Option<(Key, Vec<BaseMembership>)> = None;
+    let mut close = |(group, members), texts: &mut Texts<'_>| {
+        let group = texts.of(group)?.to_owned();
+        base.memberships.insert(group, members);
+        Ok::<_, Fault>(())
+    };
     while let Some(row) = rows.next()? {
-        let group = text(row, 0)?;
-        if open.as_ref().is_none_or(|(known, _)| known != group) {
-            base.memberships
-                .extend(open.replace((group.to_owned(), Vec::new())));
+        let group: Key = row.get(0)?;
+        if open.as_ref().is_none_or(|(known, _)| *known != group)
+            && let Some(closed) = open.replace((group, Vec::new()))
+        {
+            close(closed, texts)?;
         }
         if let Some((_, members)) = &mut open {
             members.push(BaseMembership {
-                member: names.intern(text(row, 1)?),
+                member: texts.intern(row.get(1)?, names)?,
                 brought: row.get(2)?,
             });
         }
     }
-    base.memberships.extend(open);
+    if let Some(closed) = open {
+        close(closed, texts)?;
+    }
     for members in base.memberships.values_mut() {
         members.sort_unstable();
     }
@@ -177,13 +198,14 @@ fn load_others(
     base: &mut Base,
 ) -> Result<(), Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT memberships.group_id, memberships.member FROM jobs JOIN memberships ON memberships.job = jobs.name
+        "SELECT memberships.group_id, memberships.member FROM jobs JOIN memberships ON memberships.job = jobs.id
          WHERE jobs.target_account = ?1 AND jobs.name <> ?2 /* walks: a run loads the base of its job whole */",
     )?;
+    let mut texts = Texts::new(connection);
     let mut rows = select.query((target_account, job))?;
     while let Some(row) = rows.next()? {
-        let member = names.intern(text(row, 1)?);
-        let group = text(row, 0)?;
+        let member = texts.intern(row.get(1)?, names)?;
+        let group = texts.of(row.get(0)?)?;
         match base.held_by_others.get_mut(group) {
             Some(members) => {
                 members.insert(member);
@@ -206,7 +228,8 @@ fn load_others(
 
 fn former_links(
     connection: &Connection,
-    job: &str,
+    job: i64,
+    texts: &mut Texts<'_>,
     names: &mut Names,
 ) -> Result<Vec<FormerLink>, Fault> {
     let mut select = connection
@@ -215,9 +238,9 @@ fn former_links(
     let mut former = Vec::new();
     while let Some(row) = rows.next()? {
         former.push(FormerLink {
-            source: names.intern(text(row, 0)?),
-            target: names.intern(text(row, 1)?),
-            address: names.intern(text(row, 2)?),
+            source: texts.intern(row.get(0)?, names)?,
+            target: texts.intern(row.get(1)?, names)?,
+            address: texts.intern(row.get(2)?, names)?,
         });
     }
     former.sort_unstable();
@@ -249,6 +272,28 @@ pub(super) fn text<'row>(
     column: usize,
 ) -> rusqlite::Result<&'row str> {
     Ok(row.get_ref(column)?.as_str()?)
+}
+
+fn blob<'row>(row: &'row rusqlite::Row<'_>, column: usize) -> rusqlite::Result<&'row [u8]> {
+    Ok(row.get_ref(column)?.as_blob()?)
+}
+
+/// Reads an origin from its number in the table.
+fn origin(number: u8) -> Origin {
+    match number {
+        0 => Origin::Created,
+        1 => Origin::Adopted,
+        _ => Origin::Pinned,
+    }
+}
+
+/// Returns the number of an origin in the table.
+pub(super) fn origin_number(origin: Origin) -> u8 {
+    match origin {
+        Origin::Created => 0,
+        Origin::Adopted => 1,
+        Origin::Pinned => 2,
+    }
 }
 
 fn hash(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<RowHash> {

@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Store;
 use super::convert::{fields_to_json, json};
 use super::error::{Fault, StateError};
+use super::keys::{Key, Keys};
 use super::ledger::{AudienceKey, PersonKey};
-use super::{carried, forget, ledger};
+use super::{base, carried, forget, jobs, keys, ledger};
 use crate::model::{ObjectKind, RowHash, TotalMeanings, Value};
 use crate::plan::base::{FactId, FieldBases, GroupLink, Origin};
 
@@ -218,15 +219,17 @@ pub(super) fn apply(connection: &Connection, changes: &[Change]) -> Result<(), F
         return Ok(());
     }
     let forgotten = ledger::forgotten(connection)?;
+    let mut keys = Keys::new(connection);
     for change in changes {
         if let Some(change) = forget::without_forgotten(connection, change, &forgotten)? {
-            apply_one(connection, &change)?;
+            apply_one(&mut keys, &change)?;
         }
     }
     Ok(())
 }
 
-fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
+fn apply_one(keys: &mut Keys<'_>, change: &Change) -> Result<(), Fault> {
+    let connection = keys.connection;
     match change {
         Change::Mirrored { job, mirrored } => {
             connection
@@ -270,22 +273,27 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             address,
             origin,
         } => {
-            if let Some((known, _)) = pair_of(connection, job, source)? {
-                keep_former(connection, job, source, Some((target, address)))?;
-                if known != *target {
-                    connection
-                        .prepare_cached("DELETE FROM member_links WHERE job = ?1 AND source = ?2")?
-                        .execute((job, source))?;
+            let (job, source) = (keys.job(job)?, keys.key(source)?);
+            let pair = (keys.key(target)?, keys.key(address)?);
+            match pair_of(connection, job, source)? {
+                Some((known, _)) => {
+                    keep_former(connection, job, source, Some(pair))?;
+                    if known != pair.0 {
+                        connection
+                            .prepare_cached(
+                                "DELETE FROM member_links WHERE job = ?1 AND source = ?2",
+                            )?
+                            .execute((job, source))?;
+                    }
                 }
-            } else {
-                no_former(connection, job, source, (target, address))?;
+                None => no_former(connection, job, source, pair)?,
             }
             connection
                 .prepare_cached(
                     "INSERT INTO member_links (job, source, target, address, origin) VALUES (?1, ?2, ?3, ?4, ?5)
                      ON CONFLICT DO UPDATE SET address = excluded.address, origin = excluded.origin",
                 )?
-                .execute((job, source, target, address, origin.as_str()))?;
+                .execute((job, source, pair.0, pair.1, base::origin_number(*origin)))?;
         }
         Change::MemberBase {
             job,
@@ -295,24 +303,27 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             target_hash,
             fields,
         } => {
+            let (job, source) = (keys.job(job)?, keys.key(source)?);
             let Some((target, known)) = pair_of(connection, job, source)? else {
                 return Ok(());
             };
-            if known != *address {
-                keep_former(connection, job, source, Some((&target, address)))?;
+            let address = keys.key(address)?;
+            if known != address {
+                keep_former(connection, job, source, Some((target, address)))?;
             }
             connection
                 .prepare_cached("UPDATE member_links SET address = ?3, source_hash = ?4, target_hash = ?5 WHERE job = ?1 AND source = ?2")?
                 .execute((job, source, address, source_hash.cast_signed(), target_hash.cast_signed()))?;
             connection
                 .prepare_cached("INSERT OR REPLACE INTO member_fields (job, source, fields) VALUES (?1, ?2, ?3)")?
-                .execute((job, source, fields_to_json(fields)))?;
+                .execute((job, source, keys.pack(fields)?))?;
         }
         Change::MemberRemovedByUs {
             job,
             target,
             removed,
         } => {
+            let (job, target) = (keys.job(job)?, keys.key(target)?);
             connection
                 .prepare_cached(
                     "UPDATE member_links INDEXED BY member_links_target SET removed_by_us = ?3
@@ -321,6 +332,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                 .execute((job, target, removed))?;
         }
         Change::UnlinkMember { job, source } => {
+            let (job, source) = (keys.job(job)?, keys.key(source)?);
             keep_former(connection, job, source, None)?;
             connection
                 .prepare_cached("DELETE FROM member_links WHERE job = ?1 AND source = ?2")?
@@ -332,6 +344,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             member,
             brought,
         } => {
+            let (job, group, member) = (keys.job(job)?, keys.key(group)?, keys.key(member)?);
             connection
                 .prepare_cached(
                     "INSERT INTO memberships (job, group_id, member, brought) VALUES (?1, ?2, ?3, ?4)
@@ -340,6 +353,7 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
                 .execute((job, group, member, brought))?;
         }
         Change::MembershipGone { job, group, member } => {
+            let (job, group, member) = (keys.job(job)?, keys.key(group)?, keys.key(member)?);
             connection
                 .prepare_cached(
                     "DELETE FROM memberships WHERE job = ?1 AND group_id = ?2 AND member = ?3",
@@ -414,9 +428,9 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Fault> {
 /// place; the pair that comes is no former one.
 fn keep_former(
     connection: &Connection,
-    job: &str,
-    source: &str,
-    new: Option<(&str, &str)>,
+    job: i64,
+    source: Key,
+    new: Option<(Key, Key)>,
 ) -> Result<(), Fault> {
     let (target, address) = new.unzip();
     connection
@@ -432,9 +446,9 @@ fn keep_former(
 /// Forgets that the pair of a source person, by target and address, is a former one.
 fn no_former(
     connection: &Connection,
-    job: &str,
-    source: &str,
-    (target, address): (&str, &str),
+    job: i64,
+    source: Key,
+    (target, address): (Key, Key),
 ) -> Result<(), Fault> {
     connection
         .prepare_cached(
@@ -445,11 +459,7 @@ fn no_former(
 }
 
 /// Returns the target and the address of the pair that a source person is in.
-fn pair_of(
-    connection: &Connection,
-    job: &str,
-    source: &str,
-) -> Result<Option<(String, String)>, Fault> {
+fn pair_of(connection: &Connection, job: i64, source: Key) -> Result<Option<(Key, Key)>, Fault> {
     let mut select = connection.prepare_cached(
         "SELECT target, address FROM member_links WHERE job = ?1 AND source = ?2",
     )?;
@@ -460,13 +470,23 @@ fn pair_of(
 /// Forgets a pair of groups, and the memberships of its target group unless another pair of the job
 /// still has it.
 pub(super) fn unlink_group(connection: &Connection, job: &str, source: &str) -> Result<(), Fault> {
-    connection
-        .prepare_cached(
-            "DELETE FROM memberships WHERE job = ?1
-                 AND group_id IN (SELECT target FROM group_links WHERE job = ?1 AND source = ?2)
-                 AND group_id NOT IN (SELECT target FROM group_links WHERE job = ?1 AND source <> ?2) /* walks: all that the group has goes */",
-        )?
-        .execute((job, source))?;
+    let of = |sql| -> Result<Vec<String>, Fault> {
+        let mut select = connection.prepare_cached(sql)?;
+        let rows = select.query_map((job, source), |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    };
+    let still = of("SELECT target FROM group_links WHERE job = ?1 AND source <> ?2")?;
+    for target in of("SELECT target FROM group_links WHERE job = ?1 AND source = ?2")? {
+        if still.contains(&target) {
+            continue;
+        }
+        connection
+            .prepare_cached("DELETE FROM memberships WHERE job = ?1 AND group_id = ?2 /* walks: all that the group has goes */")?
+            .execute((
+                jobs::id_of(connection, job)?,
+                keys::find(connection, &target)?,
+            ))?;
+    }
     connection
         .prepare_cached("DELETE FROM group_links WHERE job = ?1 AND source = ?2")?
         .execute((job, source))?;

@@ -10,8 +10,9 @@ use rusqlite::Connection;
 use super::change::Change;
 use super::convert::stamp;
 use super::error::{Fault, StateError};
+use super::keys::Texts;
 use super::ledger::PersonKey;
-use super::{Store, jobs, ledger};
+use super::{Store, jobs, keys, ledger};
 use crate::model::{Forgotten, ObjectKind};
 
 impl Store {
@@ -33,19 +34,27 @@ impl Store {
                 )?;
                 touched += connection.execute(
                     "DELETE FROM memberships WHERE member = ?2
-                         AND job IN (SELECT name FROM jobs WHERE target_account = ?1) /* walks: somebody is forgotten once */",
-                    (account, id),
+                         AND job IN (SELECT id FROM jobs WHERE target_account = ?1) /* walks: somebody is forgotten once */",
+                    (account, keys::find(connection, id)?),
                 )?;
             }
             // What is remembered of targets is only there to save a reading, so all of it goes.
-            touched += connection.execute("DELETE FROM remembered_members WHERE address = ?1 /* walks: somebody is forgotten once */", [address])?;
-            touched += connection.execute("DELETE FROM remembered_absent WHERE address = ?1 /* walks: somebody is forgotten once */", [address])?;
+            let key = keys::find(connection, address)?;
+            touched += connection.execute("DELETE FROM remembered_members WHERE address = ?1 /* walks: somebody is forgotten once */", [key])?;
+            touched += connection.execute("DELETE FROM remembered_absent WHERE address = ?1 /* walks: somebody is forgotten once */", [key])?;
             connection.execute("DELETE FROM remembered_targets /* walks: what hangs on them goes with them */", [])?;
             for sql in [
                 "DELETE FROM memberships WHERE (job, member) IN (SELECT job, target FROM member_links WHERE address = ?1)
                  /* walks: somebody is forgotten once */",
                 "DELETE FROM member_links WHERE address = ?1 /* walks: somebody is forgotten once */",
                 "DELETE FROM former_links WHERE address = ?1 /* walks: somebody is forgotten once */",
+            ] {
+                touched += connection.execute(sql, [key])?;
+            }
+            for text in ids.iter().map(|(_, id)| id.as_str()).chain([address]) {
+                keys::forget(connection, text)?;
+            }
+            for sql in [
                 "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
                 "DELETE FROM accepted WHERE member = ?1 /* walks: somebody is forgotten once */",
                 "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
@@ -84,12 +93,17 @@ fn linked_ids(connection: &Connection, address: &str) -> Result<BTreeSet<(String
                      WHERE link.job = former.job AND link.source = former.source AND link.address <> ?1)
                  AND NOT EXISTS (SELECT 1 FROM member_links AS link INDEXED BY member_links_target
                      WHERE link.job = former.job AND link.target = former.target AND link.address <> ?1))
-         SELECT jobs.source_account, pairs.source FROM pairs JOIN jobs ON jobs.name = pairs.job
-         UNION SELECT jobs.target_account, pairs.target FROM pairs JOIN jobs ON jobs.name = pairs.job
+         SELECT jobs.source_account, pairs.source FROM pairs JOIN jobs ON jobs.id = pairs.job
+         UNION SELECT jobs.target_account, pairs.target FROM pairs JOIN jobs ON jobs.id = pairs.job
          /* walks: somebody is forgotten once */",
     )?;
-    let rows = select.query_map([address], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut texts = Texts::new(connection);
+    let mut rows = select.query([keys::find(connection, address)?])?;
+    let mut found = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        found.insert((row.get(0)?, texts.of(row.get(1)?)?.to_owned()));
+    }
+    Ok(found)
 }
 
 /// Leaves out of a change what would store a forgotten person again; nothing where that is all.

@@ -8,7 +8,7 @@ use super::Store;
 use super::convert::{optional_time, stamp, time};
 use super::error::{Fault, StateError};
 use super::runs::{Outcome, RUN_COLUMNS, RunRecord, read_run};
-use super::{accounts, change};
+use super::{accounts, base, change};
 use crate::plan::base::Origin;
 
 /// Why a job does not run on its schedule.
@@ -137,6 +137,12 @@ pub(super) fn ensure(connection: &Connection, job: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Returns the number of a job, where it has a row.
+pub(super) fn id_of(connection: &Connection, job: &str) -> Result<Option<i64>, Fault> {
+    let mut select = connection.prepare_cached("SELECT id FROM jobs WHERE name = ?1")?;
+    Ok(select.query_row([job], |row| row.get(0)).optional()?)
+}
+
 /// Takes a job down with its accounts inside a transaction.
 pub(super) fn register(
     connection: &Connection,
@@ -165,26 +171,27 @@ fn learn_who_is_who(
     source: &str,
     target: &str,
 ) -> Result<(), Fault> {
+    let job = id_of(connection, job)?;
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO member_links (job, source, target, address, origin, removed_by_us)
              SELECT ?1, links.source, min(links.target), min(links.address), ?4, min(links.removed_by_us)
-             FROM jobs JOIN member_links AS links ON links.job = jobs.name
-             WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.name <> ?1
+             FROM jobs JOIN member_links AS links ON links.job = jobs.id
+             WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.id <> ?1
              GROUP BY links.source HAVING count(DISTINCT links.target) = 1 /* walks: a job is new once */",
         )?
-        .execute((job, source, target, Origin::Adopted.as_str()))?;
+        .execute((job, source, target, base::origin_number(Origin::Adopted)))?;
     // A contact that stands for another record by now is nobody else's any more, whether that record
     // is in the new job's scope or not.
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO former_links (job, source, target, address)
              SELECT ?1, links.source, links.target, links.address
-             FROM jobs JOIN former_links AS links ON links.job = jobs.name
-             WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.name <> ?1
+             FROM jobs JOIN former_links AS links ON links.job = jobs.id
+             WHERE jobs.source_account = ?2 AND jobs.target_account = ?3 AND jobs.id <> ?1
              AND NOT EXISTS (
                  SELECT 1 FROM jobs AS beside CROSS JOIN member_links AS linked INDEXED BY member_links_target
-                 ON linked.job = beside.name AND linked.target = links.target
+                 ON linked.job = beside.id AND linked.target = links.target
                  WHERE beside.source_account = ?2 AND beside.target_account = ?3 AND linked.source <> links.source
              ) /* walks: a job is new once */",
         )?

@@ -11,9 +11,9 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::base::text;
 use super::convert::{from_json, json, stamp, time, word};
 use super::error::{Fault, StateError};
+use super::keys::{Keys, Texts};
 use super::ledger;
 use crate::model::{
     Certificate, CountRule, CustomField, CustomFields, Existence, FieldType, Group, GroupKind,
@@ -191,6 +191,7 @@ fn insert(
     )?;
     let target = connection.last_insert_rowid();
     let forgotten = ledger::forgotten(connection)?;
+    let mut keys = Keys::new(connection);
     let mut positions: Vec<Option<u32>> = Vec::with_capacity(snapshot.members.len());
     let mut next = 0_u32;
     let mut member_row = connection
@@ -204,8 +205,8 @@ fn insert(
         member_row.execute((
             target,
             next,
-            names.text(member.id),
-            address,
+            keys.key(names.text(member.id))?,
+            address.map(|address| keys.key(address)).transpose()?,
             member.status as u8,
             member.hash.map(u64::cast_signed),
         ))?;
@@ -247,7 +248,7 @@ fn insert(
             .map(|address| names.text(*address))
             .filter(|address| !forgotten.contains(address))
         {
-            absent.execute((target, address))?;
+            absent.execute((target, keys.key(address)?))?;
         }
     }
     Ok(())
@@ -289,12 +290,17 @@ fn load(
         return Ok(None);
     };
     let mut select =
-        connection.prepare_cached("SELECT id, address, status, hash FROM remembered_members WHERE target = ?1 ORDER BY position /* walks: the remembered target is loaded whole */")?;
+        connection.prepare_cached(
+            "SELECT member.id, address.text, member.status, member.hash
+             FROM remembered_members AS member LEFT JOIN texts AS address ON address.id = -member.address
+             WHERE member.target = ?1 ORDER BY member.position /* walks: the remembered target is loaded whole */",
+        )?;
+    let mut texts = Texts::new(connection);
     let mut rows = select.query([target])?;
     while let Some(row) = rows.next()? {
         let address = optional_text(row, 1)?.map(|address| names.intern(address));
         remembered.members.push(Member {
-            id: names.intern(text(row, 0)?),
+            id: texts.intern(row.get(0)?, names)?,
             address,
             // Only of records of a source anybody asks.
             unusable: None,
@@ -326,7 +332,7 @@ fn load(
             connection.prepare_cached("SELECT address FROM remembered_absent WHERE target = ?1 /* walks: the remembered target is loaded whole */")?;
         let mut rows = select.query([target])?;
         while let Some(row) = rows.next()? {
-            asked.insert(names.intern(text(row, 0)?));
+            asked.insert(texts.intern(row.get(0)?, names)?);
         }
     }
     Ok(Some(remembered))

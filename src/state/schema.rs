@@ -8,13 +8,14 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::backup::{beside, copy_database};
 use super::convert::stamp;
 use super::error::{Fault, StateError};
+use super::renumber;
 
 /// The mark of our files in SQLite's header: "rstd".
 pub(super) const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// The steps from an empty file to the current schema, in order; a step is never changed once
 /// released.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("schema/001_start.sql"),
     include_str!("schema/002_remembered.sql"),
     include_str!("schema/003_held_bars.sql"),
@@ -24,7 +25,11 @@ const STEPS: [&str; 9] = [
     include_str!("schema/007_accepted.sql"),
     include_str!("schema/008_approved.sql"),
     include_str!("schema/009_paths.sql"),
+    include_str!("schema/010_numbers.sql"),
 ];
+
+/// The version from which on ids and addresses stand as numbers, which no SQL can bring about.
+const NUMBERED: usize = 10;
 
 /// The version of the current schema.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -102,6 +107,9 @@ fn migrate_by(
     let from = version_of(identify(&transaction, shown)?);
     for (version, step) in steps.iter().enumerate().skip(from) {
         transaction.execute_batch(step)?;
+        if version + 1 == NUMBERED {
+            renumber::all(&transaction)?;
+        }
         transaction.execute(
             "INSERT INTO migrations (version, applied) VALUES (?1, ?2)",
             (version as i64 + 1, stamp(now)),
@@ -244,6 +252,125 @@ mod tests {
         // The job is the same one.
         assert_eq!(store.links("job").unwrap().len(), 1);
         assert!(store.register_job("job", "H-crm", "elsewhere").is_err());
+    }
+
+    /// What a file of version 9 knows of people, in words, with texts as its keys.
+    const KNOWN: [&str; 4] = [
+        "SELECT printf('%s %s %s %s %s %s %s %s', job, source, target, address, origin, source_hash, target_hash, removed_by_us)
+         FROM member_links ORDER BY 1",
+        "SELECT printf('%s %s %s', job, source, fields) FROM member_fields ORDER BY 1",
+        "SELECT printf('%s %s %s %s', job, group_id, member, brought) FROM memberships ORDER BY 1",
+        "SELECT printf('%s %s %s %s', job, source, target, address) FROM former_links ORDER BY 1",
+    ];
+
+    fn known(connection: &Connection) -> Vec<Vec<String>> {
+        let of = |sql: &str| {
+            let mut select = connection.prepare(sql).unwrap();
+            let rows = select.query_map([], |row| row.get(0)).unwrap();
+            rows.collect::<Result<_, _>>().unwrap()
+        };
+        KNOWN.into_iter().map(of).collect()
+    }
+
+    /// The same as the store loads it.
+    fn loaded(store: &Store, job: &str, source: &str, target: &str) -> Vec<Vec<String>> {
+        let mut names = Names::new();
+        let now = Timestamp::UNIX_EPOCH;
+        let base = store
+            .load_base(job, source, target, now, &mut names)
+            .unwrap();
+        let text = |name| names.text(name);
+        let links = base.members.iter().map(|link| {
+            format!(
+                "{job} {} {} {} {} {} {} {}",
+                text(link.source),
+                text(link.target),
+                text(link.address),
+                link.origin.as_str(),
+                link.source_hash.cast_signed(),
+                link.target_hash.cast_signed(),
+                u8::from(link.removed_by_us)
+            )
+        });
+        let fields = base.members.iter().filter_map(|link| {
+            let fields = store.member_fields(job, text(link.source)).unwrap();
+            let json = crate::state::convert::fields_to_json(&fields);
+            (!fields.is_empty()).then(|| format!("{job} {} {json}", text(link.source)))
+        });
+        let memberships = base.memberships.iter().flat_map(|(group, members)| {
+            members.iter().map(move |membership| {
+                let brought = u8::from(membership.brought);
+                format!("{job} {group} {} {brought}", text(membership.member))
+            })
+        });
+        let former = base.former.iter().map(|link| {
+            let (source, target) = (text(link.source), text(link.target));
+            format!("{job} {source} {target} {}", text(link.address))
+        });
+        let mut all = [
+            links.collect::<Vec<_>>(),
+            fields.collect(),
+            memberships.collect(),
+            former.collect(),
+        ];
+        all.iter_mut().for_each(|rows| rows.sort());
+        all.to_vec()
+    }
+
+    #[test]
+    fn nothing_of_a_file_with_texts_for_keys_is_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rosterd.db");
+        let connection = Connection::open(&path).unwrap();
+        // A file that version 9 made of a first run, with what such a run does not leave.
+        connection
+            .execute_batch(include_str!("../../tests/fixtures/state/version_9.sql"))
+            .unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO former_links VALUES ('nightly', '106', 'C-7', 'odd@example.org');
+                 INSERT INTO member_links VALUES ('nightly', '007', 'C-8', 'seven@example.org', 'pinned', -1, 9223372036854775807, 1);
+                 INSERT INTO member_fields VALUES ('nightly', '007', '{\"vip\":{\"desired\":true,\"target\":\"yes\",\"written\":true},\"tags\":{\"target\":[\"a\",\"b\"]}}');
+                 INSERT INTO memberships VALUES ('nightly', 'G', 'C-8', 1);",
+            )
+            .unwrap();
+        let before = known(&connection);
+        let accounts: (String, String) = connection
+            .query_row(
+                "SELECT source_account, target_account FROM jobs",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        drop(connection);
+        let store = Store::open(&path, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(store.integrity_check().unwrap().is_empty());
+        let after = loaded(&store, "nightly", &accounts.0, &accounts.1);
+        for (before, after) in before.iter().zip(&after) {
+            let count = before.len();
+            assert!(count > 0);
+            let parsed = |rows: &[String]| -> Vec<serde_json::Value> {
+                let json = |row: &String| {
+                    let (key, value) = row.split_once('{').unwrap_or((row, ""));
+                    serde_json::from_str(&format!("{{{value}"))
+                        .unwrap_or_else(|_| serde_json::Value::from(key))
+                };
+                rows.iter().map(json).collect()
+            };
+            assert_eq!(parsed(before), parsed(after));
+            assert_eq!(count, after.len());
+        }
+        let seven = store.member_fields("nightly", "007").unwrap();
+        assert!(seven["vip"].written && seven["tags"].desired.is_none());
+        let old: i64 = store
+            .lock()
+            .query_row(
+                "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'old%'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(old, 0);
     }
 
     #[test]

@@ -238,7 +238,8 @@ impl Store {
                 return Err(StateError::Outcomes { entry: id.0, items, outcomes: outcomes.len() }.into());
             }
             let mut update = connection.prepare_cached(
-                "UPDATE journal_items SET outcome = ?3, outcome_id = coalesce(?4, outcome_id), code = ?5, message = ?6
+                "UPDATE journal_items SET outcome = ?3, outcome_id = coalesce(?4, outcome_id), code = ?5, message = ?6,
+                     fields = CASE WHEN ?7 THEN NULL ELSE fields END, absent_from = CASE WHEN ?7 THEN NULL ELSE absent_from END
                  WHERE entry = ?1 AND position = ?2 AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed'))",
             )?;
             for (position, outcome) in (0_i64..).zip(outcomes) {
@@ -248,7 +249,8 @@ impl Store {
                     JournalOutcome::Failed { code, message } => ("failed", None, code.as_deref(), Some(message.as_str())),
                     JournalOutcome::Unknown => ("unknown", None, None, None),
                 };
-                update.execute((id.0, position, word, created, code, message))?;
+                // What it was about to store is of use to whoever has to find out what became of it.
+                update.execute((id.0, position, word, created, code, message, outcome.is_final()))?;
             }
             connection
                 .prepare_cached(

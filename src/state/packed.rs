@@ -32,7 +32,8 @@ pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+/// Writes a text.
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_number(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
@@ -106,7 +107,7 @@ impl<'a> Unpacking<'a> {
         Err(Damaged)
     }
 
-    fn text(&mut self) -> Result<&'a str, Damaged> {
+    pub(super) fn text(&mut self) -> Result<&'a str, Damaged> {
         let length = usize::try_from(self.number()?).map_err(|_| Damaged)?;
         let (text, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
         self.0 = rest;

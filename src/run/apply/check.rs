@@ -48,9 +48,16 @@ impl Applying<'_> {
             let together: BTreeSet<String> =
                 by_row.flat_map(|open| groups_of(&open.write)).collect();
             seen.extend(self.groups_by_row(&together).await?);
-            for open in std::mem::take(&mut self.open) {
-                for group in groups_of(&open.write) {
-                    if let Entry::Vacant(unseen) = seen.entry(group) {
+            let open = std::mem::take(&mut self.open);
+            // Who is in a group is in memory only as long as somebody still asks for it.
+            let mut asked: HashMap<String, usize> = HashMap::new();
+            for group in open.iter().flat_map(|open| groups_of(&open.write)) {
+                *asked.entry(group).or_default() += 1;
+            }
+            for open in open {
+                let groups = groups_of(&open.write);
+                for group in &groups {
+                    if let Entry::Vacant(unseen) = seen.entry(group.clone()) {
                         let now = group_now(&self.handle, unseen.key()).await?;
                         unseen.insert(now);
                     }
@@ -60,6 +67,13 @@ impl Applying<'_> {
                     .await?
                 {
                     still_open.push(open);
+                }
+                for group in groups {
+                    let left = asked.entry(group.clone()).or_default();
+                    *left = left.saturating_sub(1);
+                    if *left == 0 {
+                        seen.remove(&group);
+                    }
                 }
             }
             self.open = still_open;

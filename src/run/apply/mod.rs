@@ -38,6 +38,7 @@ use crate::state::{JournalId, JournalOutcome};
 /// A write of which some item still has to be read back.
 struct Open {
     journal: JournalId,
+    /// The request, without the profiles of those whom it created.
     write: Write,
     items: Vec<Item>,
     outcomes: Vec<JournalOutcome>,

@@ -306,7 +306,7 @@ impl Applying<'_> {
             open.fill(false);
             self.open.push(Open {
                 journal,
-                write: write.clone(),
+                write: write.without_profiles(),
                 items: items.to_vec(),
                 outcomes: journaled,
                 objections,

@@ -131,7 +131,8 @@ impl Applying<'_> {
         for &person in people {
             let fields = record_of(&person).and_then(|_| known.next());
             let ids = self.ids(person);
-            let Some((hash, held)) = ids.first().and_then(|id| now.profiles.get(id)) else {
+            let held = ids.first().map(|id| now.get(id)).transpose()?.flatten();
+            let Some((hash, held)) = held else {
                 if !last {
                     behind.push(person);
                 }
@@ -144,13 +145,13 @@ impl Applying<'_> {
             let edit = facts.and_then(|facts| facts.edit.as_ref());
             let sent = edit.map(|edit| edit.set.clone()).unwrap_or_default();
             let sent = (!is_new).then_some(&sent);
-            let ignored = take_stored(&mut fields, &before, held, sent);
+            let ignored = take_stored(&mut fields, &before, &held, sent);
             if !ignored.is_empty() && !last {
                 behind.push(person);
                 continue;
             }
             // Whoever is to be written again is compared again.
-            let seen = if ignored.is_empty() { *hash } else { UNREAD };
+            let seen = if ignored.is_empty() { hash } else { UNREAD };
             changes.extend(self.confirming().member_bases(person, &fields, seen));
             if !ignored.is_empty() {
                 let message = format!("{NOT_SHOWN} ({})", ignored.join(", "));

@@ -121,7 +121,7 @@ pub(in crate::run) async fn groups_and_profiles_now(
     let mut staging = Staging::new().map_err(staging_error)?;
     let role = Role::Target { wanted: addresses };
     let snapshot = read(handle, &rows, role, Some(mapping), &mut names, &mut staging).await?;
-    let profiles = profiles_of(&snapshot, &names, &staging, addresses)?;
+    let profiles = profiles_of(&snapshot, &names, staging, addresses);
     Ok((all_listed(&snapshot, ids, &rows, &names), profiles))
 }
 
@@ -235,7 +235,19 @@ pub(in crate::run) async fn people_now(
 
 /// The profiles of people as they are stored now, by id, with their fingerprints.
 pub(in crate::run) struct ProfilesNow {
-    pub(in crate::run) profiles: HashMap<String, (RowHash, Record)>,
+    hashes: HashMap<String, RowHash>,
+    staging: Staging,
+}
+
+impl ProfilesNow {
+    /// Returns the fingerprint and the profile of a contact.
+    pub(in crate::run) fn get(&self, id: &str) -> Result<Option<(RowHash, Record)>, RunError> {
+        let Some(hash) = self.hashes.get(id) else {
+            return Ok(None);
+        };
+        let profile = self.staging.get(id).map_err(staging_error)?;
+        Ok(Some((*hash, profile.unwrap_or_default())))
+    }
 }
 
 /// Reads the profiles of the people behind addresses, as planning does.
@@ -248,28 +260,26 @@ pub(in crate::run) async fn profiles_now(
     let mut staging = Staging::new().map_err(staging_error)?;
     let role = Role::Target { wanted: addresses };
     let snapshot = read(handle, &[], role, Some(mapping), &mut names, &mut staging).await?;
-    profiles_of(&snapshot, &names, &staging, addresses)
+    Ok(profiles_of(&snapshot, &names, staging, addresses))
 }
 
 fn profiles_of(
     snapshot: &Snapshot,
     names: &Names,
-    staging: &Staging,
+    staging: Staging,
     addresses: &[String],
-) -> Result<ProfilesNow, RunError> {
+) -> ProfilesNow {
     let wanted: HashSet<&str> = addresses.iter().map(String::as_str).collect();
-    let mut profiles = HashMap::new();
+    let mut hashes = HashMap::new();
     for member in &snapshot.members {
         let address = member.address.map(|address| names.text(address));
         let (Some(hash), true) = (member.hash, address.is_some_and(|is| wanted.contains(is)))
         else {
             continue;
         };
-        let id = names.text(member.id).to_owned();
-        let profile = staging.get(&id).map_err(staging_error)?;
-        profiles.insert(id, (hash, profile.unwrap_or_default()));
+        hashes.insert(names.text(member.id).to_owned(), hash);
     }
-    Ok(ProfilesNow { profiles })
+    ProfilesNow { hashes, staging }
 }
 
 /// Names the fields that are read of people at a target.

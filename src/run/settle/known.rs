@@ -93,7 +93,7 @@ pub(in crate::run) struct RecentProfiles(Mutex<HashMap<PersonIx, Arc<Profile>>>)
 
 impl RecentProfiles {
     /// More than the largest request writes.
-    const MOST: usize = 4_096;
+    const MOST: usize = 1_024;
 
     pub(in crate::run) fn get_or_read(
         &self,

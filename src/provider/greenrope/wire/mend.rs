@@ -100,6 +100,11 @@ impl<R: BufRead> Mended<R> {
     }
 }
 
+/// Tells whether a whole document needs no mending.
+pub(super) fn is_plain(document: &[u8]) -> bool {
+    std::str::from_utf8(document).is_ok() && !declares_single_bytes(document)
+}
+
 /// Tells whether the declaration at the beginning of a document names an encoding of single bytes.
 /// Both that are met mean the same wherever they mean anything in text.
 fn declares_single_bytes(start: &[u8]) -> bool {

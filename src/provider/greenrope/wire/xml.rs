@@ -5,13 +5,13 @@
 //! compared in lower case, because their spelling differs between operations.
 
 use std::borrow::Cow;
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use quick_xml::Reader;
 use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
 
-use super::mend::Mended;
+use super::mend::{Mended, is_plain};
 use crate::http::DecodeError;
 use crate::provider::guess::GUESS;
 
@@ -90,7 +90,25 @@ pub(super) struct Envelope {
 /// `root` and `container` are given in lower case. Every element child of the container is an item,
 /// whatever its name: the manual itself shows a `Groups` item inside `Groups`.
 pub(super) fn read_document(
-    source: impl BufRead,
+    mut source: impl BufRead,
+    root: &str,
+    container: &str,
+    item: &mut dyn FnMut(Element) -> Result<(), DecodeError>,
+) -> Result<Envelope, DecodeError> {
+    let mut start = Vec::new();
+    let unread = |error| DecodeError::NotAnAnswer(format!("it can't be read: {error}"));
+    let length = source.by_ref().take(IN_MEMORY).read_to_end(&mut start);
+    let is_whole = (length.map_err(unread)? as u64) < IN_MEMORY;
+    if is_whole && is_plain(&start) {
+        let pieces = Pieces::<&[u8]>::plain(&start);
+        return read_pieces(pieces, root, container, item);
+    }
+    let pieces = Pieces::mended(start.as_slice().chain(source));
+    read_pieces(pieces, root, container, item)
+}
+
+fn read_pieces<R: BufRead>(
+    mut pieces: Pieces<'_, R>,
     root: &str,
     container: &str,
     item: &mut dyn FnMut(Element) -> Result<(), DecodeError>,
@@ -103,26 +121,9 @@ pub(super) fn read_document(
         items: 0,
         weight: 0,
     };
-    let mut reader = Reader::from_reader(Mended::new(source));
-    reader.config_mut().enable_all_checks(true);
-    let mut buffer = Vec::new();
     let mut done: Option<Element> = None;
     loop {
-        buffer.clear();
-        reader.get_mut().allow(MAX_TOKEN);
-        let event = match reader.read_event_into(&mut buffer) {
-            Ok(event) => event,
-            Err(_) if reader.get_ref().is_exhausted() => {
-                return Err(DecodeError::Protocol(
-                    "a single text of it is too long".to_owned(),
-                ));
-            }
-            Err(error) => {
-                return Err(DecodeError::NotAnAnswer(format!(
-                    "it is no well-formed XML: {error}"
-                )));
-            }
-        };
+        let event = pieces.next()?;
         if done.is_some() && !is_blank(&event) {
             return Err(DecodeError::NotAnAnswer(
                 "something follows the end of the document".to_owned(),
@@ -165,6 +166,60 @@ pub(super) fn read_document(
         None => Err(DecodeError::NotAnAnswer(
             "it ends before its root element does".to_owned(),
         )),
+    }
+}
+
+/// The longest document that is read from memory, where its pieces need no copies, in bytes.
+const IN_MEMORY: u64 = 8 * 1024 * 1024;
+
+/// A document piece by piece.
+enum Pieces<'a, R> {
+    /// A short one whose bytes are what they are said to be.
+    Plain(Reader<&'a [u8]>),
+    /// Any other.
+    Mended {
+        reader: Reader<Mended<R>>,
+        buffer: Vec<u8>,
+    },
+}
+
+impl<'a, R: BufRead> Pieces<'a, R> {
+    fn plain(text: &'a [u8]) -> Self {
+        let mut reader = Reader::from_reader(text);
+        reader.config_mut().enable_all_checks(true);
+        Pieces::Plain(reader)
+    }
+
+    fn mended(source: R) -> Self {
+        let mut reader = Reader::from_reader(Mended::new(source));
+        reader.config_mut().enable_all_checks(true);
+        Pieces::Mended {
+            reader,
+            buffer: Vec::new(),
+        }
+    }
+
+    fn next(&mut self) -> Result<Event<'_>, DecodeError> {
+        let too_long = || DecodeError::Protocol("a single text of it is too long".to_owned());
+        let broken = |error| DecodeError::NotAnAnswer(format!("it is no well-formed XML: {error}"));
+        match self {
+            Pieces::Plain(reader) => {
+                let event = reader.read_event().map_err(broken)?;
+                if event.len() > MAX_TOKEN {
+                    return Err(too_long());
+                }
+                Ok(event)
+            }
+            Pieces::Mended { reader, buffer } => {
+                buffer.clear();
+                reader.get_mut().allow(MAX_TOKEN);
+                match reader.read_event_into(buffer) {
+                    Ok(event) => Ok(event),
+                    Err(_) if reader.get_ref().is_exhausted() => Err(too_long()),
+                    Err(error) => Err(broken(error)),
+                }
+            }
+        }
     }
 }
 

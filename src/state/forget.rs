@@ -59,8 +59,9 @@ impl Store {
                 "DELETE FROM accepted WHERE member = ?1 /* walks: somebody is forgotten once */",
                 "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
                 "UPDATE run_items SET member = NULL, message = NULL, fields = NULL WHERE member = ?1",
+                "DELETE FROM journal_values WHERE (entry, position) IN
+                     (SELECT entry, position FROM journal_items WHERE member = ?1) /* walks: somebody is forgotten once */",
                 "UPDATE journal_items SET item_key = '', member = NULL, member_source = NULL, member_id = NULL, detail = NULL,
-                     fields = NULL, absent_from = NULL,
                      outcome_id = NULL, message = NULL, outcome = CASE outcome WHEN 'confirmed' THEN outcome ELSE 'failed' END
                  WHERE member = ?1 /* walks: somebody is forgotten once */",
             ] {

@@ -188,8 +188,11 @@ impl Store {
                 .prepare_cached("INSERT INTO journal (run, job, account, operation, intended) VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .insert((run, &entry.job, &entry.account, &entry.operation, stamp(entry.now)))?;
             let mut insert = connection.prepare_cached(
-                "INSERT INTO journal_items (entry, position, item_key, group_id, group_source, member, member_source, member_id, detail, fields, absent_from)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "INSERT INTO journal_items (entry, position, item_key, group_id, group_source, member, member_source, member_id, detail)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?;
+            let mut insert_values = connection.prepare_cached(
+                "INSERT INTO journal_values (entry, position, fields, absent_from) VALUES (?1, ?2, ?3, ?4)",
             )?;
             for (position, item) in (0_i64..).zip(&entry.items) {
                 insert.execute((
@@ -202,9 +205,11 @@ impl Store {
                     &item.member_source,
                     &item.member_id,
                     &item.detail,
-                    (!item.fields.is_empty()).then(|| json(&item.fields)),
-                    &item.absent_from,
                 ))?;
+                let fields = (!item.fields.is_empty()).then(|| json(&item.fields));
+                if fields.is_some() || item.absent_from.is_some() {
+                    insert_values.execute((id, position, fields, &item.absent_from))?;
+                }
             }
             self.watcher.reach(JournalMoment::IntentWritten);
             Ok(JournalId(id))
@@ -238,10 +243,10 @@ impl Store {
                 return Err(StateError::Outcomes { entry: id.0, items, outcomes: outcomes.len() }.into());
             }
             let mut update = connection.prepare_cached(
-                "UPDATE journal_items SET outcome = ?3, outcome_id = coalesce(?4, outcome_id), code = ?5, message = ?6,
-                     fields = CASE WHEN ?7 THEN NULL ELSE fields END, absent_from = CASE WHEN ?7 THEN NULL ELSE absent_from END
+                "UPDATE journal_items SET outcome = ?3, outcome_id = coalesce(?4, outcome_id), code = ?5, message = ?6
                  WHERE entry = ?1 AND position = ?2 AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed'))",
             )?;
+            let mut forget_values = connection.prepare_cached("DELETE FROM journal_values WHERE entry = ?1 AND position = ?2")?;
             for (position, outcome) in (0_i64..).zip(outcomes) {
                 let (word, created, code, message) = match outcome {
                     JournalOutcome::Confirmed { id } => ("confirmed", id.as_deref(), None, None),
@@ -249,8 +254,11 @@ impl Store {
                     JournalOutcome::Failed { code, message } => ("failed", None, code.as_deref(), Some(message.as_str())),
                     JournalOutcome::Unknown => ("unknown", None, None, None),
                 };
+                update.execute((id.0, position, word, created, code, message))?;
                 // What it was about to store is of use to whoever has to find out what became of it.
-                update.execute((id.0, position, word, created, code, message, outcome.is_final()))?;
+                if outcome.is_final() {
+                    forget_values.execute((id.0, position))?;
+                }
             }
             connection
                 .prepare_cached(
@@ -342,8 +350,9 @@ impl Store {
 fn items(connection: &Connection, entry: JournalId) -> Result<Vec<UnsettledItem>, Fault> {
     let mut select = connection.prepare_cached(
         "SELECT item_key, group_id, group_source, member, member_source, member_id, detail, outcome, outcome_id, code, message,
-             fields, absent_from
-         FROM journal_items WHERE entry = ?1 ORDER BY position",
+             stored.fields, stored.absent_from
+         FROM journal_items AS item LEFT JOIN journal_values AS stored ON stored.entry = item.entry AND stored.position = item.position
+         WHERE item.entry = ?1 ORDER BY item.position",
     )?;
     let rows = select.query_map([entry.0], |row| {
         let outcome: Option<String> = row.get(7)?;

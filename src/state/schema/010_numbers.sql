@@ -101,3 +101,18 @@ CREATE TABLE field_names (
     id   INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
 ) STRICT;
+
+-- What a write was about to store stands apart and goes once it is known what became of the write: its room is used again.
+CREATE TABLE journal_values (
+    entry       INTEGER NOT NULL REFERENCES journal (id) ON DELETE CASCADE,
+    position    INTEGER NOT NULL,
+    fields      TEXT,
+    absent_from TEXT,
+    PRIMARY KEY (entry, position)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO journal_values (entry, position, fields, absent_from)
+    SELECT entry, position, fields, absent_from FROM journal_items
+    WHERE (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed')) AND (fields IS NOT NULL OR absent_from IS NOT NULL);
+ALTER TABLE journal_items DROP COLUMN fields;
+ALTER TABLE journal_items DROP COLUMN absent_from;

@@ -10,7 +10,7 @@ use crate::state::runs::RUN_COLUMNS;
 
 /// The tables that grow with an account or with history, and how many columns of a key a statement
 /// has to name so that what it reads does not grow with them.
-const GROWING: [(&str, usize); 21] = [
+const GROWING: [(&str, usize); 22] = [
     ("accepted", 2),
     ("approval_items", 2),
     ("approvals", 1),
@@ -22,6 +22,7 @@ const GROWING: [(&str, usize); 21] = [
     ("former_links", 2),
     ("journal", 1),
     ("journal_items", 1),
+    ("journal_values", 1),
     ("member_fields", 2),
     ("member_links", 2),
     ("memberships", 3),

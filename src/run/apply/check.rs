@@ -202,6 +202,12 @@ impl Applying<'_> {
         self.runner
             .store()
             .settle_write(open.journal, &outcomes, &changes, self.runner.now())?;
+        if matches!(open.write, Write::CreateMembers { .. }) {
+            let created = open.items.iter().filter_map(|item| item.person);
+            let known = created.filter(|person| self.so_far.person_ids.contains_key(person));
+            let known: Vec<PersonIx> = known.collect();
+            self.so_far.linked.extend(known);
+        }
         Ok(true)
     }
 

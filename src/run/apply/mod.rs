@@ -73,7 +73,6 @@ struct Applying<'a> {
     handle: Arc<Handle>,
     run: &'a str,
     so_far: SoFar,
-    person_ids: HashMap<PersonIx, String>,
     /// People whose creation was accepted and whose id is not proved yet.
     unproved: BTreeSet<PersonIx>,
     /// What failed and takes later steps with it.
@@ -142,7 +141,6 @@ impl Runner {
             handle: handle.clone(),
             run: id,
             so_far: SoFar::default(),
-            person_ids: HashMap::new(),
             unproved: BTreeSet::new(),
             lost_people: HashSet::new(),
             lost_groups: HashSet::new(),
@@ -264,7 +262,7 @@ impl Applying<'_> {
     }
 
     fn ids(&self, person: PersonIx) -> Vec<String> {
-        if let Some(id) = self.person_ids.get(&person) {
+        if let Some(id) = self.so_far.person_ids.get(&person) {
             return vec![id.clone()];
         }
         let planned = &self.prepared.planned;

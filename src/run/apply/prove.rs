@@ -78,7 +78,7 @@ impl Applying<'_> {
                 match proved {
                     // Somebody may have refused in the moment between.
                     Some(found) if found.status != MemberStatus::Active => {
-                        self.person_ids.insert(person, found.id.clone());
+                        self.so_far.person_ids.insert(person, found.id.clone());
                         changes.extend(self.confirming().confirmed(
                             &open.write,
                             item,
@@ -93,7 +93,7 @@ impl Applying<'_> {
                         };
                     }
                     Some(found) => {
-                        self.person_ids.insert(person, found.id.clone());
+                        self.so_far.person_ids.insert(person, found.id.clone());
                         changes.extend(self.confirming().confirmed(
                             &open.write,
                             item,

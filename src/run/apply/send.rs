@@ -374,7 +374,10 @@ impl Applying<'_> {
             }
             ("create_members", _, Some(person)) => {
                 if proved {
-                    self.person_ids.insert(person, id.to_owned());
+                    let before = self.so_far.person_ids.insert(person, id.to_owned());
+                    if before.is_some_and(|before| before != id) {
+                        self.so_far.linked.remove(&person);
+                    }
                 } else {
                     self.unproved.insert(person);
                 }

@@ -76,6 +76,10 @@ pub(in crate::run) struct SoFar {
     pub(in crate::run) refused_there: HashSet<(Option<PairIx>, String)>,
     /// People whose address at the target was changed by this run, and of whom that is proved.
     pub(in crate::run) moves_proved: HashSet<PersonIx>,
+    /// The ids of people whom this run created.
+    pub(in crate::run) person_ids: HashMap<PersonIx, String>,
+    /// Those of them whose link to that id is remembered.
+    pub(in crate::run) linked: HashSet<PersonIx>,
     pub(in crate::run) profiles: RecentProfiles,
 }
 

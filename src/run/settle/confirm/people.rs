@@ -13,13 +13,18 @@ use crate::run::settle::known::{Known, Profile};
 use crate::state::Change;
 
 impl Confirming<'_> {
-    /// Links a person who was created, with the values that were sent as the base where some were.
+    /// Links a person who was created, with the values that were sent as the base where some were;
+    /// once, however many requests created them.
     pub(super) fn person_created(
         &self,
         person: PersonIx,
         id: &str,
         with_profile: bool,
     ) -> Result<Vec<Change>, RunError> {
+        let created = self.so_far.person_ids.get(&person);
+        if self.so_far.linked.contains(&person) && created.is_some_and(|known| known == id) {
+            return Ok(Vec::new());
+        }
         let profile = self.profile(person)?;
         let desired = &profile.mapped.fields;
         let known_before = !self.known.people.targets(person).is_empty();

@@ -34,7 +34,8 @@ mod tests;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -210,6 +211,25 @@ impl Store {
     /// is well.
     pub fn integrity_check(&self) -> Result<Vec<String>, StateError> {
         self.read(backup::problems)
+    }
+
+    /// Counts the steps of SQLite's machine from here on, in hundreds: each row that a statement
+    /// visits takes some. For checks that no work grows faster than an account, whatever the clock
+    /// says; nothing in the product asks for it.
+    ///
+    /// # Panics
+    /// Where SQLite takes no handler, which it always does.
+    pub fn count_steps(&self) -> Arc<AtomicU64> {
+        let steps = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&steps);
+        let count = move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        self.lock()
+            .progress_handler(100, Some(count))
+            .expect("a connection takes a handler");
+        steps
     }
 
     fn prepare(connection: &Connection, path: &Path, now: Timestamp) -> Result<(), Fault> {

@@ -13,6 +13,7 @@ mod consent;
 mod crash;
 mod early;
 mod faults;
+mod growth;
 mod guards;
 mod housekeeping;
 mod identity;

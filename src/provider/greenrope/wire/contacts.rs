@@ -1,6 +1,8 @@
 //! The answer to GetContacts: unpaged, perhaps huge, and therefore read as a stream.
 
+use std::collections::HashMap;
 use std::io::BufRead;
+use std::sync::LazyLock;
 
 use super::answer::read_single;
 use super::xml::Element;
@@ -95,11 +97,19 @@ pub(in super::super) fn check_contacts(
 ) -> Result<Count, DecodeError> {
     let (mut without_id, mut in_no_group, mut unsaid) = (0, 0, 0);
     let envelope = read_single(source, ROOT, CONTAINER, &mut |item| {
-        without_id += u64::from(id(&item).is_none());
-        in_no_group += u64::from(!names_any(&groups_of(&item)));
-        unsaid += u64::from(item.value("unsubscribed").is_none());
-        if let Some(room) = &mut room {
-            room.extend(decode(&item));
+        match room.as_ref().and_then(|_| decode(&item)) {
+            Some(contact) => {
+                in_no_group += u64::from(!contact.names_a_group());
+                unsaid += u64::from(contact.unsubscribed.is_none());
+                if let Some(room) = &mut room {
+                    room.push(contact);
+                }
+            }
+            None => {
+                without_id += u64::from(id(&item).is_none());
+                in_no_group += u64::from(!names_any(&groups_of(&item)));
+                unsaid += u64::from(item.value("unsubscribed").is_none());
+            }
         }
         Ok(())
     })?;
@@ -181,21 +191,33 @@ fn group_of_contact(group: &Element) -> GroupOfContact {
     (id, name)
 }
 
+/// The fields of a profile, by their names in lower case.
+static FIELDS: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
+    let fields = SCHEMA.members.iter();
+    fields
+        .filter(|field| field.writable != Writable::No && !field.wire.starts_with("custom."))
+        .map(|field| (field.wire.to_lowercase(), field.wire))
+        .collect()
+});
+
 /// Collects the profile under the names of the field table; nothing when any of it was guessed.
 fn profile(item: &Element, id: &str) -> Option<Record> {
     let mut record = Record::from([("Contact_id".to_owned(), Value::from(id))]);
-    for field in SCHEMA.members {
-        if field.writable == Writable::No || field.wire.starts_with("custom.") {
-            continue;
-        }
-        let Some(child) = item.child(&field.wire.to_lowercase()) else {
+    let mut met = Vec::with_capacity(FIELDS.len());
+    for child in &item.children {
+        let Some(wire) = FIELDS.get(child.name.as_str()) else {
             continue;
         };
+        // Of several the first one counts.
+        if met.contains(wire) {
+            continue;
+        }
+        met.push(*wire);
         if child.guessed {
             return None;
         }
         if let Some(text) = child.content() {
-            record.insert(field.wire.to_owned(), Value::from(text));
+            record.insert((*wire).to_owned(), Value::from(text));
         }
     }
     for custom in item

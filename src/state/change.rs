@@ -323,7 +323,10 @@ fn apply_one(keys: &mut Keys<'_>, change: &Change) -> Result<(), Fault> {
             target,
             removed,
         } => {
-            let (job, target) = (keys.job(job)?, keys.key(target)?);
+            let Some(target) = keys::find(connection, target)? else {
+                return Ok(());
+            };
+            let job = keys.job(job)?;
             connection
                 .prepare_cached(
                     "UPDATE member_links INDEXED BY member_links_target SET removed_by_us = ?3
@@ -332,7 +335,10 @@ fn apply_one(keys: &mut Keys<'_>, change: &Change) -> Result<(), Fault> {
                 .execute((job, target, removed))?;
         }
         Change::UnlinkMember { job, source } => {
-            let (job, source) = (keys.job(job)?, keys.key(source)?);
+            let Some(source) = keys::find(connection, source)? else {
+                return Ok(());
+            };
+            let job = keys.job(job)?;
             keep_former(connection, job, source, None)?;
             connection
                 .prepare_cached("DELETE FROM member_links WHERE job = ?1 AND source = ?2")?
@@ -353,7 +359,11 @@ fn apply_one(keys: &mut Keys<'_>, change: &Change) -> Result<(), Fault> {
                 .execute((job, group, member, brought))?;
         }
         Change::MembershipGone { job, group, member } => {
-            let (job, group, member) = (keys.job(job)?, keys.key(group)?, keys.key(member)?);
+            let find = |text| keys::find(connection, text);
+            let (Some(group), Some(member)) = (find(group)?, find(member)?) else {
+                return Ok(());
+            };
+            let job = keys.job(job)?;
             connection
                 .prepare_cached(
                     "DELETE FROM memberships WHERE job = ?1 AND group_id = ?2 AND member = ?3",

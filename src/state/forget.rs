@@ -24,7 +24,6 @@ impl Store {
     /// Content is overwritten in the file; copies and backups are left as they are.
     pub fn forget_person(&self, address: &str, now: Timestamp) -> Result<usize, StateError> {
         let touched = self.write(|connection| {
-            connection.pragma_update(None, "secure_delete", true)?;
             let linked = linked_ids(connection, address)?;
             let (mut touched, ids) = ledger::forget(connection, address, linked, &stamp(now))?;
             for (account, id) in &ids {
@@ -52,7 +51,7 @@ impl Store {
                 touched += connection.execute(sql, [key])?;
             }
             for text in ids.iter().map(|(_, id)| id.as_str()).chain([address]) {
-                keys::forget(connection, text)?;
+                keys::sweep(connection, Some(text))?;
             }
             for sql in [
                 "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
@@ -218,7 +217,8 @@ pub(super) fn without_forgotten<'a>(
 mod tests {
     use super::super::tests::{at, count_rows, link_member, membership, place};
     use super::super::{
-        AudienceKey, FailureNote, JournalEntry, JournalItem, RunItem, RunStart, Store,
+        AudienceKey, FailureNote, JournalEntry, JournalItem, JournalOutcome, RunItem, RunStart,
+        Store,
     };
     use super::*;
 
@@ -276,6 +276,16 @@ mod tests {
             fields: [("email".to_owned(), crate::model::Value::from(ana))].into(),
             ..JournalItem::default()
         };
+        let settled = JournalEntry {
+            job: "job".into(),
+            account: "mail".into(),
+            operation: "update_members".into(),
+            items: vec![item.clone()],
+            now: at(0),
+        };
+        let id = store.begin_write("r", &settled).unwrap();
+        let done = JournalOutcome::Confirmed { id: None };
+        store.settle_write(id, &[done], &[], at(0)).unwrap();
         let entry = JournalEntry {
             job: "job".into(),
             account: "mail".into(),

@@ -19,8 +19,8 @@ const MOST_DIGITS: usize = 18;
 /// How many texts are kept in memory with their numbers.
 const MOST_KNOWN: usize = 65_536;
 
-/// The number of a text. An id that is written as a number is that number, which nearly every one
-/// of the three providers is; any other text has a row in `texts`, and its number is that row's
+/// The number of a text. An id that is written as a number, without leading zeros and in no more
+/// digits than fit, is that number, as nearly every one of the three providers is; any other text has a row in `texts`, and its number is that row's
 /// below zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key(i64);
@@ -58,16 +58,19 @@ pub(super) fn find(connection: &Connection, text: &str) -> Result<Option<Key>, F
     Ok(row.optional()?.map(|id| Key(-id)))
 }
 
-/// Removes a text that no row has the number of any more.
-pub(super) fn forget(connection: &Connection, text: &str) -> Result<usize, Fault> {
+/// Removes the texts whose number no row has any more, or the given one of them.
+pub(super) fn sweep(connection: &Connection, only: Option<&str>) -> Result<usize, Fault> {
     Ok(connection.execute(
-        "DELETE FROM texts WHERE text = ?1 AND -id NOT IN (
+        "DELETE FROM texts WHERE (?1 IS NULL OR text = ?1) AND -id NOT IN (
              SELECT source FROM member_links UNION ALL SELECT target FROM member_links UNION ALL SELECT address FROM member_links
              UNION ALL SELECT source FROM former_links UNION ALL SELECT target FROM former_links
              UNION ALL SELECT address FROM former_links
              UNION ALL SELECT group_id FROM memberships UNION ALL SELECT member FROM memberships
-         ) /* walks: somebody is forgotten once */",
-        [text],
+             UNION ALL SELECT id FROM remembered_members
+             UNION ALL SELECT address FROM remembered_members WHERE address IS NOT NULL
+             UNION ALL SELECT address FROM remembered_absent
+         ) /* walks: somebody is forgotten once, and history is pruned once a day */",
+        [only],
     )?)
 }
 
@@ -185,7 +188,8 @@ impl<'a> Texts<'a> {
             let mut select = self
                 .connection
                 .prepare_cached("SELECT text FROM texts WHERE id = ?1")?;
-            let text = select.query_row([-key.0], |row| row.get(0))?;
+            let text = select.query_row([-key.0], |row| row.get(0));
+            let text = text.optional()?.ok_or_else(|| damaged(Damaged))?;
             self.known.insert(key, text);
         }
         Ok(&self.known[&key])

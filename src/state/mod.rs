@@ -297,6 +297,9 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // What goes is overwritten at once: who asks to be forgotten may have left traces in rows that
+    // went long before.
+    connection.pragma_update(None, "secure_delete", true)?;
     // In KiB when negative. A first run of a large account writes all over the file.
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::change::{self, Change};
 use super::convert::{count, from_json, json, optional_count, optional_time, stamp, time};
 use super::error::{Fault, StateError};
-use super::{Store, jobs};
+use super::{Store, jobs, keys};
 use crate::plan::base::Measure;
 
 /// How a run ended.
@@ -371,6 +371,7 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
     ] {
         deleted += connection.execute(sql, [before])?;
     }
+    keys::sweep(connection, None)?;
     Ok(deleted)
 }
 

@@ -100,37 +100,6 @@ pub enum Leaving {
     Detach,
 }
 
-impl Write {
-    /// Copies a request without the profiles of those whom it creates, which the source shows
-    /// whenever they are asked for again: what is read back in the end is kept until then.
-    pub fn without_profiles(&self) -> Write {
-        match self {
-            Write::CreateMembers { rows, join } => Write::CreateMembers {
-                rows: rows
-                    .iter()
-                    .map(|row| MemberValues {
-                        address: row.address.clone(),
-                        fields: Record::new(),
-                    })
-                    .collect(),
-                join: join.clone(),
-            },
-            Write::JoinGroups { rows } => Write::JoinGroups {
-                rows: rows
-                    .iter()
-                    .map(|row| MemberJoin {
-                        id: row.id.clone(),
-                        address: row.address.clone(),
-                        fields: Record::new(),
-                        groups: row.groups.clone(),
-                    })
-                    .collect(),
-            },
-            other => other.clone(),
-        }
-    }
-}
-
 /// One request that changes something at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
@@ -229,6 +198,37 @@ pub enum Write {
         /// The type of its values.
         kind: FieldType,
     },
+}
+
+impl Write {
+    /// Copies a request without the profiles of those whom it creates, which the source shows
+    /// whenever they are asked for again: what is read back in the end is kept until then.
+    pub fn without_profiles(&self) -> Write {
+        match self {
+            Write::CreateMembers { rows, join } => Write::CreateMembers {
+                rows: rows
+                    .iter()
+                    .map(|row| MemberValues {
+                        address: row.address.clone(),
+                        fields: Record::new(),
+                    })
+                    .collect(),
+                join: join.clone(),
+            },
+            Write::JoinGroups { rows } => Write::JoinGroups {
+                rows: rows
+                    .iter()
+                    .map(|row| MemberJoin {
+                        id: row.id.clone(),
+                        address: row.address.clone(),
+                        fields: Record::new(),
+                        groups: row.groups.clone(),
+                    })
+                    .collect(),
+            },
+            other => other.clone(),
+        }
+    }
 }
 
 impl Write {

@@ -131,7 +131,7 @@ fn load_members(
 ) -> Result<(), Fault> {
     let mut select = connection.prepare_cached(
         "SELECT link.source, link.target, address.text, link.origin, link.source_hash, link.target_hash, link.removed_by_us
-         FROM member_links AS link JOIN texts AS address ON address.id = -link.address
+         FROM member_links AS link LEFT JOIN texts AS address ON address.id = -link.address
          WHERE link.job = ?1 /* walks: a run loads the base of its job whole */",
     )?;
     let mut rows = select.query([job])?;

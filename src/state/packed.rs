@@ -78,7 +78,9 @@ pub(super) fn put_field(out: &mut Vec<u8>, field: &FieldBase) {
             | flag(*written, WRITTEN),
     );
     let values = desired.iter().chain(target.iter().filter(|_| !same));
-    values.for_each(|value| put_value(out, value));
+    for value in values {
+        put_value(out, value);
+    }
 }
 
 /// Takes values out again.
@@ -179,7 +181,9 @@ mod tests {
         #[test]
         fn what_was_packed_comes_out_again(fields in prop::collection::vec(fields(), 0..6)) {
             let mut packed = Vec::new();
-            fields.iter().for_each(|field| put_field(&mut packed, field));
+            for field in &fields {
+                put_field(&mut packed, field);
+            }
             let mut unpacking = Unpacking(&packed);
             for field in &fields {
                 prop_assert_eq!(&unpacking.field().unwrap(), field);

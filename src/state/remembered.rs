@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use super::convert::{from_json, json, stamp, time, word};
 use super::error::{Fault, StateError};
-use super::keys::{Keys, Texts};
+use super::keys::{Key, Keys, Texts};
 use super::ledger;
 use crate::model::{
     Certificate, CountRule, CustomField, CustomFields, Existence, FieldType, Group, GroupKind,
@@ -290,18 +290,15 @@ fn load(
         return Ok(None);
     };
     let mut select =
-        connection.prepare_cached(
-            "SELECT member.id, address.text, member.status, member.hash
-             FROM remembered_members AS member LEFT JOIN texts AS address ON address.id = -member.address
-             WHERE member.target = ?1 ORDER BY member.position /* walks: the remembered target is loaded whole */",
-        )?;
+        connection.prepare_cached("SELECT id, address, status, hash FROM remembered_members WHERE target = ?1 ORDER BY position /* walks: the remembered target is loaded whole */")?;
     let mut texts = Texts::new(connection);
     let mut rows = select.query([target])?;
     while let Some(row) = rows.next()? {
-        let address = optional_text(row, 1)?.map(|address| names.intern(address));
+        let address: Option<Key> = row.get(1)?;
+        let address = address.map(|address| texts.intern(address, names));
         remembered.members.push(Member {
+            address: address.transpose()?,
             id: texts.intern(row.get(0)?, names)?,
-            address,
             // Only of records of a source anybody asks.
             unusable: None,
             // A number that nobody wrote counts as the strictest.
@@ -345,13 +342,6 @@ fn key(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<MemoryKey> {
         config_hash: row.get(from + 2)?,
         salt: row.get(from + 3)?,
     })
-}
-
-fn optional_text<'row>(
-    row: &'row rusqlite::Row<'_>,
-    column: usize,
-) -> rusqlite::Result<Option<&'row str>> {
-    Ok(row.get_ref(column)?.as_str_or_null()?)
 }
 
 fn unpack(packed: &[u8], members: usize) -> Vec<ListingRow> {

@@ -48,10 +48,15 @@ fn links(connection: &Connection, keys: &mut Keys<'_>) -> Result<(), Fault> {
 fn fields(connection: &Connection, keys: &mut Keys<'_>) -> Result<(), Fault> {
     let mut insert = connection
         .prepare("INSERT INTO member_fields (job, source, fields) VALUES (?1, ?2, ?3)")?;
-    let mut select = connection.prepare("SELECT job, source, fields FROM old_member_fields")?;
+    let mut select = connection.prepare(
+        "SELECT job, source, fields FROM old_member_fields JOIN old_member_links USING (job, source)",
+    )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let fields = fields_from_json(row, 2)?;
+        // Whose values can't be read is compared anew, as somebody of whom none are known.
+        let Ok(fields) = fields_from_json(row, 2) else {
+            continue;
+        };
         insert.execute((
             keys.job(text(row, 0)?)?,
             keys.key(text(row, 1)?)?,

@@ -313,7 +313,9 @@ mod tests {
             memberships.collect(),
             former.collect(),
         ];
-        all.iter_mut().for_each(|rows| rows.sort());
+        for rows in &mut all {
+            rows.sort();
+        }
         all.to_vec()
     }
 

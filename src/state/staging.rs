@@ -2,8 +2,10 @@
 //! the run.
 
 use std::collections::HashMap;
+use std::env;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::SpooledTempFile;
@@ -46,15 +48,16 @@ struct Place {
 }
 
 impl Staging {
-    /// Opens an empty staging table.
+    /// Begins with no profile.
     ///
     /// # Errors
     /// [`StateError::Staging`] when no temporary file can be made.
     pub fn new() -> Result<Staging, StateError> {
+        let directory = directory();
         // Whether a file can be made shows now and not in the middle of a reading.
-        drop(tempfile::tempfile().map_err(staging_error)?);
+        drop(tempfile::tempfile_in(&directory).map_err(staging_error)?);
         Ok(Staging(Mutex::new(Staged {
-            file: SpooledTempFile::new(IN_MEMORY),
+            file: SpooledTempFile::new_in(IN_MEMORY, directory),
             written: 0,
             tail: Vec::new(),
             places: HashMap::new(),
@@ -73,7 +76,7 @@ impl Staging {
     }
 
     /// Calls back with every profile, in the order in which they came. The callback must not use
-    /// this staging table.
+    /// staging.
     pub fn for_each(&self, mut each: impl FnMut(&str, Record)) -> Result<(), StateError> {
         let mut staged = self.lock();
         let mut places: Vec<Place> = staged.places.values().copied().collect();
@@ -137,15 +140,12 @@ impl Staged {
 
     fn read(&mut self, place: Place) -> io::Result<Vec<u8>> {
         let mut row = vec![0; place.length as usize];
-        match place.start.checked_sub(self.written) {
-            Some(at) => {
-                let at = at as usize;
-                row.copy_from_slice(&self.tail[at..at + place.length as usize]);
-            }
-            None => {
-                self.file.seek(SeekFrom::Start(place.start))?;
-                self.file.read_exact(&mut row)?;
-            }
+        if let Some(at) = place.start.checked_sub(self.written) {
+            let at = at as usize;
+            row.copy_from_slice(&self.tail[at..at + place.length as usize]);
+        } else {
+            self.file.seek(SeekFrom::Start(place.start))?;
+            self.file.read_exact(&mut row)?;
         }
         Ok(row)
     }
@@ -176,6 +176,17 @@ impl Staged {
             record.push((field.clone(), row.value()?));
         }
         Ok((id, record.into_iter().collect()))
+    }
+}
+
+/// Returns the directory of temporary files that may be large: `TMPDIR` where it is set, or that one
+/// which is on a disk everywhere.
+fn directory() -> PathBuf {
+    let large = Path::new("/var/tmp");
+    if env::var_os("TMPDIR").is_none() && large.is_dir() {
+        large.to_owned()
+    } else {
+        env::temp_dir()
     }
 }
 

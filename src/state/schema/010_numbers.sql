@@ -1,5 +1,5 @@
--- Ids and addresses stand as numbers in what grows with an account. An id that is a number is that number; any other text has a
--- row here and stands as the number of its row, below zero.
+-- Ids and addresses stand as numbers in what grows with an account. An id that is written as a number, without leading zeros and
+-- in 18 digits at most, is that number; any other text has a row here and stands as the number of its row, below zero.
 CREATE TABLE texts (
     id   INTEGER PRIMARY KEY,
     text TEXT NOT NULL UNIQUE
@@ -112,7 +112,7 @@ CREATE TABLE journal_values (
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO journal_values (entry, position, fields, absent_from)
-    SELECT entry, position, fields, absent_from FROM journal_items
+    SELECT entry, position, fields, absent_from FROM journal_items JOIN journal ON journal.id = journal_items.entry
     WHERE (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed')) AND (fields IS NOT NULL OR absent_from IS NOT NULL);
 ALTER TABLE journal_items DROP COLUMN fields;
 ALTER TABLE journal_items DROP COLUMN absent_from;

@@ -97,19 +97,16 @@ pub(in super::super) fn check_contacts(
 ) -> Result<Count, DecodeError> {
     let (mut without_id, mut in_no_group, mut unsaid) = (0, 0, 0);
     let envelope = read_single(source, ROOT, CONTAINER, &mut |item| {
-        match room.as_ref().and_then(|_| decode(&item)) {
-            Some(contact) => {
-                in_no_group += u64::from(!contact.names_a_group());
-                unsaid += u64::from(contact.unsubscribed.is_none());
-                if let Some(room) = &mut room {
-                    room.push(contact);
-                }
+        if let Some(contact) = room.as_ref().and_then(|_| decode(&item)) {
+            in_no_group += u64::from(!contact.names_a_group());
+            unsaid += u64::from(contact.unsubscribed.is_none());
+            if let Some(room) = &mut room {
+                room.push(contact);
             }
-            None => {
-                without_id += u64::from(id(&item).is_none());
-                in_no_group += u64::from(!names_any(&groups_of(&item)));
-                unsaid += u64::from(item.value("unsubscribed").is_none());
-            }
+        } else {
+            without_id += u64::from(id(&item).is_none());
+            in_no_group += u64::from(!names_any(&groups_of(&item)));
+            unsaid += u64::from(item.value("unsubscribed").is_none());
         }
         Ok(())
     })?;

@@ -1,5 +1,5 @@
-//! Bytes on their way to the parser: always valid UTF-8, and never more than a bounded piece at
-//! once.
+//! Bytes on their way to the parser: always valid UTF-8, and never more of a single text than is
+//! allowed.
 //!
 //! Answers are expected to be UTF-8, and clients of this API guard against bytes that are not. Such
 //! a byte is read as Windows-1252 and announced by [`GUESS`], so that whoever reads the text knows

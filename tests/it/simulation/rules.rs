@@ -917,12 +917,13 @@ impl Judge {
                 let carried = source.kind != Kind::Emfluence
                     && self.ever_pairs.iter().any(|(other, upstream, partner)| {
                         let other = &self.jobs[*other];
+                        // What a group that is gone showed is not known any more.
                         let flag = run
                             .start
                             .account(other.source)
                             .groups
                             .get(upstream)
-                            .is_some_and(|group| group.protected);
+                            .is_none_or(|group| group.protected);
                         other.target == job.source
                             && partners.contains(partner)
                             && (flag || other.protect)

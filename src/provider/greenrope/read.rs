@@ -658,12 +658,20 @@ impl GreenRope {
             return Ok(true);
         }
         let (mut strangers, mut opted_out, mut bounced) = (0_u64, 0_u64, 0_u64);
+        // Those alone who name the group.
+        let mut named = Certificate::default();
         let read = answer.look(&mut |contact| {
             strangers += u64::from(contact.denies_group(&group.id, name));
             let refuses =
                 contact.unsubscribed == Some(true) || states.opted_out.contains(&contact.id);
+            let bounces = states.bounced.contains(&contact.id);
             opted_out += u64::from(refuses);
-            bounced += u64::from(states.bounced.contains(&contact.id));
+            bounced += u64::from(bounces);
+            if contact.names_a_group() {
+                named.distinct += 1;
+                named.opted_out += u64::from(refuses);
+                named.bounced += u64::from(bounces);
+            }
         })?;
         if read.is_err() || strangers > 0 {
             return Ok(false);
@@ -673,6 +681,14 @@ impl GreenRope {
             .is_some_and(|most| count.contacts <= most)
         {
             return Ok(true);
+        }
+        // Where the count fits those who name the group, it says nothing for the others.
+        if named.distinct > 0
+            && group
+                .member_count
+                .is_some_and(|count| may_count(&named, count))
+        {
+            return Ok(false);
         }
         let seen = Certificate {
             distinct: count.contacts,

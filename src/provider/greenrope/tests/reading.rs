@@ -121,6 +121,37 @@ async fn who_names_no_group_is_no_member_where_more_come_than_the_group_counts()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_count_that_fits_those_who_name_the_group_says_nothing_for_the_others() {
+    // Group 7 counts four. Without the filter a fifth comes who is in no group; one of those who
+    // name it opted out, so that five without the refuser make four as well.
+    let row =
+        |id: u32, more: &str| format!("<Contact><Contact_id>{id}</Contact_id>{more}</Contact>");
+    let group = "<Groups><Group><Group_id>7</Group_id></Group></Groups>";
+    let refuses = format!("<Unsubscribed>True</Unsubscribed>{group}");
+    let rows = [
+        row(101, group),
+        row(103, group),
+        row(105, group),
+        row(104, &refuses),
+        row(109, ""),
+    ]
+    .concat();
+    let everybody = format!(
+        "<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts></GetContactsResponse>"
+    );
+    let (crm, _) =
+        adapter(move |asked, _| is_members(asked).then(|| (200, everybody.clone().into_bytes())));
+    let read = read(&crm, Role::Source).await.unwrap();
+    assert!(!read.is_complete("7"), "nobody knows of contact 109");
+    assert!(
+        !read.states("7").contains_key("109"),
+        "{:?}",
+        read.states("7")
+    );
+    assert!(read.states("7").contains_key("101"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_refuses_an_empty_group_whose_question_for_refusers_is_answered_with_everybody() {
     let (crm, _) = adapter(|asked, _| {
         let refusers = asked.xml().contains("group_id=\"8\"") && asked.xml().contains("Unsubs");

@@ -1,6 +1,6 @@
 //! Moves what an older file knows by texts to where it stands by numbers.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Params, Row};
 
 use super::base::{origin_number, text};
 use super::convert::{fields_from_json, word};
@@ -22,82 +22,81 @@ pub(super) fn all(connection: &Connection) -> Result<(), Fault> {
 }
 
 fn links(connection: &Connection, keys: &mut Keys<'_>) -> Result<(), Fault> {
-    let mut insert = connection.prepare(
+    each(
+        connection,
+        "SELECT job, source, target, address, origin, removed_by_us, source_hash, target_hash FROM old_member_links",
         "INSERT INTO member_links (job, source, target, address, origin, removed_by_us, source_hash, target_hash)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    let mut select = connection.prepare(
-        "SELECT job, source, target, address, origin, removed_by_us, source_hash, target_hash FROM old_member_links",
-    )?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        insert.execute((
-            keys.job(text(row, 0)?)?,
-            keys.key(text(row, 1)?)?,
-            keys.key(text(row, 2)?)?,
-            keys.key(text(row, 3)?)?,
-            origin_number(word(row, 4, Origin::parse)?),
-            row.get::<_, bool>(5)?,
-            row.get::<_, i64>(6)?,
-            row.get::<_, i64>(7)?,
-        ))?;
-    }
-    Ok(())
+        |row| {
+            Ok(Some((
+                keys.job(text(row, 0)?)?,
+                keys.key(text(row, 1)?)?,
+                keys.key(text(row, 2)?)?,
+                keys.key(text(row, 3)?)?,
+                origin_number(word(row, 4, Origin::parse)?),
+                row.get::<_, bool>(5)?,
+                row.get::<_, i64>(6)?,
+                row.get::<_, i64>(7)?,
+            )))
+        },
+    )
 }
 
 fn fields(connection: &Connection, keys: &mut Keys<'_>) -> Result<(), Fault> {
-    let mut insert = connection
-        .prepare("INSERT INTO member_fields (job, source, fields) VALUES (?1, ?2, ?3)")?;
-    let mut select = connection.prepare(
+    each(
+        connection,
         "SELECT job, source, fields FROM old_member_fields JOIN old_member_links USING (job, source)",
-    )?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        // Whose values can't be read is compared anew, as somebody of whom none are known.
-        let Ok(fields) = fields_from_json(row, 2) else {
-            continue;
-        };
-        insert.execute((
-            keys.job(text(row, 0)?)?,
-            keys.key(text(row, 1)?)?,
-            keys.pack(&fields)?,
-        ))?;
-    }
-    Ok(())
+        "INSERT INTO member_fields (job, source, fields) VALUES (?1, ?2, ?3)",
+        |row| {
+            // Whose values can't be read is compared anew, as somebody of whom none are known.
+            let Ok(fields) = fields_from_json(row, 2) else {
+                return Ok(None);
+            };
+            let (job, source) = (keys.job(text(row, 0)?)?, keys.key(text(row, 1)?)?);
+            Ok(Some((job, source, keys.pack(&fields)?)))
+        },
+    )
 }
 
 fn memberships(connection: &Connection, keys: &mut Keys<'_>) -> Result<(), Fault> {
-    let mut insert = connection.prepare(
+    each(
+        connection,
+        "SELECT job, group_id, member, brought FROM old_memberships",
         "INSERT INTO memberships (job, group_id, member, brought) VALUES (?1, ?2, ?3, ?4)",
-    )?;
-    let mut select =
-        connection.prepare("SELECT job, group_id, member, brought FROM old_memberships")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        insert.execute((
-            keys.job(text(row, 0)?)?,
-            keys.key(text(row, 1)?)?,
-            keys.key(text(row, 2)?)?,
-            row.get::<_, bool>(3)?,
-        ))?;
-    }
-    Ok(())
+        |row| {
+            let (group, member) = (keys.key(text(row, 1)?)?, keys.key(text(row, 2)?)?);
+            let brought: bool = row.get(3)?;
+            Ok(Some((keys.job(text(row, 0)?)?, group, member, brought)))
+        },
+    )
 }
 
 fn former_links(connection: &Connection, keys: &mut Keys<'_>) -> Result<(), Fault> {
-    let mut insert = connection.prepare(
+    each(
+        connection,
+        "SELECT job, source, target, address FROM old_former_links",
         "INSERT INTO former_links (job, source, target, address) VALUES (?1, ?2, ?3, ?4)",
-    )?;
-    let mut select =
-        connection.prepare("SELECT job, source, target, address FROM old_former_links")?;
+        |row| {
+            let (source, target) = (keys.key(text(row, 1)?)?, keys.key(text(row, 2)?)?);
+            let address = keys.key(text(row, 3)?)?;
+            Ok(Some((keys.job(text(row, 0)?)?, source, target, address)))
+        },
+    )
+}
+
+/// Writes a new row for each old one; nothing for those that are left out.
+fn each<P: Params>(
+    connection: &Connection,
+    select: &str,
+    insert: &str,
+    mut renumbered: impl FnMut(&Row<'_>) -> Result<Option<P>, Fault>,
+) -> Result<(), Fault> {
+    let (mut select, mut insert) = (connection.prepare(select)?, connection.prepare(insert)?);
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        insert.execute((
-            keys.job(text(row, 0)?)?,
-            keys.key(text(row, 1)?)?,
-            keys.key(text(row, 2)?)?,
-            keys.key(text(row, 3)?)?,
-        ))?;
+        if let Some(row) = renumbered(row)? {
+            insert.execute(row)?;
+        }
     }
     Ok(())
 }

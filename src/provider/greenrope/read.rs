@@ -43,6 +43,9 @@ impl AccountStates {
     }
 }
 
+/// The id of a group that no account has.
+const NO_GROUP: &str = "999999999";
+
 /// The longest answer whose contacts are kept in memory, in bytes. A longer one is read again from
 /// its file.
 const KEPT: u64 = 8 * 1024 * 1024;
@@ -131,6 +134,10 @@ struct Tally {
     expected: HashSet<String>,
     /// The ids of contacts whose profile holds what can't be read.
     unreadable: HashSet<String>,
+    /// Whether the question for the members of a group depends on the group, once that was asked.
+    members_apart: Option<bool>,
+    /// The same of the question for the opt-outs of a group.
+    opt_outs_apart: Option<bool>,
 }
 
 impl Tally {
@@ -312,6 +319,8 @@ impl GreenRope {
             check,
             expected: HashSet::new(),
             unreadable: HashSet::new(),
+            members_apart: None,
+            opt_outs_apart: None,
         };
         for group in ask.groups {
             let current = match &fresh {
@@ -486,7 +495,10 @@ impl GreenRope {
                         .problems
                         .push("the listing is empty and the group is not".to_owned());
                 }
-                let is_heeded = self.is_of_group(&mut answer, group, name, states).await?;
+                let known = &mut tally.members_apart;
+                let is_heeded = self
+                    .is_of_group(&mut answer, group, name, states, known)
+                    .await?;
                 let read = answer.take(&mut |contact| {
                     if contact.denies_group(&group.id, name) {
                         strangers.insert(contact.id);
@@ -542,30 +554,33 @@ impl GreenRope {
                             .to_owned(),
                     );
                 } else {
-                    let (mut of_account, mut elsewhere) = (0, 0);
-                    let rows = answer.count.contacts;
+                    let (rows, mut of_group) = (answer.count.contacts, 0);
+                    let mut refusers: Vec<String> = Vec::new();
                     let read = answer.take(&mut |contact| {
-                        let refuses_all = contact.unsubscribed == Some(true)
-                            || states.opted_out.contains(&contact.id);
-                        of_account += u64::from(refuses_all);
-                        // Such a row comes for who it is, whatever group was asked for.
-                        if refuses_all && contact.denies_group(&group.id, name) {
-                            elsewhere += 1;
-                        } else {
-                            strangers.remove(&contact.id);
-                        }
+                        // Without the group the question asks for those who opted out of the
+                        // account, and only such a row can't be one of theirs.
+                        of_group += u64::from(
+                            contact.unsubscribed == Some(false)
+                                && !states.opted_out.contains(&contact.id),
+                        );
+                        refusers.extend(strangers.get(&contact.id).cloned());
                         let row = tally.row(contact);
                         sink.listed(&row.id, MembershipState::OptedOut);
                         people.insert(row.id.clone(), true);
                         sink.member(row)
                     })?;
                     certificate.problems.extend(read.err());
-                    // Without the group the question asks for those who opted out of the account.
-                    let everybody_else = states.opted_out.len() as u64;
-                    if elsewhere > 0 && of_account == rows && of_account >= everybody_else {
-                        certificate.problems.push(format!(
-                            "the question for the group's opt-outs is answered with the account's, {elsewhere} of whom are in other groups only"
-                        ));
+                    let about_no_group = ContactFilter::GroupOptOuts(NO_GROUP);
+                    let known = &mut tally.opt_outs_apart;
+                    if rows == 0 || of_group > 0 || self.tells_apart(about_no_group, known).await? {
+                        for refuser in &refusers {
+                            strangers.remove(refuser);
+                        }
+                    } else {
+                        certificate.problems.push(
+                            "the question for the group's opt-outs is answered with the account's"
+                                .to_owned(),
+                        );
                     }
                 }
             }
@@ -645,49 +660,29 @@ impl GreenRope {
     }
 
     /// Tells whether contacts who name no group may be taken for members of the one that was asked
-    /// for: not where others came as well, nor where more came than the group counts.
+    /// for: not where others came as well, nor where more came than the group counts, nor where the
+    /// same would come for any group.
     async fn is_of_group(
         &self,
         answer: &mut Answer,
         group: &GroupRow,
         name: &str,
         states: &Unmailable,
+        known: &mut Option<bool>,
     ) -> Result<bool, ReadError> {
         let count = answer.count;
         if count.in_no_group == 0 {
             return Ok(true);
         }
         let (mut strangers, mut opted_out, mut bounced) = (0_u64, 0_u64, 0_u64);
-        // Those alone who name the group.
-        let mut named = Certificate::default();
         let read = answer.look(&mut |contact| {
             strangers += u64::from(contact.denies_group(&group.id, name));
             let refuses =
                 contact.unsubscribed == Some(true) || states.opted_out.contains(&contact.id);
-            let bounces = states.bounced.contains(&contact.id);
             opted_out += u64::from(refuses);
-            bounced += u64::from(bounces);
-            if contact.names_a_group() {
-                named.distinct += 1;
-                named.opted_out += u64::from(refuses);
-                named.bounced += u64::from(bounces);
-            }
+            bounced += u64::from(states.bounced.contains(&contact.id));
         })?;
         if read.is_err() || strangers > 0 {
-            return Ok(false);
-        }
-        if group
-            .member_count
-            .is_some_and(|most| count.contacts <= most)
-        {
-            return Ok(true);
-        }
-        // Where the count fits those who name the group, it says nothing for the others.
-        if named.distinct > 0
-            && group
-                .member_count
-                .is_some_and(|count| may_count(&named, count))
-        {
             return Ok(false);
         }
         let seen = Certificate {
@@ -696,14 +691,34 @@ impl GreenRope {
             bounced,
             ..Certificate::default()
         };
-        if group
-            .member_count
-            .is_some_and(|count| may_count(&seen, count))
-        {
-            return Ok(true);
+        let fits = |total: u64| total >= count.contacts || may_count(&seen, total);
+        let fitting = group.member_count.is_some_and(fits)
+            || self.counted_now(&group.id).await?.is_some_and(fits);
+        Ok(fitting
+            && self
+                .tells_apart(ContactFilter::Group(NO_GROUP), known)
+                .await?)
+    }
+
+    /// Tells whether a question about a group depends on which one it is: about one that does not
+    /// exist it is refused, or answered with nobody. Counts that fit may fit by chance. Asked once
+    /// per reading.
+    async fn tells_apart(
+        &self,
+        about_no_group: ContactFilter<'_>,
+        known: &mut Option<bool>,
+    ) -> Result<bool, ReadError> {
+        if let Some(known) = known {
+            return Ok(*known);
         }
-        let later = self.counted_now(&group.id).await?;
-        Ok(later.is_some_and(|later| later >= count.contacts || may_count(&seen, later)))
+        let tells = match self.contacts(about_no_group).await {
+            Ok(answer) => answer.count.contacts == 0,
+            Err(error) if is_fatal(&error) => return Err(error.into()),
+            // Whoever says no has looked at the group.
+            Err(error) => matches!(error, CallError::Refused { .. } | CallError::Denied { .. }),
+        };
+        *known = Some(tells);
+        Ok(tells)
     }
 
     /// Asks how many members a group counts by now; nothing where it does not say.

@@ -40,9 +40,9 @@ async fn a_source_is_read_with_its_opt_outs() {
     let before = log.all().len() as u64;
     let read = read(&crm, Role::Source).await.unwrap();
     assert_eq!(
-        log.all().len() as u64 - before - 1,
+        log.all().len() as u64 - before - 2,
         crm.predicted_reads(&two_groups(), false),
-        "the list of groups is the one besides"
+        "the list of groups is one besides, and so is what shows that groups are told apart, because somebody names none"
     );
     let (active, opted_out) = (MembershipState::Active, MembershipState::OptedOut);
     let expected = [
@@ -121,34 +121,36 @@ async fn who_names_no_group_is_no_member_where_more_come_than_the_group_counts()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_count_that_fits_those_who_name_the_group_says_nothing_for_the_others() {
-    // Group 7 counts four. Without the filter a fifth comes who is in no group; one of those who
-    // name it opted out, so that five without the refuser make four as well.
+async fn a_count_that_fits_is_no_proof_for_those_who_name_no_group() {
+    // Group 7 counts four. Somebody comes who is in no group, beside three who name it: a fourth
+    // member, or a stranger where the group is passed over and a member is not shown.
     let row =
         |id: u32, more: &str| format!("<Contact><Contact_id>{id}</Contact_id>{more}</Contact>");
     let group = "<Groups><Group><Group_id>7</Group_id></Group></Groups>";
-    let refuses = format!("<Unsubscribed>True</Unsubscribed>{group}");
-    let rows = [
-        row(101, group),
-        row(103, group),
-        row(105, group),
-        row(104, &refuses),
-        row(109, ""),
-    ]
-    .concat();
-    let everybody = format!(
-        "<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts></GetContactsResponse>"
-    );
-    let (crm, _) =
-        adapter(move |asked, _| is_members(asked).then(|| (200, everybody.clone().into_bytes())));
-    let read = read(&crm, Role::Source).await.unwrap();
-    assert!(!read.is_complete("7"), "nobody knows of contact 109");
-    assert!(
-        !read.states("7").contains_key("109"),
-        "{:?}",
-        read.states("7")
-    );
-    assert!(read.states("7").contains_key("101"));
+    for heeded in [false, true] {
+        let rows = [
+            row(101, group),
+            row(102, group),
+            row(103, group),
+            row(109, ""),
+        ]
+        .concat();
+        let everybody = format!(
+            "<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts></GetContactsResponse>"
+        );
+        let (crm, _) = adapter(move |asked, _| {
+            let no_group = asked.xml().contains("group_id=\"999999999\"");
+            let body = match (no_group, heeded) {
+                (true, true) => error("GetContacts", "The group was not found."),
+                _ => everybody.clone().into_bytes(),
+            };
+            (is_members(asked) || no_group).then_some((200, body))
+        });
+        let read = read(&crm, Role::Source).await.unwrap();
+        assert_eq!(read.states("7").contains_key("109"), heeded);
+        assert!(read.states("7").contains_key("101"));
+        assert_eq!(read.why("7").contains("do not say which groups"), !heeded);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -367,49 +369,46 @@ async fn a_filter_that_was_ignored_is_noticed() {
 
 #[tokio::test(start_paused = true)]
 async fn those_who_opted_out_of_the_account_are_no_proof_that_a_group_was_asked() {
-    let refuser = |id: u32, group: u32| {
-        format!(
-            "<Contact><Contact_id>{id}</Contact_id><Unsubscribed>True</Unsubscribed><Groups><Group><Group_id>{group}</Group_id></Group></Groups></Contact>"
-        )
-    };
-    let answer = |rows: &[String]| {
+    let answer = |rows: &[&str]| {
         let rows = rows.concat();
         format!("<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts></GetContactsResponse>")
             .into_bytes()
     };
-    // Asked for group 7's opt-outs, the service passes over the group.
-    let passed_over = answer(&[refuser(104, 8), refuser(105, 8)]);
-    let account = passed_over.clone();
-    let (crm, _) = adapter(move |asked, _| {
-        asked
-            .xml()
-            .contains("Unsubscribed=")
-            .then(|| (200, account.clone()))
-    });
-    let read_group = read(&crm, Role::Source).await.unwrap();
-    let Reading::Incomplete(incomplete) = read_group.snapshot.listing("7").unwrap() else {
-        panic!("complete")
-    };
-    assert!(!incomplete.opt_outs_complete, "{}", read_group.why("7"));
-    assert!(
-        read_group.why("7").contains("answered with the account's"),
-        "{}",
-        read_group.why("7")
-    );
-
-    // One who is in the account and not in the answer shows that the group was heeded.
-    let (one, both) = (answer(&[refuser(104, 8)]), passed_over);
-    let (crm, _) = adapter(move |asked, _| {
-        let of_group = asked.xml().contains("group_id=\"7\" Unsub");
-        let body = if of_group { &one } else { &both };
-        asked
-            .xml()
-            .contains("Unsubscribed=")
-            .then(|| (200, body.clone()))
-    });
-    let read_group = read(&crm, Role::Source).await.unwrap();
-    assert!(read_group.is_complete("7"), "{}", read_group.why("7"));
-    assert_eq!(read_group.states("7")["104"], MembershipState::OptedOut);
+    // Whether the rows name their groups or not, and whoever of them is listed in the group.
+    let silent = "<Contact><Contact_id>104</Contact_id><Unsubscribed>1</Unsubscribed></Contact>";
+    let elsewhere = "<Contact><Contact_id>105</Contact_id><Unsubscribed>True</Unsubscribed><Groups><Group><Group_id>8</Group_id></Group></Groups></Contact>";
+    let member = "<Contact><Contact_id>101</Contact_id><Unsubscribed>1</Unsubscribed></Contact>";
+    for rows in [
+        &[silent][..],
+        &[elsewhere],
+        &[member],
+        &[silent, elsewhere, member],
+    ] {
+        for heeded in [false, true] {
+            let account = answer(rows);
+            let (crm, log) = adapter(move |asked, _| {
+                let no_group = asked.xml().contains("group_id=\"999999999\"");
+                let body = match (no_group, heeded) {
+                    (true, true) => error("GetContacts", "The group was not found."),
+                    _ => account.clone(),
+                };
+                asked.xml().contains("Unsubscribed=").then_some((200, body))
+            });
+            let read_group = read(&crm, Role::Source).await.unwrap();
+            let why = read_group.why("7");
+            let told = why.contains("answered with the account's");
+            assert_eq!(told, !heeded, "{rows:?}: {why}");
+            if let Reading::Incomplete(incomplete) = read_group.snapshot.listing("7").unwrap() {
+                assert_eq!(incomplete.opt_outs_complete, heeded, "{rows:?}: {why}");
+            } else {
+                assert!(heeded, "{rows:?}: complete");
+            }
+            let asked = log.of("GetContacts").into_iter();
+            let about_no_group =
+                asked.filter(|asked| asked.xml().contains("group_id=\"999999999\" Unsubscribed"));
+            assert_eq!(about_no_group.count(), 1, "once, however many groups");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -423,8 +422,8 @@ async fn a_check_reads_listings_only_and_counts_anew() {
     assert!(read.shelf.0.is_empty(), "no profiles");
     assert_eq!(
         log.all().len() - asked,
-        1 + 1 + 4,
-        "the groups, the groups again, two listings each"
+        1 + 1 + 4 + 1,
+        "the groups, the groups again, two listings each, and whether groups are told apart"
     );
     let gone = crm.group("99").await.unwrap();
     assert!(gone.is_none());

@@ -120,6 +120,9 @@ fn sound(asked: &Asked) -> Vec<u8> {
     } else if xml.contains("29990101") {
         // What is asked for since a day that has not come.
         fixture!("nobody.xml")
+    } else if xml.contains("group_id=\"999999999\"") {
+        // A group that the account does not have.
+        b"<GetContactsResponse><Result>Error</Result><ErrorCode>9002</ErrorCode><ErrorText>The group was not found.</ErrorText></GetContactsResponse>"
     } else if xml.contains("group_id=\"7\" Unsubscribed") {
         fixture!("opt_outs.xml")
     } else if xml.contains("group_id=\"8\"") || xml.contains("Bounced=") {

@@ -33,7 +33,8 @@ fn links(connection: &Connection, keys: &mut Keys<'_>) -> Result<(), Fault> {
                 keys.key(text(row, 1)?)?,
                 keys.key(text(row, 2)?)?,
                 keys.key(text(row, 3)?)?,
-                origin_number(word(row, 4, Origin::parse)?),
+                // Of a contact that was found nothing follows that does not of one that was created.
+                origin_number(word(row, 4, Origin::parse).unwrap_or(Origin::Adopted)),
                 row.get::<_, bool>(5)?,
                 row.get::<_, i64>(6)?,
                 row.get::<_, i64>(7)?,

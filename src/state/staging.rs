@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::env;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::SpooledTempFile;
@@ -53,9 +53,7 @@ impl Staging {
     /// # Errors
     /// [`StateError::Staging`] when no temporary file can be made.
     pub fn new() -> Result<Staging, StateError> {
-        let directory = directory();
-        // Whether a file can be made shows now and not in the middle of a reading.
-        drop(tempfile::tempfile_in(&directory).map_err(staging_error)?);
+        let directory = directory().map_err(staging_error)?;
         Ok(Staging(Mutex::new(Staged {
             file: SpooledTempFile::new_in(IN_MEMORY, directory),
             written: 0,
@@ -179,15 +177,18 @@ impl Staged {
     }
 }
 
-/// Returns the directory of temporary files that may be large: `TMPDIR` where it is set, or that one
-/// which is on a disk everywhere.
-fn directory() -> PathBuf {
-    let large = Path::new("/var/tmp");
-    if env::var_os("TMPDIR").is_none() && large.is_dir() {
-        large.to_owned()
-    } else {
-        env::temp_dir()
+/// Returns the first directory in which a temporary file can be made: `TMPDIR` where it is set, the one
+/// for large files, which is on a disk where the other one may be memory, and the other one.
+///
+/// Whether a file can be made shows here and not in the middle of a reading.
+fn directory() -> io::Result<PathBuf> {
+    let can_be_used = |directory: &PathBuf| tempfile::tempfile_in(directory).is_ok();
+    let large = PathBuf::from("/var/tmp");
+    if env::var_os("TMPDIR").is_none() && can_be_used(&large) {
+        return Ok(large);
     }
+    let directory = env::temp_dir();
+    tempfile::tempfile_in(&directory).map(|_| directory)
 }
 
 fn hash(id: &str) -> u64 {

@@ -340,6 +340,16 @@ mod tests {
                  INSERT INTO memberships VALUES ('nightly', 'G', 'C-8', 1);",
             )
             .unwrap();
+        // What went before an older version overwrote nothing.
+        connection
+            .execute_batch(
+                "PRAGMA secure_delete = OFF;
+                 CREATE TABLE gone AS WITH RECURSIVE numbers (number) AS
+                     (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 20000)
+                     SELECT number, 'ghost-of-old@example.org' AS address FROM numbers;
+                 DROP TABLE gone;",
+            )
+            .unwrap();
         let before = known(&connection);
         let accounts: (String, String) = connection
             .query_row(
@@ -377,6 +387,10 @@ mod tests {
             )
             .unwrap();
         assert_eq!(old, 0);
+        drop(store);
+        let bytes = std::fs::read(&path).unwrap();
+        let ghost = b"ghost-of-old";
+        assert!(!bytes.windows(ghost.len()).any(|window| window == ghost));
     }
 
     #[test]

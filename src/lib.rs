@@ -106,6 +106,7 @@ pub mod rules;
 pub mod run;
 pub mod schedule;
 mod signals;
+mod spool;
 pub mod state;
 #[cfg(test)]
 mod testing;

@@ -159,6 +159,8 @@ pub struct GreenRopeQuirks {
     pub scrambled_order: bool,
     /// Every second contact comes without the elements that hold nothing.
     pub omit_empty: bool,
+    /// Contacts come without the groups that they are in.
+    pub omit_groups: bool,
     /// What happens with an unknown group name.
     pub unknown_group: UnknownGroup,
 }

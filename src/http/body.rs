@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;
 
 use super::error::DecodeError;
+use crate::spool;
 
 /// How many bytes of an answer stay in memory; more goes to an anonymous temporary file.
 const IN_MEMORY: usize = 1024 * 1024;
@@ -122,7 +123,11 @@ impl Incoming {
         }
         Ok(Self {
             body: Body {
-                file: SpooledTempFile::new(IN_MEMORY),
+                // Where no file can be made, a long answer says so.
+                file: match spool::directory() {
+                    Ok(directory) => SpooledTempFile::new_in(IN_MEMORY, directory),
+                    Err(_) => SpooledTempFile::new(IN_MEMORY),
+                },
                 len: 0,
             },
             limit,

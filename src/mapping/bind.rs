@@ -15,7 +15,9 @@ impl Mapping {
     /// Binds the rules to the custom fields of the two accounts.
     ///
     /// A rule with a problem is left out of the result. A label that nobody knows is a problem only
-    /// where the account's fields are known; elsewhere it is taken at its word.
+    /// where the account's fields are known; elsewhere it is taken at its word. Where the definition
+    /// of some field can't be read, the label may be that field's: the rule is left out then, and no
+    /// problem.
     pub fn bind(
         &self,
         source: &CustomFields,
@@ -28,27 +30,32 @@ impl Mapping {
                 .target
                 .by_wire(ObjectKind::Member, "custom.*")
                 .filter(|row| row.writable != Writable::No),
-            create_fields: self.create_fields && target.known,
+            create_fields: self.create_fields && target.known && target.unread.is_empty(),
             aliases: Vec::new(),
             missing: Vec::new(),
             problems: Vec::new(),
         };
+        // Without its filter a job would be about more people.
         if let Some(filter) = &self.filter {
             binding.labels(filter, &Place::Where);
         }
         let mut group = Vec::new();
         for rule in self.rules(ObjectKind::Group) {
             let place = Place::Group(rule.wire.clone());
-            if let Action::Expression(compiled) = &rule.action {
-                binding.labels(compiled, &place);
+            if let Action::Expression(compiled) = &rule.action
+                && !binding.labels(compiled, &place)
+            {
+                continue;
             }
             group.extend(binding.rule(rule, &place));
         }
         let mut member: Vec<BoundRule> = Vec::new();
         for rule in self.rules(ObjectKind::Member) {
             let place = Place::Member(rule.wire.clone());
-            if let Action::Expression(compiled) = &rule.action {
-                binding.labels(compiled, &place);
+            if let Action::Expression(compiled) = &rule.action
+                && !binding.labels(compiled, &place)
+            {
+                continue;
             }
             let Some(bound) = binding.rule(rule, &place) else {
                 continue;
@@ -108,8 +115,10 @@ impl Binding<'_> {
         });
     }
 
-    /// Resolves the labels of source fields that an expression reads.
-    fn labels(&mut self, compiled: &Compiled, place: &Place) {
+    /// Resolves the labels of source fields that an expression reads. Tells whether they can be
+    /// resolved as far as anybody knows.
+    fn labels(&mut self, compiled: &Compiled, place: &Place) -> bool {
+        let mut resolved = true;
         for (_, part) in compiled
             .mentions()
             .parts
@@ -123,6 +132,9 @@ impl Binding<'_> {
                         self.aliases.push(alias);
                     }
                 }
+                None if !self.source.unread.is_empty() && *place != Place::Where => {
+                    resolved = false;
+                }
                 None if self.source.known => self.problems.push(MappingProblem {
                     place: place.clone(),
                     message: format!("the source account has no custom field `{}`", part.name),
@@ -132,6 +144,7 @@ impl Binding<'_> {
                 None => {}
             }
         }
+        resolved
     }
 
     fn rule(&mut self, rule: &Rule, place: &Place) -> Option<BoundRule> {
@@ -164,6 +177,7 @@ impl Binding<'_> {
                 let field = self.create(name, FieldType::Text);
                 (field.system_name.clone(), Shape::of_custom(row, &field))
             }
+            Found::None if !self.target.unread.is_empty() => return None,
             Found::None if self.target.known => {
                 let message = format!("the target account has no custom field `{name}`");
                 let hint = suggestion(name, self.target);

@@ -189,6 +189,12 @@ impl BoundMapping {
         self.missing.clone()
     }
 
+    /// Names the custom fields of the source, and those of the target, whose definitions can't be
+    /// read.
+    pub fn unread_custom(&self) -> [&[String]; 2] {
+        [&self.source_fields.unread, &self.target_fields.unread]
+    }
+
     /// Returns the canonical fields that have a value and no home at the target: no writable target
     /// field is made of them.
     ///

@@ -280,6 +280,7 @@ fn known(fields: &[CustomField]) -> CustomFields {
     CustomFields {
         known: true,
         fields: fields.to_vec(),
+        unread: Vec::new(),
     }
 }
 
@@ -860,6 +861,64 @@ fn missing_custom_fields_are_named_and_filled() {
         [],
         "nothing is created where nobody knows what exists"
     );
+}
+
+#[test]
+fn a_definition_that_cannot_be_read_costs_its_own_field_alone() {
+    let unread = |fields: &[CustomField]| CustomFields {
+        unread: vec!["custom7".to_owned()],
+        ..known(fields)
+    };
+    let (group, member) = (
+        BTreeMap::new(),
+        table(&[
+            ("custom.Grade", "source.custom.Level"),
+            ("custom.Size", "source.custom.Shoe"),
+        ]),
+    );
+    let mut spec = MappingSpec {
+        source: &WEB,
+        target: &CRM,
+        source_name: "mail",
+        group: &group,
+        member: &member,
+        r#where: None,
+        create_fields: true,
+    };
+    let mapping = Mapping::compile(&spec).unwrap();
+    let wire = |bound: &BoundMapping| {
+        let person = record(&[("custom.custom1", "9")]);
+        bound.member(&bound.source_member(&person)).fields
+    };
+
+    let source = unread(&[field("custom1", "Shoe"), field("custom2", "New")]);
+    let target = known(&[field("udf1", "Grade"), field("udf2", "Size")]);
+    let (bound, problems) = mapping.bind(&source, &target);
+    assert_eq!(problems, []);
+    assert_eq!(bound.unread_custom()[0], ["custom7"]);
+    let fields = wire(&bound);
+    assert_eq!(fields["custom.udf2"], "9".into());
+    assert!(!fields.contains_key("custom.udf1"), "{fields:?}");
+
+    let source = known(&[
+        field("custom1", "Shoe"),
+        field("custom2", "New"),
+        field("custom3", "Level"),
+    ]);
+    let (bound, problems) = mapping.bind(&source, &unread(&[field("udf2", "Size")]));
+    assert_eq!(problems, []);
+    assert_eq!(wire(&bound)["custom.udf2"], "9".into());
+    assert_eq!(
+        bound.missing_custom(),
+        [],
+        "what can't be read may be the field that seems to be missing"
+    );
+
+    spec.r#where = Some("source.custom.Level == 'gold'");
+    let filtered = Mapping::compile(&spec).unwrap();
+    let source = unread(&[field("custom1", "Shoe")]);
+    let (_, problems) = filtered.bind(&source, &target);
+    assert_eq!(problems.len(), 1, "no filter is passed over: {problems:?}");
 }
 
 #[test]

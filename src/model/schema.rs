@@ -255,6 +255,9 @@ pub struct CustomFields {
     pub known: bool,
     /// The fields, by system name.
     pub fields: Vec<CustomField>,
+    /// What is left to name those by whose definitions can't be read. They are not among `fields`,
+    /// and no label is known to be free as long as there are any.
+    pub unread: Vec<String>,
 }
 
 impl CustomFields {

@@ -170,42 +170,154 @@ pub(super) fn assert_linear(what: &str, small: &dyn Fn(), large: &dyn Fn()) {
     panic!("{what}: twice the work takes {best:.1} times as long");
 }
 
-/// Sound JSON with each text of the middle item of each array in turn replaced by something that
-/// can't be read: half a surrogate pair, a bare control character, a byte of another encoding.
-pub(super) fn with_an_odd_record(sound: &[u8]) -> Vec<(String, Vec<u8>)> {
+/// One record as a decoder gives it on.
+#[derive(Debug, PartialEq)]
+pub(super) struct Seen {
+    /// What it is known by.
+    pub(super) id: String,
+    /// Whether it is marked as one that can't be read whole.
+    pub(super) unread: bool,
+    /// All of it, printed.
+    pub(super) shown: String,
+}
+
+impl Seen {
+    pub(super) fn new(id: impl ToString, unread: bool, record: &impl std::fmt::Debug) -> Seen {
+        let (id, shown) = (id.to_string(), format!("{record:?}"));
+        Seen { id, unread, shown }
+    }
+}
+
+/// The outcome of each item of a request, by its place: whether it was done, or nothing where
+/// nobody knows.
+pub(super) fn by_place<T>(rows: &[T], done: impl Fn(&T) -> Option<bool>) -> Vec<Seen> {
+    let rows = rows.iter().map(done).enumerate();
+    rows.map(|(place, done)| Seen::new(place, done.is_none(), &done))
+        .collect()
+}
+
+/// What reads the records of an answer.
+pub(super) type Reading<'a> = &'a dyn Fn(&[u8]) -> Result<Vec<Seen>, String>;
+
+/// What says whose a part of a record is. Where it can't be read, the part may be anybody's, and all
+/// of them may be marked.
+const OWNERS: [&str; 2] = ["contact", "list"];
+
+/// What stands for a text or number that can't be read: half a surrogate pair, a bare control
+/// character, a byte of another encoding.
+const ODD_JSON: [&[u8]; 3] = [b"\\ud83d", b"\x01", b"Zo\xeb"];
+
+/// Spoils each text and number of the middle record of each list of an answer in turn (of the whole
+/// object under `single`, where the answer is one record), and fails unless every other record is
+/// read as before, and the spoiled one too or marked under its id. Where what is spoiled is one of
+/// `keys`, which tell what a record is, that record alone may be missing.
+pub(super) fn assert_the_odd_record_alone_is_lost(
+    what: &str,
+    sound: &[u8],
+    single: Option<&str>,
+    keys: &[&str],
+    read: Reading<'_>,
+) {
     const MARK: &str = "@@odd@@";
+    let sound = sound.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sound);
     let document: Json = serde_json::from_slice(sound).expect("the fixture is sound");
     let mut places = Vec::new();
-    texts_of_middle_items(&document, String::new(), false, &mut places);
-    let mut bodies = Vec::new();
+    match single {
+        Some(place) => {
+            let record = document.pointer(place).expect("the record is there");
+            scalars(record, place.to_owned(), true, &mut places);
+        }
+        None => scalars(&document, String::new(), false, &mut places),
+    }
+    assert!(!places.is_empty(), "{what} has no record to be spoiled");
+    let mut findings = Vec::new();
     for place in places {
         let mut marked = document.clone();
         *marked.pointer_mut(&place).expect("the place was found") = json!(MARK);
         let marked = marked.to_string();
-        for odd in [&b"\\ud83d"[..], b"\x01", b"Zo\xeb"] {
-            let (before, after) = marked.split_once(MARK).expect("the mark is there");
-            bodies.push((
-                place.clone(),
-                [before.as_bytes(), odd, after.as_bytes()].concat(),
-            ));
+        let (before, after) = marked.split_once(MARK).expect("the mark is there");
+        let name = place
+            .rsplit('/')
+            .find(|part| part.parse::<usize>().is_err());
+        let spoils = Spoils {
+            single: single.is_some(),
+            key: name.is_some_and(|name| keys.contains(&name)),
+            owner: name.is_some_and(|name| OWNERS.contains(&name)),
+        };
+        for odd in ODD_JSON {
+            let body = [before.as_bytes(), odd, after.as_bytes()].concat();
+            let found = damage(sound, &body, spoils, read);
+            findings.extend(found.map(|found| format!("{place}: {found}")));
         }
     }
-    bodies
+    assert!(findings.is_empty(), "{what}: {}", findings.join("\n"));
 }
 
-fn texts_of_middle_items(value: &Json, place: String, inside: bool, places: &mut Vec<String>) {
+/// What is spoiled in an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Spoils {
+    /// Whether the answer is about one record.
+    pub(super) single: bool,
+    /// Whether what is spoiled tells what the record is.
+    pub(super) key: bool,
+    /// Whether what is spoiled tells whose a part is.
+    pub(super) owner: bool,
+}
+
+/// Holds one spoiled answer against the sound one, and tells what is lost that should not be.
+pub(super) fn damage(
+    sound: &[u8],
+    spoiled: &[u8],
+    spoils: Spoils,
+    read: Reading<'_>,
+) -> Option<String> {
+    let whole = read(sound).expect("the fixture is read");
+    let seen = match read(spoiled) {
+        Ok(seen) => seen,
+        // An answer that is about one record and does not tell which is no answer about it.
+        Err(_) if spoils.single && spoils.key => return None,
+        Err(error) => return Some(format!("nothing is read: {error}")),
+    };
+    let lost: Vec<&Seen> = whole.iter().filter(|row| !seen.contains(row)).collect();
+    if lost.len() > 1 && !spoils.owner {
+        return Some(format!("several are lost: {lost:?}"));
+    }
+    let stranger = seen
+        .iter()
+        .find(|row| whole.iter().all(|whole| whole.id != row.id));
+    if let Some(stranger) = stranger {
+        return Some(format!("somebody is made up: {stranger:?}"));
+    }
+    lost.iter()
+        .find_map(|lost| match seen.iter().find(|row| row.id == lost.id) {
+            None if spoils.key => None,
+            Some(named) if named.unread => None,
+            named => Some(format!("{lost:?} is changed without a word to {named:?}")),
+        })
+}
+
+/// Finds the texts and numbers of the middle record of each list. Lists of version 1 of
+/// ActiveCampaign are objects with a number for each row.
+fn scalars(value: &Json, place: String, inside: bool, places: &mut Vec<String>) {
+    let is_row = |name: &str| name.parse::<u64>().is_ok();
     match value {
-        Json::String(_) if inside => places.push(place),
+        Json::String(_) | Json::Number(_) if inside => places.push(place),
         Json::Object(fields) => {
+            let rows: Vec<&String> = fields.keys().filter(|name| is_row(name)).collect();
+            let middle = rows.get(rows.len() / 2).copied();
+            let fields = fields
+                .iter()
+                .filter(|(name, _)| !is_row(name) || middle == Some(*name));
             for (name, value) in fields {
+                let inside = inside || is_row(name);
                 let name = name.replace('~', "~0").replace('/', "~1");
-                texts_of_middle_items(value, format!("{place}/{name}"), inside, places);
+                scalars(value, format!("{place}/{name}"), inside, places);
             }
         }
         Json::Array(items) => {
             let middle = items.len() / 2;
             if let Some(item) = items.get(middle) {
-                texts_of_middle_items(item, format!("{place}/{middle}"), true, places);
+                scalars(item, format!("{place}/{middle}"), true, places);
             }
         }
         _ => {}

@@ -41,6 +41,7 @@ mod guess;
 #[cfg(test)]
 mod hostile;
 mod json;
+mod spelling;
 #[cfg(test)]
 mod testing;
 

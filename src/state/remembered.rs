@@ -362,6 +362,8 @@ fn unpack(packed: &[u8], members: usize) -> Vec<ListingRow> {
 struct StoredCustom {
     known: bool,
     fields: Vec<StoredField>,
+    #[serde(default)]
+    unread: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -385,6 +387,7 @@ impl StoredCustom {
         StoredCustom {
             known: custom.known,
             fields: fields.collect(),
+            unread: custom.unread.clone(),
         }
     }
 
@@ -409,6 +412,7 @@ impl StoredCustom {
         CustomFields {
             known: self.known,
             fields: fields.collect(),
+            unread: self.unread,
         }
     }
 }

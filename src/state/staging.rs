@@ -2,10 +2,8 @@
 //! the run.
 
 use std::collections::HashMap;
-use std::env;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::SpooledTempFile;
@@ -13,6 +11,7 @@ use tempfile::SpooledTempFile;
 use super::error::StateError;
 use super::packed::{Damaged, Unpacking, put_number, put_text, put_value};
 use crate::model::{Record, Stage};
+use crate::spool;
 
 /// Bytes that stay in memory; more go to the disk that holds temporary files.
 const IN_MEMORY: usize = 16 * 1024 * 1024;
@@ -53,7 +52,7 @@ impl Staging {
     /// # Errors
     /// [`StateError::Staging`] when no temporary file can be made.
     pub fn new() -> Result<Staging, StateError> {
-        let directory = directory().map_err(staging_error)?;
+        let directory = spool::directory().map_err(staging_error)?;
         Ok(Staging(Mutex::new(Staged {
             file: SpooledTempFile::new_in(IN_MEMORY, directory),
             written: 0,
@@ -175,20 +174,6 @@ impl Staged {
         }
         Ok((id, record.into_iter().collect()))
     }
-}
-
-/// Returns the first directory in which a temporary file can be made: `TMPDIR` where it is set, the one
-/// for large files, which is on a disk where the other one may be memory, and the other one.
-///
-/// Whether a file can be made shows here and not in the middle of a reading.
-fn directory() -> io::Result<PathBuf> {
-    let can_be_used = |directory: &PathBuf| tempfile::tempfile_in(directory).is_ok();
-    let large = PathBuf::from("/var/tmp");
-    if env::var_os("TMPDIR").is_none() && can_be_used(&large) {
-        return Ok(large);
-    }
-    let directory = env::temp_dir();
-    tempfile::tempfile_in(&directory).map(|_| directory)
 }
 
 fn hash(id: &str) -> u64 {

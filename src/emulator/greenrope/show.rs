@@ -134,7 +134,9 @@ pub(super) fn contact(account: &Account, login: &Login, contact: &Contact, group
                 .with(Node::leaf("Name", group.name.clone())),
         );
     }
-    node.push(list);
+    if !account.settings.greenrope.omit_groups {
+        node.push(list);
+    }
     let mut tags = Node::new("Tags");
     for tag in &contact.tags {
         let id = tag.len().to_string();

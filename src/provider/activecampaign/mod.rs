@@ -33,6 +33,7 @@ use serde_json::{Map, Value as Json};
 use tokio::time::Instant;
 
 use super::json::Document;
+use super::spelling::{Noting, Spellings};
 use super::{Duties, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallError, DecodeError};
 use crate::model::{
@@ -75,6 +76,7 @@ pub struct ActiveCampaign {
     options: ActiveCampaignOptions,
     account: Account,
     memory: Mutex<Memory>,
+    spellings: Spellings,
 }
 
 /// What the adapter remembers between requests.
@@ -132,6 +134,7 @@ impl ActiveCampaign {
             options,
             account,
             memory: Mutex::default(),
+            spellings: Spellings::default(),
         }
     }
 
@@ -330,7 +333,14 @@ impl Source for ActiveCampaign {
         sink: &'a mut dyn MemberSink,
     ) -> BoxFuture<'a, Result<(), ReadError>> {
         if self.has_lists() {
-            self.read_contacts(ask, sink).boxed()
+            async move {
+                let mut noting = Noting {
+                    spellings: &self.spellings,
+                    sink,
+                };
+                self.read_contacts(ask, &mut noting).await
+            }
+            .boxed()
         } else {
             self.read_users(ask, sink).boxed()
         }

@@ -94,7 +94,7 @@ impl ActiveCampaign {
         if !self.has_lists() {
             return Ok(CustomFields {
                 known: true,
-                fields: Vec::new(),
+                ..CustomFields::default()
             });
         }
         let definitions = match self.read_definitions().await {
@@ -106,6 +106,7 @@ impl ActiveCampaign {
         };
         let mut fields: Vec<CustomField> = definitions
             .iter()
+            .filter(|field| !field.unreadable)
             .map(|field| CustomField {
                 system_name: field.tag.clone(),
                 label: field.title.clone(),
@@ -122,6 +123,11 @@ impl ActiveCampaign {
         Ok(CustomFields {
             known: true,
             fields,
+            unread: definitions
+                .iter()
+                .filter(|field| field.unreadable)
+                .map(|field| format!("{} ({})", field.id, field.title))
+                .collect(),
         })
     }
 

@@ -16,7 +16,7 @@ use super::wire::{id_number, id_of, lists as list_wire};
 use crate::http::{self, Call, CallError};
 use crate::model::{
     FieldType, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn,
-    MemberValues, MembershipState, Record, Refusal, Settlement, Takes, Write,
+    MemberValues, MembershipState, Record, Refusal, Settlement, Takes, Write, spellings,
 };
 
 /// What is known of a person before their groups change.
@@ -141,10 +141,16 @@ impl ActiveCampaign {
         let known = self.memory().known.exists(address);
         match known {
             Some(known) => Ok(known),
-            None => Ok(self
-                .ask_v1(wire::view_email(address), |_| Ok(()))
-                .await?
-                .is_some()),
+            None => {
+                for spelling in spellings(address) {
+                    let found = self.ask_v1(wire::view_email(&spelling), |_| Ok(())).await?;
+                    if found.is_some() {
+                        self.spellings.note(&spelling);
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
         }
     }
 
@@ -175,7 +181,11 @@ impl ActiveCampaign {
             .map(|edit| {
                 Ok((
                     id_number(&edit.id),
-                    wire::update(&edit.address, &edit.fields, &definitions),
+                    wire::update(
+                        &self.spellings.of(&edit.address),
+                        &edit.fields,
+                        &definitions,
+                    ),
                 ))
             })
             .collect();
@@ -317,7 +327,7 @@ impl ActiveCampaign {
                 .map(|fields| (fields, definitions.as_slice()));
             Ok((
                 leaver.id,
-                wire::unsubscribe(&leaver.address, &leaver.lists, profile),
+                wire::unsubscribe(&self.spellings.of(&leaver.address), &leaver.lists, profile),
             ))
         });
         let calls = calls.collect();

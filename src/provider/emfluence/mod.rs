@@ -13,7 +13,6 @@
 
 mod fields;
 mod read;
-mod spelling;
 mod wire;
 mod write;
 
@@ -28,6 +27,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::spelling::{Noting, Spellings};
 use super::{Duties, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallBody, CallError, DecodeError, Method};
 pub use crate::model::Fingerprint;
@@ -65,7 +65,7 @@ pub struct Emfluence {
     /// Whether the last full read found that listings leave out one kind of member.
     listings_filtered: AtomicBool,
     /// How the account spells addresses outside ASCII.
-    spellings: spelling::Spellings,
+    spellings: Spellings,
 }
 
 impl Emfluence {
@@ -76,7 +76,7 @@ impl Emfluence {
             account,
             not_found_codes: Mutex::default(),
             listings_filtered: AtomicBool::new(false),
-            spellings: spelling::Spellings::default(),
+            spellings: Spellings::default(),
         }
     }
 
@@ -157,7 +157,7 @@ impl Source for Emfluence {
         sink: &'a mut dyn MemberSink,
     ) -> BoxFuture<'a, Result<(), ReadError>> {
         async move {
-            let mut noting = spelling::Noting {
+            let mut noting = Noting {
                 spellings: &self.spellings,
                 sink,
             };

@@ -179,7 +179,7 @@ impl Emfluence {
     /// Reads the definitions of custom fields, which takes the permission of a client
     /// administrator.
     pub(super) async fn read_custom_fields(&self) -> Result<CustomFields, ReadError> {
-        let mut fields = Vec::new();
+        let (mut fields, mut unread) = (Vec::new(), Vec::new());
         let mut walk = Walk::default();
         let mut page = 1;
         loop {
@@ -197,7 +197,15 @@ impl Emfluence {
                 Err(error) => return Err(error.into()),
             };
             let step = walk.take(&answer.paging, answer.rows.len());
-            fields.extend(answer.rows.known);
+            for row in answer.rows.known {
+                match row {
+                    Ok(field) => fields.push(field),
+                    Err(name) => unread.push(name),
+                }
+            }
+            for _ in 0..answer.rows.without_id {
+                unread.push("without a name".to_owned());
+            }
             match step {
                 Ok(Step::Next(next)) => page = next,
                 Ok(Step::Done) => break,
@@ -213,6 +221,7 @@ impl Emfluence {
         Ok(CustomFields {
             known: true,
             fields,
+            unread,
         })
     }
 

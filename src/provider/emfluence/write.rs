@@ -256,21 +256,10 @@ impl Emfluence {
         }
         let group = self.id(operation, group)?;
         let contacts = self.ids(operation, members)?;
-        let results = self
-            .tell(request(group, &contacts), |answer| {
-                group_wire::membership_results(answer, &contacts)
-            })
-            .await?;
-        Ok(results
-            .into_iter()
-            .zip(contacts)
-            .map(|(result, contact)| match result {
-                Ok(()) => ItemOutcome::Accepted {
-                    id: Some(contact.to_string()),
-                },
-                Err(refusal) => ItemOutcome::Refused(refusal),
-            })
-            .collect())
+        self.tell(request(group, &contacts), |answer| {
+            group_wire::membership_results(answer, &contacts)
+        })
+        .await
     }
 
     async fn save_contact(&self, save: SaveContact<'_>) -> Result<Contact, CallError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::check::PATIENCE;
 use super::{Applying, Doubt, Open};
-use crate::http::CallError;
+use crate::http::{CallError, Problem};
 use crate::model::{ItemOutcome, Leaving, MembershipState, Settlement, Write};
 use crate::plan::PairIx;
 use crate::run::error::RunError;
@@ -222,9 +222,23 @@ impl Applying<'_> {
                         () = stop.cancelled() => return Ok(None),
                     }
                     pause = (pause * 2).min(Duration::from_secs(30));
-                    settlement = self.handle.adapter.poll(&ticket).await?;
+                    let polled = self.handle.adapter.poll(&ticket).await;
+                    settlement = polled.map_err(|error| self.after_the_answer(error))?;
                 }
             }
+        }
+    }
+
+    /// Says of a question that failed after the provider had taken a request in what is known of that
+    /// request: nothing.
+    fn after_the_answer(&self, error: CallError) -> CallError {
+        if error.may_have_been_done() {
+            return error;
+        }
+        CallError::OutcomeUnknown {
+            account: self.handle.name.clone(),
+            operation: error.operation(),
+            problem: Problem::NotAnAnswer(error.to_string()),
         }
     }
 

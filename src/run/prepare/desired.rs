@@ -220,3 +220,17 @@ pub(super) fn lost_pins(
     }
     warnings
 }
+
+/// Says of each custom field whose definition can't be read that nothing is carried by it.
+pub(super) fn unread_definitions(job: &JobConfig, mapping: &BoundMapping) -> Vec<String> {
+    let providers = [&job.source, &job.target].into_iter();
+    providers
+        .zip(mapping.unread_custom())
+        .flat_map(|(provider, names)| names.iter().map(move |name| (provider, name)))
+        .map(|(provider, name)| {
+            format!(
+                "The definition of custom field {name:?} at {provider} can't be read, so its values are left alone and no custom field is created; type its name there anew."
+            )
+        })
+        .collect()
+}

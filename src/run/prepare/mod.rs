@@ -16,7 +16,7 @@ mod recall;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::cost::takes;
-use self::desired::{desired_groups, leave_out_unknown, lost_pins};
+use self::desired::{desired_groups, leave_out_unknown, lost_pins, unread_definitions};
 pub use self::planned::{Cost, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
@@ -111,6 +111,7 @@ impl Runner {
         warnings.extend(unknown);
         warnings.extend(unmatched(job, sides.source.groups.seen()));
         warnings.extend(lost_pins(job, &policy, &sides, &base));
+        warnings.extend(unread_definitions(job, &sides.mapping));
         let plan = plan(&Inputs {
             policy: &policy,
             names: &sides.names,

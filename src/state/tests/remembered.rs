@@ -55,6 +55,7 @@ fn custom() -> CustomFields {
     CustomFields {
         known: true,
         fields: vec![field],
+        unread: vec!["custom4".into()],
     }
 }
 

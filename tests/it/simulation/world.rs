@@ -310,6 +310,7 @@ fn quirks(dice: &mut Dice, account: &mut Account) {
     greenrope.strict_items = dice.chance(30);
     greenrope.scrambled_order = dice.chance(50);
     greenrope.omit_empty = dice.chance(50);
+    greenrope.omit_groups = dice.chance(15);
     greenrope.unknown_group = *dice.pick(&[
         UnknownGroup::Fail,
         UnknownGroup::Ignore,

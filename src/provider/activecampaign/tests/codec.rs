@@ -748,7 +748,7 @@ fn an_import_is_asked_after_until_it_is_over() {
     let done = import::progress(&v3(fixture!("good/import_done.json"))).unwrap();
     assert_eq!(
         done,
-        Progress::Completed(vec!["Bad@example.org".to_owned()])
+        Progress::Completed(vec![Some("Bad@example.org".to_owned())])
     );
     assert_eq!(
         import::queued(&v3(fixture!("good/import.json"))).unwrap(),

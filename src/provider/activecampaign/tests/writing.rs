@@ -314,6 +314,38 @@ async fn a_batch_is_refused_as_a_whole_and_comes_in_halves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_there_under_the_other_spelling_is_imported_by_it_and_keeps_the_profile() {
+    let (adapter, log) = scripted(ActiveCampaignGroups::Lists, |asked| {
+        let body = match asked.call.as_str() {
+            "contact_view_email" if asked.parameters["email"] == "bo@bücher.test" => {
+                fixture!("good/contact_view.json").to_vec()
+            }
+            "import/bulk_import" => fixture!("good/import.json").to_vec(),
+            "user_me" => fixture!("good/user_view.json").to_vec(),
+            _ => fixture!("broken/empty.json").to_vec(),
+        };
+        (200, body)
+    });
+    let row = MemberJoin {
+        id: None,
+        address: "bo@xn--bcher-kva.test".into(),
+        fields: record(&[("first_name", "Bo")]),
+        groups: vec!["3".into()],
+    };
+    let queued = adapter.send(&Write::JoinGroups { rows: vec![row] }).await;
+    assert!(matches!(queued, Ok(Settlement::Pending(_))), "{queued:?}");
+    let log = log.lock().unwrap();
+    let import = log
+        .iter()
+        .find(|asked| asked.call == "import/bulk_import")
+        .unwrap();
+    let body: serde_json::Value = serde_json::from_str(&import.body).unwrap();
+    let contact = &body["contacts"][0];
+    assert_eq!(contact["email"], "bo@bücher.test");
+    assert_eq!(contact.get("first_name"), None, "{contact}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_edit_whose_answer_is_lost_still_gives_access_back() {
     for fault in [Fault::ResetAfterEffect, Fault::TruncatedBody] {
         let (emulator, lists) = seeded(ActiveCampaignQuirks::default(), 20);

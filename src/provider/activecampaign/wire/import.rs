@@ -134,8 +134,9 @@ pub(in super::super) fn info(batch: &str) -> Call {
 pub(in super::super) enum Progress {
     /// It goes on.
     Running,
-    /// It is over, and these addresses were not taken.
-    Completed(Vec<String>),
+    /// It is over, and these addresses were not taken; nothing for one that can't be read, which may
+    /// be anybody's.
+    Completed(Vec<Option<String>>),
     /// It ended before its end, so nothing is known of its rows.
     Broken,
 }
@@ -154,9 +155,7 @@ pub(in super::super) fn progress(fields: &Map<String, Json>) -> Result<Progress,
             Some(Json::Array(failed)) => Ok(Progress::Completed(
                 failed
                     .iter()
-                    .filter_map(|failed| {
-                        text(failed).or_else(|| text_of(failed.as_object()?, "email"))
-                    })
+                    .map(|failed| text(failed).or_else(|| text_of(failed.as_object()?, "email")))
                     .collect(),
             )),
             Some(_) => Err(protocol("the failures of an import are not an array")),

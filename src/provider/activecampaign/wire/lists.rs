@@ -14,7 +14,7 @@ use super::{
 };
 use crate::http::{Call, DecodeError, Method};
 use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
-use crate::provider::guess::{shown, unread};
+use crate::provider::guess::{is_guessed, shown, unread};
 use crate::provider::json::{Rows, object};
 
 /// The text fields of a list that are read and written under one name.
@@ -293,6 +293,8 @@ pub(in super::super) struct Definition {
     pub(in super::super) title: String,
     /// The service's word for the type.
     pub(in super::super) kind: String,
+    /// Whether any of it can't be read.
+    pub(in super::super) unreadable: bool,
 }
 
 /// Decodes a page of definitions, with the total.
@@ -313,6 +315,7 @@ pub(in super::super) fn definitions(
                 title: text_of(row, "title").unwrap_or_else(|| tag.clone()),
                 tag: tag.trim().trim_matches('%').to_owned(),
                 kind: text_of(row, "type").unwrap_or_default(),
+                unreadable: row.values().any(is_guessed),
             }))
         })
         .collect::<Result<_, DecodeError>>()?;

@@ -44,14 +44,24 @@ pub(in super::super) struct Batch {
 impl Batch {
     fn settle(mut self, progress: &Progress) -> Vec<ItemOutcome> {
         if let Progress::Completed(failed) = progress {
+            // One that is none of those sent may be anybody's, too.
+            let is_ours = |failed: &String| {
+                let mut ours = self.addresses.iter();
+                ours.any(|address| same_address(failed, address))
+            };
+            let is_certain = failed
+                .iter()
+                .all(|failed| failed.as_ref().is_some_and(is_ours));
             for (address, place) in self.addresses.iter().zip(&self.places) {
-                self.outcomes[*place] = if failed.iter().any(|failed| same_address(failed, address))
-                {
+                let mut named = failed.iter().flatten();
+                self.outcomes[*place] = if named.any(|failed| same_address(failed, address)) {
                     refused(
                         "the importer did not take this contact and gives no reason; add the person at ActiveCampaign to see why",
                     )
-                } else {
+                } else if is_certain {
                     ItemOutcome::Accepted { id: None }
+                } else {
+                    ItemOutcome::Unknown
                 };
             }
         }
@@ -78,6 +88,15 @@ impl ActiveCampaign {
             return Ok(Settlement::Items(outcomes));
         }
         self.check_rows(OPERATION, rows.len(), rows.iter().map(|row| row.address))?;
+        let spelt: Vec<String> = rows
+            .iter()
+            .map(|row| self.spellings.of(row.address))
+            .collect();
+        let rows: Vec<ImportRow<'_>> = rows
+            .into_iter()
+            .zip(&spelt)
+            .map(|(row, address)| ImportRow { address, ..row })
+            .collect();
         if self.memory().doubt.is_some() {
             self.wait_for_imports().await?;
         }

@@ -1,7 +1,9 @@
 //! What each recorded shape means.
 
 use crate::http::DecodeError;
-use crate::model::{FieldType, GroupKind, GroupStatus, MemberStatus, ObjectKind, Value};
+use crate::model::{
+    FieldType, GroupKind, GroupStatus, ItemOutcome, MemberStatus, ObjectKind, Value,
+};
 use crate::provider::emfluence::SCHEMA;
 use crate::provider::emfluence::wire::contacts::{self, ImportedRow, ProfileFields};
 use crate::provider::emfluence::wire::paging::{Step, Walk};
@@ -363,14 +365,14 @@ fn refusals_keep_the_code_the_words_and_the_request() {
 fn row_results_are_matched_by_position_and_checked() {
     let good = answer(fixture!("good/change_contacts.json"));
     let results = groups::membership_results(&good, &[101, 102, 103]).unwrap();
-    assert_eq!(
-        results.iter().map(Result::is_ok).collect::<Vec<_>>(),
-        [true, false, true]
-    );
-    assert_eq!(
-        results[1].as_ref().unwrap_err().message,
-        "The contact is suppressed."
-    );
+    let accepted = |id: &str| ItemOutcome::Accepted {
+        id: Some(id.to_owned()),
+    };
+    let [first, ItemOutcome::Refused(refusal), third] = results.as_slice() else {
+        panic!("{results:?}")
+    };
+    assert_eq!((first, third), (&accepted("101"), &accepted("103")));
+    assert_eq!(refusal.message, "The contact is suppressed.");
     assert!(
         groups::membership_results(&good, &[101, 103, 102]).is_err(),
         "another order"
@@ -385,7 +387,7 @@ fn row_results_are_matched_by_position_and_checked() {
             &[101]
         )
         .unwrap(),
-        [Ok(())]
+        [accepted("101")]
     );
     let counts = br#"{"success":1,"data":{"totalSuccess":1,"totalErrors":1,"contactResults":[{"contactID":101,"success":1}]}}"#;
     assert!(
@@ -444,6 +446,7 @@ fn custom_fields_are_read_with_their_types() {
         .rows
         .known
         .iter()
+        .map(|field| field.as_ref().unwrap())
         .map(|field| (field.system_name.as_str(), field.kind, field.max_length))
         .collect();
     assert_eq!(

@@ -15,7 +15,7 @@ use crate::http::{DecodeError, Refusal};
 use crate::model::{
     CustomField, FieldType, MemberStatus, ObjectKind, Record, Value, Writable, normalise_address,
 };
-use crate::provider::guess::{is_guessed, shown};
+use crate::provider::guess::is_guessed;
 use crate::provider::json::{object, protocol};
 
 /// The profile fields that a read asks for.
@@ -428,12 +428,20 @@ pub(in super::super) fn search_custom_fields(page: u64) -> Request {
     )
 }
 
-/// Decodes a page of customFields/search.
-pub(in super::super) fn custom_fields(answer: &Answer) -> Result<Page<CustomField>, DecodeError> {
+/// Decodes a page of customFields/search; the error of a row names one that can't be read.
+pub(in super::super) fn custom_fields(
+    answer: &Answer,
+) -> Result<Page<Result<CustomField, String>>, DecodeError> {
     page(answer, Bare::Refused, |record| {
-        // One whose name can't be read is there, and no config can name it.
+        if record.values().any(is_guessed) {
+            let names = ["systemName", "label"].into_iter();
+            let name = names
+                .filter_map(|name| field(record, name).and_then(text))
+                .next();
+            return Some(Err(name.unwrap_or_else(|| "without a name".to_owned())));
+        }
         let system_name = field(record, "systemName")
-            .and_then(|name| text(name).or_else(|| Some(format!("\u{fffd} {}", shown(name)?))))
+            .and_then(text)
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())?;
         let label = field(record, "label")
@@ -457,12 +465,12 @@ pub(in super::super) fn custom_fields(answer: &Answer) -> Result<Page<CustomFiel
             .and_then(count)
             .filter(|length| *length > 0)
             .and_then(|length| usize::try_from(length).ok());
-        Some(CustomField {
+        Some(Ok(CustomField {
             system_name,
             label,
             kind,
             max_length,
             options: Vec::new(),
-        })
+        }))
     })
 }

@@ -9,7 +9,7 @@ use super::{
     Answer, LISTING_ROWS, Request, SEARCH_ROWS, count, error_words, field, flag, id, text,
 };
 use crate::http::{DecodeError, Refusal};
-use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Unread, Value};
+use crate::model::{GroupKind, GroupRow, GroupStatus, ItemOutcome, Record, Unread, Value};
 use crate::provider::guess::{is_guessed, shown, unread};
 use crate::provider::json::{object, protocol};
 
@@ -252,11 +252,11 @@ pub(in super::super) fn listing(
 }
 
 /// Decodes the row results of groups/addContacts and groups/removeContacts, one per contact sent,
-/// in their order.
+/// in their order. What became of a contact whose row can't be read is unknown.
 pub(in super::super) fn membership_results(
     answer: &Answer,
     sent: &[i64],
-) -> Result<Vec<Result<(), Refusal>>, DecodeError> {
+) -> Result<Vec<ItemOutcome>, DecodeError> {
     let data = &answer.object()?;
     // One example of the reference spells the key with an s.
     let rows = field(data, "contactResults")
@@ -286,20 +286,23 @@ pub(in super::super) fn membership_results(
         .zip(sent)
         .map(|(row, contact)| {
             let row = object(row, "a row result")?;
-            if field(row, "contactID").and_then(id) != Some(*contact) {
+            let (shown, success) = (field(row, "contactID"), field(row, "success"));
+            if shown.is_some_and(is_guessed) || success.is_some_and(is_guessed) {
+                return Ok(ItemOutcome::Unknown);
+            }
+            if shown.and_then(id) != Some(*contact) {
                 return Err(protocol(
                     "the row results are not in the order of the request",
                 ));
             }
-            match field(row, "success").and_then(flag) {
-                Some(true) => Ok(Ok(())),
+            match success.and_then(flag) {
+                Some(true) => Ok(ItemOutcome::Accepted {
+                    id: Some(contact.to_string()),
+                }),
                 Some(false) => {
                     let words = field(row, "errors").map(error_words).unwrap_or_default();
-                    Ok(Err(Refusal::new(
-                        None,
-                        &words,
-                        answer.request_id.as_deref(),
-                    )))
+                    let refusal = Refusal::new(None, &words, answer.request_id.as_deref());
+                    Ok(ItemOutcome::Refused(refusal))
                 }
                 None => Err(protocol("a row result has no \"success\"")),
             }

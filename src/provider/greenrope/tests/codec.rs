@@ -37,7 +37,7 @@ fn sent(count: usize) -> Vec<Sent> {
         .collect()
 }
 
-fn items(body: &[u8], count: usize) -> Result<Vec<ItemOutcome>, DecodeError> {
+pub(super) fn items(body: &[u8], count: usize) -> Result<Vec<ItemOutcome>, DecodeError> {
     wire::settle_items(
         body,
         "addcontactstogroupresponse",

@@ -37,8 +37,12 @@ pub(super) enum Outcome {
 /// Reads the outcome in each of its three spellings: `Result`, `Response`, or attributes of the
 /// element.
 ///
-/// Anything but a clear success is a failure, also when another spelling claims success.
+/// Anything but a clear success is a failure, also when another spelling claims success. What can't be
+/// read is neither.
 pub(super) fn outcome(element: &Element) -> Outcome {
+    if element.guessed || element.is_guessed(&["result", "response", "errorcode"]) {
+        return Outcome::Silent;
+    }
     let spelled = [
         element.value("result"),
         element.value("response"),
@@ -120,6 +124,7 @@ pub(in super::super) fn created(
 ) -> Result<ItemOutcome, DecodeError> {
     let envelope = read_single(source, root, "", &mut |_| Ok(()))?;
     Ok(match envelope.root.any(ids) {
+        Some(_) if envelope.root.is_guessed(ids) => ItemOutcome::Unknown,
         Some(id) => ItemOutcome::Done {
             id: Some(id.to_owned()),
         },
@@ -244,15 +249,15 @@ pub(in super::super) fn settle_creations(
 }
 
 fn judge_creation(item: &Element) -> ItemOutcome {
-    let id = item
-        .any(&["contact_id", "contactid", "id"])
-        .map(str::to_owned);
+    const IDS: [&str; 3] = ["contact_id", "contactid", "id"];
+    let id = item.any(&IDS).map(str::to_owned);
     match outcome(item) {
+        _ if item.is_guessed(&IDS) => ItemOutcome::Unknown,
         Outcome::Success => ItemOutcome::Accepted { id },
         Outcome::Silent => ItemOutcome::Unknown,
         // 1002: the contact exists already, and the text tells its id.
         Outcome::Failure(words) if words.code.as_deref() == Some("1002") => {
-            match existing_id(&words.message) {
+            match existing_id(&words.message).filter(|_| !item.is_guessed(&["errortext"])) {
                 Some(id) => ItemOutcome::Accepted { id: Some(id) },
                 None => ItemOutcome::Unknown,
             }

@@ -38,7 +38,8 @@ impl Contact {
         let named = |group: &GroupOfContact| match group {
             (Some(id), _) => id == group_id,
             (None, Some(name)) => name == group_name.trim(),
-            (None, None) => false,
+            // It can't be read and may be this one.
+            (None, None) => true,
         };
         self.names_a_group() && !self.groups.iter().any(named)
     }
@@ -161,13 +162,21 @@ fn decode(item: &Element) -> Option<Contact> {
         .and_then(Element::content)
         .map(|text| text.trim().to_owned());
     let unsubscribed = item.value("unsubscribed").map(is_set);
+    // What decides about the person and can't be read is named, like a profile that can't be.
+    let decisive = ["unsubscribed", "groups"].iter();
+    let is_certain = decisive.filter_map(|name| item.child(name)).all(is_sound);
     Some(Contact {
-        profile: profile(item, &id),
+        profile: profile(item, &id).filter(|_| is_certain),
         id,
         address,
         unsubscribed,
         groups: groups_of(item),
     })
+}
+
+/// Tells whether nothing in an element was guessed.
+fn is_sound(element: &Element) -> bool {
+    !element.guessed && element.children.iter().all(is_sound)
 }
 
 /// A flag that is not clearly "no" counts as set: an opt-out must not get lost in a spelling.
@@ -180,12 +189,18 @@ fn is_set(text: &str) -> bool {
 }
 
 fn group_of_contact(group: &Element) -> GroupOfContact {
-    let id = group.any(&["group_id", "groupid"]).map(str::to_owned);
-    let name = group
-        .any(&["name", "groupname"])
-        .or_else(|| group.content().map(str::trim))
-        .map(str::to_owned);
-    (id, name)
+    let readable = |names: &[&str]| {
+        let mut children = group.children.iter();
+        let shown = children.find(|child| names.contains(&child.name.as_str()))?;
+        shown.content().filter(|_| !shown.guessed)
+    };
+    let name =
+        readable(&["name", "groupname"]).or_else(|| group.content().filter(|_| !group.guessed));
+    let trimmed = |text: &str| text.trim().to_owned();
+    (
+        readable(&["group_id", "groupid"]).map(trimmed),
+        name.map(trimmed),
+    )
 }
 
 /// The fields of a profile, by their names in lower case.
@@ -222,7 +237,7 @@ fn profile(item: &Element, id: &str) -> Option<Record> {
         .map(|list| list.children.as_slice())
         .unwrap_or_default()
     {
-        if custom.children.iter().any(|part| part.guessed) {
+        if !is_sound(custom) {
             return None;
         }
         if let (Some(name), Some(value)) = (custom.any(&["fieldname"]), custom.value("fieldvalue"))
@@ -234,10 +249,7 @@ fn profile(item: &Element, id: &str) -> Option<Record> {
         .child("tags")
         .map(|tags| tags.children.as_slice())
         .unwrap_or_default();
-    if tags
-        .iter()
-        .any(|tag| tag.guessed || tag.children.iter().any(|part| part.guessed))
-    {
+    if !tags.iter().all(is_sound) {
         return None;
     }
     let mut tags: Vec<String> = tags

@@ -47,7 +47,9 @@ pub(in super::super) fn accounts(source: impl BufRead) -> Result<Vec<String>, De
         "getaccountswithaccessresponse",
         "accounts",
         &mut |item| {
-            numbers.extend(item.any(&["accountnumber"]).map(str::to_owned));
+            let number = item.any(&["accountnumber"]);
+            let number = number.filter(|_| !item.is_guessed(&["accountnumber"]));
+            numbers.extend(number.map(str::to_owned));
             Ok(())
         },
     )?;
@@ -87,12 +89,8 @@ fn group(item: &Element, account_id: &str) -> Result<Option<GroupRow>, DecodeErr
     let Some(id) = item.any(&["group_id", "groupid"]) else {
         return Ok(None);
     };
-    let guessed = |names: &[&str]| {
-        let mut children = item.children.iter();
-        children.any(|child| child.guessed && names.contains(&child.name.as_str()))
-    };
     // Nobody can tell which it is, or whose.
-    if guessed(&["group_id", "groupid", "accountnumber"]) {
+    if item.is_guessed(&["group_id", "groupid", "accountnumber"]) {
         return Ok(None);
     }
     if item
@@ -141,7 +139,7 @@ fn group(item: &Element, account_id: &str) -> Result<Option<GroupRow>, DecodeErr
         }
         _ => {}
     }
-    let is_named = wire.contains_key("Name") && !guessed(&["name"]);
+    let is_named = wire.contains_key("Name") && !item.is_guessed(&["name"]);
     let is_read = !item.children.iter().any(|child| child.guessed);
     Ok(Some(GroupRow {
         id: id.to_owned(),
@@ -164,12 +162,17 @@ pub(super) fn plain_zone(zone: &str) -> &str {
 /// Decodes the definitions of custom fields, whose name is both label and system name.
 pub(in super::super) fn custom_fields(source: impl BufRead) -> Result<CustomFields, DecodeError> {
     let mut fields = Vec::new();
+    let mut unread = Vec::new();
     let envelope = read_single(
         source,
         "getuserdefinedfieldsresponse",
         "userdefinedfields",
         &mut |item| {
-            let Some(name) = item.any(&["fieldname"]) else {
+            let id = item.any(&["userfieldid"]);
+            let name = item.any(&["fieldname"]);
+            let guessed = item.children.iter().any(|child| child.guessed);
+            let Some(name) = name.filter(|_| !guessed) else {
+                unread.push(name.or(id).unwrap_or("without a name").to_owned());
                 return Ok(());
             };
             let select = item
@@ -198,5 +201,6 @@ pub(in super::super) fn custom_fields(source: impl BufRead) -> Result<CustomFiel
     Ok(CustomFields {
         known: envelope.container,
         fields,
+        unread,
     })
 }

@@ -58,6 +58,13 @@ impl Element {
             .map(str::trim)
     }
 
+    /// Tells whether a child of one of several names, given in lower case, had text that can't be read.
+    pub(super) fn is_guessed(&self, names: &[&str]) -> bool {
+        self.children
+            .iter()
+            .any(|child| child.guessed && names.contains(&child.name.as_str()))
+    }
+
     /// Returns the trimmed value of an attribute, given in lower case; nothing when it is missing
     /// or blank.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {

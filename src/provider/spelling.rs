@@ -1,6 +1,6 @@
 //! How an account spells the addresses that it holds in another form than the normalised one.
 //!
-//! An import finds its contacts by the text of the address. The reference does not say that the two
+//! Imports and forms find their contacts by the text of the address. No reference says that the two
 //! forms of an internationalised domain are the same to it, so a row for a known contact names the
 //! address as the account spelt it: otherwise the import would make a second contact of one person.
 
@@ -26,7 +26,8 @@ impl Spellings {
             .unwrap_or_else(|| address.to_owned())
     }
 
-    fn note(&self, email: &str) {
+    /// Takes an address down as the account spells it.
+    pub(super) fn note(&self, email: &str) {
         if !email.is_ascii()
             && let Ok(address) = normalise_address(email)
         {

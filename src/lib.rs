@@ -22,6 +22,8 @@
 //! | show | [`report`], [`cli`] | text and JSON of plans, runs and failures; one file per command |
 //! | rehearse | [`emulator`], [`demo`] | stand-ins for the providers, stricter than the services; shares no code with the adapters |
 //!
+//! `spool` finds the directory in which what is too long for memory goes.
+//!
 //! Dependencies point one way: `cli → daemon → run → {provider, mapping, plan, state}`, `provider →
 //! http, model`, `plan, mapping → model` and nothing else. A test reads the `use` lines and holds
 //! the code to that.

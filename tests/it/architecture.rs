@@ -9,10 +9,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("mapping", &["model"]),
     ("plan", &["model"]),
-    ("http", &["model"]),
+    ("http", &["model", "spool"]),
     ("schedule", &[]),
     ("provider", &["http", "model"]),
-    ("state", &["model", "plan::base"]),
+    ("spool", &[]),
+    ("state", &["model", "plan::base", "spool"]),
     ("emulator", &[]),
     ("config", &["mapping", "model", "provider", "schedule"]),
 ];

@@ -9,7 +9,7 @@ use rosterd::run::{Outcome, Planned};
 
 use super::sim::{Ending, Sim};
 use super::truth;
-use super::world::fold;
+use super::world::{fold, proves_nothing};
 use crate::support::{operations, tell};
 
 impl Sim {
@@ -95,9 +95,7 @@ impl Sim {
         let plan = &planned.plan;
         let mut wrong: Vec<(&str, String)> = Vec::new();
 
-        // Of such accounts an empty answer can't be told from a failure, and nobody is added
-        // without proof.
-        if source.settings.greenrope.empty_is_error || target.settings.greenrope.empty_is_error {
+        if proves_nothing(source) || proves_nothing(target) {
             return;
         }
         for blocked in &plan.blocked {

@@ -12,7 +12,7 @@ use super::humans::{Human, is_usable};
 use super::job::Job;
 use super::judge::{Judge, Run};
 use super::truth;
-use super::world::{fold, fold_name};
+use super::world::{fold, fold_name, proves_nothing};
 use crate::support::{PARKING, staff_of};
 
 /// What somebody refused and a run has seen.
@@ -1172,11 +1172,7 @@ impl Judge {
         let (source, target) = (Source::of(job, world), world.account(job.target));
         let plan = &planned.plan;
         let mut wrong = Vec::new();
-        if world
-            .accounts
-            .iter()
-            .any(|account| account.settings.greenrope.empty_is_error)
-        {
+        if world.accounts.iter().any(proves_nothing) {
             return wrong;
         }
         self.twins(job, world, planned, &mut wrong);

@@ -317,3 +317,11 @@ fn quirks(dice: &mut Dice, account: &mut Account) {
         UnknownGroup::Create,
     ]);
 }
+
+/// Tells whether nobody is ever added at an account because nothing proves its listings: an empty
+/// answer can't be told from a failure, or contacts do not say which groups they are in and the count
+/// of a group leaves out people of whom nobody can say how many they are.
+pub(super) fn proves_nothing(account: &Account) -> bool {
+    let greenrope = &account.settings.greenrope;
+    greenrope.empty_is_error || (greenrope.omit_groups && greenrope.counted != Counted::All)
+}

@@ -553,8 +553,11 @@ impl Judge {
         if !job.create {
             self.complain("create", format!("{place} though it may not"));
         }
+        // Of whom somebody gave another address by hand it is open whether another job took them out of
+        // the source's group, or wrote their refusal there.
         if !truth::listed(&job, &run.start).contains(&address)
             && !truth::refuses_all(source, &address)
+            && !self.moved.contains(&address)
         {
             self.complain(
                 "rule 10",

@@ -310,7 +310,12 @@ fn quirks(dice: &mut Dice, account: &mut Account) {
     greenrope.strict_items = dice.chance(30);
     greenrope.scrambled_order = dice.chance(50);
     greenrope.omit_empty = dice.chance(50);
-    greenrope.omit_groups = dice.chance(15);
+    // Thrown aside, so that the worlds of all seeds stay what they were.
+    let mut aside = dice.clone();
+    for _ in 0..5 {
+        aside.below(1_000);
+    }
+    greenrope.omit_groups = aside.chance(15);
     greenrope.unknown_group = *dice.pick(&[
         UnknownGroup::Fail,
         UnknownGroup::Ignore,

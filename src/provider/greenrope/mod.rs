@@ -8,6 +8,7 @@
 //! the opt-out of one group, archive a group, hold an external id.
 
 mod fields;
+mod people;
 mod read;
 mod session;
 mod wire;

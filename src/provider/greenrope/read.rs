@@ -4,11 +4,12 @@
 //! counts; a long one is read a second time for them. What is wrong with a listing becomes a problem of its certificate;
 //! what makes the whole account unreadable is an error.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::warn;
 
+use super::people::People;
 use super::wire::{self, Contact, ContactFilter, Count, Request};
 use super::{GreenRope, SCHEMA};
 use crate::http::{Body, CallError, DecodeError, Reply};
@@ -117,11 +118,20 @@ impl Answer {
         }
     }
 
-    /// Tells whether everybody of a listing is in the answer.
-    fn shows_all_of(&mut self, listed: &HashSet<String>) -> Result<bool, SinkError> {
-        let mut met = HashSet::new();
-        let read = self.look(&mut |contact| met.extend(listed.get(&contact.id).cloned()))?;
-        Ok(read.is_ok() && met.len() == listed.len())
+    /// Tells whether everybody of a listing, who are so many, is in the answer.
+    fn shows_all_of(
+        &mut self,
+        count: usize,
+        is_listed: &dyn Fn(&str) -> bool,
+    ) -> Result<bool, SinkError> {
+        let mut met = People::default();
+        let read = self.look(&mut |contact| {
+            if is_listed(&contact.id) {
+                met.insert(&contact.id, false);
+            }
+        })?;
+        met.settle();
+        Ok(read.is_ok() && met.len() == count)
     }
 }
 
@@ -129,9 +139,9 @@ impl Answer {
 struct Tally {
     /// Whether this is a check of what was written, which takes no profiles.
     check: bool,
-    /// People in groups who can be mailed and have not been met in the listing of the whole
+    /// People in groups who can be mailed, marked once they are met in the listing of the whole
     /// account.
-    expected: HashSet<String>,
+    expected: People,
     /// The ids of contacts whose profile holds what can't be read.
     unreadable: HashSet<String>,
     /// Whether the question for the members of a group depends on the group, once that was asked.
@@ -317,7 +327,7 @@ impl GreenRope {
         };
         let mut tally = Tally {
             check,
-            expected: HashSet::new(),
+            expected: People::default(),
             unreadable: HashSet::new(),
             members_apart: None,
             opt_outs_apart: None,
@@ -479,8 +489,8 @@ impl GreenRope {
             .and_then(Value::as_text);
         let name = name.unwrap_or_default();
         let mut certificate = Certificate::default();
-        // Per id, whether the person opted out of the group or the account.
-        let mut people: HashMap<String, bool> = HashMap::new();
+        // Marked who opted out of the group or the account.
+        let mut people = People::default();
         let mut strangers: HashSet<String> = HashSet::new();
         let mut silent: HashSet<String> = HashSet::new();
         let mut total = None;
@@ -512,9 +522,10 @@ impl GreenRope {
                         || states.opted_out.contains(&contact.id);
                     let row = tally.row(contact);
                     sink.listed(&row.id, MembershipState::Active);
-                    people.insert(row.id.clone(), opted_out);
+                    people.insert(&row.id, opted_out);
                     sink.member(row)
                 })?;
+                people.settle();
                 certificate.problems.extend(read.err());
                 if !silent.is_empty() {
                     certificate.problems.push(format!(
@@ -536,17 +547,21 @@ impl GreenRope {
         }
 
         let before = certificate.problems.len();
-        // Everybody who came without the filter, members or not.
-        let came = people.keys().chain(&strangers).chain(&silent);
-        let listed: HashSet<String> = came.cloned().collect();
+        // Everybody who came without the filter, members or not; nobody is in two of the three, unless
+        // an answer shows one person in two ways.
+        let mut others: HashSet<&String> = strangers.iter().chain(&silent).collect();
+        others.retain(|id| !people.contains(id));
+        let came = people.len() + others.len();
         match self.contacts(ContactFilter::GroupOptOuts(&group.id)).await {
             // Held against the rows without a filter: where all of them came, it may have been
             // passed over, and nobody is taken for somebody who refuses.
             Ok(mut answer) => {
                 note(&mut certificate, "the group's opt-outs", answer.count);
+                let is_listed =
+                    |id: &str| people.contains(id) || strangers.contains(id) || silent.contains(id);
                 let everybody = answer.count.contacts > 0
-                    && answer.count.contacts >= listed.len() as u64
-                    && answer.shows_all_of(&listed)?;
+                    && answer.count.contacts >= came as u64
+                    && answer.shows_all_of(came, &is_listed)?;
                 let asked = ContactFilter::GroupOptOuts(&group.id);
                 if everybody && !self.is_heeded(&asked).await? {
                     certificate.problems.push(
@@ -566,9 +581,10 @@ impl GreenRope {
                         refusers.extend(strangers.get(&contact.id).cloned());
                         let row = tally.row(contact);
                         sink.listed(&row.id, MembershipState::OptedOut);
-                        people.insert(row.id.clone(), true);
+                        people.insert(&row.id, true);
                         sink.member(row)
                     })?;
+                    people.settle();
                     certificate.problems.extend(read.err());
                     let about_no_group = ContactFilter::GroupOptOuts(NO_GROUP);
                     let known = &mut tally.opt_outs_apart;
@@ -606,10 +622,10 @@ impl GreenRope {
                 .push("the list of groups does not say how many members the group has".to_owned()),
         }
         certificate.distinct = people.len() as u64;
-        certificate.opted_out = people.values().filter(|opted_out| **opted_out).count() as u64;
-        let mut bounced: HashSet<String> = people
-            .keys()
-            .filter(|id| states.bounced.contains(*id))
+        certificate.opted_out = people.marked() as u64;
+        let of_account = states.bounced.iter();
+        let mut bounced: HashSet<String> = of_account
+            .filter(|id| people.contains(id))
             .cloned()
             .collect();
         certificate.bounced = bounced.len() as u64;
@@ -622,7 +638,7 @@ impl GreenRope {
                 Ok(answer) => {
                     note(&mut certificate, "the group's bounces", answer.count);
                     let read = answer.take(&mut |contact| {
-                        if people.contains_key(&contact.id) {
+                        if people.contains(&contact.id) {
                             sink.listed(&contact.id, MembershipState::Bounced);
                             bounced.insert(contact.id);
                         }
@@ -652,10 +668,10 @@ impl GreenRope {
         // other listing are not in it.
         certificate.total = total.filter(|_| listed_total == people.len());
         sink.end_listing(certificate);
-        let mailable = people
-            .into_iter()
-            .filter(|(id, opted_out)| !opted_out && !bounced.contains(id));
-        tally.expected.extend(mailable.map(|(id, _)| id));
+        for id in &bounced {
+            people.mark(id);
+        }
+        tally.expected.take_in(people);
         Ok(())
     }
 
@@ -747,7 +763,7 @@ impl GreenRope {
         };
         let count = answer.count;
         let read = answer.take(&mut |contact| {
-            let met = tally.expected.remove(&contact.id);
+            let met = tally.expected.mark(&contact.id);
             let mut row = tally.row(contact);
             if met {
                 // The group's listing brought the same profile a moment ago.
@@ -756,14 +772,15 @@ impl GreenRope {
             sink.member(row)
         })?;
         let sound = !count.disagrees() && count.without_id == 0;
-        let complete = read.is_ok() && sound && tally.expected.is_empty();
+        let missing = tally.expected.len() - tally.expected.marked();
+        let complete = read.is_ok() && sound && missing == 0;
         if complete && !self.shared_access {
             sink.whole_account();
         } else if !complete {
             warn!(
                 account = self.account.name(),
                 contacts = count.contacts,
-                missing = tally.expected.len(),
+                missing,
                 "The listing of the whole account is not whole."
             );
         }

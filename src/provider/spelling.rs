@@ -26,8 +26,7 @@ impl Spellings {
             .unwrap_or_else(|| address.to_owned())
     }
 
-    /// Takes an address down as the account spells it.
-    pub(super) fn note(&self, email: &str) {
+    fn note(&self, email: &str) {
         if !email.is_ascii()
             && let Ok(address) = normalise_address(email)
         {

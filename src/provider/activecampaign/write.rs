@@ -85,33 +85,33 @@ impl ActiveCampaign {
         join: &[String],
     ) -> Result<Settlement, CallError> {
         let lists = self.ids("import/bulk_import", join)?;
-        let mut imports = Vec::new();
+        let mut present = Vec::new();
         for row in rows {
-            let fields = if self.exists(&row.address).await? {
-                None
-            } else {
-                Some(&row.fields)
-            };
-            imports.push(ImportRow {
-                address: &row.address,
-                fields,
-                subscribe: lists.clone(),
-                unsubscribe: Vec::new(),
-            });
+            present.push(self.present_as(&row.address).await?);
         }
-        self.import(imports, None).await
+        let rows = rows.iter().zip(&present).map(|(row, present)| ImportRow {
+            address: present.as_deref().unwrap_or(&row.address),
+            fields: present.is_none().then_some(&row.fields),
+            subscribe: lists.clone(),
+            unsubscribe: Vec::new(),
+        });
+        self.import(rows.collect(), None).await
     }
 
     async fn join_lists(&self, rows: &[MemberJoin]) -> Result<Settlement, CallError> {
-        let mut imports = Vec::new();
+        let mut present = Vec::new();
         for row in rows {
-            let exists = row.id.is_some() || self.exists(&row.address).await?;
-            let subscribe = self.ids("import/bulk_import", &row.groups)?;
-            let fields = (!exists).then_some(&row.fields);
+            present.push(match row.id {
+                Some(_) => Some(row.address.clone()),
+                None => self.present_as(&row.address).await?,
+            });
+        }
+        let mut imports = Vec::new();
+        for (row, present) in rows.iter().zip(&present) {
             imports.push(ImportRow {
-                address: &row.address,
-                fields,
-                subscribe,
+                address: present.as_deref().unwrap_or(&row.address),
+                fields: present.is_none().then_some(&row.fields),
+                subscribe: self.ids("import/bulk_import", &row.groups)?,
                 unsubscribe: Vec::new(),
             });
         }
@@ -135,23 +135,21 @@ impl ActiveCampaign {
         self.import(rows, Some((places, outcomes))).await
     }
 
-    /// Tells whether the account holds an address: an import would write over the profile of
-    /// somebody who is there.
-    async fn exists(&self, address: &str) -> Result<bool, CallError> {
+    /// Returns how the account spells an address of which no contact is known, where somebody has it all
+    /// the same: an import would write over the profile of somebody who is there, and would not find
+    /// them by another spelling.
+    async fn present_as(&self, address: &str) -> Result<Option<String>, CallError> {
         let known = self.memory().known.exists(address);
-        match known {
-            Some(known) => Ok(known),
-            None => {
-                for spelling in spellings(address) {
-                    let found = self.ask_v1(wire::view_email(&spelling), |_| Ok(())).await?;
-                    if found.is_some() {
-                        self.spellings.note(&spelling);
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
+        if let Some(known) = known {
+            return Ok(known.then(|| self.spellings.of(address)));
+        }
+        for spelling in spellings(address) {
+            let found = self.ask_v1(wire::view_email(&spelling), |_| Ok(())).await?;
+            if found.is_some() {
+                return Ok(Some(spelling));
             }
         }
+        Ok(None)
     }
 
     async fn update_contacts(&self, edits: &[MemberEdit]) -> Result<Settlement, CallError> {
@@ -228,10 +226,14 @@ impl ActiveCampaign {
                 .as_deref()
                 .map(|id| self.id("contact_sync", id))
                 .transpose()?;
-            let new = id.is_none() && !self.exists(&row.address).await?;
+            let present = match id {
+                Some(_) => Some(row.address.clone()),
+                None => self.present_as(&row.address).await?,
+            };
+            let new = present.is_none();
             leavers.push(Ok(Leaver {
                 id,
-                address: row.address.clone(),
+                address: present.unwrap_or_else(|| row.address.clone()),
                 fields: new.then(|| row.fields.clone()),
                 lists,
             }));

@@ -88,15 +88,6 @@ impl ActiveCampaign {
             return Ok(Settlement::Items(outcomes));
         }
         self.check_rows(OPERATION, rows.len(), rows.iter().map(|row| row.address))?;
-        let spelt: Vec<String> = rows
-            .iter()
-            .map(|row| self.spellings.of(row.address))
-            .collect();
-        let rows: Vec<ImportRow<'_>> = rows
-            .into_iter()
-            .zip(&spelt)
-            .map(|(row, address)| ImportRow { address, ..row })
-            .collect();
         if self.memory().doubt.is_some() {
             self.wait_for_imports().await?;
         }

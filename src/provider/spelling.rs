@@ -11,27 +11,48 @@ use crate::model::{
     Certificate, MemberRow, MemberSink, MembershipState, SinkError, normalise_address,
 };
 
-/// The spellings that were read, by normalised address. Cheap: only addresses outside ASCII are
-/// kept.
+/// The spellings that were read. Cheap: only addresses outside ASCII are kept.
 #[derive(Debug, Default)]
-pub(super) struct Spellings(Mutex<HashMap<String, String>>);
+pub(super) struct Spellings(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_address: HashMap<String, String>,
+    by_contact: HashMap<String, String>,
+}
 
 impl Spellings {
-    /// Returns the account's spelling of a normalised address.
+    /// Returns the account's spelling of a normalised address, for somebody whose contact is not known.
     pub(super) fn of(&self, address: &str) -> String {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(address)
-            .cloned()
-            .unwrap_or_else(|| address.to_owned())
+        let spelt = known.by_address.get(address);
+        spelt.cloned().unwrap_or_else(|| address.to_owned())
     }
 
-    fn note(&self, email: &str) {
+    /// Returns how a contact's normalised address is spelt there: of two contacts each may have one of
+    /// its spellings.
+    pub(super) fn of_contact(&self, contact: &str, address: &str) -> String {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let spelt = known.by_contact.get(contact);
+        // The contact may have got another address since.
+        let spelt = spelt.filter(|spelt| {
+            normalise_address(spelt).is_ok_and(|normalised| normalised.as_str() == address)
+        });
+        spelt.cloned().unwrap_or_else(|| address.to_owned())
+    }
+
+    fn note(&self, contact: &str, email: &str) {
         if !email.is_ascii()
             && let Ok(address) = normalise_address(email)
         {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            known.insert(address.as_str().to_owned(), email.trim().to_owned());
+            let email = email.trim();
+            known
+                .by_address
+                .insert(address.as_str().to_owned(), email.to_owned());
+            known
+                .by_contact
+                .insert(contact.to_owned(), email.to_owned());
         }
     }
 }
@@ -45,7 +66,7 @@ pub(super) struct Noting<'a> {
 impl MemberSink for Noting<'_> {
     fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
         if let Some(email) = &row.address {
-            self.spellings.note(email);
+            self.spellings.note(&row.id, email);
         }
         self.sink.member(row)
     }
@@ -94,9 +115,19 @@ mod tests {
     #[test]
     fn only_the_account_knows_how_it_spells_an_address() {
         let spellings = Spellings::default();
-        for email in [" Bo@Bücher.test ", "ana@example.org", "no address"] {
-            spellings.note(email);
+        let contacts = [
+            ("1", " Bo@Bücher.test "),
+            ("2", "bo@xn--bcher-kva.test"),
+            ("3", "ana@example.org"),
+            ("4", "no address"),
+        ];
+        for (contact, email) in contacts {
+            spellings.note(contact, email);
         }
+        let of = |contact, address| spellings.of_contact(contact, address);
+        assert_eq!(of("1", "bo@xn--bcher-kva.test"), "Bo@Bücher.test");
+        assert_eq!(of("2", "bo@xn--bcher-kva.test"), "bo@xn--bcher-kva.test");
+        assert_eq!(of("1", "moved@example.org"), "moved@example.org");
         assert_eq!(spellings.of("bo@xn--bcher-kva.test"), "Bo@Bücher.test");
         assert_eq!(spellings.of("ana@example.org"), "ana@example.org");
         assert_eq!(

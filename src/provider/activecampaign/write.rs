@@ -101,8 +101,8 @@ impl ActiveCampaign {
     async fn join_lists(&self, rows: &[MemberJoin]) -> Result<Settlement, CallError> {
         let mut present = Vec::new();
         for row in rows {
-            present.push(match row.id {
-                Some(_) => Some(row.address.clone()),
+            present.push(match &row.id {
+                Some(id) => Some(self.spellings.of_contact(id, &row.address)),
                 None => self.present_as(&row.address).await?,
             });
         }
@@ -165,9 +165,13 @@ impl ActiveCampaign {
         let clears = edits
             .iter()
             .any(|edit| edit.fields.values().any(crate::model::Value::is_empty));
+        let spelt: Vec<String> = edits
+            .iter()
+            .map(|edit| self.spellings.of_contact(&edit.id, &edit.address))
+            .collect();
         if edits.len() >= WORTHWHILE && !clears {
-            let rows = edits.iter().map(|edit| ImportRow {
-                address: &edit.address,
+            let rows = edits.iter().zip(&spelt).map(|(edit, address)| ImportRow {
+                address,
                 fields: Some(&edit.fields),
                 subscribe: Vec::new(),
                 unsubscribe: Vec::new(),
@@ -176,14 +180,11 @@ impl ActiveCampaign {
         }
         let calls = edits
             .iter()
-            .map(|edit| {
+            .zip(&spelt)
+            .map(|(edit, address)| {
                 Ok((
                     id_number(&edit.id),
-                    wire::update(
-                        &self.spellings.of(&edit.address),
-                        &edit.fields,
-                        &definitions,
-                    ),
+                    wire::update(address, &edit.fields, &definitions),
                 ))
             })
             .collect();
@@ -226,8 +227,8 @@ impl ActiveCampaign {
                 .as_deref()
                 .map(|id| self.id("contact_sync", id))
                 .transpose()?;
-            let present = match id {
-                Some(_) => Some(row.address.clone()),
+            let present = match &row.id {
+                Some(id) => Some(self.spellings.of_contact(id, &row.address)),
                 None => self.present_as(&row.address).await?,
             };
             let new = present.is_none();

@@ -213,7 +213,7 @@ impl Emfluence {
         }
         let spelt: Vec<String> = edits
             .iter()
-            .map(|edit| self.spellings.of(&edit.address))
+            .map(|edit| self.spellings.of_contact(&edit.id, &edit.address))
             .collect();
         let addresses: Vec<&str> = spelt.iter().map(String::as_str).collect();
         self.check_import(&addresses)?;

@@ -33,6 +33,7 @@ impl Mapping {
             create_fields: self.create_fields && target.known && target.unread.is_empty(),
             aliases: Vec::new(),
             missing: Vec::new(),
+            unsaid: BTreeSet::new(),
             problems: Vec::new(),
         };
         // Without its filter a job would be about more people.
@@ -45,6 +46,7 @@ impl Mapping {
             if let Action::Expression(compiled) = &rule.action
                 && !binding.labels(compiled, &place)
             {
+                binding.unsaid.insert(rule.wire.clone());
                 continue;
             }
             group.extend(binding.rule(rule, &place));
@@ -55,6 +57,7 @@ impl Mapping {
             if let Action::Expression(compiled) = &rule.action
                 && !binding.labels(compiled, &place)
             {
+                binding.unsaid.insert(rule.wire.clone());
                 continue;
             }
             let Some(bound) = binding.rule(rule, &place) else {
@@ -72,10 +75,25 @@ impl Mapping {
             member.push(bound);
         }
         member.extend(binding.built_in_custom(&member));
+        if !(source.unread.is_empty() && target.unread.is_empty()) {
+            let targets = target.fields.iter().map(|field| &field.system_name);
+            let labels = binding.source.fields.iter().map(|field| &field.label);
+            let names = targets
+                .chain(&target.unread)
+                .chain(labels)
+                .chain(&source.unread);
+            binding
+                .unsaid
+                .extend(names.map(|name| format!("custom.{}", name.trim())));
+            for rule in &member {
+                binding.unsaid.remove(&rule.wire);
+            }
+        }
         let Binding {
             source: source_fields,
             aliases,
             mut missing,
+            unsaid,
             problems,
             ..
         } = binding;
@@ -89,7 +107,8 @@ impl Mapping {
                 member,
                 Arc::new(aliases),
                 missing,
-            ),
+            )
+            .leaving(unsaid),
             problems,
         )
     }
@@ -102,6 +121,9 @@ struct Binding<'a> {
     create_fields: bool,
     aliases: Vec<(String, String)>,
     missing: Vec<CustomField>,
+    /// The target's fields of which nobody can tell what they should hold, for want of a definition
+    /// that can be read: those of the rules that are left out, and whatever else may be their partner.
+    unsaid: BTreeSet<String>,
     problems: Vec<MappingProblem>,
 }
 
@@ -177,7 +199,10 @@ impl Binding<'_> {
                 let field = self.create(name, FieldType::Text);
                 (field.system_name.clone(), Shape::of_custom(row, &field))
             }
-            Found::None if !self.target.unread.is_empty() => return None,
+            Found::None if !self.target.unread.is_empty() => {
+                self.unsaid.insert(format!("custom.{name}"));
+                return None;
+            }
             Found::None if self.target.known => {
                 let message = format!("the target account has no custom field `{name}`");
                 let hint = suggestion(name, self.target);

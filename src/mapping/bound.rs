@@ -39,6 +39,7 @@ pub struct BoundMapping {
     filter: Option<Arc<Compiled>>,
     aliases: Arc<Aliases>,
     missing: Vec<CustomField>,
+    unsaid: Arc<BTreeSet<String>>,
     group_roots: Roots,
     member_roots: Roots,
     group_homes: BTreeSet<String>,
@@ -79,12 +80,19 @@ impl BoundMapping {
             filter,
             aliases,
             missing,
+            unsaid: Arc::default(),
             group_homes: BTreeSet::new(),
             member_homes: BTreeSet::new(),
         };
         bound.group_homes = bound.rule_reads(ObjectKind::Group);
         bound.member_homes = bound.rule_reads(ObjectKind::Member);
         bound
+    }
+
+    /// Leaves fields as they are of which nobody can tell what they should hold.
+    pub(super) fn leaving(mut self, unsaid: BTreeSet<String>) -> BoundMapping {
+        self.unsaid = Arc::new(unsaid);
+        self
     }
 
     /// Maps a group. The record has canonical names, with the group's `id` and whatever is carried
@@ -319,7 +327,10 @@ impl BoundMapping {
 
     fn apply(&self, rules: &[BoundRule], roots: &Roots, canonical: &Record) -> Mapped {
         let view = OnceCell::new();
-        let mut mapped = Mapped::default();
+        let mut mapped = Mapped {
+            unsaid: Arc::clone(&self.unsaid),
+            ..Mapped::default()
+        };
         for rule in rules {
             let value = rule.action.value(canonical, || {
                 view.get_or_init(|| self.view(roots, canonical)).clone()

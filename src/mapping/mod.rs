@@ -142,6 +142,9 @@ pub struct Mapped {
     pub left_out: Vec<LeftOut>,
     /// Fields whose expression could not be evaluated on this record, and why.
     pub failed: Vec<(String, String)>,
+    /// Fields that may be meant where the definition of some custom field can't be read: nobody can
+    /// tell what they should hold.
+    pub unsaid: Arc<BTreeSet<String>>,
 }
 
 impl Mapped {
@@ -149,7 +152,7 @@ impl Mapped {
     pub fn left_out_fields(&self) -> BTreeSet<String> {
         let unfit = self.left_out.iter().map(|left| &left.wire);
         let failed = self.failed.iter().map(|(field, _)| field);
-        unfit.chain(failed).cloned().collect()
+        unfit.chain(failed).chain(&*self.unsaid).cloned().collect()
     }
 }
 

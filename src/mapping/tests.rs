@@ -899,6 +899,11 @@ fn a_definition_that_cannot_be_read_costs_its_own_field_alone() {
     let fields = wire(&bound);
     assert_eq!(fields["custom.udf2"], "9".into());
     assert!(!fields.contains_key("custom.udf1"), "{fields:?}");
+    let left_out = bound.member(&Record::new()).left_out_fields();
+    assert!(
+        left_out.contains("custom.udf1") && !left_out.contains("custom.udf2"),
+        "what nobody can tell is neither cleared nor forgotten: {left_out:?}"
+    );
 
     let source = known(&[
         field("custom1", "Shoe"),

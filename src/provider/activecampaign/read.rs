@@ -160,7 +160,15 @@ impl ActiveCampaign {
                 .account
                 .broken_rule("fields", "the custom fields are not as many as announced"));
         }
-        let definitions = Arc::new(found.into_values().collect::<Vec<_>>());
+        // One without an id is there, and no value of it can be read or written.
+        let nameless = (0..without_id).map(|_| Definition {
+            id: 0,
+            tag: String::new(),
+            title: "without an id".to_owned(),
+            kind: String::new(),
+            unreadable: true,
+        });
+        let definitions = Arc::new(found.into_values().chain(nameless).collect::<Vec<_>>());
         self.memory().definitions = Some(Arc::clone(&definitions));
         Ok(definitions)
     }

@@ -330,7 +330,7 @@ impl ActiveCampaign {
                 .map(|fields| (fields, definitions.as_slice()));
             Ok((
                 leaver.id,
-                wire::unsubscribe(&self.spellings.of(&leaver.address), &leaver.lists, profile),
+                wire::unsubscribe(&leaver.address, &leaver.lists, profile),
             ))
         });
         let calls = calls.collect();

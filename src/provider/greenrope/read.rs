@@ -15,7 +15,7 @@ use super::{GreenRope, SCHEMA};
 use crate::http::{Body, CallError, DecodeError, Reply};
 use crate::model::{
     Certificate, CountRule, CustomFields, GroupRow, MemberRow, MemberSink, MemberStatus,
-    MembershipState, ObjectKind, SinkError, Value,
+    MembershipState, ObjectKind, SinkError, Value, without_addresses,
 };
 use crate::provider::{MemberAsk, ReadError, Role};
 
@@ -757,7 +757,11 @@ impl GreenRope {
             Ok(answer) => answer,
             Err(error) if is_fatal(&error) => return Err(error.into()),
             Err(error) => {
-                warn!(account = self.account.name(), error = %error, "The whole account could not be read.");
+                let error = without_addresses(&error.to_string());
+                warn!(
+                    account = self.account.name(),
+                    error, "The whole account could not be read."
+                );
                 return Ok(());
             }
         };

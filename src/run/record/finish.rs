@@ -189,6 +189,6 @@ fn freshly_blocked<'a>(plan: &'a Plan, base: &'a Base) -> impl Iterator<Item = &
         !base
             .waiting
             .values()
-            .any(|words| blocked.detail.ends_with(words.as_str()))
+            .any(|words| !words.is_empty() && blocked.detail.ends_with(words.as_str()))
     })
 }

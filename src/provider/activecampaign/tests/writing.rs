@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::codec::fixture;
 use super::emulated::{assert_no_misuse, seeded};
 use super::service::{Asked, record, scripted, sent};
-use crate::emulator::{ActiveCampaignQuirks, Fault, FaultRule, When};
+use crate::emulator::{ActiveCampaignQuirks, Fault, FaultRule, MembershipState, When};
 use crate::http::CallError;
 use crate::model::{
     FieldType, GroupEdit, ItemOutcome, Leaving, MemberEdit, MemberJoin, MemberLeave, MemberValues,
@@ -343,6 +343,42 @@ async fn who_is_there_under_the_other_spelling_is_imported_by_it_and_keeps_the_p
     let contact = &body["contacts"][0];
     assert_eq!(contact["email"], "bo@bücher.test");
     assert_eq!(contact.get("first_name"), None, "{contact}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_two_contacts_of_one_address_leaves_by_its_own_spelling() {
+    let (emulator, lists) = seeded(ActiveCampaignQuirks::default(), 20);
+    let (list, [own, ascii]) = emulator.with_world(|world| {
+        let account = world.account_mut("campaigns");
+        let list = *account.groups.keys().next().unwrap();
+        let contacts = ["twin@bücher.test", "twin@xn--bcher-kva.test"].map(|address| {
+            let contact = account.add_person(address, "Twin", "Example");
+            account.join(list, contact);
+            contact
+        });
+        (list, contacts)
+    });
+    lists.open().await.unwrap();
+    super::service::read(&lists, &[], Role::Target { wanted: &[] })
+        .await
+        .unwrap();
+    for contact in [ascii, own] {
+        let write = Write::OptOutOfGroups {
+            member: contact.to_string(),
+            groups: vec![list.to_string()],
+        };
+        let Settlement::Items(outcomes) = lists.send(&write).await.unwrap() else {
+            panic!("nothing is imported")
+        };
+        assert!(
+            !matches!(outcomes[0], ItemOutcome::Refused(_)),
+            "{contact}: {outcomes:?}"
+        );
+        emulator.with_world(|world| {
+            let state = world.account("campaigns").membership(list, contact);
+            assert_eq!(state, Some(MembershipState::OptedOut), "{contact}");
+        });
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,6 +50,7 @@ impl ProfileFields {
                 Some(tag) => {
                     let known = definitions
                         .iter()
+                        .filter(|field| field.id > 0)
                         .filter(|field| tag == "*" || field.tag.eq_ignore_ascii_case(tag));
                     fields.custom.extend(known.map(|field| {
                         (

@@ -40,7 +40,7 @@ pub(super) enum Outcome {
 /// Anything but a clear success is a failure, also when another spelling claims success. What can't be
 /// read is neither.
 pub(super) fn outcome(element: &Element) -> Outcome {
-    if element.guessed || element.is_guessed(&["result", "response", "errorcode"]) {
+    if is_garbled(element) {
         return Outcome::Silent;
     }
     let spelled = [
@@ -67,6 +67,11 @@ pub(super) fn outcome(element: &Element) -> Outcome {
     } else {
         Outcome::Failure(Refusal::new(code, text.unwrap_or_default(), None))
     }
+}
+
+/// Tells whether what an element says of its outcome can't be read.
+fn is_garbled(element: &Element) -> bool {
+    element.guessed || element.is_guessed(&["result", "response", "errorcode"])
 }
 
 fn has_any(words: &Refusal, needles: &[&str]) -> bool {
@@ -159,6 +164,9 @@ fn read_items(
         Ok(())
     })?;
     match outcome(&envelope.root) {
+        Outcome::Silent if is_garbled(&envelope.root) => Err(DecodeError::NotAnAnswer(
+            "its result can't be read".to_owned(),
+        )),
         Outcome::Silent if items.is_empty() => Err(DecodeError::NotAnAnswer(
             "it has neither a result nor items".to_owned(),
         )),

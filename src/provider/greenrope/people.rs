@@ -39,8 +39,7 @@ impl People {
     /// Sorts what was inserted.
     pub(super) fn settle(&mut self) {
         if !self.is_sorted {
-            // Two sorted runs, where some were added to a settled set, which this sort makes use of.
-            self.numbers.sort();
+            self.numbers.sort_unstable();
             self.numbers.dedup_by(|later, kept| {
                 let same = *later / 2 == *kept / 2;
                 if same {
@@ -92,7 +91,7 @@ impl People {
     pub(super) fn mark(&mut self, id: &str) -> bool {
         match number(id) {
             Some(number) => match self.place(number) {
-                Some(at) if self.numbers[at] % 2 == 0 => {
+                Some(at) if self.numbers[at].is_multiple_of(2) => {
                     self.numbers[at] += 1;
                     true
                 }

@@ -434,10 +434,8 @@ pub(in super::super) fn custom_fields(
 ) -> Result<Page<Result<CustomField, String>>, DecodeError> {
     page(answer, Bare::Refused, |record| {
         if record.values().any(is_guessed) {
-            let names = ["systemName", "label"].into_iter();
-            let name = names
-                .filter_map(|name| field(record, name).and_then(text))
-                .next();
+            let mut names = ["systemName", "label"].into_iter();
+            let name = names.find_map(|name| field(record, name).and_then(text));
             return Some(Err(name.unwrap_or_else(|| "without a name".to_owned())));
         }
         let system_name = field(record, "systemName")

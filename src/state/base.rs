@@ -253,17 +253,18 @@ fn waiting(
     now: Timestamp,
 ) -> Result<HashMap<String, String>, Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT item_key, message FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2 AND next_try <= ?3 /* walks: a run loads the base of its job whole */",
+        "SELECT item_key, message, next_try, attempts FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2 /* walks: a run loads the base of its job whole */",
     )?;
-    // No item rests longer; what does was put off before the clock was set back.
-    let last = stamp(
-        now.checked_add(super::failures::LONGEST_REST)
-            .unwrap_or(now),
-    );
-    let rows = select.query_map((job, stamp(now), last), |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut rows = select.query((job, stamp(now)))?;
+    let mut waiting = HashMap::new();
+    while let Some(row) = rows.next()? {
+        // No item rests longer than its pause; what does was put off before the clock was set back.
+        let last = now.checked_add(super::failures::pause(row.get(3)?));
+        if text(row, 2)? <= stamp(last.unwrap_or(now)).as_str() {
+            waiting.insert(row.get(0)?, row.get(1)?);
+        }
+    }
+    Ok(waiting)
 }
 
 /// Lends the text of a column.

@@ -58,18 +58,15 @@ pub struct FailureRecord {
     pub next_try: Option<Timestamp>,
 }
 
-/// The longest pause of an item between two tries.
-pub(super) const LONGEST_REST: SignedDuration = SignedDuration::from_hours(7 * 24);
-
 /// Returns the pause after so many refusals: what heals by itself does so soon, and the rest must
 /// not cost a request in every run.
-fn pause(attempts: u32) -> SignedDuration {
+pub(super) fn pause(attempts: u32) -> SignedDuration {
     match attempts {
         0 | 1 => SignedDuration::from_mins(15),
         2 => SignedDuration::from_hours(1),
         3 => SignedDuration::from_hours(6),
         4 => SignedDuration::from_hours(24),
-        _ => LONGEST_REST,
+        _ => SignedDuration::from_hours(7 * 24),
     }
 }
 

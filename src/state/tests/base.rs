@@ -536,6 +536,11 @@ fn an_item_that_rests_beyond_any_rest_was_put_off_before_the_clock_was_set_back(
         base.waiting.contains_key("k")
     };
     assert!(waits(days(30)), "a quarter of an hour");
+    assert!(!waits(days(30 - 2)), "two days");
+    assert!(
+        !waits(days(30) - jiff::SignedDuration::from_hours(1)),
+        "an hour"
+    );
     assert!(!waits(at(0)), "a month");
 }
 

@@ -186,7 +186,7 @@ impl Command {
             Command::Failures(args) => command::failures::cmd_failures(context, &args),
             Command::Accept(args) => command::accept::cmd_accept(context, &args),
             Command::Retry(args) => command::retry::cmd_retry(context, &args).await,
-            Command::Link(args) => command::link::cmd_link(context, &args),
+            Command::Link(args) => command::link::cmd_link(context, &args).await,
             Command::Unlink(args) => command::link::cmd_unlink(context, &args),
             Command::Pause(args) => command::pause::cmd_pause(context, &args),
             Command::Resume(args) => command::pause::cmd_resume(context, &args),

@@ -5,19 +5,21 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::output::print;
 use crate::plan::base::{FieldBases, GroupLink, Origin};
+use crate::run::Runner;
 use crate::state::{Change, Locks};
 
 /// Settles by hand that a source group and a target group belong together.
 ///
-/// Groups are named by their ids at the provider, as plans show them; no provider is asked. The
-/// next plan adopts the target group and fills in what it lacks.
+/// Groups are named by their ids at the provider, as plans show them, or by their names; both
+/// providers are asked whether they exist. The next plan adopts the target group and fills in what it
+/// lacks.
 #[derive(clap::Args, Debug)]
 pub(crate) struct LinkArgs {
     /// The job.
     job: String,
-    /// The id of the group at the source.
+    /// The id or the name of the group at the source.
     source: String,
-    /// The id of the group at the target.
+    /// The id or the name of the group at the target.
     target: String,
 }
 
@@ -32,10 +34,15 @@ pub(crate) struct UnlinkArgs {
     source: String,
 }
 
-pub(crate) fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitCode, CommandError> {
+pub(crate) async fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
     let job = find_job(&config, &args.job)?;
     let (source, target) = (id(&args.source)?, id(&args.target)?);
+    let _held = Locks::new(&config.state_path).lock_job(&job.name)?;
+    let runner = context.runner(context.config()?)?;
+    let source = find_group(context, &runner, &job.source, source).await?;
+    let target = find_group(context, &runner, &job.target, target).await?;
+    let (source, target) = (source.as_str(), target.as_str());
     if let Some(pinned) = job
         .groups
         .pin
@@ -51,7 +58,6 @@ pub(crate) fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitCode, C
         )));
     }
     let store = Context::store(&config)?;
-    let _held = Locks::new(&config.state_path).lock_job(&job.name)?;
     let is_named = |name: &str| config.providers.contains_key(name);
     for (provider, account) in [
         (&job.source, &job.source_account),
@@ -147,10 +153,38 @@ pub(crate) fn cmd_unlink(context: &Context, args: &UnlinkArgs) -> Result<ExitCod
     Ok(ExitCode::Done)
 }
 
+/// Finds the id of the one group that some words stand for.
+async fn find_group(
+    context: &Context,
+    runner: &Runner,
+    provider: &str,
+    words: &str,
+) -> Result<String, CommandError> {
+    let found = context
+        .interrupt
+        .run(Box::pin(runner.find_groups(provider, words)))
+        .await??;
+    match found.as_slice() {
+        [(id, _)] => Ok(id.clone()),
+        [] => Err(CommandError::usage(format!(
+            "\"{provider}\" shows no group with the id or the name {words:?}"
+        ))
+        .hint("to see what the login sees: rosterd check --online")),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|(id, _)| id.as_str()).collect();
+            Err(CommandError::usage(format!(
+                "\"{provider}\" has {} groups called {words:?}",
+                several.len()
+            ))
+            .hint(format!("name one by its id: {}", ids.join(", "))))
+        }
+    }
+}
+
 fn id(text: &str) -> Result<&str, CommandError> {
     let id = text.trim();
     if id.is_empty() {
-        Err(CommandError::usage("the id of a group is empty"))
+        Err(CommandError::usage("the id or name of a group is empty"))
     } else {
         Ok(id)
     }

@@ -2,8 +2,8 @@
 
 use super::runner::Runner;
 use crate::config::settled::Missing;
-use crate::model::ProviderKind;
-use crate::provider::Duties;
+use crate::model::{GroupRow, ProviderKind};
+use crate::provider::{self, Duties};
 use crate::run::error::RunError;
 
 /// What `check --online` found out about an account.
@@ -66,6 +66,44 @@ impl Runner {
             custom_fields_known: custom.known,
             requests: handle.account.statistics().requests() - before,
         })
+    }
+
+    /// Finds the groups that some words stand for at a provider: the one with that id, or else all
+    /// with that name. Each comes with its id and its name.
+    pub async fn find_groups(
+        &self,
+        name: &str,
+        words: &str,
+    ) -> Result<Vec<(String, String)>, RunError> {
+        let _held = self.hold_to_read(&[&name.to_owned()]).await?;
+        let handle = self.handle(name)?;
+        let failed = |error| RunError::Read {
+            provider: name.to_owned(),
+            error: Box::new(error),
+        };
+        handle.adapter.open().await.map_err(failed)?;
+        let schema = provider::schema(handle.adapter.kind());
+        let known = |row: GroupRow| {
+            let name = row.wire.get(schema.group_name_field());
+            (row.id, name.map(ToString::to_string).unwrap_or_default())
+        };
+        if let Some(row) = handle.adapter.group(words).await.map_err(failed)? {
+            return Ok(vec![known(row)]);
+        }
+        let (rows, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
+        // Another group of that name may be among those that did not come.
+        let reading = certificate.certify((), &mut crate::model::TotalMeanings::all());
+        if !reading.why_incomplete().is_empty() {
+            return Err(RunError::Groups {
+                provider: name.to_owned(),
+                why: reading.why_incomplete().join("; "),
+            });
+        }
+        let folded = |name: &str| name.trim().to_lowercase();
+        let named = rows.into_iter().map(known);
+        Ok(named
+            .filter(|(_, name)| folded(name) == folded(words))
+            .collect())
     }
 
     /// Returns what the jobs of the config may do at a provider; nothing where none writes there.

@@ -212,12 +212,22 @@ fn groups_are_linked_by_hand() {
         .account("crm", |crm| crm.find_group("Donors"))
         .unwrap()
         .to_string();
-    bed.run(&["link", JOB, &source, &target]).assert(0);
+    let refused = bed.run(&["link", JOB, &source, "999"]);
+    let said = refused.complaint(2);
+    assert!(
+        said.contains("shows no group with the id or the name \"999\""),
+        "{said}"
+    );
+    let refused = bed.run(&["link", JOB, "999", &target]);
+    let said = refused.complaint(2);
+    assert!(said.contains("\"crm\" shows no group"), "{said}");
+    bed.run(&["link", JOB, "donors", "Patrons"]).assert(0);
     let again = bed.run(&["link", JOB, &source, &target]);
     again.assert(0);
     assert!(again.out.contains("linked already"), "{}", again.out);
+    let other = bed.account("mail", |mail| mail.add_group("Others"));
     assert!(
-        bed.run(&["link", JOB, &source, "999"])
+        bed.run(&["link", JOB, &source, &other.to_string()])
             .complaint(2)
             .contains(&format!("rosterd unlink crm-to-mail {source}"))
     );

@@ -17,7 +17,8 @@ pub(super) struct Spellings(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    by_address: HashMap<String, String>,
+    /// With the contact that has it.
+    by_address: HashMap<String, (String, String)>,
     by_contact: HashMap<String, String>,
 }
 
@@ -26,7 +27,7 @@ impl Spellings {
     pub(super) fn of(&self, address: &str) -> String {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let spelt = known.by_address.get(address);
-        spelt.cloned().unwrap_or_else(|| address.to_owned())
+        spelt.map_or_else(|| address.to_owned(), |(_, spelt)| spelt.clone())
     }
 
     /// Returns how a contact's normalised address is spelt there: of two contacts each may have one of
@@ -41,18 +42,25 @@ impl Spellings {
         spelt.cloned().unwrap_or_else(|| address.to_owned())
     }
 
+    /// Takes down how a contact's address is spelt by now.
     fn note(&self, contact: &str, email: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = known.by_contact.remove(contact)
+            && let Ok(address) = normalise_address(&before)
+            && known
+                .by_address
+                .get(address.as_str())
+                .is_some_and(|(owner, _)| owner == contact)
+        {
+            known.by_address.remove(address.as_str());
+        }
         if !email.is_ascii()
             && let Ok(address) = normalise_address(email)
         {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let email = email.trim();
-            known
-                .by_address
-                .insert(address.as_str().to_owned(), email.to_owned());
-            known
-                .by_contact
-                .insert(contact.to_owned(), email.to_owned());
+            let email = email.trim().to_owned();
+            let entry = (contact.to_owned(), email.clone());
+            known.by_address.insert(address.as_str().to_owned(), entry);
+            known.by_contact.insert(contact.to_owned(), email);
         }
     }
 }
@@ -128,6 +136,12 @@ mod tests {
         assert_eq!(of("1", "bo@xn--bcher-kva.test"), "Bo@Bücher.test");
         assert_eq!(of("2", "bo@xn--bcher-kva.test"), "bo@xn--bcher-kva.test");
         assert_eq!(of("1", "moved@example.org"), "moved@example.org");
+        let respelt = Spellings::default();
+        respelt.note("1", "bo@bücher.test");
+        respelt.note("1", "bo@xn--bcher-kva.test");
+        let address = "bo@xn--bcher-kva.test";
+        assert_eq!(respelt.of_contact("1", address), address);
+        assert_eq!(respelt.of(address), address);
         assert_eq!(spellings.of("bo@xn--bcher-kva.test"), "Bo@Bücher.test");
         assert_eq!(spellings.of("ana@example.org"), "ana@example.org");
         assert_eq!(

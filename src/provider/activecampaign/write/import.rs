@@ -44,17 +44,26 @@ pub(in super::super) struct Batch {
 impl Batch {
     fn settle(mut self, progress: &Progress) -> Vec<ItemOutcome> {
         if let Progress::Completed(failed) = progress {
-            // One that is none of those sent may be anybody's, too.
-            let is_ours = |failed: &String| {
-                let mut ours = self.addresses.iter();
-                ours.any(|address| same_address(failed, address))
+            let folded = |address: &str| address.trim().to_lowercase();
+            // Of two spellings of one address each may be somebody: the row with the same text is
+            // meant, and where there is none, the only one of the address.
+            let meant = |failed: &String| {
+                let places = 0..self.addresses.len();
+                let same = |at: &usize| folded(&self.addresses[*at]) == folded(failed);
+                if let Some(at) = places.clone().find(same) {
+                    return Some(at);
+                }
+                let mut alike = places.filter(|at| same_address(failed, &self.addresses[*at]));
+                alike.next().filter(|_| alike.next().is_none())
             };
-            let is_certain = failed
+            let meant: Vec<Option<usize>> = failed
                 .iter()
-                .all(|failed| failed.as_ref().is_some_and(is_ours));
-            for (address, place) in self.addresses.iter().zip(&self.places) {
-                let mut named = failed.iter().flatten();
-                self.outcomes[*place] = if named.any(|failed| same_address(failed, address)) {
+                .map(|failed| failed.as_ref().and_then(meant))
+                .collect();
+            // One that is nobody's for certain may be anybody's.
+            let is_certain = meant.iter().all(Option::is_some);
+            for (at, place) in self.places.iter().enumerate() {
+                self.outcomes[*place] = if meant.contains(&Some(at)) {
                     refused(
                         "the importer did not take this contact and gives no reason; add the person at ActiveCampaign to see why",
                     )
@@ -261,5 +270,45 @@ impl ActiveCampaign {
             }
             tokio::time::sleep(BETWEEN).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_charged_to_nobody_else() {
+        let settled = |failed: &[Option<&str>]| {
+            let failed = failed.iter().map(|failed| failed.map(str::to_owned));
+            let batch = Batch {
+                addresses: [
+                    "bo@b\u{fc}cher.test",
+                    "bo@xn--bcher-kva.test",
+                    "ana@example.org",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
+                places: vec![0, 1, 2],
+                outcomes: vec![ItemOutcome::Unknown; 3],
+                queued: Instant::now(),
+                asked: Instant::now(),
+            };
+            let outcomes = batch.settle(&Progress::Completed(failed.collect()));
+            let shown = outcomes.iter().map(|outcome| match outcome {
+                ItemOutcome::Refused(_) => 'r',
+                ItemOutcome::Accepted { .. } => 'a',
+                _ => '?',
+            });
+            shown.collect::<String>()
+        };
+        assert_eq!(settled(&[]), "aaa");
+        assert_eq!(settled(&[Some("Bo@B\u{fc}cher.test")]), "raa");
+        assert_eq!(settled(&[Some("bo@XN--bcher-kva.test")]), "ara");
+        assert_eq!(
+            settled(&[Some("eve@example.org"), Some("ana@example.org")]),
+            "??r"
+        );
+        assert_eq!(settled(&[None]), "???");
     }
 }

@@ -9,15 +9,17 @@ use super::convert::Shape;
 use super::rule::{Action, Rule};
 use super::vocabulary::nearest;
 use super::{Compiled, Mapping, MappingProblem, Place, normal_label};
-use crate::model::{CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, Writable};
+use crate::model::{
+    CustomField, CustomFields, FieldSpec, FieldType, LeftAlone, ObjectKind, Writable,
+};
 
 impl Mapping {
     /// Binds the rules to the custom fields of the two accounts.
     ///
     /// A rule with a problem is left out of the result. A label that nobody knows is a problem only
     /// where the account's fields are known; elsewhere it is taken at its word. Where the definition
-    /// of some field can't be read, the label may be that field's: the rule is left out then, and no
-    /// problem.
+    /// of some field can't be read, any label may be that field's: there only system names tell which
+    /// field is meant, a rule that goes by a label is left out, and that is no problem.
     pub fn bind(
         &self,
         source: &CustomFields,
@@ -33,7 +35,7 @@ impl Mapping {
             create_fields: self.create_fields && target.known && target.unread.is_empty(),
             aliases: Vec::new(),
             missing: Vec::new(),
-            unsaid: BTreeSet::new(),
+            unsaid: Vec::new(),
             problems: Vec::new(),
         };
         // Without its filter a job would be about more people.
@@ -46,7 +48,7 @@ impl Mapping {
             if let Action::Expression(compiled) = &rule.action
                 && !binding.labels(compiled, &place)
             {
-                binding.unsaid.insert(rule.wire.clone());
+                binding.unsaid.push(rule.wire.clone());
                 continue;
             }
             group.extend(binding.rule(rule, &place));
@@ -57,7 +59,7 @@ impl Mapping {
             if let Action::Expression(compiled) = &rule.action
                 && !binding.labels(compiled, &place)
             {
-                binding.unsaid.insert(rule.wire.clone());
+                binding.unsaid.push(rule.wire.clone());
                 continue;
             }
             let Some(bound) = binding.rule(rule, &place) else {
@@ -75,25 +77,16 @@ impl Mapping {
             member.push(bound);
         }
         member.extend(binding.built_in_custom(&member));
-        if !(source.unread.is_empty() && target.unread.is_empty()) {
-            let targets = target.fields.iter().map(|field| &field.system_name);
-            let labels = binding.source.fields.iter().map(|field| &field.label);
-            let names = targets
-                .chain(&target.unread)
-                .chain(labels)
-                .chain(&source.unread);
-            binding
-                .unsaid
-                .extend(names.map(|name| format!("custom.{}", name.trim())));
-            for rule in &member {
-                binding.unsaid.remove(&rule.wire);
-            }
-        }
+        let mut unsaid = if source.unread.is_empty() && target.unread.is_empty() {
+            LeftAlone::default()
+        } else {
+            LeftAlone::all_custom_but(member.iter().map(|rule| rule.wire.clone()).collect())
+        };
+        unsaid.extend(std::mem::take(&mut binding.unsaid));
         let Binding {
             source: source_fields,
             aliases,
             mut missing,
-            unsaid,
             problems,
             ..
         } = binding;
@@ -121,9 +114,8 @@ struct Binding<'a> {
     create_fields: bool,
     aliases: Vec<(String, String)>,
     missing: Vec<CustomField>,
-    /// The target's fields of which nobody can tell what they should hold, for want of a definition
-    /// that can be read: those of the rules that are left out, and whatever else may be their partner.
-    unsaid: BTreeSet<String>,
+    /// The fields of rules that are left out because nobody can tell what they read.
+    unsaid: Vec<String>,
     problems: Vec<MappingProblem>,
 }
 
@@ -141,13 +133,30 @@ impl Binding<'_> {
     /// resolved as far as anybody knows.
     fn labels(&mut self, compiled: &Compiled, place: &Place) -> bool {
         let mut resolved = true;
+        let mentions = compiled.mentions();
+        let takes_all = mentions.wholes.iter().find(|whole| whole.name == "custom");
+        if let Some(whole) = takes_all.filter(|_| !self.source.unread.is_empty()) {
+            if *place == Place::Where {
+                self.problems.push(MappingProblem {
+                    place: place.clone(),
+                    message: "it reads all custom fields of the source account, and the definition of one can't be read there".to_owned(),
+                    hint: Some("type the field's name there anew".to_owned()),
+                    span: Some(whole.span.clone()),
+                });
+            }
+            resolved = false;
+        }
         for (_, part) in compiled
             .mentions()
             .parts
             .iter()
             .filter(|(field, _)| field == "custom")
         {
-            match self.source.find(&part.name) {
+            let found = self
+                .source
+                .find(&part.name)
+                .filter(|field| self.source.unread.is_empty() || is_system_name(field, &part.name));
+            match found {
                 Some(field) => {
                     let alias = (part.name.clone(), format!("custom.{}", field.label));
                     if !self.aliases.contains(&alias) {
@@ -199,10 +208,7 @@ impl Binding<'_> {
                 let field = self.create(name, FieldType::Text);
                 (field.system_name.clone(), Shape::of_custom(row, &field))
             }
-            Found::None if !self.target.unread.is_empty() => {
-                self.unsaid.insert(format!("custom.{name}"));
-                return None;
-            }
+            Found::None if !self.target.unread.is_empty() => return None,
             Found::None if self.target.known => {
                 let message = format!("the target account has no custom field `{name}`");
                 let hint = suggestion(name, self.target);
@@ -222,13 +228,14 @@ impl Binding<'_> {
 
     fn find_target(&self, name: &str) -> Found<'_> {
         let fields = &self.target.fields;
-        if let Some(field) = fields
-            .iter()
-            .find(|field| field.system_name.eq_ignore_ascii_case(name))
-        {
+        if let Some(field) = fields.iter().find(|field| is_system_name(field, name)) {
             return Found::One(field);
         }
-        one_by_label(fields, name)
+        if self.target.unread.is_empty() {
+            one_by_label(fields, name)
+        } else {
+            Found::None
+        }
     }
 
     /// Notes a field that the target lacks, once.
@@ -262,7 +269,16 @@ impl Binding<'_> {
         let mut taken: BTreeSet<String> = explicit.iter().map(|rule| rule.wire.clone()).collect();
         let mut rules = Vec::new();
         for field in self.source.fields.clone() {
-            let target = match one_by_label(&self.target.fields, &field.label) {
+            // What can't be read may have the same label, so that labels tell nothing.
+            if !self.source.unread.is_empty() && !is_system_name(&field, &field.label) {
+                continue;
+            }
+            let found = if self.target.unread.is_empty() {
+                one_by_label(&self.target.fields, &field.label)
+            } else {
+                self.find_target(&field.label)
+            };
+            let target = match found {
                 Found::One(found) => found.clone(),
                 Found::None if self.create_fields && !field.label.trim().is_empty() => {
                     self.create(&field.label, field.kind)
@@ -289,6 +305,10 @@ enum Found<'a> {
     None,
     One(&'a CustomField),
     Several,
+}
+
+fn is_system_name(field: &CustomField, name: &str) -> bool {
+    field.system_name.eq_ignore_ascii_case(name.trim())
 }
 
 fn one_by_label<'a>(fields: &'a [CustomField], label: &str) -> Found<'a> {

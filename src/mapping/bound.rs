@@ -9,7 +9,9 @@ use super::expression::{self, Aliases, Compiled};
 use super::rule::Action;
 use super::vocabulary::{first_part, is_right, is_worth_carrying};
 use super::{Mapped, Mapping};
-use crate::model::{CustomField, CustomFields, ObjectKind, Record, Schema, Value, Writable};
+use crate::model::{
+    CustomField, CustomFields, LeftAlone, ObjectKind, Record, Schema, Value, Writable,
+};
 
 /// Enters every salt; to be raised when the same rules begin to give other values.
 const VERSION: u32 = 1;
@@ -39,7 +41,7 @@ pub struct BoundMapping {
     filter: Option<Arc<Compiled>>,
     aliases: Arc<Aliases>,
     missing: Vec<CustomField>,
-    unsaid: Arc<BTreeSet<String>>,
+    unsaid: LeftAlone,
     group_roots: Roots,
     member_roots: Roots,
     group_homes: BTreeSet<String>,
@@ -80,7 +82,7 @@ impl BoundMapping {
             filter,
             aliases,
             missing,
-            unsaid: Arc::default(),
+            unsaid: LeftAlone::default(),
             group_homes: BTreeSet::new(),
             member_homes: BTreeSet::new(),
         };
@@ -90,8 +92,8 @@ impl BoundMapping {
     }
 
     /// Leaves fields as they are of which nobody can tell what they should hold.
-    pub(super) fn leaving(mut self, unsaid: BTreeSet<String>) -> BoundMapping {
-        self.unsaid = Arc::new(unsaid);
+    pub(super) fn leaving(mut self, unsaid: LeftAlone) -> BoundMapping {
+        self.unsaid = unsaid;
         self
     }
 
@@ -328,7 +330,7 @@ impl BoundMapping {
     fn apply(&self, rules: &[BoundRule], roots: &Roots, canonical: &Record) -> Mapped {
         let view = OnceCell::new();
         let mut mapped = Mapped {
-            unsaid: Arc::clone(&self.unsaid),
+            unsaid: self.unsaid.clone(),
             ..Mapped::default()
         };
         for rule in rules {

@@ -25,7 +25,7 @@ mod scan;
 mod tests;
 mod vocabulary;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub use bound::BoundMapping;
 pub use vocabulary::{GROUP_NAMES, MEMBER_NAMES, shared_names};
 
-use crate::model::{ObjectKind, Record, Schema};
+use crate::model::{LeftAlone, ObjectKind, Record, Schema};
 use expression::Compiled;
 use rule::Rule;
 
@@ -144,15 +144,17 @@ pub struct Mapped {
     pub failed: Vec<(String, String)>,
     /// Fields that may be meant where the definition of some custom field can't be read: nobody can
     /// tell what they should hold.
-    pub unsaid: Arc<BTreeSet<String>>,
+    pub unsaid: LeftAlone,
 }
 
 impl Mapped {
     /// Names the fields whose value does not fit there, or could not be found out.
-    pub fn left_out_fields(&self) -> BTreeSet<String> {
+    pub fn left_out_fields(&self) -> LeftAlone {
         let unfit = self.left_out.iter().map(|left| &left.wire);
         let failed = self.failed.iter().map(|(field, _)| field);
-        unfit.chain(failed).chain(&*self.unsaid).cloned().collect()
+        let mut fields = self.unsaid.clone();
+        fields.extend(unfit.chain(failed).cloned());
+        fields
     }
 }
 

@@ -9,6 +9,7 @@ mod capability;
 mod completeness;
 mod forgotten;
 mod group;
+mod left_alone;
 mod names;
 mod own;
 pub mod policy;
@@ -26,6 +27,7 @@ pub(crate) use forgotten::{hash_of_address, hash_of_id};
 pub use group::{
     Fingerprint, Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Unread, Visibility,
 };
+pub use left_alone::LeftAlone;
 pub use names::{Name, Names};
 pub use own::{OwnRemoval, OwnRemovals};
 pub use refusal::Refusal;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::base::FieldBases;
 use crate::model::policy::OnDrift;
-use crate::model::{Record, Value};
+use crate::model::{LeftAlone, Record, Value};
 
 /// What a comparison of fields leads to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct FieldRules<'a> {
     pub created: bool,
     /// Fields whose value at the source does not fit, or could not be found out: they stay as they
     /// are.
-    pub left_out: &'a BTreeSet<String>,
+    pub left_out: &'a LeftAlone,
 }
 
 /// Compares the fields of one object.
@@ -195,7 +195,7 @@ mod tests {
             explicit: &BTreeSet::new(),
             on_drift,
             created: false,
-            left_out: &BTreeSet::new(),
+            left_out: &LeftAlone::default(),
         };
         for source in values(source) {
             for target in values(target) {

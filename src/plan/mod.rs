@@ -32,7 +32,7 @@ pub use groups::{in_scope, name_by_links, partners};
 pub use people::{People, PersonIx};
 
 use crate::model::policy::{GroupScope, Guards, MemberPolicy, Mode};
-use crate::model::{Capabilities, Name, Names, Record, Schema, Snapshot};
+use crate::model::{Capabilities, LeftAlone, Name, Names, Record, Schema, Snapshot};
 use base::{Base, FactId};
 use fields::FieldEdit;
 
@@ -83,7 +83,7 @@ pub struct DesiredGroup {
     /// Why a name could not be mapped, in which case the group is blocked.
     pub name_problem: Option<String>,
     /// Fields whose value does not fit there, or could not be found out.
-    pub left_out: BTreeSet<String>,
+    pub left_out: LeftAlone,
 }
 
 /// What the run found out about a person by evaluating the mapping, before planning.

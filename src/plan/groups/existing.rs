@@ -1,11 +1,10 @@
 //! What has to change in a target group that is there.
 
-use std::collections::BTreeSet;
-
 use super::{Planner, unread_of};
 use crate::model::policy::OnDrift;
 use crate::model::{
-    Group, GroupStatus, MemberStatus, MembershipState, ObjectKind, Record, Value, Writable,
+    Group, GroupStatus, LeftAlone, MemberStatus, MembershipState, ObjectKind, Record, Value,
+    Writable,
 };
 use crate::plan::bars::{bar_of_account, bar_of_pair};
 use crate::plan::base::{GroupLink, Origin};
@@ -102,7 +101,7 @@ impl Planner<'_> {
         // it is remembered.
         let created =
             link.is_some_and(|link| link.origin == Origin::Created && link.fields.is_empty());
-        let nothing = BTreeSet::new();
+        let nothing = LeftAlone::default();
         let rules = FieldRules {
             explicit: inputs.explicit_group_fields,
             on_drift: inputs.policy.guards.on_drift,

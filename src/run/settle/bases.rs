@@ -1,8 +1,6 @@
 //! The base of fields: what both sides agree on, as it is to be remembered.
 
-use std::collections::BTreeSet;
-
-use crate::model::{Record, Value};
+use crate::model::{LeftAlone, Record, Value};
 use crate::plan::base::{FieldBase, FieldBases};
 use crate::plan::fields::same;
 
@@ -39,7 +37,7 @@ pub(super) fn keep_known(
     fields: &mut FieldBases,
     known: FieldBases,
     written: &Record,
-    left_out: &BTreeSet<String>,
+    left_out: &LeftAlone,
 ) {
     for (field, then) in known {
         if left_out.contains(&field) {

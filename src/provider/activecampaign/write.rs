@@ -144,9 +144,17 @@ impl ActiveCampaign {
             return Ok(known.then(|| self.spellings.of(address)));
         }
         for spelling in spellings(address) {
-            let found = self.ask_v1(wire::view_email(&spelling), |_| Ok(())).await?;
-            if found.is_some() {
-                return Ok(Some(spelling));
+            match self.ask_v1(wire::view_email(&spelling), |_| Ok(())).await {
+                Ok(Some(())) => return Ok(Some(spelling)),
+                Ok(None) => {}
+                // Nothing was sent, and one address that draws such an answer stops no other: the
+                // write comes again in halves.
+                Err(
+                    error @ (CallError::Network { .. }
+                    | CallError::Protocol { .. }
+                    | CallError::TooLarge { .. }),
+                ) => return Err(self.refused_whole("contact_view_email", &error.to_string())),
+                Err(error) => return Err(error),
             }
         }
         Ok(None)

@@ -346,6 +346,43 @@ async fn who_is_there_under_the_other_spelling_is_imported_by_it_and_keeps_the_p
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_address_that_cannot_be_looked_for_stops_no_other() {
+    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, |asked| {
+        match asked.call.as_str() {
+            "contact_view_email" if asked.parameters["email"] == "odd@example.org" => {
+                (500, b"oops".to_vec())
+            }
+            "import/bulk_import" => (200, fixture!("good/import.json").to_vec()),
+            "user_me" => (200, fixture!("good/user_view.json").to_vec()),
+            _ => (200, fixture!("broken/empty.json").to_vec()),
+        }
+    });
+    let join = |addresses: &[&str]| Write::JoinGroups {
+        rows: addresses
+            .iter()
+            .map(|address| MemberJoin {
+                id: None,
+                address: (*address).to_owned(),
+                fields: record(&[]),
+                groups: vec!["3".into()],
+            })
+            .collect(),
+    };
+    for together in [
+        &["ana@example.org", "odd@example.org"][..],
+        &["odd@example.org"],
+    ] {
+        let refused = adapter.send(&join(together)).await;
+        assert!(
+            matches!(refused, Err(CallError::Refused { .. })),
+            "it comes in halves, or fails alone: {refused:?}"
+        );
+    }
+    let queued = adapter.send(&join(&["ana@example.org"])).await;
+    assert!(matches!(queued, Ok(Settlement::Pending(_))), "{queued:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_of_two_contacts_of_one_address_leaves_by_its_own_spelling() {
     let (emulator, lists) = seeded(ActiveCampaignQuirks::default(), 20);
     let (list, [own, ascii]) = emulator.with_world(|world| {

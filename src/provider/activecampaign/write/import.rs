@@ -145,7 +145,7 @@ impl ActiveCampaign {
         }
     }
 
-    fn refused_whole(&self, operation: &'static str, words: &str) -> CallError {
+    pub(super) fn refused_whole(&self, operation: &'static str, words: &str) -> CallError {
         let refusal = crate::http::Refusal::new(None, words, None);
         CallError::Refused {
             account: self.account.name().to_owned(),

@@ -16,6 +16,7 @@ pub mod policy;
 mod refusal;
 mod schema;
 mod snapshot;
+mod tap;
 mod value;
 mod write;
 
@@ -39,6 +40,7 @@ pub use snapshot::{
     Existence, Listing, ListingRow, Member, MemberRow, MemberSink, MemberStatus, MembershipState,
     SinkError, Snapshot, SnapshotBuilder, Stage,
 };
+pub use tap::Tap;
 pub use value::{Record, RowHash, Value, row_hash};
 pub use write::{
     GroupEdit, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn,

@@ -7,9 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::{
-    Certificate, MemberRow, MemberSink, MembershipState, SinkError, normalise_address,
-};
+use crate::model::{MemberRow, MemberSink, Tap, normalise_address};
 
 /// The spellings that were read. Cheap: only addresses outside ASCII are kept.
 #[derive(Debug, Default)]
@@ -42,6 +40,19 @@ impl Spellings {
         spelt.cloned().unwrap_or_else(|| address.to_owned())
     }
 
+    /// Hands everything on to a sink, and takes down how the addresses are spelt that pass through.
+    pub(super) fn listening<'a>(&'a self, sink: &'a mut dyn MemberSink) -> impl MemberSink + 'a {
+        Tap {
+            sink,
+            row: |row: &MemberRow| {
+                if let Some(email) = &row.address {
+                    self.note(&row.id, email);
+                }
+            },
+            begins: |_: &str| {},
+        }
+    }
+
     /// Takes down how a contact's address is spelt by now.
     fn note(&self, contact: &str, email: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,57 +73,6 @@ impl Spellings {
             known.by_address.insert(address.as_str().to_owned(), entry);
             known.by_contact.insert(contact.to_owned(), email);
         }
-    }
-}
-
-/// Notes the spellings of the rows that pass through.
-pub(super) struct Noting<'a> {
-    pub(super) spellings: &'a Spellings,
-    pub(super) sink: &'a mut dyn MemberSink,
-}
-
-impl MemberSink for Noting<'_> {
-    fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
-        if let Some(email) = &row.address {
-            self.spellings.note(&row.id, email);
-        }
-        self.sink.member(row)
-    }
-
-    fn begin_reading(&mut self, group: &str) {
-        self.sink.begin_reading(group);
-    }
-
-    fn begin_listing(&mut self, group: &str) {
-        self.sink.begin_listing(group);
-    }
-
-    fn listed(&mut self, member_id: &str, state: MembershipState) {
-        self.sink.listed(member_id, state);
-    }
-
-    fn unreadable(&mut self, member_id: &str) {
-        self.sink.unreadable(member_id);
-    }
-
-    fn refused_at(&mut self, member_id: &str, seconds: i64) {
-        self.sink.refused_at(member_id, seconds);
-    }
-
-    fn end_listing(&mut self, certificate: Certificate) {
-        self.sink.end_listing(certificate);
-    }
-
-    fn account_state(&mut self, certificate: Certificate) {
-        self.sink.account_state(certificate);
-    }
-
-    fn whole_account(&mut self) {
-        self.sink.whole_account();
-    }
-
-    fn absent(&mut self, address: &str) {
-        self.sink.absent(address);
     }
 }
 

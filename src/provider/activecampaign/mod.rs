@@ -33,7 +33,7 @@ use serde_json::{Map, Value as Json};
 use tokio::time::Instant;
 
 use super::json::Document;
-use super::spelling::{Noting, Spellings};
+use super::spelling::Spellings;
 use super::{Duties, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallError, DecodeError};
 use crate::model::{
@@ -334,11 +334,8 @@ impl Source for ActiveCampaign {
     ) -> BoxFuture<'a, Result<(), ReadError>> {
         if self.has_lists() {
             async move {
-                let mut noting = Noting {
-                    spellings: &self.spellings,
-                    sink,
-                };
-                self.read_contacts(ask, &mut noting).await
+                let mut sink = self.spellings.listening(sink);
+                self.read_contacts(ask, &mut sink).await
             }
             .boxed()
         } else {

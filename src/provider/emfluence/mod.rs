@@ -27,7 +27,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::spelling::{Noting, Spellings};
+use super::spelling::Spellings;
 use super::{Duties, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, Call, CallBody, CallError, DecodeError, Method};
 pub use crate::model::Fingerprint;
@@ -157,11 +157,8 @@ impl Source for Emfluence {
         sink: &'a mut dyn MemberSink,
     ) -> BoxFuture<'a, Result<(), ReadError>> {
         async move {
-            let mut noting = Noting {
-                spellings: &self.spellings,
-                sink,
-            };
-            self.read_members(ask, &mut noting).await
+            let mut sink = self.spellings.listening(sink);
+            self.read_members(ask, &mut sink).await
         }
         .boxed()
     }

@@ -4,62 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
-use crate::http::Account;
-use crate::model::{
-    Certificate, MemberRow, MemberSink, MembershipState, SinkError, SnapshotBuilder, TotalMeanings,
-};
+use crate::model::{MemberRow, SnapshotBuilder, Tap, TotalMeanings};
 use crate::provider::{MemberAsk, ReadError, Role};
 use crate::run::accounts::Handle;
 use crate::run::error::RunError;
-
-/// Hands on what is read, and notes when the reading of each listing began.
-struct Noting<'a, 'b> {
-    sink: &'a mut SnapshotBuilder<'b>,
-    account: &'a Account,
-    began: &'a mut BTreeMap<String, Instant>,
-}
-
-impl MemberSink for Noting<'_, '_> {
-    fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
-        self.sink.member(row)
-    }
-
-    fn begin_reading(&mut self, group: &str) {
-        self.began.insert(group.to_owned(), self.account.now());
-    }
-
-    fn begin_listing(&mut self, group: &str) {
-        self.sink.begin_listing(group);
-    }
-
-    fn listed(&mut self, member_id: &str, state: MembershipState) {
-        self.sink.listed(member_id, state);
-    }
-
-    fn unreadable(&mut self, member_id: &str) {
-        self.sink.unreadable(member_id);
-    }
-
-    fn refused_at(&mut self, member_id: &str, seconds: i64) {
-        self.sink.refused_at(member_id, seconds);
-    }
-
-    fn end_listing(&mut self, certificate: Certificate) {
-        self.sink.end_listing(certificate);
-    }
-
-    fn account_state(&mut self, certificate: Certificate) {
-        self.sink.account_state(certificate);
-    }
-
-    fn whole_account(&mut self) {
-        self.sink.whole_account();
-    }
-
-    fn absent(&mut self, address: &str) {
-        self.sink.absent(address);
-    }
-}
 
 /// Asks for members once. Where several listings come out of one stream of requests, they began
 /// with it.
@@ -71,10 +19,12 @@ async fn ask_members(
 ) -> Result<(), RunError> {
     let now = handle.account.now();
     began.extend(ask.groups.iter().map(|row| (row.id.clone(), now)));
-    let mut sink = Noting {
+    let mut sink = Tap {
         sink: builder,
-        account: &handle.account,
-        began,
+        row: |_: &MemberRow| {},
+        begins: |group: &str| {
+            began.insert(group.to_owned(), handle.account.now());
+        },
     };
     handle
         .adapter

@@ -87,6 +87,21 @@ impl Humans {
             .contains(&(account.to_owned(), id, fold(address)))
     }
 
+    /// Whoever has a record that ever showed an address which this one showed.
+    pub fn behind_addresses(&self, account: &str, id: u64) -> BTreeSet<Human> {
+        let of_this = |(name, one, _): &&(String, u64, String)| name == account && *one == id;
+        let addresses: BTreeSet<&String> = self
+            .shown
+            .iter()
+            .filter(of_this)
+            .map(|row| &row.2)
+            .collect();
+        let all = self.shown.iter();
+        all.filter(|row| addresses.contains(&row.2))
+            .filter_map(|(name, one, _)| self.of(name, *one))
+            .collect()
+    }
+
     /// From here on nobody can say who a record stands for.
     pub fn doubt(&mut self, account: &str, id: u64) {
         if let Some(human) = self.of(account, id) {

@@ -719,14 +719,29 @@ impl Judge {
             let name = |group| there.groups.get(&group).map(|group| fold_name(&group.name));
             let partner_names = partners.iter().map(|(_, name)| fold_name(name));
             let names: BTreeSet<String> = partner_names.chain(group.and_then(name)).collect();
-            let ever = self.memory.ever.iter().any(|(account, one, refused)| {
-                account == target
-                    && self.humans.is(*one, human)
-                    && refused
-                        .as_ref()
-                        .is_none_or(|refused| names.contains(refused))
-            });
-            if ever {
+            let refused_ever = |by: Human| {
+                self.memory.ever.iter().any(|(account, one, refused)| {
+                    account == target
+                        && self.humans.is(*one, by)
+                        && refused
+                            .as_ref()
+                            .is_none_or(|refused| names.contains(refused))
+                })
+            };
+            // A record that refused under a former address takes the refusal along to a contact
+            // that nobody is linked to: a run can't know that somebody else had the address before.
+            let by_record = || {
+                let mut records = start.account(job.source).contacts.values();
+                records.any(|record| {
+                    fold(&record.email) == address
+                        && self
+                            .humans
+                            .behind_addresses(job.source, record.id)
+                            .into_iter()
+                            .any(refused_ever)
+                })
+            };
+            if refused_ever(human) || (at == number && !job.from_users && by_record()) {
                 return true;
             }
             if self.facts_of(target, human).any(|fact| match group {

@@ -14,6 +14,7 @@ use super::decide::{Agenda, Ended, Start};
 use super::{ServiceOptions, reload, systemd};
 use crate::config::Config;
 use crate::model::without_addresses;
+use crate::report::opt_outs_wait;
 use crate::run::{Outcome, RunError, RunReport, Runner, RunnerOptions, SyncOptions};
 use crate::signals::Asked;
 use crate::state::{Guard, LockError, Locks, Store};
@@ -240,9 +241,10 @@ impl Service {
             Ended::Through if *mood != Mood::Well => tracing::info!(job, "The job is well again."),
             Ended::Through | Ended::Stopped => {}
             Ended::Refused => {
+                let waiting = why.map_or_else(|| "A".to_owned(), |why| format!("{why}: a"));
                 tracing::warn!(
                     job,
-                    "A guard refused the plan, so nothing was written; the job looks again at each fire and waits for an approval or for the cause to go."
+                    "{waiting} guard refused the plan, so nothing was written; the job looks again at each fire and waits for an approval or for the cause to go."
                 );
             }
             Ended::Failed(failures) => tracing::error!(
@@ -332,7 +334,8 @@ impl Service {
     }
 }
 
-/// Logs what a run did, in counts, and returns why it did not go through.
+/// Logs what a run did, in counts, and returns why it did not go through; of a refusal how many
+/// opt-outs wait behind it.
 fn tell_report(job: &str, report: &RunReport) -> Option<String> {
     let summary = &report.summary;
     tracing::info!(
@@ -349,6 +352,9 @@ fn tell_report(job: &str, report: &RunReport) -> Option<String> {
         requests = report.requests.values().sum::<u64>(),
         "A run has ended."
     );
+    if report.outcome == Outcome::Refused {
+        return opt_outs_wait(report.waiting_opt_outs);
+    }
     report.error.clone()
 }
 

@@ -39,9 +39,10 @@ impl Mapping {
             problems: Vec::new(),
         };
         // Without its filter a job would be about more people.
-        if let Some(filter) = &self.filter {
-            binding.labels(filter, &Place::Where);
-        }
+        let decided = self
+            .filter
+            .as_ref()
+            .is_none_or(|filter| binding.labels(filter, &Place::Where));
         let mut group = Vec::new();
         for rule in self.rules(ObjectKind::Group) {
             let place = Place::Group(rule.wire.clone());
@@ -101,7 +102,7 @@ impl Mapping {
                 Arc::new(aliases),
                 missing,
             )
-            .leaving(unsaid),
+            .leaving(unsaid, !decided),
             problems,
         )
     }
@@ -134,16 +135,8 @@ impl Binding<'_> {
     fn labels(&mut self, compiled: &Compiled, place: &Place) -> bool {
         let mut resolved = true;
         let mentions = compiled.mentions();
-        let takes_all = mentions.wholes.iter().find(|whole| whole.name == "custom");
-        if let Some(whole) = takes_all.filter(|_| !self.source.unread.is_empty()) {
-            if *place == Place::Where {
-                self.problems.push(MappingProblem {
-                    place: place.clone(),
-                    message: "it reads all custom fields of the source account, and the definition of one can't be read there".to_owned(),
-                    hint: Some("type the field's name there anew".to_owned()),
-                    span: Some(whole.span.clone()),
-                });
-            }
+        let takes_all = mentions.wholes.iter().any(|whole| whole.name == "custom");
+        if takes_all && !self.source.unread.is_empty() {
             resolved = false;
         }
         for (_, part) in compiled
@@ -163,9 +156,7 @@ impl Binding<'_> {
                         self.aliases.push(alias);
                     }
                 }
-                None if !self.source.unread.is_empty() && *place != Place::Where => {
-                    resolved = false;
-                }
+                None if !self.source.unread.is_empty() => resolved = false,
                 None if self.source.known => self.problems.push(MappingProblem {
                     place: place.clone(),
                     message: format!("the source account has no custom field `{}`", part.name),

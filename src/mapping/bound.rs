@@ -42,6 +42,7 @@ pub struct BoundMapping {
     aliases: Arc<Aliases>,
     missing: Vec<CustomField>,
     unsaid: LeftAlone,
+    undecided: bool,
     group_roots: Roots,
     member_roots: Roots,
     group_homes: BTreeSet<String>,
@@ -83,6 +84,7 @@ impl BoundMapping {
             aliases,
             missing,
             unsaid: LeftAlone::default(),
+            undecided: false,
             group_homes: BTreeSet::new(),
             member_homes: BTreeSet::new(),
         };
@@ -91,9 +93,11 @@ impl BoundMapping {
         bound
     }
 
-    /// Leaves fields as they are of which nobody can tell what they should hold.
-    pub(super) fn leaving(mut self, unsaid: LeftAlone) -> BoundMapping {
+    /// Leaves fields as they are of which nobody can tell what they should hold, and everybody where
+    /// nobody can tell what the filter reads.
+    pub(super) fn leaving(mut self, unsaid: LeftAlone, undecided: bool) -> BoundMapping {
         self.unsaid = unsaid;
+        self.undecided = undecided;
         self
     }
 
@@ -123,6 +127,9 @@ impl BoundMapping {
     /// A sentence, when the filter can't be evaluated on this record. The person is then neither in
     /// nor out.
     pub fn counts(&self, canonical: &Record) -> Result<bool, String> {
+        if let Some(why) = self.where_undecided() {
+            return Err(why);
+        }
         let Some(filter) = &self.filter else {
             return Ok(true);
         };
@@ -130,9 +137,20 @@ impl BoundMapping {
         Ok(result.is_true())
     }
 
-    /// Tells whether the config says who counts as a member.
+    /// Tells whether the config says who counts as a member, and its filter can be asked.
     pub fn has_where(&self) -> bool {
-        self.filter.is_some()
+        self.filter.is_some() && !self.undecided
+    }
+
+    /// Says why the filter can't be asked about anybody, where a definition of the source's custom
+    /// fields can't be read that it may mean.
+    pub fn where_undecided(&self) -> Option<String> {
+        self.undecided.then(|| {
+            format!(
+                "members.where reads a custom field, and the definition of {} at the source can't be read, so that nobody can tell who counts as a member; type its name there anew",
+                self.source_fields.unread.join(", ")
+            )
+        })
     }
 
     /// Returns the target's names of the group fields that may be written, in order.

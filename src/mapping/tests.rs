@@ -934,8 +934,19 @@ fn a_definition_that_cannot_be_read_costs_its_own_field_alone() {
         spec.r#where = Some(filter);
         let filtered = Mapping::compile(&spec).unwrap();
         let source = unread(&[field("custom1", "Shoe")]);
-        let (_, problems) = filtered.bind(&source, &target);
-        assert_eq!(problems.len(), 1, "{filter} is passed over: {problems:?}");
+        let (bound, problems) = filtered.bind(&source, &target);
+        assert_eq!(problems, []);
+        let why = bound.where_undecided().unwrap_or_default();
+        assert!(why.contains("custom7"), "{filter} is passed over: {why}");
+        assert_eq!(bound.counts(&Record::new()), Err(why));
+        let by_name = unread(&[field("Level", "Shoe")]);
+        let (bound, _) = filtered.bind(&by_name, &target);
+        let named = filter.contains("Level");
+        assert_eq!(
+            bound.where_undecided().is_none(),
+            named,
+            "a system name tells fields apart"
+        );
     }
 }
 

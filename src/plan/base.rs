@@ -161,6 +161,16 @@ pub struct Ledger {
     pub refusals: Vec<Refusal>,
 }
 
+/// An item that the provider refused and that rests until its next attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resting {
+    /// The provider's words.
+    pub words: String,
+    /// The short name under which people know it from the run that refused it; empty where nobody
+    /// knows it any more.
+    pub item: String,
+}
+
 /// How much the source held when a run last finished unrefused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measure {
@@ -198,9 +208,8 @@ pub struct Base {
     pub measure: Option<Measure>,
     /// Whether the last run that set the measure was one of a mirror.
     pub mirrored: bool,
-    /// Items that the provider refused and whose next attempt is not due, by item key, with the
-    /// provider's words.
-    pub waiting: HashMap<String, String>,
+    /// Items that the provider refused and whose next attempt is not due, by item key.
+    pub resting: HashMap<String, Resting>,
     /// The job's last run that wrote something.
     pub last_writing_run: Option<String>,
 }

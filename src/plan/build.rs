@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bars::know_pairs_by_every_key;
-use super::base::Measure;
+use super::base::{Measure, Resting};
 use super::consent::{account_refusers, plan_people, refusals_of_target};
 use super::fingerprint::Basis;
 use super::groups::plan_groups;
@@ -35,6 +35,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let accounts = account_states(inputs, &mut blocked);
     groups_whole(inputs, &mut blocked);
     left_out(inputs, &mut blocked);
+    undecided(inputs, &mut blocked);
     let refusers = account_refusers(inputs, &groups.pairs);
     let seats = Seats::take(inputs, &groups.pairs, &groups.removals);
     let mut pair_plans: Vec<PairPlan> = groups
@@ -79,14 +80,15 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     know_pairs_by_every_key(inputs, &groups.pairs, &mut agreement);
 
     let mut operations = Vec::new();
-    operations.extend(
-        inputs
-            .new_custom_fields
-            .iter()
-            .map(|label| Edit::CreateCustomField {
+    for label in inputs.new_custom_fields {
+        let key = item_key("create_field", label, "");
+        match inputs.base.resting.get(&key) {
+            None => operations.push(Edit::CreateCustomField {
                 label: label.clone(),
             }),
-    );
+            Some(resting) => blocked.push(refused_field(resting)),
+        }
+    }
     // Only then is the address whoever's refusal comes with it.
     operations.extend(people.freeing_moves);
     if !people.account_opt_outs.is_empty() {
@@ -212,7 +214,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         .map(|pair| pair.opt_out_removals.len() as u64)
         .sum::<u64>();
     let mut measure = Measure::default();
-    let mut measured = inputs.source.groups.complete().is_some();
+    let mut measured = inputs.source.groups.complete().is_some() && inputs.undecided.is_none();
     let mut active = 0;
     for (at, pair) in pair_plans.into_iter().enumerate() {
         let entry = &groups.pairs[at];
@@ -308,7 +310,8 @@ fn account_states(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) -> AccountSta
                     snapshot.provider,
                     snapshot.account_state.why_incomplete().join("; ")
                 ),
-            });
+rests: None,
+});
         }
     }
     AccountStates { whole }
@@ -332,7 +335,36 @@ fn groups_whole(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
             source.provider,
             source.groups.why_incomplete().join("; ")
         ),
+rests: None,
+});
+}
+
+/// Says once where nobody can tell who counts as a member.
+fn undecided(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
+    let Some(why) = inputs.undecided else { return };
+    blocked.push(Blocked {
+        what: What::Member,
+        group: None,
+        member: None,
+        id: Some(inputs.source.provider.clone()),
+        reason: BlockedReason::IncompleteRead,
+        detail: format!("nobody is added and no profile is changed: {why}"),
+        rests: None,
     });
+}
+
+/// Shows that the creation of a custom field was refused; the words name the field.
+fn refused_field(resting: &Resting) -> Blocked {
+    let blocked = Blocked {
+        what: What::Field,
+        group: None,
+        member: None,
+        id: None,
+        reason: BlockedReason::ValueRefused,
+        detail: resting.words.clone(),
+        rests: None,
+    };
+    blocked.resting(resting)
 }
 
 /// So many records that can't be read are named one by one; more are counted.
@@ -348,6 +380,7 @@ fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
             id,
             reason: BlockedReason::IncompleteRead,
             detail,
+            rests: None,
         });
     };
     let sides = [

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bars::{Bar, address_refused_before, bar_of_account, is_forgotten};
-use super::base::{LedgerAudience, LedgerPerson, Refusal};
+use super::base::{LedgerAudience, LedgerPerson, Refusal, Resting};
 use super::people::{Hands, PersonIx, Unusable};
 use super::{
     Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key,
@@ -89,18 +89,13 @@ pub(super) fn plan_people(
         for &person in people {
             if !inputs.people.targets(person).is_empty() {
                 out.group_opt_outs.entry(pair).or_default().push(person);
-            } else if let Some(words) =
+            } else if let Some(resting) =
                 inputs
                     .base
-                    .waiting
+                    .resting
                     .get(&item_key("create_members", "", &inputs.key(person)))
             {
-                out.blocked.push(blocked(
-                    inputs,
-                    person,
-                    BlockedReason::ValueRefused,
-                    words.clone(),
-                ));
+                out.blocked.push(rests(inputs, person, resting));
             } else if may_hold_refusal(inputs, person) {
                 // The contact that obeyed a refusal of all mail is gone, and the new one will be
                 // active by rosterd's doing. Where refusals stand on lists alone, the new contact
@@ -205,6 +200,7 @@ fn bad_address(
             id: Some(id.to_owned()),
             reason: BlockedReason::BadAddress,
             detail: format!("what the source's contact {id} has for an e-mail address is none"),
+            rests: None,
         });
     }
 }
@@ -565,13 +561,8 @@ fn account_refusal(
         return;
     }
     let key = item_key("set_opt_out", "", &inputs.key(person));
-    if let Some(words) = inputs.base.waiting.get(&key) {
-        out.blocked.push(blocked(
-            inputs,
-            person,
-            BlockedReason::ValueRefused,
-            words.clone(),
-        ));
+    if let Some(resting) = inputs.base.resting.get(&key) {
+        out.blocked.push(rests(inputs, person, resting));
         return;
     }
     if !targets.is_empty() {
@@ -581,18 +572,13 @@ fn account_refusal(
             out.warnings.push(CARRIED_AGAIN.to_owned());
         }
         out.account_opt_outs.push(person);
-    } else if let Some(words) =
+    } else if let Some(resting) =
         inputs
             .base
-            .waiting
+            .resting
             .get(&item_key("create_members", "", &inputs.key(person)))
     {
-        out.blocked.push(blocked(
-            inputs,
-            person,
-            BlockedReason::ValueRefused,
-            words.clone(),
-        ));
+        out.blocked.push(rests(inputs, person, resting));
     } else if may_hold_refusal(inputs, person) {
         out.holders.insert(person);
         out.new_account_opt_outs.push(person);
@@ -619,7 +605,7 @@ fn may_hold_refusal(inputs: &Inputs<'_>, person: PersonIx) -> bool {
     let waiting =
         inputs
             .base
-            .waiting
+            .resting
             .contains_key(&item_key("create_members", "", &inputs.key(person)));
     inputs.policy.members.create
         && absent
@@ -669,13 +655,8 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         return;
     }
     let key = item_key("change_address", "", &inputs.key(person));
-    if let Some(words) = inputs.base.waiting.get(&key) {
-        out.blocked.push(blocked(
-            inputs,
-            person,
-            BlockedReason::ValueRefused,
-            words.clone(),
-        ));
+    if let Some(resting) = inputs.base.resting.get(&key) {
+        out.blocked.push(rests(inputs, person, resting));
         return;
     }
     if moved_at_target(inputs, person) {
@@ -766,6 +747,9 @@ fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     if !inputs.policy.members.update || inputs.people.targets(person).len() != 1 {
         return;
     }
+    if inputs.undecided.is_some() || facts.undecided.is_some() {
+        return;
+    }
     if row.hands.is_changing() || row.unusable.is_some() {
         return;
     }
@@ -778,18 +762,13 @@ fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     if edit.is_empty() {
         return;
     }
-    if let Some(words) =
+    if let Some(resting) =
         inputs
             .base
-            .waiting
+            .resting
             .get(&item_key("update_member", "", &inputs.key(person)))
     {
-        out.blocked.push(blocked(
-            inputs,
-            person,
-            BlockedReason::ValueRefused,
-            words.clone(),
-        ));
+        out.blocked.push(rests(inputs, person, resting));
         return;
     }
     if !edit.overwritten.is_empty() {
@@ -813,14 +792,16 @@ fn blocked(
     Blocked {
         what: What::Member,
         group: None,
-        member: Some(
-            inputs
-                .names
-                .text(inputs.people.get(person).address)
-                .to_owned(),
-        ),
+        member: Some(inputs.key(person).into_owned()),
         id: None,
         reason,
         detail,
+        rests: None,
     }
+}
+
+/// Shows what the provider refused and what rests until its next attempt.
+fn rests(inputs: &Inputs<'_>, person: PersonIx, resting: &Resting) -> Blocked {
+    let words = resting.words.clone();
+    blocked(inputs, person, BlockedReason::ValueRefused, words).resting(resting)
 }

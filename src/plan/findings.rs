@@ -1,5 +1,6 @@
 //! What a plan says beside its operations: what is withheld, blocked, refused and lost, and why.
 
+use super::base::Resting;
 use super::{PairIx, PersonIx};
 
 /// Why somebody is not added. Nothing is wrong, and nobody needs to act.
@@ -144,6 +145,8 @@ pub enum What {
     Member,
     /// A person in a group.
     Membership,
+    /// A custom field that is to be created.
+    Field,
 }
 
 impl What {
@@ -153,6 +156,7 @@ impl What {
             What::Group => "group",
             What::Member => "member",
             What::Membership => "membership",
+            What::Field => "field",
         }
     }
 }
@@ -164,7 +168,8 @@ pub struct Blocked {
     pub what: What,
     /// The group's name, where one is concerned.
     pub group: Option<String>,
-    /// The normalised address; empty when there is none.
+    /// The normalised address; of somebody without one `#` and the id at the source, or `##` and
+    /// the id at the target.
     pub member: Option<String>,
     /// The id at the side where the trouble is.
     pub id: Option<String>,
@@ -172,11 +177,25 @@ pub struct Blocked {
     pub reason: BlockedReason,
     /// One sentence.
     pub detail: String,
+    /// What it is known as from the run in which the provider refused it, where it only rests until
+    /// its next attempt.
+    pub rests: Option<String>,
 }
 
 impl Blocked {
+    /// Returns the same as something that rests until its next attempt.
+    pub(super) fn resting(self, resting: &Resting) -> Blocked {
+        Blocked {
+            rests: Some(resting.item.clone()),
+            ..self
+        }
+    }
+
     /// Names the item as people accept it: as long as nothing about it changes.
     pub fn item(&self) -> String {
+        if let Some(item) = self.rests.as_ref().filter(|item| !item.is_empty()) {
+            return item.clone();
+        }
         let member = self.member.as_deref().filter(|member| !member.is_empty());
         item_id(
             self.group.as_deref(),

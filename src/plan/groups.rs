@@ -15,7 +15,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use partner::readable;
 
-use super::base::{Base, GroupLink};
+use super::base::{Base, GroupLink, Resting};
 use super::{
     Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, What, Withheld,
 };
@@ -188,10 +188,8 @@ impl<'a> Planner<'a> {
                     ));
                     self.pair(group, None, name, false, false);
                 }
-                Ok(Partner::New) if self.waits("create_group", &name).is_some() => {
-                    let words = self.waits("create_group", &name).unwrap_or_default();
-                    let detail = format!("its creation was refused: {words}");
-                    self.block(&name, Some(&group.id), BlockedReason::ValueRefused, detail);
+                Ok(Partner::New) if let Some(resting) = self.rests("create_group", &name) => {
+                    self.rest(&name, &group.id, "its creation was refused", &resting);
                     self.pair(group, None, name, false, false);
                 }
                 Ok(Partner::New) => {
@@ -245,11 +243,11 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Returns the provider's words where an operation on a group was refused and rests until its
-    /// next attempt is due.
-    fn waits(&self, op: &str, group: &str) -> Option<String> {
+    /// Returns what is known of an operation on a group that was refused and rests until its next
+    /// attempt is due.
+    fn rests(&self, op: &str, group: &str) -> Option<Resting> {
         let key = super::item_key(op, group, "");
-        self.inputs.base.waiting.get(&key).cloned()
+        self.inputs.base.resting.get(&key).cloned()
     }
 
     fn desired_name(&self, group: &Group, desired: Option<&DesiredGroup>) -> String {
@@ -292,7 +290,23 @@ impl<'a> Planner<'a> {
             id: id.map(str::to_owned),
             reason,
             detail,
+            rests: None,
         });
+    }
+
+    /// Shows what the provider refused and what rests until its next attempt; `what` leads the
+    /// provider's words.
+    fn rest(&mut self, name: &str, id: &str, what: &str, resting: &Resting) {
+        let blocked = Blocked {
+            what: What::Group,
+            group: Some(name.to_owned()),
+            member: None,
+            id: Some(id.to_owned()),
+            reason: BlockedReason::ValueRefused,
+            detail: format!("{what}: {}", resting.words),
+            rests: None,
+        };
+        self.out.blocked.push(blocked.resting(resting));
     }
 }
 

@@ -11,6 +11,7 @@ mod removals;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bars::bar_of_pair;
+use super::base::Resting;
 use super::pair::PairPlan;
 use super::people::PersonIx;
 use super::seats::Seats;
@@ -192,6 +193,7 @@ fn incomplete(pair: &GroupPair, id: &str, detail: &str) -> Blocked {
         id: Some(id.to_owned()),
         reason: BlockedReason::IncompleteRead,
         detail: detail.to_owned(),
+        rests: None,
     }
 }
 
@@ -302,20 +304,26 @@ impl Decider<'_, '_> {
     }
 
     fn block(&mut self, person: PersonIx, reason: BlockedReason, detail: String) {
-        let people = self.inputs.people;
-        self.out.blocked.push(Blocked {
+        let blocked = self.blocked(person, reason, detail);
+        self.out.blocked.push(blocked);
+    }
+
+    /// Shows what the provider refused and what rests until its next attempt.
+    fn rest(&mut self, person: PersonIx, resting: &Resting) {
+        let blocked = self.blocked(person, BlockedReason::ValueRefused, resting.words.clone());
+        self.out.blocked.push(blocked.resting(resting));
+    }
+
+    fn blocked(&self, person: PersonIx, reason: BlockedReason, detail: String) -> Blocked {
+        Blocked {
             what: What::Membership,
             group: Some(self.pair.name.clone()),
-            member: Some(
-                self.inputs
-                    .names
-                    .text(people.get(person).address)
-                    .to_owned(),
-            ),
+            member: Some(self.inputs.key(person).into_owned()),
             id: None,
             reason,
             detail,
-        });
+            rests: None,
+        }
     }
 
     /// Tells whether the source still has somebody in the group who counts as a member.

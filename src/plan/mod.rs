@@ -119,6 +119,9 @@ pub struct Inputs<'a> {
     /// What is known of each person of `people`; those who are missing count as members and change
     /// nothing.
     pub facts: &'a BTreeMap<PersonIx, PersonFacts>,
+    /// Why `where` can't be asked about anybody. Nobody joins a group then, and no profile changes;
+    /// whoever is listed counts as a member, so that nobody leaves by it.
+    pub undecided: Option<&'a str>,
     /// What mapping made of each source group in scope, by the source group's id.
     pub desired: &'a BTreeMap<String, DesiredGroup>,
     /// The target's field tables.

@@ -159,10 +159,11 @@ impl<'a> Seats<'a> {
         }
         for (person, state) in states {
             let row = inputs.people.get(person);
-            let counts = inputs
-                .facts
-                .get(&person)
-                .is_none_or(|facts| facts.counts && facts.undecided.is_none());
+            let counts = inputs.undecided.is_none()
+                && inputs
+                    .facts
+                    .get(&person)
+                    .is_none_or(|facts| facts.counts && facts.undecided.is_none());
             let joins =
                 state == MembershipState::Active && row.source_status == MemberStatus::Active;
             let barred = bar_of_account(inputs, person).is_some() || bar_of_group(person).is_some();
@@ -222,13 +223,14 @@ impl<'a> Seats<'a> {
                 Blocked {
                     what: What::Member,
                     group: None,
-                    member: Some(self.address(*person)),
+                    member: Some(self.inputs.key(*person).into_owned()),
                     id: None,
                     reason: BlockedReason::SeveralGroups,
                     detail: format!(
                         "the source has the person in {}, and a user can be in one group only",
                         names.join(" and ")
                     ),
+                    rests: None,
                 }
             })
             .collect()
@@ -381,6 +383,7 @@ impl<'a> Seats<'a> {
                 id: pair.target.clone(),
                 reason: why.0,
                 detail: why.1,
+                rests: None,
             });
             false
         });
@@ -392,22 +395,16 @@ impl<'a> Seats<'a> {
         Blocked {
             what: What::Membership,
             group: Some(self.pair(pair).name.clone()),
-            member: Some(self.address(person)),
+            member: Some(self.inputs.key(person).into_owned()),
             id: None,
             reason: BlockedReason::OtherGroup,
             detail: why.to_owned(),
+            rests: None,
         }
     }
 
     fn pair(&self, pair: PairIx) -> &'a GroupPair {
         &self.pairs[pair.0 as usize]
-    }
-
-    fn address(&self, person: PersonIx) -> String {
-        self.inputs
-            .names
-            .text(self.inputs.people.get(person).address)
-            .to_owned()
     }
 }
 

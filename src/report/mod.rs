@@ -37,4 +37,4 @@ pub use status::{
     JobRow, JobState, write_schedule_json, write_schedule_text, write_status_json,
     write_status_text,
 };
-pub use words::{distance, duration, harmless, instant};
+pub use words::{distance, duration, harmless, instant, opt_outs_wait};

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use super::plan_text::{cost_sentence, last_line};
 use super::sections::named;
 use super::view::{FieldChange, GroupVerb, PlanView};
-use super::words::{address, count, explain, grouped, harmless, value};
+use super::words::{address, count, explain, grouped, harmless, opt_outs_wait, value};
 use crate::plan::{PersonIx, Withheld};
 use crate::run::Planned;
 
@@ -112,11 +112,10 @@ impl Page<'_> {
             out,
             "<section class=\"stop\"><h2>Refused: nothing is written until a person approves</h2>"
         )?;
-        if plan.waiting_opt_outs > 0 {
-            let waiting = count(plan.waiting_opt_outs, "opt-out", "opt-outs");
+        if let Some(waiting) = opt_outs_wait(plan.waiting_opt_outs) {
             writeln!(
                 out,
-                "<p><strong>Behind this refusal wait {waiting}.</strong></p>"
+                "<p><strong>{waiting} behind this refusal.</strong></p>"
             )?;
         }
         writeln!(out, "<ul>")?;
@@ -253,7 +252,7 @@ impl Page<'_> {
                 None => write!(
                     out,
                     "{}",
-                    Escaped(&address(self.planned.address(change.member)))
+                    Escaped(&address(self.planned.member(change.member)))
                 )?,
             }
             write!(out, "</td><td>")?;
@@ -296,7 +295,7 @@ impl Page<'_> {
     fn withheld_name(&self, item: &Withheld) -> String {
         let group = &self.planned.plan.pair(item.pair).name;
         match item.member {
-            Some(member) => format!("{} in \"{group}\"", address(self.planned.address(member))),
+            Some(member) => format!("{} in \"{group}\"", address(self.planned.member(member))),
             None => format!("group \"{group}\""),
         }
     }
@@ -399,7 +398,7 @@ impl Page<'_> {
             writeln!(
                 out,
                 "<li>{}{mark}</li>",
-                Escaped(&address(self.planned.address(*member)))
+                Escaped(&address(self.planned.member(*member)))
             )?;
         }
         writeln!(out, "</ul></details>")

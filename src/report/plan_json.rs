@@ -162,7 +162,7 @@ impl<'a> WithheldRow<'a> {
         WithheldRow {
             what: what.as_str(),
             group: &planned.plan.pair(row.pair).name,
-            member: row.member.map(|member| planned.address(member)),
+            member: row.member.map(|member| planned.member(member)),
             reason: row.reason.as_str(),
         }
     }
@@ -265,13 +265,13 @@ impl Serialize for Operation<'_> {
                 fields,
                 before,
             } => {
-                row.serialize_field("member", planned.address(*member))?;
+                row.serialize_field("member", planned.member(*member))?;
                 changed(&mut row, fields, before)?;
             }
             Edit::ChangeAddress {
                 member, from, to, ..
             } => {
-                row.serialize_field("member", planned.address(*member))?;
+                row.serialize_field("member", planned.member(*member))?;
                 row.serialize_field("from", from)?;
                 row.serialize_field("to", to)?;
             }
@@ -300,7 +300,7 @@ struct Members<'a>(&'a Planned, &'a [PersonIx]);
 
 impl Serialize for Members<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.1.iter().map(|member| self.0.address(*member)))
+        serializer.collect_seq(self.1.iter().map(|member| self.0.member(*member)))
     }
 }
 
@@ -312,7 +312,7 @@ struct NewMember<'a> {
 impl Serialize for NewMember<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut row = serializer.serialize_struct("row", 2)?;
-        row.serialize_field("member", self.planned.address(self.member))?;
+        row.serialize_field("member", self.planned.member(self.member))?;
         match self.planned.created_values.get(&self.member) {
             Some(fields) => row.serialize_field("fields", fields)?,
             None => row.serialize_field("fields", &json!({}))?,

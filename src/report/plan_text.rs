@@ -294,7 +294,7 @@ impl Text<'_> {
                 None => writeln!(
                     out,
                     "  {CHANGED}~{CHANGED:#} {}",
-                    address(self.planned.address(*member))
+                    address(self.planned.member(*member))
                 )?,
             }
             self.fields(out, fields)?;
@@ -369,7 +369,7 @@ impl Text<'_> {
         match item.member {
             Some(member) => format!(
                 "{} in \"{}\"",
-                address(self.planned.address(member)),
+                address(self.planned.member(member)),
                 harmless(group)
             ),
             None => format!("group \"{}\"", harmless(group)),
@@ -388,7 +388,7 @@ impl Text<'_> {
             writeln!(
                 out,
                 "{lead}{}{}",
-                address(self.planned.address(*member)),
+                address(self.planned.member(*member)),
                 mark(*member)
             )?;
         }

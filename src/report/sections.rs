@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::paint::{ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::view::by_reason;
-use super::words::{address, count, grouped, harmless, shortened};
+use super::words::{address, count, grouped, harmless, opt_outs_wait, shortened};
 use crate::plan::{Blocked, GuardRefusal, Loss};
 use crate::run::Approved;
 
@@ -177,17 +177,8 @@ pub(super) fn refusals(
         out,
         "\n{STOP}Refused{STOP:#}  nothing is written until a person approves"
     )?;
-    if waiting_opt_outs > 0 {
-        let verb = if waiting_opt_outs == 1 {
-            "waits"
-        } else {
-            "wait"
-        };
-        writeln!(
-            out,
-            "  {STOP}{} {verb} behind this refusal.{STOP:#}",
-            count(waiting_opt_outs, "opt-out", "opt-outs")
-        )?;
+    if let Some(waiting) = opt_outs_wait(waiting_opt_outs) {
+        writeln!(out, "  {STOP}{waiting} behind this refusal.{STOP:#}")?;
     }
     for refusal in refusals {
         writeln!(

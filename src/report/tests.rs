@@ -74,6 +74,7 @@ fn planned(addresses: &[&str], plan: Plan) -> Planned {
         cost: Cost::default(),
         created_values: BTreeMap::new(),
         first_run: false,
+        nameless: BTreeMap::new(),
         accepted: BTreeSet::new(),
     }
 }
@@ -133,6 +134,7 @@ fn blocked() -> Blocked {
         id: Some("17".to_owned()),
         reason: BlockedReason::BadAddress,
         detail: "the contact has no address that mail could be sent to".to_owned(),
+        rests: None,
     }
 }
 

@@ -44,6 +44,8 @@ fn is_harmful(character: char) -> bool {
 pub(super) fn address(text: &str) -> Cow<'_, str> {
     if text.is_empty() {
         Cow::Borrowed("(no address)")
+    } else if text.starts_with('#') && !text.contains('@') {
+        Cow::Owned(format!("{} (no address)", harmless(text)))
     } else {
         harmless(text)
     }
@@ -82,6 +84,12 @@ pub(super) fn count(number: u64, one: &str, many: &str) -> String {
         grouped(number),
         if number == 1 { one } else { many }
     )
+}
+
+/// Says how many opt-outs wait behind a refusal; nothing where none does.
+pub fn opt_outs_wait(number: u64) -> Option<String> {
+    let verb = if number == 1 { "waits" } else { "wait" };
+    (number > 0).then(|| format!("{} {verb}", count(number, "opt-out", "opt-outs")))
 }
 
 /// Writes a number with a comma between thousands.

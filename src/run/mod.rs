@@ -54,7 +54,7 @@ pub use record::{ItemFailure, Outcome, RunReport};
 
 use crate::config::settled::JobConfig;
 use crate::plan::{Basis, GuardRefusal, Summary};
-use crate::state::{ApprovalAnswer, RunEnd, RunStart};
+use crate::state::{ApprovalAnswer, EMPTY_PLAN, RunEnd, RunStart};
 use accounts::{Access, unless_stopped};
 use apply::Spends;
 
@@ -278,7 +278,7 @@ impl Runner {
         store.start_run(&RunStart {
             id: id.clone(),
             job: job.name.clone(),
-            trigger: "apply".to_owned(),
+            trigger: EMPTY_PLAN.to_owned(),
             started,
         })?;
         let report = RunReport {

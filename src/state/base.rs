@@ -12,7 +12,7 @@ use super::keys::{Key, Texts};
 use super::{jobs, keys, ledger};
 use crate::model::{Names, RowHash};
 use crate::plan::base::{
-    Base, BaseMembership, FieldBases, FormerLink, GroupLink, Measure, MemberLink, Origin,
+    Base, BaseMembership, FieldBases, FormerLink, GroupLink, Measure, MemberLink, Origin, Resting,
 };
 
 impl Store {
@@ -54,7 +54,7 @@ impl Store {
             base.forgotten = ledger::forgotten(connection)?;
             source_account.clone_into(&mut base.source_account);
             target_account.clone_into(&mut base.target_account);
-            base.waiting = waiting(connection, job, now)?;
+            base.resting = resting(connection, job, now)?;
             let remembered = connection
                 .prepare_cached("SELECT last_writing_run, measure_groups, measure_memberships, mirrored FROM jobs WHERE name = ?1")?
                 .query_row([job], |row| Ok((row.get(0)?, optional_count(row, 1)?, optional_count(row, 2)?, row.get(3)?)))
@@ -247,24 +247,25 @@ fn former_links(
     Ok(former)
 }
 
-fn waiting(
+fn resting(
     connection: &Connection,
     job: &str,
     now: Timestamp,
-) -> Result<HashMap<String, String>, Fault> {
+) -> Result<HashMap<String, Resting>, Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT item_key, message, next_try, attempts FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2 /* walks: a run loads the base of its job whole */",
+        "SELECT item_key, message, item, next_try, attempts FROM failures WHERE job = ?1 AND blocked = 0 AND next_try > ?2 /* walks: a run loads the base of its job whole */",
     )?;
     let mut rows = select.query((job, stamp(now)))?;
-    let mut waiting = HashMap::new();
+    let mut resting = HashMap::new();
     while let Some(row) = rows.next()? {
         // No item rests longer than its pause; what does was put off before the clock was set back.
-        let last = now.checked_add(super::failures::pause(row.get(3)?));
-        if text(row, 2)? <= stamp(last.unwrap_or(now)).as_str() {
-            waiting.insert(row.get(0)?, row.get(1)?);
+        let last = now.checked_add(super::failures::pause(row.get(4)?));
+        if text(row, 3)? <= stamp(last.unwrap_or(now)).as_str() {
+            let (words, item) = (row.get(1)?, row.get(2)?);
+            resting.insert(row.get(0)?, Resting { words, item });
         }
     }
-    Ok(waiting)
+    Ok(resting)
 }
 
 /// Lends the text of a column.

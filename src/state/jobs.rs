@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Store;
 use super::convert::{optional_time, stamp, time};
 use super::error::{Fault, StateError};
-use super::runs::{Outcome, RUN_COLUMNS, RunRecord, read_run};
+use super::runs::{EMPTY_PLAN, Outcome, RUN_COLUMNS, RunRecord, read_run};
 use super::{accounts, base, change};
 use crate::plan::base::Origin;
 
@@ -87,10 +87,10 @@ impl Store {
                 ..JobStatus::default()
             };
             let mut select = connection.prepare_cached(&format!(
-                "SELECT {RUN_COLUMNS} FROM runs WHERE job = ?1 ORDER BY started DESC, id DESC
+                "SELECT {RUN_COLUMNS} FROM runs WHERE job = ?1 AND cause <> ?2 ORDER BY started DESC, id DESC
                  /* walks: no further than the newest run that says how the job fares */"
             ))?;
-            let mut rows = select.query([job])?;
+            let mut rows = select.query((job, EMPTY_PLAN))?;
             while let Some(row) = rows.next()? {
                 let run = read_run(row)?;
                 let outcome = run.outcome;

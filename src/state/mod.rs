@@ -53,7 +53,7 @@ pub use journal::{
 pub use ledger::{AudienceKey, PersonKey};
 pub use locks::{Guard, LockError, Locks};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
-pub use runs::{ApprovedBy, Outcome, PastItem, RunEnd, RunItem, RunRecord, RunStart};
+pub use runs::{ApprovedBy, EMPTY_PLAN, Outcome, PastItem, RunEnd, RunItem, RunRecord, RunStart};
 pub use staging::Staging;
 
 use error::Fault;

@@ -74,6 +74,10 @@ pub struct ApprovedBy {
     pub guards: Vec<String>,
 }
 
+/// The trigger of a run that applied a plan without operations. It read nothing, so that it says
+/// nothing of how the job fares.
+pub const EMPTY_PLAN: &str = "empty-plan";
+
 /// The start of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunStart {
@@ -81,7 +85,7 @@ pub struct RunStart {
     pub id: String,
     /// The job.
     pub job: String,
-    /// What set it off: `manual`, `schedule`, `retry`, …
+    /// What set it off: `manual`, `schedule`, `apply`, [`EMPTY_PLAN`].
     pub trigger: String,
     /// When it started.
     pub started: Timestamp,

@@ -648,6 +648,53 @@ async fn a_run_that_waits_for_an_import_stops_when_it_is_asked_to() {
     bench.assert_settled().await;
 }
 
+/// The provider asks for a pause of half an hour before it takes anything in.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_sits_out_a_pause_is_given_up_after_the_time_of_grace() {
+    let mut world = plain_world();
+    group_of(world.account_mut("mail"), "News", "reader", 40);
+    let bench = bench(world, "mail", "campaigns", JOB);
+    bench.rest().await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let runner = bench.runner_of(rosterd::run::RunnerOptions {
+        stop: stop.clone(),
+        ..rosterd::run::RunnerOptions::default()
+    });
+    let pause = Fault::TooManyRequests {
+        retry_after: Some(1800),
+    };
+    bench
+        .emulator
+        .add_fault(FaultRule::every(pause).on("import/bulk_import"));
+    let asked = async {
+        while imports(&bench.emulator.requests()).is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stop.cancel();
+        tokio::time::Instant::now()
+    };
+    let run = runner.sync("test", rosterd::run::SyncOptions::default());
+    let (asked, (at, ended)) = tokio::join!(asked, async {
+        let ended = run.await;
+        (tokio::time::Instant::now(), ended)
+    });
+    let report = ended.unwrap();
+    let words = report.error.as_deref().unwrap_or_default();
+    assert!(words.contains("asked to stop"), "{words}");
+    let took = at.duration_since(asked);
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    bench.emulator.clear_faults();
+    tokio::time::sleep(Duration::from_secs(1800)).await;
+    let report = bench
+        .runner()
+        .sync("test", rosterd::run::SyncOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    assert_eq!(bench.members("campaigns", "News").len(), 40);
+    bench.assert_settled().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_while_an_earlier_import_may_be_under_way() {
     let mut world = plain_world();

@@ -13,7 +13,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::format::FormatArg;
 use crate::cli::wait::WaitArg;
 use crate::plan::{Basis, OperationPrint};
-use crate::report::is_sealed;
+use crate::report::{is_sealed, opt_outs_wait};
 use crate::run::SavedPlan;
 
 /// Applies a plan that `rosterd plan --out` saved, once.
@@ -46,6 +46,8 @@ pub(super) struct Header {
     operations: Vec<serde::de::IgnoredAny>,
     #[serde(default)]
     refusals: Vec<RefusalHeader>,
+    #[serde(default)]
+    waiting_opt_outs: u64,
     #[serde(default)]
     basis: Option<BasisHeader>,
 }
@@ -84,10 +86,12 @@ pub(crate) async fn cmd_apply(
     let config = context.config()?;
     find_job(&config, &header.job)?;
     if let (Some(refusal), None) = (header.refusals.first(), &args.approve) {
+        let waiting = opt_outs_wait(header.waiting_opt_outs);
+        let waiting = waiting.map_or_else(String::new, |waiting| format!("{waiting}: "));
         return Err(CommandError::new(
             ExitCode::Refused,
             format!(
-                "the guard {} refused this plan; nothing was written",
+                "{waiting}the guard {} refused this plan; nothing was written",
                 refusal.guard
             ),
         )

@@ -10,8 +10,7 @@ use crate::plan::bars::{bar_of_account, bar_of_pair};
 use crate::plan::base::{GroupLink, Origin};
 use crate::plan::fields::{FieldEdit, FieldRules, compare};
 use crate::plan::{
-    Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, PersonIx, Reason, What, Withheld,
-    item_key,
+    BlockedReason, DesiredGroup, Edit, GroupPair, PersonIx, Reason, Withheld, item_key,
 };
 
 impl Planner<'_> {
@@ -142,20 +141,12 @@ impl Planner<'_> {
             .retain(|field| !fixed(field) && Some(field.as_str()) != self.status_field());
         edit.set.retain(|field, _| {
             let key = item_key("update_group", &target.id, field);
-            match inputs.base.waiting.get(&key) {
-                None => true,
-                Some(words) => {
-                    self.out.blocked.push(Blocked {
-                        what: What::Group,
-                        group: Some(target.name.clone()),
-                        member: None,
-                        id: Some(target.id.clone()),
-                        reason: BlockedReason::ValueRefused,
-                        detail: format!("{field} was refused: {words}"),
-                    });
-                    false
-                }
-            }
+            let Some(resting) = inputs.base.resting.get(&key) else {
+                return true;
+            };
+            let what = format!("{field} was refused");
+            self.rest(&target.name, &target.id, &what, resting);
+            false
         });
         let op = if edit.set.contains_key(self.name_field) {
             "rename_group"
@@ -165,14 +156,10 @@ impl Planner<'_> {
             "update_group"
         };
         if !edit.set.is_empty()
-            && let Some(words) = self.waits(op, &target.id)
+            && let Some(resting) = self.rests(op, &target.id)
         {
-            self.block(
-                &target.name,
-                Some(&target.id),
-                BlockedReason::ValueRefused,
-                format!("a change of it was refused: {words}"),
-            );
+            let what = "a change of it was refused";
+            self.rest(&target.name, &target.id, what, &resting);
             edit.set.clear();
         }
         for field in edit
@@ -196,7 +183,7 @@ impl Planner<'_> {
             let refused = |field: &str| {
                 inputs
                     .base
-                    .waiting
+                    .resting
                     .contains_key(&item_key("update_group", &target.id, field))
             };
             let repeated = unshown.iter().filter(|field| !refused(field));
@@ -233,13 +220,9 @@ impl Planner<'_> {
                 "\"{}\" is not archived as the config's mapping wants it, because another job fills it.",
                 target.name
             ));
-        } else if let Some(words) = self.waits("archive_group", &target.id) {
-            self.block(
-                &target.name,
-                Some(&target.id),
-                BlockedReason::ValueRefused,
-                format!("its archiving was refused: {words}"),
-            );
+        } else if let Some(resting) = self.rests("archive_group", &target.id) {
+            let what = "its archiving was refused";
+            self.rest(&target.name, &target.id, what, &resting);
         } else if is_kept {
             self.out.withheld.push(Withheld {
                 pair,

@@ -113,14 +113,9 @@ impl Planner<'_> {
             } else {
                 "delete_group"
             };
-            if let Some(words) = self.waits(op, &link.target) {
-                let detail = format!("what the config asks for was refused: {words}");
-                self.block(
-                    &name,
-                    Some(&link.target),
-                    BlockedReason::ValueRefused,
-                    detail,
-                );
+            if let Some(resting) = self.rests(op, &link.target) {
+                let what = "what the config asks for was refused";
+                self.rest(&name, &link.target, what, &resting);
                 continue;
             }
             let lift_protection = target.protected;

@@ -4,6 +4,7 @@ use super::Decider;
 use crate::model::policy::OnDrift;
 use crate::model::{Existence, MemberStatus, MembershipState};
 use crate::plan::bars::{bar_of_account, is_forgotten};
+use crate::plan::base::Resting;
 use crate::plan::consent::account_bar_ends;
 use crate::plan::people::{Hands, PersonIx, Unusable};
 use crate::plan::{BlockedReason, Reason, item_key};
@@ -11,6 +12,9 @@ use crate::plan::{BlockedReason, Reason, item_key};
 impl Decider<'_, '_> {
     pub(super) fn additions(&mut self) {
         let (inputs, shown) = (self.inputs, self.shown);
+        if inputs.undecided.is_some() {
+            return;
+        }
         for &person in &shown.listed {
             let state = shown.states[&person];
             let row = inputs.people.get(person);
@@ -54,6 +58,7 @@ impl Decider<'_, '_> {
                 match verdict {
                     Obstacle::Withheld(reason) => self.withhold(person, reason),
                     Obstacle::Blocked(reason, detail) => self.block(person, reason, detail),
+                    Obstacle::Rests(resting) => self.rest(person, &resting),
                     Obstacle::SaidElsewhere => {}
                 }
             } else {
@@ -220,11 +225,8 @@ impl Decider<'_, '_> {
             group.unwrap_or(&self.pair.name),
             &inputs.key(person),
         );
-        if let Some(words) = inputs.base.waiting.get(&key) {
-            return Some(Obstacle::Blocked(
-                BlockedReason::ValueRefused,
-                words.clone(),
-            ));
+        if let Some(resting) = inputs.base.resting.get(&key) {
+            return Some(Obstacle::Rests(resting.clone()));
         }
         if let (Some(group), [only]) = (group, targets)
             && inputs
@@ -237,11 +239,8 @@ impl Decider<'_, '_> {
         }
         if targets.is_empty() {
             let key = item_key("create_members", "", &inputs.key(person));
-            if let Some(words) = inputs.base.waiting.get(&key) {
-                return Some(Obstacle::Blocked(
-                    BlockedReason::ValueRefused,
-                    words.clone(),
-                ));
+            if let Some(resting) = inputs.base.resting.get(&key) {
+                return Some(Obstacle::Rests(resting.clone()));
             }
             let known_absent = match &inputs.target.existence {
                 Existence::Whole => true,
@@ -284,6 +283,7 @@ impl Decider<'_, '_> {
 enum Obstacle {
     Withheld(Reason),
     Blocked(BlockedReason, String),
+    Rests(Resting),
     /// Another finding of the plan says it.
     SaidElsewhere,
 }

@@ -8,9 +8,9 @@ use crate::model::{MembershipState, Name};
 use crate::plan::bars::{Bar, bar_of_pair};
 use crate::plan::base::LedgerAudience;
 use crate::plan::consent::left_address;
+use crate::plan::item_key;
 use crate::plan::people::PersonIx;
 use crate::plan::seats::Seats;
-use crate::plan::{BlockedReason, item_key};
 
 impl<'a> Decider<'a, '_> {
     /// Finds the people whose refusal of the group matters: those who refuse it at either side, and
@@ -129,9 +129,9 @@ impl<'a> Decider<'a, '_> {
                 "set_opt_out"
             };
             let key = item_key(op, group.unwrap_or(&self.pair.name), &inputs.key(person));
-            if let Some(words) = inputs.base.waiting.get(&key) {
+            if let Some(resting) = inputs.base.resting.get(&key) {
                 self.out.waiting_opt_outs.push(person);
-                self.block(person, BlockedReason::ValueRefused, words.clone());
+                self.rest(person, resting);
                 continue;
             }
             if still_mailed && !refuses && !of_all {

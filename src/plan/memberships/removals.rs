@@ -59,8 +59,8 @@ impl Decider<'_, '_> {
                 && self.out.waiting_opt_outs.binary_search(&person).is_err()
             {
                 let key = item_key("remove_memberships", group, &inputs.key(person));
-                match inputs.base.waiting.get(&key) {
-                    Some(words) => self.block(person, BlockedReason::ValueRefused, words.clone()),
+                match inputs.base.resting.get(&key) {
+                    Some(resting) => self.rest(person, resting),
                     None => self.out.removals.push(person),
                 }
             }

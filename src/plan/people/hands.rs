@@ -259,7 +259,7 @@ impl Routes<'_> {
         let names = self.pairing.names;
         let refused = item_key("change_address", "", names.text(draft.address));
         if !moves(self.pairing, draft)
-            || self.pairing.base.waiting.contains_key(&refused)
+            || self.pairing.base.resting.contains_key(&refused)
             || self
                 .erased
                 .get(&draft.address)

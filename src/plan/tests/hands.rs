@@ -173,7 +173,7 @@ fn where_making_room_was_refused_both_are_blocked_and_the_refusal_is_carried() {
         &both(
             "person source ana opted_out address=bo@example.org
              person source bo address=cy@example.org
-             waiting change_address  cy@example.org",
+             resting change_address  cy@example.org",
         ),
         "opt out of *: bo cy
          - Donors bo opted_out_at_source

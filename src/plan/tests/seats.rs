@@ -495,7 +495,7 @@ fn whoever_is_wanted_elsewhere_and_held_back_there_for_good_is_parked() {
             "mode=managed",
             ["", "ana"],
             ["ana", "", ""],
-            "base 11 : ana+\nwaiting add_memberships 12 ana@example.org",
+            "base 11 : ana+\nresting add_memberships 12 ana@example.org",
         ),
         "! membership Writers ana value_refused",
     );

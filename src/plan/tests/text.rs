@@ -26,7 +26,7 @@ use super::world::{
 };
 use crate::model::policy::{Adopt, Dynamic, Limit, Missing, Mode, OnDrift, OptOuts};
 use crate::model::{GroupKind, GroupStatus, Join, MemberStatus, MembershipState, Record, Unread};
-use crate::plan::base::Measure;
+use crate::plan::base::{Measure, Resting};
 use crate::plan::{Edit, Inputs, Plan};
 
 pub(super) fn address(person: &str) -> String {
@@ -113,12 +113,18 @@ pub(super) fn parse(text: &str) -> TestWorld {
                 let group = (*id != "*").then(|| (*id).to_owned());
                 refusals.push((group, address(name), *bar == "held_bar"));
             }),
-            ["waiting", key @ ..] => {
-                world
-                    .memory
-                    .waiting
-                    .insert(key.join(" "), "the provider said no".to_owned());
+            ["resting", key @ ..] => {
+                let resting = Resting {
+                    words: "the provider said no".to_owned(),
+                    item: "0ff1ce00".to_owned(),
+                };
+                world.memory.resting.insert(key.join(" "), resting);
             }
+            ["edited", people @ ..] => people.iter().for_each(|name| {
+                world.edited.insert(address(name));
+            }),
+            ["undecided"] => world.memory.undecided = true,
+            ["new_field", label] => world.memory.new_fields.push((*label).to_owned()),
             ["left_out", people @ ..] => people.iter().for_each(|name| {
                 world.left_out.insert(address(name));
             }),

@@ -14,8 +14,9 @@ use crate::model::{
 };
 use crate::plan::base::{
     Base, BaseMembership, FactId, FieldBases, FormerLink, GroupLink, Ledger, LedgerAudience,
-    LedgerPerson, Measure, MemberLink, Origin, Refusal,
+    LedgerPerson, Measure, MemberLink, Origin, Refusal, Resting,
 };
+use crate::plan::fields::FieldEdit;
 use crate::plan::{
     DesiredGroup, Inputs, People, PersonFacts, PersonIx, Plan, Policy, name_by_links, plan,
 };
@@ -259,7 +260,11 @@ pub(super) struct Memory {
     pub(super) pending: BTreeMap<String, BTreeSet<String>>,
     /// Remembered refusals. None is taken away, so that a position stays its number.
     pub(super) refusals: Vec<TestRefusal>,
-    pub(super) waiting: BTreeMap<String, String>,
+    pub(super) resting: BTreeMap<String, Resting>,
+    /// Whether `where` can't be asked about anybody.
+    pub(super) undecided: bool,
+    /// Custom fields that the target lacks.
+    pub(super) new_fields: Vec<String>,
     pub(super) forgotten: Forgotten,
     pub(super) measure: Option<Measure>,
     /// Whether the measure is of a run in another mode than `mirror`.
@@ -280,6 +285,8 @@ pub(super) struct TestWorld {
     pub(super) left_out: BTreeSet<String>,
     /// Who has no value for a field that a creation takes, by address.
     pub(super) nameless: BTreeSet<String>,
+    /// Whose profile is to get another city, by address.
+    pub(super) edited: BTreeSet<String>,
     /// The city in the profile of somebody at either side, by id.
     pub(super) cities: BTreeMap<String, String>,
     /// What stands for the fields that mapping makes of somebody, by address.
@@ -378,6 +385,7 @@ impl TestWorld {
             explicit: BTreeSet::new(),
             left_out: BTreeSet::new(),
             nameless: BTreeSet::new(),
+            edited: BTreeSet::new(),
             cities: BTreeMap::new(),
             mapped: BTreeMap::new(),
             backwards: false,
@@ -523,6 +531,13 @@ impl TestWorld {
                             .get(names.text(person.address))
                             .copied()
                             .unwrap_or_default(),
+                        edit: self
+                            .edited
+                            .contains(names.text(person.address))
+                            .then(|| FieldEdit {
+                                set: Record::from([("city".to_owned(), Value::from("Rome"))]),
+                                ..FieldEdit::default()
+                            }),
                         ..PersonFacts::default()
                     },
                 )
@@ -542,7 +557,8 @@ impl TestWorld {
             explicit_group_fields: &self.explicit,
             capabilities: &self.capabilities,
             losses: &[],
-            new_custom_fields: &[],
+            undecided: self.memory.undecided.then_some("nobody can tell"),
+            new_custom_fields: &self.memory.new_fields,
             warnings: &[],
         };
         let made = plan(&inputs);
@@ -740,8 +756,8 @@ impl TestWorld {
             target_account: "mail".to_owned(),
             measure: memory.measure,
             mirrored: memory.measure.is_some() && !memory.unmirrored,
-            waiting: memory
-                .waiting
+            resting: memory
+                .resting
                 .clone()
                 .into_iter()
                 .collect::<HashMap<_, _>>(),

@@ -18,7 +18,7 @@ pub(in crate::run) enum Event {
         message: String,
     },
     /// Values of somebody are still as they were, although the provider said yes.
-    Ignored { address: String, message: String },
+    Ignored { member: String, message: String },
     /// A group was left alone, because nobody knows who is in it by now.
     LeftOut {
         pair: PairIx,

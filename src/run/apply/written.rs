@@ -155,8 +155,9 @@ impl Applying<'_> {
             changes.extend(self.confirming().member_bases(person, &fields, seen));
             if !ignored.is_empty() {
                 let message = format!("{NOT_SHOWN} ({})", ignored.join(", "));
-                let address = self.address(person);
-                events.push(Event::Ignored { address, message });
+                let known = self.prepared.known(self.job);
+                let member = known.person_key(person).into_owned();
+                events.push(Event::Ignored { member, message });
             }
         }
         store.record(&changes)?;

@@ -183,6 +183,7 @@ pub(super) fn partner_ids(
         explicit_group_fields: &BTreeSet::new(),
         capabilities,
         losses: &[],
+        undecided: None,
         new_custom_fields: &[],
         warnings: &[],
     })

@@ -112,7 +112,9 @@ impl Runner {
         warnings.extend(unmatched(job, sides.source.groups.seen()));
         warnings.extend(lost_pins(job, &policy, &sides, &base));
         warnings.extend(unread_definitions(job, &sides.mapping));
+        let undecided = sides.mapping.where_undecided();
         let plan = plan(&Inputs {
+            undecided: undecided.as_deref(),
             policy: &policy,
             names: &sides.names,
             source: &sides.source,
@@ -155,6 +157,13 @@ impl Runner {
         let accepted = self.store().accepted(&job.name)?.into_iter();
         let accepted = accepted.map(|accepted| accepted.note.item).collect();
         let names = sides.names.clone();
+        let without = people.iter().map(|(person, _)| person);
+        let without = without.filter(|person| names.text(people.get(*person).address).is_empty());
+        let named = without.map(|person| {
+            let name = people.key(person, &sides.source, &sides.target, &names);
+            (person, name.into_owned())
+        });
+        let nameless = named.collect();
         Ok(Prepared {
             planned: Planned {
                 plan,
@@ -163,6 +172,7 @@ impl Runner {
                 cost,
                 created_values,
                 first_run,
+                nameless,
                 accepted,
             },
             sides,
@@ -184,6 +194,7 @@ impl Prepared {
     /// Lends the planner's input anew, for questions about the plan.
     pub(in crate::run) fn with_inputs<R>(&self, ask: impl FnOnce(&Inputs<'_>) -> R) -> R {
         ask(&Inputs {
+            undecided: None,
             policy: &self.policy,
             names: &self.planned.names,
             source: &self.sides.source,

@@ -32,6 +32,8 @@ pub struct Planned {
     pub created_values: BTreeMap<PersonIx, Record>,
     /// Whether nothing was known before: the first run, or a lost database.
     pub first_run: bool,
+    /// How those are named who have no address.
+    pub nameless: BTreeMap<PersonIx, String>,
     /// The items that a person has accepted, by [`Blocked::item`](crate::plan::Blocked::item).
     pub accepted: BTreeSet<String>,
 }
@@ -40,6 +42,15 @@ impl Planned {
     /// Returns the normalised address of a person.
     pub fn address(&self, person: PersonIx) -> &str {
         self.names.text(self.people.get(person).address)
+    }
+
+    /// Names a person: by the address; somebody without one by `#` and the id at the source, or by
+    /// `##` and the id at the target.
+    pub fn member(&self, person: PersonIx) -> &str {
+        match self.nameless.get(&person) {
+            Some(name) => name,
+            None => self.address(person),
+        }
     }
 
     /// Returns the text behind a name.

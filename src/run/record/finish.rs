@@ -8,7 +8,6 @@ use super::report::RunReport;
 use super::tally::Tally;
 use crate::config::settled::JobConfig;
 use crate::model::policy::Mode;
-use crate::plan::base::Base;
 use crate::plan::{Blocked, Plan, item_id, item_key};
 use crate::run::accounts::Runner;
 use crate::run::apply::{Applied, Approved};
@@ -66,7 +65,7 @@ impl Runner {
         store.add_run_items(id, &history)?;
         store.note_failures(&job.name, &failures, now)?;
         let plan = &prepared.planned.plan;
-        let blocked: Vec<FailureNote> = freshly_blocked(plan, &prepared.base)
+        let blocked: Vec<FailureNote> = freshly_blocked(plan)
             .map(|blocked| FailureNote {
                 key: item_key(
                     blocked.reason.as_str(),
@@ -105,7 +104,7 @@ impl Runner {
                 .filter(|record| {
                     !record.blocked
                         && !failed.contains(record.note.key.as_str())
-                        && !prepared.base.waiting.contains_key(&record.note.key)
+                        && !prepared.base.resting.contains_key(&record.note.key)
                 })
                 .map(|record| record.note.key)
                 .collect();
@@ -182,13 +181,9 @@ impl Runner {
     }
 }
 
-/// Tells which blocked items are new to the failures: those that wait for their next attempt stand
+/// Tells which blocked items are new to the failures: those that rest until their next attempt stand
 /// there already.
-fn freshly_blocked<'a>(plan: &'a Plan, base: &'a Base) -> impl Iterator<Item = &'a Blocked> {
-    plan.blocked.iter().filter(|blocked| {
-        !base
-            .waiting
-            .values()
-            .any(|words| !words.is_empty() && blocked.detail.ends_with(words.as_str()))
-    })
+fn freshly_blocked(plan: &Plan) -> impl Iterator<Item = &Blocked> {
+    let mut blocked = plan.blocked.iter();
+    std::iter::from_fn(move || blocked.find(|blocked| blocked.rests.is_none()))
 }

@@ -18,7 +18,8 @@ pub struct ItemFailure {
     pub op: String,
     /// The group's name.
     pub group: Option<String>,
-    /// The normalised address.
+    /// The normalised address; of somebody without one `#` and the id at the source, or `##` and
+    /// the id at the target.
     pub member: Option<String>,
     /// The provider's code.
     pub code: Option<String>,

@@ -44,7 +44,7 @@ impl<'a> Tally<'a> {
                 code,
                 message,
             } => self.failed(&item, code, &message),
-            Event::Ignored { address, message } => self.values_ignored(address, message),
+            Event::Ignored { member, message } => self.values_ignored(member, message),
             Event::LeftOut { pair, id, message } => self.left_out(pair, &id, message),
             Event::Twin { group, message } => {
                 self.report.warnings.push(message.clone());
@@ -111,14 +111,19 @@ impl<'a> Tally<'a> {
     }
 
     fn failed(&mut self, item: &Item, code: Option<String>, message: &str) {
+        // Nothing else names the field.
+        let of_field = item.detail.as_ref().filter(|_| item.op == "create_field");
+        let message = match of_field {
+            Some(label) => &format!("the custom field \"{label}\" was refused: {message}"),
+            None => message,
+        };
         let group = item
             .pair
             .or(item.joins.first().copied())
             .map(|pair| self.known.plan.pair(pair).name.clone());
-        let member = item
-            .person
-            .map(|person| self.known.address(person).to_owned());
+        let member = self.member(item);
         let what = match (&item.person, item.op) {
+            (None, "create_field") => "field",
             (None, _) => "group",
             (Some(_), "add_memberships" | "remove_memberships") => "membership",
             (Some(_), _) => "member",
@@ -169,12 +174,12 @@ impl<'a> Tally<'a> {
     }
 
     /// Takes down that values of somebody are still as they were, although the provider said yes.
-    fn values_ignored(&mut self, address: String, message: String) {
+    fn values_ignored(&mut self, member: String, message: String) {
         self.failures.push(FailureNote {
-            key: item_key("update_member", "", &address),
+            key: item_key("update_member", "", &member),
             what: "member".to_owned(),
             group: None,
-            member: Some(address.clone()),
+            member: Some(member.clone()),
             reason: "value_refused".to_owned(),
             code: None,
             message: message.clone(),
@@ -183,7 +188,7 @@ impl<'a> Tally<'a> {
         self.report.failures.push(ItemFailure {
             op: "update_member".to_owned(),
             group: None,
-            member: Some(address),
+            member: Some(member),
             code: None,
             message,
         });
@@ -220,11 +225,14 @@ impl<'a> Tally<'a> {
             .as_deref()
             .or(self.so_far.group_ids.get(&pair).map(String::as_str))
             .unwrap_or(&group.name);
-        let member = item
-            .person
-            .map(|person| self.known.address(person).to_owned())
-            .unwrap_or_default();
+        let member = self.member(item).unwrap_or_default();
         (item_key(op, id, &member), Some(group.name.clone()))
+    }
+
+    /// Names the person of an item, as the plan does.
+    fn member(&self, item: &Item) -> Option<String> {
+        let person = item.person?;
+        Some(self.known.person_key(person).into_owned())
     }
 
     /// Takes an item down in the history; each group of an item by row is a line of its own.
@@ -250,9 +258,7 @@ impl<'a> Tally<'a> {
                 group: groups
                     .get(at)
                     .map(|pair| self.known.plan.pair(*pair).name.clone()),
-                member: item
-                    .person
-                    .map(|person| self.known.address(person).to_owned()),
+                member: self.member(item),
                 outcome: outcome.to_owned(),
                 reason: None,
                 message: message.clone(),

@@ -51,6 +51,9 @@ impl<'a> Known<'a> {
 
     /// Names an item as the plan does.
     pub(in crate::run) fn key(&self, so_far: &SoFar, item: &Item) -> String {
+        if item.op == "create_field" {
+            return item_key(item.op, item.detail.as_deref().unwrap_or(""), "");
+        }
         let group = item.pair.map(|pair| {
             let id = so_far.group_id(self.plan, pair);
             id.unwrap_or_else(|| self.plan.pair(pair).name.clone())

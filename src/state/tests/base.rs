@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{at, fields, group_link, link_member, membership};
 use crate::model::{Name, Names, ObjectKind, Record, TotalMeanings, Value};
-use crate::plan::base::{Base, FieldBase, FieldBases, Measure, Origin};
+use crate::plan::base::{Base, FieldBase, FieldBases, Measure, Origin, Resting};
 use crate::state::{Change, FailureNote, Outcome, RunEnd, RunStart, StateError, Store};
 
 fn load(store: &Store, job: &str, names: &mut Names) -> Base {
@@ -298,6 +298,7 @@ fn measure_writing_run_and_waiting_items_are_part_of_the_base() {
     let note = FailureNote {
         key: "k".into(),
         message: "No such list".into(),
+        item: "b7f3c1".into(),
         ..FailureNote::default()
     };
     store.note_failures("job", &[note], at(0)).unwrap();
@@ -310,14 +311,21 @@ fn measure_writing_run_and_waiting_items_are_part_of_the_base() {
         "retention takes neither"
     );
     assert_eq!(
-        base.waiting,
-        [("k".to_owned(), "No such list".to_owned())].into()
+        base.resting,
+        [(
+            "k".to_owned(),
+            Resting {
+                words: "No such list".to_owned(),
+                item: "b7f3c1".to_owned()
+            }
+        )]
+        .into()
     );
     let due = store
         .load_base("job", "crm", "mail", at(15 * 60), &mut names)
         .unwrap();
     assert!(
-        due.waiting.is_empty(),
+        due.resting.is_empty(),
         "an item is due when its pause is over"
     );
 }
@@ -533,7 +541,7 @@ fn an_item_that_rests_beyond_any_rest_was_put_off_before_the_clock_was_set_back(
     let waits = |now| {
         let mut names = Names::new();
         let base = store.load_base("job", "s", "t", now, &mut names).unwrap();
-        base.waiting.contains_key("k")
+        base.resting.contains_key("k")
     };
     assert!(waits(days(30)), "a quarter of an hour");
     assert!(!waits(days(30 - 2)), "two days");

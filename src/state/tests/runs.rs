@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{at, count_rows, membership};
 use crate::plan::base::Measure;
 use crate::state::{
-    JournalEntry, JournalItem, JournalOutcome, Outcome, PausedRecord, RunEnd, RunItem, RunStart,
-    StateError, Store,
+    EMPTY_PLAN, JournalEntry, JournalItem, JournalOutcome, Outcome, PausedRecord, RunEnd, RunItem,
+    RunStart, StateError, Store,
 };
 
 fn run(store: &Store, id: &str, job: &str, seconds: i64, outcome: Option<Outcome>) {
@@ -175,6 +175,15 @@ fn failures_in_a_row_are_counted_over_runs_that_say_something() {
         2,
         "an interruption says nothing"
     );
+    let empty = RunStart {
+        id: "g".into(),
+        job: "job".into(),
+        trigger: EMPTY_PLAN.into(),
+        started: at(70),
+    };
+    store.start_run(&empty).unwrap();
+    let status = store.job_status("job").unwrap();
+    assert_eq!(status.last_run.unwrap().id, "f", "it read nothing");
 }
 
 #[test]

@@ -109,6 +109,11 @@ fn what_is_no_plan_is_not_applied_and_not_replaced() {
 #[test]
 fn a_refused_plan_passes_with_its_own_approval_only() {
     let bed = shrunken();
+    bed.account("crm", |crm| {
+        let group = crm.find_group("Alumni").unwrap();
+        let (contact, _) = crm.members_of(group)[0];
+        crm.opt_out_of_account(contact);
+    });
     refused(
         &bed,
         &bed.run(&["plan", JOB, "--detailed-exitcode", "--out", "plan.json"]),
@@ -131,6 +136,11 @@ fn a_refused_plan_passes_with_its_own_approval_only() {
         ended
             .complaint(3)
             .contains(&format!("rosterd apply plan.json --approve {approval}")),
+        "{}",
+        ended.err
+    );
+    assert!(
+        ended.err.contains("1 opt-out waits: the guard"),
         "{}",
         ended.err
     );
@@ -245,6 +255,16 @@ fn a_plan_without_operations_is_done_as_often_as_wanted() {
         );
     }
     assert_eq!(bed.emulator.requests(), [], "it touches nothing");
+    bed.emulator
+        .add_fault(FaultRule::every(Fault::ServerError(503)));
+    bed.run(&["sync", JOB]).assert(1);
+    bed.line("apply empty.json").assert(0);
+    let status = bed.line("status --format json").json(&["jobs"]);
+    assert_eq!(
+        status["jobs"][0]["state"], "failing",
+        "what touches nothing says nothing of how the job fares"
+    );
+    bed.emulator.clear_faults();
     // What is to be done by now is the next plan's business.
     bed.leave("Donors", 1);
     bed.line("apply empty.json").assert(0);

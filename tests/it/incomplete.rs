@@ -1,6 +1,6 @@
 //! Rule 3: what could not be read to its end removes nothing, and is never taken for empty.
 
-use rosterd::emulator::{Fault, FaultRule, Garbage, Kind, When};
+use rosterd::emulator::{Account, CustomField, Fault, FaultRule, Garbage, Kind, When};
 use rosterd::run::SyncOptions;
 
 use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
@@ -375,6 +375,119 @@ async fn each_reading_request_in_its_turn() {
             let report = bench.sync().await;
             assert_eq!(report.exit_code(), 0, "{}", tell(&report));
             bench.assert_settled().await;
+        }
+    }
+}
+
+/// Two custom fields at both sides, with values; then the definition of one of them can't be read.
+async fn two_fields(source: &str, target: &str, members: &str) -> Bench {
+    let mut world = plain_world();
+    for name in [source, target] {
+        let account = world.account_mut(name);
+        let (names, data_type) = match account.kind {
+            Kind::GreenRope => (["Level", "Shirt size"], "ShortText"),
+            Kind::Emfluence => (["custom1", "custom2"], "Text"),
+            Kind::ActiveCampaign => (["LEVEL", "SHIRT_SIZE"], "1"),
+        };
+        for (at, (name, label)) in names.into_iter().zip(["Level", "Shirt size"]).enumerate() {
+            account.fields.push(CustomField {
+                id: at as u64 + 1,
+                name: name.to_owned(),
+                label: label.to_owned(),
+                data_type: data_type.to_owned(),
+                max_length: 50,
+                editable: "Visible".to_owned(),
+                ..CustomField::default()
+            });
+        }
+    }
+    group_of(world.account_mut(source), "One", "one", 6);
+    wear(world.account_mut(source), "Gold", "M");
+    let bench = bench(
+        world,
+        source,
+        target,
+        &format!("{}\n{members}", removing_freely("managed")),
+    );
+    bench.settle().await;
+    assert_eq!(worn(&bench, target), ["Gold", "M"]);
+    bench
+}
+
+fn wear(account: &mut Account, level: &str, size: &str) {
+    let contact = account.contact_by_email("one0@example.org").unwrap();
+    let names: Vec<String> = account
+        .fields
+        .iter()
+        .map(|field| field.name.clone())
+        .collect();
+    let values = names.iter().map(String::as_str).zip([level, size]);
+    account.change_contact(contact, [], values);
+}
+
+fn worn(bench: &Bench, name: &str) -> Vec<String> {
+    bench.account(name, |account| {
+        let contact = account.contact_by_email("one0@example.org").unwrap();
+        let contact = &account.contacts[&contact];
+        let names = account.fields.iter().map(|field| &field.name);
+        names
+            .filter_map(|name| contact.custom.get(name).cloned())
+            .collect()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_definition_that_nobody_can_read_clears_nothing_and_stops_nobody() {
+    let filter = "[jobs.test.members]\nwhere = \"source.custom['Shirt size'] != 'XL'\"";
+    for (source, target) in [
+        ("mail", "crm"),
+        ("crm", "mail"),
+        ("mail", "campaigns"),
+        ("campaigns", "crm"),
+    ] {
+        for (at, members) in [(source, ""), (target, ""), (source, filter)] {
+            let place = format!("{source} to {target}, at {at}, {members}");
+            let bench = two_fields(source, target, members).await;
+            bench.emulator.add_fault(
+                FaultRule::every(Fault::Garbled {
+                    text: "Shirt size".to_owned(),
+                    with: Garbage::Control,
+                })
+                .at(at),
+            );
+            bench.account(source, |account| {
+                let one = account.find_group("One").unwrap();
+                let who = |account: &Account, name: &str| {
+                    account
+                        .contact_by_email(&format!("{name}@example.org"))
+                        .unwrap()
+                };
+                wear(account, "Silver", "L");
+                let (leaves, refuses) = (who(account, "one1"), who(account, "one2"));
+                account.leave(one, leaves);
+                account.opt_out_of_account(refuses);
+                let fresh = account.add_person("fresh@example.org", "Ana", "Example");
+                account.join(one, fresh);
+            });
+            let report = bench.sync().await;
+            let told = tell(&report);
+            let there = mailed(&bench, target, "One");
+            let is_mailed = |name: &str| there.contains(&format!("{name}@example.org"));
+            assert!(!is_mailed("one2"), "{place}: {told}");
+            assert!(!is_mailed("one1") && is_mailed("one3"), "{place}: {told}");
+            assert_eq!(is_mailed("fresh"), members.is_empty(), "{place}: {told}");
+            // What can be told apart by its system name is carried.
+            let kept = worn(&bench, target);
+            assert!(
+                ["Gold", "Silver"].contains(&kept[0].as_str()) && kept[1] == "M",
+                "{place}: {kept:?}: {told}"
+            );
+            assert!(told.contains("can't be read"), "{place}: {told}");
+            bench.emulator.clear_faults();
+            bench.pass(90_000);
+            bench.settle().await;
+            assert_eq!(worn(&bench, target), ["Silver", "L"], "{place}");
+            assert!(mailed(&bench, target, "One").contains(&"fresh@example.org".to_owned()));
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct BoundMapping {
     filter: Option<Arc<Compiled>>,
     aliases: Arc<Aliases>,
     missing: Vec<CustomField>,
+    /// Those of them that are not created now, by the names of their values.
+    not_created: BTreeSet<String>,
     unsaid: LeftAlone,
     undecided: bool,
     group_roots: Roots,
@@ -83,6 +85,7 @@ impl BoundMapping {
             filter,
             aliases,
             missing,
+            not_created: BTreeSet::new(),
             unsaid: LeftAlone::default(),
             undecided: false,
             group_homes: BTreeSet::new(),
@@ -215,6 +218,28 @@ impl BoundMapping {
     /// anew.
     pub fn missing_custom(&self) -> Vec<CustomField> {
         self.missing.clone()
+    }
+
+    /// Leaves fields as they are that the target lacks and that are not created now: nothing writes
+    /// them, and nothing counts as written.
+    pub fn leave_missing(&mut self, is_left: impl Fn(&str) -> bool) {
+        let left = self.missing.iter().filter(|field| is_left(&field.label));
+        let left: BTreeSet<String> = left
+            .map(|field| format!("custom.{}", field.system_name))
+            .collect();
+        if left.is_empty() {
+            return;
+        }
+        self.not_created.extend(left.iter().cloned());
+        self.member.retain(|rule| !left.contains(&rule.wire));
+        self.member_homes = self.rule_reads(ObjectKind::Member);
+        self.unsaid.extend(left);
+    }
+
+    /// Tells whether a custom field is created now, so that people who are as they were have
+    /// something to be written.
+    pub fn creates_fields(&self) -> bool {
+        self.missing.len() > self.not_created.len()
     }
 
     /// Names the custom fields of the source, and those of the target, whose definitions can't be

@@ -1,10 +1,11 @@
 //! Trouble around a run: services that ask for patience, clocks that jump, a journal that can't be
 //! written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rosterd::emulator::{Fault, FaultRule, RequestRecord, When};
-use rosterd::run::{Progress, RunnerOptions, SyncOptions};
+use rosterd::emulator::{CustomField, Fault, FaultRule, Kind, RequestRecord, When};
+use rosterd::plan::Blocked;
+use rosterd::run::{ItemFailure, Progress, RunReport, RunnerOptions, SyncOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -356,5 +357,89 @@ async fn a_clock_that_jumps_between_runs_loses_nothing() {
             bench.store.locks().lock_job("test").is_ok(),
             "no lock is left"
         );
+    }
+}
+
+/// What is refused once, a group or a custom field, is sent again when its pause is over and not in
+/// each run; it stays listed under the same name, and the rest of its kind is not held back.
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_rests_until_its_time() {
+    let crash = || Fault::ServerError(500);
+    let poison = || Fault::PoisonItem("Troubled".to_owned());
+    for (source, target, operation, fault) in [
+        ("mail", "campaigns", "list_field_add", crash()),
+        ("mail", "crm", "AddUserDefinedField", crash()),
+        ("mail", "crm", "CreateGroup", poison()),
+        ("crm", "mail", "groups/save", poison()),
+    ] {
+        let mut world = plain_world();
+        let account = world.account_mut(source);
+        if account.kind == Kind::Emfluence {
+            account.fields.push(CustomField {
+                name: "custom1".to_owned(),
+                label: "Shoe size".to_owned(),
+                data_type: "Text".to_owned(),
+                max_length: 50,
+                ..CustomField::default()
+            });
+        }
+        group_of(account, "One", "one", 3);
+        group_of(account, "Troubled", "two", 3);
+        // One is created, the other one is there already.
+        for name in ["one0", "one1"] {
+            let contact = account.contact_by_email(&format!("{name}@example.org"));
+            if account.kind == Kind::Emfluence {
+                account.change_contact(contact.unwrap(), [], [("custom1", "42")]);
+            }
+        }
+        world
+            .account_mut(target)
+            .add_person("one1@example.org", "Ana", "Example");
+        let create = if target == "mail" {
+            ""
+        } else {
+            "create_fields = true"
+        };
+        let bench = bench(world, source, target, create);
+        let place = format!("{operation} at {target}");
+        bench
+            .emulator
+            .add_fault(FaultRule::every(fault).at(target).on(operation));
+        let names = |report: &RunReport| {
+            let failures = report.failures.iter().map(ItemFailure::item);
+            let blocked = report.blocked.iter().map(Blocked::item);
+            failures.chain(blocked).collect::<BTreeSet<String>>()
+        };
+        let tries = || {
+            let sent = bench.writes();
+            sent.iter()
+                .filter(|write| write.operation == operation)
+                .count()
+        };
+        let report = bench.sync().await;
+        assert_eq!(report.exit_code(), 4, "{place}: {}", tell(&report));
+        assert_eq!(report.failures.len(), 1, "{place}: {}", tell(&report));
+        assert_eq!(bench.members(target, "One").len(), 3, "{place}");
+        let known = names(&report);
+        assert!(tries() > 0, "{place}");
+        bench.pass(60);
+        let report = bench.sync().await;
+        assert_eq!(report.exit_code(), 4, "{place}: {}", tell(&report));
+        assert_eq!(tries(), 0, "{place}: {}", tell(&report));
+        assert_eq!(names(&report), known, "{place}: {}", tell(&report));
+        bench.pass(16 * 60);
+        bench.sync().await;
+        assert!(tries() > 0, "{place}: its time has come");
+        bench.emulator.clear_faults();
+        bench.pass(90_000);
+        bench.settle().await;
+        assert_eq!(bench.members(target, "Troubled").len(), 3, "{place}");
+        let sizes = bench.account(target, |account| {
+            let people = account.contacts.values();
+            let sizes = people.flat_map(|contact| contact.custom.values().cloned());
+            sizes.collect::<Vec<String>>()
+        });
+        let wanted = if source == "mail" { 2 } else { 0 };
+        assert_eq!(sizes, vec!["42"; wanted], "{place}");
     }
 }

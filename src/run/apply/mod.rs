@@ -93,6 +93,9 @@ struct Applying<'a> {
     people_written: BTreeSet<PersonIx>,
     /// Their profiles, where they came along with the listings that were read back.
     profiles_seen: Option<ProfilesNow>,
+    /// Custom fields that the plan creates, by the names that the plan gives their values; with the
+    /// names that they have by now, if they exist.
+    new_fields: BTreeMap<String, Option<String>>,
     /// People whose address at the target was changed by this run, proved or not.
     moved: HashSet<PersonIx>,
     events: Vec<Event>,
@@ -152,6 +155,7 @@ impl Runner {
             groups_written: BTreeSet::new(),
             people_written: BTreeSet::new(),
             profiles_seen: None,
+            new_fields: BTreeMap::new(),
             moved: HashSet::new(),
             events: Vec::new(),
             denied: BTreeMap::new(),
@@ -241,7 +245,17 @@ impl Applying<'_> {
             .await
             .map_err(self.handle.read_error())?;
         let mapping = compile(self.runner, self.job)?;
-        self.prepared.sides.mapping = mapping.bind(&source_custom, &target_custom).0;
+        let wanted = self.prepared.sides.mapping.missing_custom();
+        let mut mapping = mapping.bind(&source_custom, &target_custom).0;
+        // Those whose turn has not come yet are bound when it has.
+        mapping.leave_missing(|_| true);
+        for field in wanted {
+            let planned = format!("custom.{}", field.system_name);
+            let wire = target_custom.find(&field.label);
+            let wire = wire.map(|field| format!("custom.{}", field.system_name));
+            self.new_fields.insert(planned, wire);
+        }
+        self.prepared.sides.mapping = mapping;
         self.so_far.profiles = RecentProfiles::default();
         self.prepared.sides.target_custom = target_custom;
         Ok(())

@@ -3,13 +3,31 @@
 use std::collections::BTreeSet;
 
 use super::Applying;
-use crate::model::{FieldType, GroupEdit, MemberEdit, MemberValues, MembershipState, Value, Write};
+use crate::model::{
+    FieldType, GroupEdit, MemberEdit, MemberValues, MembershipState, Record, Value, Write,
+};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx};
 use crate::run::error::RunError;
 use crate::run::settle::Item;
 
 impl Applying<'_> {
+    /// Gives values of custom fields that this run created the names that the fields have by now, and
+    /// drops those of fields that could not be created.
+    fn as_named_now(&self, planned: Record) -> Record {
+        if self.new_fields.is_empty() {
+            return planned;
+        }
+        let named = planned.into_iter().filter_map(|(name, value)| {
+            let name = match self.new_fields.get(&name) {
+                Some(now) => now.clone()?,
+                None => name,
+            };
+            Some((name, value))
+        });
+        named.collect()
+    }
+
     /// Turns a step into a write with the ids that are known by now; nothing when all it was for
     /// has failed before.
     pub(super) fn resolve(&mut self, step: Step) -> Result<Option<(Write, Vec<Item>)>, RunError> {
@@ -136,7 +154,7 @@ impl Applying<'_> {
                     .filter(|(person, _)| !self.lost_people.contains(person))
                 {
                     let fields = match fields {
-                        Some(fields) => fields,
+                        Some(fields) => self.as_named_now(fields),
                         None => self.confirming().profile(person)?.mapped.fields.clone(),
                     };
                     let Some(id) = self.ids(person).into_iter().next() else {

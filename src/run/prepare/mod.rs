@@ -23,7 +23,9 @@ use crate::model::policy::Removal;
 use crate::model::{Capabilities, Schema};
 use crate::plan::base::Base;
 use crate::plan::pack::{Step, pack};
-use crate::plan::{DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Policy, plan};
+use crate::plan::{
+    DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Policy, item_key, plan,
+};
 use crate::provider;
 use crate::run::accounts::Runner;
 use crate::run::error::RunError;
@@ -87,6 +89,10 @@ impl Runner {
         let mut capabilities = target.capabilities;
         capabilities.detach &= job.members.removal == Removal::Detach;
         let schema = provider::schema(target.adapter.kind());
+        sides.mapping.leave_missing(|label| {
+            base.resting
+                .contains_key(&item_key("create_field", label, ""))
+        });
         let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, &policy, schema);
         let mut desired = self.with_defaults(job, desired, schema);
         let unknown = leave_out_unknown(&mut desired, &sides.nameable, &job.target);

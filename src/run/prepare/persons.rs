@@ -39,6 +39,7 @@ pub(super) fn look(
 ) -> Result<Facts, RunError> {
     let explicit = job.map_member.keys().cloned().collect();
     let carried = sides.source_carries;
+    let creates = sides.mapping.creates_fields();
     let mut out = Facts {
         losses: losses_of_fields(sides),
         ..Facts::default()
@@ -55,13 +56,15 @@ pub(super) fn look(
         let remembered = sides.target_remembered && people.targets(person).len() == 1;
         if remembered
             && people.get(person).linked
-            && (carried || !stands_as_compared(&sides.source, &sides.target, base, people, person))
+            && (carried
+                || creates
+                || !stands_as_compared(&sides.source, &sides.target, base, people, person))
         {
             out.unread = true;
         }
         let unchanged = remembered
             || match (known, people.targets(person)) {
-                (Some(link), [target]) if sources.len() == 1 && !carried => {
+                (Some(link), [target]) if sources.len() == 1 && !carried && !creates => {
                     let target = &sides.target.members[*target as usize];
                     link.target == target.id
                         && source.hash == Some(link.source_hash)

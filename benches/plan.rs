@@ -249,6 +249,7 @@ fn policy() -> Policy {
 fn plan_all(accounts: &Accounts, people: &People) -> usize {
     let none = BTreeSet::new();
     let made = plan(&Inputs {
+        undecided: None,
         policy: &accounts.policy,
         names: &accounts.names,
         source: &accounts.source,

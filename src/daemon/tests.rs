@@ -499,7 +499,11 @@ async fn a_stop_leaves_nothing_that_the_next_run_does_not_finish() {
         let asked = Instant::now();
         ask.send(Asked::Stop).unwrap();
         assert_eq!(served.await.unwrap().unwrap(), 0);
-        assert_eq!(asked.elapsed() < Duration::from_secs(30), finished_in_grace);
+        // A request that takes longer is given up in time to write down how the run ended.
+        let took = asked.elapsed();
+        assert!(took < Duration::from_secs(30), "{took:?}");
+        assert_eq!(took < Duration::from_secs(27), finished_in_grace);
+        assert_ne!(bench.told(), ["10:15 running"]);
         bench.emulator.clear_faults();
         let (ask, served) = bench.start();
         sleep(minutes(20)).await;

@@ -362,7 +362,8 @@ fn judge(outcome: Outcome, failures: u32) -> Ended {
     match outcome {
         Outcome::Done | Outcome::Partial => Ended::Through,
         Outcome::Refused => Ended::Refused,
-        Outcome::Failed | Outcome::Interrupted => Ended::Failed(failures),
+        Outcome::Failed => Ended::Failed(failures),
+        Outcome::Interrupted => Ended::Stopped,
         Outcome::Busy => Ended::Busy,
     }
 }

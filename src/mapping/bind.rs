@@ -38,7 +38,8 @@ impl Mapping {
             unsaid: Vec::new(),
             problems: Vec::new(),
         };
-        // Without its filter a job would be about more people.
+        // Without its filter a job would be about more people, and so it asks nobody in where nobody
+        // can tell what the filter reads.
         let decided = self
             .filter
             .as_ref()

@@ -231,8 +231,8 @@ impl BoundMapping {
             return;
         }
         self.not_created.extend(left.iter().cloned());
+        // What they would hold is on its way, and has not lost its home.
         self.member.retain(|rule| !left.contains(&rule.wire));
-        self.member_homes = self.rule_reads(ObjectKind::Member);
         self.unsaid.extend(left);
     }
 

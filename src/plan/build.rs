@@ -27,6 +27,7 @@ use crate::model::Snapshot;
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut agreement = Agreement::default();
     let mut groups = plan_groups(inputs);
+    agreement.resting_groups = std::mem::take(&mut groups.resting);
     let mut blocked = groups.blocked;
     let mut withheld = groups.withheld;
     let mut warnings: Vec<String> = inputs.warnings.to_vec();
@@ -310,8 +311,8 @@ fn account_states(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) -> AccountSta
                     snapshot.provider,
                     snapshot.account_state.why_incomplete().join("; ")
                 ),
-rests: None,
-});
+                rests: None,
+            });
         }
     }
     AccountStates { whole }
@@ -335,8 +336,8 @@ fn groups_whole(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
             source.provider,
             source.groups.why_incomplete().join("; ")
         ),
-rests: None,
-});
+        rests: None,
+    });
 }
 
 /// Says once where nobody can tell who counts as a member.
@@ -348,7 +349,7 @@ fn undecided(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
         member: None,
         id: Some(inputs.source.provider.clone()),
         reason: BlockedReason::IncompleteRead,
-        detail: format!("nobody is added and no profile is changed: {why}"),
+        detail: format!("nobody joins a group and no profile is changed: {why}"),
         rests: None,
     });
 }

@@ -30,6 +30,8 @@ pub(super) struct GroupPlan {
     pub(super) edits: Vec<Edit>,
     /// Archiving and deletion, which come last.
     pub(super) removals: Vec<Edit>,
+    /// Pairs of which a change was refused and rests until its next attempt.
+    pub(super) resting: Vec<PairIx>,
     pub(super) blocked: Vec<Blocked>,
     pub(super) withheld: Vec<Withheld>,
     pub(super) warnings: Vec<String>,

@@ -159,11 +159,8 @@ impl<'a> Seats<'a> {
         }
         for (person, state) in states {
             let row = inputs.people.get(person);
-            let counts = inputs.undecided.is_none()
-                && inputs
-                    .facts
-                    .get(&person)
-                    .is_none_or(|facts| facts.counts && facts.undecided.is_none());
+            // Of whom nobody can tell whether they count, they stay where they are.
+            let counts = inputs.counts(person);
             let joins =
                 state == MembershipState::Active && row.source_status == MemberStatus::Active;
             let barred = bar_of_account(inputs, person).is_some() || bar_of_group(person).is_some();

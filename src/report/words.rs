@@ -45,7 +45,7 @@ pub(super) fn address(text: &str) -> Cow<'_, str> {
     if text.is_empty() {
         Cow::Borrowed("(no address)")
     } else if text.starts_with('#') && !text.contains('@') {
-        Cow::Owned(format!("{} (no address)", harmless(text)))
+        Cow::Owned(format!("{} (no usable address)", harmless(text)))
     } else {
         harmless(text)
     }

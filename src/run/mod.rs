@@ -57,6 +57,7 @@ use crate::plan::{Basis, GuardRefusal, Summary};
 use crate::state::{ApprovalAnswer, EMPTY_PLAN, RunEnd, RunStart};
 use accounts::{Access, unless_stopped};
 use apply::Spends;
+use record::outcome_of;
 
 /// How a run is asked for.
 #[derive(Clone, Debug)]
@@ -176,7 +177,7 @@ impl Runner {
                 };
                 let end = RunEnd {
                     finished: self.now(),
-                    outcome,
+                    outcome: outcome_of(outcome, Some(&error)),
                     exit_code: error.exit_code(),
                     wrote: false,
                     summary: serde_json::Value::Null,

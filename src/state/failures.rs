@@ -18,7 +18,8 @@ pub struct FailureNote {
     pub what: String,
     /// The group, as it is shown.
     pub group: Option<String>,
-    /// The person's address.
+    /// The person's address; of somebody without one `#` and the id at the source, or `##` and the
+    /// id at the target.
     pub member: Option<String>,
     /// The reason, as one of the words of the plan.
     pub reason: String,

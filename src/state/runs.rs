@@ -150,7 +150,8 @@ pub struct RunItem {
     pub op: String,
     /// The group, as it is shown.
     pub group: Option<String>,
-    /// The person's address.
+    /// The person's address; of somebody without one `#` and the id at the source, or `##` and the
+    /// id at the target.
     pub member: Option<String>,
     /// What became of it.
     pub outcome: String,
@@ -367,7 +368,7 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
     let mut deleted = 0;
     for sql in [
         "DELETE FROM runs WHERE coalesce(finished, started) < ?1
-             AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.started > runs.started) /* walks: history is pruned once a day */",
+             AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.started > runs.started AND newer.cause <> 'empty-plan') /* walks: history is pruned once a day */",
         "DELETE FROM journal WHERE settled < ?1",
         "DELETE FROM approvals WHERE coalesce(used, offered) < ?1 /* walks: history is pruned once a day */",
         "DELETE FROM used_plans WHERE used < ?1",

@@ -443,3 +443,67 @@ async fn what_was_refused_rests_until_its_time() {
         assert_eq!(sizes, vec!["42"; wanted], "{place}");
     }
 }
+
+/// A change of a group that is refused once is made when its pause is over: meanwhile nothing of it
+/// counts as written.
+#[tokio::test(start_paused = true)]
+async fn a_refused_change_of_a_group_is_made_when_its_time_has_come() {
+    for (source, target, operation) in [
+        ("crm", "mail", "groups/save"),
+        ("mail", "crm", "EditGroups"),
+        ("mail", "campaigns", "list_edit"),
+        ("mail", "mail2", "groups/save"),
+    ] {
+        for adopts in [false, true] {
+            let mut world = plain_world();
+            let one = group_of(world.account_mut(source), "One", "one", 3);
+            world.account_mut(source).group_mut(one).description = "Friends".to_owned();
+            if adopts {
+                group_of(world.account_mut(target), "One", "one", 2);
+            }
+            let bench = bench(world, source, target, "mode = \"managed\"");
+            if !adopts {
+                bench.settle().await;
+                bench.account(source, |account| account.rename_group(one, "Uno"));
+            }
+            let place = format!("{operation} at {target}, adopts: {adopts}");
+            bench.emulator.add_fault(
+                FaultRule::every(Fault::ServerError(500))
+                    .at(target)
+                    .on(operation),
+            );
+            bench.writes();
+            let report = bench.sync().await;
+            let tries = |sent: Vec<(String, usize)>| {
+                sent.iter().filter(|(name, _)| name == operation).count()
+            };
+            let tried = tries(bench.sent());
+            assert_eq!(
+                report.exit_code(),
+                u8::from(tried > 0) * 4,
+                "{place}: {}",
+                tell(&report)
+            );
+            assert!(tried > 0 || adopts, "{place}");
+            bench.pass(60);
+            let report = bench.sync().await;
+            assert_eq!(
+                report.exit_code(),
+                u8::from(tried > 0) * 4,
+                "{place}: {}",
+                tell(&report)
+            );
+            assert_eq!(tries(bench.sent()), 0, "{place}: {}", tell(&report));
+            bench.emulator.clear_faults();
+            bench.pass(16 * 60);
+            bench.settle().await;
+            bench.account(target, |account| {
+                let name = if adopts { "One" } else { "Uno" };
+                let group = account.find_group(name).expect(&place);
+                if account.kind == Kind::Emfluence && source == "mail" {
+                    assert_eq!(account.groups[&group].description, "Friends", "{place}");
+                }
+            });
+        }
+    }
+}

@@ -139,15 +139,6 @@ impl Planner<'_> {
         edit.set.retain(|field, _| !fixed(field));
         edit.kept
             .retain(|field| !fixed(field) && Some(field.as_str()) != self.status_field());
-        edit.set.retain(|field, _| {
-            let key = item_key("update_group", &target.id, field);
-            let Some(resting) = inputs.base.resting.get(&key) else {
-                return true;
-            };
-            let what = format!("{field} was refused");
-            self.rest(&target.name, &target.id, &what, resting);
-            false
-        });
         let op = if edit.set.contains_key(self.name_field) {
             "rename_group"
         } else if link.is_none() {
@@ -155,11 +146,11 @@ impl Planner<'_> {
         } else {
             "update_group"
         };
-        if !edit.set.is_empty()
-            && let Some(resting) = self.rests(op, &target.id)
-        {
+        let resting = (restores || !edit.set.is_empty()).then(|| self.rests(op, &target.id));
+        let resting = resting.flatten();
+        if let Some(resting) = &resting {
             let what = "a change of it was refused";
-            self.rest(&target.name, &target.id, what, &resting);
+            self.rest(&target.name, &target.id, what, resting);
             edit.set.clear();
         }
         for field in edit
@@ -180,18 +171,15 @@ impl Planner<'_> {
         if !edit.set.is_empty() {
             // Where an edit replaces the whole, only what is sent with it stays; what is not shown
             // can't be repeated otherwise.
-            let refused = |field: &str| {
-                inputs
-                    .base
-                    .resting
-                    .contains_key(&item_key("update_group", &target.id, field))
-            };
-            let repeated = unshown.iter().filter(|field| !refused(field));
-            let repeated = repeated
+            let repeated = unshown
+                .iter()
                 .filter_map(|field| Some(((*field).to_owned(), wanted.get(*field)?.clone())));
             edit.set.extend(repeated.collect::<Vec<_>>());
         }
-        if restores && let Some(field) = self.status_field() {
+        if restores
+            && resting.is_none()
+            && let Some(field) = self.status_field()
+        {
             self.out.warnings.push(format!(
                 "\"{}\" is restored, as the config's mapping wants it; the next run fills it.",
                 target.name
@@ -213,6 +201,9 @@ impl Planner<'_> {
             link.is_some(),
             !restores,
         );
+        if resting.is_some() {
+            self.out.resting.push(pair);
+        }
         if !archives {
             // As it is.
         } else if inputs.base.groups_of_others.contains(&target.id) {
@@ -246,6 +237,8 @@ impl Planner<'_> {
                     before: edit.before,
                 });
             }
+            // It is linked with the change that was refused.
+            None if link.is_none() && resting.is_some() => {}
             None if link.is_none() => self.out.edits.push(Edit::AdoptGroup {
                 pair,
                 fields: edit.set,

@@ -240,6 +240,14 @@ fn a_mapping_archives_and_restores() {
             expected,
         );
     }
+    // A restoring that was refused rests as any other change does.
+    check(
+        "source 1 Donors ext=d asks=Active : ana
+         target 11 Donors ext=d archived
+         link 1=11
+         resting update_group 11",
+        "! group Donors 11 value_refused",
+    );
     // A group is not created to be archived.
     check("source 1 Donors asks=Archived : ana", "");
 }

@@ -524,3 +524,18 @@ fn a_group_that_one_of_several_rows_refuses_asks_for_nobody() {
         );
     }
 }
+
+#[test]
+fn nobody_is_parked_because_nobody_can_tell_who_counts() {
+    for mode in ["managed", "mirror"] {
+        check(
+            &world(
+                &format!("mode={mode}"),
+                ["", "ana"],
+                ["ana", "", ""],
+                "base 11 : ana+\nundecided",
+            ),
+            "! member crm incomplete_read",
+        );
+    }
+}

@@ -24,6 +24,8 @@ pub(super) use event::Event;
 pub use spends::Approved;
 pub(super) use spends::Spends;
 
+use check::PATIENCE;
+
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
 use crate::plan::pack::Step;
@@ -164,7 +166,19 @@ impl Runner {
             spends,
             prepared,
         };
-        let result = applying.run().await;
+        // Once it is asked to stop it has the time of grace, less what it takes to write down how it
+        // ended: it may sit out a pause that the provider asked for, wherever it stands. What is
+        // dropped there is left as a kill would leave it.
+        let stop = &self.inner.options.stop;
+        let grace = self.config().daemon.grace * 9 / 10;
+        let result = tokio::select! {
+            biased;
+            result = applying.run() => result,
+            () = async {
+                stop.cancelled().await;
+                tokio::time::sleep(grace).await;
+            } => Err(RunError::Stopped),
+        };
         let Applying {
             prepared,
             so_far,
@@ -204,12 +218,15 @@ impl Applying<'_> {
         }
         for (done, step) in steps.into_iter().enumerate() {
             self.before_step(&step).await?;
-            let defines_field = matches!(step, Step::CreateCustomField { .. });
+            let new_field = match &step {
+                Step::CreateCustomField { label } => Some(label.clone()),
+                _ => None,
+            };
             if let Some((write, items)) = self.resolve(step)? {
                 self.execute(write, items).await?;
             }
-            if defines_field {
-                self.bind_anew().await?;
+            if let Some(label) = new_field {
+                self.bind_anew(&label).await?;
             }
             self.runner
                 .inner
@@ -230,20 +247,34 @@ impl Applying<'_> {
         self.end_of_denials()
     }
 
-    /// Custom fields that were just created have names of their own at the provider.
-    async fn bind_anew(&mut self) -> Result<(), RunError> {
+    /// A custom field that was just created has a name of its own at the provider, which may take a
+    /// moment to show it.
+    async fn bind_anew(&mut self, label: &str) -> Result<(), RunError> {
         let source = self.runner.handle(&self.job.source)?;
         let source_custom = source
             .adapter
             .custom_fields()
             .await
             .map_err(self.handle.read_error())?;
-        let target_custom = self
-            .handle
-            .adapter
-            .custom_fields()
-            .await
-            .map_err(self.handle.read_error())?;
+        let is_created = |event: &Event| matches!(event, Event::Done(item) if item.op == "create_field" && item.detail.as_deref() == Some(label));
+        let is_created = self.events.iter().any(is_created);
+        let mut waits = PATIENCE.iter();
+        let target_custom = loop {
+            let fields = self.handle.adapter.custom_fields().await;
+            let fields = fields.map_err(self.handle.read_error())?;
+            let is_shown = fields.find(label).is_some();
+            match waits.next() {
+                Some(seconds) if is_created && !is_shown => self.wait(*seconds).await?,
+                _ if is_created && !is_shown => {
+                    self.events.push(Event::Warning(format!(
+                        "The custom field \"{label}\" was created at {} and is not shown there yet; the next run writes its values.",
+                        self.job.target
+                    )));
+                    break fields;
+                }
+                _ => break fields,
+            }
+        };
         let mapping = compile(self.runner, self.job)?;
         let wanted = self.prepared.sides.mapping.missing_custom();
         let mut mapping = mapping.bind(&source_custom, &target_custom).0;

@@ -14,7 +14,7 @@ use crate::run::settle::Item;
 impl Applying<'_> {
     /// Gives values of custom fields that this run created the names that the fields have by now, and
     /// drops those of fields that could not be created.
-    fn as_named_now(&self, planned: Record) -> Record {
+    pub(super) fn as_named_now(&self, planned: Record) -> Record {
         if self.new_fields.is_empty() {
             return planned;
         }

@@ -203,10 +203,7 @@ impl Applying<'_> {
     /// back where the run is asked to stop meanwhile: the journal knows of the request, and the next
     /// run finds out what became of it.
     pub(super) async fn send(&self, write: &Write) -> Result<Option<Vec<ItemOutcome>>, CallError> {
-        let Some(sent) = self.in_time(self.handle.adapter.send(write)).await else {
-            return Ok(None);
-        };
-        let mut settlement = sent?;
+        let mut settlement = self.handle.adapter.send(write).await?;
         let mut pause = Duration::from_secs(1);
         loop {
             match settlement {
@@ -225,29 +222,10 @@ impl Applying<'_> {
                         () = stop.cancelled() => return Ok(None),
                     }
                     pause = (pause * 2).min(Duration::from_secs(30));
-                    let polled = self.in_time(self.handle.adapter.poll(&ticket)).await;
-                    let Some(polled) = polled else {
-                        return Ok(None);
-                    };
+                    let polled = self.handle.adapter.poll(&ticket).await;
                     settlement = polled.map_err(|error| self.after_the_answer(error))?;
                 }
             }
-        }
-    }
-
-    /// Waits for a request. Once the run is asked to stop it has the time of grace, less what the
-    /// service takes to write down how the run ended: it may sit out a pause that the provider asked
-    /// for, or an earlier import, and not even have left.
-    async fn in_time<T>(&self, request: impl Future<Output = T>) -> Option<T> {
-        let stop = &self.runner.inner.options.stop;
-        let grace = self.runner.config().daemon.grace * 9 / 10;
-        tokio::select! {
-            biased;
-            answer = request => Some(answer),
-            () = async {
-                stop.cancelled().await;
-                tokio::time::sleep(grace).await;
-            } => None,
         }
     }
 
@@ -589,7 +567,10 @@ impl Applying<'_> {
 fn creates(write: &Write) -> bool {
     matches!(
         write,
-        Write::CreateGroup { .. } | Write::CreateMembers { .. } | Write::CreateOptedOut { .. }
+        Write::CreateCustomField { .. }
+            | Write::CreateGroup { .. }
+            | Write::CreateMembers { .. }
+            | Write::CreateOptedOut { .. }
     )
 }
 

@@ -143,7 +143,8 @@ impl Applying<'_> {
             let is_new = planned.people.targets(person).is_empty();
             let facts = self.prepared.facts.get(&person);
             let edit = facts.and_then(|facts| facts.edit.as_ref());
-            let sent = edit.map(|edit| edit.set.clone()).unwrap_or_default();
+            let sent = edit.map(|edit| self.as_named_now(edit.set.clone()));
+            let sent = sent.unwrap_or_default();
             let sent = (!is_new).then_some(&sent);
             let ignored = take_stored(&mut fields, &before, &held, sent);
             if !ignored.is_empty() && !last {

@@ -74,12 +74,7 @@ impl Runner {
                         .as_deref()
                         .or(blocked.id.as_deref())
                         .unwrap_or(""),
-                    blocked
-                        .member
-                        .as_deref()
-                        .filter(|member| !member.is_empty())
-                        .or(blocked.id.as_deref())
-                        .unwrap_or(""),
+                    &who_of(blocked),
                 ),
                 what: blocked.what.as_str().to_owned(),
                 group: blocked.group.clone(),
@@ -119,7 +114,7 @@ impl Runner {
         report.error = result.as_ref().err().map(ToString::to_string);
         let end = RunEnd {
             finished: now,
-            outcome: report.outcome,
+            outcome: outcome_of(report.outcome, result.as_ref().err()),
             exit_code: report.exit_code(),
             wrote,
             summary: report.summary_json(),
@@ -178,6 +173,26 @@ impl Runner {
         };
         self.inner.store.finish_run(id, &end, &[])?;
         Ok(report)
+    }
+}
+
+/// Names whom or what a blocked item is about; where that is the account, several items can be about
+/// it.
+fn who_of(blocked: &Blocked) -> String {
+    let member = blocked.member.clone().filter(|member| !member.is_empty());
+    let who = member.or_else(|| blocked.id.clone()).unwrap_or_default();
+    match (&blocked.group, &blocked.member) {
+        (None, None) => format!("{who} {}", blocked.item()),
+        _ => who,
+    }
+}
+
+/// Returns what is remembered of how a run ended: one that was asked to stop says nothing of how the
+/// job fares.
+pub(in crate::run) fn outcome_of(told: Outcome, error: Option<&RunError>) -> Outcome {
+    match error {
+        Some(RunError::Stopped) => Outcome::Interrupted,
+        _ => told,
     }
 }
 

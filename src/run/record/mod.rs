@@ -8,4 +8,5 @@ mod report;
 mod retention;
 mod tally;
 
+pub(super) use finish::outcome_of;
 pub use report::{ItemFailure, Outcome, RunReport};

@@ -114,7 +114,7 @@ impl<'a> Tally<'a> {
         // Nothing else names the field.
         let of_field = item.detail.as_ref().filter(|_| item.op == "create_field");
         let message = match of_field {
-            Some(label) => &format!("the custom field \"{label}\" was refused: {message}"),
+            Some(label) => &format!("custom field \"{label}\": {message}"),
             None => message,
         };
         let group = item
@@ -126,6 +126,7 @@ impl<'a> Tally<'a> {
             (None, "create_field") => "field",
             (None, _) => "group",
             (Some(_), "add_memberships" | "remove_memberships") => "membership",
+            (Some(_), _) if !item.joins.is_empty() => "membership",
             (Some(_), _) => "member",
         };
         // A creation that joins is planned as an addition, and is waited for as one; so is each
@@ -151,7 +152,20 @@ impl<'a> Tally<'a> {
                 group.clone(),
             ));
         }
+        // Each group of an item that is about several is an item of its own in the next plan, and is
+        // shown and accepted as such.
+        let mut told: Vec<Option<String>> = Vec::new();
         for (key, group) in keys {
+            if !told.contains(&group) {
+                self.report.failures.push(ItemFailure {
+                    op: item.op.to_owned(),
+                    group: group.clone(),
+                    member: member.clone(),
+                    code: code.clone(),
+                    message: message.to_owned(),
+                });
+                told.push(group.clone());
+            }
             self.failures.push(FailureNote {
                 key,
                 what: what.to_owned(),
@@ -164,13 +178,6 @@ impl<'a> Tally<'a> {
             });
         }
         self.note(item, "failed", Some(message.to_owned()));
-        self.report.failures.push(ItemFailure {
-            op: item.op.to_owned(),
-            group,
-            member,
-            code,
-            message: message.to_owned(),
-        });
     }
 
     /// Takes down that values of somebody are still as they were, although the provider said yes.

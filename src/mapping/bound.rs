@@ -43,6 +43,8 @@ pub struct BoundMapping {
     missing: Vec<CustomField>,
     /// Those of them that are not created now, by the names of their values.
     not_created: BTreeSet<String>,
+    /// Their rules.
+    held_back: Vec<BoundRule>,
     unsaid: LeftAlone,
     undecided: bool,
     group_roots: Roots,
@@ -86,6 +88,7 @@ impl BoundMapping {
             aliases,
             missing,
             not_created: BTreeSet::new(),
+            held_back: Vec::new(),
             unsaid: LeftAlone::default(),
             undecided: false,
             group_homes: BTreeSet::new(),
@@ -232,8 +235,23 @@ impl BoundMapping {
         }
         self.not_created.extend(left.iter().cloned());
         // What they would hold is on its way, and has not lost its home.
-        self.member.retain(|rule| !left.contains(&rule.wire));
+        let rules = std::mem::take(&mut self.member);
+        let (held_back, rules) = rules
+            .into_iter()
+            .partition(|rule: &BoundRule| left.contains(&rule.wire));
+        self.member = rules;
+        self.held_back.extend::<Vec<BoundRule>>(held_back);
         self.unsaid.extend(left);
+    }
+
+    /// Tells whether the value of a member's field, by its canonical name, is to go to a custom field
+    /// that is not created now, and nowhere else.
+    pub fn is_held_back(&self, canonical: &str) -> bool {
+        let reads = |rules: &[BoundRule]| {
+            let mut rules = rules.iter();
+            rules.any(|rule| self.resolved(rule.action.reads()).contains(canonical))
+        };
+        reads(&self.held_back) && !reads(&self.member)
     }
 
     /// Tells whether a custom field is created now, so that people who are as they were have

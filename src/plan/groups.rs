@@ -9,7 +9,7 @@ mod gone;
 mod partner;
 mod renames;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -30,8 +30,9 @@ pub(super) struct GroupPlan {
     pub(super) edits: Vec<Edit>,
     /// Archiving and deletion, which come last.
     pub(super) removals: Vec<Edit>,
-    /// Pairs of which a change was refused and rests until its next attempt.
-    pub(super) resting: Vec<PairIx>,
+    /// Of pairs of which a change was refused and rests until its next attempt, the fields of that
+    /// change.
+    pub(super) resting: BTreeMap<PairIx, BTreeSet<String>>,
     pub(super) blocked: Vec<Blocked>,
     pub(super) withheld: Vec<Withheld>,
     pub(super) warnings: Vec<String>,

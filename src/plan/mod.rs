@@ -355,9 +355,9 @@ impl Edit {
 pub struct Agreement {
     /// People who were found at the target: the pairs to remember.
     pub linked: Vec<(PersonIx, u32, u32)>,
-    /// Pairs of groups of which a change was refused and rests until its next attempt: what is
-    /// remembered of their fields stays, or the change would pass for made.
-    pub resting_groups: Vec<PairIx>,
+    /// Of groups of which a change was refused and rests until its next attempt, the fields of that
+    /// change.
+    pub resting_groups: BTreeMap<PairIx, BTreeSet<String>>,
     /// Memberships that stand at both sides and are not in the base, by pair.
     pub memberships: Vec<(PairIx, u32)>,
     /// Memberships of the base that stand at the target no more and that the source no longer asks

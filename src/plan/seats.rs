@@ -37,6 +37,8 @@ pub(super) struct Seats<'a> {
     pair_of: HashMap<&'a str, PairIx>,
     /// The groups that the source asks for a person.
     wanted: BTreeMap<PersonIx, Vec<PairIx>>,
+    /// Who would be wanted where if they count, of which nobody can tell: they stay where they are.
+    perhaps_wanted: BTreeMap<PersonIx, Vec<PairIx>>,
     /// The groups that a person refuses.
     refused: HashSet<(PairIx, PersonIx)>,
     /// The groups that this plan deletes.
@@ -68,6 +70,7 @@ impl<'a> Seats<'a> {
                 .filter_map(|(at, pair)| Some((pair.target.as_deref()?, PairIx(at as u32))))
                 .collect(),
             wanted: BTreeMap::new(),
+            perhaps_wanted: BTreeMap::new(),
             refused: HashSet::new(),
             dissolving: group_removals
                 .iter()
@@ -159,13 +162,22 @@ impl<'a> Seats<'a> {
         }
         for (person, state) in states {
             let row = inputs.people.get(person);
-            // Of whom nobody can tell whether they count, they stay where they are.
+            let undecided = inputs.undecided.is_some()
+                || inputs
+                    .facts
+                    .get(&person)
+                    .is_some_and(|facts| facts.undecided.is_some());
             let counts = inputs.counts(person);
             let joins =
                 state == MembershipState::Active && row.source_status == MemberStatus::Active;
             let barred = bar_of_account(inputs, person).is_some() || bar_of_group(person).is_some();
             if counts && joins && !barred && self.exists_or_may(person) {
-                self.wanted.entry(person).or_default().push(ix);
+                let wanted = if undecided {
+                    &mut self.perhaps_wanted
+                } else {
+                    &mut self.wanted
+                };
+                wanted.entry(person).or_default().push(ix);
             }
         }
     }
@@ -331,8 +343,10 @@ impl<'a> Seats<'a> {
         for at in 0..plans.len() {
             let removals = std::mem::take(&mut plans[at].removals);
             let elsewhere = |person: PersonIx| {
-                let wanted = self.wanted.get(&person).into_iter().flatten();
+                let wanted = [&self.wanted, &self.perhaps_wanted];
+                let wanted = wanted.into_iter().filter_map(|wanted| wanted.get(&person));
                 let mut other = wanted
+                    .flatten()
                     .map(|pair| pair.0 as usize)
                     .filter(|pair| *pair != at);
                 // Somebody who is held back by a reason of their own won't get there by waiting.

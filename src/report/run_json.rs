@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::json::{
     BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document,
 };
-use crate::run::{ItemFailure, RunReport};
+use crate::run::{ItemFailure, Outcome, RunReport};
 use crate::state::ApprovedBy;
 
 /// How one job of a command ended.
@@ -132,7 +132,11 @@ impl<'a> RunRow<'a> {
             job: &report.job,
             started: report.started.to_string(),
             finished: report.finished.to_string(),
-            outcome: report.outcome.as_str(),
+            // The words of a document stay as they are.
+            outcome: match report.outcome {
+                Outcome::Interrupted => Outcome::Failed.as_str(),
+                other => other.as_str(),
+            },
             exit_code: report.exit_code(),
             summary: Counts::new(&report.summary),
             withheld: report.withheld,

@@ -57,7 +57,6 @@ use crate::plan::{Basis, GuardRefusal, Summary};
 use crate::state::{ApprovalAnswer, EMPTY_PLAN, RunEnd, RunStart};
 use accounts::{Access, unless_stopped};
 use apply::Spends;
-use record::outcome_of;
 
 /// How a run is asked for.
 #[derive(Clone, Debug)]
@@ -171,13 +170,14 @@ impl Runner {
         match result {
             Ok(report) => Ok(report),
             Err(error) => {
-                let outcome = match error.exit_code() {
-                    3 => Outcome::Refused,
+                let outcome = match (&error, error.exit_code()) {
+                    (RunError::Stopped, _) => Outcome::Interrupted,
+                    (_, 3) => Outcome::Refused,
                     _ => Outcome::Failed,
                 };
                 let end = RunEnd {
                     finished: self.now(),
-                    outcome: outcome_of(outcome, Some(&error)),
+                    outcome,
                     exit_code: error.exit_code(),
                     wrote: false,
                     summary: serde_json::Value::Null,

@@ -368,7 +368,8 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
     let mut deleted = 0;
     for sql in [
         "DELETE FROM runs WHERE coalesce(finished, started) < ?1
-             AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.started > runs.started AND newer.cause <> 'empty-plan') /* walks: history is pruned once a day */",
+             AND (cause = 'empty-plan' OR EXISTS (SELECT 1 FROM runs AS newer
+                 WHERE newer.job = runs.job AND newer.started > runs.started AND newer.cause <> 'empty-plan')) /* walks: history is pruned once a day */",
         "DELETE FROM journal WHERE settled < ?1",
         "DELETE FROM approvals WHERE coalesce(used, offered) < ?1 /* walks: history is pruned once a day */",
         "DELETE FROM used_plans WHERE used < ?1",

@@ -1,5 +1,7 @@
 //! What has to change in a target group that is there.
 
+use std::collections::BTreeSet;
+
 use super::{Planner, unread_of};
 use crate::model::policy::OnDrift;
 use crate::model::{
@@ -146,12 +148,19 @@ impl Planner<'_> {
         } else {
             "update_group"
         };
-        let resting = (restores || !edit.set.is_empty()).then(|| self.rests(op, &target.id));
-        let resting = resting.flatten();
+        // A group that was linked while the change that came with its adoption rests is updated.
+        let rests = || {
+            self.rests(op, &target.id).or_else(|| {
+                let links = self.rests("adopt_group", &target.id);
+                links.filter(|_| op == "update_group")
+            })
+        };
+        let resting = (restores || !edit.set.is_empty()).then(rests).flatten();
+        let mut refused = BTreeSet::new();
         if let Some(resting) = &resting {
             let what = "a change of it was refused";
             self.rest(&target.name, &target.id, what, resting);
-            edit.set.clear();
+            refused.extend(std::mem::take(&mut edit.set).into_keys());
         }
         for field in edit
             .overwritten
@@ -201,8 +210,8 @@ impl Planner<'_> {
             link.is_some(),
             !restores,
         );
-        if resting.is_some() {
-            self.out.resting.push(pair);
+        if !refused.is_empty() {
+            self.out.resting.insert(pair, refused);
         }
         if !archives {
             // As it is.
@@ -237,8 +246,6 @@ impl Planner<'_> {
                     before: edit.before,
                 });
             }
-            // It is linked with the change that was refused.
-            None if link.is_none() && resting.is_some() => {}
             None if link.is_none() => self.out.edits.push(Edit::AdoptGroup {
                 pair,
                 fields: edit.set,

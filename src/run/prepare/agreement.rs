@@ -70,7 +70,6 @@ impl Prepared {
                     && !matches!(edit, Edit::AdoptGroup { fields, .. } if fields.is_empty())
             })
             .filter_map(Edit::pair)
-            .chain(plan.agreement.resting_groups.iter().copied())
             .collect();
         for (at, pair) in plan.pairs.iter().enumerate() {
             let ix = PairIx(at as u32);

@@ -1,6 +1,6 @@
 //! Writes down how a run ended.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -54,6 +54,12 @@ impl Runner {
         *report.reads.entry(job.target.clone()).or_default() += reads;
         let store = self.store();
         let now = self.now();
+        // An item that was sent several times in a run was refused once, and rests once.
+        let (mut noted, mut told) = (HashSet::new(), HashSet::new());
+        failures.retain(|failure| noted.insert(failure.key.clone()));
+        report
+            .failures
+            .retain(|failure| told.insert(failure.item()));
         for failure in &mut failures {
             failure.item = item_id(
                 failure.group.as_deref(),
@@ -65,7 +71,7 @@ impl Runner {
         store.add_run_items(id, &history)?;
         store.note_failures(&job.name, &failures, now)?;
         let plan = &prepared.planned.plan;
-        let blocked: Vec<FailureNote> = freshly_blocked(plan)
+        let mut blocked: Vec<FailureNote> = freshly_blocked(plan)
             .map(|blocked| FailureNote {
                 key: item_key(
                     blocked.reason.as_str(),
@@ -74,7 +80,12 @@ impl Runner {
                         .as_deref()
                         .or(blocked.id.as_deref())
                         .unwrap_or(""),
-                    &who_of(blocked),
+                    blocked
+                        .member
+                        .as_deref()
+                        .filter(|member| !member.is_empty())
+                        .or(blocked.id.as_deref())
+                        .unwrap_or(""),
                 ),
                 what: blocked.what.as_str().to_owned(),
                 group: blocked.group.clone(),
@@ -85,6 +96,7 @@ impl Runner {
                 item: blocked.item(),
             })
             .collect();
+        number_equal_keys(&mut blocked);
         store.replace_blocked(&job.name, &blocked, now)?;
         let failed: HashSet<&str> = failures
             .iter()
@@ -107,6 +119,8 @@ impl Runner {
         }
         report.finished = now;
         report.outcome = match &result {
+            // What was asked for says nothing of how the job fares.
+            Err(RunError::Stopped) => Outcome::Interrupted,
             Err(_) => Outcome::Failed,
             Ok(()) if report.waiting().0 > 0 => Outcome::Partial,
             Ok(()) => Outcome::Done,
@@ -114,7 +128,7 @@ impl Runner {
         report.error = result.as_ref().err().map(ToString::to_string);
         let end = RunEnd {
             finished: now,
-            outcome: outcome_of(report.outcome, result.as_ref().err()),
+            outcome: report.outcome,
             exit_code: report.exit_code(),
             wrote,
             summary: report.summary_json(),
@@ -176,23 +190,16 @@ impl Runner {
     }
 }
 
-/// Names whom or what a blocked item is about; where that is the account, several items can be about
-/// it.
-fn who_of(blocked: &Blocked) -> String {
-    let member = blocked.member.clone().filter(|member| !member.is_empty());
-    let who = member.or_else(|| blocked.id.clone()).unwrap_or_default();
-    match (&blocked.group, &blocked.member) {
-        (None, None) => format!("{who} {}", blocked.item()),
-        _ => who,
-    }
-}
-
-/// Returns what is remembered of how a run ended: one that was asked to stop says nothing of how the
-/// job fares.
-pub(in crate::run) fn outcome_of(told: Outcome, error: Option<&RunError>) -> Outcome {
-    match error {
-        Some(RunError::Stopped) => Outcome::Interrupted,
-        _ => told,
+/// Numbers the items whose keys are equal, such as several that are about a whole account: what is
+/// said of them changes with its figures.
+fn number_equal_keys(notes: &mut [FailureNote]) {
+    let mut times: HashMap<String, u32> = HashMap::new();
+    for note in notes {
+        let times = times.entry(note.key.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            note.key = format!("{} {times}", note.key);
+        }
     }
 }
 

@@ -8,5 +8,4 @@ mod report;
 mod retention;
 mod tally;
 
-pub(super) use finish::outcome_of;
 pub use report::{ItemFailure, Outcome, RunReport};

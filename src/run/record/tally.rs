@@ -154,18 +154,14 @@ impl<'a> Tally<'a> {
         }
         // Each group of an item that is about several is an item of its own in the next plan, and is
         // shown and accepted as such.
-        let mut told: Vec<Option<String>> = Vec::new();
-        for (key, group) in keys {
-            if !told.contains(&group) {
-                self.report.failures.push(ItemFailure {
-                    op: item.op.to_owned(),
-                    group: group.clone(),
-                    member: member.clone(),
-                    code: code.clone(),
-                    message: message.to_owned(),
-                });
-                told.push(group.clone());
-            }
+        for (at, (key, group)) in keys.into_iter().enumerate() {
+            self.report.failures.push(ItemFailure {
+                op: op_of_line(item, at).to_owned(),
+                group: group.clone(),
+                member: member.clone(),
+                code: code.clone(),
+                message: message.to_owned(),
+            });
             self.failures.push(FailureNote {
                 key,
                 what: what.to_owned(),
@@ -249,19 +245,14 @@ impl<'a> Tally<'a> {
             .into_iter()
             .chain(item.joins.iter().copied())
             .collect();
-        if self.known.capabilities.join != Join::PerRow {
+        if self.known.capabilities.join != Join::PerRow && outcome != "failed" {
             groups.truncate(1);
         }
         let lines = groups.len().max(1);
         for at in 0..lines {
-            let op = if at > 0 && item.op == "create_members" {
-                "add_memberships"
-            } else {
-                item.op
-            };
             self.history.push(RunItem {
                 seq: self.history.len() as u64 + 1,
-                op: op.to_owned(),
+                op: op_of_line(item, at).to_owned(),
                 group: groups
                     .get(at)
                     .map(|pair| self.known.plan.pair(*pair).name.clone()),
@@ -272,5 +263,15 @@ impl<'a> Tally<'a> {
                 fields: serde_json::Value::Null,
             });
         }
+    }
+}
+
+/// Returns the operation of a line about an item that is about several groups: somebody is created
+/// once.
+fn op_of_line(item: &Item, at: usize) -> &'static str {
+    if at > 0 && item.op == "create_members" {
+        "add_memberships"
+    } else {
+        item.op
     }
 }

@@ -29,6 +29,23 @@ pub(super) fn bases_of(desired: &Record, current: &Record) -> FieldBases {
         .collect()
 }
 
+/// Has a base that was made anew keep what was known of fields for which the source asks for another
+/// value by now, and that neither hold it nor were `written`: a change that was refused, or given up,
+/// would pass for made.
+pub(super) fn keep_unmade(fields: &mut FieldBases, known: &FieldBases, written: &Record) {
+    for (field, now) in fields.iter_mut() {
+        let Some(then) = known.get(field) else {
+            continue;
+        };
+        if !written.contains_key(field)
+            && !same(now.desired.as_ref(), then.desired.as_ref())
+            && !same(now.desired.as_ref(), now.target.as_ref())
+        {
+            now.clone_from(then);
+        }
+    }
+}
+
 /// Has a base that was made anew keep what was known of the fields that are not `written` now: how
 /// the target spells them, and what somebody else keeps as it is, so that it is not defended later.
 ///

@@ -5,7 +5,7 @@ use crate::model::{ObjectKind, Record, Value};
 use crate::plan::base::{GroupLink, Origin};
 use crate::plan::fields::same;
 use crate::plan::{GroupPair, PairIx};
-use crate::run::settle::bases::{bases_of, keep_known};
+use crate::run::settle::bases::{bases_of, keep_known, keep_unmade};
 use crate::run::settle::group::linked;
 use crate::state::Change;
 
@@ -46,6 +46,11 @@ impl Confirming<'_> {
             .map(|desired| desired.fields.clone())
             .unwrap_or_default();
         let mut fields = bases_of(&desired, &current);
+        // What is to be filled and was refused is seen for the first time once more.
+        let refused = &plan.agreement.resting_groups;
+        for field in refused.get(&ix).into_iter().flatten() {
+            fields.remove(field);
+        }
         for (field, value) in written {
             let then = fields.entry(field.clone()).or_default();
             then.target = Some(value.clone());
@@ -117,6 +122,7 @@ impl Confirming<'_> {
             .map(|link| link.fields.clone())
             .unwrap_or_default();
         let mut fields = bases_of(&desired.fields, &current);
+        keep_unmade(&mut fields, &known, written);
         keep_known(&mut fields, known, written, &desired.left_out);
         let name_field = self.known.schema.by_canonical(ObjectKind::Group, "name");
         let name_field = name_field.map(|spec| spec.wire);

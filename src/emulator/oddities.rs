@@ -24,6 +24,8 @@ pub enum Garbage {
     Foreign,
     /// A reference to an entity that nobody declared; in JSON the same as a control character.
     Entity,
+    /// An ampersand that begins no reference; in JSON the same as a control character.
+    Ampersand,
 }
 
 impl Garbage {
@@ -33,7 +35,8 @@ impl Garbage {
             (Garbage::Surrogate, false) => b"&#xD83D;",
             (Garbage::Foreign, _) => b"\xeb",
             (Garbage::Entity, false) => b"&nosuch;",
-            (Garbage::Control, _) | (Garbage::Entity, true) => b"\x01",
+            (Garbage::Ampersand, false) => b" & ",
+            (Garbage::Control, _) | (Garbage::Entity | Garbage::Ampersand, true) => b"\x01",
         }
     }
 }

@@ -112,8 +112,10 @@ fn values(header: &str) -> Vec<String> {
             }
             _ => {
                 values.push(part.to_owned());
+                // The third form goes on behind the weekday without a comma.
                 let word = part.trim().to_ascii_lowercase();
-                after_weekday = WEEKDAYS.iter().any(|day| word.starts_with(day));
+                let is_day = WEEKDAYS.iter().any(|day| word.starts_with(day));
+                after_weekday = is_day && !word.contains(char::is_whitespace);
             }
         }
     }
@@ -220,6 +222,8 @@ mod tests {
             "5, Sunday, 06-Nov-94 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37 GMT, 5",
             "5,, 37, 6",
+            "Sun Nov  6 08:49:37 1994, 5",
+            "5, Sun Nov  6 08:49:37 1994, Sun Nov  6 08:49:30 1994",
             "Sun, 06 Nov 1994 08:49:10 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
             "soon, 37",
         ] {

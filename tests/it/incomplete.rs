@@ -293,6 +293,7 @@ async fn one_person_who_is_all_trouble_stops_nobody() {
             (source, garbled(Garbage::Control)),
             (source, garbled(Garbage::Foreign)),
             (source, garbled(Garbage::Entity)),
+            (source, garbled(Garbage::Ampersand)),
         ] {
             let mut world = plain_world();
             let account = world.account_mut(source);

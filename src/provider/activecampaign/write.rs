@@ -387,7 +387,9 @@ impl ActiveCampaign {
                     "contact {id} is not active on list {list} any more, so it stays as it is"
                 )));
             }
-            let call = if memberships.iter().any(|(other, _)| other != list) {
+            // What has ended is no list that the person is on.
+            let is_elsewhere = |(other, status): &(_, i64)| other != list && *status != wire::ENDED;
+            let call = if memberships.iter().any(is_elsewhere) {
                 wire::detach(id, *list)
             } else {
                 wire::unsubscribe(&leaver.address, &[*list], None)

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Applying;
 use crate::model::{MemberStatus, ObjectKind, Write};
+use crate::plan::fold_group_name;
 use crate::run::error::RunError;
 use crate::run::read::{group_now, groups_now, people_now};
 use crate::run::settle::{Aim, Item, Seen, Standing, Verdict, groups_of};
@@ -38,12 +39,14 @@ impl Applying<'_> {
                 }
                 let field = self.prepared.schema.group_name_field();
                 let before = &self.prepared.sides.target_rows;
+                // Providers trim and squeeze names.
+                let wanted = fold_group_name(name);
                 let mut found = rows.into_iter().filter(|row| {
                     !before.contains_key(&row.id)
                         && row
                             .wire
                             .get(field)
-                            .is_some_and(|value| value.to_string() == *name)
+                            .is_some_and(|value| fold_group_name(&value.to_string()) == wanted)
                 });
                 let first = found.next();
                 if let (Some(first), Some(second)) = (&first, found.next()) {

@@ -131,6 +131,18 @@ impl Applying<'_> {
                     let denied = self.denied.entry(op).or_insert((0, stop));
                     denied.0 += 1;
                 }
+                // A question that came before the request failed, which one record can be the cause
+                // of: it stops no other while the host answers.
+                error if error.is_of_the_question() && self.host_answers().await => {
+                    let words = error.to_string();
+                    if items.len() > 1 {
+                        self.halve(journal, write, items, attempt, &mut queue, None, words)
+                            .await?;
+                        continue;
+                    }
+                    self.settle_failed(journal, &items, None, &words)?;
+                    self.failed(&items[0], None, &words);
+                }
                 error => {
                     self.settle_failed(journal, &items, None, "not sent")?;
                     return Err(self.stopped(&error));

@@ -1,6 +1,7 @@
 //! Looks for groups that were created twice.
 
 use super::{Applying, Event};
+use crate::plan::fold_group_name;
 use crate::run::error::RunError;
 
 impl Applying<'_> {
@@ -23,6 +24,7 @@ impl Applying<'_> {
                 continue;
             };
             let name = self.prepared.planned.plan.pair(pair).name.clone();
+            let wanted = fold_group_name(&name);
             let twins: Vec<&str> = rows
                 .iter()
                 .filter(|row| {
@@ -31,7 +33,7 @@ impl Applying<'_> {
                         && row
                             .wire
                             .get(field)
-                            .is_some_and(|held| held.to_string() == name)
+                            .is_some_and(|held| fold_group_name(&held.to_string()) == wanted)
                 })
                 .map(|row| row.id.as_str())
                 .collect();

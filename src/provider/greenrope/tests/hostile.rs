@@ -175,7 +175,7 @@ fn records(kind: &str, body: &[u8]) -> Result<Vec<Seen>, String> {
 
 /// A sound document with each text of each item in turn followed by something that can't be read.
 fn with_an_odd_text(sound: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let odd: [&[u8]; 4] = [b"&nosuch;", b"&#xD83D;", b"\x01", b"\xeb"];
+    let odd: [&[u8]; 6] = [b"&nosuch;", b"&#xD83D;", b"\x01", b"\xeb", b" & ", b"&"];
     let ends = (1..sound.len()).filter(|at| {
         let is_text = |byte: u8| !byte.is_ascii_whitespace() && byte != b'>';
         sound[*at..].starts_with(b"</") && is_text(sound[*at - 1])
@@ -242,7 +242,15 @@ fn a_record_that_cannot_be_read_takes_no_other_with_it() {
 
 #[test]
 fn what_nobody_defined_spoils_one_profile_and_no_other() {
-    for odd in ["&e;", "&#x110000;", "&#0;", "&#xD800;", "\u{1}"] {
+    for odd in [
+        "&e;",
+        "&#x110000;",
+        "&#0;",
+        "&#xD800;",
+        "\u{1}",
+        "a & b",
+        "&",
+    ] {
         let body = answer(&format!(
             "{}{}{}",
             person(1, "<Bio>x</Bio>"),

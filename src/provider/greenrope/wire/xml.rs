@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 use std::io::{BufRead, Read as _};
 
-use quick_xml::Reader;
 use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::reader::{Config, Reader};
 
 use super::mend::{Mended, is_plain};
 use crate::http::DecodeError;
@@ -143,7 +143,17 @@ fn read_pieces<R: BufRead>(
                 done = document.end(item)?;
             }
             Event::End(_) => done = document.end(item)?,
-            Event::Text(text) => document.text(&text.xml10_content())?,
+            Event::Text(text) => {
+                // A reference is a piece of its own: an ampersand here begins none, and what it
+                // was meant to be nobody can tell.
+                let text = text.xml10_content();
+                let mut parts = text.split('&');
+                document.text(parts.next().unwrap_or_default())?;
+                for part in parts {
+                    document.text(UNREAD)?;
+                    document.text(part)?;
+                }
+            }
             Event::CData(text) => document.text(&text.xml10_content())?,
             Event::GeneralRef(reference) => {
                 // What nobody defined can't be read, and spoils the record that it stands in alone.
@@ -190,16 +200,22 @@ enum Pieces<'a, R> {
     },
 }
 
+/// Everything is checked, but one text with a bare ampersand spoils its own record alone.
+fn set_up(config: &mut Config) {
+    config.enable_all_checks(true);
+    config.allow_dangling_amp = true;
+}
+
 impl<'a, R: BufRead> Pieces<'a, R> {
     fn plain(text: &'a [u8]) -> Self {
         let mut reader = Reader::from_reader(text);
-        reader.config_mut().enable_all_checks(true);
+        set_up(reader.config_mut());
         Pieces::Plain(reader)
     }
 
     fn mended(source: R) -> Self {
         let mut reader = Reader::from_reader(Mended::new(source));
-        reader.config_mut().enable_all_checks(true);
+        set_up(reader.config_mut());
         Pieces::Mended {
             reader,
             buffer: Vec::new(),

@@ -64,7 +64,7 @@ const DEFAULT_FIELDS: [&str; 9] = [
 ];
 
 /// Fields beside the profile ones that may be asked for.
-const OTHER_FIELDS: [&str; 12] = [
+const OTHER_FIELDS: [&str; 11] = [
     "contactID",
     "email",
     "userID",
@@ -76,7 +76,6 @@ const OTHER_FIELDS: [&str; 12] = [
     "dateModified",
     "lastActivityDate",
     "lastClickDate",
-    "customFields",
 ];
 
 /// Filters on the text of a profile field: the wire's name and the neutral name.
@@ -154,12 +153,20 @@ fn wanted_fields(call: &mut Call<'_>, params: &Params) -> Result<Vec<String>, Fa
             .map(|name| (*name).to_owned())
             .collect());
     };
-    let fields: Vec<String> = text
+    let mut fields: Vec<String> = text
         .split(',')
         .map(str::trim)
         .filter(|name| !name.is_empty())
         .map(str::to_owned)
         .collect();
+    // Nobody has seen that it may be asked for as a whole.
+    if let Some(at) = fields.iter().position(|name| name == "customFields") {
+        fields.remove(at);
+        call.context.misuse(
+            MisuseKind::UnknownParameter,
+            "fields: customFields".to_owned(),
+        );
+    }
     for name in &fields {
         let known = OTHER_FIELDS.contains(&name.as_str())
             || PROFILE.iter().any(|(wire, _)| wire == name)
@@ -267,25 +274,17 @@ fn like(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// A contact as contacts/search shows it: the asked fields, custom ones flat.
+/// A contact as contacts/search shows it: the asked fields, custom ones beside the others.
 fn record(account: &Account, contact: &Contact, fields: &[String]) -> Value {
     let custom_text =
         |name: &str| text(account, contact.custom.get(name).map_or("", String::as_str));
     let mut record = Map::new();
-    let mut custom = Map::new();
     for name in fields {
-        if name == "customFields" {
-            for field in &account.fields {
-                custom.insert(field.name.clone(), custom_text(&field.name));
-            }
-        } else if account.fields.iter().any(|field| field.name == *name) {
-            custom.insert(name.clone(), custom_text(name));
+        if account.fields.iter().any(|field| field.name == *name) {
+            record.insert(name.clone(), custom_text(name));
         } else {
             record.insert(name.clone(), field(account, contact, name));
         }
-    }
-    if !custom.is_empty() {
-        record.insert("customFields".to_owned(), Value::Object(custom));
     }
     Value::Object(record)
 }

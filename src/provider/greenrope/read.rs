@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::warn;
 
 use super::people::People;
+use super::session::PROVES_LOGIN;
 use super::wire::{self, Contact, ContactFilter, Count, Request};
 use super::{GreenRope, SCHEMA};
 use crate::http::{Body, CallError, DecodeError, Reply};
@@ -179,10 +180,8 @@ fn is_fatal(error: &CallError) -> bool {
         | CallError::DayQuota { .. }
         | CallError::NoRoom { .. }
         | CallError::Unsendable { .. } => true,
-        // A login that fails, or a fixed token that is refused.
-        CallError::Denied {
-            operation, reason, ..
-        } => *operation == "GetAuthToken" || !reason.to_lowercase().contains("permission"),
+        // A login that fails, or a fixed token that is refused; anything else is of its question.
+        CallError::Denied { operation, .. } => PROVES_LOGIN.contains(operation),
         CallError::Network { operation, .. } => *operation == "GetAuthToken",
         _ => false,
     }

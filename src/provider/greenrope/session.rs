@@ -43,6 +43,9 @@ impl Sessions {
     }
 }
 
+/// The operations that are denied only where the login is.
+pub(super) const PROVES_LOGIN: [&str; 2] = ["GetAuthToken", "GetAccountsWithAccess"];
+
 impl GreenRope {
     /// Returns the token in use, logging in first where there is none or it has grown old.
     async fn session(&self) -> Result<Session, CallError> {
@@ -121,7 +124,54 @@ impl GreenRope {
     }
 
     /// Sends a read, logging in again once where the token may be to blame.
+    ///
+    /// What concerns one group can be refused in the words of a login, or with their status: after
+    /// [`CallError::Denied`] of another operation than these two the login has proved itself.
     pub(super) async fn ask<T>(
+        &self,
+        request: &Request,
+        decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
+        match self.ask_again(request, decode).await {
+            Err(CallError::Denied {
+                account,
+                operation,
+                reason,
+            }) if !PROVES_LOGIN.contains(&operation) && !reason.contains("permission") => {
+                let is_good = self.is_login_good().await?;
+                Err(CallError::Denied {
+                    account,
+                    operation: if is_good { operation } else { PROVES_LOGIN[1] },
+                    reason,
+                })
+            }
+            answer => answer,
+        }
+    }
+
+    /// Tells whether the login is taken for a question that concerns no group.
+    async fn is_login_good(&self) -> Result<bool, CallError> {
+        let session = self.session().await?;
+        let request = Request::accounts();
+        let call = self.call(&request, &session, Call::read);
+        let mut decode = |reply: &mut Reply| wire::accounts(reply.body.reader());
+        match self
+            .account
+            .read(&call, |reply| judged(reply, &request.xml, &mut decode))
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(
+                CallError::LoginExpired { .. }
+                | CallError::Denied { .. }
+                | CallError::Refused { .. }
+                | CallError::Protocol { .. },
+            ) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask_again<T>(
         &self,
         request: &Request,
         mut decode: impl FnMut(&mut Reply) -> Result<T, DecodeError>,

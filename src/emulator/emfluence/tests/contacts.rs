@@ -176,10 +176,7 @@ async fn custom_fields_are_nested_in_lookups_and_flat_in_searches() {
         json!({"fields": "contactID,custom3"}),
     )
     .await;
-    assert_eq!(
-        found["data"]["records"][0]["customFields"]["custom3"],
-        "Gold"
-    );
+    assert_eq!(found["data"]["records"][0]["custom3"], "Gold");
     assert_eq!(
         emfluence(&emulator, "contacts/save", save("longer than ten")).await["success"],
         0

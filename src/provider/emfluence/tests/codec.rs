@@ -225,7 +225,20 @@ fn profiles_are_read_from_searches_and_look_ups_alike() {
     ]);
     assert_eq!(
         wanted.parameter(),
-        "contactID,email,held,suppressed,customerID,firstName,zipCode,customFields"
+        "contactID,email,held,suppressed,customerID,firstName,zipCode,custom1,custom3"
+    );
+    let mut every = fields(&["custom.*", "custom.custom3"]);
+    assert!(every.wants_every_custom() && !wanted.wants_every_custom());
+    every.name_every_custom(&[crate::model::CustomField {
+        system_name: "custom1".to_owned(),
+        label: "Level".to_owned(),
+        kind: crate::model::FieldType::Text,
+        max_length: None,
+        options: Vec::new(),
+    }]);
+    assert_eq!(
+        every.parameter(),
+        "contactID,email,held,suppressed,custom1,custom3"
     );
     let page = contacts::contacts(&answer(fixture!("good/contacts_search.json")), &wanted).unwrap();
     let shown = |row: &contacts::Contact| {

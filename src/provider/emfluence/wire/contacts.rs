@@ -61,10 +61,22 @@ impl ProfileFields {
                 .iter()
                 .filter(|name| !["contactID", "email"].contains(name)),
         );
-        if self.every_custom || !self.custom.is_empty() {
-            names.push("customFields");
-        }
+        // Nothing shows that `customFields` may be asked for; each field has its own name.
+        names.extend(self.custom.iter().map(String::as_str));
         names.join(",")
+    }
+
+    /// Tells whether all custom fields are asked for, whatever their names are.
+    pub(in super::super) fn wants_every_custom(&self) -> bool {
+        self.every_custom
+    }
+
+    /// Asks for every custom field that is defined, by its name.
+    pub(in super::super) fn name_every_custom(&mut self, defined: &[CustomField]) {
+        let names = defined.iter().map(|field| field.system_name.clone());
+        let mut custom: BTreeSet<String> = names.collect();
+        custom.extend(std::mem::take(&mut self.custom));
+        self.custom = custom.into_iter().collect();
     }
 
     fn record(&self, contact: &Map<String, Json>) -> Record {
@@ -75,8 +87,8 @@ impl ProfileFields {
             }
         }
         let nested = field(contact, "customFields").and_then(Json::as_object);
-        // Look-ups nest label and value, searches give the bare value, older answers put it beside
-        // the other fields.
+        // Searches give the bare value beside the other fields, or nested; look-ups nest label and
+        // value.
         let mut put = |name: &str, value: &Json| {
             let value = value
                 .as_object()

@@ -232,15 +232,19 @@ async fn no_broken_listing_is_complete() {
         text.replace("<Result>Success</Result>", "").into_bytes(),
         error("GetContacts", "No hit"),
         error("GetContacts", "You have no permission for this group"),
+        // In the words of a login, which is good.
+        error("GetContacts", "Unauthorized"),
+        error("GetContacts", "Group 7 is password protected"),
     ];
     broken.extend(
         (1..good.len() - 2)
             .step_by(211)
             .map(|length| good[..length].to_vec()),
     );
-    for body in broken {
-        let shown = String::from_utf8_lossy(&body).into_owned();
-        let (crm, _) = adapter(move |asked, _| is_members(asked).then(|| (200, body.clone())));
+    let broken = broken.into_iter().map(|body| (200, body));
+    for (status, body) in broken.chain([(401, vec![]), (403, b"Forbidden".to_vec())]) {
+        let shown = format!("{status}: {}", String::from_utf8_lossy(&body));
+        let (crm, _) = adapter(move |asked, _| is_members(asked).then(|| (status, body.clone())));
         let read = read(&crm, Role::Source).await.unwrap();
         assert!(!read.is_complete("7"), "{shown}");
         let Reading::Incomplete(incomplete) = read.snapshot.listing("7").unwrap() else {
@@ -516,14 +520,18 @@ async fn a_refused_token_is_renewed_once() {
     let Err(ReadError::Call(CallError::Denied { .. })) = crm.groups(&|_, _| true).await else {
         panic!("a fresh token is refused too")
     };
-    assert_eq!(log.all().len(), 4, "it does not go on for ever");
+    assert_eq!(log.all().len(), 5, "it does not go on for ever");
 
     let fixed = GreenRopeCredential::Token(SecretString::from("fixed"));
     let (crm, log) = with_options(|asked, _| token_is(asked, "other"), fixed, false);
     let Err(ReadError::Call(CallError::Denied { .. })) = crm.groups(&|_, _| true).await else {
         panic!("a fixed token can't be renewed")
     };
-    assert_eq!(log.all().len(), 1);
+    assert_eq!(
+        log.all().len(),
+        2,
+        "the question, and whether the login is good"
+    );
 
     let (crm, log) = adapter(|asked, number| {
         (number == 2 && asked.xml().starts_with("<GetGroups")).then(|| (401, vec![]))

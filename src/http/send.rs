@@ -183,10 +183,11 @@ impl Account {
         };
         // Our own limits and disk say nothing about the provider's health.
         let failed = match &outcome {
-            // A single record can draw an error of the server's own, or an answer that can't be
-            // read, as often as it is asked for: repeating that says no more of the host's health.
-            Err(Failure::Unclear(Problem::ServerError(500) | Problem::NotAnAnswer(_)))
-                if attempt > 1 =>
+            // A single record, or a group that is too large for the host, can draw an error, silence
+            // or an answer that can't be read as often as it is asked for: repeating that says no
+            // more of the host's health. Whoever is not even reached is.
+            Err(Failure::Unclear(problem))
+                if attempt > 1 && !matches!(problem, Problem::NotConnected { .. }) =>
             {
                 return {
                     drop(admission);

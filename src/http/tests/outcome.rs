@@ -207,11 +207,14 @@ async fn a_dead_provider_is_left_alone_and_tried_again() {
         }
     });
     let account = account(router);
-    let error = account.read(&read_call(), decode).await.unwrap_err();
-    assert!(
-        matches!(error, CallError::Network { attempts: 6, .. }),
-        "{error}"
-    );
+    // One question counts once, however often it is repeated: it may be what is the matter.
+    for _ in 0..7 {
+        let error = account.read(&read_call(), decode).await.unwrap_err();
+        assert!(
+            matches!(error, CallError::Network { attempts: 6, .. }),
+            "{error}"
+        );
+    }
     let error = account.read(&read_call(), decode).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -220,10 +223,10 @@ async fn a_dead_provider_is_left_alone_and_tried_again() {
     let CallError::CircuitOpen { retry_in, .. } = error else {
         panic!("{error}");
     };
-    assert_eq!(count.load(Ordering::SeqCst), 8);
+    assert_eq!(count.load(Ordering::SeqCst), 43);
     let error = account.write(&write_call(), decode).await.unwrap_err();
     assert!(!error.may_have_been_done());
-    assert_eq!(count.load(Ordering::SeqCst), 8);
+    assert_eq!(count.load(Ordering::SeqCst), 43);
 
     // A probe whose caller goes away must not block the next one.
     tokio::time::sleep(retry_in).await;
@@ -234,7 +237,7 @@ async fn a_dead_provider_is_left_alone_and_tried_again() {
     mode.store(UP, Ordering::SeqCst);
     assert_eq!(account.read(&call, decode).await.unwrap(), OK);
     assert_eq!(account.read(&call, decode).await.unwrap(), OK);
-    assert_eq!(count.load(Ordering::SeqCst), 11);
+    assert_eq!(count.load(Ordering::SeqCst), 46);
 }
 
 #[tokio::test(start_paused = true)]

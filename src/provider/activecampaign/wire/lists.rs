@@ -34,7 +34,7 @@ pub(in super::super) const TEXTS: [&str; 11] = [
 
 /// Whom mail is addressed to where a contact has no name; what the service takes where a list has no
 /// such word of its own.
-const NOBODY_BY_NAME: &str = "Subscriber";
+pub(in super::super) const NOBODY_BY_NAME: &str = "Subscriber";
 
 /// What list_add refuses to do without, by a client's experience and the older edition's source;
 /// the reference names fewer.

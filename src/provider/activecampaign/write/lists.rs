@@ -135,8 +135,28 @@ fn differing(sent: &Record, shown: &Record) -> Vec<String> {
         .filter(|(name, value)| {
             let settable = name.as_str() == "name" || wire::TEXTS.contains(&name.as_str());
             let shown = shown.get(*name).map(Value::to_string).unwrap_or_default();
-            settable && shown.trim() != value.to_string().trim()
+            let sent = value.to_string();
+            let stands_in = name.as_str() == "to_name"
+                && sent.trim().is_empty()
+                && shown.trim() == wire::NOBODY_BY_NAME;
+            settable && shown.trim() != sent.trim() && !stands_in
         })
         .map(|(name, _)| name.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_name_of_the_reader_is_what_stands_in_for_it() {
+        let of = |value: &str| Record::from([("to_name".to_owned(), Value::from(value))]);
+        assert_eq!(differing(&of(""), &of(wire::NOBODY_BY_NAME)), [""; 0]);
+        assert_eq!(differing(&of(""), &of("Reader")), ["to_name"]);
+        assert_eq!(
+            differing(&of("Reader"), &of(wire::NOBODY_BY_NAME)),
+            ["to_name"]
+        );
+    }
 }

@@ -15,15 +15,19 @@ use crate::model::{Capabilities, Join, Leaving, Record, Value};
 /// grow too long.
 const MOST_PLACES: usize = 8_000;
 
-/// Packs the operations of a plan into requests.
-///
-/// `archived` is the record that archives a group under the target's names; `lifted` the one that
-/// clears its protected flag.
-pub fn pack(plan: &Plan, people: &People, capabilities: &Capabilities) -> Vec<Step> {
+/// Packs the operations of a plan into requests; `name_field` is what the target calls the name of a
+/// group.
+pub fn pack(
+    plan: &Plan,
+    people: &People,
+    capabilities: &Capabilities,
+    name_field: &str,
+) -> Vec<Step> {
     let mut packer = Packer {
         plan,
         people,
         capabilities,
+        name_field,
         steps: Vec::new(),
     };
     packer.run();
@@ -54,6 +58,7 @@ struct Packer<'a> {
     plan: &'a Plan,
     people: &'a People,
     capabilities: &'a Capabilities,
+    name_field: &'a str,
     steps: Vec<Step>,
 }
 
@@ -280,20 +285,11 @@ impl Packer<'_> {
             }
             match edit {
                 Edit::RenameGroup {
-                    pair,
-                    to,
-                    via,
-                    fields,
-                    ..
+                    pair, via, fields, ..
                 } => match via {
                     Some(via) => {
-                        let name = fields
-                            .iter()
-                            .find(|(_, value)| value.as_text() == Some(to))
-                            .map(|(field, _)| field.clone());
-                        let step_aside = name
-                            .map(|field| Record::from([(field, Value::from(via.as_str()))]))
-                            .unwrap_or_default();
+                        let name = self.name_field.to_owned();
+                        let step_aside = Record::from([(name, Value::from(via.as_str()))]);
                         waiting.push((*pair, step_aside, "rename_group"));
                         aside = Some((*pair, fields.clone()));
                     }

@@ -62,12 +62,22 @@ async fn two_groups_swap_their_names() {
             vec![("groups/save", 1), ("groups/save", 1), ("groups/save", 1)],
         ),
         ("mail", "crm", vec![("EditGroups", 3)]),
+        // The name that is shown to people is the same, and is no name to step aside by.
+        (
+            "mail",
+            "mail2",
+            vec![("groups/save", 1), ("groups/save", 1), ("groups/save", 1)],
+        ),
     ] {
         let (bench, groups) = synced(source, target, "mode = \"managed\"").await;
         bench.account(source, |account| {
             account.rename_group(groups[0], "in between");
             account.rename_group(groups[1], "One");
             account.rename_group(groups[0], "Two");
+            if target == "mail2" {
+                account.group_mut(groups[1]).friendly_name = "One".to_owned();
+                account.group_mut(groups[0]).friendly_name = "Two".to_owned();
+            }
         });
         does(
             &bench,

@@ -25,84 +25,89 @@ fn check(input: &str, expected: &str) {
                 .to_owned()
         };
         let all = |people: &[PersonIx]| people.iter().map(who).collect::<Vec<_>>().join(" ");
-        pack(plan, inputs.people, &world.capabilities)
-            .iter()
-            .map(|step| match step {
-                Step::CreateCustomField { label } => format!("field {label}"),
-                Step::CreateGroup { pair, .. } => format!("create {}", group(pair)),
-                Step::EditGroups { edits, .. } => {
-                    let edits: Vec<String> = edits
-                        .iter()
-                        .map(
-                            |(pair, fields)| match fields.get("title").map(Value::to_string) {
-                                Some(name) => format!("{} is {name}", group(pair)),
-                                None => format!(
-                                    "{} {}",
-                                    group(pair),
-                                    fields.keys().cloned().collect::<Vec<_>>().join("+")
-                                ),
-                            },
-                        )
-                        .collect();
-                    format!("edit {}", edits.join(", "))
-                }
-                Step::DeleteGroup { pair } => format!("delete {}", group(pair)),
-                Step::CreateMembers { members, join } => {
-                    format!("create {} in [{}]", all(members), groups(join))
-                }
-                Step::UpdateMembers { edits } => format!(
-                    "update {}",
-                    all(&edits.iter().map(|edit| edit.0).collect::<Vec<_>>())
-                ),
-                Step::ChangeAddress { member, .. } => format!("address {}", who(member)),
-                Step::AddMemberships { pair, members } => {
-                    format!("add {} to {}", all(members), group(pair))
-                }
-                Step::RemoveMemberships { pair, members } => {
-                    format!("remove {} from {}", all(members), group(pair))
-                }
-                Step::OptOutOfAccount { members } => format!("opt out {}", all(members)),
-                Step::JoinGroups { rows } => {
-                    let rows: Vec<String> = rows
-                        .iter()
-                        .map(|(person, pairs)| format!("{} to {}", who(person), groups(pairs)))
-                        .collect();
-                    format!("join {}", rows.join(", "))
-                }
-                Step::LeaveGroups { rows, how } => {
-                    let rows: Vec<String> = rows
-                        .iter()
-                        .map(|row| format!("{} from {}", who(&row.member), groups(&row.pairs)))
-                        .collect();
-                    let how = match how {
-                        Leaving::OptOut => "refuse",
-                        Leaving::Remove => "leave",
-                        Leaving::Detach => "detach",
-                    };
-                    format!("{how} {}", rows.join(", "))
-                }
-                Step::BringBack { rows } => {
-                    let rows: Vec<String> = rows
-                        .iter()
-                        .map(|(person, pair)| format!("{} to {}", who(person), group(pair)))
-                        .collect();
-                    format!("back {}", rows.join(", "))
-                }
-                Step::CreateOptedOut { member } => format!("create opted out {}", who(member)),
-                Step::OptOutOfGroups {
-                    member,
-                    contact,
-                    pairs,
-                } => {
-                    let which = if *contact > 0 {
-                        format!("#{}", contact + 1)
-                    } else {
-                        String::new()
-                    };
-                    format!("opt out {}{which} of {}", who(member), groups(pairs))
-                }
-            })
-            .collect::<Vec<_>>()
+        pack(
+            plan,
+            inputs.people,
+            &world.capabilities,
+            world.schema.group_name_field(),
+        )
+        .iter()
+        .map(|step| match step {
+            Step::CreateCustomField { label } => format!("field {label}"),
+            Step::CreateGroup { pair, .. } => format!("create {}", group(pair)),
+            Step::EditGroups { edits, .. } => {
+                let edits: Vec<String> = edits
+                    .iter()
+                    .map(
+                        |(pair, fields)| match fields.get("title").map(Value::to_string) {
+                            Some(name) => format!("{} is {name}", group(pair)),
+                            None => format!(
+                                "{} {}",
+                                group(pair),
+                                fields.keys().cloned().collect::<Vec<_>>().join("+")
+                            ),
+                        },
+                    )
+                    .collect();
+                format!("edit {}", edits.join(", "))
+            }
+            Step::DeleteGroup { pair } => format!("delete {}", group(pair)),
+            Step::CreateMembers { members, join } => {
+                format!("create {} in [{}]", all(members), groups(join))
+            }
+            Step::UpdateMembers { edits } => format!(
+                "update {}",
+                all(&edits.iter().map(|edit| edit.0).collect::<Vec<_>>())
+            ),
+            Step::ChangeAddress { member, .. } => format!("address {}", who(member)),
+            Step::AddMemberships { pair, members } => {
+                format!("add {} to {}", all(members), group(pair))
+            }
+            Step::RemoveMemberships { pair, members } => {
+                format!("remove {} from {}", all(members), group(pair))
+            }
+            Step::OptOutOfAccount { members } => format!("opt out {}", all(members)),
+            Step::JoinGroups { rows } => {
+                let rows: Vec<String> = rows
+                    .iter()
+                    .map(|(person, pairs)| format!("{} to {}", who(person), groups(pairs)))
+                    .collect();
+                format!("join {}", rows.join(", "))
+            }
+            Step::LeaveGroups { rows, how } => {
+                let rows: Vec<String> = rows
+                    .iter()
+                    .map(|row| format!("{} from {}", who(&row.member), groups(&row.pairs)))
+                    .collect();
+                let how = match how {
+                    Leaving::OptOut => "refuse",
+                    Leaving::Remove => "leave",
+                    Leaving::Detach => "detach",
+                };
+                format!("{how} {}", rows.join(", "))
+            }
+            Step::BringBack { rows } => {
+                let rows: Vec<String> = rows
+                    .iter()
+                    .map(|(person, pair)| format!("{} to {}", who(person), group(pair)))
+                    .collect();
+                format!("back {}", rows.join(", "))
+            }
+            Step::CreateOptedOut { member } => format!("create opted out {}", who(member)),
+            Step::OptOutOfGroups {
+                member,
+                contact,
+                pairs,
+            } => {
+                let which = if *contact > 0 {
+                    format!("#{}", contact + 1)
+                } else {
+                    String::new()
+                };
+                format!("opt out {}{which} of {}", who(member), groups(pairs))
+            }
+        })
+        .collect::<Vec<_>>()
     });
     let expected: Vec<&str> = expected
         .lines()

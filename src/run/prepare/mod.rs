@@ -136,7 +136,7 @@ impl Runner {
             new_custom_fields: &missing,
             warnings: &warnings,
         });
-        let steps = pack(&plan, &people, &capabilities);
+        let steps = pack(&plan, &people, &capabilities, schema.group_name_field());
         let takes = takes(&target, &plan, &steps, &sides.target);
         let seconds = target.requests_per_minute.map_or(0, |pace| {
             ((takes.writes + takes.reads) * 60).div_ceil(u64::from(pace.max(1)))

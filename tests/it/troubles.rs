@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rosterd::emulator::{CustomField, Fault, FaultRule, Kind, RequestRecord, When};
+use rosterd::emulator::{Fault, FaultRule, Kind, RequestRecord, When};
 use rosterd::plan::Blocked;
 use rosterd::run::{ItemFailure, Progress, RunReport, RunnerOptions, SyncOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::support::eventful::{COURSES, Course, Stage, created};
-use crate::support::{Bench, DAY, assert_same, bench, digest, group_of, plain_world, tell};
+use crate::support::{
+    Bench, DAY, assert_same, bench, digest, group_of, plain_world, shoe_size, tell,
+};
 
 async fn calm(stage: &Stage, course: Course) -> Vec<String> {
     let bench = stage.enter();
@@ -375,13 +377,7 @@ async fn what_was_refused_rests_until_its_time() {
         let mut world = plain_world();
         let account = world.account_mut(source);
         if account.kind == Kind::Emfluence {
-            account.fields.push(CustomField {
-                name: "custom1".to_owned(),
-                label: "Shoe size".to_owned(),
-                data_type: "Text".to_owned(),
-                max_length: 50,
-                ..CustomField::default()
-            });
+            account.fields.push(shoe_size());
         }
         group_of(account, "One", "one", 3);
         group_of(account, "Troubled", "two", 3);

@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rosterd::emulator::{
-    Account, Actor, Change, CustomField, Emulator, HistoryEvent, Kind, Visibility, World,
-};
+use rosterd::emulator::{Account, Actor, Change, Emulator, HistoryEvent, Kind, Visibility, World};
 use rosterd::state::Store;
 use tempfile::NamedTempFile;
 
-use super::{Bench, bench, group_of, plain_world};
+use super::{Bench, bench, group_of, plain_world, shoe_size};
 
 /// One direction and what becomes of groups that are gone.
 #[derive(Clone, Copy, Debug)]
@@ -116,13 +114,7 @@ async fn eventful(course: Course) -> Bench {
     let mut world = plain_world();
     let account = world.account_mut(course.source);
     if account.kind == Kind::Emfluence {
-        account.fields.push(CustomField {
-            name: "custom1".to_owned(),
-            label: "Shoe size".to_owned(),
-            data_type: "Text".to_owned(),
-            max_length: 50,
-            ..CustomField::default()
-        });
+        account.fields.push(shoe_size());
     }
     group_of(account, "One", "one", 12);
     group_of(account, "Two", "two", 12);

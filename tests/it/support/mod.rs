@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rosterd::config::settled::{Config, Credentials, Secret};
 use rosterd::emulator::{
-    Account, Emulator, FaultRule, Kind, MembershipState, RequestRecord, World,
+    Account, CustomField, Emulator, FaultRule, Kind, MembershipState, RequestRecord, World,
 };
 use rosterd::http::Transport;
 use rosterd::model::OwnRemovals;
@@ -63,6 +63,17 @@ pub const DAY: i64 = 86_400;
 /// The title of the user group that takes whoever leaves another one, where an emulated account has
 /// it.
 pub const PARKING: &str = "Parking";
+
+/// A custom field of emfluence.
+pub fn shoe_size() -> CustomField {
+    CustomField {
+        name: "custom1".to_owned(),
+        label: "Shoe size".to_owned(),
+        data_type: "Text".to_owned(),
+        max_length: 50,
+        ..CustomField::default()
+    }
+}
 
 /// A world with empty accounts of plain behaviour: `crm` and `crm2` at GreenRope, `mail` and
 /// `mail2` at emfluence, `campaigns` and `campaigns2` at ActiveCampaign, which have a user group to

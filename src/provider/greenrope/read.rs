@@ -246,16 +246,9 @@ impl GreenRope {
         let request = Request::groups(&self.account_id, None);
         let (groups, without_id) = self
             .ask(&request, |reply| {
-                wire::groups_if_any(reply.body.reader(), &self.account_id)
+                wire::groups(reply.body.reader(), &self.account_id)
             })
-            .await
-            .or_else(|error| match error {
-                CallError::Refused { refusal, .. } if wire::says_no_groups(&refusal.message) => {
-                    Ok(None)
-                }
-                error => Err(error),
-            })?
-            .unwrap_or_default();
+            .await?;
         let left_out =
             (without_id > 0).then(|| "some groups have no id that can be read".to_owned());
         let distinct = groups

@@ -67,20 +67,6 @@ pub(in super::super) fn groups(
     source: impl BufRead,
     account_id: &str,
 ) -> Result<(Vec<GroupRow>, u64), DecodeError> {
-    match groups_if_any(source, account_id)? {
-        Some(groups) => Ok(groups),
-        None => Err(DecodeError::Protocol(
-            "the answer has no list of groups".to_owned(),
-        )),
-    }
-}
-
-/// Decodes the groups of an account. One without any may be answered without a list (trust low): it
-/// is nothing then.
-pub(in super::super) fn groups_if_any(
-    source: impl BufRead,
-    account_id: &str,
-) -> Result<Option<(Vec<GroupRow>, u64)>, DecodeError> {
     let mut rows = Vec::new();
     let mut without_id = 0;
     let envelope = read_single(source, "getgroupsresponse", "groups", &mut |item| {
@@ -90,14 +76,12 @@ pub(in super::super) fn groups_if_any(
         }
         Ok(())
     })?;
-    Ok(envelope.container.then_some((rows, without_id)))
-}
-
-/// Tells whether the words of a refusal say that there is no group in the account.
-pub(in super::super) fn says_no_groups(words: &str) -> bool {
-    let words = words.to_lowercase();
-    let words: Vec<&str> = words.split(|c: char| !c.is_alphanumeric()).collect();
-    words.windows(2).any(|two| two == ["no", "groups"])
+    if !envelope.container {
+        return Err(DecodeError::Protocol(
+            "the answer has no list of groups".to_owned(),
+        ));
+    }
+    Ok((rows, without_id))
 }
 
 /// Decodes a group; nothing where its id, or whose it is, can't be read.

@@ -592,6 +592,31 @@ async fn three_hundred_lists_are_filled_and_read_back_together() {
     assert_eq!(report.summary.memberships_added, 1200);
 }
 
+/// Runs the job, and asks it to stop once something has come about. Returns what the run says of its
+/// end, and how long that took.
+async fn stop_once(bench: &Bench, come: impl Future<Output = ()>) -> (String, Duration) {
+    let stop = tokio_util::sync::CancellationToken::new();
+    let runner = bench.runner_of(rosterd::run::RunnerOptions {
+        stop: stop.clone(),
+        ..rosterd::run::RunnerOptions::default()
+    });
+    let asked = async {
+        come.await;
+        stop.cancel();
+        tokio::time::Instant::now()
+    };
+    let run = runner.sync("test", rosterd::run::SyncOptions::default());
+    let (asked, (at, ended)) = tokio::join!(asked, async {
+        let ended = run.await;
+        (tokio::time::Instant::now(), ended)
+    });
+    let words = match ended {
+        Ok(report) => report.error.unwrap_or_default(),
+        Err(error) => error.to_string(),
+    };
+    (words, at.duration_since(asked))
+}
+
 /// An import takes ten minutes, and the run is asked to stop while it waits: first the one that sent
 /// it, then one that waits for it before it reads.
 #[tokio::test(start_paused = true)]
@@ -606,31 +631,14 @@ async fn a_run_that_waits_for_an_import_stops_when_it_is_asked_to() {
     let bench = bench(world, "mail", "campaigns", JOB);
     bench.rest().await;
     for sends in [true, false] {
-        let stop = tokio_util::sync::CancellationToken::new();
-        let runner = bench.runner_of(rosterd::run::RunnerOptions {
-            stop: stop.clone(),
-            ..rosterd::run::RunnerOptions::default()
-        });
-        let asked = async {
+        let (words, took) = stop_once(&bench, async {
             while sends && imports(&bench.emulator.requests()).is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             tokio::time::sleep(Duration::from_secs(45)).await;
-            stop.cancel();
-            tokio::time::Instant::now()
-        };
-        let run = runner.sync("test", rosterd::run::SyncOptions::default());
-        let (asked, ended) = tokio::join!(asked, async {
-            let ended = run.await;
-            (tokio::time::Instant::now(), ended)
-        });
-        let (at, ended) = ended;
-        let words = match ended {
-            Ok(report) => report.error.unwrap_or_default(),
-            Err(error) => error.to_string(),
-        };
+        })
+        .await;
         assert!(words.contains("asked to stop"), "{sends}: {words}");
-        let took = at.duration_since(asked);
         assert!(took < Duration::from_secs(5), "{sends}: {took:?}");
     }
     bench.emulator.clear_log();
@@ -655,33 +663,19 @@ async fn a_request_that_sits_out_a_pause_is_given_up_after_the_time_of_grace() {
     group_of(world.account_mut("mail"), "News", "reader", 40);
     let bench = bench(world, "mail", "campaigns", JOB);
     bench.rest().await;
-    let stop = tokio_util::sync::CancellationToken::new();
-    let runner = bench.runner_of(rosterd::run::RunnerOptions {
-        stop: stop.clone(),
-        ..rosterd::run::RunnerOptions::default()
-    });
     let pause = Fault::TooManyRequests {
         retry_after: Some(1800),
     };
     bench
         .emulator
         .add_fault(FaultRule::every(pause).on("import/bulk_import"));
-    let asked = async {
+    let (words, took) = stop_once(&bench, async {
         while imports(&bench.emulator.requests()).is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        stop.cancel();
-        tokio::time::Instant::now()
-    };
-    let run = runner.sync("test", rosterd::run::SyncOptions::default());
-    let (asked, (at, ended)) = tokio::join!(asked, async {
-        let ended = run.await;
-        (tokio::time::Instant::now(), ended)
-    });
-    let report = ended.unwrap();
-    let words = report.error.as_deref().unwrap_or_default();
+    })
+    .await;
     assert!(words.contains("asked to stop"), "{words}");
-    let took = at.duration_since(asked);
     assert!(took < Duration::from_secs(30), "{took:?}");
     bench.emulator.clear_faults();
     tokio::time::sleep(Duration::from_mins(30)).await;

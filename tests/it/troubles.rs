@@ -490,6 +490,10 @@ async fn a_refused_change_of_a_group_is_made_when_its_time_has_come() {
                 tell(&report)
             );
             assert_eq!(tries(bench.sent()), 0, "{place}: {}", tell(&report));
+            // Linked by now, where it was adopted, and still at rest.
+            bench.pass(60);
+            bench.sync().await;
+            assert_eq!(tries(bench.sent()), 0, "{place}");
             bench.emulator.clear_faults();
             bench.pass(16 * 60);
             bench.settle().await;

@@ -59,7 +59,7 @@ impl Runner {
         failures.retain(|failure| noted.insert(failure.key.clone()));
         report
             .failures
-            .retain(|failure| told.insert(failure.item()));
+            .retain(|failure| told.insert((failure.op.clone(), failure.item())));
         for failure in &mut failures {
             failure.item = item_id(
                 failure.group.as_deref(),

@@ -123,7 +123,22 @@ impl Confirming<'_> {
             .unwrap_or_default();
         let mut fields = bases_of(&desired.fields, &current);
         keep_unmade(&mut fields, &known, written);
+        // What was refused and rests is as it was known, or not known at all, emptied fields included.
+        let plan = self.known.plan;
+        let mut resting = plan.agreement.resting_groups.iter();
+        let resting = resting.find(|(ix, _)| plan.pair(**ix).source.as_deref() == Some(source));
+        let resting: Vec<_> = resting
+            .into_iter()
+            .flat_map(|(_, refused)| refused)
+            .map(|field| (field.clone(), known.get(field).cloned()))
+            .collect();
         keep_known(&mut fields, known, written, &desired.left_out);
+        for (field, then) in resting {
+            match then {
+                Some(then) => drop(fields.insert(field, then)),
+                None => drop(fields.remove(&field)),
+            }
+        }
         let name_field = self.known.schema.by_canonical(ObjectKind::Group, "name");
         let name_field = name_field.map(|spec| spec.wire);
         for (field, value) in written {

@@ -186,13 +186,9 @@ impl Account {
             // A single record, or a group that is too large for the host, can draw an error, silence
             // or an answer that can't be read as often as it is asked for: repeating that says no
             // more of the host's health. Whoever is not even reached is.
-            Err(Failure::Unclear(problem))
-                if attempt > 1 && !matches!(problem, Problem::NotConnected { .. }) =>
-            {
-                return {
-                    drop(admission);
-                    outcome
-                };
+            Err(Failure::Unclear(_)) if attempt > 1 => {
+                drop(admission);
+                return outcome;
             }
             Err(Failure::NotDone(problem) | Failure::Unclear(problem))
                 if !matches!(problem, Problem::TooLarge(_) | Problem::Storage(_)) =>

@@ -399,6 +399,39 @@ async fn people_are_detached_and_never_from_their_last_list() {
     );
 }
 
+/// A look that fails for one contact costs that contact's removal. Where it fails for all, not
+/// everybody is asked for, and the run doesn't say that all were refused.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_for_everybody_is_not_tried_with_everybody() {
+    let bench = synced(150, &job("removal = \"detach\"")).await;
+    for number in 0..30 {
+        on(&bench, "mail", number, Account::leave);
+    }
+    on(&bench, "mail", 40, Account::opt_out_of_group);
+    let before = bench.emulator.requests().len();
+    let failing = FaultRule::every(Fault::ServerError(500))
+        .at("campaigns")
+        .on("contact_view");
+    bench.emulator.add_fault(failing);
+    let report = bench.sync().await;
+    let looks = bench.emulator.requests();
+    let looks = looks[before..]
+        .iter()
+        .filter(|one| one.operation == "contact_view");
+    let looks = looks.count();
+    bench.emulator.clear_faults();
+    assert_eq!(report.exit_code(), 1, "{}", tell(&report));
+    assert_eq!(report.failures.len(), 3, "{}", tell(&report));
+    assert!((20..120).contains(&looks), "{looks}");
+    let members = bench.members("campaigns", "News");
+    assert_eq!(members.get(&address(40)), Some(&OptedOut));
+    assert_eq!(members.get(&address(29)), Some(&Active));
+    bench.pass(90_000);
+    bench.settle().await;
+    let members = bench.members("campaigns", "News");
+    assert!((0..30).all(|number| members.get(&address(number)) != Some(&Active)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn somebody_whom_the_importer_passes_over_is_not_done() {
     let mut world = plain_world();

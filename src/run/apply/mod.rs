@@ -68,6 +68,16 @@ impl Doubt {
     }
 }
 
+/// What kept every item of one kind of operation from being done so far.
+struct Hindrance {
+    /// How many items met it alone.
+    times: u32,
+    /// Whether the provider said that a right is missing.
+    denied: bool,
+    /// How the first of them ends the run where nothing of the kind could be done.
+    error: RunError,
+}
+
 struct Applying<'a> {
     runner: &'a Runner,
     job: &'a JobConfig,
@@ -101,9 +111,9 @@ struct Applying<'a> {
     /// People whose address at the target was changed by this run, proved or not.
     moved: HashSet<PersonIx>,
     events: Vec<Event>,
-    /// Per kind of operation, how many items were denied alone, and the error of the first.
-    denied: BTreeMap<&'static str, (u32, RunError)>,
-    /// The kinds of operation of which some item was not denied.
+    /// Per kind of operation, what keeps its items from being done at all.
+    hindered: BTreeMap<&'static str, Hindrance>,
+    /// The kinds of operation of which some item was not hindered.
     granted: BTreeSet<&'static str>,
     wrote: bool,
     /// What the first write uses up.
@@ -160,7 +170,7 @@ impl Runner {
             new_fields: BTreeMap::new(),
             moved: HashSet::new(),
             events: Vec::new(),
-            denied: BTreeMap::new(),
+            hindered: BTreeMap::new(),
             granted: BTreeSet::new(),
             wrote: false,
             spends,
@@ -244,7 +254,7 @@ impl Applying<'_> {
         }
         self.look_for_twins().await?;
         self.read_values_back().await?;
-        self.end_of_denials()
+        self.end_of_hindrances()
     }
 
     /// A custom field that was just created has a name of its own at the provider, which may take a

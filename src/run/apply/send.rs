@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::check::PATIENCE;
-use super::{Applying, Doubt, Open};
+use super::{Applying, Doubt, Hindrance, Open};
 use crate::http::{CallError, Problem};
 use crate::model::{ItemOutcome, Leaving, MembershipState, Settlement, Write};
 use crate::plan::PairIx;
@@ -17,6 +17,9 @@ use crate::state::{JournalEntry, JournalId, JournalOutcome};
 
 /// How often a write of unknown outcome is read back and sent again.
 const ATTEMPTS: u32 = 3;
+
+/// How many items of a kind of operation are tried that all are hindered.
+const HOPELESS: u32 = 3;
 
 impl Applying<'_> {
     /// Sends a write, and closes in on the item for which a batch is refused.
@@ -39,7 +42,7 @@ impl Applying<'_> {
                 && self.is_hopeless(op)
             {
                 // What was not tried has not failed: the next run plans it again, and those that were
-                // denied rest by then.
+                // tried rest by then.
                 for item in &items {
                     self.lose(item);
                 }
@@ -116,25 +119,14 @@ impl Applying<'_> {
                     self.settle_failed(journal, &items, None, "the login had expired; sent again")?;
                     queue.push((write, items, attempt + 1));
                 }
-                // A right that is missing for one item concerns that item.
-                CallError::Denied { ref reason, .. } if self.host_answers().await => {
-                    let op = items.first().map_or("", |item| item.op);
-                    if items.len() > 1 {
-                        let words = reason.clone();
-                        self.halve(journal, write, items, attempt, &mut queue, None, words)
-                            .await?;
-                        continue;
-                    }
-                    self.settle_failed(journal, &items, None, reason)?;
-                    self.failed(&items[0], None, reason);
-                    let stop = self.stopped(&error);
-                    let denied = self.denied.entry(op).or_insert((0, stop));
-                    denied.0 += 1;
-                }
-                // A question that came before the request failed, which one record can be the cause
-                // of: it stops no other while the host answers.
+                // A right that is missing for one item concerns that item, and one record can be the
+                // cause of a failed question that came before the request: neither stops any other
+                // while the host answers.
                 error if error.is_of_the_question() && self.host_answers().await => {
-                    let words = error.to_string();
+                    let words = match &error {
+                        CallError::Denied { reason, .. } => reason.clone(),
+                        error => error.to_string(),
+                    };
                     if items.len() > 1 {
                         self.halve(journal, write, items, attempt, &mut queue, None, words)
                             .await?;
@@ -142,6 +134,12 @@ impl Applying<'_> {
                     }
                     self.settle_failed(journal, &items, None, &words)?;
                     self.failed(&items[0], None, &words);
+                    let first = Hindrance {
+                        times: 0,
+                        denied: matches!(error, CallError::Denied { .. }),
+                        error: self.stopped(&error),
+                    };
+                    self.hindered.entry(items[0].op).or_insert(first).times += 1;
                 }
                 error => {
                     self.settle_failed(journal, &items, None, "not sent")?;
@@ -182,24 +180,29 @@ impl Applying<'_> {
         self.handle.adapter.open().await.is_ok()
     }
 
-    /// Tells whether every item of a kind of operation that was tried was denied, often enough not
-    /// to try any more of them.
+    /// Tells whether every item of a kind of operation that was tried was denied, or met a question
+    /// that failed, often enough not to try any more of them.
     fn is_hopeless(&self, op: &str) -> bool {
         // Every refusal is tried.
         op != "set_opt_out"
             && !self.granted.contains(op)
-            && self.denied.get(op).is_some_and(|(times, _)| *times >= 3)
+            && self
+                .hindered
+                .get(op)
+                .is_some_and(|seen| seen.times >= HOPELESS)
     }
 
-    /// Ends the run where a kind of operation was denied for every item that was tried, once all
-    /// else is done.
-    pub(super) fn end_of_denials(&mut self) -> Result<(), RunError> {
+    /// Ends the run, once all else is done, where a kind of operation was hindered for every item
+    /// that was tried: a missing right concerns the next ones, too, and so does a question that failed
+    /// often enough; one that failed once or twice says nothing of anybody else.
+    pub(super) fn end_of_hindrances(&mut self) -> Result<(), RunError> {
         let granted = std::mem::take(&mut self.granted);
-        match std::mem::take(&mut self.denied)
+        match std::mem::take(&mut self.hindered)
             .into_iter()
+            .filter(|(_, seen)| seen.denied || seen.times >= HOPELESS)
             .find(|(op, _)| !granted.contains(op))
         {
-            Some((_, (_, error))) => Err(error),
+            Some((_, seen)) => Err(seen.error),
             None => Ok(()),
         }
     }

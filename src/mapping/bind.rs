@@ -10,16 +10,17 @@ use super::rule::{Action, Rule};
 use super::vocabulary::nearest;
 use super::{Compiled, Mapping, MappingProblem, Place, normal_label};
 use crate::model::{
-    CustomField, CustomFields, FieldSpec, FieldType, LeftAlone, ObjectKind, Writable,
+    CustomField, CustomFields, FieldSpec, FieldType, LeftAlone, ObjectKind, Unlisted, Writable,
 };
 
 impl Mapping {
     /// Binds the rules to the custom fields of the two accounts.
     ///
     /// A rule with a problem is left out of the result. A label that nobody knows is a problem only
-    /// where the account's fields are known; elsewhere it is taken at its word. Where the definition
-    /// of some field can't be read, any label may be that field's: there only system names tell which
-    /// field is meant, a rule that goes by a label is left out, and that is no problem.
+    /// where the account's fields are known; elsewhere it is taken at its word, as long as the provider
+    /// knows fields by labels. Where the definition of some field can't be read, any label may be that
+    /// field's: there only system names tell which field is meant, a rule that goes by a label is left
+    /// out, and that is no problem.
     pub fn bind(
         &self,
         source: &CustomFields,
@@ -32,7 +33,8 @@ impl Mapping {
                 .target
                 .by_wire(ObjectKind::Member, "custom.*")
                 .filter(|row| row.writable != Writable::No),
-            create_fields: self.create_fields && target.known && target.unread.is_empty(),
+            unlisted: [self.source.unlisted, self.target.unlisted],
+            create_fields: self.create_fields && target.is_whole(),
             aliases: Vec::new(),
             missing: Vec::new(),
             unsaid: Vec::new(),
@@ -79,19 +81,20 @@ impl Mapping {
             member.push(bound);
         }
         member.extend(binding.built_in_custom(&member));
-        let mut unsaid = if source.unread.is_empty() && target.unread.is_empty() {
+        let mut unsaid = if source.is_whole() && target.is_whole() {
             LeftAlone::default()
         } else {
             LeftAlone::all_custom_but(member.iter().map(|rule| rule.wire.clone()).collect())
         };
-        unsaid.extend(std::mem::take(&mut binding.unsaid));
         let Binding {
             source: source_fields,
             aliases,
             mut missing,
+            unsaid: left_out,
             problems,
             ..
         } = binding;
+        unsaid.extend(left_out.clone());
         missing.sort_by(|left, right| left.label.cmp(&right.label));
         (
             BoundMapping::new(
@@ -103,7 +106,7 @@ impl Mapping {
                 Arc::new(aliases),
                 missing,
             )
-            .leaving(unsaid, !decided),
+            .leaving(unsaid, left_out, !decided),
             problems,
         )
     }
@@ -112,6 +115,8 @@ impl Mapping {
 struct Binding<'a> {
     source: CustomFields,
     target: &'a CustomFields,
+    /// Which custom fields of the source, and of the target, can be named where they are not known.
+    unlisted: [Unlisted; 2],
     custom_row: Option<&'static FieldSpec>,
     create_fields: bool,
     aliases: Vec<(String, String)>,
@@ -137,7 +142,9 @@ impl Binding<'_> {
         let mut resolved = true;
         let mentions = compiled.mentions();
         let takes_all = mentions.wholes.iter().any(|whole| whole.name == "custom");
-        if takes_all && !self.source.unread.is_empty() {
+        let [unlisted, _] = self.unlisted;
+        let shows_all = self.source.known || unlisted == Unlisted::ByLabel;
+        if takes_all && !(self.source.unread.is_empty() && shows_all) {
             resolved = false;
         }
         for (_, part) in compiled
@@ -164,7 +171,7 @@ impl Binding<'_> {
                     hint: suggestion(&part.name, &self.source),
                     span: Some(part.span.clone()),
                 }),
-                None => {}
+                None => resolved &= unlisted.knows(&part.name),
             }
         }
         resolved
@@ -207,7 +214,11 @@ impl Binding<'_> {
                 self.problem(place, message, hint);
                 return None;
             }
-            Found::None => (name.to_owned(), Shape::of(row)),
+            Found::None if self.unlisted[1].knows(name) => (name.to_owned(), Shape::of(row)),
+            Found::None => {
+                self.unsaid.push(rule.wire.clone());
+                return None;
+            }
         };
         Some(BoundRule {
             wire: format!("custom.{system_name}"),

@@ -46,12 +46,18 @@ pub struct BoundMapping {
     /// Their rules.
     held_back: Vec<BoundRule>,
     unsaid: LeftAlone,
+    /// The rules, by the target's names, that are left out because nobody can tell what they read.
+    left_out: Vec<String>,
     undecided: bool,
     group_roots: Roots,
     member_roots: Roots,
     group_homes: BTreeSet<String>,
     member_homes: BTreeSet<String>,
 }
+
+/// What helps where the login may not list the custom fields of the source.
+const BY_SYSTEM_NAME: &str =
+    "name them by their system names, or let the login administer the account";
 
 /// The first parts of the names that expressions read; only these are made visible to them.
 type Roots = BTreeSet<String>;
@@ -90,6 +96,7 @@ impl BoundMapping {
             not_created: BTreeSet::new(),
             held_back: Vec::new(),
             unsaid: LeftAlone::default(),
+            left_out: Vec::new(),
             undecided: false,
             group_homes: BTreeSet::new(),
             member_homes: BTreeSet::new(),
@@ -101,8 +108,14 @@ impl BoundMapping {
 
     /// Leaves fields as they are of which nobody can tell what they should hold, and everybody where
     /// nobody can tell what the filter reads.
-    pub(super) fn leaving(mut self, unsaid: LeftAlone, undecided: bool) -> BoundMapping {
+    pub(super) fn leaving(
+        mut self,
+        unsaid: LeftAlone,
+        left_out: Vec<String>,
+        undecided: bool,
+    ) -> BoundMapping {
         self.unsaid = unsaid;
+        self.left_out = left_out;
         self.undecided = undecided;
         self
     }
@@ -152,6 +165,11 @@ impl BoundMapping {
     /// fields can't be read that it may mean.
     pub fn where_undecided(&self) -> Option<String> {
         self.undecided.then(|| {
+            if !self.source_fields.known {
+                return format!(
+                    "members.where reads a custom field that the login may not list at the source, so that nobody can tell who counts as a member; {BY_SYSTEM_NAME}"
+                );
+            }
             format!(
                 "members.where reads a custom field, and the definition of {} at the source can't be read, so that nobody can tell who counts as a member; type its name there anew",
                 self.source_fields.unread.join(", ")
@@ -258,6 +276,23 @@ impl BoundMapping {
     /// something to be written.
     pub fn creates_fields(&self) -> bool {
         self.missing.len() > self.not_created.len()
+    }
+
+    /// Says which fields are left as they are because custom fields are meant that a login may not
+    /// list, and that can't be told apart without.
+    pub fn unlisted_custom(&self) -> Option<String> {
+        let side = match (self.source_fields.known, self.target_fields.known) {
+            (false, true) => "source",
+            (true, false) => "target",
+            (false, false) => "source or the target",
+            (true, true) => return None,
+        };
+        (!self.left_out.is_empty()).then(|| {
+            format!(
+                "the login may not list the custom fields of the {side}, so that nobody can tell which ones are meant, and {} stays as it is; {BY_SYSTEM_NAME}",
+                self.left_out.join(", ")
+            )
+        })
     }
 
     /// Names the custom fields of the source, and those of the target, whose definitions can't be

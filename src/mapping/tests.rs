@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    CustomField, CustomFields, FieldSpec, FieldType, ProviderKind, Value, Writable,
+    CustomField, CustomFields, FieldSpec, FieldType, ProviderKind, Unlisted, Value, Writable,
 };
 
 static WEB: Schema = Schema {
@@ -157,6 +157,7 @@ static WEB: Schema = Schema {
             ..FieldSpec::TEXT
         },
     ],
+    unlisted: Unlisted::ByLabel,
 };
 
 static CRM: Schema = Schema {
@@ -228,6 +229,7 @@ static CRM: Schema = Schema {
             ..FieldSpec::TEXT
         },
     ],
+    unlisted: Unlisted::ByLabel,
 };
 
 type Lines<'a> = &'a [(&'a str, &'a str)];
@@ -861,6 +863,52 @@ fn missing_custom_fields_are_named_and_filled() {
         [],
         "nothing is created where nobody knows what exists"
     );
+}
+
+/// A source that shows values by system names alone shows nothing under another name, and nothing
+/// is not an empty value.
+#[test]
+fn a_label_that_the_login_may_not_list_is_not_taken_for_an_empty_value() {
+    static NUMBERED: Schema = Schema {
+        unlisted: Unlisted::ByNumber("custom"),
+        ..WEB
+    };
+    let lines = &[
+        ("custom.Grade", "source.custom.Level"),
+        ("custom.Size", "source.custom.custom2 | upper"),
+    ];
+    let unknown = CustomFields::default();
+    let bound = |source: &'static Schema, filter| {
+        let mapping = compile(source, &CRM, &[], lines, Some(filter)).unwrap();
+        let (bound, problems) = mapping.bind(&unknown, &unknown);
+        assert!(problems.is_empty(), "{problems:?}");
+        bound
+    };
+    let plain = bound(&WEB, "source.custom.vip");
+    assert_eq!(
+        (plain.where_undecided(), plain.unlisted_custom()),
+        (None, None)
+    );
+    let custom = |bound: &BoundMapping| -> Vec<String> {
+        let fields = bound.member_fields().into_iter();
+        fields
+            .filter(|field| field.starts_with("custom."))
+            .collect()
+    };
+    assert_eq!(custom(&plain), ["custom.Grade", "custom.Size"]);
+    for (filter, decided) in [
+        ("source.custom.vip", false),
+        ("source.custom[source.first_name]", false),
+        ("source.custom.custom7", true),
+    ] {
+        let bound = bound(&NUMBERED, filter);
+        assert_eq!(bound.where_undecided().is_none(), decided, "{filter}");
+        assert_eq!(custom(&bound), ["custom.Size"]);
+        assert!(bound.unlisted_custom().unwrap().contains("custom.Grade"));
+        let mapped = bound.member(&Record::new());
+        assert!(mapped.unsaid.contains("custom.Grade"));
+        assert!(mapped.unsaid.contains("custom.Other"));
+    }
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub use own::{OwnRemoval, OwnRemovals};
 pub use refusal::Refusal;
 pub(crate) use refusal::{tidy, without_addresses};
 pub use schema::{
-    CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, ProviderKind, Schema, Writable,
+    CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, ProviderKind, Schema, Unlisted,
+    Writable,
 };
 pub use snapshot::{
     Existence, Listing, ListingRow, Member, MemberRow, MemberSink, MemberStatus, MembershipState,

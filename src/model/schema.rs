@@ -261,6 +261,11 @@ pub struct CustomFields {
 }
 
 impl CustomFields {
+    /// Tells whether every definition is known, so that a label tells which field is meant.
+    pub fn is_whole(&self) -> bool {
+        self.known && self.unread.is_empty()
+    }
+
     /// Finds a field by its system name or label, ignoring case.
     pub fn find(&self, name: &str) -> Option<&CustomField> {
         let name = name.trim();
@@ -292,6 +297,35 @@ pub struct Schema {
     pub groups: &'static [FieldSpec],
     /// The fields of a member.
     pub members: &'static [FieldSpec],
+    /// Which custom fields can be named where the login may not list them.
+    pub unlisted: Unlisted,
+}
+
+/// Which custom fields can be named where the login may not list them. Under any other name no value
+/// of anybody would show, which is not to be taken for an empty one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlisted {
+    /// Any: values come and go under the names that people see.
+    ByLabel,
+    /// Those named by their system names, which are this word and a number.
+    ByNumber(&'static str),
+    /// None: values go by ids that only the definitions tell.
+    Nothing,
+}
+
+impl Unlisted {
+    /// Tells whether a name tells which field is meant.
+    pub fn knows(self, name: &str) -> bool {
+        match self {
+            Self::ByLabel => true,
+            Self::ByNumber(word) => {
+                let name = name.trim().to_ascii_lowercase();
+                let number = name.strip_prefix(word);
+                number.is_some_and(|number| number.parse::<u32>().is_ok())
+            }
+            Self::Nothing => false,
+        }
+    }
 }
 
 impl Schema {

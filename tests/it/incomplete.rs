@@ -437,6 +437,24 @@ fn worn(bench: &Bench, name: &str) -> Vec<String> {
     })
 }
 
+/// Values change, one leaves, one refuses all mail and one joins.
+fn much_happens(bench: &Bench, source: &str) {
+    bench.account(source, |account| {
+        let one = account.find_group("One").unwrap();
+        let who = |account: &Account, name: &str| {
+            account
+                .contact_by_email(&format!("{name}@example.org"))
+                .unwrap()
+        };
+        wear(account, "Silver", "L");
+        let (leaves, refuses) = (who(account, "one1"), who(account, "one2"));
+        account.leave(one, leaves);
+        account.opt_out_of_account(refuses);
+        let fresh = account.add_person("fresh@example.org", "Ana", "Example");
+        account.join(one, fresh);
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_definition_that_nobody_can_read_clears_nothing_and_stops_nobody() {
     let filter = "[jobs.test.members]\nwhere = \"source.custom['Shirt size'] != 'XL'\"";
@@ -449,27 +467,12 @@ async fn one_definition_that_nobody_can_read_clears_nothing_and_stops_nobody() {
         for (at, members) in [(source, ""), (target, ""), (source, filter)] {
             let place = format!("{source} to {target}, at {at}, {members}");
             let bench = two_fields(source, target, members).await;
-            bench.emulator.add_fault(
-                FaultRule::every(Fault::Garbled {
-                    text: "Shirt size".to_owned(),
-                    with: Garbage::Control,
-                })
-                .at(at),
-            );
-            bench.account(source, |account| {
-                let one = account.find_group("One").unwrap();
-                let who = |account: &Account, name: &str| {
-                    account
-                        .contact_by_email(&format!("{name}@example.org"))
-                        .unwrap()
-                };
-                wear(account, "Silver", "L");
-                let (leaves, refuses) = (who(account, "one1"), who(account, "one2"));
-                account.leave(one, leaves);
-                account.opt_out_of_account(refuses);
-                let fresh = account.add_person("fresh@example.org", "Ana", "Example");
-                account.join(one, fresh);
-            });
+            let garbled = Fault::Garbled {
+                text: "Shirt size".to_owned(),
+                with: Garbage::Control,
+            };
+            bench.emulator.add_fault(FaultRule::every(garbled).at(at));
+            much_happens(&bench, source);
             let report = bench.sync().await;
             let told = tell(&report);
             let there = mailed(&bench, target, "One");
@@ -489,6 +492,51 @@ async fn one_definition_that_nobody_can_read_clears_nothing_and_stops_nobody() {
             bench.settle().await;
             assert_eq!(worn(&bench, target), ["Silver", "L"], "{place}");
             assert!(mailed(&bench, target, "One").contains(&"fresh@example.org".to_owned()));
+        }
+    }
+}
+
+/// A login that may not list the custom fields any more: what it can't tell is not empty.
+#[tokio::test(start_paused = true)]
+async fn custom_fields_that_a_login_may_not_list_any_more_are_not_taken_for_empty() {
+    let filter = "[jobs.test.members]\nwhere = \"source.custom['Shirt size'] == 'M'\"";
+    for (source, target) in [
+        ("mail", "crm"),
+        ("crm", "mail"),
+        ("mail", "campaigns"),
+        ("campaigns", "crm"),
+    ] {
+        for (at, members) in [(source, ""), (target, ""), (source, filter)] {
+            let place = format!("{source} to {target}, at {at}, {members}");
+            let bench = two_fields(source, target, members).await;
+            for definitions in [
+                "customFields/search",
+                "GetUserDefinedFields",
+                "GET /fields",
+                "list_field_view",
+            ] {
+                let denied = FaultRule::every(Fault::ServerError(403));
+                bench.emulator.add_fault(denied.at(at).on(definitions));
+            }
+            much_happens(&bench, source);
+            let report = bench.sync().await;
+            let told = tell(&report);
+            let there = mailed(&bench, target, "One");
+            let is_mailed = |name: &str| there.contains(&format!("{name}@example.org"));
+            assert!(!is_mailed("one2") && !is_mailed("one1"), "{place}: {told}");
+            // GreenRope's values say of themselves which field they are of.
+            let is_told = source == "crm" && !members.is_empty();
+            assert_eq!(is_mailed("one0"), !is_told, "{place}: {told}");
+            assert_eq!(is_mailed("one3"), members.is_empty(), "{place}: {told}");
+            let kept = worn(&bench, target);
+            assert!(
+                kept == ["Gold", "M"] || source == "crm" && kept == ["Silver", "L"],
+                "{place}: {kept:?}: {told}"
+            );
+            bench.emulator.clear_faults();
+            bench.pass(90_000);
+            bench.settle().await;
+            assert!(!mailed(&bench, target, "One").contains(&"one1@example.org".to_owned()));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What a look at the accounts says of the rights that the jobs will need, before anything is
 //! written.
 
-use rosterd::emulator::{Login, Rights, World};
+use rosterd::emulator::{CustomField, Login, Rights, World};
 
-use crate::support::{bench, bench_of, plain_world};
+use crate::support::{bench, bench_of, group_of, plain_world, tell};
 
 /// A world whose accounts of a name are reached by somebody with an ordinary job.
 fn world(account: &str, permissions: &[&str], rights: Rights) -> World {
@@ -142,4 +142,40 @@ async fn an_account_that_no_job_writes_to_needs_no_rights_to_write() {
     );
     let report = bench.runner().check_online("campaigns").await.unwrap();
     assert_eq!((report.lacks.len(), report.remarks.len()), (0, 1));
+}
+
+/// An expression over custom fields by their labels, or over all of them, needs their names, which
+/// not every token may list.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_may_not_list_the_custom_fields_shows_where_a_job_reads_all_of_them() {
+    let rights = Rights {
+        client_admin: false,
+        ..Rights::all()
+    };
+    for (line, lacks) in [
+        ("where = \"source.custom[source.first_name] != ''\"", 1),
+        ("where = \"source.custom['Level'] != 'Gold'\"", 1),
+        ("where = \"source.custom['custom1'] != 'Gold'\"", 0),
+    ] {
+        let job = format!(
+            "[jobs.test]\nsource = \"mail\"\ntarget = \"crm\"\n[jobs.test.members]\n{line}\n"
+        );
+        let mut world = world("mail", &[], rights);
+        let mail = world.account_mut("mail");
+        group_of(mail, "Readers", "reader", 2);
+        mail.fields.push(CustomField {
+            id: 1,
+            name: "custom1".to_owned(),
+            label: "Level".to_owned(),
+            data_type: "Text".to_owned(),
+            max_length: 50,
+            ..CustomField::default()
+        });
+        let bench = bench_of(world, &job);
+        let report = bench.runner().check_online("mail").await.unwrap();
+        assert_eq!(report.lacks.len(), lacks, "{line}: {:?}", report.lacks);
+        let report = bench.sync().await;
+        let waits = if lacks > 0 { 4 } else { 0 };
+        assert_eq!(report.exit_code(), waits, "{line}: {}", tell(&report));
+    }
 }

@@ -58,6 +58,7 @@ static STAFF: Schema = Schema {
         canonical: "email",
         ..FieldSpec::TEXT
     }],
+    unlisted: Unlisted::ByLabel,
 };
 
 fn staff(lines: Lines<'_>) -> BoundMapping {

@@ -10,7 +10,7 @@ use crate::model::{
     Batches, Capabilities, Certificate, Existence, FieldSpec, FieldType, Forgotten, Group,
     GroupKind, GroupRow, GroupStatus, Join, MemberRow, MemberSink, MemberStatus, MembershipState,
     Name, Names, ObjectKind, OwnRemovals, ProviderKind, Record, Schema, Snapshot, SnapshotBuilder,
-    Stage, TotalMeanings, Unread, Value, Writable,
+    Stage, TotalMeanings, Unlisted, Unread, Value, Writable,
 };
 use crate::plan::base::{
     Base, BaseMembership, FactId, FieldBases, FormerLink, GroupLink, Ledger, LedgerAudience,
@@ -69,6 +69,7 @@ pub(super) static RICH: Schema = Schema {
         unique: true,
         ..FieldSpec::TEXT
     }],
+    unlisted: Unlisted::ByLabel,
 };
 
 /// A provider that holds names only, which need not be unique.
@@ -87,6 +88,7 @@ pub(super) static POOR: Schema = Schema {
         unique: true,
         ..FieldSpec::TEXT
     }],
+    unlisted: Unlisted::ByLabel,
 };
 
 /// A provider where a person is in one group only, and which holds no refusal.

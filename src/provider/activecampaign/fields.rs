@@ -4,7 +4,7 @@
 //! of the older self-hosted edition, read in November 2026. Lengths are not documented.
 
 use crate::model::{
-    Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Writable,
+    Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Unlisted, Writable,
 };
 
 use super::wire::groups::{FLAGS, flag_spec};
@@ -38,6 +38,7 @@ pub static LIST_SCHEMA: Schema = Schema {
     kind: ProviderKind::ActiveCampaignLists,
     groups: &LISTS,
     members: &CONTACTS,
+    unlisted: Unlisted::Nothing,
 };
 
 static LISTS: [FieldSpec; 16] = [
@@ -153,6 +154,7 @@ pub static USER_SCHEMA: Schema = Schema {
     kind: ProviderKind::ActiveCampaignUsers,
     groups: &USER_GROUPS,
     members: &USERS,
+    unlisted: Unlisted::Nothing,
 };
 
 const GROUP_FIELDS: usize = 16;

@@ -5,7 +5,7 @@
 //! what the answer echoes.
 
 use crate::model::{
-    Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Writable,
+    Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Unlisted, Writable,
 };
 
 use super::wire::{IMPORT_ROWS, MEMBERSHIP_ROWS};
@@ -37,6 +37,7 @@ pub static SCHEMA: Schema = Schema {
     kind: ProviderKind::Emfluence,
     groups: &GROUPS,
     members: &MEMBERS,
+    unlisted: Unlisted::ByNumber("custom"),
 };
 
 static GROUPS: [FieldSpec; 19] = [

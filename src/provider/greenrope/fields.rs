@@ -3,7 +3,7 @@
 //! is public.
 
 use crate::model::{
-    Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Writable,
+    Batches, Capabilities, FieldSpec, FieldType, Join, ProviderKind, Schema, Unlisted, Writable,
 };
 
 const MANUAL_GROUPS: &str = "GreenRope manual, Spec - Groups";
@@ -15,6 +15,7 @@ pub static SCHEMA: Schema = Schema {
     kind: ProviderKind::GreenRope,
     groups: GROUPS,
     members: MEMBERS,
+    unlisted: Unlisted::ByLabel,
 };
 
 /// What the API can do. Batch sizes are not documented: 50 is a cautious choice.

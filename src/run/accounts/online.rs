@@ -2,7 +2,7 @@
 
 use super::runner::Runner;
 use crate::config::settled::Missing;
-use crate::model::{GroupRow, ProviderKind};
+use crate::model::{CustomFields, GroupRow, ProviderKind};
 use crate::provider::{self, Duties};
 use crate::run::error::RunError;
 
@@ -44,7 +44,7 @@ impl Runner {
         handle.adapter.open().await.map_err(failed)?;
         let (groups, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
         let custom = handle.adapter.custom_fields().await.map_err(failed)?;
-        let lacks = match self.duties(name) {
+        let mut lacks = match self.duties(name) {
             Some(duties) => handle
                 .adapter
                 .lacks(duties, &groups)
@@ -52,6 +52,7 @@ impl Runner {
                 .map_err(failed)?,
             None => Vec::new(),
         };
+        lacks.extend(self.unlisted_custom(name, &custom));
         let reading = certificate.certify((), &mut crate::model::TotalMeanings::all());
         Ok(OnlineReport {
             provider: name.to_owned(),
@@ -104,6 +105,19 @@ impl Runner {
         Ok(named
             .filter(|(_, name)| folded(name) == folded(words))
             .collect())
+    }
+
+    /// Says which jobs read custom fields of a provider by labels that the login may not list.
+    fn unlisted_custom(&self, name: &str, custom: &CustomFields) -> Vec<String> {
+        let jobs = self.inner.config.jobs.values();
+        jobs.filter(|job| job.source == name)
+            .filter_map(|job| Some((job, self.bind(job, custom, &CustomFields::default()).ok()?)))
+            .flat_map(|(job, mapping)| {
+                let said = [mapping.where_undecided(), mapping.unlisted_custom()];
+                let said = said.into_iter().flatten();
+                said.map(|words| format!("`jobs.{}`: {words}", job.name))
+            })
+            .collect()
     }
 
     /// Returns what the jobs of the config may do at a provider; nothing where none writes there.

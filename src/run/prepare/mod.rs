@@ -118,6 +118,12 @@ impl Runner {
         warnings.extend(unmatched(job, sides.source.groups.seen()));
         warnings.extend(lost_pins(job, &policy, &sides, &base));
         warnings.extend(unread_definitions(job, &sides.mapping));
+        warnings.extend(
+            sides
+                .mapping
+                .unlisted_custom()
+                .map(|words| format!("Here {words}.")),
+        );
         let undecided = sides.mapping.where_undecided();
         let plan = plan(&Inputs {
             undecided: undecided.as_deref(),

@@ -222,7 +222,13 @@ impl Runner {
             .stage(&job.name, &format!("Reading members of {}", job.source));
         let mut staging = Staging::new().map_err(staging_error)?;
         let mut meanings = self.store().meanings(&job.source_account)?;
-        let fields: Vec<String> = provider::schema(begun.source.adapter.kind())
+        // Where nobody knows which custom fields there are, those that the config names.
+        let schema = provider::schema(begun.source.adapter.kind());
+        let named = mapping.member_reads().into_iter().filter(|name| {
+            let name = name.strip_prefix("custom.").filter(|name| *name != "*");
+            !begun.source_custom.known && name.is_some_and(|name| schema.unlisted.knows(name))
+        });
+        let fields: Vec<String> = schema
             .members
             .iter()
             .filter(|field| field.readable && field.wire != "custom.*")
@@ -234,6 +240,7 @@ impl Runner {
                     .iter()
                     .map(|field| format!("custom.{}", field.system_name)),
             )
+            .chain(named)
             .collect();
         let rows: Vec<GroupRow> = begun
             .source_rows

@@ -93,19 +93,6 @@ impl Emfluence {
         if matches!(ask.role, Role::Check) {
             fields = ProfileFields::default();
         }
-        if fields.wants_every_custom() {
-            let defined = self.read_custom_fields().await?;
-            if !defined.known {
-                return Err(self
-                    .account
-                    .broken_rule(
-                        "customFields/search",
-                        "an expression reads all custom fields, and this token may not list them; name the fields that it reads, or let the token's user administer the account",
-                    )
-                    .into());
-            }
-            fields.name_every_custom(&defined.fields);
-        }
         let mut unseen: Unseen = match &ask.role {
             Role::Target { wanted } => wanted.iter().cloned().collect(),
             Role::Source | Role::Check => Unseen::new(),

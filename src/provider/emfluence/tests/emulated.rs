@@ -139,7 +139,12 @@ async fn the_emulated_account_is_read_as_it_is() {
         adapter.open().await.unwrap();
         let custom = adapter.custom_fields().await.unwrap();
         assert!(custom.known && !custom.fields.is_empty());
-        let fields = ["firstName", "zipCode", "custom.*"];
+        let custom = custom.fields.iter();
+        let custom: Vec<String> = custom
+            .map(|field| format!("custom.{}", field.system_name))
+            .collect();
+        let mut fields = vec!["firstName", "zipCode"];
+        fields.extend(custom.iter().map(String::as_str));
         let source = read(&adapter, &fields, Role::Source).await.unwrap();
         assert_read_is_the_world(&emulator, &source);
         let with_custom = source

@@ -23,7 +23,6 @@ use crate::provider::json::{object, protocol};
 pub(in super::super) struct ProfileFields {
     plain: Vec<&'static str>,
     custom: Vec<String>,
-    every_custom: bool,
 }
 
 impl ProfileFields {
@@ -33,7 +32,6 @@ impl ProfileFields {
         let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         for name in names {
             match name.strip_prefix("custom.") {
-                Some("*") => fields.every_custom = true,
                 Some(system_name) => fields.custom.push(system_name.to_owned()),
                 None => {
                     if let Some(spec) = SCHEMA
@@ -50,7 +48,7 @@ impl ProfileFields {
 
     /// Tells whether nothing is asked for.
     pub(in super::super) fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.custom.is_empty() && !self.every_custom
+        self.plain.is_empty() && self.custom.is_empty()
     }
 
     /// Writes the `fields` parameter: what identifies and bars a contact, then the profile.
@@ -64,19 +62,6 @@ impl ProfileFields {
         // Nothing shows that `customFields` may be asked for; each field has its own name.
         names.extend(self.custom.iter().map(String::as_str));
         names.join(",")
-    }
-
-    /// Tells whether all custom fields are asked for, whatever their names are.
-    pub(in super::super) fn wants_every_custom(&self) -> bool {
-        self.every_custom
-    }
-
-    /// Asks for every custom field that is defined, by its name.
-    pub(in super::super) fn name_every_custom(&mut self, defined: &[CustomField]) {
-        let names = defined.iter().map(|field| field.system_name.clone());
-        let mut custom: BTreeSet<String> = names.collect();
-        custom.extend(std::mem::take(&mut self.custom));
-        self.custom = custom.into_iter().collect();
     }
 
     fn record(&self, contact: &Map<String, Json>) -> Record {
@@ -103,11 +88,6 @@ impl ProfileFields {
                 .or_else(|| field(contact, name))
             {
                 put(name, value);
-            }
-        }
-        if self.every_custom {
-            for (name, value) in nested.into_iter().flatten() {
-                put(&name.to_ascii_lowercase(), value);
             }
         }
         record

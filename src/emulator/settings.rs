@@ -147,6 +147,8 @@ pub struct GreenRopeQuirks {
     pub zone_slash: bool,
     /// A listing that finds nothing answers with an error instead of an empty list.
     pub empty_is_error: bool,
+    /// An account without any group answers without a list of them.
+    pub no_group_list: bool,
     /// Which members a group's total counts.
     pub counted: Counted,
     /// Failed items come without the id element.

@@ -88,6 +88,9 @@ pub enum ReadError {
     /// sentence says which.
     #[error("{0}")]
     Account(String),
+    /// The account shows no list of groups, as one without any may, and as a fault does.
+    #[error("{0}; where the account has no group yet, make one there by hand")]
+    NoGroups(CallError),
 }
 
 /// Which members to read, and what of them.

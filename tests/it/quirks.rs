@@ -1,6 +1,8 @@
 //! Where the documentation leaves a choice, either answer leads to the same target.
 
-use rosterd::emulator::{Counted, Seed, Settings, UnknownGroup, World};
+use rosterd::emulator::{
+    Counted, Fault, FaultRule, GreenRopeQuirks, Seed, Settings, UnknownGroup, World,
+};
 use rosterd::run::Outcome;
 
 use crate::support::oracle::Oracle;
@@ -144,4 +146,39 @@ async fn an_error_instead_of_opt_outs_is_no_empty_list() {
         );
         assert_eq!(bench.members(target, "News").len(), 2);
     }
+}
+
+/// A new account may show no list of groups at all, or call that an error. As a target it is an empty
+/// one; once something is linked there, and as a source, it proves nothing.
+#[tokio::test(start_paused = true)]
+async fn a_new_greenrope_account_may_show_no_list_of_groups() {
+    for quirk in [
+        (|quirks| quirks.no_group_list = true) as fn(&mut GreenRopeQuirks),
+        |quirks| quirks.empty_is_error = true,
+    ] {
+        let mut world = plain_world();
+        group_of(world.account_mut("mail"), "News", "person", 4);
+        quirk(&mut world.account_mut("crm").settings.greenrope);
+        let bench = bench(world, "mail", "crm", "mode = \"managed\"");
+        let runner = bench.runner();
+        assert_eq!(runner.check_online("crm").await.unwrap().groups, 0);
+        runner.predict("test").await.unwrap();
+        let report = bench.sync().await;
+        assert_eq!(report.summary.groups_created, 1, "{}", tell(&report));
+        bench.account("crm", |account| {
+            account.settings.greenrope = GreenRopeQuirks::default()
+        });
+        bench.settle().await;
+        assert_eq!(bench.members("crm", "News").len(), 4);
+        // Now the list should be there.
+        let missing = FaultRule::every(Fault::MissingList);
+        bench.emulator.add_fault(missing.at("crm").on("GetGroups"));
+        bench.writes();
+        bench.plan_error().await;
+        assert!(bench.writes().is_empty());
+    }
+    let mut world = plain_world();
+    world.account_mut("crm").settings.greenrope.no_group_list = true;
+    let bench = bench(world, "crm", "mail", "mode = \"managed\"");
+    assert!(bench.plan_error().await.contains("make one there by hand"));
 }

@@ -57,6 +57,9 @@ pub(super) fn get(call: &mut Call<'_>, root: &Node) -> Answer {
     if found.is_empty() && account.settings.greenrope.empty_is_error {
         return Err(Failure::new(Failure::NO_GROUP, "No groups were found."));
     }
+    if account.groups.is_empty() && account.settings.greenrope.no_group_list {
+        return Ok(vec![Node::leaf("Result", "Success")]);
+    }
     let mut groups = Node::new("Groups");
     groups.children = found
         .into_iter()

@@ -244,11 +244,26 @@ impl GreenRope {
     /// Reads all groups that the login sees.
     pub(super) async fn read_groups(&self) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
         let request = Request::groups(&self.account_id, None);
-        let (groups, without_id) = self
+        let listed = self
             .ask(&request, |reply| {
-                wire::groups(reply.body.reader(), &self.account_id)
+                wire::groups_if_any(reply.body.reader(), &self.account_id)
             })
-            .await?;
+            .await;
+        let (groups, without_id) = match listed {
+            Ok(Some(listed)) => listed,
+            Ok(None) => {
+                let words = wire::NO_LIST_OF_GROUPS;
+                return Err(ReadError::NoGroups(
+                    self.account.broken_rule("GetGroups", words),
+                ));
+            }
+            Err(CallError::Refused { ref refusal, .. })
+                if wire::says_no_groups(&refusal.message) =>
+            {
+                return Err(listed.map_err(ReadError::NoGroups).unwrap_err());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let left_out =
             (without_id > 0).then(|| "some groups have no id that can be read".to_owned());
         let distinct = groups
@@ -300,7 +315,10 @@ impl GreenRope {
             Err(CallError::Refused { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let (groups, _) = self.read_groups().await?;
+        let (groups, _) = self.read_groups().await.map_err(|error| match error {
+            ReadError::NoGroups(error) => error.into(),
+            error => error,
+        })?;
         Ok(groups.into_iter().find(|group| group.id == id))
     }
 

@@ -42,7 +42,7 @@ impl Runner {
             error: Box::new(error),
         };
         handle.adapter.open().await.map_err(failed)?;
-        let (groups, certificate) = handle.adapter.groups(&|_, _| false).await.map_err(failed)?;
+        let (groups, certificate) = self.groups_to_write(&handle, &|_, _| false).await?;
         let custom = handle.adapter.custom_fields().await.map_err(failed)?;
         let mut lacks = match self.duties(name) {
             Some(duties) => handle

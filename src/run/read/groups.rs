@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tracing::info;
+
 use crate::config::settled::JobConfig;
 use crate::model::{
     Certificate, Existence, Group, GroupKind, GroupRow, Incomplete, Listing, ObjectKind, Reading,
     Snapshot, TotalMeanings, Value, Writable,
 };
+use crate::provider::ReadError;
+use crate::run::Runner;
 use crate::run::accounts::Handle;
 use crate::run::error::RunError;
 use crate::state::Store;
@@ -21,6 +25,47 @@ pub(super) fn certain(provider: &str, certificate: &Certificate) -> Result<(), R
             provider: provider.to_owned(),
             why: why.join("; "),
         }),
+    }
+}
+
+impl Runner {
+    /// Reads the groups of an account that jobs write to.
+    ///
+    /// One without any group may show no list of them. That is believed as long as nothing is linked
+    /// there and no creation is in doubt: later it would take groups for gone, or make them twice.
+    pub(in crate::run) async fn groups_to_write(
+        &self,
+        target: &Handle,
+        wanted: &(dyn Fn(&str, &str) -> bool + Sync),
+    ) -> Result<(Vec<GroupRow>, Certificate), RunError> {
+        match target.adapter.groups(wanted).await {
+            Err(ReadError::NoGroups(error)) if self.is_unused(&target.name)? => {
+                info!(
+                    account = target.name,
+                    error = %error,
+                    "Account has no list of groups and counts as one without any."
+                );
+                Ok((Vec::new(), Certificate::of_the_end()))
+            }
+            groups => groups.map_err(target.read_error()),
+        }
+    }
+
+    /// Tells whether some job writes to a provider, and no group of its account was ever linked or
+    /// may have been made.
+    fn is_unused(&self, provider: &str) -> Result<bool, RunError> {
+        let jobs = &self.inner.config.jobs;
+        let Some(job) = jobs.values().find(|job| job.target == provider) else {
+            return Ok(false);
+        };
+        let (account, store) = (&job.target_account, self.store());
+        for job in jobs.values() {
+            let concerned = job.target_account == *account || job.source_account == *account;
+            if concerned && !store.links(&job.name)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(store.last_creation_unsettled(account)?.is_none())
     }
 }
 

@@ -36,11 +36,12 @@ impl Runner {
         for (name, is_target) in [(&job.source, false), (&job.target, true)] {
             let handle = self.handle(name)?;
             handle.adapter.open().await.map_err(handle.read_error())?;
-            let (rows, certificate) = handle
-                .adapter
-                .groups(&|_, _| false)
-                .await
-                .map_err(handle.read_error())?;
+            let (rows, certificate) = if is_target {
+                self.groups_to_write(&handle, &|_, _| false).await?
+            } else {
+                let groups = handle.adapter.groups(&|_, _| false).await;
+                groups.map_err(handle.read_error())?
+            };
             certain(&handle.name, &certificate)?;
             let schema = provider::schema(handle.adapter.kind());
             if !is_target {

@@ -146,11 +146,7 @@ impl Runner {
         let (targets, everything_linked) = begun.partners_known(job);
         // Finding partners by external id takes the details of every group that might be one.
         let wanted = |id: &str, _name: &str| !everything_linked || targets.contains(id);
-        let (rows, certificate) = target
-            .adapter
-            .groups(&wanted)
-            .await
-            .map_err(target.read_error())?;
+        let (rows, certificate) = self.groups_to_write(target, &wanted).await?;
         certain(&target.name, &certificate)?;
         let schema = provider::schema(target.adapter.kind());
         let groups = groups_with_carried(self.store(), &job.target_account, &rows, schema)?;

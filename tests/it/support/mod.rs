@@ -297,6 +297,15 @@ impl Bench {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Says why the job can't be planned.
+    pub async fn plan_error(&self) -> String {
+        self.rest().await;
+        match self.runner().plan("test").await {
+            Ok(_) => panic!("planned"),
+            Err(error) => error.to_string(),
+        }
+    }
+
     /// Runs the job.
     pub async fn sync(&self) -> RunReport {
         self.sync_of("test").await

@@ -67,6 +67,16 @@ pub(in super::super) fn groups(
     source: impl BufRead,
     account_id: &str,
 ) -> Result<(Vec<GroupRow>, u64), DecodeError> {
+    groups_if_any(source, account_id)?
+        .ok_or_else(|| DecodeError::Protocol(NO_LIST_OF_GROUPS.to_owned()))
+}
+
+/// Decodes groups like [`groups`]; nothing where there is no list of them, as an account without any
+/// may answer (trust low).
+pub(in super::super) fn groups_if_any(
+    source: impl BufRead,
+    account_id: &str,
+) -> Result<Option<(Vec<GroupRow>, u64)>, DecodeError> {
     let mut rows = Vec::new();
     let mut without_id = 0;
     let envelope = read_single(source, "getgroupsresponse", "groups", &mut |item| {
@@ -76,12 +86,17 @@ pub(in super::super) fn groups(
         }
         Ok(())
     })?;
-    if !envelope.container {
-        return Err(DecodeError::Protocol(
-            "the answer has no list of groups".to_owned(),
-        ));
-    }
-    Ok((rows, without_id))
+    Ok(envelope.container.then_some((rows, without_id)))
+}
+
+/// What is the matter with an answer that shows no list of groups.
+pub(in super::super) const NO_LIST_OF_GROUPS: &str = "the answer has no list of groups";
+
+/// Tells whether the words of a refusal say that there is no group in the account.
+pub(in super::super) fn says_no_groups(words: &str) -> bool {
+    let words = words.to_lowercase();
+    let words: Vec<&str> = words.split(|c: char| !c.is_alphanumeric()).collect();
+    words.windows(2).any(|two| two == ["no", "groups"])
 }
 
 /// Decodes a group; nothing where its id, or whose it is, can't be read.

@@ -26,6 +26,8 @@
 //! | ActiveCampaign | lists | version 3's `meta.total` of lists, beside version 1's rows | nothing is concluded from a missing list, none is created |
 //! | ActiveCampaign | list that is linked and not listed | version 1, then version 3 by id; with a key that does not see everything nothing is missing | nothing is concluded |
 //! | ActiveCampaign | contacts and memberships | ids followed to an empty page or to `meta.total`, and `meta.total` of each list's memberships, counted first | additions at a source, nothing at a target |
+//! | ActiveCampaign | membership of a contact that does not say of which list | the contact is named, and counts as one who may be on any list. A list that is short by it is asked for alone: who comes is on it | nobody concludes that this contact is missing anywhere, nor adds it; a list that stays short is not whole |
+//! | ActiveCampaign | membership that does not say whose it is | none, for its list; for every list where it says neither | neither additions nor removals there |
 //! | ActiveCampaign | contacts by version 1 alone | none: "nothing is returned" may mean anything; rows that show other lists only are strangers, and those that show none are members only where the service counts as many | additions at a source, nothing at a target |
 //! | ActiveCampaign | users, user groups | pages until an empty one, with rising ids or a `meta.total` that is not more than came | additions at a source, nothing at a target |
 //! | ActiveCampaign | users, user groups by version 1 (guessed ids) | none | additions at a source, nothing at a target |

@@ -372,7 +372,7 @@ impl ActiveCampaign {
                 shown => shown?,
             };
             let Some(memberships) = shown
-                .filter(|shown| shown.id == id)
+                .filter(|shown| shown.id == id && !shown.on_unknown_list)
                 .and_then(|shown| shown.memberships)
             else {
                 return Ok(ItemOutcome::Unknown);

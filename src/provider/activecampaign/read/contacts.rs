@@ -30,12 +30,34 @@ struct Scanned {
     problem: Option<String>,
     /// What of it is left out, because nobody can tell whom it is about.
     left_out: Option<String>,
+    /// The lists of memberships that do not say whose they are; nothing for one that does not say
+    /// of which list either.
+    strays: BTreeSet<Option<u64>>,
 }
 
 impl Scanned {
     /// Says why it may not be all, for either reason.
     fn doubt(&self) -> Option<&String> {
         self.problem.as_ref().or(self.left_out.as_ref())
+    }
+
+    /// Says in its listing why a list may not be whole. A membership that is nobody's concerns its
+    /// own list; one that is of no list either concerns all of them.
+    fn tell(&self, listed: &mut Listed) {
+        if let Some(problem) = self.doubt() {
+            listed.broken(problem);
+        }
+        for stray in &self.strays {
+            match *stray {
+                None => listed.broken("a membership says neither whose it is nor of which list"),
+                Some(list) if listed.number == Some(list) => {
+                    listed.broken(format!(
+                        "a membership of list {list} does not say whose it is"
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
     }
 }
 
@@ -274,10 +296,7 @@ impl ActiveCampaign {
                 }
             };
             let count = page.contacts.len() as u64;
-            if page.stray {
-                scanned.left_out =
-                    Some("a membership does not say whose it is, or of which list".to_owned());
-            }
+            scanned.strays.extend(page.strays);
             scanned.left_out = scanned.left_out.or(page.contacts.left_out("contacts"));
             if scanned.pages == 0 {
                 announced = page.total;
@@ -344,14 +363,21 @@ impl ActiveCampaign {
             )
             .await?;
         let mut whole = scanned.ended && scanned.doubt().is_none();
-        if let Some(problem) = scanned.doubt() {
-            listings.broken(problem);
+        for listed in listings.each() {
+            listed.certificate.pages += scanned.pages;
+            scanned.tell(listed);
         }
         if bare > 0 {
             listings.broken("some pages of contacts came without their memberships");
         }
-        for listed in listings.each() {
-            listed.certificate.pages += scanned.pages;
+        // A membership of an unknown list leaves its list one short. Asked for that list, the
+        // service says who is on it; the profiles have come already.
+        if whole && bare == 0 {
+            let nothing = ProfileFields::default();
+            for listed in listings.each().filter(|listed| listed.is_short()) {
+                self.read_one_list(shown.include, &nothing, listed, taking)
+                    .await?;
+            }
         }
         if shown.values_apart {
             whole &= self.read_values(fields, listings, taking).await?;
@@ -405,35 +431,7 @@ impl ActiveCampaign {
     ) -> Result<(), ReadError> {
         let profile = !fields.is_empty();
         for listed in listings.each() {
-            let Some(list) = listed.number else { continue };
-            taking.sink.begin_reading(&listed.group);
-            self.count_against(listed).await?;
-            let mut strangers = 0_u64;
-            let scanned = self
-                .scan(Scope::List(list), include, fields, None, &mut |contact| {
-                    let held = contact
-                        .memberships
-                        .iter()
-                        .flatten()
-                        .find(|(other, _)| *other == list);
-                    let Some((_, held)) = held else {
-                        strangers += 1;
-                        return Ok(());
-                    };
-                    listed.take(contact.id, *held);
-                    listed.take_time(&contact);
-                    taking.take(contact, profile)
-                })
-                .await?;
-            listed.certificate.pages += scanned.pages;
-            if let Some(problem) = scanned.doubt() {
-                listed.broken(problem);
-            }
-            if strangers > 0 {
-                listed.broken(format!(
-                    "{strangers} contacts came who are not on list {list}"
-                ));
-            }
+            self.read_one_list(include, fields, listed, taking).await?;
         }
         for address in std::mem::take(&mut taking.unseen) {
             let mut is_absent = true;
@@ -457,6 +455,9 @@ impl ActiveCampaign {
                         .as_deref()
                         .is_some_and(|email| same_address(email, &address))
                     {
+                        if contact.on_unknown_list {
+                            listings.take_maybe(contact.id);
+                        }
                         taking.take(contact, profile)?;
                     }
                 }
@@ -464,6 +465,46 @@ impl ActiveCampaign {
             if is_absent {
                 taking.absent(&address);
             }
+        }
+        Ok(())
+    }
+
+    /// Reads one list. Whoever comes for it without saying so is a stranger, whom the filter let
+    /// through, unless a membership of theirs does not say of which list: it is of this one then.
+    async fn read_one_list(
+        &self,
+        include: Include,
+        fields: &ProfileFields,
+        listed: &mut Listed,
+        taking: &mut Taking<'_>,
+    ) -> Result<(), ReadError> {
+        let Some(list) = listed.number else {
+            return Ok(());
+        };
+        let profile = !fields.is_empty();
+        taking.sink.begin_reading(&listed.group);
+        self.count_against(listed).await?;
+        let mut strangers = 0_u64;
+        let scanned = self
+            .scan(Scope::List(list), include, fields, None, &mut |contact| {
+                let mut memberships = contact.memberships.iter().flatten();
+                let held = memberships.find(|(other, _)| *other == list);
+                let unknown = contact.on_unknown_list.then_some(NOT_SAID);
+                let Some(held) = held.map(|(_, status)| *status).or(unknown) else {
+                    strangers += 1;
+                    return Ok(());
+                };
+                listed.take(contact.id, held);
+                listed.take_time(&contact);
+                taking.take(contact, profile)
+            })
+            .await?;
+        listed.certificate.pages += scanned.pages;
+        scanned.tell(listed);
+        if strangers > 0 {
+            listed.broken(format!(
+                "{strangers} contacts came who are not on list {list}"
+            ));
         }
         Ok(())
     }
@@ -559,14 +600,14 @@ impl ActiveCampaign {
                             let held =
                                 shown.map(|shown| shown.iter().find(|(other, _)| *other == list));
                             match held {
-                                Some(None) => {
+                                Some(None) if !contact.on_unknown_list => {
                                     strangers += 1;
                                     continue;
                                 }
                                 // One that says no status has the one that was asked for.
                                 Some(Some((_, NOT_SAID))) => listed.take(contact.id, status),
                                 Some(Some((_, held))) => listed.take(contact.id, *held),
-                                None => {
+                                Some(None) | None => {
                                     silent.push((contact, status));
                                     continue;
                                 }

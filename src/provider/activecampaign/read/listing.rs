@@ -14,6 +14,8 @@ pub(super) struct Listed {
     rows: Vec<(u64, i64)>,
     /// When people left, where that is shown.
     left: Vec<(u64, i64)>,
+    /// People who may be on the list, in whatever state.
+    maybe: BTreeSet<u64>,
     /// People who are counted with the list and are no members of it.
     counted_apart: u64,
     pub(super) certificate: Certificate,
@@ -26,6 +28,7 @@ impl Listed {
             number: id_number(&group.id),
             rows: Vec::new(),
             left: Vec::new(),
+            maybe: BTreeSet::new(),
             counted_apart: 0,
             certificate: Certificate {
                 opt_outs_complete: true,
@@ -63,6 +66,13 @@ impl Listed {
         self.rows.push((contact, status));
     }
 
+    /// Tells whether fewer came than the service counts and somebody else may be on the list.
+    pub(super) fn is_short(&self) -> bool {
+        let came = self.ids();
+        let others = self.maybe.iter().any(|id| came.binary_search(id).is_err());
+        others && self.certificate.total > Some(came.len() as u64)
+    }
+
     /// Counts the memberships that an administrator ended: the service counts them, and nobody is
     /// a member by them.
     fn set_ended_apart(&mut self) {
@@ -91,7 +101,12 @@ impl Listed {
     }
 
     /// Hands the listing over with its evidence.
+    ///
+    /// Who may be on the list counts as there, like one who has not confirmed: nobody is taken out
+    /// or added on the strength of it. It proves nothing, so it is no part of the counts.
     pub(super) fn close(mut self, sink: &mut dyn MemberSink) {
+        let came = self.ids();
+        self.maybe.retain(|id| came.binary_search(id).is_err());
         self.set_ended_apart();
         let mut states: BTreeMap<u64, MembershipState> = BTreeMap::new();
         let mut moved = 0_u64;
@@ -112,6 +127,8 @@ impl Listed {
         self.certificate.distinct = states.len() as u64 + self.counted_apart;
         self.certificate.opted_out = count(MembershipState::OptedOut);
         self.certificate.bounced = count(MembershipState::Bounced);
+        let maybe = self.maybe.iter();
+        states.extend(maybe.map(|id| (*id, MembershipState::Unconfirmed)));
         sink.begin_listing(&self.group);
         for (contact, state) in &states {
             sink.listed(&contact.to_string(), *state);
@@ -142,10 +159,13 @@ impl Listings {
         Listings { all, places }
     }
 
-    /// Takes the memberships that a contact shows. Returns whether any of them is of these
-    /// listings.
+    /// Takes the memberships that a contact shows. Returns whether any of them is or may be of
+    /// these listings.
     pub(super) fn take(&mut self, contact: &Contact) -> bool {
-        let mut listed = false;
+        let mut listed = contact.on_unknown_list;
+        if listed {
+            self.take_maybe(contact.id);
+        }
         for (list, status) in contact.memberships.iter().flatten() {
             if let Some(at) = self.places.get(list) {
                 self.all[*at].take(contact.id, *status);
@@ -154,6 +174,13 @@ impl Listings {
             }
         }
         listed
+    }
+
+    /// Takes somebody of whom nobody knows in which of the groups they are.
+    pub(super) fn take_maybe(&mut self, member: u64) {
+        self.each().for_each(|listed| {
+            listed.maybe.insert(member);
+        });
     }
 
     /// Takes an active member of a group. Returns whether it is one of these listings.

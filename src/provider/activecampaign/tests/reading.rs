@@ -7,7 +7,7 @@ use super::emulated::{assert_no_misuse, held, seeded};
 use super::service::{read, read_groups, scripted};
 use crate::emulator::{ActiveCampaignQuirks, Fault, FaultRule, When};
 use crate::model::{Existence, GroupKind, GroupRow, GroupStatus, Record};
-use crate::provider::activecampaign::ActiveCampaignGroups;
+use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups};
 use crate::provider::{ReadError, Role, Source};
 
 fn list(id: &str) -> GroupRow {
@@ -347,5 +347,96 @@ async fn one_text_that_cannot_be_read_leaves_out_one_profile() {
         assert_eq!(read.snapshot.unreadable, ["102"]);
         let read: Vec<&str> = read.shelf.0.keys().map(String::as_str).collect();
         assert_eq!(read, ["101", "103"]);
+    }
+}
+
+/// Serves three contacts, of whom the second is on list 1 by a membership that is shown as `odd`,
+/// and two lists: the third is on list 2, which is said to count `second` people. What is asked of
+/// list 1 alone is answered where `by_list` is set.
+fn with_odd_membership(odd: Json, second: &'static str, by_list: bool) -> ActiveCampaign {
+    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| {
+        let edge =
+            |contact: &str, list: &str| json!({"contact": contact, "list": list, "status": "1"});
+        let contact = |id: &str| json!({"id": id, "email": format!("p{id}@example.org")});
+        let page = |ids: &[&str], edges: Json| {
+            let contacts: Vec<Json> = ids.iter().map(|id| contact(id)).collect();
+            let total = ids.len().to_string();
+            json_of(json!({"contacts": contacts, "contactLists": edges, "meta": {"total": total}}))
+        };
+        match (
+            asked.call.as_str(),
+            asked.parameters.get("listid").map(String::as_str),
+        ) {
+            ("contacts", None) => page(
+                &["101", "102", "103"],
+                json!([edge("101", "1"), odd, edge("103", "2")]),
+            ),
+            ("contacts", Some("1")) if by_list => {
+                page(&["101", "102"], json!([edge("101", "1"), odd]))
+            }
+            ("contacts", Some("2")) => page(&["103"], json!([edge("103", "2")])),
+            ("contactLists", _) => {
+                let is_first = asked.parameters["filters[list]"] == "1";
+                let total = if is_first { "2" } else { second };
+                json_of(json!({"contactLists": [], "meta": {"total": total}}))
+            }
+            ("user_me", _) => (200, me()),
+            ("import/bulk_import", _) => (200, fixture!("good/totals.json").to_vec()),
+            _ => forbidden(),
+        }
+    });
+    adapter
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_on_an_unknown_list_may_be_on_any_and_holds_up_nobody_else() {
+    let no_list = json!({"contact": "102", "list": null, "status": "2"});
+    for (second, by_list) in [("1", true), ("1", false), ("2", true)] {
+        for role in [Role::Source, Role::Target { wanted: &[] }] {
+            let is_target = matches!(role, Role::Target { .. });
+            let adapter = with_odd_membership(no_list.clone(), second, by_list);
+            let read = read_groups(&adapter, &[list("1"), list("2")], &["email"], role)
+                .await
+                .unwrap();
+            // Nobody may conclude that they are missing, nor that they get the mail.
+            assert_eq!(read.rows("1"), "101:active 102:unconfirmed");
+            assert_eq!(read.rows("2"), "102:unconfirmed 103:active");
+            assert_eq!(read.snapshot.unreadable, ["102"], "it is named");
+            assert!(!read.shelf.0.contains_key("102"));
+            // List 1 counts somebody whom only the question for that list shows to be on it.
+            assert_eq!(read.is_complete("1"), by_list, "{}", read.why("1"));
+            // Somebody else who is lost is not made up for.
+            assert_eq!(read.is_complete("2"), second == "1", "{}", read.why("2"));
+            if is_target {
+                assert_eq!(read.snapshot.existence, Existence::Whole);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_membership_that_is_nobodys_makes_its_own_list_incomplete() {
+    for (odd, first, second) in [
+        (
+            json!({"contact": "?", "list": "1", "status": "2"}),
+            false,
+            true,
+        ),
+        (
+            json!({"contact": null, "list": "2", "status": "2"}),
+            false,
+            false,
+        ),
+        (json!({"status": "2"}), false, false),
+    ] {
+        let adapter = with_odd_membership(odd.clone(), "1", true);
+        let groups = [list("1"), list("2")];
+        let read = read_groups(&adapter, &groups, &[], Role::Target { wanted: &[] })
+            .await
+            .unwrap();
+        assert_eq!(read.is_complete("1"), first, "{odd} {}", read.why("1"));
+        assert_eq!(read.is_complete("2"), second, "{odd} {}", read.why("2"));
+        // Who is in the account shows all the same.
+        assert_eq!(read.snapshot.existence, Existence::Whole);
     }
 }

@@ -1,5 +1,7 @@
 //! No damaged answer may look like a shorter list.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
 
@@ -217,29 +219,34 @@ fn a_page_without_its_rows_is_not_whole() {
     assert!(decode(&no_sides, v1, decoder).is_err());
 }
 
-/// Decodes the fixture of contacts after an edit: who can't be read, how many have no id, and
-/// whether a membership is nobody's.
-fn odd_page(edit: impl FnOnce(&mut Map<String, Json>)) -> (Vec<u64>, u64, bool) {
+/// Decodes the fixture of contacts after an edit: who can't be read, how many have no id, and the
+/// lists of memberships that are nobody's.
+fn odd_page(edit: impl FnOnce(&mut Map<String, Json>)) -> (Vec<u64>, u64, BTreeSet<Option<u64>>) {
     let bytes = edited(fixture!("good/contacts.json"), edit);
     let page = contacts::contacts(&page_of(&bytes), 0, &ProfileFields::default()).unwrap();
     let known = page.contacts.known.iter();
     let unreadable = known.filter(|contact| contact.unreadable);
     let unreadable = unreadable.map(|contact| contact.id).collect();
-    (unreadable, page.contacts.without_id, page.stray)
+    (unreadable, page.contacts.without_id, page.strays)
 }
 
 #[test]
 fn what_belongs_to_a_contact_and_cannot_be_read_is_that_contacts_trouble_alone() {
     let no_status = odd_page(|fields| fields["contactLists"][0]["status"] = Json::Null);
-    assert_eq!(no_status, (vec![101], 0, false));
+    let none = BTreeSet::new();
+    assert_eq!(no_status, (vec![101], 0, none.clone()));
     let no_list = odd_page(|fields| fields["contactLists"][0]["list"] = Json::Null);
-    assert_eq!(no_list, (vec![], 0, true));
+    assert_eq!(no_list, (vec![101], 0, none.clone()));
+    let no_contact = odd_page(|fields| fields["contactLists"][0]["contact"] = Json::Null);
+    assert_eq!(no_contact, (vec![], 0, BTreeSet::from([Some(1)])));
+    let neither = odd_page(|fields| fields["contactLists"][0] = serde_json::json!({"status": "1"}));
+    assert_eq!(neither, (vec![], 0, BTreeSet::from([None])));
     let no_field = odd_page(|fields| fields["fieldValues"][0]["field"] = Json::Null);
-    assert_eq!((no_field.0.len(), no_field.1, no_field.2), (1, 0, false));
+    assert_eq!((no_field.0.len(), no_field.1), (1, 0));
     let nobodys = odd_page(|fields| fields["fieldValues"][0]["contact"] = Json::Null);
     assert!(nobodys.0.len() > 1, "it may be anybody's: {nobodys:?}");
     let nameless = odd_page(|fields| fields["contacts"][1]["id"] = Json::Null);
-    assert_eq!(nameless, (vec![], 1, false));
+    assert_eq!(nameless, (vec![], 1, none));
 }
 
 proptest! {
@@ -386,7 +393,7 @@ fn a_record_that_cannot_be_read_takes_no_other_with_it() {
                 .map_err(|error| format!("{error:?}"))?;
             // A membership that may be anybody's leaves nobody's certain.
             let seen = |contact: &contacts::Contact| Seen {
-                unread: contact.unreadable || page.stray,
+                unread: contact.unreadable || !page.strays.is_empty(),
                 ..seen_contact(contact)
             };
             Ok(page.contacts.known.iter().map(seen).collect())

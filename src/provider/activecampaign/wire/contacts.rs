@@ -187,6 +187,9 @@ pub(in super::super) struct Contact {
     pub(in super::super) email: Option<String>,
     /// Statuses by list; nothing where they did not come along.
     pub(in super::super) memberships: Option<Vec<(u64, i64)>>,
+    /// Whether a membership of it does not say of which list, so that it may be on any of them, in
+    /// whatever state.
+    pub(in super::super) on_unknown_list: bool,
     /// When the person left lists, in seconds since 1970, where that is shown.
     pub(in super::super) left: Vec<(u64, i64)>,
     /// The profile fields that were asked for.
@@ -200,8 +203,9 @@ pub(in super::super) struct Contact {
 pub(in super::super) struct Page {
     /// The rows.
     pub(in super::super) contacts: Rows<Contact>,
-    /// Whether a membership does not say whose it is, or of which list.
-    pub(in super::super) stray: bool,
+    /// The lists of memberships that do not say whose they are; nothing for one that does not say
+    /// of which list either.
+    pub(in super::super) strays: BTreeSet<Option<u64>>,
     /// Whether the custom values came along.
     pub(in super::super) has_values: bool,
     /// What the service counts for the question.
@@ -253,35 +257,39 @@ pub(in super::super) fn contacts(
             id,
             email: text_of(row, "email"),
             memberships: memberships.is_some().then(Vec::new),
+            on_unknown_list: false,
             left: Vec::new(),
             profile: wanted.plain(row),
             unreadable: row.values().any(is_guessed),
         });
     }
-    let mut stray = false;
+    let mut strays = BTreeSet::new();
     for row in memberships.iter().flatten() {
         let row = value(row)?;
-        let (Some(contact), Some(list)) = (
-            row.get("contact").and_then(id),
-            row.get("list").and_then(id),
-        ) else {
-            stray = true;
+        let list = row.get("list").and_then(id);
+        let Some(contact) = row.get("contact").and_then(id) else {
+            strays.insert(list);
+            continue;
+        };
+        let Some(contact) = places.get(&contact).map(|at| &mut contacts[*at]) else {
             continue;
         };
         let status = row.get("status").and_then(integer);
-        if let Some(contact) = places.get(&contact).map(|at| &mut contacts[*at]) {
-            contact.unreadable |= status.is_none();
-            contact
-                .memberships
-                .get_or_insert_default()
-                .push((list, status.unwrap_or(NOT_SAID)));
-            contact.left.extend(
-                row.as_object()
-                    .and_then(|row| text_of(row, "udate"))
-                    .and_then(|time| moment(&time))
-                    .map(|time| (list, time)),
-            );
-        }
+        contact.unreadable |= status.is_none() || list.is_none();
+        let Some(list) = list else {
+            contact.on_unknown_list = true;
+            continue;
+        };
+        contact
+            .memberships
+            .get_or_insert_default()
+            .push((list, status.unwrap_or(NOT_SAID)));
+        contact.left.extend(
+            row.as_object()
+                .and_then(|row| text_of(row, "udate"))
+                .and_then(|time| moment(&time))
+                .map(|time| (list, time)),
+        );
     }
     for row in values.iter().flatten() {
         let row = value(row)?;
@@ -303,7 +311,7 @@ pub(in super::super) fn contacts(
             known: contacts,
             without_id,
         },
-        stray,
+        strays,
         has_values: values.is_some(),
         total: meta.as_ref().and_then(total_of),
     })
@@ -368,18 +376,19 @@ pub(in super::super) fn viewed(
     wanted: &ProfileFields,
 ) -> Result<Contact, DecodeError> {
     let contact = id_of_contact(row).ok_or_else(|| protocol("a contact has no \"id\""))?;
+    let mut on_unknown_list = false;
     let memberships = match row.get("lists") {
         None | Some(Json::Null) => None,
         Some(lists @ (Json::Object(_) | Json::Array(_))) => Some(
             entries(lists)
                 .into_iter()
-                .map(|(key, edge)| {
+                .filter_map(|(key, edge)| {
                     let list = key.parse().ok().or_else(|| edge.get("listid").and_then(id));
                     let status = edge.get("status").and_then(integer);
-                    let list = list.ok_or_else(|| protocol("a membership lacks its list"))?;
-                    Ok((list, status.unwrap_or(NOT_SAID)))
+                    on_unknown_list |= list.is_none();
+                    Some((list?, status.unwrap_or(NOT_SAID)))
                 })
-                .collect::<Result<Vec<_>, _>>()?,
+                .collect::<Vec<_>>(),
         ),
         Some(_) => return Err(protocol("the lists of a contact are not an object")),
     };
@@ -410,9 +419,10 @@ pub(in super::super) fn viewed(
         id: contact,
         email: text_of(row, "email"),
         memberships,
+        on_unknown_list,
         left,
         profile,
-        unreadable: unsaid || row.values().any(is_guessed),
+        unreadable: unsaid || on_unknown_list || row.values().any(is_guessed),
     })
 }
 

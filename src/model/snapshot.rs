@@ -152,11 +152,13 @@ impl Listing {
 
     /// Sets rosterd's own removals apart, and returns the ids of those that have ended: another
     /// state is seen, the refusal is another one, or, in a `whole` listing, nothing is left of the
-    /// membership.
+    /// membership. Of `unreadable` people it is not certain
+    /// that they have not confirmed.
     fn set_apart(
         &mut self,
         own: &BTreeMap<String, super::own::OwnRemoval>,
         whole: bool,
+        unreadable: &[String],
         id_of: impl Fn(u32) -> String,
     ) -> Vec<String> {
         let mut ended = Vec::new();
@@ -181,9 +183,11 @@ impl Listing {
             };
             let ours =
                 row.state == MembershipState::OptedOut && removal.still_fits(shown(row.member));
+            let is_certain =
+                row.state != MembershipState::Unconfirmed || unreadable.binary_search(&id).is_err();
             if ours {
                 removed.push(row.member);
-            } else {
+            } else if is_certain {
                 ended.push(id.clone());
             }
             met.insert(id);
@@ -250,7 +254,7 @@ pub struct Snapshot {
     /// Removals of rosterd's own that have ended, as group and person by id: what shows there now
     /// is no doing of rosterd's.
     pub ended_removals: Vec<(String, String)>,
-    /// The ids of people whose profile could not be read, ascending; the rest of them was.
+    /// The ids of people of whose record some could not be read, ascending; the rest of it was.
     pub unreadable: Vec<String>,
 }
 
@@ -265,9 +269,9 @@ impl Snapshot {
             };
             let whole = listing.complete().is_some();
             let members = &self.members;
-            let ended = listing.seen_mut().set_apart(own, whole, |at| {
-                names.text(members[at as usize].id).to_owned()
-            });
+            let id_of = |at: u32| names.text(members[at as usize].id).to_owned();
+            let unreadable = &self.unreadable;
+            let ended = listing.seen_mut().set_apart(own, whole, unreadable, id_of);
             self.ended_removals
                 .extend(ended.into_iter().map(|member| (group.clone(), member)));
         }
@@ -294,6 +298,19 @@ impl Snapshot {
                 .get(group)
                 .is_some_and(|people| people.contains(member))
         });
+    }
+
+    /// Tells whether some of somebody's record could not be read.
+    pub fn is_unreadable(&self, id: &str) -> bool {
+        let found = self.unreadable.binary_search_by(|known| (**known).cmp(id));
+        found.is_ok()
+    }
+
+    /// Tells whether nobody knows how somebody stands whom a listing of this snapshot shows: what of
+    /// the record can't be read may be just that. They count as there, and nothing ends by it.
+    pub fn is_uncertain(&self, listing: &Listing, member: u32, names: &Names) -> bool {
+        listing.state_of(member) == Some(MembershipState::Unconfirmed)
+            && self.is_unreadable(names.text(self.members[member as usize].id))
     }
 
     /// Finds a group by id.
@@ -345,7 +362,8 @@ pub trait MemberSink: Send {
     /// state.
     fn listed(&mut self, member_id: &str, state: MembershipState);
 
-    /// Says that the profile of somebody holds what can't be read: it alone is left out.
+    /// Says that the record of somebody holds what can't be read: it alone is left out. Where that
+    /// is how they stand in a group, they are listed there as one who has not confirmed.
     fn unreadable(&mut self, member_id: &str);
 
     /// Says when somebody of the open listing refused, in seconds since 1970, where the provider
@@ -683,6 +701,32 @@ mod tests {
                 assert_eq!(listing.rows.len(), 1);
                 assert_eq!(listing.state_of(0), Some(state), "row {at}");
             }
+        }
+    }
+
+    #[test]
+    fn a_removal_of_our_own_outlives_a_state_that_can_not_be_read() {
+        for (unreadable, ended) in [(false, 1), (true, 0)] {
+            let (mut names, mut stage) = (Names::new(), Nowhere);
+            let mut builder = SnapshotBuilder::new("crm", "", &mut names, &mut stage);
+            builder.begin_listing("g");
+            builder.listed("1", MembershipState::Unconfirmed);
+            builder.end_listing(Certificate::of_the_end());
+            if unreadable {
+                builder.unreadable("1");
+            }
+            let mut own = OwnRemovals::default();
+            own.recall("g".into(), "1".into(), None, 0);
+            let snapshot = builder.finish(
+                Vec::new(),
+                &Certificate::of_the_end(),
+                &mut TotalMeanings::all(),
+                &own,
+            );
+            assert_eq!(snapshot.ended_removals.len(), ended);
+            // They count as there all the same.
+            let listing = snapshot.listing("g").unwrap().seen();
+            assert!(listing.state_of(0).is_some());
         }
     }
 }

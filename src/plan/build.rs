@@ -394,7 +394,7 @@ fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
             block(
                 Some((*id).to_owned()),
                 format!(
-                    "the profile of contact {id} at \"{}\" holds characters that can't be read, so {kept}; correct it there",
+                    "not all of record {id} at \"{}\" can be read, so {kept}; correct it there",
                     side.provider
                 ),
             );
@@ -404,7 +404,7 @@ fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
             block(
                 Some(side.provider.clone()),
                 format!(
-                    "{more} more profiles at \"{}\" hold characters that can't be read; correct them there",
+                    "of {more} more records at \"{}\" not all can be read; correct them there",
                     side.provider
                 ),
             );
@@ -435,12 +435,7 @@ fn unreadable_of_the_job<'a>(inputs: &Inputs<'a>, side: &'a Snapshot) -> Vec<&'a
     members
         .filter(|(_, at)| person_of(*at).is_some_and(|person| listed.contains(&person)))
         .map(|(member, _)| inputs.names.text(member.id))
-        .filter(|id| {
-            let found = side
-                .unreadable
-                .binary_search_by(|known| known.as_str().cmp(id));
-            found.is_ok()
-        })
+        .filter(|id| side.is_unreadable(id))
         .collect()
 }
 

@@ -87,7 +87,8 @@ impl Store {
     /// Remembers the target of a job in the place of what was remembered before; tells whether it
     /// did.
     ///
-    /// A reading that is not whole is not remembered. People who were forgotten are left out.
+    /// A reading that is not whole is not remembered, nor one with a record that could not be read.
+    /// People who were forgotten are left out.
     pub fn remember_target(
         &self,
         job: &str,
@@ -99,6 +100,7 @@ impl Store {
         let whole = snapshot.groups.complete().is_some()
             && snapshot.groups.seen().iter().all(readable)
             && snapshot.account_state.complete().is_some()
+            && snapshot.unreadable.is_empty()
             && snapshot
                 .listings
                 .values()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Decider;
 use crate::model::policy::OptOuts;
-use crate::model::{MembershipState, Name};
+use crate::model::{Listing, MembershipState, Name};
 use crate::plan::bars::{Bar, bar_of_pair};
 use crate::plan::base::LedgerAudience;
 use crate::plan::consent::left_address;
@@ -68,8 +68,8 @@ impl<'a> Decider<'a, '_> {
             // refuse.
             let still_mailed = self.any_contact_active(person);
             let refused_there = state == Some(MembershipState::OptedOut) && !still_mailed;
-            let obeyed = refused_there
-                || (!inputs.capabilities.group_opt_out && target_whole && !still_mailed);
+            let is_out = target_whole && !still_mailed && !self.is_uncertain(person);
+            let obeyed = refused_there || (!inputs.capabilities.group_opt_out && is_out);
             let bar = self.bar(person);
             let known = bar.as_ref().map(|bar| bar.held);
             // A refusal that has to be carried anew is remembered as one that the target does not
@@ -223,16 +223,25 @@ impl<'a> Decider<'a, '_> {
 
     /// Tells whether the target's group lists any of a person's contacts as active.
     fn any_contact_active(&self, person: PersonIx) -> bool {
-        let listing = self
-            .pair
-            .target
-            .as_deref()
-            .and_then(|group| self.inputs.target.listing(group));
+        self.any_contact(person, |listing, at| {
+            listing.state_of(at) == Some(MembershipState::Active)
+        })
+    }
+
+    /// Tells whether nobody knows how one of a person's contacts stands in the target's group.
+    fn is_uncertain(&self, person: PersonIx) -> bool {
+        let inputs = self.inputs;
+        self.any_contact(person, |listing, at| {
+            inputs.target.is_uncertain(listing, at, inputs.names)
+        })
+    }
+
+    fn any_contact(&self, person: PersonIx, stands: impl Fn(&Listing, u32) -> bool) -> bool {
+        let group = self.pair.target.as_deref();
+        let listing = group.and_then(|group| self.inputs.target.listing(group));
         listing.is_some_and(|listing| {
-            let contacts = self.inputs.people.targets(person);
-            contacts
-                .iter()
-                .any(|at| listing.seen().state_of(*at) == Some(MembershipState::Active))
+            let mut contacts = self.inputs.people.targets(person).iter();
+            contacts.any(|at| stands(listing.seen(), *at))
         })
     }
 }

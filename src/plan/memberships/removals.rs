@@ -77,7 +77,13 @@ impl Decider<'_, '_> {
             let wanted_now = row.is_some_and(|row| !self.is_absent(row));
             let stands =
                 row.is_some_and(|row| target.state_of(row) == Some(MembershipState::Active));
-            if !wanted_now && !self.refuses(target, known.member) && (!stands || !known.brought) {
+            let is_uncertain =
+                row.is_some_and(|row| inputs.target.is_uncertain(target, row, inputs.names));
+            if !wanted_now
+                && !is_uncertain
+                && !self.refuses(target, known.member)
+                && (!stands || !known.brought)
+            {
                 self.agreement.ended.push((group.to_owned(), known.member));
             }
         }

@@ -203,3 +203,32 @@ fn the_strictest_of_several_rows_counts_whichever_comes_last() {
         );
     }
 }
+
+#[test]
+fn nothing_ends_of_whoever_can_not_be_read() {
+    let world = |unreadable: &str| {
+        format!(
+            "set mode=managed measure=1/1
+             source 1 Donors ext=d : bo
+             target 11 Donors ext=d : ana=unconfirmed bo
+             person target ana {unreadable}
+             link 1=11
+             base 11 : ana+ bo+"
+        )
+    };
+    assert_eq!(ended(&world("")), ["11 t.ana"]);
+    assert_eq!(ended(&world("unreadable")), [""; 0]);
+    // Nor is it seen that the target has obeyed a refusal that it can't hold.
+    let obeyed = |unreadable: &str| {
+        let world = format!(
+            "set group_opt_out=no
+             source 1 Donors ext=d : ana=opted_out
+             target 11 Donors ext=d : ana=unconfirmed
+             person target ana {unreadable}
+             link 1=11
+             known ana"
+        );
+        parse(&world).planned(|_, plan| !plan.agreement.held_bars.is_empty())
+    };
+    assert!(obeyed("") && !obeyed("unreadable"));
+}

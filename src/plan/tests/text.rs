@@ -182,6 +182,9 @@ fn person(side: &mut Side, prefix: &str, name: &str, words: &[&str]) {
             "bounced" => entry.status = MemberStatus::Bounced,
             "opted_out" => entry.status = MemberStatus::OptedOut,
             "address=" => entry.address = None,
+            "unreadable" => {
+                side.unreadable.insert(format!("{prefix}.{name}"));
+            }
             other => {
                 entry.address = Some(
                     other

@@ -197,6 +197,8 @@ pub(super) struct Side {
     pub(super) account_incomplete: bool,
     pub(super) existence_unknown: bool,
     pub(super) people: BTreeMap<String, TestPerson>,
+    /// The ids of people of whose record some can't be read.
+    pub(super) unreadable: BTreeSet<String>,
 }
 
 impl Side {
@@ -591,6 +593,9 @@ impl TestWorld {
                     .map(|city| Record::from([("city".to_owned(), Value::from(city.as_str()))])),
             };
             builder.member(row).expect("nowhere takes everything");
+        }
+        for id in &side.unreadable {
+            builder.unreadable(id);
         }
         for at in in_order(side.groups.len()) {
             let group = &side.groups[at];

@@ -78,11 +78,7 @@ pub(super) fn look(
         }
         let of_target = |at: &u32| {
             let id = sides.names.text(sides.target.members[*at as usize].id);
-            sides
-                .target
-                .unreadable
-                .binary_search_by(|known| known.as_str().cmp(id))
-                .is_ok()
+            sides.target.is_unreadable(id)
         };
         let unreadable_there = people.targets(person).iter().any(of_target);
         let unread = |at: &&u32| sides.source.members[**at as usize].hash.is_none();

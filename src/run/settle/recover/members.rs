@@ -293,6 +293,9 @@ impl<'a> Doubtful<'a> {
 
     fn standing_of(&self, group: &str, at: u32) -> Seen {
         match self.target.listing(group) {
+            Some(listing) if self.target.is_uncertain(listing.seen(), at, self.names) => {
+                Seen::Unread
+            }
             Some(listing) => Seen::of(listing.seen().state_of(at), listing.complete().is_some()),
             None if self.target.group(group).is_none() => Seen::Gone,
             None => self.standing_looked_up(
@@ -408,10 +411,10 @@ impl<'a> Doubtful<'a> {
             return None;
         };
         let held = |id: &str| {
-            self.target
-                .listing(id)
-                .and_then(|listing| listing.seen().state_of(at))
-                .is_some()
+            self.target.listing(id).is_some_and(|listing| {
+                listing.seen().state_of(at).is_some()
+                    && !self.target.is_uncertain(listing.seen(), at, self.names)
+            })
         };
         let group = self
             .target

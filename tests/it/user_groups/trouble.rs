@@ -198,6 +198,45 @@ async fn what_can_not_be_read_moves_nobody() {
     }
 }
 
+/// One user whose group nobody tells stays where they are, and stops nobody else.
+#[tokio::test(start_paused = true)]
+async fn one_user_who_may_be_in_any_group_stops_nobody() {
+    for account in ["campaigns", "campaigns2"] {
+        let bench = busy().await;
+        bench.settle().await;
+        bench.account("campaigns", |account| {
+            transfer(account, "cy", PARKING);
+            transfer(account, "dee", "Redaktion");
+        });
+        // The groups are asked for in the order of the ids.
+        let at = bench.account(account, |account| {
+            let dee = account.user_by_email(&address("dee")).unwrap();
+            account.users.values().position(|user| user.id == dee)
+        });
+        // Each of the tries fails.
+        for request in 1..=6 {
+            let rule = FaultRule::every(Fault::ServerError(500)).at(account);
+            let when = When::Nth(at.unwrap() as u64 + request);
+            let rule = rule.on("GET /users/{id}/userGroup").when(when);
+            bench.emulator.add_fault(rule);
+        }
+        let (cy, dee) = (
+            seat(&bench, "campaigns2", "cy"),
+            seat(&bench, "campaigns2", "dee"),
+        );
+        bench.rest().await;
+        let report = bench.sync().await;
+        let told = tell(&report);
+        assert_eq!(report.exit_code(), 4, "{account}: {told}");
+        assert_ne!(seat(&bench, "campaigns2", "cy"), cy, "{account}: {told}");
+        assert_eq!(seat(&bench, "campaigns2", "dee"), dee, "{account}: {told}");
+        bench.emulator.clear_faults();
+        bench.pass(90_000);
+        bench.settle().await;
+        assert_eq!(seat(&bench, "campaigns2", "dee"), "Redaktion", "{account}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_key_without_rights_moves_nobody() {
     let mut bench = busy().await;

@@ -212,23 +212,25 @@ impl ActiveCampaign {
         let is_target = matches!(ask.role, Role::Target { .. });
         let profile = !matches!(ask.role, Role::Check) && !ask.fields.is_empty();
         let mut seats = HashMap::new();
-        for user in users.into_values() {
-            let group = match self.group_of(&user).await {
+        let mut untold = None;
+        for mut user in users.into_values() {
+            let listed = match self.group_of(&user).await {
                 Ok(group) => {
                     seats.insert(user.id, group);
-                    Some(group)
+                    listings.put(group, user.id)
                 }
-                // Nobody knows which of the groups lacks this user, so nobody is missing from any.
+                // It may be any of them: this user is missing from none, and the others are where
+                // they are.
                 Err(error) => {
                     let why = self.survivable(error).await?;
-                    listings.doubt(&format!(
-                        "the group of user {} is not known: {why}",
-                        user.id
-                    ));
-                    None
+                    untold.get_or_insert_with(|| {
+                        format!("the group of user {} is not known: {why}", user.id)
+                    });
+                    user.unreadable = true;
+                    listings.take_maybe(user.id);
+                    true
                 }
             };
-            let listed = group.is_some_and(|group| listings.put(group, user.id));
             if listed || is_target {
                 let wire = profile.then(|| {
                     user.profile
@@ -249,6 +251,10 @@ impl ActiveCampaign {
                     wire,
                 })?;
             }
+        }
+        // What is told of nobody is no trouble of one of them.
+        if let Some(why) = untold.filter(|_| seats.is_empty()) {
+            listings.doubt(&why);
         }
         if is_target {
             if whole {

@@ -721,6 +721,61 @@ async fn groups_are_looked_for_by_id_where_nothing_lists_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_user_whose_group_nobody_tells_may_be_in_any_and_holds_up_nobody_else() {
+    let me = br#"{"id":"1","username":"admin","email":"admin@example.org","result_code":1,"result_message":"x","result_output":"json"}"#;
+    for (told, expected) in [
+        (
+            &["5", "7"][..],
+            ["5:active 6:unconfirmed", "6:unconfirmed 7:active"],
+        ),
+        (&[], ["5:unconfirmed 6:unconfirmed 7:unconfirmed"; 2]),
+    ] {
+        let (adapter, _) = scripted(ActiveCampaignGroups::UserGroups, move |asked| {
+            match asked.call.as_str() {
+                "user_me" => (200, me.to_vec()),
+                "groups" => (
+                    200,
+                    br#"{"groups":[{"id":"26","title":"Awesome"},{"id":"27","title":"Other"}],"meta":{"total":"2"}}"#.to_vec(),
+                ),
+                "users" if asked.parameters["offset"] == "0" => (
+                    200,
+                    br#"{"users":[{"id":"5","email":"ana@example.org"},{"id":"6","email":"ben@example.org"},{"id":"7","email":"cy@example.org"}],"meta":{"total":"3"}}"#.to_vec(),
+                ),
+                "users" => (200, br#"{"users":[],"meta":{"total":"3"}}"#.to_vec()),
+                "users/5/userGroup" if told.contains(&"5") => {
+                    (200, br#"{"userGroup":{"user":"5","group":"26"}}"#.to_vec())
+                }
+                "users/7/userGroup" if told.contains(&"7") => {
+                    (200, br#"{"userGroup":{"user":"7","group":"27"}}"#.to_vec())
+                }
+                "user_view" => (200, fixture!("broken/empty.json").to_vec()),
+                _ => (403, fixture!("broken/forbidden.json").to_vec()),
+            }
+        });
+        let (groups, _) = adapter.groups(&|_, _| false).await.unwrap();
+        for role in [Role::Source, Role::Target { wanted: &[] }] {
+            let read = read_groups(&adapter, &groups, &["email"], role)
+                .await
+                .unwrap();
+            assert_eq!([read.rows("26"), read.rows("27")], expected);
+            assert!(
+                read.snapshot.unreadable.contains(&"6".to_owned()),
+                "it is named"
+            );
+            // Where nobody's group is told, that is no trouble of single users.
+            for group in ["26", "27"] {
+                assert_eq!(
+                    read.is_complete(group),
+                    !told.is_empty(),
+                    "{}",
+                    read.why(group)
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_user_without_an_id_is_told_of_where_ids_are_guessed() {
     let me = br#"{"id":"1","username":"admin","email":"admin@example.org","result_code":1,"result_message":"x","result_output":"json"}"#;
     let (adapter, _) = scripted(ActiveCampaignGroups::UserGroups, |asked| {

@@ -35,7 +35,7 @@ use tokio::time::Instant;
 use super::json::Document;
 use super::spelling::Spellings;
 use super::{Duties, MemberAsk, ReadError, Source, Target};
-use crate::http::{Account, Call, CallError, DecodeError};
+use crate::http::{Account, Call, CallError, DecodeError, Reply};
 use crate::model::{
     Certificate, CustomFields, GroupRow, Load, MemberSink, ProviderKind, Settlement, Takes, Ticket,
     Write,
@@ -168,12 +168,30 @@ impl ActiveCampaign {
     async fn ask_v1<T>(
         &self,
         call: Call,
-        mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
+        decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, CallError> {
+        self.look_for(call, wire::v1_answer, decode).await
+    }
+
+    /// Reads a listing of version 1, which is taken row by row; nothing as for one answer.
+    async fn ask_listing<T>(
+        &self,
+        call: Call,
+        decode: impl FnMut(&Document) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, CallError> {
+        self.look_for(call, wire::v1_listing, decode).await
+    }
+
+    async fn look_for<A, T>(
+        &self,
+        call: Call,
+        open: fn(&mut Reply) -> Result<V1Answer<A>, DecodeError>,
+        mut decode: impl FnMut(&A) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, CallError> {
         let found = self
             .account
-            .read(&self.signed(call), |reply| match wire::v1_answer(reply)? {
-                V1Answer::Something(fields) => decode(&fields).map(Some),
+            .read(&self.signed(call), |reply| match open(reply)? {
+                V1Answer::Something(found) => decode(&found).map(Some),
                 V1Answer::Empty(_) => Ok(None),
             })
             .await?;

@@ -137,7 +137,7 @@ impl ActiveCampaign {
         let (mut offset, mut without_id) = (0, 0);
         let announced = loop {
             let (rows, total) = self
-                .ask_v3(lists::field_page(offset), lists::definitions)
+                .ask_page(lists::field_page(offset), lists::definitions)
                 .await?;
             let count = rows.len() as u64;
             // No config can name one without an id.
@@ -199,7 +199,7 @@ impl ActiveCampaign {
             }
         };
         let listed = self
-            .ask_v1(lists::list_all(), lists::summaries)
+            .ask_listing(lists::list_all(), lists::summaries)
             .await?
             .unwrap_or_default();
         let left_out = listed.left_out("lists");
@@ -303,7 +303,7 @@ impl ActiveCampaign {
         certificate: &mut Certificate,
     ) -> Result<(Vec<GroupRow>, Option<CallError>), ReadError> {
         certificate.pages += 1;
-        let error = match self.ask_v1(lists::some(asked), lists::full_rows).await {
+        let error = match self.ask_listing(lists::some(asked), lists::full_rows).await {
             Ok(found) => return Ok((found.unwrap_or_default(), None)),
             Err(error) => error,
         };
@@ -311,7 +311,7 @@ impl ActiveCampaign {
         let mut rows = Vec::new();
         for list in asked.chunks(1).filter(|_| asked.len() > 1) {
             certificate.pages += 1;
-            match self.ask_v1(lists::some(list), lists::full_rows).await {
+            match self.ask_listing(lists::some(list), lists::full_rows).await {
                 Ok(found) => rows.extend(found.unwrap_or_default()),
                 Err(error) => drop(self.survivable(error).await?),
             }

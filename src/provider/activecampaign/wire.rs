@@ -12,10 +12,11 @@ pub(super) mod users;
 
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use crate::http::{Call, CallBody, DecodeError, FormValue, Method, Refusal, Reply};
-use crate::provider::json::{self, Document, integer, protocol, text};
+use crate::provider::json::{self, Document, Rows, integer, protocol, text};
 
 /// The most rows of a page of version 3.
 pub(super) const PAGE_ROWS: u64 = 100;
@@ -93,17 +94,22 @@ pub(super) fn query(pairs: &[(&str, String)]) -> Vec<(String, String)> {
 }
 
 /// A favourable answer of version 1, or the one that stands for nothing found.
-pub(super) enum V1Answer {
+pub(super) enum V1Answer<T> {
     /// What came beside the three keys of the envelope.
-    Something(Map<String, Json>),
+    Something(T),
     /// A refusal without any data: nothing there, nothing to be seen with this key, or a key that
     /// is no good.
     Empty(Refusal),
 }
 
 /// Takes an answer of version 1 out of its envelope.
-pub(super) fn v1_answer(reply: &mut Reply) -> Result<V1Answer, DecodeError> {
+pub(super) fn v1_answer(reply: &mut Reply) -> Result<V1Answer<Map<String, Json>>, DecodeError> {
     decode_v1(&reply.body.bytes_capped(json::MAX_ANSWER)?)
+}
+
+/// Takes a listing of version 1 out of its envelope, none of whose rows is taken apart.
+pub(super) fn v1_listing(reply: &mut Reply) -> Result<V1Answer<Document>, DecodeError> {
+    decode_v1_listing(reply.body.bytes_capped(json::MAX_LISTING)?)
 }
 
 /// Takes an answer of version 1 out of its envelope.
@@ -111,7 +117,7 @@ pub(super) fn v1_answer(reply: &mut Reply) -> Result<V1Answer, DecodeError> {
 /// # Errors
 /// `NotAnAnswer` for what is no whole JSON document, `Protocol` without a readable result, `Denied`
 /// where the text names a missing right, `Refused` for a refusal that comes with data.
-pub(super) fn decode_v1(bytes: &[u8]) -> Result<V1Answer, DecodeError> {
+pub(super) fn decode_v1(bytes: &[u8]) -> Result<V1Answer<Map<String, Json>>, DecodeError> {
     let mut fields = json::document(bytes)?;
     let code = fields
         .remove("result_code")
@@ -120,19 +126,53 @@ pub(super) fn decode_v1(bytes: &[u8]) -> Result<V1Answer, DecodeError> {
         .remove("result_message")
         .or_else(|| fields.remove("message"));
     fields.remove("result_output");
+    let is_bare = fields.is_empty();
+    judged(code, message, is_bare, fields)
+}
+
+/// Takes a listing of version 1 out of its envelope.
+///
+/// # Errors
+/// As for [`decode_v1`].
+pub(super) fn decode_v1_listing(bytes: Vec<u8>) -> Result<V1Answer<Document>, DecodeError> {
+    let answer = Document::read(bytes)?;
+    let mut envelope = vec!["result_output"];
+    let mut shown = |name, other| {
+        let name = if answer.get(name).is_some() {
+            name
+        } else {
+            other
+        };
+        envelope.push(name);
+        answer.get(name).map(json::value).transpose()
+    };
+    let code = shown("result_code", "succeeded")?;
+    let message = shown("result_message", "message")?;
+    let is_bare = answer.names().all(|name| envelope.contains(&name));
+    judged(code, message, is_bare, answer)
+}
+
+/// Judges what the envelope of version 1 says of what came in it. A refusal that comes with nothing
+/// else stands for nothing found.
+fn judged<T>(
+    code: Option<Json>,
+    message: Option<Json>,
+    is_bare: bool,
+    found: T,
+) -> Result<V1Answer<T>, DecodeError> {
     let success = code
         .as_ref()
         .and_then(flag)
         .ok_or_else(|| protocol("\"result_code\" is missing or neither 1 nor 0"))?;
     if success {
-        return Ok(V1Answer::Something(fields));
+        return Ok(V1Answer::Something(found));
     }
     let words = message.as_ref().and_then(text).unwrap_or_default();
     if speaks_of_rights(&words) {
         return Err(DecodeError::Denied(words));
     }
     let refusal = Refusal::new(None, &words, None);
-    if fields.is_empty() {
+    if is_bare {
         Ok(V1Answer::Empty(refusal))
     } else {
         Err(DecodeError::Refused(refusal))
@@ -155,23 +195,40 @@ fn speaks_of_rights(words: &str) -> bool {
     words.contains("not authorized") || words.contains("do not have permission")
 }
 
-/// Picks the rows of a listing of version 1, which stand under numbers beside the envelope, in
-/// their order.
-pub(super) fn numbered_rows(
-    fields: &Map<String, Json>,
-) -> Result<Vec<&Map<String, Json>>, DecodeError> {
-    let mut rows: Vec<(u64, &Json)> = fields
-        .iter()
-        .filter_map(|(key, value)| Some((key.parse().ok()?, value)))
+/// Decodes the rows of a listing of version 1, which stand under numbers beside the envelope, in
+/// their order and one at a time.
+pub(super) fn numbered_rows<C, T>(
+    answer: &Document,
+    mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
+) -> Result<C, DecodeError>
+where
+    C: FromIterator<T>,
+{
+    let mut names: Vec<(u64, &str)> = answer
+        .names()
+        .filter_map(|name| Some((name.parse().ok()?, name)))
         .collect();
-    rows.sort_by_key(|(number, _)| *number);
+    names.sort_unstable();
     // An answer that found something has rows; anything else was not understood.
-    if rows.is_empty() {
+    if names.is_empty() {
         return Err(protocol("a listing that found something has no rows"));
     }
-    rows.into_iter()
-        .map(|(_, row)| json::object(row, "a row of a listing"))
+    let rows = names.into_iter().filter_map(|(_, name)| answer.get(name));
+    rows.map(|row| decode(json::object(&json::value(row)?, "a row of a listing")?))
         .collect()
+}
+
+/// Returns the object that a view of version 1 shows, which some answers hold as a row of its own.
+pub(super) fn viewed(fields: &Map<String, Json>) -> Result<&Map<String, Json>, DecodeError> {
+    if fields.contains_key("id") {
+        return Ok(fields);
+    }
+    let rows = fields.iter();
+    let rows = rows.filter_map(|(name, row)| Some((name.parse::<u64>().ok()?, row)));
+    let (_, first) = rows
+        .min_by_key(|(number, _)| *number)
+        .ok_or_else(|| protocol("a view that found something shows nothing"))?;
+    json::object(first, "what a view shows")
 }
 
 /// Decodes an answer of version 3.
@@ -191,6 +248,40 @@ pub(super) fn v3_page(reply: &mut Reply) -> Result<Document, DecodeError> {
         return Document::read(bytes);
     }
     Err(refused_v3(reply.status, &bytes))
+}
+
+/// Returns what is printed of the rows of a page of version 3; nothing where the page has no such
+/// name.
+pub(super) fn printed_rows<'a>(
+    page: &'a Document,
+    name: &str,
+) -> Result<Option<Vec<&'a RawValue>>, DecodeError> {
+    let rows = page.get(name).map(|rows| {
+        json::items(rows).ok_or_else(|| protocol(format!("\"{name}\" is not an array")))
+    });
+    rows.transpose()
+}
+
+/// Decodes the rows of a page of version 3, one at a time, with the total; `what` names one of them.
+/// A row of which `decode` makes nothing has no id.
+pub(super) fn page_rows<T>(
+    page: &Document,
+    name: &str,
+    what: &str,
+    decode: impl Fn(&Map<String, Json>) -> Option<T>,
+) -> Result<(Rows<T>, Option<u64>), DecodeError> {
+    let rows = printed_rows(page, name)?
+        .ok_or_else(|| protocol(format!("\"{name}\" is missing")))?
+        .into_iter()
+        .map(|row| Ok(decode(json::object(&json::value(row)?, what)?)))
+        .collect::<Result<_, DecodeError>>()?;
+    Ok((rows, page_total(page)?))
+}
+
+/// Reads the total of a page of version 3 that is taken row by row.
+pub(super) fn page_total(page: &Document) -> Result<Option<u64>, DecodeError> {
+    let meta = page.get("meta").map(json::value).transpose()?;
+    Ok(meta.as_ref().and_then(total_of))
 }
 
 /// Decodes an answer of version 3 that came with a status.
@@ -282,8 +373,7 @@ pub(super) fn total(fields: &Map<String, Json>) -> Option<u64> {
     total_of(fields.get("meta")?)
 }
 
-/// Reads the total out of what is said of a page.
-pub(super) fn total_of(meta: &Json) -> Option<u64> {
+fn total_of(meta: &Json) -> Option<u64> {
     meta.get("total").and_then(count)
 }
 

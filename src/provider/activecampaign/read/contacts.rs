@@ -579,7 +579,7 @@ impl ActiveCampaign {
                 loop {
                     let call = wire::listed(list, status, after, full);
                     let rows = match self
-                        .ask_v1(call, |answer| wire::listed_rows(answer, after, fields))
+                        .ask_listing(call, |answer| wire::listed_rows(answer, after, fields))
                         .await
                     {
                         Ok(rows) => rows.unwrap_or_default(),

@@ -78,7 +78,7 @@ impl ActiveCampaign {
         let mut pages = Offsets::default();
         loop {
             let (page, total) = self
-                .ask_v3(group_wire::page(pages.rows), group_wire::summaries)
+                .ask_page(group_wire::page(pages.rows), group_wire::summaries)
                 .await?;
             certificate.pages += 1;
             let ids = page.known.iter().filter_map(|row| id_number(&row.id));
@@ -116,7 +116,7 @@ impl ActiveCampaign {
             ..Certificate::default()
         };
         if let Ok(Some(rows)) = self
-            .ask_v1(group_wire::list(None), group_wire::listed)
+            .ask_listing(group_wire::list(None), group_wire::listed)
             .await
         {
             let certificate = certificate(&rows.known, rows.left_out("user groups"), 1);
@@ -129,7 +129,7 @@ impl ActiveCampaign {
         while empty < 2 {
             let ids: Vec<u64> = (from..from + WINDOW).collect();
             let found = self
-                .ask_v1(group_wire::list(Some(&ids)), group_wire::listed)
+                .ask_listing(group_wire::list(Some(&ids)), group_wire::listed)
                 .await?
                 .unwrap_or_default();
             let is_new = found.known.iter().filter(|row| seen.insert(row.id.clone()));
@@ -284,7 +284,7 @@ impl ActiveCampaign {
         let mut pages = Offsets::default();
         let mut left_out = None;
         loop {
-            let (page, total) = self.ask_v3(wire::page(pages.rows), wire::users).await?;
+            let (page, total) = self.ask_page(wire::page(pages.rows), wire::users).await?;
             let ids = page.known.iter().map(|user| user.id);
             let more = pages.take(ids, page.len(), total);
             left_out = left_out.or(page.left_out("users"));
@@ -318,7 +318,7 @@ impl ActiveCampaign {
         while empty < 2 {
             let ids: Vec<u64> = (from..from + WINDOW).collect();
             let found = self
-                .ask_v1(wire::list(&ids), wire::listed)
+                .ask_listing(wire::list(&ids), wire::listed)
                 .await?
                 .unwrap_or_default();
             left_out = left_out.or(found.left_out("users"));

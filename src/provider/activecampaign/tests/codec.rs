@@ -6,7 +6,9 @@ use crate::http::{Call, CallBody, DecodeError};
 use crate::model::{CustomFields, MembershipState, ObjectKind, Record, Value};
 use crate::provider::activecampaign::wire::contacts::{self, Include, ProfileFields, Scope};
 use crate::provider::activecampaign::wire::import::{self, ImportRow, Progress};
-use crate::provider::activecampaign::wire::{V1Answer, decode_v1, decode_v3, groups, lists, users};
+use crate::provider::activecampaign::wire::{
+    V1Answer, decode_v1, decode_v1_listing, decode_v3, groups, lists, users,
+};
 use crate::provider::activecampaign::{LIST_SCHEMA, USER_SCHEMA};
 use crate::provider::json::Document;
 
@@ -18,8 +20,17 @@ macro_rules! fixture {
 pub(super) use fixture;
 
 pub(super) fn v1(bytes: &[u8]) -> Map<String, Json> {
-    match decode_v1(bytes) {
-        Ok(V1Answer::Something(fields)) => fields,
+    found(decode_v1(bytes))
+}
+
+/// Takes a listing of version 1 out of its envelope.
+fn listing(bytes: &[u8]) -> Document {
+    found(decode_v1_listing(bytes.to_vec()))
+}
+
+fn found<T>(answer: Result<V1Answer<T>, DecodeError>) -> T {
+    match answer {
+        Ok(V1Answer::Something(found)) => found,
         Ok(V1Answer::Empty(refusal)) => panic!("empty: {refusal}"),
         Err(error) => panic!("{error:?}"),
     }
@@ -34,7 +45,7 @@ pub(super) fn v3(bytes: &[u8]) -> Map<String, Json> {
 }
 
 fn profile(names: &[&str]) -> ProfileFields {
-    let definitions = lists::definitions(&v3(fixture!("good/fields.json")))
+    let definitions = lists::definitions(&page_of(fixture!("good/fields.json")))
         .unwrap()
         .0
         .known;
@@ -78,7 +89,7 @@ pub(super) fn body(call: &Call) -> Json {
 
 #[test]
 fn lists_come_under_numbers_beside_the_envelope() {
-    let rows = lists::summaries(&v1(fixture!("good/list_list.json")))
+    let rows = lists::summaries(&listing(fixture!("good/list_list.json")))
         .unwrap()
         .known;
     assert_eq!(
@@ -89,7 +100,7 @@ fn lists_come_under_numbers_beside_the_envelope() {
     );
     assert_eq!(rows[1].wire["name"], Value::from("Données"));
     assert!(!rows[0].detailed);
-    let odd = lists::summaries(&v1(fixture!("odd/list_list_numbers.json")))
+    let odd = lists::summaries(&listing(fixture!("odd/list_list_numbers.json")))
         .unwrap()
         .known;
     assert_eq!(
@@ -116,7 +127,7 @@ fn a_full_list_has_the_sender_and_who_sees_it() {
             .starts_with("1 Example Street\n")
     );
     assert_eq!(
-        lists::full_rows(&v1(fixture!("good/list_list_full.json"))).unwrap()[0],
+        lists::full_rows(&listing(fixture!("good/list_list_full.json"))).unwrap()[0],
         list.row
     );
     let bare = lists::full(&v1(fixture!("odd/list_view_empty_maps.json"))).unwrap();
@@ -433,7 +444,7 @@ fn an_empty_value_is_none_in_whatever_form_it_comes() {
 
 #[test]
 fn a_form_clears_and_what_creates_people_says_nothing_of_empty_fields() {
-    let definitions = lists::definitions(&v3(fixture!("good/fields.json")))
+    let definitions = lists::definitions(&page_of(fixture!("good/fields.json")))
         .unwrap()
         .0
         .known;
@@ -536,7 +547,7 @@ fn statuses_are_those_of_the_memberships_and_not_the_one_on_top() {
     use MembershipState::{Active, Bounced, OptedOut, Unconfirmed};
 
     let rows = contacts::listed_rows(
-        &v1(fixture!("good/contact_list.json")),
+        &listing(fixture!("good/contact_list.json")),
         0,
         &profile(&["first_name", "custom.LEVEL"]),
     )
@@ -582,7 +593,17 @@ fn nothing_found_is_told_from_a_missing_right() {
         fixture!("broken/refused.json"),
     ] {
         assert!(matches!(decode_v1(empty), Ok(V1Answer::Empty(_))));
+        let listing = decode_v1_listing(empty.to_vec());
+        assert!(matches!(listing, Ok(V1Answer::Empty(_))));
     }
+    let denied = decode_v1_listing(fixture!("broken/unauthorised.json").to_vec());
+    assert!(matches!(denied, Err(DecodeError::Denied(_))));
+    let with_rows = br#"{"0":{"id":"1"},"succeeded":0,"message":"half"}"#.to_vec();
+    let refused = decode_v1_listing(with_rows);
+    assert!(matches!(refused, Err(DecodeError::Refused(_))));
+    let other_names = br#"{"0":{"id":"1"},"succeeded":1,"message":"all"}"#.to_vec();
+    let found = decode_v1_listing(other_names);
+    assert!(matches!(found, Ok(V1Answer::Something(_))));
     assert!(matches!(
         decode_v1(fixture!("broken/unauthorised.json")),
         Err(DecodeError::Denied(_))
@@ -653,7 +674,7 @@ fn forms_about_contacts_say_two_and_nothing_else() {
     .into_iter()
     .map(|(name, text)| (name.to_owned(), Value::from(text)))
     .collect();
-    let definitions = lists::definitions(&v3(fixture!("good/fields.json")))
+    let definitions = lists::definitions(&page_of(fixture!("good/fields.json")))
         .unwrap()
         .0
         .known;
@@ -683,7 +704,7 @@ fn an_import_leaves_automations_out() {
         ("phone".to_owned(), Value::from("")),
         ("custom.LEVEL".to_owned(), Value::from("Gold")),
     ]);
-    let definitions = lists::definitions(&v3(fixture!("good/fields.json")))
+    let definitions = lists::definitions(&page_of(fixture!("good/fields.json")))
         .unwrap()
         .0
         .known;
@@ -863,7 +884,7 @@ fn a_password_is_never_picked_out_of_an_answer() {
         users::group_of(&v3(fixture!("good/user_edge.json")), 31).is_err(),
         "somebody else's"
     );
-    let (page, _) = users::users(&v3(fixture!("good/users.json"))).unwrap();
+    let (page, _) = users::users(&page_of(fixture!("good/users.json"))).unwrap();
     assert_eq!(
         shown(&page.known[0].profile),
         [
@@ -885,6 +906,6 @@ fn a_password_is_never_picked_out_of_an_answer() {
         edit.contains(&"password=".to_owned()) && edit.contains(&"group[36]=36".to_owned()),
         "{edit:?}"
     );
-    let (groups, total) = groups::summaries(&v3(fixture!("good/user_groups.json"))).unwrap();
+    let (groups, total) = groups::summaries(&page_of(fixture!("good/user_groups.json"))).unwrap();
     assert_eq!((groups.len(), total), (3, Some(3)));
 }

@@ -4,14 +4,14 @@
 use serde_json::Value as Json;
 
 use super::codec::fixture;
-use super::shapes::{LISTINGS, decode};
+use super::shapes::LISTINGS;
 use crate::provider::hostile::{assert_linear, json_bodies, poisoned};
 
 #[test]
 fn what_is_made_to_hurt_is_no_answer() {
     for (what, body) in json_bodies() {
-        for (name, v1, _, _, decoder) in LISTINGS {
-            let Err(error) = decode(&body, v1, decoder) else {
+        for (name, _, _, _, decoder) in LISTINGS {
+            let Err(error) = decoder(&body) else {
                 panic!("{name} took {what} for an answer")
             };
             let said = format!("{error:?}");
@@ -26,9 +26,9 @@ fn what_is_made_to_hurt_is_no_answer() {
 
 #[test]
 fn no_value_in_no_place_brings_a_decoder_down() {
-    for (_, v1, sound, _, decoder) in LISTINGS {
+    for (_, _, sound, _, decoder) in LISTINGS {
         for body in poisoned(sound) {
-            drop(decode(&body, v1, decoder));
+            drop(decoder(&body));
         }
     }
 }
@@ -51,9 +51,9 @@ fn work_grows_with_the_answer_and_not_faster() {
         document.to_string().into_bytes()
     };
     let (small, large) = (page(1_000), page(2_000));
-    let (_, v1, _, _, decoder) = LISTINGS[3];
-    assert_linear("contacts", &|| drop(decode(&small, v1, decoder)), &|| {
-        drop(decode(&large, v1, decoder));
+    let (_, _, _, _, decoder) = LISTINGS[3];
+    assert_linear("contacts", &|| drop(decoder(&small)), &|| {
+        drop(decoder(&large));
     });
     let links = |rows: usize| {
         let mut document: Json = serde_json::from_slice(fixture!("good/contacts.json")).unwrap();
@@ -72,7 +72,7 @@ fn work_grows_with_the_answer_and_not_faster() {
     let (small, large) = (links(4_000), links(8_000));
     assert_linear(
         "memberships beside contacts",
-        &|| drop(decode(&small, v1, decoder)),
-        &|| drop(decode(&large, v1, decoder)),
+        &|| drop(decoder(&small)),
+        &|| drop(decoder(&large)),
     );
 }

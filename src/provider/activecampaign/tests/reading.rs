@@ -8,6 +8,7 @@ use super::service::{read, read_groups, scripted};
 use crate::emulator::{ActiveCampaignQuirks, Fault, FaultRule, When};
 use crate::model::{Existence, GroupKind, GroupRow, GroupStatus, Record};
 use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups};
+use crate::provider::json::MAX_ANSWER;
 use crate::provider::{ReadError, Role, Source};
 
 fn list(id: &str) -> GroupRow {
@@ -439,4 +440,45 @@ async fn a_membership_that_is_nobodys_makes_its_own_list_incomplete() {
         // Who is in the account shows all the same.
         assert_eq!(read.snapshot.existence, Existence::Whole);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_may_be_longer_than_what_is_held_with_all_of_its_parts() {
+    // A single row is not, and one that can't be read takes no other with it.
+    let long = "x".repeat(1 << 20);
+    let rows = (MAX_ANSWER >> 20) + 1;
+    let row = move |id: u64| {
+        let odd = if id == 2 { "\\ud83d" } else { "" };
+        format!(
+            r#"{{"id":"{id}","name":"List {id}{odd}","perstag":"TAG{id}{odd}","notes":"{long}"}}"#
+        )
+    };
+    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| {
+        match asked.call.as_str() {
+            "lists" => json_of(json!({"lists": [], "meta": {"total": rows.to_string()}})),
+            "list_list" => {
+                let rows = (0..rows).map(|at| format!(r#""{at}":{}"#, row(at + 1)));
+                let rows: Vec<String> = rows.collect();
+                let body = format!(r#"{{{},"result_code":1}}"#, rows.join(","));
+                (200, body.into_bytes())
+            }
+            "fields" => {
+                let shown: Vec<String> = (1..=rows).map(&row).collect();
+                let shown = shown.join(",");
+                let body = format!(r#"{{"fields":[{shown}],"meta":{{"total":"{rows}"}}}}"#);
+                (200, body.into_bytes())
+            }
+            _ => forbidden(),
+        }
+    });
+    let (lists, certificate) = adapter.groups(&|_, _| false).await.unwrap();
+    assert_eq!((lists.len() as u64, certificate.total), (rows, Some(rows)));
+    let unread = lists.iter().filter(|list| list.unread.is_some());
+    assert_eq!(
+        unread.map(|list| list.id.as_str()).collect::<Vec<_>>(),
+        ["2"]
+    );
+    let fields = adapter.custom_fields().await.unwrap();
+    assert_eq!(fields.fields.len() as u64, rows - 1);
+    assert_eq!(fields.unread.len(), 1);
 }

@@ -10,11 +10,12 @@ use crate::http::DecodeError;
 use crate::model::GroupRow;
 use crate::provider::activecampaign::wire::contacts::{self, ProfileFields};
 use crate::provider::activecampaign::wire::{
-    V1Answer, decode_v1, decode_v3, groups, import, lists, users,
+    V1Answer, decode_v1, decode_v1_listing, decode_v3, groups, import, lists, users,
 };
 use crate::provider::hostile::{Reading, Seen, assert_the_odd_record_alone_is_lost, by_place};
+use crate::provider::json::Document;
 
-pub(super) type Decoder = fn(&Map<String, Json>) -> Result<usize, DecodeError>;
+pub(super) type Decoder = fn(&[u8]) -> Result<usize, DecodeError>;
 
 /// Name, whether it is of version 1, fixture, rows, decoder.
 pub(super) type Listing = (&'static str, bool, &'static [u8], usize, Decoder);
@@ -34,31 +35,35 @@ pub(super) const LISTINGS: [Listing; 8] = [
         true,
         fixture!("good/list_list.json"),
         2,
-        |fields| lists::summaries(fields).map(|rows| rows.len()),
+        |bytes| {
+            lists::summaries(&something(decode_v1_listing(bytes.to_vec())?)?).map(|rows| rows.len())
+        },
     ),
     (
         "list_view",
         true,
         fixture!("good/list_view.json"),
         3,
-        |fields| lists::full(fields).map(|list| list.granted.len()),
+        |bytes| lists::full(&something(decode_v1(bytes)?)?).map(|list| list.granted.len()),
     ),
     (
         "contact_list",
         true,
         fixture!("good/contact_list.json"),
         2,
-        |fields| contacts::listed_rows(fields, 0, &ProfileFields::default()).map(|rows| rows.len()),
+        |bytes| {
+            let answer = something(decode_v1_listing(bytes.to_vec())?)?;
+            contacts::listed_rows(&answer, 0, &ProfileFields::default()).map(|rows| rows.len())
+        },
     ),
     (
         "contacts",
         false,
         fixture!("good/contacts.json"),
         4,
-        |fields| {
-            let page = page_of(&serde_json::to_vec(fields).unwrap());
-            contacts::contacts(&page, 0, &ProfileFields::default())
-                .and_then(|page| whole(page.contacts.len(), page.total))
+        |bytes| {
+            let page = contacts::contacts(&page(bytes)?, 0, &ProfileFields::default())?;
+            whole(page.contacts.len(), page.total)
         },
     ),
     (
@@ -66,29 +71,31 @@ pub(super) const LISTINGS: [Listing; 8] = [
         false,
         fixture!("good/memberships.json"),
         3,
-        |fields| lists::member_total(fields, 1).map(|total| total as usize),
+        |bytes| lists::member_total(&decode_v3(200, bytes)?, 1).map(|total| total as usize),
     ),
-    ("fields", false, fixture!("good/fields.json"), 3, |fields| {
-        lists::definitions(fields).and_then(|(rows, total)| whole(rows.len(), total))
+    ("fields", false, fixture!("good/fields.json"), 3, |bytes| {
+        lists::definitions(&page(bytes)?).and_then(|(rows, total)| whole(rows.len(), total))
     }),
     (
         "groups",
         false,
         fixture!("good/user_groups.json"),
         3,
-        |fields| groups::summaries(fields).and_then(|(rows, total)| whole(rows.len(), total)),
+        |bytes| groups::summaries(&page(bytes)?).and_then(|(rows, total)| whole(rows.len(), total)),
     ),
-    ("users", false, fixture!("good/users.json"), 2, |fields| {
-        users::users(fields).map(|(rows, _)| rows.len())
+    ("users", false, fixture!("good/users.json"), 2, |bytes| {
+        users::users(&page(bytes)?).map(|(rows, _)| rows.len())
     }),
 ];
 
-pub(super) fn decode(bytes: &[u8], v1: bool, decoder: Decoder) -> Result<usize, DecodeError> {
-    if !v1 {
-        return decoder(&decode_v3(200, bytes)?);
-    }
-    match decode_v1(bytes)? {
-        V1Answer::Something(fields) => decoder(&fields),
+fn page(bytes: &[u8]) -> Result<Document, DecodeError> {
+    Document::read(bytes.to_vec())
+}
+
+/// Takes what an answer of version 1 has found; nothing is a refusal here.
+fn something<T>(answer: V1Answer<T>) -> Result<T, DecodeError> {
+    match answer {
+        V1Answer::Something(found) => Ok(found),
         V1Answer::Empty(refusal) => Err(DecodeError::Refused(refusal)),
     }
 }
@@ -101,15 +108,12 @@ fn edited(bytes: &[u8], edit: impl FnOnce(&mut Map<String, Json>)) -> Vec<u8> {
 
 #[test]
 fn a_document_that_did_not_end_is_no_answer() {
-    for (name, v1, bytes, rows, decoder) in LISTINGS {
-        assert_eq!(decode(bytes, v1, decoder), Ok(rows), "{name}");
+    for (name, _, bytes, rows, decoder) in LISTINGS {
+        assert_eq!(decoder(bytes), Ok(rows), "{name}");
         let end = bytes.iter().rposition(|byte| *byte == b'}').unwrap();
         for cut in 0..=end {
             assert!(
-                matches!(
-                    decode(&bytes[..cut], v1, decoder),
-                    Err(DecodeError::NotAnAnswer(_))
-                ),
+                matches!(decoder(&bytes[..cut]), Err(DecodeError::NotAnAnswer(_))),
                 "{name} cut at {cut}"
             );
         }
@@ -135,26 +139,17 @@ fn what_is_not_the_list_is_never_an_empty_one() {
                 fixture!("broken/empty.json").to_vec(),
             ),
         ] {
-            assert!(decode(&body, v1, decoder).is_err(), "{name}: {what}");
+            assert!(decoder(&body).is_err(), "{name}: {what}");
         }
         if v1 {
             assert!(
-                decode(
-                    &edited(bytes, |fields| drop(fields.remove("result_code"))),
-                    v1,
-                    decoder
-                )
-                .is_err(),
+                decoder(&edited(bytes, |fields| drop(fields.remove("result_code")))).is_err(),
                 "{name}"
             );
             assert!(
-                decode(
-                    &edited(bytes, |fields| drop(
-                        fields.insert("result_code".into(), 0.into())
-                    )),
-                    v1,
-                    decoder
-                )
+                decoder(&edited(bytes, |fields| drop(
+                    fields.insert("result_code".into(), 0.into())
+                )))
                 .is_err(),
                 "{name}"
             );
@@ -175,10 +170,7 @@ fn what_is_not_the_list_is_never_an_empty_one() {
                 let body = edited(bytes, |fields| {
                     drop(fields.insert(list.clone(), value.clone()));
                 });
-                assert!(
-                    decode(&body, v1, decoder).is_err(),
-                    "{name}: {list} is {value}"
-                );
+                assert!(decoder(&body).is_err(), "{name}: {list} is {value}");
             }
         }
     }
@@ -186,7 +178,7 @@ fn what_is_not_the_list_is_never_an_empty_one() {
 
 #[test]
 fn a_page_without_its_rows_is_not_whole() {
-    for (name, v1, bytes, _, decoder) in LISTINGS
+    for (name, _, bytes, _, decoder) in LISTINGS
         .into_iter()
         .filter(|(name, ..)| ["contacts", "fields", "groups"].contains(name))
     {
@@ -195,28 +187,17 @@ fn a_page_without_its_rows_is_not_whole() {
                 edit(fields.get_mut(name).unwrap().as_array_mut().unwrap());
             })
         };
-        assert!(decode(&rows(Vec::clear), v1, decoder).is_err(), "{name}");
+        assert!(decoder(&rows(Vec::clear)).is_err(), "{name}");
+        assert!(decoder(&rows(|rows| drop(rows.pop()))).is_err(), "{name}");
+        assert!(decoder(&rows(|rows| rows[0] = 7.into())).is_err(), "{name}");
         assert!(
-            decode(&rows(|rows| drop(rows.pop())), v1, decoder).is_err(),
-            "{name}"
-        );
-        assert!(
-            decode(&rows(|rows| rows[0] = 7.into()), v1, decoder).is_err(),
-            "{name}"
-        );
-        assert!(
-            decode(
-                &edited(bytes, |fields| drop(fields.remove("meta"))),
-                v1,
-                decoder
-            )
-            .is_err(),
+            decoder(&edited(bytes, |fields| drop(fields.remove("meta")))).is_err(),
             "{name}"
         );
     }
-    let (_, v1, bytes, _, decoder) = LISTINGS[3];
+    let (_, _, bytes, _, decoder) = LISTINGS[3];
     let no_sides = edited(bytes, |fields| fields["contactLists"] = "".into());
-    assert!(decode(&no_sides, v1, decoder).is_err());
+    assert!(decoder(&no_sides).is_err());
 }
 
 /// Decodes the fixture of contacts after an edit: who can't be read, how many have no id, and the
@@ -254,29 +235,29 @@ proptest! {
 
     #[test]
     fn decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        for (_, v1, _, _, decoder) in LISTINGS {
-            prop_assert!(decode(&bytes, v1, decoder).is_err());
+        for (_, _, _, _, decoder) in LISTINGS {
+            prop_assert!(decoder(&bytes).is_err());
         }
     }
 
     #[test]
     fn damage_never_panics_nor_shortens(which in 0..LISTINGS.len(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let (name, v1, bytes, rows, decoder) = LISTINGS[which];
+        let (name, _, bytes, rows, decoder) = LISTINGS[which];
         let mut damaged = bytes.to_vec();
         let at = at.index(damaged.len());
         damaged[at] = byte;
         // A total is one digit that may be changed; the rows of a listing are what must not get
         // fewer.
-        if let Ok(seen) = decode(&damaged, v1, decoder) {
+        if let Ok(seen) = decoder(&damaged) {
             prop_assert!(seen == rows || ["contactLists", "list_list", "contact_list", "list_view"].contains(&name), "{} with byte {} changed", name, at);
         }
     }
 
     #[test]
     fn json_of_any_shape_never_panics(text in r#"(\{|\[|"contacts"|"contactLists"|"0"|"id"|"result_code":1|:|,|\}|\]|[0-9]|""|null|true){0,40}"#) {
-        for (_, v1, _, _, decoder) in LISTINGS {
+        for (_, _, _, _, decoder) in LISTINGS {
             for body in [text.clone(), format!("{{\"result_code\":1,\"contacts\":{text}}}")] {
-                drop(decode(body.as_bytes(), v1, decoder));
+                drop(decoder(body.as_bytes()));
             }
         }
     }
@@ -289,17 +270,29 @@ fn answered<T>(
     decoder: impl FnOnce(&Map<String, Json>) -> Result<T, DecodeError>,
 ) -> Result<T, String> {
     let fields = if v1 {
-        match decode_v1(bytes) {
-            Ok(V1Answer::Something(fields)) => Ok(fields),
-            Ok(V1Answer::Empty(refusal)) => Err(DecodeError::Refused(refusal)),
-            Err(error) => Err(error),
-        }
+        decode_v1(bytes).and_then(something)
     } else {
         decode_v3(200, bytes)
     };
-    fields
-        .and_then(|fields| decoder(&fields))
-        .map_err(|error| format!("{error:?}"))
+    fields.and_then(|fields| decoder(&fields)).map_err(said)
+}
+
+/// Decodes a listing of version 1, or else a page of version 3.
+fn listed<T>(
+    bytes: &[u8],
+    v1: bool,
+    decoder: impl FnOnce(&Document) -> Result<T, DecodeError>,
+) -> Result<T, String> {
+    let answer = if v1 {
+        decode_v1_listing(bytes.to_vec()).and_then(something)
+    } else {
+        page(bytes)
+    };
+    answer.and_then(|answer| decoder(&answer)).map_err(said)
+}
+
+fn said(error: DecodeError) -> String {
+    format!("{error:?}")
 }
 
 fn seen_contact(contact: &contacts::Contact) -> Seen {
@@ -318,7 +311,7 @@ fn seen_user(user: &users::User) -> Seen {
 fn a_record_that_cannot_be_read_takes_no_other_with_it() {
     let check = assert_the_odd_record_alone_is_lost;
     let summaries: Reading<'_> = &|bytes| {
-        let rows = answered(bytes, true, lists::summaries)?;
+        let rows = listed(bytes, true, lists::summaries)?;
         Ok(rows.known.iter().map(seen_group).collect())
     };
     for fixture in [
@@ -334,7 +327,7 @@ fn a_record_that_cannot_be_read_takes_no_other_with_it() {
         Some("/0"),
         &["id"],
         &|bytes| {
-            let rows = answered(bytes, true, lists::full_rows)?;
+            let rows = listed(bytes, true, lists::full_rows)?;
             Ok(rows.iter().map(seen_group).collect())
         },
     );
@@ -368,8 +361,8 @@ fn a_record_that_cannot_be_read_takes_no_other_with_it() {
         None,
         &["id", "subscriberid"],
         &|bytes| {
-            let rows = answered(bytes, true, |fields| {
-                contacts::listed_rows(fields, 0, &profile)
+            let rows = listed(bytes, true, |answer| {
+                contacts::listed_rows(answer, 0, &profile)
             })?;
             Ok(rows.known.iter().map(seen_contact).collect())
         },
@@ -405,7 +398,7 @@ fn a_record_that_cannot_be_read_takes_no_other_with_it() {
         None,
         &["id"],
         &|bytes| {
-            let (rows, _) = answered(bytes, false, lists::definitions)?;
+            let (rows, _) = listed(bytes, false, lists::definitions)?;
             let seen = |field: &lists::Definition| Seen::new(field.id, field.unreadable, field);
             Ok(rows.known.iter().map(seen).collect())
         },
@@ -416,7 +409,7 @@ fn a_record_that_cannot_be_read_takes_no_other_with_it() {
         None,
         &["id"],
         &|bytes| {
-            let (rows, _) = answered(bytes, false, groups::summaries)?;
+            let (rows, _) = listed(bytes, false, groups::summaries)?;
             Ok(rows.known.iter().map(seen_group).collect())
         },
     );
@@ -433,7 +426,7 @@ fn a_record_that_cannot_be_read_takes_no_other_with_it() {
         None,
         &["id"],
         &|bytes| {
-            let (rows, _) = answered(bytes, false, users::users)?;
+            let (rows, _) = listed(bytes, false, users::users)?;
             Ok(rows.known.iter().map(seen_user).collect())
         },
     );

@@ -10,14 +10,16 @@ use serde_json::{Map, Value as Json};
 
 use super::super::fields::LIST_SCHEMA;
 use super::lists::Definition;
-use super::{PAGE_ROWS, entries, id, id_of, numbered_rows, query, text_of, total_of};
+use super::{
+    PAGE_ROWS, entries, id, id_of, numbered_rows, page_total, printed_rows, query, text_of,
+};
 use super::{v1_delete, v1_read, v1_write, v3_read};
 use crate::http::{Call, DecodeError};
 use crate::model::{
     MemberReturn, MembershipState, ObjectKind, Record, Value, Writable, normalise_address,
 };
 use crate::provider::guess::is_guessed;
-use crate::provider::json::{Document, Rows, integer, items, object, protocol, text, value};
+use crate::provider::json::{Document, Rows, integer, object, protocol, text, value};
 
 /// The statuses that a membership may have, by which listings are asked for where the memberships
 /// do not come along.
@@ -230,15 +232,12 @@ pub(in super::super) fn contacts(
     let mut places: BTreeMap<u64, usize> = BTreeMap::new();
     let mut contacts = Vec::new();
     let mut without_id = 0;
-    let side = |name: &str| {
-        let shown = answer.get(name);
-        let rows = shown.map(|value| {
-            items(value).ok_or_else(|| protocol(format!("\"{name}\" is not an array")))
-        });
-        rows.transpose()
-    };
-    let (memberships, values) = (side("contactLists")?, side("fieldValues")?);
-    let rows = side("contacts")?.ok_or_else(|| protocol("\"contacts\" is missing"))?;
+    let (memberships, values) = (
+        printed_rows(answer, "contactLists")?,
+        printed_rows(answer, "fieldValues")?,
+    );
+    let rows = printed_rows(answer, "contacts")?;
+    let rows = rows.ok_or_else(|| protocol("\"contacts\" is missing"))?;
     for row in rows {
         let row = value(row)?;
         let row = object(&row, "a contact")?;
@@ -305,7 +304,6 @@ pub(in super::super) fn contacts(
             None => contacts.iter_mut().for_each(|one| one.unreadable = true),
         }
     }
-    let meta = answer.get("meta").map(value).transpose()?;
     Ok(Page {
         contacts: Rows {
             known: contacts,
@@ -313,7 +311,7 @@ pub(in super::super) fn contacts(
         },
         strays,
         has_values: values.is_some(),
-        total: meta.as_ref().and_then(total_of),
+        total: page_total(answer)?,
     })
 }
 
@@ -335,12 +333,12 @@ pub(in super::super) fn listed(list: u64, status: i64, after: u64, full: bool) -
 
 /// Decodes a page of contact_list.
 pub(in super::super) fn listed_rows(
-    fields: &Map<String, Json>,
+    answer: &Document,
     after: u64,
     wanted: &ProfileFields,
 ) -> Result<Rows<Contact>, DecodeError> {
     let mut last = after;
-    let rows = numbered_rows(fields)?.into_iter().map(|row| {
+    numbered_rows(answer, |row| {
         let Some(id) = id_of_contact(row) else {
             return Ok(None);
         };
@@ -351,8 +349,7 @@ pub(in super::super) fn listed_rows(
         }
         last = id;
         viewed(row, wanted).map(Some)
-    });
-    rows.collect()
+    })
 }
 
 fn id_of_contact(row: &Map<String, Json>) -> Option<u64> {

@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    PAGE_ROWS, array, flag, id_of, numbered_rows, query, text_of, total, v1_delete, v1_read,
-    v1_write, v3_read,
+    PAGE_ROWS, flag, id_of, numbered_rows, page_rows, query, text_of, v1_delete, v1_read, v1_write,
+    v3_read,
 };
 use crate::http::{Call, DecodeError};
 use crate::model::{FieldSpec, FieldType, GroupKind, GroupRow, GroupStatus, Record, Value};
 use crate::provider::guess::{shown, unread};
-use crate::provider::json::{Rows, integer, object, protocol, text};
+use crate::provider::json::{Document, Rows, integer, protocol, text};
 
 /// The wire name and the canonical name of a permission.
 type Flag = (&'static str, &'static str);
@@ -130,20 +130,14 @@ pub(in super::super) fn delete(group: u64, heir: u64) -> Call {
 
 /// Decodes a page of version 3, with the total.
 pub(in super::super) fn summaries(
-    fields: &Map<String, Json>,
+    page: &Document,
 ) -> Result<(Rows<GroupRow>, Option<u64>), DecodeError> {
-    let rows = array(fields, "groups")?.iter();
-    let row = |row| Ok(group(object(row, "a user group")?, false));
-    Ok((
-        rows.map(row).collect::<Result<_, DecodeError>>()?,
-        total(fields),
-    ))
+    page_rows(page, "groups", "a user group", |row| group(row, false))
 }
 
 /// Decodes a listing of version 1.
-pub(in super::super) fn listed(fields: &Map<String, Json>) -> Result<Rows<GroupRow>, DecodeError> {
-    let rows = numbered_rows(fields)?.into_iter();
-    Ok(rows.map(|row| group(row, false)).collect())
+pub(in super::super) fn listed(answer: &Document) -> Result<Rows<GroupRow>, DecodeError> {
+    numbered_rows(answer, |row| Ok(group(row, false)))
 }
 
 /// Decodes the answer to group_view.

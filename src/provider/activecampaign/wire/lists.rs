@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
 
-use super::{PAGE_ROWS, array, query, total};
+use super::{PAGE_ROWS, array, page_rows, query, total, viewed};
 use super::{
     count, entries, flag, id, id_of, integer, numbered_rows, protocol, text_of, v1_delete, v1_read,
     v1_write, v3_read, v3_write,
@@ -15,7 +15,7 @@ use super::{
 use crate::http::{Call, DecodeError, Method};
 use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
 use crate::provider::guess::{is_guessed, shown, unread};
-use crate::provider::json::{Rows, object};
+use crate::provider::json::{Document, Rows, object};
 
 /// The text fields of a list that are read and written under one name.
 pub(in super::super) const TEXTS: [&str; 11] = [
@@ -108,20 +108,14 @@ pub(in super::super) fn delete(list: u64) -> Call {
 }
 
 /// Decodes a listing in brief.
-pub(in super::super) fn summaries(
-    fields: &Map<String, Json>,
-) -> Result<Rows<GroupRow>, DecodeError> {
-    let rows = numbered_rows(fields)?.into_iter();
-    Ok(rows.map(|row| list(row, false)).collect())
+pub(in super::super) fn summaries(answer: &Document) -> Result<Rows<GroupRow>, DecodeError> {
+    numbered_rows(answer, |row| Ok(list(row, false)))
 }
 
 /// Decodes a listing in full of lists that were asked for by their ids.
-pub(in super::super) fn full_rows(
-    fields: &Map<String, Json>,
-) -> Result<Vec<GroupRow>, DecodeError> {
-    let rows = numbered_rows(fields)?.into_iter();
+pub(in super::super) fn full_rows(answer: &Document) -> Result<Vec<GroupRow>, DecodeError> {
     let no_id = || protocol("a list has no \"id\"");
-    rows.map(|row| list(row, true).ok_or_else(no_id)).collect()
+    numbered_rows(answer, |row| list(row, true).ok_or_else(no_id))
 }
 
 /// A list with everything that an edit has to repeat.
@@ -135,12 +129,7 @@ pub(in super::super) struct FullList {
 
 /// Decodes the answer to list_view.
 pub(in super::super) fn full(fields: &Map<String, Json>) -> Result<FullList, DecodeError> {
-    // Some answers hold the list as a row of its own.
-    let fields = if fields.contains_key("id") {
-        fields
-    } else {
-        numbered_rows(fields)?[0]
-    };
+    let fields = viewed(fields)?;
     let row = list(fields, true).ok_or_else(|| protocol("a list has no \"id\""))?;
     let granted = match fields.get("groups") {
         Some(groups @ (Json::Object(_) | Json::Array(_))) => entries(groups)
@@ -299,27 +288,20 @@ pub(in super::super) struct Definition {
 
 /// Decodes a page of definitions, with the total.
 pub(in super::super) fn definitions(
-    fields: &Map<String, Json>,
+    page: &Document,
 ) -> Result<(Rows<Definition>, Option<u64>), DecodeError> {
-    let rows = array(fields, "fields")?
-        .iter()
-        .map(|row| {
-            let row = object(row, "a custom field")?;
-            let Some(id) = id_of(row, "id") else {
-                return Ok(None);
-            };
-            // One whose name can't be read is there, and no config can name it.
-            let tag = text_of(row, "perstag").unwrap_or_else(|| format!("\u{fffd}{id}"));
-            Ok(Some(Definition {
-                id,
-                title: text_of(row, "title").unwrap_or_else(|| tag.clone()),
-                tag: tag.trim().trim_matches('%').to_owned(),
-                kind: text_of(row, "type").unwrap_or_default(),
-                unreadable: row.values().any(is_guessed),
-            }))
+    page_rows(page, "fields", "a custom field", |row| {
+        let id = id_of(row, "id")?;
+        // One whose name can't be read is there, and no config can name it.
+        let tag = text_of(row, "perstag").unwrap_or_else(|| format!("\u{fffd}{id}"));
+        Some(Definition {
+            id,
+            title: text_of(row, "title").unwrap_or_else(|| tag.clone()),
+            tag: tag.trim().trim_matches('%').to_owned(),
+            kind: text_of(row, "type").unwrap_or_default(),
+            unreadable: row.values().any(is_guessed),
         })
-        .collect::<Result<_, DecodeError>>()?;
-    Ok((rows, total(fields)))
+    })
 }
 
 /// Defines a custom field for all lists; the types are those of list_field_add.

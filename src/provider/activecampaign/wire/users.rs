@@ -6,13 +6,13 @@ use serde_json::{Map, Value as Json, json};
 
 use super::groups::ids_of;
 use super::{
-    PAGE_ROWS, array, id_of, numbered_rows, query, text_of, total, v1_read, v1_write, v3_read,
-    v3_write,
+    PAGE_ROWS, id_of, numbered_rows, page_rows, query, text_of, v1_read, v1_write, v3_read,
+    v3_write, viewed,
 };
 use crate::http::{Call, CallBody, DecodeError, FormValue, Method};
 use crate::model::{Record, Value};
 use crate::provider::guess::is_guessed;
-use crate::provider::json::{Rows, object, protocol};
+use crate::provider::json::{Document, Rows, protocol};
 
 /// A user of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,15 +88,8 @@ pub(in super::super) fn view_email(address: &str) -> Call {
 }
 
 /// Decodes a page of version 3, with the total, which is not always right.
-pub(in super::super) fn users(
-    fields: &Map<String, Json>,
-) -> Result<(Rows<User>, Option<u64>), DecodeError> {
-    let rows = array(fields, "users")?.iter();
-    let row = |row| Ok(row_of_user(object(row, "a user")?));
-    Ok((
-        rows.map(row).collect::<Result<_, DecodeError>>()?,
-        total(fields),
-    ))
+pub(in super::super) fn users(page: &Document) -> Result<(Rows<User>, Option<u64>), DecodeError> {
+    page_rows(page, "users", "a user", row_of_user)
 }
 
 /// Decodes one user of version 3.
@@ -110,22 +103,13 @@ pub(in super::super) fn wrapped(fields: &Map<String, Json>) -> Result<User, Deco
 }
 
 /// Decodes a listing of version 1.
-pub(in super::super) fn listed(fields: &Map<String, Json>) -> Result<Rows<User>, DecodeError> {
-    Ok(numbered_rows(fields)?
-        .into_iter()
-        .map(row_of_user)
-        .collect())
+pub(in super::super) fn listed(answer: &Document) -> Result<Rows<User>, DecodeError> {
+    numbered_rows(answer, |row| Ok(row_of_user(row)))
 }
 
 /// Decodes a user of either version.
 pub(in super::super) fn user(fields: &Map<String, Json>) -> Result<User, DecodeError> {
-    // A view may stand under a number of its own.
-    let fields = if fields.contains_key("id") {
-        fields
-    } else {
-        numbered_rows(fields)?[0]
-    };
-    row_of_user(fields).ok_or_else(|| protocol("a user has no \"id\""))
+    row_of_user(viewed(fields)?).ok_or_else(|| protocol("a user has no \"id\""))
 }
 
 /// Decodes a user; nothing where it has no id.

@@ -2,6 +2,7 @@
 //! the manual's rules.
 
 mod codec;
+mod excess;
 mod hostile;
 mod reading;
 mod rehearsal;

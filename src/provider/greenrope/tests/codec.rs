@@ -321,10 +321,6 @@ fn broken_xml_fails_the_whole_document() {
             "{inside}: {error:?}"
         );
     }
-    let deep = "<x>".repeat(100) + &"</x>".repeat(100);
-    assert!(matches!(contact(&deep), Err(DecodeError::Protocol(_))));
-    let long = "x".repeat(3 * 1024 * 1024);
-    assert!(matches!(contact(&long), Err(DecodeError::Protocol(_))));
     let doctype = "<!DOCTYPE a [<!ENTITY b 'c'>]>";
     let body = [doctype.as_bytes(), MEMBERS].concat();
     assert!(matches!(contacts(&body), Err(DecodeError::NotAnAnswer(_))));

@@ -164,7 +164,7 @@ fn decode(item: &Element) -> Option<Contact> {
     let unsubscribed = item.value("unsubscribed").map(is_set);
     // What decides about the person and can't be read is named, like a profile that can't be.
     let decisive = ["unsubscribed", "groups"].iter();
-    let is_certain = decisive.filter_map(|name| item.child(name)).all(is_sound);
+    let is_certain = !item.cut && decisive.filter_map(|name| item.child(name)).all(is_sound);
     Some(Contact {
         profile: profile(item, &id).filter(|_| is_certain),
         id,

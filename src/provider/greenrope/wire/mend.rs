@@ -1,5 +1,5 @@
-//! Bytes on their way to the parser: always valid UTF-8, and never more of a single text than is
-//! allowed.
+//! Bytes on their way to the parser: always valid UTF-8, and never more of a single text or tag than
+//! is allowed; the rest of one that is longer is skipped.
 //!
 //! Answers are expected to be UTF-8, and clients of this API guard against bytes that are not. Such
 //! a byte is read as Windows-1252 and announced by [`GUESS`], so that whoever reads the text knows
@@ -7,9 +7,11 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::token::Token;
 use crate::provider::guess::{GUESS, windows_1252};
 
-/// A reader that mends what is not UTF-8 and stops when its allowance is used up.
+/// A reader that mends what is not UTF-8, and shortens each piece of the document that is longer than
+/// its allowance.
 pub(super) struct Mended<R> {
     inner: R,
     /// Mended bytes, of which those before `taken` are used up.
@@ -18,6 +20,11 @@ pub(super) struct Mended<R> {
     /// The first bytes of a character whose rest has not been read yet.
     begun: Vec<u8>,
     allowance: usize,
+    /// The piece that is being read, without what has been taken of `ready` from `token_from` on:
+    /// most pieces are used up before anybody has to know what they are.
+    token: Token,
+    token_from: usize,
+    is_shortened: bool,
     ended: bool,
     /// Whether the document says that each byte is a character of Windows-1252 or ISO-8859-1;
     /// unknown before its first bytes were seen.
@@ -32,22 +39,30 @@ impl<R: BufRead> Mended<R> {
             taken: 0,
             begun: Vec::new(),
             allowance: 0,
+            token: Token::default(),
+            token_from: 0,
+            is_shortened: false,
             ended: false,
             single_bytes: None,
         }
     }
 
-    /// Allows so many more bytes to be read, whatever is left of the last allowance.
+    /// Allows so many bytes of the piece that begins here.
     pub(super) fn allow(&mut self, bytes: usize) {
         self.allowance = bytes;
+        self.token = Token::default();
+        self.token_from = self.taken;
+        self.is_shortened = false;
     }
 
-    /// Tells whether the allowance is used up.
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.allowance == 0
+    /// Tells whether the piece was longer than allowed, so that a part of it is missing.
+    pub(super) fn is_shortened(&self) -> bool {
+        self.is_shortened
     }
 
     fn refill(&mut self) -> io::Result<()> {
+        self.token.follow(&self.ready[self.token_from..]);
+        self.token_from = 0;
         self.ready.clear();
         self.taken = 0;
         while self.ready.is_empty() && !self.ended {
@@ -67,6 +82,47 @@ impl<R: BufRead> Mended<R> {
             }
             self.mend(&piece);
         }
+        Ok(())
+    }
+
+    /// Returns how far `ready` may be read, which is never into the middle of a character.
+    fn allowed_end(&self) -> usize {
+        let end = self.ready.len().min(self.taken + self.allowance);
+        let is_boundary = |at: &usize| {
+            let next = self.ready.get(*at);
+            next.is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000)
+        };
+        (self.taken..=end).rev().find(is_boundary).unwrap_or(end)
+    }
+
+    /// Skips the rest of the piece, and puts what ends it before what follows. Nothing is left where
+    /// the document ends within it.
+    fn shorten(&mut self) -> io::Result<()> {
+        self.is_shortened = true;
+        self.allowance = CLOSING;
+        self.token.follow(&self.ready[self.token_from..self.taken]);
+        let passed_on = self.token.clone();
+        let mut is_whole = true;
+        let end = loop {
+            let mut rest = self.ready[self.taken..].iter();
+            if let Some(end) = rest.position(|byte| self.token.ends_at(*byte)) {
+                is_whole &= end == 0;
+                break self.taken + end;
+            }
+            is_whole = false;
+            self.token_from = self.ready.len();
+            self.refill()?;
+            if self.ready.is_empty() {
+                return Ok(());
+            }
+        };
+        if self.token.ends_before() {
+            self.taken = end;
+        } else if !is_whole {
+            self.ready.splice(..=end, self.token.closing(&passed_on));
+            self.taken = 0;
+        }
+        self.token_from = self.taken;
         Ok(())
     }
 
@@ -99,6 +155,9 @@ impl<R: BufRead> Mended<R> {
         }
     }
 }
+
+/// So many bytes may be read of what ends a piece, and looked at of what follows.
+const CLOSING: usize = 16;
 
 /// Tells whether a whole document needs no mending.
 pub(super) fn is_plain(document: &[u8]) -> bool {
@@ -137,13 +196,18 @@ impl<R: BufRead> BufRead for Mended<R> {
         if self.taken == self.ready.len() {
             self.refill()?;
         }
-        if self.allowance == 0 && self.taken < self.ready.len() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "a single piece of it is too long",
-            ));
+        let mut end = self.allowed_end();
+        if end == self.taken && end < self.ready.len() {
+            // Whoever reads on behind the end sees another piece than was seen here.
+            if self.is_shortened {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a single piece of it is too long",
+                ));
+            }
+            self.shorten()?;
+            end = self.allowed_end();
         }
-        let end = self.ready.len().min(self.taken + self.allowance);
         Ok(&self.ready[self.taken..end])
     }
 
@@ -156,6 +220,9 @@ impl<R: BufRead> BufRead for Mended<R> {
 #[cfg(test)]
 mod tests {
     use std::io::BufReader;
+
+    use quick_xml::Reader;
+    use quick_xml::events::Event;
 
     use super::*;
 
@@ -190,12 +257,51 @@ mod tests {
         assert!(mended(document, 500).ends_with("<a>Zo\u{eb} \u{c3}\u{ab}</a>"));
     }
 
+    /// The pieces of a document of which only so much is allowed each, and how many were shortened.
+    /// Texts are left out: those that are shortened end at the next tag.
+    fn pieces(document: &str, allowance: usize, chunk: usize) -> (Vec<String>, usize) {
+        let source = BufReader::with_capacity(chunk, document.as_bytes());
+        let mut reader = Reader::from_reader(Mended::new(source));
+        reader.config_mut().enable_all_checks(true);
+        reader.config_mut().allow_dangling_amp = true;
+        let (mut seen, mut shortened) = (Vec::new(), 0);
+        loop {
+            let mut buffer = Vec::new();
+            reader.get_mut().allow(allowance);
+            let event = reader.read_event_into(&mut buffer);
+            let event = event.unwrap_or_else(|error| panic!("{allowance}, {chunk}: {error}"));
+            let piece = match event {
+                Event::Start(start) => format!("<{}", start.name().as_ref()),
+                Event::Empty(start) => format!("<{}/", start.name().as_ref()),
+                Event::End(end) => format!("</{}", end.name().as_ref()),
+                Event::CData(_) => "section".to_owned(),
+                Event::Comment(_) => "comment".to_owned(),
+                Event::PI(_) => "instruction".to_owned(),
+                Event::Eof => return (seen, shortened),
+                _ => String::new(),
+            };
+            shortened += usize::from(reader.get_ref().is_shortened());
+            assert!(buffer.len() <= allowance + CLOSING, "{piece}: {buffer:?}");
+            if !piece.is_empty() {
+                seen.push(piece);
+            }
+        }
+    }
+
     #[test]
-    fn the_allowance_bounds_what_is_read() {
-        let mut reader = Mended::new(&b"0123456789"[..]);
-        reader.allow(4);
-        let mut text = Vec::new();
-        assert!(reader.read_to_end(&mut text).is_err());
-        assert_eq!(text, b"0123");
+    fn a_long_piece_is_shortened_and_the_others_are_as_they_were() {
+        let document = "<a><b c=\"x > 'y' /> < \" d='\"/>'/>a text: it's > 5\" more\
+            <!-- a - comment > and - so - on '\" --><c e  =  '/'>\u{20ac}\u{eb}\u{20ac}\u{20ac}\u{20ac} &amp; x &\
+            <![CDATA[ ]] > ]> ]]] <b> &lt; '\"\u{20ac} ]]]]></c                      ><f g='h'i=\"/\" />\
+            <?php '>' \" ? > ?? ?>&notanentitythatanybodyknows;<d / /></a>";
+        let (whole, none) = pieces(document, 10_000, 10_000);
+        assert_eq!((whole.len(), none), (10, 0), "{whole:?}");
+        for chunk in 1..12 {
+            for allowance in 12..40 {
+                let (seen, shortened) = pieces(document, allowance, chunk);
+                assert_eq!(seen, whole, "{allowance}, {chunk}");
+                assert!(shortened > 0, "{allowance}, {chunk}");
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ mod contacts;
 mod mend;
 mod objects;
 mod request;
+mod token;
 mod xml;
 
 pub(super) use answer::{Sent, created, settle_creations, settle_items, speaks_of_login};

@@ -155,7 +155,7 @@ fn group(item: &Element, account_id: &str) -> Result<Option<GroupRow>, DecodeErr
         _ => {}
     }
     let is_named = wire.contains_key("Name") && !item.is_guessed(&["name"]);
-    let is_read = !item.children.iter().any(|child| child.guessed);
+    let is_read = !item.cut && !item.children.iter().any(|child| child.guessed);
     Ok(Some(GroupRow {
         id: id.to_owned(),
         wire,
@@ -185,7 +185,7 @@ pub(in super::super) fn custom_fields(source: impl BufRead) -> Result<CustomFiel
         &mut |item| {
             let id = item.any(&["userfieldid"]);
             let name = item.any(&["fieldname"]);
-            let guessed = item.children.iter().any(|child| child.guessed);
+            let guessed = item.cut || item.children.iter().any(|child| child.guessed);
             let Some(name) = name.filter(|_| !guessed) else {
                 unread.push(name.or(id).unwrap_or("without a name").to_owned());
                 return Ok(());

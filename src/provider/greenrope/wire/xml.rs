@@ -1,14 +1,16 @@
 //! Reading an XML answer piece by piece: items are handed over one at a time, everything else
 //! becomes one small tree.
 //!
-//! Without DTD and external entities; any breach of the syntax fails the whole document. Names are
-//! compared in lower case, because their spelling differs between operations.
+//! Without DTD and external entities; any breach of the syntax fails the whole document. An item that
+//! is too long or too deep does not: what is too much of it is skipped, and it is told to be unread.
+//! Names are compared in lower case, because their spelling differs between operations.
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read as _};
 
 use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::QName;
 use quick_xml::reader::{Config, Reader};
 
 use super::mend::{Mended, is_plain};
@@ -19,8 +21,29 @@ use crate::provider::guess::GUESS;
 const MAX_DEPTH: usize = 32;
 /// The longest tag or text, in bytes.
 const MAX_TOKEN: usize = 1024 * 1024;
+/// The longest name of an element whose tag is too long, in bytes.
+const MAX_NAME: usize = 1024;
 /// The most bytes of text and names that one item, or the rest of the document, may hold.
 const MAX_TREE: usize = 4 * 1024 * 1024;
+/// The most bytes that each part may hold that is kept of an item that is too much.
+const MAX_KEPT: usize = 64 * 1024;
+
+/// What is kept of an item that is too much, by name: what tells which one it is, and what decides
+/// about it.
+const KEPT: [&str; 12] = [
+    "contact_id",
+    "contactid",
+    "id",
+    "email",
+    "unsubscribed",
+    "groups",
+    "group_id",
+    "groupid",
+    "name",
+    "accountnumber",
+    "userfieldid",
+    "fieldname",
+];
 
 /// An element with everything in it.
 #[derive(Debug, Default)]
@@ -31,8 +54,10 @@ pub(super) struct Element {
     text: String,
     /// The elements inside, in their order.
     pub children: Vec<Element>,
-    /// Whether the text had bytes that are not UTF-8.
+    /// Whether some of its text or of its tag can't be read, or is too long to be.
     pub guessed: bool,
+    /// Whether it holds too much, so that next to nothing of what is inside was kept.
+    pub cut: bool,
 }
 
 impl Element {
@@ -78,6 +103,36 @@ impl Element {
     /// Returns the element's own text, untrimmed; nothing when it is blank.
     pub(super) fn content(&self) -> Option<&str> {
         Some(self.text.as_str()).filter(|text| !text.trim().is_empty())
+    }
+
+    fn weight(&self) -> usize {
+        let attributes = self.attributes.iter();
+        let attributes: usize = attributes.map(|(name, text)| name.len() + text.len()).sum();
+        let inside: usize = self.children.iter().map(Element::weight).sum();
+        size_of::<Element>() + self.name.len() + self.text.len() + attributes + inside
+    }
+
+    /// Forgets everything inside, which can't be read then.
+    fn cut(&mut self) {
+        let name = std::mem::take(&mut self.name);
+        *self = Element {
+            name,
+            text: char::REPLACEMENT_CHARACTER.to_string(),
+            guessed: true,
+            cut: true,
+            ..Element::default()
+        };
+    }
+
+    /// Takes a child into an item that is too much, if it is one that is kept, and the first.
+    fn keep(&mut self, mut child: Element) {
+        let is_blank = child.content().is_none() && child.children.is_empty();
+        if !is_blank && KEPT.contains(&child.name.as_str()) && self.child(&child.name).is_none() {
+            if child.weight() > MAX_KEPT {
+                child.cut();
+            }
+            self.children.push(child);
+        }
     }
 }
 
@@ -127,22 +182,32 @@ fn read_pieces<R: BufRead>(
         seen: false,
         items: 0,
         weight: 0,
+        deep: Deep::default(),
     };
     let mut done: Option<Element> = None;
     loop {
-        let event = pieces.next()?;
+        let (event, too_long) = pieces.next()?;
         if done.is_some() && !is_blank(&event) {
             return Err(DecodeError::NotAnAnswer(
                 "something follows the end of the document".to_owned(),
             ));
         }
+        let begins = matches!(event, Event::Start(_) | Event::Empty(_));
+        if too_long && !document.is_in_item(begins) {
+            return Err(DecodeError::Protocol(
+                "a single text of it is too long".to_owned(),
+            ));
+        }
         match event {
-            Event::Start(start) => document.begin(&start)?,
+            Event::Start(start) => document.begin(&start, too_long)?,
             Event::Empty(start) => {
-                document.begin(&start)?;
-                done = document.end(item)?;
+                document.begin(&start, too_long)?;
+                done = document.end(&start.name(), item)?;
             }
-            Event::End(_) => done = document.end(item)?,
+            Event::End(end) => done = document.end(&end.name(), item)?,
+            Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) if too_long => {
+                document.text(UNREAD)?;
+            }
             Event::Text(text) => {
                 // A reference is a piece of its own: an ampersand here begins none, and what it
                 // was meant to be nobody can tell.
@@ -222,25 +287,20 @@ impl<'a, R: BufRead> Pieces<'a, R> {
         }
     }
 
-    fn next(&mut self) -> Result<Event<'_>, DecodeError> {
-        let too_long = || DecodeError::Protocol("a single text of it is too long".to_owned());
+    /// Returns the next piece, and whether it is too long. If so, a part of it may be missing.
+    fn next(&mut self) -> Result<(Event<'_>, bool), DecodeError> {
         let broken = |error| DecodeError::NotAnAnswer(format!("it is no well-formed XML: {error}"));
         match self {
             Pieces::Plain(reader) => {
                 let event = reader.read_event().map_err(broken)?;
-                if event.len() > MAX_TOKEN {
-                    return Err(too_long());
-                }
-                Ok(event)
+                let too_long = event.len() > MAX_TOKEN;
+                Ok((event, too_long))
             }
             Pieces::Mended { reader, buffer } => {
                 buffer.clear();
                 reader.get_mut().allow(MAX_TOKEN);
-                match reader.read_event_into(buffer) {
-                    Ok(event) => Ok(event),
-                    Err(_) if reader.get_ref().is_exhausted() => Err(too_long()),
-                    Err(error) => Err(broken(error)),
-                }
+                let event = reader.read_event_into(buffer).map_err(broken)?;
+                Ok((event, reader.get_ref().is_shortened()))
             }
         }
     }
@@ -263,10 +323,26 @@ struct Document<'a> {
     items: u64,
     /// Bytes kept since the last item.
     weight: usize,
+    deep: Deep,
+}
+
+/// The elements that have begun inside the deepest that is allowed, of which nothing is kept.
+#[derive(Default)]
+struct Deep {
+    levels: usize,
+    /// How much the parser remembers of them, about, to see that each is closed.
+    bytes: usize,
 }
 
 impl Document<'_> {
-    fn begin(&mut self, start: &BytesStart<'_>) -> Result<(), DecodeError> {
+    /// Tells whether an item is open; of a piece that begins an element, whether it is an item or in
+    /// one.
+    fn is_in_item(&self, begins: bool) -> bool {
+        let is_list = |list: &Element| list.name == self.container;
+        self.open.len() + usize::from(begins) > 2 && self.open.get(1).is_some_and(is_list)
+    }
+
+    fn begin(&mut self, start: &BytesStart<'_>, too_long: bool) -> Result<(), DecodeError> {
         let name = lowercase(start.name().as_ref());
         if self.open.is_empty() && name != self.root {
             let seen: String = name.chars().take(60).collect();
@@ -282,9 +358,7 @@ impl Document<'_> {
             });
         }
         if self.open.len() >= MAX_DEPTH {
-            return Err(DecodeError::Protocol(
-                "its elements nest too deeply".to_owned(),
-            ));
+            return self.begin_deep(&start.name());
         }
         if self.open.len() == 1 && name == self.container {
             if self.seen {
@@ -297,22 +371,54 @@ impl Document<'_> {
         }
         let mut element = Element {
             name,
+            cut: self.is_given_up(),
             ..Element::default()
         };
-        for attribute in start.attributes() {
-            let broken = |_| DecodeError::NotAnAnswer("it has a broken attribute".to_owned());
-            let attribute = attribute.map_err(broken)?;
-            let value = unescape(&attribute.value).unwrap_or(UNREAD.into());
-            let (value, guessed) = settle(&value);
-            element.guessed |= guessed;
-            self.weight += value.len();
-            element
-                .attributes
-                .push((lowercase(attribute.key.as_ref()), value.into_owned()));
+        if too_long {
+            // What is missing of it may be of any attribute, but never a part of the name: without
+            // that the end of the element can't be told.
+            if element.name.len() > MAX_NAME {
+                return Err(DecodeError::Protocol("a name in it is too long".to_owned()));
+            }
+            element.guessed = true;
+        } else {
+            for attribute in start.attributes() {
+                let broken = |_| DecodeError::NotAnAnswer("it has a broken attribute".to_owned());
+                let attribute = attribute.map_err(broken)?;
+                let value = unescape(&attribute.value).unwrap_or(UNREAD.into());
+                let (value, guessed) = settle(&value);
+                element.guessed |= guessed;
+                self.weight += value.len();
+                element
+                    .attributes
+                    .push((lowercase(attribute.key.as_ref()), value.into_owned()));
+            }
         }
         self.weight += element.name.len() + size_of::<Element>();
-        self.weigh()?;
         self.open.push(element);
+        self.weigh()
+    }
+
+    /// Tells whether the innermost element is a part of an item that is given up whole.
+    fn is_given_up(&self) -> bool {
+        let part = self.open.get(3..).and_then(<[_]>::last);
+        part.is_some_and(|part| part.cut)
+    }
+
+    /// Passes over the beginning of an element that is too deep. The parser remembers its name, so
+    /// there is an end to that as well.
+    fn begin_deep(&mut self, name: &QName<'_>) -> Result<(), DecodeError> {
+        self.deep.levels += 1;
+        self.deep.bytes += name.as_ref().len() + size_of::<usize>();
+        if !self.is_in_item(false) || self.deep.bytes > MAX_TREE {
+            return Err(DecodeError::Protocol(
+                "its elements nest too deeply".to_owned(),
+            ));
+        }
+        if !self.is_given_up() {
+            self.cut_item();
+            self.open.iter_mut().skip(3).for_each(Element::cut);
+        }
         Ok(())
     }
 
@@ -326,6 +432,9 @@ impl Document<'_> {
                 Err(DecodeError::NotAnAnswer("it is plain text".to_owned()))
             };
         };
+        if element.cut {
+            return Ok(());
+        }
         element.guessed |= guessed;
         element.text.push_str(&text);
         self.weight += text.len();
@@ -335,8 +444,14 @@ impl Document<'_> {
     /// Closes the innermost element; returns the root when that was it.
     fn end(
         &mut self,
+        name: &QName<'_>,
         item: &mut dyn FnMut(Element) -> Result<(), DecodeError>,
     ) -> Result<Option<Element>, DecodeError> {
+        if self.deep.levels > 0 {
+            self.deep.levels -= 1;
+            self.deep.bytes -= name.as_ref().len() + size_of::<usize>();
+            return Ok(None);
+        }
         let Some(element) = self.open.pop() else {
             return Err(DecodeError::NotAnAnswer(
                 "it closes an element that is not open".to_owned(),
@@ -358,22 +473,49 @@ impl Document<'_> {
                 None => Ok(None),
             };
         }
+        let is_part_of_item = self.open.len() == 3;
         match self.open.last_mut() {
-            Some(parent) => {
-                parent.children.push(element);
-                Ok(None)
+            Some(parent) if !parent.cut => parent.children.push(element),
+            Some(item) if is_part_of_item => {
+                item.keep(element);
+                self.weight = 0;
             }
-            None => Ok(Some(element)),
+            // Its parent is given up whole.
+            Some(_) => {}
+            None => return Ok(Some(element)),
         }
+        Ok(None)
     }
 
-    fn weigh(&self) -> Result<(), DecodeError> {
-        if self.weight > MAX_TREE {
+    fn weigh(&mut self) -> Result<(), DecodeError> {
+        if self.weight <= MAX_TREE {
+            return Ok(());
+        }
+        if !self.is_in_item(false) {
             return Err(DecodeError::Protocol(
-                "a single item of it is too long".to_owned(),
+                "what is said around its items is too long".to_owned(),
             ));
         }
+        self.cut_item();
         Ok(())
+    }
+
+    /// Gives up most of the item that is open, because it is too much: what tells which it is may
+    /// have come already, or may still come.
+    fn cut_item(&mut self) {
+        if let [_, _, item, inside @ ..] = self.open.as_mut_slice() {
+            item.cut = true;
+            item.guessed = true;
+            item.text.clear();
+            for child in std::mem::take(&mut item.children) {
+                item.keep(child);
+            }
+            // The part that is open may be a short one that came last.
+            if inside.iter().map(Element::weight).sum::<usize>() > MAX_KEPT {
+                inside.iter_mut().for_each(Element::cut);
+            }
+            self.weight = 0;
+        }
     }
 }
 

@@ -92,7 +92,7 @@ impl TargetRefusal {
 /// What of a group could not be read. The group alone is affected: others are as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unread {
-    /// Some of its texts hold characters that nobody can read. Its fields say nothing, neither to
+    /// Some of its texts hold characters that nobody can read, or far too many. Its fields say nothing, neither to
     /// compare nor to copy.
     Texts,
     /// Its name is among those texts: nobody is to take it for the group of that name.
@@ -120,7 +120,9 @@ impl Unread {
     /// Says it in a few words, to follow "the group 5 ".
     pub fn explain(self) -> &'static str {
         match self {
-            Unread::Texts => "holds characters that can't be read; correct its texts there",
+            Unread::Texts => {
+                "holds characters that can't be read, or far too many; correct its texts there"
+            }
             Unread::Name => "has a name that can't be read; correct it there",
             Unread::Details => {
                 "is in the list of groups and can't be looked at; look at it and at the login's rights there"

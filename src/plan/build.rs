@@ -394,7 +394,7 @@ fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
             block(
                 Some((*id).to_owned()),
                 format!(
-                    "not all of record {id} at \"{}\" can be read, so {kept}; correct it there",
+                    "not all of record {id} at \"{}\" can be read (odd or far too many characters), so {kept}; correct it there",
                     side.provider
                 ),
             );

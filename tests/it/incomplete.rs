@@ -343,6 +343,44 @@ async fn one_person_who_is_all_trouble_stops_nobody() {
     }
 }
 
+/// Nor does one whose record is longer than anybody would read.
+#[tokio::test(start_paused = true)]
+async fn one_person_with_far_too_much_text_stops_nobody() {
+    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("crm", "crm2")] {
+        let mut world = plain_world();
+        group_of(world.account_mut(source), "One", "one", 6);
+        let bench = bench(world, source, target, "mode = \"managed\"");
+        bench.settle().await;
+        let write = |text: String| {
+            bench.account("crm", |account| {
+                let long = account.contact_by_email("one2@example.org").unwrap();
+                let profile = &mut account.contacts.get_mut(&long).unwrap().profile;
+                profile.insert("first_name".to_owned(), text);
+            });
+        };
+        write("x".repeat(9 * 1024 * 1024));
+        bench.account(source, |account| {
+            let one = account.find_group("One").unwrap();
+            let left = account.contact_by_email("one4@example.org").unwrap();
+            account.leave(one, left);
+            let fresh = account.add_person("fresh@example.org", "Ana", "Example");
+            account.join(one, fresh);
+        });
+        let report = bench.sync().await;
+        let place = format!("{source} to {target}: {}", tell(&report));
+        assert_eq!(report.exit_code(), 4, "{place}");
+        assert!(place.contains("far too many"), "{place}");
+        let there = bench.members(target, "One");
+        assert!(there.contains_key("fresh@example.org"), "{place}");
+        assert!(!there.contains_key("one4@example.org"), "{place}");
+        assert!(there.contains_key("one2@example.org"), "{place}");
+        // What is mended is carried.
+        write("Bo".to_owned());
+        bench.sync().await;
+        bench.settle().await;
+    }
+}
+
 /// Each reading request of a run on its own: one that fails for good must not look like an answer.
 #[tokio::test(start_paused = true)]
 async fn each_reading_request_in_its_turn() {

@@ -39,7 +39,7 @@ pub use schema::{
 };
 pub use snapshot::{
     Existence, Listing, ListingRow, Member, MemberRow, MemberSink, MemberStatus, MembershipState,
-    SinkError, Snapshot, SnapshotBuilder, Stage,
+    SinkError, Snapshot, SnapshotBuilder, Stage, Unreadable,
 };
 pub use tap::Tap;
 pub use value::{Record, RowHash, Value, row_hash};

@@ -152,13 +152,12 @@ impl Listing {
 
     /// Sets rosterd's own removals apart, and returns the ids of those that have ended: another
     /// state is seen, the refusal is another one, or, in a `whole` listing, nothing is left of the
-    /// membership. Of `unreadable` people it is not certain
-    /// that they have not confirmed.
+    /// membership. Of `unreadable` people it is not certain that they have not confirmed.
     fn set_apart(
         &mut self,
         own: &BTreeMap<String, super::own::OwnRemoval>,
         whole: bool,
-        unreadable: &[String],
+        unreadable: &BTreeMap<String, Unreadable>,
         id_of: impl Fn(u32) -> String,
     ) -> Vec<String> {
         let mut ended = Vec::new();
@@ -183,8 +182,8 @@ impl Listing {
             };
             let ours =
                 row.state == MembershipState::OptedOut && removal.still_fits(shown(row.member));
-            let is_certain =
-                row.state != MembershipState::Unconfirmed || unreadable.binary_search(&id).is_err();
+            let is_certain = row.state != MembershipState::Unconfirmed
+                || !matches!(unreadable.get(&id), Some(Unreadable::Standing(_)));
             if ours {
                 removed.push(row.member);
             } else if is_certain {
@@ -254,8 +253,18 @@ pub struct Snapshot {
     /// Removals of rosterd's own that have ended, as group and person by id: what shows there now
     /// is no doing of rosterd's.
     pub ended_removals: Vec<(String, String)>,
-    /// The ids of people of whose record some could not be read, ascending; the rest of it was.
-    pub unreadable: Vec<String>,
+    /// What could not be read of some people's records, by id; the rest of them was.
+    pub unreadable: BTreeMap<String, Unreadable>,
+}
+
+/// What of somebody's record could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unreadable {
+    /// Some of the profile, for its characters.
+    Profile,
+    /// How they stand in groups, where they are listed as one who has not confirmed. The words say
+    /// why.
+    Standing(String),
 }
 
 impl Snapshot {
@@ -302,15 +311,19 @@ impl Snapshot {
 
     /// Tells whether some of somebody's record could not be read.
     pub fn is_unreadable(&self, id: &str) -> bool {
-        let found = self.unreadable.binary_search_by(|known| (**known).cmp(id));
-        found.is_ok()
+        self.unreadable.contains_key(id)
     }
 
-    /// Tells whether nobody knows how somebody stands whom a listing of this snapshot shows: what of
-    /// the record can't be read may be just that. They count as there, and nothing ends by it.
+    /// Tells whether nobody knows how somebody stands whom a listing of this snapshot shows. They
+    /// count as there, and nothing ends by it.
     pub fn is_uncertain(&self, listing: &Listing, member: u32, names: &Names) -> bool {
-        listing.state_of(member) == Some(MembershipState::Unconfirmed)
-            && self.is_unreadable(names.text(self.members[member as usize].id))
+        let what = || {
+            self.unreadable
+                .get(names.text(self.members[member as usize].id))
+        };
+        !self.unreadable.is_empty()
+            && listing.state_of(member) == Some(MembershipState::Unconfirmed)
+            && matches!(what(), Some(Unreadable::Standing(_)))
     }
 
     /// Finds a group by id.
@@ -362,9 +375,8 @@ pub trait MemberSink: Send {
     /// state.
     fn listed(&mut self, member_id: &str, state: MembershipState);
 
-    /// Says that the record of somebody holds what can't be read: it alone is left out. Where that
-    /// is how they stand in a group, they are listed there as one who has not confirmed.
-    fn unreadable(&mut self, member_id: &str);
+    /// Says what of somebody's record can't be read: it alone is left out.
+    fn unreadable(&mut self, member_id: &str, what: Unreadable);
 
     /// Says when somebody of the open listing refused, in seconds since 1970, where the provider
     /// shows it.
@@ -403,7 +415,7 @@ pub struct SnapshotBuilder<'a> {
     account_state: Option<Certificate>,
     existence: Existence,
     field_use: BTreeMap<String, (u64, String)>,
-    unreadable: BTreeSet<String>,
+    unreadable: BTreeMap<String, Unreadable>,
 }
 
 impl<'a> SnapshotBuilder<'a> {
@@ -422,7 +434,7 @@ impl<'a> SnapshotBuilder<'a> {
             account_state: None,
             existence: Existence::Unknown,
             field_use: BTreeMap::new(),
-            unreadable: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
         }
     }
 
@@ -511,7 +523,7 @@ impl<'a> SnapshotBuilder<'a> {
             existence: self.existence,
             field_use: self.field_use,
             ended_removals: Vec::new(),
-            unreadable: self.unreadable.into_iter().collect(),
+            unreadable: self.unreadable,
         };
         snapshot.set_apart(own, self.names);
         snapshot
@@ -585,8 +597,13 @@ impl MemberSink for SnapshotBuilder<'_> {
 
     fn begin_reading(&mut self, _group: &str) {}
 
-    fn unreadable(&mut self, member_id: &str) {
-        self.unreadable.insert(member_id.trim().to_owned());
+    fn unreadable(&mut self, member_id: &str, what: Unreadable) {
+        let id = member_id.trim().to_owned();
+        let known = self.unreadable.entry(id).or_insert(Unreadable::Profile);
+        // How they stand decides more than their profile.
+        if *known < what {
+            *known = what;
+        }
     }
 
     fn refused_at(&mut self, member_id: &str, seconds: i64) {
@@ -713,7 +730,7 @@ mod tests {
             builder.listed("1", MembershipState::Unconfirmed);
             builder.end_listing(Certificate::of_the_end());
             if unreadable {
-                builder.unreadable("1");
+                builder.unreadable("1", Unreadable::Standing("no status".to_owned()));
             }
             let mut own = OwnRemovals::default();
             own.recall("g".into(), "1".into(), None, 0);

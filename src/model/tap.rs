@@ -1,7 +1,7 @@
 //! Listening to what an adapter hands over.
 
 use super::completeness::Certificate;
-use super::snapshot::{MemberRow, MemberSink, MembershipState, SinkError};
+use super::snapshot::{MemberRow, MemberSink, MembershipState, SinkError, Unreadable};
 
 /// Hands everything on to a sink, and lets somebody see each row and hear of the beginning of each
 /// reading before.
@@ -37,8 +37,8 @@ where
         self.sink.listed(member_id, state);
     }
 
-    fn unreadable(&mut self, member_id: &str) {
-        self.sink.unreadable(member_id);
+    fn unreadable(&mut self, member_id: &str, what: Unreadable) {
+        self.sink.unreadable(member_id, what);
     }
 
     fn refused_at(&mut self, member_id: &str, seconds: i64) {

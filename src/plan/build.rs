@@ -21,7 +21,8 @@ use super::{
     Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, Loss, PairIx, Plan, Summary, What,
     item_key,
 };
-use crate::model::Snapshot;
+use crate::model::policy::Mode;
+use crate::model::{Name, Snapshot, Unreadable};
 
 /// Makes the plan.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
@@ -227,8 +228,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         {
             measure.groups += 1;
         }
-        measure.memberships += pair.source_active;
-        measured &= pair.source_whole;
+        // Whoever may be there has not left.
+        measure.memberships += pair.source_active + pair.source_uncertain;
+        measured &= pair.source_whole && pair.source_uncertain == 0;
         if entry.linked {
             active += match &seats {
                 // The people of a group that is deleted leave it as well.
@@ -390,13 +392,18 @@ fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
     ];
     for (side, kept) in sides {
         let concerned = unreadable_of_the_job(inputs, side);
-        for id in concerned.iter().take(NAMED) {
+        for (id, what) in concerned.iter().take(NAMED) {
+            let at = &side.provider;
             block(
                 Some((*id).to_owned()),
-                format!(
-                    "not all of record {id} at \"{}\" can be read (odd or far too many characters), so {kept}; correct it there",
-                    side.provider
-                ),
+                match what {
+                    Unreadable::Profile => format!(
+                        "the profile of record {id} at \"{at}\" holds characters that can't be read, or far too many, so {kept}; correct it there"
+                    ),
+                    Unreadable::Standing(why) => format!(
+                        "nobody can tell in which groups record {id} at \"{at}\" is ({why}), so {kept}; look at it there"
+                    ),
+                },
             );
         }
         let more = concerned.len().saturating_sub(NAMED);
@@ -404,7 +411,7 @@ fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
             block(
                 Some(side.provider.clone()),
                 format!(
-                    "of {more} more records at \"{}\" not all can be read; correct them there",
+                    "of {more} more records at \"{}\" not all can be read; look at them there",
                     side.provider
                 ),
             );
@@ -412,9 +419,13 @@ fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
     }
 }
 
-/// Picks those of a side's unreadable profiles that are of people whom the source lists: what else an
-/// account holds is none of the job's business.
-fn unreadable_of_the_job<'a>(inputs: &Inputs<'a>, side: &'a Snapshot) -> Vec<&'a str> {
+/// Picks those of a side's unreadable records that are of people whom the source lists or whose
+/// memberships at the target this job knows, and in a mirror, of whoever may be in a group there: what
+/// else an account holds is none of the job's business.
+fn unreadable_of_the_job<'a>(
+    inputs: &Inputs<'a>,
+    side: &'a Snapshot,
+) -> Vec<(&'a str, &'a Unreadable)> {
     if side.unreadable.is_empty() {
         return Vec::new();
     }
@@ -424,6 +435,13 @@ fn unreadable_of_the_job<'a>(inputs: &Inputs<'a>, side: &'a Snapshot) -> Vec<&'a
         .filter_map(|row| inputs.people.of_source(row.member))
         .collect();
     let is_source = std::ptr::eq(side, inputs.source);
+    let known = inputs.base.memberships.values().flatten();
+    let known: HashSet<Name> = known.map(|known| known.member).collect();
+    let is_mirrored = |at: u32| {
+        let mut listings = side.listings.values();
+        inputs.policy.mode == Mode::Mirror
+            && listings.any(|listing| side.is_uncertain(listing.seen(), at, inputs.names))
+    };
     let person_of = |at: u32| {
         if is_source {
             inputs.people.of_source(at)
@@ -433,9 +451,16 @@ fn unreadable_of_the_job<'a>(inputs: &Inputs<'a>, side: &'a Snapshot) -> Vec<&'a
     };
     let members = side.members.iter().zip(0..);
     members
-        .filter(|(_, at)| person_of(*at).is_some_and(|person| listed.contains(&person)))
-        .map(|(member, _)| inputs.names.text(member.id))
-        .filter(|id| side.is_unreadable(id))
+        .filter_map(|(member, at)| {
+            let (id, what) = side
+                .unreadable
+                .get_key_value(inputs.names.text(member.id))?;
+            let is_listed = person_of(at).is_some_and(|person| listed.contains(&person));
+            let waits = !is_source
+                && matches!(what, Unreadable::Standing(_))
+                && (known.contains(&member.id) || is_mirrored(at));
+            (is_listed || waits).then_some((id.as_str(), what))
+        })
         .collect()
 }
 

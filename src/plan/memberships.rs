@@ -64,6 +64,13 @@ pub(super) fn plan_pair(
     let shown = Shown::of(inputs, source.seen());
     let wanted = &shown.states;
     out.source_active = source.seen().active() as u64;
+    let uncertain = source.seen().rows.iter();
+    let uncertain = uncertain.filter(|row| {
+        inputs
+            .source
+            .is_uncertain(source.seen(), row.member, inputs.names)
+    });
+    out.source_uncertain = uncertain.count() as u64;
     out.source_whole = source.complete().is_some();
     out.listed.clone_from(&shown.listed);
     if !pair.writable {

@@ -260,6 +260,9 @@ impl<'a> Seats<'a> {
             ))
         };
         let Some(group) = self.held.get(&at).copied().flatten() else {
+            if inputs.target.is_unreadable(inputs.names.text(member)) {
+                return stays("in a group that could not be read, and stays there".to_owned());
+            }
             return stays("in a group that the login does not see, and stays there".to_owned());
         };
         if Some(group) == inputs.policy.parking_group.as_deref() || self.dissolving.contains(group)

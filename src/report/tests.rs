@@ -37,7 +37,7 @@ fn snapshot(members: Vec<Member>) -> Snapshot {
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
         ended_removals: Vec::new(),
-        unreadable: Vec::new(),
+        unreadable: std::collections::BTreeMap::new(),
     }
 }
 

@@ -218,6 +218,20 @@ fn nothing_ends_of_whoever_can_not_be_read() {
     };
     assert_eq!(ended(&world("")), ["11 t.ana"]);
     assert_eq!(ended(&world("unreadable")), [""; 0]);
+    // Nor is anybody's leaving seen in it, and it is no measure for later runs.
+    let measured = |unreadable: &str| {
+        let world = format!(
+            "set mode=managed measure=1/4
+             source 1 Donors ext=d : ana=unconfirmed bo cy=unconfirmed di
+             person source ana {unreadable}
+             person source cy {unreadable}
+             target 11 Donors ext=d : bo di
+             link 1=11"
+        );
+        parse(&world).planned(|_, plan| (plan.measured, plan.measure.memberships))
+    };
+    assert_eq!(measured(""), (true, 2));
+    assert_eq!(measured("unreadable"), (false, 4));
     // Nor is it seen that the target has obeyed a refusal that it can't hold.
     let obeyed = |unreadable: &str| {
         let world = format!(

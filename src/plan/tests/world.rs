@@ -10,7 +10,7 @@ use crate::model::{
     Batches, Capabilities, Certificate, Existence, FieldSpec, FieldType, Forgotten, Group,
     GroupKind, GroupRow, GroupStatus, Join, MemberRow, MemberSink, MemberStatus, MembershipState,
     Name, Names, ObjectKind, OwnRemovals, ProviderKind, Record, Schema, Snapshot, SnapshotBuilder,
-    Stage, TotalMeanings, Unlisted, Unread, Value, Writable,
+    Stage, TotalMeanings, Unlisted, Unread, Unreadable, Value, Writable,
 };
 use crate::plan::base::{
     Base, BaseMembership, FactId, FieldBases, FormerLink, GroupLink, Ledger, LedgerAudience,
@@ -595,7 +595,10 @@ impl TestWorld {
             builder.member(row).expect("nowhere takes everything");
         }
         for id in &side.unreadable {
-            builder.unreadable(id);
+            builder.unreadable(
+                id,
+                Unreadable::Standing("its status is not shown".to_owned()),
+            );
         }
         for at in in_order(side.groups.len()) {
             let group = &side.groups[at];

@@ -371,8 +371,14 @@ impl ActiveCampaign {
                 Err(_) if begun => return Ok(ItemOutcome::Unknown),
                 shown => shown?,
             };
+            let shown = shown.filter(|shown| shown.id == id);
+            if !begun && shown.as_ref().is_some_and(|shown| shown.on_unknown_list) {
+                return Ok(refused(&format!(
+                    "a membership of contact {id} does not say of which list it is; look at the contact at ActiveCampaign"
+                )));
+            }
             let Some(memberships) = shown
-                .filter(|shown| shown.id == id && !shown.on_unknown_list)
+                .filter(|shown| !shown.on_unknown_list)
                 .and_then(|shown| shown.memberships)
             else {
                 return Ok(ItemOutcome::Unknown);

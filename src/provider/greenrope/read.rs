@@ -16,7 +16,7 @@ use super::{GreenRope, SCHEMA};
 use crate::http::{Body, CallError, DecodeError, Reply};
 use crate::model::{
     Certificate, CountRule, CustomFields, GroupRow, MemberRow, MemberSink, MemberStatus,
-    MembershipState, ObjectKind, SinkError, Value, without_addresses,
+    MembershipState, ObjectKind, SinkError, Unreadable, Value, without_addresses,
 };
 use crate::provider::{MemberAsk, ReadError, Role};
 
@@ -370,7 +370,7 @@ impl GreenRope {
         }
         if !check {
             for id in &tally.unreadable {
-                sink.unreadable(id);
+                sink.unreadable(id, Unreadable::Profile);
             }
         }
         Ok(())

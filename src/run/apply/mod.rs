@@ -72,8 +72,10 @@ impl Doubt {
 struct Hindrance {
     /// How many items met it alone.
     times: u32,
-    /// Whether the provider said that a right is missing.
+    /// Whether the provider said of one that a right is missing.
     denied: bool,
+    /// Whether others were not tried for it.
+    untried: bool,
     /// How the first of them ends the run where nothing of the kind could be done.
     error: RunError,
 }

@@ -18,8 +18,12 @@ use crate::state::{JournalEntry, JournalId, JournalOutcome};
 /// How often a write of unknown outcome is read back and sent again.
 const ATTEMPTS: u32 = 3;
 
-/// How many items of a kind of operation are tried that all are hindered.
-const HOPELESS: u32 = 3;
+/// How many items of a kind of operation are tried that all are denied.
+const DENIED: u32 = 3;
+
+/// How many are tried that all meet a question that fails: of these some may each be trouble of their
+/// own, which come first in several runs.
+const FAILED: u32 = 20;
 
 impl Applying<'_> {
     /// Sends a write, and closes in on the item for which a batch is refused.
@@ -46,6 +50,8 @@ impl Applying<'_> {
                 for item in &items {
                     self.lose(item);
                 }
+                let hindrance = self.hindered.get_mut(op);
+                hindrance.map(|hindrance| hindrance.untried = true);
                 continue;
             }
             let store = self.runner.store();
@@ -136,10 +142,13 @@ impl Applying<'_> {
                     self.failed(&items[0], None, &words);
                     let first = Hindrance {
                         times: 0,
-                        denied: matches!(error, CallError::Denied { .. }),
+                        denied: false,
+                        untried: false,
                         error: self.stopped(&error),
                     };
-                    self.hindered.entry(items[0].op).or_insert(first).times += 1;
+                    let hindrance = self.hindered.entry(items[0].op).or_insert(first);
+                    hindrance.times += 1;
+                    hindrance.denied |= matches!(error, CallError::Denied { .. });
                 }
                 error => {
                     self.settle_failed(journal, &items, None, "not sent")?;
@@ -183,23 +192,21 @@ impl Applying<'_> {
     /// Tells whether every item of a kind of operation that was tried was denied, or met a question
     /// that failed, often enough not to try any more of them.
     fn is_hopeless(&self, op: &str) -> bool {
-        // Every refusal is tried.
-        op != "set_opt_out"
-            && !self.granted.contains(op)
-            && self
-                .hindered
-                .get(op)
-                .is_some_and(|seen| seen.times >= HOPELESS)
+        // Every refusal is tried, also where a removal stands for it.
+        let may_refuse = op == "set_opt_out"
+            || (op == "remove_memberships" && !self.prepared.capabilities.group_opt_out);
+        let is_often = |seen: &Hindrance| seen.times >= if seen.denied { DENIED } else { FAILED };
+        !may_refuse && !self.granted.contains(op) && self.hindered.get(op).is_some_and(is_often)
     }
 
     /// Ends the run, once all else is done, where a kind of operation was hindered for every item
-    /// that was tried: a missing right concerns the next ones, too, and so does a question that failed
-    /// often enough; one that failed once or twice says nothing of anybody else.
+    /// that was tried: a missing right concerns the next ones, too, and where others were not tried,
+    /// somebody has to know; a question that failed says nothing of anybody else.
     pub(super) fn end_of_hindrances(&mut self) -> Result<(), RunError> {
         let granted = std::mem::take(&mut self.granted);
         match std::mem::take(&mut self.hindered)
             .into_iter()
-            .filter(|(_, seen)| seen.denied || seen.times >= HOPELESS)
+            .filter(|(_, seen)| seen.denied || seen.untried)
             .find(|(op, _)| !granted.contains(op))
         {
             Some((_, seen)) => Err(seen.error),

@@ -151,7 +151,7 @@ pub(in crate::run) fn bare_snapshot(
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
         ended_removals: Vec::new(),
-        unreadable: Vec::new(),
+        unreadable: BTreeMap::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::model::{
     Certificate, CountRule, CustomField, CustomFields, Existence, FieldType, GroupKind, GroupRow,
     GroupStatus, Incomplete, Listing, Member, MemberRow, MemberSink, MemberStatus, MembershipState,
     Names, OwnRemovals, Reading, Record, Snapshot, SnapshotBuilder, Stage, TotalMeanings,
+    Unreadable,
 };
 use crate::state::{MemoryKey, Store, TargetReading};
 
@@ -207,7 +208,7 @@ fn what_is_not_whole_is_not_remembered_and_takes_the_old_memory_away() {
         },
         // Who can't be read is named again by each run.
         Snapshot {
-            unreadable: vec!["1".to_owned()],
+            unreadable: BTreeMap::from([("1".to_owned(), Unreadable::Profile)]),
             ..whole.clone()
         },
     ] {

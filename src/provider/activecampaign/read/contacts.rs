@@ -15,7 +15,8 @@ use super::super::{ActiveCampaign, Known, address_hash};
 use super::listing::{Listed, Listings};
 use crate::http::CallError;
 use crate::model::{
-    Certificate, GroupRow, MemberRow, MemberSink, SinkError, normalise_address, spellings,
+    Certificate, GroupRow, MemberRow, MemberSink, SinkError, Unreadable, normalise_address,
+    spellings,
 };
 use crate::provider::{MemberAsk, ReadError, Role, Source};
 
@@ -105,7 +106,10 @@ impl Taking<'_> {
         }
         let profile = profile && !contact.unreadable;
         if contact.unreadable {
-            self.sink.unreadable(&contact.id.to_string());
+            let what = contact
+                .unread_standing()
+                .map_or(Unreadable::Profile, Unreadable::Standing);
+            self.sink.unreadable(&contact.id.to_string(), what);
         }
         self.sink.member(MemberRow {
             id: contact.id.to_string(),

@@ -8,7 +8,9 @@ use super::super::wire::id_number;
 use super::super::wire::users::{self as wire, User};
 use super::listing::Listings;
 use crate::http::CallError;
-use crate::model::{Certificate, GroupKind, GroupRow, MemberRow, MemberSink, Unread, Value};
+use crate::model::{
+    Certificate, GroupKind, GroupRow, MemberRow, MemberSink, Unread, Unreadable, Value,
+};
 use crate::provider::{MemberAsk, ReadError, Role};
 
 /// So many ids are asked for at once where nothing lists them.
@@ -223,9 +225,10 @@ impl ActiveCampaign {
                 // they are.
                 Err(error) => {
                     let why = self.survivable(error).await?;
-                    untold.get_or_insert_with(|| {
-                        format!("the group of user {} is not known: {why}", user.id)
-                    });
+                    let why = format!("the group of user {} is not known: {why}", user.id);
+                    let what = Unreadable::Standing(why.clone());
+                    sink.unreadable(&user.id.to_string(), what);
+                    untold.get_or_insert(why);
                     user.unreadable = true;
                     listings.take_maybe(user.id);
                     true
@@ -241,7 +244,7 @@ impl ActiveCampaign {
                 });
                 let wire = wire.filter(|_| !user.unreadable);
                 if user.unreadable {
-                    sink.unreadable(&user.id.to_string());
+                    sink.unreadable(&user.id.to_string(), Unreadable::Profile);
                 }
                 let address = user.profile.get("email").map(Value::to_string);
                 sink.member(MemberRow {

@@ -345,7 +345,7 @@ async fn one_text_that_cannot_be_read_leaves_out_one_profile() {
             .await
             .unwrap();
         assert_eq!(read.listing("1"), "101:active 102:opted_out 103:active");
-        assert_eq!(read.snapshot.unreadable, ["102"]);
+        assert!(read.snapshot.unreadable.keys().eq(["102"]));
         let read: Vec<&str> = read.shelf.0.keys().map(String::as_str).collect();
         assert_eq!(read, ["101", "103"]);
     }
@@ -402,7 +402,7 @@ async fn whoever_is_on_an_unknown_list_may_be_on_any_and_holds_up_nobody_else() 
             // Nobody may conclude that they are missing, nor that they get the mail.
             assert_eq!(read.rows("1"), "101:active 102:unconfirmed");
             assert_eq!(read.rows("2"), "102:unconfirmed 103:active");
-            assert_eq!(read.snapshot.unreadable, ["102"], "it is named");
+            assert!(read.snapshot.unreadable.keys().eq(["102"]), "it is named");
             assert!(!read.shelf.0.contains_key("102"));
             // List 1 counts somebody whom only the question for that list shows to be on it.
             assert_eq!(read.is_complete("1"), by_list, "{}", read.why("1"));

@@ -758,10 +758,7 @@ async fn a_user_whose_group_nobody_tells_may_be_in_any_and_holds_up_nobody_else(
                 .await
                 .unwrap();
             assert_eq!([read.rows("26"), read.rows("27")], expected);
-            assert!(
-                read.snapshot.unreadable.contains(&"6".to_owned()),
-                "it is named"
-            );
+            assert!(read.snapshot.is_unreadable("6"), "it is named");
             // Where nobody's group is told, that is no trouble of single users.
             for group in ["26", "27"] {
                 assert_eq!(

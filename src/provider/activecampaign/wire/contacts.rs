@@ -200,6 +200,20 @@ pub(in super::super) struct Contact {
     pub(in super::super) unreadable: bool,
 }
 
+impl Contact {
+    /// Says why nobody can tell how the contact stands on some list.
+    pub(in super::super) fn unread_standing(&self) -> Option<String> {
+        if self.on_unknown_list {
+            return Some("a membership does not say of which list it is".to_owned());
+        }
+        let mut memberships = self.memberships.iter().flatten();
+        let (list, _) = memberships.find(|(_, status)| *status == NOT_SAID)?;
+        Some(format!(
+            "the membership of list {list} does not say its status"
+        ))
+    }
+}
+
 /// A page of contacts, in ascending order of their ids.
 #[derive(Debug)]
 pub(in super::super) struct Page {

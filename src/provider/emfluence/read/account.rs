@@ -10,8 +10,8 @@ use super::super::wire::paging::{Step, Walk};
 use super::members::{Listed, Unseen, distinct};
 use crate::http::CallError;
 use crate::model::{
-    Certificate, CountRule, MemberRow, MemberSink, MemberStatus, SinkError, normalise_address,
-    spellings,
+    Certificate, CountRule, MemberRow, MemberSink, MemberStatus, SinkError, Unreadable,
+    normalise_address, spellings,
 };
 use crate::provider::{ReadError, Role};
 
@@ -497,7 +497,7 @@ pub(super) fn hand_over(
     let status = Some(contact.status());
     let profile = profile && !contact.unreadable;
     if contact.unreadable {
-        sink.unreadable(&contact.id.to_string());
+        sink.unreadable(&contact.id.to_string(), Unreadable::Profile);
     }
     sink.member(MemberRow {
         id: contact.id.to_string(),

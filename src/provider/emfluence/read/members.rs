@@ -17,7 +17,7 @@ use super::super::wire::{self, LISTING_ROWS, id_number};
 use super::account::{Scanned, hand_over};
 use crate::http::CallError;
 use crate::model::{
-    Certificate, CountRule, GroupRow, MemberRow, MemberSink, MembershipState, Value,
+    Certificate, CountRule, GroupRow, MemberRow, MemberSink, MembershipState, Unreadable, Value,
     normalise_address,
 };
 use crate::provider::{MemberAsk, ReadError, Role};
@@ -230,7 +230,7 @@ impl Emfluence {
                     }
                     unseen.remove(&address);
                 } else {
-                    sink.unreadable(&contact.to_string());
+                    sink.unreadable(&contact.to_string(), Unreadable::Profile);
                 }
                 sink.member(MemberRow {
                     id: contact.to_string(),

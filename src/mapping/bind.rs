@@ -38,6 +38,7 @@ impl Mapping {
             aliases: Vec::new(),
             missing: Vec::new(),
             unsaid: Vec::new(),
+            unlisted_rules: Default::default(),
             problems: Vec::new(),
         };
         // Without its filter a job would be about more people, and so it asks nobody in where nobody
@@ -52,7 +53,7 @@ impl Mapping {
             if let Action::Expression(compiled) = &rule.action
                 && !binding.labels(compiled, &place)
             {
-                binding.unsaid.push(rule.wire.clone());
+                binding.leave_out(SOURCE, rule);
                 continue;
             }
             group.extend(binding.rule(rule, &place));
@@ -63,7 +64,7 @@ impl Mapping {
             if let Action::Expression(compiled) = &rule.action
                 && !binding.labels(compiled, &place)
             {
-                binding.unsaid.push(rule.wire.clone());
+                binding.leave_out(SOURCE, rule);
                 continue;
             }
             let Some(bound) = binding.rule(rule, &place) else {
@@ -91,10 +92,11 @@ impl Mapping {
             aliases,
             mut missing,
             unsaid: left_out,
+            unlisted_rules,
             problems,
             ..
         } = binding;
-        unsaid.extend(left_out.clone());
+        unsaid.extend(left_out);
         missing.sort_by(|left, right| left.label.cmp(&right.label));
         (
             BoundMapping::new(
@@ -106,11 +108,15 @@ impl Mapping {
                 Arc::new(aliases),
                 missing,
             )
-            .leaving(unsaid, left_out, !decided),
+            .leaving(unsaid, unlisted_rules, !decided),
             problems,
         )
     }
 }
+
+/// The sides, as positions of what is told of both.
+const SOURCE: usize = 0;
+const TARGET: usize = 1;
 
 struct Binding<'a> {
     source: CustomFields,
@@ -123,6 +129,9 @@ struct Binding<'a> {
     missing: Vec<CustomField>,
     /// The fields of rules that are left out because nobody can tell what they read.
     unsaid: Vec<String>,
+    /// Those of them for which the login may not list the custom fields of the source, and of the
+    /// target.
+    unlisted_rules: [Vec<String>; 2],
     problems: Vec<MappingProblem>,
 }
 
@@ -134,6 +143,14 @@ impl Binding<'_> {
             hint,
             span: None,
         });
+    }
+
+    /// Leaves a rule out because nobody can tell which custom field of a side is meant.
+    fn leave_out(&mut self, side: usize, rule: &Rule) {
+        self.unsaid.push(rule.wire.clone());
+        if ![self.source.known, self.target.known][side] {
+            self.unlisted_rules[side].push(rule.wire.clone());
+        }
     }
 
     /// Resolves the labels of source fields that an expression reads. Tells whether they can be
@@ -216,7 +233,7 @@ impl Binding<'_> {
             }
             Found::None if self.unlisted[1].knows(name) => (name.to_owned(), Shape::of(row)),
             Found::None => {
-                self.unsaid.push(rule.wire.clone());
+                self.leave_out(TARGET, rule);
                 return None;
             }
         };

@@ -10,7 +10,7 @@ use super::rule::Action;
 use super::vocabulary::{first_part, is_right, is_worth_carrying};
 use super::{Mapped, Mapping};
 use crate::model::{
-    CustomField, CustomFields, LeftAlone, ObjectKind, Record, Schema, Value, Writable,
+    CustomField, CustomFields, LeftAlone, ObjectKind, Record, Schema, Unlisted, Value, Writable,
 };
 
 /// Enters every salt; to be raised when the same rules begin to give other values.
@@ -46,8 +46,9 @@ pub struct BoundMapping {
     /// Their rules.
     held_back: Vec<BoundRule>,
     unsaid: LeftAlone,
-    /// The rules, by the target's names, that are left out because nobody can tell what they read.
-    left_out: Vec<String>,
+    /// The rules, by the target's names, that are left out because the login may not list the custom
+    /// fields of the source, and those for which it may not list the target's.
+    unlisted_rules: [Vec<String>; 2],
     undecided: bool,
     group_roots: Roots,
     member_roots: Roots,
@@ -55,9 +56,16 @@ pub struct BoundMapping {
     member_homes: BTreeSet<String>,
 }
 
-/// What helps where the login may not list the custom fields of the source.
-const BY_SYSTEM_NAME: &str =
-    "name them by their system names, or let the login administer the account";
+/// What helps where the login may not list the custom fields of a provider.
+fn advice(unlisted: Unlisted) -> &'static str {
+    match unlisted {
+        Unlisted::Nothing => "let the login see them",
+        Unlisted::ByLabel => "name them in the config, or let the login see them",
+        Unlisted::ByNumber(_) => {
+            "name them in the config by their system names, or let the login administer the account"
+        }
+    }
+}
 
 /// The first parts of the names that expressions read; only these are made visible to them.
 type Roots = BTreeSet<String>;
@@ -96,7 +104,7 @@ impl BoundMapping {
             not_created: BTreeSet::new(),
             held_back: Vec::new(),
             unsaid: LeftAlone::default(),
-            left_out: Vec::new(),
+            unlisted_rules: Default::default(),
             undecided: false,
             group_homes: BTreeSet::new(),
             member_homes: BTreeSet::new(),
@@ -111,11 +119,11 @@ impl BoundMapping {
     pub(super) fn leaving(
         mut self,
         unsaid: LeftAlone,
-        left_out: Vec<String>,
+        unlisted_rules: [Vec<String>; 2],
         undecided: bool,
     ) -> BoundMapping {
         self.unsaid = unsaid;
-        self.left_out = left_out;
+        self.unlisted_rules = unlisted_rules;
         self.undecided = undecided;
         self
     }
@@ -167,7 +175,8 @@ impl BoundMapping {
         self.undecided.then(|| {
             if !self.source_fields.known {
                 return format!(
-                    "members.where reads a custom field that the login may not list at the source, so that nobody can tell who counts as a member; {BY_SYSTEM_NAME}"
+                    "members.where reads a custom field that the login may not list at the source, so that nobody can tell who counts as a member; {}",
+                    advice(self.source.unlisted)
                 );
             }
             format!(
@@ -278,21 +287,33 @@ impl BoundMapping {
         self.missing.len() > self.not_created.len()
     }
 
-    /// Says which fields are left as they are because custom fields are meant that a login may not
-    /// list, and that can't be told apart without.
-    pub fn unlisted_custom(&self) -> Option<String> {
-        let side = match (self.source_fields.known, self.target_fields.known) {
-            (false, true) => "source",
-            (true, false) => "target",
-            (false, false) => "source or the target",
-            (true, true) => return None,
+    /// Says of the source, and of the target, what is not carried because the login there may not
+    /// list the custom fields: those of rules that go by labels, and those that no rule names, where
+    /// the other side has any.
+    pub fn unlisted_custom(&self) -> [Option<String>; 2] {
+        let [of_source, of_target] = &self.unlisted_rules;
+        let (source, target) = (&self.source_fields, &self.target_fields);
+        let say = |fields: &CustomFields, other: &CustomFields, unlisted, rules: &[String]| {
+            if fields.known || (rules.is_empty() && other.fields.is_empty()) {
+                return None;
+            }
+            let kept = if rules.is_empty() {
+                "only those are carried that the config names".to_owned()
+            } else {
+                format!(
+                    "nobody can tell which ones are meant, and what they are for stays as it is ({})",
+                    rules.join(", ")
+                )
+            };
+            Some(format!(
+                "the login may not list the custom fields, so that {kept}; {}",
+                advice(unlisted)
+            ))
         };
-        (!self.left_out.is_empty()).then(|| {
-            format!(
-                "the login may not list the custom fields of the {side}, so that nobody can tell which ones are meant, and {} stays as it is; {BY_SYSTEM_NAME}",
-                self.left_out.join(", ")
-            )
-        })
+        [
+            say(source, target, self.source.unlisted, of_source),
+            say(target, source, self.target.unlisted, of_target),
+        ]
     }
 
     /// Names the custom fields of the source, and those of the target, whose definitions can't be

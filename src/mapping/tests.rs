@@ -887,7 +887,7 @@ fn a_label_that_the_login_may_not_list_is_not_taken_for_an_empty_value() {
     let plain = bound(&WEB, "source.custom.vip");
     assert_eq!(
         (plain.where_undecided(), plain.unlisted_custom()),
-        (None, None)
+        (None, [None, None])
     );
     let custom = |bound: &BoundMapping| -> Vec<String> {
         let fields = bound.member_fields().into_iter();
@@ -904,7 +904,9 @@ fn a_label_that_the_login_may_not_list_is_not_taken_for_an_empty_value() {
         let bound = bound(&NUMBERED, filter);
         assert_eq!(bound.where_undecided().is_none(), decided, "{filter}");
         assert_eq!(custom(&bound), ["custom.Size"]);
-        assert!(bound.unlisted_custom().unwrap().contains("custom.Grade"));
+        let [of_source, of_target] = bound.unlisted_custom();
+        assert!(of_source.unwrap().contains("custom.Grade"));
+        assert_eq!(of_target, None);
         let mapped = bound.member(&Record::new());
         assert!(mapped.unsaid.contains("custom.Grade"));
         assert!(mapped.unsaid.contains("custom.Other"));

@@ -319,9 +319,13 @@ impl Unlisted {
         match self {
             Self::ByLabel => true,
             Self::ByNumber(word) => {
-                let name = name.trim().to_ascii_lowercase();
+                let name = name.to_ascii_lowercase();
                 let number = name.strip_prefix(word);
-                number.is_some_and(|number| number.parse::<u32>().is_ok())
+                number.is_some_and(|number| {
+                    !number.starts_with('0')
+                        && !number.is_empty()
+                        && number.bytes().all(|digit| digit.is_ascii_digit())
+                })
             }
             Self::Nothing => false,
         }

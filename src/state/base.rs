@@ -100,6 +100,17 @@ impl Store {
         })
     }
 
+    /// Tells whether any job, configured still or not, links groups of an account.
+    pub fn has_group_links(&self, account: &str) -> Result<bool, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM jobs JOIN group_links ON group_links.job = jobs.name
+                 WHERE jobs.source_account = ?1 OR jobs.target_account = ?1)",
+            )?;
+            Ok(select.query_row([account], |row| row.get(0))?)
+        })
+    }
+
     /// Returns the pairs of groups of a job, in ascending order of the source's id.
     pub fn links(&self, job: &str) -> Result<Vec<GroupLink>, StateError> {
         self.read(|connection| links(connection, job))

@@ -571,6 +571,7 @@ async fn custom_fields_that_a_login_may_not_list_any_more_are_not_taken_for_empt
                 kept == ["Gold", "M"] || source == "crm" && kept == ["Silver", "L"],
                 "{place}: {kept:?}: {told}"
             );
+            assert!(told.contains("may not list"), "{place}: {told}");
             bench.emulator.clear_faults();
             bench.pass(90_000);
             bench.settle().await;

@@ -1,7 +1,7 @@
 //! Where the documentation leaves a choice, either answer leads to the same target.
 
 use rosterd::emulator::{
-    Counted, Fault, FaultRule, GreenRopeQuirks, Seed, Settings, UnknownGroup, World,
+    Counted, Fault, FaultRule, GreenRopeQuirks, Seed, Settings, UnknownGroup, When, World,
 };
 use rosterd::run::Outcome;
 
@@ -160,6 +160,10 @@ async fn a_new_greenrope_account_may_show_no_list_of_groups() {
         group_of(world.account_mut("mail"), "News", "person", 4);
         quirk(&mut world.account_mut("crm").settings.greenrope);
         let bench = bench(world, "mail", "crm", "mode = \"managed\"");
+        // The first creation is lost on its way.
+        let lost = FaultRule::every(Fault::ResetBeforeEffect).at("crm");
+        let lost = lost.on("CreateGroup").when(When::First(1));
+        bench.emulator.add_fault(lost);
         let runner = bench.runner();
         assert_eq!(runner.check_online("crm").await.unwrap().groups, 0);
         runner.predict("test").await.unwrap();

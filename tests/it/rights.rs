@@ -1,7 +1,7 @@
 //! What a look at the accounts says of the rights that the jobs will need, before anything is
 //! written.
 
-use rosterd::emulator::{CustomField, Login, Rights, World};
+use rosterd::emulator::{CustomField, Fault, FaultRule, Login, Rights, World};
 
 use crate::support::{bench, bench_of, group_of, plain_world, tell};
 
@@ -177,5 +177,36 @@ async fn a_token_that_may_not_list_the_custom_fields_shows_where_a_job_reads_all
         let report = bench.sync().await;
         let waits = if lacks > 0 { 4 } else { 0 };
         assert_eq!(report.exit_code(), waits, "{line}: {}", tell(&report));
+    }
+}
+
+/// What the other account shows is not held against this one.
+#[tokio::test(start_paused = true)]
+async fn a_label_of_the_other_account_is_no_lack_of_this_one() {
+    for target in ["mail", "campaigns"] {
+        let mut world = plain_world();
+        group_of(world.account_mut("crm"), "Readers", "reader", 2);
+        world.account_mut(target).fields.push(CustomField {
+            id: 1,
+            name: "custom1".to_owned(),
+            label: "Level".to_owned(),
+            data_type: "Text".to_owned(),
+            max_length: 50,
+            ..CustomField::default()
+        });
+        let line = "[jobs.test.map.member]\n\"custom.Level\" = \"source.company\"";
+        let bench = bench(world, "crm", target, line);
+        let runner = bench.runner();
+        for provider in ["crm", target] {
+            let report = runner.check_online(provider).await.unwrap();
+            assert_eq!(report.lacks, [""; 0], "{target}");
+        }
+        // At the target it is.
+        let denied = FaultRule::every(Fault::ServerError(403)).at(target);
+        for definitions in ["customFields/search", "GET /fields"] {
+            bench.emulator.add_fault(denied.clone().on(definitions));
+        }
+        let report = runner.check_online(target).await.unwrap();
+        assert_eq!(report.lacks.len(), 1, "{target}: {:?}", report.lacks);
     }
 }

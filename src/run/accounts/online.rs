@@ -107,17 +107,29 @@ impl Runner {
             .collect())
     }
 
-    /// Says which jobs read custom fields of a provider by labels that the login may not list.
+    /// Says which jobs name custom fields of a provider by labels that the login may not list.
     fn unlisted_custom(&self, name: &str, custom: &CustomFields) -> Vec<String> {
-        let jobs = self.inner.config.jobs.values();
-        jobs.filter(|job| job.source == name)
-            .filter_map(|job| Some((job, self.bind(job, custom, &CustomFields::default()).ok()?)))
-            .flat_map(|(job, mapping)| {
-                let said = [mapping.where_undecided(), mapping.unlisted_custom()];
-                let said = said.into_iter().flatten();
-                said.map(|words| format!("`jobs.{}`: {words}", job.name))
-            })
-            .collect()
+        let unknown = CustomFields::default();
+        let mut lacks = Vec::new();
+        for job in self.inner.config.jobs.values() {
+            let mut say = |words: Option<String>| {
+                lacks.extend(words.map(|words| format!("`jobs.{}`: {words}", job.name)));
+            };
+            if job.source == name
+                && let Ok(mapping) = self.bind(job, custom, &unknown)
+            {
+                say(mapping.where_undecided());
+                let [of_source, _] = mapping.unlisted_custom();
+                say(of_source);
+            }
+            if job.target == name
+                && let Ok(mapping) = self.bind(job, &unknown, custom)
+            {
+                let [_, of_target] = mapping.unlisted_custom();
+                say(of_target);
+            }
+        }
+        lacks
     }
 
     /// Returns what the jobs of the config may do at a provider; nothing where none writes there.

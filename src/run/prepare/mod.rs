@@ -118,12 +118,11 @@ impl Runner {
         warnings.extend(unmatched(job, sides.source.groups.seen()));
         warnings.extend(lost_pins(job, &policy, &sides, &base));
         warnings.extend(unread_definitions(job, &sides.mapping));
-        warnings.extend(
-            sides
-                .mapping
-                .unlisted_custom()
-                .map(|words| format!("Here {words}.")),
-        );
+        let unlisted = [&job.source, &job.target]
+            .into_iter()
+            .zip(sides.mapping.unlisted_custom());
+        warnings
+            .extend(unlisted.filter_map(|(side, words)| Some(format!("At {side:?} {}.", words?))));
         let undecided = sides.mapping.where_undecided();
         let plan = plan(&Inputs {
             undecided: undecided.as_deref(),

@@ -31,8 +31,9 @@ pub(super) fn certain(provider: &str, certificate: &Certificate) -> Result<(), R
 impl Runner {
     /// Reads the groups of an account that jobs write to.
     ///
-    /// One without any group may show no list of them. That is believed as long as nothing is linked
-    /// there and no creation is in doubt: later it would take groups for gone, or make them twice.
+    /// One without any group may show no list of them. That is believed as long as nothing was ever
+    /// linked there and the login sees everything: later it would take groups for gone. Where it is a
+    /// fault after all, a creation meets the name that is taken.
     pub(in crate::run) async fn groups_to_write(
         &self,
         target: &Handle,
@@ -51,21 +52,15 @@ impl Runner {
         }
     }
 
-    /// Tells whether some job writes to a provider, and no group of its account was ever linked or
-    /// may have been made.
+    /// Tells whether some job writes to a provider whose login sees everything, and no group of its
+    /// account was ever linked.
     fn is_unused(&self, provider: &str) -> Result<bool, RunError> {
-        let jobs = &self.inner.config.jobs;
-        let Some(job) = jobs.values().find(|job| job.target == provider) else {
-            return Ok(false);
-        };
-        let (account, store) = (&job.target_account, self.store());
-        for job in jobs.values() {
-            let concerned = job.target_account == *account || job.source_account == *account;
-            if concerned && !store.links(&job.name)?.is_empty() {
-                return Ok(false);
-            }
-        }
-        Ok(store.last_creation_unsettled(account)?.is_none())
+        let config = &self.inner.config;
+        let shared = |name: &String| config.providers[name].shared_access;
+        let mut jobs = config.jobs.values();
+        let job = jobs.find(|job| job.target == provider && !shared(&job.target));
+        let linked = job.map(|job| self.store().has_group_links(&job.target_account));
+        Ok(linked.transpose()? == Some(false))
     }
 }
 

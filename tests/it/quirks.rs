@@ -170,7 +170,7 @@ async fn a_new_greenrope_account_may_show_no_list_of_groups() {
         let report = bench.sync().await;
         assert_eq!(report.summary.groups_created, 1, "{}", tell(&report));
         bench.account("crm", |account| {
-            account.settings.greenrope = GreenRopeQuirks::default()
+            account.settings.greenrope = GreenRopeQuirks::default();
         });
         bench.settle().await;
         assert_eq!(bench.members("crm", "News").len(), 4);

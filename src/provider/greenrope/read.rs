@@ -257,12 +257,15 @@ impl GreenRope {
                     self.account.broken_rule("GetGroups", words),
                 ));
             }
-            Err(CallError::Refused { ref refusal, .. })
-                if wire::says_no_groups(&refusal.message) =>
-            {
-                return Err(listed.map_err(ReadError::NoGroups).unwrap_err());
+            Err(error) => {
+                let is_empty = matches!(&error, CallError::Refused { refusal, .. }
+                    if wire::says_no_groups(&refusal.message));
+                return Err(if is_empty {
+                    ReadError::NoGroups(error)
+                } else {
+                    error.into()
+                });
             }
-            Err(error) => return Err(error.into()),
         };
         let left_out =
             (without_id > 0).then(|| "some groups have no id that can be read".to_owned());

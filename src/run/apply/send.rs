@@ -50,8 +50,9 @@ impl Applying<'_> {
                 for item in &items {
                     self.lose(item);
                 }
-                let hindrance = self.hindered.get_mut(op);
-                hindrance.map(|hindrance| hindrance.untried = true);
+                if let Some(hindrance) = self.hindered.get_mut(op) {
+                    hindrance.untried = true;
+                }
                 continue;
             }
             let store = self.runner.store();

@@ -228,9 +228,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         {
             measure.groups += 1;
         }
-        // Whoever may be there has not left.
+        // Whoever may be there has not left, and never makes the measure smaller than it is.
         measure.memberships += pair.source_active + pair.source_uncertain;
-        measured &= pair.source_whole && pair.source_uncertain == 0;
+        measured &= pair.source_whole;
         if entry.linked {
             active += match &seats {
                 // The people of a group that is deleted leave it as well.

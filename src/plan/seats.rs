@@ -22,7 +22,7 @@ use super::pair::PairPlan;
 use super::people::PersonIx;
 use super::{Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope};
 use crate::model::policy::{Mode, OptOuts};
-use crate::model::{GroupKind, MemberStatus, MembershipState};
+use crate::model::{GroupKind, MemberStatus, MembershipState, Unreadable};
 
 /// Who sits where at the target, and who is wanted where.
 pub(super) struct Seats<'a> {
@@ -260,7 +260,8 @@ impl<'a> Seats<'a> {
             ))
         };
         let Some(group) = self.held.get(&at).copied().flatten() else {
-            if inputs.target.is_unreadable(inputs.names.text(member)) {
+            let what = inputs.target.unreadable.get(inputs.names.text(member));
+            if matches!(what, Some(Unreadable::Standing(_))) {
                 return stays("in a group that could not be read, and stays there".to_owned());
             }
             return stays("in a group that the login does not see, and stays there".to_owned());

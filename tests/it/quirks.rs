@@ -3,7 +3,7 @@
 use rosterd::emulator::{
     Counted, Fault, FaultRule, GreenRopeQuirks, Seed, Settings, UnknownGroup, When, World,
 };
-use rosterd::run::Outcome;
+use rosterd::run::{Outcome, SyncOptions};
 
 use crate::support::oracle::Oracle;
 use crate::support::{bench, group_of, plain_world, tell};
@@ -160,10 +160,6 @@ async fn a_new_greenrope_account_may_show_no_list_of_groups() {
         group_of(world.account_mut("mail"), "News", "person", 4);
         quirk(&mut world.account_mut("crm").settings.greenrope);
         let bench = bench(world, "mail", "crm", "mode = \"managed\"");
-        // The first creation is lost on its way.
-        let lost = FaultRule::every(Fault::ResetBeforeEffect).at("crm");
-        let lost = lost.on("CreateGroup").when(When::First(1));
-        bench.emulator.add_fault(lost);
         let runner = bench.runner();
         assert_eq!(runner.check_online("crm").await.unwrap().groups, 0);
         runner.predict("test").await.unwrap();
@@ -185,4 +181,38 @@ async fn a_new_greenrope_account_may_show_no_list_of_groups() {
     world.account_mut("crm").settings.greenrope.no_group_list = true;
     let bench = bench(world, "crm", "mail", "mode = \"managed\"");
     assert!(bench.plan_error().await.contains("make one there by hand"));
+}
+
+/// A creation in doubt is never settled by an answer that has no list.
+#[tokio::test(start_paused = true)]
+async fn a_lost_creation_is_not_settled_by_an_answer_without_a_list() {
+    for (fault, is_new) in [
+        (Fault::ResetAfterEffect, false),
+        (Fault::ResetBeforeEffect, true),
+    ] {
+        let mut world = plain_world();
+        group_of(world.account_mut("mail"), "News", "person", 4);
+        world.account_mut("crm").settings.greenrope.no_group_list = is_new;
+        let bench = bench(
+            world,
+            "mail",
+            "crm",
+            "mode = \"managed\"\ngroups.adopt = \"never\"",
+        );
+        let lost = FaultRule::every(fault).at("crm").on("CreateGroup");
+        bench.emulator.add_fault(lost.when(When::First(1)));
+        let missing = FaultRule::every(Fault::MissingList);
+        bench.emulator.add_fault(missing.at("crm").on("GetGroups"));
+        bench.rest().await;
+        let synced = bench.runner().sync("test", SyncOptions::default()).await;
+        assert_ne!(synced.map_or(1, |report| report.exit_code()), 0);
+        bench.emulator.clear_faults();
+        bench.pass(90_000);
+        if is_new {
+            assert!(bench.plan_error().await.contains("make one there by hand"));
+            bench.account("crm", |account| account.add_group("By hand"));
+        }
+        bench.settle().await;
+        assert_eq!(bench.members("crm", "News").len(), 4);
+    }
 }

@@ -70,10 +70,10 @@ impl Doubt {
 
 /// What kept every item of one kind of operation from being done so far.
 struct Hindrance {
-    /// How many items met it alone.
-    times: u32,
-    /// Whether the provider said of one that a right is missing.
-    denied: bool,
+    /// Of how many items, each alone, the provider said that a right is missing.
+    denied: u32,
+    /// For how many a question failed.
+    failed: u32,
     /// Whether others were not tried for it.
     untried: bool,
     /// How the first of them ends the run where nothing of the kind could be done.

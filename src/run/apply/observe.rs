@@ -24,8 +24,12 @@ impl Applying<'_> {
         };
         Ok(match write {
             Write::CreateGroup { name, .. } => {
-                let groups = self.runner.groups_to_write(&self.handle, &|_, _| false);
-                let (rows, certificate) = groups.await?;
+                let (rows, certificate) = self
+                    .handle
+                    .adapter
+                    .groups(&|_, _| false)
+                    .await
+                    .map_err(self.handle.read_error())?;
                 if certificate
                     .certify((), &mut crate::model::TotalMeanings::all())
                     .complete()

@@ -142,14 +142,17 @@ impl Applying<'_> {
                     self.settle_failed(journal, &items, None, &words)?;
                     self.failed(&items[0], None, &words);
                     let first = Hindrance {
-                        times: 0,
-                        denied: false,
+                        denied: 0,
+                        failed: 0,
                         untried: false,
                         error: self.stopped(&error),
                     };
                     let hindrance = self.hindered.entry(items[0].op).or_insert(first);
-                    hindrance.times += 1;
-                    hindrance.denied |= matches!(error, CallError::Denied { .. });
+                    if matches!(error, CallError::Denied { .. }) {
+                        hindrance.denied += 1;
+                    } else {
+                        hindrance.failed += 1;
+                    }
                 }
                 error => {
                     self.settle_failed(journal, &items, None, "not sent")?;
@@ -196,7 +199,7 @@ impl Applying<'_> {
         // Every refusal is tried, also where a removal stands for it.
         let may_refuse = op == "set_opt_out"
             || (op == "remove_memberships" && !self.prepared.capabilities.group_opt_out);
-        let is_often = |seen: &Hindrance| seen.times >= if seen.denied { DENIED } else { FAILED };
+        let is_often = |seen: &Hindrance| seen.denied >= DENIED || seen.failed >= FAILED;
         !may_refuse && !self.granted.contains(op) && self.hindered.get(op).is_some_and(is_often)
     }
 
@@ -207,7 +210,7 @@ impl Applying<'_> {
         let granted = std::mem::take(&mut self.granted);
         match std::mem::take(&mut self.hindered)
             .into_iter()
-            .filter(|(_, seen)| seen.denied || seen.untried)
+            .filter(|(_, seen)| seen.denied > 0 || seen.untried)
             .find(|(op, _)| !granted.contains(op))
         {
             Some((_, seen)) => Err(seen.error),

@@ -31,9 +31,9 @@ pub(super) fn certain(provider: &str, certificate: &Certificate) -> Result<(), R
 impl Runner {
     /// Reads the groups of an account that jobs write to.
     ///
-    /// One without any group may show no list of them. That is believed as long as nothing was ever
-    /// linked there and the login sees everything: later it would take groups for gone. Where it is a
-    /// fault after all, a creation meets the name that is taken.
+    /// One without any group may show no list of them. That is believed as long as nothing says that
+    /// it has groups and the login sees everything: otherwise it would take groups for gone, or make
+    /// one twice.
     pub(in crate::run) async fn groups_to_write(
         &self,
         target: &Handle,
@@ -53,14 +53,22 @@ impl Runner {
     }
 
     /// Tells whether some job writes to a provider whose login sees everything, and no group of its
-    /// account was ever linked.
+    /// account was ever linked, is pinned or may have been made.
     fn is_unused(&self, provider: &str) -> Result<bool, RunError> {
         let config = &self.inner.config;
-        let shared = |name: &String| config.providers[name].shared_access;
         let mut jobs = config.jobs.values();
-        let job = jobs.find(|job| job.target == provider && !shared(&job.target));
-        let linked = job.map(|job| self.store().has_group_links(&job.target_account));
-        Ok(linked.transpose()? == Some(false))
+        let Some(job) = jobs.find(|job| job.target == provider) else {
+            return Ok(false);
+        };
+        let (account, store) = (&job.target_account, self.store());
+        let is_pinned = config.jobs.values().any(|job| {
+            !job.groups.pin.is_empty()
+                && (job.target_account == *account || job.source_account == *account)
+        });
+        Ok(!config.providers[provider].shared_access
+            && !is_pinned
+            && !store.has_group_links(account)?
+            && store.last_creation_unsettled(account)?.is_none())
     }
 }
 

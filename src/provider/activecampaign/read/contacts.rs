@@ -78,6 +78,8 @@ struct Shown {
 struct Taking<'a> {
     role: &'a Role<'a>,
     sink: &'a mut dyn MemberSink,
+    /// The lists that are asked for.
+    lists: BTreeSet<u64>,
     unseen: BTreeSet<String>,
     seen: Vec<u64>,
     absent: Vec<u64>,
@@ -107,7 +109,7 @@ impl Taking<'_> {
         let profile = profile && !contact.unreadable;
         if contact.unreadable {
             let what = contact
-                .unread_standing()
+                .unread_standing(&self.lists)
                 .map_or(Unreadable::Profile, Unreadable::Standing);
             self.sink.unreadable(&contact.id.to_string(), what);
         }
@@ -139,6 +141,7 @@ impl ActiveCampaign {
         let mut taking = Taking {
             role: &ask.role,
             sink,
+            lists: listings.numbers(),
             unseen,
             seen: Vec::new(),
             absent: Vec::new(),

@@ -149,6 +149,11 @@ pub(super) struct Listings {
 }
 
 impl Listings {
+    /// Returns the numbers of the groups that are asked for.
+    pub(super) fn numbers(&self) -> BTreeSet<u64> {
+        self.places.keys().copied().collect()
+    }
+
     pub(super) fn begin(groups: &[GroupRow]) -> Self {
         let all: Vec<Listed> = groups.iter().map(Listed::begin).collect();
         let places = all

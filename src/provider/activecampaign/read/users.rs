@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use tracing::warn;
+
 use super::super::ActiveCampaign;
 use super::super::wire::groups as group_wire;
 use super::super::wire::id_number;
@@ -226,7 +228,13 @@ impl ActiveCampaign {
                 Err(error) => {
                     let why = self.survivable(error).await?;
                     let why = format!("the group of user {} is not known: {why}", user.id);
-                    let what = Unreadable::Standing(why.clone());
+                    warn!(
+                        account = self.account.name(),
+                        "What could not be read of one user: {why}."
+                    );
+                    // The same words in every run, so that what was accepted stays accepted.
+                    let what = format!("the service does not tell the group of user {}", user.id);
+                    let what = Unreadable::Standing(what);
                     sink.unreadable(&user.id.to_string(), what);
                     untold.get_or_insert(why);
                     user.unreadable = true;

@@ -201,13 +201,14 @@ pub(in super::super) struct Contact {
 }
 
 impl Contact {
-    /// Says why nobody can tell how the contact stands on some list.
-    pub(in super::super) fn unread_standing(&self) -> Option<String> {
+    /// Says why nobody can tell how the contact stands on some of the asked lists.
+    pub(in super::super) fn unread_standing(&self, asked: &BTreeSet<u64>) -> Option<String> {
         if self.on_unknown_list {
             return Some("a membership does not say of which list it is".to_owned());
         }
         let mut memberships = self.memberships.iter().flatten();
-        let (list, _) = memberships.find(|(_, status)| *status == NOT_SAID)?;
+        let (list, _) =
+            memberships.find(|(list, status)| *status == NOT_SAID && asked.contains(list))?;
         Some(format!(
             "the membership of list {list} does not say its status"
         ))

@@ -65,7 +65,7 @@ async fn measure(what: &str, megabytes: usize, adapter: fn(usize) -> Box<dyn Sou
     let mut counted = Counted::default();
     let group = GroupRow {
         id: "7".to_owned(),
-        wire: Record::from([("Name".to_owned(), Value::from("Donors"))]),
+        wire: Record::from([("Name".into(), Value::from("Donors"))]),
         kind: GroupKind::Static,
         status: GroupStatus::Active,
         test_group: false,

@@ -111,10 +111,7 @@ fn snapshot(
 fn row(group: usize) -> GroupRow {
     GroupRow {
         id: group.to_string(),
-        wire: Record::from([(
-            "groupName".to_owned(),
-            Value::Text(format!("Group {group}")),
-        )]),
+        wire: Record::from([("groupName".into(), Value::from(format!("Group {group}")))]),
         kind: GroupKind::Static,
         status: GroupStatus::Active,
         test_group: false,

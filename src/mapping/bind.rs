@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use compact_str::{CompactString, format_compact};
+
 use super::bound::{BoundMapping, BoundRule};
 use super::convert::Shape;
 use super::rule::{Action, Rule};
@@ -85,7 +87,7 @@ impl Mapping {
         let mut unsaid = if source.is_whole() && target.is_whole() {
             LeftAlone::default()
         } else {
-            LeftAlone::all_custom_but(member.iter().map(|rule| rule.wire.clone()).collect())
+            LeftAlone::all_custom_but(member.iter().map(|rule| rule.wire.to_string()).collect())
         };
         let Binding {
             source: source_fields,
@@ -197,7 +199,7 @@ impl Binding<'_> {
     fn rule(&mut self, rule: &Rule, place: &Place) -> Option<BoundRule> {
         if let Some(shape) = &rule.shape {
             return Some(BoundRule {
-                wire: rule.wire.clone(),
+                wire: rule.wire.as_str().into(),
                 typed: rule.wire.clone(),
                 shape: shape.clone(),
                 action: rule.action.clone(),
@@ -238,7 +240,7 @@ impl Binding<'_> {
             }
         };
         Some(BoundRule {
-            wire: format!("custom.{system_name}"),
+            wire: format_compact!("custom.{system_name}"),
             typed: rule.wire.clone(),
             shape,
             action: rule.action.clone(),
@@ -286,7 +288,8 @@ impl Binding<'_> {
         let Some(row) = self.custom_row else {
             return Vec::new();
         };
-        let mut taken: BTreeSet<String> = explicit.iter().map(|rule| rule.wire.clone()).collect();
+        let mut taken: BTreeSet<CompactString> =
+            explicit.iter().map(|rule| rule.wire.clone()).collect();
         let mut rules = Vec::new();
         for field in self.source.fields.clone() {
             // What can't be read may have the same label, so that labels tell nothing.
@@ -306,10 +309,10 @@ impl Binding<'_> {
                 // Two fields of one label: no home, which the losses show, rather than a guess.
                 Found::None | Found::Several => continue,
             };
-            let wire = format!("custom.{}", target.system_name);
+            let wire = format_compact!("custom.{}", target.system_name);
             if taken.insert(wire.clone()) {
                 rules.push(BoundRule {
-                    typed: wire.clone(),
+                    typed: wire.to_string(),
                     wire,
                     shape: Shape::of_custom(row, &target),
                     action: Action::Copy(format!("custom.{}", field.label)),

@@ -4,6 +4,8 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use compact_str::CompactString;
+
 use super::convert::{Shape, convert};
 use super::expression::{self, Aliases, Compiled};
 use super::rule::Action;
@@ -20,7 +22,7 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug)]
 pub(super) struct BoundRule {
     /// The target's name, `custom.` and the system name for a custom field.
-    pub(super) wire: String,
+    pub(super) wire: CompactString,
     /// The name as the config wrote it.
     pub(super) typed: String,
     pub(super) shape: Shape,
@@ -265,7 +267,7 @@ impl BoundMapping {
         let rules = std::mem::take(&mut self.member);
         let (held_back, rules) = rules
             .into_iter()
-            .partition(|rule: &BoundRule| left.contains(&rule.wire));
+            .partition(|rule: &BoundRule| left.contains(rule.wire.as_str()));
         self.member = rules;
         self.held_back.extend::<Vec<BoundRule>>(held_back);
         self.unsaid.extend(left);
@@ -335,7 +337,7 @@ impl BoundMapping {
         canonical
             .iter()
             .filter(|(name, value)| {
-                let has_home = homes.contains(*name)
+                let has_home = homes.contains(name.as_str())
                     || (name.starts_with("custom.") && homes.contains("custom.*"));
                 let is_missed = is_worth_carrying(object, name, self.source, self.target)
                     && !self.is_kept_by_plan(object, name, value);
@@ -359,7 +361,8 @@ impl BoundMapping {
                     .by_canonical(ObjectKind::Group, name)
                     .is_some_and(|row| row.writable != Writable::No)
             };
-            let granted = || self.group_homes.contains(name) || self.group_homes.contains(root);
+            let granted =
+                || self.group_homes.contains(name.as_str()) || self.group_homes.contains(root);
             // The period of a limit says nothing without the limit.
             let says_nothing =
                 value.is_empty() || value.as_bool() == Some(false) || name.ends_with("_type");
@@ -439,7 +442,7 @@ impl BoundMapping {
         let names: BTreeSet<String> = self
             .rules(object)
             .iter()
-            .map(|rule| rule.wire.clone())
+            .map(|rule| rule.wire.to_string())
             .collect();
         names.into_iter().collect()
     }
@@ -455,7 +458,7 @@ impl BoundMapping {
                 view.get_or_init(|| self.view(roots, canonical)).clone()
             });
             match value {
-                Err(reason) => mapped.failed.push((rule.wire.clone(), reason)),
+                Err(reason) => mapped.failed.push((rule.wire.to_string(), reason)),
                 Ok(value) => match convert(&rule.shape, &rule.wire, value) {
                     Ok(Some(value)) => {
                         mapped.fields.insert(rule.wire.clone(), value);

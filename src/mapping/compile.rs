@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use compact_str::format_compact;
+
 use super::convert::{Shape, convert};
 use super::expression::{self, Compiled, given};
 use super::rule::{Action, Rule};
@@ -323,10 +325,10 @@ impl Check<'_, '_> {
         }
         let empty = match self.object {
             ObjectKind::Group => Record::from([
-                ("id".to_owned(), Value::from("1")),
-                ("name".to_owned(), Value::from("1")),
+                ("id".into(), Value::from("1")),
+                ("name".into(), Value::from("1")),
             ]),
-            ObjectKind::Member => Record::from([("id".to_owned(), Value::from("1"))]),
+            ObjectKind::Member => Record::from([("id".into(), Value::from("1"))]),
         };
         match attempt(empty) {
             Ok(()) => {}
@@ -413,7 +415,7 @@ fn full_sample(source: &Schema, object: ObjectKind, compiled: &Compiled, round: 
             "id" => Value::from("1"),
             _ => text.clone(),
         };
-        record.insert((*name).to_owned(), value);
+        record.insert((*name).into(), value);
     }
     for field in source
         .fields(object)
@@ -436,11 +438,11 @@ fn full_sample(source: &Schema, object: ObjectKind, compiled: &Compiled, round: 
         } else {
             field.to_canonical(&value)
         };
-        record.insert(field.canonical.to_owned(), value);
+        record.insert(field.canonical.into(), value);
     }
     for (field, part) in &compiled.mentions().parts {
         record
-            .entry(format!("{field}.{}", part.name))
+            .entry(format_compact!("{field}.{}", part.name))
             .or_insert_with(|| text.clone());
     }
     record

@@ -1,5 +1,7 @@
 //! From a value to what a field of the target's table takes.
 
+use compact_str::{CompactString, ToCompactString as _};
+
 use super::expression::Given;
 use super::{LeftOut, LeftOutReason};
 use crate::model::{CustomField, FieldSpec, FieldType, Value};
@@ -158,7 +160,7 @@ fn allowed(shape: &Shape, value: &Value) -> Result<Value, LeftOutReason> {
     if shape.values.is_empty() || matches!(value, Value::List(_)) {
         return Ok(value.clone());
     }
-    word(shape, &spoken(shape, value)).map(|word| Value::Text(word.to_owned()))
+    word(shape, &spoken(shape, value)).map(Value::from)
 }
 
 fn word<'a>(shape: &'a Shape, text: &str) -> Result<&'a str, LeftOutReason> {
@@ -229,11 +231,11 @@ fn integer(value: &Value) -> Option<i64> {
     }
 }
 
-fn text(shape: &Shape, value: &Value) -> Option<String> {
+fn text(shape: &Shape, value: &Value) -> Option<CompactString> {
     match value {
         Value::Text(text) => Some(text.clone()),
-        Value::Integer(number) => Some(number.to_string()),
-        Value::Boolean(_) => Some(spoken(shape, value)),
+        Value::Integer(number) => Some(number.to_compact_string()),
+        Value::Boolean(_) => Some(spoken(shape, value).into()),
         Value::List(_) => None,
     }
 }
@@ -245,7 +247,7 @@ fn list(shape: &Shape, value: &Value) -> Result<Option<Vec<String>>, LeftOutReas
             .filter(|item| !item.trim().is_empty())
             .cloned()
             .collect(),
-        Value::Text(text) => vec![text.clone()],
+        Value::Text(text) => vec![text.to_string()],
         Value::Integer(number) => vec![number.to_string()],
         Value::Boolean(_) => return Ok(None),
     };

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
+use compact_str::{CompactString, format_compact};
 use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{
     Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value as Dynamic, filters, tests,
@@ -303,7 +304,7 @@ fn explain(error: &Error) -> String {
 struct View {
     record: Arc<Record>,
     aliases: Arc<Aliases>,
-    prefix: String,
+    prefix: CompactString,
 }
 
 /// Other names of custom fields that expressions use: the name as written, and the canonical name.
@@ -314,13 +315,13 @@ pub(super) fn view(record: Record, aliases: &Arc<Aliases>) -> Dynamic {
     Dynamic::from_object(View {
         record: Arc::new(record),
         aliases: Arc::clone(aliases),
-        prefix: String::new(),
+        prefix: CompactString::default(),
     })
 }
 
 impl View {
     fn find(&self, name: &str) -> Option<&Value> {
-        let key = format!("{}{name}", self.prefix);
+        let key = format_compact!("{}{name}", self.prefix);
         if let Some(value) = self.record.get(&key) {
             return Some(value);
         }
@@ -328,12 +329,12 @@ impl View {
             return None;
         }
         if let Some((_, canonical)) = self.aliases.iter().find(|(alias, _)| alias == name) {
-            return self.record.get(canonical);
+            return self.record.get(canonical.as_str());
         }
         let wanted = super::normal_label(name);
         self.record
             .range(self.prefix.clone()..)
-            .take_while(|(key, _)| key.starts_with(&self.prefix))
+            .take_while(|(key, _)| key.starts_with(self.prefix.as_str()))
             .find(|(key, _)| super::normal_label(&key[self.prefix.len()..]) == wanted)
             .map(|(_, value)| value)
     }
@@ -349,12 +350,12 @@ impl Object for View {
         if let Some(value) = self.find(name) {
             return Some(dynamic(value));
         }
-        let prefix = format!("{}{name}.", self.prefix);
+        let prefix = format_compact!("{}{name}.", self.prefix);
         let has_parts = self
             .record
             .range(prefix.clone()..)
             .next()
-            .is_some_and(|(key, _)| key.starts_with(&prefix));
+            .is_some_and(|(key, _)| key.starts_with(prefix.as_str()));
         // These can always be asked for a part, so that a record without any reads as undefined
         // rather than as a failure.
         let is_map = self.prefix.is_empty()
@@ -372,7 +373,7 @@ impl Object for View {
         let names = self
             .record
             .keys()
-            .filter_map(|key| key.strip_prefix(&self.prefix))
+            .filter_map(|key| key.strip_prefix(self.prefix.as_str()))
             .map(Dynamic::from)
             .collect();
         Enumerator::Values(names)
@@ -405,9 +406,7 @@ pub(super) fn given(result: &Dynamic) -> Given {
         ValueKind::Undefined | ValueKind::None => Given::Nothing,
         ValueKind::Bool => Given::Value(Value::Boolean(result.is_true())),
         ValueKind::Number => Given::Value(number(result)),
-        ValueKind::String => {
-            Given::Value(Value::Text(result.as_str().unwrap_or_default().to_owned()))
-        }
+        ValueKind::String => Given::Value(Value::from(result.as_str().unwrap_or_default())),
         ValueKind::Seq | ValueKind::Iterable => {
             items(result).map_or_else(|| Given::Other("a nested list".to_owned()), Given::Value)
         }
@@ -422,7 +421,7 @@ fn number(result: &Dynamic) -> Value {
     }
     // Text, because no field holds a fraction; a whole number beyond 64 bits keeps its digits as
     // well.
-    Value::Text(result.to_string())
+    Value::from(result.to_string())
 }
 
 fn items(result: &Dynamic) -> Option<Value> {

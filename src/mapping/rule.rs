@@ -68,7 +68,7 @@ impl Action {
     ) -> Result<Given, String> {
         match self {
             Action::Copy(name) => Ok(canonical
-                .get(name)
+                .get(name.as_str())
                 .map_or(Given::Nothing, |value| Given::Value(value.clone()))),
             Action::ExternalId { source_name } => {
                 let own = canonical
@@ -77,7 +77,7 @@ impl Action {
                 let value = own.cloned().or_else(|| {
                     canonical
                         .get("id")
-                        .map(|id| Value::Text(format!("rosterd:{source_name}:{id}")))
+                        .map(|id| Value::from(format!("rosterd:{source_name}:{id}")))
                 });
                 Ok(value.map_or(Given::Nothing, Given::Value))
             }

@@ -4,6 +4,7 @@ mod rights;
 
 use std::collections::BTreeMap;
 
+use compact_str::CompactString;
 use proptest::prelude::*;
 
 use super::*;
@@ -264,7 +265,7 @@ fn compile(
 fn record(pairs: &[(&str, &str)]) -> Record {
     pairs
         .iter()
-        .map(|(name, text)| ((*name).to_owned(), Value::from(*text)))
+        .map(|(name, text)| ((*name).into(), Value::from(*text)))
         .collect()
 }
 
@@ -381,8 +382,8 @@ fn an_empty_value_at_the_source_is_as_good_as_none() {
     let mut text = absent.clone();
     let mut list = absent.clone();
     for name in ["first_name", "company", "zip", "custom.Level"] {
-        text.insert(name.to_owned(), Value::from(""));
-        list.insert(name.to_owned(), Value::List(Vec::new()));
+        text.insert(name.into(), Value::from(""));
+        list.insert(name.into(), Value::List(Vec::new()));
     }
     for (expression, expected) in [
         ("source.company", None),
@@ -623,9 +624,9 @@ fn the_built_in_map_carries_what_means_the_same() {
     assert_eq!(
         mapped.fields,
         Record::from([
-            ("groupName".to_owned(), Value::from("Donors")),
-            ("externalID".to_owned(), Value::from("rosterd:crm:9985")),
-            ("private".to_owned(), Value::Boolean(true)),
+            ("groupName".into(), Value::from("Donors")),
+            ("externalID".into(), Value::from("rosterd:crm:9985")),
+            ("private".into(), Value::Boolean(true)),
         ])
     );
     assert_eq!(
@@ -653,8 +654,8 @@ fn visibility_is_translated_both_ways() {
         (Value::from("hidden"), "Hidden"),
     ] {
         let group = Record::from([
-            ("id".to_owned(), Value::from("1")),
-            ("visibility".to_owned(), value),
+            ("id".into(), Value::from("1")),
+            ("visibility".into(), value),
         ]);
         assert_eq!(
             mapping.group(&group).fields.get("GroupType"),
@@ -702,9 +703,9 @@ fn what_has_no_home_is_carried_and_bookkeeping_is_not() {
         ("created_at", "2026-01-01"),
         ("kind", "static"),
     ]);
-    group.insert("protected".to_owned(), Value::Boolean(true));
-    group.insert("permissions".to_owned(), Value::List(vec!["3".to_owned()]));
-    group.insert("member_count".to_owned(), Value::Integer(3));
+    group.insert("protected".into(), Value::Boolean(true));
+    group.insert("permissions".into(), Value::List(vec!["3".to_owned()]));
+    group.insert("member_count".into(), Value::Integer(3));
     let carried = mapping.carried_fields(ObjectKind::Group, &group);
     assert_eq!(
         carried.keys().collect::<Vec<_>>(),
@@ -1207,16 +1208,16 @@ fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         any::<bool>().prop_map(Value::Boolean),
         any::<i64>().prop_map(Value::Integer),
-        any::<String>().prop_map(Value::Text),
+        any::<String>().prop_map(Value::from),
         prop::collection::vec(any::<String>(), 0..3).prop_map(Value::List),
     ]
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    let names: Vec<String> = GROUP_NAMES
+    let names: Vec<CompactString> = GROUP_NAMES
         .iter()
         .chain(MEMBER_NAMES)
-        .map(|name| (*name).to_owned())
+        .map(|name| (*name).into())
         .chain(
             [
                 "custom.Level",
@@ -1226,11 +1227,12 @@ fn any_record() -> impl Strategy<Value = Record> {
                 "",
                 ".",
             ]
-            .map(str::to_owned),
+            .map(CompactString::from),
         )
         .collect();
+    let any_name = any::<String>().prop_map(CompactString::from);
     prop::collection::btree_map(
-        prop_oneof![prop::sample::select(names), any::<String>()],
+        prop_oneof![prop::sample::select(names), any_name],
         any_value(),
         0..12,
     )

@@ -186,10 +186,10 @@ impl Group {
     pub fn from_row(row: GroupRow, schema: &Schema) -> Group {
         let mut canonical =
             schema.to_canonical(ObjectKind::Group, &row.wire, &CustomFields::default());
-        canonical.insert("id".to_owned(), Value::from(row.id.as_str()));
-        canonical.insert("kind".to_owned(), Value::from(row.kind.as_str()));
+        canonical.insert("id".into(), Value::from(row.id.as_str()));
+        canonical.insert("kind".into(), Value::from(row.kind.as_str()));
         canonical.insert(
-            "status".to_owned(),
+            "status".into(),
             Value::from(if row.status == GroupStatus::Archived {
                 "archived"
             } else {
@@ -198,7 +198,7 @@ impl Group {
         );
         if let Some(count) = row.member_count {
             canonical.insert(
-                "member_count".to_owned(),
+                "member_count".into(),
                 Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)),
             );
         }

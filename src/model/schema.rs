@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use compact_str::format_compact;
+
 use super::value::{Record, Value};
 
 /// A family of provider accounts that speak one API.
@@ -226,7 +228,7 @@ impl FieldSpec {
             .find(|(wire, _)| wire.eq_ignore_ascii_case(text.trim()))
         {
             Some((_, canonical)) => Value::from(*canonical),
-            None => Value::Text(text),
+            None => Value::from(text),
         }
     }
 }
@@ -381,11 +383,11 @@ impl Schema {
             }
             if let Some(system_name) = name.strip_prefix("custom.") {
                 canonical.insert(
-                    format!("custom.{}", custom.label(system_name)),
+                    format_compact!("custom.{}", custom.label(system_name)),
                     value.clone(),
                 );
             } else if let Some(field) = self.by_wire(object, name) {
-                canonical.insert(field.canonical.to_owned(), field.to_canonical(value));
+                canonical.insert(field.canonical.into(), field.to_canonical(value));
             }
         }
         canonical

@@ -1,8 +1,10 @@
 //! Typed field values and the records that hold them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use compact_str::CompactString;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Unexpected, Visitor};
 
 /// One field's value. Absence is not a value: a [`Record`] leaves the key out.
@@ -14,7 +16,7 @@ pub enum Value {
     /// A whole number.
     Integer(i64),
     /// Text, never trimmed or parsed: a zip code keeps its zeros.
-    Text(String),
+    Text(CompactString),
     /// Several texts, order without meaning.
     List(Vec<String>),
 }
@@ -77,11 +79,11 @@ impl<'de> Visitor<'de> for OfAnyKind {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
+        Ok(Value::from(text))
     }
 
     fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::Text(text))
+        Ok(Value::from(text))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
@@ -95,12 +97,18 @@ impl<'de> Visitor<'de> for OfAnyKind {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Value::Text(text.to_owned())
+        Value::Text(text.into())
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
+        Value::Text(text.into())
+    }
+}
+
+impl From<CompactString> for Value {
+    fn from(text: CompactString) -> Self {
         Value::Text(text)
     }
 }
@@ -131,8 +139,9 @@ impl fmt::Display for Value {
 /// Values by field name, in the order of the names. A missing key means "no value".
 ///
 /// The names are a provider's own (`groupName`, `custom.custom3`) or canonical ones (`name`,
-/// `custom.Shoe size`); which of the two is said wherever a record is kept.
-pub type Record = BTreeMap<String, Value>;
+/// `custom.Shoe size`); which of the two is said wherever a record is kept. Names and short texts
+/// stand in the record itself: there are dozens of each person, several times over.
+pub type Record = BTreeMap<CompactString, Value>;
 
 /// A 64-bit fingerprint of a record, for telling "as before" without keeping the values.
 pub type RowHash = u64;
@@ -150,10 +159,10 @@ pub fn row_hash(salt: &str, record: &Record) -> RowHash {
         hasher.update(&(field.len() as u64).to_le_bytes());
         hasher.update(field.as_bytes());
         let (tag, text) = match value {
-            Value::Boolean(flag) => (b'b', flag.to_string()),
-            Value::Integer(number) => (b'i', number.to_string()),
-            Value::Text(text) => (b't', text.clone()),
-            Value::List(items) => (b'l', items.join("\u{1f}")),
+            Value::Boolean(flag) => (b'b', Cow::from(flag.to_string())),
+            Value::Integer(number) => (b'i', Cow::from(number.to_string())),
+            Value::Text(text) => (b't', Cow::from(text.as_str())),
+            Value::List(items) => (b'l', Cow::from(items.join("\u{1f}"))),
         };
         hasher.update(&[tag]);
         hasher.update(&(text.len() as u64).to_le_bytes());
@@ -194,7 +203,7 @@ mod tests {
         let record = |pairs: &[(&str, &str)]| {
             pairs
                 .iter()
-                .map(|(field, text)| ((*field).to_owned(), Value::from(*text)))
+                .map(|(field, text)| ((*field).into(), Value::from(*text)))
                 .collect::<Record>()
         };
         let plain = row_hash("", &record(&[("a", "1"), ("b", "2")]));

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use compact_str::CompactString;
+
 use crate::model::{Forgotten, Name, RowHash, Value};
 
 /// How a pair came about.
@@ -53,7 +55,7 @@ impl FieldBase {
 }
 
 /// The fields of one object at the end of the last confirmed run, by the target's wire name.
-pub type FieldBases = BTreeMap<String, FieldBase>;
+pub type FieldBases = BTreeMap<CompactString, FieldBase>;
 
 /// A remembered pair of groups.
 #[derive(Clone, Debug, PartialEq, Eq)]

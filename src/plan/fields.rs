@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use compact_str::CompactString;
+
 use super::base::FieldBases;
 use crate::model::policy::OnDrift;
 use crate::model::{LeftAlone, Record, Value};
@@ -53,7 +55,8 @@ pub fn compare(
     let mut edit = FieldEdit::default();
     let none = FieldBases::new();
     let known = base.unwrap_or(&none);
-    let fields: BTreeSet<&String> = desired.keys().chain(known.keys()).collect();
+    let fields = desired.keys().chain(known.keys());
+    let fields: BTreeSet<&str> = fields.map(CompactString::as_str).collect();
     for field in fields {
         let wanted = desired.get(field).filter(|value| !value.is_empty());
         let held = current.get(field).filter(|value| !value.is_empty());
@@ -87,19 +90,17 @@ pub fn compare(
         };
         match decision {
             Decision::Leave => {}
-            Decision::Keep => edit.kept.push(field.clone()),
+            Decision::Keep => edit.kept.push(field.to_owned()),
             Decision::Write | Decision::Overwrite => {
                 if matches!(decision, Decision::Overwrite) {
-                    edit.overwritten.push(field.clone());
+                    edit.overwritten.push(field.to_owned());
                 }
                 edit.set.insert(
-                    field.clone(),
-                    wanted
-                        .cloned()
-                        .unwrap_or_else(|| Value::Text(String::new())),
+                    field.into(),
+                    wanted.cloned().unwrap_or_else(|| Value::from("")),
                 );
                 if let Some(held) = held {
-                    edit.before.insert(field.clone(), held.clone());
+                    edit.before.insert(field.into(), held.clone());
                 }
             }
         }
@@ -147,7 +148,7 @@ mod tests {
 
     fn record(value: Option<&Value>) -> Record {
         value
-            .map(|value| Record::from([("f".to_owned(), value.clone())]))
+            .map(|value| Record::from([("f".into(), value.clone())]))
             .unwrap_or_default()
     }
 
@@ -180,7 +181,7 @@ mod tests {
                     values(target).into_iter().map(move |target| {
                         let desired = desired.clone();
                         Some(FieldBases::from([(
-                            "f".to_owned(),
+                            "f".into(),
                             FieldBase {
                                 desired,
                                 target,

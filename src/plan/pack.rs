@@ -6,6 +6,8 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use compact_str::CompactString;
+
 pub use step::{Leave, Step};
 
 use super::{Edit, PairIx, People, PersonIx, Plan};
@@ -288,7 +290,7 @@ impl Packer<'_> {
                     pair, via, fields, ..
                 } => match via {
                     Some(via) => {
-                        let name = self.name_field.to_owned();
+                        let name = self.name_field.into();
                         let step_aside = Record::from([(name, Value::from(via.as_str()))]);
                         waiting.push((*pair, step_aside, "rename_group"));
                         aside = Some((*pair, fields.clone()));
@@ -345,7 +347,8 @@ impl Packer<'_> {
 
     fn pack_updates(&mut self, edits: Vec<(PersonIx, Option<Record>)>) {
         let batches = self.capabilities.batches;
-        let mut groups: BTreeMap<Vec<String>, Vec<(PersonIx, Option<Record>)>> = BTreeMap::new();
+        let mut groups: BTreeMap<Vec<CompactString>, Vec<(PersonIx, Option<Record>)>> =
+            BTreeMap::new();
         for edit in edits {
             let shape = if batches.update_same_fields {
                 edit.1
@@ -593,7 +596,7 @@ impl Packer<'_> {
                     if *lift_protection {
                         self.lift(*pair);
                     }
-                    let fields = Record::from([("status".to_owned(), Value::from("Archived"))]);
+                    let fields = Record::from([("status".into(), Value::from("Archived"))]);
                     self.steps.push(Step::EditGroups {
                         edits: vec![(*pair, fields)],
                         ops: vec!["archive_group"],
@@ -619,7 +622,7 @@ impl Packer<'_> {
         if !self.capabilities.protected_flag {
             return;
         }
-        let fields = Record::from([("protected".to_owned(), Value::Boolean(false))]);
+        let fields = Record::from([("protected".into(), Value::Boolean(false))]);
         self.steps.push(Step::EditGroups {
             edits: vec![(pair, fields)],
             // A part of the archiving or deletion, which alone is counted.

@@ -44,7 +44,7 @@ fn snapshot(members: Vec<Member>) -> Snapshot {
 fn record(pairs: &[(&str, &str)]) -> Record {
     pairs
         .iter()
-        .map(|(field, text)| ((*field).to_owned(), Value::from(*text)))
+        .map(|(field, text)| ((*field).into(), Value::from(*text)))
         .collect()
 }
 
@@ -176,8 +176,8 @@ fn full_plan() -> Planned {
         Edit::CreateGroup {
             pair: donors,
             fields: [
-                ("groupName".to_owned(), Value::from("Donors")),
-                ("protected".to_owned(), Value::Boolean(true)),
+                ("groupName".into(), Value::from("Donors")),
+                ("protected".into(), Value::Boolean(true)),
             ]
             .into(),
         },

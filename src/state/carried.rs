@@ -27,7 +27,7 @@ impl Store {
                 carried
                     .entry(row.get(0)?)
                     .or_default()
-                    .insert(row.get(1)?, from_json(row, 2)?);
+                    .insert(row.get::<_, String>(1)?.into(), from_json(row, 2)?);
             }
             Ok(carried)
         })
@@ -45,7 +45,7 @@ impl Store {
                 "SELECT field, value FROM carried WHERE account = ?1 AND object = ?2 AND id = ?3",
             )?;
             let rows = select.query_map((account, object.as_str(), id), |row| {
-                Ok((row.get(0)?, from_json(row, 1)?))
+                Ok((row.get::<_, String>(0)?.into(), from_json(row, 1)?))
             })?;
             Ok(rows.collect::<rusqlite::Result<Record>>()?)
         })

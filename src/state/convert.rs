@@ -98,7 +98,7 @@ pub(super) fn fields_from_json(row: &Row<'_>, column: usize) -> rusqlite::Result
         .into_iter()
         .map(|(name, field)| {
             (
-                name,
+                name.into(),
                 FieldBase {
                     desired: field.desired,
                     target: field.target,

@@ -273,7 +273,7 @@ mod tests {
         let item = JournalItem {
             key: format!("member/{ana}"),
             member: Some(ana.into()),
-            fields: [("email".to_owned(), crate::model::Value::from(ana))].into(),
+            fields: [("email".into(), crate::model::Value::from(ana))].into(),
             ..JournalItem::default()
         };
         let settled = JournalEntry {

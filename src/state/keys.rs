@@ -207,7 +207,7 @@ impl<'a> Texts<'a> {
         while !packed.is_done() {
             let name = packed.number().map_err(damaged)?;
             let field = packed.field().map_err(damaged)?;
-            fields.insert(self.field(name)?.to_owned(), field);
+            fields.insert(self.field(name)?.into(), field);
         }
         Ok(fields)
     }

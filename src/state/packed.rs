@@ -124,7 +124,7 @@ impl<'a> Unpacking<'a> {
                 let number = self.number()?;
                 Value::Integer((number >> 1).cast_signed() ^ -((number & 1).cast_signed()))
             }
-            TEXT => Value::Text(self.text()?.to_owned()),
+            TEXT => Value::from(self.text()?),
             LIST => {
                 let count = self.number()?;
                 // Each text takes a byte at least, so that a damaged count ends here.
@@ -161,7 +161,7 @@ mod tests {
         prop_oneof![
             any::<bool>().prop_map(Value::Boolean),
             any::<i64>().prop_map(Value::Integer),
-            ".{0,200}".prop_map(Value::Text),
+            ".{0,200}".prop_map(Value::from),
             prop::collection::vec(".{0,9}", 0..5).prop_map(Value::List),
         ]
     }

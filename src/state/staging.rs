@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use compact_str::CompactString;
 use tempfile::SpooledTempFile;
 
 use super::error::StateError;
@@ -36,8 +37,8 @@ struct Staged {
     /// the next free number.
     places: HashMap<u64, Place>,
     /// The names of the fields by their numbers in the rows.
-    fields: Vec<String>,
-    numbers: HashMap<String, u64>,
+    fields: Vec<CompactString>,
+    numbers: HashMap<CompactString, u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -198,8 +199,8 @@ mod tests {
         let mut staging = Staging::new().unwrap();
         let record = |name: &str| {
             Record::from([
-                ("first_name".to_owned(), Value::from(name)),
-                ("vip".to_owned(), Value::from(true)),
+                ("first_name".into(), Value::from(name)),
+                ("vip".into(), Value::from(true)),
             ])
         };
         staging.put("2", &record("Bo")).unwrap();
@@ -228,7 +229,7 @@ mod tests {
             staging
                 .put(
                     &number.to_string(),
-                    &Record::from([("notes".to_owned(), Value::from(format!("{number}{long}")))]),
+                    &Record::from([("notes".into(), Value::from(format!("{number}{long}")))]),
                 )
                 .unwrap();
         }

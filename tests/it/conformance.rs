@@ -244,7 +244,7 @@ impl Subject {
     fn record(&self, object: ObjectKind, fields: &[(&str, &str)]) -> Record {
         fields
             .iter()
-            .map(|(canonical, text)| (self.wire(object, canonical), Value::from(*text)))
+            .map(|(canonical, text)| (self.wire(object, canonical).into(), Value::from(*text)))
             .collect()
     }
 
@@ -481,7 +481,7 @@ async fn groups_are_listed_completely() {
         let name = subject.wire(ObjectKind::Group, "name");
         let found: BTreeSet<(String, String)> = rows
             .iter()
-            .map(|row| (row.id.clone(), row.wire[&name].to_string()))
+            .map(|row| (row.id.clone(), row.wire[name.as_str()].to_string()))
             .collect();
         assert_eq!(found, expected, "{}", subject.kind);
         subject.assert_no_misuse();
@@ -498,7 +498,7 @@ async fn a_group_is_found_by_id_and_an_unknown_one_is_nothing() {
             .unwrap()
             .expect("it exists");
         assert_eq!(
-            row.wire[&subject.wire(ObjectKind::Group, "name")],
+            row.wire[subject.wire(ObjectKind::Group, "name").as_str()],
             Value::from("Fans & Friends"),
             "{}",
             subject.kind
@@ -619,7 +619,7 @@ async fn groups_are_created_renamed_and_deleted() {
                 None if field.canonical == "time_zone" => "America/Chicago".to_owned(),
                 None => "Example Society".to_owned(),
             };
-            fields.insert(field.wire.to_owned(), Value::Text(value));
+            fields.insert(field.wire.into(), Value::from(value));
         }
         let create = Write::CreateGroup {
             name: "New & shiny".to_owned(),
@@ -668,7 +668,7 @@ async fn groups_are_created_renamed_and_deleted() {
             .expect("it is still there");
         let name = subject.wire(ObjectKind::Group, "name");
         assert_eq!(
-            row.wire[&name],
+            row.wire[name.as_str()],
             Value::from("Old & dull"),
             "{}",
             subject.kind

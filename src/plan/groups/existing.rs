@@ -160,12 +160,13 @@ impl Planner<'_> {
         if let Some(resting) = &resting {
             let what = "a change of it was refused";
             self.rest(&target.name, &target.id, what, resting);
-            refused.extend(std::mem::take(&mut edit.set).into_keys());
+            let fields = std::mem::take(&mut edit.set).into_keys();
+            refused.extend(fields.map(String::from));
         }
         for field in edit
             .overwritten
             .iter()
-            .filter(|field| edit.set.contains_key(*field))
+            .filter(|field| edit.set.contains_key(field.as_str()))
         {
             self.out
                 .overwritten
@@ -182,7 +183,7 @@ impl Planner<'_> {
             // can't be repeated otherwise.
             let repeated = unshown
                 .iter()
-                .filter_map(|field| Some(((*field).to_owned(), wanted.get(*field)?.clone())));
+                .filter_map(|field| Some(((*field).into(), wanted.get(*field)?.clone())));
             edit.set.extend(repeated.collect::<Vec<_>>());
         }
         if restores
@@ -194,9 +195,8 @@ impl Planner<'_> {
                 target.name
             ));
             let was = target.wire.get(field).cloned();
-            edit.before
-                .extend(was.map(|status| (field.to_owned(), status)));
-            edit.set.insert(field.to_owned(), Value::from("Active"));
+            edit.before.extend(was.map(|status| (field.into(), status)));
+            edit.set.insert(field.into(), Value::from("Active"));
         }
         let new_name = edit.set.get(self.name_field).map(Value::to_string);
         // Archiving comes last: whoever refuses the group meanwhile is opted out there first.
@@ -349,7 +349,7 @@ impl Planner<'_> {
             let remembered = link
                 .and_then(|link| link.fields.get(*field))
                 .and_then(|then| then.target.clone());
-            current.extend(remembered.map(|value| ((*field).to_owned(), value)));
+            current.extend(remembered.map(|value| ((*field).into(), value)));
         }
         current
     }
@@ -376,7 +376,7 @@ impl Planner<'_> {
         let wanted =
             mapped || source.protected || (target.is_none() && self.inputs.policy.groups.protect);
         if wanted && !target.is_some_and(|target| target.protected) {
-            fields.insert(spec.wire.to_owned(), Value::Boolean(true));
+            fields.insert(spec.wire.into(), Value::Boolean(true));
         }
     }
 }

@@ -602,7 +602,7 @@ fn held(group: &TestGroup) -> Record {
     ];
     texts
         .into_iter()
-        .filter_map(|(field, text)| Some((field.to_owned(), Value::from(text?.as_str()))))
+        .filter_map(|(field, text)| Some((field.into(), Value::from(text?.as_str()))))
         .collect()
 }
 

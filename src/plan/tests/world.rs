@@ -161,14 +161,14 @@ impl TestGroup {
     }
 
     fn row(&self) -> GroupRow {
-        let mut wire = Record::from([("title".to_owned(), Value::from(self.name.as_str()))]);
+        let mut wire = Record::from([("title".into(), Value::from(self.name.as_str()))]);
         for (field, value) in [("ext", &self.ext), ("notes", &self.notes)] {
             if let Some(value) = value {
-                wire.insert(field.to_owned(), Value::from(value.as_str()));
+                wire.insert(field.into(), Value::from(value.as_str()));
             }
         }
         if self.protected {
-            wire.insert("locked".to_owned(), Value::Boolean(true));
+            wire.insert("locked".into(), Value::Boolean(true));
         }
         GroupRow {
             id: self.id.clone(),
@@ -432,19 +432,19 @@ impl TestWorld {
             .by_canonical(ObjectKind::Group, "external_id")
             .is_some();
         let wish = |group: &TestGroup| {
-            let mut fields = Record::from([("title".to_owned(), Value::from(group.name.as_str()))]);
+            let mut fields = Record::from([("title".into(), Value::from(group.name.as_str()))]);
             if rich {
                 let ext = group
                     .ext
                     .clone()
                     .unwrap_or_else(|| format!("rosterd:crm:{}", group.id));
-                fields.insert("ext".to_owned(), Value::from(ext));
+                fields.insert("ext".into(), Value::from(ext));
                 if let Some(notes) = &group.notes {
-                    fields.insert("notes".to_owned(), Value::from(notes.as_str()));
+                    fields.insert("notes".into(), Value::from(notes.as_str()));
                 }
             }
             if let Some(status) = &group.asked_status {
-                fields.insert("state".to_owned(), Value::from(status.as_str()));
+                fields.insert("state".into(), Value::from(status.as_str()));
             }
             let name_problem = (group.name.is_empty()).then(|| "it has no name".to_owned());
             DesiredGroup {
@@ -539,7 +539,7 @@ impl TestWorld {
                             .edited
                             .contains(names.text(person.address))
                             .then(|| FieldEdit {
-                                set: Record::from([("city".to_owned(), Value::from("Rome"))]),
+                                set: Record::from([("city".into(), Value::from("Rome"))]),
                                 ..FieldEdit::default()
                             }),
                         ..PersonFacts::default()
@@ -590,7 +590,7 @@ impl TestWorld {
                 wire: self
                     .cities
                     .get(id)
-                    .map(|city| Record::from([("city".to_owned(), Value::from(city.as_str()))])),
+                    .map(|city| Record::from([("city".into(), Value::from(city.as_str()))])),
             };
             builder.member(row).expect("nowhere takes everything");
         }

@@ -116,12 +116,12 @@ impl Emfluence {
     async fn create_group(&self, name: &str, fields: &Record) -> Result<ItemOutcome, CallError> {
         let mut wanted = fields.clone();
         wanted
-            .entry("groupName".to_owned())
+            .entry("groupName".into())
             .or_insert_with(|| Value::from(name));
         // The default of the API, said all the same: a group must not show up on the public
         // preferences page by surprise.
         wanted
-            .entry("private".to_owned())
+            .entry("private".into())
             .or_insert(Value::Boolean(true));
         let wanted = normal_flags(&wanted);
         let saved = self
@@ -148,7 +148,7 @@ impl Emfluence {
                     "group {group} was not changed, because its current \"{flag}\" is not known and saving could reset it; read the group again"
                 )));
             };
-            wanted.insert(flag.to_owned(), current.clone());
+            wanted.insert(flag.into(), current.clone());
         }
         let wanted = normal_flags(&wanted);
         let saved = self
@@ -346,7 +346,7 @@ fn kept_otherwise(sent: &Record, saved: &GroupRow) -> Vec<String> {
                 _ => shown != sent,
             }
         })
-        .map(|(name, _)| name.clone())
+        .map(|(name, _)| name.to_string())
         .collect()
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use compact_str::CompactString;
+
 use super::Applying;
 use crate::model::{
     FieldType, GroupEdit, MemberEdit, MemberValues, MembershipState, Record, Value, Write,
@@ -19,8 +21,8 @@ impl Applying<'_> {
             return planned;
         }
         let named = planned.into_iter().filter_map(|(name, value)| {
-            let name = match self.new_fields.get(&name) {
-                Some(now) => now.clone()?,
+            let name = match self.new_fields.get(name.as_str()) {
+                Some(now) => now.clone()?.into(),
                 None => name,
             };
             Some((name, value))
@@ -178,7 +180,7 @@ impl Applying<'_> {
                 }
                 if fresh && self.prepared.capabilities.batches.update_same_fields {
                     // People who were just created hold nothing that an empty value could wipe out.
-                    let all: BTreeSet<String> = rows
+                    let all: BTreeSet<CompactString> = rows
                         .iter()
                         .flat_map(|row| row.fields.keys().cloned())
                         .collect();

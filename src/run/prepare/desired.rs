@@ -27,7 +27,7 @@ impl Runner {
                 {
                     group
                         .defaults
-                        .insert(field.wire.to_owned(), Value::from(value.as_str()));
+                        .insert(field.wire.into(), Value::from(value.as_str()));
                 }
             }
         }
@@ -131,14 +131,14 @@ pub(super) fn leave_out_unknown(
     let mut unknown: BTreeMap<(&str, String), u64> = BTreeMap::new();
     for group in desired.values_mut() {
         for (field, ids) in nameable {
-            let Some(Value::List(named)) = group.fields.get_mut(field) else {
+            let Some(Value::List(named)) = group.fields.get_mut(field.as_str()) else {
                 continue;
             };
             for id in named.extract_if(.., |id| !ids.contains(id)) {
                 *unknown.entry((field, id)).or_default() += 1;
             }
             if named.is_empty() {
-                group.fields.remove(field);
+                group.fields.remove(field.as_str());
             }
         }
     }

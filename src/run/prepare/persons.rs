@@ -241,14 +241,14 @@ fn note(
 fn losses_of_fields(sides: &Sides) -> Vec<Loss> {
     let mut losses = Vec::new();
     for (wire, (count, example)) in &sides.source.field_use {
-        let record = Record::from([(wire.clone(), Value::from(example.as_str()))]);
+        let record = Record::from([(wire.as_str().into(), Value::from(example.as_str()))]);
         let canonical = sides.mapping.source_member(&record);
         for field in canonical
             .keys()
             .filter(|field| sides.mapping.is_held_back(field))
         {
             losses.push(Loss {
-                field: field.clone(),
+                field: field.to_string(),
                 object: "member",
                 count: *count,
                 example: example.clone(),
@@ -261,7 +261,7 @@ fn losses_of_fields(sides: &Sides) -> Vec<Loss> {
             .into_keys()
         {
             losses.push(Loss {
-                field,
+                field: field.into(),
                 object: "member",
                 count: *count,
                 example: example.clone(),

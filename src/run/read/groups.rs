@@ -90,7 +90,7 @@ pub(in crate::run) async fn nameable(
             continue;
         };
         for row in rows.values() {
-            if let Some(Value::List(named)) = row.wire.get(field) {
+            if let Some(Value::List(named)) = row.wire.get(field.as_str()) {
                 ids.extend(named.iter().cloned());
             }
         }

@@ -61,7 +61,7 @@ pub(in crate::run) fn canonical_of(
                 record.entry(field).or_insert(value);
             }
         }
-        record.insert("id".to_owned(), Value::from(id));
+        record.insert("id".into(), Value::from(id));
         for (field, value) in record {
             if !value.is_empty() {
                 merged.entry(field).or_insert(value);
@@ -79,14 +79,14 @@ pub(in crate::run) fn canonical_of(
             .find_map(|at| sides.source.members[*at as usize].unusable),
     };
     merged.remove("email");
-    merged.extend(shown.map(|text| ("email".to_owned(), Value::from(sides.names.text(text)))));
+    merged.extend(shown.map(|text| ("email".into(), Value::from(sides.names.text(text)))));
     let status = match row.source_status {
         MemberStatus::Active => "active",
         MemberStatus::Held => "held",
         MemberStatus::Bounced => "bounced",
         MemberStatus::OptedOut => "opted_out",
     };
-    merged.insert("status".to_owned(), Value::from(status));
+    merged.insert("status".into(), Value::from(status));
     Ok(merged)
 }
 

@@ -86,7 +86,7 @@ pub(super) fn stands(
         fields.remove(field);
     } else {
         fields.insert(
-            field.to_owned(),
+            field.into(),
             FieldBase {
                 desired: Some(sent.clone()),
                 target: held.cloned(),
@@ -109,7 +109,7 @@ pub(in crate::run) fn take_stored(
     let is_new = sent.is_none();
     let mut ignored = Vec::new();
     // What somebody changed at the target and keeps differs from its base without having been sent.
-    let was_sent = |field: &String| sent.is_none_or(|sent| sent.contains_key(field));
+    let was_sent = |field: &str| sent.is_none_or(|sent| sent.contains_key(field));
     for (field, then) in fields.iter_mut().filter(|(field, _)| was_sent(field)) {
         let was = before.get(field).filter(|value| !value.is_empty());
         let now = held.get(field).filter(|value| !value.is_empty());
@@ -118,7 +118,7 @@ pub(in crate::run) fn take_stored(
         }
         let unchanged = same(was, now) && !is_new;
         if unchanged && !is_spelling(then.target.as_ref(), now) {
-            ignored.push(field.clone());
+            ignored.push(field.to_string());
             *then = FieldBase {
                 target: now.cloned(),
                 ..FieldBase::default()
@@ -157,15 +157,13 @@ fn is_spelling(left: Option<&Value>, right: Option<&Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn record(text: &str) -> Record {
         let pairs = text.split_whitespace();
         pairs
             .filter_map(|pair| pair.split_once('='))
-            .map(|(field, value)| (field.to_owned(), Value::from(value)))
+            .map(|(field, value)| (field.into(), Value::from(value)))
             .collect()
     }
 
@@ -173,8 +171,8 @@ mod tests {
     /// whether rosterd's value is meant.
     fn taken(written: &str, before: &str, held: &str, sent: Option<&Record>) -> (bool, String) {
         let value = |text: &str| Some(Value::from(text)).filter(|value| !value.is_empty());
-        let mut fields = BTreeMap::from([(
-            "f".to_owned(),
+        let mut fields = FieldBases::from([(
+            "f".into(),
             FieldBase {
                 desired: value(written),
                 target: value(written),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use compact_str::format_compact;
 use proptest::prelude::*;
 
 use super::{at, fields, group_link, link_member, membership};
@@ -242,7 +243,7 @@ fn carried_values_and_meanings_come_back() {
         .iter()
         .enumerate()
         .skip(1)
-        .map(|(number, value)| (format!("f{number}"), value.clone()))
+        .map(|(number, value)| (format_compact!("f{number}"), value.clone()))
         .collect();
     assert_eq!(
         store.carried_of("crm", ObjectKind::Group, "1").unwrap(),
@@ -404,7 +405,7 @@ fn follow(model: &mut Model, step: &Step) -> Change {
         }
         Step::Base(source, hash, value) => {
             let fields = FieldBases::from([(
-                "f".to_owned(),
+                "f".into(),
                 FieldBase {
                     desired: value.clone(),
                     target: value,

@@ -21,7 +21,7 @@ fn entry(items: &[&str]) -> JournalEntry {
                 member_source: Some(format!("s{member}")),
                 member_id: Some((*member).into()),
                 detail: Some("Donors".into()),
-                fields: [("firstName".to_owned(), Value::from("Ana"))].into(),
+                fields: [("firstName".into(), Value::from("Ana"))].into(),
                 absent_from: Some("1".into()),
             })
             .collect(),

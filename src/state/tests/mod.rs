@@ -31,7 +31,7 @@ pub(super) fn place() -> (TempDir, PathBuf) {
 
 pub(super) fn fields(desired: &str, target: Option<&str>) -> FieldBases {
     FieldBases::from([(
-        "groupName".to_owned(),
+        "groupName".into(),
         FieldBase {
             desired: Some(desired.into()),
             target: target.map(Into::into),

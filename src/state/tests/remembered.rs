@@ -63,7 +63,7 @@ fn custom() -> CustomFields {
 fn snapshot(names: &mut Names) -> Snapshot {
     let mut stage = Nothing;
     let mut builder = SnapshotBuilder::new("mail", "s", names, &mut stage);
-    let profile = Some(Record::from([("firstName".to_owned(), "Ana".into())]));
+    let profile = Some(Record::from([("firstName".into(), "Ana".into())]));
     let row = |id: &str, address: Option<&str>, status| MemberRow {
         id: id.into(),
         address: address.map(Into::into),

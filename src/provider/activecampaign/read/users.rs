@@ -246,7 +246,7 @@ impl ActiveCampaign {
                 let wire = profile.then(|| {
                     user.profile
                         .iter()
-                        .filter(|(name, _)| ask.fields.contains(name))
+                        .filter(|(name, _)| ask.fields.iter().any(|field| field == *name))
                         .map(|(n, v)| (n.clone(), v.clone()))
                         .collect()
                 });

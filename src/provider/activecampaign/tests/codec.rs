@@ -141,8 +141,8 @@ fn a_full_list_has_the_sender_and_who_sees_it() {
 fn an_edit_of_a_list_repeats_what_it_does_not_change() {
     let list = lists::full(&v1(fixture!("good/list_view.json"))).unwrap();
     let changed = Record::from([
-        ("name".to_owned(), Value::from("Renamed")),
-        ("private".to_owned(), Value::Boolean(true)),
+        ("name".into(), Value::from("Renamed")),
+        ("private".into(), Value::Boolean(true)),
     ]);
     let call = lists::edit(1, &list, &changed);
     insta::assert_snapshot!(form(&call).join("\n"), @r"
@@ -203,7 +203,7 @@ fn list_view(on: impl Fn(&str) -> bool, values: &[(&str, &str)]) -> lists::FullL
 #[test]
 fn an_edit_of_a_list_sends_back_every_switch_that_is_on_and_no_other() {
     let switches = |list: &lists::FullList| -> Vec<String> {
-        let renamed = Record::from([("name".to_owned(), Value::from("Renamed"))]);
+        let renamed = Record::from([("name".into(), Value::from("Renamed"))]);
         let sent = form(&lists::edit(1, list, &renamed));
         LIST_SWITCHES
             .iter()
@@ -264,7 +264,7 @@ fn an_edit_of_a_list_sends_back_every_text() {
         assert!(sent.contains(&needed.to_owned()), "{sent:?}");
     }
     // What is to be cleared goes as an empty text, and nothing else is touched.
-    let cleared = Record::from([("sender_addr2".to_owned(), Value::from(""))]);
+    let cleared = Record::from([("sender_addr2".into(), Value::from(""))]);
     let sent = form(&lists::edit(1, &list, &cleared));
     for (name, value) in texts {
         let value = if name == "sender_addr2" { "" } else { value };
@@ -372,7 +372,7 @@ fn an_edit_of_a_user_sends_back_what_is_known_and_blanks_nothing_else() {
     let known = |pairs: &[(&str, &str)]| -> Record {
         pairs
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
+            .map(|(name, value)| ((*name).into(), Value::from(*value)))
             .collect()
     };
     let user = known(&[
@@ -384,7 +384,7 @@ fn an_edit_of_a_user_sends_back_what_is_known_and_blanks_nothing_else() {
     ]);
     let with_phone = |phone: &str| {
         let mut user = user.clone();
-        user.insert("phone".to_owned(), Value::from(phone));
+        user.insert("phone".into(), Value::from(phone));
         user
     };
     let whole = serde_json::json!({
@@ -454,7 +454,7 @@ fn a_form_clears_and_what_creates_people_says_nothing_of_empty_fields() {
         ("custom.LEVEL", ""),
     ]
     .into_iter()
-    .map(|(name, value)| (name.to_owned(), Value::from(value)))
+    .map(|(name, value)| (name.into(), Value::from(value)))
     .collect();
     let mut update = form(&contacts::update("ana@example.org", &fields, &definitions));
     update.sort();
@@ -672,7 +672,7 @@ fn forms_about_contacts_say_two_and_nothing_else() {
         ("custom.none", "x"),
     ]
     .into_iter()
-    .map(|(name, text)| (name.to_owned(), Value::from(text)))
+    .map(|(name, text)| (name.into(), Value::from(text)))
     .collect();
     let definitions = lists::definitions(&page_of(fixture!("good/fields.json")))
         .unwrap()
@@ -700,9 +700,9 @@ fn forms_about_contacts_say_two_and_nothing_else() {
 #[test]
 fn an_import_leaves_automations_out() {
     let fields = Record::from([
-        ("first_name".to_owned(), Value::from("Ana")),
-        ("phone".to_owned(), Value::from("")),
-        ("custom.LEVEL".to_owned(), Value::from("Gold")),
+        ("first_name".into(), Value::from("Ana")),
+        ("phone".into(), Value::from("")),
+        ("custom.LEVEL".into(), Value::from("Gold")),
     ]);
     let definitions = lists::definitions(&page_of(fixture!("good/fields.json")))
         .unwrap()
@@ -733,7 +733,7 @@ fn an_import_leaves_automations_out() {
             .requests_per_minute,
         20
     );
-    let long = Record::from([("first_name".to_owned(), Value::from("x".repeat(400_000)))]);
+    let long = Record::from([("first_name".into(), Value::from("x".repeat(400_000)))]);
     let long = [ImportRow {
         address: "ana@example.org",
         fields: Some(&long),
@@ -855,7 +855,7 @@ fn a_user_group_is_written_whole_with_granted_permissions_only() {
     pg_message_add=1
     ");
     let mut less = group.wire.clone();
-    less.insert("pg_list_add".to_owned(), Value::Boolean(false));
+    less.insert("pg_list_add".into(), Value::Boolean(false));
     assert_eq!(groups::still_granted(&less, &group.wire), ["pg_list_add"]);
     assert!(
         form(&groups::save(Some(26), &less, &["pg_list_add"]))
@@ -864,7 +864,7 @@ fn a_user_group_is_written_whole_with_granted_permissions_only() {
     assert_eq!(groups::differing(&less, &group.wire), ["pg_list_add"]);
     assert!(groups::differing(&group.wire, &group.wire).is_empty());
     let mut unseen = group.wire.clone();
-    unseen.insert("pg_reports_deal".to_owned(), Value::Boolean(true));
+    unseen.insert("pg_reports_deal".into(), Value::Boolean(true));
     assert!(
         groups::differing(&unseen, &group.wire).is_empty(),
         "what is not shown can't be checked"

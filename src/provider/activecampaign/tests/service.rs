@@ -159,7 +159,7 @@ pub(super) async fn sent(adapter: &ActiveCampaign, write: &Write) -> Vec<ItemOut
 pub(super) fn record(pairs: &[(&str, &str)]) -> Record {
     pairs
         .iter()
-        .map(|(name, text)| ((*name).to_owned(), Value::from(*text)))
+        .map(|(name, text)| ((*name).into(), Value::from(*text)))
         .collect()
 }
 

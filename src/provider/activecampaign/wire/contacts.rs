@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use compact_str::{CompactString, format_compact};
 use serde_json::{Map, Value as Json};
 
 use super::super::fields::LIST_SCHEMA;
@@ -98,7 +99,7 @@ impl ProfileFields {
                 other => &[other],
             };
             if let Some(text) = spellings.iter().find_map(|name| text_of(contact, name)) {
-                record.insert((*name).to_owned(), Value::Text(text));
+                record.insert((*name).into(), Value::from(text));
             }
         }
         record
@@ -107,7 +108,7 @@ impl ProfileFields {
     /// Puts the value of a custom field into a profile.
     fn put(&self, record: &mut Record, field: u64, value: &Json) {
         if let (Some(tag), Some(text)) = (self.custom.get(&field), text(value)) {
-            record.insert(format!("custom.{tag}"), Value::Text(text));
+            record.insert(format_compact!("custom.{tag}"), Value::from(text));
         }
     }
 }
@@ -502,7 +503,7 @@ fn profile_form(
     settable(fields).filter_map(|(name, value)| match name.strip_prefix("custom.") {
         Some(tag) => find(definitions, tag)
             .map(|field| (format!("field[{},0]", field.id), value.to_string())),
-        None => Some((name.clone(), value.to_string())),
+        None => Some((name.to_string(), value.to_string())),
     })
 }
 
@@ -530,7 +531,9 @@ pub(in super::super) fn detach(contact: u64, list: u64) -> Call {
 }
 
 /// Picks the fields that the table knows as writable.
-pub(in super::super) fn settable(fields: &Record) -> impl Iterator<Item = (&String, &Value)> {
+pub(in super::super) fn settable(
+    fields: &Record,
+) -> impl Iterator<Item = (&CompactString, &Value)> {
     fields.iter().filter(|(name, _)| {
         name.as_str() != "email"
             && LIST_SCHEMA

@@ -208,7 +208,7 @@ pub(in super::super) fn flags_of_v3(
             .get(*name)
             .or_else(|| row.get(&camel(name)))
             .and_then(flag)?;
-        Some(((*name).to_owned(), Value::Boolean(value)))
+        Some(((*name).into(), Value::Boolean(value)))
     };
     Ok(names.iter().filter_map(shown).collect())
 }
@@ -233,8 +233,8 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Option<GroupRow> {
     let title = text_of(fields, "title").or_else(|| shown(fields.get("title")?));
     let unread = unread(title.as_ref().and(fields.get("title")), fields.values());
     let mut wire = Record::new();
-    wire.insert("id".to_owned(), Value::Text(number.to_string()));
-    wire.insert("title".to_owned(), Value::Text(title.unwrap_or_default()));
+    wire.insert("id".into(), Value::from(number.to_string()));
+    wire.insert("title".into(), Value::from(title.unwrap_or_default()));
     for name in [
         "descript",
         "limit_campaign_type",
@@ -242,15 +242,15 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Option<GroupRow> {
         "sdate",
     ] {
         if let Some(text) = text_of(fields, name).filter(|text| !text.starts_with("0000-00-00")) {
-            wire.insert(name.to_owned(), Value::Text(text));
+            wire.insert(name.into(), Value::from(text));
         }
     }
     if detailed {
         for name in ["lists", "sendmethods"] {
-            wire.insert(name.to_owned(), Value::List(ids_of(fields.get(name))));
+            wire.insert(name.into(), Value::List(ids_of(fields.get(name))));
         }
         if let Some(ratio) = fields.get("abuseratio").and_then(integer) {
-            wire.insert("abuseratio".to_owned(), Value::Integer(ratio));
+            wire.insert("abuseratio".into(), Value::Integer(ratio));
         }
         for (name, _, unlimited) in LIMITS {
             // None, which the older pages write as 0 and attachments as -1, must not come back as a
@@ -260,7 +260,7 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Option<GroupRow> {
                 .and_then(integer)
                 .filter(|limit| *limit != unlimited && *limit >= 0)
             {
-                wire.insert(name.to_owned(), Value::Integer(limit));
+                wire.insert(name.into(), Value::Integer(limit));
             }
         }
         let flags = FLAGS
@@ -269,7 +269,7 @@ fn group(fields: &Map<String, Json>, detailed: bool) -> Option<GroupRow> {
             .chain(["unsubscribelink"]);
         for name in flags {
             if let Some(flag) = fields.get(name).and_then(flag) {
-                wire.insert(name.to_owned(), Value::Boolean(flag));
+                wire.insert(name.into(), Value::Boolean(flag));
             }
         }
     }
@@ -348,7 +348,7 @@ pub(in super::super) fn save(group: Option<u64>, fields: &Record, revoked: &[&st
             put(checkbox.to_owned(), "on".to_owned());
             put(name.to_owned(), limit.to_string());
             let period = format!("{name}_type");
-            if let Some(kind) = fields.get(&period).filter(|kind| !kind.is_empty()) {
+            if let Some(kind) = fields.get(period.as_str()).filter(|kind| !kind.is_empty()) {
                 put(period, kind.to_string());
             }
         }
@@ -418,9 +418,11 @@ pub(in super::super) fn differing(wanted: &Record, shown: &Record) -> Vec<String
             names.push(name.to_owned());
         }
         let period = format!("{name}_type");
-        if let (Some(_), Some(asked), Some(held)) =
-            (limit(wanted), wanted.get(&period), shown.get(&period))
-            && !asked.is_empty()
+        if let (Some(_), Some(asked), Some(held)) = (
+            limit(wanted),
+            wanted.get(period.as_str()),
+            shown.get(period.as_str()),
+        ) && !asked.is_empty()
             && asked.to_string() != held.to_string()
         {
             names.push(period);

@@ -76,7 +76,7 @@ fn contact(row: &ImportRow<'_>, definitions: &[Definition]) -> Json {
                 find(definitions, tag)
                     .map(|field| json!({"id": field.id, "value": value.to_string()})),
             ),
-            None => drop(contact.insert(name.clone(), json!(value.to_string()))),
+            None => drop(contact.insert(name.to_string(), json!(value.to_string()))),
         }
     }
     if !custom.is_empty() {

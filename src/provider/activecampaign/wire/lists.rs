@@ -175,20 +175,20 @@ fn list(fields: &Map<String, Json>, detailed: bool) -> Option<GroupRow> {
     let name = text_of(fields, "name").or_else(|| shown(fields.get("name")?));
     let unread = unread(name.as_ref().and(fields.get("name")), fields.values());
     let mut wire = Record::new();
-    wire.insert("id".to_owned(), Value::Text(number.to_string()));
-    wire.insert("name".to_owned(), Value::Text(name.unwrap_or_default()));
+    wire.insert("id".into(), Value::from(number.to_string()));
+    wire.insert("name".into(), Value::from(name.unwrap_or_default()));
     if let Some(private) = fields.get("private").and_then(flag) {
-        wire.insert("private".to_owned(), Value::Boolean(private));
+        wire.insert("private".into(), Value::Boolean(private));
     }
     for name in TEXTS.into_iter().chain(["fulladdress", "stringid"]) {
         if let Some(text) = text_of(fields, name) {
-            wire.insert(name.to_owned(), Value::Text(text));
+            wire.insert(name.into(), Value::from(text));
         }
     }
     let member_count = fields.get("subscriber_count").and_then(count);
     if let Some(count) = member_count {
         wire.insert(
-            "subscriber_count".to_owned(),
+            "subscriber_count".into(),
             Value::Integer(count.cast_signed()),
         );
     }

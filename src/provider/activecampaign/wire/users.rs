@@ -116,7 +116,7 @@ pub(in super::super) fn user(fields: &Map<String, Json>) -> Result<User, DecodeE
 fn row_of_user(fields: &Map<String, Json>) -> Option<User> {
     let id = id_of(fields, "id")?;
     let mut profile = Record::new();
-    profile.insert("id".to_owned(), Value::Text(id.to_string()));
+    profile.insert("id".into(), Value::from(id.to_string()));
     let spellings = [
         ("email", "email"),
         ("username", "username"),
@@ -128,7 +128,7 @@ fn row_of_user(fields: &Map<String, Json>) -> Option<User> {
     ];
     for (spelling, name) in spellings {
         if let Some(text) = text_of(fields, spelling) {
-            profile.insert(name.to_owned(), Value::Text(text));
+            profile.insert(name.into(), Value::from(text));
         }
     }
     let groups = fields.get("groups").map(|groups| {

@@ -34,7 +34,7 @@ impl ActiveCampaign {
         Ok(match self.ask_v1(wire::view(list), wire::full).await {
             Ok(Some(shown)) if shown.row.id == list.to_string() => {
                 let mut wanted = fields.clone();
-                wanted.insert("name".to_owned(), Value::from(name));
+                wanted.insert("name".into(), Value::from(name));
                 if differing(&wanted, &shown.row.wire).is_empty() {
                     ItemOutcome::Done { id }
                 } else {
@@ -141,7 +141,7 @@ fn differing(sent: &Record, shown: &Record) -> Vec<String> {
                 && shown.trim() == wire::NOBODY_BY_NAME;
             settable && shown.trim() != sent.trim() && !stands_in
         })
-        .map(|(name, _)| name.clone())
+        .map(|(name, _)| name.to_string())
         .collect()
 }
 
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_empty_name_of_the_reader_is_what_stands_in_for_it() {
-        let of = |value: &str| Record::from([("to_name".to_owned(), Value::from(value))]);
+        let of = |value: &str| Record::from([("to_name".into(), Value::from(value))]);
         assert_eq!(differing(&of(""), &of(wire::NOBODY_BY_NAME)), [""; 0]);
         assert_eq!(differing(&of(""), &of("Reader")), ["to_name"]);
         assert_eq!(

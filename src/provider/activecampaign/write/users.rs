@@ -55,7 +55,7 @@ impl ActiveCampaign {
                     .await?
             }
             Write::ChangeAddress { id, address } => {
-                let fields = Record::from([("email".to_owned(), Value::from(address.as_str()))]);
+                let fields = Record::from([("email".into(), Value::from(address.as_str()))]);
                 self.change_user(id, &fields, None).await?
             }
             Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
@@ -77,7 +77,7 @@ impl ActiveCampaign {
         fields: &Record,
     ) -> Result<ItemOutcome, CallError> {
         let mut wanted = fields.clone();
-        wanted.insert("title".to_owned(), Value::from(name));
+        wanted.insert("title".into(), Value::from(name));
         let created = self.tell_v1(group_wire::save(None, &wanted, &[]), |answer| {
             Ok(id_of(answer, "group_id").or_else(|| id_of(answer, "id")))
         });
@@ -253,8 +253,8 @@ impl ActiveCampaign {
         }
         let mut user = row.fields.clone();
         let address = Value::from(row.address.as_str());
-        user.insert("email".to_owned(), address.clone());
-        user.entry("username".to_owned()).or_insert(address);
+        user.insert("email".into(), address.clone());
+        user.entry("username".into()).or_insert(address);
         for name in ["first_name", "last_name"] {
             if user.get(name).is_none_or(Value::is_empty) {
                 return Ok(refused(&format!(

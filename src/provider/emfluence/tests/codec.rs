@@ -292,7 +292,7 @@ fn an_empty_value_is_none_in_whatever_form_it_comes() {
             let profile = found.unwrap().unwrap().profile;
             assert_eq!(
                 profile.into_iter().collect::<Vec<_>>(),
-                [("lastName".to_owned(), Value::from("Silva"))],
+                [("lastName".into(), Value::from("Silva"))],
                 "{bytes}"
             );
         }

@@ -219,7 +219,7 @@ async fn the_emulated_account_takes_every_write() {
     let record = |fields: &[(&str, Value)]| {
         fields
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .map(|(name, value)| ((*name).into(), value.clone()))
             .collect::<Record>()
     };
 
@@ -457,7 +457,7 @@ async fn a_group_keeps_what_an_edit_does_not_name() {
                 .unwrap();
             let edit = GroupEdit {
                 id: id.to_string(),
-                fields: Record::from([(field.to_owned(), Value::from(value))]),
+                fields: Record::from([(field.into(), Value::from(value))]),
                 current: row.wire,
             };
             let outcome = sent(&adapter, Write::EditGroups { edits: vec![edit] }).await;

@@ -14,7 +14,7 @@ use crate::provider::Target;
 fn record(fields: &[(&str, Value)]) -> Record {
     fields
         .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .map(|(name, value)| ((*name).into(), value.clone()))
         .collect()
 }
 

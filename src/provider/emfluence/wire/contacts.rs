@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use compact_str::{CompactString, format_compact};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::fields::SCHEMA;
@@ -68,7 +69,7 @@ impl ProfileFields {
         let mut record = Record::new();
         for name in &self.plain {
             if let Some(text) = field(contact, name).and_then(text) {
-                record.insert((*name).to_owned(), Value::Text(text));
+                record.insert((*name).into(), Value::from(text));
             }
         }
         let nested = field(contact, "customFields").and_then(Json::as_object);
@@ -79,7 +80,7 @@ impl ProfileFields {
                 .as_object()
                 .map_or(Some(value), |object| field(object, "value"));
             if let Some(text) = value.and_then(text) {
-                record.insert(format!("custom.{name}"), Value::Text(text));
+                record.insert(format_compact!("custom.{name}"), Value::from(text));
             }
         };
         for name in &self.custom {
@@ -298,7 +299,7 @@ pub(in super::super) fn import<'a>(
     let keys: BTreeSet<&str> = rows
         .clone()
         .flat_map(|(_, fields)| fields.keys())
-        .map(String::as_str)
+        .map(CompactString::as_str)
         .filter(|key| settable(key))
         .collect();
     let contacts: Vec<Json> = rows

@@ -74,7 +74,7 @@ pub(in super::super) fn delete(group: i64) -> Request {
 pub(in super::super) fn save(group: Option<i64>, fields: &Record) -> Request {
     let mut body = Map::new();
     for (name, value) in fields {
-        body.insert(name.clone(), parameter(value));
+        body.insert(name.to_string(), parameter(value));
     }
     if let Some(group) = group {
         body.insert("groupID".to_owned(), json!(group));
@@ -151,11 +151,8 @@ fn group(record: &Map<String, Json>, full: bool) -> Option<GroupRow> {
     let protected = field(record, "protected").and_then(flag);
 
     let mut wire = Record::new();
-    wire.insert("groupID".to_owned(), Value::Text(group.to_string()));
-    wire.insert(
-        "groupName".to_owned(),
-        Value::Text(name.unwrap_or_default()),
-    );
+    wire.insert("groupID".into(), Value::from(group.to_string()));
+    wire.insert("groupName".into(), Value::from(name.unwrap_or_default()));
     for name in [
         "friendlyName",
         "description",
@@ -170,23 +167,23 @@ fn group(record: &Map<String, Json>, full: bool) -> Option<GroupRow> {
         "dateLastEmailSent",
     ] {
         if let Some(text) = field(record, name).and_then(text) {
-            wire.insert(name.to_owned(), Value::Text(text));
+            wire.insert(name.into(), Value::from(text));
         }
     }
     for name in ["protected", "private", "sendTests"] {
         if let Some(flag) = field(record, name).and_then(flag) {
-            wire.insert(name.to_owned(), Value::Boolean(flag));
+            wire.insert(name.into(), Value::Boolean(flag));
         }
     }
     if let Some(users) = field(record, "userIDs").and_then(Json::as_array) {
         let users: BTreeSet<i64> = users.iter().filter_map(id).collect();
         let users = users.iter().map(ToString::to_string).collect();
-        wire.insert("userIDs".to_owned(), Value::List(users));
+        wire.insert("userIDs".into(), Value::List(users));
     }
     for name in ["totalMembers", "activeMembers"] {
         if let Some(count) = field(record, name).and_then(count) {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
-            wire.insert(name.to_owned(), Value::Integer(count));
+            wire.insert(name.into(), Value::Integer(count));
         }
     }
     Some(GroupRow {

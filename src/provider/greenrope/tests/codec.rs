@@ -75,7 +75,7 @@ pub(super) fn decode(kind: &str, body: &[u8]) -> Result<(), DecodeError> {
 fn record(pairs: &[(&str, &str)]) -> Record {
     pairs
         .iter()
-        .map(|(name, text)| ((*name).to_owned(), Value::from(*text)))
+        .map(|(name, text)| ((*name).into(), Value::from(*text)))
         .collect()
 }
 

@@ -155,7 +155,7 @@ fn items(settlement: Settlement) -> Vec<ItemOutcome> {
 fn record(pairs: &[(&str, &str)]) -> Record {
     pairs
         .iter()
-        .map(|(name, text)| ((*name).to_owned(), Value::from(*text)))
+        .map(|(name, text)| ((*name).into(), Value::from(*text)))
         .collect()
 }
 

@@ -17,7 +17,7 @@ use crate::provider::{Source, Target};
 fn record(pairs: &[(&str, &str)]) -> Record {
     pairs
         .iter()
-        .map(|(name, text)| ((*name).to_owned(), Value::from(*text)))
+        .map(|(name, text)| ((*name).into(), Value::from(*text)))
         .collect()
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io::BufRead;
 use std::sync::LazyLock;
 
+use compact_str::format_compact;
+
 use super::answer::read_single;
 use super::xml::Element;
 use crate::http::DecodeError;
@@ -214,7 +216,7 @@ static FIELDS: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
 
 /// Collects the profile under the names of the field table; nothing when any of it was guessed.
 fn profile(item: &Element, id: &str) -> Option<Record> {
-    let mut record = Record::from([("Contact_id".to_owned(), Value::from(id))]);
+    let mut record = Record::from([("Contact_id".into(), Value::from(id))]);
     let mut met = Vec::with_capacity(FIELDS.len());
     for child in &item.children {
         let Some(wire) = FIELDS.get(child.name.as_str()) else {
@@ -229,7 +231,7 @@ fn profile(item: &Element, id: &str) -> Option<Record> {
             return None;
         }
         if let Some(text) = child.content() {
-            record.insert((*wire).to_owned(), Value::from(text));
+            record.insert((*wire).into(), Value::from(text));
         }
     }
     for custom in item
@@ -242,7 +244,7 @@ fn profile(item: &Element, id: &str) -> Option<Record> {
         }
         if let (Some(name), Some(value)) = (custom.any(&["fieldname"]), custom.value("fieldvalue"))
         {
-            record.insert(format!("custom.{name}"), Value::from(value));
+            record.insert(format_compact!("custom.{name}"), Value::from(value));
         }
     }
     let tags = item
@@ -263,7 +265,7 @@ fn profile(item: &Element, id: &str) -> Option<Record> {
     tags.sort();
     tags.dedup();
     if !tags.is_empty() {
-        record.insert("Tags".to_owned(), Value::List(tags));
+        record.insert("Tags".into(), Value::List(tags));
     }
     Some(record)
 }

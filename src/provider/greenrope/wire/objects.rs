@@ -121,7 +121,7 @@ fn group(item: &Element, account_id: &str) -> Result<Option<GroupRow>, DecodeErr
     let mut wire = Record::new();
     for name in GROUP_TEXTS {
         if let Some(text) = item.value(&name.to_lowercase()) {
-            wire.insert(name.to_owned(), Value::from(text));
+            wire.insert(name.into(), Value::from(text));
         }
     }
     if let Some(kind) = item.any(&["group_type", "grouptype"]) {
@@ -129,13 +129,13 @@ fn group(item: &Element, account_id: &str) -> Result<Option<GroupRow>, DecodeErr
             .iter()
             .map(|(word, _)| *word)
             .find(|word| word.eq_ignore_ascii_case(kind));
-        wire.insert("GroupType".to_owned(), Value::from(known.unwrap_or(kind)));
+        wire.insert("GroupType".into(), Value::from(known.unwrap_or(kind)));
     }
     if let Some(number) = item.any(&["accountnumber"]) {
-        wire.insert("AccountNumber".to_owned(), Value::from(number));
+        wire.insert("AccountNumber".into(), Value::from(number));
     }
     if let Some(zone) = item.any(&["eventstimezone"]) {
-        wire.insert("EventsTimeZone".to_owned(), Value::from(plain_zone(zone)));
+        wire.insert("EventsTimeZone".into(), Value::from(plain_zone(zone)));
     }
     match item.any(&["includeloginlink"]) {
         Some(link)
@@ -143,14 +143,14 @@ fn group(item: &Element, account_id: &str) -> Result<Option<GroupRow>, DecodeErr
                 .iter()
                 .any(|yes| link.eq_ignore_ascii_case(yes)) =>
         {
-            wire.insert("IncludeLoginLink".to_owned(), Value::from(true));
+            wire.insert("IncludeLoginLink".into(), Value::from(true));
         }
         Some(link)
             if ["no", "0", "false"]
                 .iter()
                 .any(|no| link.eq_ignore_ascii_case(no)) =>
         {
-            wire.insert("IncludeLoginLink".to_owned(), Value::from(false));
+            wire.insert("IncludeLoginLink".into(), Value::from(false));
         }
         _ => {}
     }

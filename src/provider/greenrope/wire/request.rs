@@ -144,9 +144,9 @@ impl Request {
         fields: &Record,
     ) -> Result<Self, String> {
         let mut fields = fields.clone();
-        fields.insert("Name".to_owned(), Value::from(name));
+        fields.insert("Name".into(), Value::from(name));
         if fields.get("GroupType").is_none_or(Value::is_empty) {
-            fields.insert("GroupType".to_owned(), Value::from("Hidden"));
+            fields.insert("GroupType".into(), Value::from("Hidden"));
         }
         let mut xml = Xml::default();
         xml.open("CreateGroupRequest", &[("account_id", account_id)]);

@@ -49,7 +49,7 @@ impl Confirming<'_> {
         // What is to be filled and was refused is seen for the first time once more.
         let refused = &plan.agreement.resting_groups;
         for field in refused.get(&ix).into_iter().flatten() {
-            fields.remove(field);
+            fields.remove(field.as_str());
         }
         for (field, value) in written {
             let then = fields.entry(field.clone()).or_default();
@@ -130,13 +130,13 @@ impl Confirming<'_> {
         let resting: Vec<_> = resting
             .into_iter()
             .flat_map(|(_, refused)| refused)
-            .map(|field| (field.clone(), known.get(field).cloned()))
+            .map(|field| (field.clone(), known.get(field.as_str()).cloned()))
             .collect();
         keep_known(&mut fields, known, written, &desired.left_out);
         for (field, then) in resting {
             match then {
-                Some(then) => drop(fields.insert(field, then)),
-                None => drop(fields.remove(&field)),
+                Some(then) => drop(fields.insert(field.into(), then)),
+                None => drop(fields.remove(field.as_str())),
             }
         }
         let name_field = self.known.schema.by_canonical(ObjectKind::Group, "name");

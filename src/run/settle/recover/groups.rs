@@ -163,7 +163,7 @@ pub(super) fn edited(
     let of_rosterd = ["status", "protected"].map(|name| canonical(name).map(|spec| spec.wire));
     let mut sent = item.fields.clone();
     if let Some(name) = &item.detail {
-        sent.entry(name_field.to_owned())
+        sent.entry(name_field.into())
             .or_insert_with(|| Value::from(name.as_str()));
     }
     let mut fields = link.fields.clone();

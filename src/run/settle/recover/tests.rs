@@ -838,7 +838,7 @@ fn a_refusal_that_is_found_after_an_interruption_is_the_persons_own_whatever_its
 }
 
 fn profile(first_name: &str) -> Record {
-    Record::from([("firstName".to_owned(), Value::from(first_name))])
+    Record::from([("firstName".into(), Value::from(first_name))])
 }
 
 /// A link with a base: the source asked for `first_name`, and the target held it.
@@ -856,7 +856,7 @@ fn agreed(store: &Store, first_name: &str) {
             address: ANA.into(),
             source_hash: 7,
             target_hash: 8,
-            fields: FieldBases::from([("firstName".to_owned(), base)]),
+            fields: FieldBases::from([("firstName".into(), base)]),
         }])
         .unwrap();
 }
@@ -957,8 +957,8 @@ fn edits_of_a_group_are_settled_by_the_values_that_were_sent() {
     let job = "test".to_owned();
     store.record(&[Change::LinkGroup { job, link }]).unwrap();
     let sent = Record::from([
-        ("groupName".to_owned(), Value::from("News")),
-        ("description".to_owned(), Value::from("All of them")),
+        ("groupName".into(), Value::from("News")),
+        ("description".into(), Value::from("All of them")),
     ]);
     begin(
         &store,
@@ -972,7 +972,7 @@ fn edits_of_a_group_are_settled_by_the_values_that_were_sent() {
     );
     let (base, _, done) = settled(&store, &[], true);
     assert!(done);
-    let known: Vec<&String> = base.groups[0].fields.keys().collect();
+    let known: Vec<_> = base.groups[0].fields.keys().collect();
     assert_eq!(known, ["groupName"], "the description does not stand");
 }
 

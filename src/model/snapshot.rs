@@ -651,17 +651,17 @@ pub(crate) fn id_order(id: &str) -> (u8, u64, &str) {
 }
 
 fn note_use(field_use: &mut BTreeMap<String, (u64, String)>, field: &str, value: &Value) {
-    let text = value.to_string();
+    let text = value.words();
     match field_use.get_mut(field) {
         Some((count, example)) => {
             *count += 1;
             // The smallest value, so that the order of reading does not show.
-            if text < *example {
-                *example = text;
+            if *text < **example {
+                *example = text.into_owned();
             }
         }
         None => {
-            field_use.insert(field.to_owned(), (1, text));
+            field_use.insert(field.to_owned(), (1, text.into_owned()));
         }
     }
 }

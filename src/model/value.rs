@@ -39,6 +39,14 @@ impl Value {
         }
     }
 
+    /// Returns the value in words, as it is shown.
+    pub fn words(&self) -> Cow<'_, str> {
+        match self {
+            Value::Text(text) => Cow::from(text.as_str()),
+            other => Cow::from(other.to_string()),
+        }
+    }
+
     /// Returns the truth value, where the value is one.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
@@ -149,31 +157,34 @@ pub type RowHash = u64;
 /// Fingerprints a record under a salt (the settled mapping), so that a changed mapping looks like a
 /// changed row.
 pub fn row_hash(salt: &str, record: &Record) -> RowHash {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(salt.len() as u64).to_le_bytes());
-    hasher.update(salt.as_bytes());
+    // Hashed as a whole: of many short pieces each would cost more than all of them together.
+    let mut bytes = Vec::with_capacity(1024);
+    put(&mut bytes, salt);
     for (field, value) in record {
         if value.is_empty() {
             continue;
         }
-        hasher.update(&(field.len() as u64).to_le_bytes());
-        hasher.update(field.as_bytes());
+        put(&mut bytes, field);
         let (tag, text) = match value {
             Value::Boolean(flag) => (b'b', Cow::from(flag.to_string())),
             Value::Integer(number) => (b'i', Cow::from(number.to_string())),
             Value::Text(text) => (b't', Cow::from(text.as_str())),
             Value::List(items) => (b'l', Cow::from(items.join("\u{1f}"))),
         };
-        hasher.update(&[tag]);
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
+        bytes.push(tag);
+        put(&mut bytes, &text);
     }
-    let bytes = hasher.finalize();
+    let hash = blake3::hash(&bytes);
     u64::from_le_bytes(
-        bytes.as_bytes()[..8]
+        hash.as_bytes()[..8]
             .try_into()
             .expect("a hash has 32 bytes"),
     )
+}
+
+fn put(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
 }
 
 #[cfg(test)]
@@ -196,6 +207,22 @@ mod tests {
         for json in ["null", "1.5", "{}", "[1]", "18446744073709551615"] {
             assert!(serde_json::from_str::<Value>(json).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn a_hash_is_the_one_that_databases_remember() {
+        let record = Record::from([
+            ("firstName".into(), Value::from("Ana")),
+            ("lists".into(), Value::List(vec!["1".into(), "2".into()])),
+            (
+                "notes".into(),
+                Value::from("longer than what stands in the record itself"),
+            ),
+            ("phone".into(), Value::from("")),
+            ("score".into(), Value::Integer(-7)),
+            ("vip".into(), Value::Boolean(true)),
+        ]);
+        assert_eq!(row_hash("salt", &record), 10_570_017_236_492_726_747);
     }
 
     #[test]

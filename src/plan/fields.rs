@@ -114,7 +114,7 @@ pub fn same(left: Option<&Value>, right: Option<&Value>) -> bool {
     let right = right.filter(|value| !value.is_empty());
     match (left, right) {
         (None, None) => true,
-        (Some(left), Some(right)) => left == right || left.to_string() == right.to_string(),
+        (Some(left), Some(right)) => left == right || left.words() == right.words(),
         _ => false,
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use compact_str::format_compact;
+use compact_str::{CompactString, CompactStringExt as _};
 
 use super::value::{Record, Value};
 
@@ -376,20 +376,15 @@ impl Schema {
     ///
     /// Empty values are left out, and so is every key that the table does not know.
     pub fn to_canonical(&self, object: ObjectKind, wire: &Record, custom: &CustomFields) -> Record {
-        let mut canonical = Record::new();
-        for (name, value) in wire {
-            if value.is_empty() {
-                continue;
-            }
+        let translated = |(name, value): (&CompactString, &Value)| {
             if let Some(system_name) = name.strip_prefix("custom.") {
-                canonical.insert(
-                    format_compact!("custom.{}", custom.label(system_name)),
-                    value.clone(),
-                );
-            } else if let Some(field) = self.by_wire(object, name) {
-                canonical.insert(field.canonical.into(), field.to_canonical(value));
+                let name = ["custom.", custom.label(system_name)].concat_compact();
+                return Some((name, value.clone()));
             }
-        }
-        canonical
+            let field = self.by_wire(object, name)?;
+            Some((field.canonical.into(), field.to_canonical(value)))
+        };
+        let told = wire.iter().filter(|(_, value)| !value.is_empty());
+        told.filter_map(translated).collect()
     }
 }

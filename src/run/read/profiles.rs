@@ -60,13 +60,12 @@ pub(in crate::run) fn canonical_of(
             for (field, value) in store.carried_of(&job.source_account, ObjectKind::Member, id)? {
                 record.entry(field).or_insert(value);
             }
+            record.retain(|_, value| !value.is_empty());
         }
         record.insert("id".into(), Value::from(id));
-        for (field, value) in record {
-            if !value.is_empty() {
-                merged.entry(field).or_insert(value);
-            }
-        }
+        // What an earlier row says stands.
+        record.append(&mut merged);
+        merged = record;
     }
     let row = people.get(person);
     // What is no address is shown as it is, and nothing where there is none: the contact's own is

@@ -34,7 +34,7 @@ use crate::run::accounts::{Handle, Runner};
 use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
 use crate::run::read::{GroupNow, ProfilesNow, compile};
-use crate::run::settle::{Answer, Confirming, Item, RecentProfiles, SoFar};
+use crate::run::settle::{Answer, Confirming, Item, Newcomers, RecentProfiles, SoFar};
 use crate::state::{JournalId, JournalOutcome};
 
 /// A write of which some item still has to be read back.
@@ -300,6 +300,7 @@ impl Applying<'_> {
         }
         self.prepared.sides.mapping = mapping;
         self.so_far.profiles = RecentProfiles::default();
+        self.prepared.newcomers = Newcomers::new()?;
         self.prepared.sides.target_custom = target_custom;
         Ok(())
     }

@@ -132,7 +132,7 @@ impl Applying<'_> {
                     .into_iter()
                     .filter(|person| !self.lost_people.contains(person) && !there(person))
                 {
-                    let fields = self.confirming().profile(person)?.mapped.fields.clone();
+                    let fields = self.confirming().fields_of(person)?;
                     rows.push(MemberValues {
                         address: self.address_there(person)?,
                         fields,
@@ -157,7 +157,7 @@ impl Applying<'_> {
                 {
                     let fields = match fields {
                         Some(fields) => self.as_named_now(fields),
-                        None => self.confirming().profile(person)?.mapped.fields.clone(),
+                        None => self.confirming().fields_of(person)?,
                     };
                     let Some(id) = self.ids(person).into_iter().next() else {
                         continue;

@@ -68,7 +68,7 @@ impl Applying<'_> {
             let known = !self.prepared.planned.people.targets(person).is_empty();
             let fields = match id {
                 Some(_) => Record::new(),
-                None => self.confirming().profile(person)?.mapped.fields.clone(),
+                None => self.confirming().fields_of(person)?,
             };
             joins.push(MemberJoin {
                 id: id.clone(),
@@ -145,7 +145,7 @@ impl Applying<'_> {
                 Some(id) => (self.address_of_contact(member, id)?, Record::new()),
                 None => (
                     self.address_there(member)?,
-                    self.confirming().profile(member)?.mapped.fields.clone(),
+                    self.confirming().fields_of(member)?,
                 ),
             };
             leaves.push(MemberLeave {

@@ -123,9 +123,7 @@ impl Prepared {
                     .planned
                     .text(self.sides.target.members[*target as usize].id)
                     .to_owned();
-                changes.extend(
-                    confirming.carried_of_person(&confirming.profile(*person)?.canonical, &id),
-                );
+                changes.extend(confirming.carried_of_person(*person, &id)?);
             }
         }
         Ok(changes)

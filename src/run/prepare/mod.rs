@@ -30,7 +30,7 @@ use crate::provider;
 use crate::run::accounts::Runner;
 use crate::run::error::RunError;
 use crate::run::read::{Sides, canonical, unmatched};
-use crate::run::settle::Known;
+use crate::run::settle::{Known, Newcomers};
 
 /// A plan and everything that applying it takes.
 pub(in crate::run) struct Prepared {
@@ -41,6 +41,7 @@ pub(in crate::run) struct Prepared {
     pub(in crate::run) desired: BTreeMap<String, DesiredGroup>,
     pub(in crate::run) facts: BTreeMap<PersonIx, PersonFacts>,
     pub(in crate::run) refresh: Vec<PersonIx>,
+    pub(in crate::run) newcomers: Newcomers,
     /// Whether a profile of the target is needed that was not read in this run.
     pub(in crate::run) unread: bool,
     pub(in crate::run) steps: Vec<Step>,
@@ -192,6 +193,7 @@ impl Runner {
             desired,
             facts: found.people,
             refresh: found.refresh,
+            newcomers: found.newcomers,
             unread: found.unread,
             steps,
             schema,
@@ -235,6 +237,7 @@ impl Prepared {
             desired: &self.desired,
             schema: self.schema,
             capabilities: &self.capabilities,
+            newcomers: &self.newcomers,
         }
     }
 }

@@ -12,15 +12,18 @@ use crate::run::error::RunError;
 use crate::run::read::{
     Sides, UNREAD, canonical, canonical_of, current, fields_base, read_sources, stands_as_compared,
 };
+use crate::run::settle::Newcomers;
 use crate::state::Store;
 
 /// What looking into the profiles led to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Facts {
     /// What is known of each person.
     pub(super) people: BTreeMap<PersonIx, PersonFacts>,
     /// People whose base has to be remembered anew although nothing is written.
     pub(super) refresh: Vec<PersonIx>,
+    /// What is to be written of people who are new to the target.
+    pub(super) newcomers: Newcomers,
     /// Whether somebody's profile is to be compared with one of the target that was not read in
     /// this run.
     pub(super) unread: bool,
@@ -41,8 +44,11 @@ pub(super) fn look(
     let carried = sides.source_carries;
     let creates = sides.mapping.creates_fields();
     let mut out = Facts {
+        people: BTreeMap::new(),
+        refresh: Vec::new(),
+        newcomers: Newcomers::new()?,
+        unread: false,
         losses: losses_of_fields(sides),
-        ..Facts::default()
     };
     let mut left_out: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
     let listed = listed(&sides.source);
@@ -137,6 +143,8 @@ pub(super) fn look(
             if people.targets(person).is_empty() {
                 facts.desired_hash = row_hash("", &mapped.fields);
                 facts.missing = sides.mapping.missing_required(&mapped.fields);
+                let carried = sides.mapping.carried_fields(ObjectKind::Member, &canonical);
+                out.newcomers.keep(person, &mapped.fields, &carried)?;
             } else if people.targets(person).len() == 1 && !unreadable_there {
                 let current = current(sides, people, person)?;
                 let then = fields_base(store, job, sides, base, people, person)?;

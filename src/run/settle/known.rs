@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::item::Item;
+use super::newcomers::Newcomers;
 use crate::config::settled::JobConfig;
 use crate::mapping::Mapped;
 use crate::model::{Capabilities, Names, Record, Schema};
@@ -25,6 +26,7 @@ pub(in crate::run) struct Known<'a> {
     pub(in crate::run) desired: &'a BTreeMap<String, DesiredGroup>,
     pub(in crate::run) schema: &'static Schema,
     pub(in crate::run) capabilities: &'a Capabilities,
+    pub(in crate::run) newcomers: &'a Newcomers,
 }
 
 impl<'a> Known<'a> {

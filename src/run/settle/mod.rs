@@ -12,6 +12,7 @@ mod group;
 mod item;
 mod known;
 mod membership;
+mod newcomers;
 mod recover;
 mod standing;
 
@@ -20,6 +21,7 @@ pub(super) use confirm::Confirming;
 pub(super) use item::{Item, groups_of, groups_of_row, is_by_row, narrow};
 pub(super) use known::{Known, RecentProfiles, SoFar};
 pub(super) use membership::{Aim, Seen, Verdict};
+pub(super) use newcomers::Newcomers;
 pub(super) use recover::{
     Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members,
     unlisted_groups,

@@ -25,8 +25,6 @@ impl Confirming<'_> {
         if self.so_far.linked.contains(&person) && created.is_some_and(|known| known == id) {
             return Ok(Vec::new());
         }
-        let profile = self.profile(person)?;
-        let desired = &profile.mapped.fields;
         let known_before = !self.known.people.targets(person).is_empty();
         let origin = if known_before {
             Origin::Adopted
@@ -35,7 +33,8 @@ impl Confirming<'_> {
         };
         let mut changes = self.person_linked(person, id, origin);
         if !known_before && with_profile {
-            let fields = bases_of(desired, desired);
+            let desired = self.fields_of(person)?;
+            let fields = bases_of(&desired, &desired);
             changes.extend(self.member_bases(person, &fields, UNREAD));
         }
         changes.push(Change::MemberRemovedByUs {
@@ -43,20 +42,25 @@ impl Confirming<'_> {
             target: id.to_owned(),
             removed: false,
         });
-        changes.extend(self.carried_of_person(&profile.canonical, id));
+        changes.extend(self.carried_of_person(person, id)?);
         Ok(changes)
     }
 
-    pub(in crate::run) fn carried_of_person(&self, canonical: &Record, id: &str) -> Vec<Change> {
-        let carried = self
-            .known
-            .sides
-            .mapping
-            .carried_fields(ObjectKind::Member, canonical);
-        carried
+    pub(in crate::run) fn carried_of_person(
+        &self,
+        person: PersonIx,
+        id: &str,
+    ) -> Result<Vec<Change>, RunError> {
+        let carried = if let Some(kept) = self.known.newcomers.carried(person)? {
+            kept
+        } else {
+            let mapping = &self.known.sides.mapping;
+            mapping.carried_fields(ObjectKind::Member, &self.profile(person)?.canonical)
+        };
+        Ok(carried
             .into_iter()
             .map(|(field, value)| self.carry(ObjectKind::Member, id, &field, value))
-            .collect()
+            .collect())
     }
 
     /// Returns the address that a person's link remembers: the new one only once the contact is
@@ -165,6 +169,14 @@ impl Confirming<'_> {
                 }
             })
             .collect()
+    }
+
+    /// Returns what the target is to hold of a person.
+    pub(in crate::run) fn fields_of(&self, person: PersonIx) -> Result<Record, RunError> {
+        match self.known.newcomers.fields(person)? {
+            Some(fields) => Ok(fields),
+            None => Ok(self.profile(person)?.mapped.fields.clone()),
+        }
     }
 
     /// Returns the profile of a person as the source shows it and as the target is to hold it.

@@ -112,7 +112,7 @@ struct Counted {
 impl MemberSink for Counted {
     fn begin_reading(&mut self, _group: &str) {}
 
-    fn unreadable(&mut self, _member_id: &str) {}
+    fn unreadable(&mut self, _member_id: &str, _what: rosterd::model::Unreadable) {}
 
     fn refused_at(&mut self, _member_id: &str, _seconds: i64) {}
 

@@ -11,16 +11,16 @@
 //!
 //! | members / memberships | command | CPU s | µs a membership | peak MB | goal |
 //! |---|---|---|---|---|---|
-//! | 20,000 / 33,766 | first sync | 6.5 | 191 | 155 | |
-//! | 20,000 / 33,766 | quiet sync | 1.9 | 55 | 107 | |
-//! | 20,000 / 33,766 | plan | 1.7 | 50 | 104 | |
-//! | 100,000 / 168,889 | first sync | 33.8 | 200 | 331 | 35 µs a membership |
-//! | 100,000 / 168,889 | quiet sync | 9.3 | 55 | 203 | |
-//! | 100,000 / 168,889 | plan | 8.8 | 52 | 193 | |
+//! | 20,000 / 33,766 | first sync | 6.0 | 177 | 158 | |
+//! | 20,000 / 33,766 | quiet sync | 1.7 | 52 | 105 | |
+//! | 20,000 / 33,766 | plan | 1.9 | 57 | 105 | |
+//! | 100,000 / 168,889 | first sync | 28.9 | 171 | 358 | 35 µs a membership |
+//! | 100,000 / 168,889 | quiet sync | 9.0 | 53 | 204 | |
+//! | 100,000 / 168,889 | plan | 9.9 | 59 | 203 | |
 //! | 100,000 / 168,889 | `status`, `history` | below 0.01 | | 20 | 50 ms |
 //! | 100,000 / 168,889 | `show` of the first run | 0.4 | 2 | 127 | |
 //!
-//! A membership costs 1.05 times as much in the larger account; two measurements differ by up to a
+//! A membership costs about as much in the larger account; two measurements differ by up to a
 //! sixth. The database has 651 bytes a
 //! membership with the history of the runs, and about 175 without it. What a first sync waits for,
 //! and what costs it most of the processor, are the two transactions of each request, whose logs go

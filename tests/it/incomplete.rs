@@ -475,6 +475,22 @@ fn worn(bench: &Bench, name: &str) -> Vec<String> {
     })
 }
 
+/// Source, target, the account whose definitions are in trouble and the lines about members: each
+/// direction with either side in trouble, and with the source under a filter as well.
+fn troubled_sides(filter: &str) -> Vec<(&str, &str, &str, &str)> {
+    let directions = [
+        ("mail", "crm"),
+        ("crm", "mail"),
+        ("mail", "campaigns"),
+        ("campaigns", "crm"),
+    ];
+    let sides = directions.into_iter().flat_map(|(source, target)| {
+        let troubles = [(source, ""), (target, ""), (source, filter)];
+        troubles.map(|(at, members)| (source, target, at, members))
+    });
+    sides.collect()
+}
+
 /// Values change, one leaves, one refuses all mail and one joins.
 fn much_happens(bench: &Bench, source: &str) {
     bench.account(source, |account| {
@@ -496,41 +512,34 @@ fn much_happens(bench: &Bench, source: &str) {
 #[tokio::test(start_paused = true)]
 async fn one_definition_that_nobody_can_read_clears_nothing_and_stops_nobody() {
     let filter = "[jobs.test.members]\nwhere = \"source.custom['Shirt size'] != 'XL'\"";
-    for (source, target) in [
-        ("mail", "crm"),
-        ("crm", "mail"),
-        ("mail", "campaigns"),
-        ("campaigns", "crm"),
-    ] {
-        for (at, members) in [(source, ""), (target, ""), (source, filter)] {
-            let place = format!("{source} to {target}, at {at}, {members}");
-            let bench = two_fields(source, target, members).await;
-            let garbled = Fault::Garbled {
-                text: "Shirt size".to_owned(),
-                with: Garbage::Control,
-            };
-            bench.emulator.add_fault(FaultRule::every(garbled).at(at));
-            much_happens(&bench, source);
-            let report = bench.sync().await;
-            let told = tell(&report);
-            let there = mailed(&bench, target, "One");
-            let is_mailed = |name: &str| there.contains(&format!("{name}@example.org"));
-            assert!(!is_mailed("one2"), "{place}: {told}");
-            assert!(!is_mailed("one1") && is_mailed("one3"), "{place}: {told}");
-            assert_eq!(is_mailed("fresh"), members.is_empty(), "{place}: {told}");
-            // What can be told apart by its system name is carried.
-            let kept = worn(&bench, target);
-            assert!(
-                ["Gold", "Silver"].contains(&kept[0].as_str()) && kept[1] == "M",
-                "{place}: {kept:?}: {told}"
-            );
-            assert!(told.contains("can't be read"), "{place}: {told}");
-            bench.emulator.clear_faults();
-            bench.pass(90_000);
-            bench.settle().await;
-            assert_eq!(worn(&bench, target), ["Silver", "L"], "{place}");
-            assert!(mailed(&bench, target, "One").contains(&"fresh@example.org".to_owned()));
-        }
+    for (source, target, at, members) in troubled_sides(filter) {
+        let place = format!("{source} to {target}, at {at}, {members}");
+        let bench = two_fields(source, target, members).await;
+        let garbled = Fault::Garbled {
+            text: "Shirt size".to_owned(),
+            with: Garbage::Control,
+        };
+        bench.emulator.add_fault(FaultRule::every(garbled).at(at));
+        much_happens(&bench, source);
+        let report = bench.sync().await;
+        let told = tell(&report);
+        let there = mailed(&bench, target, "One");
+        let is_mailed = |name: &str| there.contains(&format!("{name}@example.org"));
+        assert!(!is_mailed("one2"), "{place}: {told}");
+        assert!(!is_mailed("one1") && is_mailed("one3"), "{place}: {told}");
+        assert_eq!(is_mailed("fresh"), members.is_empty(), "{place}: {told}");
+        // What can be told apart by its system name is carried.
+        let kept = worn(&bench, target);
+        assert!(
+            ["Gold", "Silver"].contains(&kept[0].as_str()) && kept[1] == "M",
+            "{place}: {kept:?}: {told}"
+        );
+        assert!(told.contains("can't be read"), "{place}: {told}");
+        bench.emulator.clear_faults();
+        bench.pass(90_000);
+        bench.settle().await;
+        assert_eq!(worn(&bench, target), ["Silver", "L"], "{place}");
+        assert!(mailed(&bench, target, "One").contains(&"fresh@example.org".to_owned()));
     }
 }
 
@@ -538,44 +547,37 @@ async fn one_definition_that_nobody_can_read_clears_nothing_and_stops_nobody() {
 #[tokio::test(start_paused = true)]
 async fn custom_fields_that_a_login_may_not_list_any_more_are_not_taken_for_empty() {
     let filter = "[jobs.test.members]\nwhere = \"source.custom['Shirt size'] == 'M'\"";
-    for (source, target) in [
-        ("mail", "crm"),
-        ("crm", "mail"),
-        ("mail", "campaigns"),
-        ("campaigns", "crm"),
-    ] {
-        for (at, members) in [(source, ""), (target, ""), (source, filter)] {
-            let place = format!("{source} to {target}, at {at}, {members}");
-            let bench = two_fields(source, target, members).await;
-            for definitions in [
-                "customFields/search",
-                "GetUserDefinedFields",
-                "GET /fields",
-                "list_field_view",
-            ] {
-                let denied = FaultRule::every(Fault::ServerError(403));
-                bench.emulator.add_fault(denied.at(at).on(definitions));
-            }
-            much_happens(&bench, source);
-            let report = bench.sync().await;
-            let told = tell(&report);
-            let there = mailed(&bench, target, "One");
-            let is_mailed = |name: &str| there.contains(&format!("{name}@example.org"));
-            assert!(!is_mailed("one2") && !is_mailed("one1"), "{place}: {told}");
-            // GreenRope's values say of themselves which field they are of.
-            let is_told = source == "crm" && !members.is_empty();
-            assert_eq!(is_mailed("one0"), !is_told, "{place}: {told}");
-            assert_eq!(is_mailed("one3"), members.is_empty(), "{place}: {told}");
-            let kept = worn(&bench, target);
-            assert!(
-                kept == ["Gold", "M"] || source == "crm" && kept == ["Silver", "L"],
-                "{place}: {kept:?}: {told}"
-            );
-            assert!(told.contains("may not list"), "{place}: {told}");
-            bench.emulator.clear_faults();
-            bench.pass(90_000);
-            bench.settle().await;
-            assert!(!mailed(&bench, target, "One").contains(&"one1@example.org".to_owned()));
+    for (source, target, at, members) in troubled_sides(filter) {
+        let place = format!("{source} to {target}, at {at}, {members}");
+        let bench = two_fields(source, target, members).await;
+        for definitions in [
+            "customFields/search",
+            "GetUserDefinedFields",
+            "GET /fields",
+            "list_field_view",
+        ] {
+            let denied = FaultRule::every(Fault::ServerError(403));
+            bench.emulator.add_fault(denied.at(at).on(definitions));
         }
+        much_happens(&bench, source);
+        let report = bench.sync().await;
+        let told = tell(&report);
+        let there = mailed(&bench, target, "One");
+        let is_mailed = |name: &str| there.contains(&format!("{name}@example.org"));
+        assert!(!is_mailed("one2") && !is_mailed("one1"), "{place}: {told}");
+        // GreenRope's values say of themselves which field they are of.
+        let is_told = source == "crm" && !members.is_empty();
+        assert_eq!(is_mailed("one0"), !is_told, "{place}: {told}");
+        assert_eq!(is_mailed("one3"), members.is_empty(), "{place}: {told}");
+        let kept = worn(&bench, target);
+        assert!(
+            kept == ["Gold", "M"] || source == "crm" && kept == ["Silver", "L"],
+            "{place}: {kept:?}: {told}"
+        );
+        assert!(told.contains("may not list"), "{place}: {told}");
+        bench.emulator.clear_faults();
+        bench.pass(90_000);
+        bench.settle().await;
+        assert!(!mailed(&bench, target, "One").contains(&"one1@example.org".to_owned()));
     }
 }

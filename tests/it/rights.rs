@@ -144,6 +144,18 @@ async fn an_account_that_no_job_writes_to_needs_no_rights_to_write() {
     assert_eq!((report.lacks.len(), report.remarks.len()), (0, 1));
 }
 
+/// A custom field whose label is not its system name.
+fn level() -> CustomField {
+    CustomField {
+        id: 1,
+        name: "custom1".to_owned(),
+        label: "Level".to_owned(),
+        data_type: "Text".to_owned(),
+        max_length: 50,
+        ..CustomField::default()
+    }
+}
+
 /// An expression over custom fields by their labels, or over all of them, needs their names, which
 /// not every token may list.
 #[tokio::test(start_paused = true)]
@@ -163,14 +175,7 @@ async fn a_token_that_may_not_list_the_custom_fields_shows_where_a_job_reads_all
         let mut world = world("mail", &[], rights);
         let mail = world.account_mut("mail");
         group_of(mail, "Readers", "reader", 2);
-        mail.fields.push(CustomField {
-            id: 1,
-            name: "custom1".to_owned(),
-            label: "Level".to_owned(),
-            data_type: "Text".to_owned(),
-            max_length: 50,
-            ..CustomField::default()
-        });
+        mail.fields.push(level());
         let bench = bench_of(world, &job);
         let report = bench.runner().check_online("mail").await.unwrap();
         assert_eq!(report.lacks.len(), lacks, "{line}: {:?}", report.lacks);
@@ -186,14 +191,7 @@ async fn a_label_of_the_other_account_is_no_lack_of_this_one() {
     for target in ["mail", "campaigns"] {
         let mut world = plain_world();
         group_of(world.account_mut("crm"), "Readers", "reader", 2);
-        world.account_mut(target).fields.push(CustomField {
-            id: 1,
-            name: "custom1".to_owned(),
-            label: "Level".to_owned(),
-            data_type: "Text".to_owned(),
-            max_length: 50,
-            ..CustomField::default()
-        });
+        world.account_mut(target).fields.push(level());
         let line = "[jobs.test.map.member]\n\"custom.Level\" = \"source.company\"";
         let bench = bench(world, "crm", target, line);
         let runner = bench.runner();

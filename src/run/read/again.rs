@@ -167,6 +167,13 @@ fn listed_now(snapshot: &Snapshot, id: &str, names: &Names) -> GroupNow {
         now.whole = matches!(listing, Reading::Complete(_));
         now.why = listing.why_incomplete().join("; ");
         for row in &listing.seen().rows {
+            // That nobody can tell how somebody stands settles nothing, neither that they came nor that
+            // they left.
+            if snapshot.is_uncertain(listing.seen(), row.member, names) {
+                now.whole = false;
+                "nobody can tell how somebody in it stands".clone_into(&mut now.why);
+                continue;
+            }
             let member = &snapshot.members[row.member as usize];
             let id = names.text(member.id).to_owned();
             if let Some(address) = member.address {

@@ -217,7 +217,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         .sum::<u64>();
     let mut measure = Measure::default();
     let mut measured = inputs.source.groups.complete().is_some() && inputs.undecided.is_none();
-    let mut active = 0;
+    let (mut active, mut source_active) = (0, 0);
     for (at, pair) in pair_plans.into_iter().enumerate() {
         let entry = &groups.pairs[at];
         if entry.source.is_some()
@@ -228,8 +228,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         {
             measure.groups += 1;
         }
-        // Whoever may be there has not left, and never makes the measure smaller than it is.
-        measure.memberships += pair.source_active + pair.source_uncertain;
+        // Whoever may be there has not left.
+        measure.memberships += pair.source_active + pair.source_kept;
+        source_active += pair.source_active;
         measured &= pair.source_whole;
         if entry.linked {
             active += match &seats {
@@ -279,6 +280,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         inputs,
         plan: &plan,
         active,
+        source_active,
         overwritten: &overwritten,
     });
     plan.refusals = verdict.refusals;

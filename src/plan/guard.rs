@@ -16,6 +16,9 @@ pub(super) struct Judged<'a> {
     pub(super) plan: &'a Plan,
     /// Active memberships at the target in the linked groups: what shares are of.
     pub(super) active: u64,
+    /// Active memberships at the source that were seen; nobody of whom it is only not known that they
+    /// have left.
+    pub(super) source_active: u64,
     /// Item keys of what somebody changed at the target and the plan would write again.
     pub(super) overwritten: &'a BTreeSet<String>,
 }
@@ -239,12 +242,13 @@ fn suspicious(judged: &Judged<'_>) -> Vec<(&'static str, u64, String)> {
         inputs,
         plan,
         active,
+        source_active,
         ..
     } = *judged;
     let mut found = Vec::new();
     let now = plan.measure;
     let known: usize = inputs.base.memberships.values().map(Vec::len).sum();
-    if now.memberships == 0 && known > 0 {
+    if source_active == 0 && known > 0 {
         found.push((
             "empty_source",
             known as u64,
@@ -272,10 +276,9 @@ fn suspicious(judged: &Judged<'_>) -> Vec<(&'static str, u64, String)> {
             .filter_map(|pair| inputs.target.listing(pair.target.as_deref()?))
             .map(|listing| listing.seen().active() as u64)
             .sum();
-        if at_target > now.memberships {
+        if at_target > source_active {
             let explanation = format!(
-                "the target holds {at_target} memberships and the source {}: perhaps source and target are the wrong way round",
-                now.memberships
+                "the target holds {at_target} memberships and the source {source_active}: perhaps source and target are the wrong way round"
             );
             found.push(("target_fuller", at_target.max(active), explanation));
         }

@@ -64,13 +64,7 @@ pub(super) fn plan_pair(
     let shown = Shown::of(inputs, source.seen());
     let wanted = &shown.states;
     out.source_active = source.seen().active() as u64;
-    let uncertain = source.seen().rows.iter();
-    let uncertain = uncertain.filter(|row| {
-        inputs
-            .source
-            .is_uncertain(source.seen(), row.member, inputs.names)
-    });
-    out.source_uncertain = uncertain.count() as u64;
+    out.source_kept = kept_uncertain(inputs, pair, source.seen());
     out.source_whole = source.complete().is_some();
     out.listed.clone_from(&shown.listed);
     if !pair.writable {
@@ -299,6 +293,29 @@ struct Decider<'a, 'b> {
     refused_addresses: &'b HashSet<Name>,
     agreement: &'b mut Agreement,
     out: &'b mut PairPlan,
+}
+
+/// Counts the memberships of a pair that the last run knew, of people whom the source lists while
+/// nobody can tell how they stand: they have not left as far as anybody knows. Whoever is new
+/// counts once that can be told, so that one such record never makes up for a group that is gone.
+fn kept_uncertain(inputs: &Inputs<'_>, pair: &GroupPair, source: &Listing) -> u64 {
+    let Some(group) = pair.target.as_deref() else {
+        return 0;
+    };
+    let known = |at: u32| {
+        let contact = inputs.target.members[at as usize].id;
+        inputs.base.membership(group, contact).is_some()
+    };
+    let mut kept: Vec<PersonIx> = source
+        .rows
+        .iter()
+        .filter(|row| inputs.source.is_uncertain(source, row.member, inputs.names))
+        .filter_map(|row| inputs.people.of_source(row.member))
+        .filter(|person| inputs.people.targets(*person).iter().any(|at| known(*at)))
+        .collect();
+    kept.sort_unstable();
+    kept.dedup();
+    kept.len() as u64
 }
 
 impl Decider<'_, '_> {

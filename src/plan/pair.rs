@@ -26,8 +26,8 @@ pub(super) struct PairPlan {
     pub(super) unheld_opt_outs: u64,
     /// Active memberships of the source.
     pub(super) source_active: u64,
-    /// How many people may be active in the source group: nobody can read how they stand.
-    pub(super) source_uncertain: u64,
+    /// Memberships that the last run knew, of people of whom nobody can tell how they stand now.
+    pub(super) source_kept: u64,
     /// Whether all of them were seen: a pair whose source is not read at all lacks none.
     pub(super) source_whole: bool,
     /// Active memberships of the target.

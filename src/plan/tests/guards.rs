@@ -394,3 +394,58 @@ fn removals_that_stand_in_for_refusals_wait_as_refusals_do() {
         (1, 3, 0, 3)
     );
 }
+
+#[test]
+fn one_record_that_nobody_can_place_makes_up_for_nobody() {
+    // It is listed in every group, as one who has not confirmed.
+    let emptied = |unreadable: &str| {
+        refusals(&format!(
+            "set mode=managed
+             source 1 Donors ext=d : odd=unconfirmed
+             source 2 Friends ext=f : odd=unconfirmed
+             person source odd {unreadable}
+             target 11 Donors ext=d : ana bo
+             target 12 Friends ext=f : cy
+             link 1=11 2=12
+             base 11 : ana+ bo+
+             base 12 : cy+"
+        ))
+    };
+    assert_eq!(emptied(""), "refused empty_source 3 of 3, half");
+    assert_eq!(emptied("unreadable"), emptied(""));
+    let reversed = |unreadable: &str| {
+        refusals(&format!(
+            "set mode=mirror
+             source 1 Donors ext=d : odd=unconfirmed
+             source 2 Friends ext=f : odd=unconfirmed
+             person source odd {unreadable}
+             target 11 Donors ext=d : ana bo
+             target 12 Friends ext=f :
+             link 1=11 2=12"
+        ))
+    };
+    assert_eq!(reversed(""), "refused target_fuller 2 of 2, half");
+    assert_eq!(reversed("unreadable"), reversed(""));
+}
+
+#[test]
+fn one_record_that_nobody_can_place_sets_no_measure_that_a_healthy_run_fails() {
+    let world = |unreadable: &str| {
+        format!(
+            "set mode=managed
+             source 1 Donors ext=d : ana odd=unconfirmed
+             source 2 Friends ext=f : odd=unconfirmed
+             source 3 Guests ext=g : odd=unconfirmed
+             person source odd {unreadable}
+             target 11 Donors ext=d : ana
+             target 12 Friends ext=f :
+             target 13 Guests ext=g :
+             link 1=11 2=12 3=13
+             base 11 : ana+"
+        )
+    };
+    let measure = |unreadable| {
+        super::parse(&world(unreadable)).planned(|_, plan| (plan.measured, plan.measure))
+    };
+    assert_eq!(measure("unreadable"), measure(""));
+}

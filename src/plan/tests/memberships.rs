@@ -218,15 +218,18 @@ fn nothing_ends_of_whoever_can_not_be_read() {
     };
     assert_eq!(ended(&world("")), ["11 t.ana"]);
     assert_eq!(ended(&world("unreadable")), [""; 0]);
-    // Nor is anybody's leaving seen in it: the measure for later runs holds them.
+    // Nor is anybody's leaving seen in it: the measure for later runs holds them as they were known,
+    // and whoever is new once it can be told.
     let measured = |unreadable: &str| {
         let world = format!(
             "set mode=managed measure=1/4
-             source 1 Donors ext=d : ana=unconfirmed bo cy=unconfirmed di
+             source 1 Donors ext=d : ana=unconfirmed bo cy=unconfirmed di new=unconfirmed
              person source ana {unreadable}
              person source cy {unreadable}
-             target 11 Donors ext=d : bo di
-             link 1=11"
+             person source new {unreadable}
+             target 11 Donors ext=d : ana bo cy di
+             link 1=11
+             base 11 : ana+ bo+ cy+ di+"
         );
         parse(&world).planned(|_, plan| (plan.measured, plan.measure.memberships))
     };

@@ -12,7 +12,7 @@ use crate::run::read::{
     GroupNow, group_now, groups_and_profiles_now, groups_now, is_read_together,
 };
 use crate::run::settle::{
-    Answer, BARRED, Item, Parts, Standing, groups_of, is_by_row, parts, stands,
+    Answer, BARRED, Item, Parts, Standing, UNTOLD, groups_of, is_by_row, parts, stands,
 };
 use crate::state::JournalOutcome;
 
@@ -132,6 +132,13 @@ impl Applying<'_> {
         let accepted =
             |position: usize| matches!(open.outcomes[position], JournalOutcome::Accepted { .. });
         for (position, standing) in found.iter_mut().enumerate() {
+            // Where nobody can tell what stands, the provider's no is the answer.
+            if open.objections[position].is_some() {
+                *standing = standing.take().filter(|standing| {
+                    let row = parts(&open.write, position, &open.items[position], standing);
+                    !(row.done.is_empty() && row.barred.is_empty())
+                });
+            }
             if let Some(standing) = standing {
                 standing.answer = match &open.objections[position] {
                     Some(_) => Answer::Objection,
@@ -147,9 +154,8 @@ impl Applying<'_> {
         let all_there = |position: usize| {
             let standing = found[position].as_ref();
             standing.is_some_and(|standing| {
-                parts(&open.write, position, &open.items[position], standing)
-                    .missing
-                    .is_empty()
+                let row = parts(&open.write, position, &open.items[position], standing);
+                row.missing.is_empty() && row.untold.is_empty()
             })
         };
         let settled = |position: usize| {
@@ -187,7 +193,8 @@ impl Applying<'_> {
                         standing,
                     )?);
                     let row = parts(&open.write, position, item, standing);
-                    outcomes[position] = self.settle_parts(item, standing, &row, NOT_SHOWN);
+                    outcomes[position] =
+                        self.settle_parts(item, standing, &row, [NOT_SHOWN, UNTOLD]);
                 }
                 None => {
                     let (code, message) = match &open.objections[position] {
@@ -211,17 +218,17 @@ impl Applying<'_> {
         Ok(true)
     }
 
-    /// Counts what stands of an item, and what does not as failed. Returns what the journal says of
-    /// it.
+    /// Counts what stands of an item, and what does not as failed: with words for what is missing and
+    /// for what can't be told. Returns what the journal says of it.
     pub(super) fn settle_parts(
         &mut self,
         item: &Item,
         standing: &Standing,
         parts: &Parts,
-        words: &str,
+        [missing, untold]: [&str; 2],
     ) -> JournalOutcome {
-        let whole = parts.missing.is_empty() && parts.barred.is_empty();
-        if whole {
+        let open = [&parts.missing, &parts.barred, &parts.untold];
+        if open.iter().all(|pairs| pairs.is_empty()) {
             self.done(item);
             return JournalOutcome::Confirmed {
                 id: standing.id.clone(),
@@ -230,12 +237,15 @@ impl Applying<'_> {
         if !parts.done.is_empty() {
             self.done(&item.narrowed(&parts.done));
         }
-        let mut message = words;
-        for (pairs, reason) in [(&parts.missing, words), (&parts.barred, BARRED)] {
+        let mut message = missing;
+        for (pairs, reason) in open.into_iter().zip([missing, BARRED, untold]) {
             if !pairs.is_empty() {
                 self.failed(&item.narrowed(pairs), None, reason);
                 message = reason;
             }
+        }
+        if !parts.untold.is_empty() {
+            return JournalOutcome::Unknown;
         }
         JournalOutcome::Failed {
             code: None,

@@ -8,7 +8,7 @@ use crate::model::{MemberStatus, ObjectKind, Write};
 use crate::plan::fold_group_name;
 use crate::run::error::RunError;
 use crate::run::read::{group_now, groups_now, people_now};
-use crate::run::settle::{Aim, Item, Seen, Standing, Verdict, groups_of};
+use crate::run::settle::{Item, Standing, groups_of};
 
 impl Applying<'_> {
     /// Looks which items of a write stand at the provider now: nothing stands for an item that is
@@ -123,19 +123,17 @@ impl Applying<'_> {
                             .person
                             .map(|person| self.address(person))
                             .unwrap_or_default();
-                        let rows = now.by_address.get(&address);
-                        if rows.is_none() && !now.whole {
+                        if !now.by_address.contains_key(&address) && !now.whole {
                             return Err(uncertain("a group"));
                         }
-                        let row = rows
-                            .and_then(|rows| rows.first())
-                            .map(|(id, state)| Standing::of_member(id, *state));
+                        let row = Standing::created_in(&now, &address);
                         // Done means listed in every group of the request; of several states the
                         // strictest counts.
                         *found = match (found.take(), row) {
                             (_, row) if number == 0 => row,
                             (Some(before), Some(row)) => Some(Standing {
                                 status: row.status.max(before.status),
+                                groups: row.groups.or(before.groups),
                                 ..row
                             }),
                             _ => None,
@@ -180,37 +178,14 @@ impl Applying<'_> {
                     })
                     .collect()
             }
-            Write::AddMemberships { group, members }
-            | Write::RemoveMemberships { group, members } => {
-                let now = group_now(&self.handle, group).await?;
-                if !now.whole {
-                    return Err(uncertain("a group"));
-                }
-                let aim = Aim::of(write);
-                members
-                    .iter()
-                    .map(|id| aim.judge(Seen::now(&now, id)).is_over())
-                    .map(|stands| stands.then(Standing::default))
-                    .collect()
-            }
-            Write::OptOutOfGroups { member, groups } => {
-                let mut all = true;
-                for group in groups {
-                    let now = group_now(&self.handle, group).await?;
-                    let refuses = Aim::Refuse.judge(Seen::now(&now, member)) == Verdict::Done;
-                    if !refuses && !now.whole {
-                        return Err(uncertain("a group"));
-                    }
-                    all &= refuses;
-                }
-                vec![all.then(Standing::default)]
-            }
-            Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
+            Write::AddMemberships { .. }
+            | Write::RemoveMemberships { .. }
+            | Write::OptOutOfGroups { .. }
+            | Write::JoinGroups { .. }
+            | Write::LeaveGroups { .. }
+            | Write::BringBack { .. } => {
                 let seen =
                     groups_now(&self.handle, &groups_of(write).into_iter().collect()).await?;
-                if seen.values().any(|now| !now.whole) {
-                    return Err(uncertain("a group"));
-                }
                 items
                     .iter()
                     .enumerate()

@@ -248,10 +248,10 @@ impl Applying<'_> {
                 contact,
                 pairs,
             } => {
-                let groups: Vec<String> = pairs
-                    .iter()
-                    .filter_map(|pair| self.group_id(*pair))
-                    .collect();
+                let (pairs, groups): (Vec<PairIx>, Vec<String>) = pairs
+                    .into_iter()
+                    .filter_map(|pair| Some((pair, self.group_id(pair)?)))
+                    .unzip();
                 let ids = self.ids(member);
                 if groups.is_empty() || self.lost_people.contains(&member) {
                     return Ok(None);

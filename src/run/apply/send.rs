@@ -11,7 +11,7 @@ use crate::plan::PairIx;
 use crate::run::error::RunError;
 use crate::run::read::groups_now;
 use crate::run::settle::{
-    Answer, Item, Standing, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
+    Answer, Item, Standing, UNTOLD, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
 };
 use crate::state::{JournalEntry, JournalId, JournalOutcome};
 
@@ -542,8 +542,11 @@ impl Applying<'_> {
             }
             let mut row = parts(&write, position, &item, standing);
             let rest = std::mem::take(&mut row.missing);
-            if rest.is_empty() {
-                outcomes.push(self.settle_parts(&item, standing, &row, ""));
+            if !row.untold.is_empty() || rest.is_empty() {
+                // Until it is known what became of all of it, nothing of the item is sent again.
+                row.untold.extend(rest);
+                let words = ["", refused.as_deref().unwrap_or(UNTOLD)];
+                outcomes.push(self.settle_parts(&item, standing, &row, words));
                 continue;
             }
             // What stands of the row is over; the rest of it is sent again.
@@ -552,7 +555,7 @@ impl Applying<'_> {
                     &item.narrowed(&[row.done.clone(), row.barred.clone()].concat()),
                     standing,
                     &row,
-                    "",
+                    ["", ""],
                 );
             }
             narrow(&mut write, &mut items, position, &rest);

@@ -20,6 +20,9 @@ pub(in crate::run) struct GroupNow {
     pub(in crate::run) by_address: HashMap<String, Vec<(String, MembershipState)>>,
     /// When people refused, by id, in seconds since 1970, where the provider shows it.
     pub(in crate::run) refused_at: HashMap<String, i64>,
+    /// The ids of those of whom nobody can tell how they stand: they may be there in any state, or
+    /// have left.
+    pub(in crate::run) uncertain: HashSet<String>,
     pub(in crate::run) whole: bool,
     /// Why it is not.
     pub(in crate::run) why: String,
@@ -32,6 +35,7 @@ impl GroupNow {
             by_id: HashMap::new(),
             by_address: HashMap::new(),
             refused_at: HashMap::new(),
+            uncertain: HashSet::new(),
             whole: false,
             why,
         }
@@ -167,15 +171,11 @@ fn listed_now(snapshot: &Snapshot, id: &str, names: &Names) -> GroupNow {
         now.whole = matches!(listing, Reading::Complete(_));
         now.why = listing.why_incomplete().join("; ");
         for row in &listing.seen().rows {
-            // That nobody can tell how somebody stands settles nothing, neither that they came nor that
-            // they left.
-            if snapshot.is_uncertain(listing.seen(), row.member, names) {
-                now.whole = false;
-                "nobody can tell how somebody in it stands".clone_into(&mut now.why);
-                continue;
-            }
             let member = &snapshot.members[row.member as usize];
             let id = names.text(member.id).to_owned();
+            if snapshot.is_uncertain(listing.seen(), row.member, names) {
+                now.uncertain.insert(id.clone());
+            }
             if let Some(address) = member.address {
                 now.by_address
                     .entry(names.text(address).to_owned())

@@ -23,11 +23,11 @@ pub(in crate::run) struct Item {
 
 impl Item {
     /// Returns the item for some of its groups.
-    pub(in crate::run) fn narrowed(&self, joins: &[PairIx]) -> Item {
-        Item {
-            joins: joins.to_vec(),
-            ..self.clone()
-        }
+    pub(in crate::run) fn narrowed(&self, kept: &[PairIx]) -> Item {
+        let mut item = self.clone();
+        item.pair = item.pair.filter(|pair| kept.contains(pair));
+        item.joins.retain(|pair| kept.contains(pair));
+        item
     }
 
     /// Returns the groups that the item is for, or nothing once where it is for the whole account.
@@ -46,9 +46,14 @@ pub(in crate::run) fn is_by_row(write: &Write) -> bool {
     matches!(write, Write::JoinGroups { .. } | Write::LeaveGroups { .. })
 }
 
-/// Returns the groups that an item of a write names.
+/// Returns the groups that an item of a write is for, in the order of the item's own.
 pub(in crate::run) fn groups_of_row(write: &Write, position: usize) -> Vec<String> {
     match write {
+        Write::CreateMembers { join, .. } => join.clone(),
+        Write::AddMemberships { group, .. } | Write::RemoveMemberships { group, .. } => {
+            vec![group.clone()]
+        }
+        Write::OptOutOfGroups { groups, .. } => groups.clone(),
         Write::JoinGroups { rows } => rows[position].groups.clone(),
         Write::LeaveGroups { rows, .. } => rows[position].groups.clone(),
         Write::BringBack { rows } => vec![rows[position].removal().group().to_owned()],
@@ -71,6 +76,7 @@ pub(in crate::run) fn narrow(
     let groups = match write {
         Write::JoinGroups { rows } => &mut rows[position].groups,
         Write::LeaveGroups { rows, .. } => &mut rows[position].groups,
+        Write::OptOutOfGroups { groups, .. } => groups,
         _ => return,
     };
     let mut at = keep.iter();
@@ -80,18 +86,15 @@ pub(in crate::run) fn narrow(
 
 /// Returns the groups whose listings show whether a write was done.
 pub(in crate::run) fn groups_of(write: &Write) -> Vec<String> {
-    match write {
-        Write::CreateMembers { join, .. } => join.clone(),
-        Write::AddMemberships { group, .. } | Write::RemoveMemberships { group, .. } => {
-            vec![group.clone()]
-        }
-        Write::OptOutOfGroups { groups, .. } => groups.clone(),
+    // Only requests by row name other groups for each item.
+    let positions = match write {
         Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
-            let all: BTreeSet<String> = (0..write.items())
-                .flat_map(|position| groups_of_row(write, position))
-                .collect();
-            all.into_iter().collect()
+            write.items()
         }
-        _ => Vec::new(),
-    }
+        _ => write.items().min(1),
+    };
+    let all: BTreeSet<String> = (0..positions)
+        .flat_map(|position| groups_of_row(write, position))
+        .collect();
+    all.into_iter().collect()
 }

@@ -9,7 +9,7 @@ use crate::state::Change;
 
 /// What a group is known to show of somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::run) enum Seen {
+pub(super) enum Seen {
     Listed(MembershipState),
     /// Not listed, in a listing that was read to its end.
     Absent,
@@ -29,15 +29,28 @@ impl Seen {
         }
     }
 
-    /// What a group that was read again shows of a contact.
-    pub(in crate::run) fn now(group: &GroupNow, id: &str) -> Seen {
+    /// What a group that was read again shows of a contact. That nobody can tell how somebody stands
+    /// settles nothing, neither that they came nor that they left.
+    pub(super) fn now(group: &GroupNow, id: &str) -> Seen {
+        if group.uncertain.contains(id) {
+            return Seen::Unread;
+        }
         Seen::of(group.by_id.get(id).copied(), group.whole)
+    }
+
+    /// What a group that was read again shows of the contacts with an address: the strictest of them.
+    pub(super) fn now_at(group: &GroupNow, address: &str) -> Seen {
+        let contacts = group.by_address.get(address).into_iter().flatten();
+        if contacts.clone().any(|(id, _)| group.uncertain.contains(id)) {
+            return Seen::Unread;
+        }
+        Seen::of(contacts.map(|(_, state)| *state).max(), group.whole)
     }
 }
 
 /// What a request was to bring about in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::run) enum Aim {
+pub(super) enum Aim {
     Join,
     Leave,
     Refuse,
@@ -45,7 +58,7 @@ pub(in crate::run) enum Aim {
 
 /// What is to be said of a request in one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::run) enum Verdict {
+pub(super) enum Verdict {
     Done,
     Missing,
     /// It can't be done: whoever is listed in any other state is never added (rule 1).
@@ -55,7 +68,7 @@ pub(in crate::run) enum Verdict {
 
 impl Aim {
     /// Returns what a write is for; whatever is no removal and no refusal lets people join.
-    pub(in crate::run) fn of(write: &Write) -> Aim {
+    pub(super) fn of(write: &Write) -> Aim {
         match write {
             Write::OptOutOfGroups { .. }
             | Write::LeaveGroups {
@@ -69,7 +82,7 @@ impl Aim {
 
     /// Judges what a group shows. A refusal is written once the group shows it, and being out of the
     /// group is none.
-    pub(in crate::run) fn judge(self, seen: Seen) -> Verdict {
+    pub(super) fn judge(self, seen: Seen) -> Verdict {
         use MembershipState::{Active, OptedOut};
 
         match (self, seen) {
@@ -81,13 +94,6 @@ impl Aim {
             (Aim::Join, Seen::Listed(_)) => Verdict::Barred,
             _ => Verdict::Missing,
         }
-    }
-}
-
-impl Verdict {
-    /// Tells whether nothing of the request is to be sent again.
-    pub(in crate::run) fn is_over(self) -> bool {
-        matches!(self, Verdict::Done | Verdict::Barred)
     }
 }
 

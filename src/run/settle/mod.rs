@@ -20,10 +20,9 @@ pub(super) use bases::{is_written, spell, take_stored};
 pub(super) use confirm::Confirming;
 pub(super) use item::{Item, groups_of, groups_of_row, is_by_row, narrow};
 pub(super) use known::{Known, RecentProfiles, SoFar};
-pub(super) use membership::{Aim, Seen, Verdict};
 pub(super) use newcomers::Newcomers;
 pub(super) use recover::{
     Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members,
     unlisted_groups,
 };
-pub(super) use standing::{Answer, BARRED, Parts, Standing, look_at_row, parts, stands};
+pub(super) use standing::{Answer, BARRED, Parts, Standing, UNTOLD, look_at_row, parts, stands};

@@ -18,8 +18,8 @@ pub(in crate::run) struct Standing {
     pub(in crate::run) id: Option<String>,
     /// How the person stands, where one was created.
     pub(in crate::run) status: Option<MemberStatus>,
-    /// Of an item by row: what its groups show of the person, with the time of a refusal. Nothing
-    /// where it stands as asked for.
+    /// What the groups of the item show of the person, with the time of a refusal; what is known of
+    /// no group is missing. Nothing where the item stands as asked for.
     pub(in crate::run) groups: Option<HashMap<String, Shown>>,
     /// What the provider said of it.
     pub(in crate::run) answer: Answer,
@@ -65,19 +65,31 @@ impl Standing {
         }
     }
 
-    /// Somebody found in a group, as the membership shows the person.
-    pub(in crate::run) fn of_member(id: &str, state: MembershipState) -> Standing {
-        let status = match state {
+    /// Somebody found in a group by the address, as the membership shows the person; of whom nobody
+    /// can tell how they stand is there, and perhaps in another group.
+    pub(in crate::run) fn created_in(group: &GroupNow, address: &str) -> Option<Standing> {
+        let (id, state) = group.by_address.get(address)?.first()?;
+        if group.uncertain.contains(id) {
+            return Some(Standing {
+                groups: Some(HashMap::new()),
+                ..Standing::of(id)
+            });
+        }
+        let status = match *state {
             MembershipState::Active | MembershipState::Unconfirmed => MemberStatus::Active,
             MembershipState::Bounced => MemberStatus::Bounced,
             MembershipState::OptedOut => MemberStatus::OptedOut,
         };
-        Standing::of_person(id, status)
+        Some(Standing::of_person(id, status))
     }
 }
 
 /// What the provider shows instead of a membership that was asked for.
 pub(in crate::run) const BARRED: &str = "the person is listed there as one who refuses, bounced or has not confirmed, and the provider leaves that as it is";
+
+/// What is said where nobody can tell what came of a request.
+pub(in crate::run) const UNTOLD: &str =
+    "sent, and nobody can tell how the person stands there now; the next run looks again";
 
 /// How the groups of one item stand.
 #[derive(Debug, Default)]
@@ -88,6 +100,8 @@ pub(in crate::run) struct Parts {
     pub(in crate::run) missing: Vec<PairIx>,
     /// Those that the person can't join, because the provider lists them there in another state.
     pub(in crate::run) barred: Vec<PairIx>,
+    /// Those of which that can't be told.
+    pub(in crate::run) untold: Vec<PairIx>,
 }
 
 /// Sorts the groups of an item by what stands of it.
@@ -115,7 +129,8 @@ pub(in crate::run) fn parts(
         };
         let to = match aim.judge(seen) {
             Verdict::Done => &mut parts.done,
-            Verdict::Missing | Verdict::Unread => &mut parts.missing,
+            Verdict::Missing => &mut parts.missing,
+            Verdict::Unread => &mut parts.untold,
             Verdict::Barred => &mut parts.barred,
         };
         to.push(*pair);
@@ -123,7 +138,7 @@ pub(in crate::run) fn parts(
     parts
 }
 
-/// Looks what stands of one item by row, by id where it is known and by address else.
+/// Looks what stands of one item, by id where it is known and by address else.
 pub(in crate::run) fn look_at_row(
     write: &Write,
     position: usize,
@@ -131,6 +146,7 @@ pub(in crate::run) fn look_at_row(
     address: &str,
     seen: &HashMap<String, GroupNow>,
 ) -> Standing {
+    let aim = Aim::of(write);
     let mut standing = Standing {
         id: item.target_id.clone(),
         groups: Some(HashMap::new()),
@@ -148,17 +164,24 @@ pub(in crate::run) fn look_at_row(
         });
         let state = id.as_ref().and_then(|id| now.by_id.get(id)).copied();
         let refused_at = id.as_ref().and_then(|id| now.refused_at.get(id)).copied();
+        let is_untold = id.as_ref().is_some_and(|id| now.uncertain.contains(id));
         standing.id = standing.id.or(id);
         let groups = standing.groups.get_or_insert_default();
         // Nobody is known to have left a group that was not seen to its end.
-        if state.is_some() || now.whole {
+        let is_known = match state {
+            Some(MembershipState::Active) => true,
+            Some(_) => aim != Aim::Leave || now.whole,
+            None => now.whole,
+        };
+        if is_known && !is_untold {
             groups.insert(group, (state, refused_at));
         }
     }
     standing
 }
 
-/// Looks whether an item stands in what was listed; of an item by row a part may.
+/// Looks whether an item stands in what was listed, or may: of an item for several groups a part
+/// may.
 pub(in crate::run) fn stands(
     write: &Write,
     position: usize,
@@ -166,38 +189,26 @@ pub(in crate::run) fn stands(
     address: Option<&str>,
     seen: &HashMap<String, GroupNow>,
 ) -> Option<Standing> {
-    let aim = Aim::of(write);
     match write {
-        Write::JoinGroups { .. } | Write::LeaveGroups { .. } | Write::BringBack { .. } => {
+        Write::AddMemberships { .. }
+        | Write::RemoveMemberships { .. }
+        | Write::OptOutOfGroups { .. }
+        | Write::JoinGroups { .. }
+        | Write::LeaveGroups { .. }
+        | Write::BringBack { .. } => {
             let standing = look_at_row(write, position, item, address.unwrap_or_default(), seen);
             let row = parts(write, position, item, &standing);
-            (!row.done.is_empty() || !row.barred.is_empty()).then_some(standing)
+            let is_missing = row.done.is_empty() && row.barred.is_empty() && row.untold.is_empty();
+            (!is_missing).then_some(standing)
         }
         Write::CreateMembers { join, .. } => {
             let address = address?;
             let mut found = Standing::default();
             for group in join {
-                let (id, state) = seen.get(group)?.by_address.get(address)?.first()?;
-                found = Standing::of_member(id, *state);
+                found = Standing::created_in(seen.get(group)?, address)?;
             }
             Some(found)
         }
-        Write::AddMemberships { group, members } => {
-            let verdict = aim.judge(Seen::now(seen.get(group)?, &members[position]));
-            verdict.is_over().then(Standing::default)
-        }
-        Write::RemoveMemberships { group, members } => {
-            let now = seen.get(group)?;
-            let verdict = aim.judge(Seen::now(now, &members[position]));
-            (now.whole && verdict.is_over()).then(Standing::default)
-        }
-        Write::OptOutOfGroups { member, groups } => groups
-            .iter()
-            .all(|group| {
-                seen.get(group)
-                    .is_some_and(|now| aim.judge(Seen::now(now, member)) == Verdict::Done)
-            })
-            .then(Standing::default),
         _ => None,
     }
 }
@@ -239,10 +250,12 @@ mod tests {
             parts.done.as_slice(),
             parts.missing.as_slice(),
             parts.barred.as_slice(),
+            parts.untold.as_slice(),
         ) {
-            ([PairIx(0)], [], []) => "done",
-            ([], [PairIx(0)], []) => "missing",
-            ([], [], [PairIx(0)]) => "barred",
+            ([PairIx(0)], [], [], []) => "done",
+            ([], [PairIx(0)], [], []) => "missing",
+            ([], [], [PairIx(0)], []) => "barred",
+            ([], [], [], [PairIx(0)]) => "untold",
             other => panic!("one group, once: {other:?}"),
         }
     }
@@ -283,12 +296,10 @@ mod tests {
             Some(Some(Bounced)),
             Some(Some(OptedOut)),
         ];
-        let add = ["missing", "missing", "done", "barred", "barred", "barred"];
-        let remove = ["missing", "done", "missing", "done", "done", "done"];
+        let add = ["untold", "missing", "done", "barred", "barred", "barred"];
+        let remove = ["untold", "done", "missing", "done", "done", "done"];
         // A refusal is written once the group shows it, and being out of the group is none.
-        let refuse = [
-            "missing", "missing", "missing", "missing", "missing", "done",
-        ];
+        let refuse = ["untold", "missing", "missing", "missing", "missing", "done"];
         for (write, expected) in [
             (join, add),
             (back, add),
@@ -302,6 +313,31 @@ mod tests {
                 "{write:?}"
             );
         }
+    }
+
+    #[test]
+    fn whoever_was_added_is_a_member_only_where_the_group_shows_that() {
+        let write = Write::AddMemberships {
+            group: "g".to_owned(),
+            members: vec!["1".to_owned()],
+        };
+        let item = item("add_memberships", Some(PairIx(0)), &[]);
+        let kinds = |state: Option<MembershipState>, whole: bool, is_uncertain: bool| {
+            let mut now = GroupNow::unread(String::new());
+            now.whole = whole;
+            now.by_id.extend(state.map(|state| ("1".to_owned(), state)));
+            now.uncertain.extend(is_uncertain.then(|| "1".to_owned()));
+            let seen = HashMap::from([("g".to_owned(), now)]);
+            let standing = stands(&write, 0, &item, None, &seen)?;
+            let row = parts(&write, 0, &item, &standing);
+            Some([&row.done, &row.missing, &row.barred, &row.untold].map(Vec::len))
+        };
+        use MembershipState::{Active, OptedOut, Unconfirmed};
+        assert_eq!(kinds(Some(Active), false, false), Some([1, 0, 0, 0]));
+        assert_eq!(kinds(Some(OptedOut), true, false), Some([0, 0, 1, 0]));
+        assert_eq!(kinds(Some(Unconfirmed), true, true), Some([0, 0, 0, 1]));
+        assert_eq!(kinds(None, false, false), Some([0, 0, 0, 1]));
+        assert_eq!(kinds(None, true, false), None);
     }
 
     #[test]
@@ -322,8 +358,9 @@ mod tests {
         };
         let parts = parts(&write, 0, &items[0], &standing);
         assert_eq!(parts.done, [PairIx(1)]);
-        assert_eq!(parts.missing, [PairIx(0), PairIx(2)]);
-        narrow(&mut write, &mut items, 0, &parts.missing);
+        assert_eq!(parts.missing, [PairIx(0)]);
+        assert_eq!(parts.untold, [PairIx(2)]);
+        narrow(&mut write, &mut items, 0, &[PairIx(0), PairIx(2)]);
         assert_eq!(groups_of_row(&write, 0), ["g", "i"]);
         assert_eq!(items[0].joins, [PairIx(0), PairIx(2)]);
     }

@@ -4,6 +4,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
 use rosterd::config::settled::{Credentials, Secret};
 use rosterd::emulator::{ActiveCampaignQuirks, Fault, FaultRule, Login, UserGroupLimit, When};
 use rosterd::run::{RunError, RunReport, SyncOptions};
@@ -238,6 +242,75 @@ async fn one_user_who_may_be_in_any_group_stops_nobody() {
         bench.pass(90_000);
         bench.settle().await;
         assert_eq!(seat(&bench, "campaigns2", "dee"), to, "{account}");
+    }
+}
+
+/// A move whose answer is lost, of a user whose group nobody tells afterwards: what became of it stays
+/// open, neither done nor undone, until it can be told, and holds up nobody else.
+#[tokio::test(start_paused = true)]
+async fn a_user_whose_group_nobody_tells_after_a_move_stays_an_open_question() {
+    for is_done in [true, false] {
+        let bench = busy().await;
+        bench.settle().await;
+        bench.account("campaigns", |account| {
+            transfer(account, "cy", PARKING);
+            transfer(account, "dee", "Redaktion");
+        });
+        let dee = bench.account("campaigns2", |account| {
+            account.user_by_email(&address("dee")).unwrap()
+        });
+        let (before, cy) = (
+            seat(&bench, "campaigns2", "dee"),
+            seat(&bench, "campaigns2", "cy"),
+        );
+        let sent = Arc::new(Mutex::new(0));
+        let count = sent.clone();
+        let router = bench
+            .emulator
+            .router()
+            .layer(from_fn(move |request: Request, next: Next| {
+                let count = count.clone();
+                async move {
+                    let path = request.uri().path().to_owned();
+                    let is_move =
+                        request.method() == Method::PUT && path.ends_with(&format!("/users/{dee}"));
+                    if is_move {
+                        *count.lock().unwrap() += 1;
+                    }
+                    let is_look = path.ends_with(&format!("/users/{dee}/userGroup"));
+                    let is_lost = is_move || (is_look && *count.lock().unwrap() > 0);
+                    if !is_lost {
+                        return next.run(request).await;
+                    }
+                    if is_move && is_done {
+                        next.run(request).await;
+                    }
+                    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+                }
+            }));
+        bench.rest().await;
+        let runner = bench.runner_through(router);
+        let report = runner.sync("test", SyncOptions::default()).await.unwrap();
+        let told = tell(&report);
+        assert_eq!(report.exit_code(), 4, "{is_done}: {told}");
+        assert!(
+            told.contains("nobody can tell how the person stands"),
+            "{told}"
+        );
+        assert_eq!(*sent.lock().unwrap(), 1, "nothing is sent blindly: {told}");
+        assert_ne!(seat(&bench, "campaigns2", "cy"), cy, "{is_done}: {told}");
+        assert_eq!(
+            seat(&bench, "campaigns2", "dee") == before,
+            !is_done,
+            "{told}"
+        );
+        bench.pass(90_000);
+        bench.settle().await;
+        assert_eq!(seat(&bench, "campaigns2", "dee"), "Redaktion", "{is_done}");
+        // What the lost request brought is the job's own.
+        bench.account("campaigns", |account| transfer(account, "dee", PARKING));
+        bench.settle().await;
+        assert_eq!(seat(&bench, "campaigns2", "dee"), PARKING, "{is_done}");
     }
 }
 

@@ -37,8 +37,10 @@ impl Confirming<'_> {
     ) -> Result<Vec<Change>, RunError> {
         let id = standing.id.as_deref();
         let job = self.known.job.name.clone();
+        let done = parts(write, position, item, standing).done;
         let mut changes = Vec::new();
         match write {
+            Write::AddMemberships { .. } | Write::RemoveMemberships { .. } if done.is_empty() => {}
             Write::CreateGroup { fields, .. } => {
                 if let (Some(pair), Some(id)) = (item.pair, id) {
                     changes.extend(self.group_linked(pair, id, Origin::Created, fields));
@@ -66,14 +68,14 @@ impl Confirming<'_> {
                     if !with_profile {
                         changes.extend(self.refusal_held(item, None));
                     }
-                    for pair in &item.joins {
-                        if let Some(group) = self.group_id(*pair) {
+                    for pair in done {
+                        if let Some(group) = self.group_id(pair) {
                             changes.extend(self.left_for(&group, id));
                             changes.push(Change::Membership {
                                 job: job.clone(),
                                 group,
                                 member: id.to_owned(),
-                                brought: self.is_brought(item, *pair, standing),
+                                brought: self.is_brought(item, pair, standing),
                             });
                         }
                     }
@@ -127,17 +129,17 @@ impl Confirming<'_> {
                     changes.extend(self.refusal_held(item, item.pair));
                 }
             }
-            Write::OptOutOfGroups { member, groups } => {
+            Write::OptOutOfGroups { member, .. } => {
                 changes.extend(
-                    item.joins
-                        .iter()
+                    done.iter()
                         .flat_map(|pair| self.refusal_held(item, Some(*pair))),
                 );
                 // From here on a mail to the person would be the person's own wish, and not what
                 // this job brought.
-                changes.extend(groups.iter().map(|group| Change::MembershipGone {
+                let groups = done.into_iter().filter_map(|pair| self.group_id(pair));
+                changes.extend(groups.map(|group| Change::MembershipGone {
                     job: job.clone(),
-                    group: group.clone(),
+                    group,
                     member: member.clone(),
                 }));
             }
@@ -153,7 +155,7 @@ impl Confirming<'_> {
                             removed: false,
                         });
                     }
-                    for pair in parts(write, position, item, standing).done {
+                    for pair in done {
                         if let Some(group) = self.group_id(pair) {
                             changes.push(Change::Membership {
                                 job: job.clone(),
@@ -172,7 +174,6 @@ impl Confirming<'_> {
                         changes.extend(self.person_created(person, id, true)?);
                     }
                     if *how == Leaving::OptOut || !self.known.capabilities.group_opt_out {
-                        let done = parts(write, position, item, standing).done;
                         changes.extend(
                             done.iter()
                                 .flat_map(|pair| self.refusal_held(item, Some(*pair))),

@@ -277,18 +277,11 @@ impl<'a> Doubtful<'a> {
         let Some(now) = self.looked_up.get(group) else {
             return Seen::Unread;
         };
-        let state = match (id, &self.item.member) {
-            (Some(id), _) => now.by_id.get(id).copied(),
-            (None, Some(address)) => now
-                .by_address
-                .get(address)
-                .into_iter()
-                .flatten()
-                .map(|(_, state)| *state)
-                .max(),
-            (None, None) => return Seen::Unread,
-        };
-        Seen::of(state, now.whole)
+        match (id, &self.item.member) {
+            (Some(id), _) => Seen::now(now, id),
+            (None, Some(address)) => Seen::now_at(now, address),
+            (None, None) => Seen::Unread,
+        }
     }
 
     fn standing_of(&self, group: &str, at: u32) -> Seen {

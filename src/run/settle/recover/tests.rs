@@ -1,6 +1,6 @@
 //! What is concluded of the writes of an interrupted run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -510,6 +510,7 @@ fn group_now(people: &[(&str, &str, MembershipState)], whole: bool) -> BTreeMap<
         by_id: HashMap::new(),
         by_address: HashMap::new(),
         refused_at: HashMap::new(),
+        uncertain: HashSet::new(),
         whole,
     };
     for (id, address, state) in people {

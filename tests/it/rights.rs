@@ -1,8 +1,15 @@
 //! What a look at the accounts says of the rights that the jobs will need, before anything is
 //! written.
 
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
 use rosterd::emulator::{CustomField, Fault, FaultRule, Login, Rights, World};
+use rosterd::run::SyncOptions;
 
+use crate::support::readers::{address, on};
 use crate::support::{bench, bench_of, group_of, plain_world, tell};
 
 /// A world whose accounts of a name are reached by somebody with an ordinary job.
@@ -206,5 +213,58 @@ async fn a_label_of_the_other_account_is_no_lack_of_this_one() {
         }
         let report = runner.check_online(target).await.unwrap();
         assert_eq!(report.lacks.len(), 1, "{target}: {:?}", report.lacks);
+    }
+}
+
+/// Some whose creation is denied say that a right is lacking, and the rest of the newcomers wait.
+/// Whoever is created to hold a refusal is tried all the same.
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_a_refusal_waits_for_is_tried_whatever_was_denied_before() {
+    for target in ["crm", "mail2"] {
+        let mut world = plain_world();
+        group_of(world.account_mut("mail"), "News", "reader", 8);
+        world.account_mut(target).add_group("News");
+        let bench = bench(
+            world,
+            "mail",
+            target,
+            "[jobs.test.guards]\nmax_opt_outs = \"none\"",
+        );
+        for number in 0..6 {
+            on(&bench, "mail", number, |account, _, contact| {
+                account.opt_out_of_account(contact)
+            });
+        }
+        let router =
+            bench
+                .emulator
+                .router()
+                .layer(from_fn(|request: Request, next: Next| async move {
+                    let (parts, body) = request.into_parts();
+                    let body = to_bytes(body, 1 << 20).await.unwrap();
+                    let text = url::form_urlencoded::parse(&body);
+                    let text: String = text.map(|(key, value)| format!("{key} {value} ")).collect();
+                    let is_denied = |number: usize| text.contains(&address(number));
+                    let writes = ["contacts/save", "contacts/import", "AddContactsRequest"];
+                    let writes = writes
+                        .iter()
+                        .any(|write| parts.uri.path().ends_with(write) || text.contains(write));
+                    if writes && (0..4).any(is_denied) {
+                        return StatusCode::FORBIDDEN.into_response();
+                    }
+                    next.run(Request::from_parts(parts, Body::from(body))).await
+                }));
+        bench.rest().await;
+        let runner = bench.runner_through(router);
+        let report = runner.sync("test", SyncOptions::default()).await;
+        let told = report.as_ref().map_or_else(ToString::to_string, tell);
+        let refuses = |number: &usize| {
+            bench.account(target, |account| {
+                let contact = account.contact_by_email(&address(*number));
+                contact.is_some_and(|id| account.contacts[&id].opted_out.is_some())
+            })
+        };
+        let holds: Vec<usize> = (0..8).filter(refuses).collect();
+        assert_eq!(holds, [4, 5], "{target}: {told}");
     }
 }

@@ -29,7 +29,7 @@ use check::PATIENCE;
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
 use crate::plan::pack::Step;
-use crate::plan::{PairIx, PersonIx};
+use crate::plan::{Edit, PairIx, PersonIx};
 use crate::run::accounts::{Handle, Runner};
 use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
@@ -89,6 +89,8 @@ struct Applying<'a> {
     so_far: SoFar,
     /// People whose creation was accepted and whose id is not proved yet.
     unproved: BTreeSet<PersonIx>,
+    /// People who are created because a refusal waits for them.
+    to_opt_out: HashSet<PersonIx>,
     /// What failed and takes later steps with it.
     lost_people: HashSet<PersonIx>,
     lost_groups: HashSet<PairIx>,
@@ -152,7 +154,18 @@ impl Runner {
         if writes {
             self.forget_target(&job.target)?;
         }
+        let operations = prepared.planned.plan.operations.iter();
+        let to_opt_out = operations.filter_map(|edit| match edit {
+            Edit::SetOptOut {
+                members,
+                after_creation: true,
+                ..
+            } => Some(members),
+            _ => None,
+        });
+        let to_opt_out = to_opt_out.flatten().copied().collect();
         let mut applying = Applying {
+            to_opt_out,
             runner: self,
             job,
             handle: handle.clone(),

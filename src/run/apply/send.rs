@@ -7,7 +7,7 @@ use super::check::PATIENCE;
 use super::{Applying, Doubt, Hindrance, Open};
 use crate::http::{CallError, Problem};
 use crate::model::{ItemOutcome, Leaving, MembershipState, Settlement, Write};
-use crate::plan::PairIx;
+use crate::plan::{PairIx, PersonIx};
 use crate::run::error::RunError;
 use crate::run::read::groups_now;
 use crate::run::settle::{
@@ -44,6 +44,7 @@ impl Applying<'_> {
             };
             if let Some(op) = items.first().map(|item| item.op)
                 && self.is_hopeless(op)
+                && !items.iter().any(|item| self.carries_refusal(item))
             {
                 // What was not tried has not failed: the next run plans it again, and those that were
                 // tried rest by then.
@@ -196,11 +197,25 @@ impl Applying<'_> {
     /// Tells whether every item of a kind of operation that was tried was denied, or met a question
     /// that failed, often enough not to try any more of them.
     fn is_hopeless(&self, op: &str) -> bool {
-        // Every refusal is tried, also where a removal stands for it.
-        let may_refuse = op == "set_opt_out"
-            || (op == "remove_memberships" && !self.prepared.capabilities.group_opt_out);
         let is_often = |seen: &Hindrance| seen.denied >= DENIED || seen.failed >= FAILED;
-        !may_refuse && !self.granted.contains(op) && self.hindered.get(op).is_some_and(is_often)
+        !self.granted.contains(op) && self.hindered.get(op).is_some_and(is_often)
+    }
+
+    /// Tells whether a refusal waits for an item: it is one, or a removal that stands for one, or
+    /// creates somebody to hold one. Each of these is tried.
+    fn carries_refusal(&self, item: &Item) -> bool {
+        let refuses = |person: PersonIx| {
+            let mut scopes = item.scopes().into_iter().flatten();
+            match item.op {
+                "set_opt_out" => true,
+                "create_members" => self.to_opt_out.contains(&person),
+                "remove_memberships" if !self.prepared.capabilities.group_opt_out => {
+                    scopes.any(|pair| self.refuses(person, pair))
+                }
+                _ => false,
+            }
+        };
+        item.person.is_some_and(refuses)
     }
 
     /// Ends the run, once all else is done, where a kind of operation was hindered for every item

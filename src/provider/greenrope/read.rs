@@ -159,13 +159,13 @@ impl Tally {
         MemberRow {
             id: contact.id,
             address: contact.address,
-            status: contact.unsubscribed.map(|flag| {
-                if flag {
-                    MemberStatus::OptedOut
-                } else {
-                    MemberStatus::Active
-                }
-            }),
+            status: match contact.unsubscribed {
+                Some(true) => Some(MemberStatus::OptedOut),
+                Some(false) => Some(MemberStatus::Active),
+                // Perhaps a refusal: nobody is added for it, and none is carried. Whoever does refuse
+                // comes among the account's opt-outs as well.
+                None => contact.may_refuse.then_some(MemberStatus::Held),
+            },
             wire: contact.profile.filter(|_| !self.check),
         }
     }

@@ -192,7 +192,7 @@ fn what_is_too_long_itself_is_not_read() {
             assert_eq!((bo.address, bo.profile), (None, None));
         }
         for bo in bo("Unsubscribed") {
-            assert_eq!(bo.unsubscribed, Some(true), "no opt-out gets lost");
+            assert_eq!((bo.unsubscribed, bo.may_refuse), (None, true));
             assert_eq!(bo.profile, None);
         }
         let body = between(&format!(

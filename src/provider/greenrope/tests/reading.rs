@@ -607,6 +607,45 @@ async fn a_profile_that_was_guessed_is_not_used() {
     );
 }
 
+/// Nobody is added for it, none is carried as a refusal, and the record is named; whoever the account
+/// lists among its opt-outs refuses whatever the record says.
+#[tokio::test(start_paused = true)]
+async fn a_flag_that_can_not_be_read_is_no_refusal_and_no_consent() {
+    let row = |id: u32, flag: &str| {
+        format!(
+            "<Contact><Contact_id>{id}</Contact_id><Email>p{id}@example.org</Email><Unsubscribed>{flag}</Unsubscribed><Groups><Group><Group_id>7</Group_id></Group></Groups></Contact>"
+        )
+    };
+    let rows = row(201, "0") + &row(202, "&#xD83D;0") + &row(203, "\u{fffd}\u{1}&odd;");
+    let answer = |rows: &str| {
+        let body = format!(
+            "<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts></GetContactsResponse>"
+        );
+        (200, body.into_bytes())
+    };
+    let refuser = row(203, "&#xD83D;1");
+    let (crm, _) = adapter(move |asked, _| {
+        let of_account = asked.xml().contains("\"45429\" Unsubscribed");
+        match (is_members(asked), of_account) {
+            (true, _) => Some(answer(&rows)),
+            (_, true) => Some(answer(&refuser)),
+            _ => None,
+        }
+    });
+    let read = read(&crm, Role::Source).await.unwrap();
+    let status = ["201", "202", "203"].map(|id| read.status(id));
+    use MemberStatus::{Active, Held, OptedOut};
+    assert_eq!(status, [Active, Held, OptedOut]);
+    assert_eq!(read.states("7")["202"], MembershipState::Active);
+    let unreadable: Vec<&str> = read
+        .snapshot
+        .unreadable
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(unreadable, ["202", "203"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_bounced_and_opted_out_is_opted_out() {
     let crm = crm(|asked| {

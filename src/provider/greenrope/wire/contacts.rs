@@ -22,8 +22,10 @@ pub(in super::super) struct Contact {
     pub id: String,
     /// The address as spelled; nothing when it is empty or had bytes that are not UTF-8.
     pub address: Option<String>,
-    /// The account-level opt-out flag, where the contact shows it.
+    /// The account-level opt-out flag, where the contact shows one that can be read.
     pub unsubscribed: Option<bool>,
+    /// Whether it shows one that can't be read.
+    pub may_refuse: bool,
     /// The ids and names of its groups, where the contact shows them.
     groups: Vec<GroupOfContact>,
     /// The profile; nothing when a part of it had bytes that are not UTF-8, because a guess must
@@ -109,7 +111,7 @@ pub(in super::super) fn check_contacts(
         } else {
             without_id += u64::from(id(&item).is_none());
             in_no_group += u64::from(!names_any(&groups_of(&item)));
-            unsaid += u64::from(item.value("unsubscribed").is_none());
+            unsaid += u64::from(flag(&item).is_none_or(|(_, is_sound)| !is_sound));
         }
         Ok(())
     })?;
@@ -163,7 +165,7 @@ fn decode(item: &Element) -> Option<Contact> {
         .filter(|email| !email.guessed)
         .and_then(Element::content)
         .map(|text| text.trim().to_owned());
-    let unsubscribed = item.value("unsubscribed").map(is_set);
+    let flag = flag(item);
     // What decides about the person and can't be read is named, like a profile that can't be.
     let decisive = ["unsubscribed", "groups"].iter();
     let is_certain = !item.cut && decisive.filter_map(|name| item.child(name)).all(is_sound);
@@ -171,7 +173,8 @@ fn decode(item: &Element) -> Option<Contact> {
         profile: profile(item, &id).filter(|_| is_certain),
         id,
         address,
-        unsubscribed,
+        unsubscribed: flag.and_then(|(is_set, is_sound)| is_sound.then_some(is_set)),
+        may_refuse: flag.is_some_and(|(_, is_sound)| !is_sound),
         groups: groups_of(item),
     })
 }
@@ -179,6 +182,14 @@ fn decode(item: &Element) -> Option<Contact> {
 /// Tells whether nothing in an element was guessed.
 fn is_sound(element: &Element) -> bool {
     !element.guessed && element.children.iter().all(is_sound)
+}
+
+/// Returns the account-level opt-out flag that a contact shows, and whether it can be read.
+fn flag(item: &Element) -> Option<(bool, bool)> {
+    let children = item.children.iter();
+    children
+        .filter(|child| child.name == "unsubscribed")
+        .find_map(|child| Some((is_set(child.content()?), !child.guessed)))
 }
 
 /// A flag that is not clearly "no" counts as set: an opt-out must not get lost in a spelling.

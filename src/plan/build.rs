@@ -466,6 +466,12 @@ fn unreadable_of_the_job<'a>(
         .collect()
 }
 
+/// Tells whether a plan names records of the target that could not be read: it does so until somebody
+/// has corrected them, which only another reading shows.
+pub(crate) fn names_unread_records(inputs: &Inputs<'_>) -> bool {
+    !unreadable_of_the_job(inputs, inputs.target).is_empty()
+}
+
 /// Folds equal sentences into one with a count.
 fn counted(warnings: Vec<String>) -> Vec<String> {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();

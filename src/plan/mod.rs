@@ -24,6 +24,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use bars::refused_before;
+pub(crate) use build::names_unread_records;
 pub use build::plan;
 pub use findings::{Blocked, BlockedReason, GuardRefusal, Loss, Reason, What, Withheld, item_id};
 pub use fingerprint::{Basis, OperationPrint};

@@ -18,7 +18,7 @@ use super::ledger;
 use crate::model::{
     Certificate, CountRule, CustomField, CustomFields, Existence, FieldType, Group, GroupKind,
     GroupRow, GroupStatus, Listing, ListingRow, Member, MemberStatus, MembershipState, Names,
-    Record, Snapshot,
+    Record, Snapshot, Unreadable,
 };
 
 /// Bytes of a packed row of a listing.
@@ -81,13 +81,15 @@ pub struct RememberedTarget {
     pub listings: BTreeMap<String, (Listing, Certificate)>,
     /// Which addresses are known not to exist.
     pub existence: Existence,
+    /// What could not be read of some people's records, by id.
+    pub unreadable: BTreeMap<String, Unreadable>,
 }
 
 impl Store {
     /// Remembers the target of a job in the place of what was remembered before; tells whether it
     /// did.
     ///
-    /// A reading that is not whole is not remembered, nor one with a record that could not be read.
+    /// A reading that is not whole is not remembered, nor one with a group that could not be read.
     /// People who were forgotten are left out.
     pub fn remember_target(
         &self,
@@ -100,7 +102,6 @@ impl Store {
         let whole = snapshot.groups.complete().is_some()
             && snapshot.groups.seen().iter().all(readable)
             && snapshot.account_state.complete().is_some()
-            && snapshot.unreadable.is_empty()
             && snapshot
                 .listings
                 .values()
@@ -197,20 +198,26 @@ fn insert(
     let mut positions: Vec<Option<u32>> = Vec::with_capacity(snapshot.members.len());
     let mut next = 0_u32;
     let mut member_row = connection
-        .prepare_cached("INSERT INTO remembered_members (target, position, id, address, status, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        .prepare_cached("INSERT INTO remembered_members (target, position, id, address, status, hash, unreadable) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     for member in &snapshot.members {
         let address = member.address.map(|address| names.text(address));
         if address.is_some_and(|address| forgotten.contains(address)) {
             positions.push(None);
             continue;
         }
+        let id = names.text(member.id);
+        let unreadable = snapshot.unreadable.get(id).map(|what| match what {
+            Unreadable::Profile => "",
+            Unreadable::Standing(why) => why,
+        });
         member_row.execute((
             target,
             next,
-            keys.key(names.text(member.id))?,
+            keys.key(id)?,
             address.map(|address| keys.key(address)).transpose()?,
             member.status as u8,
             member.hash.map(u64::cast_signed),
+            unreadable,
         ))?;
         positions.push(Some(next));
         next += 1;
@@ -284,6 +291,7 @@ fn load(
                 members: Vec::new(),
                 listings: BTreeMap::new(),
                 existence,
+                unreadable: BTreeMap::new(),
             };
             Ok((row.get::<_, i64>(4)?, remembered))
         })
@@ -292,15 +300,25 @@ fn load(
         return Ok(None);
     };
     let mut select =
-        connection.prepare_cached("SELECT id, address, status, hash FROM remembered_members WHERE target = ?1 ORDER BY position /* walks: the remembered target is loaded whole */")?;
+        connection.prepare_cached("SELECT id, address, status, hash, unreadable FROM remembered_members WHERE target = ?1 ORDER BY position /* walks: the remembered target is loaded whole */")?;
     let mut texts = Texts::new(connection);
     let mut rows = select.query([target])?;
     while let Some(row) = rows.next()? {
         let address: Option<Key> = row.get(1)?;
         let address = address.map(|address| texts.intern(address, names));
+        let id = texts.intern(row.get(0)?, names)?;
+        if let Some(why) = row.get::<_, Option<String>>(4)? {
+            let what = match why.as_str() {
+                "" => Unreadable::Profile,
+                _ => Unreadable::Standing(why),
+            };
+            remembered
+                .unreadable
+                .insert(names.text(id).to_owned(), what);
+        }
         remembered.members.push(Member {
             address: address.transpose()?,
-            id: texts.intern(row.get(0)?, names)?,
+            id,
             // Only of records of a source anybody asks.
             unusable: None,
             // A number that nobody wrote counts as the strictest.

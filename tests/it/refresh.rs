@@ -1,9 +1,11 @@
 //! A target that was read a short while ago is not read again while nothing changes.
 
-use rosterd::emulator::{Fault, FaultRule, GroupKind, GroupStatus, RequestRecord, Seed, World};
+use rosterd::emulator::{
+    Fault, FaultRule, Garbage, GroupKind, GroupStatus, RequestRecord, Seed, World,
+};
 use rosterd::run::{Outcome, RunReport};
 
-use crate::support::{Bench, bench};
+use crate::support::{Bench, bench, group_of, plain_world};
 
 const SIZE: Seed = Seed {
     seed: 7,
@@ -286,4 +288,48 @@ async fn a_saved_plan_is_held_against_a_fresh_reading() {
         .await
         .expect("nothing has moved");
     assert_ne!(watch.reads_of("mail"), 0);
+}
+
+/// An odd record that is none of the job's business keeps nothing from being remembered; one that the
+/// job names is looked at again, so that the run after its correction says so.
+#[tokio::test(start_paused = true)]
+async fn records_that_can_not_be_read_are_looked_at_again_where_the_job_names_them() {
+    for is_concerned in [false, true] {
+        let mut world = plain_world();
+        group_of(world.account_mut("mail"), "News", "reader", 4);
+        let crm = world.account_mut("crm");
+        group_of(crm, "News", "reader", 4);
+        let odd = match is_concerned {
+            true => crm.contact_by_email("reader2@example.org").unwrap(),
+            false => crm.add_person("odd@example.org", "Odd", "Example"),
+        };
+        let profile = &mut crm.contact_mut(odd).profile;
+        profile.insert("last_name".to_owned(), "Oddity".to_owned());
+        let watch = Watch {
+            bench: bench(
+                world,
+                "mail",
+                "crm",
+                "mode = \"managed\"\nrefresh = \"6h\"\n[jobs.test.members]\nupdate = false",
+            ),
+        };
+        let fault = FaultRule::every(Fault::Garbled {
+            text: "Oddity".to_owned(),
+            with: Garbage::Control,
+        });
+        watch
+            .bench
+            .emulator
+            .add_fault(fault.at("crm").on("GetContacts"));
+        for _ in 0..2 {
+            watch.bench.sync().await;
+        }
+        let (report, asked) = watch.sync("crm").await;
+        assert_eq!(report.exit_code(), if is_concerned { 4 } else { 0 });
+        assert_eq!(asked > 0, is_concerned, "{:?}", report.warnings);
+        watch.bench.emulator.clear_faults();
+        let (report, asked) = watch.sync("crm").await;
+        assert_eq!(report.exit_code(), 0, "{:?}", report.warnings);
+        assert_eq!(asked > 0, is_concerned, "{:?}", report.warnings);
+    }
 }

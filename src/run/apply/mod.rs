@@ -29,7 +29,7 @@ use check::PATIENCE;
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
 use crate::plan::pack::Step;
-use crate::plan::{Edit, PairIx, PersonIx};
+use crate::plan::{Edit, PairIx, PersonIx, names_unread_records};
 use crate::run::accounts::{Handle, Runner};
 use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
@@ -212,7 +212,8 @@ impl Runner {
             ..
         } = applying;
         if result.is_ok() && !writes {
-            self.remember(job, &prepared.sides, &prepared.policy.config_hash);
+            let named = prepared.with_inputs(names_unread_records);
+            self.remember(job, &prepared.sides, &prepared.policy.config_hash, named);
         }
         let after = handle.account.statistics();
         Ok(Applied {

@@ -69,6 +69,7 @@ impl Runner {
             &OwnRemovals::default(),
         );
         snapshot.members = memory.members;
+        snapshot.unreadable = memory.unreadable;
         for (group, (listing, certificate)) in memory.listings {
             snapshot.listings.insert(
                 group.clone(),
@@ -100,12 +101,19 @@ impl Runner {
         })
     }
 
-    /// Remembers the target as a run has read it that had nothing to write there.
-    pub(in crate::run) fn remember(&self, job: &JobConfig, sides: &Sides, config_hash: &str) {
+    /// Remembers the target as a run has read it that had nothing to write there. Nothing is where the
+    /// run `names_records` that could not be read: the next one looks whether they are corrected.
+    pub(in crate::run) fn remember(
+        &self,
+        job: &JobConfig,
+        sides: &Sides,
+        config_hash: &str,
+        names_records: bool,
+    ) {
         if sides.target_remembered {
             return;
         }
-        let outcome = if job.refresh.is_some() {
+        let outcome = if job.refresh.is_some() && !names_records {
             let key = MemoryKey {
                 account: self.account_hash(&job.target),
                 read_at: sides.target_read_time,

@@ -187,6 +187,13 @@ pub trait Source: Send + Sync {
     /// Reads one group by id, whatever its status: nothing when the account has no such group.
     fn group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GroupRow>, ReadError>>;
 
+    /// Tells whether somebody of the account is in a group as far as the account shows it: what
+    /// stands against an account that shows no list of groups. Only where [`ReadError::NoGroups`] can
+    /// come.
+    fn is_anybody_in_a_group(&self) -> BoxFuture<'_, Result<bool, ReadError>> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
     /// Reads members into a sink: for each group of the ask exactly one listing, opened and closed.
     ///
     /// A listing that fails is closed with a certificate that names the problem; only what makes

@@ -161,8 +161,18 @@ async fn a_new_greenrope_account_may_show_no_list_of_groups() {
         quirk(&mut world.account_mut("crm").settings.greenrope);
         let bench = bench(world, "mail", "crm", "mode = \"managed\"");
         let runner = bench.runner();
-        assert_eq!(runner.check_online("crm").await.unwrap().groups, 0);
-        runner.predict("test").await.unwrap();
+        let believed = |sentences: &[String]| {
+            let shows = |one: &String| one.contains("shows no list of groups");
+            sentences.iter().any(shows)
+        };
+        let online = runner.check_online("crm").await.unwrap();
+        assert!(
+            online.groups == 0 && believed(&online.remarks),
+            "{online:?}"
+        );
+        let predicted = runner.predict("test").await.unwrap();
+        assert!(believed(&predicted.warnings), "{predicted:?}");
+        assert!(believed(&bench.plan().await.plan.warnings));
         let report = bench.sync().await;
         assert_eq!(report.summary.groups_created, 1, "{}", tell(&report));
         bench.account("crm", |account| {
@@ -181,6 +191,21 @@ async fn a_new_greenrope_account_may_show_no_list_of_groups() {
     world.account_mut("crm").settings.greenrope.no_group_list = true;
     let bench = bench(world, "crm", "mail", "mode = \"managed\"");
     assert!(bench.plan_error().await.contains("make one there by hand"));
+}
+
+/// Where rosterd remembers nothing of an account, its contacts still say that it has groups: none is
+/// made a second time for a list that did not come.
+#[tokio::test(start_paused = true)]
+async fn an_account_whose_contacts_are_in_groups_is_no_new_one() {
+    let mut world = plain_world();
+    group_of(world.account_mut("mail"), "News", "person", 4);
+    group_of(world.account_mut("crm"), "News", "person", 4);
+    let bench = bench(world, "mail", "crm", "mode = \"managed\"");
+    let missing = FaultRule::every(Fault::MissingList);
+    bench.emulator.add_fault(missing.at("crm").on("GetGroups"));
+    assert!(bench.plan_error().await.contains("no list of groups"));
+    let result = bench.runner().check_online("crm").await;
+    assert!(result.is_err() && bench.writes().is_empty());
 }
 
 /// A creation in doubt is never settled by an answer that has no list.

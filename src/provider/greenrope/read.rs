@@ -241,6 +241,16 @@ impl GreenRope {
         }
     }
 
+    /// Tells whether a contact of the account names a group; an account that refuses the question,
+    /// as one without contacts may, shows none.
+    pub(super) async fn read_anybody_in_a_group(&self) -> Result<bool, ReadError> {
+        match self.contacts(ContactFilter::All).await {
+            Ok(answer) => Ok(answer.count.in_no_group < answer.count.contacts),
+            Err(CallError::Refused { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Reads all groups that the login sees.
     pub(super) async fn read_groups(&self) -> Result<(Vec<GroupRow>, Certificate), ReadError> {
         let request = Request::groups(&self.account_id, None);

@@ -5,6 +5,7 @@ use crate::config::settled::Missing;
 use crate::model::{CustomFields, GroupRow, ProviderKind};
 use crate::provider::{self, Duties};
 use crate::run::error::RunError;
+use crate::run::read::GroupsToWrite;
 
 /// What `check --online` found out about an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,11 @@ impl Runner {
             error: Box::new(error),
         };
         handle.adapter.open().await.map_err(failed)?;
-        let (groups, certificate) = self.groups_to_write(&handle, &|_, _| false).await?;
+        let GroupsToWrite {
+            rows: groups,
+            certificate,
+            belief,
+        } = self.groups_to_write(&handle, &|_, _| false).await?;
         let custom = handle.adapter.custom_fields().await.map_err(failed)?;
         let mut lacks = match self.duties(name) {
             Some(duties) => handle
@@ -54,15 +59,15 @@ impl Runner {
         };
         lacks.extend(self.unlisted_custom(name, &custom));
         let reading = certificate.certify((), &mut crate::model::TotalMeanings::all());
+        let mut remarks: Vec<String> = belief.into_iter().collect();
+        if !shared {
+            remarks.extend(handle.adapter.remarks());
+        }
         Ok(OnlineReport {
             provider: name.to_owned(),
             groups: groups.len(),
             doubts: reading.why_incomplete().to_vec(),
-            remarks: if shared {
-                Vec::new()
-            } else {
-                handle.adapter.remarks()
-            },
+            remarks,
             lacks,
             custom_fields_known: custom.known,
             requests: handle.account.statistics().requests() - before,

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tracing::info;
-
 use crate::config::settled::JobConfig;
 use crate::model::{
     Certificate, Existence, Group, GroupKind, GroupRow, Incomplete, Listing, ObjectKind, Reading,
@@ -14,6 +12,14 @@ use crate::run::Runner;
 use crate::run::accounts::Handle;
 use crate::run::error::RunError;
 use crate::state::Store;
+
+/// The groups of an account that jobs write to.
+pub(in crate::run) struct GroupsToWrite {
+    pub(in crate::run) rows: Vec<GroupRow>,
+    pub(in crate::run) certificate: Certificate,
+    /// A sentence that says what an account without a list of groups is taken for, and why.
+    pub(in crate::run) belief: Option<String>,
+}
 
 /// With a list of groups that came in pieces nothing else means anything. One that nothing vouches
 /// for, or that is shorter than was announced, can be used, without concluding from what is not in
@@ -31,29 +37,41 @@ pub(super) fn certain(provider: &str, certificate: &Certificate) -> Result<(), R
 impl Runner {
     /// Reads the groups of an account that jobs write to.
     ///
-    /// One without any group may show no list of them. That is believed as long as nothing says that
-    /// it has groups and the login sees everything: otherwise it would take groups for gone, or make
-    /// one twice.
+    /// One without any group may show no list of them. That is believed, and said in a sentence, as
+    /// long as nothing known here says that it has groups, the login sees everything, and nobody of
+    /// the account names a group: otherwise it would take groups for gone, or make one twice.
     pub(in crate::run) async fn groups_to_write(
         &self,
         target: &Handle,
         wanted: &(dyn Fn(&str, &str) -> bool + Sync),
-    ) -> Result<(Vec<GroupRow>, Certificate), RunError> {
-        match target.adapter.groups(wanted).await {
-            Err(ReadError::NoGroups(error)) if self.is_unused(&target.name)? => {
-                info!(
-                    account = target.name,
-                    error = %error,
-                    "Account has no list of groups and counts as one without any."
-                );
-                Ok((Vec::new(), Certificate::of_the_end()))
+    ) -> Result<GroupsToWrite, RunError> {
+        let error = match target.adapter.groups(wanted).await {
+            Err(ReadError::NoGroups(error)) if self.is_unused(&target.name)? => error,
+            groups => {
+                let (rows, certificate) = groups.map_err(target.read_error())?;
+                return Ok(GroupsToWrite {
+                    rows,
+                    certificate,
+                    belief: None,
+                });
             }
-            groups => groups.map_err(target.read_error()),
+        };
+        let is_used = target.adapter.is_anybody_in_a_group().await;
+        if is_used.map_err(target.read_error())? {
+            return Err(target.read_error()(ReadError::NoGroups(error)));
         }
+        Ok(GroupsToWrite {
+            rows: Vec::new(),
+            certificate: Certificate::of_the_end(),
+            belief: Some(format!(
+                "\"{}\" shows no list of groups ({error}), and counts as an account without any: no link, no pin and no contact says otherwise.",
+                target.name
+            )),
+        })
     }
 
     /// Tells whether some job writes to a provider whose login sees everything, and no group of its
-    /// account was ever linked, is pinned or may have been made.
+    /// account is linked, is pinned or may have been made.
     fn is_unused(&self, provider: &str) -> Result<bool, RunError> {
         let config = &self.inner.config;
         let mut jobs = config.jobs.values();

@@ -22,7 +22,7 @@ pub(super) use again::{
     GroupNow, ProfilesNow, group_now, groups_and_profiles_now, groups_as_stored, groups_now,
     is_read_together, people_now, profiles_now,
 };
-pub(super) use groups::{bare_snapshot, unmatched};
+pub(super) use groups::{GroupsToWrite, bare_snapshot, unmatched};
 pub(super) use mapping::compile;
 pub(super) use profiles::{UNREAD, canonical, canonical_of, current, fields_base, read_sources};
 pub(super) use remembered::{knows_details, knows_everybody, said, stands_as_compared};

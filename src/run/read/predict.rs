@@ -37,7 +37,9 @@ impl Runner {
             let handle = self.handle(name)?;
             handle.adapter.open().await.map_err(handle.read_error())?;
             let (rows, certificate) = if is_target {
-                self.groups_to_write(&handle, &|_, _| false).await?
+                let groups = self.groups_to_write(&handle, &|_, _| false).await?;
+                warnings.extend(groups.belief);
+                (groups.rows, groups.certificate)
             } else {
                 let groups = handle.adapter.groups(&|_, _| false).await;
                 groups.map_err(handle.read_error())?
@@ -49,7 +51,7 @@ impl Runner {
                 let groups: Vec<Group> = groups
                     .map(|row| Group::from_row(row.clone(), schema))
                     .collect();
-                warnings = unmatched(job, &groups);
+                warnings.extend(unmatched(job, &groups));
             }
             let covered: Vec<GroupRow> = rows
                 .into_iter()

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::again::target_fields;
-use super::groups::{certain, groups_with_carried, nameable};
+use super::groups::{GroupsToWrite, certain, groups_with_carried, nameable};
 use super::members::read_members;
 use super::sides::Sides;
 use super::source::Begun;
@@ -109,6 +109,7 @@ pub(in crate::run) struct TargetGroups {
     pub(in crate::run) rows: Vec<GroupRow>,
     pub(in crate::run) groups: Vec<Group>,
     pub(in crate::run) certificate: Certificate,
+    pub(in crate::run) belief: Option<String>,
     read_time: Timestamp,
 }
 
@@ -146,7 +147,11 @@ impl Runner {
         let (targets, everything_linked) = begun.partners_known(job);
         // Finding partners by external id takes the details of every group that might be one.
         let wanted = |id: &str, _name: &str| !everything_linked || targets.contains(id);
-        let (rows, certificate) = self.groups_to_write(target, &wanted).await?;
+        let GroupsToWrite {
+            rows,
+            certificate,
+            belief,
+        } = self.groups_to_write(target, &wanted).await?;
         certain(&target.name, &certificate)?;
         let schema = provider::schema(target.adapter.kind());
         let groups = groups_with_carried(self.store(), &job.target_account, &rows, schema)?;
@@ -156,6 +161,7 @@ impl Runner {
             rows,
             groups,
             certificate,
+            belief,
             read_time,
         })
     }

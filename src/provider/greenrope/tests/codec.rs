@@ -768,3 +768,22 @@ proptest! {
         prop_assert_eq!(read, expected);
     }
 }
+
+#[test]
+fn only_words_about_the_account_say_that_it_has_no_groups() {
+    for words in [
+        "No groups were found.",
+        "There are no groups in this account",
+    ] {
+        assert!(wire::says_no_groups(words), "{words}");
+    }
+    for words in [
+        "You have no groups.",
+        "No groups are visible to this login",
+        "No groups: access denied",
+        "Group not found",
+        "no permission for groups",
+    ] {
+        assert!(!wire::says_no_groups(words), "{words}");
+    }
+}

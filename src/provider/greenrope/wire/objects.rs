@@ -92,11 +92,32 @@ pub(in super::super) fn groups_if_any(
 /// What is the matter with an answer that shows no list of groups.
 pub(in super::super) const NO_LIST_OF_GROUPS: &str = "the answer has no list of groups";
 
-/// Tells whether the words of a refusal say that there is no group in the account.
+/// Tells whether the words of a refusal say that there is no group in the account, and not that the
+/// login may not see or do something.
 pub(in super::super) fn says_no_groups(words: &str) -> bool {
     let words = words.to_lowercase();
     let words: Vec<&str> = words.split(|c: char| !c.is_alphanumeric()).collect();
+    let about_rights = [
+        "access",
+        "allowed",
+        "authorized",
+        "authorised",
+        "login",
+        "permission",
+        "permissions",
+        "permitted",
+        "right",
+        "rights",
+        "see",
+        "token",
+        "user",
+        "view",
+        "visible",
+        "you",
+        "your",
+    ];
     words.windows(2).any(|two| two == ["no", "groups"])
+        && !words.iter().any(|word| about_rights.contains(word))
 }
 
 /// Decodes a group; nothing where its id, or whose it is, can't be read.

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use compact_str::CompactString;
+
 use super::address::{AddressError, normalise_address};
 use super::completeness::{Certificate, Incomplete, Reading, TotalMeanings, meanings_after};
 use super::group::Group;
@@ -250,6 +252,9 @@ pub struct Snapshot {
     /// Per profile field under the provider's own name: how many people have a value, and the
     /// smallest value as an example.
     pub field_use: BTreeMap<String, (u64, String)>,
+    /// The custom fields that some profile shows, with or without a value, under the provider's own
+    /// names; nothing where no profile was read.
+    pub shown_custom: Option<BTreeSet<CompactString>>,
     /// Removals of rosterd's own that have ended, as group and person by id: what shows there now
     /// is no doing of rosterd's.
     pub ended_removals: Vec<(String, String)>,
@@ -415,6 +420,7 @@ pub struct SnapshotBuilder<'a> {
     account_state: Option<Certificate>,
     existence: Existence,
     field_use: BTreeMap<String, (u64, String)>,
+    shown_custom: Option<BTreeSet<CompactString>>,
     unreadable: BTreeMap<String, Unreadable>,
 }
 
@@ -434,6 +440,7 @@ impl<'a> SnapshotBuilder<'a> {
             account_state: None,
             existence: Existence::Unknown,
             field_use: BTreeMap::new(),
+            shown_custom: None,
             unreadable: BTreeMap::new(),
         }
     }
@@ -522,6 +529,7 @@ impl<'a> SnapshotBuilder<'a> {
             account_state,
             existence: self.existence,
             field_use: self.field_use,
+            shown_custom: self.shown_custom,
             ended_removals: Vec::new(),
             unreadable: self.unreadable,
         };
@@ -566,9 +574,17 @@ impl MemberSink for SnapshotBuilder<'_> {
             let known = &mut self.members[position].status;
             *known = (*known).max(status);
         }
-        if let Some(wire) = row.wire {
+        if let Some(mut wire) = row.wire {
+            let shown = self.shown_custom.get_or_insert_default();
+            for name in wire.keys().filter_map(|name| name.strip_prefix("custom.")) {
+                if !shown.contains(name) {
+                    shown.insert(name.into());
+                }
+            }
+            // What is shown without a value is no value.
+            wire.retain(|_, value| !value.is_empty());
             if self.members[position].hash.is_none() {
-                for (field, value) in wire.iter().filter(|(_, value)| !value.is_empty()) {
+                for (field, value) in &wire {
                     note_use(&mut self.field_use, field, value);
                 }
             }

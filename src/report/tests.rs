@@ -36,6 +36,7 @@ fn snapshot(members: Vec<Member>) -> Snapshot {
         account_state: incomplete(()),
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
+        shown_custom: None,
         ended_removals: Vec::new(),
         unreadable: std::collections::BTreeMap::new(),
     }

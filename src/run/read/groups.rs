@@ -171,6 +171,7 @@ pub(in crate::run) fn bare_snapshot(
         }),
         existence: Existence::Unknown,
         field_use: BTreeMap::new(),
+        shown_custom: None,
         ended_removals: Vec::new(),
         unreadable: BTreeMap::new(),
     }

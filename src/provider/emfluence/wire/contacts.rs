@@ -79,7 +79,10 @@ impl ProfileFields {
             let value = value
                 .as_object()
                 .map_or(Some(value), |object| field(object, "value"));
-            if let Some(text) = value.and_then(text) {
+            // An empty text says that the field is there; null may stand for any name.
+            let blank = value.and_then(Json::as_str);
+            let blank = blank.filter(|text| text.trim().is_empty());
+            if let Some(text) = value.and_then(text).or(blank.map(|_| String::new())) {
                 record.insert(format_compact!("custom.{name}"), Value::from(text));
             }
         };

@@ -105,11 +105,12 @@ fn members_are_read_with_all_they_carry() {
         ("Firstname", "Ana"),
         ("Zip", "01234"),
         ("custom.Shoe size", "42"),
+        ("custom.ext", ""),
     ];
     assert_eq!(
         ana.profile.as_ref().unwrap(),
         &record(&expected),
-        "a zip code keeps its zero, an empty value is none"
+        "a zip code keeps its zero, an empty custom field is there"
     );
     assert_eq!(
         (bo.id.as_str(), bo.unsubscribed),
@@ -675,7 +676,9 @@ fn an_empty_value_is_none_in_whatever_form_it_comes() {
             &record(&[
                 ("Contact_id", "1"),
                 ("Email", "ana@example.org"),
-                ("Lastname", "Silva")
+                ("Lastname", "Silva"),
+                // That the field is there shows all the same.
+                ("custom.Shoe size", "")
             ]),
             "{body}"
         );

@@ -253,9 +253,14 @@ fn profile(item: &Element, id: &str) -> Option<Record> {
         if !is_sound(custom) {
             return None;
         }
-        if let (Some(name), Some(value)) = (custom.any(&["fieldname"]), custom.value("fieldvalue"))
-        {
-            record.insert(format_compact!("custom.{name}"), Value::from(value));
+        let Some(name) = custom.any(&["fieldname"]) else {
+            continue;
+        };
+        let wire = format_compact!("custom.{name}");
+        match custom.value("fieldvalue") {
+            Some(value) => drop(record.insert(wire, Value::from(value))),
+            // A field without a value is there all the same, which not every login can ask.
+            None => drop(record.entry(wire).or_insert_with(|| Value::from(""))),
         }
     }
     let tags = item

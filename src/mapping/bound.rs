@@ -1,11 +1,14 @@
 //! Rules that can be applied to records.
 
+mod shown;
+
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use compact_str::CompactString;
 
+use self::shown::{EMPTY_OR_GONE, SHOW_OR_CORRECT, Unshown, quoted};
 use super::convert::{Shape, convert};
 use super::expression::{self, Aliases, Compiled};
 use super::rule::Action;
@@ -51,6 +54,7 @@ pub struct BoundMapping {
     /// The rules, by the target's names, that are left out because the login may not list the custom
     /// fields of the source, and those for which it may not list the target's.
     unlisted_rules: [Vec<String>; 2],
+    unshown: Unshown,
     undecided: bool,
     group_roots: Roots,
     member_roots: Roots,
@@ -107,6 +111,7 @@ impl BoundMapping {
             held_back: Vec::new(),
             unsaid: LeftAlone::default(),
             unlisted_rules: Default::default(),
+            unshown: Unshown::default(),
             undecided: false,
             group_homes: BTreeSet::new(),
             member_homes: BTreeSet::new(),
@@ -172,9 +177,15 @@ impl BoundMapping {
     }
 
     /// Says why the filter can't be asked about anybody, where a definition of the source's custom
-    /// fields can't be read that it may mean.
+    /// fields can't be read that it may mean, or no record shows a field that it reads.
     pub fn where_undecided(&self) -> Option<String> {
         self.undecided.then(|| {
+            if !self.unshown.filter.is_empty() {
+                return format!(
+                    "members.where reads the custom field {}, which no record at the source shows and the login may not list there, so that {EMPTY_OR_GONE}, nor who counts as a member; {SHOW_OR_CORRECT}",
+                    quoted(&self.unshown.filter)
+                );
+            }
             if !self.source_fields.known {
                 return format!(
                     "members.where reads a custom field that the login may not list at the source, so that nobody can tell who counts as a member; {}",

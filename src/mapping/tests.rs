@@ -1,6 +1,7 @@
 //! Tests of whole mappings, over two small schemas that have the traits of the real ones.
 
 mod rights;
+mod unlisted;
 
 use std::collections::BTreeMap;
 

@@ -318,18 +318,26 @@ pub enum Unlisted {
 impl Unlisted {
     /// Tells whether a name tells which field is meant.
     pub fn knows(self, name: &str) -> bool {
+        self.system_name(name).is_some()
+    }
+
+    /// Returns a name in the provider's own spelling, as far as that can be told, where it tells
+    /// which field is meant.
+    pub fn system_name(self, name: &str) -> Option<String> {
+        let name = name.trim();
         match self {
-            Self::ByLabel => true,
+            Self::ByLabel => Some(name.to_owned()),
             Self::ByNumber(word) => {
                 let name = name.to_ascii_lowercase();
                 let number = name.strip_prefix(word);
-                number.is_some_and(|number| {
+                let is_number = number.is_some_and(|number| {
                     !number.starts_with('0')
                         && !number.is_empty()
                         && number.bytes().all(|digit| digit.is_ascii_digit())
-                })
+                });
+                is_number.then_some(name)
             }
-            Self::Nothing => false,
+            Self::Nothing => None,
         }
     }
 }

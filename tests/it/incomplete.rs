@@ -1,5 +1,7 @@
 //! Rule 3: what could not be read to its end removes nothing, and is never taken for empty.
 
+use std::time::Duration;
+
 use rosterd::emulator::{Account, CustomField, Fault, FaultRule, Garbage, Kind, When};
 use rosterd::run::SyncOptions;
 
@@ -550,15 +552,7 @@ async fn custom_fields_that_a_login_may_not_list_any_more_are_not_taken_for_empt
     for (source, target, at, members) in troubled_sides(filter) {
         let place = format!("{source} to {target}, at {at}, {members}");
         let bench = two_fields(source, target, members).await;
-        for definitions in [
-            "customFields/search",
-            "GetUserDefinedFields",
-            "GET /fields",
-            "list_field_view",
-        ] {
-            let denied = FaultRule::every(Fault::ServerError(403));
-            bench.emulator.add_fault(denied.at(at).on(definitions));
-        }
+        deny_definitions(&bench, at);
         much_happens(&bench, source);
         let report = bench.sync().await;
         let told = tell(&report);
@@ -580,4 +574,121 @@ async fn custom_fields_that_a_login_may_not_list_any_more_are_not_taken_for_empt
         bench.settle().await;
         assert!(!mailed(&bench, target, "One").contains(&"one1@example.org".to_owned()));
     }
+}
+
+/// Has the login not list the custom fields of an account any more.
+fn deny_definitions(bench: &Bench, at: &str) {
+    for definitions in [
+        "customFields/search",
+        "GetUserDefinedFields",
+        "GET /fields",
+        "list_field_view",
+    ] {
+        let denied = FaultRule::every(Fault::ServerError(403));
+        bench.emulator.add_fault(denied.at(at).on(definitions));
+    }
+}
+
+/// Gives a custom field of GreenRope another name, with what it holds.
+fn rename_field(bench: &Bench, from: &str, to: &str) {
+    bench.account("crm", |account| {
+        let mut fields = account.fields.iter_mut();
+        let field = fields.find(|field| field.name == from).unwrap();
+        to.clone_into(&mut field.name);
+        to.clone_into(&mut field.label);
+        for contact in account.contacts.values_mut() {
+            if let Some(value) = contact.custom.remove(from) {
+                contact.custom.insert(to.to_owned(), value);
+            }
+        }
+    });
+}
+
+const SIZE_LINE: &str =
+    "[jobs.test.map.member]\n\"custom.custom2\" = \"source.custom['SHIRT size']\"\n";
+
+/// A name that no record shows may be an old one: what it was for is neither emptied nor cleared,
+/// and goes on once the name is there again.
+#[tokio::test(start_paused = true)]
+async fn a_field_under_another_name_that_the_login_may_not_list_is_not_taken_for_empty() {
+    for (filter, refresh) in [
+        ("", false),
+        ("== 'M'", false),
+        ("!= 'XL'", false),
+        ("", true),
+        ("== 'M'", true),
+    ] {
+        let place = format!("{filter:?}, {refresh}");
+        let mut members = SIZE_LINE.to_owned();
+        if !filter.is_empty() {
+            members = format!(
+                "{members}[jobs.test.members]\nwhere = \"source.custom['Shirt size'] {filter}\"\n"
+            );
+        }
+        let mut bench = two_fields("crm", "mail", &members).await;
+        if refresh {
+            bench.reconfigure_with(|config| {
+                config.jobs.get_mut("test").unwrap().refresh = Some(Duration::from_hours(6));
+            });
+        }
+        deny_definitions(&bench, "crm");
+        bench.settle().await;
+        let before = mailed(&bench, "mail", "One");
+        rename_field(&bench, "Shirt size", "Size");
+        bench.account("crm", |account| {
+            let fresh = account.add_person("fresh@example.org", "Ana", "Example");
+            account.join(account.find_group("One").unwrap(), fresh);
+            account.change_contact(fresh, [], [("Size", "M")]);
+        });
+        let is_fresh = |address: &String| address == "fresh@example.org";
+        for nth in 0..3 {
+            let report = bench.sync().await;
+            let told = tell(&report);
+            let mut there = mailed(&bench, "mail", "One");
+            assert_eq!(
+                there.iter().any(is_fresh),
+                filter.is_empty(),
+                "{place}: {told}"
+            );
+            there.retain(|address| !is_fresh(address));
+            assert_eq!(there, before, "{place}: {told}");
+            assert_eq!(worn(&bench, "mail"), ["Gold", "M"], "{place}: {told}");
+            let words = told.matches("no record").count();
+            assert_eq!(
+                words,
+                1 + usize::from(!filter.is_empty()),
+                "{place}: {told}"
+            );
+            let plan = bench.plan().await.plan;
+            let warns = |words: &String| words.contains("no record shows the custom field");
+            assert!(plan.warnings.iter().any(warns), "{place}");
+            // A remembered target serves as long as the same names show.
+            if refresh && nth != 1 {
+                let is_read = report.reads["mail"] > 0;
+                assert_eq!(is_read, nth == 0, "{place}, {nth}: {told}");
+            }
+        }
+        // What changes meanwhile is carried later.
+        bench.account("crm", |account| wear(account, "Gold", ""));
+        bench.sync().await;
+        assert_eq!(worn(&bench, "mail"), ["Gold", "M"], "{place}");
+        rename_field(&bench, "Size", "Shirt size");
+        bench.settle().await;
+        let there = mailed(&bench, "mail", "One");
+        let stays = filter != "== 'M'";
+        assert_eq!(there.contains(&"one0@example.org".to_owned()), stays);
+        assert!(there.iter().any(is_fresh), "{place}");
+        let size = if stays { "" } else { "M" };
+        assert_eq!(worn(&bench, "mail")[1..].join(""), size, "{place}");
+    }
+}
+
+/// A field that is shown without a value is empty, whoever may list it.
+#[tokio::test(start_paused = true)]
+async fn a_field_that_is_shown_empty_is_empty_although_the_login_may_not_list_it() {
+    let bench = two_fields("crm", "mail", SIZE_LINE).await;
+    deny_definitions(&bench, "crm");
+    bench.account("crm", |account| wear(account, "Gold", ""));
+    bench.settle().await;
+    assert_eq!(worn(&bench, "mail")[1..].join(""), "");
 }

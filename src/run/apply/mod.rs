@@ -304,6 +304,8 @@ impl Applying<'_> {
         let mapping = compile(self.runner, self.job)?;
         let wanted = self.prepared.sides.mapping.missing_custom();
         let mut mapping = mapping.bind(&source_custom, &target_custom).0;
+        let sides = &self.prepared.sides;
+        mapping.hold_against_source(sides.source.shown_custom.as_ref());
         // Those whose turn has not come yet are bound when it has.
         mapping.leave_missing(|_| true);
         for field in wanted {

@@ -29,7 +29,7 @@ impl Runner {
         let progress = &self.inner.options.progress;
         let target = begun.target.clone();
         let schema = provider::schema(target.adapter.kind());
-        let known = self.read_target_groups(job, &begun).await?;
+        let mut known = self.read_target_groups(job, &begun).await?;
         let asked = |source: &str| {
             let group = begun.source_groups.iter().find(|group| group.id == source);
             group
@@ -49,7 +49,8 @@ impl Runner {
             begun.base = self.load_base(job, &mut begun.names)?;
         }
 
-        self.read_source(job, &mut begun, &known.mapping).await?;
+        self.read_source(job, &mut begun, &mut known.mapping)
+            .await?;
         let source = &begun.members.as_ref().expect("it was just read").snapshot;
         let mut meanings = store.meanings(&job.target_account)?;
         let groups = known.groups.clone();

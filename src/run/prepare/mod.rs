@@ -124,6 +124,8 @@ impl Runner {
             .zip(sides.mapping.unlisted_custom());
         warnings
             .extend(unlisted.filter_map(|(side, words)| Some(format!("At {side:?} {}.", words?))));
+        let unshown = sides.mapping.unshown_custom();
+        warnings.extend(unshown.map(|words| format!("At {:?} {words}.", job.source)));
         let undecided = sides.mapping.where_undecided();
         let plan = plan(&Inputs {
             undecided: undecided.as_deref(),

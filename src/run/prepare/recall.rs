@@ -35,13 +35,17 @@ impl Runner {
             return Ok(Err(begun));
         };
         // Custom fields that are gone are a reason to look, not to fail.
-        let Ok(mapping) = self.bind(job, &begun.source_custom, &memory.custom) else {
+        let Ok(mut mapping) = self.bind(job, &begun.source_custom, &memory.custom) else {
             return Ok(Err(begun));
         };
-        if mapping.salt() != memory.key.salt || !knows_details(job, &begun, &memory.rows) {
+        if !knows_details(job, &begun, &memory.rows) {
             return Ok(Err(begun));
         }
-        self.read_source(job, &mut begun, &mapping).await?;
+        // Only the members tell which rules are left out because no record shows what they read.
+        self.read_source(job, &mut begun, &mut mapping).await?;
+        if mapping.salt() != memory.key.salt {
+            return Ok(Err(begun));
+        }
         let read_at = memory.key.read_at;
         let side = self.side_of(job, &mut begun, memory, mapping)?;
         let source = &begun.members.as_ref().expect("it was just read").snapshot;

@@ -205,17 +205,29 @@ impl Runner {
     }
 
     /// Reads the members of the source, once per run: for another mapping only their fingerprints
-    /// are made anew.
+    /// are made anew. The mapping is held against what they show.
     pub(in crate::run) async fn read_source(
         &self,
         job: &JobConfig,
         begun: &mut Begun,
-        mapping: &BoundMapping,
+        mapping: &mut BoundMapping,
     ) -> Result<(), RunError> {
-        let salt = mapping.salt();
-        if let Some(members) = &mut begun.members {
-            return members.salted(salt, &begun.names);
+        if begun.members.is_none() {
+            begun.members = Some(self.read_source_members(job, begun, mapping).await?);
         }
+        let members = begun.members.as_mut().expect("it was just read");
+        mapping.hold_against_source(members.snapshot.shown_custom.as_ref());
+        // Whoever was read under other rules counts as changed.
+        members.salted(mapping.salt(), &begun.names)
+    }
+
+    async fn read_source_members(
+        &self,
+        job: &JobConfig,
+        begun: &mut Begun,
+        mapping: &BoundMapping,
+    ) -> Result<SourceMembers, RunError> {
+        let salt = mapping.salt();
         self.inner
             .options
             .progress
@@ -224,9 +236,11 @@ impl Runner {
         let mut meanings = self.store().meanings(&job.source_account)?;
         // Where nobody knows which custom fields there are, those that the config names.
         let schema = provider::schema(begun.source.adapter.kind());
-        let named = mapping.member_reads().into_iter().filter(|name| {
+        let reads = mapping.member_reads();
+        let named = reads.iter().filter_map(|name| {
             let name = name.strip_prefix("custom.").filter(|name| *name != "*");
-            !begun.source_custom.known && name.is_some_and(|name| schema.unlisted.knows(name))
+            let name = name.filter(|_| !begun.source_custom.known)?;
+            Some(format!("custom.{}", schema.unlisted.system_name(name)?))
         });
         let fields: Vec<String> = schema
             .members
@@ -265,12 +279,11 @@ impl Runner {
             &OwnRemovals::default(),
         );
         self.set_own_apart(&mut snapshot, &begun.names)?;
-        begun.members = Some(SourceMembers {
+        Ok(SourceMembers {
             snapshot,
             staging,
             meanings,
             salt,
-        });
-        Ok(())
+        })
     }
 }

@@ -1,0 +1,102 @@
+//! Custom fields that a login may not list, as far as the records show them.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+/// An account whose custom fields go by numbers where they can't be listed.
+static NUMBERED: Schema = Schema {
+    unlisted: Unlisted::ByNumber("custom"),
+    ..WEB
+};
+
+fn names(texts: &[&str]) -> BTreeSet<CompactString> {
+    texts.iter().copied().map(CompactString::from).collect()
+}
+
+/// Where no record shows a name, it may be that of no field at all, and what is not there is not
+/// empty.
+#[test]
+fn a_name_that_no_record_shows_is_not_taken_for_an_empty_value() {
+    let unknown = CustomFields::default();
+    for (source, name, other) in [(&WEB, "LEVEL", "Size"), (&NUMBERED, "Custom57", "custom2")] {
+        let level = format!("source.custom['{name}'] | default('none')");
+        let size = format!("source.custom['{other}']");
+        let lines = &[("custom.Grade", level.as_str()), ("custom.Size", &size)];
+        let filter = format!("source.custom['{name}'] != 'Gold'");
+        let mapping = compile(source, &CRM, &[], lines, Some(&filter)).unwrap();
+        let bound = |fields: &CustomFields, records: Option<&[&str]>| {
+            let (mut bound, problems) = mapping.bind(fields, &unknown);
+            assert!(problems.is_empty(), "{problems:?}");
+            bound.hold_against_source(records.map(names).as_ref());
+            bound
+        };
+        let spelled = [name.to_lowercase(), other.to_owned()];
+        let spelled = [spelled[0].as_str(), spelled[1].as_str()];
+        let whole = bound(&unknown, Some(&spelled));
+        // Nobody was read, or the definitions were.
+        let listed = known(&[field(spelled[0], spelled[0]), field(other, other)]);
+        for same in [bound(&unknown, None), bound(&listed, Some(&[]))] {
+            assert_eq!(
+                (same.where_undecided(), same.unshown_custom()),
+                (None, None),
+                "{name}"
+            );
+            assert_eq!(same.member_fields(), whole.member_fields(), "{name}");
+        }
+        assert_eq!(
+            (whole.where_undecided(), whole.unshown_custom()),
+            (None, None)
+        );
+        let person = record(&[(&format!("custom.{}", spelled[0]), "Silver")]);
+        let person = whole.source_member(&person);
+        assert_eq!(
+            whole.member(&person).fields["custom.Grade"],
+            "Silver".into()
+        );
+        assert_eq!(whole.counts(&person), Ok(true));
+        let lost = whole.carried_fields(ObjectKind::Member, &person);
+        assert!(lost.is_empty(), "it has a home: {lost:?}");
+        let gone = bound(&unknown, Some(&[other, "Else"]));
+        let why = gone.where_undecided().unwrap();
+        assert!(why.contains(name) && gone.counts(&Record::new()) == Err(why));
+        assert!(!gone.has_where());
+        let warning = gone.unshown_custom().unwrap();
+        assert!(
+            warning.contains(name) && warning.contains("custom.Grade"),
+            "{warning}"
+        );
+        assert!(!warning.contains("custom.Size"), "{warning}");
+        let mapped = gone.member(&Record::new());
+        let left_out = mapped.left_out_fields();
+        assert!(mapped.fields.is_empty());
+        assert!(left_out.contains("custom.Grade") && !left_out.contains("custom.Size"));
+        assert_ne!(gone.salt(), whole.salt(), "everybody counts as changed");
+    }
+}
+
+/// A field that nobody knows to hold anything is not created at the target either.
+#[test]
+fn no_field_is_created_for_a_name_that_no_record_shows() {
+    let (group, member) = (
+        BTreeMap::new(),
+        table(&[("custom.Grade", "source.custom.Level")]),
+    );
+    let spec = MappingSpec {
+        source: &WEB,
+        target: &CRM,
+        source_name: "mail",
+        group: &group,
+        member: &member,
+        r#where: None,
+        create_fields: true,
+    };
+    let (mut bound, _) = Mapping::compile(&spec)
+        .unwrap()
+        .bind(&CustomFields::default(), &known(&[]));
+    bound.hold_against_source(Some(&names(&["level"])));
+    assert!(bound.creates_fields());
+    bound.hold_against_source(Some(&names(&[])));
+    assert!(!bound.creates_fields());
+    assert_eq!(bound.missing_custom(), []);
+}

@@ -72,7 +72,16 @@ impl Mapping {
             let Some(bound) = binding.rule(rule, &place) else {
                 continue;
             };
-            if let Some(other) = member.iter().find(|other| other.wire == bound.wire) {
+            // A label in two spellings is one field, also where nobody can tell how it is spelled.
+            let spelled = |rule: &BoundRule| {
+                if target.known {
+                    rule.wire.clone()
+                } else {
+                    normal_label(&rule.wire).into()
+                }
+            };
+            let mut others = member.iter();
+            if let Some(other) = others.find(|other| spelled(other) == spelled(&bound)) {
                 let message = format!("`{}` and `{}` are the same field", other.typed, bound.typed);
                 binding.problem(
                     &place,
@@ -161,7 +170,7 @@ impl Binding<'_> {
         let mut resolved = true;
         let mentions = compiled.mentions();
         let takes_all = mentions.wholes.iter().any(|whole| whole.name == "custom");
-        let [unlisted, _] = self.unlisted;
+        let unlisted = self.unlisted[SOURCE];
         let shows_all = self.source.known || unlisted == Unlisted::ByLabel;
         if takes_all && !(self.source.unread.is_empty() && shows_all) {
             resolved = false;
@@ -233,10 +242,12 @@ impl Binding<'_> {
                 self.problem(place, message, hint);
                 return None;
             }
-            Found::None if self.unlisted[1].knows(name) => (name.to_owned(), Shape::of(row)),
             Found::None => {
-                self.leave_out(TARGET, rule);
-                return None;
+                let Some(system_name) = self.unlisted[TARGET].system_name(name) else {
+                    self.leave_out(TARGET, rule);
+                    return None;
+                };
+                (system_name, Shape::of(row))
             }
         };
         Some(BoundRule {

@@ -13,7 +13,7 @@ use super::convert::{Shape, convert};
 use super::expression::{self, Aliases, Compiled};
 use super::rule::Action;
 use super::vocabulary::{first_part, is_right, is_worth_carrying};
-use super::{Mapped, Mapping};
+use super::{Mapped, Mapping, normal_label};
 use crate::model::{
     CustomField, CustomFields, LeftAlone, ObjectKind, Record, Schema, Unlisted, Value, Writable,
 };
@@ -408,7 +408,12 @@ impl BoundMapping {
         for (object, rules) in [("group", &self.group), ("member", &self.member)] {
             for rule in rules {
                 take(object);
-                take(&rule.wire);
+                // How a field is spelled that the login may not list shows later.
+                if self.target_fields.known {
+                    take(&rule.wire);
+                } else {
+                    take(&normal_label(&rule.wire));
+                }
                 take(&rule.action.text());
             }
         }

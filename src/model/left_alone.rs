@@ -21,6 +21,20 @@ impl LeftAlone {
         }
     }
 
+    /// Calls a field by another name.
+    pub fn rename(&mut self, field: &str, name: &str) {
+        if self.named.remove(field) {
+            self.named.insert(name.to_owned());
+        }
+        if let Some(mapped) = &mut self.all_custom_but
+            && mapped.contains(field)
+        {
+            let mapped = Arc::make_mut(mapped);
+            mapped.remove(field);
+            mapped.insert(name.to_owned());
+        }
+    }
+
     /// Tells whether a field, by the target's name, stays as it is.
     pub fn contains(&self, field: &str) -> bool {
         let is_any_custom = || {

@@ -692,3 +692,43 @@ async fn a_field_that_is_shown_empty_is_empty_although_the_login_may_not_list_it
     bench.settle().await;
     assert_eq!(worn(&bench, "mail")[1..].join(""), "");
 }
+
+/// However a config spells a field of the target, it is the one that was written before the login
+/// could not list it any more.
+#[tokio::test(start_paused = true)]
+async fn a_field_that_the_login_may_not_list_is_found_at_the_target_however_it_is_spelled() {
+    for (source, target, line) in [
+        (
+            "crm",
+            "mail",
+            "\"custom. Custom2\" = \"source.custom['Shirt size']\"",
+        ),
+        (
+            "mail",
+            "crm",
+            "\"custom.SHIRT size\" = \"source.custom['Shirt size']\"",
+        ),
+    ] {
+        let line = format!("[jobs.test.map.member]\n{line}\n");
+        let bench = two_fields(source, target, &line).await;
+        deny_definitions(&bench, target);
+        for size in ["L", ""] {
+            bench.account(source, |account| wear(account, "Gold", size));
+            let report = bench.sync().await;
+            assert_eq!(report.exit_code(), 0, "{target}: {}", tell(&report));
+            assert_eq!(
+                worn(&bench, target)[1..].join(""),
+                size,
+                "{target}: {}",
+                tell(&report)
+            );
+            let report = bench.sync().await;
+            assert!(
+                report.requests.values().all(|requests| *requests == 0),
+                "{target}: {}",
+                tell(&report)
+            );
+        }
+        bench.assert_no_misuse();
+    }
+}

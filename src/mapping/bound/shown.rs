@@ -123,4 +123,20 @@ impl BoundMapping {
             )
         })
     }
+
+    /// Spells the custom fields that the login may not list at the target as its records do, so
+    /// that what is there, and what is remembered of it, is found however the config spells them.
+    pub fn spell_as_target(&mut self, shown: Shown<'_>) {
+        let Some(shown) = shown.filter(|_| !self.target_fields.known) else {
+            return;
+        };
+        for rule in &mut self.member {
+            let name = rule.wire.strip_prefix("custom.");
+            if let Some(one) = name.and_then(|name| respelled(shown, name)) {
+                let wire = format_compact!("custom.{one}");
+                self.unsaid.rename(&rule.wire, &wire);
+                rule.wire = wire;
+            }
+        }
+    }
 }

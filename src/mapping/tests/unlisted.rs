@@ -100,3 +100,41 @@ fn no_field_is_created_for_a_name_that_no_record_shows() {
     assert!(!bound.creates_fields());
     assert_eq!(bound.missing_custom(), []);
 }
+
+/// However a config spells a field of the target that the login may not list, it is one field.
+#[test]
+fn a_field_that_the_login_may_not_list_goes_by_the_spelling_of_the_target() {
+    let unknown = CustomFields::default();
+    let bind = |target: &'static Schema, lines: Lines<'_>| {
+        compile(&CRM, target, &[], lines, None)
+            .unwrap()
+            .bind(&unknown, &unknown)
+    };
+    let custom = |bound: &BoundMapping| -> Vec<String> {
+        let fields = bound.member_fields().into_iter();
+        fields
+            .filter(|field| field.starts_with("custom."))
+            .collect()
+    };
+    let (bound, _) = bind(&NUMBERED, &[("custom. Custom5 ", "source.company")]);
+    assert_eq!(custom(&bound), ["custom.custom5"]);
+
+    let lines = &[("custom.FAVOURITE colour", "source.company")];
+    let (mut bound, _) = bind(&CRM, lines);
+    let salt = bound.salt();
+    for several in [&["Size"][..], &["Favourite colour", "favourite Colour"]] {
+        bound.spell_as_target(Some(&names(several)));
+        assert_eq!(custom(&bound), ["custom.FAVOURITE colour"]);
+    }
+    bound.spell_as_target(Some(&names(&["Favourite colour", "Size"])));
+    assert_eq!(custom(&bound), ["custom.Favourite colour"]);
+    assert_eq!(bound.salt(), salt, "nobody counts as changed for it");
+    let mapped = bound.member(&record(&[("company", "Red")]));
+    assert_eq!(mapped.fields["custom.Favourite colour"], "Red".into());
+    let left_out = mapped.left_out_fields();
+    assert!(!left_out.contains("custom.Favourite colour") && left_out.contains("custom.Size"));
+
+    let twice = &[("custom.Size", "source.company"), ("custom.SIZE", "'L'")];
+    let (_, problems) = bind(&CRM, twice);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}

@@ -306,6 +306,7 @@ impl Applying<'_> {
         let mut mapping = mapping.bind(&source_custom, &target_custom).0;
         let sides = &self.prepared.sides;
         mapping.hold_against_source(sides.source.shown_custom.as_ref());
+        mapping.spell_as_target(sides.target.shown_custom.as_ref());
         // Those whose turn has not come yet are bound when it has.
         mapping.leave_missing(|_| true);
         for field in wanted {

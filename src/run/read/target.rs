@@ -242,8 +242,10 @@ impl Runner {
             .map(|row| (row.id.clone(), row))
             .collect();
         let nameable = nameable(&begun.target, job, &rows).await?;
+        let mut mapping = known.mapping;
+        mapping.spell_as_target(members.snapshot.shown_custom.as_ref());
         Ok(TargetSide {
-            mapping: known.mapping,
+            mapping,
             custom: known.custom,
             rows,
             certificate: known.certificate,

@@ -299,9 +299,10 @@ async fn records_that_can_not_be_read_are_looked_at_again_where_the_job_names_th
         group_of(world.account_mut("mail"), "News", "reader", 4);
         let crm = world.account_mut("crm");
         group_of(crm, "News", "reader", 4);
-        let odd = match is_concerned {
-            true => crm.contact_by_email("reader2@example.org").unwrap(),
-            false => crm.add_person("odd@example.org", "Odd", "Example"),
+        let odd = if is_concerned {
+            crm.contact_by_email("reader2@example.org").unwrap()
+        } else {
+            crm.add_person("odd@example.org", "Odd", "Example")
         };
         let profile = &mut crm.contact_mut(odd).profile;
         profile.insert("last_name".to_owned(), "Oddity".to_owned());

@@ -317,6 +317,8 @@ mod tests {
 
     #[test]
     fn whoever_was_added_is_a_member_only_where_the_group_shows_that() {
+        use MembershipState::{Active, OptedOut, Unconfirmed};
+
         let write = Write::AddMemberships {
             group: "g".to_owned(),
             members: vec!["1".to_owned()],
@@ -332,7 +334,6 @@ mod tests {
             let row = parts(&write, 0, &item, &standing);
             Some([&row.done, &row.missing, &row.barred, &row.untold].map(Vec::len))
         };
-        use MembershipState::{Active, OptedOut, Unconfirmed};
         assert_eq!(kinds(Some(Active), false, false), Some([1, 0, 0, 0]));
         assert_eq!(kinds(Some(OptedOut), true, false), Some([0, 0, 1, 0]));
         assert_eq!(kinds(Some(Unconfirmed), true, true), Some([0, 0, 0, 1]));

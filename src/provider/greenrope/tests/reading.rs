@@ -611,6 +611,8 @@ async fn a_profile_that_was_guessed_is_not_used() {
 /// lists among its opt-outs refuses whatever the record says.
 #[tokio::test(start_paused = true)]
 async fn a_flag_that_can_not_be_read_is_no_refusal_and_no_consent() {
+    use MemberStatus::{Active, Held, OptedOut};
+
     let row = |id: u32, flag: &str| {
         format!(
             "<Contact><Contact_id>{id}</Contact_id><Email>p{id}@example.org</Email><Unsubscribed>{flag}</Unsubscribed><Groups><Group><Group_id>7</Group_id></Group></Groups></Contact>"
@@ -634,7 +636,6 @@ async fn a_flag_that_can_not_be_read_is_no_refusal_and_no_consent() {
     });
     let read = read(&crm, Role::Source).await.unwrap();
     let status = ["201", "202", "203"].map(|id| read.status(id));
-    use MemberStatus::{Active, Held, OptedOut};
     assert_eq!(status, [Active, Held, OptedOut]);
     assert_eq!(read.states("7")["202"], MembershipState::Active);
     let unreadable: Vec<&str> = read

@@ -290,7 +290,7 @@ const HTTP: &[Key] = &[
     key(
         "max_answer",
         Size,
-        "How long one answer may be; longer ones are turned away. Answers are kept on disk while they are read.",
+        "How long one answer may be; longer ones are turned away. Answers are kept on disk while they are read. One in JSON that is no listing is read up to 64 MiB, and so is each row of a listing, whatever is said here.",
     )
     .or("\"4GiB\""),
     key("requests_per_day", Integer { least: 1, most: 1_000_000_000 }, "A cap on the requests of a day."),

@@ -34,6 +34,11 @@ impl Body {
         }
     }
 
+    /// Takes the body out, and leaves an empty one.
+    pub fn take(&mut self) -> Body {
+        std::mem::replace(self, Body::from_bytes(b""))
+    }
+
     /// The number of bytes, after decompression.
     pub fn len(&self) -> u64 {
         self.len
@@ -46,7 +51,12 @@ impl Body {
 
     /// Reads from the beginning; may be called any number of times.
     pub fn reader(&mut self) -> impl BufRead + '_ {
-        let failed = self.file.seek(SeekFrom::Start(0)).err();
+        self.reader_at(0)
+    }
+
+    /// Reads from a position on, in bytes; may be called any number of times.
+    pub fn reader_at(&mut self, position: u64) -> impl BufRead + '_ {
+        let failed = self.file.seek(SeekFrom::Start(position)).err();
         BufReader::new(Rewound {
             file: &mut self.file,
             failed,
@@ -62,7 +72,7 @@ impl Body {
     pub fn bytes_capped(&mut self, limit: u64) -> Result<Vec<u8>, DecodeError> {
         if self.len > limit {
             return Err(DecodeError::Protocol(format!(
-                "an answer of {} bytes where at most {limit} make sense",
+                "it is {} bytes long, and one that is no listing is read up to {limit}, whatever max_answer in the http table of the provider says",
                 self.len
             )));
         }
@@ -172,10 +182,14 @@ mod tests {
         let mut first = [0; 2];
         body.reader().read_exact(&mut first).unwrap();
         assert_eq!(body.bytes_capped(8).unwrap(), b"one\ntwo\n");
-        assert!(matches!(
-            body.bytes_capped(7),
-            Err(DecodeError::Protocol(_))
-        ));
+        let Err(DecodeError::Protocol(why)) = body.bytes_capped(7) else {
+            panic!("it is longer");
+        };
+        assert!(why.contains("8 bytes") && why.contains("up to 7") && why.contains("max_answer"));
+        let mut from = String::new();
+        body.reader_at(4).read_to_string(&mut from).unwrap();
+        assert_eq!(from, "two\n");
+        assert_eq!((body.take().len(), body.len()), (8, 0));
     }
 
     #[test]

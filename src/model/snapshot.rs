@@ -267,6 +267,8 @@ pub struct Snapshot {
 pub enum Unreadable {
     /// Some of the profile, for its characters.
     Profile,
+    /// Whether all of the profile came. The words say why that can't be told.
+    Value(String),
     /// How they stand in groups, where they are listed as one who has not confirmed. The words say
     /// why.
     Standing(String),

@@ -402,6 +402,9 @@ fn left_out(inputs: &Inputs<'_>, blocked: &mut Vec<Blocked>) {
                     Unreadable::Profile => format!(
                         "the profile of record {id} at \"{at}\" holds characters that can't be read, or far too many, so {kept}; correct it there"
                     ),
+                    Unreadable::Value(why) => format!(
+                        "nobody can tell whether the profile of record {id} at \"{at}\" came whole ({why}), so {kept}; look at its custom fields there"
+                    ),
                     Unreadable::Standing(why) => format!(
                         "nobody can tell in which groups record {id} at \"{at}\" is ({why}), so {kept}; look at it there"
                     ),

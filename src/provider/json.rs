@@ -8,67 +8,25 @@
 //! 24 digits, a group called `1e3` or `2024.10`. Their digits are kept as they stand, and never go
 //! through a floating number.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::ops::Range;
+mod document;
+mod rows;
+mod scan;
 
-use serde::Deserialize;
+use std::borrow::Cow;
+
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use super::guess::{GUESS, mend_json};
 use crate::http::DecodeError;
 
-/// The longest answer that makes sense where all of it becomes values at once: a thousand contacts
-/// with 64 KiB each.
+pub(super) use document::{Document, Place};
+pub(super) use rows::{Row, Rows};
+
+/// The longest answer, or row of a listing, that makes sense where all of it becomes values at once:
+/// a thousand contacts with 64 KiB each. A listing may be longer, which is taken row by row from where
+/// the answer is kept.
 pub(super) const MAX_ANSWER: u64 = 64 * 1024 * 1024;
-/// The longest answer of a listing that is taken row by row, which needs memory for its bytes and for
-/// one row.
-pub(super) const MAX_LISTING: u64 = 1024 * 1024 * 1024;
-
-/// The rows of a listing, and how many others there are: those without an id, of which nobody can
-/// tell whom or what they stand for. They alone are left out, and the listing is not whole.
-#[derive(Debug)]
-pub(super) struct Rows<T> {
-    pub(super) known: Vec<T>,
-    pub(super) without_id: u64,
-}
-
-impl<T> Rows<T> {
-    /// Counts all rows.
-    pub(super) fn len(&self) -> usize {
-        self.known.len() + usize::try_from(self.without_id).unwrap_or(usize::MAX)
-    }
-
-    /// Says that some rows are left out, if any are; `what` names them in the plural.
-    pub(super) fn left_out(&self, what: &str) -> Option<String> {
-        (self.without_id > 0).then(|| format!("some {what} have no id that can be read"))
-    }
-}
-
-impl<T> Default for Rows<T> {
-    fn default() -> Self {
-        Rows {
-            known: Vec::new(),
-            without_id: 0,
-        }
-    }
-}
-
-impl<T> FromIterator<Option<T>> for Rows<T> {
-    fn from_iter<I: IntoIterator<Item = Option<T>>>(rows: I) -> Self {
-        let mut found = Rows::default();
-        for row in rows {
-            match row {
-                Some(row) => found.known.push(row),
-                None => found.without_id += 1,
-            }
-        }
-        found
-    }
-}
-
 /// Says that an answer breaks the rules of the API.
 pub(super) fn protocol(what: impl Into<String>) -> DecodeError {
     DecodeError::Protocol(what.into())
@@ -89,91 +47,11 @@ pub(super) fn document(bytes: &[u8]) -> Result<Map<String, Json>, DecodeError> {
     }
 }
 
-/// A whole answer, none of whose values is taken apart: a listing of any length needs no more memory
-/// than its bytes, and as much again for a moment where some of them have to be mended.
-pub(super) struct Document {
-    bytes: Vec<u8>,
-    /// Where each value of the object is printed.
-    fields: BTreeMap<String, Range<usize>>,
-}
-
-impl Document {
-    /// Reads an answer, which has to be an object.
-    ///
-    /// # Errors
-    /// As for [`document`].
-    pub(super) fn read(mut bytes: Vec<u8>) -> Result<Document, DecodeError> {
-        let mark = bytes.len() - without_mark(&bytes).len();
-        bytes.drain(..mark);
-        let error = match Self::places(&bytes) {
-            Ok(fields) => return Ok(Document { bytes, fields }),
-            Err(error) => error,
-        };
-        if let Some(mended) = mend_json(&bytes)
-            && let Ok(fields) = Self::places(&mended)
-        {
-            return Ok(Document {
-                bytes: mended,
-                fields,
-            });
-        }
-        let is_json = serde_json::from_slice::<IgnoredAny>(&bytes).is_ok();
-        Err(if error.is_data() && is_json {
-            protocol("the answer is not an object")
-        } else {
-            no_answer(&bytes, &error)
-        })
-    }
-
-    fn places(bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>, serde_json::Error> {
-        let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(bytes)?;
-        let place = |value: &RawValue| {
-            let start = value.get().as_ptr().addr() - bytes.as_ptr().addr();
-            start..start + value.get().len()
-        };
-        let places = fields.into_iter();
-        Ok(places.map(|(name, value)| (name, place(value))).collect())
-    }
-
-    /// Names what the answer holds.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.fields.keys().map(String::as_str)
-    }
-
-    /// Returns the value under a name, as it is printed.
-    pub(super) fn get(&self, name: &str) -> Option<&RawValue> {
-        let place = self.fields.get(name)?;
-        serde_json::from_slice(&self.bytes[place.clone()]).ok()
-    }
-}
-
-/// Takes an object apart into what is printed under each name; nothing for anything else.
-pub(super) fn fields(value: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
-    serde_json::from_str(value.get()).ok()
-}
-
-/// Takes an array apart into what is printed of each item; nothing for anything else.
-pub(super) fn items(value: &RawValue) -> Option<Vec<&RawValue>> {
-    Vec::deserialize(&mut serde_json::Deserializer::from_str(value.get())).ok()
-}
-
 /// Reads a value that was left as it is printed.
-///
-/// # Errors
-/// `NotAnAnswer` for what is no value after all, `Protocol` for one that is too long to be held with
-/// all of its parts.
-pub(super) fn value(printed: &RawValue) -> Result<Json, DecodeError> {
-    let bytes = printed.get().as_bytes();
-    if bytes.len() as u64 > MAX_ANSWER {
-        return Err(protocol(format!(
-            "{} MB came where no list is asked for",
-            bytes.len() / 1_000_000
-        )));
-    }
-    mending(bytes, |bytes| {
+fn read_value(printed: &[u8]) -> Result<Json, serde_json::Error> {
+    mending(printed, |bytes| {
         serde_json::from_slice(&with_digits_as_text(bytes))
     })
-    .map_err(|error| no_answer(bytes, &error))
 }
 
 fn without_mark(bytes: &[u8]) -> &[u8] {
@@ -335,39 +213,102 @@ mod tests {
         }
     }
 
+    fn read(bytes: &[u8]) -> Result<Document, DecodeError> {
+        Document::read(crate::http::Body::from_bytes(bytes))
+    }
+
+    fn rows_of(answer: &Document, place: Place) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let taken = answer.each_row(place, |row| {
+            rows.push(row);
+            Ok(())
+        });
+        taken.unwrap();
+        rows
+    }
+
     #[test]
-    fn what_is_left_as_printed_reads_as_if_it_was_not() {
+    fn what_is_taken_row_by_row_reads_as_if_it_was_not() {
         let bytes = br#"{"data":{"records":[{"name":2024.10},{"name":"\ud83d"}],"n":1},"ok":true}"#;
-        let answer = Document::read(bytes.to_vec()).ok().unwrap();
-        let data = fields(answer.get("data").unwrap()).unwrap();
-        let read = |row: &&RawValue| value(row).unwrap()["name"].clone();
-        let names: Vec<Json> = items(data["records"]).unwrap().iter().map(read).collect();
-        assert_eq!(names[0], "2024.10");
-        assert!(super::super::guess::is_guessed(&names[1]), "only that row");
-        assert!(fields(data["n"]).is_none() && items(data["n"]).is_none());
+        for begin in [&b""[..], b"\xef\xbb\xbf", b" \r\n\t"] {
+            let answer = read(&[begin, bytes].concat()).unwrap();
+            assert_eq!(answer.names().collect::<Vec<_>>(), ["data", "ok"]);
+            let data = answer.fields(answer.get("data").unwrap()).unwrap();
+            assert_eq!(answer.value(data["n"]), Ok(1.into()));
+            let rows = rows_of(&answer, data["records"]);
+            assert_eq!(rows[0].fields["name"], "2024.10");
+            let name = &rows[1].fields["name"];
+            assert!(super::super::guess::is_guessed(name), "only that row");
+            assert!(!data["n"].is_array() && !data["n"].is_object());
+        }
         for broken in [
             &b""[..],
+            b"\xef\xbb\xbf",
             b"<html>",
             b"502 Bad Gateway",
             b"[{\"a\":",
             b"{\"a\":[1,",
+            b"{\"a\":[1,]}",
+            b"{\"a\":1,}",
+            b"{\"a\":1]",
+            b"{\"a\" 1}",
+            b"{a:1}",
             b"{\"a\":1}{}",
             b"{\"a\":1.}",
+            b"{\"a\":01}",
+            b"{\"a\":-}",
+            b"{\"a\":1e}",
+            b"{\"a\":nul}",
+            b"{\"a\":\"\\x\"}",
+            b"{\"a\":\"\\u12g4\"}",
+            b"{\"a\":\"b}",
         ] {
-            let error = Document::read(broken.to_vec()).err();
+            let error = read(broken).err();
             assert!(
                 matches!(error, Some(DecodeError::NotAnAnswer(_))),
-                "{error:?}"
+                "{} gives {error:?}",
+                String::from_utf8_lossy(broken)
             );
         }
-        let list = Document::read(b"[1]".to_vec());
-        assert!(matches!(list, Err(DecodeError::Protocol(_))));
+        for sound in [&b"[1]"[..], b"null", b"\"text\"", b"-0.5e+7 "] {
+            assert!(matches!(read(sound), Err(DecodeError::Protocol(_))));
+        }
         // A byte of another encoding spoils no other record either.
-        let foreign = b"{\"data\":[{\"name\":\"Zo\xeb\"},{\"name\":\"Bo\"}]}".to_vec();
-        let foreign = Document::read(foreign).ok().unwrap();
-        let rows = items(foreign.get("data").unwrap()).unwrap();
-        assert!(super::super::guess::is_guessed(&value(rows[0]).unwrap()));
-        assert_eq!(value(rows[1]).unwrap()["name"], "Bo");
+        let foreign = b"{\"data\":[{\"name\":\"Zo\xeb\"},{\"name\":\"Bo\"}]}";
+        let foreign = read(foreign).unwrap();
+        let rows = rows_of(&foreign, foreign.get("data").unwrap());
+        assert!(super::super::guess::is_guessed(&rows[0].fields["name"]));
+        assert_eq!(rows[1].fields["name"], "Bo");
+    }
+
+    #[test]
+    fn a_row_that_is_too_much_shows_what_tells_which_it_is_and_no_more() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        let long = "x".repeat(usize::try_from(MAX_ANSWER).unwrap());
+        for (notes, inside) in [
+            (deep.clone(), "can't be followed"),
+            (format!("\"{long}\""), "is too long"),
+        ] {
+            let row = format!(
+                r#"{{"deep":{notes},"ID":"7","Notes":"lost","email":"ana@example.org","name":{deep}}}"#
+            );
+            let body = format!(r#"{{"rows":[{{"id":1}},{row},{deep},{{"id":3}}],"last":9}}"#);
+            let answer = read(body.as_bytes()).unwrap();
+            let rows = rows_of(&answer, answer.get("rows").unwrap());
+            let ids = |name| rows.iter().map(move |row| row.fields.get(name).cloned());
+            let shown: Vec<_> = ids("id").flatten().collect();
+            assert_eq!(shown, [1, 3], "{inside}");
+            let odd = &rows[1].fields;
+            assert_eq!(
+                (&odd["ID"], &odd["email"]),
+                (&"7".into(), &"ana@example.org".into())
+            );
+            assert!(!odd.contains_key("Notes") && text(&odd["name"]).is_none());
+            assert!(odd.values().any(super::super::guess::is_guessed));
+            assert!(rows[1].is_cut() && !rows[3].is_cut());
+            assert!(rows[2].fields.is_empty());
+            assert_eq!(answer.value(answer.get("last").unwrap()), Ok(9.into()));
+        }
     }
 
     #[test]

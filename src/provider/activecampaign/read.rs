@@ -202,7 +202,7 @@ impl ActiveCampaign {
             .ask_listing(lists::list_all(), lists::summaries)
             .await?
             .unwrap_or_default();
-        let left_out = listed.left_out("lists");
+        let left_out = listed.left_out("the lists", 0);
         let mut rows = listed.known;
         let mut certificate = Certificate {
             pages: 2,

@@ -12,11 +12,10 @@ pub(super) mod users;
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
-use crate::http::{Call, CallBody, DecodeError, FormValue, Method, Refusal, Reply};
-use crate::provider::json::{self, Document, Rows, integer, protocol, text};
+use crate::http::{Body, Call, CallBody, DecodeError, FormValue, Method, Refusal, Reply};
+use crate::provider::json::{self, Document, Place, Row, Rows, integer, protocol, text};
 
 /// The most rows of a page of version 3.
 pub(super) const PAGE_ROWS: u64 = 100;
@@ -109,7 +108,7 @@ pub(super) fn v1_answer(reply: &mut Reply) -> Result<V1Answer<Map<String, Json>>
 
 /// Takes a listing of version 1 out of its envelope, none of whose rows is taken apart.
 pub(super) fn v1_listing(reply: &mut Reply) -> Result<V1Answer<Document>, DecodeError> {
-    decode_v1_listing(reply.body.bytes_capped(json::MAX_LISTING)?)
+    decode_v1_listing(reply.body.take())
 }
 
 /// Takes an answer of version 1 out of its envelope.
@@ -134,8 +133,8 @@ pub(super) fn decode_v1(bytes: &[u8]) -> Result<V1Answer<Map<String, Json>>, Dec
 ///
 /// # Errors
 /// As for [`decode_v1`].
-pub(super) fn decode_v1_listing(bytes: Vec<u8>) -> Result<V1Answer<Document>, DecodeError> {
-    let answer = Document::read(bytes)?;
+pub(super) fn decode_v1_listing(body: Body) -> Result<V1Answer<Document>, DecodeError> {
+    let answer = Document::read(body)?;
     let mut envelope = vec!["result_output"];
     let mut shown = |name, other| {
         let name = if answer.get(name).is_some() {
@@ -144,7 +143,10 @@ pub(super) fn decode_v1_listing(bytes: Vec<u8>) -> Result<V1Answer<Document>, De
             other
         };
         envelope.push(name);
-        answer.get(name).map(json::value).transpose()
+        answer
+            .get(name)
+            .map(|place| answer.value(place))
+            .transpose()
     };
     let code = shown("result_code", "succeeded")?;
     let message = shown("result_message", "message")?;
@@ -196,26 +198,24 @@ fn speaks_of_rights(words: &str) -> bool {
 }
 
 /// Decodes the rows of a listing of version 1, which stand under numbers beside the envelope, in
-/// their order and one at a time.
-pub(super) fn numbered_rows<C, T>(
+/// their order and one at a time. A row of which `decode` makes nothing has no id.
+pub(super) fn numbered_rows<T>(
     answer: &Document,
-    mut decode: impl FnMut(&Map<String, Json>) -> Result<T, DecodeError>,
-) -> Result<C, DecodeError>
-where
-    C: FromIterator<T>,
-{
-    let mut names: Vec<(u64, &str)> = answer
-        .names()
-        .filter_map(|name| Some((name.parse().ok()?, name)))
-        .collect();
-    names.sort_unstable();
+    mut decode: impl FnMut(&Row) -> Result<Option<T>, DecodeError>,
+) -> Result<Rows<T>, DecodeError> {
+    let numbered = |name: &str| Some((name.parse::<u64>().ok()?, answer.get(name)?));
+    let mut places: Vec<(u64, Place)> = answer.names().filter_map(numbered).collect();
+    places.sort_by_key(|(number, _)| *number);
     // An answer that found something has rows; anything else was not understood.
-    if names.is_empty() {
+    if places.is_empty() {
         return Err(protocol("a listing that found something has no rows"));
     }
-    let rows = names.into_iter().filter_map(|(_, name)| answer.get(name));
-    rows.map(|row| decode(json::object(&json::value(row)?, "a row of a listing")?))
-        .collect()
+    let mut rows = Rows::default();
+    for (_, place) in places {
+        let row = answer.row(place)?;
+        rows.take(&row, decode(&row)?);
+    }
+    Ok(rows)
 }
 
 /// Returns the object that a view of version 1 shows, which some answers hold as a row of its own.
@@ -243,44 +243,41 @@ pub(super) fn v3_answer(reply: &mut Reply) -> Result<Map<String, Json>, DecodeEr
 
 /// Takes an answer of version 3 of which no value is taken apart, for a page of any length.
 pub(super) fn v3_page(reply: &mut Reply) -> Result<Document, DecodeError> {
-    let bytes = reply.body.bytes_capped(json::MAX_LISTING)?;
     if (200..300).contains(&reply.status) {
-        return Document::read(bytes);
+        return Document::read(reply.body.take());
     }
+    let bytes = reply.body.bytes_capped(json::MAX_ANSWER)?;
     Err(refused_v3(reply.status, &bytes))
 }
 
-/// Returns what is printed of the rows of a page of version 3; nothing where the page has no such
-/// name.
-pub(super) fn printed_rows<'a>(
-    page: &'a Document,
-    name: &str,
-) -> Result<Option<Vec<&'a RawValue>>, DecodeError> {
-    let rows = page.get(name).map(|rows| {
-        json::items(rows).ok_or_else(|| protocol(format!("\"{name}\" is not an array")))
-    });
-    rows.transpose()
+/// Finds the rows of a page of version 3; nothing where the page has no such name.
+pub(super) fn rows_under(page: &Document, name: &str) -> Result<Option<Place>, DecodeError> {
+    match page.get(name) {
+        Some(rows) if !rows.is_array() => Err(protocol(format!("\"{name}\" is not an array"))),
+        rows => Ok(rows),
+    }
 }
 
-/// Decodes the rows of a page of version 3, one at a time, with the total; `what` names one of them.
-/// A row of which `decode` makes nothing has no id.
+/// Decodes the rows of a page of version 3, one at a time, with the total. A row of which `decode`
+/// makes nothing has no id.
 pub(super) fn page_rows<T>(
     page: &Document,
     name: &str,
-    what: &str,
     decode: impl Fn(&Map<String, Json>) -> Option<T>,
 ) -> Result<(Rows<T>, Option<u64>), DecodeError> {
-    let rows = printed_rows(page, name)?
-        .ok_or_else(|| protocol(format!("\"{name}\" is missing")))?
-        .into_iter()
-        .map(|row| Ok(decode(json::object(&json::value(row)?, what)?)))
-        .collect::<Result<_, DecodeError>>()?;
+    let place =
+        rows_under(page, name)?.ok_or_else(|| protocol(format!("\"{name}\" is missing")))?;
+    let mut rows = Rows::default();
+    page.each_row(place, |row| {
+        rows.take(&row, decode(&row.fields));
+        Ok(())
+    })?;
     Ok((rows, page_total(page)?))
 }
 
 /// Reads the total of a page of version 3 that is taken row by row.
 pub(super) fn page_total(page: &Document) -> Result<Option<u64>, DecodeError> {
-    let meta = page.get("meta").map(json::value).transpose()?;
+    let meta = page.get("meta").map(|meta| page.value(meta)).transpose()?;
     Ok(meta.as_ref().and_then(total_of))
 }
 

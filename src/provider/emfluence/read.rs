@@ -334,9 +334,11 @@ impl Emfluence {
                 )
                 .await?;
             certificate.pages += 1;
+            let before = certificate.rows;
             certificate.rows += answer.rows.len() as u64;
             let step = walk.take(&answer.paging, answer.rows.len());
-            certificate.left_out.extend(answer.rows.left_out("groups"));
+            let left_out = answer.rows.left_out("the groups", before);
+            certificate.left_out.extend(left_out);
             groups.extend(answer.rows.known);
             match step {
                 Ok(Step::Next(next)) => page = next,

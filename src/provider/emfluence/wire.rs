@@ -8,11 +8,10 @@ pub(super) mod contacts;
 pub(super) mod groups;
 pub(super) mod paging;
 
-use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
-use crate::http::{DecodeError, Effect, Refusal, Reply};
-use crate::provider::json::{self, Document, protocol};
+use crate::http::{Body, DecodeError, Effect, Refusal, Reply};
+use crate::provider::json::{self, Document, Place, protocol};
 
 /// The most rows of a page of groups/getContacts.
 pub(super) const LISTING_ROWS: u64 = 1000;
@@ -56,8 +55,8 @@ impl Request {
 
 /// A favourable answer, out of its envelope.
 pub(super) struct Answer {
-    /// As it is printed: a listing is taken row by row.
-    document: Document,
+    /// As it is kept: a listing is taken row by row.
+    pub(super) document: Document,
     /// The provider's id of the request, for a support case.
     pub(super) request_id: Option<String>,
 }
@@ -65,13 +64,13 @@ pub(super) struct Answer {
 impl Answer {
     /// Returns the data of a call that must have some.
     pub(super) fn data(&self) -> Result<Json, DecodeError> {
-        json::value(self.printed()?)
+        self.document.value(self.place()?)
     }
 
-    /// Returns the data of a call that must have some, as it is printed.
-    pub(super) fn printed(&self) -> Result<&RawValue, DecodeError> {
+    /// Returns where the data is of a call that must have some.
+    pub(super) fn place(&self) -> Result<Place, DecodeError> {
         envelope(&self.document, "data")
-            .filter(|data| data.get() != "null")
+            .filter(|data| !data.is_null())
             .ok_or_else(|| protocol("the answer has no \"data\""))
     }
 
@@ -86,7 +85,7 @@ impl Answer {
 
 /// Takes an answer out of its envelope, whatever the HTTP status said.
 pub(super) fn answer(reply: &mut Reply) -> Result<Answer, DecodeError> {
-    decode_answer(reply.body.bytes_capped(json::MAX_LISTING)?)
+    decode_answer(reply.body.take())
 }
 
 /// Takes an answer out of its envelope.
@@ -94,9 +93,12 @@ pub(super) fn answer(reply: &mut Reply) -> Result<Answer, DecodeError> {
 /// # Errors
 /// `NotAnAnswer` for what is no whole JSON document, `Protocol` for JSON without a readable
 /// `success`, `Refused` for a refusal.
-pub(super) fn decode_answer(bytes: Vec<u8>) -> Result<Answer, DecodeError> {
-    let document = Document::read(bytes)?;
-    let part = |name: &str| envelope(&document, name).map(json::value).transpose();
+pub(super) fn decode_answer(body: Body) -> Result<Answer, DecodeError> {
+    let document = Document::read(body)?;
+    let part = |name: &str| {
+        let place = envelope(&document, name);
+        place.map(|place| document.value(place)).transpose()
+    };
     let success = part("success")?
         .as_ref()
         .and_then(flag)
@@ -121,7 +123,7 @@ pub(super) fn decode_answer(bytes: Vec<u8>) -> Result<Answer, DecodeError> {
 }
 
 /// Finds a part of the envelope by name, also under another spelling of its case.
-fn envelope<'a>(document: &'a Document, name: &str) -> Option<&'a RawValue> {
+fn envelope(document: &Document, name: &str) -> Option<Place> {
     document.get(name).or_else(|| {
         let mut names = document.names();
         document.get(names.find(|key| key.eq_ignore_ascii_case(name))?)

@@ -5,10 +5,11 @@
 //! fewer requests. Where memberships do not come along, version 1 lists them by list and status,
 //! and the pass over the account is held against that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::wire::contacts::{
-    self as wire, Contact, Include, NOT_SAID, Page, ProfileFields, STATUSES, Scope, same_address,
+    self as wire, Contact, Include, NOT_SAID, OPTED_OUT, Page, ProfileFields, STATUSES, Scope,
+    same_address,
 };
 use super::super::wire::{PAGE_ROWS, lists};
 use super::super::{ActiveCampaign, Known, address_hash};
@@ -31,9 +32,9 @@ struct Scanned {
     problem: Option<String>,
     /// What of it is left out, because nobody can tell whom it is about.
     left_out: Option<String>,
-    /// The lists of memberships that do not say whose they are; nothing for one that does not say
-    /// of which list either.
-    strays: BTreeSet<Option<u64>>,
+    /// The lists of memberships that are of nobody, each with a sentence; nothing for one that is of
+    /// no list either.
+    strays: BTreeMap<Option<u64>, String>,
 }
 
 impl Scanned {
@@ -42,21 +43,19 @@ impl Scanned {
         self.problem.as_ref().or(self.left_out.as_ref())
     }
 
-    /// Says in its listing why a list may not be whole. A membership that is nobody's concerns its
-    /// own list; one that is of no list either concerns all of them.
+    /// Says in its listing why a list may not be whole. Whoever is left out takes no refusal of
+    /// anybody else along. A membership that is nobody's concerns its own list; one that is of no
+    /// list either concerns all of them.
     fn tell(&self, listed: &mut Listed) {
-        if let Some(problem) = self.doubt() {
+        if let Some(problem) = &self.problem {
             listed.broken(problem);
         }
-        for stray in &self.strays {
-            match *stray {
-                None => listed.broken("a membership says neither whose it is nor of which list"),
-                Some(list) if listed.number == Some(list) => {
-                    listed.broken(format!(
-                        "a membership of list {list} does not say whose it is"
-                    ));
-                }
-                Some(_) => {}
+        if let Some(left_out) = &self.left_out {
+            listed.doubt(left_out);
+        }
+        for (list, why) in &self.strays {
+            if list.is_none() || *list == listed.number {
+                listed.broken(why);
             }
         }
     }
@@ -106,15 +105,21 @@ impl Taking<'_> {
                 self.seen.push(address_hash(address.as_str()));
             }
         }
-        let profile = profile && !contact.unreadable;
-        if contact.unreadable {
-            let what = contact
-                .unread_standing(&self.lists)
-                .map_or(Unreadable::Profile, Unreadable::Standing);
-            self.sink.unreadable(&contact.id.to_string(), what);
+        let id = contact.id.to_string();
+        let standing = contact.unread_standing(&self.lists);
+        let unread = if let Some(why) = standing.filter(|_| contact.unreadable) {
+            Some(Unreadable::Standing(why))
+        } else if contact.unreadable {
+            Some(Unreadable::Profile)
+        } else {
+            contact.lacks.map(Unreadable::Value)
+        };
+        let profile = profile && unread.is_none();
+        if let Some(what) = unread {
+            self.sink.unreadable(&id, what);
         }
         self.sink.member(MemberRow {
-            id: contact.id.to_string(),
+            id,
             address: contact.email,
             status: None,
             wire: profile.then_some(contact.profile),
@@ -304,7 +309,10 @@ impl ActiveCampaign {
             };
             let count = page.contacts.len() as u64;
             scanned.strays.extend(page.strays);
-            scanned.left_out = scanned.left_out.or(page.contacts.left_out("contacts"));
+            if scanned.left_out.is_none() {
+                let what = format!("the contacts after id {after}");
+                scanned.left_out = page.contacts.left_out(&what, 0);
+            }
             if scanned.pages == 0 {
                 announced = page.total;
                 if announced.is_some_and(|total| total < count) {
@@ -422,8 +430,8 @@ impl ActiveCampaign {
                 },
             )
             .await?;
-        if let Some(problem) = scanned.doubt() {
-            listings.broken(problem);
+        for listed in listings.each() {
+            scanned.tell(listed);
         }
         Ok(scanned.doubt().is_none())
     }
@@ -549,9 +557,8 @@ impl ActiveCampaign {
             .await?;
         for listing in listings.each() {
             let missing = listing.ids().iter().filter(|id| !met.contains(id)).count();
-            if let Some(problem) = scanned.doubt() {
-                listing.broken(problem);
-            } else if missing > 0 {
+            scanned.tell(listing);
+            if scanned.doubt().is_none() && missing > 0 {
                 listing.broken(format!(
                     "{missing} members are not among the contacts of the account"
                 ));
@@ -596,8 +603,13 @@ impl ActiveCampaign {
                         }
                     };
                     listed.certificate.pages += 1;
-                    if let Some(problem) = rows.left_out("contacts") {
-                        listed.broken(problem);
+                    let what = format!(
+                        "the contacts of list {list} with status {status} after id {after}"
+                    );
+                    match rows.left_out(&what, 0) {
+                        Some(refusal) if status == OPTED_OUT => listed.broken(refusal),
+                        Some(other) => listed.doubt(&other),
+                        None => {}
                     }
                     let is_stuck = rows.known.is_empty();
                     for contact in rows.known {

@@ -86,8 +86,11 @@ impl ActiveCampaign {
                 .await?;
             certificate.pages += 1;
             let ids = page.known.iter().filter_map(|row| id_number(&row.id));
+            let before = pages.rows;
             let more = pages.take(ids, page.len(), total);
-            certificate.left_out.extend(page.left_out("user groups"));
+            certificate
+                .left_out
+                .extend(page.left_out("the user groups", before));
             rows.extend(page.known);
             if !more {
                 break;
@@ -123,7 +126,7 @@ impl ActiveCampaign {
             .ask_listing(group_wire::list(None), group_wire::listed)
             .await
         {
-            let certificate = certificate(&rows.known, rows.left_out("user groups"), 1);
+            let certificate = certificate(&rows.known, rows.left_out("the user groups", 0), 1);
             return Ok((rows.known, certificate));
         }
         let mut rows = Vec::new();
@@ -138,7 +141,9 @@ impl ActiveCampaign {
                 .unwrap_or_default();
             let is_new = found.known.iter().filter(|row| seen.insert(row.id.clone()));
             empty = if is_new.count() == 0 { empty + 1 } else { 0 };
-            left_out = left_out.or(found.left_out("user groups"));
+            if left_out.is_none() {
+                left_out = found.left_out(&format!("the user groups from id {from} on"), 0);
+            }
             // Visitor and User are left out of other listings, and hold no one.
             rows.extend(
                 found
@@ -297,8 +302,9 @@ impl ActiveCampaign {
         loop {
             let (page, total) = self.ask_page(wire::page(pages.rows), wire::users).await?;
             let ids = page.known.iter().map(|user| user.id);
+            let before = pages.rows;
             let more = pages.take(ids, page.len(), total);
-            left_out = left_out.or(page.left_out("users"));
+            left_out = left_out.or(page.left_out("the users", before));
             users.extend(page.known.into_iter().map(|user| (user.id, user)));
             if !more {
                 break;
@@ -332,7 +338,9 @@ impl ActiveCampaign {
                 .ask_listing(wire::list(&ids), wire::listed)
                 .await?
                 .unwrap_or_default();
-            left_out = left_out.or(found.left_out("users"));
+            if left_out.is_none() {
+                left_out = found.left_out(&format!("the users from id {from} on"), 0);
+            }
             let before = users.len();
             users.extend(found.known.into_iter().map(|user| (user.id, user)));
             empty = if users.len() == before { empty + 1 } else { 0 };

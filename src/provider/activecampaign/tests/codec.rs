@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::http::{Call, CallBody, DecodeError};
+use crate::http::{Body, Call, CallBody, DecodeError};
 use crate::model::{CustomFields, MembershipState, ObjectKind, Record, Value};
 use crate::provider::activecampaign::wire::contacts::{self, Include, ProfileFields, Scope};
 use crate::provider::activecampaign::wire::import::{self, ImportRow, Progress};
@@ -25,7 +25,7 @@ pub(super) fn v1(bytes: &[u8]) -> Map<String, Json> {
 
 /// Takes a listing of version 1 out of its envelope.
 fn listing(bytes: &[u8]) -> Document {
-    found(decode_v1_listing(bytes.to_vec()))
+    found(decode_v1_listing(Body::from_bytes(bytes)))
 }
 
 fn found<T>(answer: Result<V1Answer<T>, DecodeError>) -> T {
@@ -37,7 +37,7 @@ fn found<T>(answer: Result<V1Answer<T>, DecodeError>) -> T {
 }
 
 pub(super) fn page_of(bytes: &[u8]) -> Document {
-    Document::read(bytes.to_vec()).unwrap_or_else(|error| panic!("{error:?}"))
+    Document::read(Body::from_bytes(bytes)).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 pub(super) fn v3(bytes: &[u8]) -> Map<String, Json> {
@@ -593,16 +593,16 @@ fn nothing_found_is_told_from_a_missing_right() {
         fixture!("broken/refused.json"),
     ] {
         assert!(matches!(decode_v1(empty), Ok(V1Answer::Empty(_))));
-        let listing = decode_v1_listing(empty.to_vec());
+        let listing = decode_v1_listing(Body::from_bytes(empty));
         assert!(matches!(listing, Ok(V1Answer::Empty(_))));
     }
-    let denied = decode_v1_listing(fixture!("broken/unauthorised.json").to_vec());
+    let denied = decode_v1_listing(Body::from_bytes(fixture!("broken/unauthorised.json")));
     assert!(matches!(denied, Err(DecodeError::Denied(_))));
     let with_rows = br#"{"0":{"id":"1"},"succeeded":0,"message":"half"}"#.to_vec();
-    let refused = decode_v1_listing(with_rows);
+    let refused = decode_v1_listing(Body::from_bytes(&with_rows));
     assert!(matches!(refused, Err(DecodeError::Refused(_))));
     let other_names = br#"{"0":{"id":"1"},"succeeded":1,"message":"all"}"#.to_vec();
-    let found = decode_v1_listing(other_names);
+    let found = decode_v1_listing(Body::from_bytes(&other_names));
     assert!(matches!(found, Ok(V1Answer::Something(_))));
     assert!(matches!(
         decode_v1(fixture!("broken/unauthorised.json")),

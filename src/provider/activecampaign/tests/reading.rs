@@ -6,7 +6,7 @@ use super::codec::fixture;
 use super::emulated::{assert_no_misuse, held, seeded};
 use super::service::{read, read_groups, scripted};
 use crate::emulator::{ActiveCampaignQuirks, Fault, FaultRule, When};
-use crate::model::{Existence, GroupKind, GroupRow, GroupStatus, Record};
+use crate::model::{Existence, GroupKind, GroupRow, GroupStatus, Record, Unreadable};
 use crate::provider::activecampaign::{ActiveCampaign, ActiveCampaignGroups};
 use crate::provider::json::MAX_ANSWER;
 use crate::provider::{ReadError, Role, Source};
@@ -349,6 +349,139 @@ async fn one_text_that_cannot_be_read_leaves_out_one_profile() {
         let read: Vec<&str> = read.shelf.0.keys().map(String::as_str).collect();
         assert_eq!(read, ["101", "103"]);
     }
+}
+
+/// Serves a page of contacts on list 1, among whom `odd` stands second, with memberships.
+fn with_odd_contact(odd: &'static str, edges: Json) -> ActiveCampaign {
+    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| {
+        match asked.call.as_str() {
+            "contacts" => {
+                let body = format!(
+                    r#"{{"contacts":[{{"id":"101","email":"ana@example.org"}},{odd},{{"id":"103","email":"cy@example.org"}}],"contactLists":{edges},"meta":{{"total":"3"}}}}"#
+                );
+                (200, body.into_bytes())
+            }
+            "contactLists" => json_of(json!({"contactLists": [], "meta": {"total": "2"}})),
+            "user_me" => (200, me()),
+            "import/bulk_import" => (200, fixture!("good/totals.json").to_vec()),
+            _ => forbidden(),
+        }
+    });
+    adapter
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_no_record_proves_no_absence_and_stops_nobody() {
+    let edge =
+        |contact: &str, status: &str| json!({"contact": contact, "list": "1", "status": status});
+    for odd in [
+        "null",
+        r#""spoilt""#,
+        "7",
+        r#"["102"]"#,
+        r#"{"email":"bo@example.org"}"#,
+    ] {
+        // Whoever can't be read is on the list, in one state or another, or is not.
+        for (other, opt_outs) in [(Some("1"), true), (Some("2"), false), (None, true)] {
+            let mut edges = vec![edge("101", "1"), edge("103", "2")];
+            edges.extend(other.map(|status| edge("102", status)));
+            let adapter = with_odd_contact(odd, edges.into());
+            let read = read_groups(&adapter, &[list("1")], &[], Role::Target { wanted: &[] })
+                .await
+                .unwrap();
+            assert_eq!(read.rows("1"), "101:active 103:opted_out");
+            let why = read.why("1");
+            assert!(why.contains("row 2 of the contacts after id 0"), "{why}");
+            // Additions of others go on, but where a refusal may be of anybody.
+            assert_eq!(
+                read.snapshot.certificates["1"].opt_outs_complete, opt_outs,
+                "{why}"
+            );
+            assert!(read.snapshot.existence != Existence::Whole);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_a_list_by_version_1_that_is_no_record_may_be_anybodys() {
+    for (odd_status, opt_outs) in [("1", true), ("2", false), ("3", true)] {
+        let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| {
+            let first = asked
+                .parameters
+                .get("filters[id_greater]")
+                .map(String::as_str)
+                == Some("0");
+            match asked.call.as_str() {
+                "contact_list" if first => {
+                    let status = asked.parameters["filters[status]"].as_str();
+                    let id = format!("10{status}");
+                    let row = json!({
+                        "id": id, "email": format!("p{id}@example.org"), "lists": {"1": {"status": status}},
+                    });
+                    let mut rows = json!({"result_code": 1, "0": row});
+                    if status == odd_status {
+                        rows["1"] = Json::Null;
+                    }
+                    json_of(rows)
+                }
+                "contact_list" => (200, fixture!("broken/empty.json").to_vec()),
+                "contactLists" => json_of(json!({"contactLists": [], "meta": {"total": "5"}})),
+                "user_me" => (200, me()),
+                "import/bulk_import" => (200, fixture!("good/totals.json").to_vec()),
+                _ => forbidden(),
+            }
+        });
+        let read = read_groups(&adapter, &[list("1")], &[], Role::Source)
+            .await
+            .unwrap();
+        let why = read.why("1");
+        assert!(
+            read.rows("1")
+                .contains("101:active 102:opted_out 103:bounced"),
+            "{why}"
+        );
+        let place =
+            format!("row 2 of the contacts of list 1 with status {odd_status} after id 0 is null");
+        assert!(why.contains(&place), "{why}");
+        assert_eq!(
+            read.snapshot.certificates["1"].opt_outs_complete, opt_outs,
+            "{why}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_nobodys_is_named_with_those_whose_it_may_be() {
+    let (adapter, _) = scripted(ActiveCampaignGroups::Lists, move |asked| {
+        let edge = |contact: &str| json!({"contact": contact, "list": "1", "status": "1"});
+        let value =
+            |contact: Json, text: &str| json!({"contact": contact, "field": "4", "value": text});
+        match asked.call.as_str() {
+            "contacts" => json_of(json!({
+                "contacts": [{"id": "101", "email": "ana@example.org"}, {"id": "102", "email": "bo@example.org"}],
+                "contactLists": [edge("101"), edge("102")],
+                "fieldValues": [value("101".into(), "Gold"), value(Json::Null, "Silver")],
+                "meta": {"total": "2"},
+            })),
+            "fields" => json_of(json!({
+                "fields": [{"id": "4", "perstag": "LEVEL", "title": "Level", "type": "text"}], "meta": {"total": "1"},
+            })),
+            "contactLists" => json_of(json!({"contactLists": [], "meta": {"total": "2"}})),
+            "import/bulk_import" => (200, fixture!("good/totals.json").to_vec()),
+            _ => forbidden(),
+        }
+    });
+    let read = read_groups(&adapter, &[list("1")], &["custom.LEVEL"], Role::Source)
+        .await
+        .unwrap();
+    // Nobody is off the list, and nobody's value is taken for cleared.
+    assert_eq!(read.listing("1"), "101:active 102:active");
+    assert!(read.shelf.0.keys().eq(["101"]), "{:?}", read.shelf.0);
+    let unread: Vec<_> = read.snapshot.unreadable.iter().collect();
+    let [(id, Unreadable::Value(why))] = unread.as_slice() else {
+        panic!("{unread:?}");
+    };
+    assert!(*id == "102" && why.contains("custom field LEVEL"), "{why}");
 }
 
 /// Serves three contacts, of whom the second is on list 1 by a membership that is shown as `odd`,

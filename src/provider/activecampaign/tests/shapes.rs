@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
 
 use super::codec::{fixture, page_of};
-use crate::http::DecodeError;
+use crate::http::{Body, DecodeError};
 use crate::model::GroupRow;
 use crate::provider::activecampaign::wire::contacts::{self, ProfileFields};
 use crate::provider::activecampaign::wire::{
     V1Answer, decode_v1, decode_v1_listing, decode_v3, groups, import, lists, users,
 };
 use crate::provider::hostile::{Reading, Seen, assert_the_odd_record_alone_is_lost, by_place};
-use crate::provider::json::Document;
+use crate::provider::json::{Document, MAX_ANSWER, Rows};
 
 pub(super) type Decoder = fn(&[u8]) -> Result<usize, DecodeError>;
 
@@ -29,6 +29,14 @@ fn whole(rows: usize, total: Option<u64>) -> Result<usize, DecodeError> {
     }
 }
 
+/// Counts the rows of a listing of which none is left out.
+fn all_of<T>(rows: Rows<T>) -> Result<usize, DecodeError> {
+    match rows.left_out("the rows", 0) {
+        None => Ok(rows.len()),
+        Some(left_out) => Err(DecodeError::Protocol(left_out)),
+    }
+}
+
 pub(super) const LISTINGS: [Listing; 8] = [
     (
         "list_list",
@@ -36,7 +44,8 @@ pub(super) const LISTINGS: [Listing; 8] = [
         fixture!("good/list_list.json"),
         2,
         |bytes| {
-            lists::summaries(&something(decode_v1_listing(bytes.to_vec())?)?).map(|rows| rows.len())
+            let answer = something(decode_v1_listing(Body::from_bytes(bytes))?)?;
+            lists::summaries(&answer).and_then(all_of)
         },
     ),
     (
@@ -52,8 +61,8 @@ pub(super) const LISTINGS: [Listing; 8] = [
         fixture!("good/contact_list.json"),
         2,
         |bytes| {
-            let answer = something(decode_v1_listing(bytes.to_vec())?)?;
-            contacts::listed_rows(&answer, 0, &ProfileFields::default()).map(|rows| rows.len())
+            let answer = something(decode_v1_listing(Body::from_bytes(bytes))?)?;
+            contacts::listed_rows(&answer, 0, &ProfileFields::default()).and_then(all_of)
         },
     ),
     (
@@ -63,7 +72,7 @@ pub(super) const LISTINGS: [Listing; 8] = [
         4,
         |bytes| {
             let page = contacts::contacts(&page(bytes)?, 0, &ProfileFields::default())?;
-            whole(page.contacts.len(), page.total)
+            whole(all_of(page.contacts)?, page.total)
         },
     ),
     (
@@ -74,22 +83,24 @@ pub(super) const LISTINGS: [Listing; 8] = [
         |bytes| lists::member_total(&decode_v3(200, bytes)?, 1).map(|total| total as usize),
     ),
     ("fields", false, fixture!("good/fields.json"), 3, |bytes| {
-        lists::definitions(&page(bytes)?).and_then(|(rows, total)| whole(rows.len(), total))
+        lists::definitions(&page(bytes)?).and_then(|(rows, total)| whole(all_of(rows)?, total))
     }),
     (
         "groups",
         false,
         fixture!("good/user_groups.json"),
         3,
-        |bytes| groups::summaries(&page(bytes)?).and_then(|(rows, total)| whole(rows.len(), total)),
+        |bytes| {
+            groups::summaries(&page(bytes)?).and_then(|(rows, total)| whole(all_of(rows)?, total))
+        },
     ),
     ("users", false, fixture!("good/users.json"), 2, |bytes| {
-        users::users(&page(bytes)?).map(|(rows, _)| rows.len())
+        users::users(&page(bytes)?).and_then(|(rows, _)| all_of(rows))
     }),
 ];
 
 fn page(bytes: &[u8]) -> Result<Document, DecodeError> {
-    Document::read(bytes.to_vec())
+    Document::read(Body::from_bytes(bytes))
 }
 
 /// Takes what an answer of version 1 has found; nothing is a refusal here.
@@ -208,7 +219,8 @@ fn odd_page(edit: impl FnOnce(&mut Map<String, Json>)) -> (Vec<u64>, u64, BTreeS
     let known = page.contacts.known.iter();
     let unreadable = known.filter(|contact| contact.unreadable);
     let unreadable = unreadable.map(|contact| contact.id).collect();
-    (unreadable, page.contacts.without_id, page.strays)
+    let strays = page.strays.into_keys().collect();
+    (unreadable, page.contacts.without_id, strays)
 }
 
 #[test]
@@ -220,14 +232,157 @@ fn what_belongs_to_a_contact_and_cannot_be_read_is_that_contacts_trouble_alone()
     assert_eq!(no_list, (vec![101], 0, none.clone()));
     let no_contact = odd_page(|fields| fields["contactLists"][0]["contact"] = Json::Null);
     assert_eq!(no_contact, (vec![], 0, BTreeSet::from([Some(1)])));
+    // A row that is no record at all, or a membership that may be of whoever can't be read.
+    let no_row = odd_page(|fields| fields["contactLists"][0] = "spoilt".into());
+    assert_eq!(no_row, (vec![], 0, BTreeSet::from([None])));
     let neither = odd_page(|fields| fields["contactLists"][0] = serde_json::json!({"status": "1"}));
     assert_eq!(neither, (vec![], 0, BTreeSet::from([None])));
-    let no_field = odd_page(|fields| fields["fieldValues"][0]["field"] = Json::Null);
-    assert_eq!((no_field.0.len(), no_field.1), (1, 0));
-    let nobodys = odd_page(|fields| fields["fieldValues"][0]["contact"] = Json::Null);
-    assert!(nobodys.0.len() > 1, "it may be anybody's: {nobodys:?}");
-    let nameless = odd_page(|fields| fields["contacts"][1]["id"] = Json::Null);
+    // Whoever can't be read has refused list 1, of which the opt-outs are not all there then.
+    let refuser = odd_page(|fields| fields["contacts"][1]["id"] = Json::Null);
+    assert_eq!(refuser, (vec![], 1, BTreeSet::from([Some(1)])));
+    // The other contacts are those whom an unread one has no refusal beside.
+    let nameless = odd_page(|fields| fields["contacts"][3]["id"] = Json::Null);
     assert_eq!(nameless, (vec![], 1, none));
+}
+
+/// Decodes the fixture of contacts after an edit of a row of its custom values: whose profile may
+/// lack one, with the sentence.
+fn lacking(tags: &[&str], edit: impl FnOnce(&mut Json)) -> Vec<(u64, String)> {
+    let bytes = edited(fixture!("good/contacts.json"), |fields| {
+        edit(&mut fields["fieldValues"]);
+    });
+    let tags: Vec<String> = tags.iter().map(|tag| format!("custom.{tag}")).collect();
+    let definition = |id, tag: &str| lists::Definition {
+        id,
+        tag: tag.to_owned(),
+        title: tag.to_owned(),
+        kind: String::new(),
+        unreadable: false,
+    };
+    let definitions = [definition(4, "LEVEL"), definition(9, "INTERESTS")];
+    let wanted = ProfileFields::of(&tags, &definitions);
+    let page = contacts::contacts(&page_of(&bytes), 0, &wanted).unwrap();
+    assert!(
+        page.contacts
+            .known
+            .iter()
+            .all(|contact| !contact.unreadable)
+    );
+    let known = page.contacts.known.into_iter();
+    known
+        .filter_map(|contact| Some((contact.id, contact.lacks?)))
+        .collect()
+}
+
+#[test]
+fn a_value_that_is_nobodys_puts_those_in_doubt_who_show_none_of_its_field() {
+    let ids = |lacking: Vec<(u64, String)>| -> Vec<u64> {
+        lacking.into_iter().map(|(id, _)| id).collect()
+    };
+    let both = ["LEVEL", "INTERESTS"];
+    assert!(lacking(&both, |_| ()).is_empty());
+    // It was that of 101; 102 shows an empty one.
+    let nobodys = lacking(&both, |rows| rows[0]["contact"] = Json::Null);
+    assert!(nobodys[0].1.contains("custom field LEVEL"), "{nobodys:?}");
+    assert_eq!(ids(nobodys), [101, 103, 104]);
+    // Of no field either, so that only who shows all of them has theirs.
+    for odd in [Json::Null, 7.into(), serde_json::json!({"value": "Gold"})] {
+        assert_eq!(ids(lacking(&both, |rows| rows[1] = odd)), [102, 103, 104]);
+    }
+    // A field that nobody asks for is no matter.
+    assert!(lacking(&["LEVEL"], |rows| rows[2]["contact"] = Json::Null).is_empty());
+    // One that says whose it is and not of which field is that contact's own trouble, if any.
+    let no_field = |rows: &mut Json| rows[0]["field"] = "?".into();
+    assert_eq!(ids(lacking(&both, no_field)), [101]);
+    assert!(lacking(&["INTERESTS"], no_field).is_empty());
+}
+
+/// Rows that are no record, or too much of one, and what is said of those.
+fn odd_rows() -> Vec<(String, &'static str)> {
+    let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+    let long = "x".repeat(usize::try_from(MAX_ANSWER).unwrap());
+    vec![
+        ("null".to_owned(), "is null and no record"),
+        ("\"spoilt\"".to_owned(), "is a text and no record"),
+        ("7".to_owned(), "is a number and no record"),
+        ("[]".to_owned(), "is a list and no record"),
+        (deep.clone(), "nests too deeply and shows no id"),
+        (
+            format!("{{\"notes\":{deep}}}"),
+            "nests too deeply and shows no id",
+        ),
+        (
+            format!("{{\"notes\":\"{long}\"}}"),
+            "is longer than 64 MiB and shows no id",
+        ),
+    ]
+}
+
+#[test]
+fn a_row_that_is_no_record_or_too_much_of_one_is_left_out_alone() {
+    // Of contacts on either interface, lists, user groups, users and custom fields: the ids that are
+    // read, and the sentence.
+    type Decoded = (Vec<u64>, Option<String>);
+    let rows = |what: &str, bytes: &[u8], v1: bool| -> Result<Decoded, String> {
+        fn told<T>(rows: Rows<T>, id: impl Fn(&T) -> u64) -> Decoded {
+            (
+                rows.known.iter().map(id).collect(),
+                rows.left_out("the rows", 10),
+            )
+        }
+        let group = |row: &GroupRow| row.id.parse().unwrap();
+        let profile = ProfileFields::default();
+        listed(bytes, v1, |answer| match what {
+            "contacts" => contacts::contacts(answer, 0, &profile)
+                .map(|page| told(page.contacts, |contact| contact.id)),
+            "contact_list" => contacts::listed_rows(answer, 0, &profile)
+                .map(|rows| told(rows, |contact| contact.id)),
+            "list_list" => lists::summaries(answer).map(|rows| told(rows, group)),
+            "groups" => groups::summaries(answer).map(|(rows, _)| told(rows, group)),
+            "users" => users::users(answer).map(|(rows, _)| told(rows, |user| user.id)),
+            _ => lists::definitions(answer).map(|(rows, _)| told(rows, |field| field.id)),
+        })
+    };
+    for (odd, why) in odd_rows() {
+        for what in [
+            "contacts",
+            "contact_list",
+            "list_list",
+            "groups",
+            "users",
+            "fields",
+        ] {
+            let v1 = ["contact_list", "list_list"].contains(&what);
+            let body = if v1 {
+                format!(r#"{{"result_code":1,"0":{{"id":"5"}},"1":{odd},"2":{{"id":"8"}}}}"#)
+            } else {
+                format!(r#"{{"{what}":[{{"id":"5"}},{odd},{{"id":"8"}}]}}"#)
+            };
+            let (ids, left_out) = rows(what, body.as_bytes(), v1).unwrap();
+            assert_eq!(ids, [5, 8], "{what}: a row that {why}");
+            assert_eq!(
+                left_out.unwrap(),
+                format!("row 12 of the rows {why}"),
+                "{what}"
+            );
+        }
+    }
+    // One that shows its id is left out under it, by whatever says that a record can't be read.
+    let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+    let body = format!(
+        r#"{{"contacts":[{{"notes":{deep},"id":"7","email":"ana@example.org"}}],"contactLists":[{{"notes":{deep},"contact":"7","list":"1","status":"2"}}]}}"#
+    );
+    let page = contacts::contacts(&page_of(body.as_bytes()), 0, &ProfileFields::default()).unwrap();
+    let contact = &page.contacts.known[0];
+    assert!(contact.unreadable && page.contacts.without_id == 0 && page.strays.is_empty());
+    assert_eq!(contact.email.as_deref(), Some("ana@example.org"));
+    assert_eq!(contact.memberships.as_deref(), Some(&[(1, 2)][..]));
+    let body = format!(r#"{{"result_code":1,"0":{{"id":"7","lists":{deep}}}}}"#);
+    let rows = listed(body.as_bytes(), true, |answer| {
+        contacts::listed_rows(answer, 0, &ProfileFields::default())
+    });
+    let contact = &rows.unwrap().known[0];
+    assert!(contact.unreadable && contact.on_unknown_list && contact.memberships.is_none());
 }
 
 proptest! {
@@ -284,7 +439,7 @@ fn listed<T>(
     decoder: impl FnOnce(&Document) -> Result<T, DecodeError>,
 ) -> Result<T, String> {
     let answer = if v1 {
-        decode_v1_listing(bytes.to_vec()).and_then(something)
+        decode_v1_listing(Body::from_bytes(bytes)).and_then(something)
     } else {
         page(bytes)
     };

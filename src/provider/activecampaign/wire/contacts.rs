@@ -11,16 +11,14 @@ use serde_json::{Map, Value as Json};
 
 use super::super::fields::LIST_SCHEMA;
 use super::lists::Definition;
-use super::{
-    PAGE_ROWS, entries, id, id_of, numbered_rows, page_total, printed_rows, query, text_of,
-};
+use super::{PAGE_ROWS, entries, id, id_of, numbered_rows, page_total, query, rows_under, text_of};
 use super::{v1_delete, v1_read, v1_write, v3_read};
 use crate::http::{Call, DecodeError};
 use crate::model::{
     MemberReturn, MembershipState, ObjectKind, Record, Value, Writable, normalise_address,
 };
 use crate::provider::guess::is_guessed;
-use crate::provider::json::{Document, Rows, integer, object, protocol, text, value};
+use crate::provider::json::{Document, Row, Rows, integer, protocol, text};
 
 /// The statuses that a membership may have, by which listings are asked for where the memberships
 /// do not come along.
@@ -29,6 +27,9 @@ pub(in super::super) const STATUSES: [i64; 5] = [0, 1, 2, 3, ENDED];
 /// The status of a membership that an administrator ended (the vendor's help pages, article
 /// 360021838379). The person is no member and has refused nothing; totals count the row.
 pub(in super::super) const ENDED: i64 = 91;
+
+/// The status of somebody who refused a list.
+pub(in super::super) const OPTED_OUT: i64 = 2;
 
 /// Stands for the status of a membership that says none.
 pub(in super::super) const NOT_SAID: i64 = -1;
@@ -199,6 +200,8 @@ pub(in super::super) struct Contact {
     pub(in super::super) profile: Record,
     /// Whether a part of the record can't be read, so that its profile is not used.
     pub(in super::super) unreadable: bool,
+    /// Why a custom value may be missing from the profile, so that it is not used either.
+    pub(in super::super) lacks: Option<String>,
 }
 
 impl Contact {
@@ -221,9 +224,9 @@ impl Contact {
 pub(in super::super) struct Page {
     /// The rows.
     pub(in super::super) contacts: Rows<Contact>,
-    /// The lists of memberships that do not say whose they are; nothing for one that does not say
-    /// of which list either.
-    pub(in super::super) strays: BTreeSet<Option<u64>>,
+    /// The lists of memberships that are of nobody on the page, each with a sentence; nothing for one
+    /// that is of no list either.
+    pub(in super::super) strays: BTreeMap<Option<u64>, String>,
     /// Whether the custom values came along.
     pub(in super::super) has_values: bool,
     /// What the service counts for the question.
@@ -244,91 +247,181 @@ pub(in super::super) fn contacts(
     after: u64,
     wanted: &ProfileFields,
 ) -> Result<Page, DecodeError> {
+    let rows = rows_under(answer, "contacts")?;
+    let rows = rows.ok_or_else(|| protocol("\"contacts\" is missing"))?;
+    let (memberships, values) = (
+        rows_under(answer, "contactLists")?,
+        rows_under(answer, "fieldValues")?,
+    );
     let mut last = after;
     let mut places: BTreeMap<u64, usize> = BTreeMap::new();
-    let mut contacts = Vec::new();
-    let mut without_id = 0;
-    let (memberships, values) = (
-        printed_rows(answer, "contactLists")?,
-        printed_rows(answer, "fieldValues")?,
-    );
-    let rows = printed_rows(answer, "contacts")?;
-    let rows = rows.ok_or_else(|| protocol("\"contacts\" is missing"))?;
-    for row in rows {
-        let row = value(row)?;
-        let row = object(&row, "a contact")?;
-        let Some(id) = id_of(row, "id") else {
-            without_id += 1;
-            continue;
-        };
-        if id <= last {
+    let mut contacts = Rows::default();
+    answer.each_row(rows, |row| {
+        let id = id_of(&row.fields, "id");
+        if id.is_some_and(|id| id <= last) {
             return Err(protocol(
                 "the contacts are not those after an id, in the order of their ids",
             ));
         }
-        last = id;
-        places.insert(id, contacts.len());
-        contacts.push(Contact {
-            id,
-            email: text_of(row, "email"),
-            memberships: memberships.is_some().then(Vec::new),
-            on_unknown_list: false,
-            left: Vec::new(),
-            profile: wanted.plain(row),
-            unreadable: row.values().any(is_guessed),
-        });
-    }
-    let mut strays = BTreeSet::new();
-    for row in memberships.iter().flatten() {
-        let row = value(row)?;
-        let list = row.get("list").and_then(id);
-        let Some(contact) = row.get("contact").and_then(id) else {
-            strays.insert(list);
-            continue;
-        };
-        let Some(contact) = places.get(&contact).map(|at| &mut contacts[*at]) else {
-            continue;
-        };
-        let status = row.get("status").and_then(integer);
-        contact.unreadable |= status.is_none() || list.is_none();
-        let Some(list) = list else {
-            contact.on_unknown_list = true;
-            continue;
-        };
-        contact
-            .memberships
-            .get_or_insert_default()
-            .push((list, status.unwrap_or(NOT_SAID)));
-        contact.left.extend(
-            row.as_object()
-                .and_then(|row| text_of(row, "udate"))
-                .and_then(|time| moment(&time))
-                .map(|time| (list, time)),
-        );
-    }
-    for row in values.iter().flatten() {
-        let row = value(row)?;
-        let field = row.get("field").and_then(id);
-        match row.get("contact").and_then(id) {
-            Some(contact) => {
-                if let (Some(at), Some(value)) = (places.get(&contact), row.get("value")) {
-                    contacts[*at].unreadable |= is_guessed(value) || field.is_none();
-                    wanted.put(&mut contacts[*at].profile, field.unwrap_or(0), value);
-                }
+        let contact = id.map(|id| {
+            last = id;
+            places.insert(id, contacts.known.len());
+            Contact {
+                id,
+                email: text_of(&row.fields, "email"),
+                memberships: memberships.is_some().then(Vec::new),
+                on_unknown_list: false,
+                left: Vec::new(),
+                profile: wanted.plain(&row.fields),
+                unreadable: row.fields.values().any(is_guessed),
+                lacks: None,
             }
-            // It may be a value of any of them.
-            None => contacts.iter_mut().for_each(|one| one.unreadable = true),
-        }
+        });
+        contacts.take(&row, contact);
+        Ok(())
+    })?;
+    let mut strays = BTreeMap::new();
+    if let Some(memberships) = memberships {
+        let mut at = 0;
+        answer.each_row(memberships, |row| {
+            at += 1;
+            if let Some((list, why)) = put_membership(&row, at, after, &places, &mut contacts) {
+                strays.entry(list).or_insert(why);
+            }
+            Ok(())
+        })?;
+    }
+    if let Some(values) = values {
+        let mut belongings = Belongings::default();
+        answer.each_row(values, |row| {
+            belongings.put(&row, &places, &mut contacts.known, wanted);
+            Ok(())
+        })?;
+        belongings.settle(&mut contacts.known, wanted);
     }
     Ok(Page {
-        contacts: Rows {
-            known: contacts,
-            without_id,
-        },
+        contacts,
         strays,
         has_values: values.is_some(),
         total: page_total(answer)?,
     })
+}
+
+/// Puts a membership to its contact. Where nobody can tell whose it is, returns its list, if it has
+/// one, and a sentence.
+fn put_membership(
+    row: &Row,
+    at: u64,
+    after: u64,
+    places: &BTreeMap<u64, usize>,
+    contacts: &mut Rows<Contact>,
+) -> Option<(Option<u64>, String)> {
+    let list = id_of(&row.fields, "list");
+    let status = row.fields.get("status").and_then(integer);
+    let stray = |what: &str| {
+        let of = list.map_or_else(String::new, |list| format!(" of list {list}"));
+        let place = format!("row {at} of the memberships{of} of contacts after id {after}");
+        Some((list, format!("{place} {what}")))
+    };
+    let Some(owner) = id_of(&row.fields, "contact") else {
+        return stray(if row.is_cut() {
+            "can't be read"
+        } else if list.is_some() {
+            "does not say whose it is"
+        } else {
+            "says neither whose it is nor of which list"
+        });
+    };
+    let Some(contact) = places.get(&owner).map(|at| &mut contacts.known[*at]) else {
+        // It may be of somebody who can't be read, and of whom a refusal must not be lost.
+        let refuses = !matches!(status, Some(0 | 1 | 3 | ENDED));
+        return (contacts.without_id > 0 && refuses)
+            .then(|| stray(&format!("is of contact {owner}, who can't be read")))
+            .flatten();
+    };
+    contact.unreadable |= status.is_none() || list.is_none();
+    let Some(list) = list else {
+        contact.on_unknown_list = true;
+        return None;
+    };
+    let memberships = contact.memberships.get_or_insert_default();
+    memberships.push((list, status.unwrap_or(NOT_SAID)));
+    let time = text_of(&row.fields, "udate").and_then(|time| moment(&time));
+    contact.left.extend(time.map(|time| (list, time)));
+    None
+}
+
+/// Whose the custom values of a page are, as far as they say it.
+#[derive(Default)]
+struct Belongings {
+    /// Of which contacts which wanted fields were shown.
+    shown: BTreeSet<(usize, u64)>,
+    /// The contacts with a value that does not say of which field it is.
+    of_no_field: BTreeSet<usize>,
+    /// The fields of values that do not say whose they are; nothing for one of no field either.
+    nobodys: BTreeSet<Option<u64>>,
+}
+
+impl Belongings {
+    fn put(
+        &mut self,
+        row: &Row,
+        places: &BTreeMap<u64, usize>,
+        contacts: &mut [Contact],
+        wanted: &ProfileFields,
+    ) {
+        let field = id_of(&row.fields, "field");
+        if field.is_some_and(|field| !wanted.custom.contains_key(&field)) {
+            return;
+        }
+        let Some(contact) = id_of(&row.fields, "contact") else {
+            self.nobodys.insert(field);
+            return;
+        };
+        let Some(at) = places.get(&contact).copied() else {
+            return;
+        };
+        let Some(field) = field else {
+            self.of_no_field.insert(at);
+            return;
+        };
+        self.shown.insert((at, field));
+        match row.fields.get("value") {
+            Some(value) => {
+                contacts[at].unreadable |= is_guessed(value);
+                wanted.put(&mut contacts[at].profile, field, value);
+            }
+            None => contacts[at].unreadable |= row.is_cut(),
+        }
+    }
+
+    /// Puts those in doubt whose value it may be that is left out: whoever shows none of that field.
+    /// It must not be taken for cleared.
+    fn settle(self, contacts: &mut [Contact], wanted: &ProfileFields) {
+        if self.of_no_field.is_empty() && self.nobodys.is_empty() {
+            return;
+        }
+        for (at, contact) in contacts.iter_mut().enumerate() {
+            let mut lacking = wanted.custom.keys();
+            let lacks = |field: &u64| !self.shown.contains(&(at, *field));
+            if self.of_no_field.contains(&at) && lacking.clone().any(lacks) {
+                contact.lacks = Some("a value of it does not say of which custom field".to_owned());
+            } else if self.nobodys.contains(&None) && lacking.clone().any(lacks) {
+                let words =
+                    "a custom value that may be its own says neither whose nor of which field";
+                contact.lacks = Some(words.to_owned());
+            } else {
+                let field =
+                    lacking.find(|field| lacks(field) && self.nobodys.contains(&Some(**field)));
+                contact.lacks = field.map(|field| {
+                    let tag = &wanted.custom[field];
+                    format!(
+                        "a value of custom field {tag} that may be its own does not say whose it is"
+                    )
+                });
+            }
+        }
+    }
 }
 
 /// Asks version 1 for the people of a list with a status after an id, 20 at a time.
@@ -355,7 +448,7 @@ pub(in super::super) fn listed_rows(
 ) -> Result<Rows<Contact>, DecodeError> {
     let mut last = after;
     numbered_rows(answer, |row| {
-        let Some(id) = id_of_contact(row) else {
+        let Some(id) = id_of_contact(&row.fields) else {
             return Ok(None);
         };
         if id <= last {
@@ -364,7 +457,10 @@ pub(in super::super) fn listed_rows(
             ));
         }
         last = id;
-        viewed(row, wanted).map(Some)
+        let mut contact = viewed(&row.fields, wanted)?;
+        // What is missing of it may be of which lists it is.
+        contact.on_unknown_list |= row.is_cut() && contact.memberships.is_none();
+        Ok(Some(contact))
     })
 }
 
@@ -403,7 +499,10 @@ pub(in super::super) fn viewed(
                 })
                 .collect::<Vec<_>>(),
         ),
-        Some(_) => return Err(protocol("the lists of a contact are not an object")),
+        Some(_) => {
+            on_unknown_list = true;
+            None
+        }
     };
     let mut statuses = memberships.iter().flatten();
     let unsaid = statuses.any(|(_, status)| *status == NOT_SAID);
@@ -436,6 +535,7 @@ pub(in super::super) fn viewed(
         left,
         profile,
         unreadable: unsaid || on_unknown_list || row.values().any(is_guessed),
+        lacks: None,
     })
 }
 
@@ -454,7 +554,7 @@ fn moment(time: &str) -> Option<i64> {
 pub(in super::super) fn state(status: i64) -> MembershipState {
     match status {
         1 => MembershipState::Active,
-        2 => MembershipState::OptedOut,
+        OPTED_OUT => MembershipState::OptedOut,
         3 => MembershipState::Bounced,
         _ => MembershipState::Unconfirmed,
     }

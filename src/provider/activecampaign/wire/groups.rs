@@ -132,12 +132,12 @@ pub(in super::super) fn delete(group: u64, heir: u64) -> Call {
 pub(in super::super) fn summaries(
     page: &Document,
 ) -> Result<(Rows<GroupRow>, Option<u64>), DecodeError> {
-    page_rows(page, "groups", "a user group", |row| group(row, false))
+    page_rows(page, "groups", |row| group(row, false))
 }
 
 /// Decodes a listing of version 1.
 pub(in super::super) fn listed(answer: &Document) -> Result<Rows<GroupRow>, DecodeError> {
-    numbered_rows(answer, |row| Ok(group(row, false)))
+    numbered_rows(answer, |row| Ok(group(&row.fields, false)))
 }
 
 /// Decodes the answer to group_view.

@@ -15,7 +15,7 @@ use super::{
 use crate::http::{Call, DecodeError, Method};
 use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Value};
 use crate::provider::guess::{is_guessed, shown, unread};
-use crate::provider::json::{Document, Rows, object};
+use crate::provider::json::{Document, Row, Rows, object};
 
 /// The text fields of a list that are read and written under one name.
 pub(in super::super) const TEXTS: [&str; 11] = [
@@ -109,13 +109,17 @@ pub(in super::super) fn delete(list: u64) -> Call {
 
 /// Decodes a listing in brief.
 pub(in super::super) fn summaries(answer: &Document) -> Result<Rows<GroupRow>, DecodeError> {
-    numbered_rows(answer, |row| Ok(list(row, false)))
+    numbered_rows(answer, |row| Ok(list(&row.fields, false)))
 }
 
 /// Decodes a listing in full of lists that were asked for by their ids.
 pub(in super::super) fn full_rows(answer: &Document) -> Result<Vec<GroupRow>, DecodeError> {
-    let no_id = || protocol("a list has no \"id\"");
-    numbered_rows(answer, |row| list(row, true).ok_or_else(no_id))
+    let unknown = |row: &Row| protocol(format!("a list {}", row.oddity()));
+    let rows = numbered_rows(answer, |row| {
+        let list = list(&row.fields, true).ok_or_else(|| unknown(row));
+        list.map(Some)
+    })?;
+    Ok(rows.known)
 }
 
 /// A list with everything that an edit has to repeat.
@@ -290,7 +294,7 @@ pub(in super::super) struct Definition {
 pub(in super::super) fn definitions(
     page: &Document,
 ) -> Result<(Rows<Definition>, Option<u64>), DecodeError> {
-    page_rows(page, "fields", "a custom field", |row| {
+    page_rows(page, "fields", |row| {
         let id = id_of(row, "id")?;
         // One whose name can't be read is there, and no config can name it.
         let tag = text_of(row, "perstag").unwrap_or_else(|| format!("\u{fffd}{id}"));

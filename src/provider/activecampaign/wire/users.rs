@@ -89,7 +89,7 @@ pub(in super::super) fn view_email(address: &str) -> Call {
 
 /// Decodes a page of version 3, with the total, which is not always right.
 pub(in super::super) fn users(page: &Document) -> Result<(Rows<User>, Option<u64>), DecodeError> {
-    page_rows(page, "users", "a user", row_of_user)
+    page_rows(page, "users", row_of_user)
 }
 
 /// Decodes one user of version 3.
@@ -104,7 +104,7 @@ pub(in super::super) fn wrapped(fields: &Map<String, Json>) -> Result<User, Deco
 
 /// Decodes a listing of version 1.
 pub(in super::super) fn listed(answer: &Document) -> Result<Rows<User>, DecodeError> {
-    numbered_rows(answer, |row| Ok(row_of_user(row)))
+    numbered_rows(answer, |row| Ok(row_of_user(&row.fields)))
 }
 
 /// Decodes a user of either version.

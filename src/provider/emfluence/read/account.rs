@@ -21,8 +21,8 @@ pub(super) struct Scanned {
     walk: Walk,
     next: Option<u64>,
     ids: Vec<i64>,
-    /// Whether a row had no id.
-    left_out: bool,
+    /// What of it is left out, because nobody can tell whom it is about.
+    left_out: Option<String>,
     pub(super) certificate: Certificate,
 }
 
@@ -33,7 +33,7 @@ impl Scanned {
             walk: Walk::default(),
             next: Some(1),
             ids: Vec::new(),
-            left_out: false,
+            left_out: None,
             certificate: Certificate {
                 opt_outs_complete: true,
                 ..Certificate::default()
@@ -52,8 +52,8 @@ impl Scanned {
 
     /// Counts what came, and holds it against the total.
     fn finish(&mut self) {
-        if self.left_out {
-            self.stop("some contacts have no id that can be read");
+        if let Some(left_out) = self.left_out.take() {
+            self.stop(&left_out);
         }
         let ids = std::mem::take(&mut self.ids);
         self.certificate.rows = ids.len() as u64;
@@ -409,7 +409,10 @@ impl Emfluence {
         };
         scanned.certificate.pages += 1;
         let step = scanned.walk.take(&answer.paging, answer.rows.len());
-        scanned.left_out |= answer.rows.without_id > 0;
+        if scanned.left_out.is_none() {
+            let before = (page - 1) * SEARCH_ROWS;
+            scanned.left_out = answer.rows.left_out(&scanned.scan.title(), before);
+        }
         for contact in answer.rows.known {
             scanned.ids.push(contact.id);
             take(contact)?;

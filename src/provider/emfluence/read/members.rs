@@ -189,6 +189,7 @@ impl Emfluence {
         let mut page = 1;
         let mut owners: HashMap<u64, i64> = HashMap::new();
         let (mut nameless, mut unknown, mut shared) = (0_u64, 0_u64, 0_u64);
+        let mut left_out = None;
         loop {
             let request = group_wire::get_contacts(number, page, LISTING_ROWS, None);
             let answer = match self
@@ -204,9 +205,13 @@ impl Emfluence {
                 }
             };
             listing.certificate.pages += 1;
+            let before = listing.certificate.rows;
             listing.certificate.rows += answer.rows.len() as u64;
             let step = walk.take(&answer.paging, answer.rows.len());
-            nameless += answer.rows.without_id;
+            if left_out.is_none() {
+                let what = format!("the members of group {number}");
+                left_out = answer.rows.left_out(&what, before);
+            }
             for ListedContact {
                 contact,
                 email,
@@ -263,10 +268,11 @@ impl Emfluence {
         }
         listing.certificate.total = walk.total();
         listing.count();
+        if let Some(left_out) = left_out {
+            listing.broken(left_out);
+        }
         if nameless > 0 {
-            listing.broken(format!(
-                "{nameless} rows of group {number} have no contactID or no email"
-            ));
+            listing.broken(format!("{nameless} rows of group {number} have no email"));
         }
         if unknown > 0 {
             listing.broken(format!(

@@ -1,6 +1,6 @@
 //! What each recorded shape means.
 
-use crate::http::DecodeError;
+use crate::http::{Body, DecodeError};
 use crate::model::{
     FieldType, GroupKind, GroupStatus, ItemOutcome, MemberStatus, ObjectKind, Value,
 };
@@ -17,7 +17,7 @@ macro_rules! fixture {
 pub(super) use fixture;
 
 fn answer(bytes: &[u8]) -> Answer {
-    decode_answer(bytes.to_vec()).unwrap_or_else(|error| panic!("{error:?}"))
+    decode_answer(Body::from_bytes(bytes)).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 fn fields(names: &[&str]) -> ProfileFields {
@@ -344,7 +344,8 @@ fn a_look_up_finds_the_address_or_nobody() {
 
 #[test]
 fn refusals_keep_the_code_the_words_and_the_request() {
-    let Err(DecodeError::Refused(refusal)) = decode_answer(fixture!("odd/duplicate.json").to_vec())
+    let Err(DecodeError::Refused(refusal)) =
+        decode_answer(Body::from_bytes(fixture!("odd/duplicate.json")))
     else {
         panic!("not refused")
     };
@@ -354,7 +355,7 @@ fn refusals_keep_the_code_the_words_and_the_request() {
     );
     assert!(refusal.request_id.is_some());
     let Err(DecodeError::Refused(refusal)) =
-        decode_answer(fixture!("odd/errors_as_objects.json").to_vec())
+        decode_answer(Body::from_bytes(fixture!("odd/errors_as_objects.json")))
     else {
         panic!("not refused")
     };

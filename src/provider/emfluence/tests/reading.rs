@@ -322,6 +322,50 @@ async fn a_damaged_listing_is_incomplete_and_never_shorter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_row_that_is_no_record_is_left_out_alone_and_proves_no_absence() {
+    let deep = (0..100).fold(json!(1), |inside, _| json!([inside]));
+    for (odd, why) in [
+        (Json::Null, "is null and no record"),
+        ("spoilt".into(), "is a text and no record"),
+        (
+            json!({"deep": deep, "email": "ana@example.org"}),
+            "has no id that can be read",
+        ),
+    ] {
+        for (spoilt, title) in [
+            ("groups/getContacts", "row 2 of the members of group 12"),
+            ("contacts/search", "row 2 of the contacts of the account"),
+        ] {
+            let row = odd.clone();
+            let read = damaged(Role::Source, move |operation, body, mut answer| {
+                let is_asked =
+                    body.get("suppressed").is_none() && body.get("groupID") != Some(&13.into());
+                let is_other = body.get("groupID").is_some_and(|group| *group != 12);
+                if operation == spoilt && is_asked && !is_other {
+                    answer["data"]["records"][1] = row.clone();
+                }
+                answer
+            })
+            .await;
+            let (listing, account) = (read.why("12"), read.account_problems().join("; "));
+            assert_eq!(read.listing("13"), "104:active", "the others go on");
+            if spoilt == "contacts/search" {
+                assert!(account.contains(&format!("{title} {why}")), "{account}");
+                assert!(
+                    read.statuses().contains("104:OptedOut"),
+                    "of others it is known"
+                );
+                assert!(read.shelf.0.contains_key("101") && !read.shelf.0.contains_key("102"));
+            } else {
+                assert_eq!(read.rows("12"), "101:active 103:active");
+                assert!(listing.starts_with(&format!("{title} {why}")), "{listing}");
+                assert!(account.is_empty(), "{account}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_opt_out_is_not_a_no() {
     let read = damaged(Role::Source, |operation, body, mut answer| {
         if operation == "groups/getContacts"

@@ -4,12 +4,13 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::codec::fixture;
-use crate::http::{DecodeError, Reply};
-use crate::model::{CustomField, GroupRow, ItemOutcome};
+use crate::http::{Body, DecodeError, Reply};
+use crate::model::{CustomField, GroupKind, GroupRow, ItemOutcome};
 use crate::provider::emfluence::wire::contacts::{self, ProfileFields};
 use crate::provider::emfluence::wire::paging::{Page, Step, Walk};
 use crate::provider::emfluence::wire::{self, Answer, LISTING_ROWS, groups};
 use crate::provider::hostile::{Reading, Seen, assert_the_odd_record_alone_is_lost, by_place};
+use crate::provider::json::MAX_ANSWER;
 
 /// Decodes an answer and gives the number of rows, if they are all that there are.
 pub(super) type Decoder = fn(&Answer) -> Result<usize, String>;
@@ -19,6 +20,9 @@ type Damage = (&'static str, fn(&mut Json));
 
 fn whole<T>(page: Result<Page<T>, DecodeError>) -> Result<usize, String> {
     let page = page.map_err(|error| format!("{error:?}"))?;
+    if let Some(left_out) = page.rows.left_out("the rows", 0) {
+        return Err(left_out);
+    }
     let mut walk = Walk::default();
     match walk.take(&page.paging, page.rows.len())? {
         Step::Done => Ok(page.rows.len()),
@@ -114,7 +118,7 @@ fn a_document_that_did_not_end_is_no_answer() {
         for cut in 0..=end {
             assert!(
                 matches!(
-                    wire::decode_answer(bytes[..cut].to_vec()),
+                    wire::decode_answer(Body::from_bytes(&bytes[..cut])),
                     Err(DecodeError::NotAnAnswer(_))
                 ),
                 "{name} cut at {cut}"
@@ -123,7 +127,10 @@ fn a_document_that_did_not_end_is_no_answer() {
         let mut tail = bytes.to_vec();
         tail.extend_from_slice(b"{}");
         assert!(
-            matches!(wire::decode_answer(tail), Err(DecodeError::NotAnAnswer(_))),
+            matches!(
+                wire::decode_answer(Body::from_bytes(&tail)),
+                Err(DecodeError::NotAnAnswer(_))
+            ),
             "{name} with a second document"
         );
     }
@@ -255,11 +262,77 @@ fn a_list_without_its_rows_or_with_a_wrong_count_is_not_whole() {
 }
 
 #[test]
+fn a_record_that_is_too_much_is_left_out_alone() {
+    let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+    let long = "x".repeat(usize::try_from(MAX_ANSWER).unwrap());
+    for (notes, why) in [
+        (deep, "nests too deeply and shows no id"),
+        (
+            format!("\"{long}\""),
+            "is longer than 64 MiB and shows no id",
+        ),
+    ] {
+        let row = |id: &str| {
+            format!(
+                r#"{{"notes":{notes},{id}"email":"bo@example.org","suppressed":1,"held":0,"groupName":"Donors","type":"Dynamic"}}"#
+            )
+        };
+        let body = |row: &str| {
+            let sound = |id: u8| format!(r#"{{"contactID":{id},"groupID":{id},"suppressed":0}}"#);
+            let paging = r#"{"page":1,"rpp":250,"totalPages":1,"totalRecords":3,"next":""}"#;
+            let rows = [&sound(1), row, &sound(3)].map(String::from).join(",");
+            format!(r#"{{"success":1,"data":{{"records":[{rows}],"paging":{paging}}}}}"#)
+        };
+        let answer =
+            |row: &str| wire::decode_answer(Body::from_bytes(body(row).as_bytes())).unwrap();
+        let named = answer(&row(r#""contactID":2,"groupID":2,"#));
+        let nameless = answer(&row(""));
+        let left_out = Some(format!("row 2 of the rows {why}"));
+
+        let page = contacts::contacts(&named, &all_fields()).unwrap();
+        let contact = &page.rows.known[1];
+        assert!(
+            contact.unreadable && contact.suppressed == Some(true) && contact.held == Some(false)
+        );
+        assert_eq!(
+            (contact.id, contact.email.as_deref()),
+            (2, Some("bo@example.org"))
+        );
+        let page = contacts::contacts(&nameless, &all_fields()).unwrap();
+        assert_eq!(
+            (page.rows.known.len(), page.rows.left_out("the rows", 0)),
+            (2, left_out.clone())
+        );
+
+        let page = groups::listing(&named, 1, LISTING_ROWS).unwrap();
+        let listed = &page.rows.known[1];
+        assert_eq!((listed.contact, listed.suppressed), (2, Some(true)));
+        let page = groups::listing(&nameless, 1, LISTING_ROWS).unwrap();
+        assert_eq!(
+            (page.rows.known.len(), page.rows.left_out("the rows", 0)),
+            (2, left_out.clone())
+        );
+
+        let page = groups::summaries(&named).unwrap();
+        let group = &page.rows.known[1];
+        assert!(
+            group.unread.is_some() && group.kind == GroupKind::Dynamic,
+            "{group:?}"
+        );
+        let page = groups::summaries(&nameless).unwrap();
+        assert_eq!(
+            (page.rows.known.len(), page.rows.left_out("the rows", 0)),
+            (2, left_out)
+        );
+    }
+}
+
+#[test]
 fn pages_must_belong_to_one_listing() {
     let page = |page: u64, rows_per_page: u64, pages: u64, total: u64, next: &str| {
         let body = serde_json::json!({"success": 1, "data": {"records": [],
             "paging": {"page": page, "rpp": rows_per_page, "totalPages": pages, "totalRecords": total, "next": next, "prev": ""}}});
-        let answer = wire::decode_answer(body.to_string().into_bytes()).unwrap();
+        let answer = wire::decode_answer(Body::from_bytes(body.to_string().as_bytes())).unwrap();
         groups::summaries(&answer).unwrap().paging
     };
     let check = |second: &[(u64, u64, u64, u64, &str, usize)], expected: Result<Step, ()>| {

@@ -1,11 +1,10 @@
 //! Pages of a listing, and the check that they belong to one listing that did not move.
 
-use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use super::{Answer, count, field, text};
 use crate::http::DecodeError;
-use crate::provider::json::{Rows, fields, items, object, protocol, value};
+use crate::provider::json::{Place, Rows, protocol};
 
 /// What an answer says of its place in the listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,46 +47,57 @@ pub(in super::super) fn page<T>(
     bare: Bare,
     mut row: impl FnMut(&Map<String, Json>) -> Option<T>,
 ) -> Result<Page<T>, DecodeError> {
-    let mut decode = |records: &[&RawValue]| -> Result<Rows<T>, DecodeError> {
-        let record = |record: &&RawValue| Ok(row(object(&value(record)?, "a record")?));
-        records.iter().map(record).collect()
+    let document = &answer.document;
+    let mut decode = |records: Place| -> Result<Rows<T>, DecodeError> {
+        let mut rows = Rows::default();
+        document.each_row(records, |record| {
+            rows.take(&record, row(&record.fields));
+            Ok(())
+        })?;
+        Ok(rows)
     };
-    let data = answer.printed()?;
-    if let (
-        Some(records),
-        Bare::Single {
+    let data = answer.place()?;
+    if data.is_array()
+        && let Bare::Single {
             page: 1,
             rows_per_page,
-        },
-    ) = (items(data), bare)
-        && (records.len() as u64) < rows_per_page
+        } = bare
     {
-        let total = records.len() as u64;
-        return Ok(Page {
-            paging: Paging {
-                page: 1,
-                rows_per_page,
-                pages: 1,
-                total,
-                next: None,
-                bare: true,
-            },
-            rows: decode(&records)?,
-        });
+        let rows = decode(data)?;
+        let total = rows.len() as u64;
+        // Of nothing but what is no record nobody can say that it is a listing.
+        if total < rows_per_page && (total == 0 || !rows.known.is_empty()) {
+            return Ok(Page {
+                paging: Paging {
+                    page: 1,
+                    rows_per_page,
+                    pages: 1,
+                    total,
+                    next: None,
+                    bare: true,
+                },
+                rows,
+            });
+        }
     }
-    let data = fields(data).ok_or_else(|| protocol("\"data\" of a listing is not an object"))?;
+    if !data.is_object() {
+        return Err(protocol("\"data\" of a listing is not an object"));
+    }
+    let data = document.fields(data)?;
     let part = |name: &str| {
         let mut parts = data.iter();
         let found = parts.find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| *value)
+        found.map(|(_, place)| *place)
     };
-    let paging = part("paging").map(value).transpose()?;
+    let paging = part("paging")
+        .map(|place| document.value(place))
+        .transpose()?;
     let paging = paging
         .as_ref()
         .and_then(Json::as_object)
         .ok_or_else(|| protocol("a listing came without \"paging\""))?;
     let records = part("records")
-        .and_then(items)
+        .filter(|records| records.is_array())
         .ok_or_else(|| protocol("a listing came without \"records\""))?;
     let number = |name: &str| {
         field(paging, name)
@@ -103,7 +113,7 @@ pub(in super::super) fn page<T>(
             next: field(paging, "next").map(|next| text(next).is_some_and(|next| next != "false")),
             bare: false,
         },
-        rows: decode(&records)?,
+        rows: decode(records)?,
     })
 }
 

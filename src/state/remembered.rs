@@ -207,8 +207,9 @@ fn insert(
         }
         let id = names.text(member.id);
         let unreadable = snapshot.unreadable.get(id).map(|what| match what {
-            Unreadable::Profile => "",
-            Unreadable::Standing(why) => why,
+            Unreadable::Profile => "profile".to_owned(),
+            Unreadable::Value(why) => format!("value: {why}"),
+            Unreadable::Standing(why) => format!("standing: {why}"),
         });
         member_row.execute((
             target,
@@ -308,9 +309,10 @@ fn load(
         let address = address.map(|address| texts.intern(address, names));
         let id = texts.intern(row.get(0)?, names)?;
         if let Some(why) = row.get::<_, Option<String>>(4)? {
-            let what = match why.as_str() {
-                "" => Unreadable::Profile,
-                _ => Unreadable::Standing(why),
+            let what = match why.split_once(": ") {
+                Some(("standing", why)) => Unreadable::Standing(why.to_owned()),
+                Some(("value", why)) => Unreadable::Value(why.to_owned()),
+                _ => Unreadable::Profile,
             };
             remembered
                 .unreadable

@@ -129,6 +129,7 @@ fn a_reading_comes_back_as_it_was() {
     let mut read = snapshot(&mut names);
     read.unreadable = BTreeMap::from([
         ("1".to_owned(), Unreadable::Profile),
+        ("2".to_owned(), Unreadable::Value("it: nobody's".to_owned())),
         ("3".to_owned(), Unreadable::Standing("no list".to_owned())),
     ]);
     assert!(remember(&store, "job", "a", &read, &names));

@@ -185,7 +185,7 @@ impl Account {
         let failed = match &outcome {
             // A single record, or a group that is too large for the host, can draw an error, silence
             // or an answer that can't be read as often as it is asked for: repeating that says no
-            // more of the host's health. Whoever is not even reached is.
+            // more of the host's health. That a host is not reached at all counts each time.
             Err(Failure::Unclear(_)) if attempt > 1 => {
                 drop(admission);
                 return outcome;

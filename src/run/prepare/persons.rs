@@ -268,12 +268,19 @@ fn losses_of_fields(sides: &Sides) -> Vec<Loss> {
             .carried_fields(ObjectKind::Member, &canonical)
             .into_keys()
         {
+            // What can't be listed may be there all the same.
+            let is_hidden = field.starts_with("custom.") && !sides.target_custom.known;
+            let why = if is_hidden {
+                "the login may not list the target's custom fields, so which of them is its own can't be told"
+            } else {
+                "the target has no field for it"
+            };
             losses.push(Loss {
                 field: field.into(),
                 object: "member",
                 count: *count,
                 example: example.clone(),
-                reason: "the target has no field for it; it is kept as a carried value".to_owned(),
+                reason: format!("{why}; it is kept as a carried value"),
             });
         }
     }

@@ -1,9 +1,13 @@
 //! ActiveCampaign lists as a target and as a source.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use rosterd::emulator::MembershipState::{Active, OptedOut};
 use rosterd::emulator::{Account, Change, Fault, FaultRule, RequestRecord, When};
+use rosterd::run::SyncOptions;
 
 use crate::support::readers::{address, on};
 use crate::support::{Bench, bench, bench_of, digest, group_of, operations, plain_world, tell};
@@ -397,6 +401,52 @@ async fn people_are_detached_and_never_from_their_last_list() {
         (members[&address(0)], members[&address(1)]),
         (Active, Active)
     );
+}
+
+/// A removal that the provider took in shows as rosterd's own in a listing that is not whole as well:
+/// otherwise the next run would take it for the person's refusal, which nobody takes back.
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_shows_in_part_of_a_listing_is_still_rosterds_own() {
+    let bench = synced(12, &job("readd = true")).await;
+    for number in 0..3 {
+        on(&bench, "mail", number, Account::leave);
+    }
+    bench.rest().await;
+    let emulator = bench.emulator.clone();
+    let router = bench
+        .emulator
+        .router()
+        .layer(from_fn(move |request: Request, next: Next| {
+            let emulator = emulator.clone();
+            async move {
+                let answer = next.run(request).await;
+                let requests = emulator.requests();
+                if requests
+                    .iter()
+                    .any(|one| one.is_write && one.account == "campaigns")
+                {
+                    let short = FaultRule::every(Fault::WrongCount(3));
+                    emulator.add_fault(short.at("campaigns"));
+                }
+                answer
+            }
+        }));
+    bench.emulator.clear_log();
+    let runner = bench.runner_through(router);
+    let report = runner.sync("test", SyncOptions::default()).await;
+    let told = report.as_ref().map_or_else(ToString::to_string, tell);
+    bench.emulator.clear_faults();
+    let list = bench.account("campaigns", |account| account.find_group("News").unwrap());
+    let own = bench.own_removals("campaigns");
+    let own = own.of_group(&list.to_string()).map_or(0, BTreeMap::len);
+    assert_eq!(own, 3, "{told}");
+    bench.pass(90_000);
+    bench.settle().await;
+    on(&bench, "mail", 0, Account::join);
+    bench.settle().await;
+    let members = bench.members("campaigns", "News");
+    assert_eq!(members.get(&address(0)), Some(&Active));
+    assert_eq!(members.get(&address(1)), Some(&OptedOut));
 }
 
 /// A look that fails for one contact costs that contact's removal. Where it fails for all, not

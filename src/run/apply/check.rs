@@ -4,17 +4,19 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::send::operation;
 use super::{Applying, Open};
 use crate::model::Write;
-use crate::plan::PersonIx;
+use crate::plan::{PairIx, PersonIx};
 use crate::run::error::RunError;
 use crate::run::read::{
     GroupNow, group_now, groups_and_profiles_now, groups_now, is_read_together,
 };
 use crate::run::settle::{
-    Answer, BARRED, Item, Parts, Standing, UNTOLD, groups_of, is_by_row, parts, stands,
+    Answer, BARRED, Item, Parts, Standing, UNTOLD, groups_of, groups_of_row, is_by_row, parts,
+    stands,
 };
-use crate::state::JournalOutcome;
+use crate::state::{JournalEntry, JournalOutcome};
 
 /// How long the provider may take until a write shows, in seconds before each further look.
 pub(super) const PATIENCE: [u64; 3] = [5, 15, 40];
@@ -194,7 +196,7 @@ impl Applying<'_> {
                     )?);
                     let row = parts(&open.write, position, item, standing);
                     outcomes[position] =
-                        self.settle_parts(item, standing, &row, [NOT_SHOWN, UNTOLD]);
+                        self.settle_parts(&open.write, position, item, standing, &row, NOT_SHOWN)?;
                 }
                 None => {
                     let (code, message) = match &open.objections[position] {
@@ -218,39 +220,75 @@ impl Applying<'_> {
         Ok(true)
     }
 
-    /// Counts what stands of an item, and what does not as failed: with words for what is missing and
-    /// for what can't be told. Returns what the journal says of it.
+    /// Counts what stands of an item, and what does not as failed, with words for what is missing.
+    /// Returns what the journal says of it: what of several groups can't be told stays open in an
+    /// entry of its own, so that nothing is asked about any more that is settled.
     pub(super) fn settle_parts(
         &mut self,
+        write: &Write,
+        position: usize,
         item: &Item,
         standing: &Standing,
         parts: &Parts,
-        [missing, untold]: [&str; 2],
-    ) -> JournalOutcome {
-        let open = [&parts.missing, &parts.barred, &parts.untold];
-        if open.iter().all(|pairs| pairs.is_empty()) {
+        words: &str,
+    ) -> Result<JournalOutcome, RunError> {
+        let groups = groups_of_row(write, position).len();
+        if parts.done.len() == groups {
             self.done(item);
-            return JournalOutcome::Confirmed {
+            return Ok(JournalOutcome::Confirmed {
                 id: standing.id.clone(),
-            };
+            });
         }
         if !parts.done.is_empty() {
             self.done(&item.narrowed(&parts.done));
         }
-        let mut message = missing;
-        for (pairs, reason) in open.into_iter().zip([missing, BARRED, untold]) {
+        let mut message = words;
+        let open = [
+            (&parts.missing, words),
+            (&parts.barred, BARRED),
+            (&parts.untold, UNTOLD),
+        ];
+        for (pairs, reason) in open {
             if !pairs.is_empty() {
                 self.failed(&item.narrowed(pairs), None, reason);
                 message = reason;
             }
         }
-        if !parts.untold.is_empty() {
-            return JournalOutcome::Unknown;
+        if parts.untold.len() == groups {
+            return Ok(JournalOutcome::Unknown);
         }
-        JournalOutcome::Failed {
+        if !parts.untold.is_empty() {
+            self.stays_open(write, position, item, standing, &parts.untold)?;
+        }
+        Ok(JournalOutcome::Failed {
             code: None,
             message: message.to_owned(),
-        }
+        })
+    }
+
+    /// Has the next run find out what became of some groups of an item.
+    fn stays_open(
+        &self,
+        write: &Write,
+        position: usize,
+        item: &Item,
+        standing: &Standing,
+        groups: &[PairIx],
+    ) -> Result<(), RunError> {
+        let item = Item {
+            target_id: item.target_id.clone().or_else(|| standing.id.clone()),
+            ..item.narrowed(groups)
+        };
+        let store = self.runner.store();
+        let entry = JournalEntry {
+            job: self.job.name.clone(),
+            account: self.job.target_account.clone(),
+            operation: operation(write).to_owned(),
+            items: vec![self.journal_item(write, position, &item)],
+            now: self.runner.now(),
+        };
+        let journal = store.begin_write(self.run, &entry)?;
+        self.settle_unknown(journal, &[item])
     }
 
     /// Looks whether an item stands in what was listed; of an item by row a part may.

@@ -12,7 +12,11 @@ use crate::plan::pack::Step;
 use crate::plan::{PairIx, PersonIx};
 use crate::run::error::RunError;
 use crate::run::read::{GroupNow, group_now, groups_now};
+use crate::run::settle::Item;
 use crate::state::Change;
+
+/// What is said of somebody of whom nobody can tell, right before a write, how they stand.
+const UNTOLD_BEFORE: &str = "nobody can tell how the person stands in the group now, so that nothing was sent; the next run looks again";
 
 /// A listing older than this is read again before its group is written.
 const FRESH: Duration = Duration::from_mins(10);
@@ -58,12 +62,39 @@ impl Applying<'_> {
             }
             let open = pending.get(&group);
             let is_open = |id: &str| open.is_some_and(|people| people.contains(id));
+            self.name_untold(step, pair, now);
             let changes = self.look_again(pair, &group, now, &own, &is_open);
             self.runner.store().record(&changes)?;
             self.prepared.sides.target_listed_at.insert(group, began);
             self.seen_twice.insert(pair);
         }
         Ok(())
+    }
+
+    /// Names those of a step of whom nobody can tell any more how they stand in a group: nothing is
+    /// sent for them, except where it carries a refusal.
+    fn name_untold(&mut self, step: &Step, pair: PairIx, now: &GroupNow) {
+        if now.uncertain.is_empty() {
+            return;
+        }
+        let op = match step {
+            Step::RemoveMemberships { .. } | Step::LeaveGroups { .. } => "remove_memberships",
+            _ => "add_memberships",
+        };
+        for person in members_of(step, pair) {
+            let item = Item {
+                op,
+                pair: Some(pair),
+                joins: Vec::new(),
+                person: Some(person),
+                target_id: None,
+                detail: None,
+            };
+            let mut ids = self.ids(person).into_iter();
+            if ids.any(|id| now.uncertain.contains(&id)) && !self.carries_refusal(&item) {
+                self.failed(&item, None, UNTOLD_BEFORE);
+            }
+        }
     }
 
     /// Looks once more for people whom a step takes out of groups because the source did not list
@@ -277,9 +308,13 @@ impl Applying<'_> {
         for (person, _) in people.iter() {
             let contacts = self.contacts_now(person, now);
             let ids = self.ids(person);
+            let refuses_there = !now.uncertain.is_empty()
+                && !self.prepared.capabilities.group_opt_out
+                && self.refuses(person, pair);
             let has_left = |id: &&String| {
                 before.get(id.as_str()) == Some(&MembershipState::Active)
                     && now.by_id.get(*id) != Some(&MembershipState::Active)
+                    && !(refuses_there && now.uncertain.contains(*id))
             };
             left.extend(ids.iter().filter(has_left).map(|id| (pair, id.clone())));
             if !contacts.is_empty() && !ids.iter().any(|id| before.contains_key(id.as_str())) {
@@ -343,6 +378,31 @@ impl Applying<'_> {
             }
         }
         contacts
+    }
+}
+
+/// Names whom a step adds to a group or takes out of it.
+fn members_of(step: &Step, pair: PairIx) -> Vec<PersonIx> {
+    match step {
+        Step::AddMemberships { members, .. }
+        | Step::RemoveMemberships { members, .. }
+        | Step::CreateMembers { members, .. } => members.clone(),
+        Step::JoinGroups { rows } => rows
+            .iter()
+            .filter(|(_, pairs)| pairs.contains(&pair))
+            .map(|(person, _)| *person)
+            .collect(),
+        Step::LeaveGroups { rows, .. } => rows
+            .iter()
+            .filter(|row| row.pairs.contains(&pair))
+            .map(|row| row.member)
+            .collect(),
+        Step::BringBack { rows } => rows
+            .iter()
+            .filter(|(_, back)| *back == pair)
+            .map(|(person, _)| *person)
+            .collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::plan::{PairIx, PersonIx};
 use crate::run::error::RunError;
 use crate::run::read::groups_now;
 use crate::run::settle::{
-    Answer, Item, Standing, UNTOLD, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
+    Answer, Item, Standing, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
 };
 use crate::state::{JournalEntry, JournalId, JournalOutcome};
 
@@ -203,7 +203,7 @@ impl Applying<'_> {
 
     /// Tells whether a refusal waits for an item: it is one, or a removal that stands for one, or
     /// creates somebody to hold one. Each of these is tried.
-    fn carries_refusal(&self, item: &Item) -> bool {
+    pub(super) fn carries_refusal(&self, item: &Item) -> bool {
         let refuses = |person: PersonIx| {
             let mut scopes = item.scopes().into_iter().flatten();
             match item.op {
@@ -500,9 +500,7 @@ impl Applying<'_> {
         // An effect may come late, and a read may lag behind it.
         let patient =
             refused.is_none() && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
-        let mut waits = PATIENCE
-            .iter()
-            .take(if patient { PATIENCE.len() } else { 0 });
+        let mut waits = PATIENCE.iter();
         let mut done = loop {
             let found =
                 self.observe(&write, &items)
@@ -516,8 +514,17 @@ impl Applying<'_> {
                         },
                         (error, _) => error,
                     })?;
+            let is_untold = |(position, found): (usize, &Option<Standing>)| {
+                let row = found
+                    .as_ref()
+                    .map(|standing| parts(&write, position, &items[position], standing));
+                row.is_some_and(|row| !row.untold.is_empty())
+            };
+            // What can't be told now may be told in a moment.
+            let waits_for = (patient && found.iter().any(Option::is_none))
+                || (refused.is_none() && found.iter().enumerate().any(is_untold));
             match waits.next() {
-                Some(seconds) if found.iter().any(Option::is_none) => self.wait(*seconds).await?,
+                Some(seconds) if waits_for => self.wait(*seconds).await?,
                 _ => break found,
             }
         };
@@ -556,22 +563,17 @@ impl Applying<'_> {
                 continue;
             }
             let mut row = parts(&write, position, &item, standing);
-            let rest = std::mem::take(&mut row.missing);
-            if !row.untold.is_empty() || rest.is_empty() {
-                // Until it is known what became of all of it, nothing of the item is sent again.
-                row.untold.extend(rest);
-                let words = ["", refused.as_deref().unwrap_or(UNTOLD)];
-                outcomes.push(self.settle_parts(&item, standing, &row, words));
-                continue;
+            // Where the provider said no, nothing was done that could be told.
+            if refused.is_some() || standing.answer == Answer::Objection {
+                row.missing.append(&mut row.untold);
             }
-            // What stands of the row is over; the rest of it is sent again.
-            if !row.done.is_empty() || !row.barred.is_empty() {
-                self.settle_parts(
-                    &item.narrowed(&[row.done.clone(), row.barred.clone()].concat()),
-                    standing,
-                    &row,
-                    ["", ""],
-                );
+            // What stands of the row is over, what can't be told stays open, and the rest of it is
+            // sent again.
+            let rest = std::mem::take(&mut row.missing);
+            let settled = self.settle_parts(&write, position, &item, standing, &row, "")?;
+            if rest.is_empty() {
+                outcomes.push(settled);
+                continue;
             }
             narrow(&mut write, &mut items, position, &rest);
             missing[position] = true;
@@ -644,7 +646,7 @@ fn queue_halves(
 }
 
 /// Returns the neutral name of a write, for the journal.
-fn operation(write: &Write) -> &'static str {
+pub(super) fn operation(write: &Write) -> &'static str {
     match write {
         Write::CreateGroup { .. } => "create_group",
         Write::EditGroups { .. } => "edit_groups",

@@ -81,7 +81,7 @@ pub(in crate::run) fn narrow(
     };
     let mut at = keep.iter();
     groups.retain(|_| *at.next().unwrap_or(&true));
-    items[position].joins = kept.to_vec();
+    items[position].joins.retain(|pair| kept.contains(pair));
 }
 
 /// Returns the groups whose listings show whether a write was done.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::item::{Item, groups_of_row};
+use super::item::{Item, groups_of_row, is_by_row};
 use super::membership::{Aim, Seen, Verdict};
 use crate::model::{MemberStatus, MembershipState, Write};
 use crate::plan::PairIx;
@@ -130,6 +130,8 @@ pub(in crate::run) fn parts(
         let to = match aim.judge(seen) {
             Verdict::Done => &mut parts.done,
             Verdict::Missing => &mut parts.missing,
+            // A refusal that is written twice harms nobody, and one that waits may.
+            Verdict::Unread if aim == Aim::Refuse => &mut parts.missing,
             Verdict::Unread => &mut parts.untold,
             Verdict::Barred => &mut parts.barred,
         };
@@ -167,10 +169,11 @@ pub(in crate::run) fn look_at_row(
         let is_untold = id.as_ref().is_some_and(|id| now.uncertain.contains(id));
         standing.id = standing.id.or(id);
         let groups = standing.groups.get_or_insert_default();
-        // Nobody is known to have left a group that was not seen to its end.
+        // Nobody is known to have left a group that was not seen to its end, except where leaving
+        // shows as a refusal in the row itself.
         let is_known = match state {
             Some(MembershipState::Active) => true,
-            Some(_) => aim != Aim::Leave || now.whole,
+            Some(_) => aim != Aim::Leave || is_by_row(write) || now.whole,
             None => now.whole,
         };
         if is_known && !is_untold {
@@ -299,7 +302,9 @@ mod tests {
         let add = ["untold", "missing", "done", "barred", "barred", "barred"];
         let remove = ["untold", "done", "missing", "done", "done", "done"];
         // A refusal is written once the group shows it, and being out of the group is none.
-        let refuse = ["untold", "missing", "missing", "missing", "missing", "done"];
+        let refuse = [
+            "missing", "missing", "missing", "missing", "missing", "done",
+        ];
         for (write, expected) in [
             (join, add),
             (back, add),
@@ -343,13 +348,13 @@ mod tests {
 
     #[test]
     fn of_a_row_with_several_groups_each_is_settled_by_itself() {
-        let mut write = leave(Leaving::OptOut);
+        let mut write = leave(Leaving::Remove);
         let Write::LeaveGroups { rows, .. } = &mut write else {
             unreachable!()
         };
         rows[0].groups = vec!["g".into(), "h".into(), "i".into()];
         let pairs = [PairIx(0), PairIx(1), PairIx(2)];
-        let mut items = vec![item("set_opt_out", None, &pairs)];
+        let mut items = vec![item("remove_memberships", None, &pairs)];
         let standing = Standing {
             groups: Some(HashMap::from([
                 ("g".to_owned(), (Some(MembershipState::Active), None)),

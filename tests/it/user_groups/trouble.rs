@@ -314,6 +314,61 @@ async fn a_user_whose_group_nobody_tells_after_a_move_stays_an_open_question() {
     }
 }
 
+/// A user whose group nobody tells any more right before they are moved is named: the run
+/// does not end as if nothing had been planned for them.
+#[tokio::test(start_paused = true)]
+async fn a_user_whose_group_nobody_tells_before_a_move_is_named() {
+    let bench = busy().await;
+    bench.settle().await;
+    bench.account("campaigns", |account| {
+        transfer(account, "cy", PARKING);
+        let redaktion = account.find_user_group("Redaktion").unwrap();
+        account.rename_user_group(redaktion, "Desk");
+        transfer(account, "dee", "Desk");
+    });
+    let dee = bench.account("campaigns2", |account| {
+        account.user_by_email(&address("dee")).unwrap()
+    });
+    let before = seat(&bench, "campaigns2", "dee");
+    // By then the listing is old.
+    let patience = FaultRule::every(Fault::TooManyRequests {
+        retry_after: Some(400),
+    });
+    let patience = patience.at("campaigns2").on("group_edit");
+    bench.emulator.add_fault(patience.when(When::First(2)));
+    let emulator = bench.emulator.clone();
+    let router = bench
+        .emulator
+        .router()
+        .layer(from_fn(move |request: Request, next: Next| {
+            let emulator = emulator.clone();
+            async move {
+                let edited = emulator.requests();
+                let edited = edited.iter().any(|one| one.operation == "group_edit");
+                let look = format!("/users/{dee}/userGroup");
+                if edited && request.uri().path().ends_with(&look) {
+                    return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+                }
+                next.run(request).await
+            }
+        }));
+    bench.rest().await;
+    bench.emulator.clear_log();
+    let runner = bench.runner_through(router);
+    let report = runner.sync("test", SyncOptions::default()).await.unwrap();
+    let told = tell(&report);
+    assert_eq!(report.exit_code(), 4, "{told}");
+    assert_eq!(report.failures.len(), 1, "{told}");
+    let failure = &report.failures[0];
+    assert_eq!(failure.member.as_deref(), Some(address("dee").as_str()));
+    assert!(told.contains("so that nothing was sent"), "{told}");
+    assert_eq!(seat(&bench, "campaigns2", "dee"), before, "{told}");
+    assert_eq!(seat(&bench, "campaigns2", "cy"), PARKING, "{told}");
+    bench.pass(90_000);
+    bench.settle().await;
+    assert_eq!(seat(&bench, "campaigns2", "dee"), "Desk");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_key_without_rights_moves_nobody() {
     let mut bench = busy().await;

@@ -240,6 +240,19 @@ impl<'a> Doubtful<'a> {
         })
     }
 
+    /// Tells whether nobody can tell how the person stands in a group that is not unread for anybody
+    /// else.
+    pub(super) fn is_uncertain(&self) -> bool {
+        let Found::Contact(at) = self.found else {
+            return false;
+        };
+        let mut listings = self
+            .groups()
+            .into_iter()
+            .filter_map(|id| self.target.listing(id));
+        listings.any(|listing| self.target.is_uncertain(listing.seen(), at, self.names))
+    }
+
     fn id(&self) -> Option<String> {
         match self.found {
             Found::Contact(at) => Some(

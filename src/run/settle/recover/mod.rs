@@ -101,7 +101,8 @@ pub(in crate::run) struct Settled {
 ///
 /// What was done is remembered as this job's own; what was not is simply planned again; what could
 /// not be read to its end stays open until it can. A write of a group that is not the job's any
-/// more is not asked about for ever: in the end it counts as not done, of which a warning tells.
+/// more, or of a person of whom nobody can tell how they stand, is not asked about for ever: in the
+/// end it counts as not done, of which a warning tells.
 pub(in crate::run) fn settle_members(
     store: &Store,
     job: &JobConfig,
@@ -136,13 +137,14 @@ pub(in crate::run) fn settle_members(
                             &unsettled.item,
                         ));
                     }
-                    let outcome = Doubtful::new(job, evidence, &directory, &unsettled.item)
-                        .settle(store, &entry, capabilities, &mut changes)?;
+                    let doubtful = Doubtful::new(job, evidence, &directory, &unsettled.item);
+                    let outcome = doubtful.settle(store, &entry, capabilities, &mut changes)?;
                     let groups: Vec<&str> = groups_of(&unsettled.item).collect();
                     let ours = groups
                         .iter()
                         .any(|group| links.iter().any(|link| link.target == *group));
-                    if old && !ours && !groups.is_empty() && !outcome.is_final() {
+                    let is_vain = !ours || doubtful.is_uncertain();
+                    if old && is_vain && !groups.is_empty() && !outcome.is_final() {
                         given_up.extend(groups);
                         let message =
                             "what became of it could not be found out; nothing is taken for done"
@@ -159,7 +161,7 @@ pub(in crate::run) fn settle_members(
         if !given_up.is_empty() {
             let groups: Vec<&str> = given_up.into_iter().collect();
             settled.warnings.push(format!(
-                "What became of a write of {} ({} of group {}) could not be found out, and the group is not this job's any more; it counts as not done.",
+                "What became of a write of {} ({} of group {}) could not be found out: the group is not this job's any more, or nobody can tell how a person stands there. It counts as not done.",
                 entry.intended.strftime("%Y-%m-%d %H:%M:%SZ"),
                 entry.operation,
                 groups.join(" and ")

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::model::{
     Certificate, Group, GroupRow, GroupStatus, MemberRow, MemberSink, MemberStatus,
-    MembershipState, OwnRemovals, Record, SnapshotBuilder, Stage, TotalMeanings, Value,
+    MembershipState, OwnRemovals, Record, SnapshotBuilder, Stage, TotalMeanings, Unreadable, Value,
 };
 use crate::plan::base::{FieldBase, FieldBases, GroupLink, Origin};
 use crate::provider;
@@ -1003,5 +1003,46 @@ fn a_flag_that_the_source_shows_is_not_rosterds_after_an_interruption() {
         job.groups.protect = true;
         adopt_created_groups(&store, &job, known, |_| Record::new(), |_| shown, now).unwrap();
         assert_eq!(store.links("test").unwrap()[0].protect_set, expected);
+    }
+}
+
+/// Neither done nor undone is guessed of them, and nobody asks for ever.
+#[test]
+fn what_became_of_somebody_whom_nobody_can_place_stays_open_and_ends_with_a_warning() {
+    let settle = |operation: &str, days: i64| {
+        let store = Store::in_memory();
+        known(&store);
+        begin(&store, operation, item(Some("t1")));
+        let mut names = Names::new();
+        let base = store
+            .load_base("test", "crm", "mail", Timestamp::UNIX_EPOCH, &mut names)
+            .unwrap();
+        let people = [("t1", ANA, false, Some(MembershipState::Unconfirmed))];
+        let mut target = target(&mut names, &people, true);
+        let why = Unreadable::Standing("its group is not shown".to_owned());
+        target.unreadable.insert("t1".to_owned(), why);
+        let (profiles, looked_up) = (Staging::new().unwrap(), BTreeMap::new());
+        let evidence = Evidence {
+            target: &target,
+            names: &names,
+            base: &base,
+            profiles: &profiles,
+            looked_up: &looked_up,
+        };
+        let schema = provider::schema(KIND);
+        let capabilities = provider::capabilities(KIND);
+        let now = Timestamp::from_second(days * 86_400).unwrap();
+        let settled = settle_members(&store, &job(), schema, &capabilities, evidence, now).unwrap();
+        let after = store
+            .load_base("test", "crm", "mail", Timestamp::UNIX_EPOCH, &mut names)
+            .unwrap();
+        let member = names.find("t1").unwrap();
+        assert!(after.membership("g", member).is_some(), "{operation}");
+        let is_open = !store.unsettled("test").unwrap().is_empty();
+        (is_open, settled.warnings.len())
+    };
+    for operation in ["add_memberships", "remove_memberships"] {
+        assert_eq!(settle(operation, 7), (true, 0), "{operation}");
+        assert_eq!(settle(operation, 8), (false, 1), "{operation}");
     }
 }

@@ -243,21 +243,27 @@ impl Store {
                 return Err(StateError::Outcomes { entry: id.0, items, outcomes: outcomes.len() }.into());
             }
             let mut update = connection.prepare_cached(
-                "UPDATE journal_items SET outcome = ?3, outcome_id = coalesce(?4, outcome_id), code = ?5, message = ?6
-                 WHERE entry = ?1 AND position = ?2 AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed'))",
+                "UPDATE journal_items SET outcome = ?4, outcome_id = coalesce(?5, outcome_id), code = ?6, message = ?7
+                 WHERE entry = ?1 AND position BETWEEN ?2 AND ?3 AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed'))",
             )?;
-            let mut forget_values = connection.prepare_cached("DELETE FROM journal_values WHERE entry = ?1 AND position = ?2")?;
-            for (position, outcome) in (0_i64..).zip(outcomes) {
+            let mut forget_values =
+                connection.prepare_cached("DELETE FROM journal_values WHERE entry = ?1 AND position BETWEEN ?2 AND ?3")?;
+            let mut next = 0_i64;
+            // Most of a request ends alike, and is written as one.
+            for alike in outcomes.chunk_by(PartialEq::eq) {
+                let (first, last) = (next, next + alike.len() as i64 - 1);
+                next = last + 1;
+                let outcome = &alike[0];
                 let (word, created, code, message) = match outcome {
                     JournalOutcome::Confirmed { id } => ("confirmed", id.as_deref(), None, None),
                     JournalOutcome::Accepted { id } => ("accepted", id.as_deref(), None, None),
                     JournalOutcome::Failed { code, message } => ("failed", None, code.as_deref(), Some(message.as_str())),
                     JournalOutcome::Unknown => ("unknown", None, None, None),
                 };
-                update.execute((id.0, position, word, created, code, message))?;
+                update.execute((id.0, first, last, word, created, code, message))?;
                 // What it was about to store is of use to whoever has to find out what became of it.
                 if outcome.is_final() {
-                    forget_values.execute((id.0, position))?;
+                    forget_values.execute((id.0, first, last))?;
                 }
             }
             connection

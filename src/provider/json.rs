@@ -154,6 +154,13 @@ pub(super) fn text(value: &Json) -> Option<String> {
     }
 }
 
+/// Tells whether a value is there and no text can be made of it. It stands for something that is not
+/// understood, and never for nothing: only null and blank text do.
+pub(super) fn is_odd(value: &Json) -> bool {
+    let is_blank = value.as_str().is_some_and(|text| text.trim().is_empty());
+    !value.is_null() && !is_blank && text(value).is_none()
+}
+
 /// Reads a whole number, also from digits in a text; empty and anything else mean no value.
 pub(super) fn integer(value: &Json) -> Option<i64> {
     match value {

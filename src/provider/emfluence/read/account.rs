@@ -498,9 +498,14 @@ pub(super) fn hand_over(
         unseen.remove(address.as_str());
     }
     let status = Some(contact.status());
-    let profile = profile && !contact.unreadable;
-    if contact.unreadable {
-        sink.unreadable(&contact.id.to_string(), Unreadable::Profile);
+    let unread = if contact.unreadable {
+        Some(Unreadable::Profile)
+    } else {
+        contact.lacks.map(Unreadable::Value)
+    };
+    let profile = profile && unread.is_none();
+    if let Some(what) = unread {
+        sink.unreadable(&contact.id.to_string(), what);
     }
     sink.member(MemberRow {
         id: contact.id.to_string(),

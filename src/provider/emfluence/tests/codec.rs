@@ -280,8 +280,7 @@ fn profiles_are_read_from_searches_and_look_ups_alike() {
 #[test]
 fn an_empty_value_is_none_in_whatever_form_it_comes() {
     let wanted = fields(&["firstName", "lastName", "city", "custom.custom1"]);
-    let nothing = [r#""""#, r#""  ""#, "null", "[]", "{}"];
-    for nothing in nothing {
+    for nothing in [r#""""#, r#""  ""#, "null"] {
         for custom in [
             format!(r#""customFields":{{"custom1":{nothing}}}"#),
             format!(r#""customFields":{{"custom1":{{"label":"Level","value":{nothing}}}}}"#),
@@ -292,7 +291,9 @@ fn an_empty_value_is_none_in_whatever_form_it_comes() {
                 r#"{{"success":1,"code":0,"data":{{"contactID":101,"email":"ana@example.org","firstName":{nothing},"lastName":"Silva",{custom}}}}}"#
             );
             let found = contacts::looked_up(&answer(bytes.as_bytes()), "ana@example.org", &wanted);
-            let mut profile = found.unwrap().unwrap().profile;
+            let found = found.unwrap().unwrap();
+            assert_eq!((found.unreadable, found.lacks), (false, None), "{bytes}");
+            let mut profile = found.profile;
             // That a field is there shows all the same, where its name is not answered with null.
             let is_shown = nothing.starts_with('"') && custom.contains("custom1");
             assert_eq!(
@@ -306,6 +307,46 @@ fn an_empty_value_is_none_in_whatever_form_it_comes() {
                 "{bytes}"
             );
         }
+    }
+}
+
+#[test]
+fn what_is_there_and_not_understood_is_no_empty_value() {
+    let wanted = fields(&["firstName", "custom.custom1"]);
+    let lacks = |fields: &str, wanted: &ProfileFields| {
+        let bytes = format!(
+            r#"{{"success":1,"code":0,"data":{{"contactID":101,"email":"ana@example.org",{fields}}}}}"#
+        );
+        let found = contacts::looked_up(&answer(bytes.as_bytes()), "ana@example.org", wanted);
+        found.unwrap().unwrap().lacks
+    };
+    for odd in [r#"["Gold"]"#, r#"{"text":"Gold"}"#, "[]", "{}"] {
+        for shown in [
+            format!(r#""firstName":{odd}"#),
+            format!(r#""custom1":{odd}"#),
+            format!(r#""customFields":{{"custom1":{odd}}}"#),
+            format!(r#""customFields":{{"custom1":{{"label":"Level","value":{odd}}}}}"#),
+        ] {
+            assert!(lacks(&shown, &wanted).is_some(), "{shown}");
+            assert_eq!(lacks(&shown, &fields(&["lastName"])), None, "{shown}");
+        }
+    }
+    let no_value = r#""customFields":{"custom1":{"label":"Level"}}"#;
+    assert!(lacks(no_value, &wanted).is_some());
+    for odd in [r#""Gold""#, r#"["Gold"]"#, "7"] {
+        let shown = format!(r#""customFields":{odd}"#);
+        assert!(lacks(&shown, &wanted).is_some(), "{shown}");
+        // They stand on the record as well, where all is there that is asked for.
+        assert_eq!(lacks(&format!(r#"{shown},"custom1":"x""#), &wanted), None);
+    }
+    for sound in [
+        r#""customFields":[]"#,
+        r#""customFields":{}"#,
+        r#""customFields":"""#,
+        r#""custom1":true"#,
+        r#""custom1":{"label":"Level","Value":null}"#,
+    ] {
+        assert_eq!(lacks(sound, &wanted), None, "{sound}");
     }
 }
 

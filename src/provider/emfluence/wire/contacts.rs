@@ -17,7 +17,7 @@ use crate::model::{
     CustomField, FieldType, MemberStatus, ObjectKind, Record, Value, Writable, normalise_address,
 };
 use crate::provider::guess::is_guessed;
-use crate::provider::json::{object, protocol};
+use crate::provider::json::{self, object, protocol};
 
 /// The profile fields that a read asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,37 +65,65 @@ impl ProfileFields {
         names.join(",")
     }
 
-    fn record(&self, contact: &Map<String, Json>) -> Record {
+    /// Reads the profile. A value that is there and not understood is not in it, and says why the
+    /// profile is not used.
+    fn record(&self, contact: &Map<String, Json>) -> (Record, Option<String>) {
         let mut record = Record::new();
+        let mut odd = None;
         for name in &self.plain {
-            if let Some(text) = field(contact, name).and_then(text) {
+            let shown = field(contact, name);
+            if shown.is_some_and(is_odd) {
+                odd.get_or_insert_with(|| format!("its \"{name}\" is no text"));
+            }
+            if let Some(text) = shown.and_then(text) {
                 record.insert((*name).into(), Value::from(text));
             }
         }
-        let nested = field(contact, "customFields").and_then(Json::as_object);
-        // Searches give the bare value beside the other fields, or nested; look-ups nest label and
-        // value.
-        let mut put = |name: &str, value: &Json| {
-            let value = value
-                .as_object()
-                .map_or(Some(value), |object| field(object, "value"));
+        let shown = field(contact, "customFields");
+        let nested = shown.and_then(Json::as_object);
+        let is_empty = shown.is_none_or(|shown| {
+            shown.as_array().is_some_and(Vec::is_empty)
+                || shown.as_str().is_some_and(|text| text.trim().is_empty())
+        });
+        for name in &self.custom {
+            // Searches give the bare value beside the other fields, or nested; look-ups nest label
+            // and value.
+            let value = nested
+                .and_then(|nested| field(nested, name))
+                .or_else(|| field(contact, name));
+            let Some(value) = value else {
+                if nested.is_none() && !is_empty {
+                    odd.get_or_insert_with(|| "its custom fields are no object".to_owned());
+                }
+                continue;
+            };
+            let is_named = |object: &Map<String, Json>| {
+                object.keys().any(|key| key.eq_ignore_ascii_case("value"))
+            };
+            let value = match value.as_object() {
+                Some(object) if is_named(object) => field(object, "value"),
+                _ => Some(value),
+            };
+            if value.is_some_and(is_odd) {
+                odd.get_or_insert_with(|| {
+                    format!("the value of custom field {name} is neither a text nor a number")
+                });
+            }
             // An empty text says that the field is there; null may stand for any name.
             let blank = value.and_then(Json::as_str);
             let blank = blank.filter(|text| text.trim().is_empty());
             if let Some(text) = value.and_then(text).or(blank.map(|_| String::new())) {
                 record.insert(format_compact!("custom.{name}"), Value::from(text));
             }
-        };
-        for name in &self.custom {
-            if let Some(value) = nested
-                .and_then(|nested| field(nested, name))
-                .or_else(|| field(contact, name))
-            {
-                put(name, value);
-            }
         }
-        record
+        (record, odd)
     }
+}
+
+/// Tells whether a value is there and no text can be made of it: only null and blank text stand for
+/// nothing.
+fn is_odd(value: &Json) -> bool {
+    !value.is_boolean() && json::is_odd(value)
 }
 
 /// Which contacts a search is for.
@@ -165,6 +193,8 @@ pub(in super::super) struct Contact {
     pub(in super::super) profile: Record,
     /// Whether a part of the record can't be read, so that its profile is not used.
     pub(in super::super) unreadable: bool,
+    /// Why a value may be missing from the profile, so that it is not used either.
+    pub(in super::super) lacks: Option<String>,
 }
 
 impl Contact {
@@ -217,13 +247,16 @@ pub(in super::super) fn looked_up(
 
 /// Decodes a contact; nothing where it has no id.
 fn contact(record: &Map<String, Json>, fields: &ProfileFields) -> Option<Contact> {
+    let id = field(record, "contactID").and_then(id)?;
+    let (profile, lacks) = fields.record(record);
     Some(Contact {
-        id: field(record, "contactID").and_then(id)?,
+        id,
         email: field(record, "email").and_then(text),
         held: field(record, "held").and_then(flag),
         suppressed: field(record, "suppressed").and_then(flag),
-        profile: fields.record(record),
+        profile,
         unreadable: record.values().any(is_guessed),
+        lacks,
     })
 }
 

@@ -9,6 +9,7 @@ pub(super) mod groups;
 pub(super) mod import;
 pub(super) mod lists;
 pub(super) mod users;
+mod values;
 
 use std::time::Duration;
 

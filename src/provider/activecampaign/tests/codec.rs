@@ -422,23 +422,87 @@ fn an_edit_of_a_user_sends_back_what_is_known_and_blanks_nothing_else() {
 fn an_empty_value_is_none_in_whatever_form_it_comes() {
     let wanted = profile(&["first_name", "last_name", "phone", "custom.LEVEL"]);
     let expected = ["last_name=Silva"];
-    for nothing in [r#""""#, r#""  ""#, "null", "[]", "{}"] {
+    for nothing in [r#""""#, r#""  ""#, "null"] {
         let page = format!(
             r#"{{"contacts":[{{"id":"101","email":"ana@example.org","firstName":{nothing},"lastName":"Silva"}}],
                 "contactLists":[],"fieldValues":[{{"contact":"101","field":"4","value":{nothing}}}],"meta":{{"total":"1"}}}}"#
         );
         let page = contacts::contacts(&page_of(page.as_bytes()), 0, &wanted).unwrap();
-        assert_eq!(
-            shown(&page.contacts.known[0].profile),
-            expected,
-            "{nothing}"
-        );
+        let contact = &page.contacts.known[0];
+        assert_eq!(shown(&contact.profile), expected, "{nothing}");
+        assert_eq!((contact.unreadable, &contact.lacks), (false, &None));
         let view = format!(
             r#"{{"id":"101","email":"ana@example.org","first_name":{nothing},"last_name":"Silva","lists":[],
                 "fields":{{"4":{{"id":"4","val":{nothing}}}}},"result_code":1,"result_message":"","result_output":"json"}}"#
         );
         let view = contacts::viewed(&v1(view.as_bytes()), &wanted).unwrap();
         assert_eq!(shown(&view.profile), expected, "{nothing}");
+        assert_eq!((view.unreadable, &view.lacks), (false, &None));
+    }
+}
+
+#[test]
+fn what_is_there_and_not_understood_is_no_empty_value() {
+    let custom = profile(&["custom.LEVEL"]);
+    let plain = profile(&["first_name"]);
+    for odd in [r#"["Gold"]"#, r#"{"text":"Gold"}"#, "[]", "{}", "true"] {
+        let page = format!(
+            r#"{{"contacts":[{{"id":"101","firstName":{odd}}},{{"id":"102"}}],"contactLists":[],
+                "fieldValues":[{{"contact":"101","field":"4","value":{odd}}},{{"contact":"102","field":"4","value":7}}],"meta":{{"total":"2"}}}}"#
+        );
+        let read = |wanted| contacts::contacts(&page_of(page.as_bytes()), 0, wanted).unwrap();
+        let rows = read(&custom).contacts.known;
+        let why = rows[0].lacks.as_deref().unwrap_or_default();
+        assert!(why.contains("the value of custom field LEVEL"), "{odd}");
+        assert_eq!((rows[1].unreadable, &rows[1].lacks), (false, &None));
+        assert_eq!(shown(&rows[1].profile), ["custom.LEVEL=7"]);
+        let rows = read(&plain).contacts.known;
+        assert_eq!((rows[0].unreadable, &rows[0].lacks), (true, &None), "{odd}");
+        assert!(!rows[1].unreadable);
+        let view = format!(
+            r#"{{"id":"101","first_name":{odd},"lists":[],"fields":{{"4":{{"id":"4","val":{odd}}}}},"result_code":1}}"#
+        );
+        let view = |wanted| contacts::viewed(&v1(view.as_bytes()), wanted).unwrap();
+        assert!(view(&custom).lacks.is_some(), "{odd}");
+        assert!(view(&plain).unreadable && view(&plain).lacks.is_none());
+        let user = format!(r#"{{"id":"7","first_name":{odd},"phone":null,"result_code":1}}"#);
+        assert!(users::user(&v1(user.as_bytes())).unwrap().unreadable);
+    }
+}
+
+#[test]
+fn custom_values_that_version_1_leaves_out_are_not_cleared() {
+    let wanted = profile(&["custom.LEVEL"]);
+    let view = |fields: &str, wanted: &ProfileFields| {
+        let view = format!(r#"{{"id":"101","lists":[]{fields},"result_code":1}}"#);
+        contacts::viewed(&v1(view.as_bytes()), wanted)
+            .unwrap()
+            .lacks
+    };
+    for missing in [
+        "",
+        r#","fields":null"#,
+        r#","fields":"""#,
+        r#","fields":"Gold""#,
+        r#","fields":{"4":{"id":"4"}}"#,
+        r#","fields":{"4":"Gold"}"#,
+        r#","fields":{"%LEVEL%":{"val":"Gold"}}"#,
+        r#","fields":[{"val":"Gold"}]"#,
+    ] {
+        assert!(view(missing, &wanted).is_some(), "{missing}");
+        // Where none is asked for, none is missed.
+        assert_eq!(view(missing, &ProfileFields::default()), None);
+    }
+    for empty in [
+        r#","fields":[]"#,
+        r#","fields":{}"#,
+        r#","fields":{"4":{"val":""}}"#,
+        r#","fields":[{"id":"4","val":null}]"#,
+        // That of another field is no matter, nor is one without a field beside the wanted one.
+        r#","fields":{"9":{"id":"9"}}"#,
+        r#","fields":[{"val":"Gold"},{"id":"4","val":"Silver"}]"#,
+    ] {
+        assert_eq!(view(empty, &wanted), None, "{empty}");
     }
 }
 

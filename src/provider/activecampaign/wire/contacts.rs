@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use compact_str::{CompactString, format_compact};
+use compact_str::CompactString;
 use serde_json::{Map, Value as Json};
 
 use super::super::fields::LIST_SCHEMA;
 use super::lists::Definition;
+use super::values::Belongings;
+pub(in super::super) use super::values::ProfileFields;
 use super::{PAGE_ROWS, entries, id, id_of, numbered_rows, page_total, query, rows_under, text_of};
 use super::{v1_delete, v1_read, v1_write, v3_read};
 use crate::http::{Call, DecodeError};
@@ -36,83 +38,6 @@ pub(in super::super) const NOT_SAID: i64 = -1;
 
 /// Asks for memberships and contacts of every status, without which only active people may come.
 const ANY_STATUS: &str = "-1";
-
-/// The profile fields that a read asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct ProfileFields {
-    plain: BTreeSet<&'static str>,
-    /// Tags by the id of the field.
-    custom: BTreeMap<u64, String>,
-}
-
-impl ProfileFields {
-    /// Picks the fields that the table and the definitions know out of a list of names.
-    pub(in super::super) fn of(names: &[String], definitions: &[Definition]) -> Self {
-        let mut fields = ProfileFields::default();
-        for name in names {
-            match name.strip_prefix("custom.") {
-                Some(tag) => {
-                    let known = definitions
-                        .iter()
-                        .filter(|field| field.id > 0)
-                        .filter(|field| tag == "*" || field.tag.eq_ignore_ascii_case(tag));
-                    fields.custom.extend(known.map(|field| {
-                        (
-                            field.id,
-                            if tag == "*" {
-                                field.tag.clone()
-                            } else {
-                                tag.to_owned()
-                            },
-                        )
-                    }));
-                }
-                None => {
-                    fields.plain.extend(
-                        LIST_SCHEMA
-                            .by_wire(ObjectKind::Member, name)
-                            .filter(|spec| spec.readable)
-                            .map(|spec| spec.wire),
-                    );
-                }
-            }
-        }
-        fields
-    }
-
-    /// Tells whether nothing is asked for.
-    pub(in super::super) fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.custom.is_empty()
-    }
-
-    /// Tells whether custom fields are asked for.
-    pub(in super::super) fn has_custom(&self) -> bool {
-        !self.custom.is_empty()
-    }
-
-    fn plain(&self, contact: &Map<String, Json>) -> Record {
-        let mut record = Record::new();
-        for name in &self.plain {
-            let spellings: &[&str] = match *name {
-                "first_name" => &["firstName", "first_name"],
-                "last_name" => &["lastName", "last_name"],
-                "customer_acct_name" => &["orgname", "customer_acct_name", "organization"],
-                other => &[other],
-            };
-            if let Some(text) = spellings.iter().find_map(|name| text_of(contact, name)) {
-                record.insert((*name).into(), Value::from(text));
-            }
-        }
-        record
-    }
-
-    /// Puts the value of a custom field into a profile.
-    fn put(&self, record: &mut Record, field: u64, value: &Json) {
-        if let (Some(tag), Some(text)) = (self.custom.get(&field), text(value)) {
-            record.insert(format_compact!("custom.{tag}"), Value::from(text));
-        }
-    }
-}
 
 /// Which contacts a pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +72,11 @@ impl Include {
             (false, true) => Include::Values,
             (false, false) => Include::Nothing,
         }
+    }
+
+    /// Tells whether custom values are to come along.
+    pub(in super::super) fn has_values(self) -> bool {
+        matches!(self, Include::Both | Include::Values)
     }
 }
 
@@ -239,6 +169,18 @@ impl Page {
         let mut contacts = self.contacts.known.iter();
         contacts.all(|contact| contact.memberships.is_some())
     }
+
+    /// Puts all contacts in doubt where the custom values that were asked for did not come along:
+    /// that says of nobody that theirs were cleared.
+    pub(in super::super) fn miss_values(&mut self) {
+        if self.has_values {
+            return;
+        }
+        for contact in &mut self.contacts.known {
+            let why = "its page of contacts came without the custom values".to_owned();
+            contact.lacks.get_or_insert(why);
+        }
+    }
 }
 
 /// Decodes a page of contacts that come after an id.
@@ -266,14 +208,15 @@ pub(in super::super) fn contacts(
         let contact = id.map(|id| {
             last = id;
             places.insert(id, contacts.known.len());
+            let (profile, understood) = wanted.plain(&row.fields);
             Contact {
                 id,
                 email: text_of(&row.fields, "email"),
                 memberships: memberships.is_some().then(Vec::new),
                 on_unknown_list: false,
                 left: Vec::new(),
-                profile: wanted.plain(&row.fields),
-                unreadable: row.fields.values().any(is_guessed),
+                profile,
+                unreadable: !understood || row.fields.values().any(is_guessed),
                 lacks: None,
             }
         });
@@ -282,10 +225,8 @@ pub(in super::super) fn contacts(
     })?;
     let mut strays = BTreeMap::new();
     if let Some(memberships) = memberships {
-        let mut at = 0;
         answer.each_row(memberships, |row| {
-            at += 1;
-            if let Some((list, why)) = put_membership(&row, at, after, &places, &mut contacts) {
+            if let Some((list, why)) = put_membership(&row, &places, &mut contacts) {
                 strays.entry(list).or_insert(why);
             }
             Ok(())
@@ -311,8 +252,6 @@ pub(in super::super) fn contacts(
 /// one, and a sentence.
 fn put_membership(
     row: &Row,
-    at: u64,
-    after: u64,
     places: &BTreeMap<u64, usize>,
     contacts: &mut Rows<Contact>,
 ) -> Option<(Option<u64>, String)> {
@@ -320,8 +259,8 @@ fn put_membership(
     let status = row.fields.get("status").and_then(integer);
     let stray = |what: &str| {
         let of = list.map_or_else(String::new, |list| format!(" of list {list}"));
-        let place = format!("row {at} of the memberships{of} of contacts after id {after}");
-        Some((list, format!("{place} {what}")))
+        // The same words in every run, so that what was accepted stays accepted.
+        Some((list, format!("a membership{of} {what}")))
     };
     let Some(owner) = id_of(&row.fields, "contact") else {
         return stray(if row.is_cut() {
@@ -349,79 +288,6 @@ fn put_membership(
     let time = text_of(&row.fields, "udate").and_then(|time| moment(&time));
     contact.left.extend(time.map(|time| (list, time)));
     None
-}
-
-/// Whose the custom values of a page are, as far as they say it.
-#[derive(Default)]
-struct Belongings {
-    /// Of which contacts which wanted fields were shown.
-    shown: BTreeSet<(usize, u64)>,
-    /// The contacts with a value that does not say of which field it is.
-    of_no_field: BTreeSet<usize>,
-    /// The fields of values that do not say whose they are; nothing for one of no field either.
-    nobodys: BTreeSet<Option<u64>>,
-}
-
-impl Belongings {
-    fn put(
-        &mut self,
-        row: &Row,
-        places: &BTreeMap<u64, usize>,
-        contacts: &mut [Contact],
-        wanted: &ProfileFields,
-    ) {
-        let field = id_of(&row.fields, "field");
-        if field.is_some_and(|field| !wanted.custom.contains_key(&field)) {
-            return;
-        }
-        let Some(contact) = id_of(&row.fields, "contact") else {
-            self.nobodys.insert(field);
-            return;
-        };
-        let Some(at) = places.get(&contact).copied() else {
-            return;
-        };
-        let Some(field) = field else {
-            self.of_no_field.insert(at);
-            return;
-        };
-        self.shown.insert((at, field));
-        match row.fields.get("value") {
-            Some(value) => {
-                contacts[at].unreadable |= is_guessed(value);
-                wanted.put(&mut contacts[at].profile, field, value);
-            }
-            None => contacts[at].unreadable |= row.is_cut(),
-        }
-    }
-
-    /// Puts those in doubt whose value it may be that is left out: whoever shows none of that field.
-    /// It must not be taken for cleared.
-    fn settle(self, contacts: &mut [Contact], wanted: &ProfileFields) {
-        if self.of_no_field.is_empty() && self.nobodys.is_empty() {
-            return;
-        }
-        for (at, contact) in contacts.iter_mut().enumerate() {
-            let mut lacking = wanted.custom.keys();
-            let lacks = |field: &u64| !self.shown.contains(&(at, *field));
-            if self.of_no_field.contains(&at) && lacking.clone().any(lacks) {
-                contact.lacks = Some("a value of it does not say of which custom field".to_owned());
-            } else if self.nobodys.contains(&None) && lacking.clone().any(lacks) {
-                let words =
-                    "a custom value that may be its own says neither whose nor of which field";
-                contact.lacks = Some(words.to_owned());
-            } else {
-                let field =
-                    lacking.find(|field| lacks(field) && self.nobodys.contains(&Some(**field)));
-                contact.lacks = field.map(|field| {
-                    let tag = &wanted.custom[field];
-                    format!(
-                        "a value of custom field {tag} that may be its own does not say whose it is"
-                    )
-                });
-            }
-        }
-    }
 }
 
 /// Asks version 1 for the people of a list with a status after an id, 20 at a time.
@@ -518,25 +384,19 @@ pub(in super::super) fn viewed(
             Some((list, moment(&text(edge.get("udate")?)?)?))
         });
     let left = left.collect();
-    let mut profile = wanted.plain(row);
-    for (key, field) in row.get("fields").into_iter().flat_map(entries) {
-        if let (Some(id), Some(value)) = (
-            key.parse().ok().or_else(|| field.get("id").and_then(id)),
-            field.get("val"),
-        ) {
-            wanted.put(&mut profile, id, value);
-        }
-    }
-    Ok(Contact {
+    let (profile, understood) = wanted.plain(row);
+    let mut contact = Contact {
         id: contact,
         email: text_of(row, "email"),
         memberships,
         on_unknown_list,
         left,
         profile,
-        unreadable: unsaid || on_unknown_list || row.values().any(is_guessed),
+        unreadable: unsaid || on_unknown_list || !understood || row.values().any(is_guessed),
         lacks: None,
-    })
+    };
+    wanted.take_shown(&mut contact, row.get("fields"));
+    Ok(contact)
 }
 
 /// Reads a time, in seconds since 1970. Version 3 writes it with its offset; version 1 without, by

@@ -6,13 +6,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::groups::ids_of;
 use super::{
-    PAGE_ROWS, id_of, numbered_rows, page_rows, query, text_of, v1_read, v1_write, v3_read,
-    v3_write, viewed,
+    PAGE_ROWS, id_of, numbered_rows, page_rows, query, v1_read, v1_write, v3_read, v3_write, viewed,
 };
 use crate::http::{Call, CallBody, DecodeError, FormValue, Method};
 use crate::model::{Record, Value};
 use crate::provider::guess::is_guessed;
-use crate::provider::json::{Document, Rows, protocol};
+use crate::provider::json::{Document, Rows, is_odd, protocol, text};
 
 /// A user of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +22,7 @@ pub(in super::super) struct User {
     pub(in super::super) profile: Record,
     /// The groups, where the answer names them.
     pub(in super::super) groups: Option<Vec<u64>>,
-    /// Whether any of the values holds characters that can't be read.
+    /// Whether any of the values can't be read.
     pub(in super::super) unreadable: bool,
 }
 
@@ -126,8 +125,12 @@ fn row_of_user(fields: &Map<String, Json>) -> Option<User> {
         ("lastName", "last_name"),
         ("phone", "phone"),
     ];
-    for (spelling, name) in spellings {
-        if let Some(text) = text_of(fields, spelling) {
+    let shown = || {
+        let spellings = spellings.iter();
+        spellings.filter_map(|(spelling, name)| Some((fields.get(*spelling)?, *name)))
+    };
+    for (value, name) in shown() {
+        if let Some(text) = text(value) {
             profile.insert(name.into(), Value::from(text));
         }
     }
@@ -141,7 +144,7 @@ fn row_of_user(fields: &Map<String, Json>) -> Option<User> {
         id,
         profile,
         groups,
-        unreadable: fields.values().any(is_guessed),
+        unreadable: fields.values().any(is_guessed) || shown().any(|(value, _)| is_odd(value)),
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod contacts;
 mod listing;
+mod pages;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,5 @@
 mod codec;
+mod doubtful;
 mod emulated;
 mod hostile;
 mod reading;

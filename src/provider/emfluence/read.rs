@@ -338,6 +338,8 @@ impl Emfluence {
             certificate.rows += answer.rows.len() as u64;
             let step = walk.take(&answer.paging, answer.rows.len());
             let left_out = answer.rows.left_out("the groups", before);
+            let is_said = |what: &String| certificate.left_out.contains(what);
+            let left_out = left_out.filter(|what| !is_said(what));
             certificate.left_out.extend(left_out);
             groups.extend(answer.rows.known);
             match step {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde_json::{Map, Value as Json};
+use tracing::info;
 
 use super::{MAX_ANSWER, read_value};
 
@@ -90,6 +91,8 @@ pub(in crate::provider) struct Rows<T> {
     pub(in crate::provider) without_id: u64,
     /// The place of the first one without an id, and what is wrong with it.
     first: Option<(u64, Oddity)>,
+    /// How many of those without an id stand behind the last one that has one.
+    trailing: u64,
 }
 
 impl<T> Rows<T> {
@@ -102,24 +105,39 @@ impl<T> Rows<T> {
     pub(in crate::provider) fn take(&mut self, row: &Row, decoded: Option<T>) {
         if let Some(decoded) = decoded {
             self.known.push(decoded);
+            self.trailing = 0;
         } else {
             let place = self.len() as u64 + 1;
             self.first.get_or_insert((place, row.oddity()));
             self.without_id += 1;
+            self.trailing += 1;
         }
     }
 
-    /// Says that some rows are left out, if any are. `what` names them, and `before` of
-    /// them came on earlier pages.
-    pub(in crate::provider) fn left_out(&self, what: &str, before: u64) -> Option<String> {
+    /// Counts those without an id behind the last row that has one: where a page follows that one by
+    /// its id, they come again.
+    pub(in crate::provider) fn trailing(&self) -> u64 {
+        self.trailing
+    }
+
+    /// Says that some rows are left out, if any are. `what` names the listing.
+    ///
+    /// The same words in every run, so that what was accepted stays accepted: where in the listing
+    /// the first of them stands, and how many of the answer there are, is for the log. `page` says
+    /// there where the answer begins.
+    pub(in crate::provider) fn left_out(
+        &self,
+        what: &str,
+        page: impl fmt::Display,
+    ) -> Option<String> {
         let (place, oddity) = self.first?;
-        let place = before + place;
-        Some(match self.without_id - 1 {
-            0 => format!("row {place} of {what} {oddity}"),
-            more => format!(
-                "row {place} of {what} {oddity}, and {more} more of that answer can't be read either"
-            ),
-        })
+        info!(
+            place,
+            %page,
+            left_out = self.without_id,
+            "Of {what} a row {oddity}."
+        );
+        Some(format!("a row of {what} {oddity}"))
     }
 }
 
@@ -129,6 +147,7 @@ impl<T> Default for Rows<T> {
             known: Vec::new(),
             without_id: 0,
             first: None,
+            trailing: 0,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! fewer requests. Where memberships do not come along, version 1 lists them by list and status,
 //! and the pass over the account is held against that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::wire::contacts::{
     self as wire, Contact, Include, NOT_SAID, OPTED_OUT, Page, ProfileFields, STATUSES, Scope,
@@ -20,46 +20,6 @@ use crate::model::{
     spellings,
 };
 use crate::provider::{MemberAsk, ReadError, Role, Source};
-
-/// What a pass over pages came to.
-#[derive(Default)]
-struct Scanned {
-    pages: u64,
-    rows: u64,
-    /// Whether the ids were followed until a page was empty, or to the announced number.
-    ended: bool,
-    /// Why it may not be whole.
-    problem: Option<String>,
-    /// What of it is left out, because nobody can tell whom it is about.
-    left_out: Option<String>,
-    /// The lists of memberships that are of nobody, each with a sentence; nothing for one that is of
-    /// no list either.
-    strays: BTreeMap<Option<u64>, String>,
-}
-
-impl Scanned {
-    /// Says why it may not be all, for either reason.
-    fn doubt(&self) -> Option<&String> {
-        self.problem.as_ref().or(self.left_out.as_ref())
-    }
-
-    /// Says in its listing why a list may not be whole. Whoever is left out takes no refusal of
-    /// anybody else along. A membership that is nobody's concerns its own list; one that is of no
-    /// list either concerns all of them.
-    fn tell(&self, listed: &mut Listed) {
-        if let Some(problem) = &self.problem {
-            listed.broken(problem);
-        }
-        if let Some(left_out) = &self.left_out {
-            listed.doubt(left_out);
-        }
-        for (list, why) in &self.strays {
-            if list.is_none() || *list == listed.number {
-                listed.broken(why);
-            }
-        }
-    }
-}
 
 /// What comes along with a page of contacts at this account.
 struct Shown {
@@ -268,80 +228,6 @@ impl ActiveCampaign {
             values_apart: values,
             values_missing: custom && !values,
         })
-    }
-
-    async fn contact_page(
-        &self,
-        scope: Scope<'_>,
-        after: u64,
-        include: Include,
-        fields: &ProfileFields,
-    ) -> Result<Page, CallError> {
-        self.ask_page(wire::page(scope, after, include), |answer| {
-            wire::contacts(answer, after, fields)
-        })
-        .await
-    }
-
-    /// Reads all pages of a question, and holds their rows against what the first page announces.
-    async fn scan(
-        &self,
-        scope: Scope<'_>,
-        include: Include,
-        fields: &ProfileFields,
-        mut first: Option<Page>,
-        take: &mut (dyn FnMut(Contact) -> Result<(), SinkError> + Send),
-    ) -> Result<Scanned, ReadError> {
-        let mut scanned = Scanned::default();
-        let mut announced = None;
-        let mut after = 0;
-        loop {
-            let page = match first.take() {
-                Some(page) => Ok(page),
-                None => self.contact_page(scope, after, include, fields).await,
-            };
-            let page = match page {
-                Ok(page) => page,
-                Err(error) => {
-                    scanned.problem = Some(self.survivable(error).await?);
-                    return Ok(scanned);
-                }
-            };
-            let count = page.contacts.len() as u64;
-            scanned.strays.extend(page.strays);
-            if scanned.left_out.is_none() {
-                let what = format!("the contacts after id {after}");
-                scanned.left_out = page.contacts.left_out(&what, 0);
-            }
-            if scanned.pages == 0 {
-                announced = page.total;
-                if announced.is_some_and(|total| total < count) {
-                    scanned.problem =
-                        Some("a listing counts fewer contacts than it shows".to_owned());
-                }
-            }
-            scanned.pages += 1;
-            scanned.rows += count;
-            let is_stuck = page.contacts.known.is_empty();
-            for contact in page.contacts.known {
-                after = contact.id;
-                take(contact)?;
-            }
-            // A page may be short in mid-listing, so it ends nothing before all have come that were
-            // announced; whoever joins meanwhile has a greater id.
-            let enough = announced.is_some_and(|total| scanned.rows >= total);
-            if is_stuck || (count < PAGE_ROWS && enough) {
-                break;
-            }
-        }
-        scanned.ended = true;
-        if let Some(total) = announced.filter(|total| *total > scanned.rows) {
-            scanned.problem = Some(format!(
-                "{total} contacts were announced and {} came",
-                scanned.rows
-            ));
-        }
-        Ok(scanned)
     }
 
     /// Reads the whole account once, or once more for custom values that do not come along. Returns
@@ -603,10 +489,8 @@ impl ActiveCampaign {
                         }
                     };
                     listed.certificate.pages += 1;
-                    let what = format!(
-                        "the contacts of list {list} with status {status} after id {after}"
-                    );
-                    match rows.left_out(&what, 0) {
+                    let what = format!("the contacts of list {list} with status {status}");
+                    match rows.left_out(&what, after) {
                         Some(refusal) if status == OPTED_OUT => listed.broken(refusal),
                         Some(other) => listed.doubt(&other),
                         None => {}

@@ -88,9 +88,10 @@ impl ActiveCampaign {
             let ids = page.known.iter().filter_map(|row| id_number(&row.id));
             let before = pages.rows;
             let more = pages.take(ids, page.len(), total);
-            certificate
-                .left_out
-                .extend(page.left_out("the user groups", before));
+            let left_out = page.left_out("the user groups", before);
+            let is_said = |what: &String| certificate.left_out.contains(what);
+            let left_out = left_out.filter(|what| !is_said(what));
+            certificate.left_out.extend(left_out);
             rows.extend(page.known);
             if !more {
                 break;
@@ -142,7 +143,7 @@ impl ActiveCampaign {
             let is_new = found.known.iter().filter(|row| seen.insert(row.id.clone()));
             empty = if is_new.count() == 0 { empty + 1 } else { 0 };
             if left_out.is_none() {
-                left_out = found.left_out(&format!("the user groups from id {from} on"), 0);
+                left_out = found.left_out("the user groups", from);
             }
             // Visitor and User are left out of other listings, and hold no one.
             rows.extend(
@@ -339,7 +340,7 @@ impl ActiveCampaign {
                 .await?
                 .unwrap_or_default();
             if left_out.is_none() {
-                left_out = found.left_out(&format!("the users from id {from} on"), 0);
+                left_out = found.left_out("the users", from);
             }
             let before = users.len();
             users.extend(found.known.into_iter().map(|user| (user.id, user)));

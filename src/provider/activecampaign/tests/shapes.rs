@@ -291,6 +291,9 @@ fn a_value_that_is_nobodys_puts_those_in_doubt_who_show_none_of_its_field() {
     }
     // A field that nobody asks for is no matter.
     assert!(lacking(&["LEVEL"], |rows| rows[2]["contact"] = Json::Null).is_empty());
+    // Without a value it is none of that field either, nor an empty one.
+    let no_value = |rows: &mut Json| drop(rows[0].as_object_mut().unwrap().remove("value"));
+    assert_eq!(ids(lacking(&both, no_value)), [101]);
     // One that says whose it is and not of which field is that contact's own trouble, if any.
     let no_field = |rows: &mut Json| rows[0]["field"] = "?".into();
     assert_eq!(ids(lacking(&both, no_field)), [101]);
@@ -362,7 +365,7 @@ fn a_row_that_is_no_record_or_too_much_of_one_is_left_out_alone() {
             assert_eq!(ids, [5, 8], "{what}: a row that {why}");
             assert_eq!(
                 left_out.unwrap(),
-                format!("row 12 of the rows {why}"),
+                format!("a row of the rows {why}"),
                 "{what}"
             );
         }

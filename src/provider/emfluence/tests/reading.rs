@@ -333,8 +333,8 @@ async fn a_row_that_is_no_record_is_left_out_alone_and_proves_no_absence() {
         ),
     ] {
         for (spoilt, title) in [
-            ("groups/getContacts", "row 2 of the members of group 12"),
-            ("contacts/search", "row 2 of the contacts of the account"),
+            ("groups/getContacts", "a row of the members of group 12"),
+            ("contacts/search", "a row of the contacts of the account"),
         ] {
             let row = odd.clone();
             let read = damaged(Role::Source, move |operation, body, mut answer| {

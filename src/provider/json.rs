@@ -155,10 +155,17 @@ pub(super) fn text(value: &Json) -> Option<String> {
 }
 
 /// Tells whether a value is there and no text can be made of it. It stands for something that is not
-/// understood, and never for nothing: only null and blank text do.
+/// understood, and never for nothing: null, blank text and an empty list or object do, which is how
+/// PHP writes nothing.
 pub(super) fn is_odd(value: &Json) -> bool {
-    let is_blank = value.as_str().is_some_and(|text| text.trim().is_empty());
-    !value.is_null() && !is_blank && text(value).is_none()
+    let is_blank = match value {
+        Json::Null => true,
+        Json::String(text) => text.trim().is_empty(),
+        Json::Array(items) => items.is_empty(),
+        Json::Object(fields) => fields.is_empty(),
+        _ => false,
+    };
+    !is_blank && text(value).is_none()
 }
 
 /// Reads a whole number, also from digits in a text; empty and anything else mean no value.

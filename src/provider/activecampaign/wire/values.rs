@@ -1,6 +1,6 @@
 //! The profile fields of contacts on the wire: which are asked for, and whose a value is.
 //!
-//! Only null and blank text say that a value is empty. What is not understood, and what may be
+//! Only null, blank text and an empty list or object say that a value is empty. What is not understood, and what may be
 //! missing, puts the contact in doubt: it must not be taken for cleared.
 
 use std::collections::{BTreeMap, BTreeSet};

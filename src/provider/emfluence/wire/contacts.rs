@@ -120,8 +120,7 @@ impl ProfileFields {
     }
 }
 
-/// Tells whether a value is there and no text can be made of it: only null and blank text stand for
-/// nothing.
+/// Tells whether a value is there and no text can be made of it.
 fn is_odd(value: &Json) -> bool {
     !value.is_boolean() && json::is_odd(value)
 }

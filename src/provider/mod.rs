@@ -92,7 +92,9 @@ pub enum ReadError {
     #[error("{0}")]
     Account(String),
     /// The account shows no list of groups, as one without any may, and as a fault does.
-    #[error("{0}; where the account has no group yet, make one there by hand")]
+    #[error(
+        "{0}, and nothing else shows that the account has no group; where it has none yet, make one there by hand"
+    )]
     NoGroups(CallError),
 }
 
@@ -187,11 +189,11 @@ pub trait Source: Send + Sync {
     /// Reads one group by id, whatever its status: nothing when the account has no such group.
     fn group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GroupRow>, ReadError>>;
 
-    /// Tells whether somebody of the account is in a group as far as the account shows it: what
-    /// stands against an account that shows no list of groups. Only where [`ReadError::NoGroups`] can
-    /// come.
-    fn is_anybody_in_a_group(&self) -> BoxFuture<'_, Result<bool, ReadError>> {
-        Box::pin(std::future::ready(Ok(true)))
+    /// Tells whether the account shows, otherwise than by a list of groups, that nobody is in one:
+    /// what an account is to be believed by that shows no such list. What is not said, refused or
+    /// contradicts itself shows nothing. Only where [`ReadError::NoGroups`] can come.
+    fn shows_nobody_in_a_group(&self) -> BoxFuture<'_, Result<bool, ReadError>> {
+        Box::pin(std::future::ready(Ok(false)))
     }
 
     /// Reads members into a sink: for each group of the ask exactly one listing, opened and closed.

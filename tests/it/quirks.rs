@@ -193,19 +193,26 @@ async fn a_new_greenrope_account_may_show_no_list_of_groups() {
     assert!(bench.plan_error().await.contains("make one there by hand"));
 }
 
-/// Where rosterd remembers nothing of an account, its contacts still say that it has groups: none is
-/// made a second time for a list that did not come.
+/// Where rosterd remembers nothing of an account, its contacts still say that it has groups, or do not
+/// say that it has none: none is made a second time for a list that did not come.
 #[tokio::test(start_paused = true)]
 async fn an_account_whose_contacts_are_in_groups_is_no_new_one() {
-    let mut world = plain_world();
-    group_of(world.account_mut("mail"), "News", "person", 4);
-    group_of(world.account_mut("crm"), "News", "person", 4);
-    let bench = bench(world, "mail", "crm", "mode = \"managed\"");
-    let missing = FaultRule::every(Fault::MissingList);
-    bench.emulator.add_fault(missing.at("crm").on("GetGroups"));
-    assert!(bench.plan_error().await.contains("no list of groups"));
-    let result = bench.runner().check_online("crm").await;
-    assert!(result.is_err() && bench.writes().is_empty());
+    for omit_groups in [false, true] {
+        let mut world = plain_world();
+        group_of(world.account_mut("mail"), "News", "person", 4);
+        group_of(world.account_mut("crm"), "News", "person", 4);
+        world.account_mut("crm").settings.greenrope.omit_groups = omit_groups;
+        let bench = bench(world, "mail", "crm", "mode = \"managed\"");
+        let missing = FaultRule::every(Fault::MissingList);
+        bench.emulator.add_fault(missing.at("crm").on("GetGroups"));
+        let error = bench.plan_error().await;
+        assert!(
+            error.contains("no list of groups") && error.contains("make one there by hand"),
+            "{error}"
+        );
+        let result = bench.runner().check_online("crm").await;
+        assert!(result.is_err() && bench.writes().is_empty());
+    }
 }
 
 /// A creation in doubt is never settled by an answer that has no list.

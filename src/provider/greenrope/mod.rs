@@ -119,8 +119,8 @@ impl Source for GreenRope {
         Box::pin(self.read_groups())
     }
 
-    fn is_anybody_in_a_group(&self) -> BoxFuture<'_, Result<bool, ReadError>> {
-        Box::pin(self.read_anybody_in_a_group())
+    fn shows_nobody_in_a_group(&self) -> BoxFuture<'_, Result<bool, ReadError>> {
+        Box::pin(self.read_nobody_in_a_group())
     }
 
     fn group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GroupRow>, ReadError>> {

@@ -241,12 +241,12 @@ impl GreenRope {
         }
     }
 
-    /// Tells whether a contact of the account names a group; an account that refuses the question,
-    /// as one without contacts may, shows none.
-    pub(super) async fn read_anybody_in_a_group(&self) -> Result<bool, ReadError> {
+    /// Tells whether the contacts of the account, all of them, show that they are in no group; an
+    /// account without contacts may say so with an error.
+    pub(super) async fn read_nobody_in_a_group(&self) -> Result<bool, ReadError> {
         match self.contacts(ContactFilter::All).await {
-            Ok(answer) => Ok(answer.count.in_no_group < answer.count.contacts),
-            Err(CallError::Refused { .. }) => Ok(false),
+            Ok(answer) => Ok(answer.count.shows_nobody_in_a_group()),
+            Err(CallError::Refused { refusal, .. }) => Ok(wire::says_no_contacts(&refusal.message)),
             Err(error) => Err(error.into()),
         }
     }
@@ -416,7 +416,7 @@ impl GreenRope {
                     // Rows that do not say what they were asked for may be everybody's.
                     let count = answer.count;
                     let silent = match status {
-                        MemberStatus::OptedOut => count.unsaid,
+                        MemberStatus::OptedOut => count.doubtful_refusals(),
                         _ => count.contacts,
                     };
                     let is_heeded = silent == 0
@@ -494,11 +494,13 @@ impl GreenRope {
     }
 
     /// Tells whether a filter is known to keep somebody out, by asking for nobody with it. An error
-    /// shows nothing.
+    /// shows nothing, unless it says that nobody was found: it may as well be about a date that the
+    /// service does not take, or that it takes only with a filter which it knows.
     async fn is_heeded(&self, filter: &ContactFilter<'_>) -> Result<bool, ReadError> {
         match self.contacts(ContactFilter::Later(filter)).await {
             Ok(answer) => Ok(answer.count.contacts == 0),
             Err(error) if is_fatal(&error) => Err(error.into()),
+            Err(CallError::Refused { refusal, .. }) => Ok(wire::says_no_contacts(&refusal.message)),
             Err(_) => Ok(false),
         }
     }

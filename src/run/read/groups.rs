@@ -38,8 +38,8 @@ impl Runner {
     /// Reads the groups of an account that jobs write to.
     ///
     /// One without any group may show no list of them. That is believed, and said in a sentence, as
-    /// long as nothing known here says that it has groups, the login sees everything, and nobody of
-    /// the account names a group: otherwise it would take groups for gone, or make one twice.
+    /// long as nothing known here says that it has groups, the login sees everything, and everybody
+    /// of the account shows to be in none: otherwise it would take groups for gone, or make one twice.
     pub(in crate::run) async fn groups_to_write(
         &self,
         target: &Handle,
@@ -56,8 +56,8 @@ impl Runner {
                 });
             }
         };
-        let is_used = target.adapter.is_anybody_in_a_group().await;
-        if is_used.map_err(target.read_error())? {
+        let is_new = target.adapter.shows_nobody_in_a_group().await;
+        if !is_new.map_err(target.read_error())? {
             return Err(target.read_error()(ReadError::NoGroups(error)));
         }
         Ok(GroupsToWrite {

@@ -87,7 +87,11 @@ fn members_are_read_with_all_they_carry() {
         Count {
             without_id: 0,
             in_no_group: 1,
+            shown_without: 0,
             unsaid: 1,
+            garbled: 0,
+            refusing: 1,
+            willing: 1,
             contacts: 3,
             total: Some(3)
         }
@@ -779,6 +783,9 @@ fn only_words_about_the_account_say_that_it_has_no_groups() {
         "There are no groups in this account",
     ] {
         assert!(wire::says_no_groups(words), "{words}");
+        assert!(!wire::says_no_contacts(words), "{words}");
+        let words = words.replace("groups", "contacts");
+        assert!(wire::says_no_contacts(&words), "{words}");
     }
     for words in [
         "You have no groups.",
@@ -788,5 +795,7 @@ fn only_words_about_the_account_say_that_it_has_no_groups() {
         "no permission for groups",
     ] {
         assert!(!wire::says_no_groups(words), "{words}");
+        let words = words.replace("groups", "contacts");
+        assert!(!wire::says_no_contacts(&words), "{words}");
     }
 }

@@ -647,6 +647,113 @@ async fn a_flag_that_can_not_be_read_is_no_refusal_and_no_consent() {
     assert_eq!(unreadable, ["202", "203"]);
 }
 
+fn contacts(rows: &str) -> Vec<u8> {
+    format!(
+        "<GetContactsResponse><Result>Success</Result><Contacts>{rows}</Contacts></GetContactsResponse>"
+    )
+    .into_bytes()
+}
+
+/// It is among those who refuse, and so it refuses: nobody else has to wait for it. A contact without
+/// the flag says as little as one of everybody would.
+#[tokio::test(start_paused = true)]
+async fn one_flag_that_can_not_be_read_among_the_opt_outs_is_no_doubt_about_the_others() {
+    let row = |id: u32, flag: &str| {
+        format!(
+            "<Contact><Contact_id>{id}</Contact_id><Email>p{id}@example.org</Email>{flag}</Contact>"
+        )
+    };
+    let flag = |text: &str| format!("<Unsubscribed>{text}</Unsubscribed>");
+    let (yes, odd) = (flag("1"), flag("&#xD83D;1"));
+    let trouble = "That date is not one of ours.";
+    for (flags, words, is_whole) in [
+        ([&yes, &odd], trouble, true),
+        ([&yes, &flag("0")], "No contacts were found.", false),
+        ([&odd, &flag("0")], trouble, false),
+        ([&odd, &odd], trouble, false),
+        ([&odd, &odd], "No contacts were found.", true),
+        ([&yes, &String::new()], trouble, false),
+        ([&yes, &String::new()], "No contacts were found.", true),
+        ([&yes, &String::new()], "No right to see contacts", false),
+    ] {
+        let rows: String = (301..307).map(|id| row(id, flags[0])).collect();
+        let rows = rows + &row(307, flags[1]);
+        let (crm, _) = adapter(move |asked, _| {
+            let xml = asked.xml();
+            if xml.contains("Unsubscribed_startdate") {
+                return Some((200, error("GetContacts", words)));
+            }
+            xml.contains("\"45429\" Unsubscribed")
+                .then(|| (200, contacts(&rows)))
+        });
+        let read = read(&crm, Role::Source).await.unwrap();
+        let whole = matches!(read.snapshot.account_state, Reading::Complete(_));
+        assert_eq!(whole, is_whole, "{flags:?} {words}");
+        if is_whole {
+            assert_eq!(read.status("307"), MemberStatus::OptedOut, "{flags:?}");
+        }
+    }
+}
+
+/// Only contacts that show their groups, and that these are none, stand for a list of groups that
+/// does not come: what is not shown, refused or contradicts itself proves nothing.
+#[tokio::test(start_paused = true)]
+async fn only_contacts_that_show_to_be_in_no_group_prove_an_account_without_groups() {
+    let row = |id: &str, groups: &str| format!("<Contact>{id}{groups}</Contact>");
+    let (one, two) = ("<Contact_id>1</Contact_id>", "<Contact_id>2</Contact_id>");
+    let alone = row(one, "<Groups/>");
+    let success = |rest: &str| {
+        format!("<GetContactsResponse><Result>Success</Result>{rest}</GetContactsResponse>")
+            .into_bytes()
+    };
+    for (answer, expected) in [
+        (contacts(&alone), true),
+        (
+            contacts(&(alone.clone() + &row(two, "<Groups></Groups>"))),
+            true,
+        ),
+        (contacts(""), true),
+        (
+            success("<TotalMatchingContacts>0</TotalMatchingContacts>"),
+            true,
+        ),
+        (error("GetContacts", "No contacts were found."), true),
+        // The account does not show groups.
+        (contacts(&row(one, "")), false),
+        (contacts(&(alone.clone() + &row(two, ""))), false),
+        // There are some.
+        (
+            contacts(
+                &(alone.clone() + &row(two, "<Groups><Group><Name>News</Name></Group></Groups>")),
+            ),
+            false,
+        ),
+        (contacts(&row(one, "<Groups>News</Groups>")), false),
+        (contacts(&row(one, "<Groups><Group/></Groups>")), false),
+        (contacts(&row(one, "<Groups>&#xD83D;</Groups>")), false),
+        // Some are missing, or nobody can tell whom they stand for.
+        (
+            success("<TotalMatchingContacts>500</TotalMatchingContacts><Contacts/>"),
+            false,
+        ),
+        (contacts(&(alone.clone() + &row("", "<Groups/>"))), false),
+        // Nobody looked.
+        (error("GetContacts", "Try again later."), false),
+        (
+            error("GetContacts", "No contacts are visible to you"),
+            false,
+        ),
+    ] {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let (crm, _) = adapter(move |asked, _| {
+            let all = asked.xml().starts_with("<GetContacts");
+            all.then(|| (200, answer.clone()))
+        });
+        let shown = crm.shows_nobody_in_a_group().await.unwrap();
+        assert_eq!(shown, expected, "{text}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_bounced_and_opted_out_is_opted_out() {
     let crm = crm(|asked| {

@@ -63,6 +63,14 @@ fn names_any(groups: &[GroupOfContact]) -> bool {
         .any(|(id, name)| id.is_some() || name.is_some())
 }
 
+/// Tells whether a contact shows its groups, and that there are none.
+fn shows_no_group(item: &Element) -> bool {
+    let is_empty = |groups: &Element| {
+        groups.children.is_empty() && groups.content().is_none() && is_sound(groups)
+    };
+    !item.cut && item.child("groups").is_some_and(is_empty)
+}
+
 fn groups_of(item: &Element) -> Vec<GroupOfContact> {
     let groups = item.child("groups");
     groups
@@ -79,8 +87,16 @@ pub(in super::super) struct Count {
     pub without_id: u64,
     /// How many do not name a group that they are in.
     pub in_no_group: u64,
+    /// How many show their groups, and that there are none: an account may not show groups at all.
+    pub shown_without: u64,
     /// How many do not say whether they opted out of the account.
     pub unsaid: u64,
+    /// How many say something of it that can't be read.
+    pub garbled: u64,
+    /// How many say that they did.
+    pub refusing: u64,
+    /// How many say that they did not.
+    pub willing: u64,
     /// The count that it gives itself.
     pub total: Option<u64>,
 }
@@ -89,6 +105,23 @@ impl Count {
     /// Tells whether the answer contradicts itself.
     pub(in super::super) fn disagrees(self) -> bool {
         self.total.is_some_and(|total| total != self.contacts)
+    }
+
+    /// Tells whether the answer, of a whole account, shows that nobody there is in a group: it is
+    /// sound, and everybody in it shows as much. Silence shows nothing.
+    pub(in super::super) fn shows_nobody_in_a_group(self) -> bool {
+        !self.disagrees() && self.without_id == 0 && self.shown_without == self.contacts
+    }
+
+    /// How many rows of an answer to the question for opt-outs leave it open whether the question was
+    /// heeded. One that shows a flag nobody can read does not where others were read and all of them
+    /// refuse; one that shows none does, since it may be that of somebody who does not.
+    pub(in super::super) fn doubtful_refusals(self) -> u64 {
+        if self.refusing > 0 && self.willing == 0 {
+            self.unsaid
+        } else {
+            self.unsaid + self.garbled
+        }
     }
 }
 
@@ -100,18 +133,24 @@ pub(in super::super) fn check_contacts(
     source: impl BufRead,
     mut room: Option<&mut Vec<Contact>>,
 ) -> Result<Count, DecodeError> {
-    let (mut without_id, mut in_no_group, mut unsaid) = (0, 0, 0);
+    let (mut without_id, mut in_no_group, mut shown_without) = (0, 0, 0);
+    let (mut unsaid, mut garbled, mut refusing, mut willing) = (0, 0, 0, 0);
     let envelope = read_single(source, ROOT, CONTAINER, &mut |item| {
+        shown_without += u64::from(shows_no_group(&item));
+        match flag(&item) {
+            None => unsaid += 1,
+            Some((_, false)) => garbled += 1,
+            Some((true, true)) => refusing += 1,
+            Some((false, true)) => willing += 1,
+        }
         if let Some(contact) = room.as_ref().and_then(|_| decode(&item)) {
             in_no_group += u64::from(!contact.names_a_group());
-            unsaid += u64::from(contact.unsubscribed.is_none());
             if let Some(room) = &mut room {
                 room.push(contact);
             }
         } else {
             without_id += u64::from(id(&item).is_none());
             in_no_group += u64::from(!names_any(&groups_of(&item)));
-            unsaid += u64::from(flag(&item).is_none_or(|(_, is_sound)| !is_sound));
         }
         Ok(())
     })?;
@@ -130,7 +169,11 @@ pub(in super::super) fn check_contacts(
         contacts: envelope.items,
         without_id,
         in_no_group,
+        shown_without,
         unsaid,
+        garbled,
+        refusing,
+        willing,
         total,
     })
 }

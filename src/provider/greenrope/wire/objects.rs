@@ -95,6 +95,15 @@ pub(in super::super) const NO_LIST_OF_GROUPS: &str = "the answer has no list of 
 /// Tells whether the words of a refusal say that there is no group in the account, and not that the
 /// login may not see or do something.
 pub(in super::super) fn says_no_groups(words: &str) -> bool {
+    says_none(words, "groups")
+}
+
+/// Tells the same of contacts.
+pub(in super::super) fn says_no_contacts(words: &str) -> bool {
+    says_none(words, "contacts")
+}
+
+fn says_none(words: &str, what: &str) -> bool {
     let words = words.to_lowercase();
     let words: Vec<&str> = words.split(|c: char| !c.is_alphanumeric()).collect();
     let about_rights = [
@@ -116,7 +125,7 @@ pub(in super::super) fn says_no_groups(words: &str) -> bool {
         "you",
         "your",
     ];
-    words.windows(2).any(|two| two == ["no", "groups"])
+    words.windows(2).any(|two| two == ["no", what])
         && !words.iter().any(|word| about_rights.contains(word))
 }
 

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::memberships::uncertain_contacts;
 use super::seats::departures;
 use super::{Edit, GuardRefusal, Inputs, PersonIx, Plan, item_key};
 use crate::model::policy::{Limit, Mode, OnDrift};
-use crate::model::{MemberStatus, Record, row_hash};
+use crate::model::{MemberStatus, MembershipState, Name, Record, row_hash};
 
 /// What the guards look at.
 pub(super) struct Judged<'a> {
@@ -247,11 +248,11 @@ fn suspicious(judged: &Judged<'_>) -> Vec<(&'static str, u64, String)> {
     } = *judged;
     let mut found = Vec::new();
     let now = plan.measure;
-    let known: usize = inputs.base.memberships.values().map(Vec::len).sum();
+    let known = known_memberships(judged);
     if source_active == 0 && known > 0 {
         found.push((
             "empty_source",
-            known as u64,
+            known,
             format!("the source holds nobody in the groups of this job, where {known} memberships are known"),
         ));
     } else if let Some(then) = inputs.base.measure {
@@ -273,8 +274,17 @@ fn suspicious(judged: &Judged<'_>) -> Vec<(&'static str, u64, String)> {
             .pairs
             .iter()
             .filter(|pair| pair.writable)
-            .filter_map(|pair| inputs.target.listing(pair.target.as_deref()?))
-            .map(|listing| listing.seen().active() as u64)
+            .filter_map(|pair| {
+                let listing = inputs.target.listing(pair.target.as_deref()?)?.seen();
+                let uncertain = uncertain_contacts(inputs, pair);
+                let stands_against =
+                    |contact: &u32| listing.state_of(*contact) == Some(MembershipState::Active);
+                let left_out = uncertain
+                    .iter()
+                    .filter(|contact| stands_against(contact))
+                    .count();
+                Some((listing.active() - left_out) as u64)
+            })
             .sum();
         if at_target > source_active {
             let explanation = format!(
@@ -284,6 +294,31 @@ fn suspicious(judged: &Judged<'_>) -> Vec<(&'static str, u64, String)> {
         }
     }
     found
+}
+
+/// Counts the memberships that the last run knew, but those of people of whom nobody can tell how they
+/// stand at the source: that those show as nobody's is no sign that the source is empty.
+fn known_memberships(judged: &Judged<'_>) -> u64 {
+    let Judged { inputs, plan, .. } = *judged;
+    let mut uncertain: BTreeMap<&str, BTreeSet<Name>> = BTreeMap::new();
+    for pair in &plan.pairs {
+        let Some(group) = pair.target.as_deref() else {
+            continue;
+        };
+        let contacts = uncertain_contacts(inputs, pair).into_iter();
+        uncertain
+            .entry(group)
+            .or_default()
+            .extend(contacts.map(|at| inputs.target.members[at as usize].id));
+    }
+    let memberships = inputs.base.memberships.iter();
+    memberships
+        .map(|(group, rows)| {
+            let left_out = uncertain.get(group.as_str());
+            let counts = |member: &Name| left_out.is_none_or(|left_out| !left_out.contains(member));
+            rows.iter().filter(|row| counts(&row.member)).count() as u64
+        })
+        .sum()
 }
 
 fn exceeded(limit: &Limit, value: u64, of: u64, floor: u64) -> Option<String> {

@@ -306,16 +306,44 @@ fn kept_uncertain(inputs: &Inputs<'_>, pair: &GroupPair, source: &Listing) -> u6
         let contact = inputs.target.members[at as usize].id;
         inputs.base.membership(group, contact).is_some()
     };
-    let mut kept: Vec<PersonIx> = source
-        .rows
-        .iter()
-        .filter(|row| inputs.source.is_uncertain(source, row.member, inputs.names))
-        .filter_map(|row| inputs.people.of_source(row.member))
-        .filter(|person| inputs.people.targets(*person).iter().any(|at| known(*at)))
-        .collect();
-    kept.sort_unstable();
-    kept.dedup();
+    let mut kept = uncertain(inputs, source);
+    kept.retain(|person| inputs.people.targets(*person).iter().any(|at| known(*at)));
     kept.len() as u64
+}
+
+/// Returns the people whom the source lists while nobody can tell how they stand.
+fn uncertain(inputs: &Inputs<'_>, source: &Listing) -> BTreeSet<PersonIx> {
+    let rows = source.rows.iter();
+    rows.filter(|row| inputs.source.is_uncertain(source, row.member, inputs.names))
+        .filter_map(|row| inputs.people.of_source(row.member))
+        .collect()
+}
+
+/// Returns the contacts at the target of people whom the source lists in a pair by nothing but records
+/// of which nobody can tell how they stand: they are no sign of what the source holds, and so they are
+/// none against it.
+pub(super) fn uncertain_contacts(inputs: &Inputs<'_>, pair: &GroupPair) -> HashSet<u32> {
+    let listing = pair
+        .source
+        .as_deref()
+        .and_then(|id| inputs.source.listing(id));
+    let Some(source) = listing.map(Reading::seen) else {
+        return HashSet::new();
+    };
+    let mut people = uncertain(inputs, source);
+    if !people.is_empty() {
+        let active = source
+            .rows
+            .iter()
+            .filter(|row| row.state == MembershipState::Active);
+        for person in active.filter_map(|row| inputs.people.of_source(row.member)) {
+            people.remove(&person);
+        }
+    }
+    let contacts = people
+        .iter()
+        .flat_map(|person| inputs.people.targets(*person));
+    contacts.copied().collect()
 }
 
 impl Decider<'_, '_> {

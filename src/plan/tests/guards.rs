@@ -429,6 +429,42 @@ fn one_record_that_nobody_can_place_makes_up_for_nobody() {
 }
 
 #[test]
+fn one_record_that_nobody_can_place_stands_against_nobody() {
+    // Both sides hold the same, but for what can't be read of one record; somebody else leaves.
+    let same = |odd: &str, unreadable: &str| {
+        refusals(&format!(
+            "set mode=mirror
+             source 1 Donors ext=d : ana odd={odd}
+             source 2 Friends ext=f : cy
+             person source odd {unreadable}
+             target 11 Donors ext=d : ana odd
+             target 12 Friends ext=f : bo
+             link 1=11 2=12"
+        ))
+    };
+    assert_eq!(same("active", ""), "");
+    assert_eq!(same("unconfirmed", "unreadable"), "");
+    assert_eq!(
+        same("unconfirmed", ""),
+        "refused target_fuller 1 of 3, half",
+        "who is known not to have confirmed is not there"
+    );
+    // Nobody is known to have been there but the odd record.
+    let emptied = |known: &str| {
+        refusals(&format!(
+            "set mode=mirror measure=1/0
+             source 1 Donors ext=d : odd=unconfirmed
+             person source odd unreadable
+             target 11 Donors ext=d : odd bo
+             link 1=11
+             base 11 : {known}"
+        ))
+    };
+    assert_eq!(emptied("odd+"), "");
+    assert_eq!(emptied("odd+ bo+"), "refused empty_source 1 of 1, half");
+}
+
+#[test]
 fn one_record_that_nobody_can_place_sets_no_measure_that_a_healthy_run_fails() {
     let world = |unreadable: &str| {
         format!(

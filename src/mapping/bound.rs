@@ -408,8 +408,8 @@ impl BoundMapping {
         for (object, rules) in [("group", &self.group), ("member", &self.member)] {
             for rule in rules {
                 take(object);
-                // How a field is spelled that the login may not list shows later.
-                if self.target_fields.known {
+                // How a custom field is spelled that the login may not list shows later.
+                if self.target_fields.known || !rule.wire.starts_with("custom.") {
                     take(&rule.wire);
                 } else {
                     take(&normal_label(&rule.wire));

@@ -138,3 +138,14 @@ fn a_field_that_the_login_may_not_list_goes_by_the_spelling_of_the_target() {
     let (_, problems) = bind(&CRM, twice);
     assert_eq!(problems.len(), 1, "{problems:?}");
 }
+
+/// Only the spelling of custom fields is open where they can't be listed: nobody counts as changed for
+/// it at an account that has none.
+#[test]
+fn a_login_that_may_not_list_custom_fields_changes_no_fingerprint_of_other_fields() {
+    let salt = |fields: &CustomFields| {
+        let mapping = compile(&CRM, &WEB, &[], &[], None).unwrap();
+        mapping.bind(&known(&[]), fields).0.salt()
+    };
+    assert_eq!(salt(&CustomFields::default()), salt(&known(&[])));
+}

@@ -247,6 +247,13 @@ impl BoundMapping {
             .any(|rule| rule.explicit && (rule.wire == wire || rule.typed == wire))
     }
 
+    /// Returns the fields of an object, by the target's names, that the config names.
+    pub fn explicit_fields(&self, object: ObjectKind) -> BTreeSet<String> {
+        let mut fields: BTreeSet<String> = self.fields(object).into_iter().collect();
+        fields.retain(|wire| self.is_explicit(object, wire));
+        fields
+    }
+
     /// Returns the expression that gives a target field its value, as a config could hold it.
     pub fn expression(&self, object: ObjectKind, wire: &str) -> Option<String> {
         self.rules(object)

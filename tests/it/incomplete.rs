@@ -732,3 +732,48 @@ async fn a_field_that_the_login_may_not_list_is_found_at_the_target_however_it_i
         bench.assert_no_misuse();
     }
 }
+
+/// A field that the config names is written at whoever is found at the target, whichever of its names
+/// the config uses; one that it does not name is left as it is there.
+#[tokio::test(start_paused = true)]
+async fn a_field_that_the_config_names_by_its_label_is_written_on_adoption() {
+    for (source, target, line) in [
+        (
+            "crm",
+            "mail",
+            "\"custom.Shirt size\" = \"source.custom['Shirt size']\"",
+        ),
+        (
+            "mail",
+            "crm",
+            "\"custom.SHIRT size\" = \"source.custom['Shirt size']\"",
+        ),
+    ] {
+        let line = format!("[jobs.test.map.member]\n{line}\n");
+        let mut bench = two_fields(source, target, &line).await;
+        bench.account(target, |account| wear(account, "Silver", "S"));
+        bench.lose_state();
+        bench.settle().await;
+        assert_eq!(worn(&bench, target), ["Silver", "M"], "{target}");
+    }
+}
+
+/// What an earlier version remembered under the spelling of the config is what is remembered of the
+/// field: a value that the source has lost since is cleared.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_remembered_under_the_spelling_of_the_config_is_found() {
+    let line = "[jobs.test.map.member]\n\"custom.SHIRT size\" = \"source.custom['Shirt size']\"\n";
+    let bench = two_fields("mail", "crm", line).await;
+    let contact = bench.account("mail", |account| {
+        wear(account, "Gold", "");
+        account.contact_by_email("one0@example.org").unwrap()
+    });
+    bench.remember_under(
+        (&contact.to_string(), "one0@example.org"),
+        "custom.Shirt size",
+        "custom.SHIRT size",
+    );
+    deny_definitions(&bench, "crm");
+    bench.settle().await;
+    assert_eq!(worn(&bench, "crm")[1..].join(""), "");
+}

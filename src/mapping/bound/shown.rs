@@ -1,7 +1,7 @@
 //! What the readings show of custom fields that a login may not list: whether a name that was taken
 //! at its word is that of a field, and how it is spelled.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use compact_str::{CompactString, format_compact};
@@ -122,6 +122,24 @@ impl BoundMapping {
                 rules.join(", ")
             )
         })
+    }
+
+    /// Has what is remembered of a person's fields stand under the names by which the target knows them
+    /// now, where it stood under the config's spelling.
+    pub fn as_spelled_now<T>(
+        &self,
+        mut remembered: BTreeMap<CompactString, T>,
+    ) -> BTreeMap<CompactString, T> {
+        for rule in &self.member {
+            let typed = rule.typed.as_str();
+            if rule.wire != typed
+                && !self.member.iter().any(|other| other.wire == typed)
+                && let Some(value) = remembered.remove(typed)
+            {
+                remembered.entry(rule.wire.clone()).or_insert(value);
+            }
+        }
+        remembered
     }
 
     /// Spells the custom fields that the login may not list at the target as its records do, so

@@ -149,3 +149,35 @@ fn a_login_that_may_not_list_custom_fields_changes_no_fingerprint_of_other_field
     };
     assert_eq!(salt(&CustomFields::default()), salt(&known(&[])));
 }
+
+/// What stands under the config's spelling is found under the target's, unless that name is another
+/// field's.
+#[test]
+fn what_is_remembered_under_the_spelling_of_the_config_stands_under_that_of_the_target() {
+    let lines = &[("custom.Shoe size", "'9'"), ("custom.LEVEL", "'Gold'")];
+    let mapping = compile(&CRM, &WEB, &[], lines, None).unwrap();
+    let target = known(&[field("custom1", "Shoe size"), field("custom2", "Level")]);
+    let bound = mapping.bind(&known(&[]), &target).0;
+    let remembered = |names: &[&str]| {
+        let values = names
+            .iter()
+            .map(|name| ((*name).into(), (*name).to_owned()));
+        let spelled = bound.as_spelled_now(values.collect()).into_iter();
+        spelled
+            .map(|(name, value): (CompactString, String)| format!("{name} {value}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        remembered(&["custom.LEVEL", "custom.Shoe size", "custom.custom1"]),
+        [
+            "custom.custom1 custom.custom1",
+            "custom.custom2 custom.LEVEL"
+        ]
+    );
+    assert_eq!(
+        bound.explicit_fields(ObjectKind::Member),
+        ["custom.custom1", "custom.custom2"]
+            .map(str::to_owned)
+            .into()
+    );
+}

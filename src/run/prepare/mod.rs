@@ -20,7 +20,7 @@ use self::desired::{desired_groups, leave_out_unknown, lost_pins, unread_definit
 pub use self::planned::{Cost, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
-use crate::model::{Capabilities, Schema};
+use crate::model::{Capabilities, ObjectKind, Schema};
 use crate::plan::base::Base;
 use crate::plan::pack::{Step, pack};
 use crate::plan::{
@@ -107,7 +107,7 @@ impl Runner {
         );
         let found = persons::look(self.store(), job, schema, &sides, &base, &people)?;
         losses.extend(found.losses);
-        let explicit: BTreeSet<String> = job.map_group.keys().cloned().collect();
+        let explicit = sides.mapping.explicit_fields(ObjectKind::Group);
         let missing: Vec<String> = sides
             .mapping
             .missing_custom()

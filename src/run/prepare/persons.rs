@@ -40,7 +40,7 @@ pub(super) fn look(
     base: &Base,
     people: &People,
 ) -> Result<Facts, RunError> {
-    let explicit = job.map_member.keys().cloned().collect();
+    let explicit = sides.mapping.explicit_fields(ObjectKind::Member);
     let carried = sides.source_carries;
     let creates = sides.mapping.creates_fields();
     let mut out = Facts {

@@ -130,7 +130,6 @@ pub(in crate::run) fn fields_base(
     else {
         return Ok(None);
     };
-    Ok(Some(
-        store.member_fields(&job.name, sides.names.text(link.source))?,
-    ))
+    let remembered = store.member_fields(&job.name, sides.names.text(link.source))?;
+    Ok(Some(sides.mapping.as_spelled_now(remembered)))
 }

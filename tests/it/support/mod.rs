@@ -19,7 +19,7 @@ use rosterd::emulator::{
 use rosterd::http::Transport;
 use rosterd::model::OwnRemovals;
 use rosterd::run::{Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
-use rosterd::state::Store;
+use rosterd::state::{Change, Store};
 
 /// Emulated accounts, a state database and a config, for one test.
 pub(crate) struct Bench {
@@ -270,6 +270,22 @@ impl Bench {
     pub fn own_removals(&self, provider: &str) -> OwnRemovals {
         let account = self.config.providers[provider].state_key();
         self.store.own_removals(&account).unwrap()
+    }
+
+    /// Has what is remembered of a field of somebody, by id and address, stand under another name.
+    pub fn remember_under(&self, (id, address): (&str, &str), field: &str, name: &str) {
+        let mut fields = self.store.member_fields("test", id).unwrap();
+        let base = fields.remove(field).unwrap();
+        fields.insert(name.into(), base);
+        let changed = Change::MemberBase {
+            job: "test".to_owned(),
+            source: id.to_owned(),
+            address: address.to_owned(),
+            source_hash: 0,
+            target_hash: 0,
+            fields,
+        };
+        self.store.record(&[changed]).unwrap();
     }
 
     /// Loses the state database.

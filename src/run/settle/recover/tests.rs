@@ -1032,7 +1032,7 @@ fn what_became_of_somebody_whom_nobody_can_place_stays_open_and_ends_with_a_warn
         let schema = provider::schema(KIND);
         let capabilities = provider::capabilities(KIND);
         let now = Timestamp::from_second(days * 86_400).unwrap();
-        let settled = settle_members(&store, &job(), schema, &capabilities, evidence, now).unwrap();
+        let settled = settle_members(&store, &job(), schema, capabilities, evidence, now).unwrap();
         let after = store
             .load_base("test", "crm", "mail", Timestamp::UNIX_EPOCH, &mut names)
             .unwrap();

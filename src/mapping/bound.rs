@@ -2,8 +2,6 @@
 
 mod shown;
 
-pub use self::shown::with_carried;
-
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

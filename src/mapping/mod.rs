@@ -30,7 +30,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use bound::{BoundMapping, with_carried};
+pub use bound::BoundMapping;
 pub use vocabulary::{GROUP_NAMES, MEMBER_NAMES, shared_names};
 
 use crate::model::{LeftAlone, ObjectKind, Record, Schema};

@@ -253,8 +253,7 @@ pub struct Snapshot {
     /// smallest value as an example.
     pub field_use: BTreeMap<String, (u64, String)>,
     /// The custom fields that some profile shows, with or without a value, under the provider's own
-    /// names, and at the source those of which rosterd carries values; nothing where no profile was
-    /// read.
+    /// names; nothing where no profile was read.
     pub shown_custom: Option<BTreeSet<CompactString>>,
     /// Removals of rosterd's own that have ended, as group and person by id: what shows there now
     /// is no doing of rosterd's.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use compact_str::CompactString;
 use rusqlite::Connection;
 
 use super::Store;
@@ -49,23 +48,6 @@ impl Store {
                 Ok((row.get::<_, String>(0)?.into(), from_json(row, 1)?))
             })?;
             Ok(rows.collect::<rusqlite::Result<Record>>()?)
-        })
-    }
-
-    /// Returns the canonical names of the fields of which any object of a kind has carried values.
-    pub fn carried_fields(
-        &self,
-        account: &str,
-        object: ObjectKind,
-    ) -> Result<BTreeSet<CompactString>, StateError> {
-        self.read(|connection| {
-            let mut select = connection.prepare_cached(
-                "SELECT DISTINCT field FROM carried WHERE account = ?1 AND object = ?2 /* walks: a run loads what is carried for its source whole */",
-            )?;
-            let rows = select.query_map((account, object.as_str()), |row| {
-                Ok(row.get::<_, String>(0)?.into())
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 

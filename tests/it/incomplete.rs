@@ -777,22 +777,3 @@ async fn a_value_that_is_remembered_under_the_spelling_of_the_config_is_found() 
     bench.settle().await;
     assert_eq!(worn(&bench, "crm")[1..].join(""), "");
 }
-
-/// What rosterd carries for a record stands in it as if the provider had shown it.
-#[tokio::test(start_paused = true)]
-async fn a_field_whose_values_are_carried_is_no_field_that_no_record_shows() {
-    let bench = two_fields("crm", "mail", SIZE_LINE).await;
-    deny_definitions(&bench, "crm");
-    rename_field(&bench, "Shirt size", "Size");
-    let contact = bench.account("crm", |account| {
-        account.contact_by_email("one0@example.org")
-    });
-    bench.carry(
-        "crm",
-        &contact.unwrap().to_string(),
-        "custom.Shirt size",
-        "L",
-    );
-    bench.settle().await;
-    assert_eq!(worn(&bench, "mail"), ["Gold", "L"]);
-}

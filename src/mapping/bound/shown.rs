@@ -58,22 +58,6 @@ fn respelled<'a>(shown: &'a BTreeSet<CompactString>, name: &str) -> Option<&'a C
     }
 }
 
-/// Adds the custom fields, by their canonical names, of which rosterd carries values for the source: a
-/// record has them as if the provider had returned them. How the provider spells one goes first.
-pub fn with_carried(
-    shown: &mut BTreeSet<CompactString>,
-    carried: impl IntoIterator<Item = CompactString>,
-) {
-    for field in carried {
-        let Some(name) = field.strip_prefix("custom.") else {
-            continue;
-        };
-        if alike(shown, name).next().is_none() {
-            shown.insert(name.into());
-        }
-    }
-}
-
 impl BoundMapping {
     /// Holds the names of custom fields that the login may not list at the source against what all
     /// its records show. Where none shows a name, no value is no empty one: the rules that read it

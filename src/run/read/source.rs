@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::groups::{certain, groups_with_carried};
 use super::members::read_members;
 use crate::config::settled::JobConfig;
-use crate::mapping::{BoundMapping, with_carried};
+use crate::mapping::BoundMapping;
 use crate::model::{
     Certificate, CustomFields, Group, GroupRow, Name, Names, ObjectKind, OwnRemovals, Snapshot,
     SnapshotBuilder, TotalMeanings, row_hash,
@@ -279,16 +279,6 @@ impl Runner {
             &OwnRemovals::default(),
         );
         self.set_own_apart(&mut snapshot, &begun.names)?;
-        if let Some(shown) = snapshot
-            .shown_custom
-            .as_mut()
-            .filter(|_| begun.source_carries)
-        {
-            let carried = self
-                .store()
-                .carried_fields(&job.source_account, ObjectKind::Member)?;
-            with_carried(shown, carried);
-        }
         Ok(SourceMembers {
             snapshot,
             staging,

@@ -17,7 +17,7 @@ use rosterd::emulator::{
     Account, CustomField, Emulator, FaultRule, Kind, MembershipState, RequestRecord, World,
 };
 use rosterd::http::Transport;
-use rosterd::model::{ObjectKind, OwnRemovals};
+use rosterd::model::OwnRemovals;
 use rosterd::run::{Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
 use rosterd::state::{Change, Store};
 
@@ -270,18 +270,6 @@ impl Bench {
     pub fn own_removals(&self, provider: &str) -> OwnRemovals {
         let account = self.config.providers[provider].state_key();
         self.store.own_removals(&account).unwrap()
-    }
-
-    /// Remembers a value that somebody's record at a provider can't hold.
-    pub fn carry(&self, provider: &str, id: &str, field: &str, value: &str) {
-        let carried = Change::Carried {
-            account: self.config.providers[provider].state_key(),
-            object: ObjectKind::Member,
-            id: id.to_owned(),
-            field: field.to_owned(),
-            value: Some(value.into()),
-        };
-        self.store.record(&[carried]).unwrap();
     }
 
     /// Has what is remembered of a field of somebody, by id and address, stand under another name.

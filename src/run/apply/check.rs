@@ -243,21 +243,18 @@ impl Applying<'_> {
             self.done(&item.narrowed(&parts.done));
         }
         let mut message = words;
-        let open = [
-            (&parts.missing, words),
-            (&parts.barred, BARRED),
-            (&parts.untold, UNTOLD),
-        ];
-        for (pairs, reason) in open {
+        for (pairs, reason) in [(&parts.missing, words), (&parts.barred, BARRED)] {
             if !pairs.is_empty() {
                 self.failed(&item.narrowed(pairs), None, reason);
                 message = reason;
             }
         }
-        if parts.untold.len() == groups {
-            return Ok(JournalOutcome::Unknown);
-        }
         if !parts.untold.is_empty() {
+            self.untold(&item.narrowed(&parts.untold), UNTOLD);
+            // Whether somebody new is there at all is one question, and takes what was sent.
+            if parts.untold.len() == groups || self.is_new(item) {
+                return Ok(JournalOutcome::Unknown);
+            }
             self.stays_open(write, position, item, standing, &parts.untold)?;
         }
         Ok(JournalOutcome::Failed {

@@ -17,6 +17,8 @@ pub(in crate::run) enum Event {
         code: Option<String>,
         message: String,
     },
+    /// Nobody can tell how the person of an item stands, neither before it was sent nor after.
+    Untold { item: Item, message: String },
     /// Values of somebody are still as they were, although the provider said yes.
     Ignored { member: String, message: String },
     /// A group was left alone, because nobody knows who is in it by now.
@@ -55,6 +57,16 @@ impl Applying<'_> {
         self.events.push(Event::Failed {
             item: item.clone(),
             code,
+            message: message.to_owned(),
+        });
+    }
+
+    /// Takes note of an item of which nobody can tell how the person stands. Nothing was refused, so
+    /// the next run may plan it at once.
+    pub(super) fn untold(&mut self, item: &Item, message: &str) {
+        self.lose(item);
+        self.events.push(Event::Untold {
+            item: item.clone(),
             message: message.to_owned(),
         });
     }

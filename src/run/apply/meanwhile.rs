@@ -62,7 +62,9 @@ impl Applying<'_> {
             }
             let open = pending.get(&group);
             let is_open = |id: &str| open.is_some_and(|people| people.contains(id));
-            self.name_untold(step, pair, now);
+            self.untold.retain(|(known, _)| *known != pair);
+            let untold = now.uncertain.iter().map(|id| (pair, id.clone()));
+            self.untold.extend(untold);
             let changes = self.look_again(pair, &group, now, &own, &is_open);
             self.runner.store().record(&changes)?;
             self.prepared.sides.target_listed_at.insert(group, began);
@@ -71,30 +73,44 @@ impl Applying<'_> {
         Ok(())
     }
 
-    /// Names those of a step of whom nobody can tell any more how they stand in a group: nothing is
-    /// sent for them, except where it carries a refusal.
-    fn name_untold(&mut self, step: &Step, pair: PairIx, now: &GroupNow) {
-        if now.uncertain.is_empty() {
+    /// Names those of a step for whom nothing is sent because nobody can tell how they stand.
+    pub(super) fn name_untold(&mut self, step: &Step) {
+        if self.untold.is_empty() {
             return;
         }
         let op = match step {
             Step::RemoveMemberships { .. } | Step::LeaveGroups { .. } => "remove_memberships",
             _ => "add_memberships",
         };
-        for person in members_of(step, pair) {
-            let item = Item {
-                op,
-                pair: Some(pair),
-                joins: Vec::new(),
-                person: Some(person),
-                target_id: None,
-                detail: None,
-            };
-            let mut ids = self.ids(person).into_iter();
-            if ids.any(|id| now.uncertain.contains(&id)) && !self.carries_refusal(&item) {
-                self.failed(&item, None, UNTOLD_BEFORE);
+        for pair in written_by(step) {
+            for person in members_of(step, pair) {
+                let is_over = self.lost_groups.contains(&pair)
+                    || self.lost_people.contains(&person)
+                    || self.so_far.already_there.contains(&(pair, person))
+                    || (op == "remove_memberships" && !self.is_listed(pair, person));
+                let mut ids = self.ids(person).into_iter();
+                let id = ids.find(|id| self.is_untold(op, pair, person, id));
+                if let (false, Some(_)) = (is_over, &id)
+                    && self.named_untold.insert((pair, person))
+                {
+                    let item = item_of(op, pair, person, id);
+                    self.untold(&item, UNTOLD_BEFORE);
+                }
             }
         }
+    }
+
+    /// Tells whether nothing is sent for a contact because nobody can tell how it stands in a group.
+    pub(super) fn is_untold(
+        &self,
+        op: &'static str,
+        pair: PairIx,
+        person: PersonIx,
+        id: &str,
+    ) -> bool {
+        self.untold.contains(&(pair, id.to_owned()))
+            && !self.stays.contains(&(pair, id.to_owned()))
+            && !self.carries_refusal(&item_of(op, pair, person, None))
     }
 
     /// Looks once more for people whom a step takes out of groups because the source did not list
@@ -308,16 +324,19 @@ impl Applying<'_> {
         for (person, _) in people.iter() {
             let contacts = self.contacts_now(person, now);
             let ids = self.ids(person);
-            let refuses_there = !now.uncertain.is_empty()
-                && !self.prepared.capabilities.group_opt_out
-                && self.refuses(person, pair);
+            let is_certain = |id: &str| !now.uncertain.contains(id);
             let has_left = |id: &&String| {
                 before.get(id.as_str()) == Some(&MembershipState::Active)
                     && now.by_id.get(*id) != Some(&MembershipState::Active)
-                    && !(refuses_there && now.uncertain.contains(*id))
+                    && is_certain(id)
             };
             left.extend(ids.iter().filter(has_left).map(|id| (pair, id.clone())));
-            if !contacts.is_empty() && !ids.iter().any(|id| before.contains_key(id.as_str())) {
+            // Of somebody whom nobody can place it is said so, where something was to be sent.
+            let shows_up = match ids.is_empty() {
+                true => !contacts.is_empty(),
+                false => contacts.iter().any(|(id, _)| is_certain(id)),
+            };
+            if shows_up && !ids.iter().any(|id| before.contains_key(id.as_str())) {
                 there.push((pair, person));
             }
             // Who refuses all mail is remembered as such, and not once more for each group.
@@ -378,6 +397,17 @@ impl Applying<'_> {
             }
         }
         contacts
+    }
+}
+
+fn item_of(op: &'static str, pair: PairIx, person: PersonIx, id: Option<String>) -> Item {
+    Item {
+        op,
+        pair: Some(pair),
+        joins: Vec::new(),
+        person: Some(person),
+        target_id: id,
+        detail: None,
     }
 }
 

@@ -97,6 +97,13 @@ struct Applying<'a> {
     /// Contacts that nobody takes out of a group: they are not active in it any more although its
     /// listing showed them so, or the source shows them in theirs after all.
     stays: HashSet<(PairIx, String)>,
+    /// Contacts of whom a look right before a write could not tell how they stand in a group: nothing
+    /// is sent for them, except where it carries a refusal.
+    untold: HashSet<(PairIx, String)>,
+    /// Who was named for it.
+    named_untold: HashSet<(PairIx, PersonIx)>,
+    /// How often this run has waited for what could not be told after a write.
+    untold_waits: usize,
     /// Who is in the source's groups by a second look.
     second_look: HashMap<PairIx, GroupNow>,
     /// The target's groups that were listed a second time.
@@ -175,6 +182,9 @@ impl Runner {
             lost_people: HashSet::new(),
             lost_groups: HashSet::new(),
             stays: HashSet::new(),
+            untold: HashSet::new(),
+            named_untold: HashSet::new(),
+            untold_waits: 0,
             second_look: HashMap::new(),
             seen_twice: HashSet::new(),
             open: Vec::new(),
@@ -375,6 +385,8 @@ impl Applying<'_> {
             self.prove_creations().await?;
         }
         self.look_twice_at_source(step).await?;
-        self.look_again_before(step).await
+        self.look_again_before(step).await?;
+        self.name_untold(step);
+        Ok(())
     }
 }

@@ -300,6 +300,9 @@ impl Applying<'_> {
                     .find(&id)
                     .and_then(|name| self.prepared.planned.people.target_position(name));
                 let in_group = position.and_then(|at| listing?.seen().state_of(at));
+                if self.is_untold(op, pair, person, &id) {
+                    continue;
+                }
                 let left = || self.stays.contains(&(pair, id.clone()));
                 if op == "remove_memberships"
                     && (in_group != Some(MembershipState::Active)

@@ -56,15 +56,20 @@ impl Applying<'_> {
             .into_iter()
             .filter(|(person, _)| !self.lost_people.contains(person))
         {
+            let id = self.ids(person).into_iter().next();
+            let is_untold = |pair| {
+                let mut ids = id.iter();
+                ids.any(|id| self.is_untold("add_memberships", pair, person, id))
+            };
             let may_join = |pair: &PairIx| {
                 !self.lost_groups.contains(pair)
                     && !self.so_far.already_there.contains(&(*pair, person))
+                    && !is_untold(*pair)
             };
             let (pairs, groups) = self.with_ids(pairs.into_iter().filter(may_join));
             if groups.is_empty() {
                 continue;
             }
-            let id = self.ids(person).into_iter().next();
             let known = !self.prepared.planned.people.targets(person).is_empty();
             let fields = match id {
                 Some(_) => Record::new(),
@@ -128,9 +133,10 @@ impl Applying<'_> {
                     let left = id
                         .as_ref()
                         .is_some_and(|id| self.stays.contains(&(*pair, id.clone())));
-                    let others = id
-                        .as_ref()
-                        .is_some_and(|id| self.is_others(member, *pair, id));
+                    let others = id.as_ref().is_some_and(|id| {
+                        self.is_others(member, *pair, id)
+                            || self.is_untold("remove_memberships", *pair, member, id)
+                    });
                     !self.lost_groups.contains(pair)
                         && !left
                         && !others
@@ -191,6 +197,9 @@ impl Applying<'_> {
                 let Some(removal) = own.get(&group, &id) else {
                     continue;
                 };
+                if self.is_untold("add_memberships", pair, person, &id) {
+                    continue;
+                }
                 returns.push(MemberReturn::of(removal.clone()));
                 items.push(Item {
                     op: "add_memberships",

@@ -500,7 +500,9 @@ impl Applying<'_> {
         // An effect may come late, and a read may lag behind it.
         let patient =
             refused.is_none() && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
-        let mut waits = PATIENCE.iter();
+        let mut waits = PATIENCE
+            .iter()
+            .take(if patient { PATIENCE.len() } else { 0 });
         let mut done = loop {
             let found =
                 self.observe(&write, &items)
@@ -520,12 +522,16 @@ impl Applying<'_> {
                     .map(|standing| parts(&write, position, &items[position], standing));
                 row.is_some_and(|row| !row.untold.is_empty())
             };
-            // What can't be told now may be told in a moment.
-            let waits_for = (patient && found.iter().any(Option::is_none))
-                || (refused.is_none() && found.iter().enumerate().any(is_untold));
-            match waits.next() {
-                Some(seconds) if waits_for => self.wait(*seconds).await?,
-                _ => break found,
+            let is_missing = found.iter().any(Option::is_none);
+            let mut wait = waits.next().filter(|_| is_missing);
+            // What can't be told now may be told in a moment; for what never is, a run waits once.
+            if wait.is_none() && found.iter().enumerate().any(is_untold) {
+                wait = PATIENCE.get(self.untold_waits);
+                self.untold_waits += 1;
+            }
+            match wait {
+                Some(seconds) => self.wait(*seconds).await?,
+                None => break found,
             }
         };
         if let (Write::CreateGroup { .. }, Some(item)) = (&write, items.first()) {
@@ -563,9 +569,9 @@ impl Applying<'_> {
                 continue;
             }
             let mut row = parts(&write, position, &item, standing);
-            // Where the provider said no, nothing was done that could be told.
-            if refused.is_some() || standing.answer == Answer::Objection {
-                row.missing.append(&mut row.untold);
+            // Whether somebody new is there at all is one question.
+            if self.is_new(&item) && !row.untold.is_empty() {
+                row.untold.append(&mut row.missing);
             }
             // What stands of the row is over, what can't be told stays open, and the rest of it is
             // sent again.

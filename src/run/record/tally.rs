@@ -43,7 +43,12 @@ impl<'a> Tally<'a> {
                 item,
                 code,
                 message,
-            } => self.failed(&item, code, &message),
+            } => {
+                let notes = self.failed(&item, code, &message);
+                self.failures.extend(notes);
+            }
+            // It has not been refused, and rests for nobody.
+            Event::Untold { item, message } => drop(self.failed(&item, None, &message)),
             Event::Ignored { member, message } => self.values_ignored(member, message),
             Event::LeftOut { pair, id, message } => self.left_out(pair, &id, message),
             Event::Twin { group, message } => {
@@ -110,7 +115,8 @@ impl<'a> Tally<'a> {
         fresh.count() as u64
     }
 
-    fn failed(&mut self, item: &Item, code: Option<String>, message: &str) {
+    /// Shows an item that failed. Returns what rests for it.
+    fn failed(&mut self, item: &Item, code: Option<String>, message: &str) -> Vec<FailureNote> {
         // Nothing else names the field.
         let of_field = item.detail.as_ref().filter(|_| item.op == "create_field");
         let message = match of_field {
@@ -154,6 +160,7 @@ impl<'a> Tally<'a> {
         }
         // Each group of an item that is about several is an item of its own in the next plan, and is
         // shown and accepted as such.
+        let mut notes = Vec::new();
         for (at, (key, group)) in keys.into_iter().enumerate() {
             self.report.failures.push(ItemFailure {
                 op: op_of_line(item, at).to_owned(),
@@ -162,7 +169,7 @@ impl<'a> Tally<'a> {
                 code: code.clone(),
                 message: message.to_owned(),
             });
-            self.failures.push(FailureNote {
+            notes.push(FailureNote {
                 key,
                 what: what.to_owned(),
                 group,
@@ -174,6 +181,7 @@ impl<'a> Tally<'a> {
             });
         }
         self.note(item, "failed", Some(message.to_owned()));
+        notes
     }
 
     /// Takes down that values of somebody are still as they were, although the provider said yes.

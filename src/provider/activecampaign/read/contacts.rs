@@ -423,7 +423,10 @@ impl ActiveCampaign {
         for listing in listings.each() {
             self.count_against(listing).await?;
         }
-        self.list_by_v1(fields, true, listings, taking).await?;
+        // Where version 3 brings the profiles, what version 1 shows of them is not asked.
+        let nothing = ProfileFields::default();
+        let shown_by_v1 = if by_v1 { fields } else { &nothing };
+        self.list_by_v1(shown_by_v1, true, listings, taking).await?;
         let listed: BTreeSet<u64> = listings.each().flat_map(|listed| listed.ids()).collect();
         let mut met: BTreeSet<u64> = BTreeSet::new();
         let is_target = taking.is_target();

@@ -79,6 +79,27 @@ impl Store {
         failures: &[FailureNote],
         now: Timestamp,
     ) -> Result<(), StateError> {
+        self.note(job, failures, true, now)
+    }
+
+    /// Takes down items of which nobody can tell whether they are done: nobody has refused them, and
+    /// the next run may send them.
+    pub fn note_untold(
+        &self,
+        job: &str,
+        items: &[FailureNote],
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        self.note(job, items, false, now)
+    }
+
+    fn note(
+        &self,
+        job: &str,
+        failures: &[FailureNote],
+        refused: bool,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
         self.write(|connection| {
             jobs::ensure(connection, job)?;
             let mut select =
@@ -91,8 +112,10 @@ impl Store {
                      next_try = excluded.next_try, item = excluded.item",
             )?;
             for note in failures {
-                let attempts: u32 = select.query_row((job, &note.key), |row| row.get::<_, u32>(0))?.saturating_add(1);
-                let next_try = now.checked_add(pause(attempts)).unwrap_or(Timestamp::MAX);
+                let attempts: u32 = select.query_row((job, &note.key), |row| row.get(0))?;
+                let attempts = attempts.saturating_add(u32::from(refused));
+                let pause = if refused { pause(attempts) } else { SignedDuration::ZERO };
+                let next_try = now.checked_add(pause).unwrap_or(Timestamp::MAX);
                 upsert.execute((
                     job,
                     &note.key,

@@ -251,6 +251,7 @@ impl Applying<'_> {
         }
         if !parts.untold.is_empty() {
             self.untold(&item.narrowed(&parts.untold), UNTOLD);
+            message = UNTOLD;
             // Whether somebody new is there at all is one question, and takes what was sent.
             if parts.untold.len() == groups || self.is_new(item) {
                 return Ok(JournalOutcome::Unknown);

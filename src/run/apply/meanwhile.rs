@@ -16,7 +16,7 @@ use crate::run::settle::Item;
 use crate::state::Change;
 
 /// What is said of somebody of whom nobody can tell, right before a write, how they stand.
-const UNTOLD_BEFORE: &str = "nobody can tell how the person stands in the group now, so that nothing was sent; the next run looks again";
+pub(super) const UNTOLD_BEFORE: &str = "nobody can tell how the person stands in the group now, so that nothing was sent; the next run looks again";
 
 /// A listing older than this is read again before its group is written.
 const FRESH: Duration = Duration::from_mins(10);
@@ -86,10 +86,12 @@ impl Applying<'_> {
             for person in members_of(step, pair) {
                 let is_over = self.lost_groups.contains(&pair)
                     || self.lost_people.contains(&person)
-                    || self.so_far.already_there.contains(&(pair, person))
-                    || (op == "remove_memberships" && !self.is_listed(pair, person));
+                    || self.so_far.already_there.contains(&(pair, person));
                 let mut ids = self.ids(person).into_iter();
-                let id = ids.find(|id| self.is_untold(op, pair, person, id));
+                let id = ids.find(|id| {
+                    let is_meant = op == "add_memberships" || self.would_leave(pair, person, id);
+                    is_meant && self.is_untold(op, pair, person, id)
+                });
                 if let (false, Some(_)) = (is_over, &id)
                     && self.named_untold.insert((pair, person))
                 {
@@ -100,6 +102,20 @@ impl Applying<'_> {
         }
     }
 
+    /// Tells whether a removal of a person takes this contact out of a group: it is active there by
+    /// the listing that was planned with, and its membership is nobody else's.
+    fn would_leave(&self, pair: PairIx, person: PersonIx, id: &str) -> bool {
+        let planned = &self.prepared.planned;
+        let name = planned.names.find(id);
+        let at = name.and_then(|name| planned.people.target_position(name));
+        let group = self.group_id(pair);
+        let listing = group.and_then(|group| self.prepared.sides.target.listing(&group));
+        let state = at
+            .zip(listing)
+            .and_then(|(at, listing)| listing.seen().state_of(at));
+        state == Some(MembershipState::Active) && !self.is_others(person, pair, id)
+    }
+
     /// Tells whether nothing is sent for a contact because nobody can tell how it stands in a group.
     pub(super) fn is_untold(
         &self,
@@ -108,8 +124,9 @@ impl Applying<'_> {
         person: PersonIx,
         id: &str,
     ) -> bool {
-        self.untold.contains(&(pair, id.to_owned()))
-            && !self.stays.contains(&(pair, id.to_owned()))
+        let of_pair = (pair, id.to_owned());
+        self.untold.contains(&of_pair)
+            && !(op == "remove_memberships" && self.stays.contains(&of_pair))
             && !self.carries_refusal(&item_of(op, pair, person, None))
     }
 
@@ -332,10 +349,8 @@ impl Applying<'_> {
             };
             left.extend(ids.iter().filter(has_left).map(|id| (pair, id.clone())));
             // Of somebody whom nobody can place it is said so, where something was to be sent.
-            let shows_up = match ids.is_empty() {
-                true => !contacts.is_empty(),
-                false => contacts.iter().any(|(id, _)| is_certain(id)),
-            };
+            let mut shown = contacts.iter().map(|(id, _)| id);
+            let shows_up = shown.any(|id| is_certain(id) || !ids.contains(id));
             if shows_up && !ids.iter().any(|id| before.contains_key(id.as_str())) {
                 there.push((pair, person));
             }

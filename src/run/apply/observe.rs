@@ -127,15 +127,10 @@ impl Applying<'_> {
                             return Err(uncertain("a group"));
                         }
                         let row = Standing::created_in(&now, &address);
-                        // Done means listed in every group of the request; of several states the
-                        // strictest counts.
+                        // Done means listed in every group of the request.
                         *found = match (found.take(), row) {
                             (_, row) if number == 0 => row,
-                            (Some(before), Some(row)) => Some(Standing {
-                                status: row.status.max(before.status),
-                                groups: row.groups.or(before.groups),
-                                ..row
-                            }),
+                            (Some(before), Some(row)) => Some(before.with(row)),
                             _ => None,
                         };
                     }

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::check::PATIENCE;
+use super::meanwhile::UNTOLD_BEFORE;
 use super::{Applying, Doubt, Hindrance, Open};
 use crate::http::{CallError, Problem};
 use crate::model::{ItemOutcome, Leaving, MembershipState, Settlement, Write};
-use crate::plan::{PairIx, PersonIx};
+use crate::plan::PersonIx;
 use crate::run::error::RunError;
 use crate::run::read::groups_now;
 use crate::run::settle::{
@@ -118,7 +119,10 @@ impl Applying<'_> {
                     }
                     // What fails twice as a whole may pass in halves: one item can be the cause,
                     // and so can the size.
-                    let in_halves = (attempt > 0 && items.len() > 1).then(|| error.to_string());
+                    let in_halves = (attempt > 0 && items.len() > 1).then(|| TurnedDown {
+                        words: error.to_string(),
+                        may_be_done: true,
+                    });
                     let doubt = Doubt::all(journal, &items);
                     self.find_out(doubt, write, items, attempt, &mut queue, in_halves)
                         .await?;
@@ -184,7 +188,11 @@ impl Applying<'_> {
             return Ok(());
         }
         let doubt = Doubt::all(journal, &items);
-        self.find_out(doubt, write, items, attempt, queue, Some(words))
+        let turned_down = TurnedDown {
+            words,
+            may_be_done: false,
+        };
+        self.find_out(doubt, write, items, attempt, queue, Some(turned_down))
             .await
     }
 
@@ -378,7 +386,7 @@ impl Applying<'_> {
     /// it takes them from: whoever is not by now has left by their own doing, which is never
     /// recorded as rosterd's (rule 1). Other writes stay as they are.
     async fn only_still_active(
-        &self,
+        &mut self,
         mut write: Write,
         mut items: Vec<Item>,
     ) -> Result<Option<(Write, Vec<Item>)>, RunError> {
@@ -394,15 +402,18 @@ impl Applying<'_> {
             let address = address.unwrap_or_default();
             let standing = look_at_row(&write, position, item, &address, &seen);
             let shown = standing.groups.unwrap_or_default();
-            let stays: Vec<PairIx> = items[position]
-                .joins
-                .iter()
-                .zip(groups_of_row(&write, position))
-                .filter(|(_, group)| {
-                    matches!(shown.get(group), Some((Some(MembershipState::Active), _)))
-                })
-                .map(|(pair, _)| *pair)
-                .collect();
+            let (mut stays, mut untold) = (Vec::new(), Vec::new());
+            for (pair, group) in item.joins.iter().zip(groups_of_row(&write, position)) {
+                match shown.get(&group) {
+                    Some((Some(MembershipState::Active), _)) => stays.push(*pair),
+                    Some(_) => {}
+                    None => untold.push(*pair),
+                }
+            }
+            if !untold.is_empty() {
+                let item = item.narrowed(&untold);
+                self.untold(&item, UNTOLD_BEFORE);
+            }
             active.push(!stays.is_empty());
             narrow(&mut write, &mut items, position, &stays);
         }
@@ -482,7 +493,7 @@ impl Applying<'_> {
         items: Vec<Item>,
         attempt: u32,
         queue: &mut Vec<(Write, Vec<Item>, u32)>,
-        refused: Option<String>,
+        turned_down: Option<TurnedDown>,
     ) -> Result<(), RunError> {
         let Doubt {
             journal,
@@ -498,24 +509,24 @@ impl Applying<'_> {
             self.runner.now(),
         )?;
         // An effect may come late, and a read may lag behind it.
-        let patient =
-            refused.is_none() && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
+        let patient = turned_down.is_none()
+            && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
+        let may_be_done = turned_down.as_ref().is_none_or(|answer| answer.may_be_done);
         let mut waits = PATIENCE
             .iter()
             .take(if patient { PATIENCE.len() } else { 0 });
         let mut done = loop {
-            let found =
-                self.observe(&write, &items)
-                    .await
-                    .map_err(|error| match (error, &refused) {
-                        // What cannot be read back is often refused for the same reason, which only
-                        // the provider's words tell.
-                        (RunError::Write { provider, why }, Some(words)) => RunError::Write {
-                            provider,
-                            why: format!("a request was refused ({words}), and {why}"),
-                        },
-                        (error, _) => error,
-                    })?;
+            let found = self.observe(&write, &items).await.map_err(|error| {
+                match (error, &turned_down) {
+                    // What cannot be read back is often refused for the same reason, which only
+                    // the provider's words tell.
+                    (RunError::Write { provider, why }, Some(TurnedDown { words, .. })) => {
+                        let why = format!("a request was refused ({words}), and {why}");
+                        RunError::Write { provider, why }
+                    }
+                    (error, _) => error,
+                }
+            })?;
             let is_untold = |(position, found): (usize, &Option<Standing>)| {
                 let row = found
                     .as_ref()
@@ -525,7 +536,7 @@ impl Applying<'_> {
             let is_missing = found.iter().any(Option::is_none);
             let mut wait = waits.next().filter(|_| is_missing);
             // What can't be told now may be told in a moment; for what never is, a run waits once.
-            if wait.is_none() && found.iter().enumerate().any(is_untold) {
+            if wait.is_none() && may_be_done && found.iter().enumerate().any(is_untold) {
                 wait = PATIENCE.get(self.untold_waits);
                 self.untold_waits += 1;
             }
@@ -569,6 +580,12 @@ impl Applying<'_> {
                 continue;
             }
             let mut row = parts(&write, position, &item, standing);
+            // What was certainly not done is sent again like the rest of it, and a refusal that waits
+            // harms more than one that is written twice.
+            let refuses = item.op != "create_members" && self.carries_refusal(&item);
+            if !may_be_done || refuses {
+                row.missing.append(&mut row.untold);
+            }
             // Whether somebody new is there at all is one question.
             if self.is_new(&item) && !row.untold.is_empty() {
                 row.untold.append(&mut row.missing);
@@ -600,19 +617,27 @@ impl Applying<'_> {
             return Ok(());
         };
         if attempt + 1 >= ATTEMPTS && items.len() == 1 {
-            let message = refused.unwrap_or_else(|| {
-                "sent several times, and reading back does not show it".to_owned()
-            });
+            let message = turned_down.map_or_else(
+                || "sent several times, and reading back does not show it".to_owned(),
+                |answer| answer.words,
+            );
             self.failed(&items[0], None, &message);
             return Ok(());
         }
-        if refused.is_some() || attempt + 1 >= ATTEMPTS {
+        if turned_down.is_some() || attempt + 1 >= ATTEMPTS {
             queue_halves(write, items, attempt, queue);
         } else {
             queue.push((write, items, attempt + 1));
         }
         Ok(())
     }
+}
+
+/// What a provider said to a request as a whole, which is therefore sent again in halves.
+pub(super) struct TurnedDown {
+    words: String,
+    /// Whether some of it may be done all the same.
+    may_be_done: bool,
 }
 
 /// Tells whether a write makes something new, which would be there twice if it were sent twice.

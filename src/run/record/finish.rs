@@ -47,6 +47,7 @@ impl Runner {
         let Tally {
             mut report,
             mut failures,
+            mut untold,
             history,
             ..
         } = tally;
@@ -57,10 +58,11 @@ impl Runner {
         // An item that was sent several times in a run was refused once, and rests once.
         let (mut noted, mut told) = (HashSet::new(), HashSet::new());
         failures.retain(|failure| noted.insert(failure.key.clone()));
+        untold.retain(|failure| noted.insert(failure.key.clone()));
         report
             .failures
             .retain(|failure| told.insert((failure.op.clone(), failure.item())));
-        for failure in &mut failures {
+        for failure in failures.iter_mut().chain(&mut untold) {
             failure.item = item_id(
                 failure.group.as_deref(),
                 failure.member.as_deref(),
@@ -70,6 +72,7 @@ impl Runner {
         }
         store.add_run_items(id, &history)?;
         store.note_failures(&job.name, &failures, now)?;
+        store.note_untold(&job.name, &untold, now)?;
         let plan = &prepared.planned.plan;
         let mut blocked: Vec<FailureNote> = freshly_blocked(plan)
             .map(|blocked| FailureNote {
@@ -100,6 +103,7 @@ impl Runner {
         store.replace_blocked(&job.name, &blocked, now)?;
         let failed: HashSet<&str> = failures
             .iter()
+            .chain(&untold)
             .map(|failure| failure.key.as_str())
             .collect();
         // What was refused once and was not refused now is over, unless it still waits for its next

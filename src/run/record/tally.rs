@@ -19,6 +19,9 @@ pub(super) struct Tally<'a> {
     tallied: HashSet<(&'static str, Option<PairIx>, PersonIx)>,
     pub(super) report: RunReport,
     pub(super) failures: Vec<FailureNote>,
+    /// Those of whom nobody can tell whether they are done: they were not refused, and rest for
+    /// nobody.
+    pub(super) untold: Vec<FailureNote>,
     pub(super) history: Vec<RunItem>,
 }
 
@@ -31,6 +34,7 @@ impl<'a> Tally<'a> {
             tallied: HashSet::new(),
             report,
             failures: Vec::new(),
+            untold: Vec::new(),
             history: Vec::new(),
         }
     }
@@ -47,8 +51,10 @@ impl<'a> Tally<'a> {
                 let notes = self.failed(&item, code, &message);
                 self.failures.extend(notes);
             }
-            // It has not been refused, and rests for nobody.
-            Event::Untold { item, message } => drop(self.failed(&item, None, &message)),
+            Event::Untold { item, message } => {
+                let notes = self.failed(&item, None, &message);
+                self.untold.extend(notes);
+            }
             Event::Ignored { member, message } => self.values_ignored(member, message),
             Event::LeftOut { pair, id, message } => self.left_out(pair, &id, message),
             Event::Twin { group, message } => {

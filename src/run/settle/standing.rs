@@ -65,6 +65,16 @@ impl Standing {
         }
     }
 
+    /// Adds what another group shows of somebody: of several states the strictest counts, and what can't
+    /// be told of one can't be told.
+    pub(in crate::run) fn with(self, other: Standing) -> Standing {
+        Standing {
+            status: other.status.max(self.status),
+            groups: other.groups.or(self.groups),
+            ..other
+        }
+    }
+
     /// Somebody found in a group by the address, as the membership shows the person; of whom nobody
     /// can tell how they stand is there, and perhaps in another group.
     pub(in crate::run) fn created_in(group: &GroupNow, address: &str) -> Option<Standing> {
@@ -208,7 +218,7 @@ pub(in crate::run) fn stands(
             let address = address?;
             let mut found = Standing::default();
             for group in join {
-                found = Standing::created_in(seen.get(group)?, address)?;
+                found = found.with(Standing::created_in(seen.get(group)?, address)?);
             }
             Some(found)
         }

@@ -193,3 +193,27 @@ fn what_was_accepted_stays_so_until_it_is_taken_back() {
     store.forget_person("ana@example.org", at(1)).unwrap();
     assert!(items("job").is_empty());
 }
+
+/// It is listed, so that people find what ended a run with 4, and keeps how often it was refused.
+#[test]
+fn what_nobody_could_tell_is_listed_and_rests_for_nobody() {
+    let store = Store::in_memory();
+    store.note_failures("j", &[note("a", "no")], at(0)).unwrap();
+    store
+        .note_untold("j", &[note("a", "untold"), note("b", "untold")], at(10))
+        .unwrap();
+    let listed = store.failures(Some("j")).unwrap();
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|one| {
+            (
+                one.note.key.as_str(),
+                one.note.message.as_str(),
+                one.attempts,
+                one.next_try,
+            )
+        })
+        .collect();
+    let now = Some(at(10));
+    assert_eq!(listed, [("a", "untold", 1, now), ("b", "untold", 0, now)]);
+}

@@ -362,6 +362,8 @@ async fn a_user_whose_group_nobody_tells_before_a_move_is_named() {
     let failure = &report.failures[0];
     assert_eq!(failure.member.as_deref(), Some(address("dee").as_str()));
     assert!(told.contains("so that nothing was sent"), "{told}");
+    let listed = bench.store.failures(Some("test")).unwrap();
+    assert_eq!(listed.len(), 1, "it can be found and accepted: {told}");
     assert_eq!(seat(&bench, "campaigns2", "dee"), before, "{told}");
     assert_eq!(seat(&bench, "campaigns2", "cy"), PARKING, "{told}");
     bench.pass(90_000);

@@ -537,6 +537,7 @@ fn report(outcome: Outcome) -> RunReport {
         withheld_by_reason: [("opted_out_at_target", 2), ("unconfirmed", 1)].into(),
         blocked: vec![blocked()],
         failures: vec![ItemFailure {
+            untold: false,
             op: "add_memberships".to_owned(),
             group: Some("Donors".to_owned()),
             member: Some("ana@example.org".to_owned()),

@@ -56,6 +56,8 @@ struct Doubt {
     open: Vec<bool>,
     /// What the provider said of each item, in the same order.
     answers: Vec<Answer>,
+    /// What it said against each.
+    objections: Vec<Option<Refusal>>,
 }
 
 impl Doubt {
@@ -64,6 +66,7 @@ impl Doubt {
             journal,
             open: vec![true; items.len()],
             answers: vec![Answer::Lost; items.len()],
+            objections: vec![None; items.len()],
         }
     }
 }

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::check::PATIENCE;
-use super::meanwhile::UNTOLD_BEFORE;
 use super::{Applying, Doubt, Hindrance, Open};
 use crate::http::{CallError, Problem};
 use crate::model::{ItemOutcome, Leaving, MembershipState, Settlement, Write};
@@ -12,7 +11,7 @@ use crate::plan::PersonIx;
 use crate::run::error::RunError;
 use crate::run::read::groups_now;
 use crate::run::settle::{
-    Answer, Item, Standing, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
+    Answer, Item, Standing, UNTOLD, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
 };
 use crate::state::{JournalEntry, JournalId, JournalOutcome};
 
@@ -361,6 +360,7 @@ impl Applying<'_> {
             _ => Answer::Lost,
         };
         let answers = journaled.iter().zip(&objections).map(answer).collect();
+        let said = objections.clone();
         let mut open: Vec<bool> = journaled
             .iter()
             .map(|outcome| !outcome.is_final())
@@ -379,6 +379,7 @@ impl Applying<'_> {
             journal,
             open,
             answers,
+            objections: said,
         })
     }
 
@@ -412,7 +413,7 @@ impl Applying<'_> {
             }
             if !untold.is_empty() {
                 let item = item.narrowed(&untold);
-                self.untold(&item, UNTOLD_BEFORE);
+                self.untold(&item, UNTOLD);
             }
             active.push(!stays.is_empty());
             narrow(&mut write, &mut items, position, &stays);
@@ -499,8 +500,10 @@ impl Applying<'_> {
             journal,
             open,
             answers,
+            objections,
         } = doubt;
         let answers = only_missing(answers, &open);
+        let objections = only_missing(objections, &open);
         // What is settled in the journal stays as it is, whatever is said of it here.
         self.runner.store().settle_write(
             journal,
@@ -582,8 +585,22 @@ impl Applying<'_> {
             let mut row = parts(&write, position, &item, standing);
             // What was certainly not done is sent again like the rest of it, and a refusal that waits
             // harms more than one that is written twice.
-            let refuses = item.op != "create_members" && self.carries_refusal(&item);
-            if !may_be_done || refuses {
+            let is_last = attempt + 1 >= ATTEMPTS && done.len() == 1;
+            let refuses = !is_last && item.op != "create_members" && self.carries_refusal(&item);
+            // Where nobody can tell what stands, the provider's no is the answer.
+            if let Some(refusal) = &objections[position]
+                && row.done.is_empty()
+                && row.barred.is_empty()
+                && row.missing.is_empty()
+            {
+                self.failed(&item, refusal.code.clone(), &refusal.message);
+                outcomes.push(JournalOutcome::Failed {
+                    code: refusal.code.clone(),
+                    message: refusal.message.clone(),
+                });
+                continue;
+            }
+            if (!may_be_done && !self.is_new(&item)) || refuses {
                 row.missing.append(&mut row.untold);
             }
             // Whether somebody new is there at all is one question.

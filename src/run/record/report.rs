@@ -25,12 +25,15 @@ pub struct ItemFailure {
     pub code: Option<String>,
     /// The provider's words.
     pub message: String,
+    /// Whether nobody refused it, and nobody can tell whether it is done.
+    pub untold: bool,
 }
 
 impl ItemFailure {
     /// Names the item as people accept it.
     pub fn item(&self) -> String {
         let reason = match self.op.as_str() {
+            _ if self.untold => BlockedReason::IncompleteRead,
             "list_group" => BlockedReason::IncompleteRead,
             _ => BlockedReason::ValueRefused,
         };

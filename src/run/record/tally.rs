@@ -48,11 +48,11 @@ impl<'a> Tally<'a> {
                 code,
                 message,
             } => {
-                let notes = self.failed(&item, code, &message);
+                let notes = self.failed(&item, code, &message, false);
                 self.failures.extend(notes);
             }
             Event::Untold { item, message } => {
-                let notes = self.failed(&item, None, &message);
+                let notes = self.failed(&item, None, &message, true);
                 self.untold.extend(notes);
             }
             Event::Ignored { member, message } => self.values_ignored(member, message),
@@ -65,6 +65,7 @@ impl<'a> Tally<'a> {
                     member: None,
                     code: None,
                     message,
+                    untold: false,
                 });
             }
             Event::Warning(words) => self.report.warnings.push(words),
@@ -121,8 +122,14 @@ impl<'a> Tally<'a> {
         fresh.count() as u64
     }
 
-    /// Shows an item that failed. Returns what rests for it.
-    fn failed(&mut self, item: &Item, code: Option<String>, message: &str) -> Vec<FailureNote> {
+    /// Shows an item that failed, or of which nobody can tell. Returns what is taken down of it.
+    fn failed(
+        &mut self,
+        item: &Item,
+        code: Option<String>,
+        message: &str,
+        untold: bool,
+    ) -> Vec<FailureNote> {
         // Nothing else names the field.
         let of_field = item.detail.as_ref().filter(|_| item.op == "create_field");
         let message = match of_field {
@@ -166,6 +173,11 @@ impl<'a> Tally<'a> {
         }
         // Each group of an item that is about several is an item of its own in the next plan, and is
         // shown and accepted as such.
+        let reason = if untold {
+            BlockedReason::IncompleteRead
+        } else {
+            BlockedReason::ValueRefused
+        };
         let mut notes = Vec::new();
         for (at, (key, group)) in keys.into_iter().enumerate() {
             self.report.failures.push(ItemFailure {
@@ -174,13 +186,14 @@ impl<'a> Tally<'a> {
                 member: member.clone(),
                 code: code.clone(),
                 message: message.to_owned(),
+                untold,
             });
             notes.push(FailureNote {
                 key,
                 what: what.to_owned(),
                 group,
                 member: member.clone(),
-                reason: "value_refused".to_owned(),
+                reason: reason.as_str().to_owned(),
                 code: code.clone(),
                 message: message.to_owned(),
                 item: String::new(),
@@ -208,6 +221,7 @@ impl<'a> Tally<'a> {
             member: Some(member),
             code: None,
             message,
+            untold: false,
         });
         let summary = &mut self.report.summary;
         summary.members_updated = summary.members_updated.saturating_sub(1);
@@ -231,6 +245,7 @@ impl<'a> Tally<'a> {
             member: None,
             code: None,
             message,
+            untold: false,
         });
     }
 

@@ -20,7 +20,7 @@
 //! | emfluence | members of a dynamic group | `totalRecords` of the search, which is held against the search without the group: where everybody came, nobody is known to be a member | additions at a source |
 //! | emfluence | opted out and on hold | `totalRecords`; rows that do not say so themselves are held against the whole account | no additions anywhere |
 //! | emfluence | profiles | everybody of the listing is among them; others only where the listing has grown since | additions at a source |
-//! | GreenRope | groups | one document that is never paged, read to its closing tag; a linked group that is not in it is asked for by id | nothing is concluded; an answer without any list is that of an account without groups where nothing is linked there yet, and ends the run elsewhere |
+//! | GreenRope | groups | one document that is never paged, read to its closing tag; a linked group that is not in it is asked for by id | nothing is concluded; an answer without any list is that of an account without groups where nothing is linked there yet and every contact shows that it is in none, and ends the run elsewhere |
 //! | GreenRope | members of a group | `TotalMatchingContacts` of the group's own record, before and, where people joined, after. Who shows other groups only is a stranger; who shows none is a member only where no stranger came, the count fits one of its meanings, and the same question about a group that does not exist is refused or answered with nobody | additions at a source, nothing at a target |
 //! | GreenRope | opted out, bounced | the answer's `TotalMatchingContacts` and closing tag; where everybody came, the same question for a day that has not come shows whether the filter is heeded, before anybody is taken for a refuser; where all who came for a group may be the account's, the same question about a group that does not exist. An answer with nobody has no evidence but its closing tag | no additions anywhere, or in that group |
 //! | ActiveCampaign | lists | version 3's `meta.total` of lists, beside version 1's rows | nothing is concluded from a missing list, none is created |
@@ -29,13 +29,15 @@
 //! | ActiveCampaign | membership of a contact that does not say of which list | the contact is named, and counts as one who may be on any list. A list that is short by it is asked for alone: who comes is on it | nobody concludes that this contact is missing anywhere, nor adds it; a list that stays short is not whole |
 //! | ActiveCampaign | membership that does not say whose it is | none, for its list; for every list where it says neither | neither additions nor removals there |
 //! | ActiveCampaign | contacts by version 1 alone | none: "nothing is returned" may mean anything; rows that show other lists only are strangers, and those that show none are members only where the service counts as many | additions at a source, nothing at a target |
+//! | ActiveCampaign | custom values of contacts | each page that was asked for them shows its list of them, and each of these says whose and of which field it is | whoever they may be of is named, and nothing of their profile is carried or changed |
 //! | ActiveCampaign | users, user groups | pages until an empty one, with rising ids or a `meta.total` that is not more than came | additions at a source, nothing at a target |
 //! | ActiveCampaign | group of a user, which neither version tells | the user is named, and counts as one who may be in any group; where it is told of nobody, no group is whole | nobody concludes that this user is missing anywhere, nor moves them |
 //! | ActiveCampaign | users, user groups by version 1 (guessed ids) | none | additions at a source, nothing at a target |
 //! | any | pages that are counted by offset (emfluence's members beyond 1,000, ActiveCampaign's users beyond one page) | as above; one may leave and another join between two pages, so that somebody is in neither | who is missing is looked for once more in a second reading before a removal, and no contact of such a record goes to another one |
 //! | any | a group of which a text can't be read, or that can't be looked at | it is listed, so that it is not missing | its fields are neither compared nor written; by its link it stays in scope, and beside one that may be it none is created |
 //! | any | one record that can't be read | it is left out and named by its id | nothing is concluded from its absence |
-//! | any | one record without an id | it is left out, and the listing says that it is not whole | as for a listing that is not whole |
+//! | any | one record without an id, or something else in its place | it is left out, and the listing says that it is not whole | as for a listing that is not whole |
+//! | any | a custom field, where the login may not list which there are | some record shows it, with or without a value | a filter over it decides about nobody, a rule leaves the field as it is at the target |
 
 pub mod activecampaign;
 pub mod emfluence;

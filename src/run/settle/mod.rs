@@ -1,7 +1,7 @@
 //! What became of an item: the third room.
 //!
 //! An item of a write is settled twice over: when it is read back in the run that sent it, and when
-//! an interrupted run has left it open. Both go by the same looks at a group ([`Seen`]), come to the
+//! an interrupted run has left it open. Both go by the same looks at a group ([`membership::Seen`]), come to the
 //! same verdicts and remember the same changes; [`confirm`] knows the plan, and [`recover`] only
 //! what the journal kept of it.
 

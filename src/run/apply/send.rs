@@ -583,8 +583,13 @@ impl Applying<'_> {
                 continue;
             }
             let mut row = parts(&write, position, &item, standing);
-            // What was certainly not done is sent again like the rest of it, and a refusal that waits
+            // What was certainly not done is sent again like the rest of it, except that nobody is added
+            // of whom it can't be told whether they refuse by now (rule 1); and a refusal that waits
             // harms more than one that is written twice.
+            let takes_out = matches!(
+                write,
+                Write::RemoveMemberships { .. } | Write::LeaveGroups { .. }
+            );
             let is_last = attempt + 1 >= ATTEMPTS && done.len() == 1;
             let refuses = !is_last && item.op != "create_members" && self.carries_refusal(&item);
             // Where nobody can tell what stands, the provider's no is the answer.
@@ -600,7 +605,7 @@ impl Applying<'_> {
                 });
                 continue;
             }
-            if (!may_be_done && !self.is_new(&item)) || refuses {
+            if (!may_be_done && takes_out) || refuses {
                 row.missing.append(&mut row.untold);
             }
             // Whether somebody new is there at all is one question.

@@ -187,30 +187,7 @@ impl Store {
             let id = connection
                 .prepare_cached("INSERT INTO journal (run, job, account, operation, intended) VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .insert((run, &entry.job, &entry.account, &entry.operation, stamp(entry.now)))?;
-            let mut insert = connection.prepare_cached(
-                "INSERT INTO journal_items (entry, position, item_key, group_id, group_source, member, member_source, member_id, detail)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?;
-            let mut insert_values = connection.prepare_cached(
-                "INSERT INTO journal_values (entry, position, fields, absent_from) VALUES (?1, ?2, ?3, ?4)",
-            )?;
-            for (position, item) in (0_i64..).zip(&entry.items) {
-                insert.execute((
-                    id,
-                    position,
-                    &item.key,
-                    &item.group,
-                    &item.group_source,
-                    &item.member,
-                    &item.member_source,
-                    &item.member_id,
-                    &item.detail,
-                ))?;
-                let fields = (!item.fields.is_empty()).then(|| json(&item.fields));
-                if fields.is_some() || item.absent_from.is_some() {
-                    insert_values.execute((id, position, fields, &item.absent_from))?;
-                }
-            }
+            insert_items(connection, id, 0, &entry.items)?;
             self.watcher.reach(JournalMoment::IntentWritten);
             Ok(JournalId(id))
         })?;
@@ -230,6 +207,19 @@ impl Store {
         &self,
         id: JournalId,
         outcomes: &[JournalOutcome],
+        changes: &[Change],
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        self.settle_and_ask_on(id, outcomes, &[], changes, now)
+    }
+
+    /// Writes down like [`Store::settle_write`] what became of a request, and adds `rest` to its items:
+    /// parts of them of which nothing is known yet.
+    pub fn settle_and_ask_on(
+        &self,
+        id: JournalId,
+        outcomes: &[JournalOutcome],
+        rest: &[JournalItem],
         changes: &[Change],
         now: Timestamp,
     ) -> Result<(), StateError> {
@@ -266,6 +256,7 @@ impl Store {
                     forget_values.execute((id.0, first, last))?;
                 }
             }
+            insert_items(connection, id.0, next, rest)?;
             connection
                 .prepare_cached(
                     "UPDATE journal SET settled = ?2 WHERE id = ?1 AND settled IS NULL AND NOT EXISTS
@@ -351,6 +342,40 @@ impl Store {
             Ok(entries)
         })
     }
+}
+
+/// Writes down the items of an entry from a position on.
+fn insert_items(
+    connection: &Connection,
+    entry: i64,
+    first: i64,
+    items: &[JournalItem],
+) -> Result<(), Fault> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO journal_items (entry, position, item_key, group_id, group_source, member, member_source, member_id, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    let mut insert_values = connection.prepare_cached(
+        "INSERT INTO journal_values (entry, position, fields, absent_from) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    for (position, item) in (first..).zip(items) {
+        insert.execute((
+            entry,
+            position,
+            &item.key,
+            &item.group,
+            &item.group_source,
+            &item.member,
+            &item.member_source,
+            &item.member_id,
+            &item.detail,
+        ))?;
+        let fields = (!item.fields.is_empty()).then(|| json(&item.fields));
+        if fields.is_some() || item.absent_from.is_some() {
+            insert_values.execute((entry, position, fields, &item.absent_from))?;
+        }
+    }
+    Ok(())
 }
 
 fn items(connection: &Connection, entry: JournalId) -> Result<Vec<UnsettledItem>, Fault> {

@@ -63,6 +63,22 @@ enum Found {
     Unread,
 }
 
+/// What the groups of an item show.
+struct InGroups<'a> {
+    /// Whether it is done in all of those that were read.
+    all: bool,
+    unread: Vec<&'a str>,
+}
+
+impl Default for InGroups<'_> {
+    fn default() -> Self {
+        InGroups {
+            all: true,
+            unread: Vec::new(),
+        }
+    }
+}
+
 /// An item of a write of which nobody knows what became.
 pub(super) struct Doubtful<'a> {
     job: &'a JobConfig,
@@ -124,12 +140,16 @@ impl<'a> Doubtful<'a> {
         }
     }
 
+    /// Concludes what became of the item. Groups of it that were not read stay open in an item of
+    /// their own, which goes to `rest`: what is known of the others is remembered once, and not again
+    /// over what later runs have learnt.
     pub(super) fn settle(
         &self,
         store: &Store,
         entry: &UnsettledEntry,
         capabilities: &Capabilities,
         changes: &mut Vec<Change>,
+        rest: &mut Vec<JournalItem>,
     ) -> Result<JournalOutcome, RunError> {
         Ok(match entry.operation.as_str() {
             // A row that joins groups by an address, and brings values, makes whoever is not there.
@@ -138,17 +158,16 @@ impl<'a> Doubtful<'a> {
                     || (self.item.member_id.is_none() && !self.item.fields.is_empty()) =>
             {
                 let profile = self.profile()?;
-                self.creation(capabilities, profile.as_ref(), changes)
+                self.creation(capabilities, profile.as_ref(), changes, rest)
             }
             "update_members" => self.update(store, changes)?,
             "change_address" => self.move_of_address(changes),
-            "add_memberships" => match self.joined(changes) {
-                Some(true) => self.confirmed(),
-                Some(false) => not_done(),
-                None => JournalOutcome::Unknown,
-            },
-            "remove_memberships" => self.removal(capabilities, changes),
-            "set_opt_out" => self.opt_out(changes),
+            "add_memberships" => {
+                let shown = self.joined(changes);
+                self.conclude(shown, rest)
+            }
+            "remove_memberships" => self.removal(capabilities, changes, rest),
+            "set_opt_out" => self.opt_out(changes, rest),
             // Everything else shows in what was read and is planned again where it is missing.
             _ => match self.found {
                 Found::Contact(_) => self.confirmed(),
@@ -268,6 +287,28 @@ impl<'a> Doubtful<'a> {
         JournalOutcome::Confirmed { id: self.id() }
     }
 
+    /// Concludes what became of an item for groups.
+    fn conclude(&self, shown: InGroups<'a>, rest: &mut Vec<JournalItem>) -> JournalOutcome {
+        let InGroups { all, unread } = shown;
+        if !unread.is_empty() {
+            if unread.len() == self.groups().len() {
+                return JournalOutcome::Unknown;
+            }
+            rest.push(self.in_groups(&unread));
+        }
+        if all { self.confirmed() } else { not_done() }
+    }
+
+    /// Returns the item as far as it is about some of its groups, of a person who is known by now.
+    fn in_groups(&self, groups: &[&str]) -> JournalItem {
+        JournalItem {
+            group: Some(groups.join(",")),
+            member_id: self.id(),
+            fields: Record::new(),
+            ..self.item.clone()
+        }
+    }
+
     fn groups(&self) -> Vec<&'a str> {
         groups_of(self.item).collect()
     }
@@ -311,10 +352,9 @@ impl<'a> Doubtful<'a> {
         }
     }
 
-    /// Remembers the memberships that are there. Tells whether all are; nothing where that could
-    /// not be read.
-    fn joined(&self, changes: &mut Vec<Change>) -> Option<bool> {
-        let (mut all, mut unread) = (true, false);
+    /// Remembers the memberships that are there.
+    fn joined(&self, changes: &mut Vec<Change>) -> InGroups<'a> {
+        let mut shown = InGroups::default();
         for group in self.groups() {
             match Aim::Join.judge(self.standing(group)) {
                 Verdict::Done => {
@@ -328,11 +368,11 @@ impl<'a> Doubtful<'a> {
                     }));
                 }
                 Verdict::Barred => {}
-                Verdict::Missing => all = false,
-                Verdict::Unread => unread = true,
+                Verdict::Missing => shown.all = false,
+                Verdict::Unread => shown.unread.push(group),
             }
         }
-        (!unread).then_some(all)
+        shown
     }
 
     fn creation(
@@ -340,6 +380,7 @@ impl<'a> Doubtful<'a> {
         capabilities: &Capabilities,
         profile: Option<&Record>,
         changes: &mut Vec<Change>,
+        rest: &mut Vec<JournalItem>,
     ) -> JournalOutcome {
         match self.found {
             Found::Nobody => return not_done(),
@@ -348,7 +389,10 @@ impl<'a> Doubtful<'a> {
             Found::Contact(at) if self.is_of_others(at) => return not_done(),
             Found::Contact(_) => {}
         }
-        if let (Some(source), Some(target)) = (&self.item.member_source, self.id()) {
+        // Whoever is linked by now was remembered, perhaps with newer values than were sent.
+        if let (Some(source), Some(target), None) =
+            (&self.item.member_source, self.id(), self.link())
+        {
             let sent = &self.item.fields;
             let address = self.item.member.clone().unwrap_or_default();
             changes.push(Change::LinkMember {
@@ -394,20 +438,23 @@ impl<'a> Doubtful<'a> {
         } else {
             None
         };
-        match self.joined(changes) {
-            // Whoever was to be created without a group belongs into the parking group.
-            Some(all) if capabilities.one_group_per_member && (!all || strayed.is_some()) => {
-                changes.extend(strayed);
-                JournalOutcome::Failed {
-                    code: None,
-                    message: "created, and in another group than the one that was asked for"
-                        .to_owned(),
-                }
+        let InGroups { all, unread } = self.joined(changes);
+        if !unread.is_empty() {
+            // Whoever is known by the id already has nothing that was learnt only now.
+            if self.item.member_id.is_some() && unread.len() == self.groups().len() {
+                return JournalOutcome::Unknown;
             }
-            // The person is there, and a group that is missing is planned again.
-            Some(_) => self.confirmed(),
-            None => JournalOutcome::Unknown,
+            rest.push(self.in_groups(&unread));
+        } else if capabilities.one_group_per_member && (!all || strayed.is_some()) {
+            // Whoever was to be created without a group belongs into the parking group.
+            changes.extend(strayed);
+            return JournalOutcome::Failed {
+                code: None,
+                message: "created, and in another group than the one that was asked for".to_owned(),
+            };
         }
+        // The person is there, and a group that is missing is planned again.
+        self.confirmed()
     }
 
     /// Remembers that somebody of our own making sits in a group that came with the account, where
@@ -439,11 +486,19 @@ impl<'a> Doubtful<'a> {
 
     /// A removal may have taken the contact out of sight: that it is out of the group is enough.
     /// What shows as a refusal is the person's: the request may never have left.
-    fn removal(&self, capabilities: &Capabilities, changes: &mut Vec<Change>) -> JournalOutcome {
+    fn removal(
+        &self,
+        capabilities: &Capabilities,
+        changes: &mut Vec<Change>,
+        rest: &mut Vec<JournalItem>,
+    ) -> JournalOutcome {
         let Some(member) = self.id() else {
             return not_done();
         };
-        let (mut all, mut unread) = (!self.groups().is_empty(), false);
+        let mut shown = InGroups {
+            all: !self.groups().is_empty(),
+            ..InGroups::default()
+        };
         for group in self.groups() {
             let whole = match self.target.listing(group) {
                 Some(listing) => listing.complete().is_some(),
@@ -465,18 +520,14 @@ impl<'a> Doubtful<'a> {
                     }
                 }
                 // Of a group that is gone, everything about it is gone with it.
-                Verdict::Missing | Verdict::Barred => all = false,
-                Verdict::Unread => unread = true,
+                Verdict::Missing | Verdict::Barred => shown.all = false,
+                Verdict::Unread => shown.unread.push(group),
             }
         }
-        match (unread, all) {
-            (true, _) => JournalOutcome::Unknown,
-            (false, true) => self.confirmed(),
-            (false, false) => not_done(),
-        }
+        self.conclude(shown, rest)
     }
 
-    fn opt_out(&self, changes: &mut Vec<Change>) -> JournalOutcome {
+    fn opt_out(&self, changes: &mut Vec<Change>, rest: &mut Vec<JournalItem>) -> JournalOutcome {
         let at = match self.found {
             Found::Contact(at) => at,
             Found::Nobody => return not_done(),
@@ -494,7 +545,7 @@ impl<'a> Doubtful<'a> {
             );
             return self.confirmed();
         }
-        let mut all = true;
+        let mut shown = InGroups::default();
         for group in groups {
             match Aim::Refuse.judge(self.standing(group)) {
                 Verdict::Done => {
@@ -508,11 +559,11 @@ impl<'a> Doubtful<'a> {
                         |at| Aim::Refuse.judge(self.standing_of(group, at)) == Verdict::Done;
                     self.held(Some(group), refuses, changes);
                 }
-                Verdict::Missing | Verdict::Barred => all = false,
-                Verdict::Unread => return JournalOutcome::Unknown,
+                Verdict::Missing | Verdict::Barred => shown.all = false,
+                Verdict::Unread => shown.unread.push(group),
             }
         }
-        if all { self.confirmed() } else { not_done() }
+        self.conclude(shown, rest)
     }
 
     /// Remembers that the target obeys a refusal, once everybody with the address does.

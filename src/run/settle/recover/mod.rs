@@ -119,7 +119,7 @@ pub(in crate::run) fn settle_members(
     }
     let directory = Directory::of(evidence.target, evidence.base);
     for entry in unsettled {
-        let mut changes = Vec::new();
+        let (mut changes, mut rest) = (Vec::new(), Vec::new());
         let mut given_up = BTreeSet::new();
         let old = now.duration_since(entry.intended) > PATIENCE;
         let outcomes: Vec<JournalOutcome> = entry
@@ -138,7 +138,8 @@ pub(in crate::run) fn settle_members(
                         ));
                     }
                     let doubtful = Doubtful::new(job, evidence, &directory, &unsettled.item);
-                    let outcome = doubtful.settle(store, &entry, capabilities, &mut changes)?;
+                    let outcome =
+                        doubtful.settle(store, &entry, capabilities, &mut changes, &mut rest)?;
                     let groups: Vec<&str> = groups_of(&unsettled.item).collect();
                     let ours = groups
                         .iter()
@@ -168,7 +169,7 @@ pub(in crate::run) fn settle_members(
             ));
         }
         settled.changed |= !changes.is_empty();
-        store.settle_write(entry.id, &outcomes, &changes, now)?;
+        store.settle_and_ask_on(entry.id, &outcomes, &rest, &changes, now)?;
     }
     Ok(settled)
 }

@@ -69,6 +69,17 @@ fn target(
     people: &[(&str, &str, bool, Option<MembershipState>)],
     whole: bool,
 ) -> Snapshot {
+    target_of(names, people, &[("g", whole)])
+}
+
+/// The same with several groups, everybody being listed alike in those that were read to their end,
+/// and in no other.
+fn target_of(
+    names: &mut Names,
+    people: &[(&str, &str, bool, Option<MembershipState>)],
+    groups: &[(&str, bool)],
+) -> Snapshot {
+    let everything = groups.iter().all(|(_, whole)| *whole);
     let mut stage = Nowhere;
     let mut builder = SnapshotBuilder::new("mail", "", names, &mut stage);
     for (id, address, refuses, _) in people {
@@ -87,29 +98,34 @@ fn target(
             })
             .unwrap();
     }
-    builder.begin_listing("g");
-    for (id, _, _, state) in people {
-        if let Some(state) = state {
-            builder.listed(id, *state);
+    for (group, whole) in groups {
+        builder.begin_listing(group);
+        for (id, _, _, state) in people {
+            if let Some(state) = state
+                && (*whole || groups.len() == 1)
+            {
+                builder.listed(id, *state);
+            }
         }
+        let problems = if *whole {
+            Vec::new()
+        } else {
+            vec!["a page failed".to_owned()]
+        };
+        builder.end_listing(Certificate {
+            problems,
+            ..Certificate::of_the_end()
+        });
     }
-    let problems = if whole {
-        Vec::new()
-    } else {
-        vec!["a page failed".to_owned()]
-    };
-    builder.end_listing(Certificate {
-        problems,
-        ..Certificate::of_the_end()
-    });
     builder.account_state(Certificate::of_the_end());
-    if whole {
+    if everything {
         builder.whole_account();
     }
-    let groups = vec![Group::from_row(
-        row("g", "News"),
-        provider::schema(crate::model::ProviderKind::Emfluence),
-    )];
+    let schema = provider::schema(crate::model::ProviderKind::Emfluence);
+    let groups = groups
+        .iter()
+        .map(|(id, _)| Group::from_row(row(id, "News"), schema))
+        .collect();
     builder.finish(
         groups,
         &Certificate::of_the_end(),
@@ -211,7 +227,128 @@ fn settled_with(
     (base, names, store.unsettled("test").unwrap().is_empty())
 }
 
+/// Settles by a target where `g` was read to its end, and `h` only perhaps.
+fn settled_in_two(
+    store: &Store,
+    people: &[(&str, &str, bool, Option<MembershipState>)],
+    everything: bool,
+) -> (Base, Names, Vec<JournalItem>) {
+    let mut names = Names::new();
+    let known = store
+        .load_base("test", "crm", "mail", Timestamp::UNIX_EPOCH, &mut names)
+        .unwrap();
+    let target = target_of(&mut names, people, &[("g", true), ("h", everything)]);
+    let mut profiles = Staging::new().unwrap();
+    for (id, _, _, _) in people {
+        let held = Record::from([("first_name".into(), Value::from("Ana"))]);
+        profiles.put(id, &held).unwrap();
+    }
+    let evidence = Evidence {
+        target: &target,
+        names: &names,
+        base: &known,
+        profiles: &profiles,
+        looked_up: &BTreeMap::new(),
+    };
+    let (schema, capabilities) = (provider::schema(KIND), provider::capabilities(KIND));
+    let now = Timestamp::UNIX_EPOCH;
+    settle_members(store, &job(), schema, capabilities, evidence, now).unwrap();
+    let base = store
+        .load_base("test", "crm", "mail", Timestamp::UNIX_EPOCH, &mut names)
+        .unwrap();
+    let entries = store.unsettled("test").unwrap().into_iter();
+    let open = entries
+        .flat_map(|entry| entry.items)
+        .filter(|unsettled| {
+            !unsettled
+                .outcome
+                .as_ref()
+                .is_some_and(JournalOutcome::is_final)
+        })
+        .map(|unsettled| unsettled.item)
+        .collect();
+    (base, names, open)
+}
+
 const ANA: &str = "ana@example.org";
+
+/// What was recovered in one group is remembered once, however long another one can't be read: what
+/// later runs have learnt or done there is newer.
+#[test]
+fn a_group_that_cannot_be_read_holds_up_no_other_one_of_its_item() {
+    for (operation, state) in [
+        ("add_memberships", Some(MembershipState::Active)),
+        ("create_members", Some(MembershipState::Active)),
+        ("remove_memberships", None),
+        ("set_opt_out", Some(MembershipState::OptedOut)),
+    ] {
+        let store = Store::in_memory();
+        let adds = operation == "add_memberships" || operation == "create_members";
+        if operation == "create_members" {
+            store.register_job("test", "crm", "mail").unwrap();
+        } else {
+            known(&store);
+        }
+        let id = (operation != "create_members").then_some("t1");
+        let fields = Record::from([("first_name".into(), Value::from("Ana"))]);
+        let item = JournalItem {
+            group: Some("g,h".into()),
+            fields: if id.is_none() { fields } else { Record::new() },
+            ..item(id)
+        };
+        begin(&store, operation, item);
+        let people = [("t1", ANA, false, state)];
+        let (base, names, open) = settled_in_two(&store, &people, false);
+        let member = names.find("t1").unwrap();
+        assert_eq!(base.membership("g", member).is_some(), adds, "{operation}");
+        let groups: Vec<_> = open.iter().map(|item| item.group.as_deref()).collect();
+        assert_eq!(groups, [Some("h")], "{operation}");
+
+        // Then the membership comes anew, by somebody else or by the job, and a base is learnt.
+        let gone = Change::MembershipGone {
+            job: "test".into(),
+            group: "g".into(),
+            member: "t1".into(),
+        };
+        let back = Change::Membership {
+            job: "test".into(),
+            group: "g".into(),
+            member: "t1".into(),
+            brought: !adds,
+        };
+        store.record(&[gone, back]).unwrap();
+        let mut fields = store.member_fields("test", "s1").unwrap();
+        fields.clear();
+        store
+            .record(&[Change::MemberBase {
+                job: "test".into(),
+                source: "s1".into(),
+                address: ANA.into(),
+                source_hash: 7,
+                target_hash: 7,
+                fields,
+            }])
+            .unwrap();
+        for _ in 0..2 {
+            let (base, names, open) = settled_in_two(&store, &people, false);
+            let member = names.find("t1").unwrap();
+            let membership = base.membership("g", member).expect(operation);
+            assert_eq!(membership.brought, !adds, "{operation}");
+            assert_eq!(open.len(), 1, "{operation}");
+            assert_eq!(store.member_fields("test", "s1").unwrap().len(), 0);
+        }
+        let (base, names, open) = settled_in_two(&store, &people, true);
+        let member = names.find("t1").unwrap();
+        assert_eq!(open, [], "{operation}");
+        let membership = base.membership("g", member).expect(operation);
+        assert_eq!(membership.brought, !adds, "{operation}");
+        let other = base.membership("h", member);
+        assert_eq!(
+            other.map(|membership| membership.brought),
+            adds.then_some(true)
+        );
+    }
+}
 
 #[test]
 fn an_addition_is_settled_by_a_whole_listing_only() {

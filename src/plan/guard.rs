@@ -169,6 +169,24 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
         refusals.push((refusal, overwrites.clone()));
     }
 
+    let new_groups = items(judged, |edit| matches!(edit, Edit::CreateGroup { .. }));
+    if inputs.target_groups_unseen && !new_groups.is_empty() {
+        let value = new_groups.len() as u64;
+        let refusal = GuardRefusal {
+            guard: "unseen_groups",
+            group: None,
+            value,
+            of: 0,
+            limit: "none unseen".to_owned(),
+            key: format!("jobs.{}", plan.job),
+            explanation: format!(
+                "{value} groups to create, where the target shows neither groups nor people: to a login that lost its rights every account looks like this"
+            ),
+            approval: String::new(),
+        };
+        refusals.push((refusal, new_groups));
+    }
+
     let mut harmful = removals;
     harmful.extend(group_removals);
     harmful.extend(overwrites);

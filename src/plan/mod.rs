@@ -113,6 +113,8 @@ pub struct Inputs<'a> {
     pub source: &'a Snapshot,
     /// The target now.
     pub target: &'a Snapshot,
+    /// Whether the target shows neither groups nor people, and is only believed to have none.
+    pub target_groups_unseen: bool,
     /// What the last run left behind.
     pub base: &'a Base,
     /// Who is who.

@@ -100,6 +100,17 @@ pub enum ReadError {
     NoGroups(CallError),
 }
 
+/// What the people of an account show of its groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupsByPeople {
+    /// Nothing: somebody is in a group, does not show whether, or the answer contradicts itself.
+    Unsaid,
+    /// Nobody is shown at all, as to a login that sees nothing.
+    Nobody,
+    /// That there are none: everybody shows to be in no group, or the account counts nobody.
+    NoGroups,
+}
+
 /// Which members to read, and what of them.
 #[derive(Debug)]
 pub struct MemberAsk<'a> {
@@ -191,11 +202,10 @@ pub trait Source: Send + Sync {
     /// Reads one group by id, whatever its status: nothing when the account has no such group.
     fn group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GroupRow>, ReadError>>;
 
-    /// Tells whether the account shows, otherwise than by a list of groups, that nobody is in one:
-    /// what an account is to be believed by that shows no such list. What is not said, refused or
-    /// contradicts itself shows nothing. Only where [`ReadError::NoGroups`] can come.
-    fn shows_nobody_in_a_group(&self) -> BoxFuture<'_, Result<bool, ReadError>> {
-        Box::pin(std::future::ready(Ok(false)))
+    /// Returns what the people of the account show of its groups: what an account is to be believed
+    /// by that shows no list of them. Only where [`ReadError::NoGroups`] can come.
+    fn groups_by_people(&self) -> BoxFuture<'_, Result<GroupsByPeople, ReadError>> {
+        Box::pin(std::future::ready(Ok(GroupsByPeople::Unsaid)))
     }
 
     /// Reads members into a sink: for each group of the ask exactly one listing, opened and closed.

@@ -42,6 +42,17 @@ fn a_share_is_of_the_active_memberships_of_linked_groups() {
 }
 
 #[test]
+fn groups_are_made_where_nothing_is_seen_only_with_an_approval() {
+    let world = "source 1 Donors : ana\nsource 2 News : ana";
+    assert_eq!(refusals(world), "");
+    assert_eq!(
+        refusals(&format!("{world}\nunseen")),
+        "refused unseen_groups 2 of 0, none unseen"
+    );
+    assert_eq!(refusals("unseen"), "", "nothing is made");
+}
+
+#[test]
 fn a_share_is_not_judged_below_the_floor_and_a_count_is() {
     assert_eq!(
         refusals(&leaving("max_membership_removals=10% floor=4", 3)),

@@ -124,6 +124,7 @@ pub(super) fn parse(text: &str) -> TestWorld {
                 world.edited.insert(address(name));
             }),
             ["undecided"] => world.memory.undecided = true,
+            ["unseen"] => world.memory.groups_unseen = true,
             ["new_field", label] => world.memory.new_fields.push((*label).to_owned()),
             ["left_out", people @ ..] => people.iter().for_each(|name| {
                 world.left_out.insert(address(name));

@@ -267,6 +267,7 @@ pub(super) struct Memory {
     pub(super) resting: BTreeMap<String, Resting>,
     /// Whether `where` can't be asked about anybody.
     pub(super) undecided: bool,
+    pub(super) groups_unseen: bool,
     /// Custom fields that the target lacks.
     pub(super) new_fields: Vec<String>,
     pub(super) forgotten: Forgotten,
@@ -553,6 +554,7 @@ impl TestWorld {
             names,
             source,
             target,
+            target_groups_unseen: self.memory.groups_unseen,
             base,
             people,
             facts: &facts,

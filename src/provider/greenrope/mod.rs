@@ -23,7 +23,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
-use super::{MemberAsk, ReadError, Source, Target};
+use super::{GroupsByPeople, MemberAsk, ReadError, Source, Target};
 use crate::http::{Account, CallError};
 use crate::model::{
     Batches, Certificate, CustomFields, GroupRow, MemberSink, ProviderKind, Settlement, Ticket,
@@ -119,8 +119,8 @@ impl Source for GreenRope {
         Box::pin(self.read_groups())
     }
 
-    fn shows_nobody_in_a_group(&self) -> BoxFuture<'_, Result<bool, ReadError>> {
-        Box::pin(self.read_nobody_in_a_group())
+    fn groups_by_people(&self) -> BoxFuture<'_, Result<GroupsByPeople, ReadError>> {
+        Box::pin(self.read_groups_by_people())
     }
 
     fn group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GroupRow>, ReadError>> {

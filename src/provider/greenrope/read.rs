@@ -18,7 +18,7 @@ use crate::model::{
     Certificate, CountRule, CustomFields, GroupRow, MemberRow, MemberSink, MemberStatus,
     MembershipState, ObjectKind, SinkError, Unreadable, Value, without_addresses,
 };
-use crate::provider::{MemberAsk, ReadError, Role};
+use crate::provider::{GroupsByPeople, MemberAsk, ReadError, Role};
 
 /// Who, by id, can't be mailed anywhere in the account.
 #[derive(Debug, Default)]
@@ -241,12 +241,18 @@ impl GreenRope {
         }
     }
 
-    /// Tells whether the contacts of the account, all of them, show that they are in no group; an
-    /// account without contacts may say so with an error.
-    pub(super) async fn read_nobody_in_a_group(&self) -> Result<bool, ReadError> {
+    /// Looks what the contacts of the account, all of them, show of its groups; an account without
+    /// contacts may say so with an error.
+    pub(super) async fn read_groups_by_people(&self) -> Result<GroupsByPeople, ReadError> {
         match self.contacts(ContactFilter::All).await {
-            Ok(answer) => Ok(answer.count.shows_nobody_in_a_group()),
-            Err(CallError::Refused { refusal, .. }) => Ok(wire::says_no_contacts(&refusal.message)),
+            Ok(answer) => Ok(answer.count.groups_by_people()),
+            Err(CallError::Refused { refusal, .. }) => {
+                Ok(if wire::says_no_contacts(&refusal.message) {
+                    GroupsByPeople::Nobody
+                } else {
+                    GroupsByPeople::Unsaid
+                })
+            }
             Err(error) => Err(error.into()),
         }
     }

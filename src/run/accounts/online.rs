@@ -59,7 +59,7 @@ impl Runner {
         };
         lacks.extend(self.unlisted_custom(name, &custom));
         let reading = certificate.certify((), &mut crate::model::TotalMeanings::all());
-        let mut remarks: Vec<String> = belief.into_iter().collect();
+        let mut remarks: Vec<String> = belief.into_iter().map(|belief| belief.words).collect();
         if !shared {
             remarks.extend(handle.adapter.remarks());
         }

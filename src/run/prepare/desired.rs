@@ -175,6 +175,7 @@ pub(super) fn partner_ids(
         names,
         source,
         target,
+        target_groups_unseen: false,
         base,
         people: &People::default(),
         facts: &BTreeMap::new(),

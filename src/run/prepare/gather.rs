@@ -69,7 +69,7 @@ impl Runner {
 
         progress.stage(&job.name, &format!("Reading members of {}", job.target));
         let mut warnings = self.unclaimed_refusals()?;
-        warnings.extend(known.belief.clone());
+        warnings.extend(known.belief.iter().map(|belief| belief.words.clone()));
         let doubtful = doubtful_addresses(store, &job.name)?;
         let mut members = self
             .read_target_members(job, &mut begun, &known, &partners, meanings, doubtful)

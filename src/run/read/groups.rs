@@ -7,7 +7,7 @@ use crate::model::{
     Certificate, Existence, Group, GroupKind, GroupRow, Incomplete, Listing, ObjectKind, Reading,
     Snapshot, TotalMeanings, Value, Writable,
 };
-use crate::provider::ReadError;
+use crate::provider::{GroupsByPeople, ReadError};
 use crate::run::Runner;
 use crate::run::accounts::Handle;
 use crate::run::error::RunError;
@@ -17,8 +17,16 @@ use crate::state::Store;
 pub(in crate::run) struct GroupsToWrite {
     pub(in crate::run) rows: Vec<GroupRow>,
     pub(in crate::run) certificate: Certificate,
-    /// A sentence that says what an account without a list of groups is taken for, and why.
-    pub(in crate::run) belief: Option<String>,
+    /// What an account without a list of groups is taken for.
+    pub(in crate::run) belief: Option<Belief>,
+}
+
+/// That an account without a list of groups has none.
+pub(in crate::run) struct Belief {
+    /// A sentence that says so, and why.
+    pub(in crate::run) words: String,
+    /// Whether nothing speaks for it, so that no group is made on the strength of it alone.
+    pub(in crate::run) is_bare: bool,
 }
 
 /// With a list of groups that came in pieces nothing else means anything. One that nothing vouches
@@ -40,6 +48,7 @@ impl Runner {
     /// One without any group may show no list of them. That is believed, and said in a sentence, as
     /// long as nothing known here says that it has groups, the login sees everything, and everybody
     /// of the account shows to be in none: otherwise it would take groups for gone, or make one twice.
+    /// Where nobody is shown either, a login that sees nothing looks the same, and a guard asks.
     pub(in crate::run) async fn groups_to_write(
         &self,
         target: &Handle,
@@ -56,17 +65,27 @@ impl Runner {
                 });
             }
         };
-        let is_new = target.adapter.shows_nobody_in_a_group().await;
-        if !is_new.map_err(target.read_error())? {
-            return Err(target.read_error()(ReadError::NoGroups(error)));
-        }
+        let shown = target.adapter.groups_by_people().await;
+        let (is_bare, why) = match shown.map_err(target.read_error())? {
+            GroupsByPeople::Unsaid => {
+                return Err(target.read_error()(ReadError::NoGroups(error)));
+            }
+            GroupsByPeople::NoGroups => (false, "no link, no pin and no contact says otherwise"),
+            GroupsByPeople::Nobody => (
+                true,
+                "no link and no pin says otherwise, but it shows no contact either, as to a login that sees nothing; groups are made there only with an approval",
+            ),
+        };
         Ok(GroupsToWrite {
             rows: Vec::new(),
             certificate: Certificate::of_the_end(),
-            belief: Some(format!(
-                "\"{}\" shows no list of groups ({error}), and counts as an account without any: no link, no pin and no contact says otherwise.",
-                target.name
-            )),
+            belief: Some(Belief {
+                words: format!(
+                    "\"{}\" shows no list of groups ({error}), and counts as an account without any: {why}.",
+                    target.name
+                ),
+                is_bare,
+            }),
         })
     }
 

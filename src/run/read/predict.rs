@@ -38,7 +38,7 @@ impl Runner {
             handle.adapter.open().await.map_err(handle.read_error())?;
             let (rows, certificate) = if is_target {
                 let groups = self.groups_to_write(&handle, &|_, _| false).await?;
-                warnings.extend(groups.belief);
+                warnings.extend(groups.belief.map(|belief| belief.words));
                 (groups.rows, groups.certificate)
             } else {
                 let groups = handle.adapter.groups(&|_, _| false).await;

@@ -97,12 +97,14 @@ impl Runner {
             listed_at: BTreeMap::new(),
             read_time: memory.key.read_at,
             remembered: true,
+            groups_unseen: false,
             nameable: BTreeMap::new(),
         })
     }
 
     /// Remembers the target as a run has read it that had nothing to write there. Nothing is where the
-    /// run `names_records` that could not be read: the next one looks whether they are corrected.
+    /// run `names_records` that could not be read, or the target may only not have been seen: the next
+    /// one looks whether that is so still.
     pub(in crate::run) fn remember(
         &self,
         job: &JobConfig,
@@ -113,7 +115,8 @@ impl Runner {
         if sides.target_remembered {
             return;
         }
-        let outcome = if job.refresh.is_some() && !names_records {
+        let is_known = !names_records && !sides.target_groups_unseen;
+        let outcome = if job.refresh.is_some() && is_known {
             let key = MemoryKey {
                 account: self.account_hash(&job.target),
                 read_at: sides.target_read_time,

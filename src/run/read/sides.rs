@@ -36,6 +36,8 @@ pub(in crate::run) struct Sides {
     pub(in crate::run) target_read_time: Timestamp,
     /// Whether the target was not read in this run, but is as an earlier one remembered it.
     pub(in crate::run) target_remembered: bool,
+    /// Whether the target shows neither groups nor people, and is only believed to have none.
+    pub(in crate::run) target_groups_unseen: bool,
     /// Of the mapped fields with ids of other objects, those that the target's groups may name;
     /// nothing of a remembered target.
     pub(in crate::run) nameable: BTreeMap<String, BTreeSet<String>>,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::again::target_fields;
-use super::groups::{GroupsToWrite, certain, groups_with_carried, nameable};
+use super::groups::{Belief, GroupsToWrite, certain, groups_with_carried, nameable};
 use super::members::read_members;
 use super::sides::Sides;
 use super::source::Begun;
@@ -36,6 +36,7 @@ pub(in crate::run) struct TargetSide {
     pub(in crate::run) listed_at: BTreeMap<String, Instant>,
     pub(in crate::run) read_time: Timestamp,
     pub(in crate::run) remembered: bool,
+    pub(in crate::run) groups_unseen: bool,
     pub(in crate::run) nameable: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -95,6 +96,7 @@ impl Begun {
             target_listed_at: target.listed_at,
             target_read_time: target.read_time,
             target_remembered: target.remembered,
+            target_groups_unseen: target.groups_unseen,
             nameable: target.nameable,
             salt: members.salt,
         };
@@ -109,7 +111,7 @@ pub(in crate::run) struct TargetGroups {
     pub(in crate::run) rows: Vec<GroupRow>,
     pub(in crate::run) groups: Vec<Group>,
     pub(in crate::run) certificate: Certificate,
-    pub(in crate::run) belief: Option<String>,
+    pub(in crate::run) belief: Option<Belief>,
     read_time: Timestamp,
 }
 
@@ -255,6 +257,7 @@ impl Runner {
             listed_at: members.listed_at,
             read_time: known.read_time,
             remembered: false,
+            groups_unseen: known.belief.is_some_and(|belief| belief.is_bare),
             nameable,
         })
     }

@@ -10,6 +10,7 @@ use super::answer::read_single;
 use super::xml::Element;
 use crate::http::DecodeError;
 use crate::model::{Record, Value, Writable};
+use crate::provider::GroupsByPeople;
 use crate::provider::greenrope::SCHEMA;
 
 const ROOT: &str = "getcontactsresponse";
@@ -107,10 +108,16 @@ impl Count {
         self.total.is_some_and(|total| total != self.contacts)
     }
 
-    /// Tells whether the answer, of a whole account, shows that nobody there is in a group: it is
-    /// sound, and everybody in it shows as much. Silence shows nothing.
-    pub(in super::super) fn shows_nobody_in_a_group(self) -> bool {
-        !self.disagrees() && self.without_id == 0 && self.shown_without == self.contacts
+    /// Returns what the answer, of a whole account, shows of its groups, where it is sound. That it
+    /// is empty says as much of the login as of the account, unless it counts nobody itself.
+    pub(in super::super) fn groups_by_people(self) -> GroupsByPeople {
+        if self.disagrees() || self.without_id > 0 || self.shown_without < self.contacts {
+            GroupsByPeople::Unsaid
+        } else if self.contacts == 0 && self.total.is_none() {
+            GroupsByPeople::Nobody
+        } else {
+            GroupsByPeople::NoGroups
+        }
     }
 
     /// How many rows of an answer to the question for opt-outs leave it open whether the question was

@@ -1,7 +1,7 @@
 //! What people do at the target while a run is writing there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rosterd::emulator::MembershipState::{Active, OptedOut};
 use rosterd::emulator::{Account, Fault, FaultRule, MisuseKind, When};
@@ -364,6 +364,66 @@ async fn a_refusal_right_before_a_removal_stays_the_persons_own() {
             tell(&report)
         );
     }
+}
+
+/// Whoever refuses after a removal was lost and looked for, and before it is sent again, is out of the
+/// list, by nobody's doing but their own.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_before_a_removal_is_sent_again_is_counted_and_stays_the_persons_own() {
+    let mut world = plain_world();
+    let account = world.account_mut("mail");
+    let news = group_of(account, "News", "reader", 30);
+    let job = removing_freely("managed");
+    let settings = format!("{job}\n[jobs.test.members]\nreadd = true");
+    let bench = bench(world, "mail", "campaigns", &settings);
+    bench.settle().await;
+    let leave = |account: &mut Account, join: bool| {
+        for address in [READER, "reader1@example.org"] {
+            let contact = account.contact_by_email(address).unwrap();
+            if join {
+                account.join(news, contact);
+            } else {
+                account.leave(news, contact);
+            }
+        }
+    };
+    bench.account("mail", |account| leave(account, false));
+    let (emulator, intents, outcomes) =
+        (bench.emulator.clone(), AtomicU32::new(0), AtomicU32::new(0));
+    bench.store.watch_journal(move |reached| match reached {
+        JournalMoment::IntentKept if intents.fetch_add(1, Ordering::SeqCst) == 0 => {
+            let lost = FaultRule::every(Fault::ResetBeforeEffect).at("campaigns");
+            emulator.add_fault(lost.when(When::First(1)));
+        }
+        // That nothing is known, and then that nothing was done.
+        JournalMoment::OutcomeKept if outcomes.fetch_add(1, Ordering::SeqCst) == 1 => {
+            emulator.with_world(|world| {
+                let account = world.account_mut("campaigns");
+                let list = account.find_group("News").unwrap();
+                let contact = account.contact_by_email(READER).unwrap();
+                account.refuse_group(list, contact);
+            });
+        }
+        _ => {}
+    });
+    let report = bench.sync().await;
+    bench.store.watch_journal(|_| ());
+    let place = tell(&report);
+    assert_eq!(
+        (report.exit_code(), report.summary.memberships_removed),
+        (0, 2),
+        "{place}"
+    );
+    let own = bench.own_removals("campaigns");
+    let list = bench.account("campaigns", |account| account.find_group("News").unwrap());
+    let own = own.of_group(&list.to_string());
+    assert_eq!(own.map_or(0, std::collections::BTreeMap::len), 1, "{place}");
+    bench.settle().await;
+    bench.account("mail", |account| leave(account, true));
+    let report = bench.settle().await;
+    let members = bench.members("campaigns", "News");
+    assert_eq!(members[READER], OptedOut, "{}", tell(&report));
+    assert_ne!(members["reader1@example.org"], OptedOut);
 }
 
 /// What an answer says against a row may be that it is so already: what stands decides, and not the

@@ -4,19 +4,23 @@
 use std::time::Duration;
 
 use super::check::PATIENCE;
+use super::meanwhile::UNTOLD_BEFORE;
 use super::{Applying, Doubt, Hindrance, Open};
 use crate::http::{CallError, Problem};
-use crate::model::{ItemOutcome, Leaving, MembershipState, Settlement, Write};
+use crate::model::{ItemOutcome, Leaving, Settlement, Write};
 use crate::plan::PersonIx;
 use crate::run::error::RunError;
 use crate::run::read::groups_now;
 use crate::run::settle::{
-    Answer, Item, Standing, UNTOLD, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
+    Answer, Item, Parts, Standing, groups_of, is_by_row, look_at_row, narrow, parts,
 };
 use crate::state::{JournalEntry, JournalId, JournalOutcome};
 
 /// How often a write of unknown outcome is read back and sent again.
 const ATTEMPTS: u32 = 3;
+
+/// Why what a provider turned down as a whole is not tried piece by piece.
+const NOT_SENT_AGAIN: &str = "it is not sent again, because nobody can tell how the person stands in the group by now; the next run looks again";
 
 /// How many items of a kind of operation are tried that all are denied.
 const DENIED: u32 = 3;
@@ -384,8 +388,8 @@ impl Applying<'_> {
     }
 
     /// Looks, before a removal that shows as a refusal is sent once more, who is still active where
-    /// it takes them from: whoever is not by now has left by their own doing, which is never
-    /// recorded as rosterd's (rule 1). Other writes stay as they are.
+    /// it takes them from: whoever is not by now is out, by the first request or by their own doing,
+    /// which is never recorded as rosterd's (rule 1). Other writes stay as they are.
     async fn only_still_active(
         &mut self,
         mut write: Write,
@@ -397,27 +401,30 @@ impl Applying<'_> {
         }
         let seen = groups_now(&self.handle, &groups_of(&write).into_iter().collect()).await?;
         let mut active = Vec::new();
+        let mut changes = Vec::new();
         for position in 0..items.len() {
-            let item = &items[position];
+            let item = items[position].clone();
             let address = item.person.map(|person| self.address(person));
             let address = address.unwrap_or_default();
-            let standing = look_at_row(&write, position, item, &address, &seen);
-            let shown = standing.groups.unwrap_or_default();
-            let (mut stays, mut untold) = (Vec::new(), Vec::new());
-            for (pair, group) in item.joins.iter().zip(groups_of_row(&write, position)) {
-                match shown.get(&group) {
-                    Some((Some(MembershipState::Active), _)) => stays.push(*pair),
-                    Some(_) => {}
-                    None => untold.push(*pair),
-                }
+            let standing = look_at_row(&write, position, &item, &address, &seen);
+            let Parts {
+                done,
+                missing,
+                untold,
+                ..
+            } = parts(&write, position, &item, &standing);
+            if !done.is_empty() {
+                let confirmed = self.confirming();
+                changes.extend(confirmed.confirmed(&write, &item, position, &standing)?);
+                self.done(&item.narrowed(&done));
             }
             if !untold.is_empty() {
-                let item = item.narrowed(&untold);
-                self.untold(&item, UNTOLD);
+                self.untold(&item.narrowed(&untold), UNTOLD_BEFORE);
             }
-            active.push(!stays.is_empty());
-            narrow(&mut write, &mut items, position, &stays);
+            active.push(!missing.is_empty());
+            narrow(&mut write, &mut items, position, &missing);
         }
+        self.runner.store().record(&changes)?;
         Ok(keep(write, items, &active))
     }
 
@@ -612,10 +619,22 @@ impl Applying<'_> {
             if self.is_new(&item) && !row.untold.is_empty() {
                 row.untold.append(&mut row.missing);
             }
+            // What was turned down is in no doubt.
+            let mut words = String::new();
+            if let Some(TurnedDown {
+                words: said,
+                may_be_done: false,
+            }) = &turned_down
+                && !row.untold.is_empty()
+            {
+                let untold = std::mem::take(&mut row.untold);
+                words = format!("{said}; {NOT_SENT_AGAIN}");
+                self.untold(&item.narrowed(&untold), &words);
+            }
             // What stands of the row is over, what can't be told stays open, and the rest of it is
             // sent again.
             let rest = std::mem::take(&mut row.missing);
-            let settled = self.settle_parts(&write, position, &item, standing, &row, "")?;
+            let settled = self.settle_parts(&write, position, &item, standing, &row, &words)?;
             if rest.is_empty() {
                 outcomes.push(settled);
                 continue;

@@ -1,6 +1,8 @@
 //! What a look at the accounts says of the rights that the jobs will need, before anything is
 //! written.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -8,6 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use rosterd::emulator::{CustomField, Fault, FaultRule, Login, Rights, World};
 use rosterd::run::SyncOptions;
+use rosterd::state::JournalMoment;
 
 use crate::support::readers::{address, on};
 use crate::support::{bench, bench_of, group_of, plain_world, tell};
@@ -269,4 +272,46 @@ async fn a_creation_that_a_refusal_waits_for_is_tried_whatever_was_denied_before
         let holds: Vec<usize> = (0..8).filter(refuses).collect();
         assert_eq!(holds, [4, 5], "{target}: {told}");
     }
+}
+
+/// A batch that is denied is tried in halves only as far as it is known how people stand by now: whoever
+/// can't be placed is not added once more, and the provider's words are what is said of them.
+#[tokio::test(start_paused = true)]
+async fn a_denied_addition_is_not_sent_again_where_nobody_can_tell_who_refuses_by_now() {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "News", "reader", 30);
+    let account = world.account_mut("mail");
+    group_of(account, "Elsewhere", "reader", 30);
+    account.add_group("News");
+    let bench = bench(world, "crm", "mail", "mode = \"managed\"");
+    let (emulator, seen) = (bench.emulator.clone(), AtomicBool::new(false));
+    bench.store.watch_journal(move |reached| {
+        if reached == JournalMoment::IntentKept && !seen.swap(true, Ordering::SeqCst) {
+            let denied = FaultRule::every(Fault::ServerError(403)).at("mail");
+            emulator.add_fault(denied.on("groups/addContacts"));
+            let unread = FaultRule::every(Fault::WrongCount(5)).at("mail");
+            emulator.add_fault(unread.on("groups/getContacts"));
+        }
+    });
+    bench.writes();
+    let report = bench.sync().await;
+    bench.store.watch_journal(|_| ());
+    let place = tell(&report);
+    let sent = bench.writes();
+    let additions = sent
+        .iter()
+        .filter(|line| line.operation.contains("addContacts"));
+    assert_eq!(additions.count(), 1, "{sent:?} {place}");
+    assert_eq!(report.exit_code(), 4, "{place}");
+    assert_eq!(report.failures.len(), 30, "{place}");
+    for failure in &report.failures {
+        let words = &failure.message;
+        assert!(
+            words.contains("403") && words.contains("not sent again"),
+            "{words}"
+        );
+    }
+    bench.emulator.clear_faults();
+    bench.settle().await;
+    assert_eq!(bench.members("mail", "News").len(), 30);
 }

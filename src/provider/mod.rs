@@ -107,7 +107,7 @@ pub enum GroupsByPeople {
     Unsaid,
     /// Nobody is shown at all, as to a login that sees nothing.
     Nobody,
-    /// That there are none: everybody shows to be in no group, or the account counts nobody.
+    /// That there are none: there is somebody, and everybody shows to be in no group.
     NoGroups,
 }
 

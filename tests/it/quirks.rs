@@ -149,19 +149,24 @@ async fn an_error_instead_of_opt_outs_is_no_empty_list() {
 }
 
 /// A new account may show no list of groups at all, or call that an error. As a target it is an empty
-/// one; once something is linked there, and as a source, it proves nothing. Where it does not even say
-/// that it has no people, a person decides.
+/// one; once something is linked there, and as a source, it proves nothing. Where it shows no people
+/// either, somebody has to say so.
 #[tokio::test(start_paused = true)]
 async fn a_new_greenrope_account_may_show_no_list_of_groups() {
-    for (quirk, is_silent) in [
-        (
-            (|quirks| quirks.no_group_list = true) as fn(&mut GreenRopeQuirks),
-            false,
-        ),
-        (|quirks| quirks.empty_is_error = true, true),
-    ] {
+    let quirks = [
+        (|quirks| quirks.no_group_list = true) as fn(&mut GreenRopeQuirks),
+        |quirks| quirks.empty_is_error = true,
+    ];
+    let cases = quirks
+        .iter()
+        .flat_map(|quirk| [(quirk, false), (quirk, true)]);
+    for (quirk, is_silent) in cases {
         let mut world = plain_world();
         group_of(world.account_mut("mail"), "News", "person", 4);
+        if !is_silent {
+            let account = world.account_mut("crm");
+            account.add_person("bo@example.org", "Bo", "Example");
+        }
         quirk(&mut world.account_mut("crm").settings.greenrope);
         let bench = bench(world, "mail", "crm", "mode = \"managed\"");
         let runner = bench.runner();
@@ -234,7 +239,9 @@ async fn a_lost_creation_is_not_settled_by_an_answer_without_a_list() {
     ] {
         let mut world = plain_world();
         group_of(world.account_mut("mail"), "News", "person", 4);
-        world.account_mut("crm").settings.greenrope.no_group_list = is_new;
+        let account = world.account_mut("crm");
+        account.settings.greenrope.no_group_list = is_new;
+        account.add_person("bo@example.org", "Bo", "Example");
         let bench = bench(
             world,
             "mail",

@@ -132,6 +132,13 @@ impl<'a> Planner<'a> {
             .filter(|group| !self.linked_targets.contains(group.id.as_str()))
             .collect();
         match free.as_slice() {
+            [] if self.may_be_hidden() => Err((
+                BlockedReason::IncompleteRead,
+                format!(
+                    "no group \"{name}\" is seen at {:?}, but its login sees only a part of the account, and the provider would make a second one; use a login that sees everything, or make the group there by hand",
+                    inputs.policy.target
+                ),
+            )),
             [] => Ok(Partner::New),
             [only] if inputs.policy.groups.adopt == Adopt::ByName => Ok(Partner::Existing {
                 group: only,
@@ -152,6 +159,14 @@ impl<'a> Planner<'a> {
                 ))
             }
         }
+    }
+
+    /// Tells whether a group may be at the target that the login does not see, and that the provider
+    /// would not keep anybody from making again.
+    fn may_be_hidden(&self) -> bool {
+        let schema = self.inputs.target_schema;
+        let name = schema.by_canonical(ObjectKind::Group, "name");
+        self.inputs.policy.target_shared && !name.is_some_and(|field| field.unique)
     }
 
     /// Looks for a group at the target that may be the one that is wanted, but can't be read well

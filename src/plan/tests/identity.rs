@@ -163,6 +163,20 @@ fn a_linked_group_that_vanished_is_not_created_again() {
     );
 }
 
+/// Where the provider itself keeps nobody from making a second group of a name, one that the login may
+/// only not see is not made again.
+#[test]
+fn no_group_is_made_that_a_login_with_fewer_rights_may_not_see() {
+    check(
+        "set poor=yes target_shared=yes
+         source 1 Donors : ana
+         source 2 News
+         target 12 News",
+        "adopt News
+         ! group Donors 1 incomplete_read",
+    );
+}
+
 #[test]
 fn adoption_fills_empty_fields_only() {
     check(

@@ -714,11 +714,11 @@ async fn only_contacts_that_show_to_be_in_no_group_prove_an_account_without_grou
             contacts(&(alone.clone() + &row(two, "<Groups></Groups>"))),
             NoGroups,
         ),
+        // To a login that sees nothing it looks the same.
         (
             success("<TotalMatchingContacts>0</TotalMatchingContacts>"),
-            NoGroups,
+            Nobody,
         ),
-        // To a login that sees nothing it looks the same.
         (contacts(""), Nobody),
         (error("GetContacts", "No contacts were found."), Nobody),
         // The account does not show groups.

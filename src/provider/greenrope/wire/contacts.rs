@@ -109,11 +109,11 @@ impl Count {
     }
 
     /// Returns what the answer, of a whole account, shows of its groups, where it is sound. That it
-    /// is empty says as much of the login as of the account, unless it counts nobody itself.
+    /// is empty says as much of the login as of the account.
     pub(in super::super) fn groups_by_people(self) -> GroupsByPeople {
         if self.disagrees() || self.without_id > 0 || self.shown_without < self.contacts {
             GroupsByPeople::Unsaid
-        } else if self.contacts == 0 && self.total.is_none() {
+        } else if self.contacts == 0 {
             GroupsByPeople::Nobody
         } else {
             GroupsByPeople::NoGroups

@@ -13,7 +13,7 @@ use rosterd::run::SyncOptions;
 use rosterd::state::JournalMoment;
 
 use crate::support::readers::{address, on};
-use crate::support::{bench, bench_of, group_of, plain_world, tell};
+use crate::support::{bench, bench_of, group_of, plain_world, removing_freely, tell};
 
 /// A world whose accounts of a name are reached by somebody with an ordinary job.
 fn world(account: &str, permissions: &[&str], rights: Rights) -> World {
@@ -314,4 +314,106 @@ async fn a_denied_addition_is_not_sent_again_where_nobody_can_tell_who_refuses_b
     bench.emulator.clear_faults();
     bench.settle().await;
     assert_eq!(bench.members("mail", "News").len(), 30);
+}
+
+/// A login that sees a part of the account makes no second list of a name that it may not see.
+#[tokio::test(start_paused = true)]
+async fn a_login_that_sees_a_part_makes_no_list_that_may_be_there() {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "News", "person", 4);
+    let account = world.account_mut("campaigns");
+    account.add_group("News");
+    let staff = account.add_user_group("Staff");
+    for name in ["pg_list_add", "pg_list_edit", "pg_subscriber_import"] {
+        let group = account.user_group_mut(staff);
+        group.permissions.insert(name.to_owned());
+    }
+    let user = account.add_user("wanda", "wanda@example.org", staff);
+    let login = Login::of_user(&account.name, u32::try_from(user).unwrap());
+    account.logins[0] = Login {
+        rights: Rights::all(),
+        owner: account.logins[0].owner,
+        ..login
+    };
+    let bench = bench(world, "crm", "campaigns", "mode = \"managed\"");
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 4, "{}", tell(&report));
+    assert_eq!(bench.sent(), []);
+    let blocked = &report.blocked[0].detail;
+    assert!(
+        blocked.contains("make the group there by hand"),
+        "{blocked}"
+    );
+}
+
+/// Whoever joined while a batch was refused as a whole was not brought by it: the group keeps them when
+/// the source lets them go.
+#[tokio::test(start_paused = true)]
+async fn whoever_joined_beside_a_refused_batch_is_not_rosterds() {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "News", "reader", 30);
+    let account = world.account_mut("mail");
+    group_of(account, "Elsewhere", "reader", 30);
+    let news = account.add_group("News");
+    let poison = account.contact_by_email("reader5@example.org").unwrap();
+    let bench = bench(world, "crm", "mail", &removing_freely("managed"));
+    let (emulator, seen) = (bench.emulator.clone(), AtomicBool::new(false));
+    bench.store.watch_journal(move |reached| {
+        if reached == JournalMoment::IntentKept && !seen.swap(true, Ordering::SeqCst) {
+            let rule = FaultRule::every(Fault::PoisonItem(poison.to_string())).at("mail");
+            emulator.add_fault(rule.on("groups/addContacts"));
+            emulator.with_world(|world| {
+                let account = world.account_mut("mail");
+                let contact = account.contact_by_email("reader3@example.org").unwrap();
+                account.join(news, contact);
+            });
+        }
+    });
+    bench.sync().await;
+    bench.store.watch_journal(|_| ());
+    bench.emulator.clear_faults();
+    bench.pass(90_000);
+    bench.settle().await;
+    assert_eq!(bench.members("mail", "News").len(), 30);
+    bench.account("crm", |account| {
+        let group = account.find_group("News").unwrap();
+        for number in [3, 4] {
+            let contact = account.contact_by_email(&address(number)).unwrap();
+            account.leave(group, contact);
+        }
+    });
+    let report = bench.settle().await;
+    let members = bench.members("mail", "News");
+    let stays = |number| members.contains_key(&address(number));
+    assert!(stays(3) && !stays(4), "{}", tell(&report));
+}
+
+/// Newcomers of a batch that was refused, whom nobody can look for, hold up nobody else.
+#[tokio::test(start_paused = true)]
+async fn newcomers_who_cannot_be_looked_for_hold_up_nobody_else() {
+    let mut world = plain_world();
+    let account = world.account_mut("crm");
+    group_of(account, "News", "reader", 30);
+    group_of(account, "Others", "other", 10);
+    let bench = bench(world, "crm", "mail", "mode = \"managed\"");
+    let (emulator, seen) = (bench.emulator.clone(), AtomicBool::new(false));
+    bench.store.watch_journal(move |reached| {
+        if reached == JournalMoment::IntentKept && !seen.swap(true, Ordering::SeqCst) {
+            let poison = Fault::PoisonItem("reader5@example.org".to_owned());
+            let rule = FaultRule::every(poison).at("mail");
+            emulator.add_fault(rule.on("contacts/import"));
+            let unread = FaultRule::every(Fault::WrongCount(5)).at("mail");
+            emulator.add_fault(unread.on("groups/getContacts"));
+        }
+    });
+    let report = bench.sync().await;
+    bench.store.watch_journal(|_| ());
+    let place = tell(&report);
+    assert_eq!(report.exit_code(), 4, "{place}");
+    assert_eq!(bench.members("mail", "Others").len(), 10, "{place}");
+    bench.emulator.clear_faults();
+    bench.pass(90_000);
+    bench.settle().await;
+    assert_eq!(bench.members("mail", "News").len(), 30);
+    bench.assert_no_misuse();
 }

@@ -157,7 +157,7 @@ impl Applying<'_> {
             let standing = found[position].as_ref();
             standing.is_some_and(|standing| {
                 let row = parts(&open.write, position, &open.items[position], standing);
-                row.missing.is_empty() && row.untold.is_empty()
+                row.missing.is_empty() && row.untold.is_empty() && !standing.is_untold()
             })
         };
         let settled = |position: usize| {
@@ -233,6 +233,10 @@ impl Applying<'_> {
         words: &str,
     ) -> Result<JournalOutcome, RunError> {
         let groups = groups_of_row(write, position).len();
+        if groups == 0 && standing.is_untold() {
+            self.untold(item, UNTOLD);
+            return Ok(JournalOutcome::Unknown);
+        }
         if parts.done.len() == groups {
             self.done(item);
             return Ok(JournalOutcome::Confirmed {

@@ -16,7 +16,7 @@ use crate::run::settle::Item;
 use crate::state::Change;
 
 /// What is said of somebody of whom nobody can tell, right before a write, how they stand.
-pub(super) const UNTOLD_BEFORE: &str = "nobody can tell how the person stands in the group now, so that nothing was sent; the next run looks again";
+const UNTOLD_BEFORE: &str = "nobody can tell how the person stands in the group now, so that nothing was sent; the next run looks again";
 
 /// A listing older than this is read again before its group is written.
 const FRESH: Duration = Duration::from_mins(10);

@@ -123,9 +123,6 @@ impl Applying<'_> {
                             .person
                             .map(|person| self.address(person))
                             .unwrap_or_default();
-                        if !now.by_address.contains_key(&address) && !now.whole {
-                            return Err(uncertain("a group"));
-                        }
                         let row = Standing::created_in(&now, &address);
                         // Done means listed in every group of the request.
                         *found = match (found.take(), row) {
@@ -148,14 +145,11 @@ impl Applying<'_> {
                     .map(|person| self.address(person))
                     .collect();
                 let now = people_now(&self.handle, &addresses).await?;
-                if !now.whole
-                    && !matches!(
-                        write,
-                        Write::ChangeAddress { .. } | Write::OptOutOfAccount { .. }
-                    )
-                {
-                    return Err(uncertain("the account"));
-                }
+                let creates = matches!(
+                    write,
+                    Write::CreateMembers { .. } | Write::CreateOptedOut { .. }
+                );
+                let absent = || (creates && !now.whole).then(Standing::untold);
                 let opt_out = matches!(
                     write,
                     Write::OptOutOfAccount { .. } | Write::CreateOptedOut { .. }
@@ -163,7 +157,9 @@ impl Applying<'_> {
                 items
                     .iter()
                     .map(|item| {
-                        let people = now.by_address.get(&self.address(item.person?))?;
+                        let Some(people) = now.by_address.get(&self.address(item.person?)) else {
+                            return absent();
+                        };
                         let person = match &item.target_id {
                             Some(id) => people.iter().find(|person| person.id == *id)?,
                             None => people.first()?,

@@ -6,7 +6,7 @@ use crate::model::{MemberStatus, Write};
 use crate::plan::PersonIx;
 use crate::run::error::RunError;
 use crate::run::read::people_now;
-use crate::run::settle::{Item, Standing};
+use crate::run::settle::{Item, Standing, UNTOLD};
 use crate::state::JournalOutcome;
 
 impl Applying<'_> {
@@ -104,6 +104,11 @@ impl Applying<'_> {
                         outcomes[position] = JournalOutcome::Confirmed {
                             id: Some(found.id.clone()),
                         };
+                    }
+                    // An account that was not read to its end shows nothing by showing nobody.
+                    None if !now.whole => {
+                        self.untold(item, UNTOLD);
+                        outcomes[position] = JournalOutcome::Unknown;
                     }
                     None => {
                         let message = "the provider said that it created the person, and the account does not show it";

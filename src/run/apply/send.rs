@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::check::PATIENCE;
-use super::meanwhile::UNTOLD_BEFORE;
 use super::{Applying, Doubt, Hindrance, Open};
 use crate::http::{CallError, Problem};
 use crate::model::{ItemOutcome, Leaving, Settlement, Write};
@@ -19,8 +18,8 @@ use crate::state::{JournalEntry, JournalId, JournalOutcome};
 /// How often a write of unknown outcome is read back and sent again.
 const ATTEMPTS: u32 = 3;
 
-/// Why what a provider turned down as a whole is not tried piece by piece.
-const NOT_SENT_AGAIN: &str = "it is not sent again, because nobody can tell how the person stands in the group by now; the next run looks again";
+/// Why something is not tried again that was lost, or was turned down as a part of a whole.
+const NOT_SENT_AGAIN: &str = "not sent again, because nobody can tell how the person stands there by now; the next run looks again";
 
 /// How many items of a kind of operation are tried that all are denied.
 const DENIED: u32 = 3;
@@ -419,7 +418,7 @@ impl Applying<'_> {
                 self.done(&item.narrowed(&done));
             }
             if !untold.is_empty() {
-                self.untold(&item.narrowed(&untold), UNTOLD_BEFORE);
+                self.untold(&item.narrowed(&untold), NOT_SENT_AGAIN);
             }
             active.push(!missing.is_empty());
             narrow(&mut write, &mut items, position, &missing);
@@ -509,7 +508,12 @@ impl Applying<'_> {
             answers,
             objections,
         } = doubt;
-        let answers = only_missing(answers, &open);
+        let may_be_done = turned_down.as_ref().is_none_or(|answer| answer.may_be_done);
+        let mut answers = only_missing(answers, &open);
+        if !may_be_done {
+            // What stands all the same came otherwise, and is not rosterd's.
+            answers.fill(Answer::Objection);
+        }
         let objections = only_missing(objections, &open);
         // What is settled in the journal stays as it is, whatever is said of it here.
         self.runner.store().settle_write(
@@ -521,7 +525,6 @@ impl Applying<'_> {
         // An effect may come late, and a read may lag behind it.
         let patient = turned_down.is_none()
             && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
-        let may_be_done = turned_down.as_ref().is_none_or(|answer| answer.may_be_done);
         let mut waits = PATIENCE
             .iter()
             .take(if patient { PATIENCE.len() } else { 0 });
@@ -538,10 +541,10 @@ impl Applying<'_> {
                 }
             })?;
             let is_untold = |(position, found): (usize, &Option<Standing>)| {
-                let row = found
-                    .as_ref()
-                    .map(|standing| parts(&write, position, &items[position], standing));
-                row.is_some_and(|row| !row.untold.is_empty())
+                found.as_ref().is_some_and(|standing| {
+                    let row = parts(&write, position, &items[position], standing);
+                    !row.untold.is_empty() || standing.is_untold()
+                })
             };
             let is_missing = found.iter().any(Option::is_none);
             let mut wait = waits.next().filter(|_| is_missing);

@@ -65,6 +65,19 @@ impl Standing {
         }
     }
 
+    /// Nobody was found, where not everything was read.
+    pub(in crate::run) fn untold() -> Standing {
+        Standing {
+            groups: Some(HashMap::new()),
+            ..Standing::default()
+        }
+    }
+
+    /// Tells whether nothing at all is known of the item.
+    pub(in crate::run) fn is_untold(&self) -> bool {
+        self.id.is_none() && self.groups.as_ref().is_some_and(HashMap::is_empty)
+    }
+
     /// Adds what another group shows of somebody: of several states the strictest counts, and what can't
     /// be told of one can't be told.
     pub(in crate::run) fn with(self, other: Standing) -> Standing {
@@ -76,9 +89,16 @@ impl Standing {
     }
 
     /// Somebody found in a group by the address, as the membership shows the person; of whom nobody
-    /// can tell how they stand is there, and perhaps in another group.
+    /// can tell how they stand is there, and perhaps in another group. Nothing where the group shows
+    /// that nobody is there.
     pub(in crate::run) fn created_in(group: &GroupNow, address: &str) -> Option<Standing> {
-        let (id, state) = group.by_address.get(address)?.first()?;
+        let found = group
+            .by_address
+            .get(address)
+            .and_then(|people| people.first());
+        let Some((id, state)) = found else {
+            return (!group.whole).then(Standing::untold);
+        };
         if group.uncertain.contains(id) {
             return Some(Standing {
                 groups: Some(HashMap::new()),

@@ -64,7 +64,12 @@ impl Confirming<'_> {
                     // Somebody created opted out has no profile yet: the request that writes it
                     // says what was written.
                     let with_profile = matches!(write, Write::CreateMembers { .. });
-                    changes.extend(self.person_created(person, id, with_profile)?);
+                    changes.extend(self.person_created(
+                        person,
+                        id,
+                        standing.answer,
+                        with_profile,
+                    )?);
                     if !with_profile {
                         changes.extend(self.refusal_held(item, None));
                     }
@@ -147,7 +152,7 @@ impl Confirming<'_> {
                 if let (Some(person), Some(id)) = (item.person, id.or(rows[position].id.as_deref()))
                 {
                     if rows[position].id.is_none() {
-                        changes.extend(self.person_created(person, id, true)?);
+                        changes.extend(self.person_created(person, id, standing.answer, true)?);
                     } else {
                         changes.push(Change::MemberRemovedByUs {
                             job: job.clone(),
@@ -171,7 +176,7 @@ impl Confirming<'_> {
                 if let (Some(person), Some(id)) = (item.person, id.or(rows[position].id.as_deref()))
                 {
                     if rows[position].id.is_none() {
-                        changes.extend(self.person_created(person, id, true)?);
+                        changes.extend(self.person_created(person, id, standing.answer, true)?);
                     }
                     if *how == Leaving::OptOut || !self.known.capabilities.group_opt_out {
                         changes.extend(

@@ -10,6 +10,7 @@ use crate::run::error::RunError;
 use crate::run::read::{UNREAD, canonical, current, fields_base};
 use crate::run::settle::bases::{bases_of, keep_known};
 use crate::run::settle::known::{Known, Profile};
+use crate::run::settle::standing::Answer;
 use crate::state::Change;
 
 impl Confirming<'_> {
@@ -19,13 +20,16 @@ impl Confirming<'_> {
         &self,
         person: PersonIx,
         id: &str,
+        answer: Answer,
         with_profile: bool,
     ) -> Result<Vec<Change>, RunError> {
         let created = self.so_far.person_ids.get(&person);
         if self.so_far.linked.contains(&person) && created.is_some_and(|known| known == id) {
             return Ok(Vec::new());
         }
-        let known_before = !self.known.people.targets(person).is_empty();
+        // Whoever is there although the provider said no came otherwise.
+        let known_before =
+            answer == Answer::Objection || !self.known.people.targets(person).is_empty();
         let origin = if known_before {
             Origin::Adopted
         } else {

@@ -382,16 +382,20 @@ impl<'a> Doubtful<'a> {
         changes: &mut Vec<Change>,
         rest: &mut Vec<JournalItem>,
     ) -> JournalOutcome {
+        let is_linked = self.item.member_id.is_some();
         match self.found {
+            Found::Nobody | Found::Unread if is_linked => {}
             Found::Nobody => return not_done(),
             Found::Unread => return JournalOutcome::Unknown,
             // Whoever got the address meanwhile is somebody else, whom no link may be taken from.
             Found::Contact(at) if self.is_of_others(at) => return not_done(),
             Found::Contact(_) => {}
         }
-        // Whoever is linked by now was remembered, perhaps with newer values than were sent.
+        // Whoever is linked by now was remembered, perhaps with newer values than were sent, and
+        // somebody else's link is no matter of what is left of a creation.
         if let (Some(source), Some(target), None) =
             (&self.item.member_source, self.id(), self.link())
+            && !is_linked
         {
             let sent = &self.item.fields;
             let address = self.item.member.clone().unwrap_or_default();
@@ -441,7 +445,7 @@ impl<'a> Doubtful<'a> {
         let InGroups { all, unread } = self.joined(changes);
         if !unread.is_empty() {
             // Whoever is known by the id already has nothing that was learnt only now.
-            if self.item.member_id.is_some() && unread.len() == self.groups().len() {
+            if is_linked && unread.len() == self.groups().len() {
                 return JournalOutcome::Unknown;
             }
             rest.push(self.in_groups(&unread));

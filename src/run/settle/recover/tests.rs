@@ -272,6 +272,43 @@ fn settled_in_two(
 
 const ANA: &str = "ana@example.org";
 
+/// What is left of a creation is known by its id: neither another link of that record nor an address
+/// that has changed says anything of it.
+#[test]
+fn the_rest_of_a_creation_neither_takes_a_link_back_nor_ends_by_an_address() {
+    for merged in [true, false] {
+        let store = Store::in_memory();
+        store.register_job("test", "crm", "mail").unwrap();
+        let item = JournalItem {
+            group: Some("g,h".into()),
+            ..item(None)
+        };
+        begin(&store, "create_members", item);
+        let state = Some(MembershipState::Active);
+        settled_in_two(&store, &[("t1", ANA, false, state)], false);
+        let (people, linked) = if merged {
+            let moved = Change::LinkMember {
+                job: "test".into(),
+                source: "s1".into(),
+                target: "t2".into(),
+                address: "bo@example.org".into(),
+                origin: Origin::Adopted,
+            };
+            store.record(&[moved]).unwrap();
+            ([("t1", ANA, false, state)], "t2")
+        } else {
+            ([("t1", "ana@new.example.org", false, state)], "t1")
+        };
+        let (_, _, open) = settled_in_two(&store, &people, false);
+        assert_eq!(open.len(), 1);
+        let (base, names, open) = settled_in_two(&store, &people, true);
+        assert_eq!(open, []);
+        assert_eq!(names.text(base.members[0].target), linked);
+        let membership = base.membership("h", names.find("t1").unwrap());
+        assert!(membership.is_some_and(|membership| membership.brought));
+    }
+}
+
 /// What was recovered in one group is remembered once, however long another one can't be read: what
 /// later runs have learnt or done there is newer.
 #[test]

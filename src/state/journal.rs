@@ -129,7 +129,8 @@ pub enum JournalMoment {
     IntentKept,
     /// What became of a request is written, and is lost if the process ends now.
     OutcomeWritten,
-    /// What became of the request is on disk.
+    /// What became of the request outlives the process; a power cut it may not, until the next intent
+    /// is on disk.
     OutcomeKept,
 }
 
@@ -199,7 +200,8 @@ impl Store {
     /// it confirms: all or nothing.
     ///
     /// May be called again once more is known. An item that is confirmed or failed stays so. The
-    /// entry is settled once every item is.
+    /// entry is settled once every item is. A power cut right after it can leave the items open: what
+    /// became of them is found out by reading then.
     ///
     /// # Errors
     /// [`StateError::Outcomes`] when the outcomes are not one per item.
@@ -223,7 +225,7 @@ impl Store {
         changes: &[Change],
         now: Timestamp,
     ) -> Result<(), StateError> {
-        self.write(|connection| {
+        self.write_soon(|connection| {
             let items: i64 = connection
                 .prepare_cached("SELECT count(*) FROM journal_items WHERE entry = ?1")?
                 .query_row([id.0], |row| row.get(0))?;

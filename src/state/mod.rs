@@ -279,8 +279,26 @@ impl Store {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, StateError> {
+        self.write_with("FULL", work)
+    }
+
+    /// Writes all or nothing; safe from a crash of the process when it returns, and from a power cut
+    /// with the next [`Store::write`]. For what can be found out anew by reading.
+    fn write_soon<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StateError> {
+        self.write_with("NORMAL", work)
+    }
+
+    fn write_with<T>(
+        &self,
+        synchronous: &str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StateError> {
         let connection = self.lock();
         let done = || {
+            connection.pragma_update(None, "synchronous", synchronous)?;
             let transaction =
                 Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;

@@ -29,6 +29,29 @@ fn entry(items: &[&str]) -> JournalEntry {
     }
 }
 
+/// What became of a request can be found out again, and waits for the disk with the next intent.
+#[test]
+fn every_intent_is_on_disk_before_its_request() {
+    let (_directory, path) = place();
+    let store = Store::open(&path, at(0)).unwrap();
+    let synchronous = || -> i64 {
+        let connection = store.lock();
+        connection
+            .query_row("PRAGMA synchronous", [], |row| row.get(0))
+            .unwrap()
+    };
+    let (full, normal) = (2, 1);
+    for _ in 0..2 {
+        let id = store.begin_write("run-1", &entry(&["ana"])).unwrap();
+        assert_eq!(synchronous(), full);
+        let outcome = [JournalOutcome::Confirmed { id: None }];
+        store.settle_write(id, &outcome, &[], at(6)).unwrap();
+        assert_eq!(synchronous(), normal);
+    }
+    store.record(&[membership("job", "1", "2", true)]).unwrap();
+    assert_eq!(synchronous(), full);
+}
+
 #[test]
 fn an_intent_survives_a_crash_right_after_begin() {
     let (_directory, path) = place();

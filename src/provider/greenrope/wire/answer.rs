@@ -110,7 +110,7 @@ pub(super) fn read_single(
     source: impl BufRead,
     root: &str,
     container: &str,
-    item: &mut dyn FnMut(Element) -> Result<(), DecodeError>,
+    item: &mut dyn FnMut(&mut Element) -> Result<(), DecodeError>,
 ) -> Result<Envelope, DecodeError> {
     let envelope = read_document(source, root, container, item)?;
     match outcome(&envelope.root) {
@@ -160,7 +160,7 @@ fn read_items(
                 "it has more items than were sent".to_owned(),
             ));
         }
-        items.push(item);
+        items.push(std::mem::take(item));
         Ok(())
     })?;
     match outcome(&envelope.root) {

@@ -143,21 +143,21 @@ pub(in super::super) fn check_contacts(
     let (mut without_id, mut in_no_group, mut shown_without) = (0, 0, 0);
     let (mut unsaid, mut garbled, mut refusing, mut willing) = (0, 0, 0, 0);
     let envelope = read_single(source, ROOT, CONTAINER, &mut |item| {
-        shown_without += u64::from(shows_no_group(&item));
-        match flag(&item) {
+        shown_without += u64::from(shows_no_group(item));
+        match flag(item) {
             None => unsaid += 1,
             Some((_, false)) => garbled += 1,
             Some((true, true)) => refusing += 1,
             Some((false, true)) => willing += 1,
         }
-        if let Some(contact) = room.as_ref().and_then(|_| decode(&item)) {
+        if let Some(contact) = room.as_ref().and_then(|_| decode(item)) {
             in_no_group += u64::from(!contact.names_a_group());
             if let Some(room) = &mut room {
                 room.push(contact);
             }
         } else {
-            without_id += u64::from(id(&item).is_none());
-            in_no_group += u64::from(!names_any(&groups_of(&item)));
+            without_id += u64::from(id(item).is_none());
+            in_no_group += u64::from(!names_any(&groups_of(item)));
         }
         Ok(())
     })?;
@@ -190,7 +190,7 @@ pub(in super::super) fn each_contact(
     source: impl BufRead,
     each: &mut dyn FnMut(Contact) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
-    read_single(source, ROOT, CONTAINER, &mut |item| match decode(&item) {
+    read_single(source, ROOT, CONTAINER, &mut |item| match decode(item) {
         Some(contact) => each(contact),
         None => Ok(()),
     })

@@ -80,7 +80,7 @@ pub(in super::super) fn groups_if_any(
     let mut rows = Vec::new();
     let mut without_id = 0;
     let envelope = read_single(source, "getgroupsresponse", "groups", &mut |item| {
-        match group(&item, account_id)? {
+        match group(item, account_id)? {
             Some(group) => rows.push(group),
             None => without_id += 1,
         }

@@ -1,4 +1,4 @@
-//! Reading an XML answer piece by piece: items are handed over one at a time, everything else
+//! Reading an XML answer piece by piece: items are lent one at a time, everything else
 //! becomes one small tree.
 //!
 //! Without DTD and external entities; any breach of the syntax fails the whole document. An item that
@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::io::{BufRead, Read as _};
 
+use compact_str::{CompactString, ToCompactString as _};
 use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::QName;
@@ -49,9 +50,9 @@ const KEPT: [&str; 12] = [
 #[derive(Debug, Default)]
 pub(super) struct Element {
     /// The name in lower case.
-    pub name: String,
-    attributes: Vec<(String, String)>,
-    text: String,
+    pub name: CompactString,
+    attributes: Vec<(CompactString, String)>,
+    text: CompactString,
     /// The elements inside, in their order.
     pub children: Vec<Element>,
     /// Whether some of its text or of its tag can't be read, or is too long to be.
@@ -117,7 +118,7 @@ impl Element {
         let name = std::mem::take(&mut self.name);
         *self = Element {
             name,
-            text: char::REPLACEMENT_CHARACTER.to_string(),
+            text: char::REPLACEMENT_CHARACTER.to_compact_string(),
             guessed: true,
             cut: true,
             ..Element::default()
@@ -147,7 +148,7 @@ pub(super) struct Envelope {
     pub items: u64,
 }
 
-/// Reads a document to its end, handing over each element inside the container as it closes.
+/// Reads a document to its end, lending each element inside the container as it closes.
 ///
 /// `root` and `container` are given in lower case. Every element child of the container is an item,
 /// whatever its name: the manual itself shows a `Groups` item inside `Groups`.
@@ -155,7 +156,7 @@ pub(super) fn read_document(
     mut source: impl BufRead,
     root: &str,
     container: &str,
-    item: &mut dyn FnMut(Element) -> Result<(), DecodeError>,
+    item: &mut dyn FnMut(&mut Element) -> Result<(), DecodeError>,
 ) -> Result<Envelope, DecodeError> {
     let mut start = Vec::new();
     let unread = |error| DecodeError::NotAnAnswer(format!("it can't be read: {error}"));
@@ -173,7 +174,7 @@ fn read_pieces<R: BufRead>(
     mut pieces: Pieces<'_, R>,
     root: &str,
     container: &str,
-    item: &mut dyn FnMut(Element) -> Result<(), DecodeError>,
+    item: &mut dyn FnMut(&mut Element) -> Result<(), DecodeError>,
 ) -> Result<Envelope, DecodeError> {
     let mut document = Document {
         root,
@@ -183,6 +184,7 @@ fn read_pieces<R: BufRead>(
         items: 0,
         weight: 0,
         deep: Deep::default(),
+        room: Vec::new(),
     };
     let mut done: Option<Element> = None;
     loop {
@@ -324,6 +326,8 @@ struct Document<'a> {
     /// Bytes kept since the last item.
     weight: usize,
     deep: Deep,
+    /// The room that the last item had for its parts, which the next one takes.
+    room: Vec<Element>,
 }
 
 /// The elements that have begun inside the deepest that is allowed, of which nothing is kept.
@@ -369,8 +373,14 @@ impl Document<'_> {
             }
             self.seen = true;
         }
+        let children = if self.open.len() == 2 {
+            std::mem::take(&mut self.room)
+        } else {
+            Vec::new()
+        };
         let mut element = Element {
             name,
+            children,
             cut: self.is_given_up(),
             ..Element::default()
         };
@@ -445,14 +455,14 @@ impl Document<'_> {
     fn end(
         &mut self,
         name: &QName<'_>,
-        item: &mut dyn FnMut(Element) -> Result<(), DecodeError>,
+        item: &mut dyn FnMut(&mut Element) -> Result<(), DecodeError>,
     ) -> Result<Option<Element>, DecodeError> {
         if self.deep.levels > 0 {
             self.deep.levels -= 1;
             self.deep.bytes -= name.as_ref().len() + size_of::<usize>();
             return Ok(None);
         }
-        let Some(element) = self.open.pop() else {
+        let Some(mut element) = self.open.pop() else {
             return Err(DecodeError::NotAnAnswer(
                 "it closes an element that is not open".to_owned(),
             ));
@@ -461,7 +471,9 @@ impl Document<'_> {
         if in_container {
             self.items += 1;
             self.weight = 0;
-            item(element)?;
+            item(&mut element)?;
+            self.room = element.children;
+            self.room.clear();
             return Ok(None);
         }
         if self.open.len() == 1 && element.name == self.container {
@@ -537,11 +549,13 @@ fn settle(text: &str) -> (Cow<'_, str>, bool) {
     }
 }
 
-fn lowercase(name: &str) -> String {
+fn lowercase(name: &str) -> CompactString {
     if name.is_ascii() {
-        name.to_ascii_lowercase()
+        let mut name = CompactString::new(name);
+        name.make_ascii_lowercase();
+        name
     } else {
-        name.to_lowercase()
+        name.to_lowercase().into()
     }
 }
 

@@ -41,11 +41,13 @@ impl Confirming<'_> {
             let fields = bases_of(&desired, &desired);
             changes.extend(self.member_bases(person, &fields, UNREAD));
         }
-        changes.push(Change::MemberRemovedByUs {
-            job: self.known.job.name.clone(),
-            target: id.to_owned(),
-            removed: false,
-        });
+        if known_before {
+            changes.push(Change::MemberRemovedByUs {
+                job: self.known.job.name.clone(),
+                target: id.to_owned(),
+                removed: false,
+            });
+        }
         changes.extend(self.carried_of_person(person, id)?);
         Ok(changes)
     }

@@ -36,4 +36,5 @@ mod simulation;
 mod support;
 mod sync;
 mod troubles;
+mod turned_down;
 mod user_groups;

@@ -1,8 +1,6 @@
 //! What a look at the accounts says of the rights that the jobs will need, before anything is
 //! written.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -10,10 +8,9 @@ use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use rosterd::emulator::{CustomField, Fault, FaultRule, Login, Rights, World};
 use rosterd::run::SyncOptions;
-use rosterd::state::JournalMoment;
 
 use crate::support::readers::{address, on};
-use crate::support::{bench, bench_of, group_of, plain_world, removing_freely, tell};
+use crate::support::{bench, bench_of, group_of, plain_world, tell};
 
 /// A world whose accounts of a name are reached by somebody with an ordinary job.
 fn world(account: &str, permissions: &[&str], rights: Rights) -> World {
@@ -274,48 +271,6 @@ async fn a_creation_that_a_refusal_waits_for_is_tried_whatever_was_denied_before
     }
 }
 
-/// A batch that is denied is tried in halves only as far as it is known how people stand by now: whoever
-/// can't be placed is not added once more, and the provider's words are what is said of them.
-#[tokio::test(start_paused = true)]
-async fn a_denied_addition_is_not_sent_again_where_nobody_can_tell_who_refuses_by_now() {
-    let mut world = plain_world();
-    group_of(world.account_mut("crm"), "News", "reader", 30);
-    let account = world.account_mut("mail");
-    group_of(account, "Elsewhere", "reader", 30);
-    account.add_group("News");
-    let bench = bench(world, "crm", "mail", "mode = \"managed\"");
-    let (emulator, seen) = (bench.emulator.clone(), AtomicBool::new(false));
-    bench.store.watch_journal(move |reached| {
-        if reached == JournalMoment::IntentKept && !seen.swap(true, Ordering::SeqCst) {
-            let denied = FaultRule::every(Fault::ServerError(403)).at("mail");
-            emulator.add_fault(denied.on("groups/addContacts"));
-            let unread = FaultRule::every(Fault::WrongCount(5)).at("mail");
-            emulator.add_fault(unread.on("groups/getContacts"));
-        }
-    });
-    bench.writes();
-    let report = bench.sync().await;
-    bench.store.watch_journal(|_| ());
-    let place = tell(&report);
-    let sent = bench.writes();
-    let additions = sent
-        .iter()
-        .filter(|line| line.operation.contains("addContacts"));
-    assert_eq!(additions.count(), 1, "{sent:?} {place}");
-    assert_eq!(report.exit_code(), 4, "{place}");
-    assert_eq!(report.failures.len(), 30, "{place}");
-    for failure in &report.failures {
-        let words = &failure.message;
-        assert!(
-            words.contains("403") && words.contains("not sent again"),
-            "{words}"
-        );
-    }
-    bench.emulator.clear_faults();
-    bench.settle().await;
-    assert_eq!(bench.members("mail", "News").len(), 30);
-}
-
 /// A login that sees a part of the account makes no second list of a name that it may not see.
 #[tokio::test(start_paused = true)]
 async fn a_login_that_sees_a_part_makes_no_list_that_may_be_there() {
@@ -344,76 +299,4 @@ async fn a_login_that_sees_a_part_makes_no_list_that_may_be_there() {
         blocked.contains("make the group there by hand"),
         "{blocked}"
     );
-}
-
-/// Whoever joined while a batch was refused as a whole was not brought by it: the group keeps them when
-/// the source lets them go.
-#[tokio::test(start_paused = true)]
-async fn whoever_joined_beside_a_refused_batch_is_not_rosterds() {
-    let mut world = plain_world();
-    group_of(world.account_mut("crm"), "News", "reader", 30);
-    let account = world.account_mut("mail");
-    group_of(account, "Elsewhere", "reader", 30);
-    let news = account.add_group("News");
-    let poison = account.contact_by_email("reader5@example.org").unwrap();
-    let bench = bench(world, "crm", "mail", &removing_freely("managed"));
-    let (emulator, seen) = (bench.emulator.clone(), AtomicBool::new(false));
-    bench.store.watch_journal(move |reached| {
-        if reached == JournalMoment::IntentKept && !seen.swap(true, Ordering::SeqCst) {
-            let rule = FaultRule::every(Fault::PoisonItem(poison.to_string())).at("mail");
-            emulator.add_fault(rule.on("groups/addContacts"));
-            emulator.with_world(|world| {
-                let account = world.account_mut("mail");
-                let contact = account.contact_by_email("reader3@example.org").unwrap();
-                account.join(news, contact);
-            });
-        }
-    });
-    bench.sync().await;
-    bench.store.watch_journal(|_| ());
-    bench.emulator.clear_faults();
-    bench.pass(90_000);
-    bench.settle().await;
-    assert_eq!(bench.members("mail", "News").len(), 30);
-    bench.account("crm", |account| {
-        let group = account.find_group("News").unwrap();
-        for number in [3, 4] {
-            let contact = account.contact_by_email(&address(number)).unwrap();
-            account.leave(group, contact);
-        }
-    });
-    let report = bench.settle().await;
-    let members = bench.members("mail", "News");
-    let stays = |number| members.contains_key(&address(number));
-    assert!(stays(3) && !stays(4), "{}", tell(&report));
-}
-
-/// Newcomers of a batch that was refused, whom nobody can look for, hold up nobody else.
-#[tokio::test(start_paused = true)]
-async fn newcomers_who_cannot_be_looked_for_hold_up_nobody_else() {
-    let mut world = plain_world();
-    let account = world.account_mut("crm");
-    group_of(account, "News", "reader", 30);
-    group_of(account, "Others", "other", 10);
-    let bench = bench(world, "crm", "mail", "mode = \"managed\"");
-    let (emulator, seen) = (bench.emulator.clone(), AtomicBool::new(false));
-    bench.store.watch_journal(move |reached| {
-        if reached == JournalMoment::IntentKept && !seen.swap(true, Ordering::SeqCst) {
-            let poison = Fault::PoisonItem("reader5@example.org".to_owned());
-            let rule = FaultRule::every(poison).at("mail");
-            emulator.add_fault(rule.on("contacts/import"));
-            let unread = FaultRule::every(Fault::WrongCount(5)).at("mail");
-            emulator.add_fault(unread.on("groups/getContacts"));
-        }
-    });
-    let report = bench.sync().await;
-    bench.store.watch_journal(|_| ());
-    let place = tell(&report);
-    assert_eq!(report.exit_code(), 4, "{place}");
-    assert_eq!(bench.members("mail", "Others").len(), 10, "{place}");
-    bench.emulator.clear_faults();
-    bench.pass(90_000);
-    bench.settle().await;
-    assert_eq!(bench.members("mail", "News").len(), 30);
-    bench.assert_no_misuse();
 }

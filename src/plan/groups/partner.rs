@@ -135,7 +135,7 @@ impl<'a> Planner<'a> {
             [] if self.may_be_hidden() => Err((
                 BlockedReason::IncompleteRead,
                 format!(
-                    "no group \"{name}\" is seen at {:?}, but its login sees only a part of the account, and the provider would make a second one; use a login that sees everything, or make the group there by hand",
+                    "no group \"{name}\" is seen at {:?}, but its login sees only a part of the account, and the provider would make a second one; use a login that sees everything, or make the group there by hand and pin it",
                     inputs.policy.target
                 ),
             )),

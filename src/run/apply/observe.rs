@@ -8,7 +8,7 @@ use crate::model::{MemberStatus, ObjectKind, Write};
 use crate::plan::fold_group_name;
 use crate::run::error::RunError;
 use crate::run::read::{group_now, groups_now, people_now};
-use crate::run::settle::{Item, Standing, groups_of};
+use crate::run::settle::{Item, Newcomer, Standing, groups_of};
 
 impl Applying<'_> {
     /// Looks which items of a write stand at the provider now: nothing stands for an item that is
@@ -115,23 +115,21 @@ impl Applying<'_> {
                     .then(Standing::default),
             ],
             Write::CreateMembers { join, .. } if !join.is_empty() => {
-                let mut found: Vec<Option<Standing>> = vec![None; items.len()];
-                for (number, group) in join.iter().enumerate() {
+                let mut shown: Vec<Newcomer> = items.iter().map(|_| Newcomer::default()).collect();
+                for group in join {
                     let now = group_now(&self.handle, group).await?;
-                    for (item, found) in items.iter().zip(&mut found) {
+                    for (item, shown) in items.iter().zip(&mut shown) {
                         let address = item
                             .person
                             .map(|person| self.address(person))
                             .unwrap_or_default();
-                        let row = Standing::created_in(&now, &address);
-                        // Done means listed in every group of the request.
-                        *found = match (found.take(), row) {
-                            (_, row) if number == 0 => row,
-                            (Some(before), Some(row)) => Some(before.with(row)),
-                            _ => None,
-                        };
+                        shown.see(&now, &address);
                     }
                 }
+                let mut found = shown
+                    .into_iter()
+                    .map(Newcomer::standing)
+                    .collect::<Vec<_>>();
                 self.with_account_states(items, &mut found).await?;
                 found
             }
@@ -149,7 +147,6 @@ impl Applying<'_> {
                     write,
                     Write::CreateMembers { .. } | Write::CreateOptedOut { .. }
                 );
-                let absent = || (creates && !now.whole).then(Standing::untold);
                 let opt_out = matches!(
                     write,
                     Write::OptOutOfAccount { .. } | Write::CreateOptedOut { .. }
@@ -157,8 +154,10 @@ impl Applying<'_> {
                 items
                     .iter()
                     .map(|item| {
-                        let Some(people) = now.by_address.get(&self.address(item.person?)) else {
-                            return absent();
+                        let address = self.address(item.person?);
+                        let Some(people) = now.by_address.get(&address) else {
+                            let is_untold = creates && now.unknown.contains(&address);
+                            return is_untold.then(Standing::untold);
                         };
                         let person = match &item.target_id {
                             Some(id) => people.iter().find(|person| person.id == *id)?,
@@ -198,36 +197,36 @@ impl Applying<'_> {
     }
 
     /// Adds what holds for people in the whole account to what their groups show: the listing of a
-    /// group need not tell it.
+    /// group need not tell it, and whoever refuses there is in no group perhaps.
     async fn with_account_states(
         &self,
         items: &[Item],
         found: &mut [Option<Standing>],
     ) -> Result<(), RunError> {
-        let there = || {
-            items
-                .iter()
-                .zip(&*found)
-                .filter(|(_, found)| found.is_some())
-                .filter_map(|(item, _)| item.person)
-        };
-        let addresses: Vec<String> = there().map(|person| self.address(person)).collect();
-        if addresses.is_empty() {
-            return Ok(());
-        }
+        let people = items.iter().filter_map(|item| item.person);
+        let addresses: Vec<String> = people.map(|person| self.address(person)).collect();
         let now = people_now(&self.handle, &addresses).await?;
         for (item, found) in items.iter().zip(found) {
-            let (Some(person), Some(found)) = (item.person, found) else {
+            let Some(address) = item.person.map(|person| self.address(person)) else {
                 continue;
             };
-            let strictest = now
-                .by_address
-                .get(&self.address(person))
-                .into_iter()
-                .flatten()
-                .map(|person| person.status)
-                .max();
-            found.status = found.status.max(strictest);
+            let people = now.by_address.get(&address).map_or(&[][..], Vec::as_slice);
+            let strictest = people.iter().map(|person| person.status).max();
+            match found {
+                Some(found) => {
+                    found.status = found.status.max(strictest);
+                    found.id = found.id.take().or_else(|| Some(people.first()?.id.clone()));
+                }
+                None if strictest.is_some_and(|status| status != MemberStatus::Active) => {
+                    *found = Some(Standing {
+                        id: people.first().map(|person| person.id.clone()),
+                        status: strictest,
+                        ..Standing::untold()
+                    });
+                }
+                None if now.unknown.contains(&address) => *found = Some(Standing::untold()),
+                None => {}
+            }
         }
         Ok(())
     }

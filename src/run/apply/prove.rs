@@ -106,7 +106,7 @@ impl Applying<'_> {
                         };
                     }
                     // An account that was not read to its end shows nothing by showing nobody.
-                    None if !now.whole => {
+                    None if now.unknown.contains(&self.address(person)) => {
                         self.untold(item, UNTOLD);
                         outcomes[position] = JournalOutcome::Unknown;
                     }

@@ -11,7 +11,7 @@ use crate::plan::PersonIx;
 use crate::run::error::RunError;
 use crate::run::read::groups_now;
 use crate::run::settle::{
-    Answer, Item, Parts, Standing, groups_of, is_by_row, look_at_row, narrow, parts,
+    Answer, Item, Parts, Standing, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
 };
 use crate::state::{JournalEntry, JournalId, JournalOutcome};
 
@@ -510,8 +510,10 @@ impl Applying<'_> {
         } = doubt;
         let may_be_done = turned_down.as_ref().is_none_or(|answer| answer.may_be_done);
         let mut answers = only_missing(answers, &open);
-        if !may_be_done {
-            // What stands all the same came otherwise, and is not rosterd's.
+        // What stands all the same came otherwise, and is not rosterd's, unless an earlier request of the
+        // same was lost.
+        let was_refused = !may_be_done && attempt == 0;
+        if was_refused {
             answers.fill(Answer::Objection);
         }
         let objections = only_missing(objections, &open);
@@ -585,7 +587,9 @@ impl Applying<'_> {
                     .confirmed(&write, &item, position, standing)?,
             );
             // Somebody may have refused in the moment between.
-            if let Some(person) = self.refused_meanwhile(&write, &item, standing) {
+            if standing.id.is_some()
+                && let Some(person) = self.refused_meanwhile(&write, &item, standing)
+            {
                 self.lost_people.insert(person);
                 outcomes.push(JournalOutcome::Confirmed {
                     id: standing.id.clone(),
@@ -624,15 +628,22 @@ impl Applying<'_> {
             }
             // What was turned down is in no doubt.
             let mut words = String::new();
-            if let Some(TurnedDown {
-                words: said,
-                may_be_done: false,
-            }) = &turned_down
-                && !row.untold.is_empty()
+            if let Some(TurnedDown { words: said, .. }) = &turned_down
+                && was_refused
             {
-                let untold = std::mem::take(&mut row.untold);
                 words = format!("{said}; {NOT_SENT_AGAIN}");
-                self.untold(&item.narrowed(&untold), &words);
+                if groups_of_row(&write, position).is_empty() && standing.is_untold() {
+                    self.untold(&item, &words);
+                    outcomes.push(JournalOutcome::Failed {
+                        code: None,
+                        message: words,
+                    });
+                    continue;
+                }
+                if !row.untold.is_empty() {
+                    let untold = std::mem::take(&mut row.untold);
+                    self.untold(&item.narrowed(&untold), &words);
+                }
             }
             // What stands of the row is over, what can't be told stays open, and the rest of it is
             // sent again.

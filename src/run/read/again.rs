@@ -49,10 +49,11 @@ pub(in crate::run) struct PersonNow {
     pub(in crate::run) status: MemberStatus,
 }
 
-/// The people behind addresses, and whether those who were not found are known not to exist.
+/// The people behind addresses.
 pub(in crate::run) struct PeopleNow {
     pub(in crate::run) by_address: BTreeMap<String, Vec<PersonNow>>,
-    pub(in crate::run) whole: bool,
+    /// Addresses of which nobody can tell whether anybody has them.
+    pub(in crate::run) unknown: BTreeSet<String>,
 }
 
 /// Keeps nothing: a check looks at ids and states only.
@@ -234,10 +235,15 @@ pub(in crate::run) async fn people_now(
             .is_some_and(|name| asked.contains(&name)),
         Existence::Unknown => false,
     };
-    let whole = wanted
+    let unknown = wanted
         .iter()
-        .all(|address| by_address.contains_key(*address) || absent(address));
-    Ok(PeopleNow { by_address, whole })
+        .filter(|address| !by_address.contains_key(**address) && !absent(address))
+        .map(|address| (*address).to_owned())
+        .collect();
+    Ok(PeopleNow {
+        by_address,
+        unknown,
+    })
 }
 
 /// The profiles of people as they are stored now, by id, with their fingerprints.

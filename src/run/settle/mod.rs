@@ -25,4 +25,6 @@ pub(super) use recover::{
     Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members,
     unlisted_groups,
 };
-pub(super) use standing::{Answer, BARRED, Parts, Standing, UNTOLD, look_at_row, parts, stands};
+pub(super) use standing::{
+    Answer, BARRED, Newcomer, Parts, Standing, UNTOLD, look_at_row, parts, stands,
+};

@@ -82,6 +82,7 @@ impl Standing {
     /// be told of one can't be told.
     pub(in crate::run) fn with(self, other: Standing) -> Standing {
         Standing {
+            id: other.id.or(self.id),
             status: other.status.max(self.status),
             groups: other.groups.or(self.groups),
             ..other
@@ -111,6 +112,44 @@ impl Standing {
             MembershipState::OptedOut => MemberStatus::OptedOut,
         };
         Some(Standing::of_person(id, status))
+    }
+}
+
+/// What the groups of a creation show of one person, one after the other.
+#[derive(Debug, Default)]
+pub(in crate::run) struct Newcomer {
+    found: Option<Standing>,
+    is_missing: bool,
+}
+
+impl Newcomer {
+    pub(in crate::run) fn see(&mut self, group: &GroupNow, address: &str) {
+        match Standing::created_in(group, address) {
+            Some(row) => {
+                self.found = Some(match self.found.take() {
+                    Some(before) => before.with(row),
+                    None => row,
+                });
+            }
+            None => self.is_missing = true,
+        }
+    }
+
+    /// Returns how the person stands: done means listed in every group. Nothing of somebody who is not
+    /// there, or not everywhere, and may be asked for once more: whoever refuses one group, or may, is
+    /// not, however surely another one lacks them.
+    pub(in crate::run) fn standing(self) -> Option<Standing> {
+        let found = self.found?;
+        if !self.is_missing {
+            return Some(found);
+        }
+        let refuses = found
+            .status
+            .is_some_and(|status| status != MemberStatus::Active);
+        (refuses || found.groups.is_some()).then(|| Standing {
+            groups: Some(HashMap::new()),
+            ..found
+        })
     }
 }
 
@@ -236,11 +275,11 @@ pub(in crate::run) fn stands(
         }
         Write::CreateMembers { join, .. } => {
             let address = address?;
-            let mut found = Standing::default();
+            let mut shown = Newcomer::default();
             for group in join {
-                found = found.with(Standing::created_in(seen.get(group)?, address)?);
+                shown.see(seen.get(group)?, address);
             }
-            Some(found)
+            shown.standing()
         }
         _ => None,
     }

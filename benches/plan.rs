@@ -251,6 +251,7 @@ fn plan_all(accounts: &Accounts, people: &People) -> usize {
         names: &accounts.names,
         source: &accounts.source,
         target: &accounts.target,
+        target_groups_unseen: false,
         base: &accounts.base,
         people,
         facts: &BTreeMap::new(),

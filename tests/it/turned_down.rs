@@ -10,6 +10,9 @@ use rosterd::state::JournalMoment;
 use crate::support::readers::address;
 use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
 
+/// What somebody does at an account: with a group, and a contact.
+type Way = fn(&mut Account, u64, u64);
+
 /// Does something right before the first request leaves.
 fn before_the_first_request(bench: &Bench, work: impl Fn(&Emulator) + Send + Sync + 'static) {
     let (emulator, seen) = (bench.emulator.clone(), AtomicBool::new(false));
@@ -138,7 +141,7 @@ async fn a_newcomer_who_refuses_beside_a_refused_batch_is_not_imported_by_its_ha
     let refuses_all = |account: &mut Account, _, contact| {
         account.opt_out_of_account(contact);
     };
-    let ways: [(fn(&mut Account, u64, u64), bool); 3] = [
+    let ways: [(Way, bool); 3] = [
         (refuses_group, false),
         (refuses_all, false),
         (refuses_group, true),

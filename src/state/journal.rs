@@ -201,7 +201,8 @@ impl Store {
     ///
     /// May be called again once more is known. An item that is confirmed or failed stays so. The
     /// entry is settled once every item is. A power cut right after it can leave the items open: what
-    /// became of them is found out by reading then.
+    /// became of them is found out by reading then. Whose doing a removal is can't be, and is on disk
+    /// when it returns.
     ///
     /// # Errors
     /// [`StateError::Outcomes`] when the outcomes are not one per item.
@@ -225,21 +226,38 @@ impl Store {
         changes: &[Change],
         now: Timestamp,
     ) -> Result<(), StateError> {
-        self.write_soon(|connection| {
+        // Whose doing a removal is no reading finds out again.
+        let is_claim = |change: &Change| {
+            matches!(
+                change,
+                Change::OwnRemoval { .. }
+                    | Change::OwnRemovalEnded { .. }
+                    | Change::MemberRemovedByUs { removed: true, .. }
+            )
+        };
+        let work = |connection: &Connection| {
             let items: i64 = connection
                 .prepare_cached("SELECT count(*) FROM journal_items WHERE entry = ?1")?
                 .query_row([id.0], |row| row.get(0))?;
             let items = usize::try_from(items).unwrap_or_default();
-            let known = connection.prepare_cached("SELECT 1 FROM journal WHERE id = ?1")?.exists([id.0])?;
+            let known = connection
+                .prepare_cached("SELECT 1 FROM journal WHERE id = ?1")?
+                .exists([id.0])?;
             if !known || items != outcomes.len() {
-                return Err(StateError::Outcomes { entry: id.0, items, outcomes: outcomes.len() }.into());
+                return Err(StateError::Outcomes {
+                    entry: id.0,
+                    items,
+                    outcomes: outcomes.len(),
+                }
+                .into());
             }
             let mut update = connection.prepare_cached(
                 "UPDATE journal_items SET outcome = ?4, outcome_id = coalesce(?5, outcome_id), code = ?6, message = ?7
                  WHERE entry = ?1 AND position BETWEEN ?2 AND ?3 AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed'))",
             )?;
-            let mut forget_values =
-                connection.prepare_cached("DELETE FROM journal_values WHERE entry = ?1 AND position BETWEEN ?2 AND ?3")?;
+            let mut forget_values = connection.prepare_cached(
+                "DELETE FROM journal_values WHERE entry = ?1 AND position BETWEEN ?2 AND ?3",
+            )?;
             let mut next = 0_i64;
             // Most of a request ends alike, and is written as one.
             for alike in outcomes.chunk_by(PartialEq::eq) {
@@ -249,7 +267,9 @@ impl Store {
                 let (word, created, code, message) = match outcome {
                     JournalOutcome::Confirmed { id } => ("confirmed", id.as_deref(), None, None),
                     JournalOutcome::Accepted { id } => ("accepted", id.as_deref(), None, None),
-                    JournalOutcome::Failed { code, message } => ("failed", None, code.as_deref(), Some(message.as_str())),
+                    JournalOutcome::Failed { code, message } => {
+                        ("failed", None, code.as_deref(), Some(message.as_str()))
+                    }
                     JournalOutcome::Unknown => ("unknown", None, None, None),
                 };
                 update.execute((id.0, first, last, word, created, code, message))?;
@@ -268,7 +288,12 @@ impl Store {
             change::apply(connection, changes)?;
             self.watcher.reach(JournalMoment::OutcomeWritten);
             Ok(())
-        })?;
+        };
+        if changes.iter().any(is_claim) {
+            self.write(work)?;
+        } else {
+            self.write_soon(work)?;
+        }
         self.watcher.reach(JournalMoment::OutcomeKept);
         Ok(())
     }

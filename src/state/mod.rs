@@ -283,7 +283,7 @@ impl Store {
     }
 
     /// Writes all or nothing; safe from a crash of the process when it returns, and from a power cut
-    /// with the next [`Store::write`]. For what can be found out anew by reading.
+    /// once the next [`Store::write`] has written anything. For what can be found out anew by reading.
     fn write_soon<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,

@@ -170,6 +170,9 @@ async fn a_newcomer_who_refuses_beside_a_refused_batch_is_not_imported_by_its_ha
         let report = bench.sync().await;
         bench.store.watch_journal(|_| ());
         bench.assert_no_misuse();
+        let says = |words: &String| words.contains("turned out to refuse");
+        let is_told = report.warnings.iter().any(says);
+        assert!(is_unread || is_told, "{}", tell(&report));
         bench.emulator.clear_faults();
         bench.pass(90_000);
         bench.settle().await;

@@ -96,6 +96,8 @@ struct Applying<'a> {
     to_opt_out: HashSet<PersonIx>,
     /// What failed and takes later steps with it.
     lost_people: HashSet<PersonIx>,
+    /// People who were to be created, and turned out to be there by now and to refuse.
+    came_refusing: BTreeSet<PersonIx>,
     lost_groups: HashSet<PairIx>,
     /// Contacts that nobody takes out of a group: they are not active in it any more although its
     /// listing showed them so, or the source shows them in theirs after all.
@@ -183,6 +185,7 @@ impl Runner {
             so_far: SoFar::default(),
             unproved: BTreeSet::new(),
             lost_people: HashSet::new(),
+            came_refusing: BTreeSet::new(),
             lost_groups: HashSet::new(),
             stays: HashSet::new(),
             untold: HashSet::new(),
@@ -283,6 +286,12 @@ impl Applying<'_> {
         }
         self.look_for_twins().await?;
         self.read_values_back().await?;
+        if !self.came_refusing.is_empty() {
+            self.events.push(Event::Warning(format!(
+                "{} who were to be created turned out to refuse by now; nothing more is written of them, and the next plan shows them as withheld.",
+                self.came_refusing.len()
+            )));
+        }
         self.end_of_hindrances()
     }
 

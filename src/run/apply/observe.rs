@@ -8,7 +8,7 @@ use crate::model::{MemberStatus, ObjectKind, Write};
 use crate::plan::fold_group_name;
 use crate::run::error::RunError;
 use crate::run::read::{group_now, groups_now, people_now};
-use crate::run::settle::{Item, Newcomer, Standing, groups_of};
+use crate::run::settle::{Answer, Item, Newcomer, Standing, groups_of};
 
 impl Applying<'_> {
     /// Looks which items of a write stand at the provider now: nothing stands for an item that is
@@ -126,12 +126,7 @@ impl Applying<'_> {
                         shown.see(&now, &address);
                     }
                 }
-                let mut found = shown
-                    .into_iter()
-                    .map(Newcomer::standing)
-                    .collect::<Vec<_>>();
-                self.with_account_states(items, &mut found).await?;
-                found
+                shown.into_iter().map(Newcomer::standing).collect()
             }
             Write::CreateMembers { .. }
             | Write::CreateOptedOut { .. }
@@ -198,7 +193,7 @@ impl Applying<'_> {
 
     /// Adds what holds for people in the whole account to what their groups show: the listing of a
     /// group need not tell it, and whoever refuses there is in no group perhaps.
-    async fn with_account_states(
+    pub(super) async fn with_account_states(
         &self,
         items: &[Item],
         found: &mut [Option<Standing>],
@@ -213,19 +208,20 @@ impl Applying<'_> {
             let people = now.by_address.get(&address).map_or(&[][..], Vec::as_slice);
             let strictest = people.iter().map(|person| person.status).max();
             match found {
-                Some(found) => {
-                    found.status = found.status.max(strictest);
-                    found.id = found.id.take().or_else(|| Some(people.first()?.id.clone()));
-                }
-                None if strictest.is_some_and(|status| status != MemberStatus::Active) => {
+                Some(found) if found.id.is_some() => found.status = found.status.max(strictest),
+                _ if strictest.is_some_and(|status| status != MemberStatus::Active) => {
                     *found = Some(Standing {
                         id: people.first().map(|person| person.id.clone()),
                         status: strictest,
+                        // Nothing but the address says that this is who was to be created.
+                        answer: Answer::Objection,
                         ..Standing::untold()
                     });
                 }
-                None if now.unknown.contains(&address) => *found = Some(Standing::untold()),
-                None => {}
+                None if !now.states_known || now.unknown.contains(&address) => {
+                    *found = Some(Standing::untold());
+                }
+                _ => {}
             }
         }
         Ok(())

@@ -87,6 +87,7 @@ impl Applying<'_> {
                         )?);
                         if !self.expects_refusal(person) {
                             self.lost_people.insert(person);
+                            self.came_refusing.insert(person);
                         }
                         outcomes[position] = JournalOutcome::Confirmed {
                             id: Some(found.id.clone()),

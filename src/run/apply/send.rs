@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::check::PATIENCE;
 use super::{Applying, Doubt, Hindrance, Open};
 use crate::http::{CallError, Problem};
-use crate::model::{ItemOutcome, Leaving, Settlement, Write};
+use crate::model::{ItemOutcome, Leaving, MemberStatus, Settlement, Write};
 use crate::plan::PersonIx;
 use crate::run::error::RunError;
 use crate::run::read::groups_now;
@@ -545,7 +545,10 @@ impl Applying<'_> {
             let is_untold = |(position, found): (usize, &Option<Standing>)| {
                 found.as_ref().is_some_and(|standing| {
                     let row = parts(&write, position, &items[position], standing);
-                    !row.untold.is_empty() || standing.is_untold()
+                    let refuses = standing
+                        .status
+                        .is_some_and(|status| status != MemberStatus::Active);
+                    !refuses && (!row.untold.is_empty() || standing.is_untold())
                 })
             };
             let is_missing = found.iter().any(Option::is_none);
@@ -560,11 +563,16 @@ impl Applying<'_> {
                 None => break found,
             }
         };
+        if matches!(&write, Write::CreateMembers { join, .. } if !join.is_empty()) {
+            self.with_account_states(&items, &mut done).await?;
+        }
         if let (Write::CreateGroup { .. }, Some(item)) = (&write, items.first()) {
             self.doubted_groups.extend(item.pair);
         }
         for (standing, answer) in done.iter_mut().zip(answers) {
-            if let Some(standing) = standing {
+            if let Some(standing) = standing
+                && standing.answer != Answer::Objection
+            {
                 standing.answer = answer;
             }
         }
@@ -591,6 +599,7 @@ impl Applying<'_> {
                 && let Some(person) = self.refused_meanwhile(&write, &item, standing)
             {
                 self.lost_people.insert(person);
+                self.came_refusing.insert(person);
                 outcomes.push(JournalOutcome::Confirmed {
                     id: standing.id.clone(),
                 });

@@ -15,6 +15,7 @@ use crate::run::error::{RunError, staging_error};
 use crate::state::Staging;
 
 /// Who is in a group, by id and by address, and whether that is everybody.
+#[derive(Clone, Debug)]
 pub(in crate::run) struct GroupNow {
     pub(in crate::run) by_id: HashMap<String, MembershipState>,
     pub(in crate::run) by_address: HashMap<String, Vec<(String, MembershipState)>>,
@@ -54,6 +55,8 @@ pub(in crate::run) struct PeopleNow {
     pub(in crate::run) by_address: BTreeMap<String, Vec<PersonNow>>,
     /// Addresses of which nobody can tell whether anybody has them.
     pub(in crate::run) unknown: BTreeSet<String>,
+    /// Whether it is known of everybody whether they refuse all mail.
+    pub(in crate::run) states_known: bool,
 }
 
 /// Keeps nothing: a check looks at ids and states only.
@@ -243,6 +246,7 @@ pub(in crate::run) async fn people_now(
     Ok(PeopleNow {
         by_address,
         unknown,
+        states_known: snapshot.account_state.complete().is_some(),
     })
 }
 

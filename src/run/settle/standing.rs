@@ -91,23 +91,25 @@ impl Standing {
 
     /// Somebody found in a group by the address, as the membership shows the person; of whom nobody
     /// can tell how they stand is there, and perhaps in another group. Nothing where the group shows
-    /// that nobody is there.
+    /// that nobody is there. Of several contacts the strictest counts.
     pub(in crate::run) fn created_in(group: &GroupNow, address: &str) -> Option<Standing> {
-        let found = group
-            .by_address
-            .get(address)
-            .and_then(|people| people.first());
-        let Some((id, state)) = found else {
-            return (!group.whole).then(Standing::untold);
-        };
-        if group.uncertain.contains(id) {
-            return Some(Standing {
+        let people = group.by_address.get(address).map_or(&[][..], Vec::as_slice);
+        let untold = |id: &str| {
+            Some(Standing {
                 groups: Some(HashMap::new()),
                 ..Standing::of(id)
-            });
+            })
+        };
+        if let Some((id, _)) = people.iter().find(|(id, _)| group.uncertain.contains(id)) {
+            return untold(id);
         }
+        let Some((id, state)) = people.iter().max_by_key(|(_, state)| *state) else {
+            return (!group.whole).then(Standing::untold);
+        };
         let status = match *state {
-            MembershipState::Active | MembershipState::Unconfirmed => MemberStatus::Active,
+            // Neither mailed nor known to refuse.
+            MembershipState::Unconfirmed => return untold(id),
+            MembershipState::Active => MemberStatus::Active,
             MembershipState::Bounced => MemberStatus::Bounced,
             MembershipState::OptedOut => MemberStatus::OptedOut,
         };
@@ -413,6 +415,56 @@ mod tests {
         assert_eq!(kinds(Some(Unconfirmed), true, true), Some([0, 0, 0, 1]));
         assert_eq!(kinds(None, false, false), Some([0, 0, 0, 1]));
         assert_eq!(kinds(None, true, false), None);
+    }
+
+    /// Whoever refuses one group, or may, is not asked for once more because another one lacks them.
+    #[test]
+    fn a_newcomer_stands_as_the_strictest_of_the_groups_shows() {
+        use MembershipState::{Active, Bounced, OptedOut, Unconfirmed};
+
+        const ANA: &str = "ana@example.org";
+        let group = |states: &[MembershipState], whole: bool| {
+            let mut now = GroupNow::unread(String::new());
+            now.whole = whole;
+            let people = states.iter().enumerate();
+            let people = people.map(|(at, state)| (at.to_string(), *state)).collect();
+            now.by_address.insert(ANA.to_owned(), people);
+            now
+        };
+        let standing = |groups: &[GroupNow]| {
+            let mut newcomer = Newcomer::default();
+            groups.iter().for_each(|group| newcomer.see(group, ANA));
+            let standing = newcomer.standing()?;
+            Some((standing.id, standing.status, standing.groups.is_some()))
+        };
+        let (lacks, unread) = (group(&[], true), group(&[], false));
+        let active = group(&[Active], true);
+        assert_eq!(standing(std::slice::from_ref(&lacks)), None);
+        let done = Some((Some("0".to_owned()), Some(MemberStatus::Active), false));
+        assert_eq!(standing(&[active.clone(), active.clone()]), done);
+        // Once more does no harm.
+        assert_eq!(standing(&[lacks.clone(), active.clone()]), None);
+        for other in [&lacks, &active] {
+            for (shown, id, status) in [
+                (&[Active, OptedOut][..], "1", Some(MemberStatus::OptedOut)),
+                (&[Bounced], "0", Some(MemberStatus::Bounced)),
+            ] {
+                let shown = group(shown, true);
+                for groups in [[other.clone(), shown.clone()], [shown, other.clone()]] {
+                    let (_, found, _) = standing(&groups).unwrap();
+                    assert_eq!(found, status, "{id}");
+                }
+            }
+            for shown in [&group(&[Unconfirmed], true), &unread] {
+                for groups in [
+                    [other.clone(), shown.clone()],
+                    [shown.clone(), other.clone()],
+                ] {
+                    let (_, _, is_untold) = standing(&groups).unwrap();
+                    assert!(is_untold);
+                }
+            }
+        }
     }
 
     #[test]

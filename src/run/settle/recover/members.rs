@@ -358,6 +358,10 @@ impl<'a> Doubtful<'a> {
         for group in self.groups() {
             match Aim::Join.judge(self.standing(group)) {
                 Verdict::Done => {
+                    // Whoever is active again is no longer taken off by rosterd.
+                    if let Some(member) = &self.item.member_id {
+                        changes.push(disclaimed(self.job, group, member));
+                    }
                     // Whoever was not known to be absent before may have been there already.
                     let mut absent = self.item.absent_from.iter().flat_map(|ids| ids.split(','));
                     changes.extend(self.id().map(|member| Change::Membership {

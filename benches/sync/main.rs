@@ -33,9 +33,11 @@
     reason = "a benchmark takes the time, says what it measured, and stops where it can't"
 )]
 
+mod floor;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -50,6 +52,9 @@ const TICKS: f64 = 100.0;
 /// The argument that makes this program the emulator.
 const EMULATOR: &str = "emulator";
 
+/// The argument that makes this program the floor.
+const FLOOR: &str = "floor";
+
 /// The job of the benchmark.
 const JOB: &str = "crm-to-mail";
 
@@ -57,25 +62,30 @@ fn main() {
     let sizes: Vec<usize> = std::env::args()
         .filter_map(|size| size.parse().ok())
         .collect();
-    if std::env::args().any(|argument| argument == EMULATOR) {
-        serve(sizes[0]);
-        return;
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
+        [EMULATOR, _, recording] => return serve(sizes[0], recording.into()),
+        [FLOOR, recording, base] => return floor::replay(recording.as_ref(), base),
+        _ => {}
     }
     let sizes = if sizes.is_empty() {
         vec![1_000, 2_000]
     } else {
         sizes
     };
-    println!("| members / memberships | command | CPU s | µs a membership | wall s | peak MB |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| members / memberships | command | CPU s | µs a membership | of the floor | wall s | peak MB |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     for members in sizes {
         measure(members);
     }
 }
 
 /// Serves two accounts, the first with so many members and the second nearly empty, as fast as it
-/// can, and prints what [`emulate::introduction`] says of them.
-fn serve(members: usize) {
+/// can, and prints what [`emulate::introduction`] says of them. What is asked is written into
+/// `recording` while that file exists.
+fn serve(members: usize, recording: PathBuf) {
     let seed = Seed {
         members,
         groups: 100,
@@ -95,17 +105,18 @@ fn serve(members: usize) {
         let emulator = Emulator::new(world);
         let introduction = emulate::introduction(&emulator, listener.local_addr().unwrap());
         println!("{introduction}");
-        emulator
-            .serve(listener, std::future::pending())
-            .await
-            .unwrap();
+        let router = floor::recording(emulator.router(), recording);
+        axum::serve(listener, router).await.unwrap();
     });
 }
 
 /// Runs the commands of a job against an account of so many members.
 fn measure(members: usize) {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join("requests");
     let mut emulator = Command::new(std::env::current_exe().unwrap())
         .args([EMULATOR, &members.to_string()])
+        .arg(&recording)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -113,7 +124,6 @@ fn measure(members: usize) {
     BufReader::new(emulator.stdout.as_mut().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("rosterd.toml");
     let introduction: Value = serde_json::from_str(&line).unwrap();
     fs::write(&config, config_of(&introduction)).unwrap();
@@ -139,17 +149,38 @@ fn measure(members: usize) {
         let first = (title == "show").then(|| first_run(directory.path()));
         let shown = ["show", first.as_deref().unwrap_or_default()];
         let arguments = if first.is_some() { &shown } else { arguments };
-        let cost = Cost::of(&config, &secrets, arguments);
+        // A plan asks what a quiet sync asks.
+        if title == "plan" {
+            fs::write(&recording, "").unwrap();
+        }
+        let mut rosterd = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+        rosterd.arg("--config").arg(&config).args(arguments);
+        rosterd.envs(
+            secrets
+                .iter()
+                .map(|(name, secret)| (name, secret.as_str().unwrap())),
+        );
+        let cost = Cost::of(rosterd);
         if memberships == 0 {
             memberships = memberships_of(directory.path());
         }
         rows.push((title, cost));
+        if title == "plan" {
+            let asked = directory.path().join("asked");
+            fs::rename(&recording, &asked).unwrap();
+            let mut floor = Command::new(std::env::current_exe().unwrap());
+            floor.arg(FLOOR).arg(asked).arg(origin(&introduction));
+            rows.push(("floor of reading both", Cost::of(floor)));
+        }
     }
+    let floor = rows.iter().find(|(title, _)| title.starts_with("floor"));
+    let floor = floor.map_or(f64::NAN, |(_, cost)| cost.cpu);
     for (title, cost) in rows {
         println!(
-            "| {members} / {memberships} | {title} | {:.2} | {:.1} | {:.1} | {} |",
+            "| {members} / {memberships} | {title} | {:.2} | {:.1} | {:.1} | {:.1} | {} |",
             cost.cpu,
             cost.cpu * 1e6 / memberships as f64,
+            cost.cpu / floor,
             cost.wall.as_secs_f64(),
             cost.peak / 1024,
         );
@@ -158,7 +189,7 @@ fn measure(members: usize) {
         .unwrap()
         .len();
     println!(
-        "| {members} / {memberships} | database | {} bytes a membership | | | |",
+        "| {members} / {memberships} | database | {} bytes a membership | | | | |",
         database / memberships.max(1)
     );
     emulator.kill().unwrap();
@@ -172,6 +203,12 @@ fn account<'a>(introduction: &'a Value, name: &str) -> &'a Value {
         .iter()
         .find(|account| account["account"] == name)
         .unwrap()
+}
+
+/// Where the emulator listens.
+fn origin(introduction: &Value) -> String {
+    let base = account(introduction, "crm")["base_url"].as_str().unwrap();
+    base.split('/').take(3).collect::<Vec<_>>().join("/")
 }
 
 /// A job between two of the emulator's accounts, at no pace but that of the machine.
@@ -211,16 +248,9 @@ struct Cost {
 }
 
 impl Cost {
-    fn of(config: &Path, secrets: &[(&str, Value)], arguments: &[&str]) -> Cost {
-        let secrets = secrets
-            .iter()
-            .map(|(name, secret)| (name, secret.as_str().unwrap()));
+    fn of(mut command: Command) -> Cost {
         let began = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_rosterd"))
-            .arg("--config")
-            .arg(config)
-            .args(arguments)
-            .envs(secrets)
+        let child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -238,7 +268,7 @@ impl Cost {
             done.status
                 .code()
                 .is_some_and(|code| code == 0 || code == 4),
-            "rosterd {arguments:?}: {}",
+            "{command:?}: {}",
             String::from_utf8_lossy(&done.stderr)
         );
         Cost { cpu, wall, peak }

@@ -40,6 +40,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub use approvals::ApprovalAnswer;
 pub use change::Change;
@@ -266,12 +267,14 @@ impl Store {
 
     /// Reads in one consistent view.
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StateError> {
-        let connection = self.lock();
-        let done = || {
-            let view = Transaction::new_unchecked(&connection, TransactionBehavior::Deferred)?;
-            work(&view)
-        };
-        done().map_err(|fault| fault.at(self.path()))
+        off_the_runtime(|| {
+            let connection = self.lock();
+            let done = || {
+                let view = Transaction::new_unchecked(&connection, TransactionBehavior::Deferred)?;
+                work(&view)
+            };
+            done().map_err(|fault| fault.at(self.path()))
+        })
     }
 
     /// Writes all or nothing; on disk when it returns.
@@ -296,16 +299,28 @@ impl Store {
         synchronous: &str,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, StateError> {
-        let connection = self.lock();
-        let done = || {
-            connection.pragma_update(None, "synchronous", synchronous)?;
-            let transaction =
-                Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok::<_, Fault>(value)
-        };
-        done().map_err(|fault| fault.at(self.path()))
+        off_the_runtime(|| {
+            let connection = self.lock();
+            let done = || {
+                connection.pragma_update(None, "synchronous", synchronous)?;
+                let transaction =
+                    Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
+                let value = work(&transaction)?;
+                transaction.commit()?;
+                Ok::<_, Fault>(value)
+            };
+            done().map_err(|fault| fault.at(self.path()))
+        })
+    }
+}
+
+/// Does what may wait for the disk without having the other tasks of this thread wait along: requests
+/// go on while the database is written.
+fn off_the_runtime<T>(work: impl FnOnce() -> T) -> T {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opening, refusing, copying.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -323,4 +324,36 @@ fn a_restore_brings_the_copy_back_and_keeps_what_was_there() {
         StateError::Copy { .. }
     ));
     assert_eq!(count_rows(&store, "memberships"), 2);
+}
+
+/// Waiting for the disk is no other task's business.
+#[test]
+fn other_tasks_go_on_while_the_database_is_read_and_written() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    for writes in [false, true] {
+        let (done, wait) = std::sync::mpsc::channel();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let waiting = runtime.spawn(async move {
+            let store = Store::in_memory();
+            let work = |_: &Connection| {
+                begun.send(()).unwrap();
+                Ok(wait.recv_timeout(Duration::from_secs(20)))
+            };
+            if writes {
+                store.write(work)
+            } else {
+                store.read(work)
+            }
+            .unwrap()
+        });
+        let other = runtime.spawn(async move {
+            begins.await.unwrap();
+            done.send(()).unwrap();
+        });
+        runtime.block_on(other).unwrap();
+        assert_eq!(runtime.block_on(waiting).unwrap(), Ok(()));
+    }
 }

@@ -177,7 +177,7 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
             group: None,
             value,
             of: 0,
-            limit: "none unseen".to_owned(),
+            limit: "none".to_owned(),
             key: format!("jobs.{}", plan.job),
             explanation: format!(
                 "{value} groups to create, where the target shows neither groups nor people: to a login that lost its rights every account looks like this"

@@ -47,7 +47,7 @@ fn groups_are_made_where_nothing_is_seen_only_with_an_approval() {
     assert_eq!(refusals(world), "");
     assert_eq!(
         refusals(&format!("{world}\nunseen")),
-        "refused unseen_groups 2 of 0, none unseen"
+        "refused unseen_groups 2 of 0, none"
     );
     assert_eq!(refusals("unseen"), "", "nothing is made");
 }

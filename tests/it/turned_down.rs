@@ -170,7 +170,7 @@ async fn a_newcomer_who_refuses_beside_a_refused_batch_is_not_imported_by_its_ha
         let report = bench.sync().await;
         bench.store.watch_journal(|_| ());
         bench.assert_no_misuse();
-        let says = |words: &String| words.contains("turned out to refuse");
+        let says = |words: &String| words.contains("turned out to be there by now");
         let is_told = report.warnings.iter().any(says);
         assert!(is_unread || is_told, "{}", tell(&report));
         bench.emulator.clear_faults();
@@ -230,4 +230,37 @@ async fn what_a_lost_request_brought_is_rosterds_whatever_is_said_to_the_second(
     let report = bench.settle().await;
     let members = bench.members("mail", "News");
     assert!(!members.contains_key(&address(4)), "{}", tell(&report));
+}
+
+/// Whoever refuses right after an import that was accepted is linked, and in no group by rosterd's doing:
+/// neither counted as added nor forgotten.
+#[tokio::test(start_paused = true)]
+async fn whoever_refuses_right_after_an_accepted_import_is_told_and_not_counted() {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "News", "reader", 30);
+    world.account_mut("mail").add_group("News");
+    let bench = bench(world, "crm", "mail", "mode = \"managed\"");
+    let (emulator, seen) = (bench.emulator.clone(), AtomicBool::new(false));
+    bench.store.watch_journal(move |reached| {
+        if reached != JournalMoment::OutcomeKept {
+            return;
+        }
+        emulator.with_world(|world| {
+            let account = world.account_mut("mail");
+            let group = account.find_group("News").unwrap();
+            if let Some(contact) = account.contact_by_email(&address(3))
+                && !seen.swap(true, Ordering::SeqCst)
+            {
+                account.opt_out_of_group(group, contact);
+            }
+        });
+    });
+    let report = bench.sync().await;
+    bench.store.watch_journal(|_| ());
+    let place = tell(&report);
+    assert_eq!(report.summary.memberships_added, 29, "{place}");
+    let says = |words: &String| words.contains("turned out to be there by now");
+    assert!(report.warnings.iter().any(says), "{place}");
+    bench.settle().await;
+    bench.assert_no_misuse();
 }

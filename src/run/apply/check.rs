@@ -188,6 +188,13 @@ impl Applying<'_> {
                 }
                 Some(standing) => {
                     self.learn(item, standing.id.as_deref(), true);
+                    if let Some((known, outcome)) =
+                        self.came_to_refuse(&open.write, item, position, standing)?
+                    {
+                        changes.extend(known);
+                        outcomes[position] = outcome;
+                        continue;
+                    }
                     changes.extend(self.confirming().confirmed(
                         &open.write,
                         item,

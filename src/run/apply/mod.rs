@@ -223,10 +223,17 @@ impl Runner {
         let Applying {
             prepared,
             so_far,
-            events,
+            mut events,
             wrote,
+            came_refusing,
             ..
         } = applying;
+        if !came_refusing.is_empty() {
+            events.push(Event::Warning(format!(
+                "{} who were to be created turned out to be there by now, and to refuse or not to be mailed; nothing more is written of them, and the next plan shows them as withheld.",
+                came_refusing.len()
+            )));
+        }
         if result.is_ok() && !writes {
             let named = prepared.with_inputs(names_unread_records);
             self.remember(job, &prepared.sides, &prepared.policy.config_hash, named);
@@ -286,12 +293,6 @@ impl Applying<'_> {
         }
         self.look_for_twins().await?;
         self.read_values_back().await?;
-        if !self.came_refusing.is_empty() {
-            self.events.push(Event::Warning(format!(
-                "{} who were to be created turned out to refuse by now; nothing more is written of them, and the next plan shows them as withheld.",
-                self.came_refusing.len()
-            )));
-        }
         self.end_of_hindrances()
     }
 

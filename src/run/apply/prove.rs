@@ -1,5 +1,7 @@
 //! Proves the ids of people who were created, before anything goes by them.
 
+use std::collections::HashMap;
+
 use super::check::PATIENCE;
 use super::{Applying, Open};
 use crate::model::{MemberStatus, Write};
@@ -7,7 +9,7 @@ use crate::plan::PersonIx;
 use crate::run::error::RunError;
 use crate::run::read::people_now;
 use crate::run::settle::{Item, Standing, UNTOLD};
-use crate::state::JournalOutcome;
+use crate::state::{Change, JournalOutcome};
 
 impl Applying<'_> {
     /// Tells whether somebody who is created is meant to refuse mail.
@@ -29,6 +31,31 @@ impl Applying<'_> {
             .is_some_and(|status| status != MemberStatus::Active);
         item.person
             .filter(|person| creates && inactive && !self.expects_refusal(*person))
+    }
+
+    /// Settles an item of somebody who was to be created and turned out to refuse: linked, and in no
+    /// group by rosterd's doing.
+    pub(super) fn came_to_refuse(
+        &mut self,
+        write: &Write,
+        item: &Item,
+        position: usize,
+        found: &Standing,
+    ) -> Result<Option<(Vec<Change>, JournalOutcome)>, RunError> {
+        let (Some(id), Some(person)) = (&found.id, self.refused_meanwhile(write, item, found))
+        else {
+            return Ok(None);
+        };
+        self.lost_people.insert(person);
+        self.came_refusing.insert(person);
+        let in_no_group = Standing {
+            groups: Some(HashMap::new()),
+            ..found.clone()
+        };
+        let confirming = self.confirming();
+        let changes = confirming.confirmed(write, item, position, &in_no_group)?;
+        let id = Some(id.clone());
+        Ok(Some((changes, JournalOutcome::Confirmed { id })))
     }
 
     /// Reads the account once to prove the ids of everybody who was created, before any of them is

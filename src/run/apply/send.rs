@@ -530,18 +530,17 @@ impl Applying<'_> {
         let mut waits = PATIENCE
             .iter()
             .take(if patient { PATIENCE.len() } else { 0 });
+        // What cannot be read back is often refused for the same reason, which only the provider's
+        // words tell.
+        let unread = |error: RunError| match (error, &turned_down) {
+            (RunError::Write { provider, why }, Some(TurnedDown { words, .. })) => {
+                let why = format!("a request was refused ({words}), and {why}");
+                RunError::Write { provider, why }
+            }
+            (error, _) => error,
+        };
         let mut done = loop {
-            let found = self.observe(&write, &items).await.map_err(|error| {
-                match (error, &turned_down) {
-                    // What cannot be read back is often refused for the same reason, which only
-                    // the provider's words tell.
-                    (RunError::Write { provider, why }, Some(TurnedDown { words, .. })) => {
-                        let why = format!("a request was refused ({words}), and {why}");
-                        RunError::Write { provider, why }
-                    }
-                    (error, _) => error,
-                }
-            })?;
+            let found = self.observe(&write, &items).await.map_err(unread)?;
             let is_untold = |(position, found): (usize, &Option<Standing>)| {
                 found.as_ref().is_some_and(|standing| {
                     let row = parts(&write, position, &items[position], standing);
@@ -564,7 +563,8 @@ impl Applying<'_> {
             }
         };
         if matches!(&write, Write::CreateMembers { join, .. } if !join.is_empty()) {
-            self.with_account_states(&items, &mut done).await?;
+            let states = self.with_account_states(&items, &mut done).await;
+            states.map_err(unread)?;
         }
         if let (Write::CreateGroup { .. }, Some(item)) = (&write, items.first()) {
             self.doubted_groups.extend(item.pair);
@@ -590,21 +590,18 @@ impl Applying<'_> {
             };
             let item = items[position].clone();
             self.learn(&item, standing.id.as_deref(), true);
+            // Somebody may have refused in the moment between.
+            if let Some((known, outcome)) =
+                self.came_to_refuse(&write, &item, position, standing)?
+            {
+                changes.extend(known);
+                outcomes.push(outcome);
+                continue;
+            }
             changes.extend(
                 self.confirming()
                     .confirmed(&write, &item, position, standing)?,
             );
-            // Somebody may have refused in the moment between.
-            if standing.id.is_some()
-                && let Some(person) = self.refused_meanwhile(&write, &item, standing)
-            {
-                self.lost_people.insert(person);
-                self.came_refusing.insert(person);
-                outcomes.push(JournalOutcome::Confirmed {
-                    id: standing.id.clone(),
-                });
-                continue;
-            }
             let mut row = parts(&write, position, &item, standing);
             // What was certainly not done is sent again like the rest of it, except that nobody is added
             // of whom it can't be told whether they refuse by now (rule 1); and a refusal that waits

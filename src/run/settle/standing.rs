@@ -433,7 +433,9 @@ mod tests {
         };
         let standing = |groups: &[GroupNow]| {
             let mut newcomer = Newcomer::default();
-            groups.iter().for_each(|group| newcomer.see(group, ANA));
+            for group in groups {
+                newcomer.see(group, ANA);
+            }
             let standing = newcomer.standing()?;
             Some((standing.id, standing.status, standing.groups.is_some()))
         };

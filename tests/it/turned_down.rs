@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rosterd::emulator::MembershipState::Active;
 use rosterd::emulator::{Account, Emulator, Fault, FaultRule, When};
+use rosterd::run::RunReport;
 use rosterd::state::JournalMoment;
 
 use crate::support::readers::address;
@@ -21,6 +22,25 @@ fn before_the_first_request(bench: &Bench, work: impl Fn(&Emulator) + Send + Syn
             work(&emulator);
         }
     });
+}
+
+/// Plays a run through its trouble and ends that; once all thirty are in the group, the source lets some
+/// of them go.
+async fn sync_and_let_go(bench: &Bench, numbers: &[usize]) -> RunReport {
+    bench.sync().await;
+    bench.store.watch_journal(|_| ());
+    bench.emulator.clear_faults();
+    bench.pass(90_000);
+    bench.settle().await;
+    assert_eq!(bench.members("mail", "News").len(), 30);
+    bench.account("crm", |account| {
+        let group = account.find_group("News").unwrap();
+        for number in numbers {
+            let contact = account.contact_by_email(&address(*number)).unwrap();
+            account.leave(group, contact);
+        }
+    });
+    bench.settle().await
 }
 
 fn refuse_batches_with(emulator: &Emulator, poison: &str, operation: &str) {
@@ -86,20 +106,7 @@ async fn whoever_joined_beside_a_refused_batch_is_not_rosterds() {
             account.join(news, contact);
         });
     });
-    bench.sync().await;
-    bench.store.watch_journal(|_| ());
-    bench.emulator.clear_faults();
-    bench.pass(90_000);
-    bench.settle().await;
-    assert_eq!(bench.members("mail", "News").len(), 30);
-    bench.account("crm", |account| {
-        let group = account.find_group("News").unwrap();
-        for number in [3, 4] {
-            let contact = account.contact_by_email(&address(number)).unwrap();
-            account.leave(group, contact);
-        }
-    });
-    let report = bench.settle().await;
+    let report = sync_and_let_go(&bench, &[3, 4]).await;
     let members = bench.members("mail", "News");
     let stays = |number| members.contains_key(&address(number));
     assert!(stays(3) && !stays(4), "{}", tell(&report));
@@ -216,18 +223,7 @@ async fn what_a_lost_request_brought_is_rosterds_whatever_is_said_to_the_second(
             _ => {}
         }
     });
-    bench.sync().await;
-    bench.store.watch_journal(|_| ());
-    bench.emulator.clear_faults();
-    bench.pass(90_000);
-    bench.settle().await;
-    assert_eq!(bench.members("mail", "News").len(), 30);
-    bench.account("crm", |account| {
-        let group = account.find_group("News").unwrap();
-        let contact = account.contact_by_email(&address(4)).unwrap();
-        account.leave(group, contact);
-    });
-    let report = bench.settle().await;
+    let report = sync_and_let_go(&bench, &[4]).await;
     let members = bench.members("mail", "News");
     assert!(!members.contains_key(&address(4)), "{}", tell(&report));
 }

@@ -354,18 +354,7 @@ fn a_group_that_cannot_be_read_holds_up_no_other_one_of_its_item() {
             brought: !adds,
         };
         store.record(&[gone, back]).unwrap();
-        let mut fields = store.member_fields("test", "s1").unwrap();
-        fields.clear();
-        store
-            .record(&[Change::MemberBase {
-                job: "test".into(),
-                source: "s1".into(),
-                address: ANA.into(),
-                source_hash: 7,
-                target_hash: 7,
-                fields,
-            }])
-            .unwrap();
+        learn_base(&store, FieldBases::default());
         for _ in 0..2 {
             let (base, names, open) = settled_in_two(&store, &people, false);
             let member = names.find("t1").unwrap();
@@ -1024,16 +1013,20 @@ fn agreed(store: &Store, first_name: &str) {
         target: Some(Value::from(first_name)),
         written: false,
     };
-    store
-        .record(&[Change::MemberBase {
-            job: "test".into(),
-            source: "s1".into(),
-            address: ANA.into(),
-            source_hash: 7,
-            target_hash: 8,
-            fields: FieldBases::from([("firstName".into(), base)]),
-        }])
-        .unwrap();
+    learn_base(store, FieldBases::from([("firstName".into(), base)]));
+}
+
+/// Remembers what both sides held of ana.
+fn learn_base(store: &Store, fields: FieldBases) {
+    let base = Change::MemberBase {
+        job: "test".into(),
+        source: "s1".into(),
+        address: ANA.into(),
+        source_hash: 7,
+        target_hash: 8,
+        fields,
+    };
+    store.record(&[base]).unwrap();
 }
 
 fn remembered(store: &Store) -> Option<(Option<Value>, Option<Value>)> {

@@ -41,13 +41,13 @@ impl Confirming<'_> {
             let fields = bases_of(&desired, &desired);
             changes.extend(self.member_bases(person, &fields, UNREAD));
         }
-        if known_before {
-            changes.push(Change::MemberRemovedByUs {
-                job: self.known.job.name.clone(),
-                target: id.to_owned(),
-                removed: false,
-            });
-        }
+        // The provider may give whoever was out of sight the contact that rosterd once took out of
+        // its last group: from here on it is erased by nobody but others.
+        changes.push(Change::MemberRemovedByUs {
+            job: self.known.job.name.clone(),
+            target: id.to_owned(),
+            removed: false,
+        });
         changes.extend(self.carried_of_person(person, id)?);
         Ok(changes)
     }

@@ -364,12 +364,19 @@ impl<'a> Doubtful<'a> {
                     }
                     // Whoever was not known to be absent before may have been there already.
                     let mut absent = self.item.absent_from.iter().flat_map(|ids| ids.split(','));
-                    changes.extend(self.id().map(|member| Change::Membership {
-                        job: self.job.name.clone(),
-                        group: group.to_owned(),
-                        member,
-                        brought: Answer::Lost.brought(|| absent.any(|id| id == group)),
-                    }));
+                    if let Some(member) = self.id() {
+                        changes.push(Change::MemberRemovedByUs {
+                            job: self.job.name.clone(),
+                            target: member.clone(),
+                            removed: false,
+                        });
+                        changes.push(Change::Membership {
+                            job: self.job.name.clone(),
+                            group: group.to_owned(),
+                            member,
+                            brought: Answer::Lost.brought(|| absent.any(|id| id == group)),
+                        });
+                    }
                 }
                 Verdict::Barred => {}
                 Verdict::Missing => shown.all = false,

@@ -406,6 +406,27 @@ fn an_addition_is_settled_by_a_whole_listing_only() {
     }
 }
 
+/// Whoever is a member again is not one whom rosterd has taken out: a contact that is erased later by
+/// others is not made anew.
+#[test]
+fn whoever_was_removed_and_is_found_added_again_counts_as_removed_no_more() {
+    for id in [Some("t1"), None] {
+        let store = Store::in_memory();
+        known(&store);
+        let removed = Change::MemberRemovedByUs {
+            job: "test".into(),
+            target: "t1".into(),
+            removed: true,
+        };
+        store.record(&[removed]).unwrap();
+        let operation = id.map_or("create_members", |_| "add_memberships");
+        begin(&store, operation, item(id));
+        let there = ("t1", ANA, false, Some(MembershipState::Active));
+        let (base, _, done) = settled(&store, &[there], true);
+        assert!(done && !base.members[0].removed_by_us, "{operation}");
+    }
+}
+
 #[test]
 fn a_membership_that_may_have_been_there_before_is_not_brought() {
     for operation in ["add_memberships", "create_members"] {

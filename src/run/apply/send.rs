@@ -525,8 +525,8 @@ impl Applying<'_> {
             self.runner.now(),
         )?;
         // An effect may come late, and a read may lag behind it.
-        let patient = turned_down.is_none()
-            && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
+        let patient =
+            may_be_done && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
         let mut waits = PATIENCE
             .iter()
             .take(if patient { PATIENCE.len() } else { 0 });

@@ -2,7 +2,8 @@
 
 use std::io::BufRead;
 
-use super::xml::{Element, Envelope, read_document};
+use super::tree::{Element, Tree};
+use super::xml::{Envelope, read_document};
 use crate::http::DecodeError;
 use crate::model::{ItemOutcome, Refusal};
 
@@ -39,7 +40,7 @@ pub(super) enum Outcome {
 ///
 /// Anything but a clear success is a failure, also when another spelling claims success. What can't be
 /// read is neither.
-pub(super) fn outcome(element: &Element) -> Outcome {
+pub(super) fn outcome(element: Element<'_>) -> Outcome {
     if is_garbled(element) {
         return Outcome::Silent;
     }
@@ -70,8 +71,8 @@ pub(super) fn outcome(element: &Element) -> Outcome {
 }
 
 /// Tells whether what an element says of its outcome can't be read.
-fn is_garbled(element: &Element) -> bool {
-    element.guessed || element.is_guessed(&["result", "response", "errorcode"])
+fn is_garbled(element: Element<'_>) -> bool {
+    element.is_guessed() || element.has_guessed(&["result", "response", "errorcode"])
 }
 
 fn has_any(words: &Refusal, needles: &[&str]) -> bool {
@@ -110,10 +111,10 @@ pub(super) fn read_single(
     source: impl BufRead,
     root: &str,
     container: &str,
-    item: &mut dyn FnMut(&mut Element) -> Result<(), DecodeError>,
+    item: &mut dyn FnMut(&mut Tree) -> Result<(), DecodeError>,
 ) -> Result<Envelope, DecodeError> {
     let envelope = read_document(source, root, container, item)?;
-    match outcome(&envelope.root) {
+    match outcome(envelope.root()) {
         Outcome::Success => Ok(envelope),
         Outcome::Silent => Err(DecodeError::NotAnAnswer("it has no result".to_owned())),
         Outcome::Failure(words) => Err(refuse(words)),
@@ -128,8 +129,9 @@ pub(in super::super) fn created(
     ids: &[&str],
 ) -> Result<ItemOutcome, DecodeError> {
     let envelope = read_single(source, root, "", &mut |_| Ok(()))?;
-    Ok(match envelope.root.any(ids) {
-        Some(_) if envelope.root.is_guessed(ids) => ItemOutcome::Unknown,
+    let root = envelope.root();
+    Ok(match root.any(ids) {
+        Some(_) if root.has_guessed(ids) => ItemOutcome::Unknown,
         Some(id) => ItemOutcome::Done {
             id: Some(id.to_owned()),
         },
@@ -152,7 +154,7 @@ fn read_items(
     root: &str,
     container: &str,
     sent: usize,
-) -> Result<Vec<Element>, DecodeError> {
+) -> Result<Vec<Tree>, DecodeError> {
     let mut items = Vec::new();
     let envelope = read_document(source, root, container, &mut |item| {
         if items.len() == sent {
@@ -163,8 +165,8 @@ fn read_items(
         items.push(std::mem::take(item));
         Ok(())
     })?;
-    match outcome(&envelope.root) {
-        Outcome::Silent if is_garbled(&envelope.root) => Err(DecodeError::NotAnAnswer(
+    match outcome(envelope.root()) {
+        Outcome::Silent if is_garbled(envelope.root()) => Err(DecodeError::NotAnAnswer(
             "its result can't be read".to_owned(),
         )),
         Outcome::Silent if items.is_empty() => Err(DecodeError::NotAnAnswer(
@@ -196,7 +198,7 @@ pub(in super::super) fn settle_items(
     let items = read_items(source, root, container, sent.len())?;
     let counts_agree = items.len() == sent.len();
     let mut outcomes: Vec<Option<ItemOutcome>> = vec![None; sent.len()];
-    for (position, item) in items.iter().enumerate() {
+    for (position, item) in items.iter().map(Tree::root).enumerate() {
         let id = item.any(id_names);
         let matched = match (item.attribute("request_id"), id) {
             (Some(mark), _) => sent.iter().position(|sent| sent.request_id == mark),
@@ -223,7 +225,7 @@ pub(in super::super) fn settle_items(
         .collect())
 }
 
-fn judge(item: &Element) -> ItemOutcome {
+fn judge(item: Element<'_>) -> ItemOutcome {
     match outcome(item) {
         Outcome::Success => ItemOutcome::Done { id: None },
         Outcome::Silent => ItemOutcome::Unknown,
@@ -253,19 +255,19 @@ pub(in super::super) fn settle_creations(
     if items.len() != sent {
         return Ok(vec![ItemOutcome::Unknown; sent]);
     }
-    Ok(items.iter().map(judge_creation).collect())
+    Ok(items.iter().map(Tree::root).map(judge_creation).collect())
 }
 
-fn judge_creation(item: &Element) -> ItemOutcome {
+fn judge_creation(item: Element<'_>) -> ItemOutcome {
     const IDS: [&str; 3] = ["contact_id", "contactid", "id"];
     let id = item.any(&IDS).map(str::to_owned);
     match outcome(item) {
-        _ if item.is_guessed(&IDS) => ItemOutcome::Unknown,
+        _ if item.has_guessed(&IDS) => ItemOutcome::Unknown,
         Outcome::Success => ItemOutcome::Accepted { id },
         Outcome::Silent => ItemOutcome::Unknown,
         // 1002: the contact exists already, and the text tells its id.
         Outcome::Failure(words) if words.code.as_deref() == Some("1002") => {
-            match existing_id(&words.message).filter(|_| !item.is_guessed(&["errortext"])) {
+            match existing_id(&words.message).filter(|_| !item.has_guessed(&["errortext"])) {
                 Some(id) => ItemOutcome::Accepted { id: Some(id) },
                 None => ItemOutcome::Unknown,
             }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use compact_str::format_compact;
 
 use super::answer::read_single;
-use super::xml::Element;
+use super::tree::Element;
 use crate::http::DecodeError;
 use crate::model::{Record, Value, Writable};
 use crate::provider::GroupsByPeople;
@@ -62,21 +62,6 @@ fn names_any(groups: &[GroupOfContact]) -> bool {
     groups
         .iter()
         .any(|(id, name)| id.is_some() || name.is_some())
-}
-
-/// Tells whether a contact shows its groups, and that there are none.
-fn shows_no_group(item: &Element) -> bool {
-    let is_empty = |groups: &Element| {
-        groups.children.is_empty() && groups.content().is_none() && is_sound(groups)
-    };
-    !item.cut && item.child("groups").is_some_and(is_empty)
-}
-
-fn groups_of(item: &Element) -> Vec<GroupOfContact> {
-    let groups = item.child("groups");
-    groups
-        .map(|groups| groups.children.iter().map(group_of_contact).collect())
-        .unwrap_or_default()
 }
 
 /// What a whole answer counted.
@@ -143,25 +128,26 @@ pub(in super::super) fn check_contacts(
     let (mut without_id, mut in_no_group, mut shown_without) = (0, 0, 0);
     let (mut unsaid, mut garbled, mut refusing, mut willing) = (0, 0, 0, 0);
     let envelope = read_single(source, ROOT, CONTAINER, &mut |item| {
-        shown_without += u64::from(shows_no_group(item));
-        match flag(item) {
+        let parts = Parts::of(item.root());
+        shown_without += u64::from(parts.shows_no_group());
+        match parts.flag() {
             None => unsaid += 1,
             Some((_, false)) => garbled += 1,
             Some((true, true)) => refusing += 1,
             Some((false, true)) => willing += 1,
         }
-        if let Some(contact) = room.as_ref().and_then(|_| decode(item)) {
-            in_no_group += u64::from(!contact.names_a_group());
-            if let Some(room) = &mut room {
-                room.push(contact);
-            }
-        } else {
-            without_id += u64::from(id(item).is_none());
-            in_no_group += u64::from(!names_any(&groups_of(item)));
+        without_id += u64::from(parts.id().is_none());
+        let contact = room.as_ref().and_then(|_| parts.decode());
+        in_no_group += u64::from(match &contact {
+            Some(contact) => !contact.names_a_group(),
+            None => !names_any(&parts.groups()),
+        });
+        if let Some(room) = &mut room {
+            room.extend(contact);
         }
         Ok(())
     })?;
-    let total = match envelope.root.any(&["totalmatchingcontacts"]) {
+    let total = match envelope.root().any(&["totalmatchingcontacts"]) {
         Some(text) => Some(text.parse().map_err(|_| {
             DecodeError::Protocol("TotalMatchingContacts is not a number".to_owned())
         })?),
@@ -190,56 +176,166 @@ pub(in super::super) fn each_contact(
     source: impl BufRead,
     each: &mut dyn FnMut(Contact) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
-    read_single(source, ROOT, CONTAINER, &mut |item| match decode(item) {
-        Some(contact) => each(contact),
-        None => Ok(()),
-    })
+    read_single(
+        source,
+        ROOT,
+        CONTAINER,
+        &mut |item| match Parts::of(item.root()).decode() {
+            Some(contact) => each(contact),
+            None => Ok(()),
+        },
+    )
     .map(drop)
 }
 
-/// Returns a contact's id, where it has one that can be read.
-fn id(item: &Element) -> Option<String> {
-    let mut children = item.children.iter();
-    let shown = children.find(|child| {
-        matches!(child.name.as_str(), "contact_id" | "contactid" | "id")
-            && child.content().is_some()
-    })?;
-    let id = shown.content().filter(|_| !shown.guessed)?;
-    Some(id.trim().to_owned())
+/// What is read of a contact. Of several parts of a name the first one counts, unless it says nothing
+/// where that says nothing of the contact either.
+struct Parts<'a> {
+    item: Element<'a>,
+    /// The first of the parts with an id that is not blank.
+    id: Option<Element<'a>>,
+    email: Option<Element<'a>>,
+    unsubscribed: Option<Element<'a>>,
+    /// The first of them that is not blank.
+    flag: Option<Element<'a>>,
+    groups: Option<Element<'a>>,
+    custom: Option<Element<'a>>,
+    tags: Option<Element<'a>>,
+    /// The fields of the profile, in the order of [`FIELDS`].
+    fields: Vec<Option<Element<'a>>>,
 }
 
-fn decode(item: &Element) -> Option<Contact> {
-    let id = id(item)?;
-    let email = item.child("email");
-    let address = email
-        .filter(|email| !email.guessed)
-        .and_then(Element::content)
-        .map(|text| text.trim().to_owned());
-    let flag = flag(item);
-    // What decides about the person and can't be read is named, like a profile that can't be.
-    let decisive = ["unsubscribed", "groups"].iter();
-    let is_certain = !item.cut && decisive.filter_map(|name| item.child(name)).all(is_sound);
-    Some(Contact {
-        profile: profile(item, &id).filter(|_| is_certain),
-        id,
-        address,
-        unsubscribed: flag.and_then(|(is_set, is_sound)| is_sound.then_some(is_set)),
-        may_refuse: flag.is_some_and(|(_, is_sound)| !is_sound),
-        groups: groups_of(item),
-    })
+impl<'a> Parts<'a> {
+    fn of(item: Element<'a>) -> Self {
+        let mut parts = Parts {
+            item,
+            id: None,
+            email: None,
+            unsubscribed: None,
+            flag: None,
+            groups: None,
+            custom: None,
+            tags: None,
+            fields: vec![None; FIELDS.len()],
+        };
+        for child in item.children() {
+            let name = child.name();
+            if let Some(field) = PLACES.get(name) {
+                parts.fields[*field].get_or_insert(child);
+            }
+            match name {
+                "contact_id" | "contactid" | "id" => keep_said(&mut parts.id, child),
+                "unsubscribed" => {
+                    parts.unsubscribed.get_or_insert(child);
+                    keep_said(&mut parts.flag, child);
+                }
+                "email" => drop(parts.email.get_or_insert(child)),
+                "groups" => drop(parts.groups.get_or_insert(child)),
+                "userdefinedfields" => drop(parts.custom.get_or_insert(child)),
+                "tags" => drop(parts.tags.get_or_insert(child)),
+                _ => {}
+            }
+        }
+        parts
+    }
+
+    /// Returns the contact's id, where it has one that can be read.
+    fn id(&self) -> Option<&'a str> {
+        self.id.and_then(read).map(str::trim)
+    }
+
+    /// Returns the account-level opt-out flag that the contact shows, and whether it can be read.
+    fn flag(&self) -> Option<(bool, bool)> {
+        let flag = self.flag?;
+        Some((is_set(flag.content()?), !flag.is_guessed()))
+    }
+
+    /// Tells whether the contact shows its groups, and that there are none.
+    fn shows_no_group(&self) -> bool {
+        let is_empty = |groups: Element<'_>| {
+            groups.children().next().is_none() && groups.content().is_none() && groups.is_sound()
+        };
+        !self.item.is_cut() && self.groups.is_some_and(is_empty)
+    }
+
+    fn groups(&self) -> Vec<GroupOfContact> {
+        let groups = self.groups.into_iter().flat_map(Element::children);
+        groups.map(group_of_contact).collect()
+    }
+
+    fn decode(&self) -> Option<Contact> {
+        let id = self.id()?;
+        let flag = self.flag();
+        // What decides about the person and can't be read is named, like a profile that can't be.
+        let mut decisive = [self.unsubscribed, self.groups].into_iter().flatten();
+        let is_certain = !self.item.is_cut() && decisive.all(Element::is_sound);
+        Some(Contact {
+            profile: self.profile(id).filter(|_| is_certain),
+            id: id.to_owned(),
+            address: self.email.and_then(read).map(|text| text.trim().to_owned()),
+            unsubscribed: flag.and_then(|(is_set, is_sound)| is_sound.then_some(is_set)),
+            may_refuse: flag.is_some_and(|(_, is_sound)| !is_sound),
+            groups: self.groups(),
+        })
+    }
+
+    /// Collects the profile under the names of the field table; nothing when any of it was guessed.
+    fn profile(&self, id: &str) -> Option<Record> {
+        let mut values = Vec::with_capacity(FIELDS.len() + 8);
+        values.push(("Contact_id".into(), Value::from(id)));
+        for (field, wire) in self.fields.iter().zip(FIELDS.iter()) {
+            let Some(field) = field else { continue };
+            if field.is_guessed() {
+                return None;
+            }
+            if let Some(text) = field.content() {
+                values.push(((*wire).into(), Value::from(text)));
+            }
+        }
+        let mut record: Record = values.into_iter().collect();
+        for custom in self.custom.into_iter().flat_map(Element::children) {
+            if !custom.is_sound() {
+                return None;
+            }
+            let Some(name) = custom.any(&["fieldname"]) else {
+                continue;
+            };
+            let wire = format_compact!("custom.{name}");
+            match custom.value("fieldvalue") {
+                Some(value) => drop(record.insert(wire, Value::from(value))),
+                // A field without a value is there all the same, which not every login can ask.
+                None => drop(record.entry(wire).or_insert_with(|| Value::from(""))),
+            }
+        }
+        let tags = || self.tags.into_iter().flat_map(Element::children);
+        if !tags().all(Element::is_sound) {
+            return None;
+        }
+        let mut tags: Vec<String> = tags()
+            .filter_map(|tag| {
+                tag.any(&["tagname"])
+                    .or_else(|| tag.content().map(str::trim))
+            })
+            .map(str::to_owned)
+            .collect();
+        tags.sort();
+        tags.dedup();
+        if !tags.is_empty() {
+            record.insert("Tags".into(), Value::List(tags));
+        }
+        Some(record)
+    }
 }
 
-/// Tells whether nothing in an element was guessed.
-fn is_sound(element: &Element) -> bool {
-    !element.guessed && element.children.iter().all(is_sound)
+fn keep_said<'a>(known: &mut Option<Element<'a>>, part: Element<'a>) {
+    if known.is_none() && part.content().is_some() {
+        *known = Some(part);
+    }
 }
 
-/// Returns the account-level opt-out flag that a contact shows, and whether it can be read.
-fn flag(item: &Element) -> Option<(bool, bool)> {
-    let children = item.children.iter();
-    children
-        .filter(|child| child.name == "unsubscribed")
-        .find_map(|child| Some((is_set(child.content()?), !child.guessed)))
+/// Returns the text of an element that can be read.
+fn read(element: Element<'_>) -> Option<&str> {
+    element.content().filter(|_| !element.is_guessed())
 }
 
 /// A flag that is not clearly "no" counts as set: an opt-out must not get lost in a spelling.
@@ -251,14 +347,12 @@ fn is_set(text: &str) -> bool {
             .any(|no| text.eq_ignore_ascii_case(no)))
 }
 
-fn group_of_contact(group: &Element) -> GroupOfContact {
+fn group_of_contact(group: Element<'_>) -> GroupOfContact {
     let readable = |names: &[&str]| {
-        let mut children = group.children.iter();
-        let shown = children.find(|child| names.contains(&child.name.as_str()))?;
-        shown.content().filter(|_| !shown.guessed)
+        let mut children = group.children();
+        read(children.find(|child| names.contains(&child.name()))?)
     };
-    let name =
-        readable(&["name", "groupname"]).or_else(|| group.content().filter(|_| !group.guessed));
+    let name = readable(&["name", "groupname"]).or_else(|| read(group));
     let trimmed = |text: &str| text.trim().to_owned();
     (
         readable(&["group_id", "groupid"]).map(trimmed),
@@ -266,72 +360,19 @@ fn group_of_contact(group: &Element) -> GroupOfContact {
     )
 }
 
-/// The fields of a profile, by their names in lower case.
-static FIELDS: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
+/// The fields of a profile, in the order of their names.
+static FIELDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let fields = SCHEMA.members.iter();
-    fields
+    let mut fields: Vec<&str> = fields
         .filter(|field| field.writable != Writable::No && !field.wire.starts_with("custom."))
-        .map(|field| (field.wire.to_lowercase(), field.wire))
-        .collect()
+        .map(|field| field.wire)
+        .collect();
+    fields.sort_unstable();
+    fields
 });
 
-/// Collects the profile under the names of the field table; nothing when any of it was guessed.
-fn profile(item: &Element, id: &str) -> Option<Record> {
-    let mut record = Record::from([("Contact_id".into(), Value::from(id))]);
-    let mut met = Vec::with_capacity(FIELDS.len());
-    for child in &item.children {
-        let Some(wire) = FIELDS.get(child.name.as_str()) else {
-            continue;
-        };
-        // Of several the first one counts.
-        if met.contains(wire) {
-            continue;
-        }
-        met.push(*wire);
-        if child.guessed {
-            return None;
-        }
-        if let Some(text) = child.content() {
-            record.insert((*wire).into(), Value::from(text));
-        }
-    }
-    for custom in item
-        .child("userdefinedfields")
-        .map(|list| list.children.as_slice())
-        .unwrap_or_default()
-    {
-        if !is_sound(custom) {
-            return None;
-        }
-        let Some(name) = custom.any(&["fieldname"]) else {
-            continue;
-        };
-        let wire = format_compact!("custom.{name}");
-        match custom.value("fieldvalue") {
-            Some(value) => drop(record.insert(wire, Value::from(value))),
-            // A field without a value is there all the same, which not every login can ask.
-            None => drop(record.entry(wire).or_insert_with(|| Value::from(""))),
-        }
-    }
-    let tags = item
-        .child("tags")
-        .map(|tags| tags.children.as_slice())
-        .unwrap_or_default();
-    if !tags.iter().all(is_sound) {
-        return None;
-    }
-    let mut tags: Vec<String> = tags
-        .iter()
-        .filter_map(|tag| {
-            tag.any(&["tagname"])
-                .or_else(|| tag.content().map(str::trim))
-        })
-        .map(str::to_owned)
-        .collect();
-    tags.sort();
-    tags.dedup();
-    if !tags.is_empty() {
-        record.insert("Tags".into(), Value::List(tags));
-    }
-    Some(record)
-}
+/// The places in [`FIELDS`] by the names in lower case.
+static PLACES: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
+    let fields = FIELDS.iter().enumerate();
+    fields.map(|(at, wire)| (wire.to_lowercase(), at)).collect()
+});

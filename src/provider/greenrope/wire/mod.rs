@@ -7,6 +7,7 @@ mod mend;
 mod objects;
 mod request;
 mod token;
+mod tree;
 mod xml;
 
 pub(super) use answer::{Sent, created, settle_creations, settle_items, speaks_of_login};

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use secrecy::SecretString;
 
 use super::answer::read_single;
-use super::xml::Element;
+use super::tree::Element;
 use crate::http::DecodeError;
 use crate::model::{
     CustomField, CustomFields, FieldType, GroupKind, GroupRow, GroupStatus, Record, Unread, Value,
@@ -31,7 +31,7 @@ pub(in super::super) fn token(source: impl BufRead) -> Result<SecretString, Deco
                 other => other,
             }
         })?;
-    match envelope.root.any(&["token"]) {
+    match envelope.root().any(&["token"]) {
         Some(token) => Ok(SecretString::from(token)),
         None => Err(DecodeError::Protocol(
             "the login brought no token".to_owned(),
@@ -47,8 +47,9 @@ pub(in super::super) fn accounts(source: impl BufRead) -> Result<Vec<String>, De
         "getaccountswithaccessresponse",
         "accounts",
         &mut |item| {
+            let item = item.root();
             let number = item.any(&["accountnumber"]);
-            let number = number.filter(|_| !item.is_guessed(&["accountnumber"]));
+            let number = number.filter(|_| !item.has_guessed(&["accountnumber"]));
             numbers.extend(number.map(str::to_owned));
             Ok(())
         },
@@ -80,7 +81,7 @@ pub(in super::super) fn groups_if_any(
     let mut rows = Vec::new();
     let mut without_id = 0;
     let envelope = read_single(source, "getgroupsresponse", "groups", &mut |item| {
-        match group(item, account_id)? {
+        match group(item.root(), account_id)? {
             Some(group) => rows.push(group),
             None => without_id += 1,
         }
@@ -130,12 +131,12 @@ fn says_none(words: &str, what: &str) -> bool {
 }
 
 /// Decodes a group; nothing where its id, or whose it is, can't be read.
-fn group(item: &Element, account_id: &str) -> Result<Option<GroupRow>, DecodeError> {
+fn group(item: Element<'_>, account_id: &str) -> Result<Option<GroupRow>, DecodeError> {
     let Some(id) = item.any(&["group_id", "groupid"]) else {
         return Ok(None);
     };
     // Nobody can tell which it is, or whose.
-    if item.is_guessed(&["group_id", "groupid", "accountnumber"]) {
+    if item.has_guessed(&["group_id", "groupid", "accountnumber"]) {
         return Ok(None);
     }
     if item
@@ -184,8 +185,8 @@ fn group(item: &Element, account_id: &str) -> Result<Option<GroupRow>, DecodeErr
         }
         _ => {}
     }
-    let is_named = wire.contains_key("Name") && !item.is_guessed(&["name"]);
-    let is_read = !item.cut && !item.children.iter().any(|child| child.guessed);
+    let is_named = wire.contains_key("Name") && !item.has_guessed(&["name"]);
+    let is_read = !item.is_cut() && !item.children().any(Element::is_guessed);
     Ok(Some(GroupRow {
         id: id.to_owned(),
         wire,
@@ -213,9 +214,10 @@ pub(in super::super) fn custom_fields(source: impl BufRead) -> Result<CustomFiel
         "getuserdefinedfieldsresponse",
         "userdefinedfields",
         &mut |item| {
+            let item = item.root();
             let id = item.any(&["userfieldid"]);
             let name = item.any(&["fieldname"]);
-            let guessed = item.cut || item.children.iter().any(|child| child.guessed);
+            let guessed = item.is_cut() || item.children().any(Element::is_guessed);
             let Some(name) = name.filter(|_| !guessed) else {
                 unread.push(name.or(id).unwrap_or("without a name").to_owned());
                 return Ok(());

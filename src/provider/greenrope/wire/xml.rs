@@ -8,147 +8,46 @@
 use std::borrow::Cow;
 use std::io::{BufRead, Read as _};
 
-use compact_str::{CompactString, ToCompactString as _};
 use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::QName;
 use quick_xml::reader::{Config, Reader};
 
 use super::mend::{Mended, is_plain};
+use super::tree::{CUT, ELEMENT, Element, Tree};
 use crate::http::DecodeError;
 use crate::provider::guess::GUESS;
 
 /// How deep elements may nest; real answers have six levels.
 const MAX_DEPTH: usize = 32;
+/// How many elements an item is in: the root and the container.
+const ITEM: usize = 2;
 /// The longest tag or text, in bytes.
 const MAX_TOKEN: usize = 1024 * 1024;
 /// The longest name of an element whose tag is too long, in bytes.
 const MAX_NAME: usize = 1024;
 /// The most bytes of text and names that one item, or the rest of the document, may hold.
 const MAX_TREE: usize = 4 * 1024 * 1024;
-/// The most bytes that each part may hold that is kept of an item that is too much.
-const MAX_KEPT: usize = 64 * 1024;
-
-/// What is kept of an item that is too much, by name: what tells which one it is, and what decides
-/// about it.
-const KEPT: [&str; 12] = [
-    "contact_id",
-    "contactid",
-    "id",
-    "email",
-    "unsubscribed",
-    "groups",
-    "group_id",
-    "groupid",
-    "name",
-    "accountnumber",
-    "userfieldid",
-    "fieldname",
-];
-
-/// An element with everything in it.
-#[derive(Debug, Default)]
-pub(super) struct Element {
-    /// The name in lower case.
-    pub name: CompactString,
-    attributes: Vec<(CompactString, String)>,
-    text: CompactString,
-    /// The elements inside, in their order.
-    pub children: Vec<Element>,
-    /// Whether some of its text or of its tag can't be read, or is too long to be.
-    pub guessed: bool,
-    /// Whether it holds too much, so that next to nothing of what is inside was kept.
-    pub cut: bool,
-}
-
-impl Element {
-    /// Finds the first child of a name, given in lower case.
-    pub(super) fn child(&self, name: &str) -> Option<&Element> {
-        self.children.iter().find(|child| child.name == name)
-    }
-
-    /// Returns the text of the first child of a name, untrimmed; nothing when it is missing or
-    /// blank.
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.children
-            .iter()
-            .filter(|child| child.name == name)
-            .find_map(Element::content)
-    }
-
-    /// Returns the trimmed text of the first child that has one of several names.
-    pub(super) fn any(&self, names: &[&str]) -> Option<&str> {
-        names
-            .iter()
-            .find_map(|name| self.value(name))
-            .map(str::trim)
-    }
-
-    /// Tells whether a child of one of several names, given in lower case, had text that can't be read.
-    pub(super) fn is_guessed(&self, names: &[&str]) -> bool {
-        self.children
-            .iter()
-            .any(|child| child.guessed && names.contains(&child.name.as_str()))
-    }
-
-    /// Returns the trimmed value of an attribute, given in lower case; nothing when it is missing
-    /// or blank.
-    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.trim())
-            .filter(|value| !value.is_empty())
-    }
-
-    /// Returns the element's own text, untrimmed; nothing when it is blank.
-    pub(super) fn content(&self) -> Option<&str> {
-        Some(self.text.as_str()).filter(|text| !text.trim().is_empty())
-    }
-
-    fn weight(&self) -> usize {
-        let attributes = self.attributes.iter();
-        let attributes: usize = attributes.map(|(name, text)| name.len() + text.len()).sum();
-        let inside: usize = self.children.iter().map(Element::weight).sum();
-        size_of::<Element>() + self.name.len() + self.text.len() + attributes + inside
-    }
-
-    /// Forgets everything inside, which can't be read then.
-    fn cut(&mut self) {
-        let name = std::mem::take(&mut self.name);
-        *self = Element {
-            name,
-            text: char::REPLACEMENT_CHARACTER.to_compact_string(),
-            guessed: true,
-            cut: true,
-            ..Element::default()
-        };
-    }
-
-    /// Takes a child into an item that is too much, if it is one that is kept, and the first.
-    fn keep(&mut self, mut child: Element) {
-        let is_blank = child.content().is_none() && child.children.is_empty();
-        if !is_blank && KEPT.contains(&child.name.as_str()) && self.child(&child.name).is_none() {
-            if child.weight() > MAX_KEPT {
-                child.cut();
-            }
-            self.children.push(child);
-        }
-    }
-}
-
 /// What a document held besides its items.
 #[derive(Debug)]
 pub(super) struct Envelope {
     /// The root without the container of the items.
-    pub root: Element,
+    rest: Tree,
     /// Whether the container was there, empty or not.
     pub container: bool,
     /// How many items were in it.
     pub items: u64,
 }
 
-/// Reads a document to its end, lending each element inside the container as it closes.
+impl Envelope {
+    /// Returns the root, in which the container of the items is left out.
+    pub(super) fn root(&self) -> Element<'_> {
+        self.rest.root()
+    }
+}
+
+/// Reads a document to its end, lending each element inside the container as it closes; whoever wants
+/// to keep it takes it.
 ///
 /// `root` and `container` are given in lower case. Every element child of the container is an item,
 /// whatever its name: the manual itself shows a `Groups` item inside `Groups`.
@@ -156,7 +55,7 @@ pub(super) fn read_document(
     mut source: impl BufRead,
     root: &str,
     container: &str,
-    item: &mut dyn FnMut(&mut Element) -> Result<(), DecodeError>,
+    item: &mut dyn FnMut(&mut Tree) -> Result<(), DecodeError>,
 ) -> Result<Envelope, DecodeError> {
     let mut start = Vec::new();
     let unread = |error| DecodeError::NotAnAnswer(format!("it can't be read: {error}"));
@@ -174,22 +73,25 @@ fn read_pieces<R: BufRead>(
     mut pieces: Pieces<'_, R>,
     root: &str,
     container: &str,
-    item: &mut dyn FnMut(&mut Element) -> Result<(), DecodeError>,
+    item: &mut dyn FnMut(&mut Tree) -> Result<(), DecodeError>,
 ) -> Result<Envelope, DecodeError> {
     let mut document = Document {
         root,
         container,
-        open: Vec::new(),
+        rest: Tree::default(),
+        item: Tree::default(),
+        levels: Vec::new(),
+        depth: 0,
+        in_container: false,
         seen: false,
         items: 0,
         weight: 0,
         deep: Deep::default(),
-        room: Vec::new(),
     };
-    let mut done: Option<Element> = None;
+    let mut done = false;
     loop {
         let (event, too_long) = pieces.next()?;
-        if done.is_some() && !is_blank(&event) {
+        if done && !is_blank(&event) {
             return Err(DecodeError::NotAnAnswer(
                 "something follows the end of the document".to_owned(),
             ));
@@ -241,16 +143,16 @@ fn read_pieces<R: BufRead>(
             Event::Eof => break,
         }
     }
-    match done {
-        Some(root) => Ok(Envelope {
-            root,
-            container: document.seen,
-            items: document.items,
-        }),
-        None => Err(DecodeError::NotAnAnswer(
+    if !done {
+        return Err(DecodeError::NotAnAnswer(
             "it ends before its root element does".to_owned(),
-        )),
+        ));
     }
+    Ok(Envelope {
+        rest: document.rest,
+        container: document.seen,
+        items: document.items,
+    })
 }
 
 /// The longest document that is read from memory, where its pieces need no copies, in bytes.
@@ -259,7 +161,11 @@ const IN_MEMORY: u64 = 8 * 1024 * 1024;
 /// A document piece by piece.
 enum Pieces<'a, R> {
     /// A short one whose bytes are what they are said to be.
-    Plain(Reader<&'a [u8]>),
+    Plain {
+        reader: Reader<&'a [u8]>,
+        /// Whether it is longer than a piece may be.
+        is_long: bool,
+    },
     /// Any other.
     Mended {
         reader: Reader<Mended<R>>,
@@ -277,7 +183,10 @@ impl<'a, R: BufRead> Pieces<'a, R> {
     fn plain(text: &'a [u8]) -> Self {
         let mut reader = Reader::from_reader(text);
         set_up(reader.config_mut());
-        Pieces::Plain(reader)
+        Pieces::Plain {
+            reader,
+            is_long: text.len() > MAX_TOKEN,
+        }
     }
 
     fn mended(source: R) -> Self {
@@ -293,9 +202,9 @@ impl<'a, R: BufRead> Pieces<'a, R> {
     fn next(&mut self) -> Result<(Event<'_>, bool), DecodeError> {
         let broken = |error| DecodeError::NotAnAnswer(format!("it is no well-formed XML: {error}"));
         match self {
-            Pieces::Plain(reader) => {
+            Pieces::Plain { reader, is_long } => {
                 let event = reader.read_event().map_err(broken)?;
-                let too_long = event.len() > MAX_TOKEN;
+                let too_long = *is_long && event.len() > MAX_TOKEN;
                 Ok((event, too_long))
             }
             Pieces::Mended { reader, buffer } => {
@@ -319,15 +228,29 @@ fn is_blank(event: &Event<'_>) -> bool {
 struct Document<'a> {
     root: &'a str,
     container: &'a str,
-    /// The elements that have begun and not ended, outermost first.
-    open: Vec<Element>,
+    /// What stands around the items.
+    rest: Tree,
+    /// The item that is open, or the room of the last one.
+    item: Tree,
+    /// The elements that have begun and not ended, outermost first; those from `depth` on are room.
+    levels: Vec<Level>,
+    depth: usize,
+    /// Whether the container is open.
+    in_container: bool,
     seen: bool,
     items: u64,
     /// Bytes kept since the last item.
     weight: usize,
     deep: Deep,
-    /// The room that the last item had for its parts, which the next one takes.
-    room: Vec<Element>,
+}
+
+/// An element that has begun and not ended.
+#[derive(Default)]
+struct Level {
+    /// Its place in its tree.
+    at: usize,
+    /// The text that came so far.
+    text: String,
 }
 
 /// The elements that have begun inside the deepest that is allowed, of which nothing is kept.
@@ -342,77 +265,92 @@ impl Document<'_> {
     /// Tells whether an item is open; of a piece that begins an element, whether it is an item or in
     /// one.
     fn is_in_item(&self, begins: bool) -> bool {
-        let is_list = |list: &Element| list.name == self.container;
-        self.open.len() + usize::from(begins) > 2 && self.open.get(1).is_some_and(is_list)
+        self.in_container && self.depth + usize::from(begins) > ITEM
+    }
+
+    /// Returns the tree of the innermost element that is open.
+    fn tree(&mut self) -> &mut Tree {
+        if self.is_in_item(false) {
+            &mut self.item
+        } else {
+            &mut self.rest
+        }
     }
 
     fn begin(&mut self, start: &BytesStart<'_>, too_long: bool) -> Result<(), DecodeError> {
-        let name = lowercase(start.name().as_ref());
-        if self.open.is_empty() && name != self.root {
-            let seen: String = name.chars().take(60).collect();
-            // An answer to another question is the service's own mistake; anything else was not the
-            // service.
-            return Err(if seen.ends_with("response") {
-                DecodeError::Protocol(format!("the answer is a {seen} and not a {}", self.root))
-            } else {
-                DecodeError::NotAnAnswer(format!(
-                    "its root element is {seen} and not {}",
-                    self.root
-                ))
-            });
-        }
-        if self.open.len() >= MAX_DEPTH {
-            return self.begin_deep(&start.name());
-        }
-        if self.open.len() == 1 && name == self.container {
-            if self.seen {
-                return Err(DecodeError::Protocol(format!(
-                    "the answer has more than one {}",
-                    self.container
-                )));
+        let name = start.name();
+        let name = name.as_ref();
+        match self.depth {
+            0 => self.begin_root(name)?,
+            1 if is_named(name, self.container) => {
+                if self.seen {
+                    return Err(DecodeError::Protocol(format!(
+                        "the answer has more than one {}",
+                        self.container
+                    )));
+                }
+                (self.seen, self.in_container) = (true, true);
             }
-            self.seen = true;
+            ITEM if self.in_container => self.item.clear(),
+            MAX_DEPTH.. => return self.begin_deep(&start.name()),
+            _ => {}
         }
-        let children = if self.open.len() == 2 {
-            std::mem::take(&mut self.room)
-        } else {
-            Vec::new()
-        };
-        let mut element = Element {
-            name,
-            children,
-            cut: self.is_given_up(),
-            ..Element::default()
-        };
+        let given_up = self.is_given_up();
+        if self.levels.len() == self.depth {
+            self.levels.push(Level::default());
+        }
+        self.depth += 1;
+        let tree = self.tree();
+        let at = tree.begin(name, given_up);
+        let mut weight = name.len() + ELEMENT;
         if too_long {
             // What is missing of it may be of any attribute, but never a part of the name: without
             // that the end of the element can't be told.
-            if element.name.len() > MAX_NAME {
+            if name.len() > MAX_NAME {
                 return Err(DecodeError::Protocol("a name in it is too long".to_owned()));
             }
-            element.guessed = true;
+            tree.guess(at);
         } else {
             for attribute in start.attributes() {
                 let broken = |_| DecodeError::NotAnAnswer("it has a broken attribute".to_owned());
                 let attribute = attribute.map_err(broken)?;
                 let value = unescape(&attribute.value).unwrap_or(UNREAD.into());
                 let (value, guessed) = settle(&value);
-                element.guessed |= guessed;
-                self.weight += value.len();
-                element
-                    .attributes
-                    .push((lowercase(attribute.key.as_ref()), value.into_owned()));
+                if guessed {
+                    tree.guess(at);
+                }
+                weight += value.len();
+                tree.attribute(attribute.key.as_ref(), &value);
             }
         }
-        self.weight += element.name.len() + size_of::<Element>();
-        self.open.push(element);
+        let level = &mut self.levels[self.depth - 1];
+        level.at = at;
+        level.text.clear();
+        self.weight += weight;
         self.weigh()
     }
 
+    fn begin_root(&self, name: &str) -> Result<(), DecodeError> {
+        if is_named(name, self.root) {
+            return Ok(());
+        }
+        let seen: String = name.to_lowercase().chars().take(60).collect();
+        // An answer to another question is the service's own mistake; anything else was not the
+        // service.
+        Err(if seen.ends_with("response") {
+            DecodeError::Protocol(format!("the answer is a {seen} and not a {}", self.root))
+        } else {
+            DecodeError::NotAnAnswer(format!("its root element is {seen} and not {}", self.root))
+        })
+    }
+
     /// Tells whether the innermost element is a part of an item that is given up whole.
-    fn is_given_up(&self) -> bool {
-        let part = self.open.get(3..).and_then(<[_]>::last);
-        part.is_some_and(|part| part.cut)
+    fn is_given_up(&mut self) -> bool {
+        if self.depth <= ITEM + 1 {
+            return false;
+        }
+        let at = self.levels[self.depth - 1].at;
+        self.tree().is_cut(at)
     }
 
     /// Passes over the beginning of an element that is too deep. The parser remembers its name, so
@@ -426,77 +364,88 @@ impl Document<'_> {
             ));
         }
         if !self.is_given_up() {
-            self.cut_item();
-            self.open.iter_mut().skip(3).for_each(Element::cut);
+            self.cut_item(true);
         }
         Ok(())
     }
 
     fn text(&mut self, text: &str) -> Result<(), DecodeError> {
         let (text, guessed) = settle(text);
-        let Some(element) = self.open.last_mut() else {
+        if self.depth == 0 {
             // Blank text may surround the root; anything else is a page of plain text.
             return if text.trim().trim_start_matches('\u{feff}').is_empty() {
                 Ok(())
             } else {
                 Err(DecodeError::NotAnAnswer("it is plain text".to_owned()))
             };
-        };
-        if element.cut {
+        }
+        let at = self.levels[self.depth - 1].at;
+        if self.tree().is_cut(at) {
             return Ok(());
         }
-        element.guessed |= guessed;
-        element.text.push_str(&text);
+        if guessed {
+            self.tree().guess(at);
+        }
+        self.levels[self.depth - 1].text.push_str(&text);
         self.weight += text.len();
         self.weigh()
     }
 
-    /// Closes the innermost element; returns the root when that was it.
+    /// Closes the innermost element; tells whether that was the root.
     fn end(
         &mut self,
         name: &QName<'_>,
-        item: &mut dyn FnMut(&mut Element) -> Result<(), DecodeError>,
-    ) -> Result<Option<Element>, DecodeError> {
+        item: &mut dyn FnMut(&mut Tree) -> Result<(), DecodeError>,
+    ) -> Result<bool, DecodeError> {
         if self.deep.levels > 0 {
             self.deep.levels -= 1;
             self.deep.bytes -= name.as_ref().len() + size_of::<usize>();
-            return Ok(None);
+            return Ok(false);
         }
-        let Some(mut element) = self.open.pop() else {
+        let in_item = self.is_in_item(false);
+        let Some(level) = self.levels[..self.depth].last() else {
             return Err(DecodeError::NotAnAnswer(
                 "it closes an element that is not open".to_owned(),
             ));
         };
-        let in_container = self.open.len() == 2 && self.open[1].name == self.container;
-        if in_container {
-            self.items += 1;
-            self.weight = 0;
-            item(&mut element)?;
-            self.room = element.children;
-            self.room.clear();
-            return Ok(None);
-        }
-        if self.open.len() == 1 && element.name == self.container {
-            return match element.content() {
-                Some(_) => Err(DecodeError::Protocol(format!(
-                    "the answer has plain text where {} should hold items",
-                    self.container
-                ))),
-                None => Ok(None),
-            };
-        }
-        let is_part_of_item = self.open.len() == 3;
-        match self.open.last_mut() {
-            Some(parent) if !parent.cut => parent.children.push(element),
-            Some(item) if is_part_of_item => {
-                item.keep(element);
-                self.weight = 0;
+        let at = level.at;
+        let tree = if in_item {
+            &mut self.item
+        } else {
+            &mut self.rest
+        };
+        tree.end(at, &level.text);
+        self.depth -= 1;
+        match self.depth {
+            0 => return Ok(true),
+            1 if self.in_container => {
+                let has_text = tree.content_of(at).is_some();
+                tree.take_back(at);
+                self.in_container = false;
+                if has_text {
+                    return Err(DecodeError::Protocol(format!(
+                        "the answer has plain text where {} should hold items",
+                        self.container
+                    )));
+                }
             }
-            // Its parent is given up whole.
-            Some(_) => {}
-            None => return Ok(Some(element)),
+            ITEM if in_item => {
+                self.items += 1;
+                self.weight = 0;
+                item(&mut self.item)?;
+            }
+            depth if tree.is_cut(self.levels[depth - 1].at) => {
+                if depth == ITEM + 1 {
+                    tree.keep(at);
+                    self.weight = 0;
+                } else {
+                    // Its parent is given up whole.
+                    tree.take_back(at);
+                }
+            }
+            _ => {}
         }
-        Ok(None)
+        Ok(false)
     }
 
     fn weigh(&mut self) -> Result<(), DecodeError> {
@@ -508,26 +457,26 @@ impl Document<'_> {
                 "what is said around its items is too long".to_owned(),
             ));
         }
-        self.cut_item();
+        self.cut_item(false);
         Ok(())
     }
 
     /// Gives up most of the item that is open, because it is too much: what tells which it is may
-    /// have come already, or may still come.
-    fn cut_item(&mut self) {
-        if let [_, _, item, inside @ ..] = self.open.as_mut_slice() {
-            item.cut = true;
-            item.guessed = true;
-            item.text.clear();
-            for child in std::mem::take(&mut item.children) {
-                item.keep(child);
+    /// have come already, or may still come. The part that is open may be a short one that came
+    /// last, unless it is given up `whole`.
+    fn cut_item(&mut self, whole: bool) {
+        let (item, inside) = self.levels[ITEM..self.depth].split_at_mut(1);
+        item[0].text.clear();
+        let open: Vec<usize> = inside.iter().map(|level| level.at).collect();
+        let texts = inside.iter().map(|level| level.text.len()).sum();
+        let (places, given_up) = self.item.cut_open(&open, texts, whole);
+        for (level, at) in inside.iter_mut().zip(places) {
+            level.at = at;
+            if given_up {
+                CUT.clone_into(&mut level.text);
             }
-            // The part that is open may be a short one that came last.
-            if inside.iter().map(Element::weight).sum::<usize>() > MAX_KEPT {
-                inside.iter_mut().for_each(Element::cut);
-            }
-            self.weight = 0;
         }
+        self.weight = 0;
     }
 }
 
@@ -549,14 +498,9 @@ fn settle(text: &str) -> (Cow<'_, str>, bool) {
     }
 }
 
-fn lowercase(name: &str) -> CompactString {
-    if name.is_ascii() {
-        let mut name = CompactString::new(name);
-        name.make_ascii_lowercase();
-        name
-    } else {
-        name.to_lowercase().into()
-    }
+/// Tells whether a name, in whatever case, is one that is given in lower case.
+fn is_named(name: &str, wanted: &str) -> bool {
+    name.eq_ignore_ascii_case(wanted) || (!name.is_ascii() && name.to_lowercase() == wanted)
 }
 
 /// Tells whether XML 1.0 allows a character.

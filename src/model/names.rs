@@ -1,23 +1,42 @@
 //! Interned text: ids and addresses of a run, each kept once.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::num::NonZeroU32;
+
+use hashbrown::HashTable;
+
+/// How many texts count their ends from one place on.
+const AT_ONCE: usize = 256;
 
 /// A text that a [`Names`] table holds; four bytes, compared in one instruction.
 ///
 /// The number says nothing: order by the text, never by the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(u32);
+pub struct Name(NonZeroU32);
+
+impl Name {
+    fn new(number: usize) -> Name {
+        let number = u32::try_from(number + 1).ok().and_then(NonZeroU32::new);
+        Name(number.expect("a run sees fewer than four thousand million texts"))
+    }
+
+    /// Returns the place of the text in its table, counted from 0: for tables that hold something for
+    /// each name.
+    pub(crate) fn number(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// The table of all ids and addresses that one run has seen.
 ///
-/// A million addresses cost about 60 bytes each, so that two snapshots of a large account fit in
+/// Beside its text each costs about ten bytes, so that two snapshots of a large account fit in
 /// memory.
 #[derive(Debug, Default)]
 pub struct Names {
-    text: String,
-    ends: Vec<usize>,
-    index: HashMap<u64, u32>,
+    texts: Texts,
+    index: HashTable<Name>,
+    hasher: RandomState,
 }
 
 impl Names {
@@ -28,63 +47,73 @@ impl Names {
 
     /// Returns the name of a text, taking it into the table when it is new.
     pub fn intern(&mut self, text: &str) -> Name {
-        let mut slot = hash(text);
-        while let Some(&known) = self.index.get(&slot) {
-            if self.text_at(known) == text {
-                return Name(known);
-            }
-            slot = slot.wrapping_add(1);
+        let (texts, hasher) = (&self.texts, &self.hasher);
+        let hash = hasher.hash_one(text);
+        if let Some(known) = self.index.find(hash, |known| texts.get(*known) == text) {
+            return *known;
         }
-        let new = u32::try_from(self.ends.len())
-            .expect("a run sees fewer than four thousand million texts");
-        self.text.push_str(text);
-        self.ends.push(self.text.len());
-        self.index.insert(slot, new);
-        Name(new)
+        let name = self.texts.push(text);
+        let texts = &self.texts;
+        let hash_of = |name: &Name| hasher.hash_one(texts.get(*name));
+        self.index.insert_unique(hash, name, hash_of);
+        name
     }
 
     /// Returns the name of a text that the table already holds.
     pub fn find(&self, text: &str) -> Option<Name> {
-        let mut slot = hash(text);
-        while let Some(&known) = self.index.get(&slot) {
-            if self.text_at(known) == text {
-                return Some(Name(known));
-            }
-            slot = slot.wrapping_add(1);
-        }
-        None
+        let hash = self.hasher.hash_one(text);
+        let is_same = |known: &Name| self.texts.get(*known) == text;
+        self.index.find(hash, is_same).copied()
     }
 
     /// Returns the text behind a name of this table.
     pub fn text(&self, name: Name) -> &str {
-        self.text_at(name.0)
+        self.texts.get(name)
     }
 
     /// Counts the distinct texts.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.texts.ends.len()
     }
 
     /// Tells whether nothing has been interned.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    fn text_at(&self, number: u32) -> &str {
-        let number = number as usize;
-        let start = if number == 0 {
-            0
-        } else {
-            self.ends[number - 1]
-        };
-        &self.text[start..self.ends[number]]
+        self.texts.ends.is_empty()
     }
 }
 
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+/// Texts one behind the other.
+#[derive(Debug, Default)]
+struct Texts {
+    text: String,
+    /// Where every so many texts begin.
+    begins: Vec<usize>,
+    /// Where each text ends, counted from the last of those places.
+    ends: Vec<u32>,
+}
+
+impl Texts {
+    fn push(&mut self, text: &str) -> Name {
+        let number = self.ends.len();
+        if number.is_multiple_of(AT_ONCE) {
+            self.begins.push(self.text.len());
+        }
+        self.text.push_str(text);
+        let length = self.text.len() - self.begins[number / AT_ONCE];
+        let end = u32::try_from(length).expect("some hundred texts have less than four gigabytes");
+        self.ends.push(end);
+        Name::new(number)
+    }
+
+    fn get(&self, name: Name) -> &str {
+        let number = name.number();
+        let begin = self.begins[number / AT_ONCE];
+        let start = match number % AT_ONCE {
+            0 => 0,
+            _ => self.ends[number - 1] as usize,
+        };
+        &self.text[begin + start..begin + self.ends[number] as usize]
+    }
 }
 
 #[cfg(test)]
@@ -102,5 +131,14 @@ mod tests {
         assert_eq!(names.text(empty), "");
         assert_eq!(names.text(first), "ana@example.org");
         assert_eq!(names.len(), 2);
+        let of = |number: usize| format!("{number}@example.org");
+        let many: Vec<Name> = (0..1_000).map(|number| names.intern(&of(number))).collect();
+        for (number, name) in many.into_iter().enumerate() {
+            assert_eq!(names.text(name), of(number));
+            assert_eq!(names.find(&of(number)), Some(name));
+            assert_eq!(names.intern(&of(number)), name);
+        }
+        assert_eq!(names.len(), 1_002);
+        assert_eq!(size_of::<Option<Name>>(), 4);
     }
 }

@@ -3,7 +3,7 @@
 //! Memory holds interned ids, states and row hashes; profile values go to a [`Stage`] as they
 //! arrive.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use compact_str::CompactString;
 
@@ -409,6 +409,9 @@ struct Rows {
     refused_at: Vec<(u32, i64)>,
 }
 
+/// Stands for the position of nobody.
+const NOBODY: u32 = u32::MAX;
+
 /// Builds a [`Snapshot`] from the rows of an adapter.
 pub struct SnapshotBuilder<'a> {
     provider: String,
@@ -416,7 +419,10 @@ pub struct SnapshotBuilder<'a> {
     stage: &'a mut dyn Stage,
     salt: String,
     members: Vec<Member>,
-    positions: HashMap<Name, u32>,
+    /// The position of each name that is somebody's id, or [`NOBODY`].
+    positions: Vec<u32>,
+    /// The position of whoever came last: what is said of somebody comes in a row.
+    last: u32,
     open: Option<(String, Rows)>,
     listings: BTreeMap<String, (Rows, Certificate)>,
     account_state: Option<Certificate>,
@@ -436,7 +442,8 @@ impl<'a> SnapshotBuilder<'a> {
             stage,
             salt: salt.to_owned(),
             members: Vec::new(),
-            positions: HashMap::new(),
+            positions: Vec::new(),
+            last: NOBODY,
             open: None,
             listings: BTreeMap::new(),
             account_state: None,
@@ -540,11 +547,21 @@ impl<'a> SnapshotBuilder<'a> {
     }
 
     fn position(&mut self, id: &str) -> u32 {
-        let id = self.names.intern(id.trim());
-        let next = u32::try_from(self.members.len())
-            .expect("an account has fewer than four thousand million people");
-        let position = *self.positions.entry(id).or_insert(next);
-        if position == next {
+        let id = id.trim();
+        let last = self.members.get(self.last as usize);
+        if last.is_some_and(|last| self.names.text(last.id) == id) {
+            return self.last;
+        }
+        let id = self.names.intern(id);
+        if self.positions.len() <= id.number() {
+            self.positions.resize(self.names.len(), NOBODY);
+        }
+        let position = &mut self.positions[id.number()];
+        if *position == NOBODY {
+            *position = u32::try_from(self.members.len())
+                .ok()
+                .filter(|position| *position != NOBODY)
+                .expect("an account has fewer than four thousand million people");
             self.members.push(Member {
                 id,
                 address: None,
@@ -553,52 +570,75 @@ impl<'a> SnapshotBuilder<'a> {
                 hash: None,
             });
         }
-        position
+        self.last = *position;
+        self.last
+    }
+
+    fn take_address(&mut self, position: usize, text: &str) {
+        let known = self.members[position].address;
+        // Whoever is in many groups is shown many times, and mostly as what is kept already.
+        if known.is_some_and(|known| self.names.text(known) == text) {
+            return;
+        }
+        match normalise_address(text) {
+            Ok(address) => {
+                let address = self.names.intern(address.as_str());
+                self.members[position].address = Some(address);
+                self.members[position].unusable = None;
+            }
+            Err(AddressError::Malformed) if known.is_none() => {
+                self.members[position].unusable = Some(self.names.intern(text.trim()));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn take_profile(
+        &mut self,
+        position: usize,
+        id: &str,
+        mut wire: Record,
+    ) -> Result<(), SinkError> {
+        let shown = self.shown_custom.get_or_insert_default();
+        for name in wire.keys().filter_map(|name| name.strip_prefix("custom.")) {
+            if !shown.contains(name) {
+                shown.insert(name.into());
+            }
+        }
+        // What is shown without a value is no value.
+        wire.retain(|_, value| !value.is_empty());
+        let hash = Some(row_hash(&self.salt, &wire));
+        let known = &mut self.members[position].hash;
+        if *known == hash {
+            return Ok(());
+        }
+        if known.is_none() {
+            for (field, value) in &wire {
+                note_use(&mut self.field_use, field, value);
+            }
+        }
+        *known = hash;
+        self.stage.put(id, &wire).map_err(|reason| SinkError {
+            provider: self.provider.clone(),
+            reason,
+        })
     }
 }
 
 impl MemberSink for SnapshotBuilder<'_> {
     fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
         let position = self.position(&row.id) as usize;
-        match row.address.as_deref().map(normalise_address) {
-            Some(Ok(address)) => {
-                let address = self.names.intern(address.as_str());
-                self.members[position].address = Some(address);
-                self.members[position].unusable = None;
-            }
-            Some(Err(AddressError::Malformed)) if self.members[position].address.is_none() => {
-                let text = row.address.as_deref().unwrap_or_default().trim();
-                self.members[position].unusable = Some(self.names.intern(text));
-            }
-            Some(Err(_)) | None => {}
+        if let Some(address) = &row.address {
+            self.take_address(position, address);
         }
         if let Some(status) = row.status {
             let known = &mut self.members[position].status;
             *known = (*known).max(status);
         }
-        if let Some(mut wire) = row.wire {
-            let shown = self.shown_custom.get_or_insert_default();
-            for name in wire.keys().filter_map(|name| name.strip_prefix("custom.")) {
-                if !shown.contains(name) {
-                    shown.insert(name.into());
-                }
-            }
-            // What is shown without a value is no value.
-            wire.retain(|_, value| !value.is_empty());
-            if self.members[position].hash.is_none() {
-                for (field, value) in &wire {
-                    note_use(&mut self.field_use, field, value);
-                }
-            }
-            self.members[position].hash = Some(row_hash(&self.salt, &wire));
-            self.stage
-                .put(row.id.trim(), &wire)
-                .map_err(|reason| SinkError {
-                    provider: self.provider.clone(),
-                    reason,
-                })?;
+        match row.wire {
+            Some(wire) => self.take_profile(position, row.id.trim(), wire),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn begin_listing(&mut self, group: &str) {

@@ -2,11 +2,13 @@
 //! the run.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use compact_str::CompactString;
+use hashbrown::HashTable;
 use tempfile::SpooledTempFile;
 
 use super::error::StateError;
@@ -16,6 +18,9 @@ use crate::spool;
 
 /// Bytes that stay in memory; more go to the disk that holds temporary files.
 const IN_MEMORY: usize = 16 * 1024 * 1024;
+
+/// What nearly every row has room in, in bytes.
+const MOST_ROWS: usize = 1024;
 
 /// Bytes that are written at once.
 const AT_ONCE: usize = 64 * 1024;
@@ -33,18 +38,45 @@ struct Staged {
     /// How many bytes of the file are written; `tail` comes after them.
     written: u64,
     tail: Vec<u8>,
-    /// Where the last row of each id stands, by the hash of the id or, where two ids share one, by
-    /// the next free number.
-    places: HashMap<u64, Place>,
+    /// Where the last row of each id stands.
+    places: HashTable<Place>,
+    hasher: RandomState,
+    /// The row that is looked at, and the one that is packed: their room is used again and again.
+    room: (Vec<u8>, Vec<u8>),
     /// The names of the fields by their numbers in the rows.
     fields: Vec<CompactString>,
     numbers: HashMap<CompactString, u64>,
 }
 
+/// Where a row begins, and half of the hash of its id. In three pieces, because four bytes of eight
+/// would be lost between them: there is one of each person.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    start: u64,
-    length: u32,
+    hash: u32,
+    start: [u32; 2],
+}
+
+impl Place {
+    fn new(hash: u64, start: u64) -> Place {
+        Place {
+            hash: hash as u32,
+            start: [(start >> 32) as u32, start as u32],
+        }
+    }
+
+    fn start(self) -> u64 {
+        u64::from(self.start[0]) << 32 | u64::from(self.start[1])
+    }
+
+    /// Returns the number by which the table finds it: its upper and its lower bits count.
+    fn slot(self) -> u64 {
+        slot(u64::from(self.hash))
+    }
+}
+
+fn slot(hash: u64) -> u64 {
+    let hash = hash & u64::from(u32::MAX);
+    hash << 32 | hash
 }
 
 impl Staging {
@@ -58,7 +90,9 @@ impl Staging {
             file: SpooledTempFile::new_in(IN_MEMORY, directory),
             written: 0,
             tail: Vec::new(),
-            places: HashMap::new(),
+            places: HashTable::new(),
+            hasher: RandomState::new(),
+            room: (Vec::new(), Vec::new()),
             fields: Vec::new(),
             numbers: HashMap::new(),
         })))
@@ -67,21 +101,22 @@ impl Staging {
     /// Returns the profile of an id.
     pub fn get(&self, id: &str) -> Result<Option<Record>, StateError> {
         let mut staged = self.lock();
-        let (_, row) = staged.find(id).map_err(staging_error)?;
-        row.map(|row| staged.unpack(&row).map(|(_, record)| record))
-            .transpose()
-            .map_err(staging_error)
+        if staged.find(id).map_err(staging_error)?.is_none() {
+            return Ok(None);
+        }
+        let (_, record) = staged.unpack(&staged.room.0).map_err(staging_error)?;
+        Ok(Some(record))
     }
 
     /// Calls back with every profile, in the order in which they came. The callback must not use
     /// staging.
     pub fn for_each(&self, mut each: impl FnMut(&str, Record)) -> Result<(), StateError> {
         let mut staged = self.lock();
-        let mut places: Vec<Place> = staged.places.values().copied().collect();
-        places.sort_unstable_by_key(|place| place.start);
-        for place in places {
-            let row = staged.read(place).map_err(staging_error)?;
-            let (id, record) = staged.unpack(&row).map_err(staging_error)?;
+        let mut starts: Vec<u64> = staged.places.iter().map(|place| place.start()).collect();
+        starts.sort_unstable();
+        for start in starts {
+            staged.read(start).map_err(staging_error)?;
+            let (id, record) = staged.unpack(&staged.room.0).map_err(staging_error)?;
             each(id, record);
         }
         Ok(())
@@ -102,55 +137,93 @@ impl Stage for Staging {
 
 impl Staged {
     fn put(&mut self, id: &str, record: &Record) -> io::Result<()> {
-        let packed = self.pack(id, record);
-        let (slot, known) = self.find(id)?;
+        self.pack(id, record);
+        let known = self.find(id)?;
+        let packed = &self.room.1;
         // The profile of somebody in many groups comes many times.
-        if known.is_some_and(|known| known == packed) {
+        if known.is_some() && self.room.0 == *packed {
             return Ok(());
         }
-        let place = Place {
-            start: self.written + self.tail.len() as u64,
-            length: u32::try_from(packed.len()).map_err(|_| io::ErrorKind::FileTooLarge)?,
-        };
-        self.tail.extend_from_slice(&packed);
+        let place = Place::new(
+            self.hasher.hash_one(id),
+            self.written + self.tail.len() as u64,
+        );
+        let length = u32::try_from(packed.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        self.tail.extend_from_slice(&length.to_le_bytes());
+        self.tail.extend_from_slice(packed);
         if self.tail.len() >= AT_ONCE {
             self.file.seek(SeekFrom::Start(self.written))?;
             self.file.write_all(&self.tail)?;
             self.written += self.tail.len() as u64;
             self.tail.clear();
         }
-        self.places.insert(slot, place);
+        if let Some(known) = known {
+            let is_known = |other: &Place| other.start() == known;
+            if let Some(other) = self.places.find_mut(place.slot(), is_known) {
+                *other = place;
+            }
+        } else {
+            self.places
+                .insert_unique(place.slot(), place, |other| other.slot());
+        }
         Ok(())
     }
 
-    /// Finds the row of an id, and the number under which its place stands or is to stand.
-    fn find(&mut self, id: &str) -> io::Result<(u64, Option<Vec<u8>>)> {
-        let mut slot = hash(id);
-        while let Some(place) = self.places.get(&slot).copied() {
-            let row = self.read(place)?;
-            if Unpacking(&row).text().is_ok_and(|known| known == id) {
-                return Ok((slot, Some(row)));
+    /// Finds the row of an id, which is read then, and returns where it begins.
+    fn find(&mut self, id: &str) -> io::Result<Option<u64>> {
+        let wanted = Place::new(self.hasher.hash_one(id), 0);
+        // Next to nobody shares half a hash with somebody else.
+        for passed in 0.. {
+            let rivals = self.places.iter_hash(wanted.slot());
+            let mut rivals = rivals.filter(|place| place.hash == wanted.hash);
+            let Some(start) = rivals.nth(passed).map(|place| place.start()) else {
+                break;
+            };
+            self.read(start)?;
+            if Unpacking(&self.room.0)
+                .text()
+                .is_ok_and(|known| known == id)
+            {
+                return Ok(Some(start));
             }
-            slot = slot.wrapping_add(1);
         }
-        Ok((slot, None))
+        Ok(None)
     }
 
-    fn read(&mut self, place: Place) -> io::Result<Vec<u8>> {
-        let mut row = vec![0; place.length as usize];
-        if let Some(at) = place.start.checked_sub(self.written) {
-            let at = at as usize;
-            row.copy_from_slice(&self.tail[at..at + place.length as usize]);
-        } else {
-            self.file.seek(SeekFrom::Start(place.start))?;
-            self.file.read_exact(&mut row)?;
+    fn read(&mut self, start: u64) -> io::Result<()> {
+        let row = &mut self.room.0;
+        let mut length = [0; 4];
+        if let Some(at) = start.checked_sub(self.written) {
+            let (begin, rest) = self.tail[at as usize..].split_at(length.len());
+            length.copy_from_slice(begin);
+            row.clear();
+            row.extend_from_slice(&rest[..u32::from_le_bytes(length) as usize]);
+            return Ok(());
         }
-        Ok(row)
+        self.file.seek(SeekFrom::Start(start))?;
+        // Nearly every row is read at once with its length.
+        row.resize(MOST_ROWS, 0);
+        let mut got = 0;
+        while got < length.len() {
+            match self.file.read(&mut row[got..])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                more => got += more,
+            }
+        }
+        length.copy_from_slice(&row[..4]);
+        let whole = length.len() + u32::from_le_bytes(length) as usize;
+        row.resize(whole, 0);
+        if let Some(rest) = row.get_mut(got..) {
+            self.file.read_exact(rest)?;
+        }
+        row.drain(..length.len());
+        Ok(())
     }
 
-    fn pack(&mut self, id: &str, record: &Record) -> Vec<u8> {
-        let mut packed = Vec::with_capacity(256);
-        put_text(&mut packed, id);
+    fn pack(&mut self, id: &str, record: &Record) {
+        let packed = &mut self.room.1;
+        packed.clear();
+        put_text(packed, id);
         for (field, value) in record {
             let number = self.numbers.get(field).copied().unwrap_or_else(|| {
                 let number = self.fields.len() as u64;
@@ -158,10 +231,9 @@ impl Staged {
                 self.numbers.insert(field.clone(), number);
                 number
             });
-            put_number(&mut packed, number);
-            put_value(&mut packed, value);
+            put_number(packed, number);
+            put_value(packed, value);
         }
-        packed
     }
 
     fn unpack<'a>(&self, row: &'a [u8]) -> Result<(&'a str, Record), Damaged> {
@@ -175,12 +247,6 @@ impl Staged {
         }
         Ok((id, record.into_iter().collect()))
     }
-}
-
-fn hash(id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn staging_error(error: impl std::fmt::Display) -> StateError {
@@ -249,6 +315,6 @@ mod tests {
         assert_eq!(end(&staging), before);
         staging.put("7", &Record::new()).unwrap();
         assert_eq!(staging.get("7").unwrap(), Some(Record::new()));
-        assert!(end(&staging) < before + 9);
+        assert!(end(&staging) < before + 13);
     }
 }

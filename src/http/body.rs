@@ -2,9 +2,10 @@
 //! than one megabyte.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 
-use tempfile::SpooledTempFile;
+use tempfile::{SpooledData, SpooledTempFile};
 
 use super::error::DecodeError;
 use crate::spool;
@@ -18,18 +19,21 @@ pub const DEFAULT_MAX_BODY: u64 = 4 * 1024 * 1024 * 1024;
 
 /// The body of an answer, downloaded to its end.
 pub struct Body {
-    file: SpooledTempFile,
+    kept: Kept,
     len: u64,
+}
+
+/// Where a body is.
+enum Kept {
+    Memory(Vec<u8>),
+    Disk(File),
 }
 
 impl Body {
     /// A body made from bytes at hand.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let mut file = SpooledTempFile::new(usize::MAX);
-        file.write_all(bytes)
-            .expect("memory takes all that is written to it");
         Self {
-            file,
+            kept: Kept::Memory(bytes.to_vec()),
             len: bytes.len() as u64,
         }
     }
@@ -49,17 +53,30 @@ impl Body {
         self.len == 0
     }
 
+    /// All of it, where it is in memory.
+    pub fn in_memory(&self) -> Option<&[u8]> {
+        match &self.kept {
+            Kept::Memory(bytes) => Some(bytes),
+            Kept::Disk(_) => None,
+        }
+    }
+
     /// Reads from the beginning; may be called any number of times.
-    pub fn reader(&mut self) -> impl BufRead + '_ {
+    pub fn reader(&mut self) -> Reading<'_> {
         self.reader_at(0)
     }
 
     /// Reads from a position on, in bytes; may be called any number of times.
-    pub fn reader_at(&mut self, position: u64) -> impl BufRead + '_ {
-        let failed = self.file.seek(SeekFrom::Start(position)).err();
-        BufReader::new(Rewound {
-            file: &mut self.file,
-            failed,
+    pub fn reader_at(&mut self, position: u64) -> Reading<'_> {
+        Reading(match &mut self.kept {
+            Kept::Memory(bytes) => {
+                let position = usize::try_from(position).unwrap_or(usize::MAX);
+                Place::Memory(bytes.get(position..).unwrap_or_default())
+            }
+            Kept::Disk(file) => {
+                let failed = file.seek(SeekFrom::Start(position)).err();
+                Place::Disk(BufReader::new(Rewound { file, failed }))
+            }
         })
     }
 
@@ -92,9 +109,42 @@ impl fmt::Debug for Body {
     }
 }
 
+/// A body that is being read.
+pub struct Reading<'a>(Place<'a>);
+
+enum Place<'a> {
+    Memory(&'a [u8]),
+    Disk(BufReader<Rewound<'a>>),
+}
+
+impl Read for Reading<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Place::Memory(bytes) => bytes.read(buffer),
+            Place::Disk(file) => file.read(buffer),
+        }
+    }
+}
+
+impl BufRead for Reading<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match &mut self.0 {
+            Place::Memory(bytes) => Ok(bytes),
+            Place::Disk(file) => file.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        match &mut self.0 {
+            Place::Memory(bytes) => bytes.consume(amount),
+            Place::Disk(file) => file.consume(amount),
+        }
+    }
+}
+
 /// A file at its beginning, or the reason why it isn't, told at the first read.
 struct Rewound<'a> {
-    file: &'a mut SpooledTempFile,
+    file: &'a mut File,
     failed: Option<io::Error>,
 }
 
@@ -120,7 +170,8 @@ pub(crate) enum Spill {
 
 /// A body that is being downloaded.
 pub(crate) struct Incoming {
-    body: Body,
+    file: SpooledTempFile,
+    len: u64,
     limit: u64,
     announced: Option<u64>,
 }
@@ -132,14 +183,12 @@ impl Incoming {
             return Err(Spill::TooLarge(limit));
         }
         Ok(Self {
-            body: Body {
-                // Where no file can be made, a long answer says so.
-                file: match spool::directory() {
-                    Ok(directory) => SpooledTempFile::new_in(IN_MEMORY, directory),
-                    Err(_) => SpooledTempFile::new(IN_MEMORY),
-                },
-                len: 0,
+            // Where no file can be made, a long answer says so.
+            file: match spool::directory() {
+                Ok(directory) => SpooledTempFile::new_in(IN_MEMORY, directory),
+                Err(_) => SpooledTempFile::new(IN_MEMORY),
             },
+            len: 0,
             limit,
             announced,
         })
@@ -147,23 +196,29 @@ impl Incoming {
 
     /// Takes in the next piece.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Spill> {
-        let len = self.body.len + piece.len() as u64;
+        let len = self.len + piece.len() as u64;
         if len > self.limit {
             return Err(Spill::TooLarge(self.limit));
         }
-        self.body.file.write_all(piece).map_err(Spill::Storage)?;
-        self.body.len = len;
+        self.file.write_all(piece).map_err(Spill::Storage)?;
+        self.len = len;
         Ok(())
     }
 
     /// Ends the body; one that is shorter or longer than announced is no body.
     pub(crate) fn finish(self) -> Result<Body, Spill> {
         match self.announced {
-            Some(announced) if announced != self.body.len => Err(Spill::CutOff {
-                got: self.body.len,
+            Some(announced) if announced != self.len => Err(Spill::CutOff {
+                got: self.len,
                 announced,
             }),
-            _ => Ok(self.body),
+            _ => Ok(Body {
+                kept: match self.file.into_inner() {
+                    SpooledData::InMemory(bytes) => Kept::Memory(bytes.into_inner()),
+                    SpooledData::OnDisk(file) => Kept::Disk(file),
+                },
+                len: self.len,
+            }),
         }
     }
 }
@@ -200,7 +255,7 @@ mod tests {
             incoming.push(&piece).unwrap();
         }
         let mut body = incoming.finish().unwrap();
-        assert!(body.file.is_rolled());
+        assert!(body.in_memory().is_none());
         assert_eq!(body.len(), 20 * 64 * 1024);
         assert_eq!(
             body.reader()

@@ -25,7 +25,7 @@ mod words;
 mod tests;
 
 pub use account::{Account, AccountOptions, Statistics};
-pub use body::{Body, DEFAULT_MAX_BODY};
+pub use body::{Body, DEFAULT_MAX_BODY, Reading};
 pub use call::{Call, CallBody, Effect, FormValue, Lane, Method, Reply};
 pub use error::{CallError, DecodeError, Problem, Refusal, TransportError};
 pub use transport::{LocalFault, NetworkOptions, Transport};

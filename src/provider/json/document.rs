@@ -8,9 +8,9 @@ use std::io::BufRead;
 use serde_json::{Map, Value as Json};
 
 use super::rows::{Oddity, Row};
-use super::scan::Scanner;
+use super::scan::{Bounds, Scanner};
 use super::{MAX_ANSWER, no_answer, protocol, read_value};
-use crate::http::{Body, DecodeError};
+use crate::http::{Body, DecodeError, Reading};
 use crate::provider::guess::GUESS;
 
 /// The most names that an object may have that is taken apart, each of which takes some memory.
@@ -77,6 +77,15 @@ pub(in crate::provider) struct Document {
     body: RefCell<Body>,
     /// Where each value of the object is printed.
     fields: BTreeMap<String, Place>,
+    known: Known,
+}
+
+/// What is known of the lists and objects of a document that is in memory, by where they begin, so
+/// that none is passed over twice. A longer document is looked through again.
+#[derive(Default)]
+struct Known {
+    objects: BTreeMap<u64, BTreeMap<String, Place>>,
+    lists: BTreeMap<u64, Vec<Bounds>>,
 }
 
 impl Document {
@@ -86,10 +95,11 @@ impl Document {
     /// `NotAnAnswer` for what is no whole JSON document, `Protocol` for one that is not an object.
     pub(in crate::provider) fn read(mut body: Body) -> Result<Document, DecodeError> {
         let begin = mark(&mut body)?;
+        let mut known = body.in_memory().map(|_| Known::default());
         let mut scanner = Scanner::new(body.reader_at(begin), begin);
         let first = scanner.solid()?;
         let fields = match first {
-            Some(b'{') => places(&mut scanner)?,
+            Some(b'{') => places(&mut scanner, known.as_mut(), 2)?,
             Some(b'<') => {
                 let words = "it is HTML or XML where JSON should be";
                 return Err(DecodeError::NotAnAnswer(words.to_owned()));
@@ -110,6 +120,7 @@ impl Document {
         Ok(Document {
             body: RefCell::new(body),
             fields,
+            known: known.unwrap_or_default(),
         })
     }
 
@@ -128,8 +139,10 @@ impl Document {
         &self,
         object: Place,
     ) -> Result<BTreeMap<String, Place>, DecodeError> {
-        let mut body = self.body.borrow_mut();
-        places(&mut Scanner::new(body.reader_at(object.at), object.at))
+        if let Some(known) = self.known.objects.get(&object.at) {
+            return Ok(known.clone());
+        }
+        self.at(object.at, |scanner| places(scanner, None, 0))
     }
 
     /// Reads a value with all of its parts.
@@ -158,6 +171,12 @@ impl Document {
         array: Place,
         mut take: impl FnMut(Row) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
+        if let Some(known) = self.known.lists.get(&array.at) {
+            for row in known {
+                take(self.known_row(*row)?)?;
+            }
+            return Ok(());
+        }
         let mut next = array.at;
         let mut is_begin = true;
         loop {
@@ -178,7 +197,7 @@ impl Document {
                     scanner.solid()?;
                     let begin = scanner.at();
                     let kept = scanner.keep(MAX_ANSWER)?;
-                    match kept.map(|kept| Row::read(&kept)) {
+                    match kept.map(|kept| Row::read(&kept, false)) {
                         Some(Ok(row)) => take(row)?,
                         Some(Err(oddity)) => return Ok(Some((begin, scanner.at(), oddity))),
                         None => return Ok(Some((begin, scanner.at(), Oddity::TooLong))),
@@ -193,8 +212,21 @@ impl Document {
         }
     }
 
+    fn known_row(&self, bounds: Bounds) -> Result<Row, DecodeError> {
+        let read = if bounds.end - bounds.begin > MAX_ANSWER {
+            Err(Oddity::TooLong)
+        } else {
+            let body = self.body.borrow();
+            let printed = body.in_memory().unwrap_or_default();
+            // The body is in memory, so its places are.
+            let row = bounds.begin as usize..bounds.end as usize;
+            Row::read(printed.get(row).unwrap_or_default(), bounds.is_plain)
+        };
+        read.or_else(|oddity| self.cut(bounds.begin, oddity))
+    }
+
     fn row_of(&self, kept: Option<Vec<u8>>, at: u64) -> Result<Row, DecodeError> {
-        match kept.map(|kept| Row::read(&kept)) {
+        match kept.map(|kept| Row::read(&kept, false)) {
             Some(Ok(row)) => Ok(row),
             Some(Err(oddity)) => self.cut(at, oddity),
             None => self.cut(at, Oddity::TooLong),
@@ -230,11 +262,10 @@ impl Document {
     fn at<T>(
         &self,
         at: u64,
-        read: impl FnOnce(&mut Scanner<&mut dyn BufRead>) -> Result<T, DecodeError>,
+        read: impl FnOnce(&mut Scanner<Reading<'_>>) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
         let mut body = self.body.borrow_mut();
-        let mut reader = body.reader_at(at);
-        read(&mut Scanner::new(&mut reader, at))
+        read(&mut Scanner::new(body.reader_at(at), at))
     }
 }
 
@@ -267,21 +298,53 @@ fn each_field<R: BufRead>(
     }
 }
 
-fn places<R: BufRead>(scanner: &mut Scanner<R>) -> Result<BTreeMap<String, Place>, DecodeError> {
-    let mut places = BTreeMap::new();
+/// Takes an object apart. What is found on the way of the lists and objects inside, so many levels
+/// deep, is noted in `known`.
+fn places<R: BufRead>(
+    scanner: &mut Scanner<R>,
+    mut known: Option<&mut Known>,
+    levels: u32,
+) -> Result<BTreeMap<String, Place>, DecodeError> {
+    let mut found = BTreeMap::new();
     each_field(scanner, |name, scanner| {
         let Some(first) = scanner.solid()? else {
             return Err(scanner.odd());
         };
         let at = scanner.at();
-        scanner.pass()?;
-        places.insert(name, Place { at, first });
-        if places.len() > MAX_NAMES {
+        match (first, known.as_deref_mut().filter(|_| levels > 0)) {
+            (b'{', Some(known)) => {
+                let inside = places(scanner, Some(known), levels - 1)?;
+                known.objects.insert(at, inside);
+            }
+            (b'[', Some(known)) => {
+                let rows = rows(scanner)?;
+                known.lists.insert(at, rows);
+            }
+            _ => scanner.pass()?,
+        }
+        found.insert(name, Place { at, first });
+        if found.len() > MAX_NAMES {
             return Err(protocol(format!(
                 "an object in it has more than {MAX_NAMES} names"
             )));
         }
         Ok(())
     })?;
-    Ok(places)
+    Ok(found)
+}
+
+/// Finds out where the rows of a list stand.
+fn rows<R: BufRead>(scanner: &mut Scanner<R>) -> Result<Vec<Bounds>, DecodeError> {
+    let mut rows = Vec::new();
+    scanner.expect(b'[')?;
+    if scanner.accept(b']')? {
+        return Ok(rows);
+    }
+    loop {
+        rows.push(scanner.bounds()?);
+        if scanner.accept(b']')? {
+            return Ok(rows);
+        }
+        scanner.expect(b',')?;
+    }
 }

@@ -45,9 +45,14 @@ pub(in crate::provider) struct Row {
 }
 
 impl Row {
-    /// Reads a row that was printed and checked; the error is for one that can't be read whole.
-    pub(super) fn read(printed: &[u8]) -> Result<Row, Oddity> {
-        let kind = match read_value(printed) {
+    /// Reads a row that was printed and checked, and of whose numbers it may be known that they are
+    /// all `plain`; the error is for one that can't be read whole.
+    pub(super) fn read(printed: &[u8], plain: bool) -> Result<Row, Oddity> {
+        let read = match plain.then(|| serde_json::from_slice(printed)) {
+            Some(Ok(value)) => Ok(value),
+            _ => read_value(printed),
+        };
+        let kind = match read {
             Ok(Json::Object(fields)) => {
                 return Ok(Row {
                     fields,

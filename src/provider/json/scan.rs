@@ -7,6 +7,8 @@ use crate::http::DecodeError;
 
 /// How many levels may be open at once; each takes a byte.
 const MAX_LEVELS: usize = 4 * 1024 * 1024;
+/// So many digits are sure to make no more than 64 bits.
+const SURE_DIGITS: usize = 18;
 /// What is kept of a name, in bytes; no name that is looked for is that long.
 const MAX_NAME: usize = 1024;
 
@@ -23,6 +25,17 @@ pub(super) struct Scanner<R> {
     room: u64,
     /// Whether more came than was to be kept.
     is_over: bool,
+    /// Whether every number since this was said was a whole one that is sure to have 64 bits.
+    is_plain: bool,
+}
+
+/// Where a value begins and ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) begin: u64,
+    pub(super) end: u64,
+    /// Whether all of its numbers are whole ones that are sure to have 64 bits.
+    pub(super) is_plain: bool,
 }
 
 impl<R: BufRead> Scanner<R> {
@@ -33,8 +46,23 @@ impl<R: BufRead> Scanner<R> {
             at,
             kept: Vec::new(),
             room: 0,
-            is_over: false,
+            is_over: true,
+            is_plain: true,
         }
+    }
+
+    /// Passes over a value and tells where it begins and ends, and whether all of its numbers are
+    /// whole ones that are sure to have 64 bits.
+    pub(super) fn bounds(&mut self) -> Result<Bounds, DecodeError> {
+        self.solid()?;
+        let begin = self.at;
+        self.is_plain = true;
+        self.pass()?;
+        Ok(Bounds {
+            begin,
+            end: self.at,
+            is_plain: self.is_plain,
+        })
     }
 
     /// The position of the next byte.
@@ -57,7 +85,9 @@ impl<R: BufRead> Scanner<R> {
         if count == 0 {
             return Ok(());
         }
-        if self.room > 0 && self.room >= count as u64 {
+        if self.room == 0 && self.is_over {
+            // Nothing is kept, or no more.
+        } else if self.room >= count as u64 {
             let Scanner { source, kept, .. } = self;
             let buffer = source.fill_buf().map_err(|error| {
                 DecodeError::NotAnAnswer(format!("it can't be read back from disk: {error}"))
@@ -66,9 +96,7 @@ impl<R: BufRead> Scanner<R> {
             self.room -= count as u64;
         } else {
             // Nothing is of use that is not whole.
-            self.is_over = true;
-            self.room = 0;
-            self.kept = Vec::new();
+            self.keep_nothing();
         }
         self.source.consume(count);
         self.at += count as u64;
@@ -126,9 +154,15 @@ impl<R: BufRead> Scanner<R> {
         self.solid()?;
         (self.room, self.is_over) = (room, false);
         self.pass()?;
+        let kept = (!self.is_over).then(|| std::mem::take(&mut self.kept));
+        self.keep_nothing();
+        Ok(kept)
+    }
+
+    fn keep_nothing(&mut self) {
+        self.is_over = true;
         self.room = 0;
-        let kept = std::mem::take(&mut self.kept);
-        Ok((!self.is_over).then_some(kept))
+        self.kept = Vec::new();
     }
 
     /// Takes the name of a part of an object, with its colon. Of one that is too long, the beginning is
@@ -249,14 +283,16 @@ impl<R: BufRead> Scanner<R> {
         // No other digit follows a zero.
         if self.peek()? == Some(b'0') {
             self.take(1)?;
-        } else {
-            self.digits()?;
+        } else if self.digits()? > SURE_DIGITS {
+            self.is_plain = false;
         }
         if self.peek()? == Some(b'.') {
+            self.is_plain = false;
             self.take(1)?;
             self.digits()?;
         }
         if let Some(b'e' | b'E') = self.peek()? {
+            self.is_plain = false;
             self.take(1)?;
             if let Some(b'+' | b'-') = self.peek()? {
                 self.take(1)?;
@@ -266,18 +302,20 @@ impl<R: BufRead> Scanner<R> {
         Ok(())
     }
 
-    /// Takes digits, of which there has to be one.
-    fn digits(&mut self) -> Result<(), DecodeError> {
+    /// Takes digits, of which there has to be one, and counts them.
+    fn digits(&mut self) -> Result<usize, DecodeError> {
         if !self.peek()?.is_some_and(|byte| byte.is_ascii_digit()) {
             return Err(self.odd());
         }
+        let mut all = 0;
         loop {
             let buffer = self.buffer()?;
             let digits = buffer.iter().take_while(|byte| byte.is_ascii_digit());
             let count = digits.count();
             if count == 0 {
-                return Ok(());
+                return Ok(all);
             }
+            all += count;
             self.take(count)?;
         }
     }

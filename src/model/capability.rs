@@ -68,6 +68,8 @@ pub struct Capabilities {
     /// Whether taking somebody out of a group leaves a membership that shows as opted out, which
     /// has to be told from a refusal of the person's own by remembering it.
     pub removal_shows_opt_out: bool,
+    /// Whether changes of different people may be under way at once, as many as the account's requests.
+    pub writes_overlap: bool,
     /// Whether a membership can be taken away without a trace of it.
     pub detach: bool,
     /// Whether a person can be in one group only, so that joining another one is a move.

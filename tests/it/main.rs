@@ -22,6 +22,7 @@ mod jobs;
 mod late;
 mod lists;
 mod meanwhile;
+mod pace;
 mod pairs;
 mod plans;
 mod proof;

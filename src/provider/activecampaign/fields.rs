@@ -140,6 +140,8 @@ pub static LIST_CAPABILITIES: Capabilities = Capabilities {
     account_opt_out: false,
     account_opt_out_as_lists: true,
     removal_shows_opt_out: true,
+    // Two requests at a time are what is advised, and nothing speaks against two changes.
+    writes_overlap: true,
     detach: true,
     one_group_per_member: false,
     create_opted_out: false,
@@ -307,6 +309,8 @@ pub static USER_CAPABILITIES: Capabilities = Capabilities {
     account_opt_out: false,
     account_opt_out_as_lists: false,
     removal_shows_opt_out: false,
+    // Two requests at a time are what is advised, and nothing speaks against two changes.
+    writes_overlap: true,
     detach: false,
     one_group_per_member: true,
     create_opted_out: false,

@@ -35,6 +35,8 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     account_opt_out: true,
     account_opt_out_as_lists: false,
     removal_shows_opt_out: false,
+    // One request at a time is the advice [trust low], and of changes nothing is said.
+    writes_overlap: false,
     detach: false,
     one_group_per_member: false,
     create_opted_out: false,

@@ -1,12 +1,13 @@
 //! Applies a plan: journal, send, settle, read back, go on or stop: the fifth room.
 //!
 //! Each step of the plan becomes a write with the ids that are known by now (`resolve`, `rows`), is
-//! journaled (`entry`) and sent (`send`), and what its answer leaves open is looked for (`observe`)
+//! journaled (`entry`), sent (`flight`) and settled (`send`), and what its answer leaves open is looked for (`observe`)
 //! or read back at the end (`check`).
 
 mod check;
 mod entry;
 mod event;
+mod flight;
 mod meanwhile;
 mod observe;
 mod prove;
@@ -25,6 +26,7 @@ pub use spends::Approved;
 pub(super) use spends::Spends;
 
 use check::PATIENCE;
+use flight::UnderWay;
 
 use crate::config::settled::JobConfig;
 use crate::model::{Refusal, Write};
@@ -129,6 +131,7 @@ struct Applying<'a> {
     events: Vec<Event>,
     /// Per kind of operation, what keeps its items from being done at all.
     hindered: BTreeMap<&'static str, Hindrance>,
+    under_way: UnderWay,
     /// The kinds of operation of which some item was not hindered.
     granted: BTreeSet<&'static str>,
     wrote: bool,
@@ -202,6 +205,7 @@ impl Runner {
             moved: HashSet::new(),
             events: Vec::new(),
             hindered: BTreeMap::new(),
+            under_way: UnderWay::default(),
             granted: BTreeSet::new(),
             wrote: false,
             spends,
@@ -265,7 +269,26 @@ impl Applying<'_> {
                 .progress
                 .stage(&self.job.name, &format!("Writing to {}", self.job.target));
         }
+        let sent = self.send_all(steps, total).await;
+        // Whatever ended it, what is under way is settled first.
+        let landed = self.land_rest().await;
+        sent.and(landed)?;
+        if !self.open.is_empty() {
+            self.runner
+                .inner
+                .options
+                .progress
+                .stage(&self.job.name, "Reading back");
+            self.read_back().await?;
+        }
+        self.look_for_twins().await?;
+        self.read_values_back().await?;
+        self.end_of_hindrances()
+    }
+
+    async fn send_all(&mut self, steps: Vec<Step>, total: u64) -> Result<(), RunError> {
         for (done, step) in steps.into_iter().enumerate() {
+            self.make_way(&step).await?;
             self.before_step(&step).await?;
             let new_field = match &step {
                 Step::CreateCustomField { label } => Some(label.clone()),
@@ -283,17 +306,7 @@ impl Applying<'_> {
                 .progress
                 .advance(&self.job.name, done as u64 + 1, total);
         }
-        if !self.open.is_empty() {
-            self.runner
-                .inner
-                .options
-                .progress
-                .stage(&self.job.name, "Reading back");
-            self.read_back().await?;
-        }
-        self.look_for_twins().await?;
-        self.read_values_back().await?;
-        self.end_of_hindrances()
+        self.land_all().await
     }
 
     /// A custom field that was just created has a name of its own at the provider, which may take a

@@ -1,19 +1,18 @@
-//! Sends a write, records what the answer says of each item, and closes in on the item that spoils
-//! a batch.
-
-use std::time::Duration;
+//! Records what the answer to a write says of each item, and closes in on the item that spoils a
+//! batch.
 
 use super::check::PATIENCE;
+use super::flight::Flight;
 use super::{Applying, Doubt, Hindrance, Open};
-use crate::http::{CallError, Problem};
-use crate::model::{ItemOutcome, Leaving, MemberStatus, Settlement, Write};
+use crate::http::CallError;
+use crate::model::{ItemOutcome, Leaving, MemberStatus, Write};
 use crate::plan::PersonIx;
 use crate::run::error::RunError;
 use crate::run::read::groups_now;
 use crate::run::settle::{
     Answer, Item, Parts, Standing, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
 };
-use crate::state::{JournalEntry, JournalId, JournalOutcome};
+use crate::state::{JournalId, JournalOutcome};
 
 /// How often a write of unknown outcome is read back and sent again.
 const ATTEMPTS: u32 = 3;
@@ -29,142 +28,139 @@ const DENIED: u32 = 3;
 const FAILED: u32 = 20;
 
 impl Applying<'_> {
-    /// Sends a write, and closes in on the item for which a batch is refused.
-    pub(super) async fn execute(&mut self, write: Write, items: Vec<Item>) -> Result<(), RunError> {
-        let mut queue = vec![(write, items, 0)];
-        let mut again = false;
+    /// Waits for the answer to a request, and closes in on the item for which a batch is refused.
+    pub(super) async fn follow(&mut self, flight: Flight) -> Result<(), RunError> {
+        let mut queue = Vec::new();
+        self.take_answer(flight, &mut queue).await?;
         while let Some((write, items, attempt)) = queue.pop() {
             if self.runner.inner.options.stop.is_cancelled() {
                 return Err(RunError::Stopped);
             }
-            let looked_at = if std::mem::replace(&mut again, true) {
-                self.only_still_active(write, items).await?
-            } else {
-                Some((write, items))
-            };
-            let Some((write, items)) = looked_at else {
-                continue;
-            };
-            if let Some(op) = items.first().map(|item| item.op)
-                && self.is_hopeless(op)
-                && !items.iter().any(|item| self.carries_refusal(item))
+            if let Some((write, items)) = self.only_still_active(write, items).await?
+                && !self.is_given_up(&items)
             {
-                // What was not tried has not failed: the next run plans it again, and those that were
-                // tried rest by then.
-                for item in &items {
-                    self.lose(item);
-                }
-                if let Some(hindrance) = self.hindered.get_mut(op) {
-                    hindrance.untried = true;
-                }
-                continue;
+                let flight = self.launch(write, items, attempt)?;
+                self.take_answer(flight, &mut queue).await?;
             }
-            let store = self.runner.store();
-            let entry = JournalEntry {
-                job: self.job.name.clone(),
-                account: self.job.target_account.clone(),
-                operation: operation(&write).to_owned(),
-                items: items
-                    .iter()
-                    .enumerate()
-                    .map(|(position, item)| self.journal_item(&write, position, item))
-                    .collect(),
-                now: self.runner.now(),
-            };
-            let journal = store.begin_write(self.run, &entry)?;
-            self.wrote = true;
-            self.spend()?;
-            let error = match self.send(&write).await {
-                Ok(None) => {
+        }
+        Ok(())
+    }
+
+    /// Tells whether a kind of operation is not tried any more, and takes note of those who are
+    /// passed over for it. What was not tried has not failed: the next run plans it again, and those
+    /// that were tried rest by then.
+    pub(super) fn is_given_up(&mut self, items: &[Item]) -> bool {
+        let Some(op) = items.first().map(|item| item.op) else {
+            return false;
+        };
+        if !self.is_hopeless(op) || items.iter().any(|item| self.carries_refusal(item)) {
+            return false;
+        }
+        for item in items {
+            self.lose(item);
+        }
+        if let Some(hindrance) = self.hindered.get_mut(op) {
+            hindrance.untried = true;
+        }
+        true
+    }
+
+    async fn take_answer(
+        &mut self,
+        flight: Flight,
+        queue: &mut Vec<(Write, Vec<Item>, u32)>,
+    ) -> Result<(), RunError> {
+        let (journal, write, items, attempt, answer) = flight.land().await;
+        let error = match answer {
+            Ok(None) => {
+                self.settle_unknown(journal, &items)?;
+                return Err(RunError::Stopped);
+            }
+            Ok(Some(outcomes)) if outcomes.len() == items.len() => {
+                self.granted.extend(items.iter().map(|item| item.op));
+                // Only what the answer leaves open is looked for: the rest is counted already.
+                let doubt = self.settle(journal, &write, &items, outcomes)?;
+                if let Some((write, items)) = keep(write, items, &doubt.open) {
+                    self.find_out(doubt, write, items, attempt, queue, None)
+                        .await?;
+                }
+                return Ok(());
+            }
+            Ok(Some(_)) => {
+                let doubt = Doubt::all(journal, &items);
+                return self
+                    .find_out(doubt, write, items, attempt, queue, None)
+                    .await;
+            }
+            Err(error) => error,
+        };
+        match error {
+            CallError::Refused { ref refusal, .. } => {
+                let (code, message) = (refusal.code.clone(), refusal.message.clone());
+                if items.len() == 1 {
+                    self.settle_failed(journal, &items, code, &message)?;
+                    self.failed(&items[0], refusal.code.clone(), &message);
+                } else {
+                    self.halve(journal, write, items, attempt, queue, code, message)
+                        .await?;
+                }
+            }
+            error if error.may_have_been_done() => {
+                if attempt + 1 >= ATTEMPTS && items.len() == 1 {
                     self.settle_unknown(journal, &items)?;
-                    return Err(RunError::Stopped);
-                }
-                Ok(Some(outcomes)) if outcomes.len() == items.len() => {
-                    self.granted.extend(items.iter().map(|item| item.op));
-                    // Only what the answer leaves open is looked for: the rest is counted already.
-                    let doubt = self.settle(journal, &write, &items, outcomes)?;
-                    if let Some((write, items)) = keep(write, items, &doubt.open) {
-                        self.find_out(doubt, write, items, attempt, &mut queue, None)
-                            .await?;
+                    // One item that alone draws this stops no other while the host answers; the
+                    // next run finds out what became of it.
+                    if !self.host_answers().await {
+                        return Err(self.stopped(&error));
                     }
-                    continue;
+                    self.failed(&items[0], None, &error.to_string());
+                    return Ok(());
                 }
-                Ok(Some(_)) => {
-                    let doubt = Doubt::all(journal, &items);
-                    self.find_out(doubt, write, items, attempt, &mut queue, None)
-                        .await?;
-                    continue;
+                // What fails twice as a whole may pass in halves: one item can be the cause,
+                // and so can the size.
+                let in_halves = (attempt > 0 && items.len() > 1).then(|| TurnedDown {
+                    words: error.to_string(),
+                    may_be_done: true,
+                });
+                let doubt = Doubt::all(journal, &items);
+                self.find_out(doubt, write, items, attempt, queue, in_halves)
+                    .await?;
+            }
+            CallError::LoginExpired { .. } if attempt == 0 => {
+                self.settle_failed(journal, &items, None, "the login had expired; sent again")?;
+                queue.push((write, items, attempt + 1));
+            }
+            // A right that is missing for one item concerns that item, and one record can be the
+            // cause of a failed question that came before the request: neither stops any other
+            // while the host answers.
+            error if error.is_of_the_question() && self.host_answers().await => {
+                let words = match &error {
+                    CallError::Denied { reason, .. } => reason.clone(),
+                    error => error.to_string(),
+                };
+                if items.len() > 1 {
+                    return self
+                        .halve(journal, write, items, attempt, queue, None, words)
+                        .await;
                 }
-                Err(error) => error,
-            };
-            match error {
-                CallError::Refused { ref refusal, .. } => {
-                    let (code, message) = (refusal.code.clone(), refusal.message.clone());
-                    if items.len() == 1 {
-                        self.settle_failed(journal, &items, code, &message)?;
-                        self.failed(&items[0], refusal.code.clone(), &message);
-                    } else {
-                        self.halve(journal, write, items, attempt, &mut queue, code, message)
-                            .await?;
-                    }
+                self.settle_failed(journal, &items, None, &words)?;
+                self.failed(&items[0], None, &words);
+                let first = Hindrance {
+                    denied: 0,
+                    failed: 0,
+                    untried: false,
+                    error: self.stopped(&error),
+                };
+                let hindrance = self.hindered.entry(items[0].op).or_insert(first);
+                if matches!(error, CallError::Denied { .. }) {
+                    hindrance.denied += 1;
+                } else {
+                    hindrance.failed += 1;
                 }
-                error if error.may_have_been_done() => {
-                    if attempt + 1 >= ATTEMPTS && items.len() == 1 {
-                        self.settle_unknown(journal, &items)?;
-                        // One item that alone draws this stops no other while the host answers; the
-                        // next run finds out what became of it.
-                        if !self.host_answers().await {
-                            return Err(self.stopped(&error));
-                        }
-                        self.failed(&items[0], None, &error.to_string());
-                        continue;
-                    }
-                    // What fails twice as a whole may pass in halves: one item can be the cause,
-                    // and so can the size.
-                    let in_halves = (attempt > 0 && items.len() > 1).then(|| TurnedDown {
-                        words: error.to_string(),
-                        may_be_done: true,
-                    });
-                    let doubt = Doubt::all(journal, &items);
-                    self.find_out(doubt, write, items, attempt, &mut queue, in_halves)
-                        .await?;
-                }
-                CallError::LoginExpired { .. } if attempt == 0 => {
-                    self.settle_failed(journal, &items, None, "the login had expired; sent again")?;
-                    queue.push((write, items, attempt + 1));
-                }
-                // A right that is missing for one item concerns that item, and one record can be the
-                // cause of a failed question that came before the request: neither stops any other
-                // while the host answers.
-                error if error.is_of_the_question() && self.host_answers().await => {
-                    let words = match &error {
-                        CallError::Denied { reason, .. } => reason.clone(),
-                        error => error.to_string(),
-                    };
-                    if items.len() > 1 {
-                        self.halve(journal, write, items, attempt, &mut queue, None, words)
-                            .await?;
-                        continue;
-                    }
-                    self.settle_failed(journal, &items, None, &words)?;
-                    self.failed(&items[0], None, &words);
-                    let first = Hindrance {
-                        denied: 0,
-                        failed: 0,
-                        untried: false,
-                        error: self.stopped(&error),
-                    };
-                    let hindrance = self.hindered.entry(items[0].op).or_insert(first);
-                    if matches!(error, CallError::Denied { .. }) {
-                        hindrance.denied += 1;
-                    } else {
-                        hindrance.failed += 1;
-                    }
-                }
-                error => {
-                    self.settle_failed(journal, &items, None, "not sent")?;
-                    return Err(self.stopped(&error));
-                }
+            }
+            error => {
+                self.settle_failed(journal, &items, None, "not sent")?;
+                return Err(self.stopped(&error));
             }
         }
         Ok(())
@@ -247,49 +243,6 @@ impl Applying<'_> {
         RunError::Write {
             provider: self.handle.name.clone(),
             why: error.to_string(),
-        }
-    }
-
-    /// Sends once, and asks on where the provider goes on working after its answer. Nothing comes
-    /// back where the run is asked to stop meanwhile: the journal knows of the request, and the next
-    /// run finds out what became of it.
-    pub(super) async fn send(&self, write: &Write) -> Result<Option<Vec<ItemOutcome>>, CallError> {
-        let mut settlement = self.handle.adapter.send(write).await?;
-        let mut pause = Duration::from_secs(1);
-        loop {
-            match settlement {
-                Settlement::Items(mut outcomes) => {
-                    for outcome in &mut outcomes {
-                        if let ItemOutcome::Refused(refusal) = outcome {
-                            self.handle.account.keep_secrets_out(refusal);
-                        }
-                    }
-                    return Ok(Some(outcomes));
-                }
-                Settlement::Pending(ticket) => {
-                    let stop = &self.runner.inner.options.stop;
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = stop.cancelled() => return Ok(None),
-                    }
-                    pause = (pause * 2).min(Duration::from_secs(30));
-                    let polled = self.handle.adapter.poll(&ticket).await;
-                    settlement = polled.map_err(|error| self.after_the_answer(error))?;
-                }
-            }
-        }
-    }
-
-    /// Says of a question that failed after the provider had taken a request in what is known of that
-    /// request: nothing.
-    fn after_the_answer(&self, error: CallError) -> CallError {
-        if error.may_have_been_done() {
-            return error;
-        }
-        CallError::OutcomeUnknown {
-            account: self.handle.name.clone(),
-            operation: error.operation(),
-            problem: Problem::NotAnAnswer(error.to_string()),
         }
     }
 

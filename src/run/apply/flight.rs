@@ -1,0 +1,263 @@
+//! Requests under way: as many at once as the account takes, so that a provider's pace is kept
+//! however long each of its answers takes.
+//!
+//! Only requests of one kind overlap, and only those about different people: what one of them brings
+//! decides nothing of the others. Each is in the journal before it leaves, and their answers are
+//! taken in the order in which they left.
+
+use std::collections::HashSet;
+use std::mem::discriminant;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
+
+use super::Applying;
+use super::send::operation;
+use crate::http::{CallError, Problem};
+use crate::model::{ItemOutcome, Name, Settlement, Write};
+use crate::plan::PersonIx;
+use crate::plan::pack::Step;
+use crate::run::accounts::Handle;
+use crate::run::error::RunError;
+use crate::run::settle::Item;
+use crate::state::{JournalEntry, JournalId};
+
+/// A request under way.
+pub(super) struct Flight {
+    pub(super) journal: JournalId,
+    write: Arc<Write>,
+    pub(super) items: Vec<Item>,
+    pub(super) attempt: u32,
+    /// Is given up where the run is dropped, as a kill would leave it.
+    answer: AbortOnDropHandle<Answered>,
+}
+
+/// What came back; nothing where the run was asked to stop while the provider went on working.
+type Answered = Result<Option<Vec<ItemOutcome>>, CallError>;
+
+impl Flight {
+    /// Waits for the answer.
+    pub(super) async fn land(self) -> (JournalId, Write, Vec<Item>, u32, Answered) {
+        let Flight {
+            journal,
+            write,
+            items,
+            attempt,
+            answer,
+        } = self;
+        let answer = match answer.await {
+            Ok(answer) => answer,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only whoever drops the run gives a request up.
+                Err(_) => Ok(None),
+            },
+        };
+        let write = Arc::try_unwrap(write).unwrap_or_else(|write| (*write).clone());
+        (journal, write, items, attempt, answer)
+    }
+}
+
+/// The requests that overlap, all of one kind.
+#[derive(Default)]
+pub(super) struct UnderWay {
+    flights: std::collections::VecDeque<Flight>,
+    kind: Option<std::mem::Discriminant<Step>>,
+    /// The addresses of those whom they are about.
+    people: HashSet<Name>,
+}
+
+impl Applying<'_> {
+    /// Waits until a step can be looked at: for everything under way if it may depend on it, else for
+    /// room.
+    pub(super) async fn make_way(&mut self, step: &Step) -> Result<(), RunError> {
+        let people = people_of(step);
+        let addresses = people
+            .iter()
+            .flatten()
+            .map(|person| self.prepared.planned.people.get(*person).address);
+        let addresses: Vec<Name> = addresses.collect();
+        let under_way = &self.under_way;
+        let is_apart = people.is_some()
+            && under_way.kind == Some(discriminant(step))
+            && !addresses
+                .iter()
+                .any(|address| under_way.people.contains(address));
+        if !is_apart {
+            self.land_all().await?;
+        }
+        while self.under_way.flights.len() >= self.most_at_once() {
+            self.land_first().await?;
+        }
+        // Their addresses stay until all have landed: that none comes twice is all that counts.
+        self.under_way.kind = people.is_some().then(|| discriminant(step));
+        self.under_way.people.extend(addresses);
+        Ok(())
+    }
+
+    /// Sends the write of a step, which lands here if no other may be under way with it.
+    pub(super) async fn execute(&mut self, write: Write, items: Vec<Item>) -> Result<(), RunError> {
+        if self.runner.inner.options.stop.is_cancelled() {
+            return Err(RunError::Stopped);
+        }
+        if self.is_given_up(&items) {
+            return Ok(());
+        }
+        let flight = self.launch(write, items, 0)?;
+        self.under_way.flights.push_back(flight);
+        if self.most_at_once() == 1 || self.under_way.kind.is_none() {
+            self.land_all().await?;
+        }
+        Ok(())
+    }
+
+    /// Tells how many changes may be under way at once.
+    fn most_at_once(&self) -> usize {
+        if self.prepared.capabilities.writes_overlap {
+            self.handle.account.options().concurrency.max(1)
+        } else {
+            1
+        }
+    }
+
+    /// Takes the answers of everything under way.
+    pub(super) async fn land_all(&mut self) -> Result<(), RunError> {
+        while !self.under_way.flights.is_empty() {
+            self.land_first().await?;
+        }
+        self.under_way = UnderWay::default();
+        Ok(())
+    }
+
+    async fn land_first(&mut self) -> Result<(), RunError> {
+        match self.under_way.flights.pop_front() {
+            Some(flight) => self.follow(flight).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down what became of everything that is still under way when the run ends early: what
+    /// the answers leave open is for the next run to find out.
+    pub(super) async fn land_rest(&mut self) -> Result<(), RunError> {
+        while let Some(flight) = self.under_way.flights.pop_front() {
+            let (journal, write, items, _, answer) = flight.land().await;
+            match answer {
+                Ok(Some(outcomes)) if outcomes.len() == items.len() => {
+                    self.settle(journal, &write, &items, outcomes)?;
+                }
+                Err(CallError::Refused { refusal, .. }) if items.len() == 1 => {
+                    let code = refusal.code.clone();
+                    self.settle_failed(journal, &items, code, &refusal.message)?;
+                    self.failed(&items[0], refusal.code, &refusal.message);
+                }
+                // Of one that was turned down as a whole a part may be done all the same.
+                Ok(_) | Err(CallError::Refused { .. }) => self.settle_unknown(journal, &items)?,
+                Err(error) if error.may_have_been_done() => {
+                    self.settle_unknown(journal, &items)?;
+                }
+                Err(error) => {
+                    self.settle_failed(journal, &items, None, &error.to_string())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down that a request is about to leave, and sends it.
+    pub(super) fn launch(
+        &mut self,
+        write: Write,
+        items: Vec<Item>,
+        attempt: u32,
+    ) -> Result<Flight, RunError> {
+        let entry = JournalEntry {
+            job: self.job.name.clone(),
+            account: self.job.target_account.clone(),
+            operation: operation(&write).to_owned(),
+            items: items
+                .iter()
+                .enumerate()
+                .map(|(position, item)| self.journal_item(&write, position, item))
+                .collect(),
+            now: self.runner.now(),
+        };
+        let journal = self.runner.store().begin_write(self.run, &entry)?;
+        self.wrote = true;
+        self.spend()?;
+        let write = Arc::new(write);
+        let stop = self.runner.inner.options.stop.clone();
+        let answer = send(Arc::clone(&self.handle), Arc::clone(&write), stop);
+        Ok(Flight {
+            journal,
+            write,
+            items,
+            attempt,
+            answer: AbortOnDropHandle::new(tokio::spawn(answer.in_current_span())),
+        })
+    }
+}
+
+/// Names those whom a step is about, if others of its kind may be under way with it.
+fn people_of(step: &Step) -> Option<Vec<PersonIx>> {
+    Some(match step {
+        Step::CreateMembers { members, .. }
+        | Step::AddMemberships { members, .. }
+        | Step::RemoveMemberships { members, .. }
+        | Step::OptOutOfAccount { members } => members.clone(),
+        Step::UpdateMembers { edits } => edits.iter().map(|(person, _)| *person).collect(),
+        Step::JoinGroups { rows } => rows.iter().map(|(person, _)| *person).collect(),
+        Step::LeaveGroups { rows, .. } => rows.iter().map(|row| row.member).collect(),
+        Step::BringBack { rows } => rows.iter().map(|(person, _)| *person).collect(),
+        Step::CreateOptedOut { member } | Step::OptOutOfGroups { member, .. } => vec![*member],
+        Step::CreateCustomField { .. }
+        | Step::CreateGroup { .. }
+        | Step::EditGroups { .. }
+        | Step::DeleteGroup { .. }
+        | Step::ChangeAddress { .. } => return None,
+    })
+}
+
+/// Sends once, and asks on where the provider goes on working after its answer. Nothing comes back
+/// where the run is asked to stop meanwhile: the journal knows of the request, and the next run finds
+/// out what became of it.
+async fn send(handle: Arc<Handle>, write: Arc<Write>, stop: CancellationToken) -> Answered {
+    let mut settlement = handle.adapter.send(&write).await?;
+    let mut pause = Duration::from_secs(1);
+    loop {
+        match settlement {
+            Settlement::Items(mut outcomes) => {
+                for outcome in &mut outcomes {
+                    if let ItemOutcome::Refused(refusal) = outcome {
+                        handle.account.keep_secrets_out(refusal);
+                    }
+                }
+                return Ok(Some(outcomes));
+            }
+            Settlement::Pending(ticket) => {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => return Ok(None),
+                }
+                pause = (pause * 2).min(Duration::from_secs(30));
+                let polled = handle.adapter.poll(&ticket).await;
+                settlement = polled.map_err(|error| after_the_answer(&handle, error))?;
+            }
+        }
+    }
+}
+
+/// Says of a question that failed after the provider had taken a request in what is known of that
+/// request: nothing.
+fn after_the_answer(handle: &Handle, error: CallError) -> CallError {
+    if error.may_have_been_done() {
+        return error;
+    }
+    CallError::OutcomeUnknown {
+        account: handle.name.clone(),
+        operation: error.operation(),
+        problem: Problem::NotAnAnswer(error.to_string()),
+    }
+}

@@ -1,0 +1,102 @@
+//! A run keeps the pace of its provider, however long each answer takes.
+
+use std::time::Duration;
+
+use rosterd::emulator::{Fault, FaultRule, MembershipState, RequestRecord, When};
+
+use crate::support::{Bench, bench, group_of, plain_world, tell};
+
+/// What ActiveCampaign allows: four requests a second, two of them under way.
+const MILLIS_A_REQUEST: u64 = 250;
+const PEOPLE: usize = 510;
+const TARGET: &str = "campaigns";
+
+/// A job of whose people all have just refused the group, and whose target answers each request after
+/// four tenths of a second.
+async fn far_away(people: usize, trouble: Option<FaultRule>) -> Bench {
+    let mut world = plain_world();
+    group_of(world.account_mut("crm"), "News", "person", people);
+    let mut bench = bench(
+        world,
+        "crm",
+        TARGET,
+        "[jobs.test.guards]\nmax_opt_outs = \"none\"",
+    );
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    bench.settle().await;
+    // One person a request, so that few people make many requests.
+    bench.reconfigure_with(|config| {
+        let provider = config.providers.get_mut(TARGET).unwrap();
+        provider.http.batch_size = Some(1);
+    });
+    bench.account("crm", |account| {
+        let group = account.find_group("News").unwrap();
+        for number in 0..people {
+            let email = format!("person{number}@example.org");
+            let contact = account.contact_by_email(&email).unwrap();
+            account.opt_out_of_group(group, contact);
+        }
+    });
+    for rule in trouble {
+        bench.emulator.add_fault(rule);
+    }
+    let late = Fault::Latency(Duration::from_millis(400));
+    bench.emulator.add_fault(FaultRule::every(late).at(TARGET));
+    bench.emulator.clear_log();
+    bench
+}
+
+/// The requests to the target between the first that writes and the last, both included.
+fn while_writing(bench: &Bench) -> Vec<RequestRecord> {
+    let mut requests = bench.emulator.requests();
+    requests.retain(|request| request.account == TARGET);
+    let writes = |request: &RequestRecord| request.is_write;
+    let first = requests.iter().position(writes).unwrap();
+    let last = requests.iter().rposition(writes).unwrap();
+    requests[first..=last].to_vec()
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_overlap_as_far_as_the_provider_takes_them() {
+    let bench = far_away(PEOPLE, None).await;
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    let requests = while_writing(&bench);
+    assert!(requests.len() >= PEOPLE, "{}", requests.len());
+    let took = requests.last().unwrap().millis - requests[0].millis;
+    let least = (requests.len() as u64 - 1) * MILLIS_A_REQUEST;
+    assert!(
+        took >= least && took * 100 <= least * 105,
+        "{} requests take {least} ms at the pace of the provider, and took {took}",
+        requests.len()
+    );
+    let members = bench.members(TARGET, "News");
+    let refuses = |state: &MembershipState| *state == MembershipState::OptedOut;
+    assert!(members.len() == PEOPLE && members.values().all(refuses));
+    bench.assert_no_misuse();
+    bench.assert_idle("after the writes").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_requests_under_way_one_that_is_lost_holds_up_no_other() {
+    for fault in [
+        Fault::SlowAnswer(Duration::from_mins(2)),
+        Fault::ServerError(503),
+        Fault::ServerError(400),
+    ] {
+        let rule = FaultRule::every(fault.clone()).at(TARGET);
+        let rule = rule.on("contact_sync").when(When::EachNth(7));
+        let bench = far_away(40, Some(rule)).await;
+        bench.sync_until_good(&format!("{fault:?}")).await;
+        let members = bench.members(TARGET, "News");
+        let refuses = |state: &MembershipState| *state == MembershipState::OptedOut;
+        assert!(
+            members.len() == 40 && members.values().all(refuses),
+            "{fault:?}"
+        );
+        bench.emulator.clear_faults();
+        bench.assert_no_misuse();
+        bench.assert_idle("after the writes").await;
+    }
+}

@@ -12,6 +12,7 @@ mod group;
 mod left_alone;
 mod names;
 mod own;
+pub(crate) mod packed;
 pub mod policy;
 mod refusal;
 mod schema;

@@ -9,7 +9,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::error::Fault;
 use super::jobs;
-use super::packed::{Damaged, Unpacking, put_field, put_number};
+use super::packed::{put_field, take_field};
+use crate::model::packed::{Damaged, Unpacking, put_number};
 use crate::model::{Name, Names};
 use crate::plan::base::FieldBases;
 
@@ -206,7 +207,7 @@ impl<'a> Texts<'a> {
         let mut fields = FieldBases::new();
         while !packed.is_done() {
             let name = packed.number().map_err(damaged)?;
-            let field = packed.field().map_err(damaged)?;
+            let field = take_field(&mut packed).map_err(damaged)?;
             fields.insert(self.field(name)?.into(), field);
         }
         Ok(fields)

@@ -12,7 +12,7 @@ use hashbrown::HashTable;
 use tempfile::SpooledTempFile;
 
 use super::error::StateError;
-use super::packed::{Damaged, Unpacking, put_number, put_text, put_value};
+use crate::model::packed::{Damaged, Unpacking, put_number, put_text, put_value};
 use crate::model::{Record, Stage};
 use crate::spool;
 

@@ -11,7 +11,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("plan", &["model"]),
     ("http", &["model", "spool"]),
     ("schedule", &[]),
-    ("provider", &["http", "model"]),
+    ("provider", &["http", "model", "spool"]),
     ("spool", &[]),
     ("state", &["model", "plan::base", "spool"]),
     ("emulator", &[]),

@@ -38,7 +38,7 @@ async fn far_away(people: usize, trouble: Option<FaultRule>) -> Bench {
             account.opt_out_of_group(group, contact);
         }
     });
-    for rule in trouble {
+    if let Some(rule) = trouble {
         bench.emulator.add_fault(rule);
     }
     let late = Fault::Latency(Duration::from_millis(400));

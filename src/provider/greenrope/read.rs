@@ -1,7 +1,7 @@
 //! Which requests answer which question.
 //!
 //! A listing of contacts is downloaded whole and checked to its closing tag before any of its rows
-//! counts; a long one is read a second time for them. What is wrong with a listing becomes a problem of its certificate;
+//! counts; those of a long one wait in few bytes on disk. What is wrong with a listing becomes a problem of its certificate;
 //! what makes the whole account unreadable is an error.
 
 use std::collections::HashSet;
@@ -13,12 +13,14 @@ use super::people::People;
 use super::session::PROVES_LOGIN;
 use super::wire::{self, Contact, ContactFilter, Count, Request};
 use super::{GreenRope, SCHEMA};
-use crate::http::{Body, CallError, DecodeError, Reply};
+use crate::http::{CallError, DecodeError, Reply};
+use crate::model::packed::Damaged;
 use crate::model::{
     Certificate, CountRule, CustomFields, GroupRow, MemberRow, MemberSink, MemberStatus,
     MembershipState, ObjectKind, SinkError, Unreadable, Value, without_addresses,
 };
 use crate::provider::{GroupsByPeople, MemberAsk, ReadError, Role};
+use crate::spool::Rows;
 
 /// Who, by id, can't be mailed anywhere in the account.
 #[derive(Debug, Default)]
@@ -48,74 +50,80 @@ impl AccountStates {
 /// The id of a group that no account has.
 const NO_GROUP: &str = "999999999";
 
-/// The longest answer whose contacts are kept in memory, in bytes. A longer one is read again from
-/// its file.
+/// The longest answer whose contacts are kept in memory, in bytes.
 const KEPT: u64 = 8 * 1024 * 1024;
 
-/// An answer to GetContacts that has been read to its end once.
+/// An answer to GetContacts that was read to its end.
 struct Answer {
-    body: Body,
     count: Count,
-    /// The contacts of an answer that is not too long.
-    kept: Option<Vec<Contact>>,
+    contacts: Contacts,
+}
+
+/// The contacts of an answer.
+enum Contacts {
+    Few(Vec<Contact>),
+    /// Packed, on disk if they are many.
+    Many(Rows),
 }
 
 impl Answer {
     fn of(reply: &mut Reply) -> Result<Answer, DecodeError> {
-        let mut kept = (reply.body.len() <= KEPT).then(Vec::new);
-        let count = wire::check_contacts(reply.body.reader(), kept.as_mut())?;
-        Ok(Answer {
-            body: std::mem::replace(&mut reply.body, Body::from_bytes(&[])),
-            count,
-            kept,
-        })
+        let unkept = |error| {
+            DecodeError::NotAnAnswer(format!(
+                "its contacts can't be kept on the disk that holds temporary files: {error}"
+            ))
+        };
+        if reply.body.len() <= KEPT {
+            let mut kept = Vec::new();
+            let count = wire::check_contacts(
+                reply.body.reader(),
+                Some(&mut |contact| {
+                    kept.push(contact);
+                    Ok(())
+                }),
+            )?;
+            let contacts = Contacts::Few(kept);
+            return Ok(Answer { count, contacts });
+        }
+        let mut rows = Rows::new().map_err(unkept)?;
+        let mut packed = Vec::new();
+        let count = wire::check_contacts(
+            reply.body.reader(),
+            Some(&mut |contact| {
+                packed.clear();
+                contact.pack(&mut packed);
+                rows.push(&packed).map_err(unkept)
+            }),
+        )?;
+        let contacts = Contacts::Many(rows);
+        Ok(Answer { count, contacts })
     }
 
-    /// Hands over each row; the inner error is one of the answer, which an earlier reading had
-    /// found to be sound.
+    /// Hands over each contact; the inner error is one of the disk.
     fn take(
-        mut self,
+        self,
         take: &mut dyn FnMut(Contact) -> Result<(), SinkError>,
     ) -> Result<Result<(), String>, SinkError> {
-        match self.kept.take() {
-            Some(kept) => {
-                kept.into_iter().try_for_each(take)?;
+        match self.contacts {
+            Contacts::Few(contacts) => {
+                contacts.into_iter().try_for_each(take)?;
                 Ok(Ok(()))
             }
-            None => self.read_again(take),
+            Contacts::Many(mut rows) => unpack(&mut rows, take),
         }
     }
 
-    /// Shows each row and leaves the answer as it is.
+    /// Shows each contact and leaves the answer as it is.
     fn look(&mut self, look: &mut dyn FnMut(&Contact)) -> Result<Result<(), String>, SinkError> {
-        match &self.kept {
-            Some(kept) => {
-                kept.iter().for_each(look);
+        match &mut self.contacts {
+            Contacts::Few(contacts) => {
+                contacts.iter().for_each(look);
                 Ok(Ok(()))
             }
-            None => self.read_again(&mut |contact| {
+            Contacts::Many(rows) => unpack(rows, &mut |contact| {
                 look(&contact);
                 Ok(())
             }),
-        }
-    }
-
-    fn read_again(
-        &mut self,
-        take: &mut dyn FnMut(Contact) -> Result<(), SinkError>,
-    ) -> Result<Result<(), String>, SinkError> {
-        let mut full = None;
-        let read = wire::each_contact(self.body.reader(), &mut |contact| {
-            take(contact).map_err(|error| {
-                full = Some(error);
-                DecodeError::Protocol("the rows can't be kept".to_owned())
-            })
-        });
-        match full {
-            Some(error) => Err(error),
-            None => Ok(
-                read.map_err(|error| format!("the answer changed while it was read: {error:?}"))
-            ),
         }
     }
 
@@ -133,6 +141,27 @@ impl Answer {
         })?;
         met.settle();
         Ok(read.is_ok() && met.len() == count)
+    }
+}
+
+fn unpack(
+    rows: &mut Rows,
+    take: &mut dyn FnMut(Contact) -> Result<(), SinkError>,
+) -> Result<Result<(), String>, SinkError> {
+    let lost = |error: &dyn std::fmt::Display| {
+        Ok(Err(format!(
+            "its contacts can't be read back from disk: {error}"
+        )))
+    };
+    let read = rows.each(|row| match Contact::unpack(row) {
+        Ok(contact) => take(contact).map_err(Some),
+        Err(_) => Err(None),
+    });
+    match read {
+        Ok(Ok(())) => Ok(Ok(())),
+        Ok(Err(Some(full))) => Err(full),
+        Ok(Err(None)) => lost(&Damaged),
+        Err(error) => lost(&error),
     }
 }
 

@@ -48,15 +48,22 @@ pub(super) fn items(body: &[u8], count: usize) -> Result<Vec<ItemOutcome>, Decod
 }
 
 pub(super) fn contacts(body: &[u8]) -> Result<Vec<Contact>, DecodeError> {
-    let mut kept = Vec::new();
-    wire::check_contacts(body, Some(&mut kept))?;
-    let mut rows = Vec::new();
-    wire::each_contact(body, &mut |contact| {
-        rows.push(contact);
+    let mut contacts = Vec::new();
+    let mut keep = |contact| {
+        contacts.push(contact);
         Ok(())
-    })?;
-    assert_eq!(kept, rows, "both ways of reading an answer");
-    Ok(rows)
+    };
+    wire::check_contacts(body, Some(&mut keep))?;
+    for contact in &contacts {
+        let mut packed = Vec::new();
+        contact.pack(&mut packed);
+        assert_eq!(
+            &Contact::unpack(&packed).unwrap(),
+            contact,
+            "as it waits on disk"
+        );
+    }
+    Ok(contacts)
 }
 
 /// Decodes a body as what it is said to be.

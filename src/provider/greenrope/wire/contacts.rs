@@ -9,6 +9,7 @@ use compact_str::format_compact;
 use super::answer::read_single;
 use super::tree::Element;
 use crate::http::DecodeError;
+use crate::model::packed::{Damaged, Unpacking, put_number, put_text, put_value};
 use crate::model::{Record, Value, Writable};
 use crate::provider::GroupsByPeople;
 use crate::provider::greenrope::SCHEMA;
@@ -49,6 +50,51 @@ impl Contact {
         self.names_a_group() && !self.groups.iter().any(named)
     }
 
+    /// Writes it in few bytes.
+    pub(in super::super) fn pack(&self, out: &mut Vec<u8>) {
+        put_text(out, &self.id);
+        put_option(out, self.address.as_deref());
+        out.push(match (self.unsubscribed, self.may_refuse) {
+            (Some(false), _) => 0,
+            (Some(true), _) => 1,
+            (None, false) => 2,
+            (None, true) => 3,
+        });
+        put_number(out, self.groups.len() as u64);
+        for (id, name) in &self.groups {
+            put_option(out, id.as_deref());
+            put_option(out, name.as_deref());
+        }
+        for (name, value) in self.profile.iter().flatten() {
+            put_text(out, name);
+            put_value(out, value);
+        }
+    }
+
+    /// Takes out what [`Contact::pack`] has written.
+    pub(in super::super) fn unpack(packed: &[u8]) -> Result<Contact, Damaged> {
+        let mut packed = Unpacking(packed);
+        let id = packed.text()?.to_owned();
+        let address = take_option(&mut packed)?;
+        let flag = packed.byte()?;
+        let groups = (0..packed.number()?)
+            .map(|_| Ok((take_option(&mut packed)?, take_option(&mut packed)?)))
+            .collect::<Result<_, Damaged>>()?;
+        // Of a profile that is there at least the id is.
+        let mut profile = Vec::new();
+        while !packed.is_done() {
+            profile.push((packed.text()?.into(), packed.value()?));
+        }
+        Ok(Contact {
+            id,
+            address,
+            unsubscribed: (flag < 2).then_some(flag == 1),
+            may_refuse: flag == 3,
+            groups,
+            profile: (!profile.is_empty()).then(|| profile.into_iter().collect()),
+        })
+    }
+
     /// Tells whether the contact names a group that it is in.
     pub(in super::super) fn names_a_group(&self) -> bool {
         names_any(&self.groups)
@@ -57,6 +103,20 @@ impl Contact {
 
 /// A group of a contact: its id and its name, as far as they are shown.
 type GroupOfContact = (Option<String>, Option<String>);
+
+fn put_option(out: &mut Vec<u8>, text: Option<&str>) {
+    out.push(u8::from(text.is_some()));
+    if let Some(text) = text {
+        put_text(out, text);
+    }
+}
+
+fn take_option(packed: &mut Unpacking<'_>) -> Result<Option<String>, Damaged> {
+    Ok(match packed.byte()? {
+        0 => None,
+        _ => Some(packed.text()?.to_owned()),
+    })
+}
 
 fn names_any(groups: &[GroupOfContact]) -> bool {
     groups
@@ -117,13 +177,13 @@ impl Count {
     }
 }
 
-/// Reads an answer to its end: well-formed and successful. Its contacts with an id are kept where
-/// there is room for them.
+/// Reads an answer to its end: well-formed and successful. Its contacts with an id are handed over to
+/// whoever keeps them; none of them counts before the end was found to be sound.
 ///
 /// An answer without a list is none, unless it says itself that there is nobody.
 pub(in super::super) fn check_contacts(
     source: impl BufRead,
-    mut room: Option<&mut Vec<Contact>>,
+    mut keep: Option<&mut dyn FnMut(Contact) -> Result<(), DecodeError>>,
 ) -> Result<Count, DecodeError> {
     let (mut without_id, mut in_no_group, mut shown_without) = (0, 0, 0);
     let (mut unsaid, mut garbled, mut refusing, mut willing) = (0, 0, 0, 0);
@@ -137,15 +197,15 @@ pub(in super::super) fn check_contacts(
             Some((false, true)) => willing += 1,
         }
         without_id += u64::from(parts.id().is_none());
-        let contact = room.as_ref().and_then(|_| parts.decode());
+        let contact = keep.as_ref().and_then(|_| parts.decode());
         in_no_group += u64::from(match &contact {
             Some(contact) => !contact.names_a_group(),
             None => !names_any(&parts.groups()),
         });
-        if let Some(room) = &mut room {
-            room.extend(contact);
+        match (contact, &mut keep) {
+            (Some(contact), Some(keep)) => keep(contact),
+            _ => Ok(()),
         }
-        Ok(())
     })?;
     let total = match envelope.root().any(&["totalmatchingcontacts"]) {
         Some(text) => Some(text.parse().map_err(|_| {
@@ -169,23 +229,6 @@ pub(in super::super) fn check_contacts(
         willing,
         total,
     })
-}
-
-/// Hands over each contact with an id of an answer that [`check_contacts`] has passed.
-pub(in super::super) fn each_contact(
-    source: impl BufRead,
-    each: &mut dyn FnMut(Contact) -> Result<(), DecodeError>,
-) -> Result<(), DecodeError> {
-    read_single(
-        source,
-        ROOT,
-        CONTAINER,
-        &mut |item| match Parts::of(item.root()).decode() {
-            Some(contact) => each(contact),
-            None => Ok(()),
-        },
-    )
-    .map(drop)
 }
 
 /// What is read of a contact. Of several parts of a name the first one counts, unless it says nothing

@@ -11,7 +11,7 @@ mod tree;
 mod xml;
 
 pub(super) use answer::{Sent, created, settle_creations, settle_items, speaks_of_login};
-pub(super) use contacts::{Contact, Count, check_contacts, each_contact};
+pub(super) use contacts::{Contact, Count, check_contacts};
 pub(super) use objects::{
     NO_LIST_OF_GROUPS, accounts, custom_fields, groups, groups_if_any, says_no_contacts,
     says_no_groups, token,

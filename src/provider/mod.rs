@@ -38,6 +38,29 @@
 //! | any | one record that can't be read | it is left out and named by its id | nothing is concluded from its absence |
 //! | any | one record without an id, or something else in its place | it is left out, and the listing says that it is not whole | as for a listing that is not whole |
 //! | any | a custom field, where the login may not list which there are | some record shows it, with or without a value | a filter over it decides about nobody, a rule leaves the field as it is at the target |
+//!
+//! # What a request holds
+//!
+//! The most that a request of each kind takes, by the providers' own pages, and so the fewest requests
+//! that so many people can be written with. Whole runs are counted against each of these numbers in
+//! `tests/it/requests.rs`; `http.batch_size` lowers them.
+//!
+//! | operation | emfluence | GreenRope | ActiveCampaign, lists | ActiveCampaign, user groups |
+//! |---|---|---|---|---|
+//! | create people | 1,000 (`contacts/import`), who join the same groups with it | 50 (`AddContacts`) | 250 (`bulk_import`), each with lists of their own | 1 |
+//! | change profiles | 1,000 whose same fields change (`contacts/import`) | 50 (`EditContacts`) | 250 (`bulk_import`) | 1 |
+//! | change an address | 1 (`contacts/save`): an import knows people by their address | 1 | 1 | 1 |
+//! | add to a group | 1,000 by id (`groups/addContacts`) | 50 (`AddContactsToGroup`) | 250, over all lists (`bulk_import`) | 1: joining a group leaves the other one |
+//! | take out of a group | 1,000 by id (`groups/removeContacts`) | 50 (`DeleteContactsFromGroup`) | 250, over all lists; fewer than ten by a form each (`contact_sync`) | 1 |
+//! | opt-out of the account | 1: `contacts/save` alone writes it, and an import may not say it. 100 opt-outs take 100 requests | 50 (`UnsubscribeContacts`) | as of every list | none |
+//! | opt-out of groups | 1 person, all their groups (`contacts/saveGroups`) | none: it is a removal | 250, over all lists; fewer than ten by a form each | none |
+//! | create or change a group | 1 (`groups/save`) | 1 and 50 (`CreateGroup`, `EditGroups`) | 1 (`list_add`, `list_edit`) | 1 |
+//! | read a group | 1,000 rows (`groups/getContacts`), beside one search of the account with 250 rows a page | all of it, twice: members and opt-outs | the account once, 100 contacts a page with all of their lists, and one count for each list | 100 users a page |
+//!
+//! Requests of one account go out at its pace and, where the provider takes more than one, overlap
+//! ([`crate::model::Capabilities::writes_overlap`]). Reading asks one question after the other: each
+//! page follows from the one before, and what is asked first has to be the older answer where an
+//! opt-out may arrive meanwhile.
 
 pub mod activecampaign;
 pub mod emfluence;

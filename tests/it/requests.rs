@@ -379,3 +379,65 @@ async fn an_account_of_lists_is_read_in_one_pass() {
         bench.assert_no_misuse();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_opt_out_at_emfluence_is_a_request_and_a_profile_is_a_thousandth_of_one() {
+    let mut world = plain_world();
+    let crm = world.account_mut("crm");
+    group_of(crm, "News", "person", 120);
+    let bench = bench(
+        world,
+        "crm",
+        "mail",
+        "[jobs.test.guards]\nmax_opt_outs = \"none\"",
+    );
+    bench.settle().await;
+    bench.account("crm", |account| {
+        for number in 0..120 {
+            let contact = account_id(account, number);
+            if number < 100 {
+                account.opt_out_of_account(contact);
+            } else {
+                account.change_contact(contact, [("city", "Springfield")], []);
+            }
+        }
+    });
+    bench.writes();
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    let mut writes = bench.sent();
+    writes.sort();
+    let expected = [
+        sent("contacts/import", 20, 1),
+        sent("contacts/save", 1, 100),
+    ]
+    .concat();
+    assert_eq!(writes, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn profiles_change_in_batches() {
+    for (source, target, expected) in [
+        (
+            "mail",
+            "crm",
+            [sent("EditContacts", 50, 2), sent("EditContacts", 20, 1)].concat(),
+        ),
+        ("crm", "campaigns", sent("POST /import/bulk_import", 120, 1)),
+    ] {
+        let mut world = plain_world();
+        group_of(world.account_mut(source), "News", "person", 120);
+        let bench = bench(world, source, target, "");
+        bench.settle().await;
+        bench.account(source, |account| {
+            for number in 0..120 {
+                let contact = account_id(account, number);
+                account.change_contact(contact, [("city", "Springfield")], []);
+            }
+        });
+        bench.writes();
+        let report = bench.sync().await;
+        assert_eq!(report.exit_code(), 0, "{target}: {}", tell(&report));
+        assert_eq!(bench.sent(), expected, "{target}");
+    }
+}

@@ -4,10 +4,9 @@
 //! Each edit that changes something leaves one event in the history; one that changes nothing
 //! leaves none.
 
-use std::collections::BTreeMap;
-
 use super::history::Change;
 use super::users::{ADMIN, VISITOR};
+use super::values::Values;
 use super::world::{
     Account, Contact, Group, GroupKind, GroupStatus, Kind, Membership, MembershipState, Visibility,
     fold,
@@ -170,10 +169,7 @@ impl Account {
         let contact = self.contact_mut(id);
         contact
             .profile
-            .insert("first_name".to_owned(), first_name.to_owned());
-        contact
-            .profile
-            .insert("last_name".to_owned(), last_name.to_owned());
+            .extend([("first_name", first_name), ("last_name", last_name)]);
         id
     }
 
@@ -221,24 +217,7 @@ impl Account {
 
     /// The contact with the lowest id that has this address, in any case.
     pub fn contact_by_email(&self, email: &str) -> Option<u64> {
-        let wanted = fold(email);
-        self.contacts
-            .values()
-            .find(|contact| !contact.email.is_empty() && fold(&contact.email) == wanted)
-            .map(|contact| contact.id)
-    }
-
-    /// Contacts by folded address; the lowest id wins.
-    pub(super) fn address_index(&self) -> BTreeMap<String, u64> {
-        let mut index = BTreeMap::new();
-        for contact in self
-            .contacts
-            .values()
-            .filter(|contact| !contact.email.is_empty())
-        {
-            index.entry(fold(&contact.email)).or_insert(contact.id);
-        }
-        index
+        self.contacts.with_address(email).first().copied()
     }
 
     /// Writes profile values by neutral name and custom values by field name; empty text clears.
@@ -412,15 +391,14 @@ impl Account {
 }
 
 /// Writes one value, where empty means absent, and returns whether that changed anything.
-fn write(values: &mut BTreeMap<String, String>, name: &str, value: &str) -> bool {
-    let before = values.get(name).map_or("", String::as_str);
-    if before == value {
+fn write(values: &mut Values, name: &str, value: &str) -> bool {
+    if values.get(name).unwrap_or_default() == value {
         return false;
     }
     if value.is_empty() {
         values.remove(name);
     } else {
-        values.insert(name.to_owned(), value.to_owned());
+        values.insert(name, value);
     }
     true
 }

@@ -101,10 +101,13 @@ impl Account {
         entry.ended.remove(&contact);
         let added = !entry.members.contains_key(&contact);
         let again = added && entry.former.contains_key(&contact);
-        let membership = entry.members.entry(contact).or_insert(Membership {
-            since: now,
-            ..Membership::default()
-        });
+        let membership = entry.members.get_or_insert(
+            contact,
+            Membership {
+                since: now,
+                ..Membership::default()
+            },
+        );
         if membership.state == MembershipState::OptedOut {
             return false;
         }
@@ -164,14 +167,13 @@ impl Account {
             }
             MembershipState::Bounced | MembershipState::Unconfirmed => {
                 let now = self.now;
-                let membership =
-                    self.group_mut(group)
-                        .members
-                        .entry(contact)
-                        .or_insert(Membership {
-                            since: now,
-                            ..Membership::default()
-                        });
+                let membership = self.group_mut(group).members.get_or_insert(
+                    contact,
+                    Membership {
+                        since: now,
+                        ..Membership::default()
+                    },
+                );
                 if membership.state != state {
                     membership.state = state;
                     membership.changed = Some(now);
@@ -235,6 +237,9 @@ impl Account {
 
     /// How many members a group's total counts.
     pub(super) fn count_members(&self, group: &Group, counted: Counted) -> usize {
+        if counted == Counted::All {
+            return group.members.len();
+        }
         group
             .members
             .iter()

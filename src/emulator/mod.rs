@@ -9,6 +9,7 @@
 //! system clock: the [`World`] has its own, so the same requests always get the same bytes.
 
 mod activecampaign;
+mod contacts;
 mod control;
 mod edit;
 mod emfluence;
@@ -16,6 +17,7 @@ mod exchange;
 mod faults;
 mod greenrope;
 mod history;
+mod id_map;
 mod late;
 mod log;
 mod login;
@@ -31,6 +33,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod users;
+mod values;
 mod world;
 
 use std::fmt;
@@ -43,8 +46,10 @@ use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+pub use contacts::Contacts;
 pub use faults::{Fault, FaultRule, When};
 pub use history::{Actor, Change, HistoryEvent};
+pub use id_map::IdMap;
 pub use log::RequestRecord;
 pub use login::{Credentials, Login, Rights};
 pub use misuse::{Misuse, MisuseKind};
@@ -54,6 +59,7 @@ pub use settings::{
     ActiveCampaignQuirks, Counted, EmfluenceQuirks, GreenRopeQuirks, Settings, UnknownGroup,
 };
 pub use users::{User, UserGroup, UserGroupLimit};
+pub use values::Values;
 pub use world::{
     Account, Clock, Contact, CustomField, Group, GroupKind, GroupStatus, Kind, Membership,
     MembershipState, Visibility, World,

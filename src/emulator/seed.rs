@@ -1,6 +1,6 @@
 //! Worlds full of realistic, made-up data that depend on nothing but a seed.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::login::Login;
 use super::names::{COMPANIES, DOMAINS, GROUPS, PEOPLE, PLACES, ZONES};
@@ -97,7 +97,16 @@ impl World {
         }
         populate(world.account_mut(rich), seed);
         let kind = world.account(rich).kind;
-        let people: Vec<Contact> = world.account(rich).contacts.values().cloned().collect();
+        // Some of many are enough for the other accounts.
+        let people: Vec<Contact> = world
+            .account(rich)
+            .contacts
+            .values()
+            .filter(|person| !person.email.is_empty())
+            .step_by(4)
+            .take(40)
+            .cloned()
+            .collect();
         for account in &mut world.accounts {
             if account.name.ends_with('2') != rich.ends_with('2') {
                 continue;
@@ -181,7 +190,11 @@ pub fn populate(account: &mut Account, seed: &Seed) {
         .collect();
     let mut first_address = String::new();
     // Addresses made here differ by their number, so only earlier contacts can have one of them.
-    let taken = account.address_index();
+    let taken: BTreeSet<String> = account
+        .contacts
+        .values()
+        .map(|contact| fold(&contact.email))
+        .collect();
     for number in 0..seed.members {
         let contact = make_contact(account, number, &first_address, &taken, &mut dice);
         if number == 0 {
@@ -223,9 +236,9 @@ pub fn populate(account: &mut Account, seed: &Seed) {
             account
                 .group_mut(group)
                 .members
-                .entry(contact)
-                .or_insert(membership);
+                .get_or_insert(contact, membership);
         }
+        account.pending.truncate(recorded);
     }
     if account.kind == Kind::Emfluence {
         special_groups(account);
@@ -342,7 +355,7 @@ fn make_contact(
     account: &mut Account,
     number: usize,
     first_address: &str,
-    taken: &BTreeMap<String, u64>,
+    taken: &BTreeSet<String>,
     dice: &mut Dice,
 ) -> u64 {
     let (first_name, last_name, local) = dice.pick(&PEOPLE);
@@ -366,7 +379,7 @@ fn make_contact(
         owner: 1 + (number % 3) as u64,
         ..Contact::default()
     };
-    for (name, value) in [
+    contact.profile = [
         ("first_name", first_name),
         ("last_name", last_name),
         ("company", company),
@@ -401,24 +414,24 @@ fn make_contact(
                 ""
             },
         ),
-    ] {
+    ]
+    .into_iter()
+    .filter(|(name, value)| {
         let held = account.kind != Kind::ActiveCampaign
-            || matches!(name, "first_name" | "last_name" | "company" | "phone");
-        if held && !value.is_empty() {
-            contact.profile.insert(name.to_owned(), value.to_owned());
-        }
-    }
+            || matches!(*name, "first_name" | "last_name" | "company" | "phone");
+        held && !value.is_empty()
+    })
+    .collect();
     let level = ["Gold", "Silver", "Bronze", ""][number % 4];
     let custom: [(&str, &str); 2] = match account.kind {
         Kind::GreenRope => [("Membership level", level), ("External ref", &reference)],
         Kind::Emfluence => [("custom1", level), ("custom3", &reference)],
         Kind::ActiveCampaign => [("MEMBERSHIP_LEVEL", level), ("EXTERNAL_REF", &reference)],
     };
-    for (name, value) in custom {
-        if !value.is_empty() {
-            contact.custom.insert(name.to_owned(), value.to_owned());
-        }
-    }
+    contact.custom = custom
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
     if account.kind != Kind::Emfluence && number.is_multiple_of(6) {
         contact.tags.push("Fair".to_owned());
     }
@@ -430,7 +443,7 @@ fn make_contact(
     if matches!(number % 50, 4 | 34) && !campaigns {
         contact.bounced = Some(moment);
     }
-    if account.kind != Kind::GreenRope && taken.contains_key(&fold(&contact.email)) {
+    if account.kind != Kind::GreenRope && taken.contains(&fold(&contact.email)) {
         contact.email = format!("second.{number}.{}", contact.email);
     }
     let id = account.insert_contact(contact);
@@ -483,22 +496,11 @@ fn overlap(account: &mut Account, people: &[Contact]) {
     let newsletter = account.add_group("Old newsletter");
     let empty = account.add_group("Waiting list");
     account.group_mut(empty).protected = account.kind == Kind::Emfluence;
-    for (number, person) in people
-        .iter()
-        .filter(|person| !person.email.is_empty())
-        .step_by(4)
-        .take(40)
-        .enumerate()
-    {
+    for (number, person) in people.iter().enumerate() {
         if account.contact_by_email(&person.email).is_some() {
             continue;
         }
-        let keep = |name: &str| {
-            person
-                .profile
-                .get_key_value(name)
-                .map(|(name, value)| (name.clone(), value.clone()))
-        };
+        let keep = |name| Some((name, person.profile.get(name)?));
         let contact = account.insert_contact(Contact {
             email: person.email.clone(),
             profile: ["first_name", "last_name"]

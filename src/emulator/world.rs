@@ -10,10 +10,13 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::contacts::Contacts;
 use super::history::Change;
+use super::id_map::IdMap;
 use super::login::Login;
 use super::settings::Settings;
 use super::users::{User, UserGroup};
+use super::values::Values;
 
 /// The time a new world starts at: 2026-01-05 08:00:00 UTC, in seconds since 1970.
 const START: i64 = 1_767_600_000;
@@ -165,7 +168,7 @@ pub struct Account {
     pub groups: BTreeMap<u64, Group>,
     /// Contacts by id.
     #[serde(default)]
-    pub contacts: BTreeMap<u64, Contact>,
+    pub contacts: Contacts,
     /// Definitions of the custom fields.
     #[serde(default)]
     pub fields: Vec<CustomField>,
@@ -202,7 +205,7 @@ impl Account {
             logins: vec![Login::owner(name, number)],
             settings: Settings::of(kind),
             groups: BTreeMap::new(),
-            contacts: BTreeMap::new(),
+            contacts: Contacts::default(),
             fields: Vec::new(),
             user_groups: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -235,8 +238,8 @@ impl Account {
             .groups
             .keys()
             .next_back()
-            .max(self.contacts.keys().next_back())
             .copied()
+            .max(self.contacts.last_id())
             .unwrap_or(0);
         let id = self.next_id.max(highest + 1);
         self.next_id = id + 1;
@@ -334,7 +337,7 @@ pub struct Group {
     /// When it was last mailed.
     pub last_sent: Option<Timestamp>,
     /// Its members by contact id.
-    pub members: BTreeMap<u64, Membership>,
+    pub members: IdMap<Membership>,
     /// Who has been a member and was taken out, with the state they had then.
     pub former: BTreeMap<u64, MembershipState>,
     /// Whom an administrator took off the list (ActiveCampaign): no members, and still counted by
@@ -382,9 +385,9 @@ pub struct Contact {
     /// The address as it was entered; may be empty at GreenRope.
     pub email: String,
     /// Profile values by neutral name; only those that are not empty.
-    pub profile: BTreeMap<String, String>,
+    pub profile: Values,
     /// Custom values by the field's name.
-    pub custom: BTreeMap<String, String>,
+    pub custom: Values,
     /// When the person refused all mail of the account.
     pub opted_out: Option<Timestamp>,
     /// When the address was given up after bounces (emfluence "held", GreenRope "bounced").
@@ -406,7 +409,7 @@ pub struct Contact {
 impl Contact {
     /// A profile value by neutral name, or the empty text.
     pub fn get(&self, name: &str) -> &str {
-        self.profile.get(name).map_or("", String::as_str)
+        self.profile.get(name).unwrap_or_default()
     }
 
     /// Whether the address is the same, spelt in any case.

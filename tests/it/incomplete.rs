@@ -472,7 +472,7 @@ fn worn(bench: &Bench, name: &str) -> Vec<String> {
         let contact = &account.contacts[&contact];
         let names = account.fields.iter().map(|field| &field.name);
         names
-            .filter_map(|name| contact.custom.get(name).cloned())
+            .filter_map(|name| contact.custom.get(name).map(str::to_owned))
             .collect()
     })
 }

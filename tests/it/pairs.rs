@@ -179,7 +179,7 @@ async fn a_move_to_another_account_of_the_kind_loses_nothing_of_a_person() {
             bench.account(&target, |account| {
                 account.contacts[&account.contact_by_email(address).unwrap()]
                     .profile
-                    .clone()
+                    .to_map()
             })
         };
         for field in fields {

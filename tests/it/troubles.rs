@@ -432,7 +432,7 @@ async fn what_was_refused_rests_until_its_time() {
         assert_eq!(bench.members(target, "Troubled").len(), 3, "{place}");
         let sizes = bench.account(target, |account| {
             let people = account.contacts.values();
-            let sizes = people.flat_map(|contact| contact.custom.values().cloned());
+            let sizes = people.flat_map(|contact| contact.custom.to_map().into_values());
             sizes.collect::<Vec<String>>()
         });
         let wanted = if source == "mail" { 2 } else { 0 };

@@ -266,7 +266,7 @@ pub(super) fn edit(call: &mut Call<'_>) -> Answer {
             .contact_mut(id)
             .custom
             .keys()
-            .cloned()
+            .map(str::to_owned)
             .collect();
         for name in held {
             if !values.custom.iter().any(|(given, _)| *given == name) {

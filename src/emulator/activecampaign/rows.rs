@@ -347,7 +347,7 @@ pub(super) fn contact_full(account: &Account, contact: &Contact, visible: &[u64]
         })
         .map(|field| {
             let mut row = field_row(field);
-            row["val"] = json!(contact.custom.get(&field.name).map_or("", String::as_str));
+            row["val"] = json!(contact.custom.get(&field.name).unwrap_or_default());
             (field.id.to_string(), row)
         })
         .collect();

@@ -407,7 +407,7 @@ pub(super) fn full(account: &Account, contact: &Contact) -> Value {
         .map(|field| {
             let entry = json!({
                 "label": field.label,
-                "value": text(account, contact.custom.get(&field.name).map_or("", String::as_str)),
+                "value": text(account, contact.custom.get(&field.name).unwrap_or_default()),
             });
             (field.name.clone(), entry)
         })

@@ -66,14 +66,12 @@ pub(super) fn import(call: &mut Call<'_>, params: &Params) -> Answer {
         ));
     }
 
-    let mut index = call.account.address_index();
     let mut seen = BTreeSet::new();
     let (mut inserted, mut updated) = (0, 0);
     let mut results = Vec::with_capacity(rows.len());
     for (position, row) in rows.iter().enumerate() {
         let email = row.email.as_deref().unwrap_or("");
-        let key = fold(email);
-        if !seen.insert(key.clone()) {
+        if !seen.insert(fold(email)) {
             call.context.misuse(
                 MisuseKind::DuplicateInBatch,
                 format!("row {}", position + 1),
@@ -91,7 +89,7 @@ pub(super) fn import(call: &mut Call<'_>, params: &Params) -> Answer {
                 .push(json!({"contactID": "", "email": email, "success": 0, "errors": [message]}));
             continue;
         }
-        let contact = if let Some(contact) = index.get(&key).copied() {
+        let contact = if let Some(contact) = call.account.contact_by_email(email) {
             if update {
                 call.write_row(contact, row);
                 // A refusal can be imported; taking one back can't.
@@ -113,7 +111,6 @@ pub(super) fn import(call: &mut Call<'_>, params: &Params) -> Answer {
             contact
         } else {
             let contact = call.create_from(row);
-            index.insert(key, contact);
             inserted += 1;
             contact
         };

@@ -276,8 +276,7 @@ fn like(pattern: &str, text: &str) -> bool {
 
 /// A contact as contacts/search shows it: the asked fields, custom ones beside the others.
 fn record(account: &Account, contact: &Contact, fields: &[String]) -> Value {
-    let custom_text =
-        |name: &str| text(account, contact.custom.get(name).map_or("", String::as_str));
+    let custom_text = |name: &str| text(account, contact.custom.get(name).unwrap_or_default());
     let mut record = Map::new();
     for name in fields {
         if account.fields.iter().any(|field| field.name == *name) {

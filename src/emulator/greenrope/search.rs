@@ -139,10 +139,10 @@ fn value(account: &Account, contact: &Contact, field: &str) -> String {
             .iter()
             .find(|(wire, _)| *wire == field)
             .map_or_else(
-                || contact.custom.get(field).cloned(),
-                |(_, neutral)| contact.profile.get(*neutral).cloned(),
+                || contact.custom.get(field).unwrap_or_default(),
+                |(_, neutral)| contact.get(neutral),
             )
-            .unwrap_or_default(),
+            .to_owned(),
     }
 }
 

@@ -155,7 +155,7 @@ pub(super) fn contact(account: &Account, login: &Login, contact: &Contact, group
             .with(Node::leaf("FieldType", field.data_type.clone()));
         // Fields without a value come without the element.
         if let Some(value) = contact.custom.get(&field.name) {
-            entry.push(Node::leaf("FieldValue", value.clone()));
+            entry.push(Node::leaf("FieldValue", value));
         }
         custom.push(entry);
     }

@@ -615,7 +615,7 @@ impl Judge {
             .contains(&(job.target.to_owned(), contact));
         for field in fields {
             let value = |contact: &rosterd::emulator::Contact| match field.strip_prefix("custom.") {
-                Some(name) => contact.custom.get(name).cloned().unwrap_or_default(),
+                Some(name) => contact.custom.get(name).unwrap_or_default().to_owned(),
                 None => contact.get(field).to_owned(),
             };
             let (old, new) = (value(then), value(person));
@@ -636,7 +636,7 @@ impl Judge {
                 })
                 .flat_map(|row| {
                     if custom {
-                        row.custom.values().cloned().collect::<Vec<_>>()
+                        row.custom.to_map().into_values().collect()
                     } else {
                         vec![row.get(field).to_owned()]
                     }

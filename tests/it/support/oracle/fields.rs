@@ -36,6 +36,7 @@ fn labelled(account: &Account, contact: &Contact) -> BTreeMap<String, String> {
     };
     contact
         .custom
+        .to_map()
         .iter()
         .map(|(name, value)| (label(name), value.clone()))
         .collect()
@@ -266,7 +267,7 @@ impl Oracle<'_> {
             };
             let mut expected = then
                 .first()
-                .map(|contact| contact.profile.clone())
+                .map(|contact| contact.profile.to_map())
                 .unwrap_or_default();
             if listed.contains(address) {
                 for field in &fields {
@@ -282,7 +283,7 @@ impl Oracle<'_> {
                     }
                 }
             }
-            assert_eq!(contact.profile, expected, "{address}: profile");
+            assert_eq!(contact.profile.to_map(), expected, "{address}: profile");
             let mut custom = then
                 .first()
                 .map(|contact| labelled(self.before, contact))

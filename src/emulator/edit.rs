@@ -398,7 +398,7 @@ fn write(values: &mut Values, name: &str, value: &str) -> bool {
     if value.is_empty() {
         values.remove(name);
     } else {
-        values.insert(name, value);
+        values.set(name, value);
     }
     true
 }

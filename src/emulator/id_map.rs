@@ -13,14 +13,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const BLOCK: usize = 256;
 
 /// Values by id, in the order of the ids.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct IdMap<V> {
+    /// The first id of each block, to find the block by.
+    firsts: Vec<u64>,
     blocks: Vec<Block<V>>,
     len: usize,
 }
 
 /// A run of entries, never empty.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 struct Block<V> {
     ids: Vec<u64>,
     values: Vec<V>,
@@ -47,6 +49,7 @@ impl<V> Block<V> {
 impl<V> Default for IdMap<V> {
     fn default() -> Self {
         Self {
+            firsts: Vec::new(),
             blocks: Vec::new(),
             len: 0,
         }
@@ -56,7 +59,7 @@ impl<V> Default for IdMap<V> {
 impl<V> IdMap<V> {
     /// The block that holds an id if any does, and the place in it; or where it would be put.
     fn find(&self, id: u64) -> (usize, Result<usize, usize>) {
-        let after = self.blocks.partition_point(|block| block.ids[0] <= id);
+        let after = self.firsts.partition_point(|first| *first <= id);
         match after.checked_sub(1) {
             Some(block) => (block, self.blocks[block].find(id)),
             None => (0, Err(0)),
@@ -106,13 +109,16 @@ impl<V> IdMap<V> {
         self.len += 1;
         let last = block + 1 == self.blocks.len();
         let Some(entries) = self.blocks.get_mut(block) else {
+            self.firsts.push(id);
             self.blocks.push(Block::of(id, value));
             return None;
         };
         if entries.ids.len() < BLOCK {
             entries.ids.insert(at, id);
             entries.values.insert(at, value);
+            self.firsts[block] = entries.ids[0];
         } else if last && at == BLOCK {
+            self.firsts.push(id);
             self.blocks.push(Block::of(id, value));
         } else {
             let middle = BLOCK / 2;
@@ -127,7 +133,9 @@ impl<V> IdMap<V> {
             };
             half.ids.insert(at, id);
             half.values.insert(at, value);
+            self.firsts.insert(block + 1, second.ids[0]);
             self.blocks.insert(block + 1, second);
+            self.firsts[block] = self.blocks[block].ids[0];
         }
         None
     }
@@ -151,7 +159,10 @@ impl<V> IdMap<V> {
         let entries = &mut self.blocks[block];
         entries.ids.remove(at);
         let value = entries.values.remove(at);
-        if entries.ids.is_empty() {
+        if let Some(first) = entries.ids.first() {
+            self.firsts[block] = *first;
+        } else {
+            self.firsts.remove(block);
             self.blocks.remove(block);
         }
         Some(value)
@@ -238,6 +249,15 @@ impl<'a, V> IntoIterator for &'a IdMap<V> {
         self.iter()
     }
 }
+
+// The same entries may lie in different blocks.
+impl<V: PartialEq> PartialEq for IdMap<V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len && self.iter().eq(other)
+    }
+}
+
+impl<V: Eq> Eq for IdMap<V> {}
 
 impl<V> IntoIterator for IdMap<V> {
     type Item = (u64, V);
@@ -334,10 +354,7 @@ mod tests {
             assert_eq!(format!("{map:?}"), format!("{plain:?}"));
             let text = serde_json::to_string(&map).unwrap();
             assert_eq!(text, serde_json::to_string(&plain).unwrap());
-            assert_eq!(
-                serde_json::from_str::<IdMap<u64>>(&text).unwrap().len,
-                map.len
-            );
+            assert_eq!(serde_json::from_str::<IdMap<u64>>(&text).unwrap(), map);
         }
     }
 }

@@ -79,8 +79,11 @@ impl Values {
     }
 
     /// Sets the value of a name.
-    pub fn insert(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
-        let (name, value) = (name.as_ref(), value.as_ref());
+    pub fn insert(&mut self, name: String, value: String) {
+        self.set(&name, &value);
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &str) {
         let before = self.iter().take_while(|(held, _)| *held < name);
         let after = self.iter().skip_while(|(held, _)| *held <= name);
         *self = Self::pack(before.chain([(name, value)]).chain(after));
@@ -118,12 +121,11 @@ impl Values {
     fn pack<'a>(values: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut packed = String::new();
         for (name, value) in values {
-            match COMMON.iter().position(|common| *common == name) {
-                Some(at) => packed.extend(u8::try_from(at + 1).map(char::from)),
-                None => {
-                    packed.push(SPELT);
-                    push_text(&mut packed, name);
-                }
+            if let Some(at) = COMMON.iter().position(|common| *common == name) {
+                packed.push(char::from(at as u8 + 1));
+            } else {
+                packed.push(SPELT);
+                push_text(&mut packed, name);
             }
             push_text(&mut packed, value);
         }
@@ -202,7 +204,7 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Values {
 impl<N: AsRef<str>, V: AsRef<str>> Extend<(N, V)> for Values {
     fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, values: I) {
         for (name, value) in values {
-            self.insert(name, value);
+            self.set(name.as_ref(), value.as_ref());
         }
     }
 }
@@ -241,7 +243,7 @@ mod tests {
             let (mut values, mut map) = (Values::default(), BTreeMap::new());
             for (name, value) in edits {
                 if let Some(value) = value {
-                    values.insert(&name, &value);
+                    values.set(&name, &value);
                     map.insert(name, value);
                 } else {
                     prop_assert_eq!(values.remove(&name), map.remove(&name));

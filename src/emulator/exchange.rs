@@ -14,10 +14,9 @@ use futures_util::stream;
 use tokio::time::Instant;
 
 use super::history::Actor;
-use super::log::RequestRecord;
 use super::misuse::{Misuse, MisuseKind};
 use super::oddities::{garble, join, names, overlook};
-use super::reply::Reply;
+use super::reply::{Document, Reply};
 use super::world::Kind;
 use super::{Emulator, Fault, State, activecampaign, emfluence, greenrope};
 
@@ -87,6 +86,8 @@ pub(super) struct Context {
     /// Items that a fault refused or that failed by themselves.
     pub(super) failed_items: usize,
     pub(super) token_expired: bool,
+    /// Whether no fault has a part in the request.
+    pub(super) is_plain: bool,
     fail_every: Vec<usize>,
     poison: Vec<String>,
     misuse: Vec<(MisuseKind, String)>,
@@ -248,6 +249,7 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
             if let Fault::Turnover | Fault::SignUp = fault
                 && state.world.find_account(&underway.target.account).is_some()
             {
+                state.kept.clear();
                 let account = state.world.account_mut(&underway.target.account);
                 join(account, underway.context.seq, *fault == Fault::Turnover);
                 state.drain(Actor::Person);
@@ -265,6 +267,7 @@ pub(super) async fn exchange(emulator: Emulator, kind: Kind, request: Request) -
             None => {
                 if underway.target.is_write {
                     state.keep_past(now);
+                    state.kept.forget(&underway.target.account);
                 }
                 let reply = answer(&mut state, &mut underway);
                 state.drain(Actor::Request(underway.context.seq));
@@ -347,18 +350,9 @@ impl State {
             now: Some(now),
             ..Context::default()
         };
-        self.requests.push(RequestRecord {
-            seq: context.seq,
-            provider: kind,
-            account: target.account.clone(),
-            operation: target.operation.clone(),
-            is_write: target.is_write,
-            items: 1,
-            status: 0,
-            outcome: "in flight".to_owned(),
-            at: self.world.clock.now,
-            millis: u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX),
-        });
+        let millis = u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX);
+        let at = self.world.clock.now;
+        self.requests.begin(context.seq, kind, &target, at, millis);
 
         let lane = self
             .traffic
@@ -367,6 +361,7 @@ impl State {
             .or_default();
         lane.in_flight += 1;
         lane.writes_in_flight += usize::from(target.is_write);
+        lane.forget_old(now);
         let mut pause = None;
         if let Some(account) = self.world.find_account(&target.account) {
             if lane.in_flight > account.settings.max_in_flight {
@@ -414,6 +409,7 @@ impl State {
         self.blame(&target, context.seq, arrival);
 
         let faults = self.faults.strike(&target.account, kind, &target.operation);
+        context.is_plain = faults.is_empty();
         for fault in &faults {
             match fault {
                 Fault::PartialBatchFailure { every } => context.fail_every.push(*every),
@@ -439,9 +435,8 @@ impl State {
 }
 
 impl Lane {
-    /// Returns how many seconds the client has to wait if so many requests arrived in a period that
-    /// ends now.
-    fn pace(&mut self, now: Instant, period: Duration, limit: usize) -> Option<u64> {
+    /// Forgets the arrivals that no pace counts any more.
+    fn forget_old(&mut self, now: Instant) {
         while self
             .arrivals
             .front()
@@ -449,6 +444,11 @@ impl Lane {
         {
             self.arrivals.pop_front();
         }
+    }
+
+    /// Returns how many seconds the client has to wait if so many requests arrived in a period that
+    /// ends now.
+    fn pace(&self, now: Instant, period: Duration, limit: usize) -> Option<u64> {
         let recent = self
             .arrivals
             .iter()
@@ -471,16 +471,7 @@ impl Emulator {
     /// Writes the end of a request into the log.
     fn settle(&self, target: &Target, context: &Context, status: StatusCode, outcome: &str) {
         let mut state = self.lock();
-        if let Some(record) = state
-            .requests
-            .iter_mut()
-            .rev()
-            .find(|record| record.seq == context.seq)
-        {
-            record.items = context.items;
-            record.status = status.as_u16();
-            outcome.clone_into(&mut record.outcome);
-        }
+        state.requests.end(context, status.as_u16(), outcome);
         state.blame(target, context.seq, context.misuse.clone());
     }
 }
@@ -528,6 +519,20 @@ fn broken(start: Vec<u8>) -> Body {
 }
 
 fn write_out(reply: &Reply, faults: &[Fault], mut flight: Option<InFlight>) -> Response {
+    if let Document::Xml(node) = &reply.document
+        && faults.is_empty()
+        && let Some((length, body)) = node.stream()
+    {
+        let mut response = Response::new(body);
+        *response.status_mut() = reply.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, length.into());
+        headers.insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static(reply.document.content_type()),
+        );
+        return response;
+    }
     let mut bytes = reply.document.render();
     let mut body = None;
     for fault in faults {

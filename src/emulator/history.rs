@@ -1,5 +1,7 @@
 //! The record of every change to the emulated accounts, whoever made it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -225,6 +227,99 @@ pub enum Change {
         /// The field's name.
         field: String,
     },
+}
+
+/// All changes so far.
+///
+/// A first run at a large account makes millions of changes, nearly all of which are somebody new
+/// and somebody new in a group: these take little.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Changes of the same request, each with the position of its first one.
+    causes: Vec<(usize, Cause)>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Cause {
+    at: Timestamp,
+    account: Arc<str>,
+    actor: Actor,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Created(u64),
+    Joined { group: u64, contact: u64 },
+    Other(Box<Change>),
+}
+
+impl From<Change> for Entry {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::ContactCreated { contact } => Self::Created(contact),
+            Change::MembershipAdded {
+                group,
+                contact,
+                again: false,
+            } => Self::Joined { group, contact },
+            change => Self::Other(Box::new(change)),
+        }
+    }
+}
+
+impl Entry {
+    fn change(&self) -> Change {
+        match self {
+            Self::Created(contact) => Change::ContactCreated { contact: *contact },
+            Self::Joined { group, contact } => Change::MembershipAdded {
+                group: *group,
+                contact: *contact,
+                again: false,
+            },
+            Self::Other(change) => Change::clone(change),
+        }
+    }
+}
+
+impl History {
+    /// Adds what somebody changed at one account.
+    pub(super) fn add(
+        &mut self,
+        at: Timestamp,
+        account: &str,
+        actor: Actor,
+        changes: impl Iterator<Item = Change>,
+    ) {
+        let first = self.entries.len();
+        self.entries.extend(changes.map(Entry::from));
+        if self.entries.len() > first {
+            let account = match self.causes.last() {
+                Some((_, last)) if *last.account == *account => last.account.clone(),
+                _ => account.into(),
+            };
+            let cause = Cause { at, account, actor };
+            self.causes.push((first, cause));
+        }
+    }
+
+    pub(super) fn events(&self) -> Vec<HistoryEvent> {
+        let mut events = Vec::with_capacity(self.entries.len());
+        for (number, (first, cause)) in self.causes.iter().enumerate() {
+            let end = self.causes.get(number + 1);
+            let end = end.map_or(self.entries.len(), |(first, _)| *first);
+            for entry in &self.entries[*first..end] {
+                events.push(HistoryEvent {
+                    seq: events.len() as u64 + 1,
+                    at: cause.at,
+                    account: cause.account.to_string(),
+                    actor: cause.actor,
+                    change: entry.change(),
+                });
+            }
+        }
+        events
+    }
 }
 
 impl Change {

@@ -18,6 +18,7 @@ mod faults;
 mod greenrope;
 mod history;
 mod id_map;
+mod kept;
 mod late;
 mod log;
 mod login;
@@ -67,7 +68,10 @@ pub use world::{
 
 use exchange::Traffic;
 use faults::Faults;
+use history::History;
+use kept::Kept;
 use late::{Late, Past};
+use log::Log;
 
 /// The emulated providers: a world, the faults in force, and a record of all that happens. Clones
 /// share everything.
@@ -90,17 +94,17 @@ struct Inner {
 /// Everything behind the lock.
 struct State {
     world: World,
-    history: Vec<HistoryEvent>,
+    history: History,
     misuse: Vec<Misuse>,
-    requests: Vec<RequestRecord>,
+    requests: Log,
     faults: Faults,
     traffic: Traffic,
     sessions: greenrope::Sessions,
     backlog: activecampaign::Backlog,
     late: Late,
     past: Past,
+    kept: Kept,
     last_request: u64,
-    last_event: u64,
 }
 
 impl Emulator {
@@ -108,17 +112,17 @@ impl Emulator {
     pub fn new(world: World) -> Self {
         let mut state = State {
             world,
-            history: Vec::new(),
+            history: History::default(),
             misuse: Vec::new(),
-            requests: Vec::new(),
+            requests: Log::default(),
             faults: Faults::default(),
             traffic: Traffic::default(),
             sessions: greenrope::Sessions::default(),
             backlog: activecampaign::Backlog::default(),
             late: Late::default(),
             past: Past::default(),
+            kept: Kept::default(),
             last_request: 0,
-            last_event: 0,
         };
         state.world.sync_clock();
         state.drain(Actor::Person);
@@ -164,6 +168,7 @@ impl Emulator {
         state.world.sync_clock();
         state.work_off(Instant::now());
         state.keep_past(Instant::now());
+        state.kept.clear();
         let result = f(&mut state.world);
         state.drain(Actor::Person);
         result
@@ -178,7 +183,7 @@ impl Emulator {
 
     /// The request log. It never holds a token, a password or a body.
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.lock().requests.clone()
+        self.lock().requests.records()
     }
 
     /// Empties the request log and the list of misuse; the history stays.
@@ -192,7 +197,7 @@ impl Emulator {
     pub fn history(&self) -> Vec<HistoryEvent> {
         let mut state = self.lock();
         state.work_off(Instant::now());
-        state.history.clone()
+        state.history.events()
     }
 
     /// Puts a fault rule in force, after those that are.
@@ -224,11 +229,13 @@ impl State {
     fn work_off(&mut self, now: Instant) {
         while let Some(mut due) = self.late.take_due(now) {
             self.keep_past(now);
+            self.kept.clear();
             exchange::answer(self, &mut due);
             self.drain(Actor::Request(due.context.seq));
         }
         while let Some((request, blame)) = self.backlog.run_one(now, &mut self.world) {
             self.misuse.extend(blame);
+            self.kept.clear();
             self.drain(Actor::Request(request));
         }
     }
@@ -237,16 +244,8 @@ impl State {
     fn drain(&mut self, actor: Actor) {
         let at = self.world.clock.now;
         for account in &mut self.world.accounts {
-            for change in account.pending.drain(..) {
-                self.last_event += 1;
-                self.history.push(HistoryEvent {
-                    seq: self.last_event,
-                    at,
-                    account: account.name.clone(),
-                    actor,
-                    change,
-                });
-            }
+            let changes = account.pending.drain(..);
+            self.history.add(at, &account.name, actor, changes);
         }
     }
 }

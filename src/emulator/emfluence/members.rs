@@ -8,8 +8,9 @@ use super::envelope::{Answer, Failure};
 use super::groups::no_group;
 use super::params::{Params, missing, read_flag, wrong_type};
 use super::values::{flag, stamp, text};
+use crate::emulator::login::Login;
 use crate::emulator::misuse::MisuseKind;
-use crate::emulator::world::{GroupKind, GroupStatus, MembershipState};
+use crate::emulator::world::{Account, GroupKind, GroupStatus, MembershipState};
 
 /// Whether a call puts somebody into a group or takes somebody out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,18 +40,23 @@ pub(super) fn list(call: &mut Call<'_>, params: &Params) -> Answer {
             "The contacts of a dynamic group can't be listed.",
         ));
     }
-    let found: Vec<u64> = group
-        .members
-        .iter()
-        .filter(|(contact, _)| call.sees_contact(**contact))
-        .filter(|(_, membership)| {
-            suppressed
-                .is_none_or(|wanted| (membership.state == MembershipState::OptedOut) == wanted)
-        })
-        .filter(|(_, membership)| start.is_none_or(|start| membership.since >= start))
-        .filter(|(_, membership)| end.is_none_or(|end| membership.since <= end))
-        .map(|(contact, _)| *contact)
-        .collect();
+    let key = call.listing_key("groups/getContacts", params);
+    let (account, login) = (&*call.account, &call.login);
+    let find = || {
+        let found = group
+            .members
+            .iter()
+            .filter(|(contact, _)| sees_contact(account, login, **contact))
+            .filter(|(_, membership)| {
+                suppressed
+                    .is_none_or(|wanted| (membership.state == MembershipState::OptedOut) == wanted)
+            })
+            .filter(|(_, membership)| start.is_none_or(|start| membership.since >= start))
+            .filter(|(_, membership)| end.is_none_or(|end| membership.since <= end))
+            .map(|(contact, _)| *contact);
+        Ok(found.collect())
+    };
+    let found = call.kept.listing(key, find)?;
     Ok(call.paged(&page, &found, |account, contact| {
         let membership = account
             .group(id)
@@ -207,14 +213,18 @@ pub(super) fn delete_groups(call: &mut Call<'_>, params: &Params) -> Answer {
     Ok(Value::Null)
 }
 
+/// Whether a login sees a contact.
+pub(super) fn sees_contact(account: &Account, login: &Login, contact: u64) -> bool {
+    login.sees_groups.is_none()
+        || account
+            .contact(contact)
+            .is_some_and(|contact| contact.owner == login.user_id)
+}
+
 impl Call<'_> {
     /// Whether the token's user sees a contact: a restricted one sees only those it owns.
     pub(super) fn sees_contact(&self, contact: u64) -> bool {
-        self.login.sees_groups.is_none()
-            || self
-                .account
-                .contact(contact)
-                .is_some_and(|contact| contact.owner == self.login.user_id)
+        sees_contact(self.account, &self.login, contact)
     }
 
     /// The contact that `contactID` or `email` names.

@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::exchange::{Context, Incoming, Target};
+use super::kept::Kept;
 use super::login::Login;
 use super::misuse::MisuseKind;
 use super::reply::Reply;
@@ -28,6 +29,7 @@ use params::Params;
 /// What a call needs while it is carried out.
 pub(super) struct Call<'a> {
     account: &'a mut Account,
+    kept: &'a mut Kept,
     login: Login,
     context: &'a mut Context,
 }
@@ -299,6 +301,7 @@ pub(super) fn answer(
         (known.run)(
             &mut Call {
                 account,
+                kept: &mut state.kept,
                 login,
                 context,
             },

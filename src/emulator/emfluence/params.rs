@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Call;
 use super::envelope::Failure;
 use crate::emulator::exchange::Context;
+use crate::emulator::kept::Key;
 use crate::emulator::misuse::MisuseKind;
 use crate::emulator::world::Account;
 
@@ -35,6 +36,13 @@ impl Params {
             }
         }
         Ok(())
+    }
+
+    /// What is asked for, whichever page of it: the same text means the same.
+    pub(super) fn beside_page(&self) -> String {
+        let mut values = self.values.clone();
+        values.retain(|name, _| !["page", "rpp"].contains(&name.as_str()));
+        Value::Object(values).to_string()
     }
 
     pub(super) fn raw(&self, name: &str) -> Option<&Value> {
@@ -203,6 +211,15 @@ pub(super) struct Page {
 }
 
 impl Call<'_> {
+    /// Under what a listing is kept for its other pages, if no fault is played.
+    pub(super) fn listing_key(&self, operation: &str, params: &Params) -> Option<Key> {
+        let reader = self.login.user_id;
+        let sees = &self.login.sees_groups;
+        let request = format!("{operation} {reader} {sees:?} {}", params.beside_page());
+        let key = Key::new(&self.account.name, request);
+        self.context.is_plain.then_some(key)
+    }
+
     pub(super) fn page(
         &mut self,
         params: &Params,

@@ -7,6 +7,7 @@ use super::Call;
 use super::contacts::field;
 use super::envelope::{Answer, Failure};
 use super::groups::no_group;
+use super::members::sees_contact;
 use super::params::Params;
 use super::values::{PROFILE, text};
 use crate::emulator::misuse::MisuseKind;
@@ -109,36 +110,41 @@ pub(super) fn search(call: &mut Call<'_>, params: &Params) -> Answer {
         .unwrap_or("contactID");
     let descending = params.word("sortDirection", &["asc", "desc"], call.context)? == Some("desc");
 
-    let account = &*call.account;
-    let candidates: Vec<&Contact> = match group {
-        Some(id) => {
-            let group = account
-                .group(id)
-                .filter(|group| call.login.sees(group.id))
-                .ok_or_else(|| no_group(id))?;
-            group
-                .members
-                .keys()
-                .filter_map(|contact| account.contact(*contact))
-                .collect()
+    let key = call.listing_key("contacts/search", params);
+    let (account, login) = (&*call.account, &call.login);
+    let find = || {
+        let candidates: Vec<&Contact> = match group {
+            Some(id) => {
+                let group = account
+                    .group(id)
+                    .filter(|group| login.sees(group.id))
+                    .ok_or_else(|| no_group(id))?;
+                group
+                    .members
+                    .keys()
+                    .filter_map(|contact| account.contact(*contact))
+                    .collect()
+            }
+            None => account.contacts.values().collect(),
+        };
+        let mut found: Vec<&Contact> = candidates
+            .into_iter()
+            .filter(|contact| {
+                sees_contact(account, login, contact.id)
+                    && filters.iter().all(|filter| filter(contact))
+            })
+            .collect();
+        match sort {
+            "email" => found.sort_by_cached_key(|contact| (fold(&contact.email), contact.id)),
+            "dateModified" => found.sort_by_key(|contact| (contact.modified, contact.id)),
+            _ => found.sort_by_key(|contact| contact.id),
         }
-        None => account.contacts.values().collect(),
+        if descending {
+            found.reverse();
+        }
+        Ok::<_, Failure>(found.into_iter().map(|contact| contact.id).collect())
     };
-    let mut found: Vec<&Contact> = candidates
-        .into_iter()
-        .filter(|contact| {
-            call.sees_contact(contact.id) && filters.iter().all(|filter| filter(contact))
-        })
-        .collect();
-    match sort {
-        "email" => found.sort_by_cached_key(|contact| (fold(&contact.email), contact.id)),
-        "dateModified" => found.sort_by_key(|contact| (contact.modified, contact.id)),
-        _ => found.sort_by_key(|contact| contact.id),
-    }
-    if descending {
-        found.reverse();
-    }
-    let ids: Vec<u64> = found.into_iter().map(|contact| contact.id).collect();
+    let ids = call.kept.listing(key, find)?;
     Ok(call.paged(&page, &ids, |account, id| {
         account
             .contact(*id)

@@ -1,6 +1,7 @@
 //! Reading contacts: GetContacts with its criteria, and the groups of one contact.
 
-use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -8,8 +9,9 @@ use jiff::civil::{Date, DateTime};
 use super::items::matches;
 use super::session::reachable;
 use super::show;
-use super::xml::Node;
+use super::xml::{Node, Written};
 use super::{Answer, Call, Failure};
+use crate::emulator::kept::{Key, Rows, Spool};
 use crate::emulator::login::Login;
 use crate::emulator::misuse::MisuseKind;
 use crate::emulator::world::{Account, Contact, Group, MembershipState, fold};
@@ -47,6 +49,19 @@ pub(super) fn get(call: &mut Call<'_>, root: &Node) -> Answer {
     if everywhere {
         call.context.misuse(MisuseKind::MixedAccounts, "get_all");
     }
+    let is_json = root.attribute("response") == Some("json");
+    if call.context.is_plain && !everywhere && !is_json {
+        let rows = written_rows(call, root, &criteria)?;
+        if rows.count == 0 && call.account().settings.greenrope.empty_is_error {
+            return Err(Failure::new(Failure::NO_CONTACT, "No contacts were found."));
+        }
+        chunk(call, root, everywhere)?;
+        let contacts = Node {
+            written: (rows.count > 0).then_some(Written(rows.text)),
+            ..Node::new("Contacts")
+        };
+        return Ok(answer(rows.count, contacts));
+    }
     let places = if everywhere {
         reachable(call.world, &call.login.email)
     } else {
@@ -55,46 +70,93 @@ pub(super) fn get(call: &mut Call<'_>, root: &Node) -> Answer {
     let mut rows = Vec::new();
     for (position, login) in &places {
         let account = &call.world.accounts[*position];
-        let groups = groups_by_contact(account);
-        let mut found = criteria.find(account, login, root)?;
-        if account.settings.greenrope.scrambled_order {
-            found.sort_by_cached_key(|contact| *blake3::hash(&contact.id.to_le_bytes()).as_bytes());
-        }
-        for contact in found {
-            let own = groups
-                .get(&contact.id)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let mut row = show::contact(account, login, contact, own);
-            if root.attribute("do_lead_scoring").is_some() {
-                row.push(Node::leaf("LeadScore", "0"));
-            }
+        let found = criteria.find(account, login, root)?;
+        each_row(account, login, root, &found, |row| {
             rows.push(row);
-        }
+            Ok(())
+        })
+        .ok();
     }
     if rows.is_empty() && call.account().settings.greenrope.empty_is_error {
         return Err(Failure::new(Failure::NO_CONTACT, "No contacts were found."));
     }
     let total = rows.len();
-    let rows = cut(call, root, rows, everywhere)?;
+    if let Some((page, size)) = chunk(call, root, everywhere)? {
+        let after = rows.into_iter().skip(page.saturating_mul(size));
+        rows = after.take(size).collect();
+    }
     let contacts = Node {
         children: rows,
         ..Node::new("Contacts")
     };
-    Ok(vec![
+    Ok(answer(total, contacts))
+}
+
+fn answer(total: usize, contacts: Node) -> Vec<Node> {
+    vec![
         Node::leaf("Result", "Success"),
         Node::leaf("TotalMatchingContacts", total.to_string()),
         contacts,
-    ])
+    ]
 }
 
-/// Cuts out a page, which works in JSON only.
-fn cut(
+/// The rows that the criteria find, written out one by one: as nodes they take ten times as much
+/// memory.
+fn written_rows(call: &mut Call<'_>, root: &Node, criteria: &Criteria) -> Result<Rows, Failure> {
+    let account = &call.world.accounts[call.position];
+    let request = format!("{:?} {}", call.login.sees_groups, root.to_xml());
+    let key = Key::new(&account.name, request);
+    if let Some(rows) = call.kept.rows(&key) {
+        return Ok(rows);
+    }
+    let found = criteria.find(account, &call.login, root)?;
+    let mut spool = Spool::default();
+    let mut text = String::new();
+    let written = each_row(account, &call.login, root, &found, |row| {
+        text.clear();
+        row.write(&mut text);
+        spool.push(&text)
+    });
+    let text = written
+        .and_then(|()| spool.done())
+        .map_err(|error| Failure::new(Failure::REFUSED, error.to_string()))?;
+    let rows = Rows {
+        count: found.len(),
+        text: Arc::new(text),
+    };
+    call.kept.keep(key, &rows);
+    Ok(rows)
+}
+
+/// Shows contacts in the account's order.
+fn each_row(
+    account: &Account,
+    login: &Login,
+    root: &Node,
+    found: &[&Contact],
+    mut take: impl FnMut(Node) -> io::Result<()>,
+) -> io::Result<()> {
+    let groups = GroupsOf::each(account, found);
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    if account.settings.greenrope.scrambled_order {
+        order.sort_by_cached_key(|at| *blake3::hash(&found[*at].id.to_le_bytes()).as_bytes());
+    }
+    for at in order {
+        let mut row = show::contact(account, login, found[at], groups.of(at));
+        if root.attribute("do_lead_scoring").is_some() {
+            row.push(Node::leaf("LeadScore", "0"));
+        }
+        take(row)?;
+    }
+    Ok(())
+}
+
+/// Which page is asked for and of how many rows, which works in JSON only.
+fn chunk(
     call: &mut Call<'_>,
     root: &Node,
-    rows: Vec<Node>,
     everywhere: bool,
-) -> Result<Vec<Node>, Failure> {
+) -> Result<Option<(usize, usize)>, Failure> {
     let number = |name: &str| root.attribute(name).map(str::parse::<usize>).transpose();
     let (Ok(page), Ok(size)) = (number("start_chunk_page"), number("start_chunk_size")) else {
         call.context.misuse(
@@ -103,36 +165,68 @@ fn cut(
         );
         return Err(Failure::new(Failure::MALFORMED, "The chunk is not valid."));
     };
-    let is_json = root.attribute("response") == Some("json");
-    if !is_json {
+    if root.attribute("response") != Some("json") {
         if page.is_some() || size.is_some() {
             call.context.misuse(
                 MisuseKind::WrongType,
                 "pages in XML, where they have no known effect",
             );
         }
-        return Ok(rows);
+        return Ok(None);
     }
     if page.is_none() && size.is_none() && !everywhere {
-        return Ok(rows);
+        return Ok(None);
     }
-    let size = size.unwrap_or(CHUNK).max(1);
-    Ok(rows
-        .into_iter()
-        .skip(page.unwrap_or(0).saturating_mul(size))
-        .take(size)
-        .collect())
+    Ok(Some((page.unwrap_or(0), size.unwrap_or(CHUNK).max(1))))
 }
 
-/// The ids of each contact's groups.
-pub(super) fn groups_by_contact(account: &Account) -> BTreeMap<u64, Vec<u64>> {
-    let mut groups: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-    for group in account.groups.values() {
-        for contact in group.members.keys() {
-            groups.entry(*contact).or_default().push(group.id);
+/// The groups of several contacts.
+struct GroupsOf {
+    /// The groups of the first contact, of the second, and so on.
+    groups: Vec<u64>,
+    /// Where the groups of each contact begin.
+    starts: Vec<usize>,
+}
+
+impl GroupsOf {
+    /// Looking for somebody costs about as much as passing so many members.
+    const PASSED: usize = 64;
+
+    /// Finds the groups of contacts that come in the order of their ids.
+    fn each(account: &Account, contacts: &[&Contact]) -> Self {
+        let mut pairs: Vec<(usize, u64)> = Vec::new();
+        for group in account.groups.values() {
+            if contacts.len() * Self::PASSED < group.members.len() {
+                let is_in = |contact: &&Contact| group.members.contains_key(&contact.id);
+                let places = contacts.iter().enumerate();
+                let places = places.filter(|(_, contact)| is_in(contact));
+                pairs.extend(places.map(|(at, _)| (at, group.id)));
+                continue;
+            }
+            let mut at = 0;
+            for member in group.members.keys() {
+                while contacts.get(at).is_some_and(|contact| contact.id < *member) {
+                    at += 1;
+                }
+                if contacts
+                    .get(at)
+                    .is_some_and(|contact| contact.id == *member)
+                {
+                    pairs.push((at, group.id));
+                }
+            }
+        }
+        pairs.sort_unstable();
+        let starts = (0..=contacts.len()).map(|at| pairs.partition_point(|(place, _)| *place < at));
+        Self {
+            starts: starts.collect(),
+            groups: pairs.iter().map(|(_, group)| *group).collect(),
         }
     }
-    groups
+
+    fn of(&self, at: usize) -> &[u64] {
+        &self.groups[self.starts[at]..self.starts[at + 1]]
+    }
 }
 
 /// A range of days, both ends included.
@@ -260,15 +354,15 @@ impl Criteria {
         let updated = self
             .updated_after
             .is_none_or(|after| contact.modified.to_zoned(show::zone(account)).datetime() > after);
-        let last_name = fold(contact.get("last_name"));
+        let last_name = || fold(contact.get("last_name"));
         let in_range = self
             .start_lastname
             .as_ref()
-            .is_none_or(|start| last_name >= *start)
+            .is_none_or(|start| last_name() >= *start)
             && self
                 .end_lastname
                 .as_ref()
-                .is_none_or(|end| last_name <= *end);
+                .is_none_or(|end| last_name() <= *end);
         let found = self.search.as_ref().is_none_or(|text| {
             fold(&contact.email).contains(text)
                 || contact

@@ -18,6 +18,7 @@ use axum::http::StatusCode;
 
 use super::State;
 use super::exchange::{Context, Incoming, Target};
+use super::kept::Kept;
 use super::login::Login;
 use super::misuse::MisuseKind;
 use super::reply::{Document, Reply};
@@ -62,6 +63,7 @@ impl Failure {
 /// What an operation needs while it is carried out.
 struct Call<'a> {
     world: &'a mut World,
+    kept: &'a mut Kept,
     position: usize,
     login: Login,
     context: &'a mut Context,
@@ -420,6 +422,7 @@ fn dispatch(state: &mut State, form: &form::Form, root: &Node, context: &mut Con
     form::check_names(root, known, context);
     let mut call = Call {
         world: &mut state.world,
+        kept: &mut state.kept,
         position,
         login,
         context,

@@ -1,5 +1,6 @@
 mod contacts;
 mod groups;
+mod large;
 mod misuse;
 
 use std::time::Duration;

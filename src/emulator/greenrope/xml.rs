@@ -1,11 +1,15 @@
 //! XML in and out, as a small tree.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use axum::body::Body;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 use serde_json::{Map, Value};
+
+use crate::emulator::kept::Spooled;
 
 /// How deep a request may be nested.
 const MAX_DEPTH: usize = 32;
@@ -17,7 +21,22 @@ pub(crate) struct Node {
     pub(super) attributes: Vec<(String, String)>,
     pub(super) children: Vec<Node>,
     pub(super) text: String,
+    /// Children that are written out already and follow the others.
+    pub(super) written: Option<Written>,
 }
+
+/// Children of a node that are written out already, because there are too many of them to hold as
+/// nodes.
+#[derive(Debug, Clone)]
+pub(super) struct Written(pub(super) Arc<Spooled>);
+
+impl PartialEq for Written {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Written {}
 
 /// A request document that was read.
 #[derive(Debug)]
@@ -140,7 +159,7 @@ impl Node {
         out
     }
 
-    fn write(&self, out: &mut String) {
+    pub(super) fn write(&self, out: &mut String) {
         out.push('<');
         out.push_str(&self.name);
         for (name, value) in &self.attributes {
@@ -150,7 +169,7 @@ impl Node {
             escape(value, out);
             out.push('"');
         }
-        if self.text.is_empty() && self.children.is_empty() {
+        if self.text.is_empty() && self.children.is_empty() && self.written.is_none() {
             out.push_str("/>");
             return;
         }
@@ -159,9 +178,38 @@ impl Node {
         for child in &self.children {
             child.write(out);
         }
+        if let Some(Written(rows)) = &self.written {
+            rows.append_to(out);
+        }
+        self.write_end(out);
+    }
+
+    fn write_end(&self, out: &mut String) {
         out.push_str("</");
         out.push_str(&self.name);
         out.push('>');
+    }
+
+    /// The length and the body of a document whose last element has children in a file, to be sent
+    /// without holding all of it.
+    pub(crate) fn stream(&self) -> Option<(u64, Body)> {
+        let (last, others) = self.children.split_last()?;
+        let Written(rows) = last
+            .written
+            .as_ref()
+            .filter(|Written(text)| matches!(**text, Spooled::File(..)))?;
+        let mut before = format!("<{}>", self.name);
+        for child in others {
+            child.write(&mut before);
+        }
+        before.push('<');
+        before.push_str(&last.name);
+        before.push('>');
+        let mut after = String::new();
+        last.write_end(&mut after);
+        self.write_end(&mut after);
+        let length = before.len() as u64 + rows.len() + after.len() as u64;
+        Some((length, rows.body(before, after)))
     }
 
     /// Writes the element as the JSON mode does: lower-case names, a single entry as an object,

@@ -223,3 +223,59 @@ async fn rights_and_restricted_logins_are_kept() {
     );
     assert_eq!(ask("customFields/search", json!({})).await["success"], 0);
 }
+
+#[tokio::test]
+async fn pages_of_a_long_listing_follow_every_change() {
+    let emulator = emulator();
+    let group = mail(&emulator, |account| {
+        let group = account.add_group("Everybody");
+        for number in 0..1500 {
+            let contact = account.add_contact(&format!("ana{number}@example.org"));
+            account.join(group, contact);
+        }
+        group
+    });
+    let token = mail(&emulator, |account| account.credentials().token);
+    let ask = async |path: &str, body: Value| {
+        let request = Request::post(format!("/emfluence/v1/{path}"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let answer: Value =
+            serde_json::from_str(&text_of(send(&emulator, request).await).await).unwrap();
+        answer["data"].clone()
+    };
+    let page = |number: u64| json!({"groupID": group, "page": number, "rpp": 1000});
+    let found = |number: u64| json!({"email": "ana*", "page": number, "rpp": 250});
+    let first = ask("groups/getContacts", page(1)).await;
+    assert_eq!(ask("groups/getContacts", page(1)).await, first);
+    let second = ask("groups/getContacts", page(2)).await;
+    assert_eq!(second["records"].as_array().unwrap().len(), 500);
+    let last = ask("contacts/search", found(6)).await;
+    assert_eq!(last["paging"]["totalRecords"], 1500);
+    assert_eq!(last["records"].as_array().unwrap().len(), 250);
+    assert_eq!(
+        second["records"][499]["contactID"],
+        last["records"][249]["contactID"]
+    );
+
+    let gone = json!({"groupID": group, "contactIDs": [first["records"][0]["contactID"]]});
+    ask("groups/removeContacts", gone).await;
+    let shown = ask("groups/getContacts", page(1)).await;
+    assert_eq!(shown["paging"]["totalRecords"], 1499);
+    assert_eq!(shown["records"][0], first["records"][1]);
+    let removed = json!({"contactID": first["records"][0]["contactID"]});
+    ask("contacts/delete", removed).await;
+    assert_eq!(
+        ask("contacts/search", found(6)).await["paging"]["totalRecords"],
+        1499
+    );
+    mail(&emulator, |account| {
+        account.add_contact("anastasia@example.org")
+    });
+    assert_eq!(
+        ask("contacts/search", found(6)).await["paging"]["totalRecords"],
+        1500
+    );
+}

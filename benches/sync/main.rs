@@ -22,6 +22,11 @@
 //! | 100,000 / 168,889 | `status`, `history` | 0.01 | | | 10 | 50 ms |
 //! | 100,000 / 168,889 | `show` of the first run | 0.5 | 3 | | 127 | |
 //!
+//! The emulator begins with 1,000,000 members within 5 s and in 569 MB, and takes 1.3 GB once the
+//! target has all of them as well. What it has written for a long listing stays in a temporary file
+//! until the account changes, so that a second reading costs it little: a group of 20,000 people takes
+//! 0.15 s of its time, and 0.01 s from then on.
+//!
 //! A membership costs about as much in the larger account; two measurements differ by up to a sixth.
 //! The database has 651 bytes a membership with the history of the runs, and about 175 without it. Of
 //! a first sync's processor time SQLite takes 30 % (a third of that for pages that go to its log),
@@ -47,6 +52,11 @@ use rosterd::emulate;
 use rosterd::emulator::{Emulator, Seed, Settings, World};
 use serde_json::Value;
 use tokio::net::TcpListener;
+
+/// A million members are many small allocations, and the system's allocator takes half of the time
+/// that the emulator needs to answer; this is the one that the program itself has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The clock ticks of a second in `/proc`.
 const TICKS: f64 = 100.0;

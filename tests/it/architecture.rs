@@ -14,7 +14,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("provider", &["http", "model", "spool"]),
     ("spool", &[]),
     ("state", &["model", "plan::base", "spool"]),
-    ("emulator", &[]),
+    ("emulator", &["spool"]),
     ("config", &["mapping", "model", "provider", "schedule"]),
 ];
 

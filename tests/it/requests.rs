@@ -432,7 +432,7 @@ async fn profiles_change_in_batches() {
         bench.account(source, |account| {
             for number in 0..120 {
                 let contact = account_id(account, number);
-                account.change_contact(contact, [("city", "Springfield")], []);
+                account.change_contact(contact, [("first_name", "Bo")], []);
             }
         });
         bench.writes();

@@ -9,7 +9,8 @@ use hashbrown::HashTable;
 /// How many texts count their ends from one place on.
 const AT_ONCE: usize = 256;
 
-/// A text that a [`Names`] table holds; four bytes, compared in one instruction.
+/// A text that a [`Names`] table holds; four bytes, also where there may be none, and compared in
+/// one instruction.
 ///
 /// The number says nothing: order by the text, never by the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,9 +22,9 @@ impl Name {
         Name(number.expect("a run sees fewer than four thousand million texts"))
     }
 
-    /// Returns the place of the text in its table, counted from 0: for tables that hold something for
-    /// each name.
-    pub(crate) fn number(self) -> usize {
+    /// Returns the place in the table, less than its [`Names::len`]: for tables of what belongs to
+    /// each text, and for no order that shows.
+    pub(crate) fn place(self) -> usize {
         self.0.get() as usize - 1
     }
 }
@@ -106,7 +107,7 @@ impl Texts {
     }
 
     fn get(&self, name: Name) -> &str {
-        let number = name.number();
+        let number = name.place();
         let begin = self.begins[number / AT_ONCE];
         let start = match number % AT_ONCE {
             0 => 0,

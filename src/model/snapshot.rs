@@ -553,10 +553,10 @@ impl<'a> SnapshotBuilder<'a> {
             return self.last;
         }
         let id = self.names.intern(id);
-        if self.positions.len() <= id.number() {
+        if self.positions.len() <= id.place() {
             self.positions.resize(self.names.len(), NOBODY);
         }
-        let position = &mut self.positions[id.number()];
+        let position = &mut self.positions[id.place()];
         if *position == NOBODY {
             *position = u32::try_from(self.members.len())
                 .ok()

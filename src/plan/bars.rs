@@ -207,6 +207,10 @@ pub(super) fn is_forgotten(inputs: &Inputs<'_>, person: PersonIx) -> bool {
         target_account,
         ..
     } = inputs.base;
+    // Everybody is asked about, and as a rule nobody was forgotten.
+    if forgotten.is_empty() {
+        return false;
+    }
     if forgotten.contains(inputs.address(person)) {
         return true;
     }

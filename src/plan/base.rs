@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use compact_str::CompactString;
 
-use crate::model::{Forgotten, Name, RowHash, Value};
+use super::tables::Numbers;
+use crate::model::{Forgotten, Name, Names, RowHash, Value};
 
 /// How a pair came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -239,6 +240,16 @@ impl Base {
             .binary_search_by_key(&source, |link| link.source)
             .ok()
             .map(|at| &self.members[at])
+    }
+
+    /// Returns the positions of the pairs of people by the place of the record's id in the table,
+    /// for whoever asks about everybody.
+    pub(super) fn links_by_source(&self, names: &Names) -> Numbers {
+        let mut links = Numbers::new(names.len());
+        for (link, at) in self.members.iter().zip(0..) {
+            links.set(link.source.place(), at);
+        }
+        links
     }
 
     /// Finds a membership.

@@ -13,10 +13,11 @@ use super::consent::{account_refusers, plan_people, refusals_of_target};
 use super::fingerprint::Basis;
 use super::groups::plan_groups;
 use super::guard::{Judged, judge};
-use super::memberships::{AccountStates, plan_pair};
+use super::memberships::{AccountStates, Surroundings, Tables, plan_pair};
 use super::pair::PairPlan;
 use super::people::PersonIx;
 use super::seats::{Seats, moves_in_words};
+use super::tables::Bits;
 use super::{
     Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, Loss, PairIx, Plan, Summary, What,
     item_key,
@@ -40,6 +41,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     undecided(inputs, &mut blocked);
     let refusers = account_refusers(inputs, &groups.pairs);
     let seats = Seats::take(inputs, &groups.pairs, &groups.removals);
+    let surroundings = Surroundings {
+        accounts,
+        refusers: &refusers,
+        seats: seats.as_ref(),
+    };
+    let mut tables = Tables::new(inputs);
     let mut pair_plans: Vec<PairPlan> = groups
         .pairs
         .iter()
@@ -49,9 +56,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
                 inputs,
                 PairIx(at as u32),
                 pair,
-                accounts,
-                &refusers,
-                seats.as_ref(),
+                surroundings,
+                &mut tables,
                 &mut agreement,
             )
         })
@@ -62,10 +68,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         seats.settle_removals(&mut pair_plans);
     }
 
-    let mut listed = BTreeSet::new();
+    let listed = tables.listed;
     let mut group_opt_outs: BTreeMap<PairIx, Vec<PersonIx>> = BTreeMap::new();
     for (at, pair) in pair_plans.iter().enumerate() {
-        listed.extend(pair.listed.iter().copied());
         if !pair.opt_outs.is_empty() {
             group_opt_outs.insert(PairIx(at as u32), pair.opt_outs.clone());
         }
@@ -148,27 +153,27 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             after_creation: true,
         }
     }));
-    let newcomers: BTreeSet<PersonIx> = pair_plans
-        .iter()
-        .flat_map(|pair| pair.additions.iter().copied())
-        .filter(|person| {
-            inputs.people.targets(*person).is_empty() && !people.holders.contains(person)
-        })
-        .collect();
+    let mut newcomers = Bits::new(inputs.people.len());
+    for person in pair_plans.iter().flat_map(|pair| &pair.additions) {
+        if inputs.people.targets(*person).is_empty() && !people.holders.contains(person) {
+            newcomers.insert(person.0);
+        }
+    }
+    let newcomers: Vec<PersonIx> = newcomers.iter().map(PersonIx).collect();
     if !newcomers.is_empty() {
         operations.push(Edit::CreateMembers {
-            members: newcomers.into_iter().collect(),
+            members: newcomers,
             to_opt_out: false,
         });
     }
     for (at, pair) in pair_plans
-        .iter()
+        .iter_mut()
         .enumerate()
         .filter(|(_, pair)| !pair.additions.is_empty())
     {
         operations.push(Edit::AddMemberships {
             pair: PairIx(at as u32),
-            members: pair.additions.clone(),
+            members: std::mem::take(&mut pair.additions),
         });
     }
     for (at, pair) in pair_plans
@@ -182,11 +187,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         });
     }
     for (at, pair) in pair_plans
-        .iter()
+        .iter_mut()
         .enumerate()
         .filter(|(_, pair)| !pair.removals.is_empty())
     {
-        let mut members = pair.removals.clone();
+        let mut members = std::mem::take(&mut pair.removals);
         members.sort_unstable();
         operations.push(Edit::RemoveMemberships {
             pair: PairIx(at as u32),

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::bars::{Bar, address_refused_before, bar_of_account, is_forgotten};
 use super::base::{LedgerAudience, LedgerPerson, Refusal, Resting};
 use super::people::{Hands, PersonIx, Unusable};
+use super::tables::{Bits, Numbers};
 use super::{
     Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key,
 };
@@ -44,7 +45,7 @@ pub(super) struct PersonPlan {
 pub(super) fn plan_people(
     inputs: &Inputs<'_>,
     pairs: &[GroupPair],
-    listed: &BTreeSet<PersonIx>,
+    listed: &Bits,
     group_opt_outs: &BTreeMap<PairIx, Vec<PersonIx>>,
     agreement: &mut Agreement,
 ) -> PersonPlan {
@@ -52,6 +53,7 @@ pub(super) fn plan_people(
     let concern = Concern::new(inputs, listed);
     let on_lists: BTreeSet<PersonIx> = group_opt_outs.values().flatten().copied().collect();
     let reached = reached_by_refusals(&concern);
+    let links = inputs.base.links_by_source(inputs.names);
     for (person, row) in inputs.people.iter() {
         if !concern.covers(person) {
             // Somebody of ours may have gone from the source before the refusal reached the target.
@@ -67,7 +69,7 @@ pub(super) fn plan_people(
         // Nothing is learned of whoever was forgotten, and nothing written but a refusal.
         let forgotten = is_forgotten(inputs, person);
         if !forgotten {
-            link(inputs, person, agreement);
+            link(inputs, person, &links, agreement);
             know_by_every_key(inputs, person, agreement);
         }
         if !forgotten || !inputs.people.targets(person).is_empty() {
@@ -89,12 +91,7 @@ pub(super) fn plan_people(
         for &person in people {
             if !inputs.people.targets(person).is_empty() {
                 out.group_opt_outs.entry(pair).or_default().push(person);
-            } else if let Some(resting) =
-                inputs
-                    .base
-                    .resting
-                    .get(&item_key("create_members", "", &inputs.key(person)))
-            {
+            } else if let Some(resting) = inputs.resting("create_members", "", person) {
                 out.blocked.push(rests(inputs, person, resting));
             } else if may_hold_refusal(inputs, person) {
                 // The contact that obeyed a refusal of all mail is gone, and the new one will be
@@ -122,14 +119,17 @@ pub(super) fn plan_people(
 struct Concern<'a> {
     inputs: &'a Inputs<'a>,
     /// The people that the source lists in a pair.
-    listed: &'a BTreeSet<PersonIx>,
-    /// The contacts that links name.
-    linked: HashSet<Name>,
+    listed: &'a Bits,
+    /// The contacts that links name, by the place of the id among the names.
+    linked: Bits,
 }
 
 impl<'a> Concern<'a> {
-    fn new(inputs: &'a Inputs<'a>, listed: &'a BTreeSet<PersonIx>) -> Concern<'a> {
-        let linked = inputs.base.members.iter().map(|link| link.target).collect();
+    fn new(inputs: &'a Inputs<'a>, listed: &'a Bits) -> Concern<'a> {
+        let mut linked = Bits::new(inputs.names.len());
+        for link in &inputs.base.members {
+            linked.insert(link.target.place() as u32);
+        }
         Concern {
             inputs,
             listed,
@@ -141,7 +141,7 @@ impl<'a> Concern<'a> {
     /// record or the contact.
     fn covers(&self, person: PersonIx) -> bool {
         !self.inputs.people.sources(person).is_empty()
-            && (self.listed.contains(&person)
+            && (self.listed.contains(person.0)
                 || self.inputs.people.get(person).linked
                 || self.has_linked_contact(person))
     }
@@ -151,7 +151,7 @@ impl<'a> Concern<'a> {
     fn has_linked_contact(&self, person: PersonIx) -> bool {
         let contact = |at: &u32| self.inputs.target.members[*at as usize].id;
         let mut contacts = self.inputs.people.targets(person).iter().map(contact);
-        contacts.any(|contact| self.linked.contains(&contact))
+        contacts.any(|contact| self.linked.contains(contact.place() as u32))
     }
 }
 
@@ -179,14 +179,9 @@ fn refuses_all_mail(inputs: &Inputs<'_>, person: PersonIx, reached: &BTreeSet<Pe
 }
 
 /// Says once of whom the source shows something that is no address.
-fn bad_address(
-    inputs: &Inputs<'_>,
-    person: PersonIx,
-    listed: &BTreeSet<PersonIx>,
-    out: &mut PersonPlan,
-) {
+fn bad_address(inputs: &Inputs<'_>, person: PersonIx, listed: &Bits, out: &mut PersonPlan) {
     let malformed = inputs.people.get(person).unusable == Some(Unusable::Malformed);
-    if !malformed || !listed.contains(&person) || !inputs.counts(person) {
+    if !malformed || !listed.contains(person.0) || !inputs.counts(person) {
         return;
     }
     for at in inputs.people.sources(person) {
@@ -332,10 +327,10 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
     if !inputs.capabilities.account_opt_out_as_lists {
         return BTreeSet::new();
     }
-    let mut listed: BTreeSet<PersonIx> = BTreeSet::new();
+    let mut listed = Bits::new(inputs.people.len());
     // A contact is made for whoever refuses a group, and has to refuse all that is due from its
     // first moment.
-    let mut held_anyway: BTreeSet<PersonIx> = BTreeSet::new();
+    let mut held_anyway = Bits::new(inputs.people.len());
     let covered = pairs.iter().filter_map(|pair| covered_source(inputs, pair));
     for row in covered
         .filter_map(|id| inputs.source.listing(id))
@@ -344,9 +339,9 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
         let Some(person) = inputs.people.of_source(row.member) else {
             continue;
         };
-        listed.insert(person);
+        listed.insert(person.0);
         if row.state == MembershipState::OptedOut {
-            held_anyway.insert(person);
+            held_anyway.insert(person.0);
         }
     }
     let concern = Concern::new(inputs, &listed);
@@ -356,7 +351,7 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
     };
     let refuses = |person: PersonIx| {
         let has_contact =
-            !inputs.people.targets(person).is_empty() || held_anyway.contains(&person);
+            !inputs.people.targets(person).is_empty() || held_anyway.contains(person.0);
         let due = || has_contact && bar_of_account(inputs, person).is_some_and(|bar| bar.is_due());
         refuses_all_mail(inputs, person, &reached) || due()
     };
@@ -371,19 +366,18 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
 ///
 /// Not before it is settled: a link to a contact that the person shares an address with somebody
 /// else's, or whose former contact refuses, would make the next run forget why this one held back.
-fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
+/// `links` are the positions of the base's links by the place of the record's id among the names.
+fn link(inputs: &Inputs<'_>, person: PersonIx, links: &Numbers, agreement: &mut Agreement) {
     let row = inputs.people.get(person);
     let refused = |at: u32| refuses_somewhere(inputs, at);
-    if row.hands.is_taken() || row.parted_from.is_some_and(refused) {
+    if row.hands.is_taken() || inputs.people.parted_from(person).is_some_and(refused) {
         return;
     }
     if let [target] = inputs.people.targets(person) {
         let target_id = inputs.target.members[*target as usize].id;
         for &source in inputs.people.sources(person) {
-            let known = inputs
-                .base
-                .member_of_source(inputs.source.members[source as usize].id);
-            if known.is_none_or(|link| link.target != target_id) {
+            let known = links.get(inputs.source.members[source as usize].id.place());
+            if known.is_none_or(|at| inputs.base.members[at as usize].target != target_id) {
                 agreement.linked.push((person, source, *target));
             }
         }
@@ -394,7 +388,8 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
 /// any of them, whatever becomes of the others.
 fn know_by_every_key(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
     let row = inputs.people.get(person);
-    if row.hands != Hands::Free {
+    let remembered = inputs.people.remembered(person);
+    if remembered.is_empty() || row.hands != Hands::Free {
         return;
     }
     // What was refused under the address that the contact is about to leave goes with it. From the
@@ -414,7 +409,7 @@ fn know_by_every_key(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agre
         .chain(inputs.people.sources(person).iter().map(record))
         .chain(inputs.people.targets(person).iter().map(contact))
         .collect();
-    for at in inputs.people.remembered(person) {
+    for at in remembered {
         let refusal = &inputs.base.ledger.refusals[*at as usize];
         if is_known(refusal) && keys.iter().any(|key| !refusal.people.contains(key)) {
             agreement.bars_known_as.push((refusal.id, person));
@@ -431,7 +426,11 @@ pub(super) fn refusals_of_target(inputs: &Inputs<'_>, agreement: &mut Agreement)
         .filter(|(pair, _)| pair.is_none())
         .map(|(_, person)| *person)
         .collect();
-    for (person, _) in inputs.people.iter() {
+    for (person, row) in inputs.people.iter() {
+        // The strictest status of them all.
+        if row.target_status != MemberStatus::OptedOut {
+            continue;
+        }
         let contacts = inputs.people.targets(person);
         let refuses =
             |at: &u32| inputs.target.members[*at as usize].status == MemberStatus::OptedOut;
@@ -560,8 +559,7 @@ fn account_refusal(
     if !inputs.capabilities.account_opt_out {
         return;
     }
-    let key = item_key("set_opt_out", "", &inputs.key(person));
-    if let Some(resting) = inputs.base.resting.get(&key) {
+    if let Some(resting) = inputs.resting("set_opt_out", "", person) {
         out.blocked.push(rests(inputs, person, resting));
         return;
     }
@@ -572,12 +570,7 @@ fn account_refusal(
             out.warnings.push(CARRIED_AGAIN.to_owned());
         }
         out.account_opt_outs.push(person);
-    } else if let Some(resting) =
-        inputs
-            .base
-            .resting
-            .get(&item_key("create_members", "", &inputs.key(person)))
-    {
+    } else if let Some(resting) = inputs.resting("create_members", "", person) {
         out.blocked.push(rests(inputs, person, resting));
     } else if may_hold_refusal(inputs, person) {
         out.holders.insert(person);
@@ -602,11 +595,7 @@ fn may_hold_refusal(inputs: &Inputs<'_>, person: PersonIx) -> bool {
         Existence::Asked(asked) => asked.contains(&row.address),
         Existence::Unknown => false,
     };
-    let waiting =
-        inputs
-            .base
-            .resting
-            .contains_key(&item_key("create_members", "", &inputs.key(person)));
+    let waiting = inputs.resting("create_members", "", person).is_some();
     inputs.policy.members.create
         && absent
         && !waiting
@@ -654,8 +643,7 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         ));
         return;
     }
-    let key = item_key("change_address", "", &inputs.key(person));
-    if let Some(resting) = inputs.base.resting.get(&key) {
+    if let Some(resting) = inputs.resting("change_address", "", person) {
         out.blocked.push(rests(inputs, person, resting));
         return;
     }
@@ -663,6 +651,7 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         match inputs.policy.guards.on_drift {
             OnDrift::Overwrite => {}
             OnDrift::Stop => {
+                let key = item_key("change_address", "", &inputs.key(person));
                 out.overwritten.insert(key);
             }
             OnDrift::Keep => {
@@ -716,6 +705,9 @@ fn two_addresses(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     let row = inputs.people.get(person);
     let contact = |at: &u32| &inputs.target.members[*at as usize];
     let targets = inputs.people.targets(person);
+    if targets.len() < 2 {
+        return;
+    }
     let Some(left) = targets
         .iter()
         .find(|at| contact(at).address != Some(row.address))
@@ -762,12 +754,7 @@ fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     if edit.is_empty() {
         return;
     }
-    if let Some(resting) =
-        inputs
-            .base
-            .resting
-            .get(&item_key("update_member", "", &inputs.key(person)))
-    {
+    if let Some(resting) = inputs.resting("update_member", "", person) {
         out.blocked.push(rests(inputs, person, resting));
         return;
     }

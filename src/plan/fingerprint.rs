@@ -58,7 +58,7 @@ impl Basis {
             .collect();
         // Where joining a group is leaving another, the one that is left belongs to the operation.
         for (group, people) in departures(inputs, &plan.operations, &plan.pairs) {
-            let mut print = Print(blake3::Hasher::new());
+            let mut print = Print::default();
             print.text(&group);
             for person in people {
                 print.person(inputs, person);
@@ -69,7 +69,7 @@ impl Basis {
             });
         }
         let print_text = |text: &str| {
-            let mut print = Print(blake3::Hasher::new());
+            let mut print = Print::default();
             print.text(text);
             print.end()
         };
@@ -82,14 +82,14 @@ impl Basis {
 
     /// Computes the fingerprint.
     pub(super) fn fingerprint(&self) -> String {
-        let mut print = Print(blake3::Hasher::new());
+        let mut print = Print::default();
         print.text(&self.config);
         print.text(&self.last_run);
         for operation in &self.operations {
             print.text(&operation.label);
             print.text(&operation.print);
         }
-        print.0.finalize().to_hex()[..32].to_owned()
+        print.digits(32)
     }
 
     /// Says what differs from this plan in one that was made later; ids and addresses stay out of
@@ -144,7 +144,7 @@ fn by_label(operations: &[OperationPrint]) -> BTreeMap<&str, Vec<&str>> {
 /// Takes the print of an operation: its values, and the versions of the group and the people that
 /// it touches.
 fn print_of(inputs: &Inputs<'_>, plan: &Plan, edit: &Edit) -> String {
-    let mut print = Print(blake3::Hasher::new());
+    let mut print = Print::default();
     print.text(edit.op());
     if let Some(pair) = edit.pair() {
         let pair = plan.pair(pair);
@@ -197,30 +197,52 @@ fn print_of(inputs: &Inputs<'_>, plan: &Plan, edit: &Edit) -> String {
     print.end()
 }
 
-struct Print(blake3::Hasher);
+/// So many bytes are hashed at once. A membership has some seventy, in a handful of parts, and hashing
+/// them part by part takes several times as long.
+const AT_ONCE: usize = 64 * 1024;
+
+/// A print in the making.
+#[derive(Default)]
+struct Print {
+    hasher: blake3::Hasher,
+    /// What is not hashed yet.
+    waiting: Vec<u8>,
+}
 
 impl Print {
     fn end(self) -> String {
-        self.0.finalize().to_hex()[..16].to_owned()
+        self.digits(16)
+    }
+
+    fn digits(mut self, count: usize) -> String {
+        self.hasher.update(&self.waiting);
+        self.hasher.finalize().to_hex()[..count].to_owned()
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.waiting.extend_from_slice(bytes);
+        if self.waiting.len() >= AT_ONCE {
+            self.hasher.update(&self.waiting);
+            self.waiting.clear();
+        }
     }
 
     fn text(&mut self, text: &str) {
-        self.0.update(&(text.len() as u64).to_le_bytes());
-        self.0.update(text.as_bytes());
+        self.bytes(&(text.len() as u64).to_le_bytes());
+        self.bytes(text.as_bytes());
     }
 
     fn record(&mut self, record: &Record) {
-        self.0.update(&row_hash("", record).to_le_bytes());
+        self.bytes(&row_hash("", record).to_le_bytes());
     }
 
     /// Adds the person with the versions of its rows at both sides.
     fn person(&mut self, inputs: &Inputs<'_>, person: PersonIx) {
         let row = inputs.people.get(person);
         self.text(inputs.names.text(row.address));
-        self.0
-            .update(&[row.source_status as u8, row.target_status as u8]);
+        self.bytes(&[row.source_status as u8, row.target_status as u8]);
         if let Some(facts) = inputs.facts.get(&person) {
-            self.0.update(&facts.desired_hash.to_le_bytes());
+            self.bytes(&facts.desired_hash.to_le_bytes());
         }
         for (snapshot, rows) in [
             (inputs.source, inputs.people.sources(person)),
@@ -229,7 +251,7 @@ impl Print {
             for at in rows {
                 let member = &snapshot.members[*at as usize];
                 self.text(inputs.names.text(member.id));
-                self.0.update(&member.hash.unwrap_or(0).to_le_bytes());
+                self.bytes(&member.hash.unwrap_or(0).to_le_bytes());
             }
         }
     }

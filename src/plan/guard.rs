@@ -3,6 +3,7 @@
 //! A guard judges the whole plan by numbers and says them: how many, of how many, the limit, the
 //! key that holds it, and the approval that lets exactly these operations pass.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::memberships::uncertain_contacts;
@@ -44,12 +45,18 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
     let guards = &inputs.policy.guards;
     let key = |name: &str| format!("jobs.{}.guards.{name}", plan.job);
     let mut refusals: Vec<(GuardRefusal, BTreeSet<String>)> = Vec::new();
+    // Naming a million items takes longer than planning them, so that they are named only where
+    // there may be too many.
     let mut limit = |guard: &'static str,
                      group: Option<String>,
                      limit: &Limit,
                      of: u64,
-                     items: BTreeSet<String>,
+                     (most, items): (u64, &dyn Fn() -> BTreeSet<String>),
                      what: &str| {
+        if exceeded(limit, most, of, guards.floor).is_none() {
+            return;
+        }
+        let items = items();
         let value = items.len() as u64;
         if let Some(words) = exceeded(limit, value, of, guards.floor) {
             let place = group
@@ -72,17 +79,20 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
         }
     };
 
-    let leaving = leaving(judged);
-    let removals: BTreeSet<String> = leaving.values().flatten().cloned().collect();
+    let leaving = OnceCell::new();
+    let leaving = || leaving.get_or_init(|| self::leaving(judged));
+    let removals = || leaving().values().flatten().cloned().collect();
+    let leavers = leavers(judged);
+    let removed = leavers.values().sum();
     limit(
         "max_membership_removals",
         None,
         &guards.max_membership_removals,
         active,
-        removals.clone(),
+        (removed, &removals),
         "removals",
     );
-    for (group, keys) in leaving {
+    for (group, most) in leavers {
         let name = plan
             .pairs
             .iter()
@@ -94,10 +104,10 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
             .map_or(0, |listing| listing.seen().active() as u64);
         limit(
             "max_membership_removals_per_group",
-            Some(name.unwrap_or(group)),
+            Some(name.unwrap_or_else(|| group.clone())),
             &guards.max_membership_removals_per_group,
             of,
-            keys,
+            (most, &|| leaving()[&group].clone()),
             "removals",
         );
     }
@@ -110,19 +120,19 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
         None,
         &guards.max_group_removals,
         linked,
-        group_removals.clone(),
+        (group_removals.len() as u64, &|| group_removals.clone()),
         "groups to archive or delete",
     );
-    let creations = items(judged, |edit| matches!(edit, Edit::CreateMembers { .. }));
+    let creates = |edit: &Edit| matches!(edit, Edit::CreateMembers { .. });
     limit(
         "max_member_creations",
         None,
         &guards.max_member_creations,
         active,
-        creations,
+        (most(judged, creates), &|| items(judged, creates)),
         "people to create",
     );
-    let updates = items(judged, |edit| {
+    let updates = |edit: &Edit| {
         matches!(
             edit,
             Edit::UpdateMember { .. }
@@ -130,23 +140,23 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
                 | Edit::UpdateGroup { .. }
                 | Edit::RenameGroup { .. }
         )
-    });
+    };
     limit(
         "max_updates",
         None,
         &guards.max_updates,
         active,
-        updates,
+        (most(judged, updates), &|| items(judged, updates)),
         "updates",
     );
     if !inputs.base.is_empty() && !inputs.policy.opt_outs_confirmed {
-        let opt_outs = items(judged, |edit| matches!(edit, Edit::SetOptOut { .. }));
+        let opts_out = |edit: &Edit| matches!(edit, Edit::SetOptOut { .. });
         limit(
             "max_opt_outs",
             None,
             &guards.max_opt_outs,
             active,
-            opt_outs,
+            (most(judged, opts_out), &|| items(judged, opts_out)),
             "opt-outs",
         );
     }
@@ -187,11 +197,13 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
         refusals.push((refusal, new_groups));
     }
 
-    let mut harmful = removals;
-    harmful.extend(group_removals);
-    harmful.extend(overwrites);
-    if !harmful.is_empty() {
-        for (guard, of, explanation) in suspicious(judged) {
+    let harm = removed > 0 || !group_removals.is_empty() || !overwrites.is_empty();
+    let signs = if harm { suspicious(judged) } else { Vec::new() };
+    if !signs.is_empty() {
+        let mut harmful: BTreeSet<String> = removals();
+        harmful.extend(group_removals);
+        harmful.extend(overwrites);
+        for (guard, of, explanation) in signs {
             let refusal = GuardRefusal {
                 guard,
                 group: None,
@@ -231,6 +243,24 @@ fn overwrites(judged: &Judged<'_>) -> BTreeSet<String> {
     found
 }
 
+/// Counts the items of everybody who leaves a group, by the target group's id. There may be fewer:
+/// people of one address have one item.
+fn leavers(judged: &Judged<'_>) -> BTreeMap<String, u64> {
+    let Judged { inputs, plan, .. } = *judged;
+    let mut leavers: BTreeMap<String, u64> = BTreeMap::new();
+    for edit in &plan.operations {
+        if let Edit::RemoveMemberships { pair, members } = edit
+            && let Some(group) = plan.pair(*pair).target.clone()
+        {
+            *leavers.entry(group).or_default() += members.len() as u64;
+        }
+    }
+    for (group, people) in departures(inputs, &plan.operations, &plan.pairs) {
+        *leavers.entry(group).or_default() += people.len() as u64;
+    }
+    leavers
+}
+
 /// Names the items of everybody who leaves a group, by the target group's id: by a removal, by a
 /// move, or with the group.
 fn leaving(judged: &Judged<'_>) -> BTreeMap<String, BTreeSet<String>> {
@@ -266,8 +296,12 @@ fn suspicious(judged: &Judged<'_>) -> Vec<(&'static str, u64, String)> {
     } = *judged;
     let mut found = Vec::new();
     let now = plan.measure;
-    let known = known_memberships(judged);
-    if source_active == 0 && known > 0 {
+    let known = if source_active == 0 {
+        known_memberships(judged)
+    } else {
+        0
+    };
+    if known > 0 {
         found.push((
             "empty_source",
             known,
@@ -353,6 +387,17 @@ fn exceeded(limit: &Limit, value: u64, of: u64, floor: u64) -> Option<String> {
         return Some(format!("{}%", (percent * 100.0).round() / 100.0));
     }
     None
+}
+
+/// Counts the items of some edits. There may be fewer: people of one address have one item.
+fn most(judged: &Judged<'_>, wanted: impl Fn(&Edit) -> bool) -> u64 {
+    let edits = judged.plan.operations.iter().filter(|edit| wanted(edit));
+    edits
+        .map(|edit| match edit {
+            Edit::UpdateGroup { fields, .. } | Edit::RenameGroup { fields, .. } => fields.len(),
+            _ => edit.members().len().max(1),
+        })
+        .sum::<usize>() as u64
 }
 
 fn items(judged: &Judged<'_>, wanted: impl Fn(&Edit) -> bool) -> BTreeSet<String> {

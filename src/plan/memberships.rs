@@ -8,13 +8,14 @@ mod additions;
 mod refusals;
 mod removals;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::bars::bar_of_pair;
 use super::base::Resting;
 use super::pair::PairPlan;
 use super::people::PersonIx;
 use super::seats::Seats;
+use super::tables::{Bits, Table, in_order};
 use super::{
     Agreement, Blocked, BlockedReason, GroupPair, Inputs, PairIx, Reason, What, Withheld, in_scope,
 };
@@ -26,17 +27,70 @@ pub(super) struct AccountStates {
     pub(super) whole: bool,
 }
 
-/// Plans the members of one pair. `refusers` are the people whose refusal of all mail is to be
-/// written group by group.
+/// What holds for all pairs.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    pub(super) accounts: AccountStates,
+    /// The people whose refusal of all mail is to be written group by group.
+    pub(super) refusers: &'a BTreeSet<PersonIx>,
+    pub(super) seats: Option<&'a Seats<'a>>,
+}
+
+/// What planning the members of a pair looks up for each of them, made once for all pairs.
+pub(super) struct Tables {
+    /// Who is listed in any pair at the source.
+    pub(super) listed: Bits,
+    /// What the source's group shows, by person: of several rows the strictest counts; a refusal
+    /// also of those whose contact has the address that it was shown with.
+    wanted: Table<MembershipState>,
+    /// What the target's group shows, by person and by contact.
+    held: Table<MembershipState>,
+    contacts: Table<MembershipState>,
+    /// The memberships of the base by contact, with whether this job brought them.
+    known: Table<bool>,
+    /// Nobody, for putting people in order.
+    nobody: Bits,
+}
+
+impl Tables {
+    pub(super) fn new(inputs: &Inputs<'_>) -> Tables {
+        let (people, contacts) = (inputs.people.len(), inputs.target.members.len());
+        Tables {
+            listed: Bits::new(people),
+            wanted: Table::new(people),
+            held: Table::new(people),
+            contacts: Table::new(contacts),
+            known: Table::new(contacts),
+            nobody: Bits::new(people),
+        }
+    }
+
+    /// Fills in what the base knows of a group.
+    fn recall(&mut self, inputs: &Inputs<'_>, group: Option<&str>) {
+        self.known.clear();
+        let known = group.and_then(|group| inputs.base.memberships.get(group));
+        for known in known.into_iter().flatten() {
+            if let Some(at) = inputs.people.target_position(known.member) {
+                self.known.add(at, known.brought);
+            }
+        }
+    }
+}
+
+/// Plans the members of one pair.
 pub(super) fn plan_pair(
     inputs: &Inputs<'_>,
     ix: PairIx,
     pair: &GroupPair,
-    accounts: AccountStates,
-    refusers: &BTreeSet<PersonIx>,
-    seats: Option<&Seats<'_>>,
+    surroundings: Surroundings<'_>,
+    tables: &mut Tables,
     agreement: &mut Agreement,
 ) -> PairPlan {
+    let Surroundings {
+        accounts,
+        refusers,
+        seats,
+    } = surroundings;
     let mut out = PairPlan {
         source_whole: true,
         ..PairPlan::default()
@@ -61,14 +115,12 @@ pub(super) fn plan_pair(
         ));
         return out;
     };
-    let shown = Shown::of(inputs, source.seen());
-    let wanted = &shown.states;
+    let shown = Shown::of(inputs, source.seen(), tables);
     out.source_active = source.seen().active() as u64;
     out.source_kept = kept_uncertain(inputs, pair, source.seen());
     out.source_whole = source.complete().is_some();
-    out.listed.clone_from(&shown.listed);
     if !pair.writable {
-        remember_refusals(inputs, ix, pair, wanted, agreement);
+        remember_refusals(inputs, ix, pair, &shown, agreement);
         return out;
     }
     let nobody = Reading::Incomplete(Incomplete {
@@ -80,9 +132,8 @@ pub(super) fn plan_pair(
         None => None,
         Some(id) => Some(inputs.target.listing(id).unwrap_or(&nobody)),
     };
-    let target_states = target
-        .map(|listing| target_states(inputs, listing.seen()))
-        .unwrap_or_default();
+    let there = There::of(inputs, target.map(Reading::seen), tables);
+    tables.recall(inputs, pair.target.as_deref());
     out.target_active = target.map_or(0, |listing| listing.seen().active() as u64);
 
     // A group that does not exist yet has no members, and that is certain.
@@ -115,24 +166,24 @@ pub(super) fn plan_pair(
             partly.opt_outs_complete
         }
     };
-    let refused_addresses = target
-        .map(|listing| refused_addresses(inputs, listing.seen()))
-        .unwrap_or_default();
     let mut decide = Decider {
         shown: &shown,
         inputs,
         ix,
         pair,
+        listing: pair
+            .target
+            .as_deref()
+            .and_then(|id| inputs.target.listing(id))
+            .map(Reading::seen),
         seats,
-        target_states: &target_states,
-        refused_addresses: &refused_addresses,
+        there: &there,
+        tables,
         agreement,
         out: &mut out,
     };
     decide.opt_outs(refusers, target_whole);
-    if let Some(target) = target {
-        decide.end_refused(target.seen());
-    }
+    decide.end_refused();
     if accounts.whole && target_whole && source_allows_additions {
         decide.additions();
     }
@@ -155,17 +206,14 @@ fn remember_refusals(
     inputs: &Inputs<'_>,
     ix: PairIx,
     pair: &GroupPair,
-    wanted: &BTreeMap<PersonIx, MembershipState>,
+    shown: &Shown<'_>,
     agreement: &mut Agreement,
 ) {
     let listing = pair
         .target
         .as_deref()
         .and_then(|group| inputs.target.listing(group));
-    for (&person, _) in wanted
-        .iter()
-        .filter(|(_, state)| **state == MembershipState::OptedOut)
-    {
+    for &person in &shown.refusing {
         let bar = bar_of_pair(inputs, person, pair);
         let refused_there = || {
             let targets = inputs.people.targets(person);
@@ -198,54 +246,64 @@ fn incomplete(pair: &GroupPair, id: &str, detail: &str) -> Blocked {
     }
 }
 
-/// What the source's group shows, by person.
-#[derive(Debug, Default)]
-struct Shown {
-    /// Of several rows of a person the strictest counts; a refusal also of those whose contact has
-    /// the address that it was shown with.
-    states: BTreeMap<PersonIx, MembershipState>,
-    /// Who refuses by a row of their own.
-    refusers: BTreeSet<PersonIx>,
+/// What the source's group shows, beside how everybody stands in it.
+struct Shown<'a> {
+    listing: &'a Listing,
+    /// Who refuses, in ascending order: by a row of their own, or because their contact has the
+    /// address that somebody's refusal was shown with.
+    refusing: Vec<PersonIx>,
+    /// Who refuses by a row of their own, in ascending order.
+    refusers: Vec<PersonIx>,
     /// Who is listed, in ascending order.
     listed: Vec<PersonIx>,
-    /// The addresses of everybody who is listed: none of them is absent, whoever has it at the
-    /// target.
-    addresses: HashSet<Name>,
     /// What can be read out of a broken address that refuses.
     refused_addresses: HashSet<Name>,
 }
 
-impl Shown {
-    fn of(inputs: &Inputs<'_>, listing: &Listing) -> Shown {
-        let mut shown = Shown::default();
+impl<'a> Shown<'a> {
+    fn of(inputs: &Inputs<'_>, listing: &'a Listing, tables: &mut Tables) -> Shown<'a> {
+        let wanted = &mut tables.wanted;
+        wanted.clear();
+        let mut refusers = Vec::new();
+        let mut refused_addresses = HashSet::new();
         for row in &listing.rows {
-            let member = &inputs.source.members[row.member as usize];
-            shown.addresses.extend(member.address);
-            if let (MembershipState::OptedOut, Some(text)) = (row.state, member.unusable) {
-                let readable = addresses_in(inputs.names.text(text));
-                let known = readable
-                    .iter()
-                    .filter_map(|address| inputs.names.find(address.as_str()));
-                shown.refused_addresses.extend(known);
+            let person = inputs.people.of_source(row.member);
+            if row.state == MembershipState::OptedOut {
+                let member = &inputs.source.members[row.member as usize];
+                if let Some(text) = member.unusable {
+                    let readable = addresses_in(inputs.names.text(text));
+                    let known = readable
+                        .iter()
+                        .filter_map(|address| inputs.names.find(address.as_str()));
+                    refused_addresses.extend(known);
+                }
+                refusers.extend(person);
             }
-            if let Some(person) = inputs.people.of_source(row.member) {
-                let known = shown.states.entry(person).or_insert(row.state);
-                *known = row.state.max(*known);
+            if let Some(person) = person {
+                wanted.add(person.0, row.state);
             }
         }
-        shown.listed = shown.states.keys().copied().collect();
-        let refuses = |state: &MembershipState| *state == MembershipState::OptedOut;
-        let refusers = shown.states.iter().filter(|(_, state)| refuses(state));
-        shown.refusers = refusers.map(|(person, _)| *person).collect();
-        let reached: Vec<PersonIx> = shown
-            .refusers
-            .iter()
-            .flat_map(|person| inputs.people.reached(*person).iter().copied())
-            .collect();
-        for person in reached {
-            shown.states.insert(person, MembershipState::OptedOut);
+        let listed = in_order(wanted.held(), &mut tables.nobody);
+        for person in &listed {
+            tables.listed.insert(person.0);
         }
-        shown
+        refusers.sort_unstable();
+        refusers.dedup();
+        let mut refusing = refusers.clone();
+        let reached = |person: &PersonIx| inputs.people.reached(*person).iter().copied();
+        refusing.extend(refusers.iter().flat_map(reached));
+        refusing.sort_unstable();
+        refusing.dedup();
+        for person in &refusing {
+            wanted.add(person.0, MembershipState::OptedOut);
+        }
+        Shown {
+            listing,
+            refusing,
+            refusers,
+            listed,
+            refused_addresses,
+        }
     }
 
     /// Tells whether a person's refusal is not to be written to the person's contact, because its
@@ -254,43 +312,67 @@ impl Shown {
         inputs
             .people
             .spared_for(person)
-            .is_some_and(|other| !self.refusers.contains(&other))
+            .is_some_and(|other| self.refusers.binary_search(&other).is_err())
+    }
+
+    /// Finds the person whom a listed record with an address shows: none of those is absent, whoever
+    /// has the address at the target.
+    fn listed_with(&self, inputs: &Inputs<'_>, address: Name) -> Option<PersonIx> {
+        let person = inputs.people.showing(address)?;
+        let is_listed = |at: &u32| {
+            inputs.source.members[*at as usize].address == Some(address)
+                && self.listing.state_of(*at).is_some()
+        };
+        let mut records = inputs.people.sources(person).iter();
+        records.any(is_listed).then_some(person)
     }
 }
 
-fn target_states(inputs: &Inputs<'_>, listing: &Listing) -> BTreeMap<PersonIx, MembershipState> {
-    let mut states = BTreeMap::new();
-    for row in &listing.rows {
-        if let Some(person) = inputs.people.of_target(row.member) {
-            let known = states.entry(person).or_insert(row.state);
-            *known = row.state.max(*known);
+/// What the target's group shows, beside how everybody stands in it.
+#[derive(Default)]
+struct There {
+    /// Whether anybody refuses the group.
+    is_refused: bool,
+    /// Who refuses it, in no order.
+    refusing: Vec<PersonIx>,
+    /// The addresses of all contacts that refuse it. Whoever does speaks for the address, also where
+    /// a link says that the contact is somebody else's.
+    refused_addresses: HashSet<Name>,
+}
+
+impl There {
+    fn of(inputs: &Inputs<'_>, listing: Option<&Listing>, tables: &mut Tables) -> There {
+        let mut there = There::default();
+        tables.held.clear();
+        tables.contacts.clear();
+        for row in listing.iter().flat_map(|listing| &listing.rows) {
+            tables.contacts.add(row.member, row.state);
+            let person = inputs.people.of_target(row.member);
+            if let Some(person) = person {
+                tables.held.add(person.0, row.state);
+            }
+            if row.state == MembershipState::OptedOut {
+                there.is_refused = true;
+                there.refusing.extend(person);
+                let address = inputs.target.members[row.member as usize].address;
+                there.refused_addresses.extend(address);
+            }
         }
+        there
     }
-    states
-}
-
-/// Collects the addresses of all contacts that refuse the target's group.
-fn refused_addresses(inputs: &Inputs<'_>, listing: &Listing) -> HashSet<Name> {
-    let refusing = listing
-        .rows
-        .iter()
-        .filter(|row| row.state == MembershipState::OptedOut);
-    refusing
-        .filter_map(|row| inputs.target.members[row.member as usize].address)
-        .collect()
 }
 
 struct Decider<'a, 'b> {
     inputs: &'a Inputs<'a>,
-    shown: &'b Shown,
+    shown: &'b Shown<'a>,
+    there: &'b There,
+    tables: &'b Tables,
     ix: PairIx,
     pair: &'a GroupPair,
+    /// What was read of the target's group.
+    listing: Option<&'a Listing>,
     /// Who sits where, at a target where people are in one group only.
     seats: Option<&'a Seats<'a>>,
-    target_states: &'b BTreeMap<PersonIx, MembershipState>,
-    /// Whoever refuses the group speaks for the address, also where a link says that the contact
-    /// is somebody else's.
-    refused_addresses: &'b HashSet<Name>,
     agreement: &'b mut Agreement,
     out: &'b mut PairPlan,
 }
@@ -380,7 +462,7 @@ impl Decider<'_, '_> {
 
     /// Tells whether the source still has somebody in the group who counts as a member.
     fn is_wanted(&self, person: PersonIx) -> bool {
-        self.shown.states.contains_key(&person) && self.inputs.counts(person)
+        self.tables.wanted.get(person.0).is_some() && self.inputs.counts(person)
     }
 
     /// Tells whether somebody who is not listed is certainly absent: neither the linked record nor
@@ -390,11 +472,12 @@ impl Decider<'_, '_> {
         let Some(person) = inputs.people.of_target(contact) else {
             return true;
         };
-        let address = inputs.target.members[contact as usize].address;
-        let other = address.filter(|address| self.shown.addresses.contains(address));
-        let other = other.and_then(|address| inputs.people.showing(address));
+        let other = || {
+            let address = inputs.target.members[contact as usize].address;
+            address.and_then(|address| self.shown.listed_with(inputs, address))
+        };
         !self.is_wanted(person)
             && !inputs.people.get(person).hands.is_changing()
-            && !other.is_some_and(|other| inputs.counts(other))
+            && !other().is_some_and(|other| inputs.counts(other))
     }
 }

@@ -18,6 +18,7 @@ pub mod pack;
 mod pair;
 pub mod people;
 mod seats;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +35,7 @@ pub use people::{People, PersonIx};
 
 use crate::model::policy::{GroupScope, Guards, MemberPolicy, Mode};
 use crate::model::{Capabilities, LeftAlone, Name, Names, Record, Schema, Snapshot};
-use base::{Base, FactId};
+use base::{Base, FactId, Resting};
 use fields::FieldEdit;
 
 /// The position of a pair in [`Plan::pairs`].
@@ -152,6 +153,16 @@ impl<'a> Inputs<'a> {
     pub fn key(&self, person: PersonIx) -> std::borrow::Cow<'a, str> {
         self.people
             .key(person, self.source, self.target, self.names)
+    }
+
+    /// Finds what the provider refused of a person and what rests until its next attempt.
+    pub(crate) fn resting(&self, op: &str, group: &str, person: PersonIx) -> Option<&'a Resting> {
+        let resting = &self.base.resting;
+        // Everybody who joins is asked about, and as a rule nothing rests.
+        if resting.is_empty() {
+            return None;
+        }
+        resting.get(&item_key(op, group, &self.key(person)))
     }
 
     /// Tells whether `where` counts somebody as a member.

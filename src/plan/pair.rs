@@ -20,8 +20,6 @@ pub(super) struct PairPlan {
     pub(super) blocked: Vec<Blocked>,
     /// Additions that undo what somebody did at the target.
     pub(super) overwritten: Vec<PersonIx>,
-    /// People the source lists here, in ascending order.
-    pub(super) listed: Vec<PersonIx>,
     /// People whose group opt-out the target can't hold.
     pub(super) unheld_opt_outs: u64,
     /// Active memberships of the source.

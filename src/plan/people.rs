@@ -5,12 +5,15 @@
 //! that changes hands means for those concerned is decided here as well, in [`Hands`], and so is
 //! whose refusal holds for whose contact.
 
+mod draft;
 mod hands;
+mod order;
 mod pairing;
 
 use std::collections::{HashMap, HashSet};
 
 use super::base::Base;
+use super::tables::Numbers;
 use crate::model::policy::{OnDrift, OptOuts};
 use crate::model::{MemberStatus, Name, Names, Snapshot};
 
@@ -64,8 +67,9 @@ pub struct Person {
     /// The normalised address: the source's where there is one, else the target's, or the one that
     /// the link remembers; empty for somebody who has none anywhere.
     pub address: Name,
-    sources: (u32, u32),
-    targets: (u32, u32),
+    /// Where the person's rows begin; they end where those of the next person begin.
+    sources: u32,
+    targets: u32,
     /// Why none of the person's records has an address that can be used.
     pub unusable: Option<Unusable>,
     /// The target's person that a link names, when the target no longer has it.
@@ -75,9 +79,6 @@ pub struct Person {
     /// The address at the target, when a link says that it is the same person and the source's
     /// address differs.
     pub moves_from: Option<Name>,
-    /// The position of the target's person that a link names and that stands for somebody else
-    /// since the two got addresses of their own; a refusal there still counts.
-    pub parted_from: Option<u32>,
     /// How the person stands to others with the same address.
     pub hands: Hands,
     /// The strictest status at the source.
@@ -89,6 +90,8 @@ pub struct Person {
     pub target_status: MemberStatus,
     /// Whether a link of this job names the person.
     pub linked: bool,
+    /// Whether a remembered refusal binds the person.
+    is_bound: bool,
 }
 
 /// All people of a run, in the order of their addresses.
@@ -97,10 +100,13 @@ pub struct People {
     rows: Vec<Person>,
     source_members: Vec<u32>,
     target_members: Vec<u32>,
-    of_source: Vec<Option<PersonIx>>,
-    of_target: Vec<Option<PersonIx>>,
-    target_positions: HashMap<Name, u32>,
-    by_shown_address: HashMap<Name, PersonIx>,
+    of_source: Numbers,
+    of_target: Numbers,
+    /// The contacts by the place of the id among the names.
+    target_positions: Numbers,
+    /// The people by the place of the address among the names.
+    by_shown_address: Numbers,
+    parted: HashMap<PersonIx, u32>,
     reached: HashMap<PersonIx, Vec<PersonIx>>,
     remembered: HashMap<PersonIx, Vec<u32>>,
     /// The positions in the ledger of the refusals that bind several people.
@@ -147,35 +153,47 @@ impl People {
 
     /// Returns the positions of a person's rows at the source, in ascending order of the id.
     pub fn sources(&self, person: PersonIx) -> &[u32] {
-        let (from, to) = self.get(person).sources;
-        &self.source_members[from as usize..to as usize]
+        let from = self.get(person).sources as usize;
+        match self.rows.get(person.0 as usize + 1) {
+            Some(next) => &self.source_members[from..next.sources as usize],
+            None => &self.source_members[from..],
+        }
     }
 
     /// Returns the positions of a person's rows at the target. More than one means that the target
     /// has duplicates.
     pub fn targets(&self, person: PersonIx) -> &[u32] {
-        let (from, to) = self.get(person).targets;
-        &self.target_members[from as usize..to as usize]
+        let from = self.get(person).targets as usize;
+        match self.rows.get(person.0 as usize + 1) {
+            Some(next) => &self.target_members[from..next.targets as usize],
+            None => &self.target_members[from..],
+        }
     }
 
     /// Returns who a source row is.
     pub fn of_source(&self, member: u32) -> Option<PersonIx> {
-        self.of_source.get(member as usize).copied().flatten()
+        self.of_source.get(member as usize).map(PersonIx)
     }
 
     /// Returns the position of a target person by id.
     pub fn target_position(&self, id: Name) -> Option<u32> {
-        self.target_positions.get(&id).copied()
+        self.target_positions.get(id.place())
     }
 
     /// Returns who a target row is; nobody when it has neither an address nor a link.
     pub fn of_target(&self, member: u32) -> Option<PersonIx> {
-        self.of_target.get(member as usize).copied().flatten()
+        self.of_target.get(member as usize).map(PersonIx)
     }
 
     /// Returns the person whose records show an address.
     pub fn showing(&self, address: Name) -> Option<PersonIx> {
-        self.by_shown_address.get(&address).copied()
+        self.by_shown_address.get(address.place()).map(PersonIx)
+    }
+
+    /// Returns the position of the target's person that a link names and that stands for somebody
+    /// else since the two got addresses of their own; a refusal there still counts.
+    pub fn parted_from(&self, person: PersonIx) -> Option<u32> {
+        self.parted.get(&person).copied()
     }
 
     /// Returns the other people whose contacts a person's refusal reaches: those that have the
@@ -188,6 +206,10 @@ impl People {
     /// Returns the positions in the ledger of the remembered refusals that bind a person, in
     /// ascending order.
     pub fn remembered(&self, person: PersonIx) -> &[u32] {
+        // Everybody is asked about once per membership, and few have refused anything.
+        if !self.get(person).is_bound {
+            return &[];
+        }
         self.remembered.get(&person).map_or(&[], Vec::as_slice)
     }
 

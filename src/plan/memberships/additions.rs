@@ -7,7 +7,7 @@ use crate::plan::bars::{bar_of_account, is_forgotten};
 use crate::plan::base::Resting;
 use crate::plan::consent::account_bar_ends;
 use crate::plan::people::{Hands, PersonIx, Unusable};
-use crate::plan::{BlockedReason, Reason, item_key};
+use crate::plan::{BlockedReason, Reason};
 
 impl Decider<'_, '_> {
     pub(super) fn additions(&mut self) {
@@ -16,9 +16,11 @@ impl Decider<'_, '_> {
             return;
         }
         for &person in &shown.listed {
-            let state = shown.states[&person];
+            let Some(state) = self.tables.wanted.get(person.0) else {
+                continue;
+            };
             let row = inputs.people.get(person);
-            let held = self.target_states.get(&person).copied();
+            let held = self.tables.held.get(person.0);
             if let Some(why) = inputs
                 .facts
                 .get(&person)
@@ -62,13 +64,7 @@ impl Decider<'_, '_> {
                     Obstacle::SaidElsewhere => {}
                 }
             } else {
-                if let (Some(group), [only]) =
-                    (self.pair.target.as_deref(), inputs.people.targets(person))
-                    && inputs
-                        .base
-                        .membership(group, inputs.target.members[*only as usize].id)
-                        .is_some()
-                {
+                if self.was_known(inputs.people.targets(person)) {
                     self.out.overwritten.push(person);
                 }
                 if self.was_removed(person) {
@@ -83,18 +79,15 @@ impl Decider<'_, '_> {
     /// Tells whether rosterd itself took somebody out of the target's group in a way that shows as
     /// a refusal.
     fn was_removed(&self, person: PersonIx) -> bool {
-        let listing = self
-            .pair
-            .target
-            .as_deref()
-            .and_then(|group| self.inputs.target.listing(group));
-        listing.is_some_and(|listing| {
-            self.inputs
-                .people
-                .targets(person)
-                .iter()
-                .any(|at| listing.seen().is_removed(*at))
+        self.listing.is_some_and(|listing| {
+            let mut contacts = self.inputs.people.targets(person).iter();
+            contacts.any(|at| listing.is_removed(*at))
         })
+    }
+
+    /// Tells whether a person's only contact was in the group when the last run ended.
+    fn was_known(&self, contacts: &[u32]) -> bool {
+        matches!(contacts, [only] if self.tables.known.get(*only).is_some())
     }
 
     /// Somebody who is listed in any state is never added (rule 1).
@@ -102,18 +95,10 @@ impl Decider<'_, '_> {
         let inputs = self.inputs;
         match held {
             MembershipState::Active => {
-                let Some(group) = self.pair.target.as_deref() else {
-                    return;
-                };
-                let Some(listing) = inputs.target.listing(group) else {
-                    return;
-                };
+                let tables = self.tables;
                 for &at in inputs.people.targets(person) {
-                    if listing.seen().state_of(at) == Some(MembershipState::Active)
-                        && inputs
-                            .base
-                            .membership(group, inputs.target.members[at as usize].id)
-                            .is_none()
+                    if tables.contacts.get(at) == Some(MembershipState::Active)
+                        && tables.known.get(at).is_none()
                     {
                         self.agreement.memberships.push((self.ix, at));
                     }
@@ -135,14 +120,13 @@ impl Decider<'_, '_> {
         let inputs = self.inputs;
         let row = inputs.people.get(person);
         let targets = inputs.people.targets(person);
-        let group = self.pair.target.as_deref();
         // A bar that this run sees end must not hold back what the next run would then add (rule
         // 11).
         let barred = self.bar(person).is_some()
             || (bar_of_account(inputs, person).is_some() && !account_bar_ends(inputs, person));
         // What can be seen at the target is told before what is remembered.
         if row.target_status == MemberStatus::OptedOut
-            || self.refused_addresses.contains(&row.address)
+            || self.there.refused_addresses.contains(&row.address)
         {
             return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
         }
@@ -155,19 +139,20 @@ impl Decider<'_, '_> {
         if row.target_status != MemberStatus::Active {
             return Some(Obstacle::Withheld(Reason::Undeliverable));
         }
-        let parted = group
-            .and_then(|group| inputs.target.listing(group))
-            .zip(row.parted_from);
-        if parted.is_some_and(|(listing, at)| {
-            listing.seen().state_of(at) == Some(MembershipState::OptedOut)
-        }) {
+        let listing = self.listing;
+        let parted = listing.zip(inputs.people.parted_from(person));
+        if parted
+            .is_some_and(|(listing, at)| listing.state_of(at) == Some(MembershipState::OptedOut))
+        {
             return Some(Obstacle::Withheld(Reason::OptedOutAtTarget));
         }
         // As long as a removal is open nobody knows whose doing it is, so that nothing proves that
         // the person may come back.
-        let listing = group.and_then(|group| inputs.target.listing(group));
-        let mut there = targets.iter().copied().chain(row.parted_from);
-        if listing.is_some_and(|listing| there.any(|at| listing.seen().is_pending(at))) {
+        let mut there = targets
+            .iter()
+            .copied()
+            .chain(inputs.people.parted_from(person));
+        if listing.is_some_and(|listing| there.any(|at| listing.is_pending(at))) {
             return Some(Obstacle::Withheld(Reason::RemovedByRosterd));
         }
         if !inputs.policy.members.readd && self.was_removed(person) {
@@ -220,26 +205,15 @@ impl Decider<'_, '_> {
                 ),
             ));
         }
-        let key = item_key(
-            "add_memberships",
-            group.unwrap_or(&self.pair.name),
-            &inputs.key(person),
-        );
-        if let Some(resting) = inputs.base.resting.get(&key) {
+        let group = self.pair.target.as_deref().unwrap_or(&self.pair.name);
+        if let Some(resting) = inputs.resting("add_memberships", group, person) {
             return Some(Obstacle::Rests(resting.clone()));
         }
-        if let (Some(group), [only]) = (group, targets)
-            && inputs
-                .base
-                .membership(group, inputs.target.members[*only as usize].id)
-                .is_some()
-            && inputs.policy.guards.on_drift == OnDrift::Keep
-        {
+        if self.was_known(targets) && inputs.policy.guards.on_drift == OnDrift::Keep {
             return Some(Obstacle::Withheld(Reason::RemovedAtTarget));
         }
         if targets.is_empty() {
-            let key = item_key("create_members", "", &inputs.key(person));
-            if let Some(resting) = inputs.base.resting.get(&key) {
+            if let Some(resting) = inputs.resting("create_members", "", person) {
                 return Some(Obstacle::Rests(resting.clone()));
             }
             let known_absent = match &inputs.target.existence {

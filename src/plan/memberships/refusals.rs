@@ -8,7 +8,6 @@ use crate::model::{Listing, MembershipState, Name};
 use crate::plan::bars::{Bar, bar_of_pair};
 use crate::plan::base::LedgerAudience;
 use crate::plan::consent::left_address;
-use crate::plan::item_key;
 use crate::plan::people::PersonIx;
 use crate::plan::seats::Seats;
 
@@ -16,30 +15,15 @@ impl<'a> Decider<'a, '_> {
     /// Finds the people whose refusal of the group matters: those who refuse it at either side, and
     /// those whose refusal is remembered and who are in the group at either side.
     fn refusing(&self) -> BTreeSet<PersonIx> {
-        let wanted = &self.shown.states;
-        let refusing = wanted
-            .iter()
-            .filter(|(_, state)| **state == MembershipState::OptedOut)
-            .map(|(person, _)| *person);
-        let mut refusing: BTreeSet<PersonIx> = refusing.collect();
+        let mut refusing: BTreeSet<PersonIx> = self.shown.refusing.iter().copied().collect();
         // The target forgets a refusal when somebody takes the membership away, so it is remembered
         // here as well.
-        let refused_there = self
-            .target_states
-            .iter()
-            .filter(|(_, state)| **state == MembershipState::OptedOut);
-        refusing.extend(
-            refused_there
-                .map(|(person, _)| *person)
-                .filter(|person| !self.any_contact_active(*person)),
-        );
+        let refused_there = self.there.refusing.iter().copied();
+        refusing.extend(refused_there.filter(|person| !self.any_contact_active(*person)));
         if !self.inputs.base.ledger.refusals.is_empty() {
-            refusing.extend(
-                wanted
-                    .keys()
-                    .chain(self.target_states.keys())
-                    .filter(|person| self.bar(**person).is_some()),
-            );
+            let (wanted, held) = (self.tables.wanted.held(), self.tables.held.held());
+            let people = wanted.iter().chain(held).copied().map(PersonIx);
+            refusing.extend(people.filter(|person| self.bar(*person).is_some()));
         }
         refusing
     }
@@ -59,10 +43,10 @@ impl<'a> Decider<'a, '_> {
         let inputs = self.inputs;
         let group = self.pair.target.as_deref();
         let carry = inputs.policy.members.opt_outs == OptOuts::Carry;
-        let wanted = &self.shown.states;
         let of_group = self.refusing();
         for &person in of_group.union(refusers) {
-            let refuses = wanted.get(&person) == Some(&MembershipState::OptedOut);
+            let wanted = self.tables.wanted.get(person.0);
+            let refuses = wanted == Some(MembershipState::OptedOut);
             let state = self.refused_here(person);
             // The strictest of several contacts says nothing of the others: each of them has to
             // refuse.
@@ -91,7 +75,7 @@ impl<'a> Decider<'a, '_> {
             }
             self.leave_address(person);
             // Of somebody whom the source does not list nobody else asks whether they came back.
-            if let (Some(bar), false) = (&bar, wanted.contains_key(&person))
+            if let (Some(bar), false) = (&bar, wanted.is_some())
                 && state == Some(MembershipState::Active)
                 && self.change_of_mind(person, Some(bar))
             {
@@ -128,8 +112,8 @@ impl<'a> Decider<'a, '_> {
             } else {
                 "set_opt_out"
             };
-            let key = item_key(op, group.unwrap_or(&self.pair.name), &inputs.key(person));
-            if let Some(resting) = inputs.base.resting.get(&key) {
+            let group = group.unwrap_or(&self.pair.name);
+            if let Some(resting) = inputs.resting(op, group, person) {
                 self.out.waiting_opt_outs.push(person);
                 self.rest(person, resting);
                 continue;
@@ -161,12 +145,12 @@ impl<'a> Decider<'a, '_> {
         let Some(group) = self.pair.target.as_deref() else {
             return;
         };
-        let Some(listing) = self.inputs.target.listing(group) else {
+        let Some(listing) = self.listing else {
             return;
         };
         let audience = LedgerAudience::Group(group.to_owned());
         for contact in self.inputs.people.targets(person) {
-            if listing.seen().state_of(*contact) == Some(MembershipState::OptedOut) {
+            if listing.state_of(*contact) == Some(MembershipState::OptedOut) {
                 let left = left_address(self.inputs, person, *contact, &audience);
                 let left = left.map(|address| (Some(self.ix), address));
                 self.agreement.left_addresses.extend(left);
@@ -178,18 +162,18 @@ impl<'a> Decider<'a, '_> {
     /// because rosterd itself took the person out is a refusal of the person's own from now on.
     fn refused_here(&mut self, person: PersonIx) -> Option<MembershipState> {
         let inputs = self.inputs;
-        let held = self.target_states.get(&person).copied();
+        let held = self.tables.held.get(person.0);
         let Some(group) = self.pair.target.as_deref() else {
             return held;
         };
-        let Some(listing) = inputs.target.listing(group) else {
+        let Some(listing) = self.listing else {
             return held;
         };
         let removed = inputs
             .people
             .targets(person)
             .iter()
-            .filter(|at| listing.seen().is_removed(**at));
+            .filter(|at| listing.is_removed(**at));
         let removed: Vec<Name> = removed
             .map(|at| inputs.target.members[*at as usize].id)
             .collect();
@@ -237,11 +221,9 @@ impl<'a> Decider<'a, '_> {
     }
 
     fn any_contact(&self, person: PersonIx, stands: impl Fn(&Listing, u32) -> bool) -> bool {
-        let group = self.pair.target.as_deref();
-        let listing = group.and_then(|group| self.inputs.target.listing(group));
-        listing.is_some_and(|listing| {
+        self.listing.is_some_and(|listing| {
             let mut contacts = self.inputs.people.targets(person).iter();
-            contacts.any(|at| stands(listing.seen(), *at))
+            contacts.any(|at| stands(listing, *at))
         })
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{Decider, PersonIx};
 use crate::model::policy::Mode;
-use crate::model::{Complete, Listing, MembershipState, Name};
-use crate::plan::{BlockedReason, item_key};
+use crate::model::{Complete, Listing, MembershipState};
+use crate::plan::BlockedReason;
 
 impl Decider<'_, '_> {
     /// Plans removals. The two [`Complete`] arguments are the proof that absence was seen and not
@@ -18,14 +18,11 @@ impl Decider<'_, '_> {
         let mut twins_said: HashSet<PersonIx> = HashSet::new();
         for row in &target.rows {
             let person = inputs.people.of_target(row.member);
-            if !self.is_absent(row.member) || row.state != MembershipState::Active {
+            if row.state != MembershipState::Active || !self.is_absent(row.member) {
                 continue;
             }
             let member = inputs.target.members[row.member as usize].id;
-            let ours = inputs
-                .base
-                .membership(group, member)
-                .is_some_and(|base| base.brought);
+            let ours = self.tables.known.get(row.member) == Some(true);
             let others = inputs
                 .base
                 .held_by_others
@@ -58,8 +55,7 @@ impl Decider<'_, '_> {
                 && self.out.opt_outs.binary_search(&person).is_err()
                 && self.out.waiting_opt_outs.binary_search(&person).is_err()
             {
-                let key = item_key("remove_memberships", group, &inputs.key(person));
-                match inputs.base.resting.get(&key) {
+                match inputs.resting("remove_memberships", group, person) {
                     Some(resting) => self.rest(person, resting),
                     None => self.out.removals.push(person),
                 }
@@ -75,14 +71,15 @@ impl Decider<'_, '_> {
         {
             let row = inputs.people.target_position(known.member);
             let wanted_now = row.is_some_and(|row| !self.is_absent(row));
-            let stands =
-                row.is_some_and(|row| target.state_of(row) == Some(MembershipState::Active));
+            if wanted_now {
+                continue;
+            }
+            let state = row.and_then(|row| self.tables.contacts.get(row));
             let is_uncertain =
                 row.is_some_and(|row| inputs.target.is_uncertain(target, row, inputs.names));
-            if !wanted_now
-                && !is_uncertain
-                && !self.refuses(target, known.member)
-                && (!stands || !known.brought)
+            if !is_uncertain
+                && state != Some(MembershipState::OptedOut)
+                && (state != Some(MembershipState::Active) || !known.brought)
             {
                 self.agreement.ended.push((group.to_owned(), known.member));
             }
@@ -92,20 +89,20 @@ impl Decider<'_, '_> {
     /// Ends the memberships of whoever is seen to refuse the group: should the person be active
     /// again, it is by the person's own wish, and not what this job brought. That needs no proof of
     /// absence, and waits for no reading to be whole.
-    pub(super) fn end_refused(&mut self, target: &Listing) {
+    pub(super) fn end_refused(&mut self) {
         let Some(group) = self.pair.target.as_deref() else {
             return;
         };
+        if !self.there.is_refused {
+            return;
+        }
         let known = self.inputs.base.memberships.get(group);
         for known in known.map_or(&[][..], Vec::as_slice) {
-            if self.refuses(target, known.member) {
+            let row = self.inputs.people.target_position(known.member);
+            let state = row.and_then(|row| self.tables.contacts.get(row));
+            if state == Some(MembershipState::OptedOut) {
                 self.agreement.ended.push((group.to_owned(), known.member));
             }
         }
-    }
-
-    fn refuses(&self, target: &Listing, member: Name) -> bool {
-        let row = self.inputs.people.target_position(member);
-        row.and_then(|row| target.state_of(row)) == Some(MembershipState::OptedOut)
     }
 }

@@ -11,30 +11,29 @@ use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use super::Hands;
-use super::pairing::{Draft, Pairing};
+use super::draft::Draft;
+use super::pairing::Pairing;
 use crate::model::policy::{OnDrift, OptOuts};
 use crate::model::{Existence, Listing, MemberStatus, Name, Reading};
 use crate::plan::bars::keeps_from;
 use crate::plan::base::{LedgerPerson, MemberLink, Refusal};
 use crate::plan::item_key;
+use crate::plan::tables::{Bits, Numbers};
 
 /// Decides how each person stands to the contacts that have the address which the source shows.
 /// `owners` says whose each contact is by a link, and learns of merges.
-pub(super) fn settle_hands(
-    pairing: &Pairing<'_>,
-    drafts: &mut [Draft],
-    owners: &mut HashMap<u32, usize>,
-) {
+pub(super) fn settle_hands(pairing: &Pairing<'_>, drafts: &mut [Draft], owners: &mut Numbers) {
     let moving: Vec<usize> = (0..drafts.len())
         .filter(|at| moves(pairing, &drafts[*at]))
         .collect();
     for at in &moving {
-        drafts[*at].moves_from = pairing.address_of(drafts[*at].targets[0]);
+        let from = pairing.address_of(drafts[*at].targets()[0]);
+        drafts[*at].set_moves_from(from);
     }
     let in_the_way = |draft: &Draft| -> Vec<u32> {
         let others = pairing.holders(draft.address).iter().copied();
         others
-            .filter(|holder| !draft.targets.contains(holder))
+            .filter(|holder| !draft.targets().contains(holder))
             .collect()
     };
     let crowded: Vec<usize> = moving
@@ -58,20 +57,20 @@ pub(super) fn settle_hands(
     let mut decided = Vec::new();
     for at in 0..drafts.len() {
         let draft = &drafts[at];
-        if draft.unusable.is_some() || draft.sources.is_empty() {
+        if draft.unusable.is_some() || draft.sources().is_empty() {
             continue;
         }
         let holders = in_the_way(draft);
         let others: Vec<usize> = holders
             .iter()
-            .filter_map(|holder| routes.owners.get(holder).copied())
+            .filter_map(|holder| routes.owner(*holder))
             .filter(|owner| *owner != at)
             .collect();
         if erased
             .get(&draft.address)
             .is_some_and(|former| former.iter().any(|former| *former != at))
             && draft
-                .targets
+                .targets()
                 .iter()
                 .all(|contact| pairing.address_of(*contact) != Some(draft.address))
         {
@@ -79,13 +78,13 @@ pub(super) fn settle_hands(
             continue;
         }
         // Whoever is not linked is paired with contacts that are nobody else's.
-        let moves = draft.moves_from.is_some() && !draft.targets.is_empty();
+        let moves = draft.moves_from().is_some() && !draft.targets().is_empty();
         if others.is_empty() && (!moves || holders.is_empty()) {
             continue;
         }
         // Two contacts of one address are duplicates where one of them is this person's own.
         let holds = draft
-            .targets
+            .targets()
             .iter()
             .any(|contact| pairing.address_of(*contact) == Some(draft.address));
         if holds {
@@ -127,11 +126,11 @@ pub(super) fn settle_hands(
 fn addresses_of_erased(pairing: &Pairing<'_>, drafts: &[Draft]) -> HashMap<Name, Vec<usize>> {
     let mut erased: HashMap<Name, Vec<usize>> = HashMap::new();
     for (at, draft) in drafts.iter().enumerate() {
-        if draft.vanished.is_none() || draft.removed_by_us {
+        if draft.vanished().is_none() || draft.removed_by_us {
             continue;
         }
         let records = draft
-            .sources
+            .sources()
             .iter()
             .map(|at| pairing.source.members[*at as usize].id);
         let links = records.filter_map(|id| pairing.base.member_of_source(id));
@@ -148,41 +147,32 @@ fn addresses_of_erased(pairing: &Pairing<'_>, drafts: &[Draft]) -> HashMap<Name,
 /// Tells whether the source shows another address than each of a linked person's contacts has.
 fn moves(pairing: &Pairing<'_>, draft: &Draft) -> bool {
     let holds = |contact: &u32| pairing.address_of(*contact) == Some(draft.address);
-    draft.unusable.is_none() && !draft.targets.is_empty() && !draft.targets.iter().any(holds)
+    draft.unusable.is_none() && !draft.targets().is_empty() && !draft.targets().iter().any(holds)
 }
 
 /// Moves the link of a person whose new address belongs to the contact of a record that is gone.
-fn merge(
-    pairing: &Pairing<'_>,
-    drafts: &mut [Draft],
-    owners: &mut HashMap<u32, usize>,
-    crowded: &[usize],
-) {
+fn merge(pairing: &Pairing<'_>, drafts: &mut [Draft], owners: &mut Numbers, crowded: &[usize]) {
     if crowded.is_empty() || !everybody_seen(pairing) {
         return;
     }
-    let former = pairing
-        .base
-        .former
-        .iter()
-        .map(|link| (link.target, link.source));
-    let links = pairing
-        .base
-        .members
-        .iter()
-        .map(|link| (link.target, link.source));
-    let ever_linked: HashMap<Name, Name> = former.chain(links).collect();
+    let former = pairing.base.former.iter().map(|link| link.target);
+    let links = pairing.base.members.iter().map(|link| link.target);
+    let mut ever_linked = Bits::new(pairing.names.len());
+    for contact in former.chain(links) {
+        ever_linked.insert(contact.place() as u32);
+    }
     // What one leaves, another one may take over.
     let mut crowded = crowded.to_vec();
     crowded.sort_by_key(|at| pairing.names.text(drafts[*at].address));
     for at in crowded {
-        let holders: Vec<u32> = pairing.holders(drafts[at].address).to_vec();
+        let holders = pairing.holders(drafts[at].address);
         // A link leads to it, and to nobody who is still at the source.
+        let is_owned = |holder: &u32| owners.get(*holder as usize).is_some();
         let left_behind = |holder: &u32| {
-            !owners.contains_key(holder)
-                && ever_linked.contains_key(&pairing.target.members[*holder as usize].id)
+            let contact = pairing.target.members[*holder as usize].id;
+            ever_linked.contains(contact.place() as u32)
         };
-        if holders.iter().any(|holder| owners.contains_key(holder)) {
+        if holders.iter().any(is_owned) {
             continue;
         }
         let Some(heir) = holders
@@ -194,13 +184,13 @@ fn merge(
             continue;
         };
         let draft = &mut drafts[at];
-        for contact in draft.targets.drain(..) {
-            owners.remove(&contact);
-            draft.left.push(contact);
+        for contact in draft.targets().to_vec() {
+            owners.remove(contact as usize);
+            draft.leave(contact);
         }
-        draft.targets.push(heir);
-        draft.moves_from = None;
-        owners.insert(heir, at);
+        draft.set_targets(&[heir]);
+        draft.set_moves_from(None);
+        owners.set(heir as usize, at as u32);
     }
 }
 
@@ -232,7 +222,7 @@ struct Routes<'a> {
     refused: OnceCell<HashMap<Name, Vec<&'a Refusal>>>,
     /// The records of the source, once somebody asks.
     records: OnceCell<HashSet<Name>>,
-    owners: &'a HashMap<u32, usize>,
+    owners: &'a Numbers,
     /// Whose each address is that goes to nobody else.
     erased: &'a HashMap<Name, Vec<usize>>,
     known: HashMap<usize, Route>,
@@ -240,6 +230,11 @@ struct Routes<'a> {
 }
 
 impl Routes<'_> {
+    /// Returns whose a contact is by a link.
+    fn owner(&self, contact: u32) -> Option<usize> {
+        self.owners.get(contact as usize).map(|at| at as usize)
+    }
+
     fn of(&mut self, drafts: &[Draft], at: usize) -> Route {
         if let Some(known) = self.known.get(&at) {
             return *known;
@@ -272,7 +267,7 @@ impl Routes<'_> {
         }
         let mut route = Route::Clear;
         for holder in self.pairing.holders(draft.address) {
-            match self.owners.get(holder).copied() {
+            match self.owner(*holder) {
                 Some(owner) if owner == at => {}
                 Some(owner) if self.of(drafts, owner) != Route::Blocked => route = Route::Behind,
                 _ => return Route::Blocked,
@@ -291,7 +286,7 @@ impl Routes<'_> {
             ..
         } = self.pairing;
         let records = draft
-            .sources
+            .sources()
             .iter()
             .map(|at| source.members[*at as usize].id);
         let mut links = records.filter_map(|id| base.member_of_source(id));
@@ -301,8 +296,8 @@ impl Routes<'_> {
     /// Tells whether a refuser's contact is mailed all the same, so that it keeps the old address.
     fn is_mailed_anew(&self, draft: &Draft) -> bool {
         let Pairing { source, target, .. } = self.pairing;
-        let mut records = draft.sources.iter();
-        let mut contacts = draft.targets.iter();
+        let mut records = draft.sources().iter();
+        let mut contacts = draft.targets().iter();
         self.pairing.opt_outs == OptOuts::Skip
             && records.any(|at| source.members[*at as usize].status == MemberStatus::OptedOut)
             && contacts.any(|at| target.members[*at as usize].status == MemberStatus::Active)
@@ -331,10 +326,10 @@ impl Routes<'_> {
         let record = |at: &u32| LedgerPerson::Record(source.members[*at as usize].id);
         let contact = |at: &u32| LedgerPerson::Contact(target.members[*at as usize].id);
         let own: Vec<LedgerPerson> = draft
-            .sources
+            .sources()
             .iter()
             .map(record)
-            .chain(draft.targets.iter().map(contact))
+            .chain(draft.targets().iter().map(contact))
             .collect();
         // A refusal of a record that is still at the source is that one's.
         let is_there = |key: &LedgerPerson| match key {
@@ -348,7 +343,7 @@ impl Routes<'_> {
             !own.iter().any(|key| refusal.people.contains(key))
                 && !refusal.people.iter().any(is_there)
         };
-        draft.targets.first().is_some_and(|at| {
+        draft.targets().first().is_some_and(|at| {
             let status = target.members[*at as usize].status;
             let refused = by_address.get(&draft.address).into_iter().flatten();
             refused

@@ -1,12 +1,16 @@
 //! Pairs the records of a source with the contacts of a target.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::OnceCell;
+use std::collections::HashMap;
 
+use super::draft::Draft;
 use super::hands::settle_hands;
+use super::order::sorted_by_text;
 use super::{Hands, People, Person, PersonIx, Unusable};
 use crate::model::policy::{OnDrift, OptOuts};
 use crate::model::{MemberStatus, Name, Names, Snapshot, addresses_in};
 use crate::plan::base::{Base, LedgerPerson};
+use crate::plan::tables::{Bits, Numbers, RowsByName};
 
 /// Pairs the people of two snapshots.
 pub(super) fn pair(
@@ -26,40 +30,6 @@ pub(super) fn pair(
     pairing.collect(drafts)
 }
 
-/// A person in the making.
-pub(super) struct Draft {
-    pub(super) address: Name,
-    pub(super) sources: Vec<u32>,
-    pub(super) targets: Vec<u32>,
-    pub(super) unusable: Option<Unusable>,
-    pub(super) vanished: Option<Name>,
-    pub(super) removed_by_us: bool,
-    pub(super) moves_from: Option<Name>,
-    pub(super) parted_from: Option<u32>,
-    pub(super) hands: Hands,
-    pub(super) linked: bool,
-    /// The contacts that the person had before a merge at the source.
-    pub(super) left: Vec<u32>,
-}
-
-impl Draft {
-    fn new(address: Name) -> Draft {
-        Draft {
-            address,
-            sources: Vec::new(),
-            targets: Vec::new(),
-            unusable: None,
-            vanished: None,
-            removed_by_us: false,
-            moves_from: None,
-            parted_from: None,
-            hands: Hands::Free,
-            linked: false,
-            left: Vec::new(),
-        }
-    }
-}
-
 pub(super) struct Pairing<'a> {
     pub(super) source: &'a Snapshot,
     pub(super) target: &'a Snapshot,
@@ -69,24 +39,16 @@ pub(super) struct Pairing<'a> {
     pub(super) on_drift: OnDrift,
     /// Whether refusals are carried.
     pub(super) opt_outs: OptOuts,
-    target_by_id: HashMap<Name, u32>,
-    target_by_address: HashMap<Name, Vec<u32>>,
+    /// The target's rows by the place of the id among the names.
+    target_by_id: Numbers,
+    target_by_address: RowsByName,
+    /// The source's rows by the place of the id among the names, once somebody asks.
+    source_by_id: OnceCell<Numbers>,
 }
 
 impl<'a> Pairing<'a> {
     fn new(source: &'a Snapshot, target: &'a Snapshot, base: &'a Base, names: &'a Names) -> Self {
-        let mut target_by_id = HashMap::with_capacity(target.members.len());
-        let mut target_by_address: HashMap<Name, Vec<u32>> =
-            HashMap::with_capacity(target.members.len());
-        for (at, member) in target.members.iter().enumerate() {
-            target_by_id.insert(member.id, at as u32);
-            if let Some(address) = member.address {
-                target_by_address
-                    .entry(address)
-                    .or_default()
-                    .push(at as u32);
-            }
-        }
+        let addresses = target.members.iter().map(|member| member.address);
         Pairing {
             source,
             target,
@@ -94,16 +56,28 @@ impl<'a> Pairing<'a> {
             names,
             on_drift: OnDrift::Overwrite,
             opt_outs: OptOuts::Carry,
-            target_by_id,
-            target_by_address,
+            target_by_id: by_id(target, names),
+            target_by_address: RowsByName::new(names.len(), addresses),
+            source_by_id: OnceCell::new(),
         }
     }
 
     /// Returns the contacts that have an address.
     pub(super) fn holders(&self, address: Name) -> &[u32] {
-        self.target_by_address
-            .get(&address)
-            .map_or(&[], Vec::as_slice)
+        self.target_by_address.get(address)
+    }
+
+    /// Returns the position of a contact.
+    fn contact(&self, id: Name) -> Option<u32> {
+        self.target_by_id.get(id.place())
+    }
+
+    /// Returns the position of a record.
+    fn record(&self, id: Name) -> Option<u32> {
+        let records = self
+            .source_by_id
+            .get_or_init(|| by_id(self.source, self.names));
+        records.get(id.place())
     }
 
     /// Returns the address of a contact.
@@ -112,27 +86,28 @@ impl<'a> Pairing<'a> {
     }
 
     fn drafts(&self) -> Vec<Draft> {
-        let mut by_address: HashMap<Name, Vec<u32>> =
-            HashMap::with_capacity(self.source.members.len());
-        let mut without_address = Vec::new();
-        for (at, member) in self.source.members.iter().enumerate() {
-            match member.address {
-                Some(address) => by_address.entry(address).or_default().push(at as u32),
-                None => without_address.push(at as u32),
+        let records = &self.source.members;
+        let addresses = records.iter().map(|member| member.address);
+        let by_address = RowsByName::new(self.names.len(), addresses);
+        let links = self.base.links_by_source(self.names);
+        let without_address = records.iter().filter(|member| member.address.is_none());
+        let mut drafts = Vec::with_capacity(by_address.names() + without_address.count());
+        for (member, at) in records.iter().zip(0..) {
+            let Some(address) = member.address else {
+                continue;
+            };
+            let sources = by_address.get(address);
+            if sources[0] == at {
+                drafts.push(self.draft(address, sources, &links));
             }
         }
-        let mut drafts: Vec<Draft> = by_address
-            .into_iter()
-            .map(|(address, sources)| self.draft(address, sources))
-            .collect();
-        self.part(&mut drafts);
+        drop((by_address, links));
         // Which draft each contact belongs to by a link.
-        let mut owners: HashMap<u32, usize> = HashMap::new();
-        for (at, draft) in drafts.iter().enumerate() {
-            owners.extend(draft.targets.iter().map(|contact| (*contact, at)));
-        }
-        for at in without_address {
-            self.add_without_address(at, &mut drafts, &mut owners);
+        let mut owners = self.part(&mut drafts);
+        for (member, at) in records.iter().zip(0..) {
+            if member.address.is_none() {
+                self.add_without_address(at, &mut drafts, &mut owners);
+            }
         }
         settle_hands(self, &mut drafts, &mut owners);
         for (at, draft) in drafts.iter_mut().enumerate() {
@@ -142,91 +117,100 @@ impl<'a> Pairing<'a> {
         drafts
     }
 
-    fn draft(&self, address: Name, sources: Vec<u32>) -> Draft {
-        let mut draft = Draft {
-            sources,
-            ..Draft::new(address)
-        };
-        for at in draft.sources.clone() {
-            let Some(link) = self
-                .base
-                .member_of_source(self.source.members[at as usize].id)
-            else {
+    /// `links` are the positions of the links by the place of the record's id among the names.
+    fn draft(&self, address: Name, sources: &[u32], links: &Numbers) -> Draft {
+        let mut draft = Draft::new(address);
+        draft.set_sources(sources);
+        for at in sources {
+            let Some(link) = links.get(self.source.members[*at as usize].id.place()) else {
                 continue;
             };
+            let link = &self.base.members[link as usize];
             draft.linked = true;
-            match self.target_by_id.get(&link.target) {
-                Some(position) if !draft.targets.contains(position) => {
-                    draft.targets.push(*position);
+            match self.contact(link.target) {
+                Some(position) if !draft.targets().contains(&position) => {
+                    draft.add_target(position);
                 }
                 Some(_) => {}
                 None => {
                     // Of several the first in order, in whatever order they are read.
-                    let first = draft.vanished.filter(|known| {
+                    let first = draft.vanished().filter(|known| {
                         let text = |name: Name| id_rank(self.names.text(name));
                         text(*known) <= text(link.target)
                     });
-                    draft.vanished = Some(first.unwrap_or(link.target));
+                    draft.set_vanished(Some(first.unwrap_or(link.target)));
                     draft.removed_by_us |= link.removed_by_us;
                 }
             }
         }
-        if !draft.targets.is_empty() {
-            draft.vanished = None;
+        if !draft.targets().is_empty() {
+            draft.set_vanished(None);
+        }
+        let targets = self.ranked(self.target, draft.targets());
+        if let Some(targets) = targets {
+            draft.set_targets(&targets);
         }
         draft
-            .targets
-            .sort_by_cached_key(|at| self.rank(self.target, *at));
-        draft
+    }
+
+    /// Puts a person's rows in order; nothing where there is one at most, which is in order.
+    fn ranked(&self, snapshot: &Snapshot, rows: &[u32]) -> Option<Vec<u32>> {
+        (rows.len() > 1).then(|| {
+            let mut rows = rows.to_vec();
+            rows.sort_by_cached_key(|at| self.rank(snapshot, *at));
+            rows
+        })
     }
 
     /// Tells whether the target shows a person.
     pub(super) fn is_at_target(&self, id: Name) -> bool {
-        self.target_by_id.contains_key(&id)
+        self.contact(id).is_some()
     }
 
     /// Leaves a target person to one of several source people whom links lead to it: they shared an
-    /// address once and do no more.
+    /// address once and do no more. Returns whose each target person is.
     ///
     /// Whoever still has the target's address keeps it, else the one with the lowest id; otherwise
     /// the two would take the contact from each other in every run.
-    fn part(&self, drafts: &mut [Draft]) {
-        let mut claims: HashMap<u32, Vec<usize>> = HashMap::new();
-        for (at, draft) in drafts.iter().enumerate() {
-            draft
-                .targets
-                .iter()
-                .for_each(|target| claims.entry(*target).or_default().push(at));
+    fn part(&self, drafts: &mut [Draft]) -> Numbers {
+        let mut owners = Numbers::new(self.target.members.len());
+        let mut contested: HashMap<u32, Vec<u32>> = HashMap::new();
+        for (draft, at) in drafts.iter().zip(0..) {
+            for target in draft.targets() {
+                if let Some(other) = owners.set(*target as usize, at) {
+                    let rivals = contested.entry(*target).or_insert_with(|| vec![other]);
+                    rivals.push(at);
+                }
+            }
         }
-        for (target, rivals) in claims.into_iter().filter(|(_, rivals)| rivals.len() > 1) {
+        for (target, rivals) in contested {
             let held = self.address_of(target);
-            let rank = |at: &usize| {
-                let draft = &drafts[*at];
+            let rank = |at: &u32| {
+                let draft = &drafts[*at as usize];
                 let lowest = draft
-                    .sources
+                    .sources()
                     .iter()
                     .map(|source| self.rank(self.source, *source))
                     .min();
                 (held != Some(draft.address), lowest)
             };
-            let owner = rivals.iter().copied().min_by_key(rank);
-            for at in rivals.into_iter().filter(|at| Some(*at) != owner) {
-                let draft = &mut drafts[at];
-                draft.targets.retain(|known| *known != target);
-                let parted = draft.parted_from.into_iter().chain([target]);
-                draft.parted_from = parted.min_by_key(|at| self.rank(self.target, *at));
+            let Some(owner) = rivals.iter().copied().min_by_key(rank) else {
+                continue;
+            };
+            owners.set(target as usize, owner);
+            for at in rivals.into_iter().filter(|at| *at != owner) {
+                let draft = &mut drafts[at as usize];
+                draft.remove_target(target);
+                let parted = draft.parted_from().into_iter().chain([target]);
+                draft.set_parted_from(parted.min_by_key(|at| self.rank(self.target, *at)));
             }
         }
+        owners
     }
 
     /// Takes in a record without a usable address. If it is linked it is its partner all the same;
     /// if it is not it is a person of its own, whom no address makes anybody else.
-    fn add_without_address(
-        &self,
-        at: u32,
-        drafts: &mut Vec<Draft>,
-        owners: &mut HashMap<u32, usize>,
-    ) {
+    fn add_without_address(&self, at: u32, drafts: &mut Vec<Draft>, owners: &mut Numbers) {
         let member = &self.source.members[at as usize];
         let unusable = Some(if member.unusable.is_some() {
             Unusable::Malformed
@@ -235,90 +219,90 @@ impl<'a> Pairing<'a> {
         });
         let Some(link) = self.base.member_of_source(member.id) else {
             if let Some(nobody) = self.names.find("") {
-                drafts.push(Draft {
-                    sources: vec![at],
-                    unusable,
-                    ..Draft::new(nobody)
-                });
+                let mut draft = Draft::new(nobody);
+                draft.unusable = unusable;
+                draft.add_source(at);
+                drafts.push(draft);
             }
             return;
         };
-        let contact = self.target_by_id.get(&link.target).copied();
-        if let Some(owner) = contact.and_then(|contact| owners.get(&contact)) {
-            drafts[*owner].sources.push(at);
+        let contact = self.contact(link.target);
+        if let Some(owner) = contact.and_then(|contact| owners.get(contact as usize)) {
+            drafts[owner as usize].add_source(at);
             return;
         }
-        owners.extend(contact.map(|contact| (contact, drafts.len())));
         let held = contact.and_then(|contact| self.address_of(contact));
-        drafts.push(Draft {
-            sources: vec![at],
-            targets: contact.into_iter().collect(),
-            unusable,
-            vanished: contact.is_none().then_some(link.target),
-            removed_by_us: contact.is_none() && link.removed_by_us,
-            linked: true,
-            ..Draft::new(held.unwrap_or(link.address))
-        });
+        let mut draft = Draft::new(held.unwrap_or(link.address));
+        draft.unusable = unusable;
+        draft.removed_by_us = contact.is_none() && link.removed_by_us;
+        draft.linked = true;
+        draft.add_source(at);
+        match contact {
+            Some(contact) => {
+                owners.set(contact as usize, drafts.len() as u32);
+                draft.add_target(contact);
+            }
+            None => draft.set_vanished(Some(link.target)),
+        }
+        drafts.push(draft);
     }
 
     /// Adds the target's people with the same address, unless a link says that they are somebody
     /// else.
-    fn claim_by_address(&self, at: usize, draft: &mut Draft, owners: &HashMap<u32, usize>) {
+    fn claim_by_address(&self, at: usize, draft: &mut Draft, owners: &Numbers) {
         if draft.unusable.is_some() {
             return;
         }
-        let linked = !draft.targets.is_empty();
+        let linked = !draft.targets().is_empty();
         let holds = |contact: &u32| self.address_of(*contact) == Some(draft.address);
-        if linked && !draft.targets.iter().any(holds) {
+        if linked && !draft.targets().iter().any(holds) {
             return;
         }
         // Others with the same address are duplicates of this person.
         for contact in self.holders(draft.address) {
-            if owners.get(contact).is_none_or(|owner| *owner == at)
-                && !draft.targets.contains(contact)
+            let owner = owners.get(*contact as usize);
+            if owner.is_none_or(|owner| owner as usize == at) && !draft.targets().contains(contact)
             {
-                draft.targets.push(*contact);
+                draft.add_target(*contact);
             }
         }
-        if !draft.targets.is_empty() {
+        if !draft.targets().is_empty() {
             // Somebody took the vanished person's place under the same address.
-            draft.vanished = None;
+            draft.set_vanished(None);
         }
     }
 
     /// Adds those whom only the target knows.
     fn add_unknown_contacts(&self, drafts: &mut Vec<Draft>) {
-        let claimed: HashSet<u32> = drafts
-            .iter()
-            .flat_map(|draft| draft.targets.iter().copied())
-            .collect();
-        for (address, targets) in &self.target_by_address {
-            let free: Vec<u32> = targets
-                .iter()
-                .copied()
-                .filter(|at| !claimed.contains(at))
-                .collect();
-            if !free.is_empty() {
-                drafts.push(Draft {
-                    targets: free,
-                    ..Draft::new(*address)
-                });
-            }
+        let contacts = &self.target.members;
+        let mut claimed = Bits::new(contacts.len());
+        for target in drafts.iter().flat_map(Draft::targets) {
+            claimed.insert(*target);
         }
-        let Some(nobody) = self.names.find("") else {
-            return;
-        };
         // People without an address can still be listed, and a mirror has to be able to name them.
-        let members = self.target.members.iter().enumerate();
-        let without = members.filter(|(_, member)| member.address.is_none());
-        for at in without
-            .map(|(at, _)| at as u32)
-            .filter(|at| !claimed.contains(at))
-        {
-            drafts.push(Draft {
-                targets: vec![at],
-                ..Draft::new(nobody)
-            });
+        let nobody = self.names.find("");
+        let unknown = || {
+            let free = contacts
+                .iter()
+                .zip(0..)
+                .filter(|(_, at)| !claimed.contains(*at));
+            free.filter_map(|(member, at)| match member.address {
+                Some(address) => {
+                    let holders = self.holders(address);
+                    let first = holders.iter().position(|at| !claimed.contains(*at))?;
+                    (holders[first] == at).then_some((address, at, &holders[first + 1..]))
+                }
+                None => nobody.map(|nobody| (nobody, at, &[][..])),
+            })
+        };
+        drafts.reserve_exact(unknown().count());
+        for (address, first, others) in unknown() {
+            let mut draft = Draft::new(address);
+            draft.add_target(first);
+            for target in others.iter().filter(|at| !claimed.contains(**at)) {
+                draft.add_target(*target);
+            }
+            drafts.push(draft);
         }
     }
 
@@ -327,61 +311,73 @@ impl<'a> Pairing<'a> {
         id_rank(self.names.text(snapshot.members[at as usize].id))
     }
 
-    fn collect(&self, mut drafts: Vec<Draft>) -> People {
-        let names = self.names;
+    fn collect(self, mut drafts: Vec<Draft>) -> People {
         for draft in &mut drafts {
-            draft
-                .sources
-                .sort_by_cached_key(|at| self.rank(self.source, *at));
-            draft
-                .targets
-                .sort_by_cached_key(|at| self.rank(self.target, *at));
+            if let Some(sources) = self.ranked(self.source, draft.sources()) {
+                draft.set_sources(&sources);
+            }
+            if let Some(targets) = self.ranked(self.target, draft.targets()) {
+                draft.set_targets(&targets);
+            }
         }
-        // Two people can share an address here: one at the source, one at the target who is linked
-        // elsewhere.
-        drafts.sort_by(|left, right| {
-            let id = |snapshot: &'a Snapshot, rows: &[u32]| {
-                rows.first()
-                    .map(|at| names.text(snapshot.members[*at as usize].id))
-            };
-            let key = |draft: &Draft| {
-                (
-                    names.text(draft.address),
-                    draft.sources.is_empty(),
-                    id(self.target, &draft.targets),
-                    id(self.source, &draft.sources),
-                )
-            };
-            key(left).cmp(&key(right))
-        });
+        let order = self.order(&drafts);
+        let many = drafts.len();
         let mut people = People {
-            rows: Vec::with_capacity(drafts.len()),
-            of_source: vec![None; self.source.members.len()],
-            of_target: vec![None; self.target.members.len()],
-            target_positions: self.target_by_id.clone(),
+            rows: Vec::with_capacity(many),
+            source_members: Vec::with_capacity(self.source.members.len()),
+            target_members: Vec::with_capacity(self.target.members.len()),
+            of_source: Numbers::new(self.source.members.len()),
+            of_target: Numbers::new(self.target.members.len()),
+            by_shown_address: Numbers::new(self.names.len()),
             ..People::default()
         };
         let mut left = Vec::new();
-        for draft in drafts {
-            let ix = PersonIx(people.rows.len() as u32);
-            draft
-                .sources
-                .iter()
-                .for_each(|at| people.of_source[*at as usize] = Some(ix));
-            draft
-                .targets
-                .iter()
-                .for_each(|at| people.of_target[*at as usize] = Some(ix));
-            if draft.unusable.is_none() && !draft.sources.is_empty() {
-                people.by_shown_address.insert(draft.address, ix);
+        for (draft, number) in order.into_iter().zip(0..) {
+            let draft = &drafts[draft as usize];
+            let ix = PersonIx(number);
+            for at in draft.sources() {
+                people.of_source.set(*at as usize, number);
             }
-            left.extend(draft.left.iter().map(|contact| (ix, *contact)));
-            let person = self.person(&draft, &mut people);
+            for at in draft.targets() {
+                people.of_target.set(*at as usize, number);
+            }
+            if draft.unusable.is_none() && !draft.sources().is_empty() {
+                people.by_shown_address.set(draft.address.place(), number);
+            }
+            people.parted.extend(draft.parted_from().map(|at| (ix, at)));
+            left.extend(draft.left().iter().map(|contact| (ix, *contact)));
+            let person = self.person(draft, &mut people);
             people.rows.push(person);
         }
+        drop(drafts);
         self.refusals(&mut people, left);
         self.remember(&mut people);
+        people.target_positions = self.target_by_id;
         people
+    }
+
+    /// Returns the drafts in the order of their addresses.
+    ///
+    /// Two people can share an address: one at the source, one at the target who is linked
+    /// elsewhere. Many have none.
+    fn order(&self, drafts: &[Draft]) -> Vec<u32> {
+        let id = |snapshot: &Snapshot, rows: &[u32]| {
+            let first = rows.first();
+            first.map(|at| self.names.text(snapshot.members[*at as usize].id))
+        };
+        let tie = |left: &u32, right: &u32| {
+            let key = |draft: &Draft| {
+                (
+                    draft.sources().is_empty(),
+                    id(self.target, draft.targets()),
+                    id(self.source, draft.sources()),
+                )
+            };
+            let (left, right) = (&drafts[*left as usize], &drafts[*right as usize]);
+            key(left).cmp(&key(right))
+        };
+        let text = |draft: u32| self.names.text(drafts[draft as usize].address);
+        sorted_by_text(drafts.len(), text, tie)
     }
 
     /// Finds out whom each remembered refusal binds.
@@ -394,14 +390,11 @@ impl<'a> Pairing<'a> {
         if refusals.is_empty() {
             return;
         }
-        let members = self.source.members.iter().enumerate();
-        let records: HashMap<Name, u32> =
-            members.map(|(at, member)| (member.id, at as u32)).collect();
         for (at, refusal) in refusals.iter().enumerate() {
             let mut bound: Vec<PersonIx> = Vec::new();
             for key in &refusal.people {
                 if let LedgerPerson::Record(id) = key {
-                    let record = records.get(id).copied();
+                    let record = self.record(*id);
                     bound.extend(record.and_then(|record| people.of_source(record)));
                 }
             }
@@ -411,7 +404,7 @@ impl<'a> Pairing<'a> {
                 match key {
                     LedgerPerson::Record(_) => {}
                     LedgerPerson::Contact(id) => {
-                        let contact = self.target_by_id.get(id).copied();
+                        let contact = self.contact(*id);
                         let person = contact.and_then(|contact| people.of_target(contact));
                         bound.extend(person.filter(may_bind));
                     }
@@ -429,6 +422,7 @@ impl<'a> Pairing<'a> {
                 people.shared.insert(at as u32);
             }
             for person in bound {
+                people.rows[person.0 as usize].is_bound = true;
                 people.remembered.entry(person).or_default().push(at as u32);
             }
         }
@@ -444,33 +438,33 @@ impl<'a> Pairing<'a> {
         // Whoever holds the address at the target speaks for its consent, also where a link says it
         // is somebody else.
         let parted = draft
-            .parted_from
+            .parted_from()
             .map(|at| self.target.members[at as usize].status);
         let parted = parted
             .filter(|status| *status == MemberStatus::OptedOut)
             .unwrap_or(MemberStatus::Active);
-        let target_status = strictest(self.target, &draft.targets)
+        let target_status = strictest(self.target, draft.targets())
             .max(strictest(self.target, self.holders(draft.address)))
             .max(parted);
-        let span = |all: &mut Vec<u32>, rows: &[u32]| {
+        let start = |all: &mut Vec<u32>, rows: &[u32]| {
             let from = all.len() as u32;
             all.extend_from_slice(rows);
-            (from, all.len() as u32)
+            from
         };
         Person {
             address: draft.address,
-            sources: span(&mut people.source_members, &draft.sources),
-            targets: span(&mut people.target_members, &draft.targets),
+            sources: start(&mut people.source_members, draft.sources()),
+            targets: start(&mut people.target_members, draft.targets()),
             unusable: draft.unusable,
-            vanished: draft.vanished,
+            vanished: draft.vanished(),
             removed_by_us: draft.removed_by_us,
-            moves_from: draft.moves_from,
-            parted_from: draft.parted_from,
+            moves_from: draft.moves_from(),
             hands: draft.hands,
-            source_status: strictest(self.source, &draft.sources),
+            source_status: strictest(self.source, draft.sources()),
             refused_by_address: false,
             target_status,
             linked: draft.linked,
+            is_bound: false,
         }
     }
 
@@ -478,12 +472,12 @@ impl<'a> Pairing<'a> {
     /// shows with it.
     fn refusals(&self, people: &mut People, left: Vec<(PersonIx, u32)>) {
         let mut reached: Vec<(PersonIx, PersonIx)> = Vec::new();
-        let shown: Vec<(Name, PersonIx)> = people
-            .by_shown_address
-            .iter()
-            .map(|(address, person)| (*address, *person))
-            .collect();
-        for (address, person) in shown {
+        for number in 0..people.rows.len() as u32 {
+            let person = PersonIx(number);
+            let address = people.get(person).address;
+            if people.showing(address) != Some(person) {
+                continue;
+            }
             for contact in self.holders(address) {
                 let holder = people
                     .of_target(*contact)
@@ -502,16 +496,10 @@ impl<'a> Pairing<'a> {
                 people.spared.insert(person, other);
             }
         }
-        let records: HashMap<Name, u32> = if self.base.former.is_empty() {
-            HashMap::new()
-        } else {
-            let members = self.source.members.iter().enumerate();
-            members.map(|(at, member)| (member.id, at as u32)).collect()
-        };
         let former = self.base.former.iter().filter_map(|former| {
-            let record = records.get(&former.source)?;
-            let contact = self.target_by_id.get(&former.target)?;
-            Some((people.of_source(*record)?, *contact))
+            let record = self.record(former.source)?;
+            let contact = self.contact(former.target)?;
+            Some((people.of_source(record)?, contact))
         });
         let former: Vec<(PersonIx, u32)> = former.collect();
         for (person, contact) in former.into_iter().chain(left) {
@@ -546,6 +534,15 @@ impl<'a> Pairing<'a> {
             }
         }
     }
+}
+
+/// Returns the positions of a snapshot's people by the place of the id among the names.
+fn by_id(snapshot: &Snapshot, names: &Names) -> Numbers {
+    let mut by_id = Numbers::new(names.len());
+    for (member, at) in snapshot.members.iter().zip(0..) {
+        by_id.set(member.id.place(), at);
+    }
+    by_id
 }
 
 /// Orders ids as people do: numbers by size.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::bars::{Bar, address_refused_before, bar_of_account, is_forgotten};
 use super::base::{LedgerAudience, LedgerPerson, Refusal, Resting};
 use super::people::{Hands, PersonIx, Unusable};
-use super::tables::{Bits, Numbers};
+use super::tables::Bits;
 use super::{
     Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key,
 };
@@ -53,7 +53,6 @@ pub(super) fn plan_people(
     let concern = Concern::new(inputs, listed);
     let on_lists: BTreeSet<PersonIx> = group_opt_outs.values().flatten().copied().collect();
     let reached = reached_by_refusals(&concern);
-    let links = inputs.base.links_by_source(inputs.names);
     for (person, row) in inputs.people.iter() {
         if !concern.covers(person) {
             // Somebody of ours may have gone from the source before the refusal reached the target.
@@ -69,7 +68,7 @@ pub(super) fn plan_people(
         // Nothing is learned of whoever was forgotten, and nothing written but a refusal.
         let forgotten = is_forgotten(inputs, person);
         if !forgotten {
-            link(inputs, person, &links, agreement);
+            link(inputs, person, agreement);
             know_by_every_key(inputs, person, agreement);
         }
         if !forgotten || !inputs.people.targets(person).is_empty() {
@@ -366,8 +365,10 @@ pub(super) fn account_refusers(inputs: &Inputs<'_>, pairs: &[GroupPair]) -> BTre
 ///
 /// Not before it is settled: a link to a contact that the person shares an address with somebody
 /// else's, or whose former contact refuses, would make the next run forget why this one held back.
-/// `links` are the positions of the base's links by the place of the record's id among the names.
-fn link(inputs: &Inputs<'_>, person: PersonIx, links: &Numbers, agreement: &mut Agreement) {
+fn link(inputs: &Inputs<'_>, person: PersonIx, agreement: &mut Agreement) {
+    if inputs.people.is_linked_as_paired(person) {
+        return;
+    }
     let row = inputs.people.get(person);
     let refused = |at: u32| refuses_somewhere(inputs, at);
     if row.hands.is_taken() || inputs.people.parted_from(person).is_some_and(refused) {
@@ -376,8 +377,10 @@ fn link(inputs: &Inputs<'_>, person: PersonIx, links: &Numbers, agreement: &mut 
     if let [target] = inputs.people.targets(person) {
         let target_id = inputs.target.members[*target as usize].id;
         for &source in inputs.people.sources(person) {
-            let known = links.get(inputs.source.members[source as usize].id.place());
-            if known.is_none_or(|at| inputs.base.members[at as usize].target != target_id) {
+            let known = inputs
+                .base
+                .member_of_source(inputs.source.members[source as usize].id);
+            if known.is_none_or(|link| link.target != target_id) {
                 agreement.linked.push((person, source, *target));
             }
         }

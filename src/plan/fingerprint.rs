@@ -45,17 +45,18 @@ fn operation_label(op: &str, group: Option<&str>) -> String {
 impl Basis {
     /// What a plan is made of.
     pub(super) fn of(inputs: &Inputs<'_>, plan: &Plan) -> Basis {
-        let mut operations: Vec<OperationPrint> = plan
-            .operations
-            .iter()
-            .map(|edit| OperationPrint {
-                label: operation_label(
+        let mut operations = Vec::with_capacity(plan.operations.len());
+        for edits in plan.operations.chunks(TOGETHER) {
+            let labels = edits.iter().map(|edit| {
+                operation_label(
                     edit.op(),
                     edit.pair().map(|pair| plan.pair(pair).name.as_str()),
-                ),
-                print: print_of(inputs, plan, edit),
-            })
-            .collect();
+                )
+            });
+            let prints = prints_of(inputs, plan, edits);
+            let prints = labels.zip(prints);
+            operations.extend(prints.map(|(label, print)| OperationPrint { label, print }));
+        }
         // Where joining a group is leaving another, the one that is left belongs to the operation.
         for (group, people) in departures(inputs, &plan.operations, &plan.pairs) {
             let mut print = Print::default();
@@ -141,9 +142,41 @@ fn by_label(operations: &[OperationPrint]) -> BTreeMap<&str, Vec<&str>> {
     found
 }
 
-/// Takes the print of an operation: its values, and the versions of the group and the people that
-/// it touches.
-fn print_of(inputs: &Inputs<'_>, plan: &Plan, edit: &Edit) -> String {
+/// So many operations are printed together.
+const TOGETHER: usize = 64;
+/// The people of so many numbers are printed together: what is read of them stays at hand for the
+/// next operation, where the same people are often found again.
+const NEIGHBOURS: u32 = 4096;
+
+/// Takes the prints of some operations: their values, and the versions of the groups and the people
+/// that they touch.
+fn prints_of(inputs: &Inputs<'_>, plan: &Plan, edits: &[Edit]) -> Vec<String> {
+    let mut open: Vec<(Print, &[PersonIx])> = edits
+        .iter()
+        .map(|edit| (begin(inputs, plan, edit), edit.members()))
+        .collect();
+    let mut end = NEIGHBOURS;
+    loop {
+        let mut next: Option<u32> = None;
+        for (print, left) in &mut open {
+            // In the order of the operation, whatever that is.
+            let some = left.iter().take_while(|person| person.0 < end).count();
+            for person in &left[..some] {
+                print.person(inputs, *person);
+            }
+            *left = &left[some..];
+            if let Some(first) = left.first() {
+                next = Some(next.map_or(first.0, |next| next.min(first.0)));
+            }
+        }
+        let Some(next) = next else { break };
+        end = next.saturating_add(NEIGHBOURS);
+    }
+    open.into_iter().map(|(print, _)| print.end()).collect()
+}
+
+/// Begins the print of an operation with all that it holds but its people.
+fn begin(inputs: &Inputs<'_>, plan: &Plan, edit: &Edit) -> Print {
     let mut print = Print::default();
     print.text(edit.op());
     if let Some(pair) = edit.pair() {
@@ -191,10 +224,7 @@ fn print_of(inputs: &Inputs<'_>, plan: &Plan, edit: &Edit) -> String {
         | Edit::AddMemberships { .. }
         | Edit::RemoveMemberships { .. } => {}
     }
-    for person in edit.members() {
-        print.person(inputs, *person);
-    }
-    print.end()
+    print
 }
 
 /// So many bytes are hashed at once. A membership has some seventy, in a handful of parts, and hashing

@@ -48,6 +48,13 @@ pub(super) struct Tables {
     contacts: Table<MembershipState>,
     /// The memberships of the base by contact, with whether this job brought them.
     known: Table<bool>,
+    /// Who has a contact with such a membership.
+    known_people: Bits,
+    /// Who has been found to stay: to say nothing of where they are active at both sides, and were
+    /// when the last run ended.
+    stays: Bits,
+    /// Who has been found to join every group that nobody refuses.
+    joins: Bits,
     /// Nobody, for putting people in order.
     nobody: Bits,
 }
@@ -61,17 +68,28 @@ impl Tables {
             held: Table::new(people),
             contacts: Table::new(contacts),
             known: Table::new(contacts),
+            known_people: Bits::new(people),
+            stays: Bits::new(people),
+            joins: Bits::new(people),
             nobody: Bits::new(people),
         }
     }
 
     /// Fills in what the base knows of a group.
     fn recall(&mut self, inputs: &Inputs<'_>, group: Option<&str>) {
+        for at in self.known.held() {
+            if let Some(person) = inputs.people.of_target(*at) {
+                self.known_people.remove(person.0);
+            }
+        }
         self.known.clear();
         let known = group.and_then(|group| inputs.base.memberships.get(group));
         for known in known.into_iter().flatten() {
             if let Some(at) = inputs.people.target_position(known.member) {
                 self.known.add(at, known.brought);
+                if let Some(person) = inputs.people.of_target(at) {
+                    self.known_people.insert(person.0);
+                }
             }
         }
     }
@@ -366,7 +384,7 @@ struct Decider<'a, 'b> {
     inputs: &'a Inputs<'a>,
     shown: &'b Shown<'a>,
     there: &'b There,
-    tables: &'b Tables,
+    tables: &'b mut Tables,
     ix: PairIx,
     pair: &'a GroupPair,
     /// What was read of the target's group.

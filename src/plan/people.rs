@@ -13,7 +13,7 @@ mod pairing;
 use std::collections::{HashMap, HashSet};
 
 use super::base::Base;
-use super::tables::Numbers;
+use super::tables::{Bits, Numbers};
 use crate::model::policy::{OnDrift, OptOuts};
 use crate::model::{MemberStatus, Name, Names, Snapshot};
 
@@ -106,6 +106,8 @@ pub struct People {
     target_positions: Numbers,
     /// The people by the place of the address among the names.
     by_shown_address: Numbers,
+    /// Whose links say what the pair says.
+    linked_as_paired: Bits,
     parted: HashMap<PersonIx, u32>,
     reached: HashMap<PersonIx, Vec<PersonIx>>,
     remembered: HashMap<PersonIx, Vec<u32>>,
@@ -188,6 +190,12 @@ impl People {
     /// Returns the person whose records show an address.
     pub fn showing(&self, address: Name) -> Option<PersonIx> {
         self.by_shown_address.get(address.place()).map(PersonIx)
+    }
+
+    /// Tells whether a person has one contact, to which each of the person's records was linked
+    /// before.
+    pub(super) fn is_linked_as_paired(&self, person: PersonIx) -> bool {
+        self.linked_as_paired.contains(person.0)
     }
 
     /// Returns the position of the target's person that a link names and that stands for somebody

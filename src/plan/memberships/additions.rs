@@ -15,12 +15,33 @@ impl Decider<'_, '_> {
         if inputs.undecided.is_some() {
             return;
         }
+        // Most people are in several groups, and what holds for one of their memberships holds for
+        // the others. What they are kept from by a group alone is looked up for each of them.
+        let everybody_may_join = self.seats.is_none()
+            && inputs.base.resting.is_empty()
+            && self.there.refused_addresses.is_empty()
+            && shown.refused_addresses.is_empty();
         for &person in &shown.listed {
             let Some(state) = self.tables.wanted.get(person.0) else {
                 continue;
             };
-            let row = inputs.people.get(person);
             let held = self.tables.held.get(person.0);
+            match (state, held) {
+                (MembershipState::Active, Some(MembershipState::Active))
+                    if self.tables.stays.contains(person.0)
+                        && self.tables.known_people.contains(person.0) =>
+                {
+                    continue;
+                }
+                (MembershipState::Active, None)
+                    if everybody_may_join && self.tables.joins.contains(person.0) =>
+                {
+                    self.out.additions.push(person);
+                    continue;
+                }
+                _ => {}
+            }
+            let row = inputs.people.get(person);
             if let Some(why) = inputs
                 .facts
                 .get(&person)
@@ -52,7 +73,12 @@ impl Decider<'_, '_> {
                 }
                 _ => continue,
             }
+            let contacts = inputs.people.targets(person);
+            let is_free = inputs.people.remembered(person).is_empty();
             if let Some(held) = held {
+                if is_free && contacts.len() == 1 {
+                    self.tables.stays.insert(person.0);
+                }
                 self.present(person, held);
             } else if self.seats.is_some_and(|seats| seats.in_conflict(person)) {
                 // It is shown once, and not for each of the groups.
@@ -64,8 +90,12 @@ impl Decider<'_, '_> {
                     Obstacle::SaidElsewhere => {}
                 }
             } else {
-                if self.was_known(inputs.people.targets(person)) {
+                if self.was_known(contacts) {
                     self.out.overwritten.push(person);
+                }
+                let parted = inputs.people.parted_from(person);
+                if is_free && contacts.is_empty() && parted.is_none() {
+                    self.tables.joins.insert(person.0);
                 }
                 if self.was_removed(person) {
                     self.out.returns.push(person);
@@ -95,7 +125,7 @@ impl Decider<'_, '_> {
         let inputs = self.inputs;
         match held {
             MembershipState::Active => {
-                let tables = self.tables;
+                let tables = &*self.tables;
                 for &at in inputs.people.targets(person) {
                     if tables.contacts.get(at) == Some(MembershipState::Active)
                         && tables.known.get(at).is_none()

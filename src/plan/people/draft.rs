@@ -12,8 +12,19 @@ pub(super) struct Draft {
     pub(super) unusable: Option<Unusable>,
     pub(super) removed_by_us: bool,
     pub(super) hands: Hands,
-    pub(super) linked: bool,
+    pub(super) linked: Linked,
     rest: Option<Box<Rest>>,
+}
+
+/// What the links of a person's records say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Linked {
+    /// There are none.
+    Not,
+    /// Something else than the pair says.
+    Otherwise,
+    /// What the pair says: each record is linked to the only contact.
+    AsPaired,
 }
 
 /// Stands where there is no row.
@@ -40,7 +51,7 @@ impl Draft {
             unusable: None,
             removed_by_us: false,
             hands: Hands::Free,
-            linked: false,
+            linked: Linked::Not,
             rest: None,
         }
     }
@@ -78,6 +89,9 @@ impl Draft {
     }
 
     pub(super) fn set_targets(&mut self, rows: &[u32]) {
+        if self.linked == Linked::AsPaired {
+            self.linked = Linked::Otherwise;
+        }
         self.target = match rows {
             [only] => *only,
             _ => NOBODY,

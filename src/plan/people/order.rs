@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 /// So many of a text's bytes are compared at once.
 const HEAD: usize = 16;
-/// So few rows are compared text by text.
-const FEW: usize = 24;
+/// So few rows are compared text by text: each comparison finds both texts anew.
+const FEW: usize = 3;
 /// Texts that are equal for so many bytes are compared as a whole.
 const DEEP: usize = 4 * HEAD;
 

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use super::draft::Draft;
+use super::draft::{Draft, Linked};
 use super::hands::settle_hands;
 use super::order::sorted_by_text;
 use super::{Hands, People, Person, PersonIx, Unusable};
@@ -121,17 +121,20 @@ impl<'a> Pairing<'a> {
     fn draft(&self, address: Name, sources: &[u32], links: &Numbers) -> Draft {
         let mut draft = Draft::new(address);
         draft.set_sources(sources);
+        let mut in_pairs = 0;
         for at in sources {
             let Some(link) = links.get(self.source.members[*at as usize].id.place()) else {
                 continue;
             };
             let link = &self.base.members[link as usize];
-            draft.linked = true;
+            draft.linked = Linked::Otherwise;
             match self.contact(link.target) {
-                Some(position) if !draft.targets().contains(&position) => {
-                    draft.add_target(position);
+                Some(position) => {
+                    in_pairs += 1;
+                    if !draft.targets().contains(&position) {
+                        draft.add_target(position);
+                    }
                 }
-                Some(_) => {}
                 None => {
                     // Of several the first in order, in whatever order they are read.
                     let first = draft.vanished().filter(|known| {
@@ -149,6 +152,8 @@ impl<'a> Pairing<'a> {
         let targets = self.ranked(self.target, draft.targets());
         if let Some(targets) = targets {
             draft.set_targets(&targets);
+        } else if in_pairs == sources.len() {
+            draft.linked = Linked::AsPaired;
         }
         draft
     }
@@ -235,7 +240,7 @@ impl<'a> Pairing<'a> {
         let mut draft = Draft::new(held.unwrap_or(link.address));
         draft.unusable = unusable;
         draft.removed_by_us = contact.is_none() && link.removed_by_us;
-        draft.linked = true;
+        draft.linked = Linked::Otherwise;
         draft.add_source(at);
         match contact {
             Some(contact) => {
@@ -329,8 +334,19 @@ impl<'a> Pairing<'a> {
             of_source: Numbers::new(self.source.members.len()),
             of_target: Numbers::new(self.target.members.len()),
             by_shown_address: Numbers::new(self.names.len()),
+            linked_as_paired: Bits::new(many),
             ..People::default()
         };
+        let statuses = |snapshot: &Snapshot| -> Vec<MemberStatus> {
+            snapshot
+                .members
+                .iter()
+                .map(|member| member.status)
+                .collect()
+        };
+        // Of both sides, side by side: in the order of the addresses each of them is far from the
+        // one before.
+        let statuses = (statuses(self.source), statuses(self.target));
         let mut left = Vec::new();
         for (draft, number) in order.into_iter().zip(0..) {
             let draft = &drafts[draft as usize];
@@ -344,9 +360,12 @@ impl<'a> Pairing<'a> {
             if draft.unusable.is_none() && !draft.sources().is_empty() {
                 people.by_shown_address.set(draft.address.place(), number);
             }
+            if draft.linked == Linked::AsPaired && draft.targets().len() == 1 {
+                people.linked_as_paired.insert(number);
+            }
             people.parted.extend(draft.parted_from().map(|at| (ix, at)));
             left.extend(draft.left().iter().map(|contact| (ix, *contact)));
-            let person = self.person(draft, &mut people);
+            let person = self.person(draft, &statuses, &mut people);
             people.rows.push(person);
         }
         drop(drafts);
@@ -428,23 +447,26 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    fn person(&self, draft: &Draft, people: &mut People) -> Person {
-        let strictest = |snapshot: &Snapshot, rows: &[u32]| {
+    fn person(
+        &self,
+        draft: &Draft,
+        (source, target): &(Vec<MemberStatus>, Vec<MemberStatus>),
+        people: &mut People,
+    ) -> Person {
+        let strictest = |statuses: &[MemberStatus], rows: &[u32]| {
             rows.iter()
-                .map(|at| snapshot.members[*at as usize].status)
+                .map(|at| statuses[*at as usize])
                 .max()
                 .unwrap_or(MemberStatus::Active)
         };
         // Whoever holds the address at the target speaks for its consent, also where a link says it
         // is somebody else.
-        let parted = draft
-            .parted_from()
-            .map(|at| self.target.members[at as usize].status);
+        let parted = draft.parted_from().map(|at| target[at as usize]);
         let parted = parted
             .filter(|status| *status == MemberStatus::OptedOut)
             .unwrap_or(MemberStatus::Active);
-        let target_status = strictest(self.target, draft.targets())
-            .max(strictest(self.target, self.holders(draft.address)))
+        let target_status = strictest(target, draft.targets())
+            .max(strictest(target, self.holders(draft.address)))
             .max(parted);
         let start = |all: &mut Vec<u32>, rows: &[u32]| {
             let from = all.len() as u32;
@@ -460,10 +482,10 @@ impl<'a> Pairing<'a> {
             removed_by_us: draft.removed_by_us,
             moves_from: draft.moves_from(),
             hands: draft.hands,
-            source_status: strictest(self.source, draft.sources()),
+            source_status: strictest(source, draft.sources()),
             refused_by_address: false,
             target_status,
-            linked: draft.linked,
+            linked: draft.linked != Linked::Not,
             is_bound: false,
         }
     }

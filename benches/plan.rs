@@ -269,7 +269,9 @@ fn accounts(memberships: usize, case: Case) -> Accounts {
     let source = snapshot("s", &mut names, at_source);
     // The target lists them in another order, in which no two who came together stand together.
     let step = people * 618 / 1000;
-    let step = (step..).find(|step| gcd(*step, people) == 1).unwrap();
+    let step = (step..=people + 1)
+        .find(|step| gcd(*step, people) == 1)
+        .unwrap();
     let count = if case == Case::Everything { 0 } else { people };
     let at_target = (0..count)
         .map(move |at| at * step % people)

@@ -53,7 +53,7 @@ impl Basis {
                     edit.pair().map(|pair| plan.pair(pair).name.as_str()),
                 )
             });
-            let prints = prints_of(inputs, plan, edits);
+            let prints = prints_of(inputs, plan, edits, NEIGHBOURS);
             let prints = labels.zip(prints);
             operations.extend(prints.map(|(label, print)| OperationPrint { label, print }));
         }
@@ -149,13 +149,18 @@ const TOGETHER: usize = 64;
 const NEIGHBOURS: u32 = 4096;
 
 /// Takes the prints of some operations: their values, and the versions of the groups and the people
-/// that they touch.
-fn prints_of(inputs: &Inputs<'_>, plan: &Plan, edits: &[Edit]) -> Vec<String> {
+/// that they touch. So many `neighbours` are looked at together, which no print shows.
+pub(super) fn prints_of(
+    inputs: &Inputs<'_>,
+    plan: &Plan,
+    edits: &[Edit],
+    neighbours: u32,
+) -> Vec<String> {
     let mut open: Vec<(Print, &[PersonIx])> = edits
         .iter()
         .map(|edit| (begin(inputs, plan, edit), edit.members()))
         .collect();
-    let mut end = NEIGHBOURS;
+    let mut end = neighbours;
     loop {
         let mut next: Option<u32> = None;
         for (print, left) in &mut open {
@@ -170,7 +175,7 @@ fn prints_of(inputs: &Inputs<'_>, plan: &Plan, edits: &[Edit]) -> Vec<String> {
             }
         }
         let Some(next) = next else { break };
-        end = next.saturating_add(NEIGHBOURS);
+        end = next.saturating_add(neighbours);
     }
     open.into_iter().map(|(print, _)| print.end()).collect()
 }

@@ -183,10 +183,14 @@ pub(super) fn in_order(people: &[u32], everybody: &mut Bits) -> Vec<PersonIx> {
         few.dedup();
         return few;
     }
-    people.iter().for_each(|person| everybody.insert(*person));
+    for person in people {
+        everybody.insert(*person);
+    }
     let mut ordered = Vec::with_capacity(people.len());
     ordered.extend(everybody.iter().map(PersonIx));
-    people.iter().for_each(|person| everybody.remove(*person));
+    for person in people {
+        everybody.remove(*person);
+    }
     ordered
 }
 

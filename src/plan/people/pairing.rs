@@ -128,22 +128,19 @@ impl<'a> Pairing<'a> {
             };
             let link = &self.base.members[link as usize];
             draft.linked = Linked::Otherwise;
-            match self.contact(link.target) {
-                Some(position) => {
-                    in_pairs += 1;
-                    if !draft.targets().contains(&position) {
-                        draft.add_target(position);
-                    }
+            if let Some(position) = self.contact(link.target) {
+                in_pairs += 1;
+                if !draft.targets().contains(&position) {
+                    draft.add_target(position);
                 }
-                None => {
-                    // Of several the first in order, in whatever order they are read.
-                    let first = draft.vanished().filter(|known| {
-                        let text = |name: Name| id_rank(self.names.text(name));
-                        text(*known) <= text(link.target)
-                    });
-                    draft.set_vanished(Some(first.unwrap_or(link.target)));
-                    draft.removed_by_us |= link.removed_by_us;
-                }
+            } else {
+                // Of several the first in order, in whatever order they are read.
+                let first = draft.vanished().filter(|known| {
+                    let text = |name: Name| id_rank(self.names.text(name));
+                    text(*known) <= text(link.target)
+                });
+                draft.set_vanished(Some(first.unwrap_or(link.target)));
+                draft.removed_by_us |= link.removed_by_us;
             }
         }
         if !draft.targets().is_empty() {

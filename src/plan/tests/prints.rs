@@ -2,6 +2,8 @@
 
 use super::parse;
 use crate::model::MemberStatus;
+use crate::plan::fingerprint::prints_of;
+use crate::plan::{Edit, PairIx};
 
 const WORLD: &str = "source 1 Donors ext=d : ana bo
      target 11 Donors ext=d : cy
@@ -19,6 +21,37 @@ fn equal_plans_have_equal_prints_in_whatever_order_things_were_read() {
     let plain = print(|_| {});
     assert_eq!(plain, print(|_| {}));
     assert_eq!(plain, print(|world| world.backwards = true));
+}
+
+#[test]
+fn operations_have_the_same_prints_together_as_alone() {
+    let world = parse(
+        "source 1 Donors ext=d : ana bo cy dee eve
+         source 2 Others ext=o : bo dee
+         target 11 Donors ext=d
+         target 12 Others ext=o
+         link 1=11 2=12",
+    );
+    world.planned(|inputs, plan| {
+        let mut edits = plan.operations.clone();
+        let everybody = inputs.people.iter().map(|(person, _)| person);
+        // In another order than that of the people, which shows.
+        let backwards: Vec<_> = everybody.collect::<Vec<_>>().into_iter().rev().collect();
+        assert_eq!(backwards.len(), 5);
+        edits.push(Edit::AddMemberships {
+            pair: PairIx(0),
+            members: backwards,
+        });
+        let alone: Vec<String> = edits
+            .iter()
+            .flat_map(|edit| prints_of(inputs, plan, std::slice::from_ref(edit), u32::MAX))
+            .collect();
+        for neighbours in [1, 2, 3, 100] {
+            assert_eq!(prints_of(inputs, plan, &edits, neighbours), alone);
+        }
+        let (last, others) = alone.split_last().unwrap();
+        assert!(others.len() > 2 && !others.contains(last));
+    });
 }
 
 #[test]

@@ -249,3 +249,30 @@ fn nothing_ends_of_whoever_can_not_be_read() {
     };
     assert!(obeyed("") && !obeyed("unreadable"));
 }
+
+#[test]
+fn what_holds_in_one_group_is_not_taken_for_what_holds_in_the_next() {
+    // In the first group ana stays and bo joins, and nothing is to be said of them.
+    let world = |second: &str, more: &str| {
+        format!(
+            "source 1 Donors ext=d : ana bo
+             source 2 Others ext=o : ana bo
+             target 11 Donors ext=d : ana
+             target 12 Others ext=o : {second}
+             link 1=11
+             link 2=12
+             base 11 : ana+
+             {more}"
+        )
+    };
+    let first = "create people: bo\nadd to Donors: bo";
+    check(
+        &world("ana", "base 12 : ana+"),
+        &format!("{first}\nadd to Others: bo"),
+    );
+    check(&world("", ""), &format!("{first}\nadd to Others: ana bo"));
+    check(
+        &world("ana=opted_out", "base 12 : ana+"),
+        &format!("{first}\nadd to Others: bo\n- Others ana opted_out_at_target"),
+    );
+}

@@ -30,7 +30,8 @@ fn operations_have_the_same_prints_together_as_alone() {
          source 2 Others ext=o : bo dee
          target 11 Donors ext=d
          target 12 Others ext=o
-         link 1=11 2=12",
+         link 1=11
+         link 2=12",
     );
     world.planned(|inputs, plan| {
         let mut edits = plan.operations.clone();

@@ -92,8 +92,9 @@ pub struct Member {
     pub hash: Option<RowHash>,
 }
 
-/// One row of a group's listing.
+/// One row of a group's listing, in five bytes: there are millions of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(Rust, packed)]
 pub struct ListingRow {
     /// The position of the person in [`Snapshot::members`].
     pub member: u32,

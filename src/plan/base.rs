@@ -95,8 +95,9 @@ pub struct MemberLink {
 }
 
 /// A membership that stood at both sides at the end of the last confirmed run, or that this job
-/// brought and has not removed.
+/// brought and has not removed. In five bytes: there are millions of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(Rust, packed)]
 pub struct BaseMembership {
     /// The target person's id.
     pub member: Name,

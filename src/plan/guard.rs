@@ -368,7 +368,7 @@ fn known_memberships(judged: &Judged<'_>) -> u64 {
         .map(|(group, rows)| {
             let left_out = uncertain.get(group.as_str());
             let counts = |member: &Name| left_out.is_none_or(|left_out| !left_out.contains(member));
-            rows.iter().filter(|row| counts(&row.member)).count() as u64
+            rows.iter().filter(|row| counts(&{ row.member })).count() as u64
         })
         .sum()
 }

@@ -52,6 +52,8 @@ pub(super) fn look(
     };
     let mut left_out: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
     let listed = listed(&sides.source);
+    // In ascending order: a map that is made of all of them at once takes half the room.
+    let mut known_of = Vec::new();
     for (person, _) in people.iter() {
         let sources = people.sources(person);
         let [first, ..] = sources else { continue };
@@ -98,14 +100,14 @@ pub(super) fn look(
                     "members.where could not be decided, because the profile was not read"
                         .to_owned(),
                 );
-                out.people.insert(
+                known_of.push((
                     person,
                     PersonFacts {
                         counts: true,
                         undecided,
                         ..PersonFacts::default()
                     },
-                );
+                ));
             }
             continue;
         }
@@ -170,9 +172,10 @@ pub(super) fn look(
             || facts.edit.is_some()
             || facts.desired_hash != 0
         {
-            out.people.insert(person, facts);
+            known_of.push((person, facts));
         }
     }
+    out.people = known_of.into_iter().collect();
     out.losses.extend(
         left_out
             .into_iter()

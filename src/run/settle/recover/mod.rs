@@ -204,7 +204,7 @@ pub(in crate::run) fn forget_strays(
         let known = base.memberships.get(&group.id).into_iter().flatten();
         changes.extend(
             known
-                .filter(|known| !here.contains(&known.member))
+                .filter(|known| !here.contains(&{ known.member }))
                 .map(|known| Change::MembershipGone {
                     job: job.name.clone(),
                     group: group.id.clone(),

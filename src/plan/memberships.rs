@@ -491,8 +491,12 @@ impl Decider<'_, '_> {
             return true;
         };
         let other = || {
-            let address = inputs.target.members[contact as usize].address;
-            address.and_then(|address| self.shown.listed_with(inputs, address))
+            let address = inputs.target.members[contact as usize].address?;
+            // Whoever a listed record shows is wanted, which is told at once: thousands of records may
+            // have one address.
+            let person = inputs.people.showing(address)?;
+            self.tables.wanted.get(person.0)?;
+            self.shown.listed_with(inputs, address)
         };
         !self.is_wanted(person)
             && !inputs.people.get(person).hands.is_changing()

@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_row_by_row_reads_as_if_it_was_not() {
-        let bytes = br#"{"data":{"records":[{"name":2024.10},{"name":"\ud83d"}],"n":1},"ok":true}"#;
+        let bytes = br#"{"data":{"records":[{"name":2024.10},{"name":"\ud83d"},{"name":-0},{"name":1234567890123456789012}],"n":1},"ok":true}"#;
         for begin in [&b""[..], b"\xef\xbb\xbf", b" \r\n\t"] {
             let answer = read(&[begin, bytes].concat()).unwrap();
             assert_eq!(answer.names().collect::<Vec<_>>(), ["data", "ok"]);
@@ -253,6 +253,8 @@ mod tests {
             assert_eq!(rows[0].fields["name"], "2024.10");
             let name = &rows[1].fields["name"];
             assert!(super::super::guess::is_guessed(name), "only that row");
+            assert_eq!(rows[2].fields["name"], "-0");
+            assert_eq!(rows[3].fields["name"], "1234567890123456789012");
             assert!(!data["n"].is_array() && !data["n"].is_object());
         }
         for broken in [

@@ -57,8 +57,10 @@
 //! | create or change a group | 1 (`groups/save`) | 1 and 50 (`CreateGroup`, `EditGroups`) | 1 (`list_add`, `list_edit`) | 1 |
 //! | read a group | 1,000 rows (`groups/getContacts`), beside one search of the account with 250 rows a page | all of it, twice: members and opt-outs | the account once, 100 contacts a page with all of their lists, and one count for each list | 100 users a page |
 //!
-//! Requests of one account go out at its pace and, where the provider takes more than one, overlap
-//! ([`crate::model::Capabilities::writes_overlap`]). Reading asks one question after the other: each
+//! Requests of one account go out at its pace. Where the provider takes more than one at a time, opt-outs,
+//! additions and profiles of different people overlap
+//! ([`crate::model::Capabilities::writes_overlap`]); removals never do, each of which follows a look at
+//! the group. Reading asks one question after the other: each
 //! page follows from the one before, and what is asked first has to be the older answer where an
 //! opt-out may arrive meanwhile.
 

@@ -230,7 +230,13 @@ impl<'a> Pairing<'a> {
         };
         let contact = self.contact(link.target);
         if let Some(owner) = contact.and_then(|contact| owners.get(contact as usize)) {
-            drafts[owner as usize].add_source(at);
+            let owner = &mut drafts[owner as usize];
+            owner.add_source(at);
+            // Of several records without an address the one that has something in its place counts,
+            // in whatever order they are read.
+            if owner.unusable.is_some() {
+                owner.unusable = owner.unusable.max(unusable);
+            }
             return;
         }
         let held = contact.and_then(|contact| self.address_of(contact));

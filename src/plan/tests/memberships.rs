@@ -276,3 +276,40 @@ fn what_holds_in_one_group_is_not_taken_for_what_holds_in_the_next() {
         &format!("{first}\nadd to Others: bo\n- Others ana opted_out_at_target"),
     );
 }
+
+#[test]
+fn a_newcomer_joins_no_group_that_has_something_against_them() {
+    // Nothing is against ana in the first group, which decides nothing for the second.
+    let world = |second: &str, more: &str| {
+        format!(
+            "source 1 Donors ext=d : ana
+             source 2 Others ext=o : ana {second}
+             target 11 Donors ext=d
+             target 12 Others ext=o
+             link 1=11
+             link 2=12
+             {more}"
+        )
+    };
+    let first = "create people: ana\nadd to Donors: ana";
+    check(
+        &world("", "bar 12 : ana"),
+        &format!("{first}\n- Others ana opted_out_at_source"),
+    );
+    check(
+        &world("", "resting add_memberships 12 ana@example.org"),
+        &format!("{first}\n! membership Others ana value_refused"),
+    );
+    check(
+        &world(
+            "x=opted_out",
+            "person source x active address=\"Ana <ana@example.org>\"",
+        ),
+        &format!(
+            "{first}
+             - Others  opted_out_at_source
+             - Others ana opted_out_at_source
+             ! member Ana <ana@example.org> s.x bad_address"
+        ),
+    );
+}

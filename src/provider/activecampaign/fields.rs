@@ -309,8 +309,8 @@ pub static USER_CAPABILITIES: Capabilities = Capabilities {
     account_opt_out: false,
     account_opt_out_as_lists: false,
     removal_shows_opt_out: false,
-    // Two requests at a time are what is advised, and nothing speaks against two changes.
-    writes_overlap: true,
+    // The first change may have to find out which group a number stands for.
+    writes_overlap: false,
     detach: false,
     one_group_per_member: true,
     create_opted_out: false,

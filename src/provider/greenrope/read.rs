@@ -5,6 +5,7 @@
 //! what makes the whole account unreadable is an error.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::warn;
@@ -62,17 +63,12 @@ struct Answer {
 /// The contacts of an answer.
 enum Contacts {
     Few(Vec<Contact>),
-    /// Packed, on disk if they are many.
-    Many(Rows),
+    /// Packed, on disk if they are many; or why they can't be kept there.
+    Many(io::Result<Rows>),
 }
 
 impl Answer {
     fn of(reply: &mut Reply) -> Result<Answer, DecodeError> {
-        let unkept = |error| {
-            DecodeError::NotAnAnswer(format!(
-                "its contacts can't be kept on the disk that holds temporary files: {error}"
-            ))
-        };
         if reply.body.len() <= KEPT {
             let mut kept = Vec::new();
             let count = wire::check_contacts(
@@ -85,14 +81,20 @@ impl Answer {
             let contacts = Contacts::Few(kept);
             return Ok(Answer { count, contacts });
         }
-        let mut rows = Rows::new().map_err(unkept)?;
+        // A disk that is full is no fault of the answer, which would be asked for again.
+        let mut rows = Rows::new();
         let mut packed = Vec::new();
         let count = wire::check_contacts(
             reply.body.reader(),
             Some(&mut |contact| {
                 packed.clear();
                 contact.pack(&mut packed);
-                rows.push(&packed).map_err(unkept)
+                if let Ok(kept) = &mut rows
+                    && let Err(error) = kept.push(&packed)
+                {
+                    rows = Err(error);
+                }
+                Ok(())
             }),
         )?;
         let contacts = Contacts::Many(rows);
@@ -109,7 +111,7 @@ impl Answer {
                 contacts.into_iter().try_for_each(take)?;
                 Ok(Ok(()))
             }
-            Contacts::Many(mut rows) => unpack(&mut rows, take),
+            Contacts::Many(mut rows) => unpack(rows.as_mut(), take),
         }
     }
 
@@ -120,7 +122,7 @@ impl Answer {
                 contacts.iter().for_each(look);
                 Ok(Ok(()))
             }
-            Contacts::Many(rows) => unpack(rows, &mut |contact| {
+            Contacts::Many(rows) => unpack(rows.as_mut(), &mut |contact| {
                 look(&contact);
                 Ok(())
             }),
@@ -145,13 +147,17 @@ impl Answer {
 }
 
 fn unpack(
-    rows: &mut Rows,
+    rows: Result<&mut Rows, &mut io::Error>,
     take: &mut dyn FnMut(Contact) -> Result<(), SinkError>,
 ) -> Result<Result<(), String>, SinkError> {
     let lost = |error: &dyn std::fmt::Display| {
         Ok(Err(format!(
-            "its contacts can't be read back from disk: {error}"
+            "its contacts can't be kept on the disk that holds temporary files: {error}"
         )))
+    };
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(error) => return lost(error),
     };
     let read = rows.each(|row| match Contact::unpack(row) {
         Ok(contact) => take(contact).map_err(Some),

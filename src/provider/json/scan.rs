@@ -277,11 +277,13 @@ impl<R: BufRead> Scanner<R> {
     }
 
     fn number(&mut self) -> Result<(), DecodeError> {
-        if self.peek()? == Some(b'-') {
+        let is_negative = self.peek()? == Some(b'-');
+        if is_negative {
             self.take(1)?;
         }
-        // No other digit follows a zero.
+        // No other digit follows a zero, and one below zero is no whole number.
         if self.peek()? == Some(b'0') {
+            self.is_plain &= !is_negative;
             self.take(1)?;
         } else if self.digits()? > SURE_DIGITS {
             self.is_plain = false;

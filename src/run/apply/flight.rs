@@ -1,12 +1,13 @@
 //! Requests under way: as many at once as the account takes, so that a provider's pace is kept
 //! however long each of its answers takes.
 //!
-//! Only requests of one kind overlap, and only those about different people: what one of them brings
-//! decides nothing of the others. Each is in the journal before it leaves, and their answers are
-//! taken in the order in which they left.
+//! Only requests of one kind overlap, only those about different people, and never one before which
+//! the provider is looked at anew: what is under way would show there as news, and a removal has to
+//! follow its look at once. So what one of them brings decides nothing of the others. Each is in the
+//! journal before it leaves, and their answers are taken in the order in which they left.
 
-use std::collections::HashSet;
-use std::mem::discriminant;
+use std::collections::{HashSet, VecDeque};
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tracing::Instrument as _;
 use super::Applying;
 use super::send::operation;
 use crate::http::{CallError, Problem};
-use crate::model::{ItemOutcome, Name, Settlement, Write};
+use crate::model::{ItemOutcome, Leaving, Name, Settlement, Write};
 use crate::plan::PersonIx;
 use crate::plan::pack::Step;
 use crate::run::accounts::Handle;
@@ -31,6 +32,8 @@ pub(super) struct Flight {
     write: Arc<Write>,
     pub(super) items: Vec<Item>,
     pub(super) attempt: u32,
+    /// Ends the waiting for what the provider goes on with after its answer.
+    stop: CancellationToken,
     /// Is given up where the run is dropped, as a kill would leave it.
     answer: AbortOnDropHandle<Answered>,
 }
@@ -47,6 +50,7 @@ impl Flight {
             items,
             attempt,
             answer,
+            ..
         } = self;
         let answer = match answer.await {
             Ok(answer) => answer,
@@ -64,36 +68,37 @@ impl Flight {
 /// The requests that overlap, all of one kind.
 #[derive(Default)]
 pub(super) struct UnderWay {
-    flights: std::collections::VecDeque<Flight>,
-    kind: Option<std::mem::Discriminant<Step>>,
-    /// The addresses of those whom they are about.
+    flights: VecDeque<Flight>,
+    kind: Option<Discriminant<Step>>,
+    /// The addresses of those whom they are about, in the plan and as the requests spell them. Those
+    /// that have landed stay until all have.
     people: HashSet<Name>,
+    spelled: HashSet<String>,
 }
+
+/// How long an answer is waited for once the run has to end.
+const LAST_WAIT: Duration = Duration::from_mins(1);
 
 impl Applying<'_> {
     /// Waits until a step can be looked at: for everything under way if it may depend on it, else for
     /// room.
     pub(super) async fn make_way(&mut self, step: &Step) -> Result<(), RunError> {
-        let people = people_of(step);
-        let addresses = people
-            .iter()
-            .flatten()
-            .map(|person| self.prepared.planned.people.get(*person).address);
-        let addresses: Vec<Name> = addresses.collect();
-        let under_way = &self.under_way;
-        let is_apart = people.is_some()
-            && under_way.kind == Some(discriminant(step))
-            && !addresses
-                .iter()
-                .any(|address| under_way.people.contains(address));
-        if !is_apart {
-            self.land_all().await?;
-        }
         while self.under_way.flights.len() >= self.most_at_once() {
             self.land_first().await?;
         }
-        // Their addresses stay until all have landed: that none comes twice is all that counts.
-        self.under_way.kind = people.is_some().then(|| discriminant(step));
+        let people = people_of(step).filter(|people| {
+            let is_unproved = |person| self.unproved.contains(person);
+            !self.looks_before(step) && !people.iter().any(is_unproved)
+        });
+        let planned = &self.prepared.planned.people;
+        let address = |person: &PersonIx| planned.get(*person).address;
+        let addresses: Vec<Name> = people.iter().flatten().map(address).collect();
+        let kind = people.is_some().then(|| discriminant(step));
+        let is_known = |address| self.under_way.people.contains(address);
+        if kind.is_none() || self.under_way.kind != kind || addresses.iter().any(is_known) {
+            self.land_all().await?;
+        }
+        self.under_way.kind = kind;
         self.under_way.people.extend(addresses);
         Ok(())
     }
@@ -106,6 +111,13 @@ impl Applying<'_> {
         if self.is_given_up(&items) {
             return Ok(());
         }
+        let spelled: Vec<String> = addresses_of(&write).map(str::to_lowercase).collect();
+        if spelled.iter().any(|it| self.under_way.spelled.contains(it)) {
+            while !self.under_way.flights.is_empty() {
+                self.land_first().await?;
+            }
+        }
+        self.under_way.spelled.extend(spelled);
         let flight = self.launch(write, items, 0)?;
         self.under_way.flights.push_back(flight);
         if self.most_at_once() == 1 || self.under_way.kind.is_none() {
@@ -143,7 +155,13 @@ impl Applying<'_> {
     /// the answers leave open is for the next run to find out.
     pub(super) async fn land_rest(&mut self) -> Result<(), RunError> {
         while let Some(flight) = self.under_way.flights.pop_front() {
-            let (journal, write, items, _, answer) = flight.land().await;
+            flight.stop.cancel();
+            let (journal, items) = (flight.journal, flight.items.clone());
+            let landed = tokio::time::timeout(LAST_WAIT, flight.land()).await;
+            let Ok((_, write, _, _, answer)) = landed else {
+                self.settle_unknown(journal, &items)?;
+                continue;
+            };
             match answer {
                 Ok(Some(outcomes)) if outcomes.len() == items.len() => {
                     self.settle(journal, &write, &items, outcomes)?;
@@ -188,36 +206,53 @@ impl Applying<'_> {
         self.wrote = true;
         self.spend()?;
         let write = Arc::new(write);
-        let stop = self.runner.inner.options.stop.clone();
-        let answer = send(Arc::clone(&self.handle), Arc::clone(&write), stop);
+        let stop = self.runner.inner.options.stop.child_token();
+        let answer = send(Arc::clone(&self.handle), Arc::clone(&write), stop.clone());
         Ok(Flight {
             journal,
             write,
             items,
             attempt,
+            stop,
             answer: AbortOnDropHandle::new(tokio::spawn(answer.in_current_span())),
         })
     }
 }
 
-/// Names those whom a step is about, if others of its kind may be under way with it.
+/// Names those whom a step is about, if others of its kind may be under way with it: nobody is taken
+/// out of a group meanwhile.
 fn people_of(step: &Step) -> Option<Vec<PersonIx>> {
     Some(match step {
         Step::CreateMembers { members, .. }
         | Step::AddMemberships { members, .. }
-        | Step::RemoveMemberships { members, .. }
         | Step::OptOutOfAccount { members } => members.clone(),
         Step::UpdateMembers { edits } => edits.iter().map(|(person, _)| *person).collect(),
         Step::JoinGroups { rows } => rows.iter().map(|(person, _)| *person).collect(),
-        Step::LeaveGroups { rows, .. } => rows.iter().map(|row| row.member).collect(),
-        Step::BringBack { rows } => rows.iter().map(|(person, _)| *person).collect(),
+        Step::LeaveGroups {
+            rows,
+            how: Leaving::OptOut,
+        } => rows.iter().map(|row| row.member).collect(),
         Step::CreateOptedOut { member } | Step::OptOutOfGroups { member, .. } => vec![*member],
         Step::CreateCustomField { .. }
         | Step::CreateGroup { .. }
         | Step::EditGroups { .. }
         | Step::DeleteGroup { .. }
-        | Step::ChangeAddress { .. } => return None,
+        | Step::ChangeAddress { .. }
+        | Step::RemoveMemberships { .. }
+        | Step::LeaveGroups { .. }
+        | Step::BringBack { .. } => return None,
     })
+}
+
+/// The addresses that a request goes by.
+fn addresses_of(write: &Write) -> Box<dyn Iterator<Item = &str> + '_> {
+    match write {
+        Write::CreateMembers { rows, .. } => Box::new(rows.iter().map(|row| row.address.trim())),
+        Write::UpdateMembers { edits } => Box::new(edits.iter().map(|edit| edit.address.trim())),
+        Write::JoinGroups { rows } => Box::new(rows.iter().map(|row| row.address.trim())),
+        Write::LeaveGroups { rows, .. } => Box::new(rows.iter().map(|row| row.address.trim())),
+        _ => Box::new(std::iter::empty()),
+    }
 }
 
 /// Sends once, and asks on where the provider goes on working after its answer. Nothing comes back

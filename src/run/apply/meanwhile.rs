@@ -73,6 +73,12 @@ impl Applying<'_> {
         Ok(())
     }
 
+    /// Tells whether a group is read again before a step, or may be.
+    pub(super) fn looks_before(&self, step: &Step) -> bool {
+        let mut pairs = written_by(step).into_iter();
+        !self.leaving(step).is_empty() || pairs.any(|pair| self.is_listing_old(pair))
+    }
+
     /// Names those of a step for whom nothing is sent because nobody can tell how they stand.
     pub(super) fn name_untold(&mut self, step: &Step) {
         if self.untold.is_empty() {

@@ -137,8 +137,8 @@ impl ActiveCampaign {
             }
             Err(error) if error.may_have_been_done() => {
                 // Nobody knows the id of this import, so whoever reads back next waits until it is
-                // over.
-                self.memory().doubt = Some(asked);
+                // over. It may have left later than it was asked for.
+                self.doubt_import_of(self.account.now());
                 Err(error)
             }
             Err(error) => Err(error),
@@ -171,13 +171,13 @@ impl ActiveCampaign {
             Ok(progress) => progress,
             // The import was queued: whatever keeps us from asking, what it does is unknown.
             Err(error) => {
-                self.memory().doubt.get_or_insert(queued);
+                self.doubt_import_of(queued);
                 return Err(self.lost_import(&error.to_string()));
             }
         };
         if progress == Progress::Running {
             if self.account.now().duration_since(queued) > PATIENCE {
-                self.memory().doubt.get_or_insert(queued);
+                self.doubt_import_of(queued);
                 return Err(self.lost_import("it has been under way for half an hour"));
             }
             return Ok(Settlement::Pending(ticket.clone()));
@@ -186,6 +186,12 @@ impl ActiveCampaign {
         batch
             .map(|batch| Settlement::Items(batch.settle(&progress)))
             .ok_or_else(|| self.lost_import("the import was settled before"))
+    }
+
+    /// Takes note of an import of unknown outcome; of several the last one is waited for.
+    fn doubt_import_of(&self, asked: Instant) {
+        let mut memory = self.memory();
+        memory.doubt = memory.doubt.max(Some(asked));
     }
 
     fn lost_import(&self, why: &str) -> CallError {
@@ -246,19 +252,28 @@ impl ActiveCampaign {
     /// Waits until no import is outstanding, and at least so long that a lost one would have shown
     /// up.
     async fn wait_for_imports(&self) -> Result<(), CallError> {
-        let Some(since) = self.memory().doubt else {
+        if self.memory().doubt.is_none() {
             return Ok(());
-        };
+        }
         warn!(
             account = self.account.name(),
             "Waiting for imports to end, one of which may be of unknown outcome."
         );
-        tokio::time::sleep_until(since + UNSEEN).await;
-        let started = self.account.now();
+        let mut started = None;
         loop {
-            if !self.ask_v3(wire::totals(), wire::is_outstanding).await? {
-                self.memory().doubt = None;
+            let Some(since) = self.memory().doubt else {
                 return Ok(());
+            };
+            tokio::time::sleep_until(since + UNSEEN).await;
+            let started = *started.get_or_insert_with(|| self.account.now());
+            if !self.ask_v3(wire::totals(), wire::is_outstanding).await? {
+                let mut memory = self.memory();
+                // Another one may have been lost meanwhile, and not be shown yet.
+                if memory.doubt <= Some(since) {
+                    memory.doubt = None;
+                    return Ok(());
+                }
+                continue;
             }
             if self.account.now().duration_since(started) > PATIENCE {
                 let account = self.account.name().to_owned();

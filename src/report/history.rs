@@ -1,11 +1,12 @@
 //! What ran, and what one run did item by item.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use anstyle::Style;
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
 use super::json::{FORMAT_VERSION, summary_from_json, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING};
@@ -56,7 +57,7 @@ pub fn write_history_text(
 /// # Errors
 /// What writing to `out` says.
 pub fn write_history_json(out: &mut dyn Write, runs: &[RunRecord]) -> io::Result<()> {
-    #[derive(Serialize)]
+    #[derive(serde::Serialize)]
     struct Document<'a> {
         version: u32,
         runs: Vec<RunRow<'a>>,
@@ -77,7 +78,7 @@ pub fn write_history_json(out: &mut dyn Write, runs: &[RunRecord]) -> io::Result
 pub fn write_show_text(
     out: &mut dyn Write,
     run: &RunRecord,
-    items: &[RunItem],
+    items: impl Iterator<Item = RunItem>,
     zone: &TimeZone,
 ) -> io::Result<()> {
     let style = colour(run.outcome);
@@ -109,12 +110,13 @@ pub fn write_show_text(
     if let Some(approved) = &run.approved {
         writeln!(out, "  approved  {}", approval(approved))?;
     }
-    if items.is_empty() {
+    let mut items = items.peekable();
+    if items.peek().is_none() {
         return writeln!(out, "\nNo items are kept of this run.");
     }
     writeln!(out)?;
     for item in items {
-        write_item(out, item)?;
+        write_item(out, &item)?;
     }
     Ok(())
 }
@@ -162,15 +164,31 @@ fn write_item(out: &mut dyn Write, item: &RunItem) -> io::Result<()> {
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_show_json(out: &mut dyn Write, run: &RunRecord, items: &[RunItem]) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Document<'a> {
+pub fn write_show_json(
+    out: &mut dyn Write,
+    run: &RunRecord,
+    items: impl Iterator<Item = RunItem>,
+) -> io::Result<()> {
+    #[derive(serde::Serialize)]
+    #[serde(bound = "I: Iterator<Item = RunItem>")]
+    struct Document<'a, I: Iterator<Item = RunItem>> {
         version: u32,
         #[serde(flatten)]
         run: RunRow<'a>,
-        items: Vec<ItemRow<'a>>,
+        items: OneByOne<I>,
     }
-    #[derive(Serialize)]
+    /// Items that are made as they are written.
+    struct OneByOne<I>(RefCell<I>);
+    impl<I: Iterator<Item = RunItem>> Serialize for OneByOne<I> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut rows = serializer.serialize_seq(None)?;
+            for item in self.0.borrow_mut().by_ref() {
+                rows.serialize_element(&ItemRow::of(&item))?;
+            }
+            rows.end()
+        }
+    }
+    #[derive(serde::Serialize)]
     struct ItemRow<'a> {
         seq: u64,
         op: &'a str,
@@ -182,28 +200,32 @@ pub fn write_show_json(out: &mut dyn Write, run: &RunRecord, items: &[RunItem]) 
         #[serde(skip_serializing_if = "serde_json::Value::is_null")]
         fields: &'a serde_json::Value,
     }
-    let items = items.iter().map(|item| ItemRow {
-        seq: item.seq,
-        op: &item.op,
-        group: item.group.as_deref(),
-        member: item.member.as_deref(),
-        outcome: &item.outcome,
-        reason: item.reason.as_deref(),
-        message: item.message.as_deref(),
-        fields: &item.fields,
-    });
+    impl ItemRow<'_> {
+        fn of(item: &RunItem) -> ItemRow<'_> {
+            ItemRow {
+                seq: item.seq,
+                op: &item.op,
+                group: item.group.as_deref(),
+                member: item.member.as_deref(),
+                outcome: &item.outcome,
+                reason: item.reason.as_deref(),
+                message: item.message.as_deref(),
+                fields: &item.fields,
+            }
+        }
+    }
     write_document(
         out,
         &Document {
             version: FORMAT_VERSION,
             run: RunRow::new(run),
-            items: items.collect(),
+            items: OneByOne(RefCell::new(items)),
         },
     )
 }
 
 /// One run of the history as JSON.
-#[derive(Serialize)]
+#[derive(serde::Serialize)]
 pub(super) struct RunRow<'a> {
     run: &'a str,
     job: &'a str,

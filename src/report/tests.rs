@@ -706,7 +706,7 @@ fn one_run_is_shown_item_by_item() {
         ..state::RunItem::default()
     }];
     let run = run_record(Some(state::Outcome::Partial));
-    insta::assert_snapshot!(written(|out| write_show_text(out, &run, &items, &TimeZone::UTC)), @r#"
+    insta::assert_snapshot!(written(|out| write_show_text(out, &run, items.iter().cloned(), &TimeZone::UTC)), @r#"
     Run 20260301T060000Z-abc123 of crm-to-mail: partial
       started   2026-03-01 06:00:00 UTC (manual)
       finished  2026-03-01 06:01:05 UTC, after 1 min 5 s
@@ -716,8 +716,10 @@ fn one_run_is_shown_item_by_item() {
       x    2  update_member  bo@example.org  failed: No.
                 phone: ["555 0100",""]
     "#);
-    let value: serde_json::Value =
-        serde_json::from_str(&written(|out| write_show_json(out, &run, &items))).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&written(|out| {
+        write_show_json(out, &run, items.iter().cloned())
+    }))
+    .unwrap();
     assert_eq!(value["run"], "20260301T060000Z-abc123");
     assert_eq!(value["items"][0]["message"], "No.");
 }

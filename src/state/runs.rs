@@ -179,6 +179,12 @@ pub struct PastItem {
 /// The columns that [`read_run`] takes, in its order.
 pub(super) const RUN_COLUMNS: &str = "id, job, cause, started, finished, outcome, exit_code, wrote, summary, error, measure_groups, measure_memberships, approved";
 
+/// How many items of a run are in memory at a time.
+const ITEMS_AT_ONCE: usize = 1_000;
+
+/// Where an item stands among those of its run: its number in the plan, and its own.
+type ItemPlace = (i64, i64);
+
 impl Store {
     /// Takes down that a run has started.
     pub fn start_run(&self, run: &RunStart) -> Result<(), StateError> {
@@ -317,13 +323,39 @@ impl Store {
         })
     }
 
-    /// Returns what a run did, in the order of the plan.
-    pub fn run_items(&self, id: &str) -> Result<Vec<RunItem>, StateError> {
+    /// Goes through what a run did, in the order of the plan. A part of it is in memory at a time, and
+    /// nothing holds the database between two of them: whoever reads may take as long as they like.
+    pub fn run_items(&self, id: &str) -> impl Iterator<Item = Result<RunItem, StateError>> {
+        let mut next = Some((i64::MIN, i64::MIN));
+        let parts = std::iter::from_fn(move || {
+            let after = next.take()?;
+            let part = self.run_items_after(id, after);
+            if let Ok(part) = &part
+                && part.len() == ITEMS_AT_ONCE
+            {
+                next = part.last().map(|(place, _)| *place);
+            }
+            Some(part)
+        });
+        parts.flat_map(|part| match part {
+            Ok(part) => part.into_iter().map(|(_, item)| Ok(item)).collect(),
+            Err(error) => vec![Err(error)],
+        })
+    }
+
+    fn run_items_after(
+        &self,
+        id: &str,
+        (seq, row): ItemPlace,
+    ) -> Result<Vec<(ItemPlace, RunItem)>, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
-                "SELECT seq, op, group_id, member, outcome, reason, message, fields FROM run_items WHERE run = ?1 ORDER BY seq, id",
+                "SELECT seq, op, group_id, member, outcome, reason, message, fields, id FROM run_items
+                 WHERE run = ?1 AND (seq, id) > (?2, ?3) ORDER BY seq, id LIMIT ?4",
             )?;
-            let rows = select.query_map([id], read_item)?;
+            let rows = select.query_map((id, seq, row, ITEMS_AT_ONCE as i64), |row| {
+                Ok(((row.get(0)?, row.get(8)?), read_item(row)?))
+            })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }

@@ -27,10 +27,20 @@ pub(crate) fn cmd_show(context: &Context, args: &ShowArgs) -> Result<ExitCode, C
     };
     let store = Context::existing_store(&config)?.ok_or_else(unknown)?;
     let run = store.run(&args.run)?.ok_or_else(unknown)?;
-    let items = store.run_items(&run.id)?;
+    let mut unread = None;
+    let items = store.run_items(&run.id).map_while(|item| match item {
+        Ok(item) => Some(item),
+        Err(error) => {
+            unread = Some(error);
+            None
+        }
+    });
     print(|out| match args.format.format {
-        Format::Text => write_show_text(out, &run, &items, &Context::zone()),
-        Format::Json => write_show_json(out, &run, &items),
+        Format::Text => write_show_text(out, &run, items, &Context::zone()),
+        Format::Json => write_show_json(out, &run, items),
     })?;
-    Ok(ExitCode::Done)
+    match unread {
+        Some(error) => Err(error.into()),
+        None => Ok(ExitCode::Done),
+    }
 }

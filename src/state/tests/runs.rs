@@ -71,7 +71,10 @@ fn a_run_comes_back_with_its_items() {
         .add_run_items("01ab", std::slice::from_ref(&first))
         .unwrap();
     assert_eq!(
-        store.run_items("01ab").unwrap(),
+        store
+            .run_items("01ab")
+            .collect::<Result<Vec<_>, _>>()
+            .unwrap(),
         [first, items[0].clone(), items[1].clone()]
     );
     let past = store
@@ -356,4 +359,24 @@ fn what_a_person_approved_is_kept_with_the_run() {
     };
     store.finish_run("a", &end, &[]).unwrap();
     assert_eq!(store.run("a").unwrap().unwrap().approved, Some(approved));
+}
+
+#[test]
+fn a_long_run_is_gone_through_in_parts() {
+    let store = Store::in_memory();
+    run(&store, "01ab", "a", 0, Some(Outcome::Done));
+    run(&store, "02cd", "a", 10, Some(Outcome::Done));
+    // Several items of one operation have its number.
+    let item = |number: u64| RunItem {
+        seq: number / 7,
+        member: Some(number.to_string()),
+        ..RunItem::default()
+    };
+    let items: Vec<RunItem> = (0..2_500).map(item).collect();
+    store.add_run_items("01ab", &items).unwrap();
+    store.add_run_items("02cd", &items[..1_000]).unwrap();
+    for (id, count) in [("01ab", 2_500), ("02cd", 1_000), ("03ef", 0)] {
+        let read: Result<Vec<RunItem>, _> = store.run_items(id).collect();
+        assert_eq!(read.unwrap(), items[..count], "{id}");
+    }
 }

@@ -8,30 +8,31 @@
 //!
 //! On two cores shared with others, release build without link-time optimisation, each person in 1.7
 //! groups on average, all of whom are read and written, by
-//! `cargo bench --bench sync -- 20000 100000`:
+//! `cargo bench --bench sync -- 20000 1000000`:
 //!
 //! | members / memberships | command | CPU s | µs a membership | of the floor | peak MB | goal |
 //! |---|---|---|---|---|---|---|
-//! | 20,000 / 33,766 | first sync | 6.7 | 199 | 22 | 160 | |
-//! | 20,000 / 33,766 | quiet sync | 1.9 | 56 | 6.3 | 104 | |
-//! | 20,000 / 33,766 | floor of reading both | 0.3 | 9 | 1 | 11 | |
-//! | 100,000 / 168,889 | first sync | 29.4 | 174 | 27 | 351 | 4 × the floor |
-//! | 100,000 / 168,889 | quiet sync | 8.4 | 50 | 7.8 | 200 | 1.6 × the floor |
-//! | 100,000 / 168,889 | plan | 8.5 | 51 | 7.9 | 187 | |
-//! | 100,000 / 168,889 | floor of reading both | 1.1 | 6.4 | 1 | 17 | |
-//! | 100,000 / 168,889 | `status`, `history` | 0.01 | | | 10 | 50 ms |
-//! | 100,000 / 168,889 | `show` of the first run | 0.5 | 3 | | 127 | |
+//! | 20,000 / 33,766 | first sync | 5.3 | 158 | 18 | 151 | |
+//! | 20,000 / 33,766 | quiet sync right after | 1.4 | 42 | 4.8 | 105 | |
+//! | 20,000 / 33,766 | later quiet sync | 1.2 | 35 | 4.1 | 105 | |
+//! | 20,000 / 33,766 | floor of reading both | 0.3 | 8.6 | 1 | 42 | |
+//! | 1,000,000 / 1,689,044 | first sync | 316 | 187: 1.2 × that of the smaller account | 28 | 2,010 | 1.3 × the smaller, 4 × the floor |
+//! | 1,000,000 / 1,689,044 | quiet sync right after | 73 | 43: 1.05 × | 6.6 | 616 | 1.3 ×, 1.6 × the floor, 400 MB |
+//! | 1,000,000 / 1,689,044 | later quiet sync | 76 | 45: 1.3 × | 6.8 | 612 | as above |
+//! | 1,000,000 / 1,689,044 | plan | 72 | 43: 1.15 × | 6.5 | 605 | as above |
+//! | 1,000,000 / 1,689,044 | floor of reading both | 11.1 | 6.6 | 1 | 183 | |
+//! | 1,000,000 / 1,689,044 | `status`, `history` | 0.00 | | | 19 | 50 ms |
 //!
 //! The emulator begins with 1,000,000 members within 5 s and in 569 MB, and takes 1.3 GB once the
 //! target has all of them as well. What it has written for a long listing stays in a temporary file
 //! until the account changes, so that a second reading costs it little: a group of 20,000 people takes
 //! 0.15 s of its time, and 0.01 s from then on.
 //!
-//! A membership costs about as much in the larger account; two measurements differ by up to a sixth.
-//! The database has 651 bytes a membership with the history of the runs, and about 175 without it. Of
-//! a first sync's processor time SQLite takes 30 % (a third of that for pages that go to its log),
-//! reading GreenRope 14 %, reading emfluence and what was written 15 %; of a quiet sync's GreenRope's
-//! XML takes 34 %, emfluence's JSON 31 %, keeping the rows 10 %, and the plan 8 %.
+//! Two measurements differ by up to a sixth. The database has 658 bytes a membership with the history of
+//! the runs, and about 175 without it. Of a first sync's processor time SQLite takes 40 %, half of it for
+//! the two transactions of each request, writing to emfluence 15 %, and reading GreenRope 13 %; of a
+//! quiet sync's GreenRope's XML takes 40 %, emfluence's JSON 19 %, keeping the rows 16 %, and the plan
+//! 8 %. A first sync keeps every item that was done until its end, which is most of its memory.
 
 #![expect(
     clippy::print_stdout,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rosterd::emulator::{Fault, FaultRule, MembershipState, RequestRecord, When};
 
-use crate::support::{Bench, bench, group_of, plain_world, tell};
+use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
 
 /// What ActiveCampaign allows: four requests a second, two of them under way.
 const MILLIS_A_REQUEST: u64 = 250;
@@ -98,5 +98,49 @@ async fn of_two_requests_under_way_one_that_is_lost_holds_up_no_other() {
         bench.emulator.clear_faults();
         bench.assert_no_misuse();
         bench.assert_idle("after the writes").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_removal_is_under_way_while_the_next_one_is_looked_at() {
+    for removal in ["unsubscribe", "detach"] {
+        let mut world = plain_world();
+        let group = group_of(world.account_mut("crm"), "News", "person", 30);
+        let job = format!(
+            "{}\n[jobs.test.members]\nremoval = \"{removal}\"",
+            removing_freely("managed")
+        );
+        let mut bench = bench(world, "crm", TARGET, &job);
+        bench.reconfigure_with(|config| {
+            let provider = config.providers.get_mut(TARGET).unwrap();
+            provider.http.batch_size = Some(1);
+        });
+        bench.settle().await;
+        bench.account("crm", |account| {
+            for number in 0..8 {
+                let email = format!("person{number}@example.org");
+                let contact = account.contact_by_email(&email).unwrap();
+                account.leave(group, contact);
+            }
+        });
+        let late = Fault::Latency(Duration::from_millis(400));
+        bench.emulator.add_fault(FaultRule::every(late).at(TARGET));
+        bench.emulator.clear_log();
+        let report = bench.sync().await;
+        assert_eq!(report.exit_code(), 0, "{removal}: {}", tell(&report));
+        let requests = while_writing(&bench);
+        let writes = |request: &&RequestRecord| request.is_write;
+        assert_eq!(requests.iter().filter(writes).count(), 8, "{removal}");
+        for (at, write) in requests.iter().enumerate().filter(|(_, it)| it.is_write) {
+            let next = requests.get(at + 1).map(|next| next.millis);
+            assert!(
+                next.is_none_or(|next| next >= write.millis + 400),
+                "{removal}: something is asked before a removal has ended: {requests:#?}"
+            );
+        }
+        let mut members = bench.members(TARGET, "News");
+        members.retain(|_, state| *state == MembershipState::Active);
+        assert_eq!(members.len(), 22, "{removal}");
+        bench.assert_no_misuse();
     }
 }

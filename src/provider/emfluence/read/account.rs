@@ -87,7 +87,7 @@ impl Emfluence {
         listings: &mut [Listed],
         fields: &ProfileFields,
         role: &Role<'_>,
-        unseen: Unseen,
+        unseen: Unseen<'_>,
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
         let listed = distinct(
@@ -304,8 +304,8 @@ impl Emfluence {
         for address in std::mem::take(&mut intake.unseen) {
             // Nobody is absent before each spelling has been asked for.
             let (mut met, mut open) = (false, false);
-            for spelling in spellings(&address) {
-                match self.look_up_one(&address, &spelling, fields).await? {
+            for spelling in spellings(address) {
+                match self.look_up_one(address, &spelling, fields).await? {
                     Some(Some(contact)) => {
                         met = true;
                         intake.take(contact)?;
@@ -316,7 +316,7 @@ impl Emfluence {
             }
             failed += u64::from(open);
             if !met && !open {
-                intake.sink.absent(&address);
+                intake.sink.absent(address);
             }
         }
         if failed > 0 {
@@ -432,7 +432,7 @@ pub(super) type Take<'a> = &'a mut (dyn FnMut(Contact) -> Result<(), SinkError> 
 /// Hands contacts on to the sink.
 struct Intake<'a> {
     sink: &'a mut dyn MemberSink,
-    unseen: Unseen,
+    unseen: Unseen<'a>,
     /// The contacts of all listings, in ascending order.
     listed: Vec<i64>,
     is_target: bool,
@@ -487,7 +487,7 @@ impl Intake<'_> {
 pub(super) fn hand_over(
     contact: Contact,
     profile: bool,
-    unseen: &mut Unseen,
+    unseen: &mut Unseen<'_>,
     sink: &mut dyn MemberSink,
 ) -> Result<(), SinkError> {
     if let Some(address) = contact

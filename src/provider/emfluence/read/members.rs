@@ -23,7 +23,7 @@ use crate::model::{
 use crate::provider::{MemberAsk, ReadError, Role};
 
 /// The addresses that a target is asked for and that have not been seen yet.
-pub(super) type Unseen = BTreeSet<String>;
+pub(super) type Unseen<'a> = BTreeSet<&'a str>;
 
 /// A group's listing that waits to be closed.
 pub(super) struct Listed {
@@ -93,8 +93,8 @@ impl Emfluence {
         if matches!(ask.role, Role::Check) {
             fields = ProfileFields::default();
         }
-        let mut unseen: Unseen = match &ask.role {
-            Role::Target { wanted } => wanted.iter().cloned().collect(),
+        let mut unseen: Unseen<'_> = match &ask.role {
+            Role::Target { wanted } => wanted.iter().map(String::as_str).collect(),
             Role::Source | Role::Check => Unseen::new(),
         };
         let mut listings: Vec<Listed> = ask
@@ -134,7 +134,7 @@ impl Emfluence {
         fields: &ProfileFields,
         role: &Role<'_>,
         groups: &[GroupRow],
-        unseen: &mut Unseen,
+        unseen: &mut Unseen<'_>,
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
         let fullest = (0..listings.len())
@@ -182,7 +182,7 @@ impl Emfluence {
         &self,
         listing: &mut Listed,
         number: i64,
-        unseen: &mut Unseen,
+        unseen: &mut Unseen<'_>,
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
         let mut walk = Walk::default();
@@ -233,7 +233,7 @@ impl Emfluence {
                     if *owners.entry(spelt).or_insert(contact) != contact {
                         shared += 1;
                     }
-                    unseen.remove(&address);
+                    unseen.remove(address.as_str());
                 } else {
                     sink.unreadable(&contact.to_string(), Unreadable::Profile);
                 }
@@ -357,7 +357,7 @@ impl Emfluence {
         listing: &mut Listed,
         number: i64,
         fields: &ProfileFields,
-        unseen: &mut Unseen,
+        unseen: &mut Unseen<'_>,
         sink: &mut dyn MemberSink,
     ) -> Result<(), ReadError> {
         let rows = &mut listing.rows;

@@ -16,6 +16,10 @@
 //! | 20,000 / 33,766 | quiet sync right after | 1.4 | 42 | 4.8 | 105 | |
 //! | 20,000 / 33,766 | later quiet sync | 1.2 | 35 | 4.1 | 105 | |
 //! | 20,000 / 33,766 | floor of reading both | 0.3 | 8.6 | 1 | 42 | |
+//! | 100,000 / 168,889 | first sync | 28.2 | 167 | 21 | 316 | |
+//! | 100,000 / 168,889 | later quiet sync | 7.5 | 44 | 5.6 | 170 | |
+//! | 100,000 / 168,889 | floor of reading both | 1.3 | 7.9 | 1 | 46 | |
+//! | 100,000 / 168,889 | `show` of the first run | 0.4 | 2.3: 1.1 × | 0.3 | 54 | 1.3 × |
 //! | 1,000,000 / 1,689,044 | first sync | 316 | 187: 1.2 × that of the smaller account | 28 | 2,010 | 1.3 × the smaller, 4 × the floor |
 //! | 1,000,000 / 1,689,044 | quiet sync right after | 73 | 43: 1.05 × | 6.6 | 616 | 1.3 ×, 1.6 × the floor, 400 MB |
 //! | 1,000,000 / 1,689,044 | later quiet sync | 76 | 45: 1.3 × | 6.8 | 612 | as above |

@@ -105,12 +105,6 @@ impl Applying<'_> {
 
     /// Sends the write of a step, which lands here if no other may be under way with it.
     pub(super) async fn execute(&mut self, write: Write, items: Vec<Item>) -> Result<(), RunError> {
-        if self.runner.inner.options.stop.is_cancelled() {
-            return Err(RunError::Stopped);
-        }
-        if self.is_given_up(&items) {
-            return Ok(());
-        }
         let spelled: Vec<String> = addresses_of(&write).map(str::to_lowercase).collect();
         if spelled.iter().any(|it| self.under_way.spelled.contains(it)) {
             while !self.under_way.flights.is_empty() {
@@ -118,6 +112,12 @@ impl Applying<'_> {
             }
         }
         self.under_way.spelled.extend(spelled);
+        if self.runner.inner.options.stop.is_cancelled() {
+            return Err(RunError::Stopped);
+        }
+        if self.is_given_up(&items) {
+            return Ok(());
+        }
         let flight = self.launch(write, items, 0)?;
         self.under_way.flights.push_back(flight);
         if self.most_at_once() == 1 || self.under_way.kind.is_none() {

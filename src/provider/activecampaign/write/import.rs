@@ -119,7 +119,6 @@ impl ActiveCampaign {
                 return Err(self.refused_whole(OPERATION, &words));
             }
         };
-        let asked = self.account.now();
         match self.tell_v3(call, wire::queued).await {
             Ok(id) => {
                 let addresses = rows.iter().map(|row| row.address.to_owned()).collect();
@@ -129,8 +128,9 @@ impl ActiveCampaign {
                         addresses,
                         places,
                         outcomes,
-                        queued: asked,
-                        asked,
+                        // It may have waited for its turn after it was asked for.
+                        queued: self.account.now(),
+                        asked: self.account.now(),
                     },
                 );
                 Ok(Settlement::Pending(Ticket { id }))

@@ -12,7 +12,7 @@
 //! 4. `prepare`: from what was read to a plan. In between it settles what was left open, since
 //!    nothing is planned before that (rule 5), and of the plan it says what both sides agree on.
 //! 5. `apply`: from the plan to the wire. Each step is journaled, sent, settled and read back
-//!    (rule 9); what happened is handed on in order.
+//!    (rule 9); what happened is counted and taken down as it happens.
 //! 6. `record`: what is told of a run and kept of it: the report, the history, the failures.
 //!
 //! Below all of them stands what can go wrong with a run as a whole ([`RunError`]). This file is
@@ -22,7 +22,7 @@
 //! `read::target` the target's; `prepare` pairs the people and plans the addition; `apply::resolve`
 //! or `apply::rows` makes it a write with ids, `apply::entry` journals it, and `apply::send` sends
 //! it; `settle::standing` and `settle::membership` say whether it stands, and `settle::confirm` what
-//! of it is remembered; `record::tally` counts it.
+//! of it is remembered; `apply::tally` counts it.
 
 mod error;
 
@@ -46,11 +46,11 @@ use jiff::Timestamp;
 pub use accounts::{
     AccountLocks, Clock, Handle, OnlineReport, Progress, Runner, RunnerOptions, Silent,
 };
-pub use apply::Approved;
+pub use apply::{Approved, ItemFailure};
 pub use error::{RunError, state_exit_code};
 pub use prepare::{Cost, Planned};
 pub use read::Prediction;
-pub use record::{ItemFailure, Outcome, RunReport};
+pub use record::{Outcome, RunReport};
 
 use crate::config::settled::JobConfig;
 use crate::plan::{Basis, GuardRefusal, Summary};

@@ -11,11 +11,12 @@ use rusqlite::{Connection, OptionalExtension};
 use super::change::{self, Change};
 use super::convert::{from_json, json, stamp, time};
 use super::error::{Fault, StateError};
+use super::runs::{self, RunItem};
 use super::{Store, jobs};
 use crate::model::Record;
 
 /// The number of a journal entry, never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JournalId(i64);
 
 /// One item of a write: enough to find out by reading whether it was done.
@@ -91,6 +92,19 @@ impl JournalOutcome {
             JournalOutcome::Confirmed { .. } | JournalOutcome::Failed { .. }
         )
     }
+}
+
+/// What is written down once something is known of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settling<'a> {
+    /// What became of it, one outcome per item.
+    pub outcomes: &'a [JournalOutcome],
+    /// Parts of its items of which nothing is known yet, to be added to them.
+    pub rest: &'a [JournalItem],
+    /// What it confirms.
+    pub changes: &'a [Change],
+    /// What its run has done since it was written down last.
+    pub lines: &'a [RunItem],
 }
 
 /// An item of an entry that is not settled.
@@ -213,19 +227,28 @@ impl Store {
         changes: &[Change],
         now: Timestamp,
     ) -> Result<(), StateError> {
-        self.settle_and_ask_on(id, outcomes, &[], changes, now)
+        let settled = Settling {
+            outcomes,
+            changes,
+            ..Settling::default()
+        };
+        self.settle(id, &settled, now)
     }
 
-    /// Writes down like [`Store::settle_write`] what became of a request, and adds `rest` to its items:
-    /// parts of them of which nothing is known yet.
-    pub fn settle_and_ask_on(
+    /// Writes down like [`Store::settle_write`] what became of a request, and what else is known by
+    /// then: all or nothing.
+    pub fn settle(
         &self,
         id: JournalId,
-        outcomes: &[JournalOutcome],
-        rest: &[JournalItem],
-        changes: &[Change],
+        settled: &Settling<'_>,
         now: Timestamp,
     ) -> Result<(), StateError> {
+        let Settling {
+            outcomes,
+            rest,
+            changes,
+            lines,
+        } = *settled;
         // Whose doing a removal is no reading finds out again.
         let is_claim = |change: &Change| {
             matches!(
@@ -240,17 +263,18 @@ impl Store {
                 .prepare_cached("SELECT count(*) FROM journal_items WHERE entry = ?1")?
                 .query_row([id.0], |row| row.get(0))?;
             let items = usize::try_from(items).unwrap_or_default();
-            let known = connection
-                .prepare_cached("SELECT 1 FROM journal WHERE id = ?1")?
-                .exists([id.0])?;
-            if !known || items != outcomes.len() {
+            let run: Option<String> = connection
+                .prepare_cached("SELECT run FROM journal WHERE id = ?1")?
+                .query_row([id.0], |row| row.get(0))
+                .optional()?;
+            let Some(run) = run.filter(|_| items == outcomes.len()) else {
                 return Err(StateError::Outcomes {
                     entry: id.0,
                     items,
                     outcomes: outcomes.len(),
                 }
                 .into());
-            }
+            };
             let mut update = connection.prepare_cached(
                 "UPDATE journal_items SET outcome = ?4, outcome_id = coalesce(?5, outcome_id), code = ?6, message = ?7
                  WHERE entry = ?1 AND position BETWEEN ?2 AND ?3 AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed'))",
@@ -286,6 +310,7 @@ impl Store {
                 )?
                 .execute((id.0, stamp(now)))?;
             change::apply(connection, changes)?;
+            runs::insert_items(connection, &run, lines)?;
             self.watcher.reach(JournalMoment::OutcomeWritten);
             Ok(())
         };

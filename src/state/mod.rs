@@ -48,7 +48,7 @@ pub use error::StateError;
 pub use failures::{AcceptedRecord, FailureNote, FailureRecord};
 pub use jobs::{JobStatus, PausedRecord};
 pub use journal::{
-    JournalEntry, JournalId, JournalItem, JournalMoment, JournalOutcome, UnsettledEntry,
+    JournalEntry, JournalId, JournalItem, JournalMoment, JournalOutcome, Settling, UnsettledEntry,
     UnsettledItem,
 };
 pub use ledger::{AudienceKey, PersonKey};

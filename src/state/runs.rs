@@ -256,27 +256,7 @@ impl Store {
 
     /// Takes down what a run did, item by item.
     pub fn add_run_items(&self, run: &str, items: &[RunItem]) -> Result<(), StateError> {
-        self.write(|connection| {
-            let mut insert = connection.prepare_cached(
-                "INSERT INTO run_items (run, seq, op, group_id, member, outcome, reason, message, fields)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?;
-            for item in items {
-                let fields = (!item.fields.is_null()).then(|| json(&item.fields));
-                insert.execute((
-                    run,
-                    count(item.seq),
-                    &item.op,
-                    &item.group,
-                    &item.member,
-                    &item.outcome,
-                    &item.reason,
-                    &item.message,
-                    fields,
-                ))?;
-            }
-            Ok(())
-        })
+        self.write(|connection| insert_items(connection, run, items))
     }
 
     /// Returns the newest runs, of one job or of all, newest first.
@@ -411,6 +391,36 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
     }
     keys::sweep(connection, None)?;
     Ok(deleted)
+}
+
+/// Takes down what a run did, item by item.
+pub(super) fn insert_items(
+    connection: &Connection,
+    run: &str,
+    items: &[RunItem],
+) -> Result<(), Fault> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO run_items (run, seq, op, group_id, member, outcome, reason, message, fields)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for item in items {
+        let fields = (!item.fields.is_null()).then(|| json(&item.fields));
+        insert.execute((
+            run,
+            count(item.seq),
+            &item.op,
+            &item.group,
+            &item.member,
+            &item.outcome,
+            &item.reason,
+            &item.message,
+            fields,
+        ))?;
+    }
+    Ok(())
 }
 
 /// Reads a run from a row of [`RUN_COLUMNS`].

@@ -4,8 +4,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::Applying;
+use super::open::Open;
 use super::send::operation;
-use super::{Applying, Open};
 use crate::model::Write;
 use crate::plan::{PairIx, PersonIx};
 use crate::run::error::RunError;
@@ -13,8 +14,7 @@ use crate::run::read::{
     GroupNow, group_now, groups_and_profiles_now, groups_now, is_read_together,
 };
 use crate::run::settle::{
-    Answer, BARRED, Item, Parts, Standing, UNTOLD, groups_of, groups_of_row, is_by_row, parts,
-    stands,
+    Answer, BARRED, Item, Parts, Standing, UNTOLD, groups_of, groups_of_row, parts, stands,
 };
 use crate::state::{JournalEntry, JournalOutcome};
 
@@ -34,48 +34,40 @@ impl Applying<'_> {
 
     /// Reads back what the answers did not confirm. A write may take a moment to show.
     pub(super) async fn read_back(&mut self) -> Result<(), RunError> {
-        if self
-            .open
-            .iter()
-            .any(|open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty()))
-        {
+        if self.open.iter().any(|open| open.is_bare_creation) {
             self.prove_creations().await?;
         }
         for look in 0..=PATIENCE.len() {
             let mut still_open = Vec::new();
             let mut seen: HashMap<String, GroupNow> = HashMap::new();
-            let by_row = self.open.iter().filter(|open| {
-                is_by_row(&open.write) || matches!(open.write, Write::BringBack { .. })
-            });
-            let together: BTreeSet<String> =
-                by_row.flat_map(|open| groups_of(&open.write)).collect();
+            let by_row = self.open.iter().filter(|open| open.is_by_row);
+            let together: BTreeSet<String> = by_row.flat_map(|open| open.groups.clone()).collect();
             seen.extend(self.groups_by_row(&together).await?);
             let open = std::mem::take(&mut self.open);
             // Who is in a group is in memory only as long as somebody still asks for it.
             let mut asked: HashMap<String, usize> = HashMap::new();
-            for group in open.iter().flat_map(|open| groups_of(&open.write)) {
-                *asked.entry(group).or_default() += 1;
+            for group in open.iter().flat_map(|open| &open.groups) {
+                *asked.entry(group.clone()).or_default() += 1;
             }
             for open in open {
-                let groups = groups_of(&open.write);
-                for group in &groups {
+                for group in &open.groups {
                     if let Entry::Vacant(unseen) = seen.entry(group.clone()) {
                         let now = group_now(&self.handle, unseen.key()).await?;
                         unseen.insert(now);
                     }
                 }
-                if !self
-                    .confirm_open(&open, &seen, look == PATIENCE.len())
-                    .await?
-                {
-                    still_open.push(open);
-                }
-                for group in groups {
+                let is_settled = self
+                    .confirm_open(&open.open(), &seen, look == PATIENCE.len())
+                    .await?;
+                for group in &open.groups {
                     let left = asked.entry(group.clone()).or_default();
                     *left = left.saturating_sub(1);
                     if *left == 0 {
-                        seen.remove(&group);
+                        seen.remove(group);
                     }
+                }
+                if !is_settled {
+                    still_open.push(open);
                 }
             }
             self.open = still_open;
@@ -95,14 +87,14 @@ impl Applying<'_> {
         &mut self,
         groups: &BTreeSet<String>,
     ) -> Result<HashMap<String, GroupNow>, RunError> {
-        let new = self.open.iter().flat_map(|open| &open.items);
-        let new = new.filter(|item| self.is_new(item));
-        let people: BTreeSet<PersonIx> = new
-            .filter_map(|item| item.person)
-            .chain(self.people_written.iter().copied())
-            .collect();
-        let together = is_read_together(&self.handle) && !groups.is_empty() && !people.is_empty();
-        if !together || self.profiles_seen.is_some() {
+        let mut people = BTreeSet::new();
+        if is_read_together(&self.handle) && !groups.is_empty() && self.profiles_seen.is_none() {
+            let items = self.open.iter().flat_map(|open| open.open().items);
+            let new = items.filter(|item| self.is_new(item));
+            people.extend(new.filter_map(|item| item.person));
+            people.extend(self.people_written.iter().copied());
+        }
+        if people.is_empty() {
             return groups_now(&self.handle, groups).await;
         }
         let addresses: Vec<String> = people.iter().map(|person| self.address(*person)).collect();
@@ -215,9 +207,7 @@ impl Applying<'_> {
                 }
             }
         }
-        self.runner
-            .store()
-            .settle_write(open.journal, &outcomes, &changes, self.runner.now())?;
+        self.settle_entry(open.journal, &outcomes, &changes)?;
         if matches!(open.write, Write::CreateMembers { .. }) {
             let created = open.items.iter().filter_map(|item| item.person);
             let known = created.filter(|person| self.so_far.person_ids.contains_key(person));
@@ -277,7 +267,7 @@ impl Applying<'_> {
 
     /// Has the next run find out what became of some groups of an item.
     fn stays_open(
-        &self,
+        &mut self,
         write: &Write,
         position: usize,
         item: &Item,

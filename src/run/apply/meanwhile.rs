@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use super::{Applying, Event};
+use super::Applying;
 use crate::model::{
     Leaving, Listing, MemberStatus, MembershipState, OwnRemoval, OwnRemovals, Reading,
 };
@@ -157,7 +157,9 @@ impl Applying<'_> {
                     Err(error) => GroupNow::unread(error.to_string()),
                 },
             };
-            let name = self.prepared.planned.plan.pair(pair).source_name.clone();
+            let pair_of_groups = self.prepared.planned.plan.pair(pair);
+            let name = pair_of_groups.source_name.clone();
+            let target_name = pair_of_groups.name.clone();
             let mut stay = Vec::new();
             let mut refusals = Vec::new();
             let linked = self.linked_to(&seen);
@@ -185,12 +187,12 @@ impl Applying<'_> {
                     "\"{name}\" at \"{}\" could not be read a second time, so that those who were missing from it stay: {}",
                     self.job.source, seen.why
                 );
-                self.events.push(Event::LeftOut { pair, id, message });
+                self.tally.left_out(target_name, &id, message);
             } else if seen.whole && count > 0 {
-                self.events.push(Event::Warning(format!(
+                self.tally.warnings.push(format!(
                     "A first reading of \"{name}\" at \"{}\" passed over {count} who are in it by a second one; they stay where they are.",
                     self.job.source
-                )));
+                ));
             }
             self.second_look.insert(pair, seen);
         }

@@ -6,30 +6,34 @@
 
 mod check;
 mod entry;
-mod event;
 mod flight;
 mod meanwhile;
 mod observe;
+mod open;
+mod outcome;
 mod prove;
 mod resolve;
 mod rows;
 mod send;
 mod spends;
+mod tally;
 mod twins;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-pub(super) use event::Event;
 pub use spends::Approved;
 pub(super) use spends::Spends;
+pub use tally::ItemFailure;
+pub(super) use tally::Tally;
 
 use check::PATIENCE;
 use flight::UnderWay;
+use open::Kept;
 
 use crate::config::settled::JobConfig;
-use crate::model::{Refusal, Write};
+use crate::model::Refusal;
 use crate::plan::pack::Step;
 use crate::plan::{Edit, PairIx, PersonIx, names_unread_records};
 use crate::run::accounts::{Handle, Runner};
@@ -37,19 +41,7 @@ use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
 use crate::run::read::{GroupNow, ProfilesNow, compile};
 use crate::run::settle::{Answer, Confirming, Item, Newcomers, RecentProfiles, SoFar};
-use crate::state::{JournalId, JournalOutcome};
-
-/// A write of which some item still has to be read back.
-struct Open {
-    journal: JournalId,
-    /// The request, without the profiles of those whom it created.
-    write: Write,
-    items: Vec<Item>,
-    outcomes: Vec<JournalOutcome>,
-    /// What the provider said against an item that may stand all the same, such as somebody who is
-    /// a member already.
-    objections: Vec<Option<Refusal>>,
-}
+use crate::state::JournalId;
 
 /// A journal entry with the items of it that nobody knows about; the write and the items handed
 /// along are those alone.
@@ -115,7 +107,7 @@ struct Applying<'a> {
     second_look: HashMap<PairIx, GroupNow>,
     /// The target's groups that were listed a second time.
     seen_twice: HashSet<PairIx>,
-    open: Vec<Open>,
+    open: Vec<Kept>,
     /// Groups of whose creation an answer was lost.
     doubted_groups: BTreeSet<PairIx>,
     /// Groups and people of whom values were written.
@@ -128,7 +120,9 @@ struct Applying<'a> {
     new_fields: BTreeMap<String, Option<String>>,
     /// People whose address at the target was changed by this run, proved or not.
     moved: HashSet<PersonIx>,
-    events: Vec<Event>,
+    /// The labels of custom fields that this run has created.
+    fields_created: HashSet<String>,
+    tally: Tally,
     /// Per kind of operation, what keeps its items from being done at all.
     hindered: BTreeMap<&'static str, Hindrance>,
     under_way: UnderWay,
@@ -144,8 +138,7 @@ pub(super) struct Applied {
     /// Why the run could not go on, where it could not.
     pub(super) result: Result<(), RunError>,
     pub(super) prepared: Prepared,
-    pub(super) so_far: SoFar,
-    pub(super) events: Vec<Event>,
+    pub(super) tally: Tally,
     /// Whether anything was sent that writes.
     pub(super) wrote: bool,
     /// Requests to the target that write.
@@ -203,7 +196,8 @@ impl Runner {
             profiles_seen: None,
             new_fields: BTreeMap::new(),
             moved: HashSet::new(),
-            events: Vec::new(),
+            fields_created: HashSet::new(),
+            tally: Tally::default(),
             hindered: BTreeMap::new(),
             under_way: UnderWay::default(),
             granted: BTreeSet::new(),
@@ -226,17 +220,16 @@ impl Runner {
         };
         let Applying {
             prepared,
-            so_far,
-            mut events,
+            mut tally,
             wrote,
             came_refusing,
             ..
         } = applying;
         if !came_refusing.is_empty() {
-            events.push(Event::Warning(format!(
+            tally.warnings.push(format!(
                 "{} who were to be created turned out to be there by now, and to refuse or not to be mailed; nothing more is written of them, and the next plan shows them as withheld.",
                 came_refusing.len()
-            )));
+            ));
         }
         if result.is_ok() && !writes {
             let named = prepared.with_inputs(names_unread_records);
@@ -246,8 +239,7 @@ impl Runner {
         Ok(Applied {
             result,
             prepared,
-            so_far,
-            events,
+            tally,
             wrote,
             requests: after.writes - before.writes,
             reads: after.reads - before.reads,
@@ -318,8 +310,7 @@ impl Applying<'_> {
             .custom_fields()
             .await
             .map_err(self.handle.read_error())?;
-        let is_created = |event: &Event| matches!(event, Event::Done(item) if item.op == "create_field" && item.detail.as_deref() == Some(label));
-        let is_created = self.events.iter().any(is_created);
+        let is_created = self.fields_created.contains(label);
         let mut waits = PATIENCE.iter();
         let target_custom = loop {
             let fields = self.handle.adapter.custom_fields().await;
@@ -328,10 +319,10 @@ impl Applying<'_> {
             match waits.next() {
                 Some(seconds) if is_created && !is_shown => self.wait(*seconds).await?,
                 _ if is_created && !is_shown => {
-                    self.events.push(Event::Warning(format!(
+                    self.tally.warnings.push(format!(
                         "The custom field \"{label}\" was created at {} and is not shown there yet; the next run writes its values.",
                         self.job.target
-                    )));
+                    ));
                     break fields;
                 }
                 _ => break fields,

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::Applying;
 use super::check::PATIENCE;
-use super::{Applying, Open};
+use super::open::Kept;
 use crate::model::{MemberStatus, Write};
 use crate::plan::PersonIx;
 use crate::run::error::RunError;
@@ -61,14 +62,14 @@ impl Applying<'_> {
     /// Reads the account once to prove the ids of everybody who was created, before any of them is
     /// used.
     pub(super) async fn prove_creations(&mut self) -> Result<(), RunError> {
-        let (proving, rest): (Vec<Open>, Vec<Open>) =
-            std::mem::take(&mut self.open).into_iter().partition(
-                |open| matches!(&open.write, Write::CreateMembers { join, .. } if join.is_empty()),
-            );
+        let (proving, rest): (Vec<Kept>, Vec<Kept>) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|open| open.is_bare_creation);
         self.open = rest;
         let addresses: Vec<String> = proving
             .iter()
-            .flat_map(|open| open.items.iter().filter_map(|item| item.person))
+            .flat_map(|open| open.open().items)
+            .filter_map(|item| item.person)
             .map(|person| self.address(person))
             .collect();
         let mut waits = PATIENCE.iter();
@@ -83,6 +84,7 @@ impl Applying<'_> {
             }
         };
         for open in proving {
+            let open = open.open();
             let mut outcomes = open.outcomes.clone();
             let mut changes = Vec::new();
             for (position, item) in open.items.iter().enumerate() {
@@ -148,12 +150,7 @@ impl Applying<'_> {
                     }
                 }
             }
-            self.runner.store().settle_write(
-                open.journal,
-                &outcomes,
-                &changes,
-                self.runner.now(),
-            )?;
+            self.settle_entry(open.journal, &outcomes, &changes)?;
         }
         Ok(())
     }

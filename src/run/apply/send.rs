@@ -3,7 +3,8 @@
 
 use super::check::PATIENCE;
 use super::flight::Flight;
-use super::{Applying, Doubt, Hindrance, Open};
+use super::open::{Kept, Open};
+use super::{Applying, Doubt, Hindrance};
 use crate::http::CallError;
 use crate::model::{ItemOutcome, Leaving, MemberStatus, Write};
 use crate::plan::PersonIx;
@@ -12,7 +13,7 @@ use crate::run::read::groups_now;
 use crate::run::settle::{
     Answer, Item, Parts, Standing, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
 };
-use crate::state::{JournalId, JournalOutcome};
+use crate::state::{Change, JournalId, JournalOutcome, Settling};
 
 /// How often a write of unknown outcome is read back and sent again.
 const ATTEMPTS: u32 = 3;
@@ -307,9 +308,7 @@ impl Applying<'_> {
                 }
             }
         }
-        self.runner
-            .store()
-            .settle_write(journal, &journaled, &changes, self.runner.now())?;
+        self.settle_entry(journal, &journaled, &changes)?;
         let answer = |(outcome, objection): (&JournalOutcome, &Option<_>)| match outcome {
             _ if objection.is_some() => Answer::Objection,
             JournalOutcome::Accepted { .. } => Answer::Yes,
@@ -323,13 +322,13 @@ impl Applying<'_> {
             .collect();
         if read_back && !unknown {
             open.fill(false);
-            self.open.push(Open {
+            self.open.push(Kept::of(Open {
                 journal,
                 write: write.without_profiles(),
                 items: items.to_vec(),
                 outcomes: journaled,
                 objections,
-            });
+            }));
         }
         Ok(Doubt {
             journal,
@@ -412,8 +411,28 @@ impl Applying<'_> {
         }
     }
 
+    /// Writes down what became of a request, and what the run has done since it was written down last.
+    pub(super) fn settle_entry(
+        &mut self,
+        journal: JournalId,
+        outcomes: &[JournalOutcome],
+        changes: &[Change],
+    ) -> Result<(), RunError> {
+        let settled = Settling {
+            outcomes,
+            changes,
+            lines: &self.tally.lines,
+            ..Settling::default()
+        };
+        self.runner
+            .store()
+            .settle(journal, &settled, self.runner.now())?;
+        self.tally.lines.clear();
+        Ok(())
+    }
+
     pub(super) fn settle_failed(
-        &self,
+        &mut self,
         journal: JournalId,
         items: &[Item],
         code: Option<String>,
@@ -423,25 +442,15 @@ impl Applying<'_> {
             code,
             message: message.to_owned(),
         };
-        Ok(self.runner.store().settle_write(
-            journal,
-            &vec![outcome; items.len()],
-            &[],
-            self.runner.now(),
-        )?)
+        self.settle_entry(journal, &vec![outcome; items.len()], &[])
     }
 
     pub(super) fn settle_unknown(
-        &self,
+        &mut self,
         journal: JournalId,
         items: &[Item],
     ) -> Result<(), RunError> {
-        Ok(self.runner.store().settle_write(
-            journal,
-            &vec![JournalOutcome::Unknown; items.len()],
-            &[],
-            self.runner.now(),
-        )?)
+        self.settle_entry(journal, &vec![JournalOutcome::Unknown; items.len()], &[])
     }
 
     /// Finds out by reading which items of a write are done, and queues what is missing: as it is
@@ -471,12 +480,7 @@ impl Applying<'_> {
         }
         let objections = only_missing(objections, &open);
         // What is settled in the journal stays as it is, whatever is said of it here.
-        self.runner.store().settle_write(
-            journal,
-            &vec![JournalOutcome::Unknown; open.len()],
-            &[],
-            self.runner.now(),
-        )?;
+        self.settle_entry(journal, &vec![JournalOutcome::Unknown; open.len()], &[])?;
         // An effect may come late, and a read may lag behind it.
         let patient =
             may_be_done && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
@@ -624,9 +628,7 @@ impl Applying<'_> {
             .iter()
             .map(|open| if *open { found.next() } else { None }.unwrap_or(JournalOutcome::Unknown))
             .collect();
-        self.runner
-            .store()
-            .settle_write(journal, &outcomes, &changes, self.runner.now())?;
+        self.settle_entry(journal, &outcomes, &changes)?;
         let Some((write, items)) = keep(write, items, &missing) else {
             return Ok(());
         };

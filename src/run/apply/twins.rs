@@ -1,6 +1,6 @@
 //! Looks for groups that were created twice.
 
-use super::{Applying, Event};
+use super::Applying;
 use crate::plan::fold_group_name;
 use crate::run::error::RunError;
 
@@ -45,10 +45,7 @@ impl Applying<'_> {
                 twins.join(" and "),
                 self.job.target
             );
-            self.events.push(Event::Twin {
-                group: name,
-                message,
-            });
+            self.tally.twin(name, message);
         }
         Ok(())
     }

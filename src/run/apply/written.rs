@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::Applying;
 use super::check::{NOT_SHOWN, PATIENCE};
-use super::{Applying, Event};
 use crate::plan::PersonIx;
 use crate::plan::fields::same;
 use crate::run::error::RunError;
@@ -20,15 +20,15 @@ impl Applying<'_> {
     /// what was written, and a warning says so.
     pub(super) async fn read_values_back(&mut self) -> Result<(), RunError> {
         if let Err(error) = self.read_groups_back().await {
-            self.events.push(Event::Warning(format!(
+            self.tally.warnings.push(format!(
                 "The groups that were written could not be read back: {error}. The next run compares them with what was written."
-            )));
+            ));
         }
         match self.read_people_back().await {
             Err(stopped @ RunError::Stopped) => return Err(stopped),
-            Err(error) => self.events.push(Event::Warning(format!(
+            Err(error) => self.tally.warnings.push(format!(
                 "The profiles that were written could not be read back: {error}. The next run compares them with what was written."
-            ))),
+            )),
             Ok(()) => {}
         }
         Ok(())
@@ -127,7 +127,7 @@ impl Applying<'_> {
         let mut known = store
             .fields_of_members(&self.job.name, &records)?
             .into_iter();
-        let (mut changes, mut events, mut behind) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut changes, mut unwritten, mut behind) = (Vec::new(), Vec::new(), Vec::new());
         for &person in people {
             let fields = record_of(&person).and_then(|_| known.next());
             let ids = self.ids(person);
@@ -158,11 +158,13 @@ impl Applying<'_> {
                 let message = format!("{NOT_SHOWN} ({})", ignored.join(", "));
                 let known = self.prepared.known(self.job);
                 let member = known.person_key(person).into_owned();
-                events.push(Event::Ignored { member, message });
+                unwritten.push((member, message));
             }
         }
         store.record(&changes)?;
-        self.events.extend(events);
+        for (member, message) in unwritten {
+            self.tally.values_ignored(member, message);
+        }
         Ok(behind)
     }
 }

@@ -5,12 +5,11 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::report::RunReport;
-use super::tally::Tally;
 use crate::config::settled::JobConfig;
 use crate::model::policy::Mode;
 use crate::plan::{Blocked, Plan, item_id, item_key};
 use crate::run::accounts::Runner;
-use crate::run::apply::{Applied, Approved};
+use crate::run::apply::{Applied, Approved, Tally};
 use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
 use crate::state::{ApprovedBy, Change, FailureNote, Outcome, RunEnd};
@@ -28,29 +27,29 @@ impl Runner {
         let Applied {
             result,
             prepared,
-            so_far,
-            events,
+            tally,
             wrote,
             requests,
             reads,
         } = applied;
-        let report = RunReport {
+        let Tally {
+            summary,
+            failed,
+            warnings,
+            mut failures,
+            mut untold,
+            lines,
+            ..
+        } = tally;
+        let mut report = RunReport {
             waiting_opt_outs: 0,
             refusals: Vec::new(),
             approved,
+            summary,
+            failures: failed,
             ..RunReport::of_nothing_written(&prepared, job, id, started, started, Outcome::Done)
         };
-        let mut tally = Tally::new(prepared.known(job), &so_far, report);
-        for event in events {
-            tally.take(event);
-        }
-        let Tally {
-            mut report,
-            mut failures,
-            mut untold,
-            history,
-            ..
-        } = tally;
+        report.warnings.extend(warnings);
         report.requests.insert(job.target.clone(), requests);
         *report.reads.entry(job.target.clone()).or_default() += reads;
         let store = self.store();
@@ -70,7 +69,7 @@ impl Runner {
                 &failure.message,
             );
         }
-        store.add_run_items(id, &history)?;
+        store.add_run_items(id, &lines)?;
         store.note_failures(&job.name, &failures, now)?;
         store.note_untold(&job.name, &untold, now)?;
         let plan = &prepared.planned.plan;

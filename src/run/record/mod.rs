@@ -1,11 +1,9 @@
 //! What is told of a run, and what is kept of it: the last room.
 //!
-//! Applying leaves behind what happened, in order; here it is counted, put into words and written
-//! down.
+//! Applying leaves behind what happened, counted and in words; here the rest is added and written down.
 
 mod finish;
 mod report;
 mod retention;
-mod tally;
 
-pub use report::{ItemFailure, Outcome, RunReport};
+pub use report::{Outcome, RunReport};

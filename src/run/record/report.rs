@@ -7,45 +7,9 @@ use jiff::Timestamp;
 pub use crate::state::Outcome;
 
 use crate::config::settled::JobConfig;
-use crate::plan::{Blocked, BlockedReason, GuardRefusal, Summary, item_id};
-use crate::run::apply::Approved;
+use crate::plan::{Blocked, GuardRefusal, Summary};
+use crate::run::apply::{Approved, ItemFailure};
 use crate::run::prepare::Prepared;
-
-/// An item that the provider refused in this run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ItemFailure {
-    /// The word of the plan format for the operation.
-    pub op: String,
-    /// The group's name.
-    pub group: Option<String>,
-    /// The normalised address; of somebody without one `#` and the id at the source, or `##` and
-    /// the id at the target.
-    pub member: Option<String>,
-    /// The provider's code.
-    pub code: Option<String>,
-    /// The provider's words.
-    pub message: String,
-    /// Whether nobody refused it, and nobody can tell whether it is done.
-    pub untold: bool,
-}
-
-impl ItemFailure {
-    /// Names the item as people accept it.
-    pub fn item(&self) -> String {
-        let reason = match self.op.as_str() {
-            _ if self.untold => BlockedReason::IncompleteRead,
-            "list_group" => BlockedReason::IncompleteRead,
-            _ => BlockedReason::ValueRefused,
-        };
-        let reason = reason.as_str();
-        item_id(
-            self.group.as_deref(),
-            self.member.as_deref(),
-            reason,
-            &self.message,
-        )
-    }
-}
 
 /// What one run did.
 #[derive(Clone, Debug)]

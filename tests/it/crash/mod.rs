@@ -105,6 +105,29 @@ async fn a_killed_run_is_finished_at_greenrope() {
     survives_death("mail", "crm").await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_killed_run_leaves_its_history() {
+    let bench = fresh("crm", "mail");
+    let slow = FaultRule::every(Fault::SlowAnswer(Duration::from_secs(2)));
+    bench.rest().await;
+    assert!(bench.ends_at_write(5, slow).await);
+    let run = bench.store.history(None, 1).unwrap().remove(0);
+    assert_eq!(run.outcome, None);
+    let lines = bench.store.run_items(&run.id).map(Result::unwrap);
+    let lines = lines.map(|line| {
+        let who = line.member.or(line.group).unwrap_or_default();
+        format!("{} {} {who}", line.seq, line.op)
+    });
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            "1 set_opt_out one0@example.org",
+            "2 adopt_group One",
+            "3 create_group Two",
+        ]
+    );
+}
+
 /// Asks a run to stop after so many steps.
 struct StopAfter(u64, CancellationToken);
 

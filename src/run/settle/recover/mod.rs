@@ -16,7 +16,7 @@ use crate::model::{Capabilities, GroupKind, Names, Schema, Snapshot};
 use crate::plan::base::Base;
 use crate::run::error::RunError;
 use crate::run::read::GroupNow;
-use crate::state::{Change, JournalItem, JournalOutcome, Staging, Store, UnsettledItem};
+use crate::state::{Change, JournalItem, JournalOutcome, Settling, Staging, Store, UnsettledItem};
 
 /// How long a write of a group that this job no longer lists is asked about.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -169,7 +169,13 @@ pub(in crate::run) fn settle_members(
             ));
         }
         settled.changed |= !changes.is_empty();
-        store.settle_and_ask_on(entry.id, &outcomes, &rest, &changes, now)?;
+        let known = Settling {
+            outcomes: &outcomes,
+            rest: &rest,
+            changes: &changes,
+            ..Settling::default()
+        };
+        store.settle(entry.id, &known, now)?;
     }
     Ok(settled)
 }

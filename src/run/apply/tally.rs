@@ -1,81 +1,101 @@
-//! Counts what was done and what failed, and takes it down for the history.
+//! Counts what is done and what fails while a plan is applied, in the order in which it happens, and
+//! takes it down for the history: all that is told of a run comes of this.
 
 use std::collections::HashSet;
 
-use super::report::{ItemFailure, RunReport};
 use crate::model::Join;
-use crate::plan::{BlockedReason, PairIx, PersonIx, item_key};
-use crate::run::apply::Event;
+use crate::plan::{BlockedReason, PairIx, PersonIx, Summary, item_id, item_key};
 use crate::run::settle::{Item, Known, SoFar};
 use crate::state::{FailureNote, RunItem};
 
-/// What is told of a run that applied a plan.
-pub(super) struct Tally<'a> {
-    known: Known<'a>,
-    so_far: &'a SoFar,
-    /// People counted as created; one who joins several groups may be named by several requests.
-    counted: HashSet<PersonIx>,
-    /// What was counted of people; somebody with several contacts counts once.
-    tallied: HashSet<(&'static str, Option<PairIx>, PersonIx)>,
-    pub(super) report: RunReport,
-    pub(super) failures: Vec<FailureNote>,
-    /// Those of whom nobody can tell whether they are done: they were not refused, and rest for
-    /// nobody.
-    pub(super) untold: Vec<FailureNote>,
-    pub(super) history: Vec<RunItem>,
+/// An item that the provider refused in this run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemFailure {
+    /// The word of the plan format for the operation.
+    pub op: String,
+    /// The group's name.
+    pub group: Option<String>,
+    /// The normalised address; of somebody without one `#` and the id at the source, or `##` and
+    /// the id at the target.
+    pub member: Option<String>,
+    /// The provider's code.
+    pub code: Option<String>,
+    /// The provider's words.
+    pub message: String,
+    /// Whether nobody refused it, and nobody can tell whether it is done.
+    pub untold: bool,
 }
 
-impl<'a> Tally<'a> {
-    pub(super) fn new(known: Known<'a>, so_far: &'a SoFar, report: RunReport) -> Tally<'a> {
-        Tally {
-            known,
-            so_far,
-            counted: HashSet::new(),
-            tallied: HashSet::new(),
-            report,
-            failures: Vec::new(),
-            untold: Vec::new(),
-            history: Vec::new(),
-        }
+impl ItemFailure {
+    /// Names the item as people accept it.
+    pub fn item(&self) -> String {
+        let reason = match self.op.as_str() {
+            _ if self.untold => BlockedReason::IncompleteRead,
+            "list_group" => BlockedReason::IncompleteRead,
+            _ => BlockedReason::ValueRefused,
+        };
+        let reason = reason.as_str();
+        item_id(
+            self.group.as_deref(),
+            self.member.as_deref(),
+            reason,
+            &self.message,
+        )
+    }
+}
+
+/// Why an item is not done.
+pub(super) enum Undone {
+    /// The provider refused it with this code, or reading back does not show it.
+    Refused(Option<String>),
+    /// Nobody can tell how the person stands, neither before it was sent nor after.
+    Untold,
+}
+
+/// What is told of a run that applies a plan. A million items are counted in little memory: what
+/// happened to each is in the history soon after.
+#[derive(Debug, Default)]
+pub(in crate::run) struct Tally {
+    /// People counted as created; one who joins several groups may be named by several requests.
+    counted: HashSet<PersonIx>,
+    /// What was counted of people who refuse or leave; somebody with several contacts counts once.
+    tallied: HashSet<(&'static str, Option<PairIx>, PersonIx)>,
+    pub(in crate::run) summary: Summary,
+    pub(in crate::run) failed: Vec<ItemFailure>,
+    /// Sentences that a person should read.
+    pub(in crate::run) warnings: Vec<String>,
+    pub(in crate::run) failures: Vec<FailureNote>,
+    /// Those of whom nobody can tell whether they are done: they were not refused, and rest for
+    /// nobody.
+    pub(in crate::run) untold: Vec<FailureNote>,
+    /// What is not in the history yet.
+    pub(in crate::run) lines: Vec<RunItem>,
+    /// How many lines there were.
+    taken_down: u64,
+}
+
+impl Tally {
+    /// Takes note that a group was created twice.
+    pub(super) fn twin(&mut self, group: String, message: String) {
+        self.warnings.push(message.clone());
+        self.failed.push(ItemFailure {
+            op: "create_group".to_owned(),
+            group: Some(group),
+            member: None,
+            code: None,
+            message,
+            untold: false,
+        });
     }
 
-    /// Counts one thing that happened; they come in the order in which they did.
-    pub(super) fn take(&mut self, event: Event) {
-        match event {
-            Event::Done(item) => self.done(&item),
-            Event::Failed {
-                item,
-                code,
-                message,
-            } => {
-                let notes = self.failed(&item, code, &message, false);
-                self.failures.extend(notes);
-            }
-            Event::Untold { item, message } => {
-                let notes = self.failed(&item, None, &message, true);
-                self.untold.extend(notes);
-            }
-            Event::Ignored { member, message } => self.values_ignored(member, message),
-            Event::LeftOut { pair, id, message } => self.left_out(pair, &id, message),
-            Event::Twin { group, message } => {
-                self.report.warnings.push(message.clone());
-                self.report.failures.push(ItemFailure {
-                    op: "create_group".to_owned(),
-                    group: Some(group),
-                    member: None,
-                    code: None,
-                    message,
-                    untold: false,
-                });
-            }
-            Event::Warning(words) => self.report.warnings.push(words),
-        }
-    }
-
-    /// Counts a confirmed item and takes it down in the history.
-    fn done(&mut self, item: &Item) {
-        let people = self.newly_tallied(item);
-        let summary = &mut self.report.summary;
+    /// Counts a confirmed item and takes it down.
+    pub(super) fn done(&mut self, known: Known<'_>, item: &Item) {
+        let people = match item.op {
+            "remove_memberships" | "set_opt_out" => self.newly_tallied(item),
+            _ => 0,
+        };
+        let has_contact = |person| !known.people.targets(person).is_empty();
+        let summary = &mut self.summary;
         match item.op {
             "create_group" => summary.groups_created += 1,
             "adopt_group" => summary.groups_adopted += 1,
@@ -83,9 +103,8 @@ impl<'a> Tally<'a> {
             "archive_group" => summary.groups_archived += 1,
             "delete_group" => summary.groups_deleted += 1,
             "create_members" => {
-                let new = item.person.is_some_and(|person| {
-                    self.known.people.targets(person).is_empty() && self.counted.insert(person)
-                });
+                let mut person = item.person.into_iter();
+                let new = person.any(|it| !has_contact(it) && self.counted.insert(it));
                 summary.members_created += u64::from(new);
                 summary.memberships_added += item.joins.len() as u64;
                 // Somebody created opted out carries the refusal in the same request.
@@ -99,15 +118,13 @@ impl<'a> Tally<'a> {
             "set_opt_out" => {
                 summary.opt_outs += people;
                 // By row, whoever holds a refusal is created by the request that writes it.
-                let new = item.target_id.is_none()
-                    && item.person.is_some_and(|person| {
-                        self.known.people.targets(person).is_empty() && self.counted.insert(person)
-                    });
+                let mut person = item.person.filter(|_| item.target_id.is_none()).into_iter();
+                let new = person.any(|it| !has_contact(it) && self.counted.insert(it));
                 summary.members_created += u64::from(new);
             }
             _ => {}
         }
-        self.note(item, "done", None);
+        self.note(known, item, "done", None);
     }
 
     /// Counts the memberships of an item of which no other contact of the person was counted.
@@ -122,14 +139,15 @@ impl<'a> Tally<'a> {
         fresh.count() as u64
     }
 
-    /// Shows an item that failed, or of which nobody can tell. Returns what is taken down of it.
-    fn failed(
+    /// Shows an item that is not done, and takes it down.
+    pub(super) fn undone(
         &mut self,
+        known: Known<'_>,
+        so_far: &SoFar,
         item: &Item,
-        code: Option<String>,
+        why: Undone,
         message: &str,
-        untold: bool,
-    ) -> Vec<FailureNote> {
+    ) {
         // Nothing else names the field.
         let of_field = item.detail.as_ref().filter(|_| item.op == "create_field");
         let message = match of_field {
@@ -139,8 +157,8 @@ impl<'a> Tally<'a> {
         let group = item
             .pair
             .or(item.joins.first().copied())
-            .map(|pair| self.known.plan.pair(pair).name.clone());
-        let member = self.member(item);
+            .map(|pair| known.plan.pair(pair).name.clone());
+        let member = member_of(known, item);
         let what = match (&item.person, item.op) {
             (None, "create_field") => "field",
             (None, _) => "group",
@@ -160,11 +178,11 @@ impl<'a> Tally<'a> {
             Some(op) if !item.joins.is_empty() => item
                 .joins
                 .iter()
-                .map(|pair| self.key_of_group(op, *pair, item))
+                .map(|pair| key_of_group(known, so_far, op, *pair, item))
                 .collect(),
-            _ => vec![(self.known.key(self.so_far, item), group.clone())],
+            _ => vec![(known.key(so_far, item), group.clone())],
         };
-        if item.op == "set_opt_out" && self.known.is_new(item) {
+        if item.op == "set_opt_out" && known.is_new(item) {
             // Whoever could not be created to hold a refusal is not tried again before it is time.
             keys.push((
                 item_key("create_members", "", member.as_deref().unwrap_or("")),
@@ -173,14 +191,12 @@ impl<'a> Tally<'a> {
         }
         // Each group of an item that is about several is an item of its own in the next plan, and is
         // shown and accepted as such.
-        let reason = if untold {
-            BlockedReason::IncompleteRead
-        } else {
-            BlockedReason::ValueRefused
+        let (reason, code, untold) = match why {
+            Undone::Refused(code) => (BlockedReason::ValueRefused, code, false),
+            Undone::Untold => (BlockedReason::IncompleteRead, None, true),
         };
-        let mut notes = Vec::new();
         for (at, (key, group)) in keys.into_iter().enumerate() {
-            self.report.failures.push(ItemFailure {
+            self.failed.push(ItemFailure {
                 op: op_of_line(item, at).to_owned(),
                 group: group.clone(),
                 member: member.clone(),
@@ -188,6 +204,11 @@ impl<'a> Tally<'a> {
                 message: message.to_owned(),
                 untold,
             });
+            let notes = if untold {
+                &mut self.untold
+            } else {
+                &mut self.failures
+            };
             notes.push(FailureNote {
                 key,
                 what: what.to_owned(),
@@ -199,12 +220,11 @@ impl<'a> Tally<'a> {
                 item: String::new(),
             });
         }
-        self.note(item, "failed", Some(message.to_owned()));
-        notes
+        self.note(known, item, "failed", Some(message));
     }
 
     /// Takes down that values of somebody are still as they were, although the provider said yes.
-    fn values_ignored(&mut self, member: String, message: String) {
+    pub(super) fn values_ignored(&mut self, member: String, message: String) {
         self.failures.push(FailureNote {
             key: item_key("update_member", "", &member),
             what: "member".to_owned(),
@@ -215,7 +235,7 @@ impl<'a> Tally<'a> {
             message: message.clone(),
             item: String::new(),
         });
-        self.report.failures.push(ItemFailure {
+        self.failed.push(ItemFailure {
             op: "update_member".to_owned(),
             group: None,
             member: Some(member),
@@ -223,12 +243,12 @@ impl<'a> Tally<'a> {
             message,
             untold: false,
         });
-        let summary = &mut self.report.summary;
+        let summary = &mut self.summary;
         summary.members_updated = summary.members_updated.saturating_sub(1);
     }
 
-    fn left_out(&mut self, pair: PairIx, id: &str, message: String) {
-        let group = self.known.plan.pair(pair).name.clone();
+    /// Takes down that a group was left alone, because nobody knows who is in it by now; by its id.
+    pub(super) fn left_out(&mut self, group: String, id: &str, message: String) {
         self.failures.push(FailureNote {
             key: item_key("list_group", id, ""),
             what: "group".to_owned(),
@@ -239,7 +259,7 @@ impl<'a> Tally<'a> {
             message: message.clone(),
             item: String::new(),
         });
-        self.report.failures.push(ItemFailure {
+        self.failed.push(ItemFailure {
             op: "list_group".to_owned(),
             group: Some(group),
             member: None,
@@ -249,50 +269,57 @@ impl<'a> Tally<'a> {
         });
     }
 
-    /// Names one group of an item that is about several, as the plan does.
-    fn key_of_group(&self, op: &str, pair: PairIx, item: &Item) -> (String, Option<String>) {
-        let group = self.known.plan.pair(pair);
-        let id = group
-            .target
-            .as_deref()
-            .or(self.so_far.group_ids.get(&pair).map(String::as_str))
-            .unwrap_or(&group.name);
-        let member = self.member(item).unwrap_or_default();
-        (item_key(op, id, &member), Some(group.name.clone()))
-    }
-
-    /// Names the person of an item, as the plan does.
-    fn member(&self, item: &Item) -> Option<String> {
-        let person = item.person?;
-        Some(self.known.person_key(person).into_owned())
-    }
-
     /// Takes an item down in the history; each group of an item by row is a line of its own.
-    fn note(&mut self, item: &Item, outcome: &str, message: Option<String>) {
+    fn note(&mut self, known: Known<'_>, item: &Item, outcome: &str, message: Option<&str>) {
         let mut groups: Vec<PairIx> = item
             .pair
             .into_iter()
             .chain(item.joins.iter().copied())
             .collect();
-        if self.known.capabilities.join != Join::PerRow && outcome != "failed" {
+        if known.capabilities.join != Join::PerRow && outcome != "failed" {
             groups.truncate(1);
         }
         let lines = groups.len().max(1);
         for at in 0..lines {
-            self.history.push(RunItem {
-                seq: self.history.len() as u64 + 1,
+            self.taken_down += 1;
+            self.lines.push(RunItem {
+                seq: self.taken_down,
                 op: op_of_line(item, at).to_owned(),
                 group: groups
                     .get(at)
-                    .map(|pair| self.known.plan.pair(*pair).name.clone()),
-                member: self.member(item),
+                    .map(|pair| known.plan.pair(*pair).name.clone()),
+                member: member_of(known, item),
                 outcome: outcome.to_owned(),
                 reason: None,
-                message: message.clone(),
+                message: message.map(str::to_owned),
                 fields: serde_json::Value::Null,
             });
         }
     }
+}
+
+/// Names one group of an item that is about several, as the plan does.
+fn key_of_group(
+    known: Known<'_>,
+    so_far: &SoFar,
+    op: &str,
+    pair: PairIx,
+    item: &Item,
+) -> (String, Option<String>) {
+    let group = known.plan.pair(pair);
+    let id = group
+        .target
+        .as_deref()
+        .or(so_far.group_ids.get(&pair).map(String::as_str))
+        .unwrap_or(&group.name);
+    let member = member_of(known, item).unwrap_or_default();
+    (item_key(op, id, &member), Some(group.name.clone()))
+}
+
+/// Names the person of an item, as the plan does.
+fn member_of(known: Known<'_>, item: &Item) -> Option<String> {
+    let person = item.person?;
+    Some(known.person_key(person).into_owned())
 }
 
 /// Returns the operation of a line about an item that is about several groups: somebody is created

@@ -1,38 +1,10 @@
-//! What happens while a plan is applied, in the order in which it happens: all that is told of it
-//! comes of this.
+//! What happens to items while a plan is applied, and what it means for those that are still to be
+//! written.
 
 use super::Applying;
+use super::tally::Undone;
 use crate::plan::PairIx;
 use crate::run::settle::Item;
-
-/// Something to be counted and told.
-#[derive(Debug)]
-pub(in crate::run) enum Event {
-    /// An item stands.
-    Done(Item),
-    /// An item was refused, or reading back does not show it.
-    Failed {
-        item: Item,
-        /// The provider's code.
-        code: Option<String>,
-        message: String,
-    },
-    /// Nobody can tell how the person of an item stands, neither before it was sent nor after.
-    Untold { item: Item, message: String },
-    /// Values of somebody are still as they were, although the provider said yes.
-    Ignored { member: String, message: String },
-    /// A group was left alone, because nobody knows who is in it by now.
-    LeftOut {
-        pair: PairIx,
-        /// The group's id.
-        id: String,
-        message: String,
-    },
-    /// A group was created twice.
-    Twin { group: String, message: String },
-    /// A sentence that a person should read.
-    Warning(String),
-}
 
 impl Applying<'_> {
     /// Takes note of an item that stands, for what is still to be written.
@@ -48,27 +20,27 @@ impl Applying<'_> {
             }
             _ => {}
         }
-        self.events.push(Event::Done(item.clone()));
+        if item.op == "create_field" {
+            self.fields_created.extend(item.detail.clone());
+        }
+        self.tally.done(self.prepared.known(self.job), item);
     }
 
     /// Takes note of an item that failed.
     pub(super) fn failed(&mut self, item: &Item, code: Option<String>, message: &str) {
-        self.lose(item);
-        self.events.push(Event::Failed {
-            item: item.clone(),
-            code,
-            message: message.to_owned(),
-        });
+        self.undone(item, Undone::Refused(code), message);
     }
 
     /// Takes note of an item of which nobody can tell how the person stands. Nothing was refused, so
     /// the next run may plan it at once.
     pub(super) fn untold(&mut self, item: &Item, message: &str) {
+        self.undone(item, Undone::Untold, message);
+    }
+
+    fn undone(&mut self, item: &Item, why: Undone, message: &str) {
         self.lose(item);
-        self.events.push(Event::Untold {
-            item: item.clone(),
-            message: message.to_owned(),
-        });
+        let known = self.prepared.known(self.job);
+        self.tally.undone(known, &self.so_far, item, why, message);
     }
 
     /// Has later steps leave out what goes with an item that is not done.
@@ -102,7 +74,8 @@ impl Applying<'_> {
             "who is in the group could not be read to its end right before it was to be written, so that nothing was added there or taken out: {why}"
         );
         let id = self.group_id(pair).unwrap_or_default();
-        self.events.push(Event::LeftOut { pair, id, message });
+        let name = self.prepared.planned.plan.pair(pair).name.clone();
+        self.tally.left_out(name, &id, message);
     }
 
     /// Tells whether an item is about somebody who had no contact before this run.

@@ -46,5 +46,5 @@ pub use tap::Tap;
 pub use value::{Record, RowHash, Value, row_hash};
 pub use write::{
     GroupEdit, ItemOutcome, Leaving, Load, MemberEdit, MemberJoin, MemberLeave, MemberReturn,
-    MemberValues, Settlement, Takes, Ticket, Write,
+    MemberValues, Settlement, Takes, Ticket, TicketStub, Write,
 };

@@ -5,6 +5,8 @@
 //! an [`OwnRemoval`], which only the state database hands out. Nor can the deletion of a person be
 //! expressed (rule 6).
 
+use std::sync::{Arc, Weak};
+
 use super::own::OwnRemoval;
 use super::refusal::Refusal;
 use super::schema::FieldType;
@@ -364,11 +366,39 @@ pub enum ItemOutcome {
     Unknown,
 }
 
-/// The handle of work that a provider goes on with after its answer.
+/// The handle of work that a provider goes on with after its answer. Whoever waits for the outcome
+/// holds it; once it is dropped with all its clones, nobody will ask any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     /// The provider's id of the work.
     pub id: String,
+    held: Arc<()>,
+}
+
+impl Ticket {
+    /// Makes the handle of work with this id.
+    pub fn new(id: impl Into<String>) -> Self {
+        Ticket {
+            id: id.into(),
+            held: Arc::default(),
+        }
+    }
+
+    /// Returns what tells whoever gave the ticket out whether it is still held.
+    pub fn stub(&self) -> TicketStub {
+        TicketStub(Arc::downgrade(&self.held))
+    }
+}
+
+/// What is left of a ticket with whoever gave it out.
+#[derive(Clone, Debug)]
+pub struct TicketStub(Weak<()>);
+
+impl TicketStub {
+    /// Tells whether anybody still waits for the outcome.
+    pub fn is_held(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// What an answer says of a write.

@@ -269,7 +269,8 @@ pub trait Target: Source {
     /// when the provider refused the request as a whole.
     fn send<'a>(&'a self, write: &'a Write) -> BoxFuture<'a, Result<Settlement, CallError>>;
 
-    /// Asks how work that the provider went on with has ended.
+    /// Asks how work that the provider went on with has ended. Whoever drops the ticket before that
+    /// gives it up, and what becomes of it is unknown from then on.
     fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Settlement, CallError>>;
 
     /// Tells what a write will take, without sending any.

@@ -853,6 +853,53 @@ async fn nothing_is_sent_while_an_earlier_import_may_be_under_way() {
     bench.assert_settled().await;
 }
 
+/// A run is dropped, as after the time of grace, while its import is on its way or waited for; another
+/// job of the same process fills the same list at once.
+#[tokio::test(start_paused = true)]
+async fn another_job_waits_for_the_import_of_a_run_that_was_dropped() {
+    for (fault, after) in [
+        (Some(Fault::SlowAnswer(Duration::from_secs(20))), 1),
+        (None, 10),
+    ] {
+        let place = format!("{fault:?}");
+        let mut world = plain_world();
+        group_of(world.account_mut("mail"), "News", "reader", 40);
+        group_of(world.account_mut("mail2"), "News", "reader", 40);
+        let account = world.account_mut("campaigns");
+        account.add_group("News");
+        account.settings.activecampaign.background_seconds = 60;
+        let bench = bench_of(
+            world,
+            "[jobs.test]\nsource = \"mail\"\ntarget = \"campaigns\"\n[jobs.other]\nsource = \"mail2\"\ntarget = \"campaigns\"\n",
+        );
+        bench.rest().await;
+        if let Some(fault) = fault {
+            let rule = FaultRule::every(fault).on("POST /import/bulk_import");
+            bench.emulator.add_fault(rule.when(When::First(1)));
+        }
+        let runner = bench.runner();
+        let reached = async {
+            while imports(&bench.emulator.requests()).is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(after)).await;
+        };
+        tokio::select! {
+            biased;
+            () = reached => {}
+            _ = runner.sync("test", SyncOptions::default()) => panic!("{place}: the run came to its end"),
+        }
+        bench.emulator.clear_log();
+        let report = runner.sync("other", SyncOptions::default()).await.unwrap();
+        assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+        assert!(
+            imports(&bench.writes()).is_empty(),
+            "{place}: the import of the other job did it all"
+        );
+        assert_eq!(bench.members("campaigns", "News").len(), 40, "{place}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_import_whose_answer_is_lost_is_not_sent_again() {
     for fault in [

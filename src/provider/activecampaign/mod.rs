@@ -88,7 +88,8 @@ struct Memory {
     known: Known,
     /// Imports that were queued and not seen to their end.
     imports: HashMap<String, write::import::Batch>,
-    /// Since when an import may be under way whose id nobody knows.
+    /// Since when an import may be under way that nobody waits for, besides those whose tickets nobody
+    /// holds any more.
     doubt: Option<Instant>,
     /// Whether imports of an earlier process were looked for.
     looked_for_imports: bool,

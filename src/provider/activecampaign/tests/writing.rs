@@ -1,5 +1,7 @@
 //! What each write sends, and what is done where its answer says too little.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -83,6 +85,46 @@ async fn a_lost_import_is_over_before_anything_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_import_that_nobody_waits_for_any_more_is_over_before_anything_is_read() {
+    // Given up before its answer came, and after.
+    for answered in [false, true] {
+        let (emulator, lists) = seeded(
+            ActiveCampaignQuirks {
+                background_seconds: 40,
+                ..ActiveCampaignQuirks::default()
+            },
+            20,
+        );
+        let list = emulator
+            .with_world(|world| world.account_mut("campaigns").add_group("New").to_string());
+        super::service::read(&lists, &[], Role::Target { wanted: &[] })
+            .await
+            .unwrap();
+        let active = async || {
+            let now = super::service::read(&lists, &[], Role::Check).await;
+            now.unwrap().listing(&list).matches(":active").count()
+        };
+        if !answered {
+            let slow = Fault::SlowAnswer(Duration::from_secs(30));
+            emulator.add_fault(FaultRule::every(slow).on("POST /import/bulk_import"));
+        }
+        let write = Write::CreateMembers {
+            rows: newcomers(12),
+            join: vec![list.clone()],
+        };
+        let sent = tokio::time::timeout(Duration::from_secs(5), lists.send(&write)).await;
+        assert_eq!(sent.is_ok(), answered);
+        if answered {
+            // Whoever holds the ticket waits for the import, and nobody else has to.
+            assert_eq!(active().await, 0);
+        }
+        drop(sent);
+        assert_eq!(active().await, 12, "answered: {answered}");
+        assert_no_misuse(&emulator);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn imports_of_an_earlier_process_are_waited_for() {
     let (emulator, lists) = seeded(
         ActiveCampaignQuirks {
@@ -115,7 +157,7 @@ async fn imports_of_an_earlier_process_are_waited_for() {
     );
     assert!(
         lists
-            .poll(&Ticket { id: "none".into() })
+            .poll(&Ticket::new("none"))
             .await
             .unwrap_err()
             .may_have_been_done()

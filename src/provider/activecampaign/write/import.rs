@@ -6,20 +6,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::super::ActiveCampaign;
 use super::super::wire::contacts::same_address;
 use super::super::wire::import::{self as wire, ImportRow, Progress};
+use super::super::{ActiveCampaign, Memory};
 use super::refused;
 use crate::http::{CallError, Problem};
-use crate::model::{ItemOutcome, Settlement, Ticket};
+use crate::model::{ItemOutcome, Settlement, Ticket, TicketStub};
 use crate::provider::ReadError;
 
 /// An import may show up in the totals only so long after it was asked for.
 pub(in super::super) const UNSEEN: Duration = Duration::from_secs(10);
 /// How often the totals are asked for while something is outstanding.
 const BETWEEN: Duration = Duration::from_secs(10);
-/// Whoever has not asked for an import for so long has given it up.
-const GIVEN_UP: Duration = Duration::from_mins(2);
 /// How often an import of usual length is asked for until it ends, by questions after one, two and
 /// four seconds.
 pub(super) const USUAL_POLLS: u64 = 3;
@@ -37,8 +35,8 @@ pub(in super::super) struct Batch {
     /// One outcome per item of the write; those of the import are still unknown.
     outcomes: Vec<ItemOutcome>,
     queued: Instant,
-    /// When somebody last asked for it.
-    asked: Instant,
+    /// Tells whether somebody waits for it.
+    ticket: TicketStub,
 }
 
 impl Batch {
@@ -78,6 +76,40 @@ impl Batch {
     }
 }
 
+impl Memory {
+    /// Tells since when an import may be under way that nobody waits for; of several the last one is
+    /// waited for.
+    fn doubt(&mut self) -> Option<Instant> {
+        let given_up = self
+            .imports
+            .extract_if(|_, batch| !batch.ticket.is_held())
+            .map(|(_, batch)| batch.queued)
+            .max();
+        self.doubt = self.doubt.max(given_up);
+        self.doubt
+    }
+}
+
+/// An import that is being asked for. Unless its answer tells what became of it, it may be under way,
+/// and nobody knows its id: also where whoever asked is dropped meanwhile.
+struct Unanswered<'a>(Option<&'a ActiveCampaign>);
+
+impl Unanswered<'_> {
+    /// Says that the answer is known.
+    fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(adapter) = self.0 {
+            // It may have left later than it was asked for.
+            adapter.doubt_import_of(adapter.account.now());
+        }
+    }
+}
+
 impl ActiveCampaign {
     /// Queues an import. `places` says where its rows stand among the outcomes of a write with
     /// items that are not imported.
@@ -97,9 +129,7 @@ impl ActiveCampaign {
             return Ok(Settlement::Items(outcomes));
         }
         self.check_rows(OPERATION, rows.len(), rows.iter().map(|row| row.address))?;
-        if self.memory().doubt.is_some() {
-            self.wait_for_imports().await?;
-        }
+        self.wait_for_imports().await?;
         let definitions = self
             .definitions_for(rows.iter().filter_map(|row| row.fields))
             .await?;
@@ -119,30 +149,22 @@ impl ActiveCampaign {
                 return Err(self.refused_whole(OPERATION, &words));
             }
         };
-        match self.tell_v3(call, wire::queued).await {
-            Ok(id) => {
-                let addresses = rows.iter().map(|row| row.address.to_owned()).collect();
-                self.memory().imports.insert(
-                    id.clone(),
-                    Batch {
-                        addresses,
-                        places,
-                        outcomes,
-                        // It may have waited for its turn after it was asked for.
-                        queued: self.account.now(),
-                        asked: self.account.now(),
-                    },
-                );
-                Ok(Settlement::Pending(Ticket { id }))
-            }
-            Err(error) if error.may_have_been_done() => {
-                // Nobody knows the id of this import, so whoever reads back next waits until it is
-                // over. It may have left later than it was asked for.
-                self.doubt_import_of(self.account.now());
-                Err(error)
-            }
-            Err(error) => Err(error),
+        let unanswered = Unanswered(Some(self));
+        let answer = self.tell_v3(call, wire::queued).await;
+        if !matches!(&answer, Err(error) if error.may_have_been_done()) {
+            unanswered.end();
         }
+        let ticket = Ticket::new(answer?);
+        let batch = Batch {
+            addresses: rows.iter().map(|row| row.address.to_owned()).collect(),
+            places,
+            outcomes,
+            // It may have waited for its turn after it was asked for.
+            queued: self.account.now(),
+            ticket: ticket.stub(),
+        };
+        self.memory().imports.insert(ticket.id.clone(), batch);
+        Ok(Settlement::Pending(ticket))
     }
 
     pub(super) fn refused_whole(&self, operation: &'static str, words: &str) -> CallError {
@@ -159,12 +181,8 @@ impl ActiveCampaign {
         &self,
         ticket: &Ticket,
     ) -> Result<Settlement, CallError> {
-        let now = self.account.now();
-        let queued = self.memory().imports.get_mut(&ticket.id).map(|batch| {
-            batch.asked = now;
-            batch.queued
-        });
-        let Some(queued) = queued else {
+        let batch = self.memory().imports.get(&ticket.id).map(|it| it.queued);
+        let Some(queued) = batch else {
             return Err(self.lost_import("the import is not one of this process"));
         };
         let progress = match self.ask_v3(wire::info(&ticket.id), wire::progress).await {
@@ -206,20 +224,11 @@ impl ActiveCampaign {
     /// Before anything is read: waits for imports that nobody waits for any more, also those of an
     /// earlier process.
     pub(in super::super) async fn settle_imports(&self, target: bool) -> Result<(), ReadError> {
-        let now = self.account.now();
         let (in_doubt, first) = {
             let mut memory = self.memory();
             let first = target && !memory.looked_for_imports;
             memory.looked_for_imports |= target;
-            // Another job may be waiting for its own.
-            let given_up = |batch: &mut Batch| now.duration_since(batch.asked) > GIVEN_UP;
-            let left = memory
-                .imports
-                .extract_if(|_, batch| given_up(batch))
-                .map(|(_, batch)| batch.queued)
-                .max();
-            memory.doubt = memory.doubt.max(left);
-            (memory.doubt.is_some(), first)
+            (memory.doubt().is_some(), first)
         };
         if first && !in_doubt {
             match self.ask_v3(wire::totals(), wire::is_outstanding).await {
@@ -252,7 +261,7 @@ impl ActiveCampaign {
     /// Waits until no import is outstanding, and at least so long that a lost one would have shown
     /// up.
     async fn wait_for_imports(&self) -> Result<(), CallError> {
-        if self.memory().doubt.is_none() {
+        if self.memory().doubt().is_none() {
             return Ok(());
         }
         warn!(
@@ -261,7 +270,7 @@ impl ActiveCampaign {
         );
         let mut started = None;
         loop {
-            let Some(since) = self.memory().doubt else {
+            let Some(since) = self.memory().doubt() else {
                 return Ok(());
             };
             tokio::time::sleep_until(since + UNSEEN).await;
@@ -269,7 +278,7 @@ impl ActiveCampaign {
             if !self.ask_v3(wire::totals(), wire::is_outstanding).await? {
                 let mut memory = self.memory();
                 // Another one may have been lost meanwhile, and not be shown yet.
-                if memory.doubt <= Some(since) {
+                if memory.doubt() <= Some(since) {
                     memory.doubt = None;
                     return Ok(());
                 }
@@ -307,7 +316,7 @@ mod tests {
                 places: vec![0, 1, 2],
                 outcomes: vec![ItemOutcome::Unknown; 3],
                 queued: Instant::now(),
-                asked: Instant::now(),
+                ticket: Ticket::new("1").stub(),
             };
             let outcomes = batch.settle(&Progress::Completed(failed.collect()));
             let shown = outcomes.iter().map(|outcome| match outcome {

@@ -144,3 +144,28 @@ async fn no_removal_is_under_way_while_the_next_one_is_looked_at() {
         bench.assert_no_misuse();
     }
 }
+
+/// What is under way shows in what is read meanwhile, as a state of its own or as a listing that moves.
+#[tokio::test(start_paused = true)]
+async fn nothing_else_is_under_way_while_a_lost_request_is_looked_for() {
+    for fault in [Fault::ServerError(503), Fault::ResetAfterEffect] {
+        let rule = FaultRule::every(fault.clone()).at(TARGET);
+        let rule = rule.on("contact_sync").when(When::EachNth(7));
+        let bench = far_away(40, Some(rule)).await;
+        bench.sync().await;
+        bench.emulator.clear_faults();
+        let requests = while_writing(&bench);
+        let (writes, looks): (Vec<_>, Vec<_>) = requests.iter().partition(|it| it.is_write);
+        assert!(!looks.is_empty(), "{fault:?}");
+        for look in looks {
+            let overlaps = |write: &&&RequestRecord| look.millis.abs_diff(write.millis) < 400;
+            let write = writes.iter().find(overlaps);
+            assert!(write.is_none(), "{fault:?}: {write:#?} and {look:#?}");
+        }
+        bench.sync_until_good(&format!("{fault:?}")).await;
+        let members = bench.members(TARGET, "News");
+        let refuses = |state: &MembershipState| *state == MembershipState::OptedOut;
+        assert!(members.len() == 40 && members.values().all(refuses));
+        bench.assert_no_misuse();
+    }
+}

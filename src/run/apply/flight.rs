@@ -4,13 +4,15 @@
 //! Only requests of one kind overlap, only those about different people, and never one before which
 //! the provider is looked at anew: what is under way would show there as news, and a removal has to
 //! follow its look at once. So what one of them brings decides nothing of the others. Each is in the
-//! journal before it leaves, and their answers are taken in the order in which they left.
+//! journal before it leaves, and their answers are taken in the order in which they left. Where one has
+//! to be looked for at the provider, or sent again, the others have ended by then.
 
 use std::collections::{HashSet, VecDeque};
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -35,13 +37,22 @@ pub(super) struct Flight {
     /// Ends the waiting for what the provider goes on with after its answer.
     stop: CancellationToken,
     /// Is given up where the run is dropped, as a kill would leave it.
-    answer: AbortOnDropHandle<Answered>,
+    task: AbortOnDropHandle<Answered>,
+    /// How the task has ended, where that was waited for before its turn.
+    ended: Option<Result<Answered, JoinError>>,
 }
 
 /// What came back; nothing where the run was asked to stop while the provider went on working.
 type Answered = Result<Option<Vec<ItemOutcome>>, CallError>;
 
 impl Flight {
+    /// Waits until nothing of it is under way; what came back stays with it.
+    async fn end(&mut self) {
+        if self.ended.is_none() {
+            self.ended = Some((&mut self.task).await);
+        }
+    }
+
     /// Waits for the answer.
     pub(super) async fn land(self) -> (JournalId, Write, Vec<Item>, u32, Answered) {
         let Flight {
@@ -49,10 +60,15 @@ impl Flight {
             write,
             items,
             attempt,
-            answer,
+            task,
+            ended,
             ..
         } = self;
-        let answer = match answer.await {
+        let ended = match ended {
+            Some(ended) => ended,
+            None => task.await,
+        };
+        let answer = match ended {
             Ok(answer) => answer,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -135,6 +151,20 @@ impl Applying<'_> {
         }
     }
 
+    /// Waits until nothing but the request at hand is under way, so that the provider can be looked at;
+    /// the answers of the others wait for their turn.
+    pub(super) async fn others_end(&mut self) -> Result<(), RunError> {
+        for flight in &mut self.under_way.flights {
+            flight.end().await;
+        }
+        // Whoever waits for the provider ends where the run is asked to stop, and what it waited for
+        // goes on.
+        if !self.under_way.flights.is_empty() && self.runner.inner.options.stop.is_cancelled() {
+            return Err(RunError::Stopped);
+        }
+        Ok(())
+    }
+
     /// Takes the answers of everything under way.
     pub(super) async fn land_all(&mut self) -> Result<(), RunError> {
         while !self.under_way.flights.is_empty() {
@@ -214,7 +244,8 @@ impl Applying<'_> {
             items,
             attempt,
             stop,
-            answer: AbortOnDropHandle::new(tokio::spawn(answer.in_current_span())),
+            task: AbortOnDropHandle::new(tokio::spawn(answer.in_current_span())),
+            ended: None,
         })
     }
 }

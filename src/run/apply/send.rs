@@ -34,6 +34,7 @@ impl Applying<'_> {
         let mut queue = Vec::new();
         self.take_answer(flight, &mut queue).await?;
         while let Some((write, items, attempt)) = queue.pop() {
+            self.others_end().await?;
             if self.runner.inner.options.stop.is_cancelled() {
                 return Err(RunError::Stopped);
             }
@@ -481,6 +482,7 @@ impl Applying<'_> {
         let objections = only_missing(objections, &open);
         // What is settled in the journal stays as it is, whatever is said of it here.
         self.settle_entry(journal, &vec![JournalOutcome::Unknown; open.len()], &[])?;
+        self.others_end().await?;
         // An effect may come late, and a read may lag behind it.
         let patient =
             may_be_done && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));

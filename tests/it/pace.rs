@@ -169,3 +169,35 @@ async fn nothing_else_is_under_way_while_a_lost_request_is_looked_for() {
         bench.assert_no_misuse();
     }
 }
+
+/// Imports of one person each take so long that the list is read anew between them.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_under_way_while_a_list_is_read_anew() {
+    const BACKGROUND: u64 = 8;
+    let mut world = plain_world();
+    let account = world.account_mut(TARGET);
+    account.settings.activecampaign.background_seconds = BACKGROUND;
+    account.add_group("News");
+    group_of(world.account_mut("crm"), "News", "person", 250);
+    let mut bench = bench(world, "crm", TARGET, "");
+    bench.reconfigure_with(|config| {
+        let provider = config.providers.get_mut(TARGET).unwrap();
+        provider.http.batch_size = Some(1);
+    });
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    let requests = while_writing(&bench);
+    let imports: Vec<_> = requests.iter().filter(|it| it.is_write).collect();
+    let overlap = |two: &[&RequestRecord]| two[1].millis < two[0].millis + BACKGROUND * 1000;
+    assert!(imports.windows(2).any(overlap), "they overlap elsewhere");
+    let looks = requests.iter().filter(|it| it.operation == "GET /contacts");
+    let looks: Vec<u64> = looks.map(|look| look.millis).collect();
+    assert!(!looks.is_empty());
+    for look in looks {
+        let mut before = imports.iter().filter(|import| import.millis <= look);
+        let last = before.next_back().unwrap().millis;
+        assert!(look >= last + BACKGROUND * 1000, "{last}, {look}");
+    }
+    assert_eq!(bench.members(TARGET, "News").len(), 250);
+    bench.assert_no_misuse();
+}

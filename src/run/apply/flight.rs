@@ -102,10 +102,7 @@ impl Applying<'_> {
         while self.under_way.flights.len() >= self.most_at_once() {
             self.land_first().await?;
         }
-        let people = people_of(step).filter(|people| {
-            let is_unproved = |person| self.unproved.contains(person);
-            !self.looks_before(step) && !people.iter().any(is_unproved)
-        });
+        let people = people_of(step);
         let planned = &self.prepared.planned.people;
         let address = |person: &PersonIx| planned.get(*person).address;
         let addresses: Vec<Name> = people.iter().flatten().map(address).collect();
@@ -119,7 +116,8 @@ impl Applying<'_> {
         Ok(())
     }
 
-    /// Sends the write of a step, which lands here if no other may be under way with it.
+    /// Sends the write of a step, which lands here if no other may be under way with it: one of its kind
+    /// never may, and one for which the provider was looked at has had everything land.
     pub(super) async fn execute(&mut self, write: Write, items: Vec<Item>) -> Result<(), RunError> {
         let spelled: Vec<String> = addresses_of(&write).map(str::to_lowercase).collect();
         if spelled.iter().any(|it| self.under_way.spelled.contains(it)) {

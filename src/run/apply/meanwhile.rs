@@ -29,30 +29,20 @@ impl Applying<'_> {
     /// too old: what became of those who are not active any more is their own doing, and is never
     /// recorded as rosterd's.
     pub(super) async fn look_again_before(&mut self, step: &Step) -> Result<(), RunError> {
-        let shows_as_refusal = matches!(step, Step::LeaveGroups { .. })
-            && self.prepared.capabilities.removal_shows_opt_out;
-        let pairs: BTreeSet<PairIx> = written_by(step)
-            .into_iter()
-            .filter(|pair| !self.lost_groups.contains(pair))
-            .filter(|pair| shows_as_refusal || self.is_listing_old(*pair))
-            .collect();
-        let groups: BTreeSet<String> = pairs
-            .iter()
-            .filter_map(|pair| self.group_id(*pair))
-            .collect();
-        if groups.is_empty() {
+        if self.too_old_for(step).is_empty() {
             return Ok(());
         }
+        // What is under way would show as news, and others grow old until it has landed.
+        self.land_all().await?;
+        let listings = self.too_old_for(step);
+        let groups: BTreeSet<String> = listings.iter().map(|(_, group)| group.clone()).collect();
         let began = self.handle.account.now();
         let seen = groups_now(&self.handle, &groups).await?;
         let store = self.runner.store();
         // A removal that is settled in between is in both, and never in neither.
         let pending = store.pending_removals(&self.job.target_account)?;
         let own = store.own_removals(&self.job.target_account)?;
-        for pair in pairs {
-            let Some(group) = self.group_id(pair) else {
-                continue;
-            };
+        for (pair, group) in listings {
             let Some(now) = seen.get(&group) else {
                 continue;
             };
@@ -73,10 +63,16 @@ impl Applying<'_> {
         Ok(())
     }
 
-    /// Tells whether a group is read again before a step, or may be.
-    pub(super) fn looks_before(&self, step: &Step) -> bool {
-        let mut pairs = written_by(step).into_iter();
-        !self.leaving(step).is_empty() || pairs.any(|pair| self.is_listing_old(pair))
+    /// Names the groups that are read again before a step.
+    fn too_old_for(&self, step: &Step) -> BTreeSet<(PairIx, String)> {
+        let shows_as_refusal = matches!(step, Step::LeaveGroups { .. })
+            && self.prepared.capabilities.removal_shows_opt_out;
+        written_by(step)
+            .into_iter()
+            .filter(|pair| !self.lost_groups.contains(pair))
+            .filter(|pair| shows_as_refusal || self.is_listing_old(*pair))
+            .filter_map(|pair| Some((pair, self.group_id(pair)?)))
+            .collect()
     }
 
     /// Names those of a step for whom nothing is sent because nobody can tell how they stand.

@@ -399,6 +399,7 @@ impl Applying<'_> {
             _ => Vec::new(),
         };
         if by_id.iter().any(|person| self.unproved.contains(person)) {
+            self.land_all().await?;
             self.prove_creations().await?;
         }
         self.look_twice_at_source(step).await?;

@@ -201,3 +201,57 @@ async fn nothing_is_under_way_while_a_list_is_read_anew() {
     assert_eq!(bench.members(TARGET, "News").len(), 250);
     bench.assert_no_misuse();
 }
+
+/// Somebody gave a contact the address of another one at the target, in another spelling. The requests
+/// about the two, who are different people at the source, may be about one and the same to the provider.
+#[tokio::test(start_paused = true)]
+async fn two_requests_that_may_mean_one_address_never_overlap() {
+    let spellings = ["bo@xn--bcher-kva.test", "bo@b\u{fc}cher.test"];
+    let people = [spellings[0], "eve@example.org"];
+    let mut world = plain_world();
+    let account = world.account_mut("crm");
+    let group = account.add_group("News");
+    for email in people {
+        let contact = account.add_person(email, "Ana", "Example");
+        account.join(group, contact);
+    }
+    let mut bench = bench(
+        world,
+        "crm",
+        TARGET,
+        "[jobs.test.guards]\nmax_opt_outs = \"none\"\non_drift = \"keep\"",
+    );
+    bench.reconfigure_with(|config| {
+        let provider = config.providers.get_mut(TARGET).unwrap();
+        provider.http.batch_size = Some(1);
+    });
+    bench.settle().await;
+    bench.account(TARGET, |account| {
+        let eve = account.contact_by_email(people[1]).unwrap();
+        account.contacts.get_mut(&eve).unwrap().email = spellings[1].to_owned();
+    });
+    bench.account("crm", |account| {
+        for email in people {
+            let contact = account.contact_by_email(email).unwrap();
+            account.opt_out_of_group(group, contact);
+        }
+    });
+    let late = Fault::Latency(Duration::from_millis(400));
+    bench.emulator.add_fault(FaultRule::every(late).at(TARGET));
+    bench.emulator.clear_log();
+    let report = bench.sync().await;
+    let mut writes = while_writing(&bench);
+    writes.retain(|it| it.is_write);
+    let times: Vec<u64> = writes.iter().map(|it| it.millis).collect();
+    let [first, second] = times[..] else {
+        panic!("{writes:#?}\n{}", tell(&report));
+    };
+    assert!(second >= first + 400, "{first}, {second}");
+    let members = bench.members(TARGET, "News");
+    let refuses = |state: &MembershipState| *state == MembershipState::OptedOut;
+    assert!(
+        members.len() == 2 && members.values().all(refuses),
+        "{members:?}"
+    );
+    bench.assert_no_misuse();
+}

@@ -1,11 +1,11 @@
 //! Requests under way: as many at once as the account takes, so that a provider's pace is kept
 //! however long each of its answers takes.
 //!
-//! Only requests of one kind overlap, only those about different people, and never one before which
-//! the provider is looked at anew: what is under way would show there as news, and a removal has to
-//! follow its look at once. So what one of them brings decides nothing of the others. Each is in the
-//! journal before it leaves, and their answers are taken in the order in which they left. Where one has
-//! to be looked for at the provider, or sent again, the others have ended by then.
+//! Only requests of one kind overlap, only those about different people and addresses, and never one
+//! before which the provider is looked at anew: what is under way would show there as news, and a removal
+//! has to follow its look at once. So what one of them brings decides nothing of the others. Each is in
+//! the journal before it leaves, and their answers are taken in the order in which they left. Where one
+//! has to be looked for at the provider, or sent again, the others have ended by then.
 
 use std::collections::{HashSet, VecDeque};
 use std::mem::{Discriminant, discriminant};
@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 use super::Applying;
 use super::send::operation;
 use crate::http::{CallError, Problem};
-use crate::model::{ItemOutcome, Leaving, Name, Settlement, Write};
+use crate::model::{ItemOutcome, Leaving, Settlement, Write, normalise_address};
 use crate::plan::PersonIx;
 use crate::plan::pack::Step;
 use crate::run::accounts::Handle;
@@ -86,10 +86,9 @@ impl Flight {
 pub(super) struct UnderWay {
     flights: VecDeque<Flight>,
     kind: Option<Discriminant<Step>>,
-    /// The addresses of those whom they are about, in the plan and as the requests spell them. Those
-    /// that have landed stay until all have.
-    people: HashSet<Name>,
-    spelled: HashSet<String>,
+    /// The addresses of those whom they are about, in the plan and at the provider. Those that have
+    /// landed stay until all have.
+    addresses: HashSet<String>,
 }
 
 /// How long an answer is waited for once the run has to end.
@@ -102,30 +101,44 @@ impl Applying<'_> {
         while self.under_way.flights.len() >= self.most_at_once() {
             self.land_first().await?;
         }
-        let people = people_of(step);
-        let planned = &self.prepared.planned.people;
-        let address = |person: &PersonIx| planned.get(*person).address;
-        let addresses: Vec<Name> = people.iter().flatten().map(address).collect();
-        let kind = people.is_some().then(|| discriminant(step));
-        let is_known = |address| self.under_way.people.contains(address);
-        if kind.is_none() || self.under_way.kind != kind || addresses.iter().any(is_known) {
+        let Some(people) = people_of(step).filter(|_| self.most_at_once() > 1) else {
+            return self.land_all().await;
+        };
+        let kind = Some(discriminant(step));
+        let mut addresses = self.addresses_of(&people)?;
+        if self.under_way.kind != kind || !self.under_way.addresses.is_disjoint(&addresses) {
             self.land_all().await?;
+            // What has landed may have shown other contacts of theirs.
+            addresses = self.addresses_of(&people)?;
         }
         self.under_way.kind = kind;
-        self.under_way.people.extend(addresses);
+        self.under_way.addresses.extend(addresses);
         Ok(())
+    }
+
+    /// Returns every address by which a request about these people may go, in one spelling each: a
+    /// contact may have another address than its person.
+    fn addresses_of(&self, people: &[PersonIx]) -> Result<HashSet<String>, RunError> {
+        let mut addresses = HashSet::new();
+        for person in people {
+            addresses.insert(in_one_spelling(&self.address(*person)));
+            for contact in self.contacts(*person) {
+                let address = self.address_of_contact(*person, &contact)?;
+                addresses.insert(in_one_spelling(&address));
+            }
+        }
+        Ok(addresses)
     }
 
     /// Sends the write of a step, which lands here if no other may be under way with it: one of its kind
     /// never may, and one for which the provider was looked at has had everything land.
     pub(super) async fn execute(&mut self, write: Write, items: Vec<Item>) -> Result<(), RunError> {
-        let spelled: Vec<String> = addresses_of(&write).map(str::to_lowercase).collect();
-        if spelled.iter().any(|it| self.under_way.spelled.contains(it)) {
-            while !self.under_way.flights.is_empty() {
-                self.land_first().await?;
-            }
-        }
-        self.under_way.spelled.extend(spelled);
+        debug_assert!(
+            self.under_way.kind.is_none()
+                || addresses_in(&write)
+                    .all(|it| self.under_way.addresses.contains(&in_one_spelling(it))),
+            "a request goes by an address for which no way was made"
+        );
         if self.runner.inner.options.stop.is_cancelled() {
             return Err(RunError::Stopped);
         }
@@ -273,13 +286,21 @@ fn people_of(step: &Step) -> Option<Vec<PersonIx>> {
     })
 }
 
+/// Returns a form of an address in which all that may be one to the provider are the same.
+fn in_one_spelling(address: &str) -> String {
+    match normalise_address(address) {
+        Ok(address) => address.as_str().to_owned(),
+        Err(_) => address.trim().to_lowercase(),
+    }
+}
+
 /// The addresses that a request goes by.
-fn addresses_of(write: &Write) -> Box<dyn Iterator<Item = &str> + '_> {
+fn addresses_in(write: &Write) -> Box<dyn Iterator<Item = &str> + '_> {
     match write {
-        Write::CreateMembers { rows, .. } => Box::new(rows.iter().map(|row| row.address.trim())),
-        Write::UpdateMembers { edits } => Box::new(edits.iter().map(|edit| edit.address.trim())),
-        Write::JoinGroups { rows } => Box::new(rows.iter().map(|row| row.address.trim())),
-        Write::LeaveGroups { rows, .. } => Box::new(rows.iter().map(|row| row.address.trim())),
+        Write::CreateMembers { rows, .. } => Box::new(rows.iter().map(|row| row.address.as_str())),
+        Write::UpdateMembers { edits } => Box::new(edits.iter().map(|edit| edit.address.as_str())),
+        Write::JoinGroups { rows } => Box::new(rows.iter().map(|row| row.address.as_str())),
+        Write::LeaveGroups { rows, .. } => Box::new(rows.iter().map(|row| row.address.as_str())),
         _ => Box::new(std::iter::empty()),
     }
 }

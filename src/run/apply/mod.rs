@@ -367,17 +367,20 @@ impl Applying<'_> {
         if let Some(id) = self.so_far.person_ids.get(&person) {
             return vec![id.clone()];
         }
+        self.planned_ids(person).collect()
+    }
+
+    fn planned_ids(&self, person: PersonIx) -> impl Iterator<Item = String> {
         let planned = &self.prepared.planned;
-        planned
-            .people
-            .targets(person)
-            .iter()
-            .map(|at| {
-                planned
-                    .text(self.prepared.sides.target.members[*at as usize].id)
-                    .to_owned()
-            })
-            .collect()
+        let members = &self.prepared.sides.target.members;
+        let contacts = planned.people.targets(person).iter();
+        contacts.map(|at| planned.text(members[*at as usize].id).to_owned())
+    }
+
+    /// Returns every contact that is known to be a person's, those of the plan included where one was
+    /// proved since.
+    fn contacts(&self, person: PersonIx) -> BTreeSet<String> {
+        self.planned_ids(person).chain(self.ids(person)).collect()
     }
 
     fn address(&self, person: PersonIx) -> String {

@@ -23,7 +23,11 @@ impl Applying<'_> {
     }
 
     /// Returns the address of one of a person's contacts as the target spells it.
-    fn address_of_contact(&self, person: PersonIx, id: &str) -> Result<String, RunError> {
+    pub(super) fn address_of_contact(
+        &self,
+        person: PersonIx,
+        id: &str,
+    ) -> Result<String, RunError> {
         let held = self
             .prepared
             .sides

@@ -109,6 +109,27 @@ async fn contacts_are_filtered_by_list_and_status_and_shown_off_all_lists() {
 }
 
 #[tokio::test]
+async fn contacts_are_named_by_as_many_ids_as_wanted() {
+    let emulator = emulator();
+    account(&emulator, |account| {
+        for number in 0..5 {
+            account.add_contact(&format!("p{number}@example.org"));
+        }
+    });
+    for (query, expected) in [
+        ("ids[]=2&ids[]=5&ids[]=77", json!(["5", "2"])),
+        ("ids[]=5&ids[]=2&orders[id]=ASC", json!(["2", "5"])),
+        ("ids%5B%5D=4&id_greater=4", json!([])),
+    ] {
+        let (_, page) = v3(&emulator, "GET", &format!("contacts?{query}"), Value::Null).await;
+        let rows = page["contacts"].as_array().unwrap();
+        let ids: Vec<Value> = rows.iter().map(|row| row["id"].clone()).collect();
+        assert_eq!(Value::Array(ids), expected, "{query}");
+    }
+    assert_eq!(kinds(&emulator), []);
+}
+
+#[tokio::test]
 async fn pages_shift_without_an_order() {
     let emulator = emulator();
     account(&emulator, |account| {

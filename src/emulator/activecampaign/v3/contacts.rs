@@ -17,6 +17,7 @@ use crate::emulator::world::{Contact, MembershipState, fold};
 
 const QUERY: &[&str] = &[
     "ids",
+    "ids[]",
     "email",
     "email_like",
     "search",
@@ -88,6 +89,7 @@ impl Call<'_> {
             && given("email_like").is_none_or(|part| fold(&contact.email).contains(&fold(part)))
             && given("search").is_none_or(|part| fold(&contact.email).contains(&fold(part)))
             && given("ids").is_none_or(|_| form.id_list("ids").contains(&contact.id))
+            && self.named(contact.id)
             && given("id_greater").is_none_or(|id| contact.id > number(id))
             && given("id_less").is_none_or(|id| contact.id < number(id))
             && given("tagid").is_none_or(|id| self.has_tag(contact, number(id)))
@@ -96,6 +98,13 @@ impl Call<'_> {
             && date("filters[created_after]").is_none_or(|from| contact.added > from)
             && date("filters[created_before]").is_none_or(|to| contact.added < to)
             && self.has_edge(contact, given("listid").map(number), given("status"))
+    }
+
+    /// Whether a contact is among those named by `ids[]`, which may be repeated; where none is, all
+    /// are.
+    fn named(&self, contact: u64) -> bool {
+        let mut ids = self.form.entries("ids").into_iter().peekable();
+        ids.peek().is_none() || ids.any(|(_, id)| number(id) == contact)
     }
 
     fn has_edge(&self, contact: &Contact, list: Option<u64>, status: Option<&str>) -> bool {

@@ -28,6 +28,7 @@
 //! | ActiveCampaign | contacts and memberships | ids followed to an empty page or to `meta.total`, and `meta.total` of each list's memberships, counted first | additions at a source, nothing at a target |
 //! | ActiveCampaign | membership of a contact that does not say of which list | the contact is named, and counts as one who may be on any list. A list that is short by it is asked for alone: who comes is on it | nobody concludes that this contact is missing anywhere, nor adds it; a list that stays short is not whole |
 //! | ActiveCampaign | membership that does not say whose it is | none, for its list; for every list where it says neither | neither additions nor removals there |
+//! | ActiveCampaign | how named contacts stand on lists, right before they leave them | a row with the asked id that shows the membership. That there is none takes the contact by both versions, and the list itself | nobody can tell how that contact stands, and nothing is sent for it |
 //! | ActiveCampaign | contacts by version 1 alone | none: "nothing is returned" may mean anything; rows that show other lists only are strangers, and those that show none are members only where the service counts as many | additions at a source, nothing at a target |
 //! | ActiveCampaign | custom values of contacts | each page that was asked for them shows its list of them, and each of these says whose and of which field it is | whoever they may be of is named, and nothing of their profile is carried or changed |
 //! | ActiveCampaign | users, user groups | pages until an empty one, with rising ids or a `meta.total` that is not more than came | additions at a source, nothing at a target |
@@ -52,6 +53,7 @@
 //! | change an address | 1 (`contacts/save`): an import knows people by their address | 1 | 1 | 1 |
 //! | add to a group | 1,000 by id (`groups/addContacts`) | 50 (`AddContactsToGroup`) | 250, over all lists (`bulk_import`) | 1: joining a group leaves the other one |
 //! | take out of a group | 1,000 by id (`groups/removeContacts`) | 50 (`DeleteContactsFromGroup`) | 250, over all lists; fewer than ten by a form each (`contact_sync`) | 1 |
+//! | look at those who leave, right before each such request | not needed: a removal there is no refusal | not needed | 100 by id (`contacts?ids[]=`), whatever the list holds, and 1 (`contact_view`) for each whom that leaves open; a list of no more pages is read whole, and so is one that takes fewer requests than asking one by one | not needed |
 //! | opt-out of the account | 1: `contacts/save` alone writes it, and an import may not say it. 100 opt-outs take 100 requests | 50 (`UnsubscribeContacts`) | as of every list | none |
 //! | opt-out of groups | 1 person, all their groups (`contacts/saveGroups`) | none: it is a removal | 250, over all lists; fewer than ten by a form each | none |
 //! | create or change a group | 1 (`groups/save`) | 1 and 50 (`CreateGroup`, `EditGroups`) | 1 (`list_add`, `list_edit`) | 1 |
@@ -60,7 +62,7 @@
 //! Requests of one account go out at its pace. Where the provider takes more than one at a time, opt-outs,
 //! additions and profiles of different people overlap
 //! ([`crate::model::Capabilities::writes_overlap`]); removals never do, each of which follows a look at
-//! the group. Reading asks one question after the other: each
+//! those who leave, or at the group. Reading asks one question after the other: each
 //! page follows from the one before, and what is asked first has to be the older answer where an
 //! opt-out may arrive meanwhile.
 
@@ -75,14 +77,14 @@ mod spelling;
 #[cfg(test)]
 mod testing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
 
 use crate::http::CallError;
 use crate::model::{
-    Capabilities, Certificate, CustomFields, GroupRow, Load, MemberSink, ProviderKind, Schema,
-    Settlement, SinkError, Takes, Ticket, Write,
+    Capabilities, Certificate, CustomFields, GroupRow, Load, MemberSink, MembershipState,
+    ProviderKind, Schema, Settlement, SinkError, Takes, Ticket, Write,
 };
 
 /// Returns the field tables of a kind.
@@ -146,6 +148,43 @@ pub struct MemberAsk<'a> {
     pub fields: &'a [String],
     /// Which side of the job this is.
     pub role: Role<'a>,
+}
+
+/// Which members to ask after by name, and where.
+#[derive(Debug)]
+pub struct NamedAsk<'a> {
+    /// The ids of members, each with the ids of the groups that are asked about.
+    pub people: &'a BTreeMap<String, BTreeSet<String>>,
+    /// How many the listings of all these groups hold, as far as is known: listing them is the other
+    /// way to learn it.
+    pub listed: u64,
+}
+
+/// What a provider says of a member who was asked after by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedMember {
+    /// The id.
+    pub id: String,
+    /// The address, as the provider spells it.
+    pub address: Option<String>,
+    /// How the member stands in the groups that were asked about. Of one that is missing here
+    /// nothing is known: no answer came, or it was not understood, or it did not show the group
+    /// without showing that the member is out of it.
+    pub groups: BTreeMap<String, Told>,
+}
+
+/// How somebody stands in a group, by an answer that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// With a membership.
+    Listed {
+        /// Its state.
+        state: MembershipState,
+        /// When the person refused, in seconds since 1970, where that is shown.
+        refused_at: Option<i64>,
+    },
+    /// Without one, or with one that an administrator ended.
+    NotListed,
 }
 
 /// Why members are read.
@@ -244,6 +283,16 @@ pub trait Source: Send + Sync {
         sink: &'a mut dyn MemberSink,
     ) -> BoxFuture<'a, Result<(), ReadError>>;
 
+    /// Asks how named members stand in groups now; nothing where listing the groups is the way to
+    /// learn it, which takes no more requests then. Whoever is not told of is missing from the
+    /// answer, as a whole or for a group.
+    fn named_members<'a>(
+        &'a self,
+        _ask: &'a NamedAsk<'a>,
+    ) -> BoxFuture<'a, Result<Option<Vec<NamedMember>>, ReadError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Reads which objects a group field with ids of other objects may name; nothing where the
     /// field holds no such ids, or where the objects could not be read to their end.
     fn nameable<'a>(
@@ -286,6 +335,13 @@ pub trait Target: Source {
     /// written.
     fn predicted_check(&self, _groups: u64, _listed: u64, _account: u64) -> u64 {
         0
+    }
+
+    /// Predicts how many requests a look takes at `people` people right before they are taken out of
+    /// `groups` groups, which list `listed` people, in an account of `account` people. Asked only
+    /// where a removal shows as a refusal.
+    fn predicted_look(&self, _people: u64, groups: u64, listed: u64, account: u64) -> u64 {
+        self.predicted_check(groups, listed, account)
     }
 
     /// Predicts how many requests it takes to read back the fields of so many groups.

@@ -54,7 +54,7 @@ impl Spellings {
     }
 
     /// Takes down how a contact's address is spelt by now.
-    fn note(&self, contact: &str, email: &str) {
+    pub(super) fn note(&self, contact: &str, email: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = known.by_contact.remove(contact)
             && let Ok(address) = normalise_address(&before)

@@ -4,6 +4,7 @@
 
 mod contacts;
 mod listing;
+mod named;
 mod pages;
 mod users;
 
@@ -18,6 +19,7 @@ use crate::http::CallError;
 use crate::model::{Certificate, CustomField, CustomFields, FieldType, GroupRow, Unread, Value};
 use crate::provider::{Duties, ReadError};
 
+pub(super) use named::predicted_look;
 pub(super) use users::predicted_users;
 
 /// So many lists are looked at in full by one request; each row holds the permissions of every user

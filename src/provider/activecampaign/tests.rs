@@ -2,6 +2,7 @@ mod codec;
 mod doubtful;
 mod emulated;
 mod hostile;
+mod named;
 mod reading;
 mod service;
 mod shapes;

@@ -48,6 +48,9 @@ pub(in super::super) enum Scope<'a> {
     List(u64),
     /// Those with an address, which is one or nobody.
     Address(&'a str),
+    /// Those with ids, as far as the service takes notice of that. The vendor's page on listing
+    /// contacts has `ids[]`, repeated for several; no recording shows it.
+    Named(&'a [u64]),
 }
 
 /// What a pass asks to come along with the contacts.
@@ -96,6 +99,10 @@ pub(in super::super) fn page(scope: Scope<'_>, after: u64, include: Include) -> 
                 ("email", address.to_owned()),
                 ("status", ANY_STATUS.to_owned()),
             ]);
+        }
+        Scope::Named(ids) => {
+            pairs.extend(ids.iter().map(|id| ("ids[]", id.to_string())));
+            pairs.push(("status", ANY_STATUS.to_owned()));
         }
     }
     pairs.extend([

@@ -21,6 +21,7 @@ mod incomplete;
 mod jobs;
 mod late;
 mod lists;
+mod looks;
 mod meanwhile;
 mod pace;
 mod pairs;

@@ -1,7 +1,7 @@
 //! Looks again, right before a group is written, who came, left or refused since it was listed
 //! (rule 1).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::Applying;
@@ -27,7 +27,8 @@ impl Applying<'_> {
     ///
     /// Right before people are taken out in a way that shows as a refusal, the listing is always
     /// too old: what became of those who are not active any more is their own doing, and is never
-    /// recorded as rosterd's.
+    /// recorded as rosterd's. Then those alone are looked at who are to leave, where that takes
+    /// fewer requests.
     pub(super) async fn look_again_before(&mut self, step: &Step) -> Result<(), RunError> {
         if self.too_old_for(step).is_empty() {
             return Ok(());
@@ -37,7 +38,12 @@ impl Applying<'_> {
         let listings = self.too_old_for(step);
         let groups: BTreeSet<String> = listings.iter().map(|(_, group)| group.clone()).collect();
         let began = self.handle.account.now();
-        let seen = groups_now(&self.handle, &groups).await?;
+        let seen = if shows_as_refusal {
+            let people = pairs.iter().map(|pair| (*pair, members_of(step, *pair)));
+            self.people_now(people).await?
+        } else {
+            groups_now(&self.handle, &groups).await?
+        };
         let store = self.runner.store();
         // A removal that is settled in between is in both, and never in neither.
         let pending = store.pending_removals(&self.job.target_account)?;
@@ -46,19 +52,33 @@ impl Applying<'_> {
             let Some(now) = seen.get(&group) else {
                 continue;
             };
-            if !now.whole {
+            if !now.whole && now.asked.is_none() {
                 self.leave_out(pair, &now.why);
                 continue;
             }
             let open = pending.get(&group);
             let is_open = |id: &str| open.is_some_and(|people| people.contains(id));
-            self.untold.retain(|(known, _)| *known != pair);
+            let is_asked = |id: &str| now.asked.as_ref().is_none_or(|ids| ids.contains(id));
+            self.untold
+                .retain(|(known, id)| *known != pair || !is_asked(id));
             let untold = now.uncertain.iter().map(|id| (pair, id.clone()));
             self.untold.extend(untold);
-            let changes = self.look_again(pair, &group, now, &own, &is_open);
+            let whom = match &now.asked {
+                Some(_) => members_of(step, pair).into_iter().collect(),
+                None => self
+                    .prepared
+                    .planned
+                    .people
+                    .iter()
+                    .map(|(it, _)| it)
+                    .collect(),
+            };
+            let changes = self.look_again(pair, &group, now, &whom, &own, &is_open);
             self.runner.store().record(&changes)?;
-            self.prepared.sides.target_listed_at.insert(group, began);
-            self.seen_twice.insert(pair);
+            if now.asked.is_none() {
+                self.prepared.sides.target_listed_at.insert(group, began);
+                self.seen_twice.insert(pair);
+            }
         }
         Ok(())
     }
@@ -107,15 +127,18 @@ impl Applying<'_> {
     /// Tells whether a removal of a person takes this contact out of a group: it is active there by
     /// the listing that was planned with, and its membership is nobody else's.
     fn would_leave(&self, pair: PairIx, person: PersonIx, id: &str) -> bool {
-        let planned = &self.prepared.planned;
-        let name = planned.names.find(id);
-        let at = name.and_then(|name| planned.people.target_position(name));
         let group = self.group_id(pair);
-        let listing = group.and_then(|group| self.prepared.sides.target.listing(&group));
-        let state = at
-            .zip(listing)
-            .and_then(|(at, listing)| listing.seen().state_of(at));
+        let state = group.and_then(|group| self.state_before(&group, id));
         state == Some(MembershipState::Active) && !self.is_others(person, pair, id)
+    }
+
+    /// Returns how a contact stood in a group by the listing that was planned with.
+    fn state_before(&self, group: &str, id: &str) -> Option<MembershipState> {
+        let planned = &self.prepared.planned;
+        let name = planned.names.find(id)?;
+        let at = planned.people.target_position(name)?;
+        let listing = self.prepared.sides.target.listing(group)?;
+        listing.seen().state_of(at)
     }
 
     /// Tells whether nothing is sent for a contact because nobody can tell how it stands in a group.
@@ -319,13 +342,14 @@ impl Applying<'_> {
         began.is_none_or(|began| self.handle.account.now().duration_since(*began) > FRESH)
     }
 
-    /// Takes everybody out of what is still to be written to a group who has appeared in it, left
-    /// it or refused it since it was listed, and returns the refusals to remember.
+    /// Takes everybody of these out of what is still to be written to a group who has appeared in
+    /// it, left it or refused it since it was listed, and returns the refusals to remember.
     fn look_again(
         &mut self,
         pair: PairIx,
         group: &str,
         now: &GroupNow,
+        whom: &BTreeSet<PersonIx>,
         own: &OwnRemovals,
         is_open: &dyn Fn(&str) -> bool,
     ) -> Vec<Change> {
@@ -333,21 +357,13 @@ impl Applying<'_> {
         let (mut there, mut left) = (Vec::new(), Vec::new());
         let people = &self.prepared.planned.people;
         let target = &self.prepared.sides.target;
-        let listing = target.listing(group).map(Reading::seen);
-        let before: HashMap<&str, MembershipState> = listing
-            .into_iter()
-            .flat_map(|listing| &listing.rows)
-            .map(|row| {
-                let id = target.members[row.member as usize].id;
-                (self.prepared.planned.text(id), row.state)
-            })
-            .collect();
-        for (person, _) in people.iter() {
+        let before = |id: &str| self.state_before(group, id);
+        for person in whom.iter().copied() {
             let contacts = self.contacts_now(person, now);
             let ids = self.ids(person);
-            let is_certain = |id: &str| !now.uncertain.contains(id);
+            let is_certain = |id: &str| now.tells_of(id);
             let has_left = |id: &&String| {
-                before.get(id.as_str()) == Some(&MembershipState::Active)
+                before(id) == Some(MembershipState::Active)
                     && now.by_id.get(*id) != Some(&MembershipState::Active)
                     && is_certain(id)
             };
@@ -355,7 +371,7 @@ impl Applying<'_> {
             // Of somebody whom nobody can place it is said so, where something was to be sent.
             let mut shown = contacts.iter().map(|(id, _)| id);
             let shows_up = shown.any(|id| is_certain(id) || !ids.contains(id));
-            if shows_up && !ids.iter().any(|id| before.contains_key(id.as_str())) {
+            if shows_up && !ids.iter().any(|id| before(id).is_some()) {
                 there.push((pair, person));
             }
             // Who refuses all mail is remembered as such, and not once more for each group.
@@ -373,7 +389,7 @@ impl Applying<'_> {
                 // is nobody knows.
                 if *state != MembershipState::OptedOut
                     || refuses_all
-                    || before.get(id.as_str()) == Some(&MembershipState::OptedOut)
+                    || before(id) == Some(MembershipState::OptedOut)
                     || removal.is_some_and(fits)
                     || is_open(id)
                     || written(Some(pair))

@@ -7,6 +7,7 @@
 mod check;
 mod entry;
 mod flight;
+mod leavers;
 mod meanwhile;
 mod observe;
 mod open;

@@ -169,8 +169,12 @@ impl Applying<'_> {
             | Write::JoinGroups { .. }
             | Write::LeaveGroups { .. }
             | Write::BringBack { .. } => {
-                let seen =
-                    groups_now(&self.handle, &groups_of(write).into_iter().collect()).await?;
+                let seen = match self.leavers_now(write).await? {
+                    Some(seen) => seen,
+                    None => {
+                        groups_now(&self.handle, &groups_of(write).into_iter().collect()).await?
+                    }
+                };
                 items
                     .iter()
                     .enumerate()

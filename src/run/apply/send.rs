@@ -9,9 +9,8 @@ use crate::http::CallError;
 use crate::model::{ItemOutcome, Leaving, MemberStatus, Write};
 use crate::plan::PersonIx;
 use crate::run::error::RunError;
-use crate::run::read::groups_now;
 use crate::run::settle::{
-    Answer, Item, Parts, Standing, groups_of, groups_of_row, is_by_row, look_at_row, narrow, parts,
+    Answer, Item, Parts, Standing, groups_of_row, is_by_row, look_at_row, narrow, parts,
 };
 use crate::state::{Change, JournalId, JournalOutcome, Settling};
 
@@ -347,11 +346,9 @@ impl Applying<'_> {
         mut write: Write,
         mut items: Vec<Item>,
     ) -> Result<Option<(Write, Vec<Item>)>, RunError> {
-        let removes = matches!(&write, Write::LeaveGroups { how, .. } if *how != Leaving::OptOut);
-        if !removes || !self.prepared.capabilities.removal_shows_opt_out {
+        let Some(seen) = self.leavers_now(&write).await? else {
             return Ok(Some((write, items)));
-        }
-        let seen = groups_now(&self.handle, &groups_of(&write).into_iter().collect()).await?;
+        };
         let mut active = Vec::new();
         let mut changes = Vec::new();
         for position in 0..items.len() {

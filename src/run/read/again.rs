@@ -14,7 +14,8 @@ use crate::run::error::{RunError, staging_error};
 
 use crate::state::Staging;
 
-/// Who is in a group, by id and by address, and whether that is everybody.
+/// Who is in a group, by id and by address, and whether that is everybody; or how those stand in it
+/// who were asked after by name.
 #[derive(Clone, Debug)]
 pub(in crate::run) struct GroupNow {
     pub(in crate::run) by_id: HashMap<String, MembershipState>,
@@ -24,6 +25,9 @@ pub(in crate::run) struct GroupNow {
     /// The ids of those of whom nobody can tell how they stand: they may be there in any state, or
     /// have left.
     pub(in crate::run) uncertain: HashSet<String>,
+    /// The ids that were asked after, where the group was not listed: of nobody else anything is
+    /// known.
+    pub(in crate::run) asked: Option<HashSet<String>>,
     pub(in crate::run) whole: bool,
     /// Why it is not.
     pub(in crate::run) why: String,
@@ -37,9 +41,16 @@ impl GroupNow {
             by_address: HashMap::new(),
             refused_at: HashMap::new(),
             uncertain: HashSet::new(),
+            asked: None,
             whole: false,
             why,
         }
+    }
+
+    /// Tells whether a contact that does not show is not in the group.
+    pub(in crate::run) fn tells_of(&self, id: &str) -> bool {
+        let is_asked = self.asked.as_ref().is_some_and(|asked| asked.contains(id));
+        (self.whole || is_asked) && !self.uncertain.contains(id)
     }
 }
 
@@ -68,7 +79,7 @@ impl Stage for Nothing {
     }
 }
 
-fn failed(handle: &Handle) -> impl Fn(ReadError) -> RunError + '_ {
+pub(super) fn failed(handle: &Handle) -> impl Fn(ReadError) -> RunError + '_ {
     |error| RunError::Write {
         provider: handle.name.clone(),
         why: format!("what is there now could not be read: {error}"),
@@ -79,15 +90,27 @@ fn vanished(id: &str) -> GroupNow {
     GroupNow::unread(format!("the group {id} has vanished"))
 }
 
+/// Reads the row of a group; in its place what is known of the members of one that is not there or
+/// can't be read.
+pub(super) async fn row_now(
+    handle: &Handle,
+    id: &str,
+) -> Result<Result<GroupRow, GroupNow>, RunError> {
+    match handle.adapter.group(id).await {
+        Ok(Some(row)) => Ok(Ok(row)),
+        Ok(None) => Ok(Err(vanished(id))),
+        Err(ReadError::Call(error)) if error.is_of_the_question() => {
+            Ok(Err(GroupNow::unread(error.to_string())))
+        }
+        Err(error) => Err(failed(handle)(error)),
+    }
+}
+
 /// Lists a group as it is now; one that can't be read alone is not whole.
 pub(in crate::run) async fn group_now(handle: &Handle, id: &str) -> Result<GroupNow, RunError> {
-    let row = match handle.adapter.group(id).await {
-        Ok(Some(row)) => row,
-        Ok(None) => return Ok(vanished(id)),
-        Err(ReadError::Call(error)) if error.is_of_the_question() => {
-            return Ok(GroupNow::unread(error.to_string()));
-        }
-        Err(error) => return Err(failed(handle)(error)),
+    let row = match row_now(handle, id).await? {
+        Ok(row) => row,
+        Err(unread) => return Ok(unread),
     };
     let mut names = Names::new();
     let snapshot = read(handle, &[row], Role::Check, None, &mut names, &mut Nothing).await?;

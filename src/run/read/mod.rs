@@ -9,6 +9,7 @@ mod earlier;
 mod groups;
 mod mapping;
 mod members;
+mod named;
 mod predict;
 mod profiles;
 mod remembered;
@@ -24,6 +25,7 @@ pub(super) use again::{
 };
 pub(super) use groups::{GroupsToWrite, bare_snapshot, unmatched};
 pub(super) use mapping::compile;
+pub(super) use named::named_now;
 pub(super) use profiles::{UNREAD, canonical, canonical_of, current, fields_base, read_sources};
 pub(super) use remembered::{knows_details, knows_everybody, said, stands_as_compared};
 pub(super) use sides::Sides;

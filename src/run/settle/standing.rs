@@ -238,14 +238,15 @@ pub(in crate::run) fn look_at_row(
         let state = id.as_ref().and_then(|id| now.by_id.get(id)).copied();
         let refused_at = id.as_ref().and_then(|id| now.refused_at.get(id)).copied();
         let is_untold = id.as_ref().is_some_and(|id| now.uncertain.contains(id));
+        let is_told = now.whole || id.as_ref().is_some_and(|id| now.tells_of(id));
         standing.id = standing.id.or(id);
         let groups = standing.groups.get_or_insert_default();
         // Nobody is known to have left a group that was not seen to its end, except where leaving
-        // shows as a refusal in the row itself.
+        // shows as a refusal in the row itself, or the answer to a question about them says so.
         let is_known = match state {
             Some(MembershipState::Active) => true,
-            Some(_) => aim != Aim::Leave || is_by_row(write) || now.whole,
-            None => now.whole,
+            Some(_) => aim != Aim::Leave || is_by_row(write) || is_told,
+            None => is_told,
         };
         if is_known && !is_untold {
             groups.insert(group, (state, refused_at));

@@ -695,6 +695,7 @@ fn group_now(people: &[(&str, &str, MembershipState)], whole: bool) -> BTreeMap<
         by_address: HashMap::new(),
         refused_at: HashMap::new(),
         uncertain: HashSet::new(),
+        asked: None,
         whole,
     };
     for (id, address, state) in people {

@@ -290,6 +290,50 @@ async fn people_join_and_leave_lists_in_imports() {
     bench.assert_settled().await;
 }
 
+/// Each of these removals follows a look, which asks after those who leave: however many others the
+/// list holds.
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_before_people_leave_a_list_depends_on_them_and_not_on_the_list() {
+    for (size, leaving, looks) in [(1450, 500, 6), (2950, 500, 6), (2950, 1000, 12)] {
+        let place = format!("{leaving} of {size}");
+        let mut world = plain_world();
+        let group = group_of(world.account_mut("crm"), "News", "person", size);
+        let bench = bench(world, "crm", "campaigns", &removing_freely("managed"));
+        bench.settle().await;
+        bench.account("crm", |account| {
+            for number in 0..leaving {
+                // Those who leave are not next to each other.
+                let contact = account_id(account, number * 2 % size + number * 2 / size);
+                account.leave(group, contact);
+            }
+        });
+        let planned = bench.plan().await;
+        bench.writes();
+        let report = bench.sync().await;
+        assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+        let reads = reads(&bench, Kind::ActiveCampaign);
+        assert_eq!(
+            bench.sent(),
+            sent("POST /import/bulk_import", 250, leaving / 250),
+            "{place}"
+        );
+        // The account is read before, and the list after a look at what comes along with contacts;
+        // and 250 people are asked after three times.
+        let whole = 2 * size.div_ceil(100) + 1;
+        assert_eq!(reads["GET /contacts"], whole + looks, "{place}: {reads:?}");
+        assert!(!reads.contains_key("contact_view"), "{place}: {reads:?}");
+        let (planned, took) = (planned.cost.reads["campaigns"], report.reads["campaigns"]);
+        assert!(
+            planned.abs_diff(took) <= 1,
+            "{place}: the looks are in the estimate of {planned}, and it took {took}"
+        );
+        assert_eq!(
+            report.summary.memberships_removed, leaving as u64,
+            "{place}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn many_opt_outs_of_lists_are_one_import_over_all_lists() {
     for (source, whole_account) in [

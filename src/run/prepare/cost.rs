@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Snapshot, Takes};
+use crate::model::{Leaving, Snapshot, Takes};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, Plan};
 use crate::run::accounts::Handle;
@@ -10,12 +10,31 @@ use crate::run::accounts::Handle;
 /// Tells what applying takes at the target, reading back included.
 pub(super) fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Snapshot) -> Takes {
     let mut takes = Takes::default();
+    let account = snapshot.members.len() as u64 + plan.summary.members_created;
+    let rows = |pair: &PairIx| {
+        let listing = plan
+            .pair(*pair)
+            .target
+            .as_deref()
+            .and_then(|id| snapshot.listing(id));
+        listing.map_or(0, |listing| listing.seen().rows.len() as u64)
+    };
     let mut shown_by = BTreeSet::new();
     for step in steps {
         takes += target.adapter.takes(step.load());
-        shown_by.extend(step.shown_by());
+        let groups = step.shown_by();
+        if let Step::LeaveGroups { rows: people, how } = step
+            && *how != Leaving::OptOut
+            && target.capabilities.removal_shows_opt_out
+        {
+            let (people, listed) = (people.len() as u64, groups.iter().map(rows).sum());
+            let groups = groups.len() as u64;
+            takes.reads += target
+                .adapter
+                .predicted_look(people, groups, listed, account);
+        }
+        shown_by.extend(groups);
     }
-    let account = snapshot.members.len() as u64 + plan.summary.members_created;
     let profiles = plan.summary.members_created + plan.summary.members_updated;
     if profiles > 0 {
         takes.reads += target.adapter.predicted_profiles(profiles, account);
@@ -25,14 +44,6 @@ pub(super) fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Sna
         takes.reads += target.adapter.predicted_groups(groups);
     }
     if !shown_by.is_empty() {
-        let rows = |pair: &PairIx| {
-            let listing = plan
-                .pair(*pair)
-                .target
-                .as_deref()
-                .and_then(|id| snapshot.listing(id));
-            listing.map_or(0, |listing| listing.seen().rows.len() as u64)
-        };
         let listed = shown_by.iter().map(rows).sum::<u64>() + plan.summary.memberships_added;
         takes.reads += target
             .adapter

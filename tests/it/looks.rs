@@ -111,15 +111,16 @@ async fn whoever_refuses_or_leaves_a_long_list_meanwhile_is_left_alone() {
             account.membership(list, id)
         });
         assert_eq!(sent, None, "what an administrator ended stays so: {place}");
-        bench.settle().await;
+        // Nothing but what this run remembers shows the refusal any more.
+        on(&bench, "campaigns", 0, Account::leave);
         for number in 0..15 {
             on(&bench, "mail", number, Account::join);
         }
         let report = bench.settle().await;
         let members = bench.members("campaigns", "News");
         assert_eq!(
-            (members[&address(0)], members[&address(4)]),
-            (OptedOut, Active),
+            (members.get(&address(0)), members[&address(4)]),
+            (None, Active),
             "{removal}: {}",
             tell(&report)
         );

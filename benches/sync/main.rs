@@ -55,6 +55,7 @@ use std::time::{Duration, Instant};
 
 use rosterd::emulate;
 use rosterd::emulator::{Emulator, Seed, Settings, World};
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -127,32 +128,84 @@ fn serve(members: usize, recording: PathBuf) {
     });
 }
 
+/// An emulator in a process of its own, and a configuration with a job between two of its accounts.
+struct Stage {
+    emulator: Child,
+    directory: tempfile::TempDir,
+    recording: PathBuf,
+    introduction: Value,
+}
+
+impl Stage {
+    fn of(members: usize) -> Stage {
+        let directory = tempfile::tempdir().unwrap();
+        let recording = directory.path().join("requests");
+        let mut emulator = Command::new(std::env::current_exe().unwrap())
+            .args([EMULATOR, &members.to_string()])
+            .arg(&recording)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(emulator.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let introduction: Value = serde_json::from_str(&line).unwrap();
+        let config = directory.path().join("rosterd.toml");
+        fs::write(config, config_of(&introduction)).unwrap();
+        Stage {
+            emulator,
+            directory,
+            recording,
+            introduction,
+        }
+    }
+
+    fn rosterd(&self, arguments: &[&str]) -> Command {
+        let secret = |account_name, key| {
+            let secret = &account(&self.introduction, account_name)[key];
+            secret.as_str().unwrap().to_owned()
+        };
+        let mut rosterd = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+        rosterd
+            .arg("--config")
+            .arg(self.directory.path().join("rosterd.toml"))
+            .args(arguments)
+            .env("CRM", secret("crm", "password"))
+            .env("MAIL", secret("mail", "access_token"));
+        rosterd
+    }
+
+    fn database(&self) -> PathBuf {
+        self.directory.path().join("rosterd.db")
+    }
+
+    /// A number that the state database counts; nothing while it is being made.
+    fn count(&self, query: &str) -> Option<u64> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let connection = Connection::open_with_flags(self.database(), flags).ok()?;
+        let count: i64 = connection.query_row(query, [], |row| row.get(0)).ok()?;
+        Some(count.unsigned_abs())
+    }
+
+    /// How many requests that write are in the journal.
+    fn written(&self) -> u64 {
+        self.count("SELECT count(*) FROM journal").unwrap_or(0)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.emulator.kill().unwrap();
+        self.emulator.wait().unwrap();
+    }
+}
+
 /// Runs the commands of a job against an account of so many members.
 fn measure(members: usize) {
-    let directory = tempfile::tempdir().unwrap();
-    let recording = directory.path().join("requests");
-    let mut emulator = Command::new(std::env::current_exe().unwrap())
-        .args([EMULATOR, &members.to_string()])
-        .arg(&recording)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(emulator.stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let config = directory.path().join("rosterd.toml");
-    let introduction: Value = serde_json::from_str(&line).unwrap();
-    fs::write(&config, config_of(&introduction)).unwrap();
-    let secrets = [
-        ("CRM", account(&introduction, "crm")["password"].clone()),
-        (
-            "MAIL",
-            account(&introduction, "mail")["access_token"].clone(),
-        ),
-    ];
-
+    let stage = Stage::of(members);
     let mut memberships = 0;
+    let mut requests = 0;
     let mut rows = Vec::new();
     for (title, arguments) in [
         ("first sync", ["sync", JOB].as_slice()),
@@ -163,33 +216,33 @@ fn measure(members: usize) {
         ("history", &["history"]),
         ("show", &["show"]),
     ] {
-        let first = (title == "show").then(|| first_run(directory.path()));
+        let first = (title == "show").then(|| first_run(&stage.database()));
         let shown = ["show", first.as_deref().unwrap_or_default()];
         let arguments = if first.is_some() { &shown } else { arguments };
         // A plan asks what a quiet sync asks.
         if title == "plan" {
-            fs::write(&recording, "").unwrap();
+            fs::write(&stage.recording, "").unwrap();
         }
-        let mut rosterd = Command::new(env!("CARGO_BIN_EXE_rosterd"));
-        rosterd.arg("--config").arg(&config).args(arguments);
-        rosterd.envs(
-            secrets
-                .iter()
-                .map(|(name, secret)| (name, secret.as_str().unwrap())),
-        );
-        let cost = Cost::of(rosterd);
+        let cost = Cost::of(stage.rosterd(arguments));
         if memberships == 0 {
-            memberships = memberships_of(directory.path());
+            // As many as the job has brought or found.
+            let brought = "SELECT count(*) FROM memberships";
+            memberships = stage.count(brought).unwrap();
+            requests = stage.written();
         }
         rows.push((title, cost));
         if title == "plan" {
-            let asked = directory.path().join("asked");
-            fs::rename(&recording, &asked).unwrap();
+            let asked = stage.directory.path().join("asked");
+            fs::rename(&stage.recording, &asked).unwrap();
             let mut floor = Command::new(std::env::current_exe().unwrap());
-            floor.arg(FLOOR).arg(asked).arg(origin(&introduction));
+            floor.arg(FLOOR).arg(asked).arg(origin(&stage.introduction));
             rows.push(("floor of reading both", Cost::of(floor)));
         }
     }
+    let database = fs::metadata(stage.database()).unwrap().len();
+    drop(stage);
+    let (cost, repeated) = after_a_kill(members, requests);
+    rows.push(("sync after a kill half way", cost));
     let floor = rows.iter().find(|(title, _)| title.starts_with("floor"));
     let floor = floor.map_or(f64::NAN, |(_, cost)| cost.cpu);
     for (title, cost) in rows {
@@ -202,15 +255,37 @@ fn measure(members: usize) {
             cost.peak / 1024,
         );
     }
-    let database = fs::metadata(directory.path().join("rosterd.db"))
-        .unwrap()
-        .len();
+    println!(
+        "| {members} / {memberships} | requests repeated after the kill | {repeated} of {requests} | | | | |"
+    );
     println!(
         "| {members} / {memberships} | database | {} bytes a membership | | | | |",
         database / memberships.max(1)
     );
-    emulator.kill().unwrap();
-    emulator.wait().unwrap();
+}
+
+/// Kills a first sync once half of its `requests` are in the journal, and finishes it with another
+/// run. Returns what that one cost, and how many requests both took more than one whole run.
+fn after_a_kill(members: usize, requests: u64) -> (Cost, i64) {
+    let stage = Stage::of(members);
+    let mut killed = stage
+        .rosterd(&["sync", JOB])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while stage.written() < requests / 2 {
+        assert!(
+            killed.try_wait().unwrap().is_none(),
+            "it is half way before it ends"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let cost = Cost::of(stage.rosterd(&["sync", JOB]));
+    let repeated = stage.written().cast_signed() - requests.cast_signed();
+    (cost, repeated)
 }
 
 /// An account of the emulator, as it introduces itself.
@@ -239,18 +314,9 @@ fn config_of(introduction: &Value) -> String {
     )
 }
 
-/// How many memberships the job has brought or found, which its state database counts.
-fn memberships_of(directory: &Path) -> u64 {
-    let connection = rusqlite::Connection::open(directory.join("rosterd.db")).unwrap();
-    let count: i64 = connection
-        .query_row("SELECT count(*) FROM memberships", [], |row| row.get(0))
-        .unwrap();
-    count.unsigned_abs()
-}
-
 /// The id of the first run.
-fn first_run(directory: &Path) -> String {
-    let connection = rusqlite::Connection::open(directory.join("rosterd.db")).unwrap();
+fn first_run(database: &Path) -> String {
+    let connection = Connection::open(database).unwrap();
     let first = "SELECT id FROM runs ORDER BY started LIMIT 1";
     connection.query_row(first, [], |row| row.get(0)).unwrap()
 }
